@@ -1,0 +1,46 @@
+"""Containers that cannot grow beyond what they were made for."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class BoundedDict(dict[K, V], Generic[K, V]):
+    """A dict that forgets its oldest insertion when a new key would exceed `limit`.
+
+    Setting a key that is present keeps its age. `dict` order is insertion order, so the oldest is the first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        if limit < 1:
+            raise ValueError(f"limit must be positive, not {limit}")
+        self.limit = limit
+
+    def __setitem__(self, key: K, value: V) -> None:
+        if key not in self and len(self) >= self.limit:
+            del self[next(iter(self))]
+        super().__setitem__(key, value)
+
+
+class BoundedSet(Generic[K]):
+    """A set with the same rule as `BoundedDict`."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, limit: int) -> None:
+        self._items: BoundedDict[K, None] = BoundedDict(limit)
+
+    def add(self, item: K) -> None:
+        """Remember `item`, forgetting the oldest one where the set is full."""
+        self._items[item] = None
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
+
+    def __len__(self) -> int:
+        return len(self._items)

@@ -1,0 +1,42 @@
+"""Events and observable values: how one floor hears of another without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.logger import Logger
+
+T = TypeVar("T")
+
+
+class Event(Generic[T]):
+    """A list of callbacks that all hear of each value fired.
+
+    A callback that raises is our bug: it is logged with its traceback, and the others still hear of the value.
+    """
+
+    # Bound: subscribers are wired once by `app.py`, never by anything from outside.
+    __slots__ = ("_callbacks", "_log")
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[T], object]] = []
+        self._log = Logger(namespace="p2pool.event")
+
+    def subscribe(self, callback: Callable[[T], object]) -> Callable[[], None]:
+        """Call `callback(value)` for every value fired from now on; returns the function that ends it."""
+        self._callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return unsubscribe
+
+    def fire(self, value: T) -> None:
+        """Tell every subscriber, in the order in which they subscribed."""
+        for callback in tuple(self._callbacks):
+            try:
+                callback(value)
+            except Exception:
+                self._log.failure("subscriber {callback} failed", callback=callback)

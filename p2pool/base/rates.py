@@ -1,0 +1,60 @@
+"""Rates in constant space: what happened in the last N seconds, whatever the number of events."""
+
+from __future__ import annotations
+
+
+class WindowedSum:
+    """The sum of amounts over a sliding window, kept in a ring of buckets.
+
+    `window` seconds are split into `buckets`; memory and the cost of `add` do not depend on how much is
+    added. The figure lags by at most one bucket.
+    """
+
+    __slots__ = ("_buckets", "_epoch", "_first", "_span", "_total", "window")
+
+    def __init__(self, window: float, buckets: int = 30) -> None:
+        self.window = window
+        self._span = window / buckets
+        self._buckets = [0.0] * buckets
+        self._epoch: int | None = None
+        self._first: float | None = None
+        self._total = 0.0
+
+    def _advance(self, now: float) -> None:
+        epoch = int(now / self._span)
+        if self._epoch is None:
+            self._epoch = epoch
+            return
+        steps = epoch - self._epoch
+        if steps <= 0:
+            return
+        size = len(self._buckets)
+        if steps >= size:
+            self._buckets = [0.0] * size
+            self._total = 0.0
+        else:
+            for i in range(self._epoch + 1, epoch + 1):
+                self._total -= self._buckets[i % size]
+                self._buckets[i % size] = 0.0
+        self._epoch = epoch
+
+    def add(self, amount: float, now: float) -> None:
+        """Count `amount` at `now` (seconds; a clock that steps back counts into the newest bucket)."""
+        self._advance(now)
+        if self._first is None:
+            self._first = now
+        if self._epoch is not None:
+            self._buckets[self._epoch % len(self._buckets)] += amount
+            self._total += amount
+
+    def total(self, now: float) -> float:
+        """The sum over the window that ends at `now`."""
+        self._advance(now)
+        return max(0.0, self._total)
+
+    def rate(self, now: float) -> float:
+        """Amount a second, over the window or, before it has passed once, over the time since the first add."""
+        total = self.total(now)
+        if self._first is None:
+            return 0.0
+        return total / min(self.window, max(now - self._first, self._span))

@@ -1,0 +1,8 @@
+"""The networks a node can join: frozen parameter sets, data only."""
+
+from p2pool.networks.definitions import DASH, DASH_REGTEST, DASH_TESTNET, SIMNET
+from p2pool.networks.parameters import Network, ParentChain
+
+NETWORKS: dict[str, Network] = {n.name: n for n in (DASH, DASH_TESTNET, DASH_REGTEST, SIMNET)}
+
+__all__ = ["DASH", "DASH_REGTEST", "DASH_TESTNET", "NETWORKS", "SIMNET", "Network", "ParentChain"]

@@ -1,0 +1,59 @@
+"""What a network is made of. Source: share-chain format, "Network constants"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pool.dash.address import AddressVersions
+
+SHARE_VERSION = 16
+PROTOCOL_VERSION = 1700
+
+
+@dataclass(frozen=True, slots=True)
+class ParentChain:
+    """A Dash block chain."""
+
+    name: str
+    """What getblockchaininfo says as `chain`; for a main network "main", for any test network None."""
+    chain: str | None
+    known_block: str | None
+    """A block hash (64 hex digits) that only this chain has; None where it has no fixed genesis."""
+    p2p_magic: bytes
+    p2p_port: int
+    rpc_port: int
+    addresses: AddressVersions
+    block_period: int
+    """Seconds between blocks."""
+    dust_threshold: int
+    """Duffs below which a payout is not worth an output: miners expected to earn less get harder shares."""
+    symbol: str
+    conf_section: str | None
+    """The section of dash.conf that holds for this chain, and its data directory below Dash Core's."""
+    conf_subdirectory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A share chain. Targets are numbers; durations in seconds; lengths in shares."""
+
+    name: str
+    parent: ParentChain
+    identifier: bytes
+    prefix: bytes
+    coinbase_extension: bytes
+    share_period: int
+    chain_length: int
+    real_chain_length: int
+    target_lookbehind: int
+    spread: int
+    max_target: int
+    min_target: int
+    p2p_port: int
+    worker_port: int
+    bootstrap: tuple[str, ...]
+    persist: bool
+    """Whether this node joins peers by default."""
+    minimum_protocol: int = PROTOCOL_VERSION
+    start_difficulty: float = 100.0
+    """The difficulty that a stratum connection begins with."""

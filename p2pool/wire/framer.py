@@ -1,0 +1,94 @@
+"""Framing shared by the peers of the share chain and of Dash.
+
+A message is `prefix | command, 12 bytes NUL-padded | uint32 payload length | checksum | payload`, the
+checksum being the first four bytes of the payload's double SHA-256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from p2pool.base.errors import ParseError
+
+_COMMAND_SIZE = 12
+_HEADER_SIZE = _COMMAND_SIZE + 4 + 4
+
+
+class ChecksumError(ParseError):
+    """A payload does not match its checksum."""
+
+
+def _checksum(payload: bytes) -> bytes:
+    return sha256(sha256(payload).digest()).digest()[:4]
+
+
+def frame(prefix: bytes, command: str, payload: bytes) -> bytes:
+    """The bytes of one message. `command` is ASCII, at most 12 characters."""
+    name = command.encode("ascii")
+    if len(name) > _COMMAND_SIZE:
+        raise ValueError(f"command {command!r} is longer than {_COMMAND_SIZE} bytes")
+    return b"".join(
+        (
+            prefix,
+            name.ljust(_COMMAND_SIZE, b"\x00"),
+            len(payload).to_bytes(4, "little"),
+            _checksum(payload),
+            payload,
+        )
+    )
+
+
+class Framer:
+    """Incremental: bytes in, (command, payload) out.
+
+    The buffer never holds more than one message of `max_payload` plus what one `feed` brought. Bytes that are
+    not a message, and a message whose announced length exceeds `max_payload`, are skipped up to the next prefix.
+    """
+
+    __slots__ = ("_buffer", "_max_payload", "_prefix")
+
+    def __init__(self, prefix: bytes, max_payload: int) -> None:
+        self._prefix = prefix
+        self._max_payload = max_payload
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, bytes]]:
+        """Yield each message that `data` completes; ChecksumError where a payload is damaged.
+
+        The iterator must be used up (or the connection dropped) before the next `feed`.
+        """
+        buffer = self._buffer
+        buffer += data
+        head = len(self._prefix) + _HEADER_SIZE
+        while True:
+            if not self._seek_prefix():
+                return
+            if len(buffer) < head:
+                return
+            offset = len(self._prefix)
+            raw_command = bytes(buffer[offset : offset + _COMMAND_SIZE]).rstrip(b"\x00")
+            length = int.from_bytes(buffer[offset + 12 : offset + 16], "little")
+            if length > self._max_payload:
+                del buffer[: len(self._prefix)]
+                continue
+            if len(buffer) < head + length:
+                return
+            checksum = bytes(buffer[offset + 16 : head])
+            payload = bytes(buffer[head : head + length])
+            del buffer[: head + length]
+            if checksum != _checksum(payload):
+                raise ChecksumError(f"wrong checksum of a {raw_command!r} message of {length} bytes")
+            yield raw_command.decode("latin-1"), payload
+
+    def _seek_prefix(self) -> bool:
+        """Drop what cannot be the start of a message; True where the buffer starts with the prefix."""
+        buffer, prefix = self._buffer, self._prefix
+        if buffer.startswith(prefix):
+            return True
+        found = buffer.find(prefix)
+        if found >= 0:
+            del buffer[:found]
+            return True
+        del buffer[: max(0, len(buffer) - len(prefix) + 1)]
+        return False

@@ -86,9 +86,7 @@ def _compress_python(state: bytes, data: bytes) -> bytes:
             s0 = _rotate_right(a, 2) ^ _rotate_right(a, 13) ^ _rotate_right(a, 22)
             t2 = s0 + ((a & b) ^ (a & c) ^ (b & c))
             a, b, c, d, e, f, g, h = (t1 + t2) & 0xFFFFFFFF, a, b, c, (d + t1) & 0xFFFFFFFF, e, f, g
-        words = [
-            (old + new) & 0xFFFFFFFF for old, new in zip(words, (a, b, c, d, e, f, g, h), strict=True)
-        ]
+        words = [(old + new) & 0xFFFFFFFF for old, new in zip(words, (a, b, c, d, e, f, g, h), strict=True)]
     return struct.pack(">8I", *words)
 
 
@@ -105,34 +103,34 @@ class _Sha256Context(ctypes.Structure):
     ]
 
 
+_STATE = struct.Struct(">8I")
+
+
+def _compress_through(library: ctypes.CDLL) -> CompressFunction:
+    """SHA-256's compression function out of OpenSSL's low-level interface. AttributeError where it is missing."""
+    init, update = library.SHA256_Init, library.SHA256_Update
+    init.argtypes = [ctypes.POINTER(_Sha256Context)]
+    update.argtypes = [ctypes.POINTER(_Sha256Context), ctypes.c_char_p, ctypes.c_size_t]
+
+    def compress(state: bytes, data: bytes) -> bytes:
+        context = _Sha256Context()
+        init(context)
+        context.h[:] = _STATE.unpack(state)
+        update(context, data, len(data))
+        return _STATE.pack(*context.h)
+
+    return compress
+
+
 def _load_libcrypto() -> CompressFunction | None:
     """libcrypto's compression function if one is found that computes a known answer, else None."""
     for name in ("libcrypto.so.3", "libcrypto.so.1.1", ctypes.util.find_library("crypto")):
         if name is None:
             continue
         try:
-            library = ctypes.CDLL(name)
-            update = library.SHA256_Update
-            init = library.SHA256_Init
+            compress = _compress_through(ctypes.CDLL(name))
         except (OSError, AttributeError):
             continue
-        init.argtypes = [ctypes.POINTER(_Sha256Context)]
-        update.argtypes = [ctypes.POINTER(_Sha256Context), ctypes.c_char_p, ctypes.c_size_t]
-        unpack_state = struct.Struct(">8I").unpack
-        pack_state = struct.Struct(">8I").pack
-
-        def compress(
-            state: bytes,
-            data: bytes,
-            update: Callable[..., int] = update,
-            init: Callable[..., int] = init,
-        ) -> bytes:
-            context = _Sha256Context()
-            init(context)
-            context.h[:] = unpack_state(state)
-            update(context, data, len(data))
-            return pack_state(*context.h)
-
         probe = bytes(range(128))
         if compress(INITIAL_STATE, probe) == _compress_python(INITIAL_STATE, probe):
             return compress

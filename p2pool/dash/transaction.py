@@ -102,9 +102,7 @@ def read_transaction(reader: Reader) -> Transaction:
         TxInput(reader.uint256(), reader.uint32(), reader.varstr(), reader.uint32())
         for _ in range(reader.count(_MIN_INPUT))
     )
-    outputs = tuple(
-        TxOutput(reader.uint64(), reader.varstr()) for _ in range(reader.count(_MIN_OUTPUT))
-    )
+    outputs = tuple(TxOutput(reader.uint64(), reader.varstr()) for _ in range(reader.count(_MIN_OUTPUT)))
     lock_time = reader.uint32()
     payload = reader.varstr() if version >= 3 and kind != 0 else b""
     return Transaction(version, kind, inputs, outputs, lock_time, payload)

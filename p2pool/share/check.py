@@ -1,0 +1,99 @@
+"""Check a share against the chain below it: rebuild it from its own share_data and compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pool.dash.hashes import sha256d
+from p2pool.dash.merkle import coinbase_branch
+from p2pool.dash.target import bits_to_target, target_to_average_attempts
+from p2pool.networks.parameters import Network
+from p2pool.share.chain_view import ChainView
+from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.payouts import PayoutTable, gentx_prefix, gentx_suffix
+from p2pool.share.rules import WEIGHT_UNIT, ParentContext, parent_context, reference_transactions
+from p2pool.share.share import Share, ref_hash_of
+
+
+@dataclass(frozen=True, slots=True)
+class RebuiltShare:
+    """What checking computes anyway and a block needs: the coinbase's bytes and the other transactions."""
+
+    gentx: bytes
+    other_transaction_hashes: tuple[int, ...]
+
+
+def check_share(share: Share, view: ChainView, network: Network) -> RebuiltShare:
+    """Compare the share with what the chain below says it must be. Raises ShareInvalid.
+
+    The caller makes sure that the chain is rooted or long enough (share-chain format, "The tracker").
+    """
+    context = parent_context(view, share.previous_hash, network)
+    _check_fields(share, context, network)
+    wanted = referenced_transactions(share, view)
+    _check_refs(share, view, context, wanted)
+    gentx = rebuild_gentx(share, view, context, network)
+    if sha256d(gentx) != share.gentx_hash:
+        raise ShareInvalid(Reason.GENTX)
+    branch = coinbase_branch([h.to_bytes(32, "little") for h in wanted])
+    if tuple(branch) != share.merkle_link:
+        raise ShareInvalid(Reason.MERKLE_LINK)
+    return RebuiltShare(gentx, wanted)
+
+
+def _check_fields(share: Share, context: ParentContext, network: Network) -> None:
+    expected_timestamp = context.timestamp_for(share.timestamp, network)
+    if share.timestamp != expected_timestamp:
+        raise ShareInvalid(Reason.TIMESTAMP, f"{share.timestamp}, not {expected_timestamp}")
+    if share.max_bits != context.max_bits:
+        raise ShareInvalid(Reason.MAX_BITS, f"{share.max_bits:08x}, not {context.max_bits:08x}")
+    expected_bits = context.bits_for(bits_to_target(share.bits))
+    if share.bits != expected_bits:
+        raise ShareInvalid(Reason.BITS, f"{share.bits:08x}, not {expected_bits:08x}")
+    if share.absheight != context.absheight:
+        raise ShareInvalid(Reason.ABSHEIGHT, f"{share.absheight}, not {context.absheight}")
+    expected_abswork = context.abswork_for(share.bits)
+    if share.abswork != expected_abswork:
+        raise ShareInvalid(Reason.ABSWORK, f"{share.abswork:x}, not {expected_abswork:x}")
+    if share.far_share_hash != context.far_share_hash:
+        raise ShareInvalid(Reason.FAR_SHARE)
+
+
+def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
+    """The hashes of the transactions that a share's references name. ShareInvalid where one names none."""
+    hashes = []
+    for distance, index in share.transaction_hash_refs:
+        holder: Share | None = share
+        if distance:
+            if share.previous_hash is None:
+                raise ShareInvalid(Reason.REF_NAMES_NOTHING, "a first share refers back")
+            holder = view.nth_parent(share.previous_hash, distance - 1)
+        if holder is None or index >= len(holder.new_transaction_hashes):
+            raise ShareInvalid(Reason.REF_NAMES_NOTHING, f"({distance}, {index})")
+        hashes.append(holder.new_transaction_hashes[index])
+    return tuple(hashes)
+
+
+def _check_refs(share: Share, view: ChainView, context: ParentContext, wanted: tuple[int, ...]) -> None:
+    expected = reference_transactions(view, share.previous_hash, context.height, wanted)
+    if share.transaction_hash_refs != expected.refs or share.new_transaction_hashes != expected.new_hashes:
+        raise ShareInvalid(Reason.TRANSACTION_REFS)
+
+
+def rebuild_gentx(share: Share, view: ChainView, context: ParentContext, network: Network) -> bytes:
+    """The generation transaction that the chain prescribes for this share. Raises ShareInvalid."""
+    weights = view.weights(
+        context.weights_start,
+        context.weights_length,
+        WEIGHT_UNIT * network.spread * target_to_average_attempts(share.block_target),
+    )
+    table = PayoutTable(weights, share.subsidy, share.payments, network.parent.addresses)
+    share_info = share.contents[share.share_info_start : share.share_info_end]
+    return b"".join(
+        (
+            gentx_prefix(table, share.script, share.coinbase, bool(share.coinbase_payload)),
+            ref_hash_of(share_info, share.ref_merkle_link, network),
+            share.last_txout_nonce,
+            gentx_suffix(share.coinbase_payload),
+        )
+    )

@@ -1,0 +1,140 @@
+"""Who gets what from a block: the outputs of a generation transaction."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+
+from p2pool.base.errors import ParseError
+from p2pool.dash.address import AddressVersions, payee_script
+from p2pool.share.chain_view import Weights
+from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.share import DONATION_SCRIPT, GENTX_BEFORE_REF_HASH
+from p2pool.wire.codec import pack_uint64, pack_varint, pack_varstr
+
+_WORKERS_PART, _FINDER_PART = 49, 50
+"""49/50 of a payout goes by weight, 1/50 to the finder of the block."""
+
+
+def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions) -> list[tuple[bytes, int]]:
+    """The (script, amount) outputs of a share's packed payments, in their order, without those that are skipped.
+
+    Raises ShareInvalid where a payee's text makes the share invalid, whatever its amount.
+    """
+    paid = []
+    for payee, amount in payments:
+        try:
+            script = payee_script(payee, versions)
+        except ParseError as error:
+            raise ShareInvalid(Reason.PAYEE_MALFORMED, str(error)) from None
+        if script is not None and amount:
+            paid.append((script, amount))
+    return paid
+
+
+def worker_amounts(weights: Weights, payout: int) -> dict[bytes, int]:
+    """Duffs by script from the window alone, without the finder's part; may hold DONATION_SCRIPT and zeros."""
+    total = weights.total
+    if not total:
+        return {}
+    share_of_payout, divisor = payout * _WORKERS_PART, _FINDER_PART * total
+    return {script: share_of_payout * weight // divisor for script, weight in weights.by_script.items()}
+
+
+def pack_output(script: bytes, amount: int) -> bytes:
+    """One output: uint64 duffs, varstr script."""
+    return pack_uint64(amount) + pack_varstr(script)
+
+
+class PayoutTable:
+    """The outputs for one tip and template, ready for any finder.
+
+    Everything is serialized once; an address then costs one bisection and one join (`prefix_for`).
+    Raises ShareInvalid at construction where the payments exceed the subsidy or a payee is malformed.
+    """
+
+    __slots__ = (
+        "_joined",
+        "_offsets",
+        "_payments",
+        "_scripts",
+        "_workers_total",
+        "amounts",
+        "finder_bonus",
+        "payments",
+        "payout",
+    )
+
+    def __init__(
+        self,
+        weights: Weights,
+        subsidy: int,
+        payments: Sequence[tuple[str, int]],
+        versions: AddressVersions,
+    ) -> None:
+        self.payments = paid_payments(payments, versions)
+        self.payout = subsidy - sum(amount for _, amount in self.payments)
+        if self.payout < 0:
+            raise ShareInvalid(Reason.NEGATIVE_PAYOUT, f"{self.payout} duffs are left")
+        self.finder_bonus = self.payout // _FINDER_PART
+        amounts = worker_amounts(weights, self.payout)
+        amounts.pop(DONATION_SCRIPT, None)
+        self.amounts = {script: amount for script, amount in amounts.items() if amount}
+        self._workers_total = sum(self.amounts.values())
+        self._scripts = sorted(self.amounts)
+        pieces = [pack_output(script, self.amounts[script]) for script in self._scripts]
+        self._offsets = list(accumulate(map(len, pieces), initial=0))
+        self._joined = b"".join(pieces)
+        self._payments = b"".join(pack_output(script, amount) for script, amount in self.payments)
+
+    def amounts_for(self, finder: bytes) -> dict[bytes, int]:
+        """Duffs by script where `finder` finds the block, the donation's included and the payments not."""
+        amounts = dict(self.amounts)
+        if finder != DONATION_SCRIPT and self.finder_bonus:
+            amounts[finder] = amounts.get(finder, 0) + self.finder_bonus
+        amounts[DONATION_SCRIPT] = self.payout - sum(amounts.values())
+        return amounts
+
+    def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
+        """(count of outputs, their bytes up to and including GENTX_BEFORE_REF_HASH) for `finder`."""
+        scripts, offsets, joined = self._scripts, self._offsets, self._joined
+        spent = self._workers_total
+        count = len(scripts) + len(self.payments) + 2
+        workers = joined
+        if finder != DONATION_SCRIPT and self.finder_bonus:
+            spent += self.finder_bonus
+            amount = self.amounts.get(finder)
+            at = bisect_left(scripts, finder)
+            if amount is None:
+                count += 1
+                own = pack_output(finder, self.finder_bonus)
+                workers = joined[: offsets[at]] + own + joined[offsets[at] :]
+            else:
+                own = pack_output(finder, amount + self.finder_bonus)
+                workers = joined[: offsets[at]] + own + joined[offsets[at + 1] :]
+        donation = pack_uint64(self.payout - spent)
+        return count, b"".join((workers, self._payments, donation, GENTX_BEFORE_REF_HASH))
+
+
+def gentx_prefix(table: PayoutTable, finder: bytes, coinbase: bytes, has_payload: bool) -> bytes:
+    """The generation transaction up to ref_hash."""
+    version = b"\x03\x00\x05\x00" if has_payload else b"\x01\x00\x00\x00"
+    count, outputs = table.prefix_for(finder)
+    return b"".join(
+        (
+            version,
+            b"\x01",
+            b"\x00" * 32,
+            b"\xff\xff\xff\xff",
+            pack_varstr(coinbase),
+            b"\xff\xff\xff\xff",
+            pack_varint(count),
+            outputs,
+        )
+    )
+
+
+def gentx_suffix(coinbase_payload: bytes) -> bytes:
+    """What follows the nonce in a generation transaction: lock_time and, where there is one, the payload."""
+    return b"\x00\x00\x00\x00" + (pack_varstr(coinbase_payload) if coinbase_payload else b"")

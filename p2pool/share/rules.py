@@ -1,0 +1,140 @@
+"""What a parent share fixes for every share that follows it: retarget, timestamps, heights, references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from p2pool.dash.target import MAX_UINT256, bits_to_target, target_to_average_attempts, target_to_bits
+from p2pool.networks.parameters import Network
+from p2pool.share.chain_view import ChainView
+from p2pool.share.errors import Reason, ShareInvalid
+
+FAR_SHARE_DISTANCE = 99
+REF_LOOKBEHIND = 100
+WEIGHT_UNIT = 65535
+"""A share's attempts are weighed times this; its donation field is a part of it."""
+
+
+def clip(value: int, low: int, high: int) -> int:
+    """`value`, moved into [low, high]."""
+    return low if value < low else min(value, high)
+
+
+@dataclass(frozen=True, slots=True)
+class ParentContext:
+    """All that the chain says about the successors of one share; the same for every payee."""
+
+    previous_hash: int | None
+    height: int
+    """Length of the chain that ends in the parent."""
+    target_limit: int
+    """The easiest target that a successor may have (not rounded to compact form)."""
+    max_bits: int
+    previous_timestamp: int | None
+    absheight: int
+    previous_abswork: int
+    far_share_hash: int | None
+    weights_start: int | None
+    """Where the PPLNS window begins: the parent's parent."""
+    weights_length: int
+
+    def bits_for(self, desired_target: int) -> int:
+        """The compact target of a successor that wishes `desired_target`."""
+        return target_to_bits(clip(desired_target, self.target_limit // 30, self.target_limit))
+
+    def timestamp_for(self, desired: int, network: Network) -> int:
+        """The timestamp of a successor that wishes `desired` (Unix seconds)."""
+        if self.previous_timestamp is None:
+            return desired
+        return clip(desired, self.previous_timestamp + 1, self.previous_timestamp + 2 * network.share_period - 1)
+
+    def abswork_for(self, bits: int) -> int:
+        """The accumulated work of a successor with these bits."""
+        return (self.previous_abswork + target_to_average_attempts(bits_to_target(bits))) % (1 << 128)
+
+
+def parent_context(view: ChainView, previous_hash: int | None, network: Network) -> ParentContext:
+    """Ask the chain once. ShareInvalid(NOT_CHECKABLE) where it ends, unrooted, before what is needed."""
+    if previous_hash is None:
+        return ParentContext(
+            previous_hash=None,
+            height=0,
+            target_limit=network.max_target,
+            max_bits=target_to_bits(network.max_target),
+            previous_timestamp=None,
+            absheight=1,
+            previous_abswork=0,
+            far_share_hash=None,
+            weights_start=None,
+            weights_length=0,
+        )
+    previous = view.get(previous_hash)
+    if previous is None:
+        raise ShareInvalid(Reason.NOT_CHECKABLE, f"parent {previous_hash:064x} is not held")
+    height = view.height(previous_hash)
+    limit = _target_limit(view, previous_hash, height, network)
+    far_share = view.nth_parent(previous_hash, FAR_SHARE_DISTANCE)
+    return ParentContext(
+        previous_hash=previous_hash,
+        height=height,
+        target_limit=limit,
+        max_bits=target_to_bits(limit),
+        previous_timestamp=previous.timestamp,
+        absheight=(previous.absheight + 1) % (1 << 32),
+        previous_abswork=previous.abswork,
+        far_share_hash=None if far_share is None else far_share.hash,
+        weights_start=previous.previous_hash,
+        weights_length=max(0, min(height, network.real_chain_length) - 1),
+    )
+
+
+def _target_limit(view: ChainView, previous_hash: int, height: int, network: Network) -> int:
+    """The retarget: aim at one share in share_period, by the work of the last target_lookbehind shares."""
+    if height < network.target_lookbehind:
+        return network.max_target
+    count = network.target_lookbehind - 1
+    previous, first = view.get(previous_hash), view.nth_parent(previous_hash, count)
+    if previous is None or first is None:
+        raise ShareInvalid(Reason.NOT_CHECKABLE, "retarget window not held")
+    seconds = max(1, previous.timestamp - first.timestamp)
+    attempts_per_second = view.minimum_work(previous_hash, count) // seconds
+    if attempts_per_second == 0:
+        target = MAX_UINT256
+    else:
+        target = 2**256 // (network.share_period * attempts_per_second) - 1
+    last = previous.max_target
+    target = clip(target, last * 9 // 10, last * 11 // 10)
+    return clip(target, network.min_target, network.max_target)
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRefs:
+    """How a share names its transactions: those it introduces, and (distance, index) for each wanted one."""
+
+    new_hashes: tuple[int, ...]
+    refs: tuple[tuple[int, int], ...]
+
+
+def reference_transactions(
+    view: ChainView, previous_hash: int | None, height: int, wanted: Sequence[int]
+) -> TransactionRefs:
+    """The canonical references: nearest share first, first position first; not found ones are new."""
+    if not wanted:
+        return TransactionRefs((), ())
+    known: dict[int, tuple[int, int]] = {}
+    if previous_hash is not None:
+        lookbehind = min(height, REF_LOOKBEHIND)
+        for distance, share in enumerate(view.ancestors(previous_hash, lookbehind), 1):
+            for index, transaction_hash in enumerate(share.new_transaction_hashes):
+                if transaction_hash not in known:
+                    known[transaction_hash] = (distance, index)
+    new_hashes: list[int] = []
+    refs = []
+    for transaction_hash in wanted:
+        ref = known.get(transaction_hash)
+        if ref is None:
+            ref = (0, len(new_hashes))
+            new_hashes.append(transaction_hash)
+        refs.append(ref)
+    return TransactionRefs(tuple(new_hashes), tuple(refs))

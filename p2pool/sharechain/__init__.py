@@ -1,0 +1,1 @@
+"""The share chain as a whole: forest, PPLNS window, verification, best share, storage."""

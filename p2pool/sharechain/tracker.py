@@ -1,0 +1,363 @@
+"""The tracker: which shares are verified, which one to work on, which parents are missing, what to forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from p2pool.networks.parameters import Network
+from p2pool.share.chain_view import Weights
+from p2pool.share.check import RebuiltShare, check_share, rebuild_gentx, referenced_transactions
+from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.rules import parent_context
+from p2pool.share.share import Share
+from p2pool.sharechain.forest import Forest, Tree
+from p2pool.sharechain.weights import WeightWindows
+
+UNKNOWN_BLOCK_HEIGHT = -1_000_000_000
+"""The relative height of a parent block that nobody knows."""
+MAX_TRANSACTIONS_SIZE = 2_000_000
+"""A head whose other transactions exceed this many bytes could not become a block and is passed over."""
+_WANTED_AGE, _WANTED_AGE_WITHOUT_BEST = 3600, 24 * 3600
+_KEPT_HEADS = 5
+_DEAD_FORK_AGE = 300
+_PRUNED_AT_ONCE = 1000
+"""So that pruning after a long pause is spread over several runs."""
+
+BlockHeight = Callable[[int], int]
+"""Parent block hash -> height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where not known."""
+TransactionSize = Callable[[int], int | None]
+"""Transaction hash -> packed size, None where the transaction is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a share came and from whom (None: ourselves)."""
+
+    time_seen: float
+    sender: str | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HeadScore:
+    """The sort key of a head on the best tail, ascending."""
+
+    work_at_5th_parent: int
+    not_punished: int
+    total_work: int
+    """0 unless no head has any work at its 5th parent: then the most total work wins, so that a young chain does
+    not stay at its oldest head."""
+    not_time_seen: float
+    share_hash: int
+
+
+@dataclass(frozen=True, slots=True)
+class TailScore:
+    """(verified height up to chain_length, rate); None, that is below chain_length, is less than any rate."""
+
+    height: int
+    rate: float | None
+
+    @property
+    def key(self) -> tuple[int, bool, float]:
+        """Sorts ascending."""
+        return self.height, self.rate is not None, self.rate or 0.0
+
+
+@dataclass(slots=True)
+class Thought:
+    """What one run of `Tracker.think` came to."""
+
+    best: int | None = None
+    wanted: list[int] = field(default_factory=list)
+    """Missing parents to ask for."""
+    bad_senders: set[str] = field(default_factory=set)
+    removed: list[Share] = field(default_factory=list)
+    refused: list[tuple[Share, ShareInvalid]] = field(default_factory=list)
+    verified: list[Share] = field(default_factory=list)
+    """Shares verified by this run."""
+    heads: list[HeadScore] = field(default_factory=list)
+    """Heads of the best tail, worst first."""
+
+
+class Tracker:
+    """Shares held, verified shares, and the choice between them. Implements `ChainView`."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.forest = Forest()
+        self.verified = Forest()
+        self._windows = WeightWindows(self.forest)
+        self._arrivals: dict[int, Arrival] = {}
+
+    # --- ChainView ---------------------------------------------------------------------------------------
+
+    def get(self, share_hash: int) -> Share | None:
+        """See ChainView."""
+        return self.forest.get(share_hash)
+
+    def height(self, share_hash: int) -> int:
+        """See ChainView."""
+        return self.forest.height(share_hash)
+
+    def is_rooted(self, share_hash: int) -> bool:
+        """See ChainView."""
+        return self.forest.is_rooted(share_hash)
+
+    def nth_parent(self, share_hash: int, n: int) -> Share | None:
+        """See ChainView."""
+        return self.forest.nth_parent(share_hash, n)
+
+    def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
+        """See ChainView."""
+        return self.forest.ancestors(share_hash, count)
+
+    def minimum_work(self, share_hash: int, count: int) -> int:
+        """See ChainView."""
+        return self.forest.minimum_work(share_hash, count)
+
+    def weights(self, share_hash: int | None, max_shares: int, max_weight: int) -> Weights:
+        """See ChainView."""
+        return self._windows.weights(share_hash, max_shares, max_weight)
+
+    # --- shares in and out -------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.forest)
+
+    def __contains__(self, share_hash: object) -> bool:
+        return share_hash in self.forest
+
+    def arrival(self, share_hash: int) -> Arrival:
+        """When and from whom a held share came."""
+        return self._arrivals[share_hash]
+
+    def add(self, share: Share, time_seen: float, sender: str | None = None) -> bool:
+        """Hold a share; False where it was held before. `think` decides what it is worth."""
+        if share.hash in self.forest:
+            return False
+        self.forest.add(share)
+        self._arrivals[share.hash] = Arrival(time_seen, sender)
+        return True
+
+    def trust(self, share_hash: int) -> None:
+        """Take a held share for verified: it was verified before, and came from our own store."""
+        share = self.forest.get(share_hash)
+        if share is not None and share_hash not in self.verified:
+            self.verified.add(share)
+
+    def can_check(self, share: Share) -> bool:
+        """Whether the chain below is rooted, or at least chain_length + 1 shares with this one."""
+        if share.previous_hash is None:
+            return True
+        if share.previous_hash not in self.forest:
+            return False
+        forest = self.forest
+        return (
+            forest.is_rooted(share.previous_hash)
+            or forest.height(share.previous_hash) >= self.network.chain_length
+        )
+
+    def check(self, share: Share) -> RebuiltShare:
+        """Check a share (held or not) against the chain below it. Raises ShareInvalid."""
+        if not self.can_check(share):
+            raise ShareInvalid(Reason.NOT_CHECKABLE)
+        return check_share(share, self, self.network)
+
+    def rebuild(self, share: Share) -> RebuiltShare:
+        """Coinbase and other transactions' hashes of a verified share: what its block is made of."""
+        context = parent_context(self, share.previous_hash, self.network)
+        gentx = rebuild_gentx(share, self, context, self.network)
+        return RebuiltShare(gentx, referenced_transactions(share, self))
+
+    def _verify(self, share: Share, thought: Thought) -> bool:
+        if share.hash in self.verified:
+            return True
+        try:
+            self.check(share)
+        except ShareInvalid as error:
+            thought.refused.append((share, error))
+            return False
+        self.verified.add(share)
+        thought.verified.append(share)
+        return True
+
+    # --- the choice --------------------------------------------------------------------------------------
+
+    def think(self, now: float, block_height: BlockHeight, transaction_size: TransactionSize) -> Thought:
+        """Verify what can be verified and choose the best share (share-chain format, "The tracker").
+
+        `now` is our clock in Unix seconds. Never raises for what shares hold.
+        """
+        thought = Thought()
+        wanted: dict[int, int] = {}
+        self._verify_new_heads(thought, wanted)
+        self._verify_backwards(thought, wanted)
+        tail = self._best_tail(block_height)
+        if tail is not None:
+            thought.heads = self._scored_heads(tail, transaction_size)
+        cutoff = now - _WANTED_AGE_WITHOUT_BEST
+        if thought.heads:
+            best = self.forest.nodes[thought.heads[-1].share_hash].share
+            punished = thought.heads[-1].not_punished < 0
+            thought.best = best.previous_hash if punished else best.hash
+            cutoff = min(now, best.timestamp) - _WANTED_AGE
+        thought.wanted = [share_hash for share_hash, newest in wanted.items() if newest >= int(cutoff)]
+        return thought
+
+    def _verify_new_heads(self, thought: Thought, wanted: dict[int, int]) -> None:
+        """Step 1: from each unverified head backwards until one verifies; what fails goes."""
+        bad: list[Share] = []
+        for head_hash in [h for h in self.forest.heads if h not in self.verified.heads]:
+            height, rooted = self.forest.height(head_hash), self.forest.is_rooted(head_hash)
+            depth = height if rooted else min(5, max(0, height - self.network.chain_length))
+            for share in self.forest.ancestors(head_hash, depth):
+                if self._verify(share, thought):
+                    break
+                bad.append(share)
+            else:
+                if not rooted:
+                    self._want(wanted, self.forest.tail(head_hash), head_hash)
+        for share in bad:
+            if share.hash not in self.forest:
+                continue
+            sender = self._arrivals[share.hash].sender
+            if sender is not None:
+                thought.bad_senders.add(sender)
+            if self.forest.can_remove(share.hash):
+                self._remove(share.hash, thought.removed)
+
+    def _verify_backwards(self, thought: Thought, wanted: dict[int, int]) -> None:
+        """Step 2: bring each verified head to chain_length verified shares, or ask for parents."""
+        chain_length = self.network.chain_length
+        for head_hash in list(self.verified.heads):
+            verified_height = self.verified.height(head_hash)
+            last = self.verified.tail(head_hash)
+            if last is None or verified_height >= chain_length:
+                continue
+            held = self.forest.height(last) if last in self.forest else 0
+            end = self.forest.tail(last) if held else last
+            can = held if end is None else max(held - 1 - chain_length, 0)
+            for share in self.forest.ancestors(last, min(chain_length - verified_height, can)):
+                if not self._verify(share, thought):
+                    break
+            if end is not None:
+                self._want(wanted, end, head_hash)
+
+    def _want(self, wanted: dict[int, int], parent: int | None, head_hash: int) -> None:
+        if parent is not None:
+            newest = max(share.timestamp for share in self.forest.ancestors(head_hash, 5))
+            wanted[parent] = max(newest, wanted.get(parent, 0))
+
+    def verified_heads_of(self, tail: int | None) -> list[int]:
+        """The heads of the verified chains that hang from `tail`."""
+        verified = self.verified
+        return [share_hash for share_hash, node in verified.heads.items() if node.tree.tail == tail]
+
+    def _best_tail(self, block_height: BlockHeight) -> Tree | None:
+        """Step 3. With a single tail there is nothing to compare."""
+        trees = list(self.verified.trees.values())
+        if len(trees) < 2:
+            return trees[0] if trees else None
+        return max(
+            trees,
+            key=lambda tree: (self.score_tail(tree.tail, block_height).key, _none_lowest(tree.tail)),
+        )
+
+    def score_tail(self, tail: int | None, block_height: BlockHeight) -> TailScore:
+        """A tail stands by its head with the most verified work."""
+        verified, chain_length = self.verified, self.network.chain_length
+        head = max(self.verified_heads_of(tail), key=verified.work)
+        height = verified.height(head)
+        if height < chain_length:
+            return TailScore(height, None)
+        near = chain_length * 15 // 16
+        end_point = verified.nth_parent(head, near)
+        # verified height == near can only be where chain_length < 16: no network has that
+        end_hash = head if end_point is None else end_point.hash
+        highest = max(
+            block_height(share.previous_block)
+            for share in verified.ancestors(end_hash, max(1, chain_length // 16))
+        )
+        seconds = (0 - highest + 1) * self.network.parent.block_period
+        return TailScore(chain_length, verified.work_over(head, near) / seconds)
+
+    def _scored_heads(self, tree: Tree, transaction_size: TransactionSize) -> list[HeadScore]:
+        """Step 4."""
+        verified = self.verified
+        scores = []
+        for head in self.verified_heads_of(tree.tail):
+            node = verified.nodes[head]
+            fifth = verified.nth_parent_node(node, 5)
+            scores.append(
+                HeadScore(
+                    work_at_5th_parent=0 if fifth is None else fifth.work - tree.work,
+                    not_punished=-self._punishment(node.share, transaction_size),
+                    total_work=0,
+                    not_time_seen=-self._arrivals[head].time_seen,
+                    share_hash=head,
+                )
+            )
+        if all(score.work_at_5th_parent == 0 for score in scores):
+            scores = [
+                HeadScore(0, s.not_punished, verified.work(s.share_hash), s.not_time_seen, s.share_hash)
+                for s in scores
+            ]
+        scores.sort()
+        return scores
+
+    def _punishment(self, share: Share, transaction_size: TransactionSize) -> int:
+        """-1 for a block, 1 for a share whose block would be too large, else 0."""
+        if share.is_block:
+            return -1
+        if share.transaction_hash_refs:
+            total = 0
+            for transaction_hash in referenced_transactions(share, self):
+                size = transaction_size(transaction_hash)
+                if size is None:
+                    return 0
+                total += size
+            if total > MAX_TRANSACTIONS_SIZE:
+                return 1
+        return 0
+
+    # --- forgetting --------------------------------------------------------------------------------------
+
+    def _remove(self, share_hash: int, removed: list[Share]) -> None:
+        if share_hash in self.verified:
+            self.verified.remove(share_hash)
+        removed.append(self.forest.remove(share_hash))
+        del self._arrivals[share_hash]
+
+    def prune(self, thought: Thought, now: float) -> list[Share]:
+        """Forget dead forks and what lies more than 2 * chain_length + 10 below the best share.
+
+        Call after `think`, with its result. Returns what was removed, at most `_PRUNED_AT_ONCE` shares.
+        """
+        removed: list[Share] = []
+        kept = {score.share_hash for score in thought.heads[-_KEPT_HEADS:]} | {thought.best}
+        for head_hash in list(self.forest.heads):
+            while (
+                head_hash in self.forest.heads
+                and head_hash not in kept
+                and now - self._arrivals[head_hash].time_seen > _DEAD_FORK_AGE
+                and len(removed) < _PRUNED_AT_ONCE
+            ):
+                parent = self.forest.nodes[head_hash].share.previous_hash
+                self._remove(head_hash, removed)
+                if parent is None or parent not in self.forest.heads:
+                    break
+                head_hash = parent
+        longest = 2 * self.network.chain_length + 10
+        for tree in list(self.forest.trees.values()):
+            heads = [h for h, node in self.forest.heads.items() if node.tree is tree]
+            while len(removed) < _PRUNED_AT_ONCE and heads:
+                if min(self.forest.height(h) for h in heads if h in self.forest) <= longest:
+                    break
+                for root_hash in list(tree.roots):
+                    self._remove(root_hash, removed)
+        return removed
+
+
+def _none_lowest(tail: int | None) -> int:
+    return -1 if tail is None else tail

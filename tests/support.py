@@ -1,0 +1,59 @@
+"""What many tests need: vectors, captures, and networks made from the constants that stand in vectors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from p2pool.dash.address import AddressVersions
+from p2pool.networks import DASH_REGTEST, Network
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+
+
+@lru_cache(maxsize=8)
+def vectors(name: str) -> Any:
+    """The parsed file tests/vectors/<name>.json; do not change what is returned."""
+    return json.loads((TESTS / "vectors" / f"{name}.json").read_text())
+
+
+def capture(name: str) -> Any:
+    """The parsed file tests/captures/<name>.json."""
+    return json.loads((TESTS / "captures" / f"{name}.json").read_text())
+
+
+def network_of(constants: dict[str, Any]) -> Network:
+    """The network that a vector's `net` describes."""
+    parent = replace(
+        DASH_REGTEST.parent,
+        addresses=AddressVersions(constants["ADDRESS_VERSION"], constants["SCRIPT_ADDRESS_VERSION"]),
+        block_period=constants.get("BLOCK_PERIOD", 150),
+    )
+    return replace(
+        DASH_REGTEST,
+        parent=parent,
+        identifier=bytes.fromhex(constants["IDENTIFIER"]),
+        prefix=bytes.fromhex(constants["PREFIX"]),
+        coinbase_extension=bytes.fromhex(constants["COINBASEEXT"]),
+        share_period=constants["SHARE_PERIOD"],
+        chain_length=constants["CHAIN_LENGTH"],
+        real_chain_length=constants["REAL_CHAIN_LENGTH"],
+        target_lookbehind=constants["TARGET_LOOKBEHIND"],
+        spread=constants["SPREAD"],
+        max_target=int(constants["MAX_TARGET"], 16),
+        min_target=int(constants["MIN_TARGET"], 16),
+    )
+
+
+def number(text: str | None) -> int | None:
+    """A vector's big-endian hex number; null is None."""
+    return None if text is None else int(text, 16)
+
+
+def le(text: str) -> bytes:
+    """A vector's printed hash as the 32 bytes that travel."""
+    return bytes.fromhex(text)[::-1]

@@ -123,7 +123,8 @@ SIMNET = replace(
     real_chain_length=720,
     target_lookbehind=20,
     spread=10,
-    max_target=2**256 // 2**14 - 1,
+    max_target=2**256 // 2**16 - 1,
     p2p_port=19789,
     worker_port=19783,
+    min_difficulty=2.0**-20,
 )

@@ -57,3 +57,5 @@ class Network:
     minimum_protocol: int = PROTOCOL_VERSION
     start_difficulty: float = 100.0
     """The difficulty that a stratum connection begins with."""
+    min_difficulty: float = 0.001
+    """The least difficulty that a stratum connection can have."""

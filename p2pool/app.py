@@ -1,0 +1,438 @@
+"""The composition root: constructs the services, plugs their ports together, starts and stops them.
+
+This module and `cli` are the only ones that know the reactor.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool import __version__
+from p2pool.base.errors import OperatorError
+from p2pool.base.text import format_dash, format_duration, format_rate
+from p2pool.config import Config
+from p2pool.dashd.credentials import (
+    Credentials,
+    CredentialSource,
+    FixedCredentials,
+    credential_source,
+    read_dash_conf,
+)
+from p2pool.dashd.rpc import RpcClient
+from p2pool.dashd.service import DashdService
+from p2pool.dashd.submission import BlockSubmitter
+from p2pool.datadir import DataDirectory
+from p2pool.logs import start_logging
+from p2pool.node import FoundBlock, Node, NodeSettings, WorkChange
+from p2pool.pool_stats import PoolStats
+from p2pool.share.share import Share
+from p2pool.sharechain.store import ShareDatabase, ShareStore, StoredShare, open_database
+from p2pool.sharechain.tracker import Thought, Tracker
+from p2pool.simnet.miner import CpuMiner
+from p2pool.simnet.parameters import SimnetParameters
+from p2pool.simnet.service import SimulatedDash
+from p2pool.stratum.server import StratumServer
+from p2pool.stratum.session import SessionSettings
+from p2pool.web.api.pool import pool_rate
+from p2pool.web.site import WebSite
+from p2pool.web.sources import Moment, Sources, script_to_text
+from p2pool.web.views import Views
+from p2pool.worker_port import WorkerPort
+
+FLUSH_PERIOD = 1.0
+STATUS_PERIOD = 60.0
+LISTEN_BACKLOG = 1024
+"""A thousand miners may come back in the same second."""
+_log = Logger(namespace="p2pool")
+
+
+def run(config: Config) -> int:
+    """Run the node until it is interrupted. Returns the exit status. Raises OperatorError before it started."""
+    from twisted.internet import reactor as global_reactor
+
+    reactor: Any = global_reactor
+    directory = DataDirectory(config.datadir)
+    start_logging(config.logfile or config.datadir / "log", config.debug)
+    app = App(config, reactor)
+    failures: list[OperatorError] = []
+
+    def failed(failure: Failure) -> None:
+        error = failure.value
+        if not isinstance(error, OperatorError):
+            _log.failure("the node could not start", failure)
+            error = OperatorError("the node could not start because of a defect: see the log above", 1)
+        failures.append(error)
+        reactor.stop()
+
+    reactor.callWhenRunning(lambda: ensureDeferred(app.start()).addErrback(failed))
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(app.stop()))
+    reactor.run()
+    directory.release()
+    if failures:
+        raise failures[0]
+    return 0
+
+
+class App:
+    """All services of one node."""
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self.config = config
+        self.reactor = reactor
+        network = config.network
+        self.stats = PoolStats(time.time())
+        self.node = Node(
+            network,
+            Tracker(network),
+            NodeSettings(config.key_hash, config.fee, config.donation),
+            self.stats,
+            time.time,
+            lambda call: reactor.callLater(0, call),
+            random.SystemRandom(),
+        )
+        self.dashd: DashdService | None = None
+        self.rpc: RpcClient | None = None
+        self.submitter: BlockSubmitter | None = None
+        self.store: ShareStore | None = None
+        self.simulated_dash: SimulatedDash | None = None
+        self.miners: list[CpuMiner] = []
+        settings = SessionSettings(
+            network=network,
+            start_difficulty=network.start_difficulty,
+            min_difficulty=network.min_difficulty,
+            share_rate=config.share_rate,
+        )
+        self.stratum = StratumServer(settings, self.node, self.stats, reactor, time.time)
+        self.views = Views(
+            Sources(
+                node=self.node,
+                stats=self.stats,
+                problem=self._dashd_problem,
+                fee=config.fee,
+                donation=config.give_author,
+                payout_address=config.payout_address,
+                version=__version__,
+            )
+        )
+        self._port: Any = None
+        self._timers: list[LoopingCall] = []
+        self._stopping = False
+
+    # --- start -------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open for business. Raises OperatorError."""
+        config = self.config
+        _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
+        self._listen()
+        self._wire()
+        await self._open_store()
+        where, source = self._find_dashd()
+        self.rpc = RpcClient(self.reactor, where, source)
+        self.dashd = DashdService(self.reactor, self.rpc, config.network, time.time, where)
+        self.submitter = BlockSubmitter(self.reactor, self.dashd, config.datadir / "blocks", deferToThread)
+        self.submitter.result.subscribe(self._block_settled)
+        self.dashd.template.subscribe(self._timed("template", self.node.set_template))
+        self.dashd.startService()
+        self.stratum.start()
+        self._every(1.0, lambda: self.views.refresh(time.time()))
+        self._every(STATUS_PERIOD, self._say_status, now=False)
+        self._start_miners()
+
+    def _listen(self) -> None:
+        config = self.config
+        web_static = config.web_static or built_in_pages()
+        site = WebSite(self.views, web_static, self.reactor)
+        factory = WorkerPort(self.stratum, site, self.reactor)
+        try:
+            self._port = self.reactor.listenTCP(
+                config.worker_port, factory, backlog=LISTEN_BACKLOG, interface=config.worker_host
+            )
+        except CannotListenError as error:
+            raise OperatorError(
+                f"cannot listen on port {config.worker_port} for miners ({error.socketError}): "
+                "choose another one with -w/--worker-port"
+            ) from None
+        _log.info(
+            "miners (X11) connect to stratum+tcp://{host}:{port}, people open {url}",
+            host=self.host,
+            port=self.port,
+            url=self.url,
+        )
+
+    @property
+    def host(self) -> str:
+        """A name under which this machine's own programs reach the worker port."""
+        return self.config.worker_host or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The worker port in use."""
+        return int(self._port.getHost().port)
+
+    @property
+    def url(self) -> str:
+        """The first page's address on this machine."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/"
+
+    def _wire(self) -> None:
+        node = self.node
+        node.work_changed.subscribe(self._timed("work to all", self._work_changed))
+        node.block_found.subscribe(self._block_found)
+        node.share_added.subscribe(self._share_added)
+        node.thought.subscribe(self._remember)
+
+    def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
+        """With --bench: log how long it takes."""
+        if not self.config.bench:
+            return function
+
+        def timed(value: Any) -> None:
+            start = time.perf_counter()
+            function(value)
+            took = (time.perf_counter() - start) * 1000
+            _log.info("bench: {what} took {took:.2f} ms", what=what, took=took)
+
+        return timed
+
+    def _find_dashd(self) -> tuple[str, CredentialSource]:
+        """(RPC address, credentials) of dashd; starts the simulated one where it is asked for."""
+        config, parent = self.config, self.config.network.parent
+        if config.embeds_simnet:
+            simulated = self._start_simulated_dash()
+            url = f"http://127.0.0.1:{simulated.rpc_port}/"
+            credentials = Credentials(simulated.rpc_user, simulated.rpc_password, "of the embedded simulation")
+            return url, FixedCredentials(credentials)
+        given = config.dashd_config_path
+        conf = read_dash_conf(given or Path.home() / ".dashcore" / "dash.conf", parent, required=given is not None)
+        port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port
+        scheme = "https" if config.dashd_rpc_ssl else "http"
+        url = f"{scheme}://{config.dashd_address or '127.0.0.1'}:{port}/"
+        source = credential_source(config.rpc_arguments, conf, parent)
+        return url, source
+
+    def _start_simulated_dash(self) -> SimulatedDash:
+        config = self.config
+        parameters = SimnetParameters(
+            parent=config.network.parent,
+            data_directory=config.datadir / "simulated-dash",
+            rpc_port=config.dashd_rpc_port or config.network.parent.rpc_port,
+            p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
+            block_period=config.simnet_block_period,
+        )
+        simulated = SimulatedDash(self.reactor, parameters)
+        try:
+            simulated.startService()
+        except CannotListenError as error:
+            raise OperatorError(
+                f"the simulated Dash Core cannot listen on port {error.port}: "
+                "choose other ones with --dashd-rpc-port and --dashd-p2p-port"
+            ) from None
+        self.simulated_dash = simulated
+        _log.info(
+            "simulated Dash Core at height {height}: RPC 127.0.0.1:{rpc}, cookie {cookie}",
+            height=simulated.chain.height,
+            rpc=simulated.rpc_port,
+            cookie=simulated.cookie_path,
+        )
+        return simulated
+
+    def _start_miners(self) -> None:
+        if not self.config.embeds_simnet:
+            return
+        for number in range(1, self.config.simnet_miners + 1):
+            username = self.config.payout_address if number == 1 else demo_address(self.config, number)
+            miner = CpuMiner(
+                self.reactor,
+                self.host,
+                self.port,
+                f"{username}.cpu{number}",
+                password=f"d={self.config.network.min_difficulty}",
+                name=f"cpu{number}",
+            )
+            miner.startService()
+            self.miners.append(miner)
+
+    def _every(self, seconds: float, function: Callable[[], Any], now: bool = True) -> None:
+        timer = LoopingCall(function)
+        timer.clock = self.reactor
+        timer.start(seconds, now).addErrback(lambda failure: _log.failure("a timer failed", failure))
+        self._timers.append(timer)
+
+    # --- the share store ---------------------------------------------------------------------------------
+
+    async def _open_store(self) -> None:
+        path = self.config.datadir / "shares.sqlite"
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        try:
+            database, set_aside = await deferToThread(open_database, path, stamp)
+        except (sqlite3.Error, OSError) as error:
+            raise OperatorError(f"cannot open the share store {path}: {error}") from None
+        if set_aside is not None:
+            _log.warn(
+                "the share store {path} is damaged; it is set aside as {aside} and a new one begun",
+                path=str(path),
+                aside=str(set_aside),
+            )
+        started = time.monotonic()
+        stored = await deferToThread(self._read_store, database)
+        self.node.load((s.share, s.time_seen, s.verified, s.own) for s in stored)
+        self.store = ShareStore(database, deferToThread)
+        if stored:
+            _log.info(
+                "{count} shares loaded in {took:.1f} s; best share {best}, height {height}",
+                count=len(stored),
+                took=time.monotonic() - started,
+                best=short_hash(self.node.best_share),
+                height=0 if self.node.best_share is None else self.node.tracker.height(self.node.best_share),
+            )
+        self._every(FLUSH_PERIOD, lambda: ensureDeferred(self._flush()))
+
+    def _read_store(self, database: ShareDatabase) -> list[StoredShare]:
+        """In a thread: read and hash all that is stored, with a line now and then."""
+        total = database.count()
+        shares: list[StoredShare] = []
+        said = time.monotonic()
+        for item in database.read(self.config.network):
+            if isinstance(item, str):
+                self.reactor.callFromThread(_log.warn, "{problem}; passed over", problem=item)
+                continue
+            shares.append(item)
+            if time.monotonic() - said > 5:
+                said = time.monotonic()
+                self.reactor.callFromThread(
+                    _log.info, "loading shares: {done} of {total}", done=len(shares), total=total
+                )
+        return shares
+
+    async def _flush(self) -> None:
+        if self.store is not None:
+            await self.store.flush()
+
+    def _share_added(self, added: tuple[Share, bool]) -> None:
+        share, own = added
+        if self.store is not None:
+            self.store.add(share, time.time(), own)
+        if own:
+            _log.info(
+                "share {share_hash} accepted for {address}; see {url}",
+                share_hash=short_hash(share.hash),
+                address=script_to_text(self.node, share.script),
+                url=f"{self.url}web/share/{share.hash:064x}",
+            )
+
+    def _remember(self, thought: Thought) -> None:
+        """Tell the store what thinking came to."""
+        if self.store is None:
+            return
+        for share in thought.verified:
+            self.store.mark_verified(share.hash)
+        for share in thought.removed:
+            self.store.remove(share.hash)
+
+    # --- events ------------------------------------------------------------------------------------------
+
+    def _work_changed(self, change: WorkChange) -> None:
+        self.stratum.work_changed(change.context.template.previous_block, change.clean)
+
+    def _block_found(self, found: FoundBlock) -> None:
+        if self.submitter is not None:
+            ensureDeferred(self.submitter.submit(found.block_hash, found.height, found.data))
+        _log.info(
+            "BLOCK {height} {block_hash:064x} found by {worker}: {value} {symbol}",
+            height=found.height,
+            block_hash=found.block_hash,
+            worker=found.worker,
+            value=format_dash(found.subsidy),
+            symbol=self.config.network.parent.symbol,
+        )
+
+    def _block_settled(self, settled: tuple[int, str]) -> None:
+        block_hash, reason = settled
+        self.stats.settle_block(block_hash, reason)
+        if not reason:
+            _log.info("see the block and who it pays at {url}", url=self.url)
+        if self.dashd is not None:
+            self.dashd.refresh()
+
+    def _dashd_problem(self) -> str | None:
+        if self.dashd is None:
+            return "not asked yet"
+        return self.dashd.problem
+
+    def _say_status(self) -> None:
+        """One line a minute."""
+        node, now = self.node, time.time()
+        snapshot = self.stats.snapshot(now)
+        moment = Moment(self.views.sources, snapshot)
+        _log.info(
+            "chain of {height} shares, pool {pool}; here {local} from {connections} connections, "
+            "{shares} shares, {blocks} blocks, {refused} refused; up {uptime}",
+            height=0 if node.best_share is None else node.tracker.height(node.best_share),
+            pool=format_rate(pool_rate(moment)),
+            local=format_rate(snapshot.hash_rate),
+            connections=snapshot.connections,
+            shares=snapshot.shares,
+            blocks=len(snapshot.recent_blocks),
+            refused=sum(snapshot.refused.values()),
+            uptime=format_duration(now - self.stats.start_time),
+        )
+
+    # --- stop --------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Leave nothing behind: miners, connections, the store, the simulation, in this order."""
+        self._stopping = True
+        _log.info("stopping")
+        for timer in self._timers:
+            if timer.running:
+                timer.stop()
+        for miner in self.miners:
+            await miner.stopService()
+        if self._port is not None:
+            await self._port.stopListening()
+        self.stratum.stop()
+        if self.dashd is not None:
+            await self.dashd.stopService()
+        if self.rpc is not None:
+            await self.rpc.close()
+        if self.store is not None:
+            await self.store.close()
+        if self.simulated_dash is not None:
+            await self.simulated_dash.stopService()
+        _log.info("stopped")
+
+
+def built_in_pages() -> Path:
+    """The web files: beside the package in a checkout, inside it where it is installed."""
+    checkout = Path(__file__).resolve().parent.parent / "web-static"
+    if (checkout / "index.html").is_file():
+        return checkout
+    return Path(str(resources.files("p2pool.web") / "static"))
+
+
+def demo_address(config: Config, number: int) -> str:
+    """A payout address for a CPU miner of the simulated network."""
+    from p2pool.dash.address import encode_address
+
+    key_hash = f"p2pool-simnet-miner{number:02d}"[:20].encode().ljust(20, b"-")
+    return encode_address(config.network.parent.addresses.pubkey_hash, key_hash)
+
+
+def short_hash(share_hash: int | None) -> str:
+    """The last eight digits, as people tell shares apart."""
+    return "none" if share_hash is None else f"{share_hash:064x}"[-8:]

@@ -1,0 +1,26 @@
+"""The program: configuration, the reactor, and how it all ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from p2pool.base.errors import OperatorError
+from p2pool.config import load_config
+
+
+def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
+    """Run until interrupted. Returns the exit status: 2 for what the operator has to put right."""
+    try:
+        config = load_config(
+            sys.argv[1:] if argv is None else argv,
+            Path.home() / ".p2pool-dash" if default_datadir is None else default_datadir,
+        )
+        # Imported late: a wrong flag is answered at once, and the reactor is installed here only.
+        from p2pool.app import run
+
+        return run(config)
+    except (OperatorError, ImportError) as error:
+        print(f"p2pool-dash: {error}", file=sys.stderr)
+        return error.exit_status if isinstance(error, OperatorError) else 2

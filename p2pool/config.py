@@ -1,0 +1,168 @@
+"""Flags and TOML -> one frozen `Config`. A flag wins over the file, the file over the default."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from p2pool.base.errors import OperatorError
+from p2pool.dash.address import AddressError, encode_address, payout_hash160
+from p2pool.flags import build_parser
+from p2pool.networks import NETWORKS, SIMNET, Network
+
+SIMNET_ADDRESS = encode_address(SIMNET.parent.addresses.pubkey_hash, b"p2pool-simnet-wallet")
+"""Whom the simulated network pays where no address is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set. Ports are None for the network's own; times in seconds, fees in percent."""
+
+    network: Network
+    payout_address: str
+    key_hash: bytes
+    datadir: Path
+    logfile: Path | None = None
+    debug: bool = False
+    bench: bool = False
+    worker_host: str = ""
+    worker_port: int = 0
+    p2pool_port: int = 0
+    fee: float = 0.0
+    give_author: float = 1.0
+    share_rate: float = 10.0
+    web_static: Path | None = None
+    dashd_address: str | None = None
+    dashd_rpc_port: int | None = None
+    dashd_rpc_ssl: bool = False
+    dashd_p2p_port: int | None = None
+    dashd_config_path: Path | None = None
+    rpc_arguments: tuple[str, ...] = field(default=(), repr=False)
+    simnet_miners: int = 2
+    simnet_block_period: float = 60.0
+
+    @property
+    def embeds_simnet(self) -> bool:
+        """Whether this process runs the simulated Dash Core itself."""
+        return self.network is SIMNET and self.dashd_address is None
+
+    @property
+    def donation(self) -> int:
+        """The share's donation field: 65535 for 100 %."""
+        return round(65535 * self.give_author / 100)
+
+
+def load_config(argv: Sequence[str], default_datadir: Path) -> Config:
+    """The configuration of a command line (without the program's name). Raises OperatorError; `--help`,
+    `--version` and unknown flags end the program as argparse does."""
+    parser = build_parser(default_datadir)
+    given = vars(parser.parse_args(argv))
+    path = given.pop("config", None)
+    settings = _read_toml(Path(path), parser) if path is not None else {}
+    settings.update(given)
+    return _checked(settings, default_datadir)
+
+
+def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """The file's settings as if they had been flags, so that both are checked alike."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise OperatorError(f"--config: cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OperatorError(f"--config: {path} is not TOML: {error}") from None
+    known = {option for action in parser._actions for option in action.option_strings}
+    arguments: list[str] = []
+    positional = [table.pop(key) for key in ("rpcuser", "rpcpassword") if key in table]
+    for key, value in table.items():
+        flag = "--" + key.replace("_", "-")
+        if flag not in known or flag in ("--config", "--help", "--version"):
+            raise OperatorError(
+                f"--config: {path}: there is no setting {key!r} (settings are named like the flags)"
+            )
+        if isinstance(value, bool):
+            arguments += [flag] if value else []
+        elif isinstance(value, list):
+            arguments += [f"{flag}={item}" for item in value]
+        elif isinstance(value, str | int | float):
+            arguments.append(f"{flag}={value}")
+        else:
+            raise OperatorError(f"--config: {path}: {key} cannot be a {type(value).__name__}")
+    arguments += ["--", *map(str, positional)] if positional else []
+
+    def refuse(message: str) -> None:
+        raise OperatorError(f"--config: {path}: {message}")
+
+    parser.error = refuse  # type: ignore[assignment,method-assign]
+    return vars(parser.parse_args(arguments))
+
+
+def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
+    network = NETWORKS[settings.pop("net", "dash")]
+    address = settings.pop("address", None)
+    if address is None:
+        if network is not SIMNET:
+            raise OperatorError(
+                "no payout address: give the Dash address that your mining pays with -a ADDRESS "
+                f"(or try the simulated network with --net {SIMNET.name})"
+            )
+        address = SIMNET_ADDRESS
+    try:
+        key_hash = payout_hash160(address, network.parent.addresses, network.name)
+    except AddressError as error:
+        raise OperatorError(f"-a {address}: {error}") from None
+    rpc_arguments = tuple(settings.pop("rpc_arguments", ()))
+    if len(rpc_arguments) > 2:
+        raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
+    _check_ranges(settings)
+    host, port = _endpoint(settings.pop("worker_port", None), network)
+    datadir = Path(settings.pop("datadir", default_datadir)).expanduser() / network.name
+    for name in ("logfile", "web_static", "dashd_config_path"):
+        if settings.get(name) is not None:
+            settings[name] = Path(settings[name]).expanduser()
+    web_static = settings.get("web_static")
+    if web_static is not None and not web_static.is_dir():
+        raise OperatorError(f"--web-static: {web_static} is not a directory")
+    known = {f.name for f in fields(Config)}
+    return Config(
+        network=network,
+        payout_address=address,
+        key_hash=key_hash,
+        datadir=datadir,
+        worker_host=host,
+        worker_port=port,
+        p2pool_port=settings.pop("p2pool_port", network.p2p_port),
+        rpc_arguments=rpc_arguments,
+        **{name: value for name, value in settings.items() if name in known},
+    )
+
+
+def _check_ranges(settings: dict[str, Any]) -> None:
+    for name, low, high in (
+        ("fee", 0, 100),
+        ("give_author", 0, 100),
+        ("share_rate", 0.1, 3600),
+        ("simnet_miners", 0, 64),
+        ("simnet_block_period", 1, 86400),
+    ):
+        value = settings.get(name)
+        if value is not None and not low <= value <= high:
+            raise OperatorError(f"--{name.replace('_', '-')} {value:g}: must be between {low:g} and {high:g}")
+    for name in ("p2pool_port", "dashd_rpc_port", "dashd_p2p_port"):
+        value = settings.get(name)
+        if value is not None and not 0 < value < 65536:
+            raise OperatorError(f"--{name.replace('_', '-')} {value}: a port is between 1 and 65535")
+
+
+def _endpoint(text: str | None, network: Network) -> tuple[str, int]:
+    """PORT or ADDR:PORT; port 0 is any free one."""
+    if text is None:
+        return "", network.worker_port
+    host, _, port = str(text).rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        raise OperatorError(f"-w/--worker-port {text}: give PORT or ADDR:PORT")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,1 @@
+"""Dash Core as we see it: credentials, JSON-RPC, block templates, block submission, notices of new blocks."""

@@ -1,0 +1,198 @@
+"""A getblocktemplate answer as a frozen value.
+
+One template, one job: header fields, payees, payload and transactions of a block always come from the same
+BlockTemplate. Source: Dash Core's getblocktemplate as captured from version 23.1.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from p2pool.base.errors import ParseError
+from p2pool.dash.address import AddressVersions, payee_script
+from p2pool.dash.hashes import sha256d
+from p2pool.dash.merkle import coinbase_branch
+from p2pool.dash.target import bits_to_target
+
+MAX_TRANSACTIONS = 65_535
+"""A share's merkle link has at most 16 entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTransaction:
+    """A transaction to include. `hash_bytes` is its hash in hashing order; `fee` in duffs."""
+
+    data: bytes
+    hash_bytes: bytes
+    fee: int
+
+    @property
+    def hash(self) -> int:
+        """The hash as the number that shares carry."""
+        return int.from_bytes(self.hash_bytes, "little")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTemplate:
+    """What the next block must be. Times in Unix seconds, amounts in duffs, hashes as numbers.
+
+    `payments` are masternode, superblock and platform payees as shares carry them: an address, or "!<hex>" of a
+    raw script. `received` is our clock when the answer came.
+    """
+
+    height: int
+    version: int
+    previous_block: int
+    bits: int
+    current_time: int
+    minimum_time: int
+    subsidy: int
+    payments: tuple[tuple[str, int], ...]
+    payment_amount: int
+    transactions: tuple[TemplateTransaction, ...]
+    coinbase_flags: bytes
+    coinbase_payload: bytes
+    long_poll_id: str
+    received: float
+    branch: tuple[bytes, ...] = field(repr=False)
+    """The merkle branch of the coinbase."""
+
+    @property
+    def target(self) -> int:
+        """What a block's hash must not exceed."""
+        return bits_to_target(self.bits)
+
+    @property
+    def fees(self) -> int:
+        """All fees of the template's transactions."""
+        return sum(transaction.fee for transaction in self.transactions)
+
+    def same_work(self, other: BlockTemplate | None) -> bool:
+        """Whether a job from the other template would do as well as one from this."""
+        return (
+            other is not None
+            and self.previous_block == other.previous_block
+            and self.branch == other.branch
+            and self.subsidy == other.subsidy
+            and self.payments == other.payments
+            and self.coinbase_payload == other.coinbase_payload
+            and (self.bits, self.version, self.height) == (other.bits, other.version, other.height)
+            and self.minimum_time == other.minimum_time
+        )
+
+
+def _field(answer: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    value = answer.get(name, default)
+    if not isinstance(value, kind) or (isinstance(value, int) and (isinstance(value, bool) or value < 0)):
+        raise ParseError(f"getblocktemplate: {name} is {value!r:.80}, not {kind.__name__}")
+    return value
+
+
+def _unhex(text: Any, name: str, size: int | None = None) -> bytes:
+    try:
+        data = bytes.fromhex(text)
+    except (TypeError, ValueError):
+        raise ParseError(f"getblocktemplate: {name} is {text!r:.80}, not hexadecimal") from None
+    if size is not None and len(data) != size:
+        raise ParseError(f"getblocktemplate: {name} has {len(data)} bytes, not {size}")
+    return data
+
+
+def parse_template(
+    answer: Mapping[str, Any],
+    addresses: AddressVersions,
+    received: float,
+    previous: BlockTemplate | None = None,
+) -> BlockTemplate:
+    """The value of an answer. Transactions that `previous` holds are taken over undecoded. Raises ParseError."""
+    if not isinstance(answer, Mapping):
+        raise ParseError(f"getblocktemplate: the answer is {answer!r:.80}, not an object")
+    entries = _payment_entries(answer)
+    transactions = _transactions(_field(answer, "transactions", list), previous)
+    current_time = _field(answer, "curtime", int)
+    auxiliary = _field(answer, "coinbaseaux", dict, {})
+    subsidy = _field(answer, "coinbasevalue", int)
+    amount = sum(_field(entry, "amount", int) for entry in entries)
+    if amount > subsidy:
+        raise ParseError(f"getblocktemplate: payees get {amount} duffs of {subsidy}")
+    return BlockTemplate(
+        height=_field(answer, "height", int),
+        version=_field(answer, "version", int) & 0xFFFFFFFF,
+        previous_block=int.from_bytes(_unhex(answer.get("previousblockhash"), "previousblockhash", 32), "big"),
+        bits=int.from_bytes(_unhex(answer.get("bits"), "bits", 4), "big"),
+        current_time=current_time,
+        minimum_time=_field(answer, "mintime", int, current_time),
+        subsidy=subsidy,
+        payments=_payments(entries, addresses),
+        payment_amount=amount,
+        transactions=transactions,
+        coinbase_flags=b"".join(_unhex(value, "coinbaseaux") for value in auxiliary.values()),
+        coinbase_payload=_unhex(answer.get("coinbase_payload", ""), "coinbase_payload"),
+        long_poll_id=str(answer.get("longpollid", "")),
+        received=received,
+        branch=tuple(coinbase_branch([t.hash_bytes for t in transactions])),
+    )
+
+
+def _payment_entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """masternode[] (an object in old versions), then superblock[]."""
+    entries: list[Any] = []
+    for name in ("masternode", "superblock"):
+        value = answer.get(name) or []
+        entries += [value] if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            raise ParseError(f"getblocktemplate: a payee is {entry!r:.80}, not an object")
+    return entries
+
+
+def _payments(entries: list[Mapping[str, Any]], addresses: AddressVersions) -> tuple[tuple[str, int], ...]:
+    payments = []
+    for entry in entries:
+        payee, amount = _payee_text(entry, addresses), entry["amount"]
+        if payee and amount:
+            payments.append((payee, amount))
+    return tuple(payments)
+
+
+def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
+    """The address, where it stands for exactly the script to pay, else the raw script as "!<hex>".
+
+    What dashd demands is `script`; an entry without either form cannot be carried and yields ''.
+    """
+    payee, script = entry.get("payee") or "", entry.get("script") or ""
+    if not isinstance(payee, str) or not isinstance(script, str):
+        raise ParseError(f"getblocktemplate: a payee is {entry!r:.120}")
+    try:
+        wanted = bytes.fromhex(script)
+    except ValueError:
+        wanted = b""
+    if payee and payee[0] != "!":
+        try:
+            stands_for = payee_script(payee, addresses)
+        except ParseError:
+            stands_for = None
+        if stands_for is not None and wanted in (b"", stands_for):
+            return payee
+    return "!" + wanted.hex() if wanted else ""
+
+
+def _transactions(entries: list[Any], previous: BlockTemplate | None) -> tuple[TemplateTransaction, ...]:
+    if len(entries) > MAX_TRANSACTIONS:
+        raise ParseError(f"getblocktemplate: {len(entries)} transactions")
+    known = {t.hash_bytes: t for t in previous.transactions} if previous is not None else {}
+    transactions = []
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            raise ParseError(f"getblocktemplate: a transaction is {entry!r:.80}, not an object")
+        hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
+        held = known.get(hash_bytes)
+        if held is None:
+            data = _unhex(entry.get("data"), "a transaction's data")
+            if sha256d(data) != hash_bytes:
+                raise ParseError(f"getblocktemplate: transaction {entry.get('hash')} has another hash")
+            held = TemplateTransaction(data, hash_bytes, _field(entry, "fee", int, 0))
+        transactions.append(held)
+    return tuple(transactions)

@@ -1,0 +1,38 @@
+"""The data directory: made if missing, and used by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from p2pool.base.errors import OperatorError
+
+
+class DataDirectory:
+    """Holds the lock while it lives. Raises OperatorError where the directory cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = open(path / "lock", "a+b")  # noqa: SIM115 - held while the process lives
+        except OSError as error:
+            raise OperatorError(f"--datadir: cannot use {path}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            owner = self._file.read(20).decode("ascii", "replace").strip() or "another process"
+            self._file.close()
+            raise OperatorError(
+                f"the data directory {path} is in use by process {owner}: stop that, or choose another --datadir"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n".encode())
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let another process have it."""
+        self._file.close()

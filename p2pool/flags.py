@@ -1,0 +1,129 @@
+"""The command line: what can be said, and the help that a newcomer reads."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from p2pool import __version__
+from p2pool.networks import NETWORKS
+
+_DESCRIPTION = """\
+A node of p2pool for Dash: miners point their machines at it, and every block that the pool finds pays all of
+them in its own coinbase, without anybody who holds their money. It needs a running Dash Core (dashd).
+"""
+
+_EXAMPLES = """\
+examples:
+  try it, nothing else needed:    %(prog)s --net simnet
+  mine, dashd on this machine:    %(prog)s -a YOUR_DASH_ADDRESS
+  with RPC user and password:     %(prog)s -a YOUR_DASH_ADDRESS rpcuser rpcpassword
+
+Then point miners (X11) at  stratum+tcp://THIS_MACHINE:PORT  with a Dash address as user name, and open
+http://THIS_MACHINE:PORT/ in a browser. A TOML file given with --config may set everything that the flags can.
+"""
+
+
+def _ports(attribute: str) -> str:
+    return ", ".join(f"{name} {getattr(n, attribute)}" for name, n in NETWORKS.items())
+
+
+def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
+    """The parser. It gives no defaults: what was not said is absent from the result."""
+    parser = argparse.ArgumentParser(
+        prog="run_p2pool.py" if default_datadir.name == "data" else "p2pool-dash",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--version", action="version", version=f"p2pool-dash {__version__}")
+    add("--net", choices=list(NETWORKS), help="the network to mine on (default: dash)")
+    add("-a", "--address", metavar="ADDRESS", help="the Dash address (P2PKH) that this node's own payouts go to")
+    add("--config", metavar="FILE", help="read settings from a TOML file; its names are those of the flags")
+    add(
+        "--datadir",
+        metavar="DIR",
+        help=f"keep shares, log and locks below this directory (default: {default_datadir})",
+    )
+    add("--logfile", metavar="FILE", help="log to this file too (default: DATADIR/NET/log)")
+    add("--debug", action="store_true", help="log much more")
+    add("--bench", action="store_true", help="log how long work, submissions and templates take")
+    add(
+        "--give-author",
+        metavar="PERCENT",
+        type=float,
+        help="give this part of your work to the developers (default: 1)",
+    )
+    add("--web-static", metavar="DIR", help="serve web pages from this directory instead of the built-in ones")
+    _add_interfaces(parser)
+    return parser
+
+
+def _add_interfaces(parser: argparse.ArgumentParser) -> None:
+    miners = parser.add_argument_group("miners and browsers")
+    miners.add_argument(
+        "-w",
+        "--worker-port",
+        metavar="[ADDR:]PORT",
+        help=f"listen here for miners and browsers (default: all interfaces, {_ports('worker_port')})",
+    )
+    miners.add_argument(
+        "-f",
+        "--fee",
+        metavar="PERCENT",
+        type=float,
+        help="mine this part of others' work to your own address (default: 0)",
+    )
+    miners.add_argument(
+        "-s",
+        "--share-rate",
+        metavar="SECONDS",
+        type=float,
+        help="adjust each connection's difficulty to one submission in this time (default: 10)",
+    )
+    peers = parser.add_argument_group("other p2pool nodes")
+    peers.add_argument(
+        "--p2pool-port",
+        metavar="PORT",
+        type=int,
+        help=f"listen here for other nodes (default: {_ports('p2p_port')})",
+    )
+    dashd = parser.add_argument_group("Dash Core")
+    rpc_ports = ", ".join(f"{name} {n.parent.rpc_port}" for name, n in NETWORKS.items())
+    p2p_ports = ", ".join(f"{name} {n.parent.p2p_port}" for name, n in NETWORKS.items())
+    dashd.add_argument(
+        "--dashd-address",
+        metavar="HOST",
+        help="where dashd runs (default: 127.0.0.1; on simnet: a simulated one in this process)",
+    )
+    dashd.add_argument(
+        "--dashd-rpc-port",
+        metavar="PORT",
+        type=int,
+        help=f"dashd's RPC port (default: from dash.conf, else {rpc_ports})",
+    )
+    dashd.add_argument("--dashd-rpc-ssl", action="store_true", help="speak to dashd's RPC through TLS")
+    dashd.add_argument(
+        "--dashd-p2p-port", metavar="PORT", type=int, help=f"dashd's p2p port (default: {p2p_ports})"
+    )
+    dashd.add_argument(
+        "--dashd-config-path",
+        metavar="FILE",
+        help="dash.conf with rpcuser and rpcpassword (default: ~/.dashcore/dash.conf)",
+    )
+    dashd.add_argument(
+        "rpc_arguments",
+        metavar="[RPCUSER] RPCPASS",
+        nargs="*",
+        help="credentials for dashd; without them they are read from dash.conf, else from dashd's .cookie file",
+    )
+    simnet = parser.add_argument_group("simulated network (--net simnet)")
+    simnet.add_argument(
+        "--simnet-miners", metavar="N", type=int, help="run N CPU miners in this process (default: 2)"
+    )
+    simnet.add_argument(
+        "--simnet-block-period", metavar="SECONDS", type=float, help="aim at one block in this time (default: 60)"
+    )

@@ -1,0 +1,1 @@
+"""Work for miners: template + chain tip + payee -> `Job`; `Job.check(submission) -> Outcome`."""

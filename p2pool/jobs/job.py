@@ -1,0 +1,141 @@
+"""A Job: one payee's work, and the judgement of what comes back for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from p2pool.dash.block import assemble_block
+from p2pool.dash.pow import x11_digest
+from p2pool.dash.script import p2pkh_script
+from p2pool.dash.target import bits_to_target
+from p2pool.jobs.context import WorkContext
+from p2pool.share.generation import PayeeFields, SolvedHeader, assemble_contents
+from p2pool.share.payouts import gentx_prefix
+from p2pool.share.share import Share, parse_share, ref_hash_of
+
+NONCE_SIZE = 8
+"""last_txout_nonce: extranonce1 and extranonce2, four bytes each."""
+
+
+class Job:
+    """Work for one payee on one WorkContext; carries all that is needed to judge a submission.
+
+    `coinb1` + 8 bytes of extranonce + `coinb2` is the generation transaction.
+    """
+
+    __slots__ = (
+        "_absorbed",
+        "_header_before",
+        "bits",
+        "block_target",
+        "coinb1",
+        "coinb2",
+        "context",
+        "key_hash",
+        "share_info",
+        "share_target",
+        "timestamp",
+        "version",
+    )
+
+    def __init__(
+        self,
+        context: WorkContext,
+        payee: PayeeFields,
+        desired_target: int,
+        share_timestamp: int,
+        header_timestamp: int,
+    ) -> None:
+        template, parent = context.template, context.parent
+        self.context = context
+        self.key_hash = payee.key_hash
+        self.bits = parent.bits_for(desired_target)
+        self.share_target = bits_to_target(self.bits)
+        self.block_target = template.target
+        self.timestamp = header_timestamp
+        self.version = template.version
+        self.share_info = context.packer.pack(
+            payee, self.bits, parent.timestamp_for(share_timestamp, context.network)
+        )
+        prefix = gentx_prefix(
+            context.payouts, p2pkh_script(payee.key_hash), context.coinbase, bool(template.coinbase_payload)
+        )
+        self.coinb1 = prefix + ref_hash_of(self.share_info, (), context.network)
+        self.coinb2 = context.suffix
+        self._absorbed = sha256(self.coinb1)
+        self._header_before = template.previous_block.to_bytes(32, "little")
+
+    def check(self, nonce_bytes: bytes, timestamp: int, nonce: int, version: int) -> Outcome:
+        """Hash a submission: 8 bytes of extranonce, and the header's timestamp, nonce and version. One X11."""
+        coinbase = self._absorbed.copy()
+        coinbase.update(nonce_bytes + self.coinb2)
+        leaf = sha256(coinbase.digest()).digest()
+        for entry in self.context.template.branch:
+            leaf = sha256(sha256(leaf + entry).digest()).digest()
+        header = b"".join(
+            (
+                version.to_bytes(4, "little"),
+                self._header_before,
+                leaf,
+                timestamp.to_bytes(4, "little"),
+                self.context.template.bits.to_bytes(4, "little"),
+                nonce.to_bytes(4, "little"),
+            )
+        )
+        return Outcome(self, int.from_bytes(x11_digest(header), "little"), header, nonce_bytes)
+
+    @property
+    def gentx_prefix(self) -> bytes:
+        """The generation transaction up to ref_hash."""
+        return self.coinb1[:-32]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a submission amounts to. `hash` is the X11 of `header` (80 bytes)."""
+
+    job: Job
+    hash: int
+    header: bytes
+    nonce_bytes: bytes
+
+    @property
+    def meets_share(self) -> bool:
+        """Whether this is a share of the chain."""
+        return self.hash <= self.job.share_target
+
+    @property
+    def meets_block(self) -> bool:
+        """Whether this is a block of the parent chain."""
+        return self.hash <= self.job.block_target
+
+    @cached_property
+    def gentx(self) -> bytes:
+        """The generation transaction."""
+        return self.job.coinb1 + self.nonce_bytes + self.job.coinb2
+
+    def block(self) -> bytes:
+        """The whole block, ready for dashd; every part from the job's own template."""
+        transactions = tuple(t.data for t in self.job.context.template.transactions)
+        return assemble_block(self.header, self.gentx, transactions)
+
+    def share(self) -> Share:
+        """The share. Raises ShareInvalid where the hash does not meet the share target."""
+        context, header = self.job.context, self.header
+        contents = assemble_contents(
+            SolvedHeader(
+                version=int.from_bytes(header[0:4], "little"),
+                previous_block=context.template.previous_block,
+                timestamp=int.from_bytes(header[68:72], "little"),
+                bits=context.template.bits,
+                nonce=int.from_bytes(header[76:80], "little"),
+            ),
+            self.job.share_info,
+            self.job.gentx_prefix,
+            self.nonce_bytes,
+            context.template.branch,
+            context.template.coinbase_payload,
+        )
+        return parse_share(contents, context.network, known_hash=self.hash)

@@ -1,0 +1,63 @@
+"""Logging: one line an event, on the terminal and in a bounded set of files."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    globalLogBeginner,
+)
+from twisted.python.logfile import LogFile
+from zope.interface import provider
+
+from p2pool.base.errors import OperatorError
+
+LOG_SIZE, LOG_FILES = 10 * 1024 * 1024, 5
+"""Bytes of a log file before it is rotated, and how many old ones are kept."""
+
+
+def format_line(event: LogEvent) -> str:
+    """`2026-01-31 12:00:00.123 info  [node] text`; a failure's traceback follows on lines of its own."""
+    when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    level = getattr(event.get("log_level"), "name", "info")
+    source = str(event.get("log_namespace", "-")).removeprefix("p2pool.")
+    text = formatEvent(event).replace("\r", " ").replace("\n", " ")
+    failure = event.get("log_failure")
+    traceback = "\n" + failure.getTraceback().rstrip() if failure is not None else ""
+    return f"{when} {level:<5} [{source}] {text}{traceback}\n"
+
+
+def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> None:
+    """Send events to the terminal and the file. Raises OperatorError where the file cannot be written."""
+    try:
+        logfile.parent.mkdir(parents=True, exist_ok=True)
+        file = LogFile(logfile.name, str(logfile.parent), rotateLength=LOG_SIZE, maxRotatedFiles=LOG_FILES)
+    except OSError as error:
+        raise OperatorError(f"--logfile: cannot write {logfile}: {error.strerror}") from None
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        line = format_line(event)
+        for stream in (terminal, file):
+            # A full disk or a closed terminal must not stop the node; the other stream still has the line.
+            with contextlib.suppress(OSError, ValueError):
+                stream.write(line)
+                stream.flush()
+
+    predicate = LogLevelFilterPredicate(LogLevel.debug if debug else LogLevel.info)
+    # Twisted's own lines about ports and factories are noise; its warnings and errors are not.
+    for namespace in ("twisted", "-", "log_legacy"):
+        predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
+    globalLogBeginner.beginLoggingTo(
+        [FilteringLogObserver(observe, [predicate])], redirectStandardIO=False, discardBuffer=True
+    )

@@ -1,0 +1,302 @@
+"""The node: the only owner of mutable pool truth (tip, template, tracker).
+
+Values come in finished: templates from dashd, shares from peers and miners. One event goes out when there is
+new work. Nothing here blocks, and nothing here knows of sockets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from twisted.logger import Logger
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.observable import Event
+from p2pool.dash.address import encode_address
+from p2pool.dash.target import (
+    MAX_UINT256,
+    average_attempts_to_target,
+    difficulty_to_target,
+    target_to_average_attempts,
+)
+from p2pool.dashd.template import BlockTemplate
+from p2pool.jobs.context import WorkContext, build_work_context
+from p2pool.jobs.job import Job, Outcome
+from p2pool.networks.parameters import Network
+from p2pool.pool_stats import BlockRecord, PoolStats, ShareRecord
+from p2pool.share.errors import ShareInvalid
+from p2pool.share.generation import PayeeFields
+from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
+from p2pool.sharechain.figures import pool_attempts_per_second
+from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought, Tracker
+
+LOCAL_PART = 0.0167
+"""The part of the pool's shares that one node should make: beyond it its shares get harder instead."""
+_KNOWN_BLOCKS = 5_000
+_KNOWN_TRANSACTIONS = 50_000
+_OWN_SHARES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """`operator_key_hash`: 20 bytes, paid the fee. `fee` in percent. `donation`: 65535 for 100 %."""
+
+    operator_key_hash: bytes
+    fee: float
+    donation: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkChange:
+    """There is new work. `clean` where the parent block or the share-chain tip is another."""
+
+    context: WorkContext
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBlock:
+    """A block of the parent chain that a miner here found, ready to be sent."""
+
+    block_hash: int
+    height: int
+    data: bytes
+    worker: str
+    share_hash: int | None
+    subsidy: int
+
+
+@dataclass(frozen=True, slots=True)
+class StaleCounts:
+    """Own shares of the recent past: all, those not in the best chain, and what of them the chain recorded."""
+
+    total: int
+    orphans: int
+    dead: int
+    orphans_recorded: int
+    dead_recorded: int
+
+
+class Node:
+    """See the module. `call_soon` runs a callable after the current event, `clock` gives Unix seconds."""
+
+    _log = Logger(namespace="p2pool.node")
+
+    def __init__(
+        self,
+        network: Network,
+        tracker: Tracker,
+        settings: NodeSettings,
+        stats: PoolStats,
+        clock: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], object],
+        rng: random.Random,
+    ) -> None:
+        self.network = network
+        self.tracker = tracker
+        self.settings = settings
+        self.stats = stats
+        self.template: BlockTemplate | None = None
+        self.context: WorkContext | None = None
+        self.best_share: int | None = None
+        self.wanted: list[int] = []
+        """Missing parents to ask peers for."""
+        self.work_changed: Event[WorkChange] = Event()
+        self.block_found: Event[FoundBlock] = Event()
+        self.share_added: Event[tuple[Share, bool]] = Event()
+        """(share, whether it is our own), right after it is held."""
+        self.thought: Event[Thought] = Event()
+        """After each choice of the best share: what was verified and removed."""
+        self._clock = clock
+        self._call_soon = call_soon
+        self._rng = rng
+        self._think_due = False
+        self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
+        self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
+        self._own_shares: BoundedDict[int, bool] = BoundedDict(_OWN_SHARES)
+        self._stale_info = STALE_NONE
+
+    # --- from dashd --------------------------------------------------------------------------------------
+
+    def set_template(self, template: BlockTemplate) -> None:
+        """A template arrived. Jobs change only where it makes other work."""
+        previous, self.template = self.template, template
+        self._block_heights[template.previous_block] = template.height - 1
+        for transaction in template.transactions:
+            self._transaction_sizes[transaction.hash] = len(transaction.data)
+        if not template.same_work(previous):
+            self._renew_work()
+
+    # --- shares ------------------------------------------------------------------------------------------
+
+    def load(self, shares: Iterable[tuple[Share, float, bool, bool]]) -> None:
+        """Take over (share, time seen, verified, our own) from the store, oldest first, and choose the best."""
+        for share, time_seen, verified, own in shares:
+            if self.tracker.add(share, time_seen):
+                if verified:
+                    self.tracker.trust(share.hash)
+                if own:
+                    self._own_shares[share.hash] = False
+        self._think()
+
+    def add_shares(self, shares: Iterable[Share], sender: str | None) -> int:
+        """Shares from a peer; returns how many were new."""
+        added = 0
+        now = self._clock()
+        for share in shares:
+            if self.tracker.add(share, now, sender):
+                added += 1
+                self.share_added.fire((share, False))
+        if added:
+            self._schedule_think()
+        return added
+
+    def _schedule_think(self) -> None:
+        """Shares that come together are thought about once."""
+        if not self._think_due:
+            self._think_due = True
+            self._call_soon(self._think)
+
+    def _think(self) -> None:
+        self._think_due = False
+        now = self._clock()
+        thought = self.tracker.think(now, self._block_height, self._transaction_sizes.get)
+        for share, error in thought.refused:
+            self._log.warn("share {share_hash:016x} refused: {error}", share_hash=share.hash >> 192, error=error)
+        thought.removed += self.tracker.prune(thought, now)
+        self.wanted = thought.wanted
+        self.thought.fire(thought)
+        if thought.best != self.best_share:
+            self.best_share = thought.best
+            self._count_stales()
+            self._renew_work()
+
+    def _block_height(self, block_hash: int) -> int:
+        height = self._block_heights.get(block_hash)
+        if height is None or self.template is None:
+            return UNKNOWN_BLOCK_HEIGHT
+        return min(0, height - (self.template.height - 1))
+
+    # --- work --------------------------------------------------------------------------------------------
+
+    def _renew_work(self) -> None:
+        if self.template is None:
+            return
+        previous = self.context
+        try:
+            context = build_work_context(self.tracker, self.best_share, self.template, self.network, self._clock())
+        except ShareInvalid as error:
+            self._log.error("no work on block {height}: {error}", height=self.template.height, error=error)
+            return
+        self.context = context
+        self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))
+
+    def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
+        """A job on the newest work; with the probability of the fee it pays the operator. None without work."""
+        context = self.context
+        if context is None:
+            return None
+        if self.settings.fee and self._rng.uniform(0, 100) < self.settings.fee:
+            key_hash = self.settings.operator_key_hash
+        payee = PayeeFields(
+            key_hash=key_hash,
+            donation=self.settings.donation,
+            stale_info=self._stale_info,
+            nonce=self._rng.getrandbits(32),
+        )
+        now = self._clock()
+        template = context.template
+        header_time = int(max(template.current_time + now - template.received, template.minimum_time))
+        return Job(context, payee, self._desired_target(key_hash, share_difficulty, now), int(now), header_time)
+
+    def _desired_target(self, key_hash: bytes, share_difficulty: float | None, now: float) -> int:
+        """The share target to wish for: the miner's, else the easiest, made harder for a node that finds a large
+        part of all shares and for miners whose payouts would be dust."""
+        if share_difficulty is not None:
+            return difficulty_to_target(share_difficulty)
+        target = MAX_UINT256
+        local_rate = self.stats.hash_rate(now)
+        if local_rate > 0:
+            target = min(target, average_attempts_to_target(local_rate * self.network.share_period / LOCAL_PART))
+        lookbehind = 3600 // self.network.share_period
+        best, template = self.best_share, self.template
+        if best is None or template is None or self.tracker.height(best) <= lookbehind:
+            return target
+        address = encode_address(self.network.parent.addresses.pubkey_hash, key_hash)
+        rate = self.stats.address_hash_rate(address, now)
+        pool_rate = pool_attempts_per_second(self.tracker, best, lookbehind)
+        dust = self.network.parent.dust_threshold
+        kept = template.subsidy * (1 - self.settings.donation / 65535)
+        if rate / max(pool_rate, 1.0) * kept < dust:
+            block_attempts = target_to_average_attempts(template.target)
+            wished = average_attempts_to_target(block_attempts * self.network.spread * dust / template.subsidy)
+            target = min(target, wished)
+        return target
+
+    def is_current(self, job: Job) -> bool:
+        """Whether the job is on the tip."""
+        return self.context is not None and job.context.tip == self.context.tip
+
+    # --- from miners -------------------------------------------------------------------------------------
+
+    def solved(self, outcome: Outcome, worker: str) -> None:
+        """A share, a block or both. The block goes out before anything else is done."""
+        now = self._clock()
+        if outcome.meets_block:
+            template = outcome.job.context.template
+            found = FoundBlock(
+                block_hash=outcome.hash,
+                height=template.height,
+                data=outcome.block(),
+                worker=worker,
+                share_hash=outcome.hash if outcome.meets_share else None,
+                subsidy=template.subsidy,
+            )
+            self.block_found.fire(found)
+            self.stats.record_block(
+                BlockRecord(
+                    now, found.block_hash, found.height, worker, found.share_hash, found.subsidy, result=None
+                )
+            )
+        if outcome.meets_share:
+            self._take_own_share(outcome, worker, now)
+
+    def _take_own_share(self, outcome: Outcome, worker: str, now: float) -> None:
+        dead = not self.is_current(outcome.job)
+        share = outcome.share()
+        self._own_shares[share.hash] = dead
+        if not self.tracker.add(share, now):
+            return
+        self.share_added.fire((share, True))
+        self.stats.record_share(ShareRecord(now, share.hash, worker, dead, share.attempts))
+        self._schedule_think()
+
+    # --- stales ------------------------------------------------------------------------------------------
+
+    def stale_counts(self) -> StaleCounts:
+        """Over the last own shares: what became of them."""
+        orphans = dead = orphans_recorded = dead_recorded = 0
+        best = self.best_share
+        for share_hash, was_dead in self._own_shares.items():
+            if best is not None and self.tracker.forest.is_ancestor(share_hash, best):
+                share = self.tracker.get(share_hash)
+                if share is not None:
+                    orphans_recorded += share.stale_info == STALE_ORPHAN
+                    dead_recorded += share.stale_info == STALE_DOA
+            elif was_dead:
+                dead += 1
+            else:
+                orphans += 1
+        return StaleCounts(len(self._own_shares), orphans, dead, orphans_recorded, dead_recorded)
+
+    def _count_stales(self) -> None:
+        """What the next own share announces: a stale one that the chain has not recorded yet."""
+        counts = self.stale_counts()
+        if counts.orphans > counts.orphans_recorded:
+            self._stale_info = STALE_ORPHAN
+        elif counts.dead > counts.dead_recorded:
+            self._stale_info = STALE_DOA
+        else:
+            self._stale_info = STALE_NONE

@@ -1,0 +1,42 @@
+"""What stratum needs from the rest of the node; `app` plugs it in."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from p2pool.jobs.job import Job, Outcome
+
+
+class WorkPort(Protocol):
+    """Work, and where solved work goes."""
+
+    def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
+        """A job that pays `key_hash` (20 bytes), on the newest work; None while there is none."""
+
+    def is_current(self, job: Job) -> bool:
+        """Whether the job is still on the tip; else what is found with it is dead on arrival."""
+
+    def solved(self, outcome: Outcome, worker: str) -> None:
+        """A submission meets the share or block target. Must be told before anything else is done."""
+
+
+class StatsPort(Protocol):
+    """The part of pool_stats that stratum feeds."""
+
+    def record_connected(self) -> None:
+        """See PoolStats."""
+
+    def record_disconnected(self) -> None:
+        """See PoolStats."""
+
+    def record_worker_on(self, name: str, difficulty: float, now: float) -> None:
+        """See PoolStats."""
+
+    def record_worker_off(self, name: str) -> None:
+        """See PoolStats."""
+
+    def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None:
+        """See PoolStats."""
+
+    def record_refused(self, name: str | None, code: int, now: float) -> None:
+        """See PoolStats."""

@@ -1,0 +1,84 @@
+"""Usernames and passwords of miners: `ADDRESS[.worker | _worker][+DIFF][/DIFF][+sSECONDS]`, `d=DIFF`."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from p2pool.base.text import printable
+from p2pool.dash.address import AddressError, payout_hash160
+from p2pool.networks.parameters import Network
+from p2pool.stratum.errors import Code, Refusal
+
+_MAX_USERNAME = 256
+_USERNAME = re.compile(r"(?P<address>[^._+/]*)(?:[._](?P<worker>[^+/]*))?(?P<options>(?:[+/][^+/]*)*)")
+_OPTION = re.compile(r"(\+s|\+|/)([^+/]*)")
+_MIN_RATE, _MAX_RATE = 1.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Username:
+    """A username taken apart. `name` is `address.worker`, or the address alone; difficulties and the seconds per
+    pseudoshare are None where not given."""
+
+    name: str
+    address: str
+    key_hash: bytes
+    fixed_difficulty: float | None
+    share_difficulty: float | None
+    share_rate: float | None
+
+
+def positive_number(value: object) -> float | None:
+    """A finite number above zero out of a number or its text, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and (len(value) > 40 or "_" in value):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def parse_username(text: str, network: Network) -> Username:
+    """Raises Refusal(24) with a text that says what is wrong with the address, (20) for a malformed option."""
+    if len(text) > _MAX_USERNAME:
+        raise Refusal(Code.UNAUTHORIZED, f"username of {len(text)} characters")
+    match = _USERNAME.fullmatch(text)
+    if match is None:
+        raise Refusal(Code.UNAUTHORIZED, f"username {text!r} is not ADDRESS.worker")
+    address = match["address"].strip()
+    try:
+        key_hash = payout_hash160(address, network.parent.addresses, network.name)
+    except AddressError as error:
+        raise Refusal(Code.UNAUTHORIZED, f"payout address {address!r}: {error}") from None
+    options: dict[str, float] = {}
+    for kind, value in _OPTION.findall(match["options"]):
+        number = positive_number(value)
+        if number is None:
+            raise Refusal(Code.OTHER, f"{kind}{value} in the username is not a positive number")
+        options[kind] = number
+    worker = printable((match["worker"] or "").strip(), 64)
+    rate = options.get("+s")
+    return Username(
+        name=f"{address}.{worker}" if worker else address,
+        address=address,
+        key_hash=key_hash,
+        fixed_difficulty=options.get("+"),
+        share_difficulty=options.get("/"),
+        share_rate=None if rate is None else min(max(rate, _MIN_RATE), _MAX_RATE),
+    )
+
+
+def password_difficulty(password: object) -> float | None:
+    """The starting difficulty of `d=DIFF`, alone or in a comma-separated list; None where there is none."""
+    if not isinstance(password, str) or len(password) > _MAX_USERNAME:
+        return None
+    for part in password.split(","):
+        key, _, value = part.strip().partition("=")
+        if key == "d":
+            return positive_number(value)
+    return None

@@ -1,0 +1,62 @@
+"""/metrics for Prometheus: a first set, rendered from the same snapshot as the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import CollectorRegistry
+
+from p2pool.web.api.pool import pool_rate, stale_proportion
+from p2pool.web.sources import Moment
+
+
+class _Collector:
+    """Yields the metrics of one moment."""
+
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
+
+    def collect(self) -> Iterator[Metric]:
+        """prometheus_client's."""
+        moment, snapshot, node = self._moment, self._moment.snapshot, self._moment.node
+        workers = sum(1 for worker in snapshot.workers if worker.connections)
+        for name, text, value in (
+            ("p2pool_connected_workers", "Workers with a connection", workers),
+            ("p2pool_connections", "Miners' connections", snapshot.connections),
+            ("p2pool_pool_hashrate", "Hashes a second of the whole pool", pool_rate(moment)),
+            ("p2pool_local_hashrate", "Hashes a second of this node's miners", snapshot.hash_rate),
+            ("p2pool_stale_ratio", "Stale part of the share chain's work", stale_proportion(moment)),
+            (
+                "p2pool_share_chain_height",
+                "Length of the best share chain held",
+                0 if node.best_share is None else node.tracker.height(node.best_share),
+            ),
+            (
+                "p2pool_block_height",
+                "Height of the parent chain",
+                0 if node.template is None else node.template.height - 1,
+            ),
+            ("p2pool_dashd_up", "Whether dashd gives templates", float(moment.sources.problem() is None)),
+            ("p2pool_start_time_seconds", "When the node started, Unix time", snapshot.start_time),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+        yield CounterMetricFamily("p2pool_shares_accepted", "Pseudoshares accepted", value=snapshot.accepted)
+        yield CounterMetricFamily(
+            "p2pool_shares_dead", "Pseudoshares accepted that came too late", value=snapshot.dead
+        )
+        refused = CounterMetricFamily("p2pool_shares_rejected", "Submissions refused", labels=["reason"])
+        for code, count in snapshot.refused.items():
+            refused.add_metric([str(code)], count)
+        yield refused
+        yield CounterMetricFamily("p2pool_chain_shares_found", "Shares of the chain found", value=snapshot.shares)
+        accepted = sum(1 for block in snapshot.recent_blocks if block.result == "")
+        yield CounterMetricFamily("p2pool_blocks_found", "Blocks that dashd accepted", value=accepted)
+
+
+def render_metrics(moment: Moment) -> bytes:
+    """The exposition text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(moment))
+    return generate_latest(registry)

@@ -1,0 +1,59 @@
+"""Where the views take their figures from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from p2pool.dash.address import encode_address
+from p2pool.dash.script import p2pkh_hash, p2sh_hash
+from p2pool.node import Node
+from p2pool.pool_stats import PoolSnapshot, PoolStats
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that pages may look at. `problem` says what is wrong with dashd, None while all is well."""
+
+    node: Node
+    stats: PoolStats
+    problem: Callable[[], str | None]
+    fee: float
+    donation: float
+    payout_address: str
+    version: str
+
+    @property
+    def lookbehind(self) -> int:
+        """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
+        node = self.node
+        if node.best_share is None:
+            return 0
+        hour = max(2, 3600 // node.network.share_period)
+        height = node.tracker.height(node.best_share)
+        return min(height, hour) if height >= 2 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The snapshot that one refresh of all views is made from."""
+
+    sources: Sources
+    snapshot: PoolSnapshot
+
+    @property
+    def node(self) -> Node:
+        """The node."""
+        return self.sources.node
+
+
+def script_to_text(node: Node, script: bytes) -> str:
+    """The address of a script, or "!<hex>" where it has none."""
+    versions = node.network.parent.addresses
+    key_hash = p2pkh_hash(script)
+    if key_hash is not None:
+        return encode_address(versions.pubkey_hash, key_hash)
+    script_hash = p2sh_hash(script)
+    if script_hash is not None:
+        return encode_address(versions.script_hash, script_hash)
+    return "!" + script.hex()

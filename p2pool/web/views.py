@@ -1,0 +1,60 @@
+"""All figures that pages show, rendered once a second by a timer, however many look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from twisted.logger import Logger
+
+from p2pool.web.api.blocks import recent_blocks
+from p2pool.web.api.payouts import current_payouts
+from p2pool.web.api.pool import global_stats, local_stats, pool_rate
+from p2pool.web.metrics import render_metrics
+from p2pool.web.sources import Moment, Sources
+
+VIEWS: dict[str, Callable[[Moment], Any]] = {
+    "local_stats": local_stats,
+    "global_stats": global_stats,
+    "recent_blocks": recent_blocks,
+    "current_payouts": current_payouts,
+    "rate": pool_rate,
+    "fee": lambda moment: moment.sources.fee,
+    "uptime": lambda moment: moment.snapshot.time - moment.snapshot.start_time,
+    "payout_addr": lambda moment: moment.sources.payout_address,
+    "recent_shares": lambda moment: [
+        {
+            "ts": share.time,
+            "hash": f"{share.share_hash:064x}",
+            "miner": share.worker,
+            "dead": share.dead,
+        }
+        for share in reversed(moment.snapshot.recent_shares)
+    ],
+}
+"""By the path that serves them."""
+
+
+class Views:
+    """The rendered bytes, by path. Bound: one rendering of each view."""
+
+    _log = Logger(namespace="p2pool.web")
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.rendered: dict[str, bytes] = {}
+        self.metrics = b""
+
+    def refresh(self, now: float) -> None:
+        """Render everything anew. A view that fails keeps its last rendering; the failure is logged."""
+        moment = Moment(self.sources, self.sources.stats.snapshot(now))
+        for path, view in VIEWS.items():
+            try:
+                self.rendered[path] = orjson.dumps(view(moment))
+            except Exception:
+                self._log.failure("view {path} failed", path=path)
+        try:
+            self.metrics = render_metrics(moment)
+        except Exception:
+            self._log.failure("metrics failed")

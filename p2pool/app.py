@@ -6,6 +6,7 @@ This module and `cli` are the only ones that know the reactor.
 from __future__ import annotations
 
 import random
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from p2pool.dashd.credentials import (
     credential_source,
     read_dash_conf,
 )
+from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.submission import BlockSubmitter
@@ -104,6 +106,7 @@ class App:
             random.SystemRandom(),
         )
         self.dashd: DashdService | None = None
+        self.link: DashdLink | None = None
         self.rpc: RpcClient | None = None
         self.submitter: BlockSubmitter | None = None
         self.store: ShareStore | None = None
@@ -147,6 +150,7 @@ class App:
         self.submitter.result.subscribe(self._block_settled)
         self.dashd.template.subscribe(self._timed("template", self.node.set_template))
         self.dashd.startService()
+        self._link_to_dashd()
         self.stratum.start()
         self._every(1.0, lambda: self.views.refresh(time.time()))
         self._every(STATUS_PERIOD, self._say_status, now=False)
@@ -225,11 +229,34 @@ class App:
         source = credential_source(config.rpc_arguments, conf, parent)
         return url, source
 
+    def _link_to_dashd(self) -> None:
+        """Hear of blocks by p2p as well; without the link the node works all the same."""
+        config, parent = self.config, self.config.network.parent
+        port = config.dashd_p2p_port or parent.p2p_port
+        if self.simulated_dash is not None:
+            port = self.simulated_dash.p2p_port
+        self.link = DashdLink(
+            self.reactor,
+            config.dashd_address or "127.0.0.1",
+            port,
+            parent.p2p_magic,
+            f"/p2pool-dash:{__version__}/".encode(),
+            time.time,
+            lambda: secrets.randbits(64),
+            self._block_announced,
+        )
+        self.link.startService()
+
+    def _block_announced(self) -> None:
+        if self.dashd is not None:
+            self.dashd.refresh()
+
     def _start_simulated_dash(self) -> SimulatedDash:
         config = self.config
         parameters = SimnetParameters(
             parent=config.network.parent,
-            data_directory=config.datadir / "simulated-dash",
+            # One chain a block period: the period is a rule of the simulated chain.
+            data_directory=config.datadir / f"simulated-dash-{config.simnet_block_period:g}s",
             rpc_port=config.dashd_rpc_port or config.network.parent.rpc_port,
             p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
             block_period=config.simnet_block_period,
@@ -406,6 +433,8 @@ class App:
         if self._port is not None:
             await self._port.stopListening()
         self.stratum.stop()
+        if self.link is not None:
+            await self.link.stopService()
         if self.dashd is not None:
             await self.dashd.stopService()
         if self.rpc is not None:

@@ -32,6 +32,8 @@ from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
 from p2pool.sharechain.figures import pool_attempts_per_second
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought, Tracker
 
+_log = Logger(namespace="p2pool.node")
+
 LOCAL_PART = 0.0167
 """The part of the pool's shares that one node should make: beyond it its shares get harder instead."""
 _KNOWN_BLOCKS = 5_000
@@ -81,8 +83,6 @@ class StaleCounts:
 
 class Node:
     """See the module. `call_soon` runs a callable after the current event, `clock` gives Unix seconds."""
-
-    _log = Logger(namespace="p2pool.node")
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class Node:
         now = self._clock()
         thought = self.tracker.think(now, self._block_height, self._transaction_sizes.get)
         for share, error in thought.refused:
-            self._log.warn("share {share_hash:016x} refused: {error}", share_hash=share.hash >> 192, error=error)
+            _log.warn("share {share_hash:016x} refused: {error}", share_hash=share.hash >> 192, error=error)
         thought.removed += self.tracker.prune(thought, now)
         self.wanted = thought.wanted
         self.thought.fire(thought)
@@ -188,7 +188,7 @@ class Node:
         try:
             context = build_work_context(self.tracker, self.best_share, self.template, self.network, self._clock())
         except ShareInvalid as error:
-            self._log.error("no work on block {height}: {error}", height=self.template.height, error=error)
+            _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
             return
         self.context = context
         self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))

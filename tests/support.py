@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from p2pool.dash.address import AddressVersions
+from p2pool.dash.merkle import coinbase_branch
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 from p2pool.networks import DASH_REGTEST, Network
 
 TESTS = Path(__file__).resolve().parent
@@ -57,3 +59,25 @@ def number(text: str | None) -> int | None:
 def le(text: str) -> bytes:
     """A vector's printed hash as the 32 bytes that travel."""
     return bytes.fromhex(text)[::-1]
+
+
+def make_template(**changes: Any) -> BlockTemplate:
+    """A template that is easy to meet; `transactions` are hashes (32 bytes) whose data does not matter."""
+    fields: dict[str, Any] = {
+        "height": 200,
+        "version": 0x20000000,
+        "previous_block": 0xABCD,
+        "bits": 0x1F00FFFF,
+        "current_time": 1_700_000_000,
+        "minimum_time": 1_699_990_000,
+        "subsidy": 50_000_000_000,
+        "payments": (),
+        "payment_amount": 0,
+        "coinbase_flags": b"",
+        "coinbase_payload": b"",
+        "long_poll_id": "x",
+        "received": 1_700_000_000.0,
+    } | changes
+    hashes = fields.pop("transactions", [])
+    transactions = tuple(TemplateTransaction(b"\x00", h, 0) for h in hashes)
+    return BlockTemplate(transactions=transactions, branch=tuple(coinbase_branch(hashes)), **fields)

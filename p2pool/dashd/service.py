@@ -21,6 +21,8 @@ from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate, parse_template
 from p2pool.networks.parameters import Network
 
+_log = Logger(namespace="p2pool.dashd")
+
 MINIMUM_VERSION = 200_000
 POLL_PERIOD = 15.0
 LONG_POLL_TIMEOUT = 600.0
@@ -66,8 +68,6 @@ async def check_daemon(rpc: Caller, network: Network) -> str:
 class DashdService(Service):
     """Keeps asking for templates. `template` fires with each new one; `refresh` asks at once."""
 
-    _log = Logger(namespace="p2pool.dashd")
-
     def __init__(
         self,
         reactor: Any,
@@ -98,7 +98,7 @@ class DashdService(Service):
         super().startService()  # type: ignore[no-untyped-call]
         task = Deferred.fromCoroutine(self._run())
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: self._log.failure("dashd task failed", failure))
+        task.addErrback(lambda failure: _log.failure("dashd task failed", failure))
         self._tasks.append(task)
 
     async def stopService(self) -> None:
@@ -119,13 +119,15 @@ class DashdService(Service):
         await deferLater(self._reactor, seconds, lambda: None)
 
     def _trouble(self, error: Exception) -> None:
-        """Say what is wrong, once."""
+        """Say what is wrong, once. A call that broke off because we stop is no trouble."""
+        if not self.running:
+            raise CancelledError
         problem = str(error)
         if isinstance(error, RpcError) and error.code in _STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
         if problem != self.problem:
             self.problem = problem
-            self._log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
+            _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
 
     async def _until_ready(self) -> None:
         """Retry the start-up checks and the first template with back-off."""
@@ -139,7 +141,7 @@ class DashdService(Service):
                 await self._sleep(wait)
                 wait = min(wait * 2, _LAST_RETRY)
                 continue
-            self._log.info("dashd at {where}: {about}", where=self._where, about=about)
+            _log.info("dashd at {where}: {about}", where=self._where, about=about)
             return
 
     # --- templates ---------------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ class DashdService(Service):
 
     def _take(self, template: BlockTemplate) -> None:
         if self.problem is not None and self.last_answer is not None:
-            self._log.info("dashd at {where} gives templates again", where=self._where)
+            _log.info("dashd at {where} gives templates again", where=self._where)
         self.problem = None
         self.last_answer = template.received
         current = self.current

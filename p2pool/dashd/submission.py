@@ -14,11 +14,14 @@ from twisted.logger import Logger
 from p2pool.base.observable import Event
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 
+_log = Logger(namespace="p2pool.blocks")
+
 RETRY_PERIOD = 2.0
 RETRY_TIME = 3600.0
 """A block is offered again for so many seconds; by then it is long buried by others."""
 ALREADY_THERE = "duplicate"
-VALID_BUT_LATE = "inconclusive"
+_FINAL_ERRORS = frozenset({-22})
+"""The block cannot be decoded: asking again changes nothing. Any other error (warming up, ...) may pass."""
 
 
 class BlockSink(Protocol):
@@ -33,8 +36,6 @@ class BlockSubmitter:
 
     `result` fires with (block hash, reason), an empty reason for accepted.
     """
-
-    _log = Logger(namespace="p2pool.blocks")
 
     def __init__(
         self, reactor: Any, sink: BlockSink, directory: Path, run_in_thread: Callable[..., Deferred[None]]
@@ -53,14 +54,14 @@ class BlockSubmitter:
             try:
                 reason = await self._sink.submit_block(data)
                 break
-            except RpcError as error:
-                reason = str(error)
-                break
-            except RpcUnavailable as error:
+            except (RpcError, RpcUnavailable) as error:
+                if isinstance(error, RpcError) and error.code in _FINAL_ERRORS:
+                    reason = str(error)
+                    break
                 if not complained:
                     complained = True
                     await self._keep(block_hash, data)
-                    self._log.error(
+                    _log.error(
                         "block {height} {block_hash:064x} NOT YET SENT: {error}; trying again every {period:g} s",
                         height=height,
                         block_hash=block_hash,
@@ -75,13 +76,11 @@ class BlockSubmitter:
 
     async def _settle(self, block_hash: int, height: int, data: bytes, reason: str | None) -> None:
         if reason in (None, ALREADY_THERE):
-            self._log.info(
-                "block {height} {block_hash:064x} accepted by dashd", height=height, block_hash=block_hash
-            )
+            _log.info("block {height} {block_hash:064x} accepted by dashd", height=height, block_hash=block_hash)
             self.result.fire((block_hash, ""))
             return
         path = await self._keep(block_hash, data)
-        self._log.error(
+        _log.error(
             "block {height} {block_hash:064x} REFUSED by dashd: {reason}; the block is kept in {path}",
             height=height,
             block_hash=block_hash,
@@ -96,7 +95,7 @@ class BlockSubmitter:
         try:
             await self._run_in_thread(lambda: _write_file(path, data.hex().encode() + b"\n"))
         except OSError as error:
-            self._log.error("cannot keep the block in {path}: {error}", path=str(path), error=error)
+            _log.error("cannot keep the block in {path}: {error}", path=str(path), error=error)
         return path
 
 

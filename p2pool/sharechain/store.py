@@ -20,6 +20,8 @@ from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
 
+_log = Logger(namespace="p2pool.store")
+
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shares (
@@ -169,7 +171,6 @@ class ShareStore:
     """
 
     MAX_PENDING = 20_000
-    _log = Logger(namespace="p2pool.store")
 
     def __init__(self, database: ShareDatabase, run_in_thread: RunInThread) -> None:
         self._database = database
@@ -208,14 +209,14 @@ class ShareStore:
                 self._report(error)
             else:
                 if self.failing:
-                    self._log.info("share store writes again")
+                    _log.info("share store writes again")
                 self.failing = False
 
     def _report(self, error: sqlite3.Error) -> None:
         """One alarm, not one a second."""
         if not self.failing:
             self.failing = True
-            self._log.error(
+            _log.error(
                 "cannot write shares to {path}: {error}; going on in memory, a restart would lose them",
                 path=str(self._database.path),
                 error=error,

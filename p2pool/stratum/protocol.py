@@ -14,6 +14,8 @@ from p2pool.stratum.session import Session
 if TYPE_CHECKING:
     from p2pool.stratum.server import StratumServer
 
+_log = Logger(namespace="p2pool.stratum")
+
 MAX_LINE = 8192
 """A longer line closes the connection."""
 MAX_UNSENT = 256 * 1024
@@ -23,12 +25,9 @@ MAX_UNSENT = 256 * 1024
 class StratumProtocol(Protocol):
     """One connection. Bound: one line of input, MAX_UNSENT of output."""
 
-    _log = Logger(namespace="p2pool.stratum")
-
     def __init__(self, server: StratumServer, address: IAddress) -> None:
         self._server = server
         self._buffer = b""
-        self._unsent = 0
         self.host = getattr(address, "host", "?")
         self.session: Session | None = None
 
@@ -69,21 +68,20 @@ class StratumProtocol(Protocol):
         if output:
             transport.write(output)
         if session.closing is not None:
-            self._log.info(
-                "closing {host} ({name}): {why}", host=self.host, name=session.name, why=session.closing
-            )
+            _log.info("closing {host} ({name}): {why}", host=self.host, name=session.name, why=session.closing)
             transport.loseConnection()
             self._end()
         elif _unsent(transport) > MAX_UNSENT:
-            self._log.info("cutting off {host} ({name}): it does not read", host=self.host, name=session.name)
+            _log.info("cutting off {host} ({name}): it does not read", host=self.host, name=session.name)
             transport.abortConnection()  # type: ignore[attr-defined]
             self._end()
 
     def _end(self) -> None:
-        if self.session is not None:
-            self.session = None
+        session, self.session = self.session, None
+        if session is not None:
             self._buffer = b""
-            self._server.unregister(self)
+            session.connection_lost()
+            self._server.unregister(session)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's: the connection is gone."""

@@ -15,6 +15,8 @@ from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.session import Session, SessionSettings
 
+_log = Logger(namespace="p2pool.stratum")
+
 _SLICE = 200
 """Connections served between two turns of the reactor, so that a round never blocks it for long."""
 
@@ -23,7 +25,6 @@ class StratumServer(Factory):
     """Factory of connections and fan-out of work. Bound: `max_connections`."""
 
     noisy = False
-    _log = Logger(namespace="p2pool.stratum")
 
     def __init__(
         self,
@@ -73,9 +74,7 @@ class StratumServer(Factory):
     def register(self, protocol: StratumProtocol) -> Session | None:
         """A session with an extranonce1 of its own, or None where the house is full."""
         if len(self._connections) >= self._max_connections:
-            self._log.warn(
-                "refusing {host}: {count} connections", host=protocol.host, count=len(self._connections)
-            )
+            _log.warn("refusing {host}: {count} connections", host=protocol.host, count=len(self._connections))
             return None
         extranonce1 = secrets.token_bytes(4)
         while extranonce1 in self._connections:
@@ -85,11 +84,10 @@ class StratumServer(Factory):
         self._stats.record_connected()
         return session
 
-    def unregister(self, protocol: StratumProtocol) -> None:
+    def unregister(self, session: Session) -> None:
         """The connection is gone."""
-        for extranonce1 in [k for k, p in self._connections.items() if p is protocol]:
-            del self._connections[extranonce1]
-            self._stats.record_disconnected()
+        del self._connections[session.extranonce1]
+        self._stats.record_disconnected()
 
     # --- fan-out -----------------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from p2pool.web.api.pool import global_stats, local_stats, pool_rate
 from p2pool.web.metrics import render_metrics
 from p2pool.web.sources import Moment, Sources
 
+_log = Logger(namespace="p2pool.web")
+
 VIEWS: dict[str, Callable[[Moment], Any]] = {
     "local_stats": local_stats,
     "global_stats": global_stats,
@@ -39,8 +41,6 @@ VIEWS: dict[str, Callable[[Moment], Any]] = {
 class Views:
     """The rendered bytes, by path. Bound: one rendering of each view."""
 
-    _log = Logger(namespace="p2pool.web")
-
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.rendered: dict[str, bytes] = {}
@@ -53,8 +53,8 @@ class Views:
             try:
                 self.rendered[path] = orjson.dumps(view(moment))
             except Exception:
-                self._log.failure("view {path} failed", path=path)
+                _log.failure("view {path} failed", path=path)
         try:
             self.metrics = render_metrics(moment)
         except Exception:
-            self._log.failure("metrics failed")
+            _log.failure("metrics failed")

@@ -144,7 +144,9 @@ def test_sliding_weights_equal_the_naive_sum(seed, questions):
             if previous is not None and previous not in forest:
                 previous = None
             donation = rng.choice([0, 655, 32768, WEIGHT_UNIT])
-            forest.add(fake_share(top, previous, rng.choice([1, 3, 100]), donation, rng.choice([b"a", b"b", b"c"])))
+            forest.add(
+                fake_share(top, previous, rng.choice([1, 3, 100]), donation, rng.choice([b"a", b"b", b"c"]))
+            )
         removable = [h for h in forest.nodes if forest.can_remove(h)]
         if rng.random() < 0.2 and removable:
             forest.remove(rng.choice(removable))

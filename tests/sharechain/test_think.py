@@ -64,7 +64,10 @@ def assert_step(tracker: Tracker, thought, expect: dict, block_height) -> None:
     assert sorted(label(h) for h in verified.nodes) == sorted(expect["verified"])
     assert len(tracker) == expect["shares_held"]
     for trees, wanted in ((forest, expect["tails"]), (verified, expect["verified_tails"])):
-        got = {label(tail): sorted(label(h) for h, n in trees.heads.items() if n.tree.tail == tail) for tail in trees.trees}
+        got = {
+            label(tail): sorted(label(h) for h, n in trees.heads.items() if n.tree.tail == tail)
+            for tail in trees.trees
+        }
         assert got == {t["tail"]: sorted(t["heads"]) for t in wanted}
     for entry in expect["tail_scores"]:
         tail = None if entry["tail"] is None else int(DATA["shares"][entry["tail"]]["hash"], 16)

@@ -1,0 +1,130 @@
+"""`python -m p2pool.simnet`: a simulated Dash Core alone, for trying a node or a miner against it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.error import CannotListenError
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+
+from p2pool.base.errors import OperatorError
+from p2pool.networks import NETWORKS
+from p2pool.simnet.index import ChainBlock
+from p2pool.simnet.parameters import SimnetParameters
+from p2pool.simnet.service import SimulatedDash
+
+_NETWORKS = ("simnet", "dash_regtest")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return value
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line. Ends the process for --help and for what it cannot understand."""
+    parser = argparse.ArgumentParser(
+        prog="python -m p2pool.simnet",
+        description="A simulated Dash Core: JSON-RPC and p2p of a real one, with a block chain of its own.",
+    )
+    parser.add_argument("--network", choices=_NETWORKS, default="simnet", help="whose ports and magic to use")
+    parser.add_argument("--datadir", type=Path, help="where to keep the chain (default: in memory only)")
+    parser.add_argument("--rpc-port", type=_port, help="0 takes any free port (default: the network's)")
+    parser.add_argument("--p2p-port", type=_port, help="0 takes any free port (default: the network's)")
+    parser.add_argument("--rpc-user", help="without user and password they are made up and written to .cookie")
+    parser.add_argument("--rpc-password")
+    parser.add_argument("--block-period", type=_positive, help="seconds between blocks to aim at")
+    parser.add_argument(
+        "--initial-attempts", type=_positive, default=2**20, help="hashes that the easiest block takes on average"
+    )
+    parser.add_argument("--no-transactions", action="store_true", help="make no transactions")
+    parser.add_argument("--debug", action="store_true", help="log more")
+    return parser.parse_args(arguments)
+
+
+def make_parameters(options: argparse.Namespace) -> SimnetParameters:
+    """What the command line means."""
+    parent = NETWORKS[options.network].parent
+    return SimnetParameters(
+        parent=parent,
+        data_directory=options.datadir,
+        rpc_port=parent.rpc_port if options.rpc_port is None else options.rpc_port,
+        p2p_port=parent.p2p_port if options.p2p_port is None else options.p2p_port,
+        rpc_user=options.rpc_user,
+        rpc_password=options.rpc_password,
+        block_period=options.block_period or float(parent.block_period),
+        initial_attempts=max(1, int(options.initial_attempts)),
+        transaction_period=0.0 if options.no_transactions else SimnetParameters().transaction_period,
+    )
+
+
+def _start_logging(debug: bool) -> None:
+    level = LogLevel.debug if debug else LogLevel.info
+    observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(level)])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+def _describe_block(block: ChainBlock) -> str:
+    return (
+        f"block {block.height} {block.hash_hex} bits {block.header.bits:08x} "
+        f"transactions {block.transaction_count} size {block.size}"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until Ctrl-C; the exit status."""
+    options = parse_arguments(arguments)
+    _start_logging(options.debug)
+    # Only a program picks the reactor.
+    from twisted.internet import reactor as global_reactor
+
+    reactor = cast(Any, global_reactor)
+    parameters = make_parameters(options)
+    try:
+        service = SimulatedDash(reactor, parameters)
+        service.startService()
+    except OperatorError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    except CannotListenError as error:
+        print(f"cannot listen on {parameters.rpc_host}:{error.port}: {error.socketError}", file=sys.stderr)
+        return 2
+    if service.cookie_path is not None:
+        credentials = f"cookie {service.cookie_path}"
+    elif options.rpc_user is None:
+        credentials = f"user {service.rpc_user} password {service.rpc_password}"
+    else:
+        credentials = f"user {service.rpc_user}"
+    print(
+        f"simulated Dash Core ({parameters.chain_name}, height {service.chain.height}): "
+        f"RPC 127.0.0.1:{service.rpc_port}, p2p 127.0.0.1:{service.p2p_port}, {credentials}",
+        flush=True,
+    )
+    service.chain.block_connected.subscribe(lambda block: print(_describe_block(block), flush=True))
+    service.stop_requested.subscribe(lambda _: reactor.callLater(0, reactor.stop))
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,69 @@
+"""Faults on demand: what a real Dash Core does on a bad day. Read by the RPC server, set by `simnet_*` calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class ErrorKind(Enum):
+    """What a failing call answers."""
+
+    INTERNAL = "internal"
+    WARM_UP = "warmup"
+    NOT_CONNECTED = "notconnected"
+    INITIAL_DOWNLOAD = "initialdownload"
+
+
+@dataclass(frozen=True, slots=True)
+class CannedError:
+    """A JSON-RPC error."""
+
+    code: int
+    message: str
+
+
+_ERRORS = {
+    ErrorKind.INTERNAL: CannedError(-32603, "Internal error (simulated)"),
+    ErrorKind.WARM_UP: CannedError(-28, "Loading block index…"),
+    ErrorKind.NOT_CONNECTED: CannedError(-9, "Dash Core is not connected!"),
+    ErrorKind.INITIAL_DOWNLOAD: CannedError(-10, "Dash Core is in initial sync and waiting for blocks..."),
+}
+
+
+class FaultControls:
+    """The faults in force. `now` gives seconds. Calls named `simnet_*` are never affected."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._silent_until = float("-inf")
+        self._errors_left = 0
+        self._error = ErrorKind.INTERNAL
+        self.delay_seconds = 0.0
+        """By how much every answer is late."""
+
+    def silence(self, seconds: float) -> None:
+        """Accept calls and answer nothing for so long; calls made in that time are never answered."""
+        self._silent_until = self._now() + seconds
+
+    def fail(self, calls: int, kind: ErrorKind = ErrorKind.INTERNAL) -> None:
+        """Answer the next calls with an error."""
+        self._errors_left = calls
+        self._error = kind
+
+    def delay(self, seconds: float) -> None:
+        """Answer late from now on; 0 ends it."""
+        self.delay_seconds = seconds
+
+    @property
+    def silent(self) -> bool:
+        """Whether calls get no answer now."""
+        return self._now() < self._silent_until
+
+    def take_error(self) -> CannedError | None:
+        """The error for this call, counted down; None where it is to be answered properly."""
+        if self._errors_left <= 0:
+            return None
+        self._errors_left -= 1
+        return _ERRORS[self._error]

@@ -1,0 +1,496 @@
+"""The miner's side of stratum as a pure object: bytes and `now` in, bytes and events out.
+
+`miner.CpuMiner` feeds it from a socket and gives the `Work` of its events to the threads of `miner_threads`.
+The protocol: docs on stratum, "Stratum, as miners of Dash speak it".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from p2pool.base.bounded import BoundedDict, BoundedSet
+from p2pool.base.errors import ParseError
+from p2pool.base.text import printable
+from p2pool.dash.hashes import sha256d
+from p2pool.dash.merkle import walk_branch
+from p2pool.dash.target import difficulty_to_target
+from p2pool.wire.codec import pack_uint32
+
+MAX_LINE = 65536
+"""Bytes of one line from the server: some times the largest notify (a coinbase with hundreds of payouts)."""
+MAX_UNANSWERED = 512
+"""Submissions whose answer is awaited; a server that falls behind further gets no more of them."""
+MAX_MALFORMED = 10
+"""Malformed lines on one connection before it is given up: each costs a log line."""
+MAX_BRANCH = 32
+"""Entries of a merkle branch: a block of 2**32 transactions."""
+MAX_EXTRANONCE = 16
+"""Bytes of either extranonce; pools use 4 or 8."""
+MIN_DIFFICULTY, MAX_DIFFICULTY = 1e-12, 1e30
+"""Below the first every hash is a share, above the second none is: neither is meant by a sane server."""
+
+OTHER_ERROR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class MiningJob:
+    """One mining.notify. `previous_block` and the entries of `merkle_branch`: 32 bytes in hashing order."""
+
+    job_id: str
+    previous_block: bytes
+    coinbase_start: bytes
+    coinbase_end: bytes
+    merkle_branch: tuple[bytes, ...]
+    version: int
+    bits: int
+    timestamp: int
+    clean_jobs: bool = field(compare=False)
+
+    def header(self, extranonce1: bytes, extranonce2: bytes, nonce: int = 0) -> bytes:
+        """The 80 bytes to hash."""
+        coinbase = self.coinbase_start + extranonce1 + extranonce2 + self.coinbase_end
+        return b"".join(
+            (
+                pack_uint32(self.version),
+                self.previous_block,
+                walk_branch(sha256d(coinbase), self.merkle_branch),
+                pack_uint32(self.timestamp),
+                pack_uint32(self.bits),
+                pack_uint32(nonce),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job with all that hashing it needs. Equal where the same hashes would be the same shares."""
+
+    job: MiningJob
+    extranonce1: bytes
+    extranonce2_size: int
+    difficulty: float
+    target: int
+
+    def header(self, extranonce2: bytes) -> bytes:
+        """The 80 bytes to hash, with nonce 0 in the last four."""
+        return self.job.header(self.extranonce1, extranonce2)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundShare:
+    """A nonce (a number) whose hash meets the target of `work`."""
+
+    work: Work
+    extranonce2: bytes
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The server told the extranonces. `session_id` can be shown to it after a reconnect."""
+
+    session_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """Work can be submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRefused:
+    """The server refused `method`, without which there is nothing to do here."""
+
+    method: str
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkChanged:
+    """Hash this from now on."""
+
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class ShareAccepted:
+    """The server took the share, `latency` seconds after it was sent."""
+
+    share: FoundShare
+    latency: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRefused:
+    """The server refused the share."""
+
+    share: FoundShare
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectRequested:
+    """Connect again after `wait` seconds, to another place where `host` or `port` is given."""
+
+    host: str | None
+    port: int | None
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageShown:
+    """The server has something to say to the miner's operator."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFault:
+    """A line that is not stratum. `fatal`: the connection is of no more use."""
+
+    text: str
+    fatal: bool = False
+
+
+Event = (
+    Subscribed
+    | Authorized
+    | HandshakeRefused
+    | WorkChanged
+    | ShareAccepted
+    | ShareRefused
+    | ReconnectRequested
+    | MessageShown
+    | ServerFault
+)
+
+
+def parse_notify(params: list[object]) -> MiningJob:
+    """The job of a mining.notify. Raises ParseError."""
+    if len(params) < 9:
+        raise ParseError(f"mining.notify has {len(params)} parameters, not 9")
+    job_id, previous, start, end, branch, version, bits, timestamp, clean = params[:9]
+    if not isinstance(job_id, str) or not 0 < len(job_id) <= 64 or not job_id.isascii():
+        raise ParseError("the job id is not a short text")
+    if not isinstance(branch, list) or len(branch) > MAX_BRANCH:
+        raise ParseError(f"the merkle branch is not a list of at most {MAX_BRANCH} hashes")
+    if not isinstance(clean, bool):
+        raise ParseError("clean_jobs is not true or false")
+    return MiningJob(
+        job_id,
+        _reverse_words(_hex(previous, "prevhash", 32)),
+        _hex(start, "coinb1"),
+        _hex(end, "coinb2"),
+        tuple(_hex(entry, "an entry of the merkle branch", 32) for entry in branch),
+        int.from_bytes(_hex(version, "version", 4), "big"),
+        int.from_bytes(_hex(bits, "nbits", 4), "big"),
+        int.from_bytes(_hex(timestamp, "ntime", 4), "big"),
+        clean,
+    )
+
+
+def _hex(value: object, what: str, size: int | None = None) -> bytes:
+    if not isinstance(value, str):
+        raise ParseError(f"{what} is not text")
+    try:
+        data = bytes.fromhex(value)
+    except ValueError:
+        raise ParseError(f"{what} is not hex") from None
+    if len(data) * 2 != len(value):  # fromhex takes white space
+        raise ParseError(f"{what} is not hex")
+    if size is not None and len(data) != size:
+        raise ParseError(f"{what} has {len(data)} bytes, not {size}")
+    return data
+
+
+def _reverse_words(data: bytes) -> bytes:
+    """The bytes of each 4-byte word reversed: what stratum does to the previous block's hash."""
+    return b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))
+
+
+def _extranonces(extranonce1: object, size: object) -> tuple[bytes, int]:
+    first = _hex(extranonce1, "extranonce1")
+    if len(first) > MAX_EXTRANONCE:
+        raise ParseError(f"extranonce1 has {len(first)} bytes")
+    if type(size) is not int or not 1 <= size <= MAX_EXTRANONCE:
+        raise ParseError(f"the size of extranonce2 is not in 1..{MAX_EXTRANONCE}")
+    return first, size
+
+
+def _session_id(subscriptions: object) -> str | None:
+    """The id beside mining.notify, where the server gives one."""
+    if not isinstance(subscriptions, list):
+        return None
+    for entry in subscriptions[:8]:
+        match entry:
+            case ["mining.notify", str(session_id)] if len(session_id) <= 128 and session_id.isascii():
+                return session_id
+    return None
+
+
+def _refusal(error: object) -> tuple[int, str]:
+    """Code and text of the `error` of an answer, whichever of the usual forms it has."""
+    match error:
+        case [int(code), str(text), *_] | {"code": int(code), "message": str(text)}:
+            return code, printable(text, 200)
+        case str(text):
+            return OTHER_ERROR, printable(text, 200)
+    return OTHER_ERROR, ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    share: FoundShare
+    sent_at: float
+
+
+_Pending = str | _Submission  # what a request of ours was: its method, or the submission
+
+
+class MinerSession:
+    """One connection's conversation. `previous_session` asks the server to resume that session."""
+
+    def __init__(
+        self,
+        username: str,
+        password: str = "x",
+        user_agent: str = "p2pool-simnet-miner/1.0",
+        previous_session: str | None = None,
+    ) -> None:
+        self.username = username
+        self.user_agent = user_agent
+        self.authorized = False
+        self.difficulty = 1.0
+        self.version_mask: int | None = None
+        self._password = password
+        self._previous_session = previous_session
+        self._buffer = bytearray()
+        self._next_id = 1
+        # Bound: submissions by MAX_UNANSWERED, and three requests of the handshake.
+        self._pending: BoundedDict[int, _Pending] = BoundedDict(MAX_UNANSWERED + 3)
+        self._extranonce: tuple[bytes, int] | None = None
+        self._issued: BoundedSet[bytes] = BoundedSet(64)  # extranonce1 values seen; servers send one or two
+        self._job: MiningJob | None = None
+        self._work: Work | None = None
+        self._malformed = 0
+        self._closed = False
+
+    # --- what the owner calls -------------------------------------------------------------------------
+
+    def connected(self) -> bytes:
+        """The connection stands: what to send first."""
+        return self._request("mining.subscribe", [self.user_agent, self._previous_session])
+
+    def receive(self, data: bytes, now: float) -> tuple[bytes, list[Event]]:
+        """Take bytes from the server; the bytes to send and what happened. After a fatal fault: nothing."""
+        output: list[bytes] = []
+        events: list[Event] = []
+        if self._closed:
+            return b"", events
+        self._buffer += data
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = rest
+        for line in (*lines, rest):
+            if len(line) > MAX_LINE:
+                events.append(self._give_up(f"a line of more than {MAX_LINE} bytes"))
+            elif line is not rest and line.strip():
+                self._line(bytes(line), now, output, events)
+            if self._gave_up():
+                break
+        return b"".join(output), events
+
+    def submit(self, share: FoundShare, now: float) -> bytes:
+        """The request that submits `share`; nothing where it cannot be: not authorized, another connection's
+        extranonce1, or MAX_UNANSWERED submissions on their way."""
+        if not self.authorized or self._closed or len(self._pending) >= MAX_UNANSWERED:
+            return b""
+        if share.work.extranonce1 not in self._issued:
+            return b""
+        job = share.work.job
+        extranonce2, timestamp, nonce = share.extranonce2.hex(), f"{job.timestamp:08x}", f"{share.nonce:08x}"
+        params = [self.username, job.job_id, extranonce2, timestamp, nonce]
+        return self._request("mining.submit", params, _Submission(share, now))
+
+    def unanswered_for(self, now: float) -> float:
+        """Seconds that the oldest submission has been waiting for its answer."""
+        for pending in self._pending.values():
+            if isinstance(pending, _Submission):
+                return now - pending.sent_at
+        return 0.0
+
+    # --- lines ----------------------------------------------------------------------------------------
+
+    def _request(self, method: str, params: Sequence[str | None], pending: _Pending | None = None) -> bytes:
+        request_id = self._next_id
+        self._next_id += 1
+        self._pending[request_id] = pending or method
+        return _line_of({"id": request_id, "method": method, "params": list(params)})
+
+    def _gave_up(self) -> bool:
+        return self._closed
+
+    def _give_up(self, text: str) -> ServerFault:
+        self._closed = True
+        self._buffer.clear()
+        return ServerFault(text, fatal=True)
+
+    def _line(self, line: bytes, now: float, output: list[bytes], events: list[Event]) -> None:
+        try:
+            try:
+                message = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise ParseError(f"not JSON: {printable(str(error))}") from None
+            if not isinstance(message, dict):
+                raise ParseError("not a JSON object")
+            if "method" in message:
+                self._method(message, output, events)
+            else:
+                self._answer(message, now, output, events)
+        except ParseError as error:
+            self._malformed += 1
+            text = f"{error}: {printable(line.decode('latin-1'))}"
+            events.append(self._give_up(text) if self._malformed >= MAX_MALFORMED else ServerFault(text))
+
+    def _method(self, message: dict[str, object], output: list[bytes], events: list[Event]) -> None:
+        method, params, request_id = message["method"], message.get("params"), message.get("id")
+        if not isinstance(method, str):
+            raise ParseError("the method is not text")
+        if params is None:
+            params = []
+        if not isinstance(params, list):
+            raise ParseError("the parameters are not a list")
+        if request_id is not None and (not isinstance(request_id, int | str) or len(str(request_id)) > 64):
+            raise ParseError("the id is neither a number nor a short text")
+        notification = _NOTIFICATIONS.get(method)
+        if notification is not None:
+            notification(self, params, events)
+            return
+        if request_id is None:
+            return  # an unknown notification, or a question that nobody waits for the answer of
+        answer = _QUESTIONS.get(method)
+        if answer is not None:
+            output.append(_line_of({"id": request_id, "result": answer(self), "error": None}))
+            return
+        error = [OTHER_ERROR, f"unknown method {printable(method)}", None]
+        output.append(_line_of({"id": request_id, "result": None, "error": error}))
+
+    # --- answers to our requests ----------------------------------------------------------------------
+
+    def _answer(self, message: dict[str, object], now: float, output: list[bytes], events: list[Event]) -> None:
+        request_id = message.get("id")
+        pending = self._pending.pop(request_id, None) if type(request_id) is int else None
+        if pending is None:
+            raise ParseError("an answer to nothing that was asked")
+        result, error = message.get("result"), message.get("error")
+        if isinstance(pending, _Submission):
+            if error is None and result is True:
+                events.append(ShareAccepted(pending.share, now - pending.sent_at))
+            else:
+                events.append(ShareRefused(pending.share, *_refusal(error)))
+            return
+        handler = _ANSWERS.get(pending)
+        if handler is None:
+            return  # whatever it says, nothing depends on it
+        if error is not None or result in (None, False):
+            self._closed = True
+            events.append(HandshakeRefused(pending, *_refusal(error)))
+            return
+        handler(self, result, output, events)
+
+    def _subscribe_answered(self, result: object, output: list[bytes], events: list[Event]) -> None:
+        if not isinstance(result, list) or len(result) < 3:
+            raise ParseError("the answer to mining.subscribe is not a list of three")
+        self._extranonce = _extranonces(result[1], result[2])
+        events.append(Subscribed(_session_id(result[0])))
+        output.append(self._request("mining.authorize", [self.username, self._password]))
+
+    def _authorize_answered(self, result: object, output: list[bytes], events: list[Event]) -> None:
+        if result is not True:
+            raise ParseError("the answer to mining.authorize is not true")
+        self.authorized = True
+        events.append(Authorized())
+        output.append(self._request("mining.extranonce.subscribe", []))
+        if self._work is not None:
+            events.append(WorkChanged(self._work))
+
+    # --- what the server sends on its own -------------------------------------------------------------
+
+    def _set_difficulty(self, params: list[object], events: list[Event]) -> None:
+        difficulty = params[0] if params else None
+        if isinstance(difficulty, bool) or not isinstance(difficulty, int | float):
+            raise ParseError("the difficulty is not a number")
+        if not math.isfinite(difficulty) or not MIN_DIFFICULTY <= difficulty <= MAX_DIFFICULTY:
+            raise ParseError("the difficulty is out of all bounds")
+        self.difficulty = float(difficulty)  # for the next job; the current one keeps what it came with
+
+    def _notify(self, params: list[object], events: list[Event]) -> None:
+        job = parse_notify(params)
+        if self._extranonce is None:
+            raise ParseError("a job before the answer to mining.subscribe")
+        extranonce1, size = self._extranonce
+        work = Work(job, extranonce1, size, self.difficulty, difficulty_to_target(self.difficulty))
+        if work == self._work:
+            return  # sent again to keep the connection alive: what has been hashed need not be hashed again
+        self._work = work
+        self._issued.add(extranonce1)
+        if self.authorized:
+            events.append(WorkChanged(work))
+
+    def _set_extranonce(self, params: list[object], events: list[Event]) -> None:
+        if len(params) < 2:
+            raise ParseError("mining.set_extranonce has not two parameters")
+        self._extranonce = _extranonces(params[0], params[1])  # from the next notify on
+
+    def _set_version_mask(self, params: list[object], events: list[Event]) -> None:
+        mask = _hex(params[0] if params else None, "the version mask", 4)
+        self.version_mask = int.from_bytes(mask, "big")  # noted only: this miner rolls no version
+
+    def _reconnect(self, params: list[object], events: list[Event]) -> None:
+        host, port, wait = [*params, None, None, None][:3]
+        if isinstance(port, str) and port.isascii() and port.isdigit():
+            port = int(port[:6])
+        if isinstance(wait, str) and wait.isascii() and wait.isdigit():
+            wait = int(wait[:6])
+        if host is not None and not (isinstance(host, str) and len(host) <= 255 and host.isascii()):
+            raise ParseError("the host to reconnect to is not a name")
+        if port is not None and not (type(port) is int and 0 < port < 65536):
+            raise ParseError("the port to reconnect to is not a port")
+        if wait is not None and not (type(wait) in (int, float) and isinstance(wait, int | float)):
+            raise ParseError("the time to wait is not a number")
+        # Bound: an hour; nobody means to send a miner away for longer.
+        events.append(ReconnectRequested(host or None, port, min(max(float(wait or 0), 0.0), 3600.0)))
+
+    def _show_message(self, params: list[object], events: list[Event]) -> None:
+        if not params or not isinstance(params[0], str):
+            raise ParseError("the message to show is not text")
+        events.append(MessageShown(printable(params[0], 200)))
+
+
+def _line_of(message: dict[str, object]) -> bytes:
+    # json, not orjson: a username or id with a lone surrogate is escaped here, not an exception.
+    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+_NOTIFICATIONS: dict[str, Callable[[MinerSession, list[object], list[Event]], None]] = {
+    "mining.set_difficulty": MinerSession._set_difficulty,
+    "mining.notify": MinerSession._notify,
+    "mining.set_extranonce": MinerSession._set_extranonce,
+    "mining.set_version_mask": MinerSession._set_version_mask,
+    "client.reconnect": MinerSession._reconnect,
+    "client.show_message": MinerSession._show_message,
+}
+_QUESTIONS: dict[str, Callable[[MinerSession], str]] = {
+    "mining.ping": lambda session: "pong",
+    "client.get_version": lambda session: session.user_agent,
+}
+_ANSWERS: dict[str, Callable[[MinerSession, object, list[bytes], list[Event]], None]] = {
+    "mining.subscribe": MinerSession._subscribe_answered,
+    "mining.authorize": MinerSession._authorize_answered,
+}

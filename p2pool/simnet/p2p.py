@@ -1,0 +1,302 @@
+"""Dash's p2p protocol from the side of a node that is connected to: bytes in, bytes out. No sockets here.
+
+`p2p_server` is the Twisted adapter. The session answers what a pool asks (headers, blocks, transactions), takes
+blocks and transactions through the same checks as the RPC, and announces what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+from twisted.logger import Logger
+
+from p2pool.base.bounded import BoundedDict, BoundedSet
+from p2pool.base.errors import ParseError
+from p2pool.dash import messages
+from p2pool.dash.block import BlockHeader
+from p2pool.dash.messages import INVENTORY_BLOCK, INVENTORY_TRANSACTION, InventoryItem, Message
+from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.errors import BlockUndecodable, TransactionRefused
+from p2pool.simnet.index import ChainBlock
+from p2pool.simnet.mempool import MempoolEntry
+from p2pool.wire.framer import Framer, frame
+
+SUB_VERSION = b"/Dash Core:23.1.2/"
+SERVICES = 0x1C05
+
+# What a peer has said it knows: announcements that would tell it nothing are left out.
+_MAX_KNOWN = 2000
+# Bytes of blocks that answer one getdata; what is beyond is said not to be found.
+_MAX_ANSWER = 8 * 1024 * 1024
+# Unknown things of one inv or headers message that are asked for.
+_MAX_WANTED = 100
+# Kinds of messages that are counted for getpeerinfo.
+_MAX_COUNTED = 64
+
+
+class State(Enum):
+    """How far the handshake is."""
+
+    AWAITING_VERSION = "awaiting version"
+    AWAITING_VERACK = "awaiting verack"
+    READY = "ready"
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Bytes and times (seconds) of one connection, for getpeerinfo."""
+
+    connected: float
+    sent: int
+    received: int
+    last_sent: float
+    last_received: float
+    last_block: float
+    last_transaction: float
+    ping_time: float | None
+    sent_by_command: BoundedDict[str, int]
+    received_by_command: BoundedDict[str, int]
+
+
+class PeerSession:
+    """One connection. `now` gives Unix time in seconds; `nonce` names this node in `version` and `ping`."""
+
+    _log = Logger(namespace="p2pool.simnet.p2p")
+
+    def __init__(
+        self, chain: SimulatedChain, magic: bytes, now: Callable[[], float], nonce: int, peer: str
+    ) -> None:
+        """`peer` is the other side's address, for the log."""
+        self._chain = chain
+        self._magic = magic
+        self._now = now
+        self._nonce = nonce
+        self._peer = peer
+        self._framer = Framer(magic, messages.MAX_PAYLOAD)
+        self._output: list[bytes] = []  # emptied by each call that may fill it
+        self._known = BoundedSet[int](_MAX_KNOWN)
+        self._pinged_at = 0.0
+        self._wants_headers = False
+        self.state = State.AWAITING_VERSION
+        self.peer_version: messages.Version | None = None
+        connected = now()
+        counters: tuple[BoundedDict[str, int], BoundedDict[str, int]] = (
+            BoundedDict(_MAX_COUNTED),
+            BoundedDict(_MAX_COUNTED),
+        )
+        self.traffic = Traffic(connected, 0, 0, 0.0, 0.0, 0.0, 0.0, None, *counters)
+
+    # --- what the adapter calls ------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> bytes:
+        """Bytes from the peer -> bytes for it. Raises ParseError where the connection is to be dropped."""
+        traffic = self.traffic
+        traffic.received += len(data)
+        traffic.last_received = self._now()
+        for command, payload in self._framer.feed(data):
+            message = messages.parse_message(command, payload)
+            name = "*other*" if message is None else command
+            counted = traffic.received_by_command
+            counted[name] = counted.get(name, 0) + len(payload) + 24
+            if message is None:
+                continue
+            handler = self._TABLE.get((self.state, type(message)))
+            if handler is not None:  # a message out of order is ignored, as Dash Core does
+                handler(self, message)
+        return self._take_output()
+
+    def announce_block(self, block: ChainBlock) -> bytes:
+        """Tell the peer of a new tip; nothing where it is not ready or knows it."""
+        if self.state is State.READY and block.hash not in self._known:
+            self._known.add(block.hash)
+            if self._wants_headers:
+                self._send(messages.Headers((block.header,)))
+            else:
+                self._send(messages.Inv((InventoryItem(INVENTORY_BLOCK, block.hash),)))
+        return self._take_output()
+
+    def offer_transaction(self, entry: MempoolEntry) -> bytes:
+        """Tell the peer of a waiting transaction, unless it does not want to hear of them."""
+        version = self.peer_version
+        relays = version is not None and version.relay is not False
+        if self.state is State.READY and relays and entry.hash not in self._known:
+            self._known.add(entry.hash)
+            self._send(messages.Inv((InventoryItem(INVENTORY_TRANSACTION, entry.hash),)))
+        return self._take_output()
+
+    # --- handshake -------------------------------------------------------------------------------------
+
+    def _on_version(self, message: messages.Version) -> None:
+        if message.nonce == self._nonce:
+            raise ParseError("a connection to itself")
+        self.peer_version = message
+        self.state = State.AWAITING_VERACK
+        nobody = messages.NetworkAddress(SERVICES, "0.0.0.0", 0)
+        self._send(
+            messages.Version(
+                messages.PROTOCOL_VERSION,
+                SERVICES,
+                int(self._now()),
+                messages.NO_ADDRESS,
+                nobody,
+                self._nonce,
+                SUB_VERSION,
+                self._chain.height,
+                True,
+            )
+        )
+        self._send(messages.Verack())
+
+    def _on_verack(self, message: messages.Verack) -> None:
+        self.state = State.READY
+        self._send(messages.SendHeaders())
+        self._pinged_at = self._now()
+        self._send(messages.Ping(self._nonce))
+
+    # --- questions -------------------------------------------------------------------------------------
+
+    def _on_ping(self, message: messages.Ping) -> None:
+        self._send(messages.Pong(message.nonce))
+
+    def _on_pong(self, message: messages.Pong) -> None:
+        if message.nonce == self._nonce and self.traffic.ping_time is None:
+            self.traffic.ping_time = self._now() - self._pinged_at
+
+    def _on_sendheaders(self, message: messages.SendHeaders) -> None:
+        self._wants_headers = True
+
+    def _on_getaddr(self, message: messages.GetAddr) -> None:
+        self._send(messages.Addr(()))
+
+    def _on_getheaders(self, message: messages.GetHeaders) -> None:
+        active = self._chain.active
+        start = next(
+            (block for block in map(self._chain.find, message.locator) if block is not None and block in active),
+            active.at(0),
+        )
+        headers: list[BlockHeader] = []
+        block = None if start is None else active.after(start)
+        while block is not None and len(headers) < messages.MAX_HEADERS:
+            headers.append(block.header)
+            if block.hash == message.stop:
+                break
+            block = active.after(block)
+        self._send(messages.Headers(tuple(headers)))
+
+    def _on_getdata(self, message: messages.GetData) -> None:
+        missing = []
+        answered = 0
+        for item in message.items:
+            answer = self._lookup(item) if answered < _MAX_ANSWER else None
+            if answer is None:
+                missing.append(item)
+                continue
+            command, payload = answer
+            answered += len(payload)
+            self._known.add(item.hash)
+            self._send_raw(command, payload)
+        if missing:
+            self._send_raw("notfound", messages.Inv(tuple(missing)).pack())
+
+    def _lookup(self, item: InventoryItem) -> tuple[str, bytes] | None:
+        """The command and payload that answer a wish; None where there is nothing."""
+        if item.kind == INVENTORY_TRANSACTION:
+            entry = self._chain.mempool.get(item.hash)
+            return None if entry is None else ("tx", entry.raw)
+        if item.kind != INVENTORY_BLOCK:
+            return None
+        block = self._chain.find(item.hash)
+        if block is None:
+            return None
+        try:
+            return "block", self._chain.read(block).raw
+        except OSError as error:
+            self._log.error("a block cannot be read: {error}", error=str(error))
+            return None
+
+    # --- news ------------------------------------------------------------------------------------------
+
+    def _on_inv(self, message: messages.Inv) -> None:
+        wanted: list[InventoryItem] = []
+        for item in message.items:
+            self._known.add(item.hash)
+            if len(wanted) < _MAX_WANTED and self._is_news(item):
+                wanted.append(item)
+        if wanted:
+            self._send(messages.GetData(tuple(wanted)))
+
+    def _is_news(self, item: InventoryItem) -> bool:
+        if item.kind == INVENTORY_BLOCK:
+            return self._chain.find(item.hash) is None
+        return item.kind == INVENTORY_TRANSACTION and self._chain.mempool.get(item.hash) is None
+
+    def _on_headers(self, message: messages.Headers) -> None:
+        # One X11 a header: the number looked at is bounded, not only the number asked for.
+        hashes = [header.hash() for header in message.headers[:_MAX_WANTED]]
+        for hash_ in hashes:
+            self._known.add(hash_)
+        wanted = tuple(InventoryItem(INVENTORY_BLOCK, h) for h in hashes if self._chain.find(h) is None)
+        if wanted:
+            self._send(messages.GetData(wanted))
+
+    def _on_block(self, message: messages.BlockMessage) -> None:
+        self.traffic.last_block = self._now()
+        # The peer has it: it must not hear of its own block.
+        self._known.add(message.block.header.hash())
+        try:
+            outcome = self._chain.submit(message.raw)
+        except BlockUndecodable as error:
+            raise ParseError(str(error)) from None
+        except OSError as error:
+            self._log.error("a block of {peer} could not be stored: {error}", peer=self._peer, error=str(error))
+            return
+        if outcome is not None:
+            self._log.info("block of {peer}: {outcome}", peer=self._peer, outcome=outcome)
+
+    def _on_transaction(self, message: messages.TransactionMessage) -> None:
+        transaction = message.transaction
+        self.traffic.last_transaction = self._now()
+        if transaction.version >= 3 and transaction.type != 0:
+            # Dash Core bans for this: special transactions travel in blocks or in messages of their own.
+            raise ParseError(f"a special transaction of type {transaction.type}")
+        self._known.add(transaction.hash)
+        try:
+            self._chain.add_transaction(transaction)
+        except TransactionRefused as error:
+            self._log.debug("transaction of {peer}: {reason}", peer=self._peer, reason=error.reason)
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _send(self, message: Message) -> None:
+        self._send_raw(message.command, message.pack())
+
+    def _send_raw(self, command: str, payload: bytes) -> None:
+        data = frame(self._magic, command, payload)
+        traffic = self.traffic
+        traffic.sent += len(data)
+        traffic.last_sent = self._now()
+        traffic.sent_by_command[command] = traffic.sent_by_command.get(command, 0) + len(data)
+        self._output.append(data)
+
+    def _take_output(self) -> bytes:
+        data = b"".join(self._output)
+        self._output.clear()
+        return data
+
+    _TABLE: ClassVar[dict[tuple[State, type], Callable[[PeerSession, Any], None]]] = {
+        (State.AWAITING_VERSION, messages.Version): _on_version,
+        (State.AWAITING_VERACK, messages.Verack): _on_verack,
+        (State.READY, messages.Ping): _on_ping,
+        (State.READY, messages.Pong): _on_pong,
+        (State.READY, messages.SendHeaders): _on_sendheaders,
+        (State.READY, messages.GetAddr): _on_getaddr,
+        (State.READY, messages.GetHeaders): _on_getheaders,
+        (State.READY, messages.GetData): _on_getdata,
+        (State.READY, messages.Inv): _on_inv,
+        (State.READY, messages.Headers): _on_headers,
+        (State.READY, messages.BlockMessage): _on_block,
+        (State.READY, messages.TransactionMessage): _on_transaction,
+    }

@@ -1,0 +1,204 @@
+"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2pool.base.errors import ParseError
+from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.index import ChainBlock
+from p2pool.simnet.mempool import MempoolEntry
+from p2pool.simnet.p2p import SERVICES, PeerSession
+from p2pool.simnet.render import Json
+from p2pool.simnet.rpc_methods import SERVICE_NAMES
+
+# Dash Core's default.
+_MAX_CONNECTIONS = 125
+
+
+@implementer(IPushProducer)
+class PeerProtocol(Protocol):
+    """One connection. Reading stops while the peer does not read what it asked for."""
+
+    transport: Any
+    _log = Logger(namespace="p2pool.simnet.p2p")
+
+    def __init__(self, server: P2pServer, session: PeerSession, number: int) -> None:
+        self._server = server
+        self.session = session
+        self.number = number
+
+    def connectionMade(self) -> None:
+        """Join the others."""
+        self.transport.registerProducer(self, True)
+        self._server.connected(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Feed the session; drop a peer that sends nonsense."""
+        try:
+            self.send(self.session.receive(data))
+        except ParseError as error:
+            self._log.warn("dropping {peer}: {error}", peer=self.peer_address, error=str(error))
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Leave the others."""
+        self._server.disconnected(self)
+
+    def send(self, data: bytes) -> None:
+        """Write, where there is something to write."""
+        if data:
+            self.transport.write(data)
+
+    def pauseProducing(self) -> None:
+        """The peer is slow: hear nothing more from it."""
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The peer caught up."""
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+
+    @property
+    def peer_address(self) -> str:
+        """host:port of the other side."""
+        return _address_text(self.transport.getPeer())
+
+    @property
+    def own_address(self) -> str:
+        """host:port of this side."""
+        return _address_text(self.transport.getHost())
+
+
+class P2pServer(Factory):
+    """All connections; announces blocks and transactions to them."""
+
+    noisy = False
+
+    def __init__(
+        self, chain: SimulatedChain, magic: bytes, now: Callable[[], float], nonce: Callable[[], int]
+    ) -> None:
+        """`nonce()` gives a fresh random number of 64 bits."""
+        self._chain = chain
+        self._magic = magic
+        self._now = now
+        self._nonce = nonce()
+        self._next_number = 0
+        self._peers: dict[int, PeerProtocol] = {}  # bounded by _MAX_CONNECTIONS
+        self._closed: Deferred[None] | None = None
+        self._unsubscribe = (
+            chain.tip_changed.subscribe(self._announce),
+            chain.mempool.transaction_added.subscribe(self._offer),
+        )
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
+        """A protocol for a new connection, unless there are too many."""
+        if len(self._peers) >= _MAX_CONNECTIONS:
+            return None
+        self._next_number += 1
+        session = PeerSession(self._chain, self._magic, self._now, self._nonce, _address_text(addr))
+        return PeerProtocol(self, session, self._next_number - 1)
+
+    def connected(self, peer: PeerProtocol) -> None:
+        """A connection began."""
+        self._peers[peer.number] = peer
+
+    def disconnected(self, peer: PeerProtocol) -> None:
+        """A connection ended."""
+        self._peers.pop(peer.number, None)
+        self._check_closed()
+
+    def close(self) -> Deferred[None]:
+        """Hear of nothing more and close every connection; fires when all are gone."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        closed: Deferred[None] = Deferred()
+        self._closed = closed
+        for peer in tuple(self._peers.values()):
+            peer.transport.unregisterProducer()  # or a slow reader keeps the connection open
+            peer.transport.loseConnection()
+        self._check_closed()
+        return closed
+
+    def abort(self) -> None:
+        """Drop what `close` has not closed."""
+        for peer in tuple(self._peers.values()):
+            peer.transport.abortConnection()
+
+    def inbound_count(self) -> int:
+        """Connections."""
+        return len(self._peers)
+
+    def render(self) -> list[Json]:
+        """Entries of getpeerinfo."""
+        return [_render_peer(peer) for peer in self._peers.values()]
+
+    def _check_closed(self) -> None:
+        if self._closed is not None and not self._peers:
+            closed, self._closed = self._closed, None
+            closed.callback(None)
+
+    def _announce(self, tip: ChainBlock) -> None:
+        for peer in tuple(self._peers.values()):
+            peer.send(peer.session.announce_block(tip))
+
+    def _offer(self, entry: MempoolEntry) -> None:
+        for peer in tuple(self._peers.values()):
+            peer.send(peer.session.offer_transaction(entry))
+
+
+def _address_text(address: object) -> str:
+    return f"{getattr(address, 'host', '?')}:{getattr(address, 'port', 0)}"
+
+
+def _render_peer(peer: PeerProtocol) -> Json:
+    traffic, version = peer.session.traffic, peer.session.peer_version
+    ping_time = 0.0 if traffic.ping_time is None else traffic.ping_time
+    return {
+        "id": peer.number,
+        "addr": peer.peer_address,
+        "addrbind": peer.own_address,
+        "network": "not_publicly_routable",
+        "services": f"{0 if version is None else version.services:016x}",
+        "servicesnames": list(SERVICE_NAMES) if version and version.services == SERVICES else [],
+        "relaytxes": version is not None and version.relay is not False,
+        "lastsend": int(traffic.last_sent),
+        "lastrecv": int(traffic.last_received),
+        "last_transaction": int(traffic.last_transaction),
+        "last_block": int(traffic.last_block),
+        "bytessent": traffic.sent,
+        "bytesrecv": traffic.received,
+        "conntime": int(traffic.connected),
+        "timeoffset": 0,
+        "pingtime": ping_time,
+        "minping": ping_time,
+        "version": 0 if version is None else version.version,
+        "subver": "" if version is None else version.sub_version.decode("ascii", "replace"),
+        "inbound": True,
+        "bip152_hb_to": False,
+        "bip152_hb_from": False,
+        "masternode": False,
+        "startingheight": 0 if version is None else version.start_height,
+        "synced_headers": -1,
+        "synced_blocks": -1,
+        "inflight": [],
+        "addr_relay_enabled": False,
+        "addr_processed": 0,
+        "addr_rate_limited": 0,
+        "permissions": [],
+        "bytessent_per_msg": dict(traffic.sent_by_command),
+        "bytesrecv_per_msg": dict(traffic.received_by_command),
+        "connection_type": "inbound",
+        "transport_protocol_type": "v1",
+        "session_id": "",
+    }

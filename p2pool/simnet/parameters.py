@@ -1,0 +1,89 @@
+"""What a simulated Dash Core is made with, and the rules of its chain that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2pool.dash.address import AddressVersions
+from p2pool.dash.hashes import sha256d
+from p2pool.dash.target import average_attempts_to_target, bits_to_target, target_to_bits
+from p2pool.networks import SIMNET, ParentChain
+
+EASIEST_BITS = 0x207FFFFF
+"""The easiest compact target that the chain allows: regtest's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimnetParameters:
+    """All that the operator (or a test) can choose. Durations in seconds; port 0 is any free port."""
+
+    parent: ParentChain = SIMNET.parent
+    """Magic, address versions, and the chain's name in answers."""
+    data_directory: Path | None = None
+    """Where blocks and .cookie are kept; None keeps the chain in memory."""
+    rpc_host: str = "127.0.0.1"
+    """The address that both listeners bind to."""
+    rpc_port: int = 0
+    p2p_port: int = 0
+    rpc_user: str | None = None
+    rpc_password: str | None = None
+    """Both None: credentials are made up, and written to .cookie where there is a data directory."""
+    block_period: float = 60.0
+    """What the difficulty is steered towards."""
+    initial_attempts: int = 2**20
+    """Hashes that the first block takes on average; the chain never becomes easier."""
+    transaction_period: float = 3.0
+    """The average time between the transactions that the simulation makes itself; 0 for none."""
+    mempool_limit: int = 200
+    """Waiting transactions at most."""
+    superblock_interval: int = 10
+    """Every so many blocks a superblock; 0 for none."""
+    commitment_interval: int = 16
+    """Every so many blocks a quorum commitment; 0 for none."""
+    long_poll_patience: float = 60.0
+    """After this time a long poll is also answered because the mempool grew."""
+    seed: int = 0
+
+    @property
+    def chain_name(self) -> str:
+        """What getblockchaininfo says as `chain`."""
+        return self.parent.chain or "regtest"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRules:
+    """What decides whether a block is valid. Two chains with equal rules share their genesis."""
+
+    addresses: AddressVersions
+    block_period: float
+    initial_bits: int
+    superblock_interval: int
+    commitment_interval: int
+    seed: int
+
+    @property
+    def initial_target(self) -> int:
+        """The easiest target of this chain."""
+        return bits_to_target(self.initial_bits)
+
+    def fingerprint(self) -> bytes:
+        """16 bytes that differ wherever the rules do; they are part of the genesis."""
+        return sha256d(repr(self).encode())[:16]
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes that depend on the seed and on what they are for."""
+        return sha256d(f"p2pool simnet/{self.seed}/{purpose}".encode())
+
+
+def chain_rules(parameters: SimnetParameters) -> ChainRules:
+    """The rules that follow from the parameters."""
+    target = min(average_attempts_to_target(max(1, parameters.initial_attempts)), bits_to_target(EASIEST_BITS))
+    return ChainRules(
+        addresses=parameters.parent.addresses,
+        block_period=parameters.block_period,
+        initial_bits=target_to_bits(target),
+        superblock_interval=parameters.superblock_interval,
+        commitment_interval=parameters.commitment_interval,
+        seed=parameters.seed,
+    )

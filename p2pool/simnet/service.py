@@ -1,0 +1,211 @@
+"""The simulated Dash Core as a Twisted service: chain, RPC and p2p listeners, the transactions that trickle in.
+
+Made by `app` (embedded in a node) and by `python -m p2pool.simnet`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from p2pool.base.errors import OperatorError
+from p2pool.base.observable import Event
+from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.clock import Cancellable, ListeningPort, SimnetReactor
+from p2pool.simnet.faults import FaultControls
+from p2pool.simnet.finder import BlockFinder
+from p2pool.simnet.long_poll import LongPolls
+from p2pool.simnet.p2p_server import P2pServer
+from p2pool.simnet.parameters import SimnetParameters, chain_rules
+from p2pool.simnet.rpc import RpcDispatcher
+from p2pool.simnet.rpc_controls import RpcControls, add_controls
+from p2pool.simnet.rpc_methods import RpcMethods, build_methods
+from p2pool.simnet.rpc_server import RpcResource, RpcSite
+from p2pool.simnet.store import BlockStore, FileStore, MemoryStore
+from p2pool.simnet.transactions import TransactionMaker
+
+COOKIE_USER = "__cookie__"
+_PASSWORD_BYTES = 32
+_CLOSE_SECONDS = 0.5
+"""How long a stop waits for clients to take what was written to them."""
+
+
+class SimulatedDash(Service):
+    """A Dash Core that is none. The chain is read at construction; `startService` listens.
+
+    `chain`, `finder`, `faults` and `transactions` are the controls for tests; `rpc_port` and `p2p_port` are the
+    real ports once it listens; `rpc_user` and `rpc_password` what a client must send. It runs once: after
+    `stopService`, or a `startService` that raised, make a new one.
+    """
+
+    name = "simulated Dash Core"
+    _log = Logger(namespace="p2pool.simnet")
+
+    def __init__(
+        self,
+        reactor: SimnetReactor,
+        parameters: SimnetParameters,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Raises OperatorError where the data directory cannot be used."""
+        self._reactor = reactor
+        self.parameters = parameters
+        self.rpc_port = parameters.rpc_port
+        self.p2p_port = parameters.p2p_port
+        self.rpc_user, self.rpc_password = _credentials(parameters, random_bytes)
+        self._writes_cookie = parameters.rpc_user is None and parameters.data_directory is not None
+        self._ports: list[ListeningPort] = []
+        self._running: _Running | None = None
+        self._random_bytes = random_bytes
+        now = reactor.seconds
+        rules = chain_rules(parameters)
+        self.chain = SimulatedChain(rules, now, self._open_store, parameters.mempool_limit)
+        self.faults = FaultControls(now)
+        self.transactions = TransactionMaker(self.chain)
+        self.finder = BlockFinder(self.chain, now, self._search_in_thread)
+        self.stop_requested: Event[None] = Event()
+        """Fires where somebody calls the RPC method `stop`: the owner decides what it means."""
+
+    @property
+    def cookie_path(self) -> Path | None:
+        """Where the credentials are written; None where they are not."""
+        directory = self.parameters.data_directory
+        return directory / ".cookie" if directory is not None and self._writes_cookie else None
+
+    def startService(self) -> None:
+        """Listen on both ports. Raises CannotListenError (nothing is left listening then), and OperatorError
+        where the cookie cannot be written."""
+        running = _Running(self)
+        try:
+            self.rpc_port = self._listen(self.parameters.rpc_port, running.site)
+            self.p2p_port = self._listen(self.parameters.p2p_port, running.p2p)
+            self._write_cookie()
+        except (CannotListenError, OperatorError):
+            for port in self._ports:
+                port.stopListening()
+            self._ports.clear()
+            running.stop()
+            self.chain.close()
+            raise
+        self._running = running
+        running.start_transactions(self.parameters.transaction_period)
+        super().startService()  # type: ignore[no-untyped-call]
+
+    def stopService(self) -> Deferred[None]:
+        """Close listeners and connections, end long polls and searches, release the data directory."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        self.finder.cancel()
+        closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._ports]
+        self._ports.clear()
+        if self._running is not None:
+            closing.append(self._running.stop())
+            self._running = None
+        self.chain.close()
+        cookie = self.cookie_path
+        if cookie is not None:
+            cookie.unlink(missing_ok=True)
+        return gatherResults(closing).addCallback(lambda _: None)
+
+    def sleep(self, seconds: float) -> Awaitable[object]:
+        """Wait on the service's own clock."""
+        reactor: Any = self._reactor
+        sleeping: Deferred[None] = deferLater(reactor, seconds, lambda: None)
+        return sleeping
+
+    def random_number(self) -> int:
+        """64 random bits."""
+        return int.from_bytes(self._random_bytes(8), "little")
+
+    def _open_store(self, genesis_hash: int) -> BlockStore:
+        directory = self.parameters.data_directory
+        return MemoryStore() if directory is None else FileStore(directory, genesis_hash)
+
+    def _listen(self, number: int, factory: object) -> int:
+        port = self._reactor.listenTCP(number, factory, interface=self.parameters.rpc_host)
+        self._ports.append(port)
+        return int(getattr(port.getHost(), "port", number))
+
+    def _search_in_thread(self, work: Callable[[], int | None]) -> Awaitable[int | None]:
+        reactor: Any = self._reactor
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
+    def _write_cookie(self) -> None:
+        path = self.cookie_path
+        if path is None:
+            return
+        try:
+            # Made with its permissions, so that nobody reads it between making and restricting.
+            path.unlink(missing_ok=True)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(f"{self.rpc_user}:{self.rpc_password}")
+        except OSError as error:
+            raise OperatorError(f"cannot write {path}: {error}") from None
+
+
+class _Running:
+    """What exists only while the service runs."""
+
+    def __init__(self, service: SimulatedDash) -> None:
+        parameters, chain, reactor = service.parameters, service.chain, service._reactor
+        self._service = service
+        self._loop: LoopingCall | None = None
+        self._aborted = False
+        self.long_polls = LongPolls(chain, reactor, parameters.long_poll_patience)
+        self.p2p = P2pServer(chain, parameters.parent.p2p_magic, reactor.seconds, service.random_number)
+        methods = RpcMethods(chain, parameters.chain_name, reactor.seconds, self.long_polls, self.p2p)
+        methods.stop_requested.subscribe(service.stop_requested.fire)
+        table = build_methods(methods)
+        add_controls(table, RpcControls(service.finder, service.faults, service.transactions))
+        self.dispatcher = RpcDispatcher(table, service.faults, service.sleep)
+        resource = RpcResource(self.dispatcher, service.rpc_user, service.rpc_password, service.sleep)
+        self.site = RpcSite(resource, reactor)
+
+    def start_transactions(self, period: float) -> None:
+        """Make a transaction every `period` seconds; never where it is 0."""
+        if period <= 0:
+            return
+        self._loop = LoopingCall(self._service.transactions.make)
+        self._loop.clock = self._service._reactor  # type: ignore[assignment]
+        self._loop.start(period, now=False).addErrback(self._transactions_failed)
+
+    def stop(self) -> Deferred[None]:
+        """Close everything but the listeners; fires when all connections are gone, which is soon."""
+        if self._loop is not None and self._loop.running:
+            self._loop.stop()
+        self.long_polls.release()
+        closing = gatherResults([self.p2p.close(), self.site.close()])
+        if not closing.called:
+            impatient = self._service._reactor.callLater(_CLOSE_SECONDS, self._abort)
+            closing.addCallback(self._closed, impatient)
+        return closing.addCallback(lambda _: None)
+
+    def _closed(self, result: object, impatient: Cancellable) -> None:
+        if not self._aborted:
+            impatient.cancel()
+
+    def _abort(self) -> None:
+        self._aborted = True
+        self.p2p.abort()
+        self.site.abort()
+
+    def _transactions_failed(self, failure: Any) -> None:
+        SimulatedDash._log.failure("no more transactions are made", failure=failure)
+
+
+def _credentials(parameters: SimnetParameters, random_bytes: Callable[[int], bytes]) -> tuple[str, str]:
+    """User and password: the given ones, or a cookie's. OperatorError where only one is given."""
+    user, password = parameters.rpc_user, parameters.rpc_password
+    if user is None and password is None:
+        return COOKIE_USER, random_bytes(_PASSWORD_BYTES).hex()
+    if user is None or password is None:
+        raise OperatorError("the simulated Dash Core needs both an RPC user and an RPC password, or neither")
+    return user, password

@@ -1,0 +1,100 @@
+"""Small transactions between the simulation's own coins, so that templates have fees and dependencies.
+
+Every coin of the faucet script is anyone's. Transactions split coins while there are few and join them when there
+are many, so that the ledger does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import random
+
+from p2pool.dash.script import p2pkh_script
+from p2pool.dash.transaction import Transaction, TxInput, TxOutput
+from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.errors import TransactionRefused
+from p2pool.simnet.ledger import FAUCET_REDEEM_SCRIPT, FAUCET_SCRIPT, Coin, OutPoint
+from p2pool.simnet.mempool import MAX_ANCESTORS, MempoolEntry
+
+_SPEND_FAUCET = bytes([len(FAUCET_REDEEM_SCRIPT)]) + FAUCET_REDEEM_SCRIPT
+_FEES = range(226, 50_000)
+_MANY_COINS = 256
+_DEPENDENT_SHARE = 0.3
+"""How often a transaction spends what still waits, where it has the choice."""
+_PAYMENT_SHARE = 0.1
+"""How often a transaction pays a small amount to a key, which stays in the ledger for good."""
+_PAYMENTS = range(10_000, 1_000_000)
+_SMALLEST_COIN = 2_000_000
+
+
+class TransactionMaker:
+    """Makes transactions, the same ones for the same seed and the same course of the chain."""
+
+    def __init__(self, chain: SimulatedChain) -> None:
+        self._chain = chain
+        self._random = random.Random(f"transactions/{chain.rules.seed}")
+
+    def make(self) -> MempoolEntry | None:
+        """Put one transaction into the mempool; None where it is full or there is no coin to spend."""
+        coins = self._pick_coins()
+        if not coins:
+            return None
+        total = sum(coin.value for _, coin in coins)
+        fee = self._random.choice(_FEES)
+        transaction = Transaction(
+            2,
+            0,
+            tuple(TxInput(hash_, index, _SPEND_FAUCET) for (hash_, index), _ in coins),
+            self._outputs(total - fee),
+            0,
+        )
+        try:
+            return self._chain.add_transaction(transaction)
+        except TransactionRefused:
+            return None
+
+    def _outputs(self, total: int) -> tuple[TxOutput, ...]:
+        outputs = []
+        if self._random.random() < _PAYMENT_SHARE:
+            amount = self._random.choice(_PAYMENTS)
+            outputs.append(TxOutput(amount, p2pkh_script(self._random.randbytes(20))))
+            total -= amount
+        if len(self._chain.ledger.faucet) < _MANY_COINS and total > 2 * _SMALLEST_COIN:
+            part = self._random.randrange(total // 4, total // 2)
+            outputs.append(TxOutput(part, FAUCET_SCRIPT))
+            total -= part
+        outputs.append(TxOutput(total, FAUCET_SCRIPT))
+        return tuple(outputs)
+
+    def _pick_coins(self) -> list[tuple[OutPoint, Coin]]:
+        """One coin, or several where there are many of them."""
+        confirmed = self._confirmed()
+        waiting = self._waiting()
+        if waiting and (not confirmed or self._random.random() < _DEPENDENT_SHARE):
+            return [self._random.choice(waiting)]
+        if not confirmed:
+            return []
+        count = self._random.randint(1, 2) + (len(confirmed) >= _MANY_COINS)
+        return self._random.sample(confirmed, min(count, len(confirmed)))
+
+    def _confirmed(self) -> list[tuple[OutPoint, Coin]]:
+        mempool = self._chain.mempool
+        return [
+            (outpoint, coin)
+            for outpoint, coin in self._chain.ledger.faucet.items()
+            if coin.value >= _SMALLEST_COIN and mempool.spender(outpoint) is None
+        ]
+
+    def _waiting(self) -> list[tuple[OutPoint, Coin]]:
+        mempool = self._chain.mempool
+        found = []
+        for entry in mempool:
+            if entry.ancestors >= MAX_ANCESTORS:
+                continue
+            for index, output in enumerate(entry.transaction.outputs):
+                outpoint = (entry.hash, index)
+                if output.script != FAUCET_SCRIPT or output.value < _SMALLEST_COIN:
+                    continue
+                coin = mempool.waiting_coin(outpoint)
+                if coin is not None and mempool.spender(outpoint) is None:
+                    found.append((outpoint, coin))
+        return found

@@ -1,0 +1,188 @@
+"""A simulated chain on a clock of its own, and ways to make blocks that break exactly one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock, deferLater
+
+from p2pool.dash.address import AddressVersions
+from p2pool.dash.block import BlockHeader, assemble_block
+from p2pool.dash.hashes import sha256d_int
+from p2pool.dash.merkle import merkle_root
+from p2pool.dash.script import p2pkh_script
+from p2pool.dash.transaction import Transaction, TxInput, TxOutput, parse_transaction
+from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.faults import FaultControls
+from p2pool.simnet.finder import BLOCK_VERSION, BlockFinder, search, template_coinbase
+from p2pool.simnet.ledger import FAUCET_SCRIPT, OutPoint
+from p2pool.simnet.long_poll import LongPolls
+from p2pool.simnet.parameters import SimnetParameters, chain_rules
+from p2pool.simnet.rpc import HttpReply, RpcDispatcher
+from p2pool.simnet.rpc_controls import RpcControls, add_controls
+from p2pool.simnet.rpc_methods import RpcMethods, build_methods
+from p2pool.simnet.store import FileStore, MemoryStore
+from p2pool.simnet.template import BlockTemplate
+from p2pool.simnet.transactions import TransactionMaker
+
+START = 1_795_340_000
+PARAMETERS = SimnetParameters(initial_attempts=16)
+MINER_SCRIPT = p2pkh_script(bytes(range(1, 21)))
+
+
+class NoPeers:
+    """A p2p side without connections."""
+
+    def render(self) -> list[dict[str, object]]:
+        return []
+
+    def inbound_count(self) -> int:
+        return 0
+
+
+class Simulation:
+    """Chain, finder and RPC on one `Clock`."""
+
+    def __init__(self, parameters: SimnetParameters = PARAMETERS) -> None:
+        self.parameters = parameters
+        self.clock = Clock()
+        self.clock.advance(START)
+        directory = parameters.data_directory
+        self.chain = SimulatedChain(
+            chain_rules(parameters),
+            self.clock.seconds,
+            lambda genesis: MemoryStore() if directory is None else FileStore(directory, genesis),
+            parameters.mempool_limit,
+        )
+        now = self.clock.seconds
+        self.transactions = TransactionMaker(self.chain)
+        self.finder = BlockFinder(self.chain, now)
+        self.faults = FaultControls(now)
+        self.long_polls = LongPolls(self.chain, self.clock, parameters.long_poll_patience)
+        self.methods = RpcMethods(self.chain, parameters.chain_name, now, self.long_polls, NoPeers())
+        table = build_methods(self.methods)
+        add_controls(table, RpcControls(self.finder, self.faults, self.transactions))
+        self.dispatcher = RpcDispatcher(
+            table, self.faults, lambda seconds: deferLater(self.clock, seconds, lambda: None)
+        )
+
+    # --- blocks ----------------------------------------------------------------------------------------
+
+    def find(self, count: int = 1, fork_depth: int = 0) -> list[str]:
+        """The network finds blocks; the clock moves by a block period before each call."""
+        self.clock.advance(self.parameters.block_period)
+        return result_of(Deferred.fromCoroutine(self.finder.find(count, fork_depth)))
+
+    def wait_for_height(self, height: int) -> None:
+        """Find blocks up to a height."""
+        while self.chain.height < height:
+            self.find()
+
+    def coinbase(self, template: BlockTemplate | None = None, extra: bytes = b"test") -> Transaction:
+        """A valid coinbase."""
+        return template_coinbase(template or self.chain.template(), MINER_SCRIPT, extra)
+
+    def block(
+        self,
+        coinbase: Transaction | None = None,
+        others: tuple[Transaction, ...] | None = None,
+        header: Callable[[BlockHeader], BlockHeader] = lambda header: header,
+        template: BlockTemplate | None = None,
+        mined: bool = True,
+    ) -> bytes:
+        """A block on the template, valid but for what is given: its coinbase, its other transactions, or its
+        header's fields (changed before the search for a nonce)."""
+        template = template or self.chain.template()
+        if others is None:
+            others = tuple(parse_transaction(transaction.raw) for transaction in template.transactions)
+        transactions = (coinbase or self.coinbase(template), *others)
+        root = merkle_root([sha256d_int(transaction.pack()) for transaction in transactions])
+        timestamp = max(int(self.clock.seconds()), template.minimum_time)
+        made = header(BlockHeader(BLOCK_VERSION, template.previous.hash, root, timestamp, template.bits, 0))
+        if mined:
+            nonce = search(made)
+            assert nonce is not None
+            made = replace(made, nonce=nonce)
+        packed = [transaction.pack() for transaction in transactions]
+        return assemble_block(made.pack(), packed[0], tuple(packed[1:]))
+
+    def spend(self, coin: OutPoint, value: int, count: int = 1) -> Transaction:
+        """A transaction of one faucet coin with `count` outputs of `value` duffs."""
+        return Transaction(
+            2, 0, (TxInput(coin[0], coin[1], b"\x01\x51"),), (TxOutput(value, FAUCET_SCRIPT),) * count, 0
+        )
+
+    def faucet_coins(self) -> list[OutPoint]:
+        """The coins that can be spent."""
+        return list(self.chain.ledger.faucet)
+
+    def busy(self, height: int = 9) -> None:
+        """A chain with waiting transactions that depend on each other."""
+        self.wait_for_height(height)
+        for _ in range(12):
+            self.transactions.make()
+
+    def drop_waiting(self) -> None:
+        """Empty the mempool."""
+        self.chain.mempool._entries.clear()
+        self.chain.mempool._spent.clear()
+        self.chain.mempool.updates += 1
+
+    # --- RPC -------------------------------------------------------------------------------------------
+
+    def request(self, body: bytes) -> Deferred[HttpReply | None]:
+        """A raw request."""
+        return Deferred.fromCoroutine(self.dispatcher.handle(body))
+
+    def call(self, method: str, *params: object) -> Any:
+        """The result of a call that answers at once. AssertionError where it is an error."""
+        reply = result_of(self.request(orjson.dumps({"id": 1, "method": method, "params": params})))
+        answer = orjson.loads(reply.body)
+        assert answer["error"] is None, answer["error"]
+        assert reply.status == 200
+        return answer["result"]
+
+
+def result_of(deferred: Deferred[Any]) -> Any:
+    """The result of a Deferred that must have fired; raises what it failed with."""
+    results: list[Any] = []
+    failures: list[Any] = []
+    deferred.addCallbacks(results.append, failures.append)
+    if failures:
+        failures[0].raiseException()
+    assert results, "not answered yet"
+    return results[0]
+
+
+@pytest.fixture
+def simulation() -> Simulation:
+    """A fresh chain in memory."""
+    return Simulation()
+
+
+@pytest.fixture
+def make_simulation() -> Callable[..., Simulation]:
+    """Simulations with other parameters."""
+
+    def make(**changes: Any) -> Simulation:
+        return Simulation(replace(PARAMETERS, **changes))
+
+    return make
+
+
+@pytest.fixture
+def versions() -> AddressVersions:
+    """The address versions of the captures' network."""
+    return PARAMETERS.parent.addresses
+
+
+@pytest.fixture
+def captures() -> Path:
+    """The directory of the captures."""
+    return Path(__file__).parent.parent / "captures"

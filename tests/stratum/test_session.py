@@ -1,0 +1,423 @@
+"""Sessions of miners without sockets: lines and times in, lines out."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p2pool.dash.hashes import sha256d
+from p2pool.dash.merkle import walk_branch
+from p2pool.dash.pow import x11
+from p2pool.dash.target import difficulty_to_target
+from p2pool.jobs.context import build_work_context
+from p2pool.jobs.job import Job
+from p2pool.networks import DASH_REGTEST
+from p2pool.share.generation import PayeeFields
+from p2pool.sharechain.tracker import Tracker
+from p2pool.stratum.jobs import GRACE, JobBook
+from p2pool.stratum.session import IDLE_RESEND, LOGIN_TIME, Session, SessionSettings
+from tests.support import make_template
+
+NOW = 1_700_000_000.0
+ADDRESS = "yWYgxGLCVD2uLjQP9awGC8Y1TySKxg47yU"
+OTHER_ADDRESS = "yPJr631fij5bHLpjMZgwK5hHCsHurSMhCB"
+
+
+class FakeWork:
+    """A WorkPort over real jobs; remembers what was solved."""
+
+    def __init__(self) -> None:
+        self.template = make_template(bits=0x1D00FFFF)
+        self.share_target = 0
+        self.solved_outcomes: list = []
+        self.current = True
+        self.made = 0
+
+    def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
+        if self.template is None:
+            return None
+        self.made += 1
+        context = build_work_context(Tracker(DASH_REGTEST), None, self.template, DASH_REGTEST, NOW)
+        job = Job(context, PayeeFields(key_hash, 655, 0, self.made), 2**256 - 1, int(NOW), int(NOW))
+        job.share_target = self.share_target
+        return job
+
+    def is_current(self, job: Job) -> bool:
+        return self.current
+
+    def solved(self, outcome, worker: str) -> None:
+        self.solved_outcomes.append((outcome, worker))
+
+
+class FakeStats:
+    """Counts calls."""
+
+    def __init__(self) -> None:
+        self.calls: list = []
+
+    def __getattr__(self, name: str):
+        if not name.startswith("record_"):
+            raise AttributeError(name)
+        return lambda *arguments: self.calls.append((name, *arguments))
+
+    def of(self, name: str) -> list:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+
+class Miner:
+    """The other end: sends requests, keeps what came."""
+
+    def __init__(self, start_difficulty: float = 2.0**-20, work: FakeWork | None = None, **settings_) -> None:
+        settings_ = {"min_difficulty": 2.0**-30, **settings_}
+        self.work = work or FakeWork()
+        self.stats = FakeStats()
+        self.book = JobBook(self.work)
+        self.book.work_changed(0xABCD, NOW)
+        self.now = NOW
+        options = SessionSettings(network=DASH_REGTEST, start_difficulty=start_difficulty, **settings_)
+        self.session = Session(options, self.work, self.stats, self.book, b"\x01\x02\x03\x04", NOW)
+        self.request_id = 0
+
+    def raw(self, line: bytes) -> list[dict]:
+        self.session.receive_line(line, self.now)
+        return self.out()
+
+    def out(self) -> list[dict]:
+        return [json.loads(line) for line in self.session.take_output().splitlines()]
+
+    def call(self, method: str, *params) -> list[dict]:
+        """[answer, what came after it]."""
+        self.request_id += 1
+        return self.raw(json.dumps({"id": self.request_id, "method": method, "params": list(params)}).encode())
+
+    def login(self, username: str = ADDRESS, password: str = "x") -> list:
+        """Subscribe and authorize; the params of the first notify."""
+        self.call("mining.subscribe", "test/1")
+        answer, *rest = self.call("mining.authorize", username, password)
+        assert answer["result"] is True
+        assert [m["method"] for m in rest] == ["mining.set_difficulty", "mining.notify"]
+        return rest[1]["params"]
+
+    def header(
+        self, notify: list, extranonce2: bytes, ntime: str, nonce: int, version: str | None = None
+    ) -> bytes:
+        coinbase = bytes.fromhex(notify[2]) + b"\x01\x02\x03\x04" + extranonce2 + bytes.fromhex(notify[3])
+        root = walk_branch(sha256d(coinbase), [bytes.fromhex(b) for b in notify[4]])
+        prev = b"".join(bytes.fromhex(notify[1])[i : i + 4][::-1] for i in range(0, 32, 4))
+        parts = [bytes.fromhex(version or notify[5])[::-1], prev, root, bytes.fromhex(ntime)[::-1]]
+        return b"".join([*parts, bytes.fromhex(notify[6])[::-1], nonce.to_bytes(4, "little")])
+
+    def find(self, notify: list, target: int, above: int = -1, start: int = 0) -> str:
+        """A nonce whose hash lies in (above, target]."""
+        for nonce in range(start, start + 3_000_000):
+            if above < x11(self.header(notify, bytes(4), notify[7], nonce)) <= target:
+                return f"{nonce:08x}"
+        raise RuntimeError("nothing found")
+
+    def submit(self, notify: list, nonce: str, worker: str = ADDRESS, *more, **changes) -> list[dict]:
+        fields = {"job": notify[0], "extranonce2": "00000000", "ntime": notify[7]} | changes
+        return self.call(
+            "mining.submit", worker, fields["job"], fields["extranonce2"], fields["ntime"], nonce, *more
+        )
+
+
+EASY = difficulty_to_target(2.0**-20)
+
+
+def test_a_whole_session():
+    miner = Miner()
+    (answer,) = miner.call("mining.subscribe", "cpuminer/2.5")
+    subscriptions, extranonce1, size = answer["result"]
+    assert [s[0] for s in subscriptions] == ["mining.set_difficulty", "mining.notify"]
+    assert (extranonce1, size) == ("01020304", 4)
+    assert not subscriptions[0][1].isdigit()
+    answer, difficulty, notify = miner.call("mining.authorize", ADDRESS + ".rig", "x")
+    assert answer == {"id": 2, "result": True, "error": None}
+    assert difficulty["id"] is None
+    assert difficulty["params"] == [2.0**-20]
+    assert notify["id"] is None
+    assert notify["params"][8] is True
+    assert len(notify["params"][0]) <= 8
+    nonce = miner.find(notify["params"], EASY)
+    answer, *_ = miner.submit(notify["params"], nonce, ADDRESS + ".rig")
+    assert answer == {"id": 3, "result": True, "error": None}
+    ((name, attempts, at, dead, when),) = miner.stats.of("record_accepted")
+    assert (name, at, dead, when) == (ADDRESS + ".rig", 2.0**-20, False, NOW)
+    assert attempts == pytest.approx(2**12, rel=1e-4)
+    miner.session.connection_lost()
+    assert miner.stats.of("record_worker_off") == [(ADDRESS + ".rig",)]
+
+
+def code(answer: list[dict]) -> int:
+    assert answer[0]["result"] is False
+    number, text, extra = answer[0]["error"]
+    assert isinstance(text, str)
+    assert extra is None
+    return number
+
+
+def test_every_error_code():
+    miner = Miner()
+    assert code(miner.call("mining.submit", ADDRESS, "1", "00000000", "00000000", "00000000")) == 25
+    assert code(miner.call("mining.nonsense")) == 20
+    notify = miner.login()
+    nonce = miner.find(notify, EASY)
+    assert code(miner.submit(notify, nonce, "somebody")) == 24
+    assert code(miner.submit(notify, nonce, job="fffff")) == 21
+    assert code(miner.submit(notify, nonce[:6])) == 20
+    assert code(miner.submit(notify, nonce, extranonce2="0000 000")) == 20
+    assert code(miner.submit(notify, nonce, ntime="zzzzzzzz")) == 20
+    assert code(miner.submit(notify, nonce, ntime=f"{int(NOW) + 7300:08x}")) == 20
+    assert code(miner.submit(notify, nonce, ntime=f"{int(NOW) - 20000:08x}")) == 20
+    assert code(miner.submit(notify, nonce, ADDRESS, "20000001")) == 20
+    assert miner.submit(notify, nonce)[0]["result"] is True
+    assert code(miner.submit(notify, nonce)) == 22
+    bad = miner.find(notify, 2**256, above=EASY)
+    assert code(miner.submit(notify, bad)) == 23
+    codes = [c for _, c, _ in miner.stats.of("record_refused")]
+    assert codes == [25, 24, 21, 20, 20, 20, 20, 20, 20, 22, 23]
+    assert len(miner.stats.of("record_accepted")) == 1
+
+
+@pytest.mark.parametrize(
+    ("username", "text"),
+    [
+        ("XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u", "not an address of the network"),
+        ("8epbR3BVXRugGKDznX5jiBqhaMNVQBBDC4", "P2SH"),
+        (ADDRESS[:-1] + "V", "checksum"),
+        ("", "25 bytes"),
+        ("worker1", "base58|25 bytes"),
+        ("x" * 300, "300 characters"),
+    ],
+)
+def test_addresses_that_cannot_be_paid_are_refused_with_the_reason(username, text):
+    import re
+
+    miner = Miner()
+    miner.call("mining.subscribe")
+    answer = miner.call("mining.authorize", username, "x")
+    assert code(answer) == 24
+    assert re.search(text, answer[0]["error"][1])
+    assert len(answer) == 1
+
+
+def test_several_workers_of_one_address_share_a_connection_and_another_address_does_not():
+    miner = Miner()
+    miner.login(ADDRESS + ".one")
+    assert miner.call("mining.authorize", ADDRESS + ".two", "x")[0]["result"] is True
+    answer = miner.call("mining.authorize", OTHER_ADDRESS, "x")
+    assert code(answer) == 24
+    assert OTHER_ADDRESS in answer[0]["error"][1]
+    assert set(miner.session.workers) == {ADDRESS + ".one", ADDRESS + ".two"}
+
+
+def test_username_and_password_options():
+    miner = Miner()
+    miner.login(ADDRESS + ".rig+0.5")
+    assert miner.session.vardiff.difficulty == 0.5
+    assert miner.session.vardiff.fixed
+    miner = Miner()
+    miner.login(ADDRESS + "_rig/7+s20")
+    assert miner.session.payee.name == ADDRESS + ".rig"
+    assert miner.session.payee.share_difficulty == 7
+    assert miner.session.vardiff.seconds == 20
+    miner = Miner()
+    miner.login(ADDRESS, "x,d=64")
+    assert miner.session.vardiff.difficulty == 64
+    assert not miner.session.vardiff.fixed
+    miner = Miner()
+    miner.call("mining.subscribe")
+    assert code(miner.call("mining.authorize", ADDRESS + "+nan", "x")) == 20
+
+
+def test_version_rolling():
+    miner = Miner()
+    (answer,) = miner.call(
+        "mining.configure",
+        ["version-rolling", "minimum-difficulty", "subscribe-extranonce", "info", "strange"],
+        {"version-rolling.mask": "1fffe000", "minimum-difficulty.value": 0.5, "info.sw-version": "1"},
+    )
+    assert answer["result"] == {
+        "version-rolling": True,
+        "version-rolling.mask": "1fffe000",
+        "minimum-difficulty": True,
+        "subscribe-extranonce": True,
+        "info": True,
+        "strange": False,
+    }
+    assert miner.session.vardiff.difficulty == 0.5
+    miner = Miner()
+    miner.call("mining.configure", ["version-rolling"], {"version-rolling.mask": "00ffe000"})
+    notify = miner.login()
+    rolled = 0x20000000 | 0x00002000
+    for nonce in range(3_000_000):
+        header = miner.header(notify, bytes(4), notify[7], nonce, f"{rolled:08x}")
+        if x11(header) <= EASY:
+            break
+    nonce_text = f"{nonce:08x}"
+    assert code(miner.submit(notify, nonce_text, ADDRESS, "01000000")) == 20
+    assert miner.submit(notify, nonce_text, ADDRESS, "00002000")[0]["result"] is True
+
+
+def test_suggestions_before_and_after_subscribe():
+    miner = Miner()
+    assert miner.call("mining.suggest_difficulty", "0.25")[0]["result"] is True
+    miner.login()
+    assert miner.session.vardiff.difficulty == 0.25
+    answer, difficulty, notify = miner.call("mining.suggest_target", f"{0xFFFF << 209:064x}")
+    assert answer["result"] is True
+    assert difficulty["params"] == [0.5]
+    assert notify["params"][8] is False
+    assert code(miner.call("mining.suggest_difficulty", "-1")) == 20
+    assert code(miner.call("mining.suggest_target", "00" * 32)) == 20
+    assert miner.call("mining.ping")[0]["result"] == "pong"
+    assert miner.call("mining.extranonce.subscribe")[0]["result"] is True
+
+
+def test_a_share_is_used_whatever_the_connection_s_difficulty():
+    work = FakeWork()
+    work.share_target = EASY
+    miner = Miner(start_difficulty=1000.0, work=work)
+    notify = miner.login()
+    nonce = miner.find(notify, EASY)
+    assert miner.submit(notify, nonce)[0]["result"] is True
+    ((outcome, worker),) = work.solved_outcomes
+    assert worker == ADDRESS
+    assert outcome.meets_share
+
+
+def test_late_work_is_dead_on_arrival_then_unknown():
+    miner = Miner()
+    notify = miner.login()
+    first = miner.find(notify, EASY)
+    second = miner.find(notify, EASY, start=int(first, 16) + 1)
+    miner.work.current = False
+    miner.book.work_changed(0xBEEF, NOW)
+    assert miner.submit(notify, first)[0]["result"] is True
+    assert miner.stats.of("record_accepted")[0][3] is True
+    miner.now += GRACE + 1
+    assert code(miner.submit(notify, second)) == 21
+
+
+def test_a_changed_difficulty_comes_with_a_job_and_old_jobs_keep_theirs():
+    miner = Miner()
+    notify = miner.login()
+    miner.session.vardiff.set(2.0**-10)
+    miner.session.send_work(miner.now, clean=False)
+    difficulty, again = miner.out()
+    assert difficulty["params"] == [2.0**-10]
+    assert again["params"][0] != notify[0]
+    assert again["params"][1:8] == notify[1:8]
+    nonce = miner.find(notify, EASY, above=difficulty_to_target(2.0**-10))
+    assert code(miner.submit(again["params"], nonce)) == 23
+    # the same work: what was submitted under one id is known under the other
+    assert code(miner.submit(notify, nonce)) == 22
+    other = miner.find(notify, EASY, above=difficulty_to_target(2.0**-10), start=int(nonce, 16) + 1)
+    assert miner.submit(notify, other)[0]["result"] is True
+
+
+def test_time_limits():
+    miner = Miner()
+    miner.session.tick(NOW + LOGIN_TIME - 1)
+    assert miner.session.closing is None
+    miner.session.tick(NOW + LOGIN_TIME + 1)
+    assert miner.session.closing
+    miner = Miner()
+    notify = miner.login()
+    miner.session.tick(NOW + IDLE_RESEND - 1)
+    assert miner.out() == []
+    miner.session.tick(NOW + IDLE_RESEND)
+    (again,) = miner.out()
+    assert again["params"][:8] == notify[:8]
+    assert again["params"][8] is False
+
+
+def test_no_work_yet_then_work():
+    miner = Miner()
+    template, miner.work.template = miner.work.template, None
+    miner.call("mining.subscribe")
+    assert [m["result"] for m in miner.call("mining.authorize", ADDRESS, "x")] == [True]
+    miner.work.template = template
+    miner.session.send_work(NOW, clean=True)
+    assert [m["method"] for m in miner.out()] == ["mining.set_difficulty", "mining.notify"]
+
+
+def test_connections_of_one_address_share_a_job():
+    miner = Miner()
+    first = miner.login()
+    other = Session(miner.session.settings, miner.work, miner.stats, miner.book, b"\x09\x09\x09\x09", NOW)
+    for method, params in (("mining.subscribe", []), ("mining.authorize", [ADDRESS + ".b", "x"])):
+        other.receive_line(json.dumps({"id": 1, "method": method, "params": params}).encode(), NOW)
+    notify = json.loads(other.take_output().splitlines()[-1])
+    assert notify["params"] == first
+    assert miner.work.made == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b"[1,2]",
+        b"7",
+        b'{"id":1}',
+        b'{"id":1,"method":5}',
+        b'{"id":1,"method":null,"params":[]}',
+        b"\xff\xfe{}",
+        b"[" * 5000,
+    ],
+)
+def test_what_is_no_request_ends_the_connection_without_an_exception(line):
+    miner = Miner()
+    answers = miner.raw(line)
+    assert answers[0]["error"][0] == 20
+    assert miner.session.closing
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+_METHODS = st.sampled_from(
+    [
+        *("mining.subscribe", "mining.authorize", "mining.submit", "mining.configure", "mining.ping"),
+        *("mining.suggest_difficulty", "mining.suggest_target", "mining.extranonce.subscribe", "x"),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(_METHODS, _json, _json), max_size=8), st.booleans())
+def test_hostile_requests_never_raise(requests, logged_in):
+    miner = Miner()
+    if logged_in:
+        miner.login()
+    for method, params, request_id in requests:
+        line = json.dumps({"id": request_id, "method": method, "params": params}).encode()
+        for answer in miner.raw(line):
+            assert set(answer) in ({"id", "result", "error"}, {"id", "method", "params"})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_hostile_bytes_never_raise(data):
+    Miner().raw(data.replace(b"\n", b""))
+
+
+def test_submissions_in_random_order_are_judged_by_their_own_job():
+    rng = random.Random(7)
+    miner = Miner()
+    notify = miner.login()
+    nonces = []
+    start = 0
+    for _ in range(6):
+        nonce = miner.find(notify, EASY, start=start)
+        nonces.append(nonce)
+        start = int(nonce, 16) + 1
+    rng.shuffle(nonces)
+    assert all(miner.submit(notify, nonce)[0]["result"] is True for nonce in nonces)
+    assert all(code(miner.submit(notify, nonce)) == 22 for nonce in nonces)

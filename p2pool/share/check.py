@@ -61,16 +61,20 @@ def _check_fields(share: Share, context: ParentContext, network: Network) -> Non
 
 def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
     """The hashes of the transactions that a share's references name. ShareInvalid where one names none."""
+    if not share.transaction_hash_refs:
+        return ()
     hashes = []
+    new_hashes = {0: share.new_transaction_hashes}  # by distance: many references name the same share
     for distance, index in share.transaction_hash_refs:
-        holder: Share | None = share
-        if distance:
-            if share.previous_hash is None:
-                raise ShareInvalid(Reason.REF_NAMES_NOTHING, "a first share refers back")
-            holder = view.nth_parent(share.previous_hash, distance - 1)
-        if holder is None or index >= len(holder.new_transaction_hashes):
+        held = new_hashes.get(distance)
+        if held is None:
+            holder = None
+            if share.previous_hash is not None:
+                holder = view.nth_parent(share.previous_hash, distance - 1)
+            held = new_hashes[distance] = () if holder is None else holder.new_transaction_hashes
+        if index >= len(held):
             raise ShareInvalid(Reason.REF_NAMES_NOTHING, f"({distance}, {index})")
-        hashes.append(holder.new_transaction_hashes[index])
+        hashes.append(held[index])
     return tuple(hashes)
 
 

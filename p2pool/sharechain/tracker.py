@@ -89,6 +89,8 @@ class Tracker:
         self.verified = Forest()
         self._windows = WeightWindows(self.forest)
         self._arrivals: dict[int, Arrival] = {}
+        self._punishments: dict[int, int] = {}
+        """Settled ones of heads. Bound: forgotten with the share."""
 
     # --- ChainView ---------------------------------------------------------------------------------------
 
@@ -310,16 +312,17 @@ class Tracker:
         """-1 for a block, 1 for a share whose block would be too large, else 0."""
         if share.is_block:
             return -1
-        if share.transaction_hash_refs:
-            total = 0
-            for transaction_hash in referenced_transactions(share, self):
-                size = transaction_size(transaction_hash)
-                if size is None:
-                    return 0
-                total += size
-            if total > MAX_TRANSACTIONS_SIZE:
-                return 1
-        return 0
+        known = self._punishments.get(share.hash)
+        if known is not None or not share.transaction_hash_refs:
+            return known or 0
+        total = 0
+        for transaction_hash in referenced_transactions(share, self):
+            size = transaction_size(transaction_hash)
+            if size is None:
+                return 0  # not settled: asked again at the next run
+            total += size
+        punishment = self._punishments[share.hash] = int(total > MAX_TRANSACTIONS_SIZE)
+        return punishment
 
     # --- forgetting --------------------------------------------------------------------------------------
 
@@ -328,6 +331,7 @@ class Tracker:
             self.verified.remove(share_hash)
         removed.append(self.forest.remove(share_hash))
         del self._arrivals[share_hash]
+        self._punishments.pop(share_hash, None)
 
     def prune(self, thought: Thought, now: float) -> list[Share]:
         """Forget dead forks and what lies more than 2 * chain_length + 10 below the best share.

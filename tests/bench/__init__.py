@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.bench [NAME ...]`. Not timed tests: nothing here fails because it is slow."""

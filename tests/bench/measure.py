@@ -1,0 +1,78 @@
+"""How things are measured: best of several rounds, beside one X11 of the same moment."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from p2pool.dash.pow import GENESIS_HEADER, x11
+
+ROUNDS = 7
+
+
+def seconds_per_call(function: Callable[[], object], round_time: float = 0.15) -> float:
+    """The time of one call, the best of ROUNDS rounds of about `round_time` seconds."""
+    function()
+    start = time.perf_counter()
+    function()
+    once = max(time.perf_counter() - start, 1e-7)
+    count = max(1, int(round_time / once))
+    best = float("inf")
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for _ in range(count):
+            function()
+        best = min(best, (time.perf_counter() - start) / count)
+    return best
+
+
+def seconds_of_steps(steps: list[Callable[[], object]]) -> float:
+    """The average time of calls that can be made only once each: the best of ROUNDS equal parts."""
+    size = max(1, len(steps) // ROUNDS)
+    best = float("inf")
+    for start_at in range(0, size * ROUNDS, size):
+        part = steps[start_at : start_at + size]
+        if not part:
+            break
+        start = time.perf_counter()
+        for step in part:
+            step()
+        best = min(best, (time.perf_counter() - start) / len(part))
+    return best
+
+
+@dataclass
+class Table:
+    """Rows for people and, at the end, one JSON object for programs."""
+
+    title: str
+    x11_us: float = field(init=False)
+    figures: dict[str, float] = field(init=False)
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.x11_us = seconds_per_call(lambda: x11(GENESIS_HEADER)) * 1e6
+        self.figures = {"x11_us": round(self.x11_us, 2)}
+        self.rows.append(("one X11", f"{self.x11_us:.2f} us", "1.0 X11"))
+
+    def add_time(self, key: str, label: str, seconds: float, aim: float | None = None) -> None:
+        """A row of a time, also as a multiple of one X11; `aim` is the most that it should be."""
+        multiple = seconds * 1e6 / self.x11_us
+        self.figures[key] = round(multiple, 2)
+        wanted = "" if aim is None else f"   (aim <= {aim:g}: {'met' if multiple <= aim else 'MISSED'})"
+        self.rows.append((label, f"{seconds * 1e6:.1f} us", f"{multiple:.1f} X11{wanted}"))
+
+    def add(self, key: str, label: str, value: float, unit: str) -> None:
+        """A row of something else."""
+        self.figures[key] = round(value, 2)
+        self.rows.append((label, f"{value:.2f} {unit}", ""))
+
+    def print(self) -> None:
+        """The table, then the JSON line."""
+        width = max(len(label) for label, _, _ in self.rows)
+        print(self.title)
+        for label, value, note in self.rows:
+            print(f"  {label:<{width}}  {value:>12}  {note}")
+        print(json.dumps(self.figures))

@@ -1,0 +1,57 @@
+"""Chains of shares made on the spot, on a network where every hash has enough work."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from p2pool.dashd.template import BlockTemplate
+from p2pool.jobs.context import build_work_context
+from p2pool.jobs.job import Job
+from p2pool.networks import DASH_REGTEST, Network
+from p2pool.share.generation import PayeeFields
+from p2pool.share.share import Share
+from p2pool.sharechain.tracker import Tracker
+
+NOW = 1_700_000_000.0
+
+
+def easy_network(chain_length: int = 4320) -> Network:
+    """Regtest's rules over a main network's length, with a window that no weight limit cuts."""
+    return replace(
+        DASH_REGTEST,
+        chain_length=chain_length,
+        real_chain_length=chain_length,
+        spread=1000,
+        target_lookbehind=100,
+        share_period=20,
+    )
+
+
+def grow_chain(
+    tracker: Tracker, template: BlockTemplate, count: int, payees: int, best: int | None = None, seed: int = 1
+) -> list[Share]:
+    """Add `count` shares on top of `best`, paying `payees` addresses in turn; verified without a check."""
+    rng = random.Random(seed)
+    network = tracker.network
+    keys = [rng.randbytes(20) for _ in range(payees)]
+    now = NOW
+    if best is not None:
+        now = float(tracker.get(best).timestamp)
+    shares = []
+    for number in range(count):
+        now += network.share_period
+        context = build_work_context(tracker, best, template, network, now)
+        payee = PayeeFields(keys[number % payees], 655, 0, rng.getrandbits(32))
+        job = Job(context, payee, 2**256 - 1, int(now), template.current_time)
+        outcome = next(
+            o
+            for nonce in range(1 << 16)
+            if (o := job.check(rng.randbytes(8), template.current_time, nonce, template.version)).meets_share
+        )
+        share = outcome.share()
+        tracker.add(share, now)
+        tracker.trust(share.hash)
+        best = share.hash
+        shares.append(share)
+    return shares

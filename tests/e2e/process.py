@@ -1,0 +1,134 @@
+"""Real processes for end-to-end tests: the node, its page, and the simulated Dash Core behind it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+
+from tests.support import ROOT
+
+T = TypeVar("T")
+PATIENCE = 180.0
+"""Seconds that anything may take on a busy machine; a test that passes waits much less."""
+
+
+def free_port() -> int:
+    """A TCP port on the loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, look: Callable[[], T | None], patience: float = PATIENCE) -> T:
+    """The first true value of `look()`, asked ten times a second."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = look()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} within {patience:g} s")
+        time.sleep(0.1)
+
+
+class Process:
+    """A program of ours with its output in a file; ended by its own id at the end of a `with`."""
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        self.log = log
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+            )
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def output(self) -> str:
+        """All that was printed so far."""
+        return self.log.read_text("utf-8", errors="replace")
+
+    def wait_for_line(self, text: str, patience: float = PATIENCE) -> str:
+        """The first line that holds `text`; fails at once where the process ended without it."""
+
+        def look() -> str | None:
+            ended = self.process.poll() is not None
+            for line in self.output.splitlines():
+                if text in line:
+                    return line
+            if ended:
+                raise AssertionError(f"ended ({self.process.returncode}) without {text!r}:\n{self.output}")
+            return None
+
+        return wait_for(f"line with {text!r}", look, patience)
+
+    def wait_for_end(self, patience: float = PATIENCE) -> int:
+        """The exit status."""
+        return self.process.wait(patience)
+
+    def interrupt(self) -> float:
+        """Ctrl-C; the seconds until the process had ended, which must be well."""
+        start = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(30)
+        assert status == 0, self.output
+        return time.monotonic() - start
+
+
+class NodeProcess(Process):
+    """`run_p2pool.py --net simnet` on ports of its own."""
+
+    def __init__(self, directory: Path, *arguments: str, log: str = "out.log", port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.rpc_port = free_port()
+        super().__init__(
+            [
+                *("run_p2pool.py", "--net", "simnet", "--datadir", str(directory / "data")),
+                *("-w", f"127.0.0.1:{self.port}"),
+                *("--dashd-rpc-port", str(self.rpc_port), "--dashd-p2p-port", str(free_port())),
+                *arguments,
+            ],
+            directory / log,
+        )
+
+    def get(self, path: str) -> Any:
+        """A JSON view."""
+        answer = requests.get(f"http://127.0.0.1:{self.port}/{path}", timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def try_get(self, path: str) -> Any:
+        """A JSON view, None while there is none."""
+        try:
+            return self.get(path)
+        except requests.RequestException:
+            return None
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """A call to the embedded simulated Dash Core, as any RPC user makes it."""
+        (cookie,) = self.directory.glob("data/simnet/simulated-dash*/.cookie")
+        user, _, password = cookie.read_text().partition(":")
+        answer = requests.post(
+            f"http://127.0.0.1:{self.rpc_port}/",
+            json={"id": 1, "method": method, "params": list(params)},
+            auth=(user, password),
+            timeout=30,
+        ).json()
+        if answer["error"] is not None:
+            raise RuntimeError(answer["error"])
+        return answer["result"]

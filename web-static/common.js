@@ -119,21 +119,20 @@ function ago(seconds) {
   return `${Math.floor(seconds / size)}\u00a0${name} ago`;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, {
+// Swedish dates are "2026-11-22 12:21:27 UTC": the same for everyone, in the reader's own time zone.
+const clock = new Intl.DateTimeFormat("sv-SE", {
   year: "numeric",
   month: "2-digit",
   day: "2-digit",
   hour: "2-digit",
   minute: "2-digit",
   second: "2-digit",
-  hourCycle: "h23",
   timeZoneName: "short",
 });
-const timeOnly = new Intl.DateTimeFormat(undefined, {
+const timeOnly = new Intl.DateTimeFormat("sv-SE", {
   hour: "2-digit",
   minute: "2-digit",
   second: "2-digit",
-  hourCycle: "h23",
 });
 
 export const absoluteTime = (unix) => clock.format(new Date(unix * 1000));
@@ -144,7 +143,7 @@ export function shortened(text, head = 6, tail = 6) {
   return text.length <= head + tail + 2 ? text : `${text.slice(0, head)}…${text.slice(-tail)}`;
 }
 
-/** A hash without its run of leading zeros telling little: its end, as the node's log shows it. */
+/** A hash's end, as the node's log shows it: all hashes begin with zeros. */
 export const shortHash = (hash) => `…${hash.slice(-8)}`;
 
 /** An address with a worker's name behind it: only the address is shortened. */
@@ -255,33 +254,6 @@ export async function copy(text, button) {
   if (said !== null) said.textContent = done ? "Copied." : "Copying failed.";
 }
 
-/** Rows of `parent` by key: existing ones stay in place and are updated, so focus and selection survive. */
-export function syncRows(parent, items, keyOf, create, update) {
-  parent.rowsByKey ??= new Map();
-  const rows = parent.rowsByKey;
-  const seen = new Set();
-  let at = parent.firstElementChild;
-  for (const item of items) {
-    const key = keyOf(item);
-    if (seen.has(key)) continue;
-    seen.add(key);
-    let row = rows.get(key);
-    if (row === undefined) {
-      row = create(item);
-      rows.set(key, row);
-    }
-    update(row, item);
-    if (row === at) at = at.nextElementSibling;
-    else parent.insertBefore(row, at);
-  }
-  for (const [key, row] of rows) {
-    if (!seen.has(key)) {
-      row.remove();
-      rows.delete(key);
-    }
-  }
-}
-
 // --- connection --------------------------------------------------------------------------------------------
 
 /** The banner's parts: shown and announced only when they change. */
@@ -294,7 +266,8 @@ export function setBanner(id, kind, text) {
   }
   if (node === null) {
     node = make("p", { id, class: `notice ${kind}` });
-    holder.append(node);
+    if (kind === "offline") holder.prepend(node);
+    else holder.append(node);
   }
   setText(node, text);
 }

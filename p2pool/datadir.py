@@ -22,16 +22,22 @@ class DataDirectory:
             raise OperatorError(f"--datadir: cannot use {path}: {error.strerror}") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._file.seek(0)
             owner = self._file.read(20).decode("ascii", "replace").strip() or "another process"
             self._file.close()
             raise OperatorError(
                 f"the data directory {path} is in use by process {owner}: stop that, or choose another --datadir"
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n".encode())
-        self._file.flush()
+        except OSError as error:
+            self._file.close()
+            raise OperatorError(f"--datadir: cannot lock {path / 'lock'}: {error.strerror}") from None
+        try:
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n".encode())
+            self._file.flush()
+        except OSError as error:
+            raise OperatorError(f"--datadir: cannot write to {path}: {error.strerror}") from None
 
     def release(self) -> None:
         """Let another process have it."""

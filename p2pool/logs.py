@@ -47,7 +47,8 @@ def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> 
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
-        line = format_line(event)
+        # Half a surrogate pair (from a peer's JSON, from a file name) has no UTF-8: show it escaped.
+        line = format_line(event).encode("utf-8", "backslashreplace").decode("utf-8")
         for stream in (terminal, file):
             # A full disk or a closed terminal must not stop the node; the other stream still has the line.
             with contextlib.suppress(OSError, ValueError):

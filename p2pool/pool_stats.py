@@ -115,6 +115,8 @@ class PoolStats:
         self._work = WindowedSum(RATE_WINDOW)
         self._dead_work = WindowedSum(RATE_WINDOW)
         self._workers: dict[str, _Worker] = {}
+        self._by_address: dict[str, dict[str, _Worker]] = {}
+        """The same workers by the address before the dot: a job asks for an address's rate."""
         self._recent_shares: deque[ShareRecord] = deque(maxlen=MAX_RECENT)
         self._blocks: dict[int, BlockRecord] = {}
 
@@ -128,6 +130,7 @@ class PoolStats:
             worker = _Worker(now)
             if len(self._workers) >= MAX_WORKERS:
                 self._forget_one()
+            self._by_address.setdefault(_address_of(name), {})[name] = worker
         self._workers[name] = worker
         worker.last_seen = now
         return worker
@@ -135,6 +138,11 @@ class PoolStats:
     def _forget_one(self) -> None:
         oldest = next((n for n, w in self._workers.items() if not w.connections), next(iter(self._workers)))
         del self._workers[oldest]
+        address = _address_of(oldest)
+        group = self._by_address[address]
+        del group[oldest]
+        if not group:
+            del self._by_address[address]
 
     def record_connected(self) -> None:
         """A miner connected."""
@@ -204,12 +212,7 @@ class PoolStats:
 
     def address_hash_rate(self, address: str, now: float) -> float:
         """Hashes a second of all workers of one payout address."""
-        prefix = address + "."
-        return sum(
-            worker.work.rate(now)
-            for name, worker in self._workers.items()
-            if name == address or name.startswith(prefix)
-        )
+        return sum(worker.work.rate(now) for worker in self._by_address.get(address, {}).values())
 
     def snapshot(self, now: float) -> PoolSnapshot:
         """Everything at `now`."""
@@ -228,6 +231,11 @@ class PoolStats:
             recent_shares=tuple(self._recent_shares),
             recent_blocks=tuple(self._blocks.values()),
         )
+
+
+def _address_of(name: str) -> str:
+    """Worker names are `address` or `address.name`."""
+    return name.partition(".")[0]
 
 
 def _worker_snapshot(name: str, worker: _Worker, now: float) -> WorkerSnapshot:

@@ -97,7 +97,11 @@ def test_imports_lead_down(path):
 def is_program(path: Path, line: int) -> bool:
     """Whether the line stands in a function `main`: a module that is a program of its own may pick a reactor."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef) and node.name == "main" and node.lineno <= line <= (node.end_lineno or 0):
+        if (
+            isinstance(node, ast.FunctionDef)
+            and node.name == "main"
+            and node.lineno <= line <= (node.end_lineno or 0)
+        ):
             return True
     return False
 

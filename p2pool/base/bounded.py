@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -25,6 +25,23 @@ class BoundedDict(dict[K, V], Generic[K, V]):
         if key not in self and len(self) >= self.limit:
             del self[next(iter(self))]
         super().__setitem__(key, value)
+
+    # dict's own ones would go past __setitem__ and the limit.
+
+    def setdefault(self, key: K, default: V) -> V:
+        """As dict's."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *others: Any, **items: Any) -> None:
+        """As dict's."""
+        for key, value in dict(*others, **items).items():
+            self[key] = value
+
+    def __ior__(self, other: Any) -> BoundedDict[K, V]:  # type: ignore[override,misc]
+        self.update(other)
+        return self
 
 
 class BoundedSet(Generic[K]):

@@ -11,6 +11,8 @@ from p2pool.base.errors import OperatorError
 from p2pool.networks.parameters import ParentChain
 
 _MAX_FILE = 1024 * 1024
+_NETWORK_ONLY = frozenset({"bind", "port", "rpcbind", "rpcport"})
+"""Settings that Dash Core takes for a test network only from that network's own section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ def read_dash_conf(path: Path, parent: ParentChain, required: bool) -> DashConf:
     own: dict[str, str] = {}
     section = ""
     for raw in text.splitlines():
-        line = raw.partition("#")[0].strip() if "rpcpassword" not in raw else raw.strip()
+        line = raw.strip()
+        if "rpcpassword" not in line.partition("=")[0]:  # a password may hold a '#'
+            line = line.partition("#")[0].strip()
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1].strip()
         elif "=" in line and not line.startswith("#"):
@@ -102,7 +106,7 @@ def read_dash_conf(path: Path, parent: ParentChain, required: bool) -> DashConf:
                 own.setdefault(rest, value.strip())
             elif section == parent.conf_section:
                 own.setdefault(key, value.strip())
-            elif not section:
+            elif not section and (key not in _NETWORK_ONLY or parent.conf_section == "main"):
                 common.setdefault(key, value.strip())
     return DashConf(path, common | own)
 
@@ -113,7 +117,7 @@ def credential_source(arguments: Sequence[str], conf: DashConf, parent: ParentCh
         user = arguments[0] if len(arguments) == 2 else ""
         return FixedCredentials(Credentials(user, arguments[-1], "given on the command line"))
     settings = conf.settings
-    if "rpcpassword" in settings:
+    if settings.get("rpcpassword"):
         credentials = Credentials(settings.get("rpcuser", ""), settings["rpcpassword"], f"from {conf.path}")
         return FixedCredentials(credentials)
     directory = Path(settings.get("datadir", str(conf.path.parent))).expanduser()

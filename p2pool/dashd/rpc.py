@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import base64
-from io import BytesIO
 from typing import Any, Protocol
 
 import orjson
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
-from twisted.internet.task import Cooperator
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed, DNSLookupError
+from twisted.internet.interfaces import IConsumer
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
-    FileBodyProducer,
     HTTPConnectionPool,
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseDone,
     ResponseFailed,
-    ResponseNeverReceived,
-    readBody,
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
 
+from p2pool.base.errors import OperatorError
 from p2pool.dashd.credentials import Credentials, CredentialSource
 
 CONNECTIONS = 4
@@ -39,6 +44,10 @@ class RpcError(Exception):
 
 class RpcUnavailable(Exception):
     """No usable answer: not listening, timed out, or not JSON-RPC."""
+
+
+class RpcTimeout(RpcUnavailable):
+    """No answer within the time given."""
 
 
 class RpcUnauthorized(RpcUnavailable):
@@ -66,15 +75,17 @@ class RpcClient:
         self._pool.cachedConnectionTimeout = 20
         self._pool.retryAutomatically = False
         self._agent = Agent(reactor, connectTimeout=5, pool=self._pool)
-        self._cooperator = Cooperator(scheduler=lambda step: reactor.callLater(0, step))
         self._request_id = 0
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
-        """The result of a method. Raises RpcError, RpcUnauthorized, RpcUnavailable (also after `timeout` s)."""
+        """The result of a method.
+
+        Raises RpcError, RpcUnauthorized, RpcTimeout (after `timeout` s), RpcUnavailable; CancelledError where
+        the caller gave up.
+        """
         for attempt in (1, 2):
             fresh = self._credentials is None
-            credentials = self._credentials or self._source.read()
-            self._credentials = credentials
+            credentials = self._credentials = self._credentials or self._read_credentials()
             status, body = await self._post(credentials, method, params, timeout)
             if status != 401:
                 return _result(status, body)
@@ -86,6 +97,12 @@ class RpcClient:
             f"{self.url} refuses user {credentials.user!r} with the password {credentials.origin}"
         )
 
+    def _read_credentials(self) -> Credentials:
+        try:
+            return self._source.read()
+        except OperatorError as error:  # a cookie is missing while dashd is down: it passes
+            raise RpcUnavailable(str(error)) from None
+
     async def _post(
         self, credentials: Credentials, method: str, params: tuple[Any, ...], timeout: float
     ) -> tuple[int, bytes]:
@@ -94,26 +111,107 @@ class RpcClient:
         token = base64.b64encode(f"{credentials.user}:{credentials.password}".encode()).decode()
         headers = Headers({"Content-Type": ["application/json"], "Authorization": ["Basic " + token]})
         request = Deferred.fromCoroutine(self._exchange(headers, body))
-        request.addTimeout(timeout, self._reactor)
+        # Not addTimeout: what a cancelled request fails with depends on how far it was (see _was_cancelled).
+        deadline = self._reactor.callLater(timeout, request.cancel)
         try:
             return await request
-        except (TimeoutError, CancelledError):
-            raise RpcUnavailable(f"{self.url} did not answer {method} within {timeout:g} s") from None
         except (ConnectError, ConnectionClosed, DNSLookupError) as error:
             raise RpcUnavailable(f"{self.url}: {error}") from None
-        except (ResponseFailed, ResponseNeverReceived, PotentialDataLoss):
+        except _BROKEN_OFF as error:
+            if not deadline.active():
+                raise RpcTimeout(f"{self.url} did not answer {method} within {timeout:g} s") from None
+            if _was_cancelled(error):
+                raise CancelledError from None
             raise RpcUnavailable(f"{self.url} broke off its answer to {method}") from None
+        finally:
+            if deadline.active():
+                deadline.cancel()
 
     async def _exchange(self, headers: Headers, body: bytes) -> tuple[int, bytes]:
-        producer = FileBodyProducer(BytesIO(body), cooperator=self._cooperator)
-        response = await self._agent.request(b"POST", self.url.encode(), headers, producer)
-        if isinstance(response.length, int) and response.length > MAX_ANSWER:
-            raise RpcUnavailable(f"{self.url}: an answer of {response.length} bytes")
-        return response.code, await readBody(response)
+        response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
+        answer = _AnswerBody(self.url)
+        response.deliverBody(answer)
+        return response.code, await answer.complete
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.closeCachedConnections()
+
+
+_BROKEN_OFF = (
+    CancelledError,
+    ConnectingCancelledError,
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+)
+
+
+def _was_cancelled(error: Exception) -> bool:
+    """Whether a request failed because it was cancelled: Twisted says so itself or inside a wrapper."""
+    cancelled = (CancelledError, ConnectingCancelledError)
+    return isinstance(error, cancelled) or any(
+        reason.check(*cancelled) for reason in getattr(error, "reasons", ())
+    )
+
+
+@implementer(IBodyProducer)
+class _RequestBody:
+    """Bytes that are sent in one piece: a found block leaves at once, not in slices."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Twisted's."""
+        consumer.write(self._data)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Twisted's: all is written."""
+
+    def resumeProducing(self) -> None:
+        """Twisted's: all is written."""
+
+    def stopProducing(self) -> None:
+        """Twisted's: all is written."""
+
+
+class _AnswerBody(TwistedProtocol):
+    """Collects an answer of at most MAX_ANSWER bytes; `complete` fires with it. Cancelling it hangs up."""
+
+    def __init__(self, url: str) -> None:
+        self.complete: Deferred[bytes] = Deferred(lambda _: self._hang_up())
+        self._url = url
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def _hang_up(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted's."""
+        if self.complete.called:
+            return
+        self._size += len(data)
+        if self._size <= MAX_ANSWER:
+            self._parts.append(data)
+            return
+        self._parts.clear()
+        self._hang_up()
+        self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {MAX_ANSWER} bytes"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted's. A body without a length ends with the connection (PotentialDataLoss): JSON shows if it is
+        whole."""
+        if self.complete.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.complete.callback(b"".join(self._parts))
+        else:
+            self.complete.errback(reason)
 
 
 def _result(status: int, body: bytes) -> Any:

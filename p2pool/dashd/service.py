@@ -13,11 +13,12 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
-from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.rpc import Caller, RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate, parse_template
 from p2pool.networks.parameters import Network
 
@@ -29,7 +30,7 @@ LONG_POLL_TIMEOUT = 600.0
 """dashd answers a long poll when the mempool grew for a minute, or when the tip changes, which may take longer."""
 SUBMIT_TIMEOUT = 60.0
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0
-_METHOD_NOT_FOUND = -32601
+_BLOCK_NOT_FOUND = -5
 _STILL_COMING_UP = frozenset({-28, -10, -9})
 """Warming up, in initial download, without connections: goes away by waiting."""
 
@@ -54,7 +55,9 @@ async def check_daemon(rpc: Caller, network: Network) -> str:
     if parent.known_block is not None:
         try:
             await rpc.call("getblockheader", parent.known_block)
-        except RpcError:
+        except RpcError as error:
+            if error.code != _BLOCK_NOT_FOUND:
+                raise
             raise WrongDaemon(f"{wrong}the one that has block {parent.known_block}") from None
     version = network_info.get("version")
     if not isinstance(version, int) or version < MINIMUM_VERSION:
@@ -105,6 +108,8 @@ class DashdService(Service):
         """Twisted's: end; calls under way are given up."""
         super().stopService()  # type: ignore[no-untyped-call]
         tasks, self._tasks = self._tasks, []
+        if self._fetching is not None:
+            tasks.append(self._fetching)
         for task in tasks:
             task.cancel()
 
@@ -170,20 +175,23 @@ class DashdService(Service):
             self._fetch_again = True
             return
         self._fetching = task = Deferred.fromCoroutine(self._refresh())
-        task.addErrback(lambda failure: failure.trap(CancelledError))
+        # A callback, not the coroutine's end: a call can fail at once, before `_fetching` is set.
+        task.addBoth(self._refreshed)
+
+    def _refreshed(self, result: Failure | None) -> None:
+        self._fetching = None
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            _log.failure("dashd refresh failed", result)
 
     async def _refresh(self) -> None:
-        try:
-            while True:
-                self._fetch_again = False
-                try:
-                    await self._fetch()
-                except (RpcError, RpcUnavailable, OperatorError, ParseError) as error:
-                    self._trouble(error)
-                if not self._fetch_again:
-                    return
-        finally:
-            self._fetching = None
+        while True:
+            self._fetch_again = False
+            try:
+                await self._fetch()
+            except (RpcError, RpcUnavailable, OperatorError, ParseError) as error:
+                self._trouble(error)
+            if not self._fetch_again:
+                return
 
     async def _poll(self) -> None:
         """The last resort, and what notices a dead daemon."""
@@ -202,6 +210,10 @@ class DashdService(Service):
             try:
                 await self._fetch(request, timeout=LONG_POLL_TIMEOUT)
                 wait = _FIRST_RETRY
+                if self.current is not None and self.current.long_poll_id == request["longpollid"]:
+                    await self._sleep(_FIRST_RETRY)  # answered without anything new: not a busy loop
+            except RpcTimeout:
+                continue  # nothing happened; whether dashd is alive, the poll finds out
             except (RpcError, RpcUnavailable, OperatorError, ParseError) as error:
                 self._trouble(error)
                 await self._sleep(wait)

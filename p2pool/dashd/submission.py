@@ -81,21 +81,22 @@ class BlockSubmitter:
             return
         path = await self._keep(block_hash, data)
         _log.error(
-            "block {height} {block_hash:064x} REFUSED by dashd: {reason}; the block is kept in {path}",
+            "block {height} {block_hash:064x} REFUSED by dashd: {reason}; the block is {kept}",
             height=height,
             block_hash=block_hash,
             reason=reason,
-            path=str(path),
+            kept="lost" if path is None else f"kept in {path}",
         )
         self.result.fire((block_hash, reason or "refused"))
 
-    async def _keep(self, block_hash: int, data: bytes) -> Path:
-        """Write the block's hex to disk, for `dash-cli submitblock`."""
+    async def _keep(self, block_hash: int, data: bytes) -> Path | None:
+        """Write the block's hex to disk, for `dash-cli submitblock`. None where that failed."""
         path = self._directory / f"{block_hash:064x}.hex"
         try:
             await self._run_in_thread(lambda: _write_file(path, data.hex().encode() + b"\n"))
         except OSError as error:
             _log.error("cannot keep the block in {path}: {error}", path=str(path), error=error)
+            return None
         return path
 
 

@@ -16,6 +16,7 @@ from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.target import bits_to_target
 
+_MAX_UINT32, _MAX_AMOUNT = 0xFFFFFFFF, 2**63 - 1
 MAX_TRANSACTIONS = 65_535
 """A share's merkle link has at most 16 entries."""
 
@@ -85,9 +86,16 @@ class BlockTemplate:
 
 def _field(answer: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
     value = answer.get(name, default)
-    if not isinstance(value, kind) or (isinstance(value, int) and (isinstance(value, bool) or value < 0)):
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise ParseError(f"getblocktemplate: {name} is {value!r:.80}, not {kind.__name__}")
     return value
+
+
+def _number(answer: Mapping[str, Any], name: str, maximum: int, default: int | None = None) -> int:
+    value = _field(answer, name, int, default)
+    if not 0 <= value <= maximum:
+        raise ParseError(f"getblocktemplate: {name} is out of range")
+    return int(value)
 
 
 def _unhex(text: Any, name: str, size: int | None = None) -> bytes:
@@ -111,26 +119,26 @@ def parse_template(
         raise ParseError(f"getblocktemplate: the answer is {answer!r:.80}, not an object")
     entries = _payment_entries(answer)
     transactions = _transactions(_field(answer, "transactions", list), previous)
-    current_time = _field(answer, "curtime", int)
+    current_time = _number(answer, "curtime", _MAX_UINT32)
     auxiliary = _field(answer, "coinbaseaux", dict, {})
-    subsidy = _field(answer, "coinbasevalue", int)
-    amount = sum(_field(entry, "amount", int) for entry in entries)
+    subsidy = _number(answer, "coinbasevalue", _MAX_AMOUNT)
+    amount = sum(_number(entry, "amount", _MAX_AMOUNT) for entry in entries)
     if amount > subsidy:
         raise ParseError(f"getblocktemplate: payees get {amount} duffs of {subsidy}")
     return BlockTemplate(
-        height=_field(answer, "height", int),
-        version=_field(answer, "version", int) & 0xFFFFFFFF,
+        height=_number(answer, "height", _MAX_UINT32),
+        version=_number(answer, "version", _MAX_UINT32),
         previous_block=int.from_bytes(_unhex(answer.get("previousblockhash"), "previousblockhash", 32), "big"),
         bits=int.from_bytes(_unhex(answer.get("bits"), "bits", 4), "big"),
         current_time=current_time,
-        minimum_time=_field(answer, "mintime", int, current_time),
+        minimum_time=_number(answer, "mintime", _MAX_UINT32, current_time),
         subsidy=subsidy,
         payments=_payments(entries, addresses),
         payment_amount=amount,
         transactions=transactions,
         coinbase_flags=b"".join(_unhex(value, "coinbaseaux") for value in auxiliary.values()),
         coinbase_payload=_unhex(answer.get("coinbase_payload", ""), "coinbase_payload"),
-        long_poll_id=str(answer.get("longpollid", "")),
+        long_poll_id=_field(answer, "longpollid", str, ""),
         received=received,
         branch=tuple(coinbase_branch([t.hash_bytes for t in transactions])),
     )
@@ -193,6 +201,6 @@ def _transactions(entries: list[Any], previous: BlockTemplate | None) -> tuple[T
             data = _unhex(entry.get("data"), "a transaction's data")
             if sha256d(data) != hash_bytes:
                 raise ParseError(f"getblocktemplate: transaction {entry.get('hash')} has another hash")
-            held = TemplateTransaction(data, hash_bytes, _field(entry, "fee", int, 0))
+            held = TemplateTransaction(data, hash_bytes, _number(entry, "fee", _MAX_AMOUNT, 0))
         transactions.append(held)
     return tuple(transactions)

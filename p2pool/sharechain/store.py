@@ -112,10 +112,12 @@ class ShareDatabase:
         """One transaction; with `durable` it is on the disk, not only with the operating system, at return."""
         connection = self._connection
         execute = connection.execute
-        if durable:
-            execute("PRAGMA synchronous=FULL")
-        execute("BEGIN IMMEDIATE")
         try:
+            if durable:
+                execute("PRAGMA synchronous=FULL")
+            execute("BEGIN IMMEDIATE")
+            # First, because a share of the batch may have been removed and have come back since.
+            connection.executemany("DELETE FROM shares WHERE hash = ?", [(_key(h),) for h in batch.removed])
             connection.executemany(
                 "INSERT OR IGNORE INTO shares VALUES (?, ?, ?, 0, ?, ?)",
                 [
@@ -126,7 +128,6 @@ class ShareDatabase:
             connection.executemany(
                 "UPDATE shares SET verified = 1 WHERE hash = ?", [(_key(h),) for h in batch.verified]
             )
-            connection.executemany("DELETE FROM shares WHERE hash = ?", [(_key(h),) for h in batch.removed])
             execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -166,8 +167,8 @@ RunInThread = Callable[[Callable[[], None]], "Deferred[None]"]
 class ShareStore:
     """Collects and writes. `run_in_thread` runs a callable off the reactor thread, one at a time.
 
-    Bound: MAX_PENDING shares wait while the disk fails; beyond it the oldest are given up (the node goes on
-    in memory, and says so once).
+    Bound: MAX_PENDING shares (and as many marks of each kind) wait while the disk fails; beyond it the oldest
+    shares and any marks are given up (the node goes on in memory, and says so once).
     """
 
     MAX_PENDING = 20_000
@@ -181,20 +182,29 @@ class ShareStore:
 
     def add(self, share: Share, time_seen: float, own: bool) -> None:
         """Remember to write a share."""
-        pending = self._pending.shares
-        pending[share.hash] = (share.contents, share.absheight, time_seen, own)
-        if len(pending) > self.MAX_PENDING:
-            del pending[next(iter(pending))]
+        self._pending.shares[share.hash] = (share.contents, share.absheight, time_seen, own)
+        self._trim()
 
     def mark_verified(self, share_hash: int) -> None:
         """Remember that a share is verified."""
         self._pending.verified.add(share_hash)
+        self._trim()
 
     def remove(self, share_hash: int) -> None:
         """Remember to forget a share."""
         self._pending.shares.pop(share_hash, None)
         self._pending.verified.discard(share_hash)
         self._pending.removed.add(share_hash)
+        self._trim()
+
+    def _trim(self) -> None:
+        """Keep the bound. A lost mark costs one more verification, or one row too many, after a restart."""
+        pending = self._pending
+        while len(pending.shares) > self.MAX_PENDING:
+            del pending.shares[next(iter(pending.shares))]
+        for marks in (pending.verified, pending.removed):
+            while len(marks) > self.MAX_PENDING:
+                marks.pop()
 
     async def flush(self, durable: bool = False) -> None:
         """Write all that is pending now; returns when it is written (or the failure is logged)."""
@@ -224,15 +234,14 @@ class ShareStore:
 
     def _put_back(self, batch: Batch) -> None:
         newer, self._pending = self._pending, batch
-        for share_hash, values in newer.shares.items():
-            batch.shares[share_hash] = values
-        batch.verified |= newer.verified
         for share_hash in newer.removed:
             self.remove(share_hash)
-        while len(batch.shares) > self.MAX_PENDING:
-            del batch.shares[next(iter(batch.shares))]
+        batch.shares.update(newer.shares)
+        batch.verified |= newer.verified
+        self._trim()
 
     async def close(self) -> None:
         """Write what is left and close the file."""
         await self.flush()
-        await self._run_in_thread(self._database.close)
+        async with self._lock:
+            await self._run_in_thread(self._database.close)

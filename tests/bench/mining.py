@@ -57,7 +57,9 @@ def submit_steps(node: Node, stats: PoolStats) -> list:
     protocol.dataReceived(b'{"id":1,"method":"mining.subscribe","params":["bench/1"]}\n')
     # A wish for hard shares (/DIFF), so that what is measured is a pseudoshare, not a share of the chain.
     user = f"{address}.rig+0.000000000001/1000000"
-    protocol.dataReceived(json.dumps({"id": 2, "method": "mining.authorize", "params": [user, "x"]}).encode() + b"\n")
+    protocol.dataReceived(
+        json.dumps({"id": 2, "method": "mining.authorize", "params": [user, "x"]}).encode() + b"\n"
+    )
     notify = json.loads(transport.value().splitlines()[-1])["params"]
     transport.clear()
     line = '{"id":%d,"method":"mining.submit","params":["%s","%s","%08x","%s","%08x"]}\n'
@@ -110,7 +112,9 @@ def main() -> None:
     table = Table("mining path (one core, in process)")
     node_50, stats_50 = make_node(50)
     node_500, _ = make_node(500)
-    table.add_time("submit_x11", "mining.submit, bytes to bytes", seconds_of_steps(submit_steps(node_50, stats_50)), 4)
+    table.add_time(
+        "submit_x11", "mining.submit, bytes to bytes", seconds_of_steps(submit_steps(node_50, stats_50)), 4
+    )
     table.add_time("job_50_x11", "a job for one more address, 50 payees", job_time(node_50))
     table.add_time("job_500_x11", "a job for one more address, 500 payees", job_time(node_500))
     parse, check = share_times(node_50)

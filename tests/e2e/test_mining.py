@@ -44,7 +44,9 @@ def test_mine_stop_and_go_on(tmp_path):
     check_store(tmp_path, stopped)
     with NodeProcess(tmp_path, "--simnet-miners", "0", "--simnet-block-period", "5", log="again.log") as node:
         wait_for("work", lambda: (node.try_get("global_stats") or {}).get("block_height"))
-        stats = wait_for("shares", lambda: node.get("global_stats") if node.get("global_stats")["shares_held"] else 0)
+        stats = wait_for(
+            "shares", lambda: node.get("global_stats") if node.get("global_stats")["shares_held"] else 0
+        )
         assert stats["block_height"] >= stopped["height"]
         assert stats["shares_held"] >= stopped["shares"]
         for block in stopped["blocks"]:

@@ -76,7 +76,9 @@ def test_no_dashd_there_and_then_a_wrong_password(tmp_path):
         line = node.wait_for_line("trying again")
         assert f"127.0.0.1:{rpc_port}" in line
         where = f"127.0.0.1:{rpc_port}"
-        wait_for("page that says so", lambda: where in "".join((get(port, "local_stats") or {}).get("warnings", [])))
+        wait_for(
+            "page that says so", lambda: where in "".join((get(port, "local_stats") or {}).get("warnings", []))
+        )
         with Process([*dashd_arguments, "--rpc-user", "user", "--rpc-password", "right"], tmp_path / "dash.log"):
             line = node.wait_for_line("refuses user 'user'", 90)
             assert "given on the command line" in line

@@ -71,7 +71,7 @@ def sizes(naive: NaiveForest) -> dict:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32), st.integers(1, 60), st.floats(0, 0.4), st.floats(0, 0.5))
 def test_forest_against_a_naive_model(seed, count, forking, removing):
     rng = random.Random(seed)
@@ -130,7 +130,7 @@ def naive_weights(forest: Forest, start, max_shares, max_weight):
     return {script: w for script, w in weights.items() if w}, total, donation
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32), st.integers(1, 120))
 def test_sliding_weights_equal_the_naive_sum(seed, questions):
     rng = random.Random(seed)

@@ -225,7 +225,7 @@ def test_a_special_transaction_drops_the_connection(simulation: Any) -> None:
         Peer(simulation).tell(messages.TransactionMessage(commitment))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([*sorted(messages.KNOWN_COMMANDS), "other"]), st.binary(max_size=300))
 def test_any_message_is_answered_or_drops(simulation: Any, command: str, payload: bytes) -> None:
     peer = Peer(simulation)
@@ -235,7 +235,7 @@ def test_any_message_is_answered_or_drops(simulation: Any, command: str, payload
         pass
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_any_bytes(simulation: Any, data: bytes) -> None:
     try:

@@ -132,7 +132,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(METHODS),
     _JSON,
@@ -152,7 +152,7 @@ def test_any_parameters_get_an_answer(simulation: Any, method: str, params: Any)
     assert replies[0].status in (200, 400, 404, 500)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_any_bytes_get_an_answer(simulation: Any, body: bytes) -> None:
     replies: list[Any] = []

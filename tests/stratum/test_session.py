@@ -390,7 +390,7 @@ _METHODS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(_METHODS, _json, _json), max_size=8), st.booleans())
 def test_hostile_requests_never_raise(requests, logged_in):
     miner = Miner()
@@ -402,7 +402,7 @@ def test_hostile_requests_never_raise(requests, logged_in):
             assert set(answer) in ({"id", "result", "error"}, {"id", "method", "params"})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_hostile_bytes_never_raise(data):
     Miner().raw(data.replace(b"\n", b""))

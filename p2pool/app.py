@@ -318,6 +318,7 @@ class App:
         started = time.monotonic()
         stored = await deferToThread(self._read_store, database)
         self.node.load((s.share, s.time_seen, s.verified, s.own) for s in stored)
+        self.node.loaded()
         self.store = ShareStore(database, deferToThread)
         if stored:
             _log.info(
@@ -378,7 +379,7 @@ class App:
 
     def _block_found(self, found: FoundBlock) -> None:
         if self.submitter is not None:
-            ensureDeferred(self.submitter.submit(found.block_hash, found.height, found.data))
+            self.submitter.offer(found.block_hash, found.height, found.data)
         _log.info(
             "BLOCK {height} {block_hash:064x} found by {worker}: {value} {symbol}",
             height=found.height,

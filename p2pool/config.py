@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
@@ -62,7 +63,7 @@ def load_config(argv: Sequence[str], default_datadir: Path) -> Config:
     parser = build_parser(default_datadir)
     given = vars(parser.parse_args(argv))
     path = given.pop("config", None)
-    settings = _read_toml(Path(path), parser) if path is not None else {}
+    settings = _read_toml(_path("--config", path), parser) if path is not None else {}
     settings.update(given)
     return _checked(settings, default_datadir)
 
@@ -75,30 +76,35 @@ def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
         raise OperatorError(f"--config: cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OperatorError(f"--config: {path} is not TOML: {error}") from None
-    known = {option for action in parser._actions for option in action.option_strings}
-    arguments: list[str] = []
-    positional = [table.pop(key) for key in ("rpcuser", "rpcpassword") if key in table]
-    for key, value in table.items():
-        flag = "--" + key.replace("_", "-")
-        if flag not in known or flag in ("--config", "--help", "--version"):
-            raise OperatorError(
-                f"--config: {path}: there is no setting {key!r} (settings are named like the flags)"
-            )
-        if isinstance(value, bool):
-            arguments += [flag] if value else []
-        elif isinstance(value, list):
-            arguments += [f"{flag}={item}" for item in value]
-        elif isinstance(value, str | int | float):
-            arguments.append(f"{flag}={value}")
-        else:
-            raise OperatorError(f"--config: {path}: {key} cannot be a {type(value).__name__}")
-    arguments += ["--", *map(str, positional)] if positional else []
 
-    def refuse(message: str) -> None:
+    def refuse(message: str) -> NoReturn:
         raise OperatorError(f"--config: {path}: {message}")
 
-    parser.error = refuse  # type: ignore[assignment,method-assign]
+    actions = {option: action for action in parser._actions for option in action.option_strings}
+    if "rpcuser" in table and "rpcpassword" not in table:
+        refuse("rpcuser without rpcpassword")
+    positional = [_text(key, table.pop(key), refuse) for key in ("rpcuser", "rpcpassword") if key in table]
+    arguments: list[str] = []
+    for key, value in table.items():
+        flag = "--" + key.replace("_", "-")
+        if flag not in actions or flag in ("--config", "--help", "--version"):
+            refuse(f"there is no setting {key!r} (settings are named like the flags)")
+        if actions[flag].nargs != 0:
+            arguments.append(f"{flag}={_text(key, value, refuse)}")
+        elif not isinstance(value, bool):
+            refuse(f"{key} is true or false, not {value!r}")
+        elif value:
+            arguments.append(flag)
+    arguments += ["--", *positional] if positional else []
+    parser.error = refuse  # type: ignore[method-assign]
     return vars(parser.parse_args(arguments))
+
+
+def _text(key: str, value: object, refuse: Callable[[str], NoReturn]) -> str:
+    """A TOML value as the text that a flag would have had."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        refuse(f"{key} cannot be a {type(value).__name__}")
+    return str(value)
 
 
 def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
@@ -120,10 +126,10 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
     _check_ranges(settings)
     host, port = _endpoint(settings.pop("worker_port", None), network)
-    datadir = Path(settings.pop("datadir", default_datadir)).expanduser() / network.name
+    datadir = _path("--datadir", settings.pop("datadir", default_datadir)) / network.name
     for name in ("logfile", "web_static", "dashd_config_path"):
         if settings.get(name) is not None:
-            settings[name] = Path(settings[name]).expanduser()
+            settings[name] = _path("--" + name.replace("_", "-"), settings[name])
     web_static = settings.get("web_static")
     if web_static is not None and not web_static.is_dir():
         raise OperatorError(f"--web-static: {web_static} is not a directory")
@@ -139,6 +145,14 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         rpc_arguments=rpc_arguments,
         **{name: value for name, value in settings.items() if name in known},
     )
+
+
+def _path(flag: str, text: str | Path) -> Path:
+    """`text` with its ~ resolved."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise OperatorError(f"{flag} {text}: {error}") from None
 
 
 def _check_ranges(settings: dict[str, Any]) -> None:
@@ -163,6 +177,6 @@ def _endpoint(text: str | None, network: Network) -> tuple[str, int]:
     if text is None:
         return "", network.worker_port
     host, _, port = str(text).rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise OperatorError(f"-w/--worker-port {text}: give PORT or ADDR:PORT")
     return host.strip("[]"), int(port)

@@ -37,6 +37,7 @@ class DataDirectory:
             self._file.write(f"{os.getpid()}\n".encode())
             self._file.flush()
         except OSError as error:
+            self._file.close()
             raise OperatorError(f"--datadir: cannot write to {path}: {error.strerror}") from None
 
     def release(self) -> None:

@@ -38,6 +38,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
+    shown_datadir = str(default_datadir).replace("%", "%%")  # argparse formats help texts with %
     add = parser.add_argument
     add("--version", action="version", version=f"p2pool-dash {__version__}")
     add("--net", choices=list(NETWORKS), help="the network to mine on (default: dash)")
@@ -46,7 +47,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     add(
         "--datadir",
         metavar="DIR",
-        help=f"keep shares, log and locks below this directory (default: {default_datadir})",
+        help=f"keep shares, log and locks below this directory (default: {shown_datadir})",
     )
     add("--logfile", metavar="FILE", help="log to this file too (default: DATADIR/NET/log)")
     add("--debug", action="store_true", help="log much more")

@@ -27,14 +27,25 @@ LOG_SIZE, LOG_FILES = 10 * 1024 * 1024, 5
 
 
 def format_line(event: LogEvent) -> str:
-    """`2026-01-31 12:00:00.123 info  [node] text`; a failure's traceback follows on lines of its own."""
+    """`2026-01-31 12:00:00.123 info  [node] text`; a failure's traceback follows on lines of its own, indented so
+    that nothing inside can pass for another event."""
     when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     level = getattr(event.get("log_level"), "name", "info")
     source = str(event.get("log_namespace", "-")).removeprefix("p2pool.")
-    text = formatEvent(event).replace("\r", " ").replace("\n", " ")
+    text = _one_line(formatEvent(event).replace("\r", " ").replace("\n", " "))
     failure = event.get("log_failure")
-    traceback = "\n" + failure.getTraceback().rstrip() if failure is not None else ""
-    return f"{when} {level:<5} [{source}] {text}{traceback}\n"
+    traceback = "" if failure is None else failure.getTraceback().rstrip()
+    lines = [f"{when} {level:<5} [{source}] {text}"]
+    lines += ["    " + _one_line(line) for line in traceback.split("\n") if line]
+    return "\n".join(lines) + "\n"
+
+
+def _one_line(text: str) -> str:
+    """`text` with all that is not printable shown escaped: texts from outside must not break a line, write to the
+    operator's terminal what they like, or fail to be written (half a surrogate pair has no UTF-8)."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> None:
@@ -47,8 +58,7 @@ def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> 
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
-        # Half a surrogate pair (from a peer's JSON, from a file name) has no UTF-8: show it escaped.
-        line = format_line(event).encode("utf-8", "backslashreplace").decode("utf-8")
+        line = format_line(event)
         for stream in (terminal, file):
             # A full disk or a closed terminal must not stop the node; the other stream still has the line.
             with contextlib.suppress(OSError, ValueError):

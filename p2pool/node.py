@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.observable import Event
@@ -30,6 +31,7 @@ from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
 from p2pool.sharechain.figures import pool_attempts_per_second
+from p2pool.sharechain.pruning import prune
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought, Tracker
 
 _log = Logger(namespace="p2pool.node")
@@ -39,6 +41,10 @@ LOCAL_PART = 0.0167
 _KNOWN_BLOCKS = 5_000
 _KNOWN_TRANSACTIONS = 50_000
 _OWN_SHARES = 500
+_MAX_TEMPLATE_AGE = 3600.0
+"""Seconds. Without dashd the header's time goes on for so long; dashd refuses blocks two hours ahead."""
+_CHECKS_AT_ONCE = 150
+"""Shares verified before others get their turn on the reactor: about 15 ms of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,14 @@ class StaleCounts:
     dead_recorded: int
 
 
+@dataclass(frozen=True, slots=True)
+class _OwnShare:
+    """A share of ours: its place, and whether it was too late when it was found."""
+
+    absheight: int
+    dead: bool
+
+
 class Node:
     """See the module. `call_soon` runs a callable after the current event, `clock` gives Unix seconds."""
 
@@ -115,8 +129,10 @@ class Node:
         self._think_due = False
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
         self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
-        self._own_shares: BoundedDict[int, bool] = BoundedDict(_OWN_SHARES)
+        self._own_shares: BoundedDict[int, _OwnShare] = BoundedDict(_OWN_SHARES)
         self._stale_info = STALE_NONE
+        self._verified_before: list[int] = []
+        """Between `load` and `loaded`. Bound: what the store holds."""
 
     # --- from dashd --------------------------------------------------------------------------------------
 
@@ -132,13 +148,18 @@ class Node:
     # --- shares ------------------------------------------------------------------------------------------
 
     def load(self, shares: Iterable[tuple[Share, float, bool, bool]]) -> None:
-        """Take over (share, time seen, verified, our own) from the store, oldest first, and choose the best."""
+        """Take over (share, time seen, verified, our own) from the store; `loaded` comes after the last."""
         for share, time_seen, verified, own in shares:
             if self.tracker.add(share, time_seen):
                 if verified:
-                    self.tracker.trust(share.hash)
+                    self._verified_before.append(share.hash)
                 if own:
-                    self._own_shares[share.hash] = False
+                    self._own_shares[share.hash] = _OwnShare(share.absheight, dead=False)
+
+    def loaded(self) -> None:
+        """Everything stored was taken over: choose the best share."""
+        verified, self._verified_before = self._verified_before, []
+        self.tracker.trust_stored(verified)
         self._think()
 
     def add_shares(self, shares: Iterable[Share], sender: str | None) -> int:
@@ -162,14 +183,17 @@ class Node:
     def _think(self) -> None:
         self._think_due = False
         now = self._clock()
-        thought = self.tracker.think(now, self._block_height, self._transaction_sizes.get)
+        thought = self.tracker.think(now, self._block_height, self._transaction_sizes.get, _CHECKS_AT_ONCE)
         for share, error in thought.refused:
-            _log.warn("share {share_hash:016x} refused: {error}", share_hash=share.hash >> 192, error=error)
-        thought.removed += self.tracker.prune(thought, now)
+            _log_refused(share, error)
+        thought.removed += prune(self.tracker, thought, now)
+        if thought.unfinished:
+            self._schedule_think()
         self.wanted = thought.wanted
         self.thought.fire(thought)
         if thought.best != self.best_share:
             self.best_share = thought.best
+            self._forget_old_shares()
             self._count_stales()
             self._renew_work()
 
@@ -207,9 +231,20 @@ class Node:
             nonce=self._rng.getrandbits(32),
         )
         now = self._clock()
-        template = context.template
-        header_time = int(max(template.current_time + now - template.received, template.minimum_time))
-        return Job(context, payee, self._desired_target(key_hash, share_difficulty, now), int(now), header_time)
+        target = self._desired_target(key_hash, share_difficulty, now)
+        try:
+            return Job(context, payee, target, int(now), self._header_time(context.template, now))
+        except ShareInvalid as error:
+            _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
+            return None
+
+    def _header_time(self, template: BlockTemplate, now: float) -> int:
+        """dashd's clock, going on since its newest answer: ours may have been set meanwhile."""
+        newest = self.template
+        if newest is not None and newest.previous_block == template.previous_block:
+            template = newest
+        elapsed = min(max(0.0, now - template.received), _MAX_TEMPLATE_AGE)
+        return int(max(template.current_time + elapsed, template.minimum_time))
 
     def _desired_target(self, key_hash: bytes, share_difficulty: float | None, now: float) -> int:
         """The share target to wish for: the miner's, else the easiest, made harder for a node that finds a large
@@ -229,7 +264,7 @@ class Node:
         pool_rate = pool_attempts_per_second(self.tracker, best, lookbehind)
         dust = self.network.parent.dust_threshold
         kept = template.subsidy * (1 - self.settings.donation / 65535)
-        if rate / max(pool_rate, 1.0) * kept < dust:
+        if template.subsidy > 0 and rate / max(pool_rate, 1.0) * kept < dust:
             block_attempts = target_to_average_attempts(template.target)
             wished = average_attempts_to_target(block_attempts * self.network.spread * dust / template.subsidy)
             target = min(target, wished)
@@ -266,9 +301,9 @@ class Node:
     def _take_own_share(self, outcome: Outcome, worker: str, now: float) -> None:
         dead = not self.is_current(outcome.job)
         share = outcome.share()
-        self._own_shares[share.hash] = dead
         if not self.tracker.add(share, now):
             return
+        self._own_shares[share.hash] = _OwnShare(share.absheight, dead)
         self.share_added.fire((share, True))
         self.stats.record_share(ShareRecord(now, share.hash, worker, dead, share.attempts))
         self._schedule_think()
@@ -279,17 +314,27 @@ class Node:
         """Over the last own shares: what became of them."""
         orphans = dead = orphans_recorded = dead_recorded = 0
         best = self.best_share
-        for share_hash, was_dead in self._own_shares.items():
+        for share_hash, own in self._own_shares.items():
             if best is not None and self.tracker.forest.is_ancestor(share_hash, best):
                 share = self.tracker.get(share_hash)
                 if share is not None:
                     orphans_recorded += share.stale_info == STALE_ORPHAN
                     dead_recorded += share.stale_info == STALE_DOA
-            elif was_dead:
+            elif own.dead:
                 dead += 1
             else:
                 orphans += 1
         return StaleCounts(len(self._own_shares), orphans, dead, orphans_recorded, dead_recorded)
+
+    def _forget_old_shares(self) -> None:
+        """The tracker forgets the old end of the chain: what lay there must not pass for stale then, and no stale
+        one may outlive the share that announced it."""
+        best = None if self.best_share is None else self.tracker.get(self.best_share)
+        if best is None:
+            return
+        oldest = best.absheight - 2 * self.network.chain_length
+        for share_hash in [h for h, own in self._own_shares.items() if own.absheight < oldest]:
+            del self._own_shares[share_hash]
 
     def _count_stales(self) -> None:
         """What the next own share announces: a stale one that the chain has not recorded yet."""
@@ -300,3 +345,11 @@ class Node:
             self._stale_info = STALE_DOA
         else:
             self._stale_info = STALE_NONE
+
+
+def _log_refused(share: Share, error: Exception) -> None:
+    share_hash = f"{share.hash:064x}"[-8:]
+    if isinstance(error, ShareInvalid):
+        _log.warn("share {share_hash} refused: {error}", share_hash=share_hash, error=error)
+    else:
+        _log.failure("share {share_hash} could not be checked", Failure(error), share_hash=share_hash)

@@ -15,7 +15,7 @@ from p2pool.base.rates import WindowedSum
 RATE_WINDOW: Final = 600.0
 """Seconds over which hash rates are averaged."""
 MAX_WORKERS: Final = 10_000
-"""Workers remembered; the one that was silent longest is forgotten first."""
+"""Workers remembered; those without a connection are forgotten first, of these the one silent longest."""
 MAX_WORKER_NAME: Final = 128
 MAX_RECENT: Final = 100
 """Shares and blocks of ours kept for pages."""
@@ -117,6 +117,8 @@ class PoolStats:
         self._workers: dict[str, _Worker] = {}
         self._by_address: dict[str, dict[str, _Worker]] = {}
         """The same workers by the address before the dot: a job asks for an address's rate."""
+        self._absent: dict[str, None] = {}
+        """The names of those without a connection, who are forgotten before the others; the first goes first."""
         self._recent_shares: deque[ShareRecord] = deque(maxlen=MAX_RECENT)
         self._blocks: dict[int, BlockRecord] = {}
 
@@ -132,11 +134,15 @@ class PoolStats:
                 self._forget_one()
             self._by_address.setdefault(_address_of(name), {})[name] = worker
         self._workers[name] = worker
+        if not worker.connections:
+            self._absent.pop(name, None)
+            self._absent[name] = None
         worker.last_seen = now
         return worker
 
     def _forget_one(self) -> None:
-        oldest = next((n for n, w in self._workers.items() if not w.connections), next(iter(self._workers)))
+        oldest = next(iter(self._absent or self._workers))
+        self._absent.pop(oldest, None)
         del self._workers[oldest]
         address = _address_of(oldest)
         group = self._by_address[address]
@@ -155,14 +161,18 @@ class PoolStats:
     def record_worker_on(self, name: str, difficulty: float, now: float) -> None:
         """A worker was authorized on one more connection."""
         worker = self._worker(name, now)
+        self._absent.pop(name[:MAX_WORKER_NAME], None)
         worker.connections += 1
         worker.difficulty = difficulty
 
     def record_worker_off(self, name: str) -> None:
         """A connection of this worker ended."""
-        worker = self._workers.get(name[:MAX_WORKER_NAME])
+        name = name[:MAX_WORKER_NAME]
+        worker = self._workers.get(name)
         if worker is not None and worker.connections:
             worker.connections -= 1
+            if not worker.connections:
+                self._absent[name] = None
 
     def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None:
         """A pseudoshare that stands for `attempts` hashes; `dead` where it came too late to be of use."""

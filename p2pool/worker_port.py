@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 FIRST_BYTE_TIME = 30.0
 """Seconds within which a connection has to say something."""
+MAX_WEB_CONNECTIONS = 1000
+"""Browsers and programs that look, at a time: they must never take the miners' file descriptors."""
 _WHITE_SPACE = b" \t\r\n"
+_log = Logger(namespace="p2pool.worker_port")
 
 
 class _FirstByte(Protocol):
@@ -18,6 +22,8 @@ class _FirstByte(Protocol):
         self._port = port
         self._address = address
         self._inner: Protocol | None = None
+        self._refused = False
+        self._is_web = False
         self._waiting: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -35,14 +41,14 @@ class _FirstByte(Protocol):
             self._inner.dataReceived(data)
             return
         data = data.lstrip(_WHITE_SPACE)
-        if not data:
+        if not data or self._refused:
             return
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
-        factory = self._port.stratum if data[:1] == b"{" else self._port.web
-        inner = factory.buildProtocol(self._address)
+        inner = self._choose(data)
         if inner is None or self.transport is None:
+            self._refused = True
             self._silent()
             return
         self._inner = inner  # type: ignore[assignment]
@@ -50,18 +56,33 @@ class _FirstByte(Protocol):
         inner.makeConnection(self.transport)
         inner.dataReceived(data)
 
+    def _choose(self, data: bytes) -> IProtocol | None:
+        port = self._port
+        if data[:1] == b"{":
+            return port.stratum.buildProtocol(self._address)
+        if port.web_connections >= MAX_WEB_CONNECTIONS:
+            host = getattr(self._address, "host", "?")
+            _log.warn("refusing {host}: {count} web connections", host=host, count=port.web_connections)
+            return None
+        self._is_web = True
+        port.web_connections += 1
+        return port.web.buildProtocol(self._address)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+        if self._is_web:
+            self._is_web = False
+            self._port.web_connections -= 1
         if self._inner is not None:
             self._inner.connectionLost(reason)
             self._inner = None
 
 
 class WorkerPort(Factory):
-    """The factory that listens on the worker port."""
+    """The factory that listens on the worker port. Bound: MAX_WEB_CONNECTIONS, and what stratum allows."""
 
     noisy = False
 
@@ -69,6 +90,7 @@ class WorkerPort(Factory):
         self.stratum = stratum
         self.web = web
         self.reactor = reactor
+        self.web_connections = 0
 
     def doStart(self) -> None:
         """Twisted's."""

@@ -20,22 +20,23 @@ class Event(Generic[T]):
     __slots__ = ("_callbacks", "_log")
 
     def __init__(self) -> None:
-        self._callbacks: list[Callable[[T], object]] = []
+        self._callbacks: dict[object, Callable[[T], object]] = {}
+        """In the order of subscription; the key is the subscription's own, as a callback may subscribe twice."""
         self._log = Logger(namespace="p2pool.event")
 
     def subscribe(self, callback: Callable[[T], object]) -> Callable[[], None]:
         """Call `callback(value)` for every value fired from now on; returns the function that ends it."""
-        self._callbacks.append(callback)
+        key = object()
+        self._callbacks[key] = callback
 
         def unsubscribe() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+            self._callbacks.pop(key, None)
 
         return unsubscribe
 
     def fire(self, value: T) -> None:
         """Tell every subscriber, in the order in which they subscribed."""
-        for callback in tuple(self._callbacks):
+        for callback in tuple(self._callbacks.values()):
             try:
                 callback(value)
             except Exception:

@@ -7,7 +7,7 @@ class WindowedSum:
     """The sum of amounts over a sliding window, kept in a ring of buckets.
 
     `window` seconds are split into `buckets`; memory and the cost of `add` do not depend on how much is
-    added. The figure lags by at most one bucket.
+    added. The figure lags by at most one bucket. A clock that steps back by more than the window begins anew.
     """
 
     __slots__ = ("_buckets", "_epoch", "_first", "_span", "_total", "window")
@@ -26,16 +26,21 @@ class WindowedSum:
             self._epoch = epoch
             return
         steps = epoch - self._epoch
+        size = len(self._buckets)
+        if steps <= -size:
+            # The clock was set back by more than the window: waiting for it would add up for hours or years.
+            self._buckets = [0.0] * size
+            self._total, self._epoch, self._first = 0.0, epoch, None
+            return
         if steps <= 0:
             return
-        size = len(self._buckets)
         if steps >= size:
             self._buckets = [0.0] * size
-            self._total = 0.0
         else:
             for i in range(self._epoch + 1, epoch + 1):
-                self._total -= self._buckets[i % size]
                 self._buckets[i % size] = 0.0
+        # Summed anew: subtracting would let small amounts drown in the rounding of large ones, for good.
+        self._total = sum(self._buckets)
         self._epoch = epoch
 
     def add(self, amount: float, now: float) -> None:
@@ -50,7 +55,7 @@ class WindowedSum:
     def total(self, now: float) -> float:
         """The sum over the window that ends at `now`."""
         self._advance(now)
-        return max(0.0, self._total)
+        return self._total
 
     def rate(self, now: float) -> float:
         """Amount a second, over the window or, before it has passed once, over the time since the first add."""

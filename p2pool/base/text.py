@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from reprlib import Repr
+
+_EXCERPT = Repr()
+_EXCERPT.maxlevel, _EXCERPT.maxstring, _EXCERPT.maxlist, _EXCERPT.maxdict = 2, 70, 3, 3
+
 
 def printable(text: str, limit: int = 64) -> str:
     """`text` without control characters or surrogates, cut to `limit` characters."""
     return "".join(c if c.isprintable() else "?" for c in text[:limit])
 
 
+def excerpt(value: object) -> str:
+    """What `value`, out of somebody's JSON, looks like, in at most about 80 characters. Other than repr() it can
+    be asked for any size and any depth."""
+    return _EXCERPT.repr(value)[:80]
+
+
 def format_rate(hashes_per_second: float) -> str:
     """A hash rate for people: 1234567 -> '1.23 MH/s'."""
-    for factor, unit in ((1e15, "PH/s"), (1e12, "TH/s"), (1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s")):
-        if hashes_per_second >= factor:
-            return f"{hashes_per_second / factor:.2f} {unit}"
-    return f"{hashes_per_second:.0f} H/s"
+    value, decimals = hashes_per_second, 0
+    for unit in ("H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s"):
+        if round(value, decimals) < 1000:  # as it will be shown: never "1000.00 kH/s"
+            return f"{value:.{decimals}f} {unit}"
+        value, decimals = value / 1000, 2
+    return f"{value:.2f} EH/s"
 
 
 def format_dash(duffs: int) -> str:

@@ -15,7 +15,10 @@ from p2pool.dash.script import p2pkh_script, p2sh_script
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS = {letter: value for value, letter in enumerate(_ALPHABET)}
-_MAX_BASE58 = 4096  # far beyond any address: conversion is quadratic, so long texts are refused unread
+_CHUNK = 10
+"""Base58 digits that fit a machine word."""
+_MAX_CACHED = 128
+"""Characters: texts far longer than any payee are judged but not remembered."""
 
 
 class AddressError(ParseError):
@@ -42,17 +45,34 @@ def base58_encode(data: bytes) -> str:
 
 
 def base58_decode(text: str) -> bytes:
-    """Base58 -> bytes. ParseError names a letter outside the alphabet."""
-    if len(text) > _MAX_BASE58:
-        raise ParseError(f"{len(text)} characters of base58 are too many")
-    number = 0
-    for letter in text:
-        digit = _DIGITS.get(letter)
-        if digit is None:
-            raise ParseError(f"{letter!r} is not a base58 character")
-        number = number * 58 + digit
-    zeros = len(text) - len(text.lstrip("1"))
+    """Base58 -> bytes. ParseError names a letter outside the alphabet.
+
+    Neighbouring chunks are joined, then neighbouring pairs, and so on: digit by digit the time would be quadratic,
+    and a payee's text has no limit of its own.
+    """
+    bad = next((letter for letter in text if letter not in _DIGITS), None)
+    if bad is not None:
+        raise ParseError(f"{bad!r} is not a base58 character")
+    digits = text.lstrip("1")
+    first = len(digits) % _CHUNK
+    numbers = [_chunk_value(digits[:first])]
+    numbers += [_chunk_value(digits[at : at + _CHUNK]) for at in range(first, len(digits), _CHUNK)]
+    base = 58**_CHUNK
+    while len(numbers) > 1:
+        if len(numbers) % 2:
+            numbers.insert(0, 0)
+        numbers = [high * base + low for high, low in zip(numbers[::2], numbers[1::2], strict=True)]
+        base *= base
+    number = numbers[0]
+    zeros = len(text) - len(digits)
     return b"\x00" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _chunk_value(digits: str) -> int:
+    value = 0
+    for digit in digits:
+        value = value * 58 + _DIGITS[digit]
+    return value
 
 
 def encode_address(version: int, hash_bytes: bytes) -> str:
@@ -88,14 +108,16 @@ def payout_hash160(text: str, versions: AddressVersions, network: str) -> bytes:
     return hash_bytes
 
 
-# Bound: payees of templates change slowly; texts come from miners and other nodes, so the cache is finite.
-@lru_cache(maxsize=4096)
 def payee_script(payee: str, versions: AddressVersions) -> bytes | None:
     """The script that a share's payee text (one character a byte) stands for; None where it is skipped.
 
     Consensus, from the share-chain format, "packed payments": raises ParseError where the text makes the share
     invalid, and never because of anything else.
     """
+    return (_judge_payee if len(payee) > _MAX_CACHED else _cached_payee)(payee, versions)
+
+
+def _judge_payee(payee: str, versions: AddressVersions) -> bytes | None:
     if payee == "":
         return None
     if payee[0] == "!":
@@ -103,7 +125,7 @@ def payee_script(payee: str, versions: AddressVersions) -> bytes | None:
     if payee.startswith("script:"):
         return None
     try:
-        data = _base58_bytes(payee)
+        data = base58_decode(payee)
     except ParseError:
         return None
     if len(data) < 25 or sha256d(data[:21])[:4] != data[21:25]:
@@ -117,26 +139,11 @@ def payee_script(payee: str, versions: AddressVersions) -> bytes | None:
     return None
 
 
+# Bound: payees of templates change slowly; texts come from miners and other nodes, so the cache is finite.
+_cached_payee = lru_cache(maxsize=4096)(_judge_payee)
+
+
 def _unhex(text: str) -> bytes:
     if len(text) % 2 or any(c not in "0123456789abcdefABCDEF" for c in text):
         raise ParseError("a raw payee script is not hexadecimal")
     return bytes.fromhex(text)
-
-
-def _base58_bytes(text: str) -> bytes:
-    """Like base58_decode without its length limit where the text could still be a long address with leftovers:
-    the verdict on such a text is consensus, so it must be read whole."""
-    if len(text) <= _MAX_BASE58:
-        return base58_decode(text)
-    number = 0
-    for start in range(0, len(text), 512):
-        chunk = text[start : start + 512]
-        value = 0
-        for letter in chunk:
-            digit = _DIGITS.get(letter)
-            if digit is None:
-                raise ParseError(f"{letter!r} is not a base58 character")
-            value = value * 58 + digit
-        number = number * 58 ** len(chunk) + value
-    zeros = len(text) - len(text.lstrip("1"))
-    return b"\x00" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")

@@ -38,7 +38,7 @@ def target_to_average_attempts(target: int) -> int:
 
 def average_attempts_to_target(attempts: float) -> int:
     """The inverse, rounded; `attempts` is positive, integer or float (both in use, with different rounding)."""
-    return min(int(2**256 / attempts - 1 + 0.5), MAX_UINT256)
+    return _rounded(2**256 / attempts)
 
 
 def target_to_difficulty(target: int) -> float:
@@ -50,7 +50,12 @@ def difficulty_to_target(difficulty: float) -> int:
     """The inverse, rounded; difficulty 0 is the easiest target."""
     if difficulty == 0:
         return MAX_UINT256
-    return min(int((0xFFFF0000 * 2**192 + 1) / difficulty - 1 + 0.5), MAX_UINT256)
+    return _rounded((0xFFFF0000 * 2**192 + 1) / difficulty)
+
+
+def _rounded(limit: float) -> int:
+    """The greatest target below `limit`, which may be infinite."""
+    return MAX_UINT256 if limit >= 2**256 else min(int(limit - 1 + 0.5), MAX_UINT256)
 
 
 def difficulty_to_average_attempts(difficulty: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from p2pool.base.errors import OperatorError
 from p2pool.networks.parameters import ParentChain
 
 _MAX_FILE = 1024 * 1024
+_BLANK = " \t\r\n"
+"""What Dash Core trims around names and values."""
 _NETWORK_ONLY = frozenset({"bind", "port", "rpcbind", "rpcport"})
 """Settings that Dash Core takes for a test network only from that network's own section."""
 
@@ -52,7 +55,7 @@ class CookieFile:
     def read(self) -> Credentials:
         """See CredentialSource."""
         try:
-            text = self.path.read_text("utf-8", errors="replace")[:_MAX_FILE].strip()
+            text = _read_text(self.path).strip()
         except OSError as error:
             raise OperatorError(
                 f"no RPC password: none given, none in {self.configuration}, and the cookie file {self.path} "
@@ -75,14 +78,22 @@ class DashConf:
     def port(self, name: str) -> int | None:
         """A port, None where it is not set or not a port."""
         text = self.settings.get(name, "")
-        return int(text) if text.isdigit() and 0 < int(text) < 65536 else None
+        usable = text.isascii() and text.isdigit() and len(text) <= 5  # "²" is a digit, too, but no number
+        return int(text) if usable and 0 < int(text) < 65536 else None
+
+
+def _read_text(path: Path) -> str:
+    """At most _MAX_FILE bytes of a file; what is not UTF-8 is kept as surrogates, so that a password in another
+    encoding is sent as the bytes that it is."""
+    with open(path, "rb") as file:
+        return file.read(_MAX_FILE).decode("utf-8", "surrogateescape")
 
 
 def read_dash_conf(path: Path, parent: ParentChain, required: bool) -> DashConf:
     """The file's settings for a chain: its own section's win over the common ones, the first of several counts
     (as in Dash Core). A missing file is empty unless `required`. Raises OperatorError."""
     try:
-        text = path.read_text("utf-8", errors="replace")[:_MAX_FILE]
+        text = _read_text(path)
     except FileNotFoundError:
         if required:
             raise OperatorError(f"--dashd-config-path: there is no file {path}") from None
@@ -92,22 +103,21 @@ def read_dash_conf(path: Path, parent: ParentChain, required: bool) -> DashConf:
     common: dict[str, str] = {}
     own: dict[str, str] = {}
     section = ""
-    for raw in text.splitlines():
-        line = raw.strip()
-        if "rpcpassword" not in line.partition("=")[0]:  # a password may hold a '#'
-            line = line.partition("#")[0].strip()
+    for raw in text.split("\n"):
+        line = raw.strip(_BLANK)
+        if line.partition("=")[0].strip(_BLANK).rpartition(".")[2] != "rpcpassword":  # a password may hold a '#'
+            line = line.partition("#")[0].strip(_BLANK)
         if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1].strip()
-        elif "=" in line and not line.startswith("#"):
-            key, _, value = line.partition("=")
-            key = key.strip()
+            section = line[1:-1].strip(_BLANK)
+        elif "=" in line:
+            key, value = (part.strip(_BLANK) for part in line.split("=", 1))
             prefix, _, rest = key.partition(".")
-            if rest and prefix == parent.conf_section:
-                own.setdefault(rest, value.strip())
-            elif section == parent.conf_section:
-                own.setdefault(key, value.strip())
+            if section == parent.conf_section:
+                own.setdefault(key, value)
+            elif not section and rest and prefix == parent.conf_section:
+                own.setdefault(rest, value)
             elif not section and (key not in _NETWORK_ONLY or parent.conf_section == "main"):
-                common.setdefault(key, value.strip())
+                common.setdefault(key, value)
     return DashConf(path, common | own)
 
 
@@ -120,6 +130,7 @@ def credential_source(arguments: Sequence[str], conf: DashConf, parent: ParentCh
     if settings.get("rpcpassword"):
         credentials = Credentials(settings.get("rpcuser", ""), settings["rpcpassword"], f"from {conf.path}")
         return FixedCredentials(credentials)
-    directory = Path(settings.get("datadir", str(conf.path.parent))).expanduser()
-    cookie = Path(settings.get("rpccookiefile", ".cookie"))
+    # os.path's form leaves a "~name" that there is not as it is; Path's raises RuntimeError
+    directory = Path(os.path.expanduser(settings.get("datadir") or conf.path.parent))
+    cookie = Path(settings.get("rpccookiefile") or ".cookie")
     return CookieFile(directory / parent.conf_subdirectory / cookie, conf.path)

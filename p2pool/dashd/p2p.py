@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,6 +35,8 @@ from p2pool.dash.messages import (
 from p2pool.wire.framer import Framer, frame
 
 HANDSHAKE_TIME = 10.0
+SILENCE_TIME = 600.0
+"""dashd pings every two minutes: after so many seconds without a byte the connection is dead."""
 _UNSPECIFIED = "0.0.0.0"
 _BLOCKS = frozenset({INVENTORY_BLOCK, INVENTORY_COMPACT_BLOCK})
 _log = Logger(namespace="p2pool.dashd")
@@ -93,43 +95,56 @@ class _LinkProtocol(Protocol):
         self._link = link
         self._session = link.new_session()
         self._deadline: IDelayedCall | None = None
+        self._closing = False
 
     def connectionMade(self) -> None:
         """Twisted's."""
-        self._deadline = self._link.reactor.callLater(HANDSHAKE_TIME, self._too_slow)
+        self._allow(HANDSHAKE_TIME)
         self._write(self._session.hello())
 
     def _write(self, data: bytes) -> None:
         if data and self.transport is not None:
             self.transport.write(data)
 
-    def _too_slow(self) -> None:
-        self._deadline = None
+    def _allow(self, seconds: float) -> None:
+        """Hang up when so much time has passed."""
+        self._stop_waiting()
+        self._deadline = self._link.reactor.callLater(seconds, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def _hang_up(self) -> None:
+        self._closing = True
+        self._stop_waiting()
         if self.transport is not None:
-            self.transport.loseConnection()
+            # Not loseConnection: it waits for the other side to take what is still to be written.
+            cast(ITCPTransport, self.transport).abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted's."""
+        if self._closing:
+            return
+        was_ready = self._session.ready
         try:
             output, announced = self._session.receive(data)
         except ParseError as error:
             _log.warn("dashd's p2p link closed: {error}", error=error)
-            if self.transport is not None:
-                self.transport.loseConnection()
+            self._hang_up()
             return
         self._write(output)
-        if self._session.ready and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-            _log.debug("dashd's p2p link is up")
+        if self._session.ready:
+            self._allow(SILENCE_TIME)
+            if not was_ready:
+                _log.debug("dashd's p2p link is up")
         if announced:
             self._link.block_announced()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._stop_waiting()
 
 
 class _LinkFactory(Factory):

@@ -26,6 +26,7 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.text import excerpt, printable
 from p2pool.dashd.credentials import Credentials, CredentialSource
 
 CONNECTIONS = 4
@@ -108,7 +109,9 @@ class RpcClient:
     ) -> tuple[int, bytes]:
         self._request_id += 1
         body = orjson.dumps({"jsonrpc": "1.0", "id": self._request_id, "method": method, "params": params})
-        token = base64.b64encode(f"{credentials.user}:{credentials.password}".encode()).decode()
+        # Bytes that are not UTF-8 come from arguments and files as surrogates, and leave as they were.
+        secret = f"{credentials.user}:{credentials.password}".encode("utf-8", "surrogateescape")
+        token = base64.b64encode(secret).decode()
         headers = Headers({"Content-Type": ["application/json"], "Authorization": ["Basic " + token]})
         request = Deferred.fromCoroutine(self._exchange(headers, body))
         # Not addTimeout: what a cancelled request fails with depends on how far it was (see _was_cancelled).
@@ -227,5 +230,6 @@ def _result(status: int, body: bytes) -> Any:
             raise RpcUnavailable(f"HTTP {status} with neither result nor error")
         return answer["result"]
     if isinstance(error, dict) and isinstance(error.get("code"), int):
-        raise RpcError(error["code"], str(error.get("message", ""))[:500])
-    raise RpcUnavailable(f"HTTP {status} with the error {error!r:.200}")
+        message = error.get("message", "")
+        raise RpcError(error["code"], printable(message, 500) if isinstance(message, str) else excerpt(message))
+    raise RpcUnavailable(f"HTTP {status} with the error {excerpt(error)}")

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
-from p2pool.base.text import printable
+from p2pool.base.text import excerpt, printable
 from p2pool.dashd.rpc import Caller, RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate, parse_template
 from p2pool.networks.parameters import Network
@@ -47,7 +47,7 @@ async def check_daemon(rpc: Caller, network: Network) -> str:
     if not isinstance(chain_info, dict) or not isinstance(network_info, dict):
         raise RpcUnavailable("getblockchaininfo or getnetworkinfo did not answer with an object")
     chain = chain_info.get("chain")
-    wrong = f"dashd is on the chain {chain!r}, but --net {network.name} needs "
+    wrong = f"dashd is on the chain {excerpt(chain)}, but --net {network.name} needs "
     if parent.chain is not None and chain != parent.chain:
         raise WrongDaemon(f"{wrong}{parent.chain!r}: start the right dashd, or choose another --net")
     if parent.chain is None and chain == "main":
@@ -60,12 +60,12 @@ async def check_daemon(rpc: Caller, network: Network) -> str:
                 raise
             raise WrongDaemon(f"{wrong}the one that has block {parent.known_block}") from None
     version = network_info.get("version")
-    if not isinstance(version, int) or version < MINIMUM_VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or version < MINIMUM_VERSION:
         raise WrongDaemon(
-            f"dashd has version {version!r}; {MINIMUM_VERSION} (20.0) or newer is needed: upgrade it"
+            f"dashd has version {excerpt(version)}; {MINIMUM_VERSION} (20.0) or newer is needed: upgrade it"
         )
     agent = printable(str(network_info.get("subversion", "")))
-    return f"{agent} on chain {chain}, height {chain_info.get('blocks')}"
+    return f"{agent} on chain {printable(str(chain))}, height {excerpt(chain_info.get('blocks'))}"
 
 
 class DashdService(Service):
@@ -118,6 +118,7 @@ class DashdService(Service):
         poll = Deferred.fromCoroutine(self._poll())
         self._tasks.append(poll)
         poll.addErrback(lambda failure: failure.trap(CancelledError))
+        poll.addErrback(lambda failure: _log.failure("polling dashd failed", failure))
         await self._long_poll()
 
     async def _sleep(self, seconds: float) -> None:
@@ -162,7 +163,11 @@ class DashdService(Service):
         self.problem = None
         self.last_answer = template.received
         current = self.current
-        if current is not None and template.height < current.height and template.received - current.received < 1.0:
+        if (
+            current is not None
+            and template.height < current.height
+            and abs(template.received - current.received) < 1.0
+        ):
             return  # an answer that was overtaken by a newer one
         self.current = template
         self.template.fire(template)
@@ -207,17 +212,23 @@ class DashdService(Service):
             if not request:
                 await self._sleep(POLL_PERIOD)
                 continue
+            asked, before = self._reactor.seconds(), current
             try:
                 await self._fetch(request, timeout=LONG_POLL_TIMEOUT)
                 wait = _FIRST_RETRY
-                if self.current is not None and self.current.long_poll_id == request["longpollid"]:
-                    await self._sleep(_FIRST_RETRY)  # answered without anything new: not a busy loop
+                at_once = self._reactor.seconds() - asked < _FIRST_RETRY
+                if at_once and self._on_block_of(before):
+                    await self._sleep(_FIRST_RETRY)  # a dashd that does not wait: not a busy loop
             except RpcTimeout:
                 continue  # nothing happened; whether dashd is alive, the poll finds out
             except (RpcError, RpcUnavailable, OperatorError, ParseError) as error:
                 self._trouble(error)
                 await self._sleep(wait)
                 wait = min(wait * 2, _LAST_RETRY)
+
+    def _on_block_of(self, template: BlockTemplate | None) -> bool:
+        current = self.current
+        return current is None or template is None or current.previous_block == template.previous_block
 
     # --- blocks ------------------------------------------------------------------------------------------
 

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from p2pool.base.observable import Event
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 
 _log = Logger(namespace="p2pool.blocks")
 
-RETRY_PERIOD = 2.0
+FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
+"""Seconds before a block is offered again: at first (a connection that was just closed), and later on."""
 RETRY_TIME = 3600.0
 """A block is offered again for so many seconds; by then it is long buried by others."""
 ALREADY_THERE = "duplicate"
@@ -32,72 +34,122 @@ class BlockSink(Protocol):
 
 
 class BlockSubmitter:
-    """Offers each block until dashd has answered. Refused or unanswered ones are kept as hex files.
+    """Offers each block until dashd has answered. A block is a file for as long as it is not accepted: `.pending`
+    while it waits (offered again after a restart), `.hex` where it was refused, for people to look at.
 
     `result` fires with (block hash, reason), an empty reason for accepted.
     """
 
     def __init__(
-        self, reactor: Any, sink: BlockSink, directory: Path, run_in_thread: Callable[..., Deferred[None]]
+        self, reactor: Any, sink: BlockSink, directory: Path, run_in_thread: Callable[..., Deferred[Any]]
     ) -> None:
         self.result: Event[tuple[int, str]] = Event()
         self._reactor = reactor
         self._sink = sink
         self._directory = directory
         self._run_in_thread = run_in_thread
+        self._tasks: dict[int, Deferred[None]] = {}
+        """By block hash. Bound: blocks are as rare as their work is hard, and each ends after RETRY_TIME."""
 
-    async def submit(self, block_hash: int, height: int, data: bytes) -> None:
-        """Offer a block. Never raises."""
-        started = self._reactor.seconds()
-        complained = False
+    def offer(self, block_hash: int, height: int, data: bytes) -> None:
+        """Send a block to dashd now, and again until it is answered."""
+        if block_hash in self._tasks:
+            return
+        pending = self._directory / f"{height}-{block_hash:064x}.pending"
+        task = Deferred.fromCoroutine(self._submit(block_hash, height, data, pending))
+        if not task.called:
+            self._tasks[block_hash] = task
+        task.addBoth(self._ended, block_hash)
+
+    def _ended(self, result: object, block_hash: int) -> None:
+        self._tasks.pop(block_hash, None)
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            _log.failure("sending a block failed", result)
+
+    async def resume(self) -> None:
+        """Offer what an earlier run had to leave. A block that is long there is a duplicate, and done with."""
+        for block_hash, height, data in await self._run_in_thread(lambda: _read_pending(self._directory)):
+            _log.info("block {height} {block_hash:064x} is offered again", height=height, block_hash=block_hash)
+            self.offer(block_hash, height, data)
+
+    async def stop(self) -> None:
+        """Give up what is under way; it is on disk when this returns."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await DeferredList(tasks, consumeErrors=True)
+
+    async def _submit(self, block_hash: int, height: int, data: bytes, pending: Path) -> None:
+        deadline = self._reactor.seconds() + RETRY_TIME
+        # Both at once: neither a slow disk nor a slow dashd holds up the other.
+        asked = Deferred.fromCoroutine(self._sink.submit_block(data))
+        keeping = Deferred.fromCoroutine(self._keep(pending, data))
+        complained, wait = False, FIRST_RETRY
         while True:
             try:
-                reason = await self._sink.submit_block(data)
+                reason = await asked
                 break
-            except (RpcError, RpcUnavailable) as error:
+            except CancelledError:
+                await keeping
+                raise
+            except Exception as error:
                 if isinstance(error, RpcError) and error.code in _FINAL_ERRORS:
                     reason = str(error)
                     break
                 if not complained:
                     complained = True
-                    await self._keep(block_hash, data)
-                    _log.error(
-                        "block {height} {block_hash:064x} NOT YET SENT: {error}; trying again every {period:g} s",
-                        height=height,
-                        block_hash=block_hash,
-                        error=error,
-                        period=RETRY_PERIOD,
-                    )
-            if self._reactor.seconds() - started > RETRY_TIME:
-                reason = "dashd did not answer"
-                break
-            await deferLater(self._reactor, RETRY_PERIOD, lambda: None)
-        await self._settle(block_hash, height, data, reason)
+                    self._complain(block_hash, height, error)
+                if self._reactor.seconds() >= deadline:
+                    reason = f"not taken within {RETRY_TIME:g} s: {error}"
+                    break
+            await deferLater(self._reactor, wait, lambda: None)
+            wait = min(wait * 2, RETRY_PERIOD)
+            asked = Deferred.fromCoroutine(self._sink.submit_block(data))
+        await self._settle(block_hash, height, reason, pending, keeping)
 
-    async def _settle(self, block_hash: int, height: int, data: bytes, reason: str | None) -> None:
+    def _complain(self, block_hash: int, height: int, error: Exception) -> None:
+        if not isinstance(error, RpcError | RpcUnavailable):
+            # A defect of ours must not cost the block either.
+            _log.failure("sending block {height} failed", height=height)
+        _log.error(
+            "block {height} {block_hash:064x} NOT YET SENT: {error}; trying again every {period:g} s",
+            height=height,
+            block_hash=block_hash,
+            error=error,
+            period=RETRY_PERIOD,
+        )
+
+    async def _settle(
+        self, block_hash: int, height: int, reason: str | None, pending: Path, keeping: Deferred[bool]
+    ) -> None:
         if reason in (None, ALREADY_THERE):
             _log.info("block {height} {block_hash:064x} accepted by dashd", height=height, block_hash=block_hash)
             self.result.fire((block_hash, ""))
+            if await keeping:
+                await self._file_action(pending, lambda: pending.unlink(missing_ok=True))
             return
-        path = await self._keep(block_hash, data)
+        kept = self._directory / f"{block_hash:064x}.hex"
+        held = await keeping and await self._file_action(pending, lambda: os.replace(pending, kept))
         _log.error(
             "block {height} {block_hash:064x} REFUSED by dashd: {reason}; the block is {kept}",
             height=height,
             block_hash=block_hash,
             reason=reason,
-            kept="lost" if path is None else f"kept in {path}",
+            kept=f"kept in {kept}" if held else "lost",
         )
         self.result.fire((block_hash, reason or "refused"))
 
-    async def _keep(self, block_hash: int, data: bytes) -> Path | None:
-        """Write the block's hex to disk, for `dash-cli submitblock`. None where that failed."""
-        path = self._directory / f"{block_hash:064x}.hex"
+    async def _keep(self, path: Path, data: bytes) -> bool:
+        """Write the block's hex to disk, as `dash-cli submitblock` takes it. False where that failed."""
+        return await self._file_action(path, lambda: _write_file(path, data.hex().encode() + b"\n"))
+
+    async def _file_action(self, path: Path, action: Callable[[], None]) -> bool:
         try:
-            await self._run_in_thread(lambda: _write_file(path, data.hex().encode() + b"\n"))
+            await self._run_in_thread(action)
         except OSError as error:
-            _log.error("cannot keep the block in {path}: {error}", path=str(path), error=error)
-            return None
-        return path
+            _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
+            return False
+        return True
 
 
 def _write_file(path: Path, data: bytes) -> None:
@@ -108,3 +160,15 @@ def _write_file(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def _read_pending(directory: Path) -> list[tuple[int, int, bytes]]:
+    """(block hash, height, block) of each `.pending` file; what cannot be read stays where it is, with a line."""
+    blocks = []
+    for path in sorted(directory.glob("*.pending")):
+        try:
+            height, _, block_hash = path.stem.partition("-")
+            blocks.append((int(block_hash, 16), int(height), bytes.fromhex(path.read_text("ascii"))))
+        except (OSError, ValueError) as error:
+            _log.warn("{path} is not a block to offer again: {error}", path=str(path), error=error)
+    return blocks

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from p2pool.base.errors import ParseError
+from p2pool.base.text import excerpt
 from p2pool.dash.address import AddressVersions, payee_script
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import coinbase_branch
-from p2pool.dash.target import bits_to_target
+from p2pool.dash.target import MAX_UINT256, bits_to_target
 
 _MAX_UINT32, _MAX_AMOUNT = 0xFFFFFFFF, 2**63 - 1
 MAX_TRANSACTIONS = 65_535
@@ -87,7 +88,7 @@ class BlockTemplate:
 def _field(answer: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
     value = answer.get(name, default)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ParseError(f"getblocktemplate: {name} is {value!r:.80}, not {kind.__name__}")
+        raise ParseError(f"getblocktemplate: {name} is {excerpt(value)}, not {kind.__name__}")
     return value
 
 
@@ -102,7 +103,7 @@ def _unhex(text: Any, name: str, size: int | None = None) -> bytes:
     try:
         data = bytes.fromhex(text)
     except (TypeError, ValueError):
-        raise ParseError(f"getblocktemplate: {name} is {text!r:.80}, not hexadecimal") from None
+        raise ParseError(f"getblocktemplate: {name} is {excerpt(text)}, not hexadecimal") from None
     if size is not None and len(data) != size:
         raise ParseError(f"getblocktemplate: {name} has {len(data)} bytes, not {size}")
     return data
@@ -116,7 +117,7 @@ def parse_template(
 ) -> BlockTemplate:
     """The value of an answer. Transactions that `previous` holds are taken over undecoded. Raises ParseError."""
     if not isinstance(answer, Mapping):
-        raise ParseError(f"getblocktemplate: the answer is {answer!r:.80}, not an object")
+        raise ParseError(f"getblocktemplate: the answer is {excerpt(answer)}, not an object")
     entries = _payment_entries(answer)
     transactions = _transactions(_field(answer, "transactions", list), previous)
     current_time = _number(answer, "curtime", _MAX_UINT32)
@@ -129,7 +130,7 @@ def parse_template(
         height=_number(answer, "height", _MAX_UINT32),
         version=_number(answer, "version", _MAX_UINT32),
         previous_block=int.from_bytes(_unhex(answer.get("previousblockhash"), "previousblockhash", 32), "big"),
-        bits=int.from_bytes(_unhex(answer.get("bits"), "bits", 4), "big"),
+        bits=_bits(answer),
         current_time=current_time,
         minimum_time=_number(answer, "mintime", _MAX_UINT32, current_time),
         subsidy=subsidy,
@@ -144,6 +145,14 @@ def parse_template(
     )
 
 
+def _bits(answer: Mapping[str, Any]) -> int:
+    """The compact target. One that no hash or every hash meets is refused: it would make every share a block."""
+    bits = int.from_bytes(_unhex(answer.get("bits"), "bits", 4), "big")
+    if bits & 0x800000 or not 0 < bits_to_target(bits) <= MAX_UINT256:
+        raise ParseError(f"getblocktemplate: bits {bits:08x} stand for no target")
+    return bits
+
+
 def _payment_entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """masternode[] (an object in old versions), then superblock[]."""
     entries: list[Any] = []
@@ -152,7 +161,7 @@ def _payment_entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         entries += [value] if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
     for entry in entries:
         if not isinstance(entry, Mapping):
-            raise ParseError(f"getblocktemplate: a payee is {entry!r:.80}, not an object")
+            raise ParseError(f"getblocktemplate: a payee is {excerpt(entry)}, not an object")
     return entries
 
 
@@ -172,11 +181,8 @@ def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
     """
     payee, script = entry.get("payee") or "", entry.get("script") or ""
     if not isinstance(payee, str) or not isinstance(script, str):
-        raise ParseError(f"getblocktemplate: a payee is {entry!r:.120}")
-    try:
-        wanted = bytes.fromhex(script)
-    except ValueError:
-        wanted = b""
+        raise ParseError(f"getblocktemplate: a payee is {excerpt(entry)}")
+    wanted = _unhex(script, "a payee's script")
     if payee and payee[0] != "!":
         try:
             stands_for = payee_script(payee, addresses)
@@ -194,13 +200,13 @@ def _transactions(entries: list[Any], previous: BlockTemplate | None) -> tuple[T
     transactions = []
     for entry in entries:
         if not isinstance(entry, Mapping):
-            raise ParseError(f"getblocktemplate: a transaction is {entry!r:.80}, not an object")
+            raise ParseError(f"getblocktemplate: a transaction is {excerpt(entry)}, not an object")
         hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
         held = known.get(hash_bytes)
         if held is None:
             data = _unhex(entry.get("data"), "a transaction's data")
             if sha256d(data) != hash_bytes:
-                raise ParseError(f"getblocktemplate: transaction {entry.get('hash')} has another hash")
+                raise ParseError(f"getblocktemplate: transaction {excerpt(entry.get('hash'))} has another hash")
             held = TemplateTransaction(data, hash_bytes, _number(entry, "fee", _MAX_AMOUNT, 0))
         transactions.append(held)
     return tuple(transactions)

@@ -13,6 +13,7 @@ class Reason(Enum):
     MERKLE_LINK_TOO_LONG = "merkle link of more than 16 entries"
     HEADER_VERSION = "header version beyond 32 bits"
     REF_TOO_FAR = "transaction reference 110 or more shares back"
+    TOO_MANY_REFS = "more transaction references than a merkle link can cover"
     NEW_TRANSACTIONS_NOT_NAMED = "references do not name each new transaction"
     HASH_LINK_EXTRA_DATA = "hash link with extra data of the wrong length"
     HASH_LINK_LENGTH = "hash link too long for SHA-256"

@@ -12,6 +12,7 @@ from p2pool.share.errors import Reason, ShareInvalid
 
 FAR_SHARE_DISTANCE = 99
 REF_LOOKBEHIND = 100
+MAX_TIMESTAMP = 2**32 - 1
 WEIGHT_UNIT = 65535
 """A share's attempts are weighed times this; its donation field is a part of it."""
 
@@ -44,10 +45,17 @@ class ParentContext:
         return target_to_bits(clip(desired_target, self.target_limit // 30, self.target_limit))
 
     def timestamp_for(self, desired: int, network: Network) -> int:
-        """The timestamp of a successor that wishes `desired` (Unix seconds)."""
-        if self.previous_timestamp is None:
-            return desired
-        return clip(desired, self.previous_timestamp + 1, self.previous_timestamp + 2 * network.share_period - 1)
+        """The timestamp of a successor that wishes `desired` (Unix seconds).
+
+        ShareInvalid(TIMESTAMP) where it no longer fits 32 bits: such a parent can have no successor.
+        """
+        timestamp = desired
+        if self.previous_timestamp is not None:
+            latest = self.previous_timestamp + 2 * network.share_period - 1
+            timestamp = clip(desired, self.previous_timestamp + 1, latest)
+        if timestamp > MAX_TIMESTAMP:
+            raise ShareInvalid(Reason.TIMESTAMP, f"{timestamp} does not fit 32 bits")
+        return timestamp
 
     def abswork_for(self, bits: int) -> int:
         """The accumulated work of a successor with these bits."""

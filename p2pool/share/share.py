@@ -22,6 +22,8 @@ GENTX_BEFORE_REF_HASH: Final = pack_varstr(DONATION_SCRIPT) + pack_uint64(0) + b
 
 STALE_NONE, STALE_ORPHAN, STALE_DOA = 0, 253, 254
 MAX_MERKLE_LINK = 16
+MAX_REFS = (1 << MAX_MERKLE_LINK) - 1
+"""Transactions beside the coinbase that a merkle link of the greatest length covers."""
 MAX_REF_DISTANCE = 110
 
 # Bound: payout scripts repeat from share to share; interning keeps one object for each in use.
@@ -256,8 +258,10 @@ def _read_share_data(reader: Reader, share: Share) -> None:
 
 def _read_chain_fields(reader: Reader, share: Share) -> None:
     share.new_transaction_hashes = tuple(reader.uint256_list())
-    varint = reader.varint
-    share.transaction_hash_refs = tuple((varint(), varint()) for _ in range(reader.count(2)))
+    varint, count = reader.varint, reader.count(2)
+    if count > MAX_REFS:  # before they are read: three megabytes of them would take most of a second
+        raise ShareInvalid(Reason.TOO_MANY_REFS, str(count))
+    share.transaction_hash_refs = tuple((varint(), varint()) for _ in range(count))
     share.far_share_hash = reader.uint256() or None
     share.max_bits = reader.uint32()
     share.bits = reader.uint32()

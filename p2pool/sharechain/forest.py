@@ -22,10 +22,11 @@ _STRIDE = 64
 class Tree:
     """The shares above one missing parent, or above the root (`tail` None).
 
-    `depth`, `work` and `minimum_work` are the coordinates of the place it hangs from; `size` counts shares.
+    `depth`, `work` and `minimum_work` are the coordinates of the place it hangs from; `size` counts shares;
+    `grown` is when it last got a share at its lower end, as far as the tracker says (Unix seconds).
     """
 
-    __slots__ = ("depth", "minimum_work", "roots", "size", "tail", "work")
+    __slots__ = ("depth", "grown", "minimum_work", "roots", "size", "tail", "work")
 
     def __init__(self, tail: int | None) -> None:
         self.tail = tail
@@ -34,6 +35,7 @@ class Tree:
         self.depth = 0
         self.work = 0
         self.minimum_work = 0
+        self.grown = 0.0
 
 
 class Node:

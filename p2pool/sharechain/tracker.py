@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from p2pool.base.bounded import BoundedSet
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import Weights
 from p2pool.share.check import RebuiltShare, check_share, rebuild_gentx, referenced_transactions
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.rules import parent_context
+from p2pool.share.rules import MAX_TIMESTAMP, parent_context
 from p2pool.share.share import Share
 from p2pool.sharechain.forest import Forest, Tree
 from p2pool.sharechain.weights import WeightWindows
@@ -19,10 +21,8 @@ UNKNOWN_BLOCK_HEIGHT = -1_000_000_000
 MAX_TRANSACTIONS_SIZE = 2_000_000
 """A head whose other transactions exceed this many bytes could not become a block and is passed over."""
 _WANTED_AGE, _WANTED_AGE_WITHOUT_BEST = 3600, 24 * 3600
-_KEPT_HEADS = 5
-_DEAD_FORK_AGE = 300
-_PRUNED_AT_ONCE = 1000
-"""So that pruning after a long pause is spread over several runs."""
+_REMEMBERED_REFUSALS = 20_000
+UNLIMITED = sys.maxsize
 
 BlockHeight = Callable[[int], int]
 """Parent block hash -> height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where not known."""
@@ -73,11 +73,14 @@ class Thought:
     """Missing parents to ask for."""
     bad_senders: set[str] = field(default_factory=set)
     removed: list[Share] = field(default_factory=list)
-    refused: list[tuple[Share, ShareInvalid]] = field(default_factory=list)
+    refused: list[tuple[Share, Exception]] = field(default_factory=list)
+    """Each share once, however often it is met. Another error than ShareInvalid is a defect of ours."""
     verified: list[Share] = field(default_factory=list)
     """Shares verified by this run."""
     heads: list[HeadScore] = field(default_factory=list)
     """Heads of the best tail, worst first."""
+    unfinished: bool = False
+    """Whether more is to be verified than this run was allowed to: think again soon."""
 
 
 class Tracker:
@@ -91,6 +94,11 @@ class Tracker:
         self._arrivals: dict[int, Arrival] = {}
         self._punishments: dict[int, int] = {}
         """Settled ones of heads. Bound: forgotten with the share."""
+        self._refused: BoundedSet[int] = BoundedSet(_REMEMBERED_REFUSALS)
+        """Shares that were found invalid: that never changes, and the chain below is not paid for twice."""
+        self._checks_left = 0
+        self.unverified_bytes = 0
+        """Packed size of the shares held that are not verified."""
 
     # --- ChainView ---------------------------------------------------------------------------------------
 
@@ -138,15 +146,34 @@ class Tracker:
         """Hold a share; False where it was held before. `think` decides what it is worth."""
         if share.hash in self.forest:
             return False
-        self.forest.add(share)
+        node = self.forest.add(share)
+        if node.parent is None:
+            node.tree.grown = time_seen
         self._arrivals[share.hash] = Arrival(time_seen, sender)
+        self.unverified_bytes += len(share.contents)
         return True
 
     def trust(self, share_hash: int) -> None:
         """Take a held share for verified: it was verified before, and came from our own store."""
-        share = self.forest.get(share_hash)
-        if share is not None and share_hash not in self.verified:
+        self._set_verified(self.forest.nodes[share_hash].share)
+
+    def trust_stored(self, share_hashes: Iterable[int]) -> None:
+        """The same for shares that are held, except where nothing on their chain could be checked any more: where
+        something is missing in the store, what lies above must be verified again when it is there."""
+        chain_length = self.network.chain_length
+        sound = {id(tree) for tail, tree in self.forest.trees.items() if tail is None}
+        for node in self.forest.heads.values():
+            if node.depth - node.tree.depth > chain_length:
+                sound.add(id(node.tree))
+        for share_hash in share_hashes:
+            node = self.forest.nodes[share_hash]
+            if id(node.tree) in sound:
+                self._set_verified(node.share)
+
+    def _set_verified(self, share: Share) -> None:
+        if share.hash not in self.verified:
             self.verified.add(share)
+            self.unverified_bytes -= len(share.contents)
 
     def can_check(self, share: Share) -> bool:
         """Whether the chain below is rooted, or at least chain_length + 1 shares with this one."""
@@ -175,23 +202,42 @@ class Tracker:
     def _verify(self, share: Share, thought: Thought) -> bool:
         if share.hash in self.verified:
             return True
+        if share.hash in self._refused:
+            return False
+        self._checks_left -= 1
         try:
             self.check(share)
-        except ShareInvalid as error:
+        except Exception as error:  # a defect of ours that a hostile share finds must not end all thinking
             thought.refused.append((share, error))
+            if not (isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE):
+                self._refused.add(share.hash)
             return False
-        self.verified.add(share)
+        self._set_verified(share)
         thought.verified.append(share)
         return True
 
+    def _may_verify(self, share: Share, thought: Thought) -> bool:
+        if self._checks_left > 0 or share.hash in self.verified or share.hash in self._refused:
+            return True
+        thought.unfinished = True
+        return False
+
     # --- the choice --------------------------------------------------------------------------------------
 
-    def think(self, now: float, block_height: BlockHeight, transaction_size: TransactionSize) -> Thought:
+    def think(
+        self,
+        now: float,
+        block_height: BlockHeight,
+        transaction_size: TransactionSize,
+        max_checks: int = UNLIMITED,
+    ) -> Thought:
         """Verify what can be verified and choose the best share (share-chain format, "The tracker").
 
-        `now` is our clock in Unix seconds. Never raises for what shares hold.
+        `now` is our clock in Unix seconds. Never raises for what shares hold. At most `max_checks` shares are
+        checked; where that leaves some, the choice is made among those that are verified so far.
         """
         thought = Thought()
+        self._checks_left = max_checks
         wanted: dict[int, int] = {}
         self._verify_new_heads(thought, wanted)
         self._verify_backwards(thought, wanted)
@@ -214,7 +260,7 @@ class Tracker:
             height, rooted = self.forest.height(head_hash), self.forest.is_rooted(head_hash)
             depth = height if rooted else min(5, max(0, height - self.network.chain_length))
             for share in self.forest.ancestors(head_hash, depth):
-                if self._verify(share, thought):
+                if not self._may_verify(share, thought) or self._verify(share, thought):
                     break
                 bad.append(share)
             else:
@@ -227,7 +273,7 @@ class Tracker:
             if sender is not None:
                 thought.bad_senders.add(sender)
             if self.forest.can_remove(share.hash):
-                self._remove(share.hash, thought.removed)
+                thought.removed.append(self.remove(share.hash))
 
     def _verify_backwards(self, thought: Thought, wanted: dict[int, int]) -> None:
         """Step 2: bring each verified head to chain_length verified shares, or ask for parents."""
@@ -241,7 +287,7 @@ class Tracker:
             end = self.forest.tail(last) if held else last
             can = held if end is None else max(held - 1 - chain_length, 0)
             for share in self.forest.ancestors(last, min(chain_length - verified_height, can)):
-                if not self._verify(share, thought):
+                if not (self._may_verify(share, thought) and self._verify(share, thought)):
                     break
             if end is not None:
                 self._want(wanted, end, head_hash)
@@ -309,14 +355,20 @@ class Tracker:
         return scores
 
     def _punishment(self, share: Share, transaction_size: TransactionSize) -> int:
-        """-1 for a block, 1 for a share whose block would be too large, else 0."""
+        """-1 for a block, 1 for a share whose block would be too large, or that can have no successor, else 0."""
         if share.is_block:
             return -1
+        if share.timestamp == MAX_TIMESTAMP:
+            return 1
         known = self._punishments.get(share.hash)
         if known is not None or not share.transaction_hash_refs:
             return known or 0
         total = 0
-        for transaction_hash in referenced_transactions(share, self):
+        try:
+            transaction_hashes = referenced_transactions(share, self)
+        except ShareInvalid:
+            return 0  # it names transactions of a share that is not held any more
+        for transaction_hash in transaction_hashes:
             size = transaction_size(transaction_hash)
             if size is None:
                 return 0  # not settled: asked again at the next run
@@ -324,43 +376,15 @@ class Tracker:
         punishment = self._punishments[share.hash] = int(total > MAX_TRANSACTIONS_SIZE)
         return punishment
 
-    # --- forgetting --------------------------------------------------------------------------------------
-
-    def _remove(self, share_hash: int, removed: list[Share]) -> None:
+    def remove(self, share_hash: int) -> Share:
+        """Take out an end of a chain (see `Forest.remove`)."""
         if share_hash in self.verified:
             self.verified.remove(share_hash)
-        removed.append(self.forest.remove(share_hash))
+        else:
+            self.unverified_bytes -= len(self.forest.nodes[share_hash].share.contents)
         del self._arrivals[share_hash]
         self._punishments.pop(share_hash, None)
-
-    def prune(self, thought: Thought, now: float) -> list[Share]:
-        """Forget dead forks and what lies more than 2 * chain_length + 10 below the best share.
-
-        Call after `think`, with its result. Returns what was removed, at most `_PRUNED_AT_ONCE` shares.
-        """
-        removed: list[Share] = []
-        kept = {score.share_hash for score in thought.heads[-_KEPT_HEADS:]} | {thought.best}
-        for head_hash in list(self.forest.heads):
-            while (
-                head_hash in self.forest.heads
-                and head_hash not in kept
-                and now - self._arrivals[head_hash].time_seen > _DEAD_FORK_AGE
-                and len(removed) < _PRUNED_AT_ONCE
-            ):
-                parent = self.forest.nodes[head_hash].share.previous_hash
-                self._remove(head_hash, removed)
-                if parent is None or parent not in self.forest.heads:
-                    break
-                head_hash = parent
-        longest = 2 * self.network.chain_length + 10
-        for tree in list(self.forest.trees.values()):
-            heads = [h for h, node in self.forest.heads.items() if node.tree is tree]
-            while len(removed) < _PRUNED_AT_ONCE and heads:
-                if min(self.forest.height(h) for h in heads if h in self.forest) <= longest:
-                    break
-                for root_hash in list(tree.roots):
-                    self._remove(root_hash, removed)
-        return removed
+        return self.forest.remove(share_hash)
 
 
 def _none_lowest(tail: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IAddress, ITCPTransport
@@ -22,6 +23,14 @@ MAX_UNSENT = 256 * 1024
 """Bytes that a slow reader may leave unsent before it is cut off."""
 
 
+_KEEPALIVE = tuple(
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+)
+"""A machine that vanished is noticed after 90 s; the system's own default is two hours."""
+
+
 class StratumProtocol(Protocol):
     """One connection. Bound: one line of input, MAX_UNSENT of output."""
 
@@ -37,6 +46,10 @@ class StratumProtocol(Protocol):
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
+            for option, value in _KEEPALIVE:
+                transport.getHandle().setsockopt(  # type: ignore[attr-defined]
+                    socket.IPPROTO_TCP, option, value
+                )
         self.session = self._server.register(self)
         if self.session is None and transport is not None:
             transport.loseConnection()
@@ -73,8 +86,13 @@ class StratumProtocol(Protocol):
             self._end()
         elif _unsent(transport) > MAX_UNSENT:
             _log.info("cutting off {host} ({name}): it does not read", host=self.host, name=session.name)
-            transport.abortConnection()  # type: ignore[attr-defined]
-            self._end()
+            self.abort()
+
+    def abort(self) -> None:
+        """End the connection at once, whatever is unsent."""
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+        self._end()
 
     def _end(self) -> None:
         session, self.session = self.session, None

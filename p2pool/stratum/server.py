@@ -106,8 +106,7 @@ class StratumServer(Factory):
         for count, protocol in enumerate(order, 1):
             session = protocol.session
             if session is not None:
-                session.send_work(now, clean)
-                protocol.flush()
+                self._guarded(protocol, session.send_work, now, clean)
             if count % _SLICE == 0:
                 yield
                 now = self.clock()
@@ -126,5 +125,14 @@ class StratumServer(Factory):
         now = self.clock()
         for protocol in list(self._connections.values()):
             if protocol.session is not None:
-                protocol.session.tick(now)
-                protocol.flush()
+                self._guarded(protocol, protocol.session.tick, now)
+
+    def _guarded(self, protocol: StratumProtocol, step: Callable[..., None], *arguments: object) -> None:
+        """One connection's step of a round and what it has to say. A defect that only one connection meets ends
+        that connection: the others still get their work."""
+        try:
+            step(*arguments)
+            protocol.flush()
+        except Exception:
+            _log.failure("serving {host} failed", host=protocol.host)
+            protocol.abort()

@@ -57,6 +57,7 @@ def parse_submission(params: list[Any], job: Job, version_mask: int | None, now:
             if rolled & ~version_mask & 0xFFFFFFFF:
                 raise Refusal(Code.OTHER, f"version bits {rolled:08x} outside the mask {version_mask:08x}")
             version = (version & ~version_mask) | (rolled & version_mask)
-    if not job.context.template.minimum_time <= timestamp <= now + MAX_TIME_AHEAD:
+    # Our clock may lag behind that of dashd, whose time the job carries.
+    if not job.context.template.minimum_time <= timestamp <= max(now, job.timestamp) + MAX_TIME_AHEAD:
         raise Refusal(Code.OTHER, f"ntime {timestamp} out of range")
     return Submission(extranonce2, timestamp, nonce, version)

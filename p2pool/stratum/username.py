@@ -10,11 +10,14 @@ from p2pool.base.text import printable
 from p2pool.dash.address import AddressError, payout_hash160
 from p2pool.networks.parameters import Network
 from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.vardiff import clamp
 
 _MAX_USERNAME = 256
 _USERNAME = re.compile(r"(?P<address>[^._+/]*)(?:[._](?P<worker>[^+/]*))?(?P<options>(?:[+/][^+/]*)*)")
 _OPTION = re.compile(r"(\+s|\+|/)([^+/]*)")
 _MIN_RATE, _MAX_RATE = 1.0, 60.0
+_MIN_SHARE_DIFFICULTY, _MAX_SHARE_DIFFICULTY = 2.0**-33, 2.0**224
+"""What targets of 256 bits can express: a wish beyond it means the end of the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,16 @@ def parse_username(text: str, network: Network) -> Username:
             raise Refusal(Code.OTHER, f"{kind}{value} in the username is not a positive number")
         options[kind] = number
     worker = printable((match["worker"] or "").strip(), 64)
-    rate = options.get("+s")
+    rate, share_difficulty = options.get("+s"), options.get("/")
     return Username(
         name=f"{address}.{worker}" if worker else address,
         address=address,
         key_hash=key_hash,
         fixed_difficulty=options.get("+"),
-        share_difficulty=options.get("/"),
-        share_rate=None if rate is None else min(max(rate, _MIN_RATE), _MAX_RATE),
+        share_difficulty=None
+        if share_difficulty is None
+        else clamp(share_difficulty, _MIN_SHARE_DIFFICULTY, _MAX_SHARE_DIFFICULTY),
+        share_rate=None if rate is None else clamp(rate, _MIN_RATE, _MAX_RATE),
     )
 
 

@@ -26,13 +26,24 @@ def clamp(difficulty: float, low: float, high: float) -> float:
     return min(max(difficulty, low), high)
 
 
+def _step(difficulty: float, low: float, high: float) -> float:
+    """The nearest power of two within [low, high]; limits below 1 and limits without a power between them are
+    taken as they are, no firmware rounds those."""
+    power = power_of_two(difficulty)
+    if power > high >= 1:
+        power = 2.0 ** math.floor(math.log2(high))
+    if power < low and low > 1:
+        power = 2.0 ** math.ceil(math.log2(low))
+    return clamp(power, low, high)
+
+
 class Vardiff:
     """The difficulty of one connection. Pure: times are passed in.
 
     `difficulty` is what the next job is issued with. A fixed difficulty never changes.
     """
 
-    __slots__ = ("_accepted", "_ever", "_since", "_work", "difficulty", "fixed", "maximum", "minimum", "seconds")
+    __slots__ = ("_accepted", "_since", "_work", "difficulty", "fixed", "maximum", "minimum", "seconds")
 
     def __init__(self, start: float, minimum: float, maximum: float, seconds: float) -> None:
         self.minimum = minimum
@@ -42,7 +53,6 @@ class Vardiff:
         self.difficulty = clamp(start, minimum, maximum)
         self._accepted = 0
         self._work = 0.0
-        self._ever = False
         self._since: float | None = None
 
     def set(self, difficulty: float, fixed: bool = False) -> None:
@@ -61,7 +71,6 @@ class Vardiff:
         if self._since is None:
             # The time before the first one says nothing: the miner may have been busy starting.
             self._since = now
-            self._ever = True
             return
         self._accepted += 1
         self._work += difficulty
@@ -84,7 +93,7 @@ class Vardiff:
         if _DOWN < ratio < _UP:
             return False
         bounded = clamp(ratio, 1 / _MAX_STEP, _MAX_STEP)
-        new = clamp(power_of_two(self.difficulty * bounded), self.minimum, self.maximum)
+        new = _step(self.difficulty * bounded, self.minimum, self.maximum)
         changed = new != self.difficulty
         self.difficulty = new
         return changed

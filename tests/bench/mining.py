@@ -39,7 +39,7 @@ def make_node(payees: int) -> tuple[Node, PoolStats]:
     clock = [float(shares[-1].timestamp + 20)]
     settings = NodeSettings(b"\x01" * 20, 0.0, 655)
     node = Node(network, tracker, settings, stats, lambda: clock[0], lambda call: call(), random.Random(2))
-    node.load([])
+    node.loaded()
     node.set_template(template)
     return node, stats
 

@@ -421,3 +421,52 @@ def test_submissions_in_random_order_are_judged_by_their_own_job():
     rng.shuffle(nonces)
     assert all(miner.submit(notify, nonce)[0]["result"] is True for nonce in nonces)
     assert all(code(miner.submit(notify, nonce)) == 22 for nonce in nonces)
+
+
+def test_a_block_is_used_whatever_the_connection_s_difficulty():
+    work = FakeWork()
+    work.template = make_template(bits=0x2100FFFF)  # every hash is a block
+    miner = Miner(start_difficulty=1000.0, work=work)
+    notify = miner.login()
+    assert miner.submit(notify, "00000000")[0]["result"] is True
+    ((outcome, _),) = work.solved_outcomes
+    assert outcome.meets_block
+    assert not outcome.meets_share
+
+
+def test_suggestions_stay_within_the_limits_and_never_move_a_fixed_difficulty():
+    miner = Miner(min_difficulty=0.5, max_difficulty=64.0)
+    miner.call("mining.configure", ["minimum-difficulty"], {"minimum-difficulty.value": 2})
+    for asked, got in ((1e-9, 2), (1e9, 64), (10, 10)):
+        assert miner.call("mining.suggest_difficulty", asked)[0]["result"] is True
+        assert miner.session.vardiff.difficulty == got
+    miner.login(ADDRESS + "+16")
+    miner.call("mining.suggest_difficulty", 32)
+    assert miner.session.vardiff.difficulty == 16
+
+
+def test_the_order_of_subscribe_and_authorize_does_not_matter():
+    miner = Miner()
+    assert [m.get("result") for m in miner.call("mining.authorize", ADDRESS, "x")] == [True]
+    answers = miner.call("mining.subscribe", None, None)
+    assert [m.get("method") for m in answers] == [None, "mining.set_difficulty", "mining.notify"]
+
+
+def test_a_connection_remembers_the_last_64_jobs_and_256_workers():
+    miner = Miner()
+    first = miner.login()
+    for number in range(63):
+        miner.book.work_changed(0xABCD, NOW)
+        miner.session.send_work(NOW, clean=False)
+        assert [m["method"] for m in miner.out()] == ["mining.notify"], number  # the difficulty is the same
+    assert code(miner.submit(first, "zz")) == 20  # still known: it is the nonce that is wrong
+    miner.book.work_changed(0xABCD, NOW)
+    miner.session.send_work(NOW, clean=False)
+    miner.out()
+    assert code(miner.submit(first, "zz")) == 21
+    for number in range(255):
+        assert miner.call("mining.authorize", f"{ADDRESS}.{number}", "x")[0]["result"] is True
+    assert code(miner.call("mining.authorize", f"{ADDRESS}.more", "x")) == 24
+    assert miner.call("mining.authorize", f"{ADDRESS}.7", "x")[0]["result"] is True
+    miner.session.connection_lost()
+    assert len(miner.stats.of("record_worker_on")) == len(miner.stats.of("record_worker_off")) == 256

@@ -14,8 +14,9 @@ def current_payouts(moment: Moment) -> dict[str, float]:
     payouts = expected_payouts(
         node.tracker, node.best_share, node.template.target, node.template.subsidy - node.template.payment_amount
     )
-    return {
-        script_to_text(node, script): amount / 1e8
-        for script, amount in sorted(payouts.items(), key=lambda item: -item[1])
-        if amount
-    }
+    amounts: dict[str, int] = {}
+    for script, amount in payouts.items():
+        # A key may be paid by its hash and by itself: both are the same address.
+        text = script_to_text(node, script)
+        amounts[text] = amounts.get(text, 0) + amount
+    return {text: amount / 1e8 for text, amount in sorted(amounts.items(), key=lambda item: -item[1]) if amount}

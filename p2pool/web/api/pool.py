@@ -89,8 +89,9 @@ def local_stats(moment: Moment) -> dict[str, Any]:
         },
         "connections": snapshot.connections,
         "uptime": snapshot.time - snapshot.start_time,
-        "attempts_to_share": target_to_average_attempts(_best_max_target(moment)),
-        "attempts_to_block": None if template is None else target_to_average_attempts(template.target),
+        # As floats: the JSON writer knows no integers beyond 64 bits.
+        "attempts_to_share": float(target_to_average_attempts(_best_max_target(moment))),
+        "attempts_to_block": None if template is None else float(target_to_average_attempts(template.target)),
         "block_value": subsidy * DUFFS,
         "block_value_payments": payments * DUFFS,
         "block_value_miner": (subsidy - payments) * DUFFS,

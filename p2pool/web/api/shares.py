@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import walk_branch
 from p2pool.node import Node
 from p2pool.share.errors import ShareInvalid
@@ -27,6 +28,8 @@ def share_details(node: Node, share_hash: int) -> dict[str, Any] | None:
         rebuilt = tracker.rebuild(share)
     except ShareInvalid:
         rebuilt = None
+    if rebuilt is not None and sha256d(rebuilt.gentx) != share.gentx_hash:
+        rebuilt = None  # the chain held is too short to tell
     root = walk_branch(share.gentx_hash, share.merkle_link)
     return {
         "hash": _hash(share_hash),

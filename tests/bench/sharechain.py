@@ -1,0 +1,161 @@
+"""The share chain at its full length: parsing, checking, choosing the best share, loading, memory."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+from p2pool.dashd.template import BlockTemplate, parse_template
+from p2pool.share.share import Share, parse_share
+from p2pool.sharechain.pruning import prune
+from p2pool.sharechain.store import Batch, ShareDatabase
+from p2pool.sharechain.tracker import Tracker
+from tests.bench.measure import Table
+from tests.bench.mining import TRANSACTIONS, make_node, share_times
+from tests.chains import NOW, easy_network, grow_chain
+from tests.support import capture
+
+LENGTH = 8640
+FORKS = 3
+PAYEES = 50
+STEPS = 140
+
+
+def real_template() -> BlockTemplate:
+    """A real Dash Core's: masternode payees and a coinbase payload, and here no transactions."""
+    answer = capture("60_getblocktemplate_with_masternodes_and_txs_empty_obj")["response"]["result"]
+    # Blocks so hard that, as on the main network, the weight limit does not cut the window.
+    return parse_template(answer | {"transactions": [], "bits": "1b00ffff"}, easy_network().parent.addresses, NOW)
+
+
+def chain_contents() -> tuple[list[bytes], list[bytes], list[list[bytes]]]:
+    """Packed shares: LENGTH of a chain, STEPS that follow, and FORKS branches of five shares near the top."""
+    tracker = Tracker(easy_network())
+    shares = grow_chain(tracker, real_template(), LENGTH + STEPS, PAYEES)
+    forks = [
+        grow_chain(tracker, real_template(), 5, PAYEES, shares[LENGTH - 20 * (number + 1)].hash, number)
+        for number in range(FORKS)
+    ]
+    pack = [share.contents for share in shares]
+    return pack[:LENGTH], pack[LENGTH:], [[share.contents for share in fork] for fork in forks]
+
+
+def thinking(tracker: Tracker) -> Callable[[float], None]:
+    """What the node does after a share, but for the work that follows."""
+
+    def think(now: float) -> None:
+        thought = tracker.think(now, lambda block: 0, lambda transaction: None)
+        prune(tracker, thought, now)
+
+    return think
+
+
+def arrivals(tip: list[Share], forks: list[list[Share]]) -> list[Share]:
+    """Shares at the tip; before each tenth of them one on a fork, in turns."""
+    order = []
+    for number, share in enumerate(tip):
+        if number % 10 == 0 and (fork := forks[number // 10 % FORKS]):
+            order.append(fork.pop(0))
+        order.append(share)
+    return order
+
+
+def best_share_times(tracker: Tracker, coming: list[Share]) -> tuple[float, float, float]:
+    """(mean, median, worst) seconds, of this thread, of one more share: add, verify, choose, prune."""
+    think = thinking(tracker)
+    now = float(max(share.timestamp for share in coming))
+    gc.collect()
+    gc.freeze()  # as the node does once it has loaded
+    times = []
+    for share in coming:
+        start = time.thread_time()
+        tracker.add(share, now)
+        think(now)
+        times.append(time.thread_time() - start)
+    gc.unfreeze()
+    if len(tracker.forest.heads) < FORKS + 1:
+        raise RuntimeError("the forks are gone")
+    return sum(times) / len(times), sorted(times)[len(times) // 2], max(times)
+
+
+def load(directory: Path, packed: list[bytes], verified: bool) -> float:
+    """Seconds a share from a closed file to the best share; not `verified`: every share is checked again."""
+    network = easy_network()
+    path = directory / f"shares-{verified}.sqlite"
+    database = ShareDatabase(path)
+    shares = [parse_share(contents, network) for contents in packed]
+    batch = Batch({share.hash: (share.contents, share.absheight, NOW, False) for share in shares})
+    if verified:
+        batch.verified = {share.hash for share in shares}
+    database.write(batch)
+    database.close()
+    gc.collect()
+    start = time.perf_counter()
+    tracker = Tracker(network)
+    database = ShareDatabase(path)
+    for stored in database.read(network):
+        if isinstance(stored, str):
+            raise RuntimeError(stored)
+        tracker.add(stored.share, stored.time_seen)
+        if stored.verified:
+            tracker.trust(stored.share.hash)
+    best = tracker.think(float(shares[-1].timestamp), lambda block: 0, lambda transaction: None).best
+    took = time.perf_counter() - start
+    if best != shares[-1].hash or len(tracker.verified) < network.chain_length:
+        raise RuntimeError("another best share")
+    database.close()
+    return took / len(shares)
+
+
+def hold(packed: list[bytes]) -> Tracker:
+    """A tracker with these shares."""
+    network = easy_network()
+    tracker = Tracker(network)
+    for contents in packed:
+        # A copy, because what comes from a socket or a file is new bytes too.
+        share = parse_share(bytes(bytearray(contents)), network)
+        tracker.add(share, NOW)
+        tracker.trust(share.hash)
+    thinking(tracker)(NOW)
+    return tracker
+
+
+def share_size(packed: list[bytes]) -> float:
+    """Bytes of memory a share held, its packed bytes and its places in the forests included."""
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    tracker = hold(packed)
+    gc.collect()
+    size = (tracemalloc.get_traced_memory()[0] - before) / len(tracker)
+    tracemalloc.stop()
+    return size
+
+
+def main() -> None:
+    """Print the table."""
+    table = Table(f"share chain of {LENGTH} shares, {PAYEES} payees (one core)")
+    node, _ = make_node(PAYEES)
+    parse, check = share_times(node)
+    table.add_time("parse_x11", f"share: parse and work check, {TRANSACTIONS} transactions", parse, 8)
+    table.add_time("check_50_x11", f"share: full check, {PAYEES} payees, {TRANSACTIONS} transactions", check, 25)
+    packed, following, forks = chain_contents()
+    tracker = hold(packed)
+    tip, *branches = [
+        [parse_share(contents, tracker.network) for contents in part] for part in (following, *forks)
+    ]
+    mean, median, worst = best_share_times(tracker, arrivals(tip, branches))
+    table.add_time("best_share_x11", f"best share after one new share, {FORKS} forks: mean", mean, 30)
+    table.add_time("best_share_median_x11", "the same, median", median)
+    table.add_time("best_share_worst_x11", f"the same, worst of {len(tip)}", worst)
+    with tempfile.TemporaryDirectory() as directory:
+        loaded = load(Path(directory), packed, verified=True)
+        checked = load(Path(directory), packed, verified=False)
+    table.add_time("load_x11", "loading, a share, until the best is known", loaded, 30)
+    table.add_time("load_unverified_x11", "the same, where nothing is known to be verified", checked)
+    table.add("share_bytes", "memory, a share", share_size(packed), "bytes")
+    table.print()

@@ -1,0 +1,324 @@
+"""Templates: what a real Dash Core answers, exactly, and nothing but ParseError for what it would never answer."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pool.base.errors import ParseError
+from p2pool.dash.address import payee_script
+from p2pool.dash.hashes import sha256d, sha256d_int
+from p2pool.dash.merkle import merkle_root, walk_branch
+from p2pool.dash.transaction import parse_transaction
+from p2pool.dashd import template as template_module
+from p2pool.dashd.template import BlockTemplate, parse_template
+from p2pool.networks import DASH, DASH_REGTEST
+from tests.support import TESTS, capture, make_template
+
+VERSIONS = DASH_REGTEST.parent.addresses
+NOW = 1_795_340_200.5
+CAPTURES = sorted(
+    path.stem
+    for path in (TESTS / "captures").glob("*getblocktemplate*.json")
+    if isinstance((capture(path.stem)["response"] or {}).get("result"), dict)
+)
+MATCHED = "61_matched_1_getblocktemplate"
+SUPERBLOCK = "71_regtest_getblocktemplate_superblock"
+
+
+def answer_of(name: str) -> dict[str, Any]:
+    return capture(name)["response"]["result"]
+
+
+def parsed(name: str, **changes: Any) -> BlockTemplate:
+    return parse_template(answer_of(name) | changes, VERSIONS, NOW)
+
+
+# --- what Dash Core answers ------------------------------------------------------------------------------
+
+
+def test_there_are_templates_among_the_captures():
+    assert len(CAPTURES) > 15
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_each_capture_says_what_it_says(name):
+    answer = answer_of(name)
+    template = parse_template(answer, VERSIONS, NOW)
+    assert template.height == answer["height"]
+    assert template.version == answer["version"]
+    assert f"{template.previous_block:064x}" == answer["previousblockhash"]
+    assert f"{template.bits:08x}" == answer["bits"]
+    assert f"{template.target:064x}" == answer["target"]
+    assert (template.current_time, template.minimum_time) == (answer["curtime"], answer["mintime"])
+    assert template.subsidy == answer["coinbasevalue"]
+    assert template.coinbase_payload.hex() == answer["coinbase_payload"]
+    assert template.coinbase_flags == b""
+    assert template.long_poll_id == answer["longpollid"]
+    assert template.received == NOW
+    assert [t.data.hex() for t in template.transactions] == [t["data"] for t in answer["transactions"]]
+    assert [f"{t.hash:064x}" for t in template.transactions] == [t["hash"] for t in answer["transactions"]]
+    assert template.fees == sum(t["fee"] for t in answer["transactions"])
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_each_capture_pays_the_scripts_that_it_demands(name):
+    """Through the text that a share carries, in order, to the duff."""
+    answer = answer_of(name)
+    demanded = [(bytes.fromhex(e["script"]), e["amount"]) for e in answer["masternode"] + answer["superblock"]]
+    template = parse_template(answer, VERSIONS, NOW)
+    assert [(payee_script(payee, VERSIONS), amount) for payee, amount in template.payments] == demanded
+    assert template.payment_amount == sum(amount for _, amount in demanded)
+
+
+def test_burn_masternode_and_superblock():
+    template = parsed(SUPERBLOCK)
+    assert template.payments == (
+        ("!6a", 104_464_285),
+        ("ycX1KZUivCuG5yHdqvP417SyASfzojDoY5", 174_107_144),
+        ("ydywNgvbn6jaHbD93cM5cmS95TNWftyjaK", 150_000_000),
+        ("8xBG7VhUvPXhicxdHTAeHwztv77eySYoZ3", 225_000_000),
+    )
+    assert template.payment_amount == 653_571_429
+    assert parsed("01_getblocktemplate_h151_pre_dip3").payments == ()
+    assert parsed("01_getblocktemplate_h432_first_dip3_v20_mnrr").payments == (("!6a", 121_253_188),)
+
+
+def test_the_template_of_a_block_that_was_accepted():
+    """Payments, branch and payload lead to the coinbase and the merkle root of the block made from it."""
+    template = parsed(MATCHED)
+    raw = bytes.fromhex((TESTS / "captures" / "61_matched_2_coinbase.txt").read_text().strip())
+    coinbase = parse_transaction(raw)
+    block = capture("61_matched_3_getblock_verbosity2")["response"]["result"]
+    paid = [(output.script, output.value) for output in coinbase.outputs[1:]]
+    assert [(payee_script(payee, VERSIONS), amount) for payee, amount in template.payments] == paid
+    assert coinbase.outputs[0].value == template.subsidy - template.payment_amount
+    assert coinbase.extra_payload == template.coinbase_payload
+    root = walk_branch(sha256d(raw), template.branch)
+    assert root[::-1].hex() == block["merkleroot"]
+    hashes = [sha256d_int(raw), *(transaction.hash for transaction in template.transactions)]
+    assert f"{merkle_root(hashes):064x}" == block["merkleroot"]
+
+
+# --- payees ----------------------------------------------------------------------------------------------
+
+P2PKH = "76a914a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a188ac"
+ADDRESS = "yb45GS2r4K4wtMN8eER2PTToFRyUzsehET"
+
+
+@pytest.mark.parametrize(
+    ("entry", "payee"),
+    [
+        ({"payee": ADDRESS, "script": P2PKH}, ADDRESS),
+        ({"payee": ADDRESS}, ADDRESS),
+        ({"payee": "", "script": "6a"}, "!6a"),
+        ({"payee": None, "script": "6A"}, "!6a"),
+        ({"script": P2PKH}, "!" + P2PKH),
+        # What dashd checks is the script, whatever it calls the payee.
+        ({"payee": ADDRESS, "script": "6a"}, "!6a"),
+        ({"payee": "no address", "script": P2PKH}, "!" + P2PKH),
+        ({"payee": "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u", "script": P2PKH}, "!" + P2PKH),
+        ({"payee": "!51", "script": "6a"}, "!6a"),
+        ({"payee": "script:51", "script": "6a"}, "!6a"),
+        ({"payee": ADDRESS + "1" * 5, "script": "6a"}, "!6a"),
+    ],
+)
+def test_payees(entry, payee):
+    template = parsed(MATCHED, masternode=[entry | {"amount": 7}])
+    assert template.payments == ((payee, 7),)
+    assert template.payment_amount == 7
+
+
+def test_an_old_form_of_masternode_and_entries_without_amount():
+    entry = {"payee": ADDRESS, "script": P2PKH, "amount": 9}
+    assert parsed(MATCHED, masternode=entry).payments == ((ADDRESS, 9),)
+    nothing = entry | {"amount": 0}
+    assert parsed(MATCHED, masternode=[nothing], superblock=[entry]).payments == ((ADDRESS, 9),)
+    for absent in (None, [], {}):
+        assert parsed(MATCHED, masternode=absent, superblock=absent).payments == ()
+
+
+def test_addresses_are_those_of_the_network():
+    template = parse_template(answer_of(MATCHED), DASH.parent.addresses, NOW)
+    assert template.payments[1] == ("!" + P2PKH, 174_326_359)
+
+
+# --- other fields ----------------------------------------------------------------------------------------
+
+
+def test_what_may_be_missing():
+    answer = answer_of("01_getblocktemplate_h151_pre_dip3")
+    for name in ("coinbaseaux", "coinbase_payload", "mintime", "longpollid", "masternode", "superblock"):
+        del answer[name]
+    template = parse_template(answer, VERSIONS, NOW)
+    assert (template.coinbase_flags, template.coinbase_payload, template.long_poll_id) == (b"", b"", "")
+    assert template.minimum_time == template.current_time
+
+
+def test_flags_of_the_coinbase():
+    assert parsed(MATCHED, coinbaseaux={"flags": "0102", "more": "03"}).coinbase_flags == b"\x01\x02\x03"
+
+
+BAD = [
+    *[(name, None) for name in ("transactions", "curtime", "height", "version", "coinbasevalue", "bits")],
+    *[(name, True) for name in ("curtime", "height", "version", "coinbasevalue", "mintime")],
+    *[(name, -1) for name in ("curtime", "height", "version", "coinbasevalue", "mintime")],
+    *[(name, 2**63) for name in ("curtime", "height", "version", "coinbasevalue", "mintime")],
+    ("height", 1.0),
+    ("height", "616"),
+    ("previousblockhash", None),
+    ("previousblockhash", "00" * 31),
+    ("previousblockhash", "zz" * 32),
+    ("bits", "1d00ff"),
+    ("bits", 0x1D00FFFF),
+    ("bits", "00000000"),
+    ("bits", "1d800001"),
+    ("bits", "ff00ffff"),
+    ("bits", "01000001"),
+    ("longpollid", 5),
+    ("coinbaseaux", []),
+    ("coinbaseaux", {"flags": "x"}),
+    ("coinbaseaux", {"flags": 1}),
+    ("coinbase_payload", "0"),
+    ("coinbase_payload", None),
+    ("transactions", {}),
+    ("transactions", [5]),
+    ("transactions", [{}]),
+    ("transactions", [{"data": "00", "hash": "00" * 32}]),
+    ("transactions", [{"data": "00", "hash": sha256d(b"\x00").hex()}]),  # the hash in the wrong order
+    ("transactions", [{"data": "00", "hash": sha256d(b"\x00")[::-1].hex(), "fee": -5}]),
+    ("transactions", [{"data": None, "hash": sha256d(b"\x00")[::-1].hex()}]),
+    ("masternode", 5),
+    ("masternode", ["x"]),
+    ("masternode", [{"payee": ADDRESS, "script": P2PKH}]),
+    ("masternode", [{"payee": ADDRESS, "script": P2PKH, "amount": "7"}]),
+    ("masternode", [{"payee": ADDRESS, "script": P2PKH, "amount": -7}]),
+    ("masternode", [{"payee": ADDRESS, "script": "zz", "amount": 7}]),
+    ("masternode", [{"payee": ADDRESS, "script": 5, "amount": 7}]),
+    ("masternode", [{"payee": ["x"], "script": P2PKH, "amount": 7}]),
+    ("superblock", [{"payee": ADDRESS, "script": P2PKH, "amount": 371_835_071}]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD, ids=[f"{name}={value!r:.40}" for name, value in BAD])
+def test_a_malformed_field(name, value):
+    with pytest.raises(ParseError) as error:
+        parsed(MATCHED, **{name: value})
+    assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize("answer", [None, 5, "text", [], True])
+def test_an_answer_that_is_no_object(answer):
+    with pytest.raises(ParseError, match="not an object"):
+        parse_template(answer, VERSIONS, NOW)
+
+
+def test_too_many_transactions(monkeypatch):
+    monkeypatch.setattr(template_module, "MAX_TRANSACTIONS", 13)
+    with pytest.raises(ParseError, match="14 transactions"):
+        parsed(MATCHED)
+
+
+def test_an_answer_that_is_deeper_than_python_can_print():
+    deep: list = []
+    for _ in range(2000):
+        deep = [deep]
+    with pytest.raises(ParseError):
+        parse_template(deep, VERSIONS, NOW)  # type: ignore[arg-type]
+    for name in ("height", "bits", "masternode", "transactions", "coinbaseaux", "coinbase_payload"):
+        with pytest.raises(ParseError):
+            parsed(MATCHED, **{name: deep})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all parts of an answer."""
+    found = [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        found += places(part, (*path, key))
+    return found
+
+
+SMALL = answer_of(SUPERBLOCK)
+SMALL["transactions"] = SMALL["transactions"][:2]
+PLACES = places(SMALL)[1:]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(["set", "delete", "cut"]), JSON), min_size=1))
+def test_mutated_answers_are_templates_or_parse_errors(mutations):
+    answer = copy.deepcopy(SMALL)
+    for path, kind, value in mutations:
+        part = answer
+        try:
+            for key in path[:-1]:
+                part = part[key]
+            old = part[path[-1]]
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier mutation took it away
+        if isinstance(part, str):
+            continue
+        if kind == "delete":
+            del part[path[-1]]
+        else:
+            part[path[-1]] = old[:-1] if kind == "cut" and isinstance(old, str | list) else value
+    try:
+        template = parse_template(answer, VERSIONS, NOW)
+    except ParseError:
+        return
+    assert sum(amount for _, amount in template.payments) <= template.payment_amount <= template.subsidy
+    assert 0 < template.target < 2**256
+    for payee, _ in template.payments:
+        assert payee_script(payee, VERSIONS)
+
+
+# --- one template after another --------------------------------------------------------------------------
+
+
+def test_known_transactions_are_taken_over_undecoded():
+    first = parsed(MATCHED)
+    answer = answer_of(MATCHED)
+    for entry in answer["transactions"][:-1]:
+        entry["data"] = "not decoded"
+    second = parse_template(answer, VERSIONS, NOW, first)
+    assert second == first
+    assert all(a is b for a, b in zip(first.transactions[:-1], second.transactions[:-1], strict=True))
+    with pytest.raises(ParseError, match="data"):
+        parse_template(answer, VERSIONS, NOW, parsed(MATCHED, transactions=[]))
+
+
+def test_a_block_that_dashd_offers_twice_is_the_same_work():
+    template = make_template()
+    same = make_template(received=5.0, long_poll_id="y", current_time=5, coinbase_flags=template.coinbase_flags)
+    assert template.same_work(same)
+    assert not template.same_work(None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"previous_block": 1},
+        {"transactions": [bytes(32)]},
+        {"subsidy": 1},
+        {"payments": (("!6a", 1),)},
+        {"coinbase_payload": b"x"},
+        {"bits": 0x1F00FFFE},
+        {"version": 1},
+        {"height": 201},
+        {"minimum_time": 1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_makes_other_work(change):
+    assert not make_template().same_work(make_template(**change))
+    assert not make_template(**change).same_work(make_template())

@@ -1,0 +1,145 @@
+"""From bytes to lines and back: pieces, garbage, lines without end, readers that do not read."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionLost
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from p2pool.stratum.protocol import MAX_LINE, MAX_UNSENT
+from tests.logged import logged
+from tests.stratum.wire import House, line
+
+
+def test_a_connection_is_set_up_for_miners_that_vanish():
+    _, transport = House().connect()
+    assert transport.options == {
+        "nodelay": True,
+        "keepalive": True,
+        socket.TCP_KEEPIDLE: 60,
+        socket.TCP_KEEPINTVL: 10,
+        socket.TCP_KEEPCNT: 3,
+    }
+
+
+def test_lines_come_in_any_pieces():
+    house = House()
+    data = line("mining.subscribe") + b"\r\n\n" + line("mining.ping").replace(b"\n", b"\r\n")
+    rng = random.Random(1)
+    for _ in range(20):
+        protocol, transport = house.connect()
+        rest = data
+        while rest:
+            size = rng.randrange(1, 20)
+            protocol.dataReceived(rest[:size])
+            rest = rest[size:]
+        subscribed, pong = transport.messages()
+        assert subscribed["result"][2] == 4
+        assert pong["result"] == "pong"
+
+
+def test_an_unfinished_line_is_no_request():
+    protocol, transport = House().connect()
+    protocol.dataReceived(line("mining.ping")[:-1])
+    assert transport.messages() == []
+
+
+def test_the_longest_line_is_answered():
+    protocol, transport = House().connect()
+    protocol.dataReceived(b'{"id":1,"method":"mining.ping"}'.ljust(MAX_LINE) + b"\n")
+    assert transport.messages()[0]["result"] == "pong"
+    assert not transport.disconnecting
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n" + line("mining.ping")])
+def test_a_longer_line_ends_the_connection_with_one_log_line(end):
+    house = House()
+    protocol, transport = house.connect("10.9.8.7")
+    with logged() as log:
+        protocol.dataReceived(line("mining.ping") + b"{" * (MAX_LINE + 1) + end)
+        protocol.dataReceived(b"{" * 1000 + line("mining.ping"))
+    assert [m["result"] for m in transport.messages()] == ["pong"]
+    assert transport.disconnecting
+    assert len(house.server) == 0
+    assert len(log.lines) == 1
+    assert "10.9.8.7" in log.lines[0]
+    assert not log.tracebacks
+
+
+def test_a_line_that_grows_slowly_ends_too():
+    protocol, transport = House().connect()
+    for _ in range(MAX_LINE):
+        protocol.dataReceived(b"{")
+    assert not transport.disconnecting
+    protocol.dataReceived(b"{")
+    assert transport.disconnecting
+
+
+def test_garbage_is_answered_once_and_what_follows_is_not_read():
+    house = House()
+    protocol, transport = house.connect()
+    with logged() as log:
+        protocol.dataReceived(b"{nonsense\n" + line("mining.ping") * 3)
+        protocol.dataReceived(line("mining.ping"))
+    (answer,) = transport.messages()
+    assert answer["error"][0] == 20
+    assert transport.disconnecting
+    assert len(log.lines) == 1
+    assert len(house.server) == 0
+    assert len(house.stats.of("record_disconnected")) == 1
+
+
+@settings(max_examples=150)
+@given(st.lists(st.binary(max_size=80), max_size=8))
+def test_no_bytes_cost_more_than_a_log_line(pieces):
+    house = House()
+    protocol, _ = house.connect()
+    with logged() as log:
+        for piece in pieces:
+            protocol.dataReceived(piece)
+        protocol.connectionLost(Failure(ConnectionLost()))
+    assert len(log.lines) <= 1
+    assert not log.tracebacks
+    assert len(house.server) == 0
+
+
+def test_a_reader_that_does_not_read_is_cut_off():
+    house = House()
+    protocol, transport = house.miner()
+    transport.dataBuffer = bytes(MAX_UNSENT)
+    protocol.flush()
+    assert not transport.aborted
+    transport.dataBuffer = bytes(MAX_UNSENT + 1)
+    with logged() as log:
+        protocol.flush()
+        protocol.flush()
+    assert transport.aborted
+    assert len(log.lines) == 1
+    assert len(house.server) == 0
+    protocol.connectionLost()
+    assert len(house.stats.of("record_disconnected")) == len(house.stats.of("record_worker_off")) == 1
+
+
+def test_a_lost_connection_is_counted_off_once():
+    house = House()
+    protocol, _ = house.miner()
+    protocol.connectionLost()
+    protocol.connectionLost()
+    assert len(house.server) == 0
+    assert len(house.stats.of("record_connected")) == len(house.stats.of("record_disconnected")) == 1
+    assert len(house.stats.of("record_worker_on")) == len(house.stats.of("record_worker_off")) == 1
+
+
+def test_transports_that_are_not_tcp_serve_as_well():
+    house = House()
+    protocol = house.server.buildProtocol(house.reactor)
+    transport = StringTransport()
+    protocol.makeConnection(transport)
+    protocol.dataReceived(line("mining.ping"))
+    assert b"pong" in transport.value()

@@ -1,0 +1,154 @@
+"""Usernames and passwords taken apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pool.dash.address import encode_address
+from p2pool.dash.target import difficulty_to_target
+from p2pool.networks import DASH_REGTEST
+from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.username import parse_username, password_difficulty, positive_number
+
+KEY_HASH = bytes(range(20))
+VERSIONS = DASH_REGTEST.parent.addresses
+ADDRESS = encode_address(VERSIONS.pubkey_hash, KEY_HASH)
+
+
+def parse(text: str):
+    return parse_username(text, DASH_REGTEST)
+
+
+def refused(text: str) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        parse(text)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("rest", "worker", "fixed", "share", "rate"),
+    [
+        ("", "", None, None, None),
+        (".rig", "rig", None, None, None),
+        ("_rig", "rig", None, None, None),
+        (".rig.1_a", "rig.1_a", None, None, None),
+        (".", "", None, None, None),
+        ("+8", "", 8.0, None, None),
+        ("/8", "", None, 8.0, None),
+        ("+s8", "", None, None, 8.0),
+        (".rig+0.5/1e3+s20", "rig", 0.5, 1000.0, 20.0),
+        (".rig+s20/3+2", "rig", 2.0, 3.0, 20.0),
+        ("+s0.1", "", None, None, 1.0),
+        ("+s3600", "", None, None, 60.0),
+        (". rig ", "rig", None, None, None),
+    ],
+)
+def test_the_forms_of_a_username(rest, worker, fixed, share, rate):
+    username = parse(ADDRESS + rest)
+    assert username.key_hash == KEY_HASH
+    assert username.address == ADDRESS
+    assert username.name == (f"{ADDRESS}.{worker}" if worker else ADDRESS)
+    assert (username.fixed_difficulty, username.share_difficulty, username.share_rate) == (fixed, share, rate)
+
+
+@pytest.mark.parametrize("option", ["+", "/", "+s", "+x", "+-1", "/0", "+nan", "/inf", "+s1_0", "+1e999", "++2"])
+def test_malformed_options_are_refused_as_such(option):
+    assert refused(ADDRESS + option).code is Code.OTHER
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (encode_address(76, KEY_HASH), "not an address of the network dash_regtest"),
+        (encode_address(VERSIONS.script_hash, KEY_HASH), "P2SH"),
+        (ADDRESS[:-1] + ("1" if ADDRESS[-1] != "1" else "2"), "checksum"),
+        (ADDRESS[:-1], "25 bytes|checksum"),
+        ("", "25 bytes"),
+        (".rig", "25 bytes"),
+        ("0OIl", "base58"),
+        (ADDRESS + "x" * 300, "characters"),
+    ],
+)
+def test_an_address_that_cannot_be_paid_is_refused_with_the_reason(text, part):
+    refusal = refused(text)
+    assert refusal.code is Code.UNAUTHORIZED
+    assert any(p in refusal.text for p in part.split("|"))
+
+
+@pytest.mark.parametrize(("wish", "target"), [("1e-300", 2**256 - 1), ("1e300", 0)])
+def test_a_wish_that_no_target_expresses_means_the_end_of_the_range(wish, target):
+    """A number beyond what a target can hold once ended in a traceback when the next job was made."""
+    assert abs(difficulty_to_target(parse(f"{ADDRESS}/{wish}").share_difficulty) - target) < 2**225
+
+
+def test_names_are_fit_for_logs_and_pages():
+    name = parse(ADDRESS + ".<b>\x1b[31m\n\u202e" + "w" * 200).name
+    assert name.isprintable()
+    assert len(name) == len(ADDRESS) + 1 + 64
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_parsed_or_refused(text):
+    for candidate in (text, ADDRESS + text, f"{ADDRESS}.rig+{text}"):
+        refusal = None
+        try:
+            username = parse(candidate)
+        except Refusal as error:
+            refusal = error
+        if refusal is not None:
+            assert refusal.text.isprintable()
+            assert len(refusal.text) <= 200
+        else:
+            assert username.key_hash == KEY_HASH
+            assert username.name.isprintable()
+            for value in (username.fixed_difficulty, username.share_difficulty, username.share_rate):
+                assert value is None or value > 0
+
+
+@given(
+    st.from_regex(r"[a-zA-Z0-9._]{0,20}", fullmatch=True),
+    st.none() | st.floats(2.0**-30, 1e9),
+    st.none() | st.floats(2.0**-30, 1e9),
+    st.none() | st.floats(1, 60),
+)
+def test_what_is_put_together_is_taken_apart_again(worker, fixed, share, rate):
+    text = f"{ADDRESS}.{worker}"
+    text += "" if fixed is None else f"+{fixed!r}".replace("e+", "e")
+    text += "" if share is None else f"/{share!r}".replace("e+", "e")
+    text += "" if rate is None else f"+s{rate!r}"
+    username = parse(text)
+    assert (username.fixed_difficulty, username.share_difficulty, username.share_rate) == (fixed, share, rate)
+    assert username.name == (f"{ADDRESS}.{worker}" if worker else ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("password", "difficulty"),
+    [
+        ("d=64", 64.0),
+        ("x, d=0.5 ,y", 0.5),
+        ("d=8,d=9", 8.0),
+        ("x", None),
+        ("", None),
+        ("d=", None),
+        ("d=-1", None),
+        ("d=nan", None),
+        ("D=5", None),
+        ("diff=5", None),
+        ("d=1" + " " * 300, None),
+        (None, None),
+        (64, None),
+        (["d=1"], None),
+    ],
+)
+def test_passwords(password, difficulty):
+    assert password_difficulty(password) == difficulty
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(1, 1.0), ("2.5", 2.5), (10**400, None), (True, None), (None, None), ("1_0", None), ("1" * 41, None)],
+)
+def test_positive_numbers(value, number):
+    assert positive_number(value) == number

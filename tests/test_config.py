@@ -1,0 +1,348 @@
+"""Flags and TOML: what wins, what is refused with which sentence, and that secrets are not shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pool import __version__, app, cli
+from p2pool.base.errors import OperatorError
+from p2pool.config import SIMNET_ADDRESS, Config, load_config
+from p2pool.dash.address import encode_address
+from p2pool.flags import build_parser
+from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
+
+KEY_HASH = bytes(range(20))
+MAIN = encode_address(DASH.parent.addresses.pubkey_hash, KEY_HASH)
+TEST = encode_address(DASH_REGTEST.parent.addresses.pubkey_hash, KEY_HASH)
+P2SH = encode_address(DASH.parent.addresses.script_hash, KEY_HASH)
+DATA = Path("/somewhere/data")
+
+
+def load(*argv: str) -> Config:
+    return load_config(argv, DATA)
+
+
+def refusal(*argv: str) -> str:
+    with pytest.raises(OperatorError) as caught:
+        load(*argv)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.exit_status == 2
+    return text
+
+
+@pytest.fixture
+def toml(tmp_path):
+    """Writes a file and gives the flags that name it."""
+
+    def write(text: str) -> tuple[str, str]:
+        path = tmp_path / "p2pool.toml"
+        path.write_text(text, "utf-8")
+        return "--config", str(path)
+
+    return write
+
+
+def test_defaults():
+    config = load("-a", MAIN)
+    assert config == Config(
+        network=DASH,
+        payout_address=MAIN,
+        key_hash=KEY_HASH,
+        datadir=DATA / "dash",
+        worker_port=7903,
+        p2pool_port=8999,
+    )
+    assert (config.fee, config.give_author, config.share_rate) == (0, 1, 10)
+    assert config.donation == 655
+    assert not config.embeds_simnet
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_every_network_has_ports_and_a_directory_of_its_own(name):
+    network = NETWORKS[name]
+    address = encode_address(network.parent.addresses.pubkey_hash, KEY_HASH)
+    config = load("--net", name, "-a", address)
+    assert (config.worker_port, config.p2pool_port) == (network.worker_port, network.p2p_port)
+    assert config.datadir == DATA / name
+    assert config.key_hash == KEY_HASH
+
+
+def test_simnet_needs_nothing_and_embeds_its_dashd_unless_one_is_named():
+    config = load("--net", "simnet")
+    assert (config.network, config.payout_address) == (SIMNET, SIMNET_ADDRESS)
+    assert config.embeds_simnet
+    assert not load("--net", "simnet", "--dashd-address", "127.0.0.1").embeds_simnet
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "no payout address"),
+        (["-a", TEST], "not an address of the network dash"),
+        (["-a", P2SH], "P2SH"),
+        (["-a", MAIN[:-1] + "1"], "checksum"),
+        (["-a", "me"], "25 bytes"),
+        (["-a", ""], "25 bytes"),
+        (["-a", MAIN + "."], "base58"),
+        (["--net", "dash_regtest", "-a", MAIN], "not an address of the network dash_regtest"),
+    ],
+)
+def test_a_payout_address_that_cannot_be_paid(arguments, part):
+    text = refusal(*arguments)
+    assert part in text
+    if arguments:
+        assert arguments[-1] in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--fee", "-1"], "--fee -1: must be between 0 and 100"),
+        (["--fee", "100.1"], "--fee"),
+        (["--fee", "nan"], "--fee"),
+        (["--give-author", "101"], "--give-author"),
+        (["--share-rate", "0"], "--share-rate"),
+        (["--share-rate", "inf"], "--share-rate"),
+        (["--simnet-miners", "65"], "--simnet-miners"),
+        (["--simnet-block-period", "0"], "--simnet-block-period"),
+        (["--p2pool-port", "0"], "--p2pool-port 0: a port"),
+        (["--dashd-rpc-port", "65536"], "--dashd-rpc-port 65536"),
+        (["--dashd-p2p-port", "-5"], "--dashd-p2p-port"),
+        (["-w", "65536"], "ADDR:PORT"),
+        (["-w", "host:"], "ADDR:PORT"),
+        (["-w", "port"], "ADDR:PORT"),
+        (["-w", ""], "ADDR:PORT"),
+        (["-w", "\u00b2"], "ADDR:PORT"),
+        (["-w", "9" * 5000], "ADDR:PORT"),
+        (["--web-static", "/no/such/place"], "not a directory"),
+        (["--datadir", "~nobody-of-this-name/x"], "--datadir ~nobody-of-this-name/x"),
+        (["--logfile", "~nobody-of-this-name/x"], "--logfile"),
+        (["a", "b", "c"], "3 RPC arguments"),
+    ],
+)
+def test_values_out_of_range(arguments, part):
+    assert part in refusal("-a", MAIN, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("1234", ("", 1234)),
+        ("0", ("", 0)),
+        (":1234", ("", 1234)),
+        ("10.0.0.1:1234", ("10.0.0.1", 1234)),
+        ("[::1]:1234", ("::1", 1234)),
+    ],
+)
+def test_where_to_listen(text, endpoint):
+    config = load("-a", MAIN, "-w", text)
+    assert (config.worker_host, config.worker_port) == endpoint
+
+
+@given(st.text(max_size=12))
+def test_any_text_for_the_worker_port_is_taken_or_refused_in_words(text):
+    try:
+        port, sentence = load("-a", MAIN, f"--worker-port={text}").worker_port, None
+    except OperatorError as error:
+        port, sentence = 0, str(error)
+    assert sentence is None or "--worker-port" in sentence
+    assert 0 <= port <= 65535
+
+
+@pytest.mark.parametrize(("percent", "donation"), [("0", 0), ("0.5", 328), ("100", 65535)])
+def test_the_donation_field(percent, donation):
+    assert load("-a", MAIN, "--give-author", percent).donation == donation
+
+
+def test_paths_may_start_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "c.toml").write_text('datadir = "~/d"')
+    config = load(
+        "-a", MAIN, "--config=~/c.toml", "--web-static=~/pages", "--dashd-config-path=~/x", "--logfile=~/l"
+    )
+    assert config.datadir == tmp_path / "d" / "dash"
+    assert (config.web_static, config.logfile) == (tmp_path / "pages", tmp_path / "l")
+    assert config.dashd_config_path == tmp_path / "x"
+
+
+# --- TOML ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_may_set_everything(toml, tmp_path):
+    config = load(
+        *toml(f"""
+            net = "dash_regtest"
+            address = "{TEST}"
+            datadir = "{tmp_path}"
+            logfile = "{tmp_path}/log"
+            debug = true
+            bench = false
+            give-author = 2
+            fee = 0.5
+            share_rate = 5.5
+            worker-port = "0.0.0.0:7"
+            p2pool-port = 8
+            web-static = "{tmp_path}"
+            dashd-address = "h"
+            dashd-rpc-port = 9
+            dashd-rpc-ssl = true
+            dashd-p2p-port = 10
+            dashd-config-path = "{tmp_path}/dash.conf"
+            rpcuser = "-u"
+            rpcpassword = 1234
+            simnet-miners = 0
+            simnet-block-period = 7.5
+        """)
+    )
+    assert config == Config(
+        network=DASH_REGTEST,
+        payout_address=TEST,
+        key_hash=KEY_HASH,
+        datadir=tmp_path / "dash_regtest",
+        logfile=tmp_path / "log",
+        debug=True,
+        bench=False,
+        worker_host="0.0.0.0",
+        worker_port=7,
+        p2pool_port=8,
+        fee=0.5,
+        give_author=2,
+        share_rate=5.5,
+        web_static=tmp_path,
+        dashd_address="h",
+        dashd_rpc_port=9,
+        dashd_rpc_ssl=True,
+        dashd_p2p_port=10,
+        dashd_config_path=tmp_path / "dash.conf",
+        rpc_arguments=("-u", "1234"),
+        simnet_miners=0,
+        simnet_block_period=7.5,
+    )
+    settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host"}
+    assert len(settable) == 20, "a new setting: does the file know it?"
+
+
+def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
+    config = load(
+        *toml(f'address = "{MAIN}"\nfee = 3\nshare-rate = 7\nrpcpassword = "x"'), "--fee", "1", "me", "pw"
+    )
+    assert (config.fee, config.share_rate, config.give_author) == (1, 7, 1)
+    assert config.rpc_arguments == ("me", "pw")
+    assert load(*toml('rpcpassword = "x"'), "-a", MAIN).rpc_arguments == ("x",)
+    assert load(*toml("debug = false"), "-a", MAIN, "--debug").debug is True
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("fee = true", "fee cannot be a bool"),
+        ("fee = false", "fee cannot be a bool"),
+        ("address = false", "address cannot be a bool"),
+        ("fee = [1, 2]", "fee cannot be a list"),
+        ("fee = {a = 1}", "fee cannot be a dict"),
+        ("fee = 2026-01-01", "fee cannot be a date"),
+        ('fee = "much"', "invalid float"),
+        ("p2pool-port = 8999.5", "invalid int"),
+        ("debug = 1", "debug is true or false"),
+        ('debug = "yes"', "debug is true or false"),
+        ('net = "bitcoin"', "invalid choice"),
+        ("fees = 1", "no setting 'fees'"),
+        ("a = 1", "no setting 'a'"),
+        ('"" = 1', "no setting ''"),
+        ("[dash]\nfee = 1", "no setting 'dash'"),
+        ('config = "x"', "no setting 'config'"),
+        ("help = true", "no setting 'help'"),
+        ("version = true", "no setting 'version'"),
+        ('rpc_arguments = ["u", "p"]', "no setting 'rpc_arguments'"),
+        ('rpcuser = true\nrpcpassword = "x"', "rpcuser cannot be a bool"),
+        ('rpcpassword = ["secret"]', "rpcpassword cannot be a list"),
+        ('rpcuser = "u"', "rpcuser without rpcpassword"),
+        ("fee = ", "is not TOML"),
+        ("fee = 1\nfee = 2", "is not TOML"),
+    ],
+)
+def test_what_a_file_gets_wrong(toml, text, part):
+    flags = toml(text)
+    message = refusal(*flags, "-a", MAIN)
+    assert message.startswith("--config: ")
+    assert flags[1] in message
+    assert part in message
+    assert "secret" not in message
+
+
+def test_values_of_the_file_are_checked_like_flags(toml):
+    assert "--fee 101" in refusal(*toml("fee = 101"), "-a", MAIN)
+    assert "checksum" in refusal(*toml(f'address = "{MAIN[:-1]}1"'))
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    assert "No such file" in refusal("--config", str(tmp_path / "none"), "-a", MAIN)
+    assert "Is a directory" in refusal("--config", str(tmp_path), "-a", MAIN)
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    assert "is not TOML" in refusal("--config", str(binary), "-a", MAIN)
+
+
+# --- the program -------------------------------------------------------------------------------------------------
+
+
+def test_the_password_is_not_shown():
+    config = load("-a", MAIN, "user", "hunter2")
+    assert config.rpc_arguments == ("user", "hunter2")
+    assert "hunter2" not in repr(config)
+
+
+@pytest.mark.parametrize("directory", ["/x/data", "/x/100%/%(prog)s"])
+def test_help_names_every_flag_and_the_default_directory(capsys, directory):
+    with pytest.raises(SystemExit) as caught:
+        load_config(["--help"], Path(directory))
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert directory in "".join(text.split())
+    for action in build_parser(DATA)._actions:
+        assert action.help
+        for option in action.option_strings:
+            assert option in text
+
+
+def test_version_and_unknown_flags(capsys):
+    with pytest.raises(SystemExit) as caught:
+        load("--version")
+    assert caught.value.code == 0
+    assert __version__ in capsys.readouterr().out
+    for flags in (["--fees", "1"], ["--net", "x"], ["--debu"]):
+        with pytest.raises(SystemExit) as caught:
+            load(*flags)
+        assert caught.value.code == 2
+
+
+def test_main_runs_what_it_was_told(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(app, "run", lambda config: seen.append(config) or 7)
+    assert cli.main(["-a", MAIN], tmp_path) == 7
+    assert seen[0].datadir == tmp_path / "dash"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["p2pool-dash", "--net", "simnet"])
+    assert cli.main() == 7
+    assert seen[1].datadir == tmp_path / ".p2pool-dash" / "simnet"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(OperatorError("it is so"), 2), (OperatorError("it is so", 1), 1), (ImportError("it is so"), 2)],
+)
+def test_main_says_one_line(monkeypatch, capsys, tmp_path, error, status):
+    def run(config):
+        raise error
+
+    monkeypatch.setattr(app, "run", run)
+    assert cli.main(["-a", MAIN], tmp_path) == status
+    assert capsys.readouterr().err == "p2pool-dash: it is so\n"
+    assert cli.main(["-a", "me"], tmp_path) == 2
+    assert capsys.readouterr().err.startswith("p2pool-dash: -a me: ")

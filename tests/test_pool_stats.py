@@ -1,0 +1,225 @@
+"""The counters: right, and bounded whoever feeds them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pool import pool_stats
+from p2pool.pool_stats import (
+    MAX_RECENT,
+    MAX_REFUSAL_CODES,
+    MAX_WORKER_NAME,
+    RATE_WINDOW,
+    BlockRecord,
+    PoolStats,
+    ShareRecord,
+)
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def stats() -> PoolStats:
+    return PoolStats(NOW)
+
+
+@pytest.fixture
+def three_workers(monkeypatch) -> PoolStats:
+    """Stats that hold three workers at most."""
+    monkeypatch.setattr(pool_stats, "MAX_WORKERS", 3)
+    return PoolStats(NOW)
+
+
+def names(stats: PoolStats) -> list[str]:
+    return [worker.name for worker in stats.snapshot(NOW).workers]
+
+
+def worker_of(stats: PoolStats, name: str, now: float = NOW):
+    (found,) = [worker for worker in stats.snapshot(now).workers if worker.name == name]
+    return found
+
+
+def block(number: int, result: str | None = None) -> BlockRecord:
+    return BlockRecord(NOW + number, number, 1000 + number, "me", None, 5, result)
+
+
+def test_nothing_happened_yet(stats):
+    snapshot = stats.snapshot(NOW + 1)
+    assert (snapshot.time, snapshot.start_time) == (NOW + 1, NOW)
+    assert (snapshot.connections, snapshot.accepted, snapshot.dead, snapshot.shares) == (0, 0, 0, 0)
+    assert snapshot.refused == {}
+    assert snapshot.workers == snapshot.recent_shares == snapshot.recent_blocks == ()
+    assert snapshot.hash_rate == stats.hash_rate(NOW) == stats.address_hash_rate("X", NOW) == 0
+
+
+def test_connections_are_counted_for_the_pool_and_each_worker(stats):
+    stats.record_connected()
+    stats.record_connected()
+    stats.record_worker_on("X.a", 4.0, NOW)
+    stats.record_worker_on("X.a", 8.0, NOW + 1)
+    assert stats.snapshot(NOW).connections == 2
+    worker = worker_of(stats, "X.a")
+    assert (worker.connections, worker.difficulty, worker.last_seen) == (2, 8.0, NOW + 1)
+    stats.record_disconnected()
+    for _ in range(3):  # once more than it was on
+        stats.record_worker_off("X.a")
+    stats.record_worker_off("X.unknown")
+    assert stats.snapshot(NOW).connections == 1
+    assert worker_of(stats, "X.a").connections == 0
+
+
+def test_rates_of_pool_worker_and_address(stats):
+    for second in range(0, 1200, 10):
+        stats.record_accepted("X.a", 1000, 2.0, False, NOW + second)
+        stats.record_accepted("X.b", 500, 2.0, second % 20 == 0, NOW + second)
+        stats.record_accepted("Y", 100, 2.0, True, NOW + second)
+    now = NOW + 1199
+    about = pytest.approx
+    assert stats.hash_rate(now) == about(160, rel=0.02)
+    assert stats.address_hash_rate("X", now) == about(150, rel=0.02)
+    assert stats.address_hash_rate("Y", now) == about(10, rel=0.02)
+    snapshot = stats.snapshot(now)
+    assert snapshot.hash_rate == stats.hash_rate(now)
+    assert snapshot.dead_rate == about(35, rel=0.02)
+    assert (snapshot.accepted, snapshot.dead) == (360, 180)
+    worker = worker_of(stats, "X.b", now)
+    assert (worker.hash_rate, worker.dead_rate) == (about(50, rel=0.02), about(25, rel=0.02))
+    assert (worker.accepted, worker.dead, worker.difficulty) == (120, 60, 2.0)
+    assert stats.hash_rate(now + RATE_WINDOW + 20) == 0
+
+
+def test_refusals_by_code(stats):
+    stats.record_refused("X.a", 21, NOW)
+    stats.record_refused("X.a", 23, NOW + 5)
+    stats.record_refused(None, 23, NOW)
+    assert stats.snapshot(NOW).refused == {21: 1, 23: 2}
+    assert worker_of(stats, "X.a").refused == 2
+    assert worker_of(stats, "X.a").last_seen == NOW + 5
+
+
+def test_refusal_codes_are_bounded_and_known_ones_still_count(stats):
+    for code in range(MAX_REFUSAL_CODES + 10):
+        stats.record_refused(None, code, NOW)
+    stats.record_refused(None, 0, NOW)
+    refused = stats.snapshot(NOW).refused
+    assert len(refused) == MAX_REFUSAL_CODES
+    assert refused[0] == 2
+
+
+def test_shares(stats):
+    for number in range(MAX_RECENT + 5):
+        stats.record_share(ShareRecord(NOW + number, number, "X.a", number % 5 == 0, 100))
+    snapshot = stats.snapshot(NOW)
+    assert (snapshot.shares, snapshot.dead_shares) == (105, 21)
+    assert [share.share_hash for share in snapshot.recent_shares] == list(range(5, 105))
+    assert worker_of(stats, "X.a").shares == 105
+
+
+def test_a_block_is_settled_where_it_stands(stats):
+    stats.record_block(block(1))
+    stats.record_block(block(2))
+    stats.settle_block(1, "")
+    stats.settle_block(99, "nobody knows it")
+    assert stats.snapshot(NOW).recent_blocks == (block(1, ""), block(2))
+    stats.settle_block(2, "high-hash")
+    assert stats.snapshot(NOW).recent_blocks == (block(1, ""), block(2, "high-hash"))
+    stats.record_block(block(1, "again"))
+    assert [b.block_hash for b in stats.snapshot(NOW).recent_blocks] == [1, 2]
+
+
+def test_blocks_are_bounded_and_a_known_one_costs_no_other(stats):
+    for number in range(MAX_RECENT):
+        stats.record_block(block(number))
+    stats.record_block(block(5, "again"))
+    assert len(stats.snapshot(NOW).recent_blocks) == MAX_RECENT
+    stats.record_block(block(MAX_RECENT))
+    kept = [b.block_hash for b in stats.snapshot(NOW).recent_blocks]
+    assert kept == list(range(1, MAX_RECENT + 1))
+
+
+def test_names_are_cut_alike_wherever_they_come(stats):
+    name = "X." + "n" * 500
+    stats.record_worker_on(name, 1.0, NOW)
+    stats.record_accepted(name, 1, 1.0, False, NOW)
+    stats.record_worker_off(name)
+    (worker,) = stats.snapshot(NOW).workers
+    assert (len(worker.name), worker.accepted, worker.connections) == (MAX_WORKER_NAME, 1, 0)
+
+
+def test_the_worker_that_was_silent_longest_is_forgotten(three_workers):
+    stats = three_workers
+    for number, name in enumerate("abc"):
+        stats.record_accepted(name, 1, 1.0, False, NOW + number)
+    stats.record_refused("a", 21, NOW + 3)
+    stats.record_accepted("d", 1, 1.0, False, NOW + 4)
+    assert names(stats) == ["c", "a", "d"]
+    assert stats.address_hash_rate("b", NOW + 4) == 0
+    assert stats.address_hash_rate("d", NOW + 4) > 0
+
+
+def test_connected_workers_are_forgotten_last(three_workers):
+    stats = three_workers
+    stats.record_worker_on("X.connected", 1.0, NOW)
+    stats.record_worker_on("X.left", 1.0, NOW)
+    stats.record_accepted("X.passing", 1, 1.0, False, NOW)
+    stats.record_worker_off("X.left")
+    stats.record_worker_on("Y.a", 1.0, NOW)  # costs X.passing
+    stats.record_worker_on("Y.b", 1.0, NOW)  # costs X.left
+    assert names(stats) == ["X.connected", "Y.a", "Y.b"]
+    stats.record_worker_on("Y.c", 1.0, NOW)  # all are connected: the one silent longest
+    assert names(stats) == ["Y.a", "Y.b", "Y.c"]
+    assert stats.address_hash_rate("X", NOW) == 0
+
+
+def test_what_was_forgotten_leaves_nothing_behind(three_workers):
+    stats = three_workers
+    for number in range(100):
+        stats.record_worker_on(f"address{number}.w", 1.0, NOW)
+        if number % 3 == 0:
+            stats.record_worker_off(f"address{number}.w")
+    assert len(stats._workers) == 3
+    assert len(stats._by_address) == 3
+    assert len(stats._absent) <= 3
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from(["on", "off", "accepted", "refused"]), st.sampled_from("abcdef")))
+
+
+@given(EVENTS)
+def test_workers_whatever_the_order_of_events(events):
+    """The table against one that is searched: bounded, in order of silence, connected ones kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool_stats, "MAX_WORKERS", 3)
+        stats, model, left = PoolStats(NOW), {}, []
+        for kind, name in events:
+            if kind == "off":
+                stats.record_worker_off(name)
+                if model.get(name):
+                    model[name] -= 1
+                    left += [] if model[name] else [name]
+                continue
+            if name not in model and len(model) == 3:
+                forgotten = next((n for n in left if n in model and not model[n]), next(iter(model)))
+                del model[forgotten]
+                left = [n for n in left if n != forgotten]
+            model[name] = model.pop(name, 0) + (kind == "on")
+            left = [n for n in left if n != name] + ([] if model[name] else [name])
+            if kind == "on":
+                stats.record_worker_on(name, 1.0, NOW)
+            elif kind == "accepted":
+                stats.record_accepted(name, 1, 1.0, False, NOW)
+            else:
+                stats.record_refused(name, 20, NOW)
+        assert [(w.name, w.connections) for w in stats.snapshot(NOW).workers] == list(model.items())
+
+
+def test_a_snapshot_does_not_change_afterwards(stats):
+    stats.record_refused("X", 21, NOW)
+    snapshot = stats.snapshot(NOW)
+    stats.record_refused("X", 21, NOW)
+    stats.record_block(block(1))
+    assert snapshot.refused == {21: 1}
+    assert snapshot.workers[0].refused == 1
+    assert snapshot.recent_blocks == ()

@@ -1,0 +1,93 @@
+"""A web site in memory: requests as bytes in, answers taken apart."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from p2pool.dashd.template import BlockTemplate
+from p2pool.node import Node, NodeSettings
+from p2pool.pool_stats import PoolStats
+from p2pool.sharechain.tracker import Tracker
+from p2pool.web.site import WebSite
+from p2pool.web.sources import Moment, Sources
+from p2pool.web.views import Views
+from tests.chains import NOW, easy_network, grow_chain
+from tests.support import make_template
+
+
+@dataclass
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        assert self.headers["content-type"] == "application/json; charset=utf-8"
+        return json.loads(self.body)
+
+
+def take_apart(data: bytes) -> Answer:
+    """The one answer that `data` is."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    return Answer(int(first.split()[1]), headers, body)
+
+
+class Pool:
+    """A node at the end of a chain of `count` shares, its views and its site. `problem` is dashd's."""
+
+    def __init__(
+        self,
+        count: int = 0,
+        template: BlockTemplate | None = None,
+        web_static: Path = Path("/nowhere"),
+        chain_length: int = 200,
+    ) -> None:
+        network = easy_network(chain_length)
+        self.tracker = Tracker(network)
+        self.shares = grow_chain(self.tracker, template or make_template(), count, 3)
+        self.now = NOW + count * 20 + 5
+        self.stats = PoolStats(NOW)
+        settings = NodeSettings(b"\x01" * 20, 0.5, 655)
+        self.node = Node(
+            network, self.tracker, settings, self.stats, lambda: self.now, lambda call: call(), random.Random(2)
+        )
+        self.node.loaded()
+        if template is not None:
+            self.node.set_template(template)
+        self.problem: str | None = None
+        self.sources = Sources(self.node, self.stats, lambda: self.problem, 0.5, 1.0, "yAddress", "1.2.3")
+        self.views = Views(self.sources)
+        self.clock = Clock()
+        self.site = WebSite(self.views, web_static, self.clock)
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.sources, self.stats.snapshot(self.now))
+
+    def refresh(self) -> None:
+        self.views.refresh(self.now)
+
+    def connect(self) -> tuple:
+        protocol, transport = self.site.buildProtocol(IPv4Address("TCP", "10.0.0.1", 1)), StringTransport()
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def ask(self, path: str, method: str = "GET", *headers: str) -> Answer:
+        protocol, transport = self.connect()
+        request = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *headers, "", ""])
+        protocol.dataReceived(request.encode("latin-1"))
+        while protocol._requestProducer is not None:  # files are sent piece by piece
+            protocol._requestProducer._producer.resumeProducing()
+        return take_apart(transport.value())

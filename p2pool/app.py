@@ -5,9 +5,10 @@ This module and `cli` are the only ones that know the reactor.
 
 from __future__ import annotations
 
+import gc
 import random
 import secrets
-import sqlite3
+import signal
 import time
 from collections.abc import Callable
 from importlib import resources
@@ -16,7 +17,6 @@ from typing import Any
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from p2pool import __version__
 from p2pool.base.errors import OperatorError
 from p2pool.base.text import format_dash, format_duration, format_rate
+from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dashd.credentials import (
     Credentials,
@@ -39,10 +40,10 @@ from p2pool.dashd.submission import BlockSubmitter
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.node import FoundBlock, Node, NodeSettings, WorkChange
+from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import PoolStats
 from p2pool.share.share import Share
-from p2pool.sharechain.store import ShareDatabase, ShareStore, StoredShare, open_database
-from p2pool.sharechain.tracker import Thought, Tracker
+from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
@@ -54,8 +55,9 @@ from p2pool.web.sources import Moment, Sources, script_to_text
 from p2pool.web.views import Views
 from p2pool.worker_port import WorkerPort
 
-FLUSH_PERIOD = 1.0
 STATUS_PERIOD = 60.0
+STOP_TIME = 3.0
+"""Seconds that each part has to end."""
 LISTEN_BACKLOG = 1024
 """A thousand miners may come back in the same second."""
 _log = Logger(namespace="p2pool")
@@ -70,6 +72,7 @@ def run(config: Config) -> int:
     start_logging(config.logfile or config.datadir / "log", config.debug)
     app = App(config, reactor)
     failures: list[OperatorError] = []
+    stop = _stop_at_signals(reactor)
 
     def failed(failure: Failure) -> None:
         error = failure.value
@@ -77,15 +80,31 @@ def run(config: Config) -> int:
             _log.failure("the node could not start", failure)
             error = OperatorError("the node could not start because of a defect: see the log above", 1)
         failures.append(error)
-        reactor.stop()
+        stop()
 
     reactor.callWhenRunning(lambda: ensureDeferred(app.start()).addErrback(failed))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(app.stop()))
-    reactor.run()
+    reactor.run(installSignalHandlers=False)
     directory.release()
     if failures:
         raise failures[0]
     return 0
+
+
+def _stop_at_signals(reactor: Any) -> Callable[[], None]:
+    """Ctrl-C and SIGTERM end the node. Returns what ends it, too; repetitions change nothing."""
+    asked = False
+
+    def stop(*signal_and_frame: object) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            reactor.callFromThread(reactor.stop)
+
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(signal_number) is not signal.SIG_IGN:
+            signal.signal(signal_number, stop)
+    return stop
 
 
 class App:
@@ -109,7 +128,15 @@ class App:
         self.link: DashdLink | None = None
         self.rpc: RpcClient | None = None
         self.submitter: BlockSubmitter | None = None
-        self.store: ShareStore | None = None
+        self.persistence = Persistence(
+            reactor,
+            Threads(deferToThread, reactor.callFromThread),
+            self.node,
+            config.datadir,
+            time.time,
+            archive=not config.disable_share_archive,
+            import_from=config.import_shares,
+        )
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         settings = SessionSettings(
@@ -124,6 +151,7 @@ class App:
                 node=self.node,
                 stats=self.stats,
                 problem=self._dashd_problem,
+                store_problem=lambda: self.persistence.problem,
                 fee=config.fee,
                 donation=config.give_author,
                 payout_address=config.payout_address,
@@ -131,7 +159,7 @@ class App:
             )
         )
         self._port: Any = None
-        self._timers: list[LoopingCall] = []
+        self._timers: list[Timer] = []
         self._stopping = False
 
     # --- start -------------------------------------------------------------------------------------------
@@ -142,7 +170,9 @@ class App:
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
         self._listen()
         self._wire()
-        await self._open_store()
+        await self._load_shares()
+        if self._stopping:
+            return
         where, source = self._find_dashd()
         self.rpc = RpcClient(self.reactor, where, source)
         self.dashd = DashdService(self.reactor, self.rpc, config.network, time.time, where)
@@ -152,9 +182,22 @@ class App:
         self.dashd.startService()
         self._link_to_dashd()
         self.stratum.start()
-        self._every(1.0, lambda: self.views.refresh(time.time()))
-        self._every(STATUS_PERIOD, self._say_status, now=False)
+        self._timers = [
+            Timer(self.reactor, 1.0, lambda: self.views.refresh(time.time())),
+            Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
+        ]
+        await self.submitter.resume()
         self._start_miners()
+
+    async def _load_shares(self) -> None:
+        await self.persistence.start()
+        best = self.node.best_share
+        if best is not None:
+            height = self.node.tracker.height(best)
+            _log.info("best share {best}, height {height}", best=short_hash(best), height=height)
+        # The shares live for a day: looking for garbage among them costs tens of milliseconds each time.
+        gc.collect()
+        gc.freeze()
 
     def _listen(self) -> None:
         config = self.config
@@ -197,8 +240,7 @@ class App:
         node = self.node
         node.work_changed.subscribe(self._timed("work to all", self._work_changed))
         node.block_found.subscribe(self._block_found)
-        node.share_added.subscribe(self._share_added)
-        node.thought.subscribe(self._remember)
+        self.persistence.announce.subscribe(self._share_announced)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -294,67 +336,10 @@ class App:
             miner.startService()
             self.miners.append(miner)
 
-    def _every(self, seconds: float, function: Callable[[], Any], now: bool = True) -> None:
-        timer = LoopingCall(function)
-        timer.clock = self.reactor
-        timer.start(seconds, now).addErrback(lambda failure: _log.failure("a timer failed", failure))
-        self._timers.append(timer)
+    # --- events ------------------------------------------------------------------------------------------
 
-    # --- the share store ---------------------------------------------------------------------------------
-
-    async def _open_store(self) -> None:
-        path = self.config.datadir / "shares.sqlite"
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        try:
-            database, set_aside = await deferToThread(open_database, path, stamp)
-        except (sqlite3.Error, OSError) as error:
-            raise OperatorError(f"cannot open the share store {path}: {error}") from None
-        if set_aside is not None:
-            _log.warn(
-                "the share store {path} is damaged; it is set aside as {aside} and a new one begun",
-                path=str(path),
-                aside=str(set_aside),
-            )
-        started = time.monotonic()
-        stored = await deferToThread(self._read_store, database)
-        self.node.load((s.share, s.time_seen, s.verified, s.own) for s in stored)
-        self.node.loaded()
-        self.store = ShareStore(database, deferToThread)
-        if stored:
-            _log.info(
-                "{count} shares loaded in {took:.1f} s; best share {best}, height {height}",
-                count=len(stored),
-                took=time.monotonic() - started,
-                best=short_hash(self.node.best_share),
-                height=0 if self.node.best_share is None else self.node.tracker.height(self.node.best_share),
-            )
-        self._every(FLUSH_PERIOD, lambda: ensureDeferred(self._flush()))
-
-    def _read_store(self, database: ShareDatabase) -> list[StoredShare]:
-        """In a thread: read and hash all that is stored, with a line now and then."""
-        total = database.count()
-        shares: list[StoredShare] = []
-        said = time.monotonic()
-        for item in database.read(self.config.network):
-            if isinstance(item, str):
-                self.reactor.callFromThread(_log.warn, "{problem}; passed over", problem=item)
-                continue
-            shares.append(item)
-            if time.monotonic() - said > 5:
-                said = time.monotonic()
-                self.reactor.callFromThread(
-                    _log.info, "loading shares: {done} of {total}", done=len(shares), total=total
-                )
-        return shares
-
-    async def _flush(self) -> None:
-        if self.store is not None:
-            await self.store.flush()
-
-    def _share_added(self, added: tuple[Share, bool]) -> None:
-        share, own = added
-        if self.store is not None:
-            self.store.add(share, time.time(), own)
+    def _share_announced(self, announced: tuple[Share, bool]) -> None:
+        share, own = announced
         if own:
             _log.info(
                 "share {share_hash} accepted for {address}; see {url}",
@@ -362,17 +347,6 @@ class App:
                 address=script_to_text(self.node, share.script),
                 url=f"{self.url}web/share/{share.hash:064x}",
             )
-
-    def _remember(self, thought: Thought) -> None:
-        """Tell the store what thinking came to."""
-        if self.store is None:
-            return
-        for share in thought.verified:
-            self.store.mark_verified(share.hash)
-        for share in thought.removed:
-            self.store.remove(share.hash)
-
-    # --- events ------------------------------------------------------------------------------------------
 
     def _work_changed(self, change: WorkChange) -> None:
         self.stratum.work_changed(change.context.template.previous_block, change.clean)
@@ -423,28 +397,36 @@ class App:
     # --- stop --------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """Leave nothing behind: miners, connections, the store, the simulation, in this order."""
+        """Leave nothing behind: miners, connections, blocks under way, shares, the simulation, in this order."""
         self._stopping = True
         _log.info("stopping")
         for timer in self._timers:
-            if timer.running:
-                timer.stop()
+            timer.stop()
         for miner in self.miners:
-            await miner.stopService()
+            await self._end(miner.stopService)
         if self._port is not None:
-            await self._port.stopListening()
+            await self._end(self._port.stopListening)
         self.stratum.stop()
-        if self.link is not None:
-            await self.link.stopService()
-        if self.dashd is not None:
-            await self.dashd.stopService()
+        for service in (self.submitter, self.persistence):
+            if service is not None:
+                await self._end(service.stop)
+        for link in (self.link, self.dashd):
+            if link is not None:
+                await self._end(link.stopService)
         if self.rpc is not None:
-            await self.rpc.close()
-        if self.store is not None:
-            await self.store.close()
+            await self._end(self.rpc.close)
         if self.simulated_dash is not None:
-            await self.simulated_dash.stopService()
+            await self._end(self.simulated_dash.stopService)
         _log.info("stopped")
+
+    async def _end(self, stop: Callable[[], Any]) -> None:
+        """Stop one of them; what fails or hangs must not keep the others, the shares above all, from it."""
+        try:
+            result = stop()
+            if result is not None:
+                await ensureDeferred(result).addTimeout(STOP_TIME, self.reactor)
+        except Exception:
+            _log.failure("while stopping")
 
 
 def built_in_pages() -> Path:

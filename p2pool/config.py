@@ -37,6 +37,8 @@ class Config:
     give_author: float = 1.0
     share_rate: float = 10.0
     web_static: Path | None = None
+    import_shares: Path | None = None
+    disable_share_archive: bool = False
     dashd_address: str | None = None
     dashd_rpc_port: int | None = None
     dashd_rpc_ssl: bool = False
@@ -127,7 +129,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     _check_ranges(settings)
     host, port = _endpoint(settings.pop("worker_port", None), network)
     datadir = _path("--datadir", settings.pop("datadir", default_datadir)) / network.name
-    for name in ("logfile", "web_static", "dashd_config_path"):
+    for name in ("logfile", "web_static", "import_shares", "dashd_config_path"):
         if settings.get(name) is not None:
             settings[name] = _path("--" + name.replace("_", "-"), settings[name])
     web_static = settings.get("web_static")

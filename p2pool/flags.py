@@ -59,8 +59,24 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         help="give this part of your work to the developers (default: 1)",
     )
     add("--web-static", metavar="DIR", help="serve web pages from this directory instead of the built-in ones")
+    _add_shares(parser)
     _add_interfaces(parser)
     return parser
+
+
+def _add_shares(parser: argparse.ArgumentParser) -> None:
+    shares = parser.add_argument_group("shares")
+    shares.add_argument(
+        "--import-shares",
+        metavar="DIR",
+        help="read the share files (shares.0, shares.1, ...) of the older p2pool-dash, or an archive of this one, "
+        "from this directory; they are not changed (those in DATADIR/NET are read by themselves, once)",
+    )
+    shares.add_argument(
+        "--disable-share-archive",
+        action="store_true",
+        help="delete shares that lie behind the chain instead of keeping them in DATADIR/NET/share-archive",
+    )
 
 
 def _add_interfaces(parser: argparse.ArgumentParser) -> None:

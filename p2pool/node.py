@@ -32,6 +32,7 @@ from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
 from p2pool.sharechain.figures import pool_attempts_per_second
 from p2pool.sharechain.pruning import prune
+from p2pool.sharechain.store import StoredShare
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought, Tracker
 
 _log = Logger(namespace="p2pool.node")
@@ -147,13 +148,14 @@ class Node:
 
     # --- shares ------------------------------------------------------------------------------------------
 
-    def load(self, shares: Iterable[tuple[Share, float, bool, bool]]) -> None:
-        """Take over (share, time seen, verified, our own) from the store; `loaded` comes after the last."""
-        for share, time_seen, verified, own in shares:
-            if self.tracker.add(share, time_seen):
-                if verified:
+    def load(self, shares: Iterable[StoredShare]) -> None:
+        """Take over from the store; `loaded` comes after the last."""
+        for stored in shares:
+            share = stored.share
+            if self.tracker.add(share, stored.time_seen):
+                if stored.verified:
                     self._verified_before.append(share.hash)
-                if own:
+                if stored.own:
                     self._own_shares[share.hash] = _OwnShare(share.absheight, dead=False)
 
     def loaded(self) -> None:
@@ -186,7 +188,7 @@ class Node:
         thought = self.tracker.think(now, self._block_height, self._transaction_sizes.get, _CHECKS_AT_ONCE)
         for share, error in thought.refused:
             _log_refused(share, error)
-        thought.removed += prune(self.tracker, thought, now)
+        thought.pruned = prune(self.tracker, thought, now)
         if thought.unfinished:
             self._schedule_think()
         self.wanted = thought.wanted

@@ -189,6 +189,8 @@ def test_a_file_may_set_everything(toml, tmp_path):
             worker-port = "0.0.0.0:7"
             p2pool-port = 8
             web-static = "{tmp_path}"
+            import-shares = "{tmp_path}/old"
+            disable-share-archive = true
             dashd-address = "h"
             dashd-rpc-port = 9
             dashd-rpc-ssl = true
@@ -215,6 +217,8 @@ def test_a_file_may_set_everything(toml, tmp_path):
         give_author=2,
         share_rate=5.5,
         web_static=tmp_path,
+        import_shares=tmp_path / "old",
+        disable_share_archive=True,
         dashd_address="h",
         dashd_rpc_port=9,
         dashd_rpc_ssl=True,

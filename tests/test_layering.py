@@ -25,6 +25,7 @@ FLOORS: dict[str, int] = {
     "peers": 5,
     "stratum": 5,
     "alerts": 5,
+    "persistence": 6,
     "web": 6,
     "flags": 7,
     "config": 7,

@@ -15,6 +15,7 @@ from p2pool.node import LOCAL_PART, Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
+from p2pool.sharechain.store import StoredShare
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Tracker
 from tests.chains import NOW, easy_network, grow_chain
 from tests.logged import logged
@@ -393,7 +394,7 @@ def test_missing_parents_are_wanted():
 def test_what_the_store_kept_is_taken_over_without_being_announced():
     home = Home()
     shares = elsewhere(home, None, 10)
-    home.node.load((share, NOW, number < 8, number % 2 == 0) for number, share in enumerate(shares))
+    home.node.load(StoredShare(share, NOW, number < 8, number % 2 == 0) for number, share in enumerate(shares))
     home.node.loaded()
     assert home.node.best_share == shares[-1].hash
     assert [share.hash for share in home.last("thought").verified] == [shares[9].hash, shares[8].hash]
@@ -472,7 +473,7 @@ def test_own_shares_are_remembered_within_bounds():
     home = Home(chain_length=4320)
     shares = elsewhere(home, None, 520)
     home.now += 520 * 20
-    home.node.load((share, NOW, True, True) for share in shares)
+    home.node.load(StoredShare(share, NOW, True, True) for share in shares)
     home.node.loaded()
     assert home.node.stale_counts().total == 500
 

@@ -145,7 +145,7 @@ class Share:
     @property
     def envelope(self) -> bytes:
         """The share as it travels and is stored: varint type, varstr contents."""
-        return pack_varint(SHARE_VERSION) + pack_varstr(self.contents)
+        return pack_envelope(self.contents)
 
     @property
     def header(self) -> bytes:
@@ -179,6 +179,11 @@ def pack_header(
 def ref_hash_of(share_info: bytes, branch: tuple[bytes, ...], network: Network) -> bytes:
     """The 32 bytes with which a generation transaction commits to packed share_info."""
     return walk_branch(sha256d(network.identifier + share_info), branch)
+
+
+def pack_envelope(contents: bytes) -> bytes:
+    """Contents with their type before them: varint type, varstr contents."""
+    return pack_varint(SHARE_VERSION) + pack_varstr(contents)
 
 
 def open_envelope(reader: Reader) -> tuple[int, bytes]:

@@ -19,10 +19,11 @@ from p2pool.base.errors import ParseError
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
+from p2pool.sharechain.archive import ShareArchive
 
 _log = Logger(namespace="p2pool.store")
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shares (
     hash BLOB PRIMARY KEY,        -- 32 bytes, little-endian
@@ -30,10 +31,14 @@ CREATE TABLE IF NOT EXISTS shares (
     time_seen REAL NOT NULL,      -- Unix seconds
     verified INTEGER NOT NULL,
     own INTEGER NOT NULL,         -- found by a miner of this node
+    pruned INTEGER NOT NULL,      -- behind the chain, waits for the archive
     contents BLOB NOT NULL        -- as on the wire, without the envelope
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS shares_by_height ON shares (absheight);
+CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+ARCHIVE_BATCH = 1000
+"""Shares in one archive file. So many pruned ones wait in the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,24 @@ class StoredShare:
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction writes."""
+    """What one transaction writes, in this order: removed, shares, verified, pruned."""
 
+    removed: set[int] = field(default_factory=set)
     shares: dict[int, tuple[bytes, int, float, bool]] = field(default_factory=dict)
     """hash -> (contents, absheight, time seen, own)"""
     verified: set[int] = field(default_factory=set)
-    removed: set[int] = field(default_factory=set)
+    pruned: set[int] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.shares or self.verified or self.removed)
+        return bool(self.removed or self.shares or self.verified or self.pruned)
 
 
 def _key(share_hash: int) -> bytes:
     return share_hash.to_bytes(32, "little")
+
+
+def _keys(share_hashes: set[int]) -> list[tuple[bytes]]:
+    return [(_key(share_hash),) for share_hash in share_hashes]
 
 
 class ShareDatabase:
@@ -80,7 +90,8 @@ class ShareDatabase:
         if execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("quick_check found damage")
         execute("PRAGMA journal_mode=WAL")
-        execute("PRAGMA synchronous=NORMAL")
+        # A commit is on the disk, not only with the operating system: there are few, and off the reactor.
+        execute("PRAGMA synchronous=FULL")
         (version,) = execute("PRAGMA user_version").fetchone()
         if version not in (0, _SCHEMA_VERSION):
             raise sqlite3.DatabaseError(f"schema version {version} is not known to this version")
@@ -88,14 +99,14 @@ class ShareDatabase:
         execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
 
     def count(self) -> int:
-        """How many shares are stored."""
-        (count,) = self._connection.execute("SELECT count(*) FROM shares").fetchone()
+        """How many shares are stored that belong to the chain."""
+        (count,) = self._connection.execute("SELECT count(*) FROM shares WHERE pruned = 0").fetchone()
         return int(count)
 
     def read(self, network: Network) -> Iterator[StoredShare | str]:
-        """All shares, oldest first; a text instead where one is damaged (and passed over)."""
+        """All shares of the chain, oldest first; a text instead where one is damaged (and passed over)."""
         rows = self._connection.execute(
-            "SELECT hash, time_seen, verified, own, contents FROM shares ORDER BY absheight, time_seen"
+            "SELECT hash, time_seen, verified, own, contents FROM shares WHERE pruned = 0 ORDER BY absheight"
         )
         for key, time_seen, verified, own, contents in rows:
             try:
@@ -108,34 +119,53 @@ class ShareDatabase:
                 continue
             yield StoredShare(share, time_seen, bool(verified), bool(own))
 
-    def write(self, batch: Batch, durable: bool = False) -> None:
-        """One transaction; with `durable` it is on the disk, not only with the operating system, at return."""
+    def write(self, batch: Batch) -> None:
+        """One transaction, on the disk at return."""
         connection = self._connection
         execute = connection.execute
         try:
-            if durable:
-                execute("PRAGMA synchronous=FULL")
             execute("BEGIN IMMEDIATE")
-            # First, because a share of the batch may have been removed and have come back since.
-            connection.executemany("DELETE FROM shares WHERE hash = ?", [(_key(h),) for h in batch.removed])
+            connection.executemany("DELETE FROM shares WHERE hash = ?", _keys(batch.removed))
             connection.executemany(
-                "INSERT OR IGNORE INTO shares VALUES (?, ?, ?, 0, ?, ?)",
+                "INSERT INTO shares VALUES (?, ?, ?, 0, ?, 0, ?) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
                 [
                     (_key(share_hash), absheight, time_seen, own, contents)
                     for share_hash, (contents, absheight, time_seen, own) in batch.shares.items()
                 ],
             )
-            connection.executemany(
-                "UPDATE shares SET verified = 1 WHERE hash = ?", [(_key(h),) for h in batch.verified]
-            )
+            connection.executemany("UPDATE shares SET verified = 1 WHERE hash = ?", _keys(batch.verified))
+            # What was never verified is not history, and whoever sends rubbish must not fill the archive with it.
+            connection.executemany("DELETE FROM shares WHERE hash = ? AND verified = 0", _keys(batch.pruned))
+            connection.executemany("UPDATE shares SET pruned = 1 WHERE hash = ?", _keys(batch.pruned))
             execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 execute("ROLLBACK")
             raise
-        finally:
-            if durable:
-                execute("PRAGMA synchronous=NORMAL")
+
+    def move_to(self, archive: ShareArchive) -> Path | None:
+        """Move ARCHIVE_BATCH pruned shares, where there are so many, into an archive file, which is returned.
+
+        The file is complete before the rows go: a crash between costs at most a file that is written twice.
+        """
+        rows = self._connection.execute(
+            "SELECT hash, absheight, contents FROM shares WHERE pruned = 1 ORDER BY absheight LIMIT ?",
+            (ARCHIVE_BATCH,),
+        ).fetchall()
+        if len(rows) < ARCHIVE_BATCH:
+            return None
+        path = archive.write(rows[0][1], [contents for _, _, contents in rows])
+        self.write(Batch(removed={int.from_bytes(key, "little") for key, _, _ in rows}))
+        return path
+
+    def fact(self, name: str) -> str | None:
+        """Something remembered under a name, None where nothing is."""
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Remember it."""
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it."""
@@ -165,7 +195,8 @@ RunInThread = Callable[[Callable[[], None]], "Deferred[None]"]
 
 
 class ShareStore:
-    """Collects and writes. `run_in_thread` runs a callable off the reactor thread, one at a time.
+    """Collects and writes. `run_in_thread` runs a callable off the reactor thread; without an `archive` pruned
+    shares are deleted.
 
     Bound: MAX_PENDING shares (and as many marks of each kind) wait while the disk fails; beyond it the oldest
     shares and any marks are given up (the node goes on in memory, and says so once).
@@ -173,16 +204,22 @@ class ShareStore:
 
     MAX_PENDING = 20_000
 
-    def __init__(self, database: ShareDatabase, run_in_thread: RunInThread) -> None:
+    def __init__(
+        self, database: ShareDatabase, run_in_thread: RunInThread, archive: ShareArchive | None = None
+    ) -> None:
         self._database = database
         self._run_in_thread = run_in_thread
+        self._archive = archive
+        self._archive_fails = False
         self._pending = Batch()
         self._lock = DeferredLock()
-        self.failing = False
+        self.problem: str | None = None
+        """Why nothing can be written, for people; None while all is well."""
 
     def add(self, share: Share, time_seen: float, own: bool) -> None:
         """Remember to write a share."""
         self._pending.shares[share.hash] = (share.contents, share.absheight, time_seen, own)
+        self._pending.pruned.discard(share.hash)
         self._trim()
 
     def mark_verified(self, share_hash: int) -> None:
@@ -194,7 +231,16 @@ class ShareStore:
         """Remember to forget a share."""
         self._pending.shares.pop(share_hash, None)
         self._pending.verified.discard(share_hash)
+        self._pending.pruned.discard(share_hash)
         self._pending.removed.add(share_hash)
+        self._trim()
+
+    def prune(self, share_hash: int) -> None:
+        """Remember that a share lies behind the chain: it is for the archive if it was verified."""
+        if self._archive is None:
+            self.remove(share_hash)
+            return
+        self._pending.pruned.add(share_hash)
         self._trim()
 
     def _trim(self) -> None:
@@ -202,35 +248,54 @@ class ShareStore:
         pending = self._pending
         while len(pending.shares) > self.MAX_PENDING:
             del pending.shares[next(iter(pending.shares))]
-        for marks in (pending.verified, pending.removed):
+        for marks in (pending.verified, pending.removed, pending.pruned):
             while len(marks) > self.MAX_PENDING:
                 marks.pop()
 
-    async def flush(self, durable: bool = False) -> None:
-        """Write all that is pending now; returns when it is written (or the failure is logged)."""
+    async def flush(self) -> None:
+        """Write all that is pending now; it is on the disk at return, or the failure is reported."""
         async with self._lock:
             batch, self._pending = self._pending, Batch()
             if not batch:
                 return
             try:
-                await self._run_in_thread(lambda: self._database.write(batch, durable))
+                await self._run_in_thread(lambda: self._database.write(batch))
             except sqlite3.Error as error:
                 self._put_back(batch)
                 self._report(error)
-            else:
-                if self.failing:
-                    _log.info("share store writes again")
-                self.failing = False
+                return
+            except BaseException:
+                self._put_back(batch)
+                raise
+            if self.problem is not None:
+                _log.info("share store writes again")
+                self.problem = None
+            if batch.pruned and self._archive is not None:
+                await self._move_to_archive(self._archive)
+
+    async def _move_to_archive(self, archive: ShareArchive) -> None:
+        def move() -> None:
+            while (path := self._database.move_to(archive)) is not None:
+                _log.debug("old shares moved to {path}", path=str(path))
+
+        try:
+            await self._run_in_thread(move)
+        except (OSError, sqlite3.Error) as error:
+            if not self._archive_fails:
+                self._archive_fails = True
+                _log.error(
+                    "cannot archive old shares in {path}: {error}; they stay in the store, which grows",
+                    path=str(archive.directory),
+                    error=error,
+                )
+        else:
+            self._archive_fails = False
 
     def _report(self, error: sqlite3.Error) -> None:
         """One alarm, not one a second."""
-        if not self.failing:
-            self.failing = True
-            _log.error(
-                "cannot write shares to {path}: {error}; going on in memory, a restart would lose them",
-                path=str(self._database.path),
-                error=error,
-            )
+        if self.problem is None:
+            self.problem = f"cannot write shares to {self._database.path}: {error}"
+            _log.error("{problem}; going on in memory, a restart would lose them", problem=self.problem)
 
     def _put_back(self, batch: Batch) -> None:
         newer, self._pending = self._pending, batch
@@ -238,6 +303,8 @@ class ShareStore:
             self.remove(share_hash)
         batch.shares.update(newer.shares)
         batch.verified |= newer.verified
+        batch.pruned -= newer.shares.keys()
+        batch.pruned |= newer.pruned
         self._trim()
 
     async def close(self) -> None:

@@ -73,6 +73,9 @@ class Thought:
     """Missing parents to ask for."""
     bad_senders: set[str] = field(default_factory=set)
     removed: list[Share] = field(default_factory=list)
+    """Invalid ones."""
+    pruned: list[Share] = field(default_factory=list)
+    """What the node let `prune` forget afterwards."""
     refused: list[tuple[Share, Exception]] = field(default_factory=list)
     """Each share once, however often it is met. Another error than ShareInvalid is a defect of ours."""
     verified: list[Share] = field(default_factory=list)
@@ -259,13 +262,18 @@ class Tracker:
         for head_hash in [h for h in self.forest.heads if h not in self.verified.heads]:
             height, rooted = self.forest.height(head_hash), self.forest.is_rooted(head_hash)
             depth = height if rooted else min(5, max(0, height - self.network.chain_length))
+            failed: list[Share] = []
             for share in self.forest.ancestors(head_hash, depth):
-                if not self._may_verify(share, thought) or self._verify(share, thought):
+                if not self._may_verify(share, thought):
+                    failed.clear()  # they stay heads, so that the next run goes on below them
                     break
-                bad.append(share)
+                if self._verify(share, thought):
+                    break
+                failed.append(share)
             else:
                 if not rooted:
                     self._want(wanted, self.forest.tail(head_hash), head_hash)
+            bad += failed
         for share in bad:
             if share.hash not in self.forest:
                 continue
@@ -356,10 +364,10 @@ class Tracker:
 
     def _punishment(self, share: Share, transaction_size: TransactionSize) -> int:
         """-1 for a block, 1 for a share whose block would be too large, or that can have no successor, else 0."""
+        if share.timestamp == MAX_TIMESTAMP:
+            return 1  # whatever else it is: nothing can follow it
         if share.is_block:
             return -1
-        if share.timestamp == MAX_TIMESTAMP:
-            return 1
         known = self._punishments.get(share.hash)
         if known is not None or not share.transaction_hash_refs:
             return known or 0

@@ -13,11 +13,15 @@ from p2pool.pool_stats import PoolSnapshot, PoolStats
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Everything that pages may look at. `problem` says what is wrong with dashd, None while all is well."""
+    """Everything that pages may look at.
+
+    `problem` says what is wrong with dashd, `store_problem` why shares are not written, None while all is well.
+    """
 
     node: Node
     stats: PoolStats
     problem: Callable[[], str | None]
+    store_problem: Callable[[], str | None]
     fee: float
     donation: float
     payout_address: str

@@ -67,7 +67,9 @@ class Pool:
         if template is not None:
             self.node.set_template(template)
         self.problem: str | None = None
-        self.sources = Sources(self.node, self.stats, lambda: self.problem, 0.5, 1.0, "yAddress", "1.2.3")
+        self.sources = Sources(
+            self.node, self.stats, lambda: self.problem, lambda: None, 0.5, 1.0, "yAddress", "1.2.3"
+        )
         self.views = Views(self.sources)
         self.clock = Clock()
         self.site = WebSite(self.views, web_static, self.clock)

@@ -106,4 +106,6 @@ def local_stats(moment: Moment) -> dict[str, Any]:
 def warnings(moment: Moment) -> list[str]:
     """What an operator should know."""
     problem = moment.sources.problem()
-    return [] if problem is None else [f"dashd: {problem}"]
+    dashd = [] if problem is None else [f"dashd: {problem}"]
+    stored = moment.sources.store_problem()
+    return dashd if stored is None else [*dashd, f"shares: {stored}"]

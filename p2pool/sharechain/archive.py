@@ -1,0 +1,41 @@
+"""Old shares in compressed text files, for history and for starting over.
+
+The lines are those of the other software's share files (`importing` reads both): `5 <hex of an envelope>`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from p2pool.share.share import pack_envelope
+
+
+class ShareArchive:
+    """A directory of files that are written once. Blocks."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def write(self, first_height: int, packed: Sequence[bytes]) -> Path:
+        """Write shares (contents, without envelopes), oldest first, into a file of their own; returns its path.
+
+        `first_height` is the absheight of the first one. The same shares make the same file,
+        so that writing them again does no harm. Raises OSError.
+        """
+        text = b"".join(b"5 " + pack_envelope(contents).hex().encode() + b"\n" for contents in packed)
+        name = f"shares-{first_height:010d}-{sha256(text).hexdigest()[:8]}.gz"
+        path = self.directory / name
+        self.directory.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        with open(temporary, "wb") as file:
+            # Without a time the same shares give the same bytes.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
+                compressed.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        return path

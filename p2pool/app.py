@@ -33,6 +33,7 @@ from p2pool.dashd.credentials import (
     credential_source,
     read_dash_conf,
 )
+from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
@@ -128,6 +129,7 @@ class App:
         self.link: DashdLink | None = None
         self.rpc: RpcClient | None = None
         self.submitter: BlockSubmitter | None = None
+        self.heights: BlockHeights | None = None
         self.persistence = Persistence(
             reactor,
             Threads(deferToThread, reactor.callFromThread),
@@ -178,6 +180,9 @@ class App:
         self.dashd = DashdService(self.reactor, self.rpc, config.network, time.time, where)
         self.submitter = BlockSubmitter(self.reactor, self.dashd, config.datadir / "blocks", deferToThread)
         self.submitter.result.subscribe(self._block_settled)
+        self.submitter.delayed.subscribe(self._block_delayed)
+        self.heights = BlockHeights(self.rpc, self.node.learn_block_height, time.time)
+        self.node.block_wanted.subscribe(self.heights.want)
         self.dashd.template.subscribe(self._timed("template", self.node.set_template))
         self.dashd.startService()
         self._link_to_dashd()
@@ -363,6 +368,10 @@ class App:
             symbol=self.config.network.parent.symbol,
         )
 
+    def _block_delayed(self, data: bytes) -> None:
+        if self.link is not None and self.link.send_block(data):
+            _log.info("the block was sent to dashd by its p2p port as well")
+
     def _block_settled(self, settled: tuple[int, str]) -> None:
         block_hash, reason = settled
         self.stats.settle_block(block_hash, reason)
@@ -413,6 +422,8 @@ class App:
         for link in (self.link, self.dashd):
             if link is not None:
                 await self._end(link.stopService)
+        if self.heights is not None:
+            self.heights.stop()
         if self.rpc is not None:
             await self._end(self.rpc.close)
         if self.simulated_dash is not None:

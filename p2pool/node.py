@@ -124,6 +124,8 @@ class Node:
         """(share, whether it is our own), right after it is held."""
         self.thought: Event[Thought] = Event()
         """After each choice of the best share: what was verified and removed."""
+        self.block_wanted: Event[int] = Event()
+        """The hash of a block whose height the choice of the best share needs (see `learn_block_height`)."""
         self._clock = clock
         self._call_soon = call_soon
         self._rng = rng
@@ -145,6 +147,12 @@ class Node:
             self._transaction_sizes[transaction.hash] = len(transaction.data)
         if not template.same_work(previous):
             self._renew_work()
+
+    def learn_block_height(self, block_hash: int, height: int) -> None:
+        """A block's height in its chain, as dashd says."""
+        if block_hash not in self._block_heights:
+            self._block_heights[block_hash] = height
+            self._schedule_think()
 
     # --- shares ------------------------------------------------------------------------------------------
 
@@ -201,6 +209,8 @@ class Node:
 
     def _block_height(self, block_hash: int) -> int:
         height = self._block_heights.get(block_hash)
+        if height is None:
+            self.block_wanted.fire(block_hash)
         if height is None or self.template is None:
             return UNKNOWN_BLOCK_HEIGHT
         return min(0, height - (self.template.height - 1))

@@ -404,6 +404,21 @@ def test_what_the_store_kept_is_taken_over_without_being_announced():
     assert home.node.context.parent.previous_hash == shares[-1].hash
 
 
+def test_an_unknown_height_is_asked_for_and_the_choice_is_made_again_when_it_is_known():
+    home = at_work()
+    wanted: list = []
+    home.node.block_wanted.subscribe(wanted.append)
+    assert home.node._block_height(0xDEAD) == UNKNOWN_BLOCK_HEIGHT
+    assert wanted == [0xDEAD]
+    home.node.learn_block_height(0xDEAD, 150)
+    assert len(home.soon) == 1
+    home.run()
+    assert home.node._block_height(0xDEAD) == 150 - 199
+    home.node.learn_block_height(0xDEAD, 150)
+    assert home.soon == []
+    assert wanted == [0xDEAD]
+
+
 def test_heights_of_parent_blocks():
     home = at_work()
     home.node.set_template(make_template(previous_block=0xBEEF, height=203))

@@ -69,6 +69,10 @@ class LinkSession:
     def _pack(self, message: Message) -> bytes:
         return frame(self._magic, message.command, message.pack())
 
+    def block(self, data: bytes) -> bytes:
+        """A packed block, as it is sent."""
+        return frame(self._magic, "block", data)
+
     def receive(self, data: bytes) -> tuple[bytes, bool]:
         """(what to send, whether dashd told of a block)."""
         output: list[bytes] = []
@@ -139,12 +143,19 @@ class _LinkProtocol(Protocol):
             self._allow(SILENCE_TIME)
             if not was_ready:
                 _log.debug("dashd's p2p link is up")
+                self._link.up = self
         if announced:
             self._link.block_announced()
+
+    def send_block(self, data: bytes) -> None:
+        """Send a packed block."""
+        self._write(self._session.block(data))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's."""
         self._stop_waiting()
+        if self._link.up is self:
+            self._link.up = None
 
 
 class _LinkFactory(Factory):
@@ -173,6 +184,8 @@ class DashdLink(ClientService):
         block_announced: Callable[[], None],
     ) -> None:
         self.reactor = reactor
+        self.up: _LinkProtocol | None = None
+        """The connection whose handshake is done."""
         self.block_announced = block_announced
         self._magic = magic
         self._sub_version = sub_version
@@ -188,3 +201,10 @@ class DashdLink(ClientService):
     def new_session(self) -> LinkSession:
         """A session for a new connection."""
         return LinkSession(self._magic, self._sub_version, self._random_number(), self._clock_now())
+
+    def send_block(self, data: bytes) -> bool:
+        """Give dashd a packed block that we found; False where there is no connection."""
+        if self.up is None:
+            return False
+        self.up.send_block(data)
+        return True

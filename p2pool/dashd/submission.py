@@ -21,6 +21,7 @@ FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
 """Seconds before a block is offered again: at first (a connection that was just closed), and later on."""
 RETRY_TIME = 3600.0
 """A block is offered again for so many seconds; by then it is long buried by others."""
+OTHER_ROAD_AFTER = 1.0
 ALREADY_THERE = "duplicate"
 _FINAL_ERRORS = frozenset({-22})
 """The block cannot be decoded: asking again changes nothing. Any other error (warming up, ...) may pass."""
@@ -37,13 +38,16 @@ class BlockSubmitter:
     """Offers each block until dashd has answered. A block is a file for as long as it is not accepted: `.pending`
     while it waits (offered again after a restart), `.hex` where it was refused, for people to look at.
 
-    `result` fires with (block hash, reason), an empty reason for accepted.
+    `result` fires with (block hash, reason), an empty reason for accepted. `delayed` fires with the block, once,
+    where dashd has not answered soon: there may be another road to it. That one comes second because of a block
+    that arrives on both at once dashd says no more than that it is a duplicate.
     """
 
     def __init__(
         self, reactor: Any, sink: BlockSink, directory: Path, run_in_thread: Callable[..., Deferred[Any]]
     ) -> None:
         self.result: Event[tuple[int, str]] = Event()
+        self.delayed: Event[bytes] = Event()
         self._reactor = reactor
         self._sink = sink
         self._directory = directory
@@ -80,32 +84,42 @@ class BlockSubmitter:
         await DeferredList(tasks, consumeErrors=True)
 
     async def _submit(self, block_hash: int, height: int, data: bytes, pending: Path) -> None:
-        deadline = self._reactor.seconds() + RETRY_TIME
         # Both at once: neither a slow disk nor a slow dashd holds up the other.
         asked = Deferred.fromCoroutine(self._sink.submit_block(data))
         keeping = Deferred.fromCoroutine(self._keep(pending, data))
+        other_road = self._reactor.callLater(OTHER_ROAD_AFTER, self.delayed.fire, data)
+        try:
+            reason = await self._ask_until_answered(block_hash, height, data, asked)
+        except CancelledError:
+            await keeping
+            raise
+        finally:
+            if other_road.active():
+                other_road.cancel()
+        await self._settle(block_hash, height, reason, pending, keeping)
+
+    async def _ask_until_answered(
+        self, block_hash: int, height: int, data: bytes, asked: Deferred[str | None]
+    ) -> str | None:
+        """What dashd says in the end, or why it was given up."""
+        deadline = self._reactor.seconds() + RETRY_TIME
         complained, wait = False, FIRST_RETRY
         while True:
             try:
-                reason = await asked
-                break
+                return await asked
             except CancelledError:
-                await keeping
                 raise
             except Exception as error:
                 if isinstance(error, RpcError) and error.code in _FINAL_ERRORS:
-                    reason = str(error)
-                    break
+                    return str(error)
                 if not complained:
                     complained = True
                     self._complain(block_hash, height, error)
                 if self._reactor.seconds() >= deadline:
-                    reason = f"not taken within {RETRY_TIME:g} s: {error}"
-                    break
+                    return f"not taken within {RETRY_TIME:g} s: {error}"
             await deferLater(self._reactor, wait, lambda: None)
             wait = min(wait * 2, RETRY_PERIOD)
             asked = Deferred.fromCoroutine(self._sink.submit_block(data))
-        await self._settle(block_hash, height, reason, pending, keeping)
 
     def _complain(self, block_hash: int, height: int, error: Exception) -> None:
         if not isinstance(error, RpcError | RpcUnavailable):

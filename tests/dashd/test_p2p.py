@@ -207,6 +207,21 @@ def test_a_dashd_that_is_not_there_is_tried_again_ever_more_slowly_and_quietly(l
     link.stop()
 
 
+def test_a_found_block_is_sent_once_the_handshake_is_done(link):
+    block = bytes.fromhex("000102")
+    assert not link.service.send_block(block)
+    wire = link.connect()
+    wire.take()
+    assert not link.service.send_block(block)
+    wire.send(packed(DASHD_VERSION, Verack()))
+    wire.take()
+    assert link.service.send_block(block)
+    assert list(Framer(MAGIC, messages.MAX_PAYLOAD).feed(wire.take())) == [("block", block)]
+    wire.hang_up()
+    assert not link.service.send_block(block)
+    link.stop()
+
+
 def test_a_lost_connection_is_made_again_with_another_number(link):
     link.ready().hang_up()
     link.reactor.advance(5)

@@ -51,6 +51,8 @@ class Offer:
         submitter = BlockSubmitter(self.clock, self.sink, directory / "blocks", self.run_in_thread)
         submitter.result.subscribe(self.results.append)
         self.submitter = submitter
+        self.delayed: list = []
+        submitter.delayed.subscribe(self.delayed.append)
 
     def run_in_thread(self, function) -> Deferred:
         if self.threads is not None:  # a disk that hangs
@@ -235,6 +237,18 @@ def test_stopping_waits_for_the_disk(tmp_path):
     assert not stopped.called
     made.threads[0].callback(None)
     assert stopped.called
+
+
+@pytest.mark.parametrize("answer", [Deferred(), DOWN], ids=["dashd thinks", "dashd is down"])
+def test_the_other_road_is_tried_once_when_dashd_does_not_answer_soon(offer, answer):
+    made = offer(answer).wait(0.75)
+    assert made.delayed == []
+    assert made.wait(10).delayed == [DATA]
+
+
+def test_no_other_road_where_dashd_answers(offer):
+    assert offer(None).wait(10).delayed == []
+    assert offer("high-hash").wait(10).delayed == []
 
 
 def test_the_same_block_is_under_way_once(offer):

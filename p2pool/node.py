@@ -320,6 +320,10 @@ class Node:
         self.stats.record_share(ShareRecord(now, share.hash, worker, dead, share.attempts))
         self._schedule_think()
 
+    def own_share_hashes(self) -> list[int]:
+        """Our shares that are held, newest first; also those of earlier runs."""
+        return [share_hash for share_hash in reversed(self._own_shares) if share_hash in self.tracker]
+
     # --- stales ------------------------------------------------------------------------------------------
 
     def stale_counts(self) -> StaleCounts:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
+from p2pool.base.bounded import BoundedDict
 from p2pool.base.rates import WindowedSum
 
 RATE_WINDOW: Final = 600.0
@@ -19,6 +20,8 @@ MAX_WORKERS: Final = 10_000
 MAX_WORKER_NAME: Final = 128
 MAX_RECENT: Final = 100
 """Shares and blocks of ours kept for pages."""
+MAX_OPEN_BLOCKS: Final = 1000
+"""Blocks without an answer: dashd answers in seconds, and none is waited for longer than an hour."""
 MAX_REFUSAL_CODES: Final = 32
 
 
@@ -77,6 +80,8 @@ class PoolSnapshot:
     dead_rate: float
     shares: int
     dead_shares: int
+    blocks_accepted: int
+    """All that dashd accepted since the start; it never falls, while `recent_blocks` forgets."""
     workers: tuple[WorkerSnapshot, ...]
     recent_shares: tuple[ShareRecord, ...]
     recent_blocks: tuple[BlockRecord, ...]
@@ -121,6 +126,9 @@ class PoolStats:
         """The names of those without a connection, who are forgotten before the others; the first goes first."""
         self._recent_shares: deque[ShareRecord] = deque(maxlen=MAX_RECENT)
         self._blocks: dict[int, BlockRecord] = {}
+        self._blocks_accepted = 0
+        self._open_blocks: BoundedDict[int, bool] = BoundedDict(MAX_OPEN_BLOCKS)
+        """Recorded, and not answered by dashd yet: each is counted once, also after it is off the pages."""
 
     # --- recording ---------------------------------------------------------------------------------------
 
@@ -204,15 +212,24 @@ class PoolStats:
 
     def record_block(self, record: BlockRecord) -> None:
         """A block, or what became of one recorded before."""
-        if record.block_hash not in self._blocks and len(self._blocks) >= MAX_RECENT:
-            del self._blocks[next(iter(self._blocks))]
+        if record.block_hash not in self._blocks:
+            self._open_blocks[record.block_hash] = True
+            if len(self._blocks) >= MAX_RECENT:
+                del self._blocks[next(iter(self._blocks))]
         self._blocks[record.block_hash] = record
+        if record.result is not None:
+            self._answered(record.block_hash, record.result)
 
     def settle_block(self, block_hash: int, result: str) -> None:
         """dashd answered: an empty result is "accepted"."""
         record = self._blocks.get(block_hash)
         if record is not None:
             self._blocks[block_hash] = replace(record, result=result)
+        self._answered(block_hash, result)
+
+    def _answered(self, block_hash: int, result: str) -> None:
+        if self._open_blocks.pop(block_hash, False) and not result:
+            self._blocks_accepted += 1
 
     # --- looking -----------------------------------------------------------------------------------------
 
@@ -237,6 +254,7 @@ class PoolStats:
             dead_rate=self._dead_work.rate(now),
             shares=self._shares,
             dead_shares=self._dead_shares,
+            blocks_accepted=self._blocks_accepted,
             workers=tuple(_worker_snapshot(n, w, now) for n, w in self._workers.items()),
             recent_shares=tuple(self._recent_shares),
             recent_blocks=tuple(self._blocks.values()),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from p2pool import pool_stats
 from p2pool.pool_stats import (
+    MAX_OPEN_BLOCKS,
     MAX_RECENT,
     MAX_REFUSAL_CODES,
     MAX_WORKER_NAME,
@@ -137,6 +138,43 @@ def test_blocks_are_bounded_and_a_known_one_costs_no_other(stats):
     stats.record_block(block(MAX_RECENT))
     kept = [b.block_hash for b in stats.snapshot(NOW).recent_blocks]
     assert kept == list(range(1, MAX_RECENT + 1))
+
+
+def test_every_accepted_block_counts_once_and_the_total_never_falls(stats):
+    totals = []
+    for number in range(MAX_RECENT * 2 + 5):
+        stats.record_block(block(number))
+        stats.settle_block(number, "" if number % 2 == 0 else "high-hash")
+        stats.settle_block(number, "")  # the first answer holds
+        totals.append(stats.snapshot(NOW).blocks_accepted)
+    assert totals == [number // 2 + 1 for number in range(MAX_RECENT * 2 + 5)]
+    assert len(stats.snapshot(NOW).recent_blocks) == MAX_RECENT
+    stats.settle_block(10**9, "")  # of an earlier run, not recorded in this one
+    assert stats.snapshot(NOW).blocks_accepted == totals[-1]
+
+
+def test_a_block_recorded_with_its_answer_counts_like_one_that_is_answered_later(stats):
+    stats.record_block(block(1, ""))
+    stats.record_block(block(1, ""))
+    stats.record_block(block(2, "high-hash"))
+    stats.record_block(block(3))
+    stats.record_block(block(3, ""))
+    stats.settle_block(3, "")
+    assert stats.snapshot(NOW).blocks_accepted == 2
+
+
+def test_an_answer_that_comes_after_a_hundred_more_blocks_still_counts(stats):
+    for number in range(MAX_RECENT + 5):
+        stats.record_block(block(number))
+    assert stats.snapshot(NOW).blocks_accepted == 0
+    stats.settle_block(0, "")
+    assert stats.snapshot(NOW).blocks_accepted == 1
+
+
+def test_blocks_without_an_answer_are_bounded(stats):
+    for number in range(MAX_OPEN_BLOCKS + 5):
+        stats.record_block(block(number))
+    assert len(stats._open_blocks) == MAX_OPEN_BLOCKS
 
 
 def test_names_are_cut_alike_wherever_they_come(stats):

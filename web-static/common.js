@@ -1,4 +1,4 @@
-// What both pages share: fetching, formats, small DOM helpers. Server text goes into the page as text only.
+// What all pages share: fetching, formats, small DOM helpers. Server text goes into the page as text only.
 
 export const BASE = new URL("../", import.meta.url);
 const FETCH_TIMEOUT = 8000;

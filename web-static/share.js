@@ -233,6 +233,7 @@ function showWalk(share) {
   const steps = [share.parent === null ? make("span", {}, "No parent: the chain’s first share") : step("← Parent ", share.parent)];
   if (share.children.length === 0) steps.push(make("span", {}, "No child yet; this page looks again by itself"));
   share.children.forEach((child, i) => steps.push(step(i === 0 ? "Child → " : "Other child → ", child)));
+  steps.push(make("a", { href: `chain.html?from=${encodeURIComponent(share.hash)}` }, "The chain from here down"));
   walk.replaceChildren(...steps);
   walk.hidden = false;
 }

@@ -51,8 +51,9 @@ class _Collector:
             refused.add_metric([str(code)], count)
         yield refused
         yield CounterMetricFamily("p2pool_chain_shares_found", "Shares of the chain found", value=snapshot.shares)
-        accepted = sum(1 for block in snapshot.recent_blocks if block.result == "")
-        yield CounterMetricFamily("p2pool_blocks_found", "Blocks that dashd accepted", value=accepted)
+        yield CounterMetricFamily(
+            "p2pool_blocks_found", "Blocks that dashd accepted", value=snapshot.blocks_accepted
+        )
 
 
 def render_metrics(moment: Moment) -> bytes:

@@ -1,8 +1,7 @@
-"""The web site: resources over the rendered views, one share's details, and the static pages."""
+"""The web site: resources over the rendered views, the share chain's inspection, and the static pages."""
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from twisted.web import resource, server, static
 from twisted.web.http import NOT_ALLOWED, NOT_FOUND, SERVICE_UNAVAILABLE, HTTPChannel
 from twisted.web.server import Request
 
-from p2pool.web.api.shares import share_details
+from p2pool.web.inspection import inspection
+from p2pool.web.resources import GetResource, error
 from p2pool.web.views import VIEWS, Views
 
 _REQUEST_TIME = 60
@@ -27,43 +27,11 @@ _SECURITY_HEADERS = (
 )
 
 
-class _Get(resource.Resource):
-    """A resource that knows GET and HEAD only."""
-
-    isLeaf = True
-    content_type = b"application/json; charset=utf-8"
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    def render_GET(self, request: Request) -> bytes:
-        """Twisted's."""
-        status, body = self.answer(request)
-        request.setResponseCode(status)
-        request.setHeader(b"Content-Type", self.content_type)
-        request.setHeader(b"Cache-Control", b"no-store")
-        request.setHeader(b"Access-Control-Allow-Origin", b"*")
-        return body
-
-    def render_HEAD(self, request: Request) -> bytes:
-        """Twisted's: without the body, which it would leave out with a log line each time."""
-        request.setHeader(b"Content-Length", b"%d" % len(self.render_GET(request)))
-        return b""
-
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        """(HTTP status, body)."""
-        raise NotImplementedError
-
-
-def _error(status: int, code: str, message: str) -> tuple[int, bytes]:
-    return status, json.dumps({"error": {"code": code, "message": message}}).encode()
-
-
 def _starting() -> tuple[int, bytes]:
-    return _error(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
+    return error(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
 
 
-class _View(_Get):
+class _View(GetResource):
     def __init__(self, views: Views, path: str) -> None:
         super().__init__()
         self._views = views
@@ -76,7 +44,7 @@ class _View(_Get):
         return 200, body
 
 
-class _Metrics(_Get):
+class _Metrics(GetResource):
     content_type = b"text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self, views: Views) -> None:
@@ -87,29 +55,12 @@ class _Metrics(_Get):
         return (200, self._views.metrics) if self._views.metrics else _starting()
 
 
-class _Share(_Get):
-    """/web/share/<hash>."""
-
-    def __init__(self, views: Views) -> None:
-        super().__init__()
-        self._node = views.sources.node
-
+class _NotFound(GetResource):
     def answer(self, request: Request) -> tuple[int, bytes]:
-        text = b"/".join(request.postpath or []).decode("latin-1")
-        if len(text) != 64 or any(c not in "0123456789abcdefABCDEF" for c in text):
-            return _error(NOT_FOUND, "not_a_hash", "a share hash has 64 hex digits")
-        details = share_details(self._node, int(text, 16))
-        if details is None:
-            return _error(NOT_FOUND, "unknown_share", "no share of this hash is held")
-        return 200, json.dumps(details).encode()
+        return error(NOT_FOUND, "not_found", "there is nothing at this address")
 
 
-class _NotFound(_Get):
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        return _error(NOT_FOUND, "not_found", "there is nothing at this address")
-
-
-class _NotAllowed(_Get):
+class _NotAllowed(GetResource):
     """What every method but GET and HEAD meets, wherever it goes."""
 
     def render(self, request: Request) -> bytes:
@@ -118,7 +69,7 @@ class _NotAllowed(_Get):
         return self.render_GET(request)
 
     def answer(self, request: Request) -> tuple[int, bytes]:
-        return _error(NOT_ALLOWED, "method_not_allowed", "only GET and HEAD are answered here")
+        return error(NOT_ALLOWED, "method_not_allowed", "only GET and HEAD are answered here")
 
 
 class _Branch(_NotFound):
@@ -235,7 +186,8 @@ class WebSite(server.Site):
             root.putChild(path.encode(), _View(views, path))
         root.putChild(b"metrics", _Metrics(views))
         web = _Branch()
-        web.putChild(b"share", _Share(views))
+        for name, leaf in inspection(views.sources).items():
+            web.putChild(name, leaf)
         root.putChild(b"web", web)
         root.putChild(b"static", _Static(str(web_static)))
         super().__init__(  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from p2pool.pool_stats import BlockRecord
+from p2pool.pool_stats import MAX_RECENT, BlockRecord
 from p2pool.web import views
 from tests.chains import NOW
 from tests.logged import logged
@@ -70,6 +70,14 @@ def test_the_figures():
     assert found["p2pool_dashd_up"] == 1
     pool.problem = "it does not answer"
     assert values(pool)["p2pool_dashd_up"] == 0
+
+
+def test_found_blocks_are_a_total_that_outlives_the_pages():
+    pool = Pool()
+    for number in range(MAX_RECENT + 20):
+        pool.stats.record_block(BlockRecord(pool.now, number, 1, "yA.1", None, 1, None))
+        pool.stats.settle_block(number, "")
+    assert values(pool)["p2pool_blocks_found_total"] == MAX_RECENT + 20
 
 
 def test_metrics_that_fail_keep_their_last_figures_and_the_pages_live(monkeypatch):

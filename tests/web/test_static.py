@@ -1,0 +1,85 @@
+"""The pages as files: what they refer to is there, and nothing in them needs more than the policy allows."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.support import ROOT, make_template
+from tests.web.pages import Pool
+
+STATIC = ROOT / "web-static"
+PAGES = sorted(STATIC.glob("*.html"))
+SCRIPTS = sorted(STATIC.glob("*.js"))
+
+
+class Page(HTMLParser):
+    """A page's elements: (name, attributes)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+
+def page_of(path) -> Page:
+    return Page(path.read_text("utf-8"))
+
+
+def test_there_are_pages():
+    assert {path.name for path in PAGES} >= {"index.html", "share.html", "chain.html"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_what_a_page_refers_to_is_answered(path):
+    pool = Pool(5, make_template(), STATIC)
+    pool.refresh()
+    page = page_of(path)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    references = [a[name] for _, a in page.elements for name in ("href", "src") if name in a]
+    assert references
+    for reference in references:
+        if reference.startswith("#"):
+            assert reference[1:] in ids
+            continue
+        assert not re.match(r"[a-z]+:|//", reference), reference
+        target = "/" + reference[3:] if reference.startswith("../") else "/static/" + reference
+        assert pool.ask(target).status == 200, reference
+    for _, attributes in page.elements:
+        for name in ("aria-labelledby", "aria-describedby", "for"):
+            assert attributes.get(name, ids[0]) in ids
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_has_no_inline_code(path):
+    page = page_of(path)
+    for tag, attributes in page.elements:
+        assert tag != "style"
+        assert tag != "script" or attributes.get("src")
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_what_a_page_s_script_looks_for_is_on_it(path):
+    page = page_of(path)
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    scripts = [attributes["src"] for tag, attributes in page.elements if tag == "script"]
+    for script in scripts:
+        text = (STATIC / script).read_text("utf-8")
+        assert set(re.findall(r'byId\("([^"$]+)"\)', text)) <= ids
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_makes_no_markup_of_texts_and_asks_this_node_only(path):
+    text = path.read_text("utf-8")
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
+        assert forbidden not in text
+    assert not re.search(r"https?://", text)
+    for name in re.findall(r' from "(.+)";', text):
+        assert (STATIC / name).is_file()

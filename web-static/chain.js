@@ -1,0 +1,208 @@
+// The share chain: its ends, and its shares page by page, newest first.
+
+import {
+  ask,
+  byId,
+  clockTime,
+  difficulty,
+  integer,
+  isHash,
+  make,
+  refreshTimes,
+  setBanner,
+  setText,
+  shareLink,
+  shortHash,
+  showNetwork,
+  whileVisible,
+} from "./common.js";
+import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "./table.js";
+
+const PERIOD = 5000;
+const PAGE = matchMedia("(max-width: 40rem)").matches ? 25 : 50;
+const MOST_ENDS = 12;
+/** The node lists no more hashes than this. */
+const LISTED = 1000;
+const ENDS = [
+  ["heads", "Heads"],
+  ["verified_heads", "Verified heads"],
+  ["tails", "Tails"],
+  ["verified_tails", "Verified tails"],
+];
+const STALE = {
+  orphan: "announces that an earlier share of its miner lost the race against another one",
+  doa: "dead on arrival: announces that an earlier share of its miner came too late",
+};
+
+const from = (new URLSearchParams(location.search).get("from") ?? "").trim().toLowerCase();
+const pagePath = `web/chain?count=${PAGE}${from === "" ? "" : `&from=${encodeURIComponent(from)}`}`;
+const shownTexts = new Map();
+let failingSince = null;
+
+// --- the list ----------------------------------------------------------------------------------------------
+
+const table = new Table("chain", {
+  caption: "Shares of the chain, newest first: time, hash, payout address, difficulty, stale and block",
+  few: 400,
+  empty: emptyNote(),
+  columns: [
+    timeColumn("Time"),
+    { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
+    { title: "Payout address", create: (share) => copyValueBoth(share.payout_address, "address") },
+    textColumn("Difficulty", (share) => difficulty(share.difficulty)),
+    { title: "Stale", create: ({ stale_info: stale }) => staleNode(stale) },
+    { title: "Block", create: ({ is_block: isBlock }) => blockNode(isBlock) },
+  ],
+});
+
+function staleNode(stale) {
+  if (stale === null) return make("span", { class: "soft" }, "no");
+  return make("span", { title: Object.hasOwn(STALE, stale) ? STALE[stale] : null }, String(stale));
+}
+
+function blockNode(isBlock) {
+  if (!isBlock) return make("span", { class: "soft" }, "no");
+  return make("span", { class: "status accepted", title: "Its hash also met the network’s target" }, "Dash block");
+}
+
+const pageLink = (text, start) =>
+  make("a", { href: start === null ? "chain.html" : `chain.html?from=${encodeURIComponent(start)}` }, text);
+
+function showPage(page) {
+  const shares = page.shares.filter(({ hash }) => isHash(hash));
+  const older = from !== "";
+  setText(byId("chain-title"), older ? `Shares from ${shortHash(from)} down` : "Newest shares");
+  const lead = older ? `${counted(page.held, "share")} of this chain are held here, this one included.` : "From the best share down.";
+  setText(byId("chain-lead"), lead);
+  table.show(
+    shares.map((share) => ({ ...share, key: share.hash })),
+    make("span", {}, "No share yet. The chain begins with the first share that a miner finds."),
+  );
+  byId("stale-note").hidden = shares.length === 0;
+  showPager(page, older);
+}
+
+function showPager(page, older) {
+  const steps = older ? [pageLink("⇤ Newest", null)] : [];
+  if (page.next !== null) steps.push(pageLink("Older →", page.next));
+  else if (page.shares.length > 0) steps.push(make("span", {}, endOf(page)));
+  byId("pager").replaceChildren(...steps);
+  byId("pager").hidden = steps.length === 0;
+}
+
+function endOf(page) {
+  if (page.missing_parent === null) return "The last one listed is the chain’s first share";
+  return "Older shares are not held here: forgotten, or not got yet";
+}
+
+const counted = (n, noun) => `${integer(n)} ${noun}${n === 1 ? "" : "s"}`;
+
+/** Instead of the list: why there is none. */
+function showNone(title, ...texts) {
+  setText(byId("chain-title"), title);
+  setText(byId("chain-lead"), "");
+  table.show([], make("span", {}, ...texts));
+  byId("stale-note").hidden = true;
+  byId("pager").replaceChildren(pageLink("Newest shares", null));
+  byId("pager").hidden = false;
+}
+
+// --- the ends ----------------------------------------------------------------------------------------------
+
+const ends = new Map();
+
+function showEnds() {
+  const rows = ENDS.filter(([path]) => ends.has(path)).map(([path, title]) =>
+    make("div", {}, make("dt", {}, `${title} (${count(ends.get(path))})`), make("dd", {}, ...endsList(path))),
+  );
+  if (rows.length > 0) byId("ends-body").replaceChildren(make("dl", { class: "ends" }, ...rows));
+}
+
+const count = (hashes) => (hashes.length >= LISTED ? `${integer(LISTED)} or more` : integer(hashes.length));
+
+function endsList(path) {
+  const hashes = ends.get(path);
+  if (hashes.length === 0) return ["none"];
+  const items = hashes.slice(0, MOST_ENDS).map((hash) => make("li", {}, shareLink(hash)));
+  const list = make("ul", {}, ...items);
+  if (hashes.length <= MOST_ENDS) return [list];
+  const all = make("a", { href: `../web/${path}` }, "all as JSON");
+  return [list, make("span", { class: "note" }, `and ${integer(hashes.length - MOST_ENDS)} more: `, all)];
+}
+
+function showBest(hash) {
+  const none = !isHash(hash) || /^0+$/.test(hash);
+  byId("f-best").replaceChildren(none ? "none yet" : shareLink(hash));
+}
+
+function showGlobal(figures) {
+  showNetwork(figures.network);
+  setText(byId("f-length"), integer(figures.share_chain_height));
+}
+
+// --- asking ------------------------------------------------------------------------------------------------
+
+/** Shows an answer where it differs from the last one: a rebuilt list would lose focus and selection. */
+function show(path, { status, text }, shower) {
+  if (status !== 200 || shownTexts.get(path) === text) return;
+  shownTexts.set(path, text);
+  shower(JSON.parse(text));
+}
+
+function showAnswer(answer) {
+  if (answer.status === 200) {
+    show(pagePath, answer, showPage);
+    return;
+  }
+  shownTexts.delete(pagePath);
+  if (answer.status === 404 && from !== "") {
+    showNone(
+      "This node does not hold this share",
+      `No share ${from} is here. It may be too old (nodes forget shares that no longer count for payouts), `,
+      "never have reached this node, or be mistyped.",
+    );
+  } else {
+    showNone("The node cannot answer now", `It answered with status ${answer.status}. This page tries again by itself.`);
+  }
+}
+
+async function look() {
+  const paths = ["global_stats", "web/best_share_hash", ...ENDS.map(([path]) => `web/${path}`)];
+  let page;
+  let answers;
+  try {
+    const asked = [pagePath, ...paths].map((path) => (path === pagePath && !isAskable ? null : ask(path)));
+    [page, ...answers] = await Promise.all(asked);
+  } catch {
+    failingSince ??= Date.now() / 1000;
+    setBanner("offline", "offline", `No connection to the node since ${clockTime(failingSince)}. Trying again.`);
+    document.body.classList.add("stale");
+    refreshTimes();
+    return;
+  }
+  failingSince = null;
+  setBanner("offline", "offline", null);
+  document.body.classList.remove("stale");
+  const [figures, best, ...lists] = answers;
+  show("global_stats", figures, showGlobal);
+  show("best", best, showBest);
+  let changed = false;
+  ENDS.forEach(([path], i) =>
+    show(path, lists[i], (hashes) => {
+      ends.set(path, hashes.filter(isHash));
+      setText(byId(`f-${path.replace("_", "-")}`), count(hashes));
+      changed = true;
+    }),
+  );
+  if (changed) showEnds();
+  if (page !== null) showAnswer(page);
+  refreshTimes();
+}
+
+const isAskable = from === "" || isHash(from);
+byId("json").href = `../${pagePath}`;
+if (!isAskable) {
+  byId("json").hidden = true;
+  showNone("That is not a share’s hash", "A share’s hash has 64 digits of 0-9 and a-f; this one does not.");
+}
+whileVisible(look, PERIOD);

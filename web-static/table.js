@@ -1,0 +1,112 @@
+// Tables that keep their rows from one poll to the next, for the pages that list things.
+
+import { byId, copyValue, integer, make, setText, setTime, shortened, timeNode } from "./common.js";
+
+const MOST_ROWS = 1000;
+const SMALL_SCREEN = matchMedia("(max-width: 40rem)").matches;
+
+/**
+ * A table that keeps its rows by key. On narrow screens the style sheet shows each row as a card, so roles are
+ * set explicitly: changing `display` would take them away.
+ */
+export class Table {
+  constructor(name, { caption, columns, few, empty }) {
+    this.columns = columns;
+    this.few = SMALL_SCREEN ? Math.ceil(few / 2) : few;
+    this.all = false;
+    this.body = make("tbody", { role: "rowgroup" });
+    const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
+    this.table = make(
+      "table",
+      { role: "table" },
+      make("caption", { class: "unseen" }, caption),
+      make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
+      this.body,
+    );
+    this.empty = empty;
+    this.more = make("button", { type: "button", class: "more" });
+    this.more.addEventListener("click", () => {
+      this.all = !this.all;
+      this.show(this.items);
+    });
+    this.cut = make("p", { class: "note" });
+    this.count = byId(`${name}-count`);
+    this.holder = byId(`${name}-body`);
+    this.holder.append(this.empty, this.table, this.more, this.cut);
+    this.show([]);
+    setText(this.empty, "Asking the node…");
+  }
+
+  /** Shows the items, each with a `key` of its own; `emptyNode` where there are none. */
+  show(items, emptyNode = null) {
+    this.items = items;
+    const none = items.length === 0;
+    this.table.hidden = none;
+    this.empty.hidden = !none;
+    if (emptyNode !== null && this.emptyNode !== emptyNode) {
+      this.emptyNode = emptyNode;
+      this.empty.replaceChildren(emptyNode);
+    }
+    setText(this.count, none ? "" : integer(items.length));
+    this.more.hidden = items.length <= this.few;
+    setText(this.more, this.all ? `Show the first ${this.few} only` : `Show all ${integer(items.length)}`);
+    const shown = items.slice(0, this.all ? MOST_ROWS : this.few);
+    this.cut.hidden = !(this.all && items.length > MOST_ROWS);
+    setText(this.cut, `The first ${integer(MOST_ROWS)} are shown; the JSON has all.`);
+    this.sync(shown);
+  }
+
+  sync(items) {
+    this.rows ??= new Map();
+    const keep = new Set();
+    let at = this.body.firstElementChild;
+    for (const item of items) {
+      if (keep.has(item.key)) continue;
+      keep.add(item.key);
+      let row = this.rows.get(item.key);
+      if (row === undefined) {
+        row = this.createRow(item);
+        this.rows.set(item.key, row);
+      }
+      this.columns.forEach((column, i) => column.update?.(row.children[i], item));
+      if (row === at) at = at.nextElementSibling;
+      else this.body.insertBefore(row, at);
+    }
+    for (const [key, row] of this.rows) {
+      if (keep.has(key)) continue;
+      row.remove();
+      this.rows.delete(key);
+    }
+  }
+
+  createRow(item) {
+    const cells = this.columns.map(({ title, side, head, create }) => {
+      const attributes = { class: side, "data-label": title };
+      const cell = head
+        ? make("th", { ...attributes, scope: "row", role: "rowheader" })
+        : make("td", { ...attributes, role: "cell" });
+      if (create !== undefined) cell.append(create(item));
+      return cell;
+    });
+    return make("tr", { role: "row" }, ...cells);
+  }
+}
+
+export const textColumn = (title, text, side = "number") => ({ title, side, update: (cell, item) => setText(cell, text(item)) });
+
+export const timeColumn = (title, head = false) => ({
+  title,
+  head,
+  create: (item) => timeNode(item.ts),
+  update: (cell, item) => setTime(cell.firstElementChild, item.ts),
+});
+
+export const emptyNote = () => make("p", { class: "empty" });
+
+/** A value that a click copies, in full where there is room. */
+export function copyValueBoth(full, what) {
+  const button = copyValue(full, "", what);
+  const [long, short] = [make("span", { class: "is-long" }, full), make("span", { class: "is-short" }, shortened(full, 8, 6))];
+  button.append(long, short);
+  return button;
+}

@@ -170,6 +170,8 @@ class Node:
         """Everything stored was taken over: choose the best share."""
         verified, self._verified_before = self._verified_before, []
         self.tracker.trust_stored(verified)
+        for tree in self.tracker.forest.trees.values():
+            tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()
 
     def add_shares(self, shares: Iterable[Share], sender: str | None) -> int:

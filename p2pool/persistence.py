@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.errors import OperatorError
@@ -73,6 +73,8 @@ class Persistence:
         self._store: ShareStore | None = None
         self._no_store: str | None = None
         self._stopping = False
+        self._loading = DeferredLock()
+        """Held by `start`; the file must not be closed under what reads it."""
         self._timer: Timer | None = None
 
     @property
@@ -84,18 +86,17 @@ class Persistence:
 
     async def start(self) -> None:
         """Load what is stored and choose the best share. OperatorError where files cannot be imported."""
-        database = await self._open()
-        node = self._node
-        node.share_added.subscribe(self._share_added)
-        node.thought.subscribe(self._thought)
-        if database is not None:
-            self._store = ShareStore(database, self._threads.run, self._archive)
-            await self._take_over(lambda: self._stored(database), node.load, "loaded")
-        await self._import(database)
-        if self._stopping:
-            return
-        node.loaded()
-        self._timer = Timer(self._reactor, FLUSH_PERIOD, self.flush)
+        async with self._loading:
+            database = await self._open()
+            self._node.share_added.subscribe(self._share_added)
+            self._node.thought.subscribe(self._thought)
+            if database is not None:
+                self._store = ShareStore(database, self._threads.run, self._archive)
+                await self._take_over(lambda: self._stored(database), self._node.load, "loaded")
+            await self._import(database)
+            if not self._stopping:
+                self._node.loaded()
+                self._timer = Timer(self._reactor, FLUSH_PERIOD, self.flush)
 
     async def _open(self) -> ShareDatabase | None:
         path = self._directory / "shares.sqlite"
@@ -230,7 +231,8 @@ class Persistence:
     async def stop(self) -> None:
         """Write what is left and close the file."""
         self._stopping = True
-        if self._timer is not None:
-            self._timer.stop()
-        if self._store is not None:
-            await self._store.close()
+        async with self._loading:
+            if self._timer is not None:
+                self._timer.stop()
+            if self._store is not None:
+                await self._store.close()

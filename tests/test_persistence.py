@@ -17,7 +17,7 @@ from p2pool.node import Node, NodeSettings
 from p2pool.persistence import FLUSH_PERIOD, Persistence, Threads
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.archive import ShareArchive
-from p2pool.sharechain.store import ShareDatabase
+from p2pool.sharechain.store import ShareDatabase, StoredShare
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW, easy_network, grow_chain
 from tests.logged import logged
@@ -187,6 +187,30 @@ def test_a_hole_in_the_store_leaves_a_node_that_works(disk):
     disk.think()
     assert disk.node.best_share == SHARES[-1].hash
     disk.stop()
+
+
+def test_a_part_of_a_chain_is_kept_until_its_parents_could_be_fetched(disk):
+    """A node that was stopped while it fetched its chain goes on there."""
+    disk.start()
+    disk.node.load(StoredShare(share, NOW, verified=False, own=False) for share in SHARES[15:])
+    disk.node.loaded()
+    assert disk.node.wanted == [SHARES[14].hash]
+    assert len(disk.node.tracker) == 15
+
+
+def test_stopping_while_it_loads_waits_for_what_reads(disk):
+    disk.start()
+    disk.node.add_shares(SHARES, "peer")
+    disk.think().stop()
+    disk.hanging = []
+    disk.start()
+    stopped = Deferred.fromCoroutine(disk.persistence.stop())
+    while disk.hanging:
+        assert not stopped.called
+        disk.hanging.pop()()
+    assert stopped.called
+    assert disk.node.best_share is None
+    assert disk.clock.getDelayedCalls() == []
 
 
 def test_old_shares_move_to_the_archive(disk, monkeypatch):

@@ -1,0 +1,1 @@
+"""Nodes of the share chain that speak protocol 1700."""

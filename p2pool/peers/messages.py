@@ -1,0 +1,366 @@
+"""The messages between nodes of the share chain: payload bytes <-> frozen values. Pure, both directions.
+
+Hashes are numbers, ports big-endian inside addresses and little-endian in `addrme`. Bytes after the last field
+make a message malformed. Source: the specification's page on peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from p2pool.base.errors import ParseError
+from p2pool.dash.block import BlockHeader, read_header
+from p2pool.dash.hashes import sha256d_int
+from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
+from p2pool.share.share import open_envelope
+from p2pool.wire.codec import (
+    Reader,
+    pack_ip,
+    pack_uint16,
+    pack_uint32,
+    pack_uint64,
+    pack_uint256,
+    pack_uint256_list,
+    pack_varint,
+    pack_varstr,
+)
+
+PROTOCOL_VERSION = 1700
+MAX_PAYLOAD = 3_145_728
+MAX_SUB_VERSION = 512
+
+GOOD, TOO_LONG = 0, 1
+"""Results of a `sharereply`; 2 to 6 are unknown errors."""
+_LAST_RESULT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Where a node listens. `host` is an IP address as text, IPv4 in dotted form."""
+
+    host: str
+    port: int
+    services: int = 0
+
+    def pack(self) -> bytes:
+        """26 bytes."""
+        return pack_uint64(self.services) + pack_ip(self.host) + self.port.to_bytes(2, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAddress:
+    """An address and when it was last seen (Unix seconds)."""
+
+    timestamp: int
+    address: PeerAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A share as it travels."""
+
+    kind: int
+    contents: bytes
+
+    def pack(self) -> bytes:
+        """varint type, varstr contents."""
+        return pack_varint(self.kind) + pack_varstr(self.contents)
+
+
+@dataclass(frozen=True, slots=True)
+class RawTransaction:
+    """A transaction's bytes and their hash."""
+
+    hash: int
+    data: bytes
+
+
+def _pack_list(items: Iterable[bytes]) -> bytes:
+    packed = list(items)
+    return pack_varint(len(packed)) + b"".join(packed)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The first message of each side."""
+
+    command: ClassVar[str] = "version"
+    version: int
+    services: int
+    receiver: PeerAddress
+    sender: PeerAddress
+    nonce: int
+    sub_version: bytes
+    mode: int
+    best_share_hash: int | None
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return b"".join(
+            (
+                pack_uint32(self.version),
+                pack_uint64(self.services),
+                self.receiver.pack(),
+                self.sender.pack(),
+                pack_uint64(self.nonce),
+                pack_varstr(self.sub_version),
+                pack_uint32(self.mode),
+                pack_uint256(self.best_share_hash or 0),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A sign of life; nothing answers it."""
+
+    command: ClassVar[str] = "ping"
+
+    def pack(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class AddrMe:
+    """ "I listen on this port", at the address that this connection comes from."""
+
+    command: ClassVar[str] = "addrme"
+    port: int
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return pack_uint16(self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Addrs:
+    """Addresses of nodes."""
+
+    command: ClassVar[str] = "addrs"
+    addresses: tuple[SeenAddress, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return _pack_list(pack_uint64(seen.timestamp) + seen.address.pack() for seen in self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class GetAddrs:
+    """Asks for that many addresses."""
+
+    command: ClassVar[str] = "getaddrs"
+    count: int
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return pack_uint32(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """New shares."""
+
+    command: ClassVar[str] = "shares"
+    shares: tuple[Envelope, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return _pack_list(share.pack() for share in self.shares)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareReq:
+    """Asks for shares by hash, each with up to `parents` ancestors, ending before a stop."""
+
+    command: ClassVar[str] = "sharereq"
+    id: int
+    hashes: tuple[int, ...]
+    parents: int
+    stops: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return b"".join(
+            (
+                pack_uint256(self.id),
+                pack_uint256_list(self.hashes),
+                pack_varint(self.parents),
+                pack_uint256_list(self.stops),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ShareReply:
+    """The answer to the `sharereq` of the same id."""
+
+    command: ClassVar[str] = "sharereply"
+    id: int
+    result: int
+    shares: tuple[Envelope, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        shares = _pack_list(share.pack() for share in self.shares)
+        return pack_uint256(self.id) + pack_varint(self.result) + shares
+
+
+@dataclass(frozen=True, slots=True)
+class BestBlock:
+    """The parent chain's best block header."""
+
+    command: ClassVar[str] = "bestblock"
+    header: BlockHeader
+
+    def pack(self) -> bytes:
+        """80 bytes."""
+        return self.header.pack()
+
+
+@dataclass(frozen=True, slots=True)
+class HaveTx:
+    """Transactions that the sender knows."""
+
+    command: ClassVar[str] = "have_tx"
+    tx_hashes: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return pack_uint256_list(self.tx_hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class LosingTx:
+    """Transactions that the sender knows no longer."""
+
+    command: ClassVar[str] = "losing_tx"
+    tx_hashes: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return pack_uint256_list(self.tx_hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class RememberTx:
+    """Transactions to keep for shares to come: by hash what the receiver said it has, the others in full."""
+
+    command: ClassVar[str] = "remember_tx"
+    tx_hashes: tuple[int, ...]
+    transactions: tuple[RawTransaction, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return pack_uint256_list(self.tx_hashes) + _pack_list(t.data for t in self.transactions)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTx:
+    """Transactions to keep no longer."""
+
+    command: ClassVar[str] = "forget_tx"
+    tx_hashes: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return pack_uint256_list(self.tx_hashes)
+
+
+Message = (
+    Version
+    | Ping
+    | AddrMe
+    | Addrs
+    | GetAddrs
+    | Shares
+    | ShareReq
+    | ShareReply
+    | BestBlock
+    | HaveTx
+    | LosingTx
+    | RememberTx
+    | ForgetTx
+)
+
+
+def _read_address(reader: Reader) -> PeerAddress:
+    services, host = reader.uint64(), reader.ip()
+    return PeerAddress(host, reader.uint16_big_endian(), services)
+
+
+def _read_version(reader: Reader) -> Version:
+    version, services = reader.uint32(), reader.uint64()
+    receiver, sender = _read_address(reader), _read_address(reader)
+    nonce, sub_version = reader.uint64(), reader.varstr()
+    if len(sub_version) > MAX_SUB_VERSION:
+        raise ParseError(f"a sub-version of {len(sub_version)} bytes; at most {MAX_SUB_VERSION} are allowed")
+    return Version(
+        version, services, receiver, sender, nonce, sub_version, reader.uint32(), reader.uint256() or None
+    )
+
+
+def _read_addrs(reader: Reader) -> Addrs:
+    count = reader.count(34)
+    return Addrs(tuple(SeenAddress(reader.uint64(), _read_address(reader)) for _ in range(count)))
+
+
+def _read_envelopes(reader: Reader) -> tuple[Envelope, ...]:
+    return tuple(Envelope(*open_envelope(reader)) for _ in range(reader.count(2)))
+
+
+def _read_hashes(reader: Reader) -> tuple[int, ...]:
+    return tuple(reader.uint256_list())
+
+
+def _read_share_reply(reader: Reader) -> ShareReply:
+    request_id, result = reader.uint256(), reader.varint()
+    if result > _LAST_RESULT:
+        raise ParseError(f"a sharereply with result {result}")
+    return ShareReply(request_id, result, _read_envelopes(reader))
+
+
+def _read_remember_tx(reader: Reader) -> RememberTx:
+    tx_hashes = _read_hashes(reader)
+    transactions = []
+    for _ in range(reader.count(MIN_TRANSACTION)):
+        start = reader.position
+        read_transaction(reader)
+        data = reader.data[start : reader.position]
+        transactions.append(RawTransaction(sha256d_int(data), data))
+    return RememberTx(tx_hashes, tuple(transactions))
+
+
+_READERS: dict[str, Callable[[Reader], Message]] = {
+    "version": _read_version,
+    "ping": lambda reader: Ping(),
+    "addrme": lambda reader: AddrMe(reader.uint16()),
+    "addrs": _read_addrs,
+    "getaddrs": lambda reader: GetAddrs(reader.uint32()),
+    "shares": lambda reader: Shares(_read_envelopes(reader)),
+    "sharereq": lambda reader: ShareReq(
+        reader.uint256(), _read_hashes(reader), reader.varint(), _read_hashes(reader)
+    ),
+    "sharereply": _read_share_reply,
+    "bestblock": lambda reader: BestBlock(read_header(reader)),
+    "have_tx": lambda reader: HaveTx(_read_hashes(reader)),
+    "losing_tx": lambda reader: LosingTx(_read_hashes(reader)),
+    "remember_tx": _read_remember_tx,
+    "forget_tx": lambda reader: ForgetTx(_read_hashes(reader)),
+}
+
+
+def parse_message(command: str, payload: bytes) -> Message | None:
+    """The message of a frame's command and payload; None for a command that is not known here (it is ignored).
+
+    Raises ParseError for anything that is not exactly the message.
+    """
+    read = _READERS.get(command)
+    if read is None:
+        return None
+    reader = Reader(payload)
+    message = read(reader)
+    reader.expect_end()
+    return message

@@ -82,7 +82,7 @@ def assert_step(tracker: Tracker, thought, expect: dict, block_height) -> None:
     assert sorted(label(s.hash) for s in thought.removed) == sorted(expect["removed"])
 
 
-@pytest.mark.parametrize("order", ["as given", "newest first", "shuffled"])
+@pytest.mark.parametrize("order", ["as given", "newest first", "shuffled", "shuffled again"])
 @pytest.mark.parametrize("case", DATA["cases"], ids=lambda c: c["name"])
 def test_think(case, order):
     tracker = Tracker(network_of(DATA["nets"][case["net"]]))
@@ -92,8 +92,8 @@ def test_think(case, order):
         items = list(step["add"])
         if order == "newest first":
             items.reverse()
-        elif order == "shuffled":
-            random.Random(case["name"]).shuffle(items)
+        elif order != "as given":
+            random.Random(order + case["name"]).shuffle(items)
         for item in items:
             tracker.add(shares[item["share"]], item["time_seen"], item["from"])
         thought = tracker.think(step["now"], block_height, transaction_size)

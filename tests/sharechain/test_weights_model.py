@@ -1,0 +1,211 @@
+"""Sliding PPLNS windows against the naive sum, however the questions jump and the forest changes between them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.sharechain.forest import Forest
+from p2pool.sharechain.weights import WeightWindows
+from tests.sharechain.judged import FakeShare
+
+Answer = tuple[dict[bytes, int], int, int]
+
+
+def naive(forest: Forest, start: int | None, max_shares: int, max_weight: int) -> Answer:
+    """Share by share, from the share-chain format."""
+    by_script: dict[bytes, int] = {}
+    total = donation = 0
+    while start is not None and (share := forest.get(start)) is not None and max_shares > 0 and total < max_weight:
+        work = share.attempts
+        if total + 65535 * work > max_weight:
+            work, total = (max_weight - total) // 65535, max_weight
+        else:
+            total += 65535 * work
+        by_script[share.script] = by_script.get(share.script, 0) + work * (65535 - share.donation)
+        donation += work * share.donation
+        start, max_shares = share.previous_hash, max_shares - 1
+    return {script: weight for script, weight in by_script.items() if weight}, total, donation
+
+
+def asked(windows: WeightWindows, start: int | None, max_shares: int, max_weight: int) -> Answer:
+    weights = windows.weights(start, max_shares, max_weight)
+    return dict(weights.by_script), weights.total, weights.donation
+
+
+def random_share(rng: random.Random, number: int, previous: int | None) -> FakeShare:
+    return FakeShare(
+        number,
+        previous,
+        attempts=rng.choice([1, 2, 3, 50]),
+        donation=rng.choice([0, 1, 655, 65534, 65535]),
+        script=rng.choice([b"a", b"b", b"c"]),
+    )
+
+
+def random_forest(rng: random.Random, count: int, forking: float) -> Forest:
+    forest = Forest()
+    for number in range(1, count + 1):
+        previous: int | None = number - 1 or None
+        if number > 1 and rng.random() < forking:
+            previous = rng.randrange(max(1, number - 40), number)
+        forest.add(random_share(rng, number, previous))
+    return forest
+
+
+def random_limit(rng: random.Random) -> int:
+    """On borders between shares (multiples of the unit), beside them, and beyond all."""
+    return max(0, WEIGHT_UNIT * rng.choice([0, 1, 2, 5, 50, 333, 10**9]) + rng.choice([-1, 0, 0, 0, 1, 30_000]))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.sampled_from([3, 20, 150]), st.sampled_from([0, 0.05, 0.5]))
+def test_the_order_of_questions_does_not_matter(seed, count, forking):
+    rng = random.Random(seed)
+    forest = random_forest(rng, count, forking)
+    questions = [
+        (rng.randrange(1, count + 1), rng.choice([0, 1, 2, 7, 40, 1000]), random_limit(rng)) for _ in range(60)
+    ]
+    expected = {question: naive(forest, *question) for question in questions}
+    for _ in range(2):
+        windows = WeightWindows(forest)
+        rng.shuffle(questions)
+        for question in questions:
+            assert asked(windows, *question) == expected[question]
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32))
+def test_shares_that_go_at_both_ends_and_come_again_between_the_questions(seed):
+    """Only here may a hash stand for other amounts when it comes again: so that a window which still counts the
+    share that went is seen at once."""
+    rng = random.Random(seed)
+    forest = random_forest(rng, 120, 0.1)
+    windows = WeightWindows(forest)
+    gone: list[FakeShare] = []
+    for _ in range(60):
+        for _ in range(rng.choice([0, 1, 1, 20])):
+            ends = [share_hash for share_hash in forest.nodes if forest.can_remove(share_hash)]
+            if ends:
+                gone.append(forest.remove(rng.choice(ends)))
+        for _ in range(rng.choice([0, 0, 1, 15])):
+            if gone:
+                back = gone.pop(rng.randrange(len(gone)))
+                forest.add(random_share(rng, back.hash, back.previous_hash))
+        if not forest.nodes:
+            break
+        for _ in range(rng.randrange(4)):
+            start = rng.choice([*forest.heads, *forest.nodes, 500, None])
+            question = start, rng.choice([1, 10, 50, 1000]), random_limit(rng)
+            assert asked(windows, *question) == naive(forest, *question)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32))
+def test_trees_that_join_below_a_window(seed):
+    """Shares arrive from the newest down, or in two pieces: the coordinates of a window's shares move."""
+    rng = random.Random(seed)
+    shares = [random_share(rng, number, number - 1 or None) for number in range(1, 81)]
+    lower, upper = shares[:40], shares[40:][::-1]
+    order = [(lower if not upper or (lower and rng.random() < 0.5) else upper).pop(0) for _ in range(80)]
+    forest = Forest()
+    windows = WeightWindows(forest)
+    for share in order:
+        forest.add(share)
+        for start in (rng.choice(sorted(forest.nodes)), max(forest.nodes)):
+            question = start, rng.choice([5, 60, 1000]), random_limit(rng)
+            assert asked(windows, *question) == naive(forest, *question)
+
+
+@pytest.mark.parametrize("jump", [1, 2, 511, 512, 513, 900])
+def test_jumps_along_a_long_chain(jump):
+    """Near ones slide a window, far ones begin another."""
+    rng = random.Random(jump)
+    forest = random_forest(rng, 1500, 0)
+    windows = WeightWindows(forest)
+    place = 1200
+    for step in (0, -jump, jump, jump // 2, -jump, 1, -jump // 2):
+        place = max(1, min(1500, place + step))
+        question = place, 600, 10**15
+        assert asked(windows, *question) == naive(forest, *question)
+
+
+def test_more_forks_than_windows_in_turns():
+    rng = random.Random(1)
+    forest = random_forest(rng, 100, 0)
+    for number in range(700):
+        forest.add(random_share(rng, 1000 + number, 60 + number if number < 7 else 1000 + number - 7))
+    windows = WeightWindows(forest)
+    for question in range(400):
+        start = 1000 + question + rng.choice([0, 0, 0, 7, -7])
+        if start in forest:
+            assert asked(windows, start, 50, 10**15) == naive(forest, start, 50, 10**15)
+    assert len(windows._windows) <= 4
+
+
+def test_windows_are_bounded_where_chains_have_nothing_in_common():
+    forest = Forest()
+    for number in range(40):
+        forest.add(FakeShare(number + 1, 1000 + number, attempts=number + 1))
+    windows = WeightWindows(forest)
+    for _ in range(2):
+        for start in forest.nodes:
+            assert asked(windows, start, 5, 10**9) == naive(forest, start, 5, 10**9)
+            assert len(windows._windows) <= 4
+
+
+# --- the limits, one by one ------------------------------------------------------------------------------
+
+
+def three() -> Forest:
+    """Newest first: 5 attempts for a, all of 3 attempts to the donation, 2 for b with a part to the donation."""
+    forest = Forest()
+    forest.add(FakeShare(1, None, attempts=2, script=b"b", donation=655))
+    forest.add(FakeShare(2, 1, attempts=3, script=b"a", donation=65535))
+    forest.add(FakeShare(3, 2, attempts=5, script=b"a"))
+    return forest
+
+
+UNIT = 65535
+A = 5 * UNIT
+
+
+@pytest.mark.parametrize(
+    ("max_shares", "max_weight", "by_script", "total", "donation"),
+    [
+        (0, 10**9, {}, 0, 0),
+        (3, 0, {}, 0, 0),
+        (1, 10**9, {b"a": A}, A, 0),
+        (2, 10**9, {b"a": A}, 8 * UNIT, 3 * UNIT),
+        (3, 10**9, {b"a": A, b"b": 2 * (UNIT - 655)}, 10 * UNIT, 3 * UNIT + 2 * 655),
+        (9, 10 * UNIT, {b"a": A, b"b": 2 * (UNIT - 655)}, 10 * UNIT, 3 * UNIT + 2 * 655),
+        # 9 attempts: the oldest counts for one of its two
+        (9, 9 * UNIT, {b"a": A, b"b": UNIT - 655}, 9 * UNIT, 3 * UNIT + 655),
+        (9, 10 * UNIT - 1, {b"a": A, b"b": UNIT - 655}, 10 * UNIT - 1, 3 * UNIT + 655),
+        # the total is the limit though no whole attempt fits any more
+        (9, 8 * UNIT + 1, {b"a": A}, 8 * UNIT + 1, 3 * UNIT),
+        (9, 8 * UNIT, {b"a": A}, 8 * UNIT, 3 * UNIT),
+        # a part of a share that gives everything to the donation
+        (9, 6 * UNIT, {b"a": A}, 6 * UNIT, UNIT),
+        (9, A, {b"a": A}, A, 0),
+        # already the newest share does not fit
+        (9, 4 * UNIT, {b"a": 4 * UNIT}, 4 * UNIT, 0),
+        (9, UNIT - 1, {}, UNIT - 1, 0),
+        # the share that would cross the limit is beyond the count
+        (1, A + 1, {b"a": A}, A, 0),
+        (2, 8 * UNIT + 1, {b"a": A}, 8 * UNIT, 3 * UNIT),
+    ],
+)
+def test_limits(max_shares, max_weight, by_script, total, donation):
+    forest = three()
+    question = 3, max_shares, max_weight
+    assert naive(forest, *question) == (by_script, total, donation)
+    windows = WeightWindows(forest)
+    assert asked(windows, *question) == (by_script, total, donation)
+    asked(windows, 1, 5, 10**9)
+    asked(windows, 3, 2, 10**9)
+    assert asked(windows, *question) == (by_script, total, donation)

@@ -229,7 +229,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_block_period=7.5,
     )
     settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host"}
-    assert len(settable) == 20, "a new setting: does the file know it?"
+    assert len(settable) == 22, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

@@ -41,6 +41,7 @@ from p2pool.dashd.submission import BlockSubmitter
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.node import FoundBlock, Node, NodeSettings, WorkChange
+from p2pool.peering import Peering
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import PoolStats
 from p2pool.share.share import Share
@@ -139,6 +140,7 @@ class App:
             archive=not config.disable_share_archive,
             import_from=config.import_shares,
         )
+        self.peering = Peering(reactor, config, self.node, time.time, deferToThread, self._block_found)
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         settings = SessionSettings(
@@ -171,6 +173,7 @@ class App:
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
         self._listen()
+        self.peering.listen()
         self._wire()
         await self._load_shares()
         if self._stopping:
@@ -186,6 +189,7 @@ class App:
         self.dashd.template.subscribe(self._timed("template", self.node.set_template))
         self.dashd.startService()
         self._link_to_dashd()
+        await self.peering.start(self.dashd)
         self.stratum.start()
         self._timers = [
             Timer(self.reactor, 1.0, lambda: self.views.refresh(time.time())),
@@ -344,6 +348,7 @@ class App:
     # --- events ------------------------------------------------------------------------------------------
 
     def _share_announced(self, announced: tuple[Share, bool]) -> None:
+        self.peering.share_announced(announced)
         share, own = announced
         if own:
             _log.info(
@@ -416,7 +421,7 @@ class App:
         if self._port is not None:
             await self._end(self._port.stopListening)
         self.stratum.stop()
-        for service in (self.submitter, self.persistence):
+        for service in (self.peering, self.submitter, self.persistence):
             if service is not None:
                 await self._end(service.stop)
         for link in (self.link, self.dashd):

@@ -32,7 +32,15 @@ class Config:
     bench: bool = False
     worker_host: str = ""
     worker_port: int = 0
+    p2pool_host: str = ""
     p2pool_port: int = 0
+    p2pool_nodes: tuple[tuple[str, int], ...] = ()
+    """(host, port) to stay connected with; port 0 for the network's own."""
+    max_conns: int = 40
+    outgoing_conns: int = 6
+    external_ip: tuple[str, int] | None = None
+    """What to tell others of ourselves; port 0 for the one that we listen on."""
+    disable_advertise: bool = False
     fee: float = 0.0
     give_author: float = 1.0
     share_rate: float = 10.0
@@ -91,7 +99,9 @@ def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
         flag = "--" + key.replace("_", "-")
         if flag not in actions or flag in ("--config", "--help", "--version"):
             refuse(f"there is no setting {key!r} (settings are named like the flags)")
-        if actions[flag].nargs != 0:
+        if isinstance(value, list) and isinstance(actions[flag], argparse._AppendAction):
+            arguments += [f"{flag}={_text(key, item, refuse)}" for item in value]
+        elif actions[flag].nargs != 0:
             arguments.append(f"{flag}={_text(key, value, refuse)}")
         elif not isinstance(value, bool):
             refuse(f"{key} is true or false, not {value!r}")
@@ -127,7 +137,9 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     if len(rpc_arguments) > 2:
         raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
     _check_ranges(settings)
-    host, port = _endpoint(settings.pop("worker_port", None), network)
+    host, port = _endpoint("-w/--worker-port", settings.pop("worker_port", None), network.worker_port)
+    peer_host, peer_port = _endpoint("--p2pool-port", settings.pop("p2pool_port", None), network.p2p_port)
+    external = settings.pop("external_ip", None)
     datadir = _path("--datadir", settings.pop("datadir", default_datadir)) / network.name
     for name in ("logfile", "web_static", "import_shares", "dashd_config_path"):
         if settings.get(name) is not None:
@@ -143,7 +155,10 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         datadir=datadir,
         worker_host=host,
         worker_port=port,
-        p2pool_port=settings.pop("p2pool_port", network.p2p_port),
+        p2pool_host=peer_host,
+        p2pool_port=peer_port,
+        p2pool_nodes=tuple(_node("-n/--p2pool-node", text) for text in settings.pop("p2pool_node", ())),
+        external_ip=None if external is None else _node("--external-ip", external),
         rpc_arguments=rpc_arguments,
         **{name: value for name, value in settings.items() if name in known},
     )
@@ -162,23 +177,35 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("fee", 0, 100),
         ("give_author", 0, 100),
         ("share_rate", 0.1, 3600),
+        ("max_conns", 0, 1000),
+        ("outgoing_conns", 0, 100),
         ("simnet_miners", 0, 64),
         ("simnet_block_period", 1, 86400),
     ):
         value = settings.get(name)
         if value is not None and not low <= value <= high:
             raise OperatorError(f"--{name.replace('_', '-')} {value:g}: must be between {low:g} and {high:g}")
-    for name in ("p2pool_port", "dashd_rpc_port", "dashd_p2p_port"):
+    for name in ("dashd_rpc_port", "dashd_p2p_port"):
         value = settings.get(name)
         if value is not None and not 0 < value < 65536:
             raise OperatorError(f"--{name.replace('_', '-')} {value}: a port is between 1 and 65535")
 
 
-def _endpoint(text: str | None, network: Network) -> tuple[str, int]:
+def _endpoint(flag: str, text: str | None, default_port: int) -> tuple[str, int]:
     """PORT or ADDR:PORT; port 0 is any free one."""
     if text is None:
-        return "", network.worker_port
+        return "", default_port
     host, _, port = str(text).rpartition(":")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise OperatorError(f"-w/--worker-port {text}: give PORT or ADDR:PORT")
+        raise OperatorError(f"{flag} {text}: give PORT or ADDR:PORT")
     return host.strip("[]"), int(port)
+
+
+def _node(flag: str, text: str) -> tuple[str, int]:
+    """ADDR or ADDR:PORT, IPv6 addresses in brackets where a port follows; port 0 where none is given."""
+    if re.fullmatch(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*", text):
+        return text, 0
+    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?", text)
+    if match is None or (match[3] is not None and not 0 < int(match[3]) < 65536):
+        raise OperatorError(f"{flag} {text}: give ADDR or ADDR:PORT")
+    return match[1] or match[2], int(match[3] or 0)

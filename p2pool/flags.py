@@ -104,9 +104,29 @@ def _add_interfaces(parser: argparse.ArgumentParser) -> None:
     peers = parser.add_argument_group("other p2pool nodes")
     peers.add_argument(
         "--p2pool-port",
-        metavar="PORT",
-        type=int,
-        help=f"listen here for other nodes (default: {_ports('p2p_port')})",
+        metavar="[ADDR:]PORT",
+        help=f"listen here for other nodes (default: all interfaces, {_ports('p2p_port')})",
+    )
+    peers.add_argument(
+        "-n",
+        "--p2pool-node",
+        metavar="ADDR[:PORT]",
+        action="append",
+        help="stay connected with this node; may be given several times",
+    )
+    peers.add_argument(
+        "--max-conns", metavar="N", type=int, help="accept this many connections of other nodes (default: 40)"
+    )
+    peers.add_argument(
+        "--outgoing-conns", metavar="N", type=int, help="connect to other nodes until there are N (default: 6)"
+    )
+    peers.add_argument(
+        "--external-ip",
+        metavar="ADDR[:PORT]",
+        help="tell other nodes to reach this one here (default: the address that they see)",
+    )
+    peers.add_argument(
+        "--disable-advertise", action="store_true", help="do not tell other nodes that this one can be reached"
     )
     dashd = parser.add_argument_group("Dash Core")
     rpc_ports = ", ".join(f"{name} {n.parent.rpc_port}" for name, n in NETWORKS.items())

@@ -124,6 +124,8 @@ class Node:
         """(share, whether it is our own), right after it is held."""
         self.thought: Event[Thought] = Event()
         """After each choice of the best share: what was verified and removed."""
+        self.best_changed: Event[int | None] = Event()
+        """The new best share."""
         self.block_wanted: Event[int] = Event()
         """The hash of a block whose height the choice of the best share needs (see `learn_block_height`)."""
         self._clock = clock
@@ -195,7 +197,7 @@ class Node:
     def _think(self) -> None:
         self._think_due = False
         now = self._clock()
-        thought = self.tracker.think(now, self._block_height, self._transaction_sizes.get, _CHECKS_AT_ONCE)
+        thought = self.tracker.think(now, self.block_height, self._transaction_sizes.get, _CHECKS_AT_ONCE)
         for share, error in thought.refused:
             _log_refused(share, error)
         thought.pruned = prune(self.tracker, thought, now)
@@ -208,8 +210,10 @@ class Node:
             self._forget_old_shares()
             self._count_stales()
             self._renew_work()
+            self.best_changed.fire(thought.best)
 
-    def _block_height(self, block_hash: int) -> int:
+    def block_height(self, block_hash: int) -> int:
+        """Height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where it is not known (yet)."""
         height = self._block_heights.get(block_hash)
         if height is None:
             self.block_wanted.fire(block_hash)

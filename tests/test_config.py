@@ -110,7 +110,8 @@ def test_a_payout_address_that_cannot_be_paid(arguments, part):
         (["--share-rate", "inf"], "--share-rate"),
         (["--simnet-miners", "65"], "--simnet-miners"),
         (["--simnet-block-period", "0"], "--simnet-block-period"),
-        (["--p2pool-port", "0"], "--p2pool-port 0: a port"),
+        (["--max-conns", "-1"], "--max-conns -1: must be between 0 and 1000"),
+        (["--outgoing-conns", "101"], "--outgoing-conns 101: must be between 0 and 100"),
         (["--dashd-rpc-port", "65536"], "--dashd-rpc-port 65536"),
         (["--dashd-p2p-port", "-5"], "--dashd-p2p-port"),
         (["-w", "65536"], "ADDR:PORT"),
@@ -187,7 +188,12 @@ def test_a_file_may_set_everything(toml, tmp_path):
             fee = 0.5
             share_rate = 5.5
             worker-port = "0.0.0.0:7"
-            p2pool-port = 8
+            p2pool-port = "127.0.0.1:8"
+            p2pool-node = ["a.example", "[::1]:9"]
+            max-conns = 5
+            outgoing-conns = 3
+            external-ip = "203.0.113.5:77"
+            disable-advertise = true
             web-static = "{tmp_path}"
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
@@ -212,7 +218,13 @@ def test_a_file_may_set_everything(toml, tmp_path):
         bench=False,
         worker_host="0.0.0.0",
         worker_port=7,
+        p2pool_host="127.0.0.1",
         p2pool_port=8,
+        p2pool_nodes=(("a.example", 0), ("::1", 9)),
+        max_conns=5,
+        outgoing_conns=3,
+        external_ip=("203.0.113.5", 77),
+        disable_advertise=True,
         fee=0.5,
         give_author=2,
         share_rate=5.5,
@@ -228,8 +240,8 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_miners=0,
         simnet_block_period=7.5,
     )
-    settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host"}
-    assert len(settable) == 22, "a new setting: does the file know it?"
+    settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host", "p2pool_host"}
+    assert len(settable) == 27, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
@@ -252,7 +264,7 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
         ("fee = {a = 1}", "fee cannot be a dict"),
         ("fee = 2026-01-01", "fee cannot be a date"),
         ('fee = "much"', "invalid float"),
-        ("p2pool-port = 8999.5", "invalid int"),
+        ("dashd-rpc-port = 8999.5", "invalid int"),
         ("debug = 1", "debug is true or false"),
         ('debug = "yes"', "debug is true or false"),
         ('net = "bitcoin"', "invalid choice"),
@@ -350,3 +362,26 @@ def test_main_says_one_line(monkeypatch, capsys, tmp_path, error, status):
     assert capsys.readouterr().err == "p2pool-dash: it is so\n"
     assert cli.main(["-a", "me"], tmp_path) == 2
     assert capsys.readouterr().err.startswith("p2pool-dash: -a me: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "node"),
+    [
+        ("node.example", ("node.example", 0)),
+        ("node.example:7", ("node.example", 7)),
+        ("192.0.2.1:65535", ("192.0.2.1", 65535)),
+        ("2001:db8::1", ("2001:db8::1", 0)),
+        ("[2001:db8::1]", ("2001:db8::1", 0)),
+        ("[2001:db8::1]:7", ("2001:db8::1", 7)),
+    ],
+)
+def test_other_nodes(text, node):
+    config = load("--net", "simnet", "-n", text, "--p2pool-node", "other", "--external-ip", text)
+    assert config.p2pool_nodes == (node, ("other", 0))
+    assert config.external_ip == node
+
+
+@pytest.mark.parametrize("text", ["", ":7", "a:0", "a:65536", "a:b", "[::1", "a b:c:d", "[]:7"])
+@pytest.mark.parametrize("flag", ["-n", "--external-ip"])
+def test_what_is_no_node(flag, text):
+    assert "give ADDR or ADDR:PORT" in refusal("--net", "simnet", flag, text)

@@ -408,12 +408,12 @@ def test_an_unknown_height_is_asked_for_and_the_choice_is_made_again_when_it_is_
     home = at_work()
     wanted: list = []
     home.node.block_wanted.subscribe(wanted.append)
-    assert home.node._block_height(0xDEAD) == UNKNOWN_BLOCK_HEIGHT
+    assert home.node.block_height(0xDEAD) == UNKNOWN_BLOCK_HEIGHT
     assert wanted == [0xDEAD]
     home.node.learn_block_height(0xDEAD, 150)
     assert len(home.soon) == 1
     home.run()
-    assert home.node._block_height(0xDEAD) == 150 - 199
+    assert home.node.block_height(0xDEAD) == 150 - 199
     home.node.learn_block_height(0xDEAD, 150)
     assert home.soon == []
     assert wanted == [0xDEAD]
@@ -422,12 +422,12 @@ def test_an_unknown_height_is_asked_for_and_the_choice_is_made_again_when_it_is_
 def test_heights_of_parent_blocks():
     home = at_work()
     home.node.set_template(make_template(previous_block=0xBEEF, height=203))
-    assert home.node._block_height(0xBEEF) == 0
-    assert home.node._block_height(0xABCD) == -3
+    assert home.node.block_height(0xBEEF) == 0
+    assert home.node.block_height(0xABCD) == -3
     home.node.set_template(make_template(height=200))  # a reorganisation: what was higher is no help now
-    assert home.node._block_height(0xBEEF) == 0
-    assert home.node._block_height(0xF00) == UNKNOWN_BLOCK_HEIGHT
-    assert Home().node._block_height(1) == UNKNOWN_BLOCK_HEIGHT
+    assert home.node.block_height(0xBEEF) == 0
+    assert home.node.block_height(0xF00) == UNKNOWN_BLOCK_HEIGHT
+    assert Home().node.block_height(1) == UNKNOWN_BLOCK_HEIGHT
 
 
 # --- stales ------------------------------------------------------------------------------------------------------

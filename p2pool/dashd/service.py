@@ -18,9 +18,11 @@ from twisted.python.failure import Failure
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import excerpt, printable
+from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dashd.rpc import Caller, RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate, parse_template
 from p2pool.networks.parameters import Network
+from p2pool.wire.codec import Reader
 
 _log = Logger(namespace="p2pool.dashd")
 
@@ -229,6 +231,17 @@ class DashdService(Service):
     def _on_block_of(self, template: BlockTemplate | None) -> bool:
         current = self.current
         return current is None or template is None or current.previous_block == template.previous_block
+
+    async def block_header(self, block_hash: int) -> BlockHeader:
+        """The header of a block that dashd knows. Raises RpcError, RpcUnavailable, ParseError."""
+        answer = await self._rpc.call("getblockheader", f"{block_hash:064x}", False)
+        try:
+            reader = Reader(bytes.fromhex(answer))
+        except (TypeError, ValueError):
+            raise ParseError(f"getblockheader: {excerpt(answer)} is not hexadecimal") from None
+        header = read_header(reader)
+        reader.expect_end()
+        return header
 
     # --- blocks ------------------------------------------------------------------------------------------
 

@@ -95,12 +95,13 @@ class NodeProcess(Process):
     def __init__(self, directory: Path, *arguments: str, log: str = "out.log", port: int | None = None) -> None:
         self.directory = directory
         self.port = port or free_port()
-        self.rpc_port = free_port()
+        self.rpc_port, self.p2pool_port = free_port(), free_port()
         super().__init__(
             [
                 *("run_p2pool.py", "--net", "simnet", "--datadir", str(directory / "data")),
                 *("-w", f"127.0.0.1:{self.port}"),
                 *("--dashd-rpc-port", str(self.rpc_port), "--dashd-p2p-port", str(free_port())),
+                *("--p2pool-port", f"127.0.0.1:{self.p2pool_port}"),
                 *arguments,
             ],
             directory / log,

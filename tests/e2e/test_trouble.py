@@ -69,6 +69,7 @@ def test_no_dashd_there_and_then_a_wrong_password(tmp_path):
         [
             *("run_p2pool.py", "--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(tmp_path / "data")),
             *("-w", f"127.0.0.1:{port}", "--dashd-address", "127.0.0.1", "--dashd-rpc-port", str(rpc_port)),
+            *("--p2pool-port", f"127.0.0.1:{free_port()}"),
             *("user", "wrong"),
         ],
         tmp_path / "node.log",

@@ -1,0 +1,170 @@
+"""Plugs the node and its peers together: what peers ask of the share chain, and what the chain has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+
+from p2pool.base.errors import ParseError
+from p2pool.dash.block import BlockHeader, assemble_block
+from p2pool.node import FoundBlock, Node, WorkChange
+from p2pool.peers.hub import PeerHub
+from p2pool.peers.transactions import TransactionPool
+from p2pool.share.errors import ShareInvalid
+from p2pool.share.share import Share, parse_share
+from p2pool.sharechain.tracker import Thought
+
+_log = Logger(namespace="p2pool.peers")
+
+AGAIN_AFTER = 5.0
+"""Seconds after which a block's share is sent again: its parent's height may be known by then."""
+RECENT = -5
+"""Relative height of the parent block from which on a block is news."""
+_STOP_DEPTH = 10
+
+
+class PeerPool:
+    """Implements `peers.ports.PoolPort` over a node. `block_heard` is called where a new block seems to be out."""
+
+    def __init__(self, node: Node, block_heard: Callable[[], None]) -> None:
+        self._node = node
+        self._block_heard = block_heard
+
+    def best_share_hash(self) -> int | None:
+        """See PoolPort."""
+        return self._node.best_share
+
+    def has_share(self, share_hash: int) -> bool:
+        """See PoolPort."""
+        return share_hash in self._node.tracker
+
+    def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
+        """See PoolPort."""
+        return list(self._node.tracker.ancestors(share_hash, count))
+
+    def request_stops(self, maximum: int) -> tuple[int, ...]:
+        """See PoolPort."""
+        forest = self._node.tracker.forest
+        stops: dict[int, None] = {}
+        for share_hash in forest.heads:
+            stops[share_hash] = None
+            behind = forest.nth_parent(share_hash, min(_STOP_DEPTH, max(0, forest.height(share_hash) - 1)))
+            if behind is not None:
+                stops[behind.hash] = None
+            if len(stops) >= maximum:
+                break
+        return tuple(stops)[:maximum]
+
+    def parse(self, contents: bytes) -> Share:
+        """See PoolPort."""
+        return parse_share(contents, self._node.network)
+
+    def add_shares(self, shares: Sequence[Share], sender: str) -> int:
+        """See PoolPort."""
+        return self._node.add_shares(shares, sender)
+
+    def wanted(self) -> Sequence[int]:
+        """See PoolPort."""
+        return self._node.wanted
+
+    def best_block_heard(self, header: BlockHeader, block_hash: int) -> None:
+        """See PoolPort. A block of less than the current work is nobody's news."""
+        template = self._node.template
+        if (
+            template is not None
+            and block_hash <= template.target
+            and header.previous_block == template.previous_block
+        ):
+            self._block_heard()
+
+
+class PeerNews:
+    """Tells the peers what happens in the node. `punish` drops and bans the peer of a label."""
+
+    def __init__(
+        self,
+        node: Node,
+        hub: PeerHub,
+        transactions: TransactionPool,
+        call_later: Callable[[float, Callable[[], None]], object],
+        punish: Callable[[str, str], None],
+        block_found: Callable[[FoundBlock], None],
+    ) -> None:
+        self._node = node
+        self._hub = hub
+        self._transactions = transactions
+        self._call_later = call_later
+        self._punish = punish
+        self._block_found = block_found
+        self._held_back: set[int] = set()
+        """Blocks' shares of ours that are not on disk yet. Bound: each for the time of one write."""
+        hub.broadcaster.mark_sent(node.tracker.forest.nodes)
+        node.share_added.subscribe(self._share_added)
+        node.best_changed.subscribe(self._best_changed)
+        node.thought.subscribe(self._thought)
+        node.work_changed.subscribe(self._work_changed)
+
+    def _share_added(self, added: tuple[Share, bool]) -> None:
+        share, own = added
+        if own and share.is_block:
+            self._held_back.add(share.hash)
+
+    def share_announced(self, announced: tuple[Share, bool]) -> None:
+        """A share is on disk, where it has to be before the world hears of it."""
+        share, _ = announced
+        if share.hash in self._held_back:
+            self._held_back.discard(share.hash)
+            self._spread(share.hash)
+
+    def _best_changed(self, best: int | None) -> None:
+        if best is not None and best not in self._held_back:
+            self._spread(best)
+
+    def _spread(self, share_hash: int) -> None:
+        chain = list(self._node.tracker.ancestors(share_hash, 5))
+        if not any(share.hash in self._held_back for share in chain):
+            self._hub.broadcaster.broadcast(chain, self._hub.peers)
+
+    def _work_changed(self, change: WorkChange) -> None:
+        self._transactions.set_mining((t.hash, t.data) for t in change.context.template.transactions)
+
+    def _thought(self, thought: Thought) -> None:
+        for label in thought.bad_senders:
+            self._punish(label, "it sent a share that breaks the chain's rules")
+        self._hub.broadcaster.forget(share.hash for share in (*thought.removed, *thought.pruned))
+        for share in thought.verified:
+            if share.is_block:
+                self._block_verified(share)
+
+    def _block_verified(self, share: Share) -> None:
+        if self._is_recent(share):
+            self._spread(share.hash)
+            self._submit(share)
+        self._call_later(AGAIN_AFTER, lambda: self._spread_again(share))
+
+    def _spread_again(self, share: Share) -> None:
+        if self._is_recent(share) and share.hash in self._node.tracker:
+            self._spread(share.hash)
+
+    def _is_recent(self, share: Share) -> bool:
+        template = self._node.template
+        known = template is not None and template.previous_block in (share.previous_block, share.hash)
+        return known or self._node.block_height(share.previous_block) > RECENT
+
+    def _submit(self, share: Share) -> None:
+        """Give dashd a block that another node found: nobody knows which of us it hears first."""
+        if self._node.tracker.arrival(share.hash).sender is None:
+            return
+        try:
+            rebuilt = self._node.tracker.rebuild(share)
+        except (ShareInvalid, ParseError):
+            return
+        transactions = [self._transactions.get(tx_hash) for tx_hash in rebuilt.other_transaction_hashes]
+        if any(data is None for data in transactions):
+            return
+        data = assemble_block(
+            share.header, rebuilt.gentx, tuple(data for data in transactions if data is not None)
+        )
+        height = 0 if self._node.template is None else self._node.template.height
+        self._block_found(FoundBlock(share.hash, height, data, "another node", share.hash, share.subsidy))

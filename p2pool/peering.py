@@ -1,0 +1,149 @@
+"""Everything that has to do with other nodes, put together: one object for the composition root."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from p2pool import __version__
+from p2pool.base.errors import OperatorError, ParseError
+from p2pool.config import Config
+from p2pool.dash.target import bits_to_target
+from p2pool.dashd.rpc import RpcError, RpcUnavailable
+from p2pool.dashd.service import DashdService
+from p2pool.dashd.template import BlockTemplate
+from p2pool.node import FoundBlock, Node
+from p2pool.peer_pool import PeerNews, PeerPool
+from p2pool.peers.errors import Misbehaviour
+from p2pool.peers.hub import HubSettings, PeerHub
+from p2pool.peers.messages import PeerAddress
+from p2pool.peers.service import DialSettings, PeerService
+from p2pool.peers.transactions import TransactionPool
+from p2pool.share.share import Share
+
+_log = Logger(namespace="p2pool.peers")
+
+
+class Peering:
+    """This node among the others. Blocks that others found go to `block_found`."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: Config,
+        node: Node,
+        clock: Callable[[], float],
+        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
+        block_found: Callable[[FoundBlock], None],
+    ) -> None:
+        network, rng = config.network, random.SystemRandom()
+        self._reactor = reactor
+        self._config = config
+        self._node = node
+        self._block_found = block_found
+        self._dashd: DashdService | None = None
+        self._told_block: int | None = None
+        self.transactions = TransactionPool()
+        host, port = config.p2pool_host, config.p2pool_port
+        external = config.external_ip
+        self.hub = PeerHub(
+            HubSettings(
+                network=network,
+                sub_version=f"p2pool-dash/{__version__}".encode(),
+                listen_port=port,
+                max_incoming=config.max_conns,
+                advertise=not config.disable_advertise,
+                external=None if external is None else PeerAddress(external[0], external[1] or port),
+            ),
+            PeerPool(node, self._block_heard),
+            self.transactions,
+            self._sender_of,
+            clock,
+            reactor.seconds,
+            lambda call: reactor.callLater(0, call),
+            rng,
+        )
+        bootstrap = tuple((name, network.p2p_port) for name in network.bootstrap) if network.persist else ()
+        self.service = PeerService(
+            reactor,
+            self.hub,
+            DialSettings(
+                listen=(host, port),
+                always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
+                bootstrap=bootstrap,
+                outgoing=config.outgoing_conns,
+            ),
+            config.datadir,
+            clock,
+            run_in_thread,
+            rng,
+        )
+        self._news: PeerNews | None = None
+
+    def _sender_of(self, share_hash: int) -> str | None:
+        return self._node.tracker.arrival(share_hash).sender
+
+    def listen(self) -> None:
+        """Open the port for other nodes. Raises OperatorError."""
+        try:
+            self.service.listen()
+        except CannotListenError as error:
+            raise OperatorError(
+                f"cannot listen on port {self._config.p2pool_port} for other nodes ({error.socketError}): "
+                "choose another one with --p2pool-port"
+            ) from None
+
+    async def start(self, dashd: DashdService) -> None:
+        """Begin, once the shares are loaded."""
+        self._dashd = dashd
+        self._news = PeerNews(
+            self._node,
+            self.hub,
+            self.transactions,
+            self._reactor.callLater,
+            self._punish,
+            self._block_found,
+        )
+        dashd.template.subscribe(self._template)
+        self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self._reactor.seconds()))
+        await self.service.start()
+
+    async def stop(self) -> None:
+        """Say goodbye to all."""
+        await self.service.stop()
+
+    def share_announced(self, announced: tuple[Share, bool]) -> None:
+        """See PeerNews."""
+        if self._news is not None:
+            self._news.share_announced(announced)
+
+    def _punish(self, label: str, why: str) -> None:
+        for session in list(self.hub.sessions):
+            if session.label == label:
+                self.service.fail(session, Misbehaviour(why))
+
+    def _block_heard(self) -> None:
+        if self._dashd is not None:
+            self._dashd.refresh()
+
+    def _template(self, template: BlockTemplate) -> None:
+        if template.previous_block != self._told_block:
+            self._told_block = template.previous_block
+            told = Deferred.fromCoroutine(self._tell_best_block(template.previous_block))
+            told.addErrback(lambda failure: _log.failure("telling of a block failed", failure))
+
+    async def _tell_best_block(self, block_hash: int) -> None:
+        """Peers hear of a new block from us, too."""
+        if self._dashd is None or not self.hub.peers:
+            return
+        try:
+            header = await self._dashd.block_header(block_hash)
+        except (RpcError, RpcUnavailable, ParseError):
+            return
+        if header.hash() <= bits_to_target(header.bits):  # not so a chain's first block, which nobody mined
+            self.hub.tell_best_block(header)

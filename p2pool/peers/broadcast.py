@@ -1,0 +1,54 @@
+"""Which shares go to the peers, when, and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from p2pool.networks.parameters import SHARE_VERSION
+from p2pool.peers.messages import Envelope
+from p2pool.peers.remote_view import share_messages
+from p2pool.peers.session import PeerSession
+from p2pool.peers.transactions import TransactionPool
+from p2pool.share.share import Share
+
+MAX_SHARES = 5
+"""The newest shares of the chain that go out together."""
+
+
+class Broadcaster:
+    """Remembers what was sent. Bound: `forget` is called with what the tracker forgets."""
+
+    def __init__(self, transactions: TransactionPool, sender_of: Callable[[int], str | None]) -> None:
+        self._transactions = transactions
+        self._sender_of = sender_of
+        self._sent: set[int] = set()
+
+    def mark_sent(self, share_hashes: Iterable[int]) -> None:
+        """What is held at the start needs no announcement."""
+        self._sent.update(share_hashes)
+
+    def forget(self, share_hashes: Iterable[int]) -> None:
+        """These are not held any more."""
+        self._sent.difference_update(share_hashes)
+
+    def broadcast(self, chain: Sequence[Share], peers: Sequence[PeerSession]) -> int:
+        """Send the newest shares of `chain` (nearest first) down to one that was sent before, to every peer but
+        the one that each came from. Returns how many went out."""
+        shares: list[Share] = []
+        for share in chain[:MAX_SHARES]:
+            if share.hash in self._sent:
+                break
+            shares.append(share)
+        self._sent.update(share.hash for share in shares)
+        framed: dict[tuple[int, ...], list[bytes]] = {}
+        for peer in peers:
+            theirs = [share for share in shares if self._sender_of(share.hash) != peer.label]
+            if not theirs:
+                continue
+            key = tuple(share.hash for share in theirs)
+            if key not in framed:  # the same bytes for all peers, packed once
+                envelopes = [Envelope(SHARE_VERSION, share.contents) for share in theirs]
+                framed[key] = [peer.frame(message) for message in share_messages(envelopes)]
+            new_hashes = [tx_hash for share in theirs for tx_hash in share.new_transaction_hashes]
+            peer.remote.send_shares(peer, new_hashes, framed[key], self._transactions)
+        return len(shares)

@@ -1,0 +1,64 @@
+"""Fetching missing parents, from several peers at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from p2pool.peers.ports import PoolPort
+from p2pool.peers.session import PeerSession
+from p2pool.share.share import Share
+
+MAX_AT_ONCE = 8
+"""Requests under way in all; each peer has one."""
+PARENTS = 500
+"""A random number below it is asked for, so that one reply that is too large does not stop everything."""
+MAX_STOPS = 100
+REST = 1.0
+"""Seconds before a share that a peer did not have is asked for again."""
+
+
+class Downloader:
+    """Asks for what the tracker wants. `step` is called when something has changed, and every second."""
+
+    def __init__(self, pool: PoolPort, peers: Callable[[], Sequence[PeerSession]], rng: random.Random) -> None:
+        self._pool = pool
+        self._peers = peers
+        self._rng = rng
+        self._asked: dict[int, str] = {}
+        """Share hash -> the peer that was asked. At most MAX_AT_ONCE."""
+        self._rests: dict[int, float] = {}
+        """Share hash -> when it may be asked for again. Bound: cleared of what is not wanted any more."""
+        self.received = 0
+        """Shares that came in answers."""
+
+    def step(self, now: float) -> None:
+        """Ask idle peers for what is missing."""
+        wanted = self._pool.wanted()
+        self._rests = {h: until for h, until in self._rests.items() if until > now}
+        open_hashes = [h for h in wanted if h not in self._asked and h not in self._rests]
+        if not open_hashes:
+            return
+        idle = [peer for peer in self._peers() if not peer.requests]
+        self._rng.shuffle(idle)
+        stops = self._pool.request_stops(MAX_STOPS)
+        for share_hash, peer in zip(open_hashes, idle[: MAX_AT_ONCE - len(self._asked)], strict=False):
+            self._ask(peer, share_hash, self._rng.randrange(PARENTS), stops, now)
+
+    def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
+        """Ask a peer for the one share that it says is its best."""
+        if not self._pool.has_share(share_hash) and share_hash not in self._asked:
+            self._ask(peer, share_hash, 0, (), now)
+
+    def _ask(self, peer: PeerSession, share_hash: int, parents: int, stops: tuple[int, ...], now: float) -> None:
+        self._asked[share_hash] = peer.label
+
+        def answered(shares: Sequence[Share] | None) -> None:
+            self._asked.pop(share_hash, None)
+            if not shares:
+                self._rests[share_hash] = now + REST
+                return
+            self.received += len(shares)
+            self._pool.add_shares(shares, peer.label)
+
+        peer.request(self._rng.getrandbits(256), share_hash, parents, stops, now, answered)

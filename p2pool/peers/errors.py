@@ -1,0 +1,11 @@
+"""What a peer can do to be dropped."""
+
+from __future__ import annotations
+
+
+class Drop(Exception):
+    """End this connection; the text says why, for one log line (empty: not worth one)."""
+
+
+class Misbehaviour(Drop):
+    """End it and ban its host."""

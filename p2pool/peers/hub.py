@@ -1,0 +1,288 @@
+"""All connections together: who is connected, what is passed on, asked for and sent to all. Without sockets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from twisted.logger import Logger
+
+from p2pool.base.text import printable
+from p2pool.dash.block import BlockHeader
+from p2pool.networks.parameters import Network
+from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
+from p2pool.peers.broadcast import Broadcaster
+from p2pool.peers.download import Downloader
+from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, PeerAddress, Ping, SeenAddress
+from p2pool.peers.ports import PoolPort
+from p2pool.peers.session import Introduction, PeerSession
+from p2pool.peers.transactions import MiningChange, TransactionPool
+from p2pool.share.share import Share
+
+_log = Logger(namespace="p2pool.peers")
+
+PASS_ON = 0.8
+"""The probability with which an address that was heard is told to one peer."""
+PING_PERIOD = 100.0
+ASK_ADDRESSES_PERIOD = 20.0
+PREFERRED_ADDRESSES = 1000
+TRIM_PERIOD = 10.0
+MAX_PER_GROUP = 3
+"""Incoming connections of one /16."""
+KEPT_SHARES = 120
+"""Transactions that the newest shares introduced are kept known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """`listen_port` is 0 where we do not listen; `external` is what we tell others of ourselves, if not what they
+    see."""
+
+    network: Network
+    sub_version: bytes
+    listen_port: int
+    max_incoming: int = 40
+    advertise: bool = True
+    external: PeerAddress | None = None
+
+
+class PeerHub:
+    """Implements `session.Hub`. `clock` gives Unix seconds, `monotonic` seconds that never jump."""
+
+    def __init__(
+        self,
+        settings: HubSettings,
+        pool: PoolPort,
+        transactions: TransactionPool,
+        sender_of: Callable[[int], str | None],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], object],
+        rng: random.Random,
+    ) -> None:
+        self.settings = settings
+        self.transactions = transactions
+        self.addresses = AddressBook()
+        self.bans = Bans()
+        self.nonce = rng.getrandbits(64)
+        self.sessions: set[PeerSession] = set()
+        """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
+        self.broadcaster = Broadcaster(transactions, sender_of)
+        self._pool = pool
+        self._clock = clock
+        self._monotonic = monotonic
+        self._call_soon = call_soon
+        self._rng = rng
+        self._pings: dict[PeerSession, float] = {}
+        self._next_ask = self._next_trim = monotonic()
+        self._next_advertisement = 0.0
+        self.downloader = Downloader(pool, lambda: self.peers, rng)
+        transactions.added.subscribe(self._transactions_added)
+        transactions.removed.subscribe(self._transactions_removed)
+        transactions.mining_changed.subscribe(self._mining_changed)
+
+    # --- connections -------------------------------------------------------------------------------------
+
+    @property
+    def peers(self) -> list[PeerSession]:
+        """The connections whose handshake is done."""
+        return [session for session in self.sessions if session.ready and not session.closed]
+
+    def may_accept(self, host: str) -> bool:
+        """Whether an incoming connection is welcome."""
+        if self.bans.is_banned(host, self._clock()):
+            return False
+        incoming = [session for session in self.sessions if session.incoming]
+        if len(incoming) >= self.settings.max_incoming:
+            return False
+        group = group_of(host)
+        neighbours = sum(1 for session in incoming if group_of(session.host) == group)
+        return is_loopback(host) or neighbours < MAX_PER_GROUP
+
+    def open(
+        self,
+        host: str,
+        port: int,
+        incoming: bool,
+        ours: tuple[str, int],
+        write: Callable[[bytes], None],
+        fail: Callable[[Exception], None],
+        flow: Callable[[bool], None],
+    ) -> PeerSession:
+        """A new connection; `ours` is our end of it. The hello is said."""
+        introduction = Introduction(
+            prefix=self.settings.network.prefix,
+            nonce=self.nonce,
+            sub_version=self.settings.sub_version,
+            best_share_hash=self._pool.best_share_hash(),
+            host=ours[0],
+            port=ours[1],
+        )
+        session = PeerSession(self, introduction, host, port, incoming, write, self._monotonic(), fail, flow)
+        self.sessions.add(session)
+        session.hello()
+        return session
+
+    def close(self, session: PeerSession, error: Exception | None) -> None:
+        """A connection has ended, for a reason or by itself. One line, where there is something to say."""
+        if session not in self.sessions:
+            return
+        self.sessions.discard(session)
+        self._pings.pop(session, None)
+        session.close()
+        if isinstance(error, Misbehaviour):
+            self.bans.ban(session.host, self._clock())
+            _log.warn("peer {peer} dropped and banned: {error}", peer=session.label, error=printable(str(error)))
+        elif isinstance(error, Drop):
+            if str(error):
+                _log.info("peer {peer} dropped: {error}", peer=session.label, error=printable(str(error)))
+        elif error is not None:
+            _log.failure("a defect met peer {peer}", peer=session.label)
+        elif session.ready:
+            _log.info("peer {peer} has left", peer=session.label)
+        self.downloader.step(self._monotonic())
+
+    def welcome(self, session: PeerSession) -> None:
+        """See session.Hub."""
+        version = session.version
+        if version is None:
+            return
+        for other in self.sessions:
+            if other is not session and other.version is not None and other.version.nonce == version.nonce:
+                session.version = None  # it never was a peer
+                raise Drop("")
+        self._pings[session] = self._monotonic() + self._rng.expovariate(1 / PING_PERIOD)
+        if not session.incoming:
+            self.addresses.add(PeerAddress(session.host, session.port, version.services), self._clock())
+        _log.info(
+            "peer {peer} {how}: {software}, protocol {protocol}",
+            peer=session.label,
+            how="connected to us" if session.incoming else "connected",
+            software=printable(version.sub_version.decode("latin-1"), 60),
+            protocol=version.version,
+        )
+        self._call_soon(lambda: self.downloader.step(self._monotonic()))
+
+    # --- time --------------------------------------------------------------------------------------------
+
+    def tick(self, fail: Callable[[PeerSession, Exception], None]) -> None:
+        """To be called once a second. `fail` ends a connection."""
+        now = self._monotonic()
+        for session in list(self.sessions):
+            try:
+                session.check_time(now)
+            except Drop as error:
+                fail(session, error)
+        for session, due in list(self._pings.items()):
+            if now >= due:
+                self._pings[session] = now + self._rng.expovariate(1 / PING_PERIOD)
+                session.send(Ping())
+        peers = self.peers
+        if now >= self._next_ask:
+            self._next_ask = now + self._rng.expovariate(1 / ASK_ADDRESSES_PERIOD)
+            if peers and len(self.addresses) < PREFERRED_ADDRESSES:
+                self._rng.choice(peers).send(GetAddrs(8))
+        if now >= self._next_advertisement:
+            self._next_advertisement = now + self._rng.expovariate(1 / (100.0 * len(peers) + 1))
+            self._advertise(peers)
+        if now >= self._next_trim:
+            self._next_trim = now + TRIM_PERIOD
+            self._trim()
+        self.downloader.step(now)
+
+    def _advertise(self, peers: Sequence[PeerSession]) -> None:
+        settings = self.settings
+        if not settings.advertise or not settings.listen_port:
+            return
+        for peer in peers:
+            if settings.external is not None:
+                peer.send(Addrs((SeenAddress(int(self._clock()), settings.external),)))
+            else:
+                peer.send(AddrMe(settings.listen_port))
+
+    def _trim(self) -> None:
+        wanted: set[int] = set()
+        for session in self.sessions:
+            wanted.update(session.remembered)
+        best = self._pool.best_share_hash()
+        if best is not None:
+            for share in self._pool.chain_part(best, KEPT_SHARES):
+                wanted.update(share.new_transaction_hashes)
+        self.transactions.trim(wanted, self._clock())
+
+    # --- addresses ---------------------------------------------------------------------------------------
+
+    def listens(self, session: PeerSession, port: int) -> None:
+        """See session.Hub."""
+        if is_loopback(session.host):
+            if self.peers and self._rng.random() < PASS_ON:
+                self._rng.choice(self.peers).send(AddrMe(port))
+            return
+        services = 0 if session.version is None else session.version.services
+        address = PeerAddress(session.host, port, services)
+        self.address_heard(SeenAddress(int(self._clock()), address), session)
+
+    def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
+        """See session.Hub."""
+        now = self._clock()
+        if seen.address == self.settings.external or not is_dialable(seen.address, session.host):
+            return
+        self.addresses.add(seen.address, float(min(seen.timestamp, int(now))))
+        if self._rng.random() < PASS_ON:
+            self._rng.choice(self.peers).send(Addrs((seen,)))
+
+    def good_addresses(self, count: int) -> Sequence[SeenAddress]:
+        """See session.Hub."""
+        return self.addresses.good(count, self._clock(), self._rng)
+
+    # --- shares ------------------------------------------------------------------------------------------
+
+    def parse(self, contents: bytes) -> Share:
+        """See session.Hub."""
+        return self._pool.parse(contents)
+
+    def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
+        """See session.Hub."""
+        self._pool.add_shares(shares, session.label)
+
+    def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
+        """See session.Hub."""
+        self.downloader.fetch(share_hash, session, self._monotonic())
+
+    def shares_for(self, hashes: Sequence[int], parents: int, stops: Sequence[int]) -> Iterator[Share]:
+        """See session.Hub."""
+        ends = set(stops)
+        for share_hash in hashes:
+            for share in self._pool.chain_part(share_hash, parents + 1):
+                if share.hash in ends:
+                    break
+                yield share
+
+    def best_block(self, header: BlockHeader, block_hash: int) -> None:
+        """See session.Hub."""
+        self._pool.best_block_heard(header, block_hash)
+
+    def tell_best_block(self, header: BlockHeader) -> None:
+        """Our parent chain has a new best block."""
+        for peer in self.peers:
+            peer.send(BestBlock(header))
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """See session.Hub."""
+        self._call_soon(function)
+
+    # --- transactions ------------------------------------------------------------------------------------
+
+    def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
+        for peer in self.peers:
+            peer.remote.tell_added(peer, tx_hashes)
+
+    def _transactions_removed(self, tx_hashes: tuple[int, ...]) -> None:
+        for peer in self.peers:
+            peer.remote.tell_removed(peer, tx_hashes)
+
+    def _mining_changed(self, change: MiningChange) -> None:
+        for peer in self.peers:
+            peer.remote.tell_mining(peer, change)

@@ -1,0 +1,148 @@
+"""What a peer knows of transactions, as far as we told each other, and what it must be told before a share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from p2pool.peers.messages import (
+    MAX_PAYLOAD,
+    Envelope,
+    ForgetTx,
+    HaveTx,
+    LosingTx,
+    Message,
+    RawTransaction,
+    RememberTx,
+    Shares,
+)
+from p2pool.peers.transactions import MiningChange, TransactionPool
+
+MAX_KNOWN = 10_000
+"""Transactions that one peer is believed to have; beyond it the oldest are forgotten."""
+_MAX_REMEMBERED = 2_500_000
+_OVERHEAD = 100
+_ROOM = MAX_PAYLOAD - 64
+T = TypeVar("T")
+
+
+class Sender(Protocol):
+    """The session."""
+
+    def send(self, message: Message) -> None:
+        """Send one message."""
+
+    def send_framed(self, data: bytes) -> None:
+        """Send bytes that are framed already."""
+
+
+def split(items: Sequence[T], size: Callable[[T], int], room: int = _ROOM) -> list[list[T]]:
+    """Parts of a list that each fit into one message."""
+    parts: list[list[T]] = []
+    left = 0
+    for item in items:
+        needed = size(item)
+        if not parts or needed > left:
+            parts.append([])
+            left = room
+        parts[-1].append(item)
+        left -= needed
+    return parts
+
+
+class RemoteView:
+    """One peer's transactions."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, None] = {}
+        self._remembers: dict[int, int] = {}
+        """What we had the peer keep: hash -> the size that it counts. At most _MAX_REMEMBERED in all."""
+        self._remembered_size = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, tx_hash: object) -> bool:
+        return tx_hash in self._known
+
+    # --- what the peer says ------------------------------------------------------------------------------
+
+    def has(self, tx_hashes: Iterable[int]) -> None:
+        """The peer knows these."""
+        known = self._known
+        for tx_hash in tx_hashes:
+            known[tx_hash] = None
+            if len(known) > MAX_KNOWN:
+                del known[next(iter(known))]
+
+    def lost(self, tx_hashes: Iterable[int]) -> None:
+        """The peer does not know these any more."""
+        for tx_hash in tx_hashes:
+            self._known.pop(tx_hash, None)
+
+    # --- what we say -------------------------------------------------------------------------------------
+
+    def introduce(self, sender: Sender, pool: TransactionPool) -> None:
+        """After the handshake: what we know, and what our next shares will name."""
+        self.tell_added(sender, tuple(pool.known))
+        self._remember(sender, pool.mining)
+
+    def tell_added(self, sender: Sender, tx_hashes: Sequence[int]) -> None:
+        """We know these now."""
+        for part in split(tx_hashes, lambda _: 32):
+            sender.send(HaveTx(tuple(part)))
+
+    def tell_removed(self, sender: Sender, tx_hashes: Sequence[int]) -> None:
+        """We know these no longer."""
+        for part in split(tx_hashes, lambda _: 32):
+            sender.send(LosingTx(tuple(part)))
+
+    def tell_mining(self, sender: Sender, change: MiningChange) -> None:
+        """Our template has changed."""
+        self._forget(sender, change.removed)
+        self._remember(sender, change.added)
+
+    def _remember(self, sender: Sender, transactions: Mapping[int, bytes]) -> list[int]:
+        """Have the peer keep these, as far as it has room for them. Returns which ones it keeps now."""
+        kept: list[int] = []
+        for tx_hash, data in transactions.items():
+            size = len(data) + _OVERHEAD
+            if tx_hash in self._remembers or self._remembered_size + size > _MAX_REMEMBERED:
+                continue
+            self._remembers[tx_hash] = size
+            self._remembered_size += size
+            kept.append(tx_hash)
+        by_hash = [tx_hash for tx_hash in kept if tx_hash in self._known]
+        in_full = [RawTransaction(h, transactions[h]) for h in kept if h not in self._known]
+        for hashes in split(by_hash, lambda _: 32):
+            sender.send(RememberTx(tuple(hashes), ()))
+        for part in split(in_full, lambda transaction: len(transaction.data)):
+            sender.send(RememberTx((), tuple(part)))
+        return kept
+
+    def _forget(self, sender: Sender, tx_hashes: Iterable[int]) -> None:
+        dropped = [tx_hash for tx_hash in tx_hashes if tx_hash in self._remembers]
+        for tx_hash in dropped:
+            self._remembered_size -= self._remembers.pop(tx_hash)
+        for part in split(dropped, lambda _: 32):
+            sender.send(ForgetTx(tuple(part)))
+
+    def send_shares(
+        self, sender: Sender, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
+    ) -> None:
+        """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks."""
+        lacking = {}
+        for tx_hash in new_hashes:
+            if tx_hash not in self._known and tx_hash not in self._remembers:
+                data = pool.get(tx_hash)
+                if data is not None:
+                    lacking[tx_hash] = data
+        kept = self._remember(sender, lacking)
+        for data in framed:
+            sender.send_framed(data)
+        self._forget(sender, kept)
+
+
+def share_messages(envelopes: Sequence[Envelope]) -> list[Shares]:
+    """`shares` messages that each fit into the payload limit."""
+    return [Shares(tuple(part)) for part in split(envelopes, lambda envelope: len(envelope.contents) + 10)]

@@ -1,0 +1,225 @@
+"""Connections to other nodes: listening, dialling, names, and what is kept of addresses and bans between runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.timer import Timer
+from p2pool.peers.addresses import group_of
+from p2pool.peers.hub import PeerHub
+from p2pool.peers.messages import PeerAddress
+from p2pool.peers.protocol import PeerFactory
+from p2pool.peers.session import PeerSession
+
+_log = Logger(namespace="p2pool.peers")
+
+MAX_ATTEMPTS = 30
+DIAL_TIME = 5.0
+REST_AFTER_FAILURE = 60.0
+SAVE_PERIOD = 60.0
+_NO_BIND: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DialSettings:
+    """`listen` is (interface, port), None for no listening; `always` are kept connected; names of `bootstrap` are
+    resolved at the start. `outgoing` connections are wanted in all."""
+
+    listen: tuple[str, int] | None
+    always: Sequence[tuple[str, int]] = ()
+    bootstrap: Sequence[tuple[str, int]] = ()
+    outgoing: int = 6
+
+
+class PeerService(Service):
+    """The adapter between `PeerHub` and the network. `run_in_thread` runs a callable off the reactor thread."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        hub: PeerHub,
+        settings: DialSettings,
+        directory: Path,
+        clock: Callable[[], float],
+        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
+        rng: random.Random,
+    ) -> None:
+        self.hub = hub
+        self._reactor = reactor
+        self._settings = settings
+        self._file = directory / "peers.json"
+        self._clock = clock
+        self._run_in_thread = run_in_thread
+        self._rng = rng
+        self._accepting = PeerFactory(hub, True, reactor.seconds)
+        self._dialling = PeerFactory(hub, False, reactor.seconds)
+        self._attempts: dict[str, Deferred[Any]] = {}
+        """By group. At most MAX_ATTEMPTS."""
+        self._resting: BoundedDict[str, float] = BoundedDict(1000)
+        """Host -> until when it is not dialled again."""
+        self._kept: list[ClientService] = []
+        self._timers: list[Timer] = []
+        self._port: Any = None
+        self._saved = ""
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Open our port. Raises CannotListenError."""
+        if self._settings.listen is not None:
+            interface, port = self._settings.listen
+            self._port = self._reactor.listenTCP(port, self._accepting, interface=interface)
+
+    @property
+    def port(self) -> int:
+        """The port that we listen on, 0 where we do not."""
+        return 0 if self._port is None else int(self._port.getHost().port)
+
+    async def start(self) -> None:
+        """Read what is kept, and begin to dial."""
+        super().startService()  # type: ignore[no-untyped-call]
+        await self._run_in_thread(self._read)
+        for host, port in self._settings.always:
+            service = ClientService(
+                HostnameEndpoint(self._reactor, host, port, timeout=DIAL_TIME),
+                self._dialling,
+                retryPolicy=backoffPolicy(initialDelay=1.0, maxDelay=60.0),
+                clock=self._reactor,
+            )
+            service.startService()
+            self._kept.append(service)
+        self._timers = [
+            Timer(self._reactor, 1.0, self._tick),
+            Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+        ]
+        for host, port in self._settings.bootstrap:
+            self._resolve(host, port)
+
+    async def stop(self) -> None:
+        """End all connections and keep what we know."""
+        if not self.running:
+            return
+        super().stopService()  # type: ignore[no-untyped-call]
+        for timer in self._timers:
+            timer.stop()
+        for attempt in list(self._attempts.values()):
+            attempt.cancel()
+        for service in self._kept:
+            service.stopService()
+        if self._port is not None:
+            await self._port.stopListening()
+        for factory in (self._accepting, self._dialling):
+            for protocol in list(factory.protocols):
+                protocol.close()
+        await self.save()
+
+    def _tick(self) -> None:
+        self.hub.tick(self.fail)
+        self._dial()
+
+    def fail(self, session: PeerSession, error: Exception) -> None:
+        """End a connection."""
+        for factory in (self._accepting, self._dialling):
+            for protocol in factory.protocols:
+                if protocol.session is session:
+                    protocol.fail(error)
+                    return
+
+    # --- dialling ----------------------------------------------------------------------------------------
+
+    def _dial(self) -> None:
+        """One more attempt, where connections are wanted. One a second is quick enough, and no flood."""
+        peers, wanted = self.hub.peers, self._settings.outgoing
+        outgoing = sum(1 for session in peers if not session.incoming)
+        if len(peers) >= wanted or outgoing >= wanted or len(self._attempts) >= MAX_ATTEMPTS:
+            return
+        now = self._clock()
+        connected = {(session.host, session.port) for session in peers}
+        for seen in self.hub.addresses.good(8, now, self._rng):
+            address = seen.address
+            group = group_of(address.host)
+            rests = self._resting.get(address.host, 0.0) > now
+            if not (
+                rests
+                or group in self._attempts
+                or (address.host, address.port) in connected
+                or self.hub.bans.is_banned(address.host, now)
+            ):
+                self._try(address, group)
+                return
+
+    def _try(self, address: PeerAddress, group: str) -> None:
+        endpoint = HostnameEndpoint(self._reactor, address.host, address.port, timeout=DIAL_TIME)
+        attempt = endpoint.connect(self._dialling)
+        self._attempts[group] = attempt
+
+        def ended(result: object) -> None:
+            self._attempts.pop(group, None)
+            if isinstance(result, Failure):
+                self._resting[address.host] = self._clock() + REST_AFTER_FAILURE
+
+        attempt.addBoth(ended)
+
+    def _resolve(self, host: str, port: int) -> None:
+        """Names of well-known nodes -> addresses; a name that has none costs one line."""
+
+        def found(addresses: Sequence[Any]) -> None:
+            for _family, _type, _protocol, _name, address in addresses:
+                self.hub.addresses.add(PeerAddress(str(address[0]), port), self._clock())
+
+        def failed(failure: Failure) -> None:
+            _log.warn("bootstrap node {host}: {error}", host=host, error=failure.getErrorMessage())
+
+        import socket
+
+        lookup = self._run_in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        lookup.addCallbacks(found, failed)
+
+    # --- what is kept ------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            kept = json.loads(self._file.read_text("utf-8"))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            _log.warn("{file} cannot be read ({error}); starting without it", file=str(self._file), error=error)
+            return
+        if isinstance(kept, dict):
+            self.hub.addresses.read_json(kept.get("addresses"))
+            self.hub.bans.read_json(kept.get("bans"), self._clock())
+
+    async def save(self) -> None:
+        """Write addresses and bans, where they have changed."""
+        text = json.dumps({"addresses": self.hub.addresses.to_json(), "bans": self.hub.bans.to_json()})
+        if text == self._saved:
+            return
+        try:
+            await self._run_in_thread(lambda: _write(self._file, text))
+        except OSError as error:
+            _log.warn("{file} cannot be written: {error}", file=str(self._file), error=error)
+        else:
+            self._saved = text
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".new")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

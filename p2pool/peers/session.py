@@ -1,0 +1,431 @@
+"""One connection to another node, without sockets: bytes in, bytes out through `write`, and calls to the hub.
+
+Every message type has one method, named in a table. What a peer does wrong raises Drop (the connection ends) or
+Misbehaviour (its host is banned as well), as the specification says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from p2pool.base.errors import ParseError
+from p2pool.dash.block import BlockHeader
+from p2pool.dash.target import bits_to_target
+from p2pool.networks.parameters import SHARE_VERSION
+from p2pool.peers import messages
+from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.messages import (
+    AddrMe,
+    Addrs,
+    BestBlock,
+    Envelope,
+    ForgetTx,
+    GetAddrs,
+    HaveTx,
+    LosingTx,
+    Message,
+    PeerAddress,
+    Ping,
+    RememberTx,
+    SeenAddress,
+    ShareReply,
+    ShareReq,
+    Shares,
+    Version,
+)
+from p2pool.peers.remote_view import RemoteView
+from p2pool.peers.transactions import TransactionPool
+from p2pool.share.errors import ShareInvalid
+from p2pool.share.share import Share
+from p2pool.wire.framer import ChecksumError, Framer, frame
+
+HANDSHAKE_TIME = 10.0
+SILENCE_TIME = 100.0
+REQUEST_TIME = 15.0
+MAX_REQUESTS = 64
+MAX_REMEMBERED = 2_500_000
+"""Bytes of transactions that one peer may have us keep, each counted with 100 more."""
+REMEMBERED_OVERHEAD = 100
+MAX_ADDRESSES_SENT = 100
+_MAX_REPLY_SHARES = 1000
+_PARSED_AT_ONCE = 64
+"""Shares parsed in one turn of the reactor: about 3 ms."""
+_MAX_ADDRS = 1000
+"""Addresses of one message that are looked at; more are of no use to anybody."""
+
+
+class Hub(Protocol):
+    """What a session calls. Implemented by the manager."""
+
+    transactions: TransactionPool
+
+    def welcome(self, session: PeerSession) -> None:
+        """The handshake is done; Drop where this connection is not wanted."""
+
+    def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
+        """A node is said to listen there."""
+
+    def listens(self, session: PeerSession, port: int) -> None:
+        """The peer says that it listens on this port."""
+
+    def good_addresses(self, count: int) -> Sequence[SeenAddress]:
+        """Addresses to pass on."""
+
+    def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
+        """New shares, parsed, their work checked."""
+
+    def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
+        """The peer's best share."""
+
+    def parse(self, contents: bytes) -> Share:
+        """See PoolPort."""
+
+    def shares_for(self, hashes: Sequence[int], parents: int, stops: Sequence[int]) -> Iterator[Share]:
+        """What a `sharereq` asks for."""
+
+    def best_block(self, header: BlockHeader, block_hash: int) -> None:
+        """See PoolPort.best_block_heard."""
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call it after the current event."""
+
+
+@dataclass(slots=True)
+class _Request:
+    sent: float
+    share_hash: int
+    answered: Callable[[Sequence[Share] | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What we say of ourselves in `version`."""
+
+    prefix: bytes
+    nonce: int
+    sub_version: bytes
+    best_share_hash: int | None
+    host: str
+    port: int
+
+
+class PeerSession:
+    """See the module. `now` is a monotonic clock's time in seconds."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        introduction: Introduction,
+        host: str,
+        port: int,
+        incoming: bool,
+        write: Callable[[bytes], None],
+        now: float,
+        fail: Callable[[Exception], None],
+        flow: Callable[[bool], None] = lambda paused: None,
+    ) -> None:
+        self.host, self.port, self.incoming = host, port, incoming
+        self.version: Version | None = None
+        self.remote = RemoteView()
+        self.connected_at = self.heard_at = now
+        self.closed = False
+        self._hub = hub
+        self._introduction = introduction
+        self._write = write
+        self._fail = fail
+        self._flow = flow
+        self._framer = Framer(introduction.prefix, messages.MAX_PAYLOAD)
+        self._inbox: deque[tuple[str, bytes]] = deque()
+        """Waits while a long list of shares is parsed. Bound: the connection is paused meanwhile."""
+        self._portions: Iterator[None] | None = None
+        self._requests: dict[int, _Request] = {}
+        self.remembered: dict[int, bytes] = {}
+        """Transactions that the peer has us keep."""
+        self._remembered_size = 0
+
+    @property
+    def label(self) -> str:
+        """The peer, as logs and the tracker name it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def ready(self) -> bool:
+        """Whether the handshake is done."""
+        return self.version is not None
+
+    def hello(self) -> None:
+        """Say who we are; the first thing on every connection."""
+        us = self._introduction
+        self.send(
+            Version(
+                version=messages.PROTOCOL_VERSION,
+                services=0,
+                receiver=PeerAddress(self.host, self.port),
+                sender=PeerAddress(us.host, us.port),
+                nonce=us.nonce,
+                sub_version=us.sub_version,
+                mode=1,
+                best_share_hash=us.best_share_hash,
+            )
+        )
+
+    # --- out ---------------------------------------------------------------------------------------------
+
+    def frame(self, message: Message) -> bytes:
+        """A message's bytes on this network."""
+        return frame(self._introduction.prefix, message.command, message.pack())
+
+    def send(self, message: Message) -> None:
+        """Send a message that is known to fit into the payload limit."""
+        self.send_framed(self.frame(message))
+
+    def send_framed(self, data: bytes) -> None:
+        """Send bytes that `frame` made."""
+        if not self.closed:
+            self._write(data)
+
+    def request(
+        self,
+        request_id: int,
+        share_hash: int,
+        parents: int,
+        stops: tuple[int, ...],
+        now: float,
+        answered: Callable[[Sequence[Share] | None], None],
+    ) -> None:
+        """Ask for a share and its parents. `answered` gets the shares, nearest first, or None where the
+        connection ended without them; it is called exactly once."""
+        if self.closed or len(self._requests) >= MAX_REQUESTS:
+            answered(None)
+            return
+        self._requests[request_id] = _Request(now, share_hash, answered)
+        self.send(ShareReq(request_id, (share_hash,), parents, stops))
+
+    @property
+    def requests(self) -> int:
+        """How many of our requests are not answered."""
+        return len(self._requests)
+
+    # --- time --------------------------------------------------------------------------------------------
+
+    def check_time(self, now: float) -> None:
+        """To be called about once a second. Raises Drop where the peer is silent or does not answer."""
+        if not self.ready and now - self.connected_at > HANDSHAKE_TIME:
+            raise Drop("no handshake within 10 s")
+        if self.ready and now - self.heard_at > SILENCE_TIME:
+            raise Drop("silent for 100 s")
+        if any(now - request.sent > REQUEST_TIME for request in self._requests.values()):
+            raise Drop("a request was not answered within 15 s")
+
+    def close(self) -> None:
+        """The connection has ended."""
+        if self.closed:
+            return
+        self.closed = True
+        self._inbox.clear()
+        self._portions = None
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            request.answered(None)
+
+    # --- in ----------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Bytes from the peer. Raises Drop, Misbehaviour."""
+        self.heard_at = now
+        try:
+            self._inbox.extend(self._framer.feed(data))
+        except ChecksumError as error:
+            raise Misbehaviour(str(error)) from None
+        self._work(now)
+
+    def _work(self, now: float) -> None:
+        while self._inbox and self._portions is None and not self.closed:
+            command, payload = self._inbox.popleft()
+            self._handle(command, payload, now)
+
+    def _handle(self, command: str, payload: bytes, now: float) -> None:
+        if not self.ready and command != Version.command:
+            raise Misbehaviour(f"{command[:12]!r} before version")
+        try:
+            message = messages.parse_message(command, payload)
+        except ParseError as error:
+            raise Misbehaviour(f"malformed {command}: {error}") from None
+        if message is not None:
+            _HANDLERS[type(message)](self, message, now)
+
+    def _in_portions(self, portions: Iterator[None]) -> None:
+        """Work through something long without holding up others; nothing else of this peer is looked at before."""
+        self._portions = portions
+        self._continue()
+
+    def _continue(self) -> None:
+        if self._portions is None or self.closed:
+            return
+        try:
+            for _ in self._portions:
+                self._flow(True)
+                self._hub.call_soon(self._continue)
+                return
+            self._portions = None
+            self._work(self.heard_at)
+        except Exception as error:
+            if self._portions is not None or not isinstance(error, Drop):
+                self._portions = None
+            self._fail(error)
+            return
+        self._flow(False)
+
+    # --- each message ------------------------------------------------------------------------------------
+
+    def _on_version(self, message: Version, now: float) -> None:
+        if self.version is not None:
+            raise Misbehaviour("a second version message")
+        if message.version < messages.PROTOCOL_VERSION:
+            raise Misbehaviour(f"protocol {message.version} is too old")
+        if message.nonce == self._introduction.nonce:
+            raise Drop("")  # we reached ourselves
+        self.version = message
+        self._hub.welcome(self)
+        if message.best_share_hash is not None:
+            self._hub.share_hash_heard(message.best_share_hash, self)
+        pool = self._hub.transactions
+        self.remote.introduce(self, pool)
+
+    def _on_ping(self, message: Ping, now: float) -> None:
+        """A sign of life, which any byte is."""
+
+    def _on_addrme(self, message: AddrMe, now: float) -> None:
+        self._hub.listens(self, message.port)
+
+    def _on_addrs(self, message: Addrs, now: float) -> None:
+        for seen in message.addresses[:_MAX_ADDRS]:
+            self._hub.address_heard(seen, self)
+
+    def _on_getaddrs(self, message: GetAddrs, now: float) -> None:
+        self.send(Addrs(tuple(self._hub.good_addresses(min(message.count, MAX_ADDRESSES_SENT)))))
+
+    def _on_shares(self, message: Shares, now: float) -> None:
+        self._in_portions(self._take_shares(message.shares))
+
+    def _take_shares(self, envelopes: Sequence[Envelope]) -> Iterator[None]:
+        shares: list[Share] = []
+        pool = self._hub.transactions
+        for number, envelope in enumerate(envelopes, 1):
+            share = self._parse(envelope)
+            if share is not None:
+                for tx_hash in share.new_transaction_hashes:
+                    if tx_hash not in self.remembered and pool.get(tx_hash) is None:
+                        raise Drop(f"a share with transaction {tx_hash:064x}, which is not known")
+                shares.append(share)
+            if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
+                yield
+        if shares:
+            self._hub.shares_came(shares, self)
+
+    def _parse(self, envelope: Envelope) -> Share | None:
+        if envelope.kind < SHARE_VERSION:
+            raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
+        if envelope.kind > SHARE_VERSION:
+            return None  # of a newer version than ours
+        try:
+            return self._hub.parse(envelope.contents)
+        except (ParseError, ShareInvalid) as error:
+            raise Misbehaviour(f"an invalid share: {error}") from None
+
+    def _on_sharereq(self, message: ShareReq, now: float) -> None:
+        parents = min(message.parents, _MAX_REPLY_SHARES // len(message.hashes)) if message.hashes else 0
+        room = messages.MAX_PAYLOAD - 64
+        found: list[Envelope] = []
+        for share in self._hub.shares_for(message.hashes, parents, message.stops):
+            room -= len(share.contents) + 10
+            if room < 0:
+                self.send(ShareReply(message.id, messages.TOO_LONG, ()))
+                return
+            found.append(Envelope(SHARE_VERSION, share.contents))
+        self.send(ShareReply(message.id, messages.GOOD, tuple(found)))
+
+    def _on_sharereply(self, message: ShareReply, now: float) -> None:
+        request = self._requests.pop(message.id, None)
+        if request is None:
+            return  # late, or never asked for: of no use to us
+        if message.result != messages.GOOD:
+            request.answered(())
+            return
+        self._in_portions(self._take_reply(request, message.shares))
+
+    def _take_reply(self, request: _Request, envelopes: Sequence[Envelope]) -> Iterator[None]:
+        """Only what was asked for is taken: the share, and each one's parent after it."""
+        shares: list[Share] = []
+        expected: int | None = request.share_hash
+        try:
+            for number, envelope in enumerate(envelopes[:_MAX_REPLY_SHARES], 1):
+                share = self._parse(envelope)
+                if share is None or share.hash != expected:
+                    break
+                shares.append(share)
+                expected = share.previous_hash
+                if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
+                    yield
+        finally:
+            request.answered(shares)
+
+    def _on_bestblock(self, message: BestBlock, now: float) -> None:
+        header = message.header
+        block_hash = header.hash()
+        if block_hash > bits_to_target(header.bits):
+            raise Misbehaviour("a best block without its work")
+        self._hub.best_block(header, block_hash)
+
+    def _on_have_tx(self, message: HaveTx, now: float) -> None:
+        self.remote.has(message.tx_hashes)
+
+    def _on_losing_tx(self, message: LosingTx, now: float) -> None:
+        self.remote.lost(message.tx_hashes)
+
+    def _on_remember_tx(self, message: RememberTx, now: float) -> None:
+        pool = self._hub.transactions
+        new: list[tuple[int, bytes]] = []
+        for tx_hash in message.tx_hashes:
+            data = pool.get(tx_hash)
+            if data is None:
+                raise Drop(f"it refers to transaction {tx_hash:064x}, which is not known")
+            self._remember(tx_hash, data)
+        for transaction in message.transactions:
+            self._remember(transaction.hash, transaction.data)
+            new.append((transaction.hash, transaction.data))
+        pool.add(new)
+
+    def _remember(self, tx_hash: int, data: bytes) -> None:
+        if tx_hash in self.remembered:
+            raise Drop(f"transaction {tx_hash:064x} to remember twice")
+        self._remembered_size += len(data) + REMEMBERED_OVERHEAD
+        if self._remembered_size > MAX_REMEMBERED:
+            raise Misbehaviour(f"more than {MAX_REMEMBERED} bytes of transactions to remember")
+        self.remembered[tx_hash] = data
+
+    def _on_forget_tx(self, message: ForgetTx, now: float) -> None:
+        for tx_hash in message.tx_hashes:
+            data = self.remembered.pop(tx_hash, None)
+            if data is not None:
+                self._remembered_size -= len(data) + REMEMBERED_OVERHEAD
+
+
+_HANDLERS: dict[type[Message], Callable[..., None]] = {
+    Version: PeerSession._on_version,
+    Ping: PeerSession._on_ping,
+    AddrMe: PeerSession._on_addrme,
+    Addrs: PeerSession._on_addrs,
+    GetAddrs: PeerSession._on_getaddrs,
+    Shares: PeerSession._on_shares,
+    ShareReq: PeerSession._on_sharereq,
+    ShareReply: PeerSession._on_sharereply,
+    BestBlock: PeerSession._on_bestblock,
+    HaveTx: PeerSession._on_have_tx,
+    LosingTx: PeerSession._on_losing_tx,
+    RememberTx: PeerSession._on_remember_tx,
+    ForgetTx: PeerSession._on_forget_tx,
+}

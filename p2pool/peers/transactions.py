@@ -1,0 +1,75 @@
+"""The transactions that this node knows, and what each peer is told of them.
+
+A share names its transactions by hash only, so nodes tell each other which ones they have (`have_tx`), and keep
+for each other those that the next shares will name (`remember_tx`). One pool serves all peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from p2pool.base.observable import Event
+
+GRACE = 20.0
+"""Seconds that a transaction stays usable once it is lost: shares on the wire may still name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MiningChange:
+    """Transactions that came into our template, and those that left it. Hash -> bytes."""
+
+    added: Mapping[int, bytes]
+    removed: Mapping[int, bytes]
+
+
+class TransactionPool:
+    """Known transactions by hash.
+
+    Bound: `trim` is called every few seconds and leaves the template's, those that peers have us remember (2.5 MB
+    for each peer) and those of the last shares; what comes between is bounded by what peers may have us remember.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[int, bytes] = {}
+        self.mining: dict[int, bytes] = {}
+        """Those of the template that we work on."""
+        self.added: Event[tuple[int, ...]] = Event()
+        self.removed: Event[tuple[int, ...]] = Event()
+        self.mining_changed: Event[MiningChange] = Event()
+        self._lost: dict[int, tuple[float, bytes]] = {}
+        """Hash -> (when it was lost, bytes)."""
+
+    def get(self, tx_hash: int) -> bytes | None:
+        """The transaction, also where it was lost a moment ago."""
+        data = self.known.get(tx_hash)
+        if data is None:
+            lost = self._lost.get(tx_hash)
+            data = None if lost is None else lost[1]
+        return data
+
+    def add(self, transactions: Iterable[tuple[int, bytes]]) -> None:
+        """Know these, too."""
+        new = {tx_hash: data for tx_hash, data in transactions if tx_hash not in self.known}
+        if new:
+            self.known.update(new)
+            self.added.fire(tuple(new))
+
+    def set_mining(self, transactions: Iterable[tuple[int, bytes]]) -> None:
+        """The template's transactions are these now."""
+        before, self.mining = self.mining, dict(transactions)
+        self.add(self.mining.items())
+        added = {tx_hash: data for tx_hash, data in self.mining.items() if tx_hash not in before}
+        removed = {tx_hash: data for tx_hash, data in before.items() if tx_hash not in self.mining}
+        if added or removed:
+            self.mining_changed.fire(MiningChange(added, removed))
+
+    def trim(self, wanted: set[int], now: float) -> None:
+        """Forget all but the template's transactions and `wanted`."""
+        for tx_hash in [h for h, (when, _) in self._lost.items() if not 0 <= now - when <= GRACE]:
+            del self._lost[tx_hash]
+        lost = [h for h in self.known if h not in self.mining and h not in wanted]
+        for tx_hash in lost:
+            self._lost[tx_hash] = (now, self.known.pop(tx_hash))
+        if lost:
+            self.removed.fire(tuple(lost))

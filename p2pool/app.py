@@ -60,6 +60,7 @@ from p2pool.worker_port import WorkerPort
 STATUS_PERIOD = 60.0
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
+WORK_PATIENCE = 120.0
 LISTEN_BACKLOG = 1024
 """A thousand miners may come back in the same second."""
 _log = Logger(namespace="p2pool")
@@ -156,6 +157,7 @@ class App:
                 stats=self.stats,
                 problem=self._dashd_problem,
                 store_problem=lambda: self.persistence.problem,
+                peers=self.peering.figures,
                 fee=config.fee,
                 donation=config.give_author,
                 payout_address=config.payout_address,
@@ -165,6 +167,8 @@ class App:
         self._port: Any = None
         self._timers: list[Timer] = []
         self._stopping = False
+        self._work_since: float | None = None
+        """When there was fresh work last."""
 
     # --- start -------------------------------------------------------------------------------------------
 
@@ -194,6 +198,7 @@ class App:
         self._timers = [
             Timer(self.reactor, 1.0, lambda: self.views.refresh(time.time())),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
+            Timer(self.reactor, 1.0, self._watch_work, now=False),
         ]
         await self.submitter.resume()
         self._start_miners()
@@ -373,9 +378,10 @@ class App:
             symbol=self.config.network.parent.symbol,
         )
 
-    def _block_delayed(self, data: bytes) -> None:
+    def _block_delayed(self, delayed: tuple[int, bytes]) -> None:
+        height, data = delayed
         if self.link is not None and self.link.send_block(data):
-            _log.info("the block was sent to dashd by its p2p port as well")
+            _log.info("block {height} was sent to dashd by its p2p port as well", height=height)
 
     def _block_settled(self, settled: tuple[int, str]) -> None:
         block_hash, reason = settled
@@ -389,6 +395,23 @@ class App:
         if self.dashd is None:
             return "not asked yet"
         return self.dashd.problem
+
+    def _watch_work(self) -> None:
+        """Without fresh work for long, miners are better off at their backup pools."""
+        now = time.time()
+        problem = self._dashd_problem() or self.node.work_problem
+        if problem is None or self._work_since is None:
+            self._work_since = now
+        if problem is None and self.stratum.suspended:
+            self.stratum.resume()
+            _log.info("there is work again: miners are welcome")
+        elif abs(now - self._work_since) > WORK_PATIENCE and not self.stratum.suspended:
+            self.stratum.suspend()
+            _log.warn(
+                "no fresh work for {time:g} s ({problem}): miners are sent away until there is",
+                time=WORK_PATIENCE,
+                problem=problem,
+            )
 
     def _say_status(self) -> None:
         """One line a minute."""

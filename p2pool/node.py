@@ -128,6 +128,10 @@ class Node:
         """The new best share."""
         self.block_wanted: Event[int] = Event()
         """The hash of a block whose height the choice of the best share needs (see `learn_block_height`)."""
+        self.work_problem: str | None = None
+        """Why there is no work, though dashd gives templates; None while there is."""
+        self.may_work: Callable[[], str | None] = lambda: None
+        """Asked before work is made: what stands against it."""
         self._clock = clock
         self._call_soon = call_soon
         self._rng = rng
@@ -148,7 +152,7 @@ class Node:
         for transaction in template.transactions:
             self._transaction_sizes[transaction.hash] = len(transaction.data)
         if not template.same_work(previous):
-            self._renew_work()
+            self.renew_work()
 
     def learn_block_height(self, block_hash: int, height: int) -> None:
         """A block's height in its chain, as dashd says."""
@@ -209,7 +213,7 @@ class Node:
             self.best_share = thought.best
             self._forget_old_shares()
             self._count_stales()
-            self._renew_work()
+            self.renew_work()
             self.best_changed.fire(thought.best)
 
     def block_height(self, block_hash: int) -> int:
@@ -223,9 +227,17 @@ class Node:
 
     # --- work --------------------------------------------------------------------------------------------
 
-    def _renew_work(self) -> None:
+    def renew_work(self) -> None:
+        """Make new work of what is known now, or none where something stands against it."""
         if self.template is None:
             return
+        problem = self.may_work()
+        if problem is not None:
+            if problem != self.work_problem:
+                _log.warn("no work for miners: {problem}", problem=problem)
+            self.work_problem, self.context = problem, None
+            return
+        self.work_problem = None
         previous = self.context
         try:
             context = build_work_context(self.tracker, self.best_share, self.template, self.network, self._clock())

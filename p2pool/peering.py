@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.text import printable
 from p2pool.config import Config
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
@@ -25,8 +26,12 @@ from p2pool.peers.messages import PeerAddress
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
+from p2pool.web.sources import PeerFigures
 
 _log = Logger(namespace="p2pool.peers")
+
+SHOWN_SOFTWARE = 100
+"""Characters of what a peer calls its software."""
 
 
 class Peering:
@@ -110,6 +115,9 @@ class Peering:
             self._block_found,
         )
         dashd.template.subscribe(self._template)
+        if self._config.network.persist:
+            self._node.may_work = self._work_problem
+            self.hub.peers_changed.subscribe(lambda peer_count: self._node.renew_work())
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self._reactor.seconds()))
         await self.service.start()
 
@@ -121,6 +129,33 @@ class Peering:
         """See PeerNews."""
         if self._news is not None:
             self._news.share_announced(announced)
+
+    def figures(self) -> list[PeerFigures]:
+        """What pages show of each peer, those connected longest first."""
+        now = self._reactor.seconds()
+        return [
+            PeerFigures(
+                host=session.host,
+                port=session.port,
+                incoming=session.incoming,
+                software=printable(session.version.sub_version.decode("latin-1"), SHOWN_SOFTWARE),
+                protocol=session.version.version,
+                connected_for=now - session.connected_at,
+                known_transactions=len(session.remote),
+                remembered_bytes=session.remembered_size,
+                round_trip=self.hub.round_trips.of(session),
+            )
+            for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
+            if session.version is not None
+        ]
+
+    def _work_problem(self) -> str | None:
+        """A share that does not stand on the network's chain is work for nothing."""
+        if not self.hub.peers:
+            return "not connected to any other node"
+        if self._node.best_share is None:
+            return "the share chain is being downloaded"
+        return None
 
     def _punish(self, label: str, why: str) -> None:
         for session in list(self.hub.sessions):

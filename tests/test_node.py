@@ -499,3 +499,20 @@ def test_templates_are_remembered_within_bounds():
     for number in range(5100):
         home.node.set_template(replace(template, previous_block=number, long_poll_id=str(number)))
     assert len(home.node._block_heights) == 5000
+
+
+def test_where_something_stands_against_it_there_is_no_work():
+    home = at_work()
+    assert home.node.make_job(KEY, None) is not None
+    home.node.may_work = lambda: "nobody is there"
+    with logged() as log:
+        home.node.set_template(make_template(previous_block=0xBEEF))
+        home.node.renew_work()
+    assert home.node.work_problem == "nobody is there"
+    assert home.node.make_job(KEY, None) is None
+    assert len(log.lines) == 1
+    home.node.may_work = lambda: None
+    home.node.renew_work()
+    assert home.node.work_problem is None
+    assert home.node.make_job(KEY, None) is not None
+    assert home.names()[-1] == "work_changed"

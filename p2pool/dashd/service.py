@@ -28,8 +28,11 @@ _log = Logger(namespace="p2pool.dashd")
 
 MINIMUM_VERSION = 200_000
 POLL_PERIOD = 15.0
-LONG_POLL_TIMEOUT = 600.0
-"""dashd answers a long poll when the mempool grew for a minute, or when the tip changes, which may take longer."""
+LONG_POLL_TIMEOUT = 24 * 3600.0
+"""dashd answers a long poll when the mempool has grown for a minute, or when the tip changes. It does not notice
+that a client has gone away, and keeps one of its few RPC threads for it: a long poll is not given up lightly."""
+LONG_POLL_GRACE = 10.0
+"""Seconds after a new tip, heard of by another road, in which dashd must have answered the long poll, too."""
 SUBMIT_TIMEOUT = 60.0
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0
 _BLOCK_NOT_FOUND = -5
@@ -95,6 +98,10 @@ class DashdService(Service):
         self._tasks: list[Deferred[None]] = []
         self._fetching: Deferred[None] | None = None
         self._fetch_again = False
+        self._long_polling: Deferred[None] | None = None
+        self._long_poll_tip: int | None = None
+        self._overdue: Any = None
+        """The delayed call that ends a long poll whose connection must be dead."""
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -133,6 +140,8 @@ class DashdService(Service):
         problem = str(error)
         if isinstance(error, RpcError) and error.code in _STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
+        if isinstance(error, RpcTimeout):
+            problem += " (is it busy? It has few RPC threads: rpcthreads=16 in dash.conf gives it more)"
         if problem != self.problem:
             self.problem = problem
             _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
@@ -172,6 +181,9 @@ class DashdService(Service):
         ):
             return  # an answer that was overtaken by a newer one
         self.current = template
+        polling = self._long_polling
+        if polling is not None and self._overdue is None and template.previous_block != self._long_poll_tip:
+            self._overdue = self._reactor.callLater(LONG_POLL_GRACE, polling.cancel)
         self.template.fire(template)
 
     def refresh(self) -> None:
@@ -216,7 +228,7 @@ class DashdService(Service):
                 continue
             asked, before = self._reactor.seconds(), current
             try:
-                await self._fetch(request, timeout=LONG_POLL_TIMEOUT)
+                await self._long_poll_once(request)
                 wait = _FIRST_RETRY
                 at_once = self._reactor.seconds() - asked < _FIRST_RETRY
                 if at_once and self._on_block_of(before):
@@ -227,6 +239,21 @@ class DashdService(Service):
                 self._trouble(error)
                 await self._sleep(wait)
                 wait = min(wait * 2, _LAST_RETRY)
+
+    async def _long_poll_once(self, request: dict[str, str]) -> None:
+        self._long_poll_tip = None if self.current is None else self.current.previous_block
+        self._long_polling = call = Deferred.fromCoroutine(self._fetch(request, timeout=LONG_POLL_TIMEOUT))
+        try:
+            await call
+        except CancelledError:
+            if not self.running:
+                raise
+            raise RpcTimeout("the long poll's connection is dead") from None
+        finally:
+            self._long_polling = None
+            overdue, self._overdue = self._overdue, None
+            if overdue is not None and overdue.active():
+                overdue.cancel()
 
     def _on_block_of(self, template: BlockTemplate | None) -> bool:
         current = self.current
@@ -244,6 +271,15 @@ class DashdService(Service):
         return header
 
     # --- blocks ------------------------------------------------------------------------------------------
+
+    async def confirmations(self, block_hash: int) -> int | None:
+        """How deep a block lies: 1 at the tip, -1 beside the best chain, None where dashd does not say."""
+        try:
+            header = await self._rpc.call("getblockheader", f"{block_hash:064x}")
+        except (RpcError, RpcUnavailable):
+            return None
+        depth = header.get("confirmations") if isinstance(header, dict) else None
+        return depth if isinstance(depth, int) and not isinstance(depth, bool) else None
 
     async def submit_block(self, data: bytes) -> str | None:
         """Give dashd a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""

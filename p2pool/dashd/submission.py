@@ -22,7 +22,11 @@ FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
 RETRY_TIME = 3600.0
 """A block is offered again for so many seconds; by then it is long buried by others."""
 OTHER_ROAD_AFTER = 1.0
-ALREADY_THERE = "duplicate"
+ALREADY_THERE, NOT_BEST = "duplicate", "inconclusive"
+"""dashd holds the block; whether in its best chain, it does not say with this."""
+PARENT_MISSING = "prev-blk-not-found"
+"""Passes: a dashd that was killed gets the parent from its peers again."""
+BEATEN = "another block of its height came first"
 _FINAL_ERRORS = frozenset({-22})
 """The block cannot be decoded: asking again changes nothing. Any other error (warming up, ...) may pass."""
 
@@ -33,21 +37,24 @@ class BlockSink(Protocol):
     async def submit_block(self, data: bytes) -> str | None:
         """See DashdService."""
 
+    async def confirmations(self, block_hash: int) -> int | None:
+        """See DashdService."""
+
 
 class BlockSubmitter:
     """Offers each block until dashd has answered. A block is a file for as long as it is not accepted: `.pending`
     while it waits (offered again after a restart), `.hex` where it was refused, for people to look at.
 
-    `result` fires with (block hash, reason), an empty reason for accepted. `delayed` fires with the block, once,
-    where dashd has not answered soon: there may be another road to it. That one comes second because of a block
-    that arrives on both at once dashd says no more than that it is a duplicate.
+    `result` fires with (block hash, reason), an empty reason for accepted. `delayed` fires with (height, block),
+    once, where dashd has not answered soon: there may be another road to it. That one comes second because of a
+    block that arrives on both at once dashd says no more than that it is a duplicate.
     """
 
     def __init__(
         self, reactor: Any, sink: BlockSink, directory: Path, run_in_thread: Callable[..., Deferred[Any]]
     ) -> None:
         self.result: Event[tuple[int, str]] = Event()
-        self.delayed: Event[bytes] = Event()
+        self.delayed: Event[tuple[int, bytes]] = Event()
         self._reactor = reactor
         self._sink = sink
         self._directory = directory
@@ -87,7 +94,7 @@ class BlockSubmitter:
         # Both at once: neither a slow disk nor a slow dashd holds up the other.
         asked = Deferred.fromCoroutine(self._sink.submit_block(data))
         keeping = Deferred.fromCoroutine(self._keep(pending, data))
-        other_road = self._reactor.callLater(OTHER_ROAD_AFTER, self.delayed.fire, data)
+        other_road = self._reactor.callLater(OTHER_ROAD_AFTER, self.delayed.fire, (height, data))
         try:
             reason = await self._ask_until_answered(block_hash, height, data, asked)
         except CancelledError:
@@ -106,7 +113,10 @@ class BlockSubmitter:
         complained, wait = False, FIRST_RETRY
         while True:
             try:
-                return await asked
+                reason = await asked
+                if reason != PARENT_MISSING:
+                    return reason
+                raise RpcUnavailable(f"dashd says {reason}")
             except CancelledError:
                 raise
             except Exception as error:
@@ -136,9 +146,18 @@ class BlockSubmitter:
     async def _settle(
         self, block_hash: int, height: int, reason: str | None, pending: Path, keeping: Deferred[bool]
     ) -> None:
-        if reason in (None, ALREADY_THERE):
-            _log.info("block {height} {block_hash:064x} accepted by dashd", height=height, block_hash=block_hash)
-            self.result.fire((block_hash, ""))
+        if reason in (ALREADY_THERE, NOT_BEST):
+            depth = await self._sink.confirmations(block_hash)
+            beaten = depth < 0 if depth is not None else reason == NOT_BEST
+            reason = BEATEN if beaten else None
+        if reason in (None, BEATEN):
+            _log.info(
+                "block {height} {block_hash:064x} {what}",
+                height=height,
+                block_hash=block_hash,
+                what="accepted by dashd" if reason is None else f"is valid, but {BEATEN}",
+            )
+            self.result.fire((block_hash, reason or ""))
             if await keeping:
                 await self._file_action(pending, lambda: pending.unlink(missing_ok=True))
             return

@@ -45,6 +45,7 @@ class StratumServer(Factory):
         self._connections: dict[bytes, StratumProtocol] = {}
         self._round: Iterator[None] | None = None
         self._next_round: bool | None = None
+        self.suspended = False
         self._ticker = LoopingCall(self._tick)
         self._ticker.clock = reactor
 
@@ -58,9 +59,18 @@ class StratumServer(Factory):
         """Close all connections; miners go to their backup pools."""
         if self._ticker.running:
             self._ticker.stop()
+        self.suspend()
+
+    def suspend(self) -> None:
+        """The same for a time: new connections are closed at once until `resume`."""
+        self.suspended = True
         for protocol in list(self._connections.values()):
             if protocol.transport is not None:
                 protocol.transport.loseConnection()
+
+    def resume(self) -> None:
+        """Miners are welcome again."""
+        self.suspended = False
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -72,7 +82,9 @@ class StratumServer(Factory):
         return StratumProtocol(self, address)
 
     def register(self, protocol: StratumProtocol) -> Session | None:
-        """A session with an extranonce1 of its own, or None where the house is full."""
+        """A session with an extranonce1 of its own, or None where the house is full or closed."""
+        if self.suspended:
+            return None
         if len(self._connections) >= self._max_connections:
             _log.warn("refusing {host}: {count} connections", host=protocol.host, count=len(self._connections))
             return None

@@ -12,6 +12,7 @@ from twisted.logger import globalLogPublisher
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import (
+    LONG_POLL_GRACE,
     LONG_POLL_TIMEOUT,
     POLL_PERIOD,
     SUBMIT_TIMEOUT,
@@ -278,6 +279,23 @@ def test_a_long_poll_that_times_out_is_quiet_and_asked_again(dashd):
     dashd.stop()
 
 
+def test_a_long_poll_is_given_up_only_when_its_connection_must_be_dead(dashd):
+    """dashd keeps a thread for each one that is given up, and has few."""
+    dashd.start()
+    dashd.wait(7200, 5)
+    assert len(dashd.rpc.long_polls) == 1
+    dashd.rpc.answers["getblocktemplate"] = template(2)
+    dashd.service.refresh()
+    assert dashd.templates[-1] == 2
+    dashd.wait(LONG_POLL_GRACE - 1)
+    assert len(dashd.rpc.long_polls) == 1
+    dashd.wait(2)
+    assert len(dashd.rpc.long_polls) == 2
+    assert dashd.rpc.calls[-1][2] == ({"longpollid": "2"},)
+    assert dashd.warnings() == []
+    dashd.stop()
+
+
 @pytest.mark.parametrize("changes", [{}, {"longpollid": "another each time"}])
 def test_a_dashd_that_does_not_wait_is_no_busy_loop(dashd, changes):
     dashd.rpc.at_once = template(1, **changes)
@@ -335,7 +353,8 @@ def test_polling_notices_a_dead_dashd_while_the_long_poll_hangs(dashd):
     dashd.rpc.answers["getblocktemplate"] = RpcTimeout("did not answer")
     dashd.wait(POLL_PERIOD * 3 + 1)
     assert dashd.rpc.times() == [0, 15, 30, 45]
-    assert dashd.warnings() == ["dashd at HERE: did not answer; trying again"]
+    (line,) = dashd.warnings()
+    assert line.startswith("dashd at HERE: did not answer (is it busy? It has few RPC threads: rpcthreads=16")
     assert dashd.service.last_answer == 1e9
     dashd.rpc.answers["getblocktemplate"] = template(2)
     dashd.wait(POLL_PERIOD)

@@ -13,7 +13,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized, RpcUnavailable
-from p2pool.dashd.submission import RETRY_PERIOD, RETRY_TIME, BlockSubmitter
+from p2pool.dashd.submission import BEATEN, RETRY_PERIOD, RETRY_TIME, BlockSubmitter
 
 HASH, DATA = 0xABC, bytes.fromhex("00ff10")
 DOWN = RpcUnavailable("connection refused")
@@ -27,6 +27,11 @@ class FakeSink:
         self.asked: list[float] = []
         self.data: list[bytes] = []
         self.clock = Clock()
+        self.depth: int | None = None
+
+    async def confirmations(self, block_hash: int) -> int | None:
+        assert block_hash == HASH
+        return self.depth
 
     async def submit_block(self, data: bytes) -> str | None:
         self.asked.append(self.clock.seconds())
@@ -112,7 +117,7 @@ def test_accepted_at_once(offer, answer):
     assert list(made.directory.iterdir()) == []
 
 
-@pytest.mark.parametrize("reason", ["high-hash", "duplicate-invalid", "bad-cb-payee", "inconclusive", ""])
+@pytest.mark.parametrize("reason", ["high-hash", "duplicate-invalid", "bad-cb-payee", ""])
 def test_refused_is_asked_once_and_kept(offer, reason, lines):
     made = offer(reason)
     assert made.results == [(HASH, reason or "refused")]
@@ -120,6 +125,34 @@ def test_refused_is_asked_once_and_kept(offer, reason, lines):
     assert made.kept == b"00ff10\n"
     assert made.wait(60).sink.data == [DATA]
     assert [line["log_level"].name for line in lines] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "depth", "result"),
+    [
+        ("duplicate", None, ""),
+        ("duplicate", 1, ""),
+        ("duplicate", 7, ""),
+        ("duplicate", -1, BEATEN),
+        ("inconclusive", None, BEATEN),
+        ("inconclusive", -1, BEATEN),
+        ("inconclusive", 1, ""),
+    ],
+)
+def test_a_block_that_dashd_holds_is_accepted_or_was_beaten(tmp_path, answer, depth, result, lines):
+    made = Offer(tmp_path, answer)
+    made.sink.depth = depth
+    assert made.start().results == [(HASH, result)]
+    assert list(made.directory.iterdir()) == []
+    assert [line["log_level"].name for line in lines] == ["info"]
+
+
+def test_a_missing_parent_passes(offer):
+    """A dashd that was killed gets the blocks that it lost from its peers again."""
+    made = offer("prev-blk-not-found", "prev-blk-not-found", None).wait(5)
+    assert made.sink.data == [DATA] * 3
+    assert made.results == [(HASH, "")]
+    assert list(made.directory.iterdir()) == []
 
 
 def test_what_cannot_be_decoded_is_final(offer):
@@ -243,7 +276,7 @@ def test_stopping_waits_for_the_disk(tmp_path):
 def test_the_other_road_is_tried_once_when_dashd_does_not_answer_soon(offer, answer):
     made = offer(answer).wait(0.75)
     assert made.delayed == []
-    assert made.wait(10).delayed == [DATA]
+    assert made.wait(10).delayed == [(7, DATA)]
 
 
 def test_no_other_road_where_dashd_answers(offer):
@@ -269,7 +302,7 @@ def test_what_is_no_block_is_passed_over_at_the_start(tmp_path, lines):
 
 
 TROUBLE = st.sampled_from([DOWN, RpcTimeout("x"), RpcError(-28, "Loading"), RpcError(-1, "?")])
-LAST = st.sampled_from([None, "duplicate", "high-hash", "inconclusive", RpcError(-22, "Block decode failed")])
+LAST = st.sampled_from([None, "duplicate", "high-hash", RpcError(-22, "Block decode failed")])
 
 
 @given(st.lists(TROUBLE, max_size=6), LAST)

@@ -146,6 +146,20 @@ def test_without_work_miners_stay_and_are_served_when_there_is_some():
     assert len(notifies(wire.messages())) == 1
 
 
+def test_a_house_without_work_is_closed_until_there_is_some():
+    house = House()
+    _, wire = house.miner()
+    house.server.suspend()
+    assert wire.disconnecting
+    with logged() as log:
+        _, refused = house.connect()
+    assert refused.disconnecting
+    assert log.lines == []
+    house.server.resume()
+    _, welcome = house.connect()
+    assert not welcome.disconnecting
+
+
 def test_no_more_connections_than_the_house_holds():
     house = House(max_connections=3)
     miners = [house.connect() for _ in range(3)]

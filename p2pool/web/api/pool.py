@@ -10,6 +10,7 @@ from p2pool.sharechain.figures import (
     average_stale_proportion,
     pool_attempts_per_second,
 )
+from p2pool.web.api.peers import peer_counts
 from p2pool.web.sources import Moment
 
 DUFFS = 1e-8
@@ -80,7 +81,7 @@ def local_stats(moment: Moment) -> dict[str, Any]:
         "dead_hash_rate": snapshot.dead_rate,
         "efficiency_if_miner_perfect": (1 - stales.orphans / total) / good if total else None,
         "efficiency": (1 - (stales.orphans + stales.dead) / total) / good if total else None,
-        "peers": {"incoming": 0, "outgoing": 0},
+        "peers": peer_counts(moment),
         "shares": {"total": total, "orphan": stales.orphans, "dead": stales.dead},
         "submissions": {
             "accepted": snapshot.accepted,
@@ -105,7 +106,9 @@ def local_stats(moment: Moment) -> dict[str, Any]:
 
 def warnings(moment: Moment) -> list[str]:
     """What an operator should know."""
-    problem = moment.sources.problem()
-    dashd = [] if problem is None else [f"dashd: {problem}"]
-    stored = moment.sources.store_problem()
-    return dashd if stored is None else [*dashd, f"shares: {stored}"]
+    problems = {
+        "dashd": moment.sources.problem(),
+        "work": moment.node.work_problem,
+        "shares": moment.sources.store_problem(),
+    }
+    return [f"{what}: {problem}" for what, problem in problems.items() if problem is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("mining", "sharechain")
+BENCHMARKS = ("mining", "sharechain", "peers")
 
 
 def main(names: list[str]) -> int:

@@ -41,6 +41,7 @@ class Config:
     external_ip: tuple[str, int] | None = None
     """What to tell others of ourselves; port 0 for the one that we listen on."""
     disable_advertise: bool = False
+    disable_upnp: bool = False
     fee: float = 0.0
     give_author: float = 1.0
     share_rate: float = 10.0

@@ -126,6 +126,9 @@ def _add_interfaces(parser: argparse.ArgumentParser) -> None:
         help="tell other nodes to reach this one here (default: the address that they see)",
     )
     peers.add_argument(
+        "--disable-upnp", action="store_true", help="do not ask the router (UPnP) to let other nodes in"
+    )
+    peers.add_argument(
         "--disable-advertise", action="store_true", help="do not tell other nodes that this one can be reached"
     )
     dashd = parser.add_argument_group("Dash Core")

@@ -12,6 +12,8 @@ from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.text import format_duration
+from p2pool.base.timer import Timer
 from p2pool.base.text import printable
 from p2pool.config import Config
 from p2pool.dash.target import bits_to_target
@@ -20,15 +22,21 @@ from p2pool.dashd.service import DashdService
 from p2pool.dashd.template import BlockTemplate
 from p2pool.node import FoundBlock, Node
 from p2pool.peer_pool import PeerNews, PeerPool
+from p2pool.peers.addresses import is_loopback
 from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import PeerAddress
+from p2pool.peers.port_mapping import PortMapping
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
 from p2pool.web.sources import PeerFigures
 
 _log = Logger(namespace="p2pool.peers")
+
+PROGRESS_PERIOD = 5.0
+PROGRESS_SHARES = 100
+"""Fewer shares in a period are everyday life."""
 
 SHOWN_SOFTWARE = 100
 """Characters of what a peer calls its software."""
@@ -51,6 +59,7 @@ class Peering:
         self._config = config
         self._node = node
         self._block_found = block_found
+        self._run_in_thread = run_in_thread
         self._dashd: DashdService | None = None
         self._told_block: int | None = None
         self.transactions = TransactionPool()
@@ -89,6 +98,9 @@ class Peering:
             rng,
         )
         self._news: PeerNews | None = None
+        self._mapping: PortMapping | None = None
+        self._timer: Timer | None = None
+        self._received = 0
 
     def _sender_of(self, share_hash: int) -> str | None:
         return self._node.tracker.arrival(share_hash).sender
@@ -120,9 +132,18 @@ class Peering:
             self.hub.peers_changed.subscribe(lambda peer_count: self._node.renew_work())
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self._reactor.seconds()))
         await self.service.start()
+        self._timer = Timer(self._reactor, PROGRESS_PERIOD, self._say_progress, now=False)
+        reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
+        if reachable and not self._config.disable_upnp:
+            self._mapping = PortMapping(self._reactor, self.service.port, self._run_in_thread)
+            self._mapping.start()
 
     async def stop(self) -> None:
         """Say goodbye to all."""
+        if self._timer is not None:
+            self._timer.stop()
+        if self._mapping is not None:
+            await self._mapping.stop()
         await self.service.stop()
 
     def share_announced(self, announced: tuple[Share, bool]) -> None:
@@ -148,6 +169,22 @@ class Peering:
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
         ]
+
+    def _say_progress(self) -> None:
+        """While a chain is fetched: how far it is, and how long it will take at this pace."""
+        received, before = self.hub.downloader.received, self._received
+        self._received = received
+        if received - before < PROGRESS_SHARES or not self._node.wanted:
+            return
+        held = len(self._node.tracker)
+        highest = max((share.absheight for share in self._node.tracker.heads()), default=0)
+        total = min(highest, 2 * self._node.network.chain_length)
+        _log.info(
+            "downloading the share chain: {held} of about {total} shares, {left} to go",
+            held=held,
+            total=max(total, held),
+            left=format_duration(max(0, total - held) * PROGRESS_PERIOD / (received - before)),
+        )
 
     def _work_problem(self) -> str | None:
         """A share that does not stand on the network's chain is work for nothing."""

@@ -194,6 +194,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             outgoing-conns = 3
             external-ip = "203.0.113.5:77"
             disable-advertise = true
+            disable-upnp = true
             web-static = "{tmp_path}"
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
@@ -225,6 +226,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         outgoing_conns=3,
         external_ip=("203.0.113.5", 77),
         disable_advertise=True,
+        disable_upnp=True,
         fee=0.5,
         give_author=2,
         share_rate=5.5,
@@ -241,7 +243,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_block_period=7.5,
     )
     settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host", "p2pool_host"}
-    assert len(settable) == 27, "a new setting: does the file know it?"
+    assert len(settable) == 28, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

@@ -305,6 +305,10 @@ class Tracker:
             newest = max(share.timestamp for share in self.forest.ancestors(head_hash, 5))
             wanted[parent] = max(newest, wanted.get(parent, 0))
 
+    def heads(self) -> list[Share]:
+        """The heads that are held, verified or not."""
+        return [node.share for node in self.forest.heads.values()]
+
     def verified_heads_of(self, tail: int | None) -> list[int]:
         """The heads of the verified chains that hang from `tail`."""
         verified = self.verified

@@ -1,0 +1,123 @@
+"""Asks the router (UPnP) to let other nodes in, renews that, and takes it back at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from p2pool.base.text import printable
+from p2pool.base.timer import Timer
+
+_log = Logger(namespace="p2pool.peers")
+
+RENEW_PERIOD = 1200.0
+LEASE = 3600
+"""Seconds for which the router keeps a mapping that is not renewed: one forgotten by a crash goes away."""
+_DISCOVERY_TIME_MS = 2000
+_PROTOCOL, _NAME = "TCP", "p2pool-dash"
+
+
+class GatewayError(Exception):
+    """There is no router that does it, or it refuses."""
+
+
+class Gateway(Protocol):
+    """A router. Both methods block and raise GatewayError."""
+
+    def add(self, port: int) -> str:
+        """Forward a port to us; returns the router's external address."""
+
+    def remove(self, port: int) -> None:
+        """Do so no more."""
+
+
+class UpnpGateway:
+    """A router found by UPnP. Construction looks for it, which takes seconds. Raises GatewayError."""
+
+    def __init__(self) -> None:
+        try:
+            import miniupnpc
+
+            self._upnp = miniupnpc.UPnP()
+            self._upnp.discoverdelay = _DISCOVERY_TIME_MS
+            self._upnp.discover()
+            self._upnp.selectigd()
+        except Exception as error:  # the library raises plain Exceptions
+            raise GatewayError(str(error)) from None
+
+    def add(self, port: int) -> str:
+        """See Gateway."""
+        upnp = self._upnp
+        try:
+            if not upnp.addportmapping(port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)):
+                raise GatewayError("the router refuses")
+            return str(upnp.externalipaddress())
+        except GatewayError:
+            raise
+        except Exception as error:
+            raise GatewayError(str(error)) from None
+
+    def remove(self, port: int) -> None:
+        """See Gateway."""
+        try:
+            self._upnp.deleteportmapping(port, _PROTOCOL)
+        except Exception as error:
+            raise GatewayError(str(error)) from None
+
+
+class PortMapping:
+    """Keeps one port open. `run_in_thread` runs a callable off the reactor thread."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        port: int,
+        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
+        find: Callable[[], Gateway] = UpnpGateway,
+    ) -> None:
+        self._reactor = reactor
+        self._port = port
+        self._run_in_thread = run_in_thread
+        self._find = find
+        self._gateway: Gateway | None = None
+        self._said = ""
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Ask now, and again every RENEW_PERIOD."""
+        self._timer = Timer(self._reactor, RENEW_PERIOD, self._renew)
+
+    async def _renew(self) -> None:
+        def ask() -> tuple[Gateway, str]:
+            gateway = self._gateway or self._find()
+            return gateway, gateway.add(self._port)
+
+        try:
+            self._gateway, external = await self._run_in_thread(ask)
+        except GatewayError as error:
+            self._gateway = None
+            self._say("no router opens port {port} for other nodes: {detail}", printable(str(error), 80))
+        else:
+            self._say("the router at {detail} lets other nodes in on port {port}", printable(external, 80))
+
+    def _say(self, line: str, detail: str) -> None:
+        """Once, not at each renewal."""
+        if line != self._said:
+            self._said = line
+            _log.info(line, port=self._port, detail=detail)
+
+    async def stop(self) -> None:
+        """Close the port again."""
+        if self._timer is not None:
+            self._timer.stop()
+        gateway, self._gateway = self._gateway, None
+        if gateway is None:
+            return
+        try:
+            await self._run_in_thread(lambda: gateway.remove(self._port))
+        except GatewayError as error:
+            detail = printable(str(error), 80)
+            _log.info("the router keeps port {port} open: {detail}", port=self._port, detail=detail)

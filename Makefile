@@ -4,10 +4,15 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format bench clean
+.PHONY: run test lint format bench swarm clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
+
+# Several nodes on one simulated Dash Core: make swarm N=5
+N ?= 5
+swarm: $(VENV)/.installed
+	@$(BIN)/python -m p2pool.simnet.swarm --nodes $(N) $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)

@@ -12,9 +12,8 @@ from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.base.errors import OperatorError, ParseError
-from p2pool.base.text import format_duration
+from p2pool.base.text import format_duration, printable
 from p2pool.base.timer import Timer
-from p2pool.base.text import printable
 from p2pool.config import Config
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.rpc import RpcError, RpcUnavailable

@@ -22,13 +22,22 @@ import {
   shareLink,
   shortHash,
   shortWorker,
+  significant,
   showNetwork,
   whileVisible,
 } from "./common.js";
 import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "./table.js";
 
 const PERIOD = 2000;
-const PATHS = ["local_stats", "global_stats", "recent_blocks", "recent_shares", "current_payouts", "payout_addr"];
+const PATHS = [
+  "local_stats",
+  "global_stats",
+  "recent_blocks",
+  "recent_shares",
+  "current_payouts",
+  "payout_addr",
+  "peer_list",
+];
 const REFUSALS = {
   20: "malformed",
   21: "stale job",
@@ -131,12 +140,27 @@ const sharesTable = new Table("shares", {
   ],
 });
 
+const peersTable = new Table("peers", {
+  caption: "Connected nodes: address, direction, software, since when, known transactions and round-trip time",
+  few: 10,
+  empty: emptyNote(),
+  columns: [
+    { title: "Address", head: true, create: ({ key }) => make("span", { class: "mono" }, key) },
+    textColumn("Direction", ({ incoming }) => (incoming ? "incoming" : "outgoing"), null),
+    textColumn("Software", ({ version }) => version || "–", null),
+    timeColumn("Connected"),
+    textColumn("Transactions", (peer) => integer(peer.known_transactions)),
+    textColumn("Round trip", ({ ping }) => (ping === null ? "–" : `${significant(ping, 3)}\u00a0ms`)),
+  ],
+});
+
 // Empty states, made once: `show` swaps them in only where they change.
 const linkToConnect = () => make("a", { href: "#connect" }, "How to connect a miner");
 const EMPTY = {
   workers: make("span", {}, "No miner is connected yet. ", linkToConnect()),
   shares: make("span", {}, "None yet. A share appears here when a miner of this node solves one."),
   blocks: make("span", {}, "None yet. The pool’s expected time to a block is shown above; luck decides the rest."),
+  peers: make("span", {}, "None: until another node connects, this one is a pool of its own."),
   payouts: make("span", {}, "Nobody yet: payouts follow from the share chain, and it has no share."),
 };
 
@@ -265,6 +289,10 @@ function showShares(shares) {
   sharesTable.show(shares.filter(({ hash }) => isHash(hash)).map((share) => ({ ...share, key: share.hash })), EMPTY.shares);
 }
 
+function showPeers(peers) {
+  peersTable.show(peers.map((peer) => ({ ...peer, key: peer.address, ts: peer.connected_since })), EMPTY.peers);
+}
+
 function showAddress(address) {
   const holder = byId("n-address");
   if (typeof address !== "string" || holder.dataset.address === address) return;
@@ -340,6 +368,7 @@ async function poll() {
   show("recent_shares", showShares);
   show("current_payouts", showPayouts);
   show("payout_addr", showAddress);
+  show("peer_list", showPeers);
   refreshTimes();
 
   function show(path, shower) {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from twisted.logger import Logger
 
+from p2pool.base.observable import Event
 from p2pool.base.text import printable
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
@@ -17,6 +18,7 @@ from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, PeerAddress, Ping, SeenAddress
 from p2pool.peers.ports import PoolPort
+from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import Introduction, PeerSession
 from p2pool.peers.transactions import MiningChange, TransactionPool
 from p2pool.share.share import Share
@@ -66,6 +68,8 @@ class PeerHub:
         self.transactions = transactions
         self.addresses = AddressBook()
         self.bans = Bans()
+        self.peers_changed: Event[int] = Event()
+        """How many peers there are now."""
         self.nonce = rng.getrandbits(64)
         self.sessions: set[PeerSession] = set()
         """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
@@ -76,6 +80,7 @@ class PeerHub:
         self._call_soon = call_soon
         self._rng = rng
         self._pings: dict[PeerSession, float] = {}
+        self.round_trips = RoundTrips(monotonic, rng)
         self._next_ask = self._next_trim = monotonic()
         self._next_advertisement = 0.0
         self.downloader = Downloader(pool, lambda: self.peers, rng)
@@ -131,6 +136,7 @@ class PeerHub:
             return
         self.sessions.discard(session)
         self._pings.pop(session, None)
+        self.round_trips.forget(session)
         session.close()
         if isinstance(error, Misbehaviour):
             self.bans.ban(session.host, self._clock())
@@ -142,6 +148,8 @@ class PeerHub:
             _log.failure("a defect met peer {peer}", peer=session.label)
         elif session.ready:
             _log.info("peer {peer} has left", peer=session.label)
+        if session.ready:
+            self.peers_changed.fire(len(self.peers))
         self.downloader.step(self._monotonic())
 
     def welcome(self, session: PeerSession) -> None:
@@ -163,6 +171,7 @@ class PeerHub:
             software=printable(version.sub_version.decode("latin-1"), 60),
             protocol=version.version,
         )
+        self.peers_changed.fire(len(self.peers))
         self._call_soon(lambda: self.downloader.step(self._monotonic()))
 
     # --- time --------------------------------------------------------------------------------------------
@@ -190,6 +199,7 @@ class PeerHub:
         if now >= self._next_trim:
             self._next_trim = now + TRIM_PERIOD
             self._trim()
+        self.round_trips.step(peers)
         self.downloader.step(now)
 
     def _advertise(self, peers: Sequence[PeerSession]) -> None:

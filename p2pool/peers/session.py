@@ -205,6 +205,11 @@ class PeerSession:
         self.send(ShareReq(request_id, (share_hash,), parents, stops))
 
     @property
+    def remembered_size(self) -> int:
+        """Bytes that what the peer has us keep counts."""
+        return self._remembered_size
+
+    @property
     def requests(self) -> int:
         """How many of our requests are not answered."""
         return len(self._requests)

@@ -173,18 +173,23 @@ class PeerSession:
 
     def _on_getheaders(self, message: messages.GetHeaders) -> None:
         active = self._chain.active
-        start = next(
-            (block for block in map(self._chain.find, message.locator) if block is not None and block in active),
-            active.at(0),
-        )
+        block = self._after_locator(message.locator) if message.locator else self._chain.find(message.stop)
+        if block is None and not message.locator:
+            return  # as Dash Core: a header that it does not have is no answer
         headers: list[BlockHeader] = []
-        block = None if start is None else active.after(start)
         while block is not None and len(headers) < messages.MAX_HEADERS:
             headers.append(block.header)
             if block.hash == message.stop:
                 break
             block = active.after(block)
         self._send(messages.Headers(tuple(headers)))
+
+    def _after_locator(self, locator: tuple[int, ...]) -> ChainBlock | None:
+        """The best chain's block behind the first known one; behind its first where none is known."""
+        active = self._chain.active
+        known = (block for block in map(self._chain.find, locator) if block is not None and block in active)
+        start = next(known, active.at(0))
+        return None if start is None else active.after(start)
 
     def _on_getdata(self, message: messages.GetData) -> None:
         missing = []

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
+from p2pool.web.api.peers import peer_counts
 from p2pool.web.api.pool import pool_rate, stale_proportion
 from p2pool.web.sources import Moment
 
@@ -42,6 +43,7 @@ class _Collector:
             ("p2pool_start_time_seconds", "When the node started, Unix time", snapshot.start_time),
         ):
             yield GaugeMetricFamily(name, text, value=value)
+        yield from _peer_metrics(moment)
         yield CounterMetricFamily("p2pool_shares_accepted", "Pseudoshares accepted", value=snapshot.accepted)
         yield CounterMetricFamily(
             "p2pool_shares_dead", "Pseudoshares accepted that came too late", value=snapshot.dead
@@ -54,6 +56,22 @@ class _Collector:
         yield CounterMetricFamily(
             "p2pool_blocks_found", "Blocks that dashd accepted", value=snapshot.blocks_accepted
         )
+
+
+def _peer_metrics(moment: Moment) -> Iterator[Metric]:
+    """No label names a peer: their ports change with every connection, and series would pile up."""
+    count = GaugeMetricFamily("p2pool_peers", "Connected nodes", labels=["direction"])
+    for direction, number in peer_counts(moment).items():
+        count.add_metric([direction], number)
+    yield count
+    times = [peer.round_trip for peer in moment.sources.peers() if peer.round_trip is not None]
+    seconds = GaugeMetricFamily(
+        "p2pool_peer_round_trip_seconds", "Round-trip times of connected nodes", labels=["of"]
+    )
+    if times:
+        seconds.add_metric(["nearest"], min(times))
+        seconds.add_metric(["farthest"], max(times))
+    yield seconds
 
 
 def render_metrics(moment: Moment) -> bytes:

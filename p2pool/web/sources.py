@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from p2pool.dash.address import encode_address
@@ -12,16 +12,36 @@ from p2pool.pool_stats import PoolSnapshot, PoolStats
 
 
 @dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """Another node that we are connected with. Times in seconds; `round_trip` is None where it is not known yet.
+
+    `known_transactions` is how many it says it has, `remembered_bytes` the size of those it has us keep.
+    """
+
+    host: str
+    port: int
+    incoming: bool
+    software: str
+    protocol: int
+    connected_for: float
+    known_transactions: int
+    remembered_bytes: int
+    round_trip: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Everything that pages may look at.
 
     `problem` says what is wrong with dashd, `store_problem` why shares are not written, None while all is well.
+    `peers` are in the order in which they are listed.
     """
 
     node: Node
     stats: PoolStats
     problem: Callable[[], str | None]
     store_problem: Callable[[], str | None]
+    peers: Callable[[], Sequence[PeerFigures]]
     fee: float
     donation: float
     payout_address: str

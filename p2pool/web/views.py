@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from p2pool.web.api.blocks import recent_blocks
 from p2pool.web.api.payouts import current_payouts
+from p2pool.web.api.peers import peer_addresses, peer_list, peer_txpool_sizes, peer_versions, pings
 from p2pool.web.api.pool import global_stats, local_stats, pool_rate
 from p2pool.web.metrics import render_metrics
 from p2pool.web.sources import Moment, Sources
@@ -22,6 +23,11 @@ VIEWS: dict[str, Callable[[Moment], Any]] = {
     "recent_blocks": recent_blocks,
     "current_payouts": current_payouts,
     "rate": pool_rate,
+    "peer_addresses": peer_addresses,
+    "peer_versions": peer_versions,
+    "peer_list": peer_list,
+    "peer_txpool_sizes": peer_txpool_sizes,
+    "pings": pings,
     "fee": lambda moment: moment.sources.fee,
     "uptime": lambda moment: moment.snapshot.time - moment.snapshot.start_time,
     "payout_addr": lambda moment: moment.sources.payout_address,

@@ -128,13 +128,25 @@ def test_getheaders(simulation: Any) -> None:
     for locator, stop, expected in (
         ((hashes[4], hashes[2]), 0, headers[5:]),
         ((12345, hashes[2]), 0, headers[3:]),
-        ((), 0, headers[1:]),
         ((12345,), 0, headers[1:]),
         ((hashes[2],), hashes[4], headers[3:5]),
         ((hashes[6],), 0, []),
     ):
         [answer] = peer.tell(messages.GetHeaders(70238, locator, stop))
         assert answer == messages.Headers(tuple(expected))
+
+
+def test_getheaders_without_a_locator_asks_for_one_header(simulation: Any) -> None:
+    simulation.wait_for_height(3)
+    chain = simulation.chain
+    left = chain.tip
+    simulation.find(2, 1)
+    peer = Peer(simulation)
+    for block in (chain.active.at(0), chain.active.at(2), chain.tip, left):
+        answers = peer.tell(messages.GetHeaders(70238, (), block.hash))
+        assert answers == [messages.Headers((block.header,))]
+    for unknown in (0, 12345):
+        assert peer.tell(messages.GetHeaders(70238, (), unknown)) == []
 
 
 def test_getheaders_from_a_left_branch(simulation: Any) -> None:

@@ -16,7 +16,7 @@ from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.site import WebSite
-from p2pool.web.sources import Moment, Sources
+from p2pool.web.sources import Moment, PeerFigures, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
 from tests.support import make_template
@@ -67,8 +67,17 @@ class Pool:
         if template is not None:
             self.node.set_template(template)
         self.problem: str | None = None
+        self.peers: list[PeerFigures] = []
         self.sources = Sources(
-            self.node, self.stats, lambda: self.problem, lambda: None, 0.5, 1.0, "yAddress", "1.2.3"
+            self.node,
+            self.stats,
+            lambda: self.problem,
+            lambda: None,
+            lambda: self.peers,
+            0.5,
+            1.0,
+            "yAddress",
+            "1.2.3",
         )
         self.views = Views(self.sources)
         self.clock = Clock()

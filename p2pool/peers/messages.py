@@ -30,6 +30,10 @@ from p2pool.wire.codec import (
 PROTOCOL_VERSION = 1700
 MAX_PAYLOAD = 3_145_728
 MAX_SUB_VERSION = 512
+MIN_ENVELOPE = 200
+"""Bytes. No share has fewer: a bound for counts of shares, so that megabytes of empty ones cost no second."""
+MAX_TRANSACTIONS = 25_000
+"""Transactions in one `remember_tx`. At 110 bytes each they exceed what a peer may have another one keep."""
 
 GOOD, TOO_LONG = 0, 1
 """Results of a `sharereply`; 2 to 6 are unknown errors."""
@@ -308,7 +312,7 @@ def _read_addrs(reader: Reader) -> Addrs:
 
 
 def _read_envelopes(reader: Reader) -> tuple[Envelope, ...]:
-    return tuple(Envelope(*open_envelope(reader)) for _ in range(reader.count(2)))
+    return tuple(Envelope(*open_envelope(reader)) for _ in range(reader.count(MIN_ENVELOPE)))
 
 
 def _read_hashes(reader: Reader) -> tuple[int, ...]:
@@ -325,7 +329,10 @@ def _read_share_reply(reader: Reader) -> ShareReply:
 def _read_remember_tx(reader: Reader) -> RememberTx:
     tx_hashes = _read_hashes(reader)
     transactions = []
-    for _ in range(reader.count(MIN_TRANSACTION)):
+    count = reader.count(MIN_TRANSACTION)
+    if count > MAX_TRANSACTIONS:
+        raise ParseError(f"{count} transactions to remember")
+    for _ in range(count):
         start = reader.position
         read_transaction(reader)
         data = reader.data[start : reader.position]

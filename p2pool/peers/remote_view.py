@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from p2pool.peers.messages import (
@@ -70,10 +71,9 @@ class RemoteView:
     def has(self, tx_hashes: Iterable[int]) -> None:
         """The peer knows these."""
         known = self._known
-        for tx_hash in tx_hashes:
-            known[tx_hash] = None
-            if len(known) > MAX_KNOWN:
-                del known[next(iter(known))]
+        known.update(dict.fromkeys(tx_hashes))
+        for oldest in list(islice(known, max(0, len(known) - MAX_KNOWN))):
+            del known[oldest]
 
     def lost(self, tx_hashes: Iterable[int]) -> None:
         """The peer does not know these any more."""

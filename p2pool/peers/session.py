@@ -53,8 +53,14 @@ MAX_ADDRESSES_SENT = 100
 _MAX_REPLY_SHARES = 1000
 _PARSED_AT_ONCE = 64
 """Shares parsed in one turn of the reactor: about 3 ms."""
+_STEPS_AT_ONCE = 50
+"""Messages, or portions of long ones, that one connection may have looked at in one turn of the reactor."""
 _MAX_ADDRS = 1000
-"""Addresses of one message that are looked at; more are of no use to anybody."""
+_ADDRS_PERIOD = 60.0
+"""So many addresses are looked at in so many seconds; more of them are of no use to anybody."""
+
+
+_DONE = object()
 
 
 class Hub(Protocol):
@@ -97,6 +103,7 @@ class Hub(Protocol):
 class _Request:
     sent: float
     share_hash: int
+    parents: int
     answered: Callable[[Sequence[Share] | None], None]
 
 
@@ -139,12 +146,15 @@ class PeerSession:
         self._flow = flow
         self._framer = Framer(introduction.prefix, messages.MAX_PAYLOAD)
         self._inbox: deque[tuple[str, bytes]] = deque()
-        """Waits while a long list of shares is parsed. Bound: the connection is paused meanwhile."""
+        """Waits while something long is worked through. Bound: the connection is paused meanwhile."""
         self._portions: Iterator[None] | None = None
+        """What is left to do for the message before the inbox."""
+        self._paused = False
         self._requests: dict[int, _Request] = {}
         self.remembered: dict[int, bytes] = {}
         """Transactions that the peer has us keep."""
         self._remembered_size = 0
+        self._addresses_heard, self._addresses_since = 0, now
 
     @property
     def label(self) -> str:
@@ -201,7 +211,7 @@ class PeerSession:
         if self.closed or len(self._requests) >= MAX_REQUESTS:
             answered(None)
             return
-        self._requests[request_id] = _Request(now, share_hash, answered)
+        self._requests[request_id] = _Request(now, share_hash, parents, answered)
         self.send(ShareReq(request_id, (share_hash,), parents, stops))
 
     @property
@@ -231,7 +241,6 @@ class PeerSession:
             return
         self.closed = True
         self._inbox.clear()
-        self._portions = None
         requests, self._requests = self._requests, {}
         for request in requests.values():
             request.answered(None)
@@ -240,17 +249,45 @@ class PeerSession:
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes from the peer. Raises Drop, Misbehaviour."""
+        if self.closed:
+            return
         self.heard_at = now
         try:
             self._inbox.extend(self._framer.feed(data))
         except ChecksumError as error:
             raise Misbehaviour(str(error)) from None
-        self._work(now)
+        if not self._paused:
+            self._work()
 
-    def _work(self, now: float) -> None:
-        while self._inbox and self._portions is None and not self.closed:
-            command, payload = self._inbox.popleft()
-            self._handle(command, payload, now)
+    def _work(self) -> None:
+        """Look at what came, in order, as far as one turn of the reactor allows; what is left is for the next one,
+        and the connection is paused until then."""
+        for _ in range(_STEPS_AT_ONCE):
+            if self.closed:
+                return
+            if self._portions is not None:
+                if next(self._portions, _DONE) is not _DONE:
+                    break
+                self._portions = None
+            elif self._inbox:
+                command, payload = self._inbox.popleft()
+                self._handle(command, payload, self.heard_at)
+            else:
+                self._pause(False)
+                return
+        self._pause(True)
+        self._hub.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            self._fail(error)
+
+    def _pause(self, paused: bool) -> None:
+        if paused is not self._paused:
+            self._paused = paused
+            self._flow(paused)
 
     def _handle(self, command: str, payload: bytes, now: float) -> None:
         if not self.ready and command != Version.command:
@@ -261,28 +298,6 @@ class PeerSession:
             raise Misbehaviour(f"malformed {command}: {error}") from None
         if message is not None:
             _HANDLERS[type(message)](self, message, now)
-
-    def _in_portions(self, portions: Iterator[None]) -> None:
-        """Work through something long without holding up others; nothing else of this peer is looked at before."""
-        self._portions = portions
-        self._continue()
-
-    def _continue(self) -> None:
-        if self._portions is None or self.closed:
-            return
-        try:
-            for _ in self._portions:
-                self._flow(True)
-                self._hub.call_soon(self._continue)
-                return
-            self._portions = None
-            self._work(self.heard_at)
-        except Exception as error:
-            if self._portions is not None or not isinstance(error, Drop):
-                self._portions = None
-            self._fail(error)
-            return
-        self._flow(False)
 
     # --- each message ------------------------------------------------------------------------------------
 
@@ -304,17 +319,26 @@ class PeerSession:
         """A sign of life, which any byte is."""
 
     def _on_addrme(self, message: AddrMe, now: float) -> None:
-        self._hub.listens(self, message.port)
+        if self._addresses_allowed(1, now):
+            self._hub.listens(self, message.port)
 
     def _on_addrs(self, message: Addrs, now: float) -> None:
-        for seen in message.addresses[:_MAX_ADDRS]:
+        for seen in message.addresses[: self._addresses_allowed(len(message.addresses), now)]:
             self._hub.address_heard(seen, self)
+
+    def _addresses_allowed(self, count: int, now: float) -> int:
+        """How many of so many addresses are looked at: a flood of them would only cost time and be passed on."""
+        if now - self._addresses_since >= _ADDRS_PERIOD:
+            self._addresses_heard, self._addresses_since = 0, now
+        allowed = min(count, _MAX_ADDRS - self._addresses_heard)
+        self._addresses_heard += allowed
+        return allowed
 
     def _on_getaddrs(self, message: GetAddrs, now: float) -> None:
         self.send(Addrs(tuple(self._hub.good_addresses(min(message.count, MAX_ADDRESSES_SENT)))))
 
     def _on_shares(self, message: Shares, now: float) -> None:
-        self._in_portions(self._take_shares(message.shares))
+        self._portions = self._take_shares(message.shares)
 
     def _take_shares(self, envelopes: Sequence[Envelope]) -> Iterator[None]:
         shares: list[Share] = []
@@ -342,41 +366,46 @@ class PeerSession:
             raise Misbehaviour(f"an invalid share: {error}") from None
 
     def _on_sharereq(self, message: ShareReq, now: float) -> None:
+        self._portions = self._answer(message)
+
+    def _answer(self, message: ShareReq) -> Iterator[None]:
+        """One answer in a turn: megabytes may have to be put together for a request of a hundred bytes."""
+        self.send(self._reply_to(message))
+        yield
+
+    def _reply_to(self, message: ShareReq) -> ShareReply:
         parents = min(message.parents, _MAX_REPLY_SHARES // len(message.hashes)) if message.hashes else 0
         room = messages.MAX_PAYLOAD - 64
         found: list[Envelope] = []
         for share in self._hub.shares_for(message.hashes, parents, message.stops):
             room -= len(share.contents) + 10
             if room < 0:
-                self.send(ShareReply(message.id, messages.TOO_LONG, ()))
-                return
+                return ShareReply(message.id, messages.TOO_LONG, ())
             found.append(Envelope(SHARE_VERSION, share.contents))
-        self.send(ShareReply(message.id, messages.GOOD, tuple(found)))
+        return ShareReply(message.id, messages.GOOD, tuple(found))
 
     def _on_sharereply(self, message: ShareReply, now: float) -> None:
-        request = self._requests.pop(message.id, None)
+        request = self._requests.get(message.id)
         if request is None:
             return  # late, or never asked for: of no use to us
-        if message.result != messages.GOOD:
-            request.answered(())
-            return
-        self._in_portions(self._take_reply(request, message.shares))
+        request.sent = now  # the peer is not late any more, however long we take
+        envelopes = message.shares if message.result == messages.GOOD else ()
+        self._portions = self._take_reply(message.id, request, envelopes[: request.parents + 1])
 
-    def _take_reply(self, request: _Request, envelopes: Sequence[Envelope]) -> Iterator[None]:
+    def _take_reply(self, request_id: int, request: _Request, envelopes: Sequence[Envelope]) -> Iterator[None]:
         """Only what was asked for is taken: the share, and each one's parent after it."""
         shares: list[Share] = []
         expected: int | None = request.share_hash
-        try:
-            for number, envelope in enumerate(envelopes[:_MAX_REPLY_SHARES], 1):
-                share = self._parse(envelope)
-                if share is None or share.hash != expected:
-                    break
-                shares.append(share)
-                expected = share.previous_hash
-                if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
-                    yield
-        finally:
-            request.answered(shares)
+        for number, envelope in enumerate(envelopes, 1):
+            share = self._parse(envelope)
+            if share is None or share.hash != expected:
+                break
+            shares.append(share)
+            expected = share.previous_hash
+            if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
+                yield
+        del self._requests[request_id]
+        request.answered(shares)
 
     def _on_bestblock(self, message: BestBlock, now: float) -> None:
         header = message.header

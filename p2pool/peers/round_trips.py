@@ -1,0 +1,59 @@
+"""How long each peer takes to answer: measured now and then by asking for a share that cannot be."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from p2pool.peers.session import PeerSession
+from p2pool.share.share import Share
+
+FIRST_AFTER = 10.0
+"""Seconds after the handshake: at first both sides are busy with what they tell each other."""
+PERIOD = 60.0
+KEPT = 3
+"""The shortest of so many is the answer: what lies above it is the peer's other work, not the way to it."""
+NO_SHARE = 0
+"""No share has this hash, so every node answers at once and with nothing."""
+
+
+@dataclass(slots=True)
+class _Measured:
+    due: float
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+
+class RoundTrips:
+    """Round-trip times in seconds, by connection. Bound: one entry for each connection that stands."""
+
+    def __init__(self, monotonic: Callable[[], float], rng: random.Random) -> None:
+        self._monotonic = monotonic
+        self._rng = rng
+        self._measured: dict[PeerSession, _Measured] = {}
+
+    def step(self, peers: Sequence[PeerSession]) -> None:
+        """Ask whoever is due and has nothing else to answer. To be called once a second."""
+        now = self._monotonic()
+        for peer in peers:
+            measured = self._measured.setdefault(peer, _Measured(now + FIRST_AFTER))
+            if now >= measured.due and not peer.requests:
+                measured.due = now + PERIOD
+                self._ask(peer, measured, now)
+
+    def _ask(self, peer: PeerSession, measured: _Measured, now: float) -> None:
+        def answered(shares: Sequence[Share] | None) -> None:
+            if shares is not None:
+                measured.times.append(max(0.0, self._monotonic() - now))
+
+        peer.request(self._rng.getrandbits(256), NO_SHARE, 0, (), now, answered)
+
+    def of(self, peer: PeerSession) -> float | None:
+        """The shortest of the last few; None where none is known yet."""
+        measured = self._measured.get(peer)
+        return min(measured.times) if measured is not None and measured.times else None
+
+    def forget(self, peer: PeerSession) -> None:
+        """A connection has ended."""
+        self._measured.pop(peer, None)

@@ -1,0 +1,316 @@
+"""`python -m p2pool.simnet.swarm`: several nodes in a ring on one simulated Dash Core, each with a CPU miner.
+
+The nodes are processes of their own and are watched through their JSON, as anybody could. The simulated Dash Core
+and the miners run here. Everything listens on the loopback only and ends with this program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, gatherResults
+from twisted.internet.error import ProcessDone
+from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool
+
+from p2pool.base.timer import Timer
+from p2pool.dash.address import encode_address
+from p2pool.networks import SIMNET
+from p2pool.simnet.miner import CpuMiner
+from p2pool.simnet.parameters import SimnetParameters
+from p2pool.simnet.service import SimulatedDash
+from p2pool.simnet.swarm_table import HEADING, NodeState, frame, read_state, row, summary
+
+HOST = "127.0.0.1"
+USER, PASSWORD = "swarm", "swarm"  # the simulated coins are worth nothing, and only this machine can ask
+MAX_NODES = 50
+ANSWER_TIME = 3.0
+END_TIME = 3.5
+"""Seconds that a node has to end by itself before it is killed."""
+PROJECT = Path(__file__).resolve().parents[2]
+_log = Logger(namespace="p2pool.simnet.swarm")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node listens, and where it keeps its data and its log."""
+
+    number: int
+    worker_port: int
+    peer_port: int
+    directory: Path
+
+    @property
+    def page(self) -> str:
+        """Its first page."""
+        return f"http://{HOST}:{self.worker_port}/"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody uses now; all different, as they are held until the last is found."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def make_places(count: int, directory: Path) -> list[Place]:
+    """A place for each node."""
+    ports = free_ports(2 * count)
+    return [Place(n, ports[2 * n - 2], ports[2 * n - 1], directory / f"node{n}") for n in range(1, count + 1)]
+
+
+def node_arguments(place: Place, neighbour: Place | None, rpc_port: int, p2p_port: int) -> list[str]:
+    """A node's command line. It stays connected with `neighbour` and looks for nobody else."""
+    ring = [] if neighbour is None else ["-n", f"{HOST}:{neighbour.peer_port}"]
+    return [
+        *(sys.executable, "-m", "p2pool", "--net", SIMNET.name, "--datadir", str(place.directory)),
+        *("--dashd-address", HOST, "--dashd-rpc-port", str(rpc_port), "--dashd-p2p-port", str(p2p_port)),
+        *("-w", f"{HOST}:{place.worker_port}", "--p2pool-port", f"{HOST}:{place.peer_port}"),
+        *("--outgoing-conns", "0", *ring, USER, PASSWORD),
+    ]
+
+
+def miner_address(number: int) -> str:
+    """Whom the miner beside a node mines for."""
+    key_hash = f"p2pool-swarm-miner{number:02d}".encode()
+    return encode_address(SIMNET.parent.addresses.pubkey_hash, key_hash)
+
+
+class NodeEnd(ProcessProtocol):
+    """Hears of a node's end. Its output goes to a file without passing here."""
+
+    def __init__(self) -> None:
+        self.status: str | None = None
+        self.ended: Deferred[None] = Deferred()
+
+    def processEnded(self, reason: Failure) -> None:
+        """Twisted's."""
+        error: Any = reason.value
+        status = "0" if isinstance(reason.value, ProcessDone) else error.exitCode or f"signal {error.signal}"
+        self.status = f"ended ({status})"
+        self.ended.callback(None)
+
+
+class _Body(Protocol):
+    """An answer's body, whole. It is our own nodes' and not large."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.whole: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted's."""
+        self._parts.append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted's: that was all. What is cut off is no JSON."""
+        if not self.whole.called:
+            self.whole.callback(b"".join(self._parts))
+
+
+class Swarm:
+    """All of it. `report` gets the nodes' states and the simulated chain's height once a second."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        parameters: SimnetParameters,
+        places: Sequence[Place],
+        max_hash_rate: float,
+        report: Callable[[Sequence[NodeState], int], None],
+    ) -> None:
+        self._reactor = reactor
+        self._places = places
+        self._report = report
+        self._simulated = SimulatedDash(reactor, parameters)
+        self._pool = HTTPConnectionPool(reactor, persistent=True)
+        self._agent = Agent(reactor, pool=self._pool, connectTimeout=ANSWER_TIME)
+        self._nodes: list[tuple[Any, NodeEnd]] = []
+        """(transport, protocol) of each process."""
+        self._miners = [
+            CpuMiner(
+                reactor,
+                HOST,
+                place.worker_port,
+                f"{miner_address(place.number)}.swarm{place.number}",
+                f"d={SIMNET.min_difficulty}",
+                max_hash_rate=max_hash_rate,
+                name=f"miner{place.number}",
+                retry_policy=lambda attempt: 1.0,
+            )
+            for place in places
+        ]
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Start everything. Raises OperatorError, OSError, CannotListenError."""
+        self._simulated.startService()
+        for index, place in enumerate(self._places):
+            after = self._places[(index + 1) % len(self._places)]
+            self._start_node(place, None if after is place else after)
+        for miner in self._miners:
+            miner.startService()
+        self._timer = Timer(self._reactor, 1.0, self._look)
+
+    def _start_node(self, place: Place, neighbour: Place | None) -> None:
+        place.directory.mkdir(parents=True, exist_ok=True)
+        arguments = node_arguments(place, neighbour, self._simulated.rpc_port, self._simulated.p2p_port)
+        protocol = NodeEnd()
+        with open(place.directory / "output.log", "ab") as output, open(os.devnull, "rb") as nothing:
+            files = {0: nothing.fileno(), 1: output.fileno(), 2: output.fileno()}
+            process = self._reactor.spawnProcess(
+                protocol, arguments[0], arguments, env=None, path=str(PROJECT), childFDs=files
+            )
+        self._nodes.append((process, protocol))
+
+    # --- watching ----------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        looks = [ensureDeferred(self._state(place, end)) for place, (_, end) in self._together()]
+        self._report(await gatherResults(looks), self._simulated.chain.height)
+
+    def _together(self) -> list[tuple[Place, tuple[Any, NodeEnd]]]:
+        return list(zip(self._places, self._nodes, strict=True))
+
+    async def _state(self, place: Place, end: NodeEnd) -> NodeState:
+        if end.status is not None:
+            return NodeState(place.number, place.page, end.status)
+        paths = ("web/chain?count=1", "global_stats", "local_stats", "recent_blocks")
+        try:
+            values = [await self._ask(place.page + path) for path in paths]
+            return read_state(place.number, place.page, *values)
+        except (KeyError, TypeError, ValueError) as error:
+            _log.debug("node {number} said {error}", number=place.number, error=error)
+            return NodeState(place.number, place.page)
+        except Exception as error:  # whatever a connection may meet
+            return NodeState(place.number, place.page, f"no answer ({type(error).__name__})")
+
+    async def _ask(self, url: str) -> Any:
+        response = await self._agent.request(b"GET", url.encode()).addTimeout(ANSWER_TIME, self._reactor)
+        body = _Body()
+        response.deliverBody(body)
+        return json.loads(await body.whole.addTimeout(ANSWER_TIME, self._reactor))
+
+    # --- stop --------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """End everything that was started: the nodes first, so that they leave an orderly Dash Core behind."""
+        if self._timer is not None:
+            self._timer.stop()
+        for process, end in self._nodes:
+            if end.status is None:
+                process.signalProcess("TERM")
+        late = self._reactor.callLater(END_TIME, self._kill)
+        miners = [miner.stopService() for miner in self._miners if miner.running]
+        await DeferredList([*(end.ended for _, end in self._nodes), *miners])
+        if late.active():
+            late.cancel()
+        await self._pool.closeCachedConnections()
+        await self._simulated.stopService()
+
+    def _kill(self) -> None:
+        for process, end in self._nodes:
+            if end.status is None:
+                process.signalProcess("KILL")
+
+
+class Screen:
+    """Shows states on a terminal, over the last ones, or as plain lines elsewhere."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._terminal = output.isatty()
+        self._drawn = 0
+
+    def show(self, states: Sequence[NodeState], block_height: int) -> None:
+        """One look."""
+        lines = [row(state) for state in states]
+        if self._terminal:
+            lines = [HEADING, *lines, summary(states, block_height)]
+            self._output.write(frame(lines, self._drawn))
+            self._drawn = len(lines)
+        else:
+            if not self._drawn:
+                self._output.write(HEADING + "\n")
+            self._output.write("".join(f"{line}\n" for line in (*lines, summary(states, block_height))))
+            self._drawn = len(lines)
+        self._output.flush()
+
+
+# --- command line ---------------------------------------------------------------------------------------
+
+
+def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m p2pool.simnet.swarm", description=__doc__)
+    add = parser.add_argument
+    add("--nodes", type=int, default=5, help=f"how many, up to {MAX_NODES} (default: %(default)s)")
+    add("--max-hash-rate", type=float, default=10_000.0, help="of each miner, in H/s (default: %(default)g)")
+    add("--block-period", type=float, default=60.0, help="seconds between blocks (default: %(default)g)")
+    add("--datadir", type=Path, help="keep shares, blocks and logs there (default: delete them at the end)")
+    options = parser.parse_args(arguments)
+    if not 1 <= options.nodes <= MAX_NODES:
+        parser.error(f"--nodes {options.nodes}: from 1 to {MAX_NODES}")
+    if not (options.max_hash_rate > 0 and options.block_period >= 1):
+        parser.error("--max-hash-rate is positive, --block-period at least 1")
+    return options
+
+
+def _parameters(options: argparse.Namespace, directory: Path) -> SimnetParameters:
+    return SimnetParameters(
+        data_directory=directory / "simulated-dash",
+        rpc_user=USER,
+        rpc_password=PASSWORD,
+        block_period=options.block_period,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until Ctrl-C; the exit status."""
+    options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    # Only a program picks the reactor.
+    from twisted.internet import reactor as global_reactor
+
+    reactor = cast(Any, global_reactor)
+    directory = options.datadir or Path(tempfile.mkdtemp(prefix="p2pool-swarm-"))
+    directory = directory.absolute()  # the nodes run elsewhere
+    places = make_places(options.nodes, directory)
+    swarm = Swarm(reactor, _parameters(options, directory), places, options.max_hash_rate, Screen(sys.stdout).show)
+    sys.stdout.write(f"{options.nodes} nodes; their logs are in {directory}; Ctrl-C ends them\n")
+    reactor.callWhenRunning(swarm.start)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(swarm.stop()))
+    try:
+        reactor.run()
+    finally:
+        if options.datadir is None:
+            shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,76 @@
+"""The table that a swarm shows: pure functions from the nodes' own figures to lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from p2pool.base.text import format_rate, printable
+
+HEADING = "node  best share  height  peers  pool rate     here         blocks  page"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What one node said last. `problem` is why it says nothing, None where it does."""
+
+    number: int
+    page: str
+    problem: str | None = "starting"
+    best_share: str | None = None
+    height: int = 0
+    incoming: int = 0
+    outgoing: int = 0
+    pool_rate: float = 0.0
+    local_rate: float = 0.0
+    blocks: int = 0
+
+
+def read_state(number: int, page: str, chain: Any, overall: Any, local: Any, blocks: Any) -> NodeState:
+    """A node's state out of its JSON: /web/chain, /global_stats, /local_stats, /recent_blocks. Raises KeyError,
+    TypeError, ValueError where it is not of their form."""
+    return NodeState(
+        number=number,
+        page=page,
+        problem=None,
+        best_share=chain["best_share"],
+        height=int(chain["held"]),
+        incoming=int(local["peers"]["incoming"]),
+        outgoing=int(local["peers"]["outgoing"]),
+        pool_rate=float(overall["pool_hash_rate"]),
+        local_rate=float(local["hash_rate"]),
+        blocks=sum(1 for block in blocks if block["status"] == "accepted"),
+    )
+
+
+def row(state: NodeState) -> str:
+    """One node's line."""
+    if state.problem is not None:
+        return f"{state.number:>4}  {printable(state.problem):<61}{state.page}"
+    best = "none" if state.best_share is None else state.best_share[-8:]
+    return (
+        f"{state.number:>4}  {best:<10}  {state.height:>6}  {f'{state.incoming}+{state.outgoing}':>5}  "
+        f"{format_rate(state.pool_rate):<12}  {format_rate(state.local_rate):<11}  {state.blocks:>6}  {state.page}"
+    )
+
+
+def summary(states: Sequence[NodeState], block_height: int) -> str:
+    """The line below: whether the nodes agree."""
+    answering = [state for state in states if state.problem is None]
+    best = {state.best_share for state in answering}
+    if not answering:
+        said = "no node answers yet"
+    elif best == {None}:
+        said = "no share yet"
+    elif len(best) == 1 and len(answering) == len(states):
+        said = f"all {len(states)} on the same best share"
+    else:
+        said = f"{len(best)} best shares among {len(answering)} of {len(states)} nodes"
+    return f"{said}; {sum(state.blocks for state in states)} blocks found, the simulated chain has {block_height}"
+
+
+def frame(lines: Sequence[str], drawn: int) -> str:
+    """The same lines for a terminal on which `drawn` lines of the last frame stand: over them."""
+    up = f"\x1b[{drawn}A" if drawn else ""
+    return up + "".join(f"\r{line}\x1b[K\n" for line in lines)

@@ -1,0 +1,70 @@
+"""The other nodes: /peer_addresses, /peer_versions, /peer_list, /peer_txpool_sizes, /pings.
+
+Names, units and the forms of addresses are those that tools of p2pool know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from p2pool.web.sources import Moment, PeerFigures
+
+
+def _endpoint(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _key(peer: PeerFigures) -> str:
+    return _endpoint(peer.host, peer.port)
+
+
+def peer_addresses(moment: Moment) -> str:
+    """/peer_addresses: one text, blanks between; a port is left out where it is the network's own."""
+    usual = moment.node.network.p2p_port
+    return " ".join(peer.host if peer.port == usual else _key(peer) for peer in moment.sources.peers())
+
+
+def peer_versions(moment: Moment) -> dict[str, str]:
+    """/peer_versions: each peer's software, as it calls itself."""
+    return {_key(peer): peer.software for peer in moment.sources.peers()}
+
+
+def peer_txpool_sizes(moment: Moment) -> dict[str, int]:
+    """/peer_txpool_sizes: bytes of transactions that each peer has us keep."""
+    return {_key(peer): peer.remembered_bytes for peer in moment.sources.peers()}
+
+
+def pings(moment: Moment) -> dict[str, float | None]:
+    """/pings: round-trip times in milliseconds, as they were last measured; null where none is known yet."""
+    return {_key(peer): _milliseconds(peer.round_trip) for peer in moment.sources.peers()}
+
+
+def peer_list(moment: Moment) -> list[dict[str, Any]]:
+    """/peer_list: all of it, those connected longest first. `web_port` is not known of a peer but guessed: the
+    network's usual one."""
+    return [
+        {
+            "address": _key(peer),
+            "web_port": moment.node.network.worker_port,
+            "version": peer.software,
+            "protocol_version": peer.protocol,
+            "incoming": peer.incoming,
+            "uptime": int(peer.connected_for),
+            "connected_since": round(moment.snapshot.time - peer.connected_for),
+            "txpool_size": peer.remembered_bytes,
+            "known_transactions": peer.known_transactions,
+            "ping": _milliseconds(peer.round_trip),
+        }
+        for peer in moment.sources.peers()
+    ]
+
+
+def peer_counts(moment: Moment) -> dict[str, int]:
+    """How many peers came to us, and to how many we went."""
+    peers = moment.sources.peers()
+    incoming = sum(1 for peer in peers if peer.incoming)
+    return {"incoming": incoming, "outgoing": len(peers) - incoming}
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

@@ -66,8 +66,9 @@ def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> 
                 stream.flush()
 
     predicate = LogLevelFilterPredicate(LogLevel.debug if debug else LogLevel.info)
-    # Twisted's own lines about ports and factories are noise; its warnings and errors are not.
-    for namespace in ("twisted", "-", "log_legacy"):
+    # Twisted's own lines about ports, factories and retries are noise; its warnings and errors are not. A
+    # ClientService speaks under the name of the class that inherits from it.
+    for namespace in ("twisted", "-", "log_legacy", "p2pool.dashd.p2p.DashdLink"):
         predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
     globalLogBeginner.beginLoggingTo(
         [FilteringLogObserver(observe, [predicate])], redirectStandardIO=False, discardBuffer=True

@@ -116,6 +116,7 @@ class PeerNews:
         if share.hash in self._held_back:
             self._held_back.discard(share.hash)
             self._spread(share.hash)
+            self._best_changed(self._node.best_share)  # it may stand on this one, and have had to wait with it
 
     def _best_changed(self, best: int | None) -> None:
         if best is not None and best not in self._held_back:
@@ -138,14 +139,21 @@ class PeerNews:
                 self._block_verified(share)
 
     def _block_verified(self, share: Share) -> None:
-        if self._is_recent(share):
-            self._spread(share.hash)
-            self._submit(share)
-        self._call_later(AGAIN_AFTER, lambda: self._spread_again(share))
+        recent = self._is_recent(share)
+        if recent:
+            self._spread_block(share, submit=True)
+        self._call_later(AGAIN_AFTER, lambda: self._spread_again(share, submit=not recent))
 
-    def _spread_again(self, share: Share) -> None:
-        if self._is_recent(share) and share.hash in self._node.tracker:
-            self._spread(share.hash)
+    def _spread_again(self, share: Share, submit: bool) -> None:
+        if self._is_recent(share):
+            self._spread_block(share, submit)
+
+    def _spread_block(self, share: Share, submit: bool) -> None:
+        if share.hash not in self._node.tracker:
+            return  # forgotten meanwhile
+        self._spread(share.hash)
+        if submit:
+            self._submit(share)
 
     def _is_recent(self, share: Share) -> bool:
         template = self._node.template

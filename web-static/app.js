@@ -146,7 +146,7 @@ const peersTable = new Table("peers", {
   empty: emptyNote(),
   columns: [
     { title: "Address", head: true, create: ({ key }) => make("span", { class: "mono" }, key) },
-    textColumn("Direction", ({ incoming }) => (incoming ? "incoming" : "outgoing"), null),
+    textColumn("Direction", ({ incoming }) => (incoming ? "incoming" : "outgoing"), "whole"),
     textColumn("Software", ({ version }) => version || "–", null),
     timeColumn("Connected"),
     textColumn("Transactions", (peer) => integer(peer.known_transactions)),

@@ -172,8 +172,6 @@ class _LinkFactory(Factory):
 class DashdLink(ClientService):
     """Keeps one connection to dashd's p2p port and calls `block_announced` at each new block."""
 
-    _log = Logger(namespace="twisted.application.internet")  # its "Scheduling retry" is no news of ours
-
     def __init__(
         self,
         reactor: Any,

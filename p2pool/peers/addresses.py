@@ -33,6 +33,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_dialable(address: PeerAddress, heard_from: str) -> bool:
     """Whether a node may listen there. Addresses of private networks are believed only to one of them, so that
     nobody outside makes us knock at the doors of our own network."""
@@ -98,7 +106,8 @@ class AddressBook:
         for row in rows if isinstance(rows, list) else []:
             match row:
                 case [str(host), int(port), int(services), int() | float() as first, int() | float() as last]:
-                    if len(self._known) < MAX_ADDRESSES and 0 < port < 65536 and math.isfinite(first + last):
+                    fits = _is_ip(host) and 0 < port < 65536 and 0 <= services < 2**64
+                    if fits and len(self._known) < MAX_ADDRESSES and 0 <= first <= last < 2**63:
                         self._known[host, port] = _Known(services, float(first), float(last))
         return len(self._known) - before
 
@@ -139,4 +148,4 @@ class Bans:
         items: Iterable[tuple[object, object]] = value.items() if isinstance(value, dict) else ()
         for host, until in items:
             if isinstance(host, str) and isinstance(until, int | float) and now < until <= now + BAN_TIME:
-                self._until[host] = float(until)
+                self.ban(host, now, until - now)

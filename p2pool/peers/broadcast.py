@@ -33,7 +33,8 @@ class Broadcaster:
 
     def broadcast(self, chain: Sequence[Share], peers: Sequence[PeerSession]) -> int:
         """Send the newest shares of `chain` (nearest first) down to one that was sent before, to every peer but
-        the one that each came from. Returns how many went out."""
+        the one that each came from, as far as it has or can get their transactions: it would have to drop us for
+        others. Returns how many went out."""
         shares: list[Share] = []
         for share in chain[:MAX_SHARES]:
             if share.hash in self._sent:
@@ -42,7 +43,12 @@ class Broadcaster:
         self._sent.update(share.hash for share in shares)
         framed: dict[tuple[int, ...], list[bytes]] = {}
         for peer in peers:
-            theirs = [share for share in shares if self._sender_of(share.hash) != peer.label]
+            theirs = [
+                share
+                for share in shares
+                if self._sender_of(share.hash) != peer.label
+                and peer.remote.can_learn(share.new_transaction_hashes, self._transactions)
+            ]
             if not theirs:
                 continue
             key = tuple(share.hash for share in theirs)

@@ -26,9 +26,9 @@ class Downloader:
         self._peers = peers
         self._rng = rng
         self._asked: dict[int, str] = {}
-        """Share hash -> the peer that was asked. At most MAX_AT_ONCE."""
+        """Share hash -> the peer that was asked. At most MAX_AT_ONCE, and one for each peer that said its best."""
         self._rests: dict[int, float] = {}
-        """Share hash -> when it may be asked for again. Bound: cleared of what is not wanted any more."""
+        """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
         self.received = 0
         """Shares that came in answers."""
 
@@ -41,8 +41,10 @@ class Downloader:
             return
         idle = [peer for peer in self._peers() if not peer.requests]
         self._rng.shuffle(idle)
+        self._rng.shuffle(open_hashes)  # no hash that nobody has stands before the others for ever
+        room = max(0, MAX_AT_ONCE - len(self._asked))
         stops = self._pool.request_stops(MAX_STOPS)
-        for share_hash, peer in zip(open_hashes, idle[: MAX_AT_ONCE - len(self._asked)], strict=False):
+        for share_hash, peer in zip(open_hashes, idle[:room], strict=False):
             self._ask(peer, share_hash, self._rng.randrange(PARENTS), stops, now)
 
     def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
@@ -55,8 +57,10 @@ class Downloader:
 
         def answered(shares: Sequence[Share] | None) -> None:
             self._asked.pop(share_hash, None)
+            if shares is None:
+                return  # the peer is gone: another one may be asked at once
             if not shares:
-                self._rests[share_hash] = now + REST
+                self._rests[share_hash] = peer.heard_at + REST
                 return
             self.received += len(shares)
             self._pool.add_shares(shares, peer.label)

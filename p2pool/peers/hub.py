@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
@@ -19,8 +20,8 @@ from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, PeerAddress, Ping, SeenAddress
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.round_trips import RoundTrips
-from p2pool.peers.session import Introduction, PeerSession
-from p2pool.peers.transactions import MiningChange, TransactionPool
+from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
+from p2pool.peers.transactions import MAX_FRESH, MiningChange, TransactionPool
 from p2pool.share.share import Share
 
 _log = Logger(namespace="p2pool.peers")
@@ -28,9 +29,13 @@ _log = Logger(namespace="p2pool.peers")
 PASS_ON = 0.8
 """The probability with which an address that was heard is told to one peer."""
 PING_PERIOD = 100.0
+LONGEST_PAUSE = 90.0
+"""Seconds. A ping is never later than this: after 100 s of silence the other side drops us."""
 ASK_ADDRESSES_PERIOD = 20.0
 PREFERRED_ADDRESSES = 1000
 TRIM_PERIOD = 10.0
+DRAWING_PERIOD = 1.0
+"""Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16."""
 KEPT_SHARES = 120
@@ -83,6 +88,8 @@ class PeerHub:
         self.round_trips = RoundTrips(monotonic, rng)
         self._next_ask = self._next_trim = monotonic()
         self._next_advertisement = 0.0
+        self._next_drawing = monotonic()
+        self._drawn: Sequence[SeenAddress] = ()
         self.downloader = Downloader(pool, lambda: self.peers, rng)
         transactions.added.subscribe(self._transactions_added)
         transactions.removed.subscribe(self._transactions_removed)
@@ -145,7 +152,7 @@ class PeerHub:
             if str(error):
                 _log.info("peer {peer} dropped: {error}", peer=session.label, error=printable(str(error)))
         elif error is not None:
-            _log.failure("a defect met peer {peer}", peer=session.label)
+            _log.failure("a defect met peer {peer}", Failure(error), peer=session.label)
         elif session.ready:
             _log.info("peer {peer} has left", peer=session.label)
         if session.ready:
@@ -161,7 +168,7 @@ class PeerHub:
             if other is not session and other.version is not None and other.version.nonce == version.nonce:
                 session.version = None  # it never was a peer
                 raise Drop("")
-        self._pings[session] = self._monotonic() + self._rng.expovariate(1 / PING_PERIOD)
+        self._plan_ping(session)
         if not session.incoming:
             self.addresses.add(PeerAddress(session.host, session.port, version.services), self._clock())
         _log.info(
@@ -186,7 +193,7 @@ class PeerHub:
                 fail(session, error)
         for session, due in list(self._pings.items()):
             if now >= due:
-                self._pings[session] = now + self._rng.expovariate(1 / PING_PERIOD)
+                self._plan_ping(session)
                 session.send(Ping())
         peers = self.peers
         if now >= self._next_ask:
@@ -201,6 +208,10 @@ class PeerHub:
             self._trim()
         self.round_trips.step(peers)
         self.downloader.step(now)
+
+    def _plan_ping(self, session: PeerSession) -> None:
+        pause = min(self._rng.expovariate(1 / PING_PERIOD), LONGEST_PAUSE)
+        self._pings[session] = self._monotonic() + pause
 
     def _advertise(self, peers: Sequence[PeerSession]) -> None:
         settings = self.settings
@@ -220,7 +231,7 @@ class PeerHub:
         if best is not None:
             for share in self._pool.chain_part(best, KEPT_SHARES):
                 wanted.update(share.new_transaction_hashes)
-        self.transactions.trim(wanted, self._clock())
+        self.transactions.trim(wanted, self._monotonic())
 
     # --- addresses ---------------------------------------------------------------------------------------
 
@@ -236,8 +247,10 @@ class PeerHub:
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
         """See session.Hub."""
-        now = self._clock()
-        if seen.address == self.settings.external or not is_dialable(seen.address, session.host):
+        now, address, ours = self._clock(), seen.address, self.settings.external
+        if ours is not None and (address.host, address.port) == (ours.host, ours.port):
+            return
+        if not is_dialable(address, session.host):
             return
         self.addresses.add(seen.address, float(min(seen.timestamp, int(now))))
         if self._rng.random() < PASS_ON:
@@ -245,7 +258,11 @@ class PeerHub:
 
     def good_addresses(self, count: int) -> Sequence[SeenAddress]:
         """See session.Hub."""
-        return self.addresses.good(count, self._clock(), self._rng)
+        now = self._monotonic()
+        if now >= self._next_drawing:
+            self._next_drawing = now + DRAWING_PERIOD
+            self._drawn = self.addresses.good(MAX_ADDRESSES_SENT, self._clock(), self._rng)
+        return self._drawn[:count]
 
     # --- shares ------------------------------------------------------------------------------------------
 
@@ -288,6 +305,8 @@ class PeerHub:
     def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
         for peer in self.peers:
             peer.remote.tell_added(peer, tx_hashes)
+        if self.transactions.fresh_bytes > MAX_FRESH:
+            self._trim()
 
     def _transactions_removed(self, tx_hashes: tuple[int, ...]) -> None:
         for peer in self.peers:

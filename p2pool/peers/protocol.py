@@ -10,6 +10,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.observable import Event
 from p2pool.peers.errors import Drop
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.session import PeerSession
@@ -63,6 +64,8 @@ class PeerProtocol(Protocol):
             self._unsent += len(data)
             if self._unsent > MAX_UNSENT:
                 self._ended = True
+                if self.session is not None:
+                    self.session.close()  # nothing more of it is looked at or answered
                 self._factory.hub.call_soon(lambda: self.fail(Drop("it does not take what is sent")))
                 return
         self._socket.write(data)
@@ -128,6 +131,7 @@ class PeerFactory(Factory):
         self.incoming = incoming
         self.monotonic = monotonic
         self.protocols: set[PeerProtocol] = set()
+        self.ended: Event[PeerSession] = Event()
 
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
         """Twisted's: None refuses the connection."""
@@ -142,3 +146,5 @@ class PeerFactory(Factory):
     def lost(self, protocol: PeerProtocol) -> None:
         """It has ended."""
         self.protocols.discard(protocol)
+        if protocol.session is not None:
+            self.ended.fire(protocol.session)

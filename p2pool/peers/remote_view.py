@@ -127,16 +127,22 @@ class RemoteView:
         for part in split(dropped, lambda _: 32):
             sender.send(ForgetTx(tuple(part)))
 
+    def can_learn(self, tx_hashes: Iterable[int], pool: TransactionPool) -> bool:
+        """Whether the peer has these, or we can send them to it."""
+        return all(h in self._known or h in self._remembers or pool.get(h) is not None for h in tx_hashes)
+
     def send_shares(
         self, sender: Sender, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
     ) -> None:
-        """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks."""
-        lacking = {}
+        """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks.
+        Nothing where it has no room for them: it would have to drop us, and can ask for the shares later."""
+        lacking: dict[int, bytes] = {}
         for tx_hash in new_hashes:
-            if tx_hash not in self._known and tx_hash not in self._remembers:
-                data = pool.get(tx_hash)
-                if data is not None:
-                    lacking[tx_hash] = data
+            data = None if tx_hash in self._known or tx_hash in self._remembers else pool.get(tx_hash)
+            if data is not None:
+                lacking[tx_hash] = data
+        if self._remembered_size + sum(len(data) + _OVERHEAD for data in lacking.values()) > _MAX_REMEMBERED:
+            return
         kept = self._remember(sender, lacking)
         for data in framed:
             sender.send_framed(data)

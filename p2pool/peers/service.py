@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -67,6 +67,7 @@ class PeerService(Service):
         self._rng = rng
         self._accepting = PeerFactory(hub, True, reactor.seconds)
         self._dialling = PeerFactory(hub, False, reactor.seconds)
+        self._dialling.ended.subscribe(self._connection_ended)
         self._attempts: dict[str, Deferred[Any]] = {}
         """By group. At most MAX_ATTEMPTS."""
         self._resting: BoundedDict[str, float] = BoundedDict(1000)
@@ -92,7 +93,9 @@ class PeerService(Service):
     async def start(self) -> None:
         """Read what is kept, and begin to dial."""
         super().startService()  # type: ignore[no-untyped-call]
-        await self._run_in_thread(self._read)
+        self._take_kept(await self._run_in_thread(self._read))
+        if not self.running:
+            return
         for host, port in self._settings.always:
             service = ClientService(
                 HostnameEndpoint(self._reactor, host, port, timeout=DIAL_TIME),
@@ -111,8 +114,7 @@ class PeerService(Service):
 
     async def stop(self) -> None:
         """End all connections and keep what we know."""
-        if not self.running:
-            return
+        started = bool(self.running)
         super().stopService()  # type: ignore[no-untyped-call]
         for timer in self._timers:
             timer.stop()
@@ -121,11 +123,13 @@ class PeerService(Service):
         for service in self._kept:
             service.stopService()
         if self._port is not None:
-            await self._port.stopListening()
+            await maybeDeferred(self._port.stopListening)
+            self._port = None
         for factory in (self._accepting, self._dialling):
             for protocol in list(factory.protocols):
                 protocol.close()
-        await self.save()
+        if started:
+            await self.save()
 
     def _tick(self) -> None:
         self.hub.tick(self.fail)
@@ -143,12 +147,12 @@ class PeerService(Service):
 
     def _dial(self) -> None:
         """One more attempt, where connections are wanted. One a second is quick enough, and no flood."""
-        peers, wanted = self.hub.peers, self._settings.outgoing
-        outgoing = sum(1 for session in peers if not session.incoming)
-        if len(peers) >= wanted or outgoing >= wanted or len(self._attempts) >= MAX_ATTEMPTS:
+        wanted, sessions = self._settings.outgoing, self.hub.sessions
+        outgoing = sum(1 for session in sessions if not session.incoming)
+        if len(self.hub.peers) >= wanted or outgoing >= wanted or len(self._attempts) >= MAX_ATTEMPTS:
             return
         now = self._clock()
-        connected = {(session.host, session.port) for session in peers}
+        connected = {(session.host, session.port) for session in sessions}
         for seen in self.hub.addresses.good(8, now, self._rng):
             address = seen.address
             group = group_of(address.host)
@@ -170,9 +174,17 @@ class PeerService(Service):
         def ended(result: object) -> None:
             self._attempts.pop(group, None)
             if isinstance(result, Failure):
-                self._resting[address.host] = self._clock() + REST_AFTER_FAILURE
+                self._rest(address.host)
 
         attempt.addBoth(ended)
+
+    def _rest(self, host: str) -> None:
+        self._resting[host] = self._clock() + REST_AFTER_FAILURE
+
+    def _connection_ended(self, session: PeerSession) -> None:
+        """Where there was no handshake there is nothing for us: a dead end, ourselves, a peer that we have."""
+        if not session.ready:
+            self._rest(session.host)
 
     def _resolve(self, host: str, port: int) -> None:
         """Names of well-known nodes -> addresses; a name that has none costs one line."""
@@ -191,14 +203,17 @@ class PeerService(Service):
 
     # --- what is kept ------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
+    def _read(self) -> object:
+        """In a thread."""
         try:
-            kept = json.loads(self._file.read_text("utf-8"))
+            return json.loads(self._file.read_text("utf-8"))
         except FileNotFoundError:
-            return
+            return None
         except (OSError, ValueError) as error:
             _log.warn("{file} cannot be read ({error}); starting without it", file=str(self._file), error=error)
-            return
+            return None
+
+    def _take_kept(self, kept: object) -> None:
         if isinstance(kept, dict):
             self.hub.addresses.read_json(kept.get("addresses"))
             self.hub.bans.read_json(kept.get("bans"), self._clock())

@@ -13,6 +13,12 @@ from p2pool.base.observable import Event
 
 GRACE = 20.0
 """Seconds that a transaction stays usable once it is lost: shares on the wire may still name it."""
+MAX_LOST = 50_000_000
+"""Bytes of lost transactions that are kept for so long; beyond it the oldest go."""
+MAX_FRESH = 50_000_000
+"""Bytes that may come before it is time to `trim`, whenever the last time was."""
+OVERHEAD = 100
+"""What each transaction counts beside its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,7 @@ class TransactionPool:
     """Known transactions by hash.
 
     Bound: `trim` is called every few seconds and leaves the template's, those that peers have us remember (2.5 MB
-    for each peer) and those of the last shares; what comes between is bounded by what peers may have us remember.
+    for each peer) and those of the last shares; it is called at once where `fresh_bytes` exceeds MAX_FRESH.
     """
 
     def __init__(self) -> None:
@@ -38,7 +44,9 @@ class TransactionPool:
         self.removed: Event[tuple[int, ...]] = Event()
         self.mining_changed: Event[MiningChange] = Event()
         self._lost: dict[int, tuple[float, bytes]] = {}
-        """Hash -> (when it was lost, bytes)."""
+        """Hash -> (when it was lost, bytes). At most MAX_LOST bytes."""
+        self.fresh_bytes = 0
+        """What came since the last `trim`."""
 
     def get(self, tx_hash: int) -> bytes | None:
         """The transaction, also where it was lost a moment ago."""
@@ -53,6 +61,7 @@ class TransactionPool:
         new = {tx_hash: data for tx_hash, data in transactions if tx_hash not in self.known}
         if new:
             self.known.update(new)
+            self.fresh_bytes += sum(len(data) + OVERHEAD for data in new.values())
             self.added.fire(tuple(new))
 
     def set_mining(self, transactions: Iterable[tuple[int, bytes]]) -> None:
@@ -65,11 +74,23 @@ class TransactionPool:
             self.mining_changed.fire(MiningChange(added, removed))
 
     def trim(self, wanted: set[int], now: float) -> None:
-        """Forget all but the template's transactions and `wanted`."""
+        """Forget all but the template's transactions and `wanted`. Of those, what was lost is known again."""
+        self.fresh_bytes = 0
+        self.add([(h, self._lost[h][1]) for h in wanted if h in self._lost])
         for tx_hash in [h for h, (when, _) in self._lost.items() if not 0 <= now - when <= GRACE]:
             del self._lost[tx_hash]
         lost = [h for h in self.known if h not in self.mining and h not in wanted]
         for tx_hash in lost:
+            self._lost.pop(tx_hash, None)  # so that the order is that of the loss
             self._lost[tx_hash] = (now, self.known.pop(tx_hash))
+        self._bound_lost()
         if lost:
             self.removed.fire(tuple(lost))
+
+    def _bound_lost(self) -> None:
+        excess = sum(len(data) + OVERHEAD for _, data in self._lost.values()) - MAX_LOST
+        for tx_hash, (_, data) in list(self._lost.items()):
+            if excess <= 0:
+                return
+            del self._lost[tx_hash]
+            excess -= len(data) + OVERHEAD

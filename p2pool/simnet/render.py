@@ -173,6 +173,28 @@ def render_transaction(transaction: Transaction, hash_: int, versions: AddressVe
     return result
 
 
+def render_transaction_in_block(
+    chain: SimulatedChain, block: ChainBlock, hash_: int, in_active_chain: bool
+) -> Json | None:
+    """A getrawtransaction answer; None where the block does not hold it. OSError where the disk fails.
+
+    `in_active_chain` is whether to say if the block is in the best chain: only to who named it."""
+    decoded = chain.read(block)
+    if hash_ not in decoded.transaction_hashes:
+        return None
+    transaction = decoded.block.transactions[decoded.transaction_hashes.index(hash_)]
+    active = block in chain.active
+    result: Json = {"in_active_chain": active} if in_active_chain else {}
+    result |= render_transaction(transaction, hash_, chain.rules.addresses, None)
+    locks = {name: result.pop(name) for name in ("instantlock", "instantlock_internal")}
+    result["blockhash"] = block.hash_hex
+    result["height"] = block.height if active else -1
+    result["confirmations"] = chain.height - block.height + 1 if active else 0
+    if active:
+        result["time"] = result["blocktime"] = block.header.timestamp
+    return result | locks | {"chainlock": False}
+
+
 def _inputs(transaction: Transaction) -> list[Json]:
     if transaction.is_coinbase:
         only = transaction.inputs[0]

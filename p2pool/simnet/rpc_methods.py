@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from p2pool.base.errors import ParseError
@@ -25,6 +25,8 @@ from p2pool.simnet.render import (
     render_mempool,
     render_mempool_info,
     render_template,
+    render_transaction,
+    render_transaction_in_block,
 )
 from p2pool.simnet.rpc import (
     DESERIALIZATION_ERROR,
@@ -50,6 +52,8 @@ _BURIED_FORKS = (
     *("realloc", "v19", "v20", "mn_rr", "withdrawals"),
 )
 _NO_TIMEOUT = 9223372036854775807
+_SEARCHED_BLOCKS = 100
+"""The newest blocks in which a transaction is looked for by its hash alone: there is no index."""
 
 
 class PeerTable(Protocol):
@@ -243,6 +247,40 @@ class RpcMethods:
         """Figures about the waiting transactions."""
         return render_mempool_info(self._chain.mempool)
 
+    # --- transactions ----------------------------------------------------------------------------------
+
+    def getrawtransaction(self, txid: str, verbose: object, blockhash: str | None) -> object:
+        """A transaction: hex, or an object. Without a block hash one that waits, or of the newest blocks."""
+        hash_ = _hash_parameter(txid, "parameter 1")
+        if verbose is not None and not isinstance(verbose, (int, float)):
+            raise RpcError(TYPE_ERROR, f"JSON value of type {kind_of(verbose).value} is not of expected type bool")
+        versions = self._chain.rules.addresses
+        if blockhash is None:
+            waiting = self._chain.mempool.get(hash_)
+            if waiting is not None:
+                shown = render_transaction(waiting.transaction, hash_, versions, None) | {"chainlock": False}
+                return shown if verbose else waiting.raw.hex()
+            blocks = self._newest_blocks()
+        else:
+            block = self._chain.find(_hash_parameter(blockhash, "parameter 3"))
+            if block is None:
+                raise RpcError(INVALID_ADDRESS_OR_KEY, "Block hash not found")
+            blocks = iter((block,))
+        for block in blocks:
+            found = render_transaction_in_block(self._chain, block, hash_, blockhash is not None)
+            if found is not None:
+                return found if verbose else found["hex"]
+        where = "transaction found in the provided block" if blockhash else "mempool or blockchain transaction"
+        raise RpcError(INVALID_ADDRESS_OR_KEY, f"No such {where}. Use gettransaction for wallet transactions.")
+
+    def _newest_blocks(self) -> Iterator[ChainBlock]:
+        block: ChainBlock | None = self._chain.tip
+        for _ in range(_SEARCHED_BLOCKS):
+            if block is None:
+                return
+            yield block
+            block = block.previous
+
     # --- network and addresses -------------------------------------------------------------------------
 
     def getnetworkinfo(self) -> object:
@@ -380,6 +418,14 @@ def build_methods(methods: RpcMethods) -> dict[str, Method]:
         (methods.getmininginfo, ()),
         (methods.getrawmempool, (Parameter("verbose", Kind.BOOL),)),
         (methods.getmempoolinfo, ()),
+        (
+            methods.getrawtransaction,
+            (
+                Parameter("txid", Kind.STRING, True),
+                Parameter("verbose", Kind.ANY),
+                Parameter("blockhash", Kind.STRING),
+            ),
+        ),
         (methods.getconnectioncount, ()),
         (methods.getpeerinfo, ()),
         (methods.getdifficulty, ()),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, gatherResults
-from twisted.internet.error import ProcessDone
+from twisted.internet.error import CannotListenError, ProcessDone
 from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.logger import (
     FilteringLogObserver,
@@ -32,6 +32,7 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
+from p2pool.base.errors import OperatorError
 from p2pool.base.timer import Timer
 from p2pool.dash.address import encode_address
 from p2pool.networks import SIMNET
@@ -156,7 +157,7 @@ class Swarm:
                 reactor,
                 HOST,
                 place.worker_port,
-                f"{miner_address(place.number)}.swarm{place.number}",
+                f"{miner_address(place.number)}.swarm{place.number}/{SIMNET.min_difficulty}",
                 f"d={SIMNET.min_difficulty}",
                 max_hash_rate=max_hash_rate,
                 name=f"miner{place.number}",
@@ -251,7 +252,7 @@ class Screen:
         lines = [row(state) for state in states]
         if self._terminal:
             lines = [HEADING, *lines, summary(states, block_height)]
-            self._output.write(frame(lines, self._drawn))
+            self._output.write(frame(lines, self._drawn, shutil.get_terminal_size().columns))
             self._drawn = len(lines)
         else:
             if not self._drawn:
@@ -302,14 +303,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     places = make_places(options.nodes, directory)
     swarm = Swarm(reactor, _parameters(options, directory), places, options.max_hash_rate, Screen(sys.stdout).show)
     sys.stdout.write(f"{options.nodes} nodes; their logs are in {directory}; Ctrl-C ends them\n")
-    reactor.callWhenRunning(swarm.start)
+    failures: list[Exception] = []
+
+    def start() -> None:
+        try:
+            swarm.start()
+        except Exception as error:  # said when everything that runs already has ended
+            failures.append(error)
+            reactor.stop()
+
+    reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(swarm.stop()))
     try:
         reactor.run()
     finally:
         if options.datadir is None:
             shutil.rmtree(directory, ignore_errors=True)
-    return 0
+    if failures and not isinstance(failures[0], OperatorError | CannotListenError | OSError):
+        raise failures[0]
+    if failures:
+        sys.stderr.write(f"{failures[0]}\n")
+    return 2 if failures else 0
 
 
 if __name__ == "__main__":

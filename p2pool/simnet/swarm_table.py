@@ -8,7 +8,7 @@ from typing import Any
 
 from p2pool.base.text import format_rate, printable
 
-HEADING = "node  best share  height  peers  pool rate     here         blocks  page"
+HEADING = "node  best share  height  peers  pool rate     blocks  page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,6 @@ class NodeState:
     incoming: int = 0
     outgoing: int = 0
     pool_rate: float = 0.0
-    local_rate: float = 0.0
     blocks: int = 0
 
 
@@ -39,7 +38,6 @@ def read_state(number: int, page: str, chain: Any, overall: Any, local: Any, blo
         incoming=int(local["peers"]["incoming"]),
         outgoing=int(local["peers"]["outgoing"]),
         pool_rate=float(overall["pool_hash_rate"]),
-        local_rate=float(local["hash_rate"]),
         blocks=sum(1 for block in blocks if block["status"] == "accepted"),
     )
 
@@ -47,11 +45,11 @@ def read_state(number: int, page: str, chain: Any, overall: Any, local: Any, blo
 def row(state: NodeState) -> str:
     """One node's line."""
     if state.problem is not None:
-        return f"{state.number:>4}  {printable(state.problem):<61}{state.page}"
+        return f"{state.number:>4}  {printable(state.problem):<49}{state.page}"
     best = "none" if state.best_share is None else state.best_share[-8:]
     return (
         f"{state.number:>4}  {best:<10}  {state.height:>6}  {f'{state.incoming}+{state.outgoing}':>5}  "
-        f"{format_rate(state.pool_rate):<12}  {format_rate(state.local_rate):<11}  {state.blocks:>6}  {state.page}"
+        f"{format_rate(state.pool_rate):<12}  {state.blocks:>6}  {state.page}"
     )
 
 
@@ -66,11 +64,13 @@ def summary(states: Sequence[NodeState], block_height: int) -> str:
     elif len(best) == 1 and len(answering) == len(states):
         said = f"all {len(states)} on the same best share"
     else:
-        said = f"{len(best)} best shares among {len(answering)} of {len(states)} nodes"
+        shares = "best share" if len(best) == 1 else "best shares"
+        said = f"{len(best)} {shares} among {len(answering)} of {len(states)} nodes"
     return f"{said}; {sum(state.blocks for state in states)} blocks found, the simulated chain has {block_height}"
 
 
-def frame(lines: Sequence[str], drawn: int) -> str:
-    """The same lines for a terminal on which `drawn` lines of the last frame stand: over them."""
+def frame(lines: Sequence[str], drawn: int, width: int) -> str:
+    """The same lines for a terminal of `width` columns on which `drawn` lines of the last frame stand: over them.
+    What does not fit is cut off, as a line that wraps would be two."""
     up = f"\x1b[{drawn}A" if drawn else ""
-    return up + "".join(f"\r{line}\x1b[K\n" for line in lines)
+    return up + "".join(f"\r{line[:width]}\x1b[K\n" for line in lines)

@@ -92,10 +92,17 @@ class Process:
 class NodeProcess(Process):
     """`run_p2pool.py --net simnet` on ports of its own."""
 
-    def __init__(self, directory: Path, *arguments: str, log: str = "out.log", port: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        log: str = "out.log",
+        port: int | None = None,
+        p2pool_port: int | None = None,
+    ) -> None:
         self.directory = directory
         self.port = port or free_port()
-        self.rpc_port, self.p2pool_port = free_port(), free_port()
+        self.rpc_port, self.p2pool_port = free_port(), p2pool_port or free_port()
         super().__init__(
             [
                 *("run_p2pool.py", "--net", "simnet", "--datadir", str(directory / "data")),

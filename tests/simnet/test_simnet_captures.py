@@ -254,6 +254,16 @@ def test_tip_form(simulation: Any, captures: Path, name: str, extra: tuple[objec
 
 
 @pytest.mark.parametrize(
+    "name", ["10_getrawtransaction_coinbase_verbose", "90_getrawtransaction_coinbase_verbose"]
+)
+def test_coinbase_form(simulation: Any, captures: Path, name: str) -> None:
+    simulation.find()
+    tip = simulation.chain.tip_hash
+    [coinbase] = simulation.call("getblock", tip)["tx"]
+    _same_form(simulation, captures, name, _call("getrawtransaction", coinbase, True, tip))
+
+
+@pytest.mark.parametrize(
     "name",
     ["10_getblock_verbosity2", "61_matched_3_getblock_verbosity2", "71_regtest_getblock_superblock"],
 )
@@ -302,6 +312,7 @@ def test_which_captures_are_not_compared(captures: Path) -> None:
         *("61_matched_3_getblockheader", "61_matched_3_getblock_verbosity2", "71_regtest_getblock_superblock"),
         *("40_getblock_stale_confirmations_minus1", "40_getblockheader_stale_confirmations_minus1"),
         *("40_getchaintips_after_stale", "20_warmup_minus28_2", "40_submitblock_no_params"),
+        *("10_getrawtransaction_coinbase_verbose", "90_getrawtransaction_coinbase_verbose"),
         *("20_getblock_too_many_args", "20_validateaddress_no_params", "11_getpeerinfo_one_peer"),
     }
     reasons = {
@@ -328,7 +339,7 @@ def test_which_captures_are_not_compared(captures: Path) -> None:
     }
     unused_methods = (
         *("estimatesmartfee", "getgovernanceinfo", "getindexinfo", "getnettotals", "getnetworkhashps"),
-        *("getrawtransaction", "getzmqnotifications", "masternode", "mnsync", "quorum", "spork"),
+        *("getzmqnotifications", "masternode", "mnsync", "quorum", "spork"),
         *("sendrawtransaction", "gobject", "getsuperblockbudget"),
     )
     for path in captures.glob("*.json"):

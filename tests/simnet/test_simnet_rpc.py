@@ -192,6 +192,61 @@ def test_disk_failure_is_an_error(simulation: Any, monkeypatch: pytest.MonkeyPat
     assert "No space left" in message
 
 
+# --- transactions ---------------------------------------------------------------------------------------
+
+
+def test_getrawtransaction_waits_then_stands_in_a_block(simulation: Any) -> None:
+    [waiting] = simulation.call("simnet_sendtx", 1)
+    raw = simulation.call("getrawtransaction", waiting)
+    shown = simulation.call("getrawtransaction", waiting, True)
+    assert (shown["txid"], shown["hex"], shown["chainlock"]) == (waiting, raw, False)
+    assert "blockhash" not in shown
+    assert "in_active_chain" not in shown
+    [block] = simulation.call("simnet_findblock")
+    assert simulation.call("getrawtransaction", waiting) == raw
+    assert simulation.call("getrawtransaction", waiting, False, block) == raw
+    by_hash, in_block = (simulation.call("getrawtransaction", waiting, 1, *where) for where in ((), (block,)))
+    assert in_block == {"in_active_chain": True} | by_hash
+    assert (by_hash["blockhash"], by_hash["height"], by_hash["confirmations"]) == (block, 1, 1)
+    assert by_hash["time"] == by_hash["blocktime"] == simulation.call("getblock", block)["time"]
+
+
+def test_getrawtransaction_of_a_left_branch(simulation: Any) -> None:
+    [left] = simulation.call("simnet_findblock")
+    coinbase = simulation.call("getblock", left)["tx"][0]
+    simulation.call("simnet_findblock", 2, 1)
+    shown = simulation.call("getrawtransaction", coinbase, True, left)
+    assert (shown["in_active_chain"], shown["height"], shown["confirmations"]) == (False, -1, 0)
+    assert "time" not in shown
+
+
+def test_getrawtransaction_refused(simulation: Any) -> None:
+    [first, block] = simulation.call("simnet_findblock", 2)
+    coinbase = simulation.call("getblock", first)["tx"][0]
+    hint = "Use gettransaction for wallet transactions."
+    for params, code, message in (
+        (("1" * 64,), -5, f"No such mempool or blockchain transaction. {hint}"),
+        ((coinbase, True, block), -5, f"No such transaction found in the provided block. {hint}"),
+        ((coinbase, True, "1" * 64), -5, "Block hash not found"),
+        (("12",), -8, "parameter 1 must be of length 64 (not 2, for '12')"),
+        ((coinbase, True, "12"), -8, "parameter 3 must be of length 64 (not 2, for '12')"),
+        ((coinbase, "yes"), -3, "JSON value of type string is not of expected type bool"),
+    ):
+        assert _error(simulation, "getrawtransaction", *params) == (500, code, message)
+
+
+def test_getrawtransaction_looks_through_the_newest_blocks_only(
+    simulation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2pool.simnet.rpc_methods._SEARCHED_BLOCKS", 2)
+    [first, _] = simulation.call("simnet_findblock", 2)
+    coinbase = simulation.call("getblock", first)["tx"][0]
+    assert simulation.call("getrawtransaction", coinbase, True)["confirmations"] == 2
+    simulation.call("simnet_findblock")
+    assert _error(simulation, "getrawtransaction", coinbase)[1] == -5
+    assert simulation.call("getrawtransaction", coinbase, True, first)["confirmations"] == 3
+
+
 # --- controls and faults --------------------------------------------------------------------------------
 
 

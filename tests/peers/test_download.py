@@ -1,0 +1,146 @@
+"""Fetching what is missing: whom it asks, when it rests, and that a lost peer does not stop it."""
+
+from __future__ import annotations
+
+import random
+
+from p2pool.peers.download import MAX_AT_ONCE, MAX_STOPS, PARENTS, Downloader
+from p2pool.peers.messages import ShareReply, ShareReq
+from tests.peers.wiring import StubPool, Talk, chain, envelope
+
+SHARES = chain(12)
+HASHES = [share.hash for share in SHARES]
+
+
+class Depot:
+    def __init__(self, peers: int = 1, seed: int = 1) -> None:
+        self.pool = StubPool()
+        self.talks = [Talk(host=f"203.0.113.{number}") for number in range(1, peers + 1)]
+        self.downloader = Downloader(self.pool, self.peers, random.Random(seed))
+
+    def peers(self) -> list:
+        return [talk.session for talk in self.talks if not talk.session.closed]
+
+    def step(self, now: float) -> list[tuple[Talk, ShareReq]]:
+        """What is asked, by whom."""
+        for talk in self.talks:
+            talk.now = now
+        self.downloader.step(now)
+        return self.asked()
+
+    def asked(self) -> list[tuple[Talk, ShareReq]]:
+        return [(talk, message) for talk in self.talks for message in talk.heard.take(ShareReq)]
+
+
+def test_nothing_wanted_nothing_asked():
+    assert Depot().step(0.0) == []
+
+
+def test_one_request_with_all_that_belongs_to_it():
+    depot = Depot()
+    depot.pool.missing = HASHES[:3]
+    ((talk, request),) = depot.step(0.0)
+    assert len(request.hashes) == 1
+    assert request.hashes[0] in HASHES[:3]
+    assert 0 <= request.parents < PARENTS
+    assert request.stops == depot.pool.request_stops(MAX_STOPS)
+    assert depot.step(1.0) == []
+    talk.say(ShareReply(request.id, 0, (envelope(SHARES[HASHES.index(request.hashes[0])]),)))
+    assert depot.pool.came == [([request.hashes[0]], talk.session.label)]
+    assert depot.downloader.received == 1
+    depot.pool.missing.remove(request.hashes[0])
+    assert len(depot.step(1.0)) == 1
+
+
+def test_each_idle_peer_one_request_of_another_share():
+    depot = Depot(peers=3)
+    depot.pool.missing = HASHES[:5]
+    asked = depot.step(0.0)
+    assert len({id(talk) for talk, _ in asked}) == len({request.hashes for _, request in asked}) == 3
+    assert depot.step(1.0) == []
+
+
+def test_one_hash_is_asked_of_one_peer():
+    depot = Depot(peers=3)
+    depot.pool.missing = HASHES[:1]
+    assert len(depot.step(0.0)) == 1
+
+
+def test_no_more_than_so_many_at_once():
+    depot = Depot(peers=12)
+    for talk, share_hash in zip(depot.talks, HASHES[:9], strict=False):
+        depot.downloader.fetch(share_hash, talk.session, 0.0)
+    assert len(depot.asked()) == 9
+    depot.pool.missing = HASHES[9:]
+    assert depot.step(0.0) == []
+    depot = Depot(peers=12)
+    depot.pool.missing = HASHES
+    assert len(depot.step(0.0)) == MAX_AT_ONCE
+
+
+def test_an_empty_answer_rests_a_second_from_when_it_came():
+    depot = Depot()
+    depot.pool.missing = HASHES[:1]
+    ((talk, request),) = depot.step(0.0)
+    talk.now = 7.0
+    talk.say(ShareReply(request.id, 0, ()))
+    assert depot.step(7.9) == []
+    assert len(depot.step(8.0)) == 1
+
+
+def test_an_answer_with_something_else_is_an_empty_one():
+    depot = Depot()
+    depot.pool.missing = HASHES[:1]
+    ((talk, request),) = depot.step(0.0)
+    talk.say(ShareReply(request.id, 0, (envelope(SHARES[1]),)))
+    assert depot.pool.came == []
+    assert depot.step(0.5) == []
+    assert len(depot.step(1.0)) == 1
+
+
+def test_a_share_that_nobody_has_does_not_stand_before_the_others():
+    """Anybody can make parents wanted that do not exist."""
+    depot = Depot()
+    depot.pool.missing = [*range(1, 6), HASHES[0]]
+    for second in range(100):
+        for talk, request in depot.step(second * 1.0):
+            if request.hashes[0] == HASHES[0]:
+                return
+            talk.say(ShareReply(request.id, 0, ()))
+    raise AssertionError("never asked")
+
+
+def test_after_a_lost_peer_another_one_is_asked_at_once():
+    depot = Depot(peers=2)
+    depot.pool.missing = HASHES[:1]
+    ((talk, request),) = depot.step(3.0)
+    talk.session.close()
+    ((other, again),) = depot.step(3.0)
+    assert other is not talk
+    assert again.hashes == request.hashes
+    assert again.id != request.id
+
+
+def test_the_number_of_parents_varies():
+    """So that an answer that is too large does not stop everything."""
+    depot, parents = Depot(), set()
+    depot.pool.missing = HASHES[:1]
+    for second in range(20):
+        ((talk, request),) = depot.step(second * 1.0)
+        parents.add(request.parents)
+        talk.say(ShareReply(request.id, 1, ()))
+    assert len(parents) > 10
+
+
+def test_the_best_share_of_a_peer():
+    depot = Depot(peers=2)
+    first, second = (talk.session for talk in depot.talks)
+    depot.downloader.fetch(HASHES[0], first, 0.0)
+    depot.downloader.fetch(HASHES[0], second, 0.0)
+    ((talk, request),) = depot.asked()
+    assert talk.session is first
+    assert (request.hashes, request.parents, request.stops) == ((HASHES[0],), 0, ())
+    talk.say(ShareReply(request.id, 0, (envelope(SHARES[0]), envelope(SHARES[1]))))
+    assert depot.pool.came == [([HASHES[0]], first.label)]
+    depot.downloader.fetch(HASHES[0], second, 0.0)
+    assert depot.asked() == []

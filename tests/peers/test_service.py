@@ -1,0 +1,431 @@
+"""Dialling and listening, and what is kept between runs."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+
+from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.hub import HubSettings, PeerHub
+from p2pool.peers.messages import PeerAddress, Version
+from p2pool.peers.service import DIAL_TIME, MAX_ATTEMPTS, DialSettings, PeerService
+from p2pool.peers.transactions import TransactionPool
+from tests.chains import NOW
+from tests.logged import logged
+from tests.peers.wiring import NETWORK, Always, Heard, Pipe, StubPool, framed, version
+
+
+class Resolver:
+    """Names are addresses already. In place of MemoryReactor's own, which knows one address only."""
+
+    def cancel(self) -> None:
+        pass
+
+    def resolveHostName(self, receiver, hostName, portNumber=0, addressTypes=None, transportSemantics="TCP"):
+        receiver.resolutionBegan(self)
+        kind = IPv6Address if ":" in hostName else IPv4Address
+        receiver.addressResolved(kind("TCP", hostName, portNumber))
+        receiver.resolutionComplete()
+        return self
+
+
+class Line:
+    """One connection, whoever opened it."""
+
+    def __init__(self, protocol, host: str, port: int) -> None:
+        self.pipe = Pipe(("198.51.100.1", 9000), (host, port))
+        self.protocol = protocol
+        protocol.makeConnection(self.pipe)
+
+    def greet(self, nonce: int) -> None:
+        self.protocol.dataReceived(framed(version(nonce)))
+
+    def lose(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class World:
+    def __init__(self, directory, settings: DialSettings | None = None) -> None:
+        self.reactor = MemoryReactorClock()
+        self.reactor.nameResolver = Resolver()
+        self.hub = PeerHub(
+            HubSettings(NETWORK, b"test", 9000),
+            StubPool(),
+            TransactionPool(),
+            lambda share_hash: None,
+            self.unix,
+            self.reactor.seconds,
+            lambda call: self.reactor.callLater(0, call),
+            Always(1),
+        )
+        self.hub.round_trips.step = lambda peers: None
+        self.service = PeerService(
+            self.reactor,
+            self.hub,
+            settings or DialSettings(("", 9000)),
+            directory,
+            self.unix,
+            execute,
+            random.Random(1),
+        )
+        self.taken = 0
+
+    def unix(self) -> float:
+        return NOW + self.reactor.seconds()
+
+    def start(self, listen: bool = True) -> World:
+        if listen:
+            self.service.listen()
+        self.done(self.service.start())
+        return self
+
+    def done(self, coroutine) -> None:
+        results: list = []
+        Deferred.fromCoroutine(coroutine).addBoth(results.append)
+        assert results == [None]
+
+    def know(self, *hosts: str) -> None:
+        for host in hosts:
+            self.hub.addresses.add(PeerAddress(host, 9999), self.unix() - 60)
+
+    def seconds(self, count: int) -> None:
+        for _ in range(count):
+            self.reactor.advance(1.0)
+
+    def dialled(self) -> list[tuple[str, int]]:
+        """Where to, since the last call."""
+        clients = self.reactor.tcpClients[self.taken :]
+        self.taken = len(self.reactor.tcpClients)
+        return [(client[0], client[1]) for client in clients]
+
+    def connect(self, number: int, nonce: int | None = None) -> Line:
+        host, port, factory, *_ = self.reactor.tcpClients[number]
+        line = Line(factory.buildProtocol(IPv4Address("TCP", "1.1.1.1", 1)), host, port)
+        if nonce is not None:
+            line.greet(nonce)
+        return line
+
+    def refuse(self, number: int) -> None:
+        self.reactor.tcpClients[number][2].clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+
+    def come(self, host: str, nonce: int | None = None) -> Line | None:
+        """Somebody connects to us."""
+        factory = self.reactor.tcpServers[0][1]
+        protocol = factory.buildProtocol(IPv4Address("TCP", host, 5000))
+        if protocol is None:
+            return None
+        line = Line(protocol, host, 5000)
+        if nonce is not None:
+            line.greet(nonce)
+        return line
+
+
+@pytest.fixture
+def world(tmp_path) -> Iterator[World]:
+    world = World(tmp_path).start()
+    yield world
+    world.done(world.service.stop())
+    world.reactor.advance(0)
+    assert world.reactor.getDelayedCalls() == []
+
+
+# --- dialling ----------------------------------------------------------------------------------------------------
+
+
+def test_one_attempt_a_second_as_long_as_connections_are_wanted(world):
+    world.know(*(f"8.{n}.0.1" for n in range(20)))
+    for number in range(6):
+        world.reactor.advance(1.0)
+        assert len(world.dialled()) == 1
+        world.connect(number, nonce=number + 1)
+    assert len(world.hub.peers) == 6
+    assert not any(session.incoming for session in world.hub.peers)
+    world.seconds(5)
+    assert world.dialled() == []
+    world.service.fail(world.hub.peers[0], Drop("x"))
+    world.reactor.advance(1.0)
+    assert len(world.dialled()) == 1
+
+
+def test_incoming_ones_count_as_well(world):
+    world.know("8.99.0.1")
+    for number in range(6):
+        world.come(f"8.{number}.0.1", nonce=number + 1)
+    world.seconds(3)
+    assert world.dialled() == []
+
+
+def test_unfinished_handshakes_count_as_well(world):
+    world.know(*(f"8.{n}.0.1" for n in range(20)))
+    for number in range(6):
+        world.reactor.advance(1.0)
+        world.connect(number)
+    world.taken = 6
+    world.seconds(3)
+    assert world.dialled() == []
+
+
+def test_one_attempt_for_each_neighbourhood(world):
+    world.know("8.1.0.1", "8.1.0.2", "8.1.255.3")
+    world.seconds(3)
+    assert len(world.dialled()) == 1
+
+
+def test_no_more_attempts_than_allowed(world, monkeypatch):
+    assert MAX_ATTEMPTS == 30
+    monkeypatch.setattr("p2pool.peers.service.MAX_ATTEMPTS", 2)
+    world.know(*(f"8.{n}.0.1" for n in range(20)))
+    world.seconds(4)
+    assert len(world.dialled()) == 2
+
+
+def test_an_attempt_lasts_five_seconds(world):
+    world.know("8.1.0.1")
+    world.seconds(10)
+    assert world.dialled() == [("8.1.0.1", 9999)]
+    assert world.reactor.tcpClients[0][3] == DIAL_TIME == 5.0
+
+
+def test_a_refused_one_rests_a_minute_while_others_are_dialled(world):
+    world.know("8.1.0.1")
+    world.seconds(1)
+    world.refuse(0)
+    world.seconds(1)
+    assert world.dialled() == [("8.1.0.1", 9999)]
+    world.know("8.1.0.2")
+    world.seconds(1)
+    assert world.dialled() == [("8.1.0.2", 9999)]
+    world.refuse(1)
+    world.seconds(56)
+    assert world.dialled() == []
+    world.seconds(4)
+    assert world.dialled()[0] == ("8.1.0.1", 9999)
+
+
+@pytest.mark.parametrize("what", ["silence", "ourselves", "duplicate"])
+def test_where_there_is_no_handshake_it_rests_as_well(world, what):
+    """Else somebody whom we have already, or we ourselves, would be called once a second."""
+    world.know("8.1.0.1")
+    world.come("8.2.0.1", nonce=7)
+    world.seconds(1)
+    line = world.connect(0, {"silence": None, "ourselves": world.hub.nonce, "duplicate": 7}[what])
+    assert line.pipe.aborted is (what != "silence")
+    line.lose()
+    assert len(world.hub.peers) == 1
+    assert not world.hub.bans.is_banned("8.1.0.1", world.unix())
+    world.dialled()
+    world.seconds(59)
+    assert world.dialled() == []
+    world.seconds(2)
+    assert world.dialled() == [("8.1.0.1", 9999)]
+
+
+def test_who_left_after_a_handshake_may_be_called_again(world):
+    world.know("8.1.0.1")
+    world.seconds(1)
+    world.connect(0, nonce=7).lose()
+    world.seconds(1)
+    assert world.dialled() == [("8.1.0.1", 9999)] * 2
+
+
+def test_banned_hosts_and_connected_ones_are_not_dialled(world):
+    world.know("8.1.0.1", "8.2.0.1")
+    world.hub.bans.ban("8.1.0.1", world.unix())
+    world.seconds(1)
+    assert world.dialled() == [("8.2.0.1", 9999)]
+    line = world.connect(0, nonce=7)
+    world.seconds(50)
+    assert world.dialled() == []
+    line.protocol.dataReceived(framed(version(8)))
+    assert world.hub.bans.is_banned("8.2.0.1", world.unix())
+    assert line.pipe.aborted
+    line.lose()
+    world.seconds(100)
+    assert world.dialled() == []
+    world.seconds(3600)
+    assert world.dialled() != []
+
+
+def test_ipv6(world):
+    world.know("2606:4700::1")
+    world.seconds(1)
+    assert world.dialled() == [("2606:4700::1", 9999)]
+    world.connect(0, nonce=7)
+    assert [session.label for session in world.hub.peers] == ["[2606:4700::1]:9999"]
+
+
+def test_given_peers_are_kept_connected(tmp_path):
+    world = World(tmp_path, DialSettings(None, always=[("8.1.0.1", 9999)], outgoing=0)).start()
+    world.know("8.2.0.1")
+    assert world.service.port == 0
+    assert world.dialled() == [("8.1.0.1", 9999)]
+    world.refuse(0)
+    world.seconds(5)
+    assert world.dialled() == [("8.1.0.1", 9999)]
+    line = world.connect(1, nonce=7)
+    assert len(world.hub.peers) == 1
+    world.seconds(5)
+    assert world.dialled() == []
+    line.lose()
+    waits = []
+    for number in range(2, 8):
+        waits.append(0)
+        while len(world.reactor.tcpClients) == number:
+            world.seconds(1)
+            waits[-1] += 1
+        world.refuse(number)
+    assert waits[0] <= 3
+    assert waits == sorted(waits)
+    assert 5 <= waits[-1] <= 60
+    world.done(world.service.stop())
+    world.seconds(200)
+    assert len(world.reactor.tcpClients) == 8
+
+
+def test_names_of_bootstrap_nodes(tmp_path):
+    settings = DialSettings(None, bootstrap=[("8.1.0.1", 7777), ("2606:4700::1", 7777)], outgoing=0)
+    world = World(tmp_path, settings).start()
+    places = {(seen.address.host, seen.address.port) for seen in world.hub.good_addresses(10)}
+    assert places == {("8.1.0.1", 7777), ("2606:4700::1", 7777)}
+    world.done(world.service.stop())
+
+
+def test_a_name_that_is_not_known_costs_a_line(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    world = World(tmp_path, DialSettings(None, bootstrap=[("nowhere.invalid", 1)]))
+    with logged() as log:
+        world.start()
+    assert len([line for line in log.lines if "nowhere.invalid" in line]) == 1
+    assert len(world.hub.addresses) == 0
+    world.done(world.service.stop())
+
+
+# --- listening and the end ---------------------------------------------------------------------------------------
+
+
+def test_who_connects_is_heard(world):
+    assert world.service.port == 9000
+    line = world.come("8.1.0.1", nonce=7)
+    heard = Heard()
+    heard(line.pipe.value())
+    assert isinstance(heard.messages[0], Version)
+    (session,) = world.hub.peers
+    assert session.incoming
+    assert [world.come(f"8.1.0.{n}") is None for n in range(2, 6)] == [False, False, True, True]
+
+
+def test_the_service_ends_whom_it_is_told_to(world):
+    lines = [world.come(f"8.{n}.0.1", nonce=n + 1) for n in range(2)]
+    session = next(s for s in world.hub.peers if s.host == "8.1.0.1")
+    world.service.fail(session, Misbehaviour("x"))
+    world.service.fail(session, Misbehaviour("x"))
+    assert [line.pipe.aborted for line in lines] == [False, True]
+    assert world.come("8.1.0.1") is None
+
+
+def test_the_hub_hears_the_time(world):
+    line = world.come("8.1.0.1")
+    world.seconds(12)
+    assert line.pipe.aborted
+    assert world.hub.sessions == set()
+
+
+def test_the_end(tmp_path):
+    world = World(tmp_path).start()
+    line = world.come("8.1.0.1", nonce=7)
+    world.know("8.2.0.1", "8.3.0.1")
+    world.seconds(1)
+    outgoing = world.connect(0, nonce=8)
+    world.seconds(1)
+    world.done(world.service.stop())
+    world.done(world.service.stop())
+    assert line.pipe.aborted
+    assert outgoing.pipe.aborted
+    assert world.service.port == 0
+    world.dialled()
+    world.seconds(100)
+    assert world.dialled() == []
+    assert len(json.loads((tmp_path / "peers.json").read_text())["addresses"]) == 2
+
+
+def test_the_port_is_closed_though_nothing_was_started(tmp_path):
+    world = World(tmp_path)
+    world.service.listen()
+    world.done(world.service.stop())
+    assert world.service.port == 0
+    assert not (tmp_path / "peers.json").exists()
+
+
+def test_stopping_while_what_is_kept_is_read(tmp_path):
+    world, reading = World(tmp_path), Deferred()
+    world.service._run_in_thread = lambda function: reading
+    results: list = []
+    Deferred.fromCoroutine(world.service.start()).addBoth(results.append)
+    world.service._run_in_thread = execute
+    world.done(world.service.stop())
+    reading.callback(None)
+    assert results == [None]
+    world.know("8.1.0.1")
+    world.seconds(5)
+    assert world.dialled() == []
+
+
+# --- what is kept ------------------------------------------------------------------------------------------------
+
+
+def test_addresses_and_bans_survive_a_restart(tmp_path):
+    first = World(tmp_path).start()
+    first.know("8.1.0.1", "2606:4700::1")
+    first.hub.bans.ban("8.9.0.1", first.unix())
+    first.done(first.service.stop())
+    assert [path.name for path in tmp_path.iterdir()] == ["peers.json"]
+    second = World(tmp_path).start()
+    assert len(second.hub.addresses) == 2
+    assert second.hub.bans.is_banned("8.9.0.1", second.unix() + 3590)
+    second.done(second.service.stop())
+
+
+def test_it_is_written_once_a_minute_where_something_changed(tmp_path, world):
+    file = tmp_path / "peers.json"
+    world.hub.bans.ban("8.9.0.1", world.unix())
+    world.seconds(59)
+    assert not file.exists()
+    world.seconds(2)
+    assert "8.9.0.1" in file.read_text()
+    file.unlink()
+    world.seconds(61)
+    assert not file.exists()
+    world.hub.bans.ban("8.8.0.1", world.unix())
+    world.seconds(61)
+    assert "8.8.0.1" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"addresses": 3, "bans": []}', '{"bans": {"a": "b"}}', "\x00"]
+)
+def test_a_damaged_file_is_done_without(tmp_path, text):
+    (tmp_path / "peers.json").write_text(text)
+    world = World(tmp_path).start()
+    assert len(world.hub.addresses) == len(world.hub.bans) == 0
+    world.done(world.service.stop())
+    assert json.loads((tmp_path / "peers.json").read_text()) == {"addresses": [], "bans": {}}
+
+
+def test_a_directory_that_cannot_be_written_costs_a_line(tmp_path):
+    world = World(tmp_path / "missing").start()
+    world.know("8.1.0.1")
+    with logged() as log:
+        world.done(world.service.stop())
+    assert len([line for line in log.lines if "cannot be written" in line]) == 1

@@ -1,0 +1,339 @@
+"""Peers without sockets: sessions and hubs that the test talks to, pools that hold what it says."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from twisted.internet.testing import StringTransport
+
+from p2pool.dash.hashes import sha256d_int
+from p2pool.networks import Network
+from p2pool.peers import messages
+from p2pool.peers.errors import Drop
+from p2pool.peers.hub import HubSettings, PeerHub
+from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, Version, parse_message
+from p2pool.peers.session import Introduction, PeerSession
+from p2pool.peers.transactions import TransactionPool
+from p2pool.share.share import Share, parse_share
+from p2pool.sharechain.tracker import Tracker
+from p2pool.wire.codec import pack_varstr
+from p2pool.wire.framer import Framer, frame
+from tests.chains import NOW, easy_network, grow_chain
+from tests.support import make_template
+
+NETWORK = easy_network(40)
+PREFIX = NETWORK.prefix
+TX = [bytes([n]) * 32 for n in (1, 2)]
+"""Hashes, in hashing order, of what the first share of `chain(..., with_transactions=True)` names."""
+HOST = "203.0.113.9"
+
+
+@lru_cache(maxsize=8)
+def chain(count: int, with_transactions: bool = False) -> tuple[Share, ...]:
+    """A chain of shares, oldest first."""
+    template = make_template(transactions=TX if with_transactions else [])
+    return tuple(grow_chain(Tracker(NETWORK), template, count, 3))
+
+
+def with_tracker(count: int, best: int | None = None, seed: int = 1, tracker: Tracker | None = None) -> Tracker:
+    """A tracker that holds a chain of its own."""
+    tracker = tracker or Tracker(NETWORK)
+    grow_chain(tracker, make_template(), count, 3, best, seed)
+    return tracker
+
+
+def envelope(share: Share, kind: int = 16) -> Envelope:
+    return Envelope(kind, share.contents)
+
+
+def transaction(number: int, size: int = 100) -> RawTransaction:
+    """A transaction of so many bytes, at least 27: one output with a long script."""
+    for width in (1, 3, 5):  # of the script's length
+        script = pack_varstr(number.to_bytes(8, "little") + bytes(max(0, size - 26 - width)))
+        data = bytes(4) + b"\x00\x01" + bytes(8) + script + bytes(4)
+        if len(data) == size:
+            return RawTransaction(sha256d_int(data), data)
+    raise ValueError(f"no such transaction has {size} bytes")
+
+
+def version(nonce: int = 77, number: int = 1700, best: int | None = None) -> Version:
+    return Version(number, 0, PeerAddress("1.1.1.1", 1), PeerAddress("2.2.2.2", 2), nonce, b"test", 1, best)
+
+
+def framed(*said: Message) -> bytes:
+    return b"".join(frame(PREFIX, message.command, message.pack()) for message in said)
+
+
+class Heard:
+    """Reads what one side writes."""
+
+    def __init__(self) -> None:
+        self._framer = Framer(PREFIX, messages.MAX_PAYLOAD)
+        self.largest = 0
+        self.messages: list[Message] = []
+
+    def __call__(self, data: bytes) -> None:
+        for command, payload in self._framer.feed(data):
+            self.largest = max(self.largest, len(payload))
+            message = parse_message(command, payload)
+            assert message is not None
+            self.messages.append(message)
+
+    def take(self, kind: type | None = None) -> list:
+        """What was heard since the last time, or of that what is of one kind."""
+        taken, self.messages = self.messages, []
+        return [message for message in taken if kind is None or isinstance(message, kind)]
+
+
+class StubHub:
+    """Implements `session.Hub`: notes every call, answers with what the test put in."""
+
+    def __init__(self) -> None:
+        self.transactions = TransactionPool()
+        self.calls: list[tuple] = []
+        self.soon: deque[Callable[[], None]] = deque()
+        self.held: tuple[Share, ...] = ()
+        self.addresses: list = []
+        self.unwelcome = False
+
+    def names(self) -> list[str]:
+        return [call[0] for call in self.calls]
+
+    def run(self, turns: int = 10_000) -> int:
+        """So many postponed calls, or all; returns how many there were."""
+        done = 0
+        while self.soon and done < turns:
+            self.soon.popleft()()
+            done += 1
+        return done
+
+    def welcome(self, session):
+        if self.unwelcome:
+            raise Drop("")
+        self.calls.append(("welcome",))
+
+    def address_heard(self, seen, session):
+        self.calls.append(("address", seen))
+
+    def listens(self, session, port):
+        self.calls.append(("listens", port))
+
+    def good_addresses(self, count):
+        self.calls.append(("good_addresses", count))
+        return self.addresses[:count]
+
+    def shares_came(self, shares, session):
+        self.calls.append(("shares", tuple(share.hash for share in shares)))
+
+    def share_hash_heard(self, share_hash, session):
+        self.calls.append(("share_hash", share_hash))
+
+    def parse(self, contents):
+        return parse_share(contents, NETWORK)
+
+    def shares_for(self, hashes, parents, stops):
+        self.calls.append(("asked", len(hashes), parents, tuple(stops)))
+        yield from self.held
+
+    def best_block(self, header, block_hash):
+        self.calls.append(("best_block", block_hash))
+
+    def call_soon(self, function):
+        self.soon.append(function)
+
+
+class Talk:
+    """A session, its hub and its other end; `ready` where the handshake is done."""
+
+    def __init__(self, ready: bool = True, host: str = HOST) -> None:
+        self.hub = StubHub()
+        self.heard = Heard()
+        self.flow: list[bool] = []
+        self.failed: list[Exception] = []
+        introduction = Introduction(PREFIX, 5, b"us", None, "198.51.100.1", 9999)
+        self.session = PeerSession(
+            self.hub, introduction, host, 4000, True, self.heard, 0.0, self._fail, self.flow.append
+        )
+        self.now = 0.0
+        if ready:
+            self.say(version())
+            self.heard.take()
+            self.hub.calls.clear()
+
+    def _fail(self, error: Exception) -> None:
+        self.failed.append(error)
+        self.session.close()
+
+    def say(self, *said: Message) -> None:
+        """Say it and let it be worked through; an error is raised, whenever it came."""
+        self.raw(framed(*said))
+
+    def raw(self, data: bytes) -> None:
+        self.session.receive(data, self.now)
+        self.hub.run()
+        if self.failed:
+            raise self.failed[0]
+
+
+class Recorder:
+    """What a request was answered with."""
+
+    def __init__(self) -> None:
+        self.answers: list = []
+
+    def __call__(self, shares) -> None:
+        self.answers.append(None if shares is None else [share.hash for share in shares])
+
+
+class StubPool:
+    """Implements `ports.PoolPort` over a tracker, without a node."""
+
+    def __init__(self, tracker: Tracker | None = None, best: int | None = None) -> None:
+        self.tracker = tracker or Tracker(NETWORK)
+        self.best = best
+        self.missing: list[int] = []
+        self.came: list[tuple[list[int], str]] = []
+        self.headers: list[int] = []
+
+    def best_share_hash(self) -> int | None:
+        return self.best
+
+    def has_share(self, share_hash: int) -> bool:
+        return share_hash in self.tracker
+
+    def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
+        return list(self.tracker.ancestors(share_hash, count))
+
+    def request_stops(self, maximum: int) -> tuple[int, ...]:
+        return (11, 12)[:maximum]
+
+    def parse(self, contents: bytes) -> Share:
+        return parse_share(contents, NETWORK)
+
+    def add_shares(self, shares: Sequence[Share], sender: str) -> int:
+        self.came.append(([share.hash for share in shares], sender))
+        return sum(self.tracker.add(share, NOW, sender) for share in shares)
+
+    def wanted(self) -> Sequence[int]:
+        return self.missing
+
+    def best_block_heard(self, header, block_hash: int) -> None:
+        self.headers.append(block_hash)
+
+
+class Moment:
+    """Both clocks, and what is postponed."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.soon: deque[Callable[[], None]] = deque()
+
+    def unix(self) -> float:
+        return NOW + self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def run(self) -> None:
+        while self.soon:
+            self.soon.popleft()()
+
+
+class Always(random.Random):
+    """Chance that always, or never, passes on what has a probability; everything else is left to chance."""
+
+    passes = True
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._times = random.Random(seed)
+
+    def random(self) -> float:
+        return 0.0 if self.passes else 0.99
+
+    def expovariate(self, lambd: float = 1.0) -> float:
+        return self._times.expovariate(lambd)
+
+    def getrandbits(self, k: int) -> int:
+        return super().getrandbits(k)
+
+
+def make_hub(moment: Moment, pool=None, seed: int = 1, network: Network = NETWORK, **settings) -> PeerHub:
+    pool = pool or StubPool()
+
+    def sender_of(share_hash: int) -> str | None:
+        return pool.tracker.arrival(share_hash).sender
+
+    fields = {"network": network, "sub_version": b"test", "listen_port": 9000} | settings
+    return PeerHub(
+        HubSettings(**fields),
+        pool,
+        TransactionPool(),
+        sender_of,
+        moment.unix,
+        moment.monotonic,
+        moment.soon.append,
+        Always(seed),
+    )
+
+
+class Guest:
+    """The far end of a connection to a hub, played by the test."""
+
+    def __init__(
+        self, hub: PeerHub, host: str = HOST, port: int = 4000, incoming: bool = True, nonce: int | None = None
+    ) -> None:
+        self.hub = hub
+        self.heard = Heard()
+        self.ended: Exception | None = None
+        self.session = hub.open(
+            host, port, incoming, ("198.51.100.1", 9000), self.heard, self._fail, lambda paused: None
+        )
+        if nonce is not None:
+            self.say(version(nonce))
+            self.heard.take()
+
+    def _fail(self, error: Exception) -> None:
+        self.ended = error
+        self.hub.close(self.session, error)
+
+    def say(self, *said: Message) -> None:
+        try:
+            self.session.receive(framed(*said), self.hub._monotonic())
+        except Drop as error:
+            self._fail(error)
+
+    def leave(self) -> None:
+        self.hub.close(self.session, None)
+
+
+class Pipe(StringTransport):
+    """One end of a connection between two protocols; what is written waits until `Wire.carry`."""
+
+    def __init__(self, ours: tuple[str, int], theirs: tuple[str, int]) -> None:
+        from twisted.internet.address import IPv4Address, IPv6Address
+
+        def address(host: str, port: int):
+            return IPv6Address("TCP", host, port) if ":" in host else IPv4Address("TCP", host, port)
+
+        super().__init__(hostAddress=address(*ours), peerAddress=address(*theirs))
+        self.paused = False
+        self.aborted = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        pass
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+    def abortConnection(self) -> None:
+        self.aborted = True

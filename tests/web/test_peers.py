@@ -1,0 +1,125 @@
+"""The other nodes in JSON, in the metrics and in this node's own figures."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from p2pool.web.sources import PeerFigures
+from tests.logged import logged
+from tests.support import make_template
+from tests.web.pages import Pool
+
+HOSTILE = "<script>alert('\"&\\')</script>"
+VIEWS = ("peer_addresses", "peer_versions", "peer_list", "peer_txpool_sizes", "pings")
+
+
+def peer(host: str, port: int, **changed) -> PeerFigures:
+    figures = {
+        "incoming": True,
+        "software": "p2pool-dash/1.0",
+        "protocol": 1700,
+        "connected_for": 61.7,
+        "known_transactions": 12,
+        "remembered_bytes": 3456,
+        "round_trip": 0.0123456,
+    }
+    return PeerFigures(host=host, port=port, **{**figures, **changed})
+
+
+def pool_with(*peers: PeerFigures) -> Pool:
+    pool = Pool(5, make_template())
+    pool.peers = list(peers)
+    with logged() as log:
+        pool.refresh()
+    assert not log.tracebacks
+    return pool
+
+
+@pytest.fixture
+def pool() -> Pool:
+    usual = Pool().node.network.p2p_port
+    return pool_with(
+        peer("10.1.2.3", usual, incoming=False),
+        peer("10.1.2.4", 40001, software=HOSTILE, round_trip=None),
+        peer("2001:db8::5", usual + 1, connected_for=0.2, known_transactions=0, remembered_bytes=0),
+    )
+
+
+def test_without_peers():
+    pool = pool_with()
+    assert [pool.ask(f"/{view}").json for view in VIEWS] == ["", {}, [], {}, {}]
+    assert pool.ask("/local_stats").json["peers"] == {"incoming": 0, "outgoing": 0}
+
+
+def test_addresses_are_one_text_in_which_the_usual_port_is_not_said(pool):
+    usual = pool.node.network.p2p_port
+    assert pool.ask("/peer_addresses").json == f"10.1.2.3 10.1.2.4:40001 [2001:db8::5]:{usual + 1}"
+
+
+def test_the_maps_have_every_peer_by_host_and_port(pool):
+    usual = pool.node.network.p2p_port
+    keys = [f"10.1.2.3:{usual}", "10.1.2.4:40001", f"[2001:db8::5]:{usual + 1}"]
+    versions, sizes, pings = (
+        pool.ask(f"/{view}").json for view in ("peer_versions", "peer_txpool_sizes", "pings")
+    )
+    assert list(versions) == list(sizes) == list(pings) == keys
+    assert versions[keys[1]] == HOSTILE
+    assert list(sizes.values()) == [3456, 3456, 0]
+    assert list(pings.values()) == [12.346, None, 12.346]  # milliseconds
+
+
+def test_the_list_has_all_of_it(pool):
+    network = pool.node.network
+    first, second, third = pool.ask("/peer_list").json
+    assert first == {
+        "address": f"10.1.2.3:{network.p2p_port}",
+        "web_port": network.worker_port,
+        "version": "p2pool-dash/1.0",
+        "protocol_version": 1700,
+        "incoming": False,
+        "uptime": 61,
+        "connected_since": round(pool.now - 61.7),
+        "txpool_size": 3456,
+        "known_transactions": 12,
+        "ping": 12.346,
+    }
+    assert second["incoming"] is True
+    assert second["ping"] is None
+    assert (third["uptime"], third["known_transactions"]) == (0, 0)
+
+
+def test_the_node_s_own_figures_count_them(pool):
+    assert pool.ask("/local_stats").json["peers"] == {"incoming": 2, "outgoing": 1}
+
+
+def metrics_of(pool: Pool) -> dict[str, float]:
+    return {
+        sample.name + "".join(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(pool.ask("/metrics").body.decode())
+        for sample in family.samples
+    }
+
+
+def test_metrics(pool):
+    found = metrics_of(pool)
+    assert (found["p2pool_peersincoming"], found["p2pool_peersoutgoing"]) == (2, 1)
+    assert found["p2pool_peer_round_trip_secondsnearest"] == pytest.approx(0.0123456)
+    alone = metrics_of(pool_with(peer("10.1.2.3", 1, round_trip=None)))
+    assert not [name for name in alone if "round_trip" in name]
+    assert (alone["p2pool_peersincoming"], alone["p2pool_peersoutgoing"]) == (1, 0)
+
+
+def test_looking_asks_no_peer(pool):
+    """Views come from the last refresh: what a page costs does not depend on the peers."""
+    before = [pool.ask(f"/{view}").body for view in VIEWS]
+    pool.peers = []
+    assert [pool.ask(f"/{view}").body for view in VIEWS] == before
+
+
+def test_no_text_of_a_peer_breaks_the_json():
+    software = "\u00ff\u0080\ud7ff" + HOSTILE
+    pool = pool_with(peer("10.1.2.3", 1, software=software))
+    assert json.loads(pool.ask("/peer_versions").body) == {"10.1.2.3:1": software}

@@ -81,10 +81,6 @@ class AddressBook:
         elif len(self._known) < MAX_ADDRESSES:
             self._known[key] = _Known(address.services, seen, seen)
 
-    def forget(self, host: str, port: int) -> None:
-        """Nobody listens there."""
-        self._known.pop((host, port), None)
-
     def good(self, count: int, now: float, rng: random.Random) -> list[SeenAddress]:
         """Up to `count` of them by chance, those seen for long and lately more often."""
 

@@ -289,41 +289,50 @@ def _parameters(options: argparse.Namespace, directory: Path) -> SimnetParameter
     )
 
 
+def _run(reactor: Any, options: argparse.Namespace, directory: Path) -> None:
+    """Until Ctrl-C. Raises what kept it from starting, once everything that ran already has ended."""
+    swarm = Swarm(
+        reactor,
+        _parameters(options, directory),
+        make_places(options.nodes, directory),
+        options.max_hash_rate,
+        Screen(sys.stdout).show,
+    )
+    failures: list[Exception] = []
+
+    def start() -> None:
+        try:
+            swarm.start()
+        except Exception as error:
+            failures.append(error)
+            reactor.stop()
+
+    sys.stdout.write(f"{options.nodes} nodes; their logs are in {directory}; Ctrl-C ends them\n")
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(swarm.stop()))
+    reactor.run()
+    if failures:
+        raise failures[0]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until Ctrl-C; the exit status."""
+    """The command line; the exit status."""
     options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
     observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     # Only a program picks the reactor.
     from twisted.internet import reactor as global_reactor
 
-    reactor = cast(Any, global_reactor)
     directory = options.datadir or Path(tempfile.mkdtemp(prefix="p2pool-swarm-"))
-    directory = directory.absolute()  # the nodes run elsewhere
-    places = make_places(options.nodes, directory)
-    swarm = Swarm(reactor, _parameters(options, directory), places, options.max_hash_rate, Screen(sys.stdout).show)
-    sys.stdout.write(f"{options.nodes} nodes; their logs are in {directory}; Ctrl-C ends them\n")
-    failures: list[Exception] = []
-
-    def start() -> None:
-        try:
-            swarm.start()
-        except Exception as error:  # said when everything that runs already has ended
-            failures.append(error)
-            reactor.stop()
-
-    reactor.callWhenRunning(start)
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(swarm.stop()))
     try:
-        reactor.run()
+        _run(cast(Any, global_reactor), options, directory.absolute())  # the nodes run in another directory
+    except (OperatorError, CannotListenError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     finally:
         if options.datadir is None:
             shutil.rmtree(directory, ignore_errors=True)
-    if failures and not isinstance(failures[0], OperatorError | CannotListenError | OSError):
-        raise failures[0]
-    if failures:
-        sys.stderr.write(f"{failures[0]}\n")
-    return 2 if failures else 0
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from p2pool.peers.download import MAX_AT_ONCE, MAX_STOPS, PARENTS, Downloader
-from p2pool.peers.messages import ShareReply, ShareReq
+from p2pool.peers.messages import Ping, ShareReply, ShareReq
 from tests.peers.wiring import StubPool, Talk, chain, envelope
 
 SHARES = chain(12)
@@ -114,6 +114,7 @@ def test_after_a_lost_peer_another_one_is_asked_at_once():
     depot = Depot(peers=2)
     depot.pool.missing = HASHES[:1]
     ((talk, request),) = depot.step(3.0)
+    talk.say(Ping())
     talk.session.close()
     ((other, again),) = depot.step(3.0)
     assert other is not talk

@@ -81,9 +81,6 @@ def test_the_book_is_bounded_and_keeps_what_it_has():
     newest = {seen.address: seen.timestamp for seen in book.good(MAX_ADDRESSES, NOW + 50, random.Random(1))}
     assert newest[address(0)] == NOW + 50
     assert address(MAX_ADDRESSES) not in newest
-    book.forget(address(0).host, 9999)
-    book.forget("1.1.1.1", 1)
-    assert len(book) == MAX_ADDRESSES - 1
 
 
 def test_the_last_time_seen_never_goes_back():

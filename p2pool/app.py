@@ -141,7 +141,9 @@ class App:
             archive=not config.disable_share_archive,
             import_from=config.import_shares,
         )
-        self.peering = Peering(reactor, config, self.node, time.time, deferToThread, self._block_found)
+        self.peering = Peering(
+            reactor, config, self.node, time.time, time.monotonic, deferToThread, self._block_found
+        )
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         settings = SessionSettings(

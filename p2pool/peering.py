@@ -50,6 +50,7 @@ class Peering:
         config: Config,
         node: Node,
         clock: Callable[[], float],
+        monotonic: Callable[[], float],
         run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
         block_found: Callable[[FoundBlock], None],
     ) -> None:
@@ -77,7 +78,7 @@ class Peering:
             self.transactions,
             self._sender_of,
             clock,
-            reactor.seconds,
+            monotonic,
             lambda call: reactor.callLater(0, call),
             rng,
         )
@@ -129,7 +130,7 @@ class Peering:
         if self._config.network.persist:
             self._node.may_work = self._work_problem
             self.hub.peers_changed.subscribe(lambda peer_count: self._node.renew_work())
-        self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self._reactor.seconds()))
+        self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
         await self.service.start()
         self._timer = Timer(self._reactor, PROGRESS_PERIOD, self._say_progress, now=False)
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
@@ -152,7 +153,7 @@ class Peering:
 
     def figures(self) -> list[PeerFigures]:
         """What pages show of each peer, those connected longest first."""
-        now = self._reactor.seconds()
+        now = self.hub.monotonic()
         return [
             PeerFigures(
                 host=session.host,

@@ -81,7 +81,7 @@ class PeerHub:
         self.broadcaster = Broadcaster(transactions, sender_of)
         self._pool = pool
         self._clock = clock
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._call_soon = call_soon
         self._rng = rng
         self._pings: dict[PeerSession, float] = {}
@@ -132,7 +132,7 @@ class PeerHub:
             host=ours[0],
             port=ours[1],
         )
-        session = PeerSession(self, introduction, host, port, incoming, write, self._monotonic(), fail, flow)
+        session = PeerSession(self, introduction, host, port, incoming, write, self.monotonic(), fail, flow)
         self.sessions.add(session)
         session.hello()
         return session
@@ -157,7 +157,7 @@ class PeerHub:
             _log.info("peer {peer} has left", peer=session.label)
         if session.ready:
             self.peers_changed.fire(len(self.peers))
-        self.downloader.step(self._monotonic())
+        self.downloader.step(self.monotonic())
 
     def welcome(self, session: PeerSession) -> None:
         """See session.Hub."""
@@ -179,13 +179,13 @@ class PeerHub:
             protocol=version.version,
         )
         self.peers_changed.fire(len(self.peers))
-        self._call_soon(lambda: self.downloader.step(self._monotonic()))
+        self._call_soon(lambda: self.downloader.step(self.monotonic()))
 
     # --- time --------------------------------------------------------------------------------------------
 
     def tick(self, fail: Callable[[PeerSession, Exception], None]) -> None:
         """To be called once a second. `fail` ends a connection."""
-        now = self._monotonic()
+        now = self.monotonic()
         for session in list(self.sessions):
             try:
                 session.check_time(now)
@@ -211,7 +211,7 @@ class PeerHub:
 
     def _plan_ping(self, session: PeerSession) -> None:
         pause = min(self._rng.expovariate(1 / PING_PERIOD), LONGEST_PAUSE)
-        self._pings[session] = self._monotonic() + pause
+        self._pings[session] = self.monotonic() + pause
 
     def _advertise(self, peers: Sequence[PeerSession]) -> None:
         settings = self.settings
@@ -231,7 +231,7 @@ class PeerHub:
         if best is not None:
             for share in self._pool.chain_part(best, KEPT_SHARES):
                 wanted.update(share.new_transaction_hashes)
-        self.transactions.trim(wanted, self._monotonic())
+        self.transactions.trim(wanted, self.monotonic())
 
     # --- addresses ---------------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class PeerHub:
 
     def good_addresses(self, count: int) -> Sequence[SeenAddress]:
         """See session.Hub."""
-        now = self._monotonic()
+        now = self.monotonic()
         if now >= self._next_drawing:
             self._next_drawing = now + DRAWING_PERIOD
             self._drawn = self.addresses.good(MAX_ADDRESSES_SENT, self._clock(), self._rng)
@@ -276,7 +276,7 @@ class PeerHub:
 
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
         """See session.Hub."""
-        self.downloader.fetch(share_hash, session, self._monotonic())
+        self.downloader.fetch(share_hash, session, self.monotonic())
 
     def shares_for(self, hashes: Sequence[int], parents: int, stops: Sequence[int]) -> Iterator[Share]:
         """See session.Hub."""

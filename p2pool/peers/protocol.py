@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer, ITCPTransport
@@ -97,7 +96,7 @@ class PeerProtocol(Protocol):
         if self._ended or self.session is None:
             return
         try:
-            self.session.receive(data, self._factory.monotonic())
+            self.session.receive(data, self._factory.hub.monotonic())
         except Exception as error:
             self.fail(error)
 
@@ -126,10 +125,9 @@ class PeerFactory(Factory):
 
     noisy = False
 
-    def __init__(self, hub: PeerHub, incoming: bool, monotonic: Callable[[], float]) -> None:
+    def __init__(self, hub: PeerHub, incoming: bool) -> None:
         self.hub = hub
         self.incoming = incoming
-        self.monotonic = monotonic
         self.protocols: set[PeerProtocol] = set()
         self.ended: Event[PeerSession] = Event()
 

@@ -65,8 +65,8 @@ class PeerService(Service):
         self._clock = clock
         self._run_in_thread = run_in_thread
         self._rng = rng
-        self._accepting = PeerFactory(hub, True, reactor.seconds)
-        self._dialling = PeerFactory(hub, False, reactor.seconds)
+        self._accepting = PeerFactory(hub, True)
+        self._dialling = PeerFactory(hub, False)
         self._dialling.ended.subscribe(self._connection_ended)
         self._attempts: dict[str, Deferred[Any]] = {}
         """By group. At most MAX_ATTEMPTS."""
@@ -146,10 +146,13 @@ class PeerService(Service):
     # --- dialling ----------------------------------------------------------------------------------------
 
     def _dial(self) -> None:
-        """One more attempt, where connections are wanted. One a second is quick enough, and no flood."""
+        """One more attempt, where outgoing connections are wanted: one a second is quick enough, and no flood.
+
+        Incoming ones do not count: whoever connects to us must not decide all that we hear.
+        """
         wanted, sessions = self._settings.outgoing, self.hub.sessions
         outgoing = sum(1 for session in sessions if not session.incoming)
-        if len(self.hub.peers) >= wanted or outgoing >= wanted or len(self._attempts) >= MAX_ATTEMPTS:
+        if outgoing >= wanted or len(self._attempts) >= MAX_ATTEMPTS:
             return
         now = self._clock()
         connected = {(session.host, session.port) for session in sessions}

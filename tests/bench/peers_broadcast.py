@@ -75,7 +75,7 @@ def serve(count: int, shares: int) -> None:
     station.node.loaded()
     station.start()
     station.node.set_template(bench_template(1))
-    port = reactor.listenTCP(0, PeerFactory(station.hub, True, reactor.seconds), interface="127.0.0.1")
+    port = reactor.listenTCP(0, PeerFactory(station.hub, True), interface="127.0.0.1")
     # All of 127.0.0.0/8 is the loopback, which has no limit of connections.
     other = subprocess.Popen(
         [

@@ -46,7 +46,7 @@ check_tools() {
 pick_ports() {
     local name
     for name in rpc dash ours_web ours_p2p theirs_web theirs_p2p fresh_web fresh_p2p relay; do
-        PORTS[$name]=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+        PORTS[$name]=$("$PYTHON" -c 'from tests.e2e.process import free_port; print(free_port())')
     done
 }
 

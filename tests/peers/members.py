@@ -65,8 +65,8 @@ class Member:
             self.blocks.append,
         )
         self.node.thought.subscribe(lambda thought: self.hub.downloader.step(self.moment.now))
-        self.incoming = PeerFactory(self.hub, True, self.moment.monotonic)
-        self.outgoing = PeerFactory(self.hub, False, self.moment.monotonic)
+        self.incoming = PeerFactory(self.hub, True)
+        self.outgoing = PeerFactory(self.hub, False)
         self.node.set_template(template or make_template())
         self.moment.run()
         return self

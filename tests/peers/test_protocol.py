@@ -21,7 +21,7 @@ class Door:
         self.moment = Moment()
         self.pool = StubPool()
         self.hub = make_hub(self.moment, self.pool)
-        self.factory = PeerFactory(self.hub, incoming, self.moment.monotonic)
+        self.factory = PeerFactory(self.hub, incoming)
         self.ended: list = []
         self.factory.ended.subscribe(self.ended.append)
         self.pipe = Pipe(("198.51.100.1", 9000), (host, 4000))
@@ -79,7 +79,7 @@ def test_who_is_banned_is_refused_but_may_be_dialled():
     door.hub.bans.ban("8.8.8.8", door.moment.unix())
     address = Pipe(("1.1.1.1", 1), ("8.8.8.8", 1)).getPeer()
     assert door.factory.buildProtocol(address) is None
-    assert PeerFactory(door.hub, False, door.moment.monotonic).buildProtocol(address) is not None
+    assert PeerFactory(door.hub, False).buildProtocol(address) is not None
 
 
 @pytest.mark.parametrize(

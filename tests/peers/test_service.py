@@ -156,12 +156,12 @@ def test_one_attempt_a_second_as_long_as_connections_are_wanted(world):
     assert len(world.dialled()) == 1
 
 
-def test_incoming_ones_count_as_well(world):
+def test_whoever_connects_to_us_does_not_keep_us_from_connecting(world):
     world.know("8.99.0.1")
     for number in range(6):
         world.come(f"8.{number}.0.1", nonce=number + 1)
     world.seconds(3)
-    assert world.dialled() == []
+    assert world.dialled() == [("8.99.0.1", 9999)]
 
 
 def test_unfinished_handshakes_count_as_well(world):

@@ -302,7 +302,7 @@ class Guest:
 
     def say(self, *said: Message) -> None:
         try:
-            self.session.receive(framed(*said), self.hub._monotonic())
+            self.session.receive(framed(*said), self.hub.monotonic())
         except Drop as error:
             self._fail(error)
 

@@ -11,6 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from p2pool import __version__
+from p2pool.base.daemon_thread import run_in_daemon_thread
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.text import format_duration, printable
 from p2pool.base.timer import Timer
@@ -59,7 +60,6 @@ class Peering:
         self._config = config
         self._node = node
         self._block_found = block_found
-        self._run_in_thread = run_in_thread
         self._dashd: DashdService | None = None
         self._told_block: int | None = None
         self.transactions = TransactionPool()
@@ -82,7 +82,11 @@ class Peering:
             lambda call: reactor.callLater(0, call),
             rng,
         )
-        bootstrap = tuple((name, network.p2p_port) for name in network.bootstrap) if network.persist else ()
+        bootstrap = (
+            tuple((name, network.p2p_port) for name in network.bootstrap)
+            if network.persist and config.outgoing_conns
+            else ()
+        )
         self.service = PeerService(
             reactor,
             self.hub,
@@ -95,12 +99,16 @@ class Peering:
             config.datadir,
             clock,
             run_in_thread,
+            self._look_up,
             rng,
         )
         self._news: PeerNews | None = None
         self._mapping: PortMapping | None = None
         self._timer: Timer | None = None
         self._received = 0
+
+    def _look_up(self, function: Callable[[], Any]) -> Deferred[Any]:
+        return run_in_daemon_thread(self._reactor, function)
 
     def _sender_of(self, share_hash: int) -> str | None:
         return self._node.tracker.arrival(share_hash).sender
@@ -135,7 +143,7 @@ class Peering:
         self._timer = Timer(self._reactor, PROGRESS_PERIOD, self._say_progress, now=False)
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
         if reachable and not self._config.disable_upnp:
-            self._mapping = PortMapping(self._reactor, self.service.port, self._run_in_thread)
+            self._mapping = PortMapping(self._reactor, self.service.port, self._look_up)
             self._mapping.start()
 
     async def stop(self) -> None:

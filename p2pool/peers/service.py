@@ -46,7 +46,8 @@ class DialSettings:
 
 
 class PeerService(Service):
-    """The adapter between `PeerHub` and the network. `run_in_thread` runs a callable off the reactor thread."""
+    """The adapter between `PeerHub` and the network. `run_in_thread` runs a callable off the reactor thread;
+    `look_up` does so with one that nobody waits for at the end."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class PeerService(Service):
         directory: Path,
         clock: Callable[[], float],
         run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
+        look_up: Callable[[Callable[[], Any]], Deferred[Any]],
         rng: random.Random,
     ) -> None:
         self.hub = hub
@@ -64,6 +66,7 @@ class PeerService(Service):
         self._file = directory / "peers.json"
         self._clock = clock
         self._run_in_thread = run_in_thread
+        self._look_up = look_up
         self._rng = rng
         self._accepting = PeerFactory(hub, True)
         self._dialling = PeerFactory(hub, False)
@@ -201,7 +204,7 @@ class PeerService(Service):
 
         import socket
 
-        lookup = self._run_in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        lookup = self._look_up(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         lookup.addCallbacks(found, failed)
 
     # --- what is kept ------------------------------------------------------------------------------------

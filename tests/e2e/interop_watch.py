@@ -111,6 +111,11 @@ class Watch:
         else:
             self.problems.append(f"on {share} ours pays {one}, theirs {other}")
 
+    @property
+    def compared(self) -> int:
+        """How often payouts were compared."""
+        return self.paid_to_the_duff + self.paid_in_parts + len(self.problems)
+
     def new_share(self) -> None:
         """The time before payouts are compared starts again."""
         self.agreed_since = None
@@ -134,10 +139,10 @@ class Watch:
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Until the share chain has reached a height: one look a second."""
+    """Until the share chain has reached a height and payouts were compared: one look a second."""
     state, before, height = Watch(arguments.ours, arguments.theirs), None, 0
     deadline = time.monotonic() + arguments.patience
-    while height < arguments.height and time.monotonic() < deadline:
+    while (height < arguments.height or not state.compared) and time.monotonic() < deadline:
         share = state.look()
         if share is not None and share == before:
             state.compare_payouts(share)
@@ -149,7 +154,7 @@ def watch(arguments: argparse.Namespace) -> int:
     print(f"  share height {height}: {state.report()}")
     if height < arguments.height:
         state.problems.append(f"no share height of {arguments.height} within {arguments.patience:g} s")
-    if not state.paid_to_the_duff + state.paid_in_parts:
+    if not state.compared:
         state.problems.append("there was no moment to compare payouts in")
     for problem in state.problems:
         print(f"  DIFFERENCE: {problem}")

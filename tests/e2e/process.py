@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
@@ -20,11 +21,19 @@ PATIENCE = 180.0
 """Seconds that anything may take on a busy machine; a test that passes waits much less."""
 
 
+_PORTS = range(20_000, 32_000)
+"""Below those that the system gives to outgoing connections, which come and go at any time."""
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port on the loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on the loopback that nobody uses now, and that was not given before."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            if port not in _given and probe.connect_ex(("127.0.0.1", port)) != 0:
+                _given.add(port)
+                return port
 
 
 def wait_for(what: str, look: Callable[[], T | None], patience: float = PATIENCE) -> T:

@@ -109,7 +109,8 @@ def test_the_wrong_chain(tmp_path):
         with Process(
             [
                 *("run_p2pool.py", "--net", "dash", "-a", MAINNET_ADDRESS, "--datadir", str(tmp_path / "data")),
-                *("-w", "127.0.0.1:0", "--dashd-rpc-port", str(rpc_port), "u", "p"),
+                *("-w", "127.0.0.1:0", "--dashd-rpc-port", str(rpc_port), "--outgoing-conns", "0"),
+                *("--p2pool-port", "127.0.0.1:0", "u", "p"),
             ],
             tmp_path / "node.log",
         ) as node:

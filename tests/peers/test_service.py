@@ -75,6 +75,7 @@ class World:
             directory,
             self.unix,
             execute,
+            execute,
             random.Random(1),
         )
         self.taken = 0

@@ -1,0 +1,31 @@
+"""Blocking calls that nobody has to wait for at the end: look-ups of names and of routers.
+
+The reactor's own threads are waited for when the program ends; one that hangs in a look-up would hold it up for
+many seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+
+
+def run_in_daemon_thread(reactor: Any, function: Callable[[], T]) -> Deferred[T]:
+    """The result of a call in a thread that ends with the program."""
+    result: Deferred[T] = Deferred()
+
+    def run() -> None:
+        try:
+            value: T | Failure = function()
+        except BaseException:
+            value = Failure()
+        reactor.callFromThread(result.callback, value)
+
+    threading.Thread(target=run, daemon=True).start()
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ MAX_ATTEMPTS = 30
 DIAL_TIME = 5.0
 REST_AFTER_FAILURE = 60.0
 SAVE_PERIOD = 60.0
+LOOK_UP_PERIOD = 60.0
 _NO_BIND: tuple[str, int] | None = None
 
 
@@ -79,6 +81,8 @@ class PeerService(Service):
         self._timers: list[Timer] = []
         self._port: Any = None
         self._saved = ""
+        self._not_found: set[str] = set()
+        """Bootstrap nodes that it was said of."""
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -111,9 +115,9 @@ class PeerService(Service):
         self._timers = [
             Timer(self._reactor, 1.0, self._tick),
             Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+            Timer(self._reactor, LOOK_UP_PERIOD, self._find_bootstrap_nodes_again, now=False),
         ]
-        for host, port in self._settings.bootstrap:
-            self._resolve(host, port)
+        self._find_bootstrap_nodes()
 
     async def stop(self) -> None:
         """End all connections and keep what we know."""
@@ -192,6 +196,15 @@ class PeerService(Service):
         if not session.ready:
             self._rest(session.host)
 
+    def _find_bootstrap_nodes(self) -> None:
+        for host, port in self._settings.bootstrap:
+            self._resolve(host, port)
+
+    def _find_bootstrap_nodes_again(self) -> None:
+        """A machine may come up before its network does."""
+        if not self.hub.addresses and not self.hub.peers:
+            self._find_bootstrap_nodes()
+
     def _resolve(self, host: str, port: int) -> None:
         """Names of well-known nodes -> addresses; a name that has none costs one line."""
 
@@ -200,9 +213,9 @@ class PeerService(Service):
                 self.hub.addresses.add(PeerAddress(str(address[0]), port), self._clock())
 
         def failed(failure: Failure) -> None:
-            _log.warn("bootstrap node {host}: {error}", host=host, error=failure.getErrorMessage())
-
-        import socket
+            if host not in self._not_found:
+                self._not_found.add(host)
+                _log.warn("bootstrap node {host}: {error}", host=host, error=failure.getErrorMessage())
 
         lookup = self._look_up(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         lookup.addCallbacks(found, failed)

@@ -160,6 +160,10 @@ class Node:
             self._block_heights[block_hash] = height
             self._schedule_think()
 
+    def learn_transaction(self, transaction_hash: int, size: int) -> None:
+        """A transaction's packed size: shares whose blocks would be too large are passed over."""
+        self._transaction_sizes[transaction_hash] = size
+
     # --- shares ------------------------------------------------------------------------------------------
 
     def load(self, shares: Iterable[StoredShare]) -> None:

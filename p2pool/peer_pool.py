@@ -100,10 +100,15 @@ class PeerNews:
         self._held_back: set[int] = set()
         """Blocks' shares of ours that are not on disk yet. Bound: each for the time of one write."""
         hub.broadcaster.mark_sent(node.tracker.forest.nodes)
+        transactions.added.subscribe(self._transactions_added)
         node.share_added.subscribe(self._share_added)
         node.best_changed.subscribe(self._best_changed)
         node.thought.subscribe(self._thought)
         node.work_changed.subscribe(self._work_changed)
+
+    def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
+        for tx_hash in tx_hashes:
+            self._node.learn_transaction(tx_hash, len(self._transactions.known[tx_hash]))
 
     def _share_added(self, added: tuple[Share, bool]) -> None:
         share, own = added

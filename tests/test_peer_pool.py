@@ -57,6 +57,15 @@ def test_shares_that_are_not_held_any_more_need_no_remembering():
         assert member.hub.broadcaster.broadcast([share], []) == 1
 
 
+@pytest.mark.usefixtures("log")
+def test_the_node_learns_how_large_the_transactions_of_others_are():
+    """A share whose block would be too large must not be built upon, whoever made it."""
+    member = with_chain(Member(Moment(), 1, SHORT), 5).join()
+    data = b"\x01" * 321
+    member.transactions.add([(0xABC, data)])
+    assert member.node._transaction_sizes[0xABC] == 321
+
+
 # --- what peers ask of the node ----------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.files import write_file
 from p2pool.base.observable import Event
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 
@@ -174,7 +175,7 @@ class BlockSubmitter:
 
     async def _keep(self, path: Path, data: bytes) -> bool:
         """Write the block's hex to disk, as `dash-cli submitblock` takes it. False where that failed."""
-        return await self._file_action(path, lambda: _write_file(path, data.hex().encode() + b"\n"))
+        return await self._file_action(path, lambda: write_file(path, data.hex().encode() + b"\n"))
 
     async def _file_action(self, path: Path, action: Callable[[], None]) -> bool:
         try:
@@ -183,16 +184,6 @@ class BlockSubmitter:
             _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
             return False
         return True
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _read_pending(directory: Path) -> list[tuple[int, int, bytes]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import socket
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.files import write_file
 from p2pool.base.timer import Timer
 from p2pool.peers.addresses import group_of
 from p2pool.peers.hub import PeerHub
@@ -243,17 +243,8 @@ class PeerService(Service):
         if text == self._saved:
             return
         try:
-            await self._run_in_thread(lambda: _write(self._file, text))
+            await self._run_in_thread(lambda: write_file(self._file, text.encode()))
         except OSError as error:
             _log.warn("{file} cannot be written: {error}", file=str(self._file), error=error)
         else:
             self._saved = text
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".new")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

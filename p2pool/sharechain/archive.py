@@ -6,11 +6,11 @@ The lines are those of the other software's share files (`importing` reads both)
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from p2pool.base.files import write_file
 from p2pool.share.share import pack_envelope
 
 
@@ -29,13 +29,6 @@ class ShareArchive:
         text = b"".join(b"5 " + pack_envelope(contents).hex().encode() + b"\n" for contents in packed)
         name = f"shares-{first_height:010d}-{sha256(text).hexdigest()[:8]}.gz"
         path = self.directory / name
-        self.directory.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        with open(temporary, "wb") as file:
-            # Without a time the same shares give the same bytes.
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
-                compressed.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        # Without a time the same shares give the same bytes.
+        write_file(path, gzip.compress(text, mtime=0))
         return path

@@ -431,7 +431,8 @@ def test_a_damaged_file_is_done_without(tmp_path, text):
 
 
 def test_a_directory_that_cannot_be_written_costs_a_line(tmp_path):
-    world = World(tmp_path / "missing").start()
+    (tmp_path / "directory").write_text("a file where the directory should be")
+    world = World(tmp_path / "directory").start()
     world.know("8.1.0.1")
     with logged() as log:
         world.done(world.service.stop())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import socket
@@ -14,6 +15,7 @@ from twisted.application.internet import ClientService, backoffPolicy
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -90,7 +92,14 @@ class PeerService(Service):
         """Open our port. Raises CannotListenError."""
         if self._settings.listen is not None:
             interface, port = self._settings.listen
-            self._port = self._reactor.listenTCP(port, self._accepting, interface=interface)
+            self._port = self._listen(port, interface)
+
+    def _listen(self, port: int, interface: str) -> Any:
+        """All interfaces are those of IPv6 with those of IPv4 in them, where the machine has IPv6."""
+        if not interface:
+            with contextlib.suppress(CannotListenError):
+                return self._reactor.listenTCP(port, self._accepting, interface="::")
+        return self._reactor.listenTCP(port, self._accepting, interface=interface)
 
     @property
     def port(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, execute
-from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.error import CannotListenError, ConnectionDone, ConnectionRefusedError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
@@ -331,6 +331,28 @@ def test_who_connects_is_heard(world):
     (session,) = world.hub.peers
     assert session.incoming
     assert [world.come(f"8.1.0.{n}") is None for n in range(2, 6)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("asked", "used"), [("", "::"), ("127.0.0.1", "127.0.0.1"), ("::1", "::1")])
+def test_all_interfaces_are_those_of_both_protocols(tmp_path, asked, used):
+    world = World(tmp_path, DialSettings((asked, 9000))).start()
+    assert [(port, interface) for port, _, _, interface in world.reactor.tcpServers] == [(9000, used)]
+    world.done(world.service.stop())
+
+
+def test_a_machine_without_ipv6_listens_all_the_same(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    listen = world.reactor.listenTCP
+
+    def without_ipv6(port, factory, backlog=50, interface=""):
+        if ":" in interface:
+            raise CannotListenError(interface, port, OSError(97, "Address family not supported by protocol"))
+        return listen(port, factory, backlog, interface)
+
+    monkeypatch.setattr(world.reactor, "listenTCP", without_ipv6)
+    world.start()
+    assert [interface for *_, interface in world.reactor.tcpServers] == [""]
+    world.done(world.service.stop())
 
 
 def test_the_service_ends_whom_it_is_told_to(world):

@@ -18,7 +18,7 @@ from p2pool.dash.block import Block, BlockHeader, read_block, read_header
 from p2pool.dash.transaction import Transaction, read_transaction
 from p2pool.wire.codec import (
     Reader,
-    pack_ip,
+    pack_address,
     pack_uint32,
     pack_uint64,
     pack_uint256,
@@ -60,14 +60,14 @@ class NetworkAddress:
 
     def pack(self) -> bytes:
         """26 bytes."""
-        return pack_uint64(self.services) + pack_ip(self.ip) + self.port.to_bytes(2, "big")
+        return pack_address(self.services, self.ip, self.port)
 
 
 NO_ADDRESS = NetworkAddress(0, "0.0.0.0", 0)
 
 
 def _read_address(reader: Reader) -> NetworkAddress:
-    return NetworkAddress(reader.uint64(), reader.ip(), reader.uint16_big_endian())
+    return NetworkAddress(*reader.address())
 
 
 @dataclass(frozen=True, slots=True)

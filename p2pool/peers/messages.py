@@ -17,7 +17,7 @@ from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
 from p2pool.share.share import open_envelope
 from p2pool.wire.codec import (
     Reader,
-    pack_ip,
+    pack_address,
     pack_uint16,
     pack_uint32,
     pack_uint64,
@@ -50,7 +50,7 @@ class PeerAddress:
 
     def pack(self) -> bytes:
         """26 bytes."""
-        return pack_uint64(self.services) + pack_ip(self.host) + self.port.to_bytes(2, "big")
+        return pack_address(self.services, self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +291,8 @@ Message = (
 
 
 def _read_address(reader: Reader) -> PeerAddress:
-    services, host = reader.uint64(), reader.ip()
-    return PeerAddress(host, reader.uint16_big_endian(), services)
+    services, host, port = reader.address()
+    return PeerAddress(host, port, services)
 
 
 def _read_version(reader: Reader) -> Version:

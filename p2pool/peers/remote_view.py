@@ -17,12 +17,10 @@ from p2pool.peers.messages import (
     RememberTx,
     Shares,
 )
-from p2pool.peers.transactions import MiningChange, TransactionPool
+from p2pool.peers.transactions import MAX_REMEMBERED, MiningChange, TransactionPool, counted_size
 
 MAX_KNOWN = 10_000
 """Transactions that one peer is believed to have; beyond it the oldest are forgotten."""
-_MAX_REMEMBERED = 2_500_000
-_OVERHEAD = 100
 _ROOM = MAX_PAYLOAD - 64
 T = TypeVar("T")
 
@@ -57,7 +55,7 @@ class RemoteView:
     def __init__(self) -> None:
         self._known: dict[int, None] = {}
         self._remembers: dict[int, int] = {}
-        """What we had the peer keep: hash -> the size that it counts. At most _MAX_REMEMBERED in all."""
+        """What we had the peer keep: hash -> the size that it counts. At most MAX_REMEMBERED in all."""
         self._remembered_size = 0
 
     def __len__(self) -> int:
@@ -106,8 +104,8 @@ class RemoteView:
         """Have the peer keep these, as far as it has room for them. Returns which ones it keeps now."""
         kept: list[int] = []
         for tx_hash, data in transactions.items():
-            size = len(data) + _OVERHEAD
-            if tx_hash in self._remembers or self._remembered_size + size > _MAX_REMEMBERED:
+            size = counted_size(data)
+            if tx_hash in self._remembers or self._remembered_size + size > MAX_REMEMBERED:
                 continue
             self._remembers[tx_hash] = size
             self._remembered_size += size
@@ -141,7 +139,7 @@ class RemoteView:
             data = None if tx_hash in self._known or tx_hash in self._remembers else pool.get(tx_hash)
             if data is not None:
                 lacking[tx_hash] = data
-        if self._remembered_size + sum(len(data) + _OVERHEAD for data in lacking.values()) > _MAX_REMEMBERED:
+        if self._remembered_size + sum(counted_size(data) for data in lacking.values()) > MAX_REMEMBERED:
             return
         kept = self._remember(sender, lacking)
         for data in framed:

@@ -35,13 +35,12 @@ DIAL_TIME = 5.0
 REST_AFTER_FAILURE = 60.0
 SAVE_PERIOD = 60.0
 LOOK_UP_PERIOD = 60.0
-_NO_BIND: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DialSettings:
     """`listen` is (interface, port), None for no listening; `always` are kept connected; names of `bootstrap` are
-    resolved at the start. `outgoing` connections are wanted in all."""
+    resolved at the start, and again while nobody is known. So many `outgoing` connections are wanted."""
 
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()

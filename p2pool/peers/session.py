@@ -37,7 +37,7 @@ from p2pool.peers.messages import (
     Version,
 )
 from p2pool.peers.remote_view import RemoteView
-from p2pool.peers.transactions import TransactionPool
+from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool, counted_size
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share
 from p2pool.wire.framer import ChecksumError, Framer, frame
@@ -46,9 +46,6 @@ HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 100.0
 REQUEST_TIME = 15.0
 MAX_REQUESTS = 64
-MAX_REMEMBERED = 2_500_000
-"""Bytes of transactions that one peer may have us keep, each counted with 100 more."""
-REMEMBERED_OVERHEAD = 100
 MAX_ADDRESSES_SENT = 100
 _MAX_REPLY_SHARES = 1000
 _PARSED_AT_ONCE = 64
@@ -436,7 +433,7 @@ class PeerSession:
     def _remember(self, tx_hash: int, data: bytes) -> None:
         if tx_hash in self.remembered:
             raise Drop(f"transaction {tx_hash:064x} to remember twice")
-        self._remembered_size += len(data) + REMEMBERED_OVERHEAD
+        self._remembered_size += counted_size(data)
         if self._remembered_size > MAX_REMEMBERED:
             raise Misbehaviour(f"more than {MAX_REMEMBERED} bytes of transactions to remember")
         self.remembered[tx_hash] = data
@@ -445,7 +442,7 @@ class PeerSession:
         for tx_hash in message.tx_hashes:
             data = self.remembered.pop(tx_hash, None)
             if data is not None:
-                self._remembered_size -= len(data) + REMEMBERED_OVERHEAD
+                self._remembered_size -= counted_size(data)
 
 
 _HANDLERS: dict[type[Message], Callable[..., None]] = {

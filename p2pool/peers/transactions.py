@@ -17,8 +17,14 @@ MAX_LOST = 50_000_000
 """Bytes of lost transactions that are kept for so long; beyond it the oldest go."""
 MAX_FRESH = 50_000_000
 """Bytes that may come before it is time to `trim`, whenever the last time was."""
+MAX_REMEMBERED = 2_500_000
+"""Bytes of transactions that one peer may have another keep, as `counted_size` counts them."""
 OVERHEAD = 100
-"""What each transaction counts beside its bytes."""
+
+
+def counted_size(data: bytes) -> int:
+    """What a transaction counts, here and between nodes: its bytes and 100 more."""
+    return len(data) + OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class TransactionPool:
         new = {tx_hash: data for tx_hash, data in transactions if tx_hash not in self.known}
         if new:
             self.known.update(new)
-            self.fresh_bytes += sum(len(data) + OVERHEAD for data in new.values())
+            self.fresh_bytes += sum(counted_size(data) for data in new.values())
             self.added.fire(tuple(new))
 
     def set_mining(self, transactions: Iterable[tuple[int, bytes]]) -> None:
@@ -88,9 +94,9 @@ class TransactionPool:
             self.removed.fire(tuple(lost))
 
     def _bound_lost(self) -> None:
-        excess = sum(len(data) + OVERHEAD for _, data in self._lost.values()) - MAX_LOST
+        excess = sum(counted_size(data) for _, data in self._lost.values()) - MAX_LOST
         for tx_hash, (_, data) in list(self._lost.items()):
             if excess <= 0:
                 return
             del self._lost[tx_hash]
-            excess -= len(data) + OVERHEAD
+            excess -= counted_size(data)

@@ -106,6 +106,10 @@ class Reader:
         address = ipaddress.IPv6Address(self.take(16))
         return str(address.ipv4_mapped or address)
 
+    def address(self) -> tuple[int, str, int]:
+        """26 bytes, as both protocols send where a node is: (services, ip, port)."""
+        return self.uint64(), self.ip(), self.uint16_big_endian()
+
     def expect_end(self) -> None:
         """Refuse bytes after the last field."""
         if self.position != self.end:
@@ -160,3 +164,8 @@ def pack_ip(address: str) -> bytes:
     if parsed.version == 4:
         return b"\x00" * 10 + b"\xff\xff" + parsed.packed
     return parsed.packed
+
+
+def pack_address(services: int, ip: str, port: int) -> bytes:
+    """26 bytes: uint64 services, ip, port big-endian."""
+    return _U64.pack(services) + pack_ip(ip) + port.to_bytes(2, "big")

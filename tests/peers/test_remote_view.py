@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from p2pool.peers.messages import MAX_PAYLOAD, Envelope, ForgetTx, HaveTx, LosingTx, RememberTx
 from p2pool.peers.remote_view import MAX_KNOWN, RemoteView, share_messages, split
-from p2pool.peers.session import MAX_REMEMBERED, REMEMBERED_OVERHEAD
-from p2pool.peers.transactions import TransactionPool
+from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool
+from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
 from tests.peers.wiring import transaction
 
 

@@ -31,7 +31,8 @@ from p2pool.peers.messages import (
     Shares,
 )
 from p2pool.peers.remote_view import MAX_KNOWN
-from p2pool.peers.session import MAX_REMEMBERED, REMEMBERED_OVERHEAD
+from p2pool.peers.transactions import MAX_REMEMBERED
+from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
 from p2pool.wire.codec import Reader
 from tests.peers.wiring import TX, Recorder, Talk, chain, envelope, framed, transaction
 from tests.support import vectors

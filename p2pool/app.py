@@ -40,7 +40,8 @@ from p2pool.dashd.service import DashdService
 from p2pool.dashd.submission import BlockSubmitter
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
-from p2pool.node import FoundBlock, Node, NodeSettings, WorkChange
+from p2pool.mining import Mining
+from p2pool.node import FoundBlock, Node, NodeSettings
 from p2pool.peering import Peering
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import PoolStats
@@ -49,20 +50,14 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
-from p2pool.stratum.server import StratumServer
-from p2pool.stratum.session import SessionSettings
 from p2pool.web.api.pool import pool_rate
 from p2pool.web.site import WebSite
 from p2pool.web.sources import Moment, Sources, script_to_text
 from p2pool.web.views import Views
-from p2pool.worker_port import WorkerPort
 
 STATUS_PERIOD = 60.0
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
-WORK_PATIENCE = 120.0
-LISTEN_BACKLOG = 1024
-"""A thousand miners may come back in the same second."""
 _log = Logger(namespace="p2pool")
 
 
@@ -146,13 +141,7 @@ class App:
         )
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
-        settings = SessionSettings(
-            network=network,
-            start_difficulty=network.start_difficulty,
-            min_difficulty=network.min_difficulty,
-            share_rate=config.share_rate,
-        )
-        self.stratum = StratumServer(settings, self.node, self.stats, reactor, time.time)
+        self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
         self.views = Views(
             Sources(
                 node=self.node,
@@ -166,11 +155,8 @@ class App:
                 version=__version__,
             )
         )
-        self._port: Any = None
         self._timers: list[Timer] = []
         self._stopping = False
-        self._work_since: float | None = None
-        """When there was fresh work last."""
 
     # --- start -------------------------------------------------------------------------------------------
 
@@ -178,7 +164,7 @@ class App:
         """Open for business. Raises OperatorError."""
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
-        self._listen()
+        self.mining.listen(WebSite(self.views, config.web_static or built_in_pages(), self.reactor))
         self.peering.listen()
         self._wire()
         await self._load_shares()
@@ -196,11 +182,10 @@ class App:
         self.dashd.startService()
         self._link_to_dashd()
         await self.peering.start(self.dashd)
-        self.stratum.start()
+        self.mining.start()
         self._timers = [
             Timer(self.reactor, 1.0, lambda: self.views.refresh(time.time())),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
-            Timer(self.reactor, 1.0, self._watch_work, now=False),
         ]
         await self.submitter.resume()
         self._start_miners()
@@ -215,46 +200,9 @@ class App:
         gc.collect()
         gc.freeze()
 
-    def _listen(self) -> None:
-        config = self.config
-        web_static = config.web_static or built_in_pages()
-        site = WebSite(self.views, web_static, self.reactor)
-        factory = WorkerPort(self.stratum, site, self.reactor)
-        try:
-            self._port = self.reactor.listenTCP(
-                config.worker_port, factory, backlog=LISTEN_BACKLOG, interface=config.worker_host
-            )
-        except CannotListenError as error:
-            raise OperatorError(
-                f"cannot listen on port {config.worker_port} for miners ({error.socketError}): "
-                "choose another one with -w/--worker-port"
-            ) from None
-        _log.info(
-            "miners (X11) connect to stratum+tcp://{host}:{port}, people open {url}",
-            host=self.host,
-            port=self.port,
-            url=self.url,
-        )
-
-    @property
-    def host(self) -> str:
-        """A name under which this machine's own programs reach the worker port."""
-        return self.config.worker_host or "127.0.0.1"
-
-    @property
-    def port(self) -> int:
-        """The worker port in use."""
-        return int(self._port.getHost().port)
-
-    @property
-    def url(self) -> str:
-        """The first page's address on this machine."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/"
-
     def _wire(self) -> None:
         node = self.node
-        node.work_changed.subscribe(self._timed("work to all", self._work_changed))
+        node.work_changed.subscribe(self._timed("work to all", self.mining.work_changed))
         node.block_found.subscribe(self._block_found)
         self.persistence.announce.subscribe(self._share_announced)
 
@@ -343,8 +291,8 @@ class App:
             username = self.config.payout_address if number == 1 else demo_address(self.config, number)
             miner = CpuMiner(
                 self.reactor,
-                self.host,
-                self.port,
+                self.mining.host,
+                self.mining.port,
                 f"{username}.cpu{number}",
                 password=f"d={self.config.network.min_difficulty}",
                 name=f"cpu{number}",
@@ -362,11 +310,8 @@ class App:
                 "share {share_hash} accepted for {address}; see {url}",
                 share_hash=short_hash(share.hash),
                 address=script_to_text(self.node, share.script),
-                url=f"{self.url}web/share/{share.hash:064x}",
+                url=f"{self.mining.url}web/share/{share.hash:064x}",
             )
-
-    def _work_changed(self, change: WorkChange) -> None:
-        self.stratum.work_changed(change.context.template.previous_block, change.clean)
 
     def _block_found(self, found: FoundBlock) -> None:
         if self.submitter is not None:
@@ -389,7 +334,7 @@ class App:
         block_hash, reason = settled
         self.stats.settle_block(block_hash, reason)
         if not reason:
-            _log.info("see the block and who it pays at {url}", url=self.url)
+            _log.info("see the block and who it pays at {url}", url=self.mining.url)
         if self.dashd is not None:
             self.dashd.refresh()
 
@@ -398,22 +343,9 @@ class App:
             return "not asked yet"
         return self.dashd.problem
 
-    def _watch_work(self) -> None:
-        """Without fresh work for long, miners are better off at their backup pools."""
-        now = time.time()
-        problem = self._dashd_problem() or self.node.work_problem
-        if problem is None or self._work_since is None:
-            self._work_since = now
-        if problem is None and self.stratum.suspended:
-            self.stratum.resume()
-            _log.info("there is work again: miners are welcome")
-        elif abs(now - self._work_since) > WORK_PATIENCE and not self.stratum.suspended:
-            self.stratum.suspend()
-            _log.warn(
-                "no fresh work for {time:g} s ({problem}): miners are sent away until there is",
-                time=WORK_PATIENCE,
-                problem=problem,
-            )
+    def _work_problem(self) -> str | None:
+        """Why there is no fresh work for miners; None while there is."""
+        return self._dashd_problem() or self.node.work_problem
 
     def _say_status(self) -> None:
         """One line a minute."""
@@ -443,9 +375,7 @@ class App:
             timer.stop()
         for miner in self.miners:
             await self._end(miner.stopService)
-        if self._port is not None:
-            await self._end(self._port.stopListening)
-        self.stratum.stop()
+        await self._end(self.mining.stop)
         for service in (self.peering, self.submitter, self.persistence):
             if service is not None:
                 await self._end(service.stop)

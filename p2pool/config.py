@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,8 +16,12 @@ from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.flags import build_parser
 from p2pool.networks import NETWORKS, SIMNET, Network
 
+IpNetwork = IPv4Network | IPv6Network
+
 SIMNET_ADDRESS = encode_address(SIMNET.parent.addresses.pubkey_hash, b"p2pool-simnet-wallet")
 """Whom the simulated network pays where no address is given."""
+
+MAX_DIFFICULTY = 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,26 @@ class Config:
     fee: float = 0.0
     give_author: float = 1.0
     share_rate: float = 10.0
+    start_difficulty: float | None = None
+    min_difficulty: float | None = None
+    """None for the network's, as for `start_difficulty`."""
+    max_difficulty: float = MAX_DIFFICULTY
+    max_connections: int = 10_000
+    max_connections_per_ip: int = 1000
+    session_timeout: float = 3600.0
+    ban_duration: float = 300.0
+    ban_allow: tuple[IpNetwork, ...] = ()
+    login_time: float = 30.0
+    max_line: int = 8192
+    max_unsent: int = 256 * 1024
+    """Bytes, as `max_line`."""
+    keepalive: int = 60
+    stratum_ssl_port: tuple[str, int] | None = None
+    """(interface, port)"""
+    ssl_cert: Path | None = None
+    ssl_key: Path | None = None
+    ssl_self_signed: bool = False
+    stratum_proxy_protocol: tuple[IpNetwork, ...] = ()
     web_static: Path | None = None
     import_shares: Path | None = None
     disable_share_archive: bool = False
@@ -142,12 +167,16 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     peer_host, peer_port = _endpoint("--p2pool-port", settings.pop("p2pool_port", None), network.p2p_port)
     external = settings.pop("external_ip", None)
     datadir = _path("--datadir", settings.pop("datadir", default_datadir)) / network.name
-    for name in ("logfile", "web_static", "import_shares", "dashd_config_path"):
+    for name in ("logfile", "web_static", "import_shares", "dashd_config_path", "ssl_cert", "ssl_key"):
         if settings.get(name) is not None:
             settings[name] = _path("--" + name.replace("_", "-"), settings[name])
     web_static = settings.get("web_static")
     if web_static is not None and not web_static.is_dir():
         raise OperatorError(f"--web-static: {web_static} is not a directory")
+    for name in ("ban_allow", "stratum_proxy_protocol"):
+        flag = "--" + name.replace("_", "-")
+        settings[name] = tuple(_network(flag, text) for text in settings.get(name, ()))
+    _check_tls(settings)
     known = {f.name for f in fields(Config)}
     return Config(
         network=network,
@@ -163,6 +192,31 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         rpc_arguments=rpc_arguments,
         **{name: value for name, value in settings.items() if name in known},
     )
+
+
+def _check_tls(settings: dict[str, Any]) -> None:
+    """A TLS port has its certificate, and a certificate its port."""
+    given = [name for name in ("ssl_cert", "ssl_key", "ssl_self_signed") if settings.get(name)]
+    port = settings.pop("stratum_ssl_port", None)
+    if port is None and given:
+        raise OperatorError(f"--{given[0].replace('_', '-')} without --stratum-ssl-port: say where to listen")
+    if ("ssl_cert" in given) != ("ssl_key" in given):
+        raise OperatorError("--ssl-cert and --ssl-key belong together: give both")
+    if port is not None:
+        if not given:
+            raise OperatorError(
+                "--stratum-ssl-port needs a certificate: give --ssl-cert FILE and --ssl-key FILE, "
+                "or have one made with --ssl-self-signed"
+            )
+        settings["stratum_ssl_port"] = _endpoint("--stratum-ssl-port", port, 0)
+
+
+def _network(flag: str, text: str) -> IpNetwork:
+    """An address or a network in CIDR notation."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise OperatorError(f"{flag} {text}: give an address or a network like 192.168.0.0/16") from None
 
 
 def _path(flag: str, text: str | Path) -> Path:
@@ -182,10 +236,24 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("outgoing_conns", 0, 100),
         ("simnet_miners", 0, 64),
         ("simnet_block_period", 1, 86400),
+        ("start_difficulty", 1e-12, 1e12),
+        ("min_difficulty", 1e-12, 1e12),
+        ("max_difficulty", 1e-12, 1e12),
+        ("max_connections", 1, 1_000_000),
+        ("max_connections_per_ip", 1, 1_000_000),
+        ("session_timeout", 0, 30 * 86400),
+        ("ban_duration", 1, 366 * 86400),
+        ("login_time", 1, 3600),
+        ("max_line", 1024, 1 << 20),
+        ("max_unsent", 16384, 1 << 30),
+        ("keepalive", 5, 7200),
     ):
         value = settings.get(name)
         if value is not None and not low <= value <= high:
             raise OperatorError(f"--{name.replace('_', '-')} {value:g}: must be between {low:g} and {high:g}")
+    least, most = settings.get("min_difficulty"), settings.get("max_difficulty", MAX_DIFFICULTY)
+    if least is not None and least > most:
+        raise OperatorError(f"--min-difficulty {least:g} is above --max-difficulty {most:g}")
     for name in ("dashd_rpc_port", "dashd_p2p_port"):
         value = settings.get(name)
         if value is not None and not 0 < value < 65536:

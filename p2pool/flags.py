@@ -60,7 +60,13 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     )
     add("--web-static", metavar="DIR", help="serve web pages from this directory instead of the built-in ones")
     _add_shares(parser)
-    _add_interfaces(parser)
+    _add_miners(parser)
+    _add_difficulty(parser)
+    _add_safeguards(parser)
+    _add_tls(parser)
+    _add_peers(parser)
+    _add_dash_core(parser)
+    _add_simnet(parser)
     return parser
 
 
@@ -79,7 +85,7 @@ def _add_shares(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_interfaces(parser: argparse.ArgumentParser) -> None:
+def _add_miners(parser: argparse.ArgumentParser) -> None:
     miners = parser.add_argument_group("miners and browsers")
     miners.add_argument(
         "-w",
@@ -101,6 +107,73 @@ def _add_interfaces(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="adjust each connection's difficulty to one submission in this time (default: 10)",
     )
+
+
+def _add_difficulty(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("miners: difficulty")
+    start = ", ".join(f"{name} {n.start_difficulty:g}" for name, n in NETWORKS.items())
+    group.add_argument(
+        "--start-difficulty",
+        metavar="D",
+        type=float,
+        help=f"what a new connection starts with, rounded down to a power of two ({start}); "
+        "miners may ask for another one (d=D as password)",
+    )
+    low = ", ".join(f"{name} {n.min_difficulty:.2g}" for name, n in NETWORKS.items())
+    group.add_argument("--min-difficulty", metavar="D", type=float, help=f"never go below this ({low})")
+    group.add_argument("--max-difficulty", metavar="D", type=float, help="never go above this (default: 1000000)")
+
+
+def _add_safeguards(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("miners: safeguards")
+    add = group.add_argument
+    add("--max-connections", metavar="N", type=int, help="connections of miners in all (default: 10000)")
+    add("--max-connections-per-ip", metavar="N", type=int, help="of one address, or IPv6 /64 (default: 1000)")
+    add(
+        "--session-timeout",
+        metavar="SECONDS",
+        type=float,
+        help="a miner that comes back within this time goes on where it was (default: 3600; 0: never)",
+    )
+    add("--ban-duration", metavar="SECONDS", type=float, help="keep a misbehaving address out (default: 300)")
+    add(
+        "--ban-allow",
+        metavar="CIDR",
+        action="append",
+        help="never ban addresses of this network; may be given several times",
+    )
+    add(
+        "--stratum-proxy-protocol",
+        metavar="CIDR",
+        action="append",
+        help="connections from this address or network (a load balancer) begin with a PROXY protocol header, "
+        "version 1 or 2, whose address counts; may be given several times",
+    )
+    add("--login-time", metavar="SECONDS", type=float, help="subscribe and authorize within (default: 30)")
+    add("--max-line", metavar="BYTES", type=int, help="close on a longer line (default: 8192)")
+    add("--max-unsent", metavar="BYTES", type=int, help="close when more waits unread (default: 262144)")
+    add("--keepalive", metavar="SECONDS", type=int, help="ask a silent machine by TCP after (default: 60)")
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("miners: TLS")
+    group.add_argument(
+        "--stratum-ssl-port", metavar="[ADDR:]PORT", help="listen here for miners through TLS (stratum+ssl)"
+    )
+    group.add_argument(
+        "--ssl-cert",
+        metavar="FILE",
+        help="the certificate, PEM, with its chain; a renewed one is taken without a restart",
+    )
+    group.add_argument("--ssl-key", metavar="FILE", help="its private key, PEM, without a passphrase")
+    group.add_argument(
+        "--ssl-self-signed",
+        action="store_true",
+        help="make a self-signed certificate where there is none (default place: DATADIR/NET/stratum-cert.pem)",
+    )
+
+
+def _add_peers(parser: argparse.ArgumentParser) -> None:
     peers = parser.add_argument_group("other p2pool nodes")
     peers.add_argument(
         "--p2pool-port",
@@ -131,6 +204,9 @@ def _add_interfaces(parser: argparse.ArgumentParser) -> None:
     peers.add_argument(
         "--disable-advertise", action="store_true", help="do not tell other nodes that this one can be reached"
     )
+
+
+def _add_dash_core(parser: argparse.ArgumentParser) -> None:
     dashd = parser.add_argument_group("Dash Core")
     rpc_ports = ", ".join(f"{name} {n.parent.rpc_port}" for name, n in NETWORKS.items())
     p2p_ports = ", ".join(f"{name} {n.parent.p2p_port}" for name, n in NETWORKS.items())
@@ -160,6 +236,9 @@ def _add_interfaces(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="credentials for dashd; without them they are read from dash.conf, else from dashd's .cookie file",
     )
+
+
+def _add_simnet(parser: argparse.ArgumentParser) -> None:
     simnet = parser.add_argument_group("simulated network (--net simnet)")
     simnet.add_argument(
         "--simnet-miners", metavar="N", type=int, help="run N CPU miners in this process (default: 2)"

@@ -1,95 +1,206 @@
-"""One port for miners and browsers: the first byte says who is there."""
+"""The ports that miners and browsers connect to.
+
+On the worker port the first byte says who is there; on the TLS port there are only miners. Behind a load balancer
+the PROXY protocol's header comes before either, and the address in it is the one that counts.
+"""
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime
+import socket
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.errors import ParseError
+from p2pool.proxy_protocol import HeaderReader
+
 FIRST_BYTE_TIME = 30.0
 """Seconds within which a connection has to say something."""
+MAX_SILENT = 2000
+"""Connections of one port that have not said anything yet; beyond it the one that is silent longest goes."""
 MAX_WEB_CONNECTIONS = 1000
 """Browsers and programs that look, at a time: they must never take the miners' file descriptors."""
 _WHITE_SPACE = b" \t\r\n"
 _log = Logger(namespace="p2pool.worker_port")
 
+Network = IPv4Network | IPv6Network
+Choose = Callable[[bytes, IAddress], IProtocolFactory | None]
 
-class _FirstByte(Protocol):
-    """Waits for a byte, then lets a stratum or a web protocol have the transport."""
 
-    def __init__(self, port: WorkerPort, address: IAddress) -> None:
+def keepalive_options(idle: int) -> tuple[tuple[int, int], ...]:
+    """TCP's for a connection that is to be asked after `idle` silent seconds, 10 seconds apart, 3 times: a machine
+    that vanished is noticed after idle + 30 s, where the system's own default is two hours."""
+    return tuple(
+        (getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    )
+
+
+class _Opening(Protocol):
+    """A connection until it is known what it is: then that protocol has the transport."""
+
+    def __init__(self, port: ListeningPort, address: IAddress) -> None:
         self._port = port
         self._address = address
+        self._header = HeaderReader() if port.is_proxy(address) else None
         self._inner: Protocol | None = None
-        self._refused = False
-        self._is_web = False
+        self._is_over = False
         self._waiting: IDelayedCall | None = None
+        self._ended: Callable[[], None] | None = None
 
     def connectionMade(self) -> None:
         """Twisted's."""
-        self._waiting = self._port.reactor.callLater(FIRST_BYTE_TIME, self._silent)
+        transport = self.transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+            transport.setTcpKeepAlive(True)
+            for option, value in self._port.keepalive:
+                transport.getHandle().setsockopt(  # type: ignore[attr-defined]
+                    socket.IPPROTO_TCP, option, value
+                )
+        self._waiting = self._port.reactor.callLater(FIRST_BYTE_TIME, self.give_up)
+        self._port.opened(self)
+        if self._header is None and self._port.at_once:
+            self._hand_over(b"")
 
-    def _silent(self) -> None:
-        self._waiting = None
+    def give_up(self) -> None:
+        """It says nothing, or nothing that is understood."""
+        self._settled()
+        self._is_over = True
         if self.transport is not None:
-            self.transport.loseConnection()
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def _settled(self) -> None:
+        self._port.settled(self)
+        if self._waiting is not None:
+            if self._waiting.active():
+                self._waiting.cancel()
+            self._waiting = None
 
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's: replaced by the chosen protocol's after the first byte."""
+        """Twisted's: replaced by the chosen protocol's when that has the connection."""
+        if self._is_over:
+            return
         if self._inner is not None:
             self._inner.dataReceived(data)
             return
-        data = data.lstrip(_WHITE_SPACE)
-        if not data or self._refused:
-            return
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-        inner = self._choose(data)
+        if self._header is not None:
+            try:
+                origin = self._header.feed(data)
+            except ParseError as error:
+                host = getattr(self._address, "host", "?")
+                _log.warn("{host}: no PROXY header: {error}", host=host, error=error)
+                self.give_up()
+                return
+            if origin is None:
+                return
+            self._header, data = None, origin.rest
+            if origin.host is not None:
+                self._address = _address_of(origin.host, origin.port)
+        self._hand_over(data)
+
+    def _hand_over(self, data: bytes) -> None:
+        port = self._port
+        if not port.at_once:
+            data = data.lstrip(_WHITE_SPACE)
+            if not data:
+                return
+        self._settled()
+        inner: Any = port.protocol_for(data, self._address)
         if inner is None or self.transport is None:
-            self._refused = True
-            self._silent()
+            self.give_up()
             return
-        self._inner = inner  # type: ignore[assignment]
+        self._inner = inner
+        self._ended = port.counted_out(data)
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(self.transport)
-        inner.dataReceived(data)
-
-    def _choose(self, data: bytes) -> IProtocol | None:
-        port = self._port
-        if data[:1] == b"{":
-            return port.stratum.buildProtocol(self._address)
-        if port.web_connections >= MAX_WEB_CONNECTIONS:
-            host = getattr(self._address, "host", "?")
-            _log.warn("refusing {host}: {count} web connections", host=host, count=port.web_connections)
-            return None
-        self._is_web = True
-        port.web_connections += 1
-        return port.web.buildProtocol(self._address)
+        if data:
+            inner.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-        if self._is_web:
-            self._is_web = False
-            self._port.web_connections -= 1
+        self._settled()
+        if self._ended is not None:
+            self._ended()
+            self._ended = None
         if self._inner is not None:
             self._inner.connectionLost(reason)
             self._inner = None
 
 
-class WorkerPort(Factory):
-    """The factory that listens on the worker port. Bound: MAX_WEB_CONNECTIONS, and what stratum allows."""
+class ListeningPort(Factory):
+    """A port's factory. Bound: MAX_SILENT, and what the protocols behind it allow.
+
+    `proxies` are the networks of load balancers that begin each connection with a PROXY header. `at_once` where
+    the kind of the connection is known before its first byte.
+    """
 
     noisy = False
+    at_once = False
 
-    def __init__(self, stratum: IProtocolFactory, web: IProtocolFactory, reactor: IReactorTime) -> None:
+    def __init__(
+        self, reactor: IReactorTime, proxies: tuple[Network, ...] = (), keepalive: tuple[tuple[int, int], ...] = ()
+    ) -> None:
+        self.reactor = reactor
+        self.keepalive = keepalive
+        self._proxies = proxies
+        self._silent: dict[_Opening, None] = {}
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Twisted's."""
+        return None if addr is None else _Opening(self, addr)
+
+    def is_proxy(self, address: IAddress) -> bool:
+        """Whether a connection from there begins with a PROXY header."""
+        if not self._proxies:
+            return False
+        try:
+            host = ip_address(str(getattr(address, "host", "")))
+        except ValueError:
+            return False
+        host = getattr(host, "ipv4_mapped", None) or host
+        return any(host in network for network in self._proxies)
+
+    def opened(self, opening: _Opening) -> None:
+        """A connection that has not said anything yet."""
+        self._silent[opening] = None
+        if len(self._silent) > MAX_SILENT:
+            next(iter(self._silent)).give_up()
+
+    def settled(self, opening: _Opening) -> None:
+        """It is no longer one of them."""
+        self._silent.pop(opening, None)
+
+    def protocol_for(self, data: bytes, address: IAddress) -> Any:
+        """What takes the connection, or None where nobody does."""
+        raise NotImplementedError
+
+    def counted_out(self, data: bytes) -> Callable[[], None] | None:
+        """What to do when the connection that was just handed over ends."""
+        return None
+
+
+class WorkerPort(ListeningPort):
+    """Miners and browsers on one port. Bound: MAX_WEB_CONNECTIONS besides."""
+
+    def __init__(
+        self,
+        stratum: IProtocolFactory,
+        web: IProtocolFactory,
+        reactor: IReactorTime,
+        proxies: tuple[Network, ...] = (),
+        keepalive: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        super().__init__(reactor, proxies, keepalive)
         self.stratum = stratum
         self.web = web
-        self.reactor = reactor
         self.web_connections = 0
 
     def doStart(self) -> None:
@@ -102,6 +213,46 @@ class WorkerPort(Factory):
         self.stratum.doStop()
         self.web.doStop()
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Twisted's."""
-        return None if addr is None else _FirstByte(self, addr)
+    def protocol_for(self, data: bytes, address: IAddress) -> Any:
+        """A line of JSON is a miner's."""
+        if data[:1] == b"{":
+            return self.stratum.buildProtocol(address)
+        if self.web_connections >= MAX_WEB_CONNECTIONS:
+            host = getattr(address, "host", "?")
+            _log.warn("refusing {host}: {count} web connections", host=host, count=self.web_connections)
+            return None
+        return self.web.buildProtocol(address)
+
+    def counted_out(self, data: bytes) -> Callable[[], None] | None:
+        """Browsers are counted."""
+        if data[:1] == b"{":
+            return None
+        self.web_connections += 1
+        return self._web_ended
+
+    def _web_ended(self) -> None:
+        self.web_connections -= 1
+
+
+class TlsPort(ListeningPort):
+    """Miners through TLS: `factory` is stratum's within a TLS factory."""
+
+    at_once = True
+
+    def __init__(
+        self,
+        factory: IProtocolFactory,
+        reactor: IReactorTime,
+        proxies: tuple[Network, ...] = (),
+        keepalive: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        super().__init__(reactor, proxies, keepalive)
+        self._factory = factory
+
+    def protocol_for(self, data: bytes, address: IAddress) -> Any:
+        """Always a miner."""
+        return self._factory.buildProtocol(address)
+
+
+def _address_of(host: str, port: int) -> IAddress:
+    return IPv6Address("TCP", host, port) if ":" in host else IPv4Address("TCP", host, port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,23 @@ def test_a_file_may_set_everything(toml, tmp_path):
             external-ip = "203.0.113.5:77"
             disable-advertise = true
             disable-upnp = true
+            start-difficulty = 8
+            min-difficulty = 0.5
+            max-difficulty = 1e5
+            max-connections = 200
+            max-connections-per-ip = 20
+            session-timeout = 60
+            ban-duration = 30
+            ban-allow = ["10.0.0.0/8", "2001:db8::1"]
+            login-time = 12
+            max-line = 4096
+            max-unsent = 65536
+            keepalive = 30
+            stratum-ssl-port = "127.0.0.1:11"
+            ssl-cert = "{tmp_path}/cert"
+            ssl-key = "{tmp_path}/key"
+            ssl-self-signed = true
+            stratum-proxy-protocol = ["192.0.2.1"]
             web-static = "{tmp_path}"
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
@@ -230,6 +248,23 @@ def test_a_file_may_set_everything(toml, tmp_path):
         fee=0.5,
         give_author=2,
         share_rate=5.5,
+        start_difficulty=8,
+        min_difficulty=0.5,
+        max_difficulty=1e5,
+        max_connections=200,
+        max_connections_per_ip=20,
+        session_timeout=60,
+        ban_duration=30,
+        ban_allow=(ip_network("10.0.0.0/8"), ip_network("2001:db8::1/128")),
+        login_time=12,
+        max_line=4096,
+        max_unsent=65536,
+        keepalive=30,
+        stratum_ssl_port=("127.0.0.1", 11),
+        ssl_cert=tmp_path / "cert",
+        ssl_key=tmp_path / "key",
+        ssl_self_signed=True,
+        stratum_proxy_protocol=(ip_network("192.0.2.1/32"),),
         web_static=tmp_path,
         import_shares=tmp_path / "old",
         disable_share_archive=True,
@@ -243,7 +278,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_block_period=7.5,
     )
     settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host", "p2pool_host"}
-    assert len(settable) == 28, "a new setting: does the file know it?"
+    assert len(settable) == 45, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

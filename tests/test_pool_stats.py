@@ -6,17 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool import pool_stats
-from p2pool.pool_stats import (
-    MAX_OPEN_BLOCKS,
-    MAX_RECENT,
-    MAX_REFUSAL_CODES,
-    MAX_WORKER_NAME,
-    RATE_WINDOW,
-    BlockRecord,
-    PoolStats,
-    ShareRecord,
-)
+from p2pool.pool_stats import BlockRecord, PoolStats, ShareRecord, workers
+from p2pool.pool_stats.stats import MAX_OPEN_BLOCKS, MAX_RECENT
+from p2pool.pool_stats.workers import MAX_REFUSAL_CODES, MAX_WORKER_NAME, RATE_WINDOW
 
 NOW = 1_700_000_000.0
 
@@ -29,7 +21,7 @@ def stats() -> PoolStats:
 @pytest.fixture
 def three_workers(monkeypatch) -> PoolStats:
     """Stats that hold three workers at most."""
-    monkeypatch.setattr(pool_stats, "MAX_WORKERS", 3)
+    monkeypatch.setattr(workers, "MAX_WORKERS", 3)
     return PoolStats(NOW)
 
 
@@ -56,8 +48,8 @@ def test_nothing_happened_yet(stats):
 
 
 def test_connections_are_counted_for_the_pool_and_each_worker(stats):
-    stats.record_connected()
-    stats.record_connected()
+    stats.record_connected(NOW)
+    stats.record_connected(NOW)
     stats.record_worker_on("X.a", 4.0, NOW)
     stats.record_worker_on("X.a", 8.0, NOW + 1)
     assert stats.snapshot(NOW).connections == 2
@@ -217,9 +209,9 @@ def test_what_was_forgotten_leaves_nothing_behind(three_workers):
         stats.record_worker_on(f"address{number}.w", 1.0, NOW)
         if number % 3 == 0:
             stats.record_worker_off(f"address{number}.w")
-    assert len(stats._workers) == 3
-    assert len(stats._by_address) == 3
-    assert len(stats._absent) <= 3
+    assert len(stats._workers._workers) == 3
+    assert len(stats._workers._by_address) == 3
+    assert len(stats._workers._absent) <= 3
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from(["on", "off", "accepted", "refused"]), st.sampled_from("abcdef")))
@@ -229,7 +221,7 @@ EVENTS = st.lists(st.tuples(st.sampled_from(["on", "off", "accepted", "refused"]
 def test_workers_whatever_the_order_of_events(events):
     """The table against one that is searched: bounded, in order of silence, connected ones kept."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool_stats, "MAX_WORKERS", 3)
+        patch.setattr(workers, "MAX_WORKERS", 3)
         stats, model, left = PoolStats(NOW), {}, []
         for kind, name in events:
             if kind == "off":

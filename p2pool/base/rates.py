@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class WindowedSum:
     """The sum of amounts over a sliding window, kept in a ring of buckets.
@@ -63,3 +65,41 @@ class WindowedSum:
         if self._first is None:
             return 0.0
         return total / min(self.window, max(now - self._first, self._span))
+
+
+class DecayingRates:
+    """Smoothed rates over several windows at once, in constant space: what lies `window` seconds back counts 1/e.
+
+    `add` costs one addition; the windows are brought up to date when somebody looks. Before a window has passed
+    once, its rate is that of the time since the start.
+    """
+
+    __slots__ = ("_pending", "_rates", "_start", "_updated", "_windows")
+
+    def __init__(self, windows: tuple[float, ...], now: float) -> None:
+        self._windows = windows
+        self._rates = [0.0] * len(windows)
+        self._pending = 0.0
+        self._start = self._updated = now
+
+    def add(self, amount: float) -> None:
+        """Count `amount`."""
+        self._pending += amount
+
+    def rates(self, now: float) -> tuple[float, ...]:
+        """Amount a second, a figure a window."""
+        elapsed = now - self._updated
+        if elapsed < 0:
+            # The clock was set back: what was counted so far is taken as if it had come until now.
+            self._start += elapsed
+            self._updated = now
+        elif elapsed >= 1:
+            rate = self._pending / elapsed
+            for index, window in enumerate(self._windows):
+                kept = math.exp(-elapsed / window)
+                self._rates[index] = self._rates[index] * kept + rate * (1 - kept)
+            self._pending, self._updated = 0.0, now
+        age = max(self._updated - self._start, 1.0)
+        return tuple(
+            [rate / -math.expm1(-age / window) for rate, window in zip(self._rates, self._windows, strict=True)]
+        )

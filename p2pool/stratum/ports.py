@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from p2pool.jobs.job import Job, Outcome
+from p2pool.pool_stats import BanRecord, HostRecord
 
 
 class WorkPort(Protocol):
@@ -21,22 +23,26 @@ class WorkPort(Protocol):
 
 
 class StatsPort(Protocol):
-    """The part of pool_stats that stratum feeds."""
+    """The part of pool_stats that stratum feeds; PoolStats says what each is."""
 
-    def record_connected(self) -> None:
-        """See PoolStats."""
+    def record_connected(self, now: float) -> None: ...
 
-    def record_disconnected(self) -> None:
-        """See PoolStats."""
+    def record_disconnected(self) -> None: ...
 
-    def record_worker_on(self, name: str, difficulty: float, now: float) -> None:
-        """See PoolStats."""
+    def record_turned_away(self, reason: str, now: float) -> None: ...
 
-    def record_worker_off(self, name: str) -> None:
-        """See PoolStats."""
+    def record_worker_on(self, name: str, difficulty: float, now: float) -> None: ...
 
-    def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None:
-        """See PoolStats."""
+    def record_worker_off(self, name: str) -> None: ...
 
-    def record_refused(self, name: str | None, code: int, now: float) -> None:
-        """See PoolStats."""
+    def record_software(self, name: str, text: str) -> None: ...
+
+    def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None: ...
+
+    def record_refused(self, name: str | None, code: int, now: float) -> None: ...
+
+    def record_offence(self, what: str) -> None: ...
+
+    def record_bans(self, bans: Iterable[BanRecord]) -> None: ...
+
+    def record_hosts(self, hosts: Iterable[HostRecord]) -> None: ...

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IAddress, ITCPTransport
+from twisted.internet.interfaces import IAddress, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,60 +17,75 @@ if TYPE_CHECKING:
 
 _log = Logger(namespace="p2pool.stratum")
 
-MAX_LINE = 8192
-"""A longer line closes the connection."""
-MAX_UNSENT = 256 * 1024
-"""Bytes that a slow reader may leave unsent before it is cut off."""
-
-
-_KEEPALIVE = tuple(
-    (getattr(socket, name), value)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-    if hasattr(socket, name)
-)
-"""A machine that vanished is noticed after 90 s; the system's own default is two hours."""
+MAX_DRAINED = 1 << 20
+"""Bytes still read from a connection that is over: what its miner had sent by then."""
+_SUBMIT = b"mining.submit"
 
 
 class StratumProtocol(Protocol):
-    """One connection. Bound: one line of input, MAX_UNSENT of output."""
+    """One connection. Bound: one line of input, the server's `max_unsent` bytes of output.
+
+    A connection that is to be closed is drained: nothing more is written, but what the miner has already sent is
+    read for a moment, because a solved block may be in it. The server ends it after that.
+    """
 
     def __init__(self, server: StratumServer, address: IAddress) -> None:
         self._server = server
         self._buffer = b""
-        self.host = getattr(address, "host", "?")
+        self._drained = 0
+        self._write_some: Callable[[bytes], object] | None = None
+        self.host = str(getattr(address, "host", "?"))
         self.session: Session | None = None
+        """None before the connection is made, and where it was not let in or is over."""
+        self._judging: Session | None = None
+        """The session of a connection that is drained."""
 
     def connectionMade(self) -> None:
         """Twisted's: a miner is there."""
-        transport = self.transport
-        if ITCPTransport.providedBy(transport):
-            transport.setTcpNoDelay(True)
-            transport.setTcpKeepAlive(True)
-            for option, value in _KEEPALIVE:
-                transport.getHandle().setsockopt(  # type: ignore[attr-defined]
-                    socket.IPPROTO_TCP, option, value
-                )
+        if not ISSLTransport.providedBy(self.transport):
+            self._write_some = getattr(self.transport, "writeSomeData", None)
         self.session = self._server.register(self)
-        if self.session is None and transport is not None:
-            transport.loseConnection()
+        if self.session is None and self.transport is not None:
+            self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted's: bytes from the miner."""
         session = self.session
         if session is None:
+            if self._judging is not None:
+                self._drain(self._judging, data)
+            return
+        server = self._server
+        now, max_line = server.clock(), server.limits.max_line
+        lines = (self._buffer + data).split(b"\n") if self._buffer else data.split(b"\n")
+        self._buffer = lines.pop()
+        for index, line in enumerate(lines):
+            if len(line) > max_line:
+                session.end_for_malformed(f"a line of more than {max_line} bytes", now)
+            else:
+                session.receive_line(line, now)
+            if session.closing is not None:
+                self.flush()
+                self._judge_rest(session, lines[index + 1 :], now)
+                return
+        if len(self._buffer) > max_line:
+            session.end_for_malformed(f"a line of more than {max_line} bytes", now)
+        self.flush()
+
+    def _judge_rest(self, session: Session, lines: list[bytes], now: float) -> None:
+        """Of a connection that is over only submissions count, and nobody is told."""
+        for line in lines:
+            if _SUBMIT in line and len(line) <= self._server.limits.max_line:
+                session.judge_line(line, now)
+
+    def _drain(self, session: Session, data: bytes) -> None:
+        self._drained += len(data)
+        if self._drained > MAX_DRAINED:
+            self.abort()
             return
         lines = (self._buffer + data).split(b"\n")
-        self._buffer = lines.pop()
-        now = self._server.clock()
-        for line in lines:
-            if len(line) > MAX_LINE:
-                break
-            session.receive_line(line, now)
-            if session.closing is not None:
-                break
-        if len(self._buffer) > MAX_LINE or any(len(line) > MAX_LINE for line in lines):
-            session.closing = f"a line of more than {MAX_LINE} bytes"
-        self.flush()
+        self._buffer = lines.pop()[-self._server.limits.max_line :]
+        self._judge_rest(session, lines, self._server.clock())
 
     def flush(self) -> None:
         """Write what the session has to say, and close where it is to be closed."""
@@ -79,17 +94,45 @@ class StratumProtocol(Protocol):
             return
         output = session.take_output()
         if output:
-            transport.write(output)
+            self._write(output)
         if session.closing is not None:
             _log.info("closing {host} ({name}): {why}", host=self.host, name=session.name, why=session.closing)
-            transport.loseConnection()
-            self._end()
-        elif _unsent(transport) > MAX_UNSENT:
+            self._close(session)
+        elif _unsent(transport) > self._server.limits.max_unsent:
             _log.info("cutting off {host} ({name}): it does not read", host=self.host, name=session.name)
-            self.abort()
+            self._close(session)
+
+    def _write(self, data: bytes) -> None:
+        """Hand bytes to the kernel at once where nothing waits before them; what it does not take is queued.
+
+        Twisted's own `write` queues, asks the poll object for a turn and takes that back when it has had it: this
+        costs more than sending, and a round of new work does it ten thousand times. TLS has its own way.
+        """
+        transport: Any = self.transport
+        write_some = self._write_some
+        if write_some is None or transport.disconnecting or not transport.connected or _unsent(transport):
+            transport.write(data)
+            return
+        sent = write_some(data)
+        if not isinstance(sent, int):
+            sent = 0  # the connection is lost, and the reactor will find out by itself
+        if sent < len(data):
+            transport.write(data[sent:])
+
+    def _close(self, session: Session) -> None:
+        """Nothing more is written; what is under way to us is still read."""
+        transport = self.transport
+        self._end()
+        self._judging = session
+        if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
+            transport.loseWriteConnection()
+        elif transport is not None:
+            transport.loseConnection()
+        self._server.drain(self)
 
     def abort(self) -> None:
-        """End the connection at once, whatever is unsent."""
+        """End the connection at once, whatever is unsent and unread."""
+        self._judging = None
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
         self._end()
@@ -97,12 +140,12 @@ class StratumProtocol(Protocol):
     def _end(self) -> None:
         session, self.session = self.session, None
         if session is not None:
-            self._buffer = b""
-            session.connection_lost()
             self._server.unregister(session)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's: the connection is gone."""
+        self._judging, self._buffer = None, b""
+        self._server.drained(self)
         self._end()
 
 

@@ -1,28 +1,47 @@
-"""All miners' connections together: who is there, and getting new work to them."""
+"""All miners' connections together: who is let in, who is there, and what ends them."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2pool.stratum.jobs import JobBook
+from p2pool.stratum.fanout import FanOut
+from p2pool.stratum.guard import BANNED, Guard, GuardSettings
+from p2pool.stratum.house import House, SessionSettings
 from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.protocol import StratumProtocol
-from p2pool.stratum.session import Session, SessionSettings
+from p2pool.stratum.session import Session
+from p2pool.stratum.sessions import Resumable, SessionTable
 
 _log = Logger(namespace="p2pool.stratum")
 
-_SLICE = 200
-"""Connections served between two turns of the reactor, so that a round never blocks it for long."""
+TICK = 1.0
+_ROTA = 5
+"""Every connection's time limits are looked at once in so many ticks."""
+DRAIN_TIME = 2.0
+"""Seconds for which a connection that is over is still read."""
+MAX_DRAINING = 2000
+"""Connections that are drained at a time; beyond it the oldest is ended at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """Bytes of a line and of what a slow reader may leave unsent; connections in all; seconds for which a session
+    can be resumed."""
+
+    max_connections: int = 10_000
+    max_line: int = 8192
+    max_unsent: int = 256 * 1024
+    session_timeout: float = 3600.0
 
 
 class StratumServer(Factory):
-    """Factory of connections and fan-out of work. Bound: `max_connections`."""
+    """Factory of connections. Bound: `limits`."""
 
     noisy = False
 
@@ -33,18 +52,22 @@ class StratumServer(Factory):
         stats: StatsPort,
         reactor: IReactorTime,
         clock: Callable[[], float],
-        max_connections: int = 10_000,
+        limits: ServerLimits | None = None,
+        guard_settings: GuardSettings | None = None,
     ) -> None:
-        self.settings = settings
         self.clock = clock
-        self._work = work
+        self.limits = limits or ServerLimits()
+        self.guard = Guard(guard_settings or GuardSettings(), stats)
+        self.guard.banned.subscribe(self._host_banned)
+        self._house = House(settings, work, stats, self.guard, SessionTable(self.limits.session_timeout))
+        self._house.sessions.displaced.subscribe(self._displaced)
         self._stats = stats
         self._reactor = reactor
-        self._max_connections = max_connections
-        self._book = JobBook(work)
-        self._connections: dict[bytes, StratumProtocol] = {}
-        self._round: Iterator[None] | None = None
-        self._next_round: bool | None = None
+        self.connections: dict[Session, StratumProtocol] = {}
+        self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
+        self._draining: dict[StratumProtocol, float] = {}
+        """Until when (the reactor's seconds), in the order in which it ends."""
+        self._rota: list[Session] = []
         self.suspended = False
         self._ticker = LoopingCall(self._tick)
         self._ticker.clock = reactor
@@ -53,27 +76,33 @@ class StratumServer(Factory):
 
     def start(self) -> None:
         """Begin to watch time limits."""
-        self._ticker.start(1.0, now=False)
+        self._ticker.start(TICK, now=False)
 
     def stop(self) -> None:
         """Close all connections; miners go to their backup pools."""
         if self._ticker.running:
             self._ticker.stop()
-        self.suspend()
+        self._fan_out.stop()
+        self.suspended = True
+        for protocol in [*self.connections.values(), *self._draining]:
+            if protocol.transport is not None:
+                protocol.transport.loseConnection()
 
     def suspend(self) -> None:
         """The same for a time: new connections are closed at once until `resume`."""
         self.suspended = True
-        for protocol in list(self._connections.values()):
-            if protocol.transport is not None:
-                protocol.transport.loseConnection()
+        for session in list(self.connections):
+            session.closing = session.closing or "there is no fresh work"
+            self._flush(session)
 
     def resume(self) -> None:
         """Miners are welcome again."""
         self.suspended = False
 
     def __len__(self) -> int:
-        return len(self._connections)
+        return len(self.connections)
+
+    # --- connections -------------------------------------------------------------------------------------
 
     def buildProtocol(self, address: IAddress | None) -> StratumProtocol:
         """Twisted's: a connection for `address`."""
@@ -82,69 +111,98 @@ class StratumServer(Factory):
         return StratumProtocol(self, address)
 
     def register(self, protocol: StratumProtocol) -> Session | None:
-        """A session with an extranonce1 of its own, or None where the house is full or closed."""
+        """A session with an extranonce1 of its own, or None where the house is full or closed to this host."""
         if self.suspended:
             return None
-        if len(self._connections) >= self._max_connections:
-            _log.warn("refusing {host}: {count} connections", host=protocol.host, count=len(self._connections))
+        now = self.clock()
+        full = len(self.connections) >= self.limits.max_connections
+        reason = "too many connections" if full else self.guard.turned_away(protocol.host, now)
+        if reason is not None:
+            self._stats.record_turned_away(reason, now)
+            if reason != BANNED and self.guard.may_log(protocol.host, now):
+                _log.warn("{host} is not let in: {reason}", host=protocol.host, reason=reason)
             return None
-        extranonce1 = secrets.token_bytes(4)
-        while extranonce1 in self._connections:
-            extranonce1 = secrets.token_bytes(4)
-        session = Session(self.settings, self._work, self._stats, self._book, extranonce1, self.clock())
-        self._connections[extranonce1] = protocol
-        self._stats.record_connected()
+        session = Session(self._house, self.guard.connected(protocol.host, now), now)
+        self.connections[session] = protocol
+        self._stats.record_connected(now)
         return session
 
     def unregister(self, session: Session) -> None:
-        """The connection is gone."""
-        del self._connections[session.extranonce1]
+        """The connection is over."""
+        del self.connections[session]
+        session.connection_lost(self.clock())
         self._stats.record_disconnected()
 
-    # --- fan-out -----------------------------------------------------------------------------------------
+    def drain(self, protocol: StratumProtocol) -> None:
+        """What a connection that is over has already sent is read for a moment."""
+        self._draining[protocol] = self._reactor.seconds() + DRAIN_TIME
+        if len(self._draining) > MAX_DRAINING:
+            next(iter(self._draining)).abort()
 
-    def work_changed(self, parent_block: int, clean: bool) -> None:
-        """There is new work: send it to all, those that earn first. A round under way starts over with it."""
-        self._book.work_changed(parent_block, self.clock())
-        clean = clean or bool(self._next_round)
-        self._next_round = clean
-        running, self._round = self._round is not None, self._serve_all(clean)
-        if not running:
-            self._advance()
+    def drained(self, protocol: StratumProtocol) -> None:
+        """It is gone."""
+        self._draining.pop(protocol, None)
 
-    def _serve_all(self, clean: bool) -> Iterator[None]:
-        order = sorted(self._connections.values(), key=lambda p: p.session is None or not p.session.earning)
-        now = self.clock()
-        for count, protocol in enumerate(order, 1):
-            session = protocol.session
-            if session is not None:
-                self._guarded(protocol, session.send_work, now, clean)
-            if count % _SLICE == 0:
-                yield
-                now = self.clock()
+    def _host_banned(self, key: str) -> None:
+        """Its connections are closed, after what is being done for one of them."""
+        self._reactor.callLater(0, self._close_host, key)
 
-    def _advance(self) -> None:
-        if self._round is None:
-            return
-        try:
-            next(self._round)
-        except StopIteration:
-            self._round = self._next_round = None
-            return
-        self._reactor.callLater(0, self._advance)
+    def _close_host(self, key: str) -> None:
+        for session in [s for s in self.connections if s.host.key == key]:
+            session.closing = session.closing or "its host is banned"
+            self._flush(session)
 
-    def _tick(self) -> None:
-        now = self.clock()
-        for protocol in list(self._connections.values()):
-            if protocol.session is not None:
-                self._guarded(protocol, protocol.session.tick, now)
+    def _displaced(self, session: Resumable) -> None:
+        if isinstance(session, Session):
+            self._flush(session)
 
-    def _guarded(self, protocol: StratumProtocol, step: Callable[..., None], *arguments: object) -> None:
+    def _flush(self, session: Session) -> None:
+        protocol = self.connections.get(session)
+        if protocol is not None:
+            protocol.flush()
+
+    # --- work and messages -------------------------------------------------------------------------------
+
+    def work_changed(self, parent_block: int, clean: bool, more_to_come: bool = False) -> None:
+        """There is new work: send it to all. `more_to_come` where newer work is expected within milliseconds."""
+        self._fan_out.work_changed(parent_block, clean, more_to_come)
+
+    def set_version_mask(self, mask: int) -> None:
+        """The header version bits that miners may roll, from now on."""
+        self._house.settings = replace(self._house.settings, version_mask=mask)
+
+    @property
+    def version_mask(self) -> int:
+        """The header version bits that miners may roll."""
+        return self._house.settings.version_mask
+
+    def serve(self, session: Session, step: Callable[..., None], *arguments: object) -> None:
         """One connection's step of a round and what it has to say. A defect that only one connection meets ends
-        that connection: the others still get their work."""
+        that connection: the others are still served."""
+        protocol = self.connections.get(session)
+        if protocol is None:
+            return
         try:
             step(*arguments)
             protocol.flush()
         except Exception:
             _log.failure("serving {host} failed", host=protocol.host)
+            protocol.abort()
+
+    def _tick(self) -> None:
+        now, seconds = self.clock(), self._reactor.seconds()
+        if not self._rota:
+            self._rota = list(self.connections)
+            self.guard.tick(now)
+            self._house.book.retire(now)
+            self._house.sessions.expire(now)
+        count = -(-len(self.connections) // _ROTA)
+        due, self._rota = self._rota[-count:], self._rota[:-count]
+        for session in due:
+            self.serve(session, session.tick, now)
+        while self._draining:
+            protocol, until = next(iter(self._draining.items()))
+            if seconds < until:
+                break
+            del self._draining[protocol]
             protocol.abort()

@@ -1,104 +1,139 @@
 """One miner's connection as a pure object: a line and the time in, bytes out.
 
-What a method does is one small function; which methods exist and what must have happened before is the table
-`METHODS`. Nothing here touches a socket; `protocol` feeds lines and writes `take_output()`.
+What a method does is one small function in `methods`, whose table says what must have happened before. Nothing
+here touches a socket; `protocol` feeds lines and writes `take_output()`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from p2pool.base.bounded import BoundedDict, BoundedSet
+from p2pool.base.bounded import BoundedSet
 from p2pool.base.text import printable
 from p2pool.dash.target import difficulty_to_average_attempts, difficulty_to_target
-from p2pool.networks.parameters import Network
+from p2pool.jobs.job import Job
 from p2pool.stratum.errors import Code, Refusal
-from p2pool.stratum.jobs import IssuedJob, JobBook
-from p2pool.stratum.ports import StatsPort, WorkPort
-from p2pool.stratum.submission import Submission, parse_submission
-from p2pool.stratum.username import Username, parse_username, password_difficulty, positive_number
-from p2pool.stratum.vardiff import Vardiff, clamp
+from p2pool.stratum.guard import Host, Offence
+from p2pool.stratum.house import House
+from p2pool.stratum.jobs import GRACE
+from p2pool.stratum.messages import answer_line, difficulty_line, notification_line, request_line
+from p2pool.stratum.methods import METHODS, NEEDS_SUBSCRIBE
+from p2pool.stratum.sessions import EXTRANONCE2_SIZE, MinerState, SentJob
+from p2pool.stratum.submission import Submission, VersionMasks, parse_submission
+from p2pool.stratum.username import Username
+from p2pool.stratum.vardiff import Vardiff
 
-VERSION_MASK = 0x1FFFE000
-"""Header version bits that miners may roll (BIP 320's, less the lowest)."""
-EXTRANONCE2_SIZE = 4
-LOGIN_TIME = 30.0
-"""Seconds within which subscribe and authorize must be done."""
 IDLE_RESEND = 25.0
 """A connection that got nothing for so long is sent its job again: some firmware drops a silent pool."""
-MAX_WORKERS_PER_CONNECTION = 256
-_MAX_JOBS = 64
-"""Jobs that a connection may still answer."""
-_MAX_SEEN = 8192
-"""Submissions of one job remembered to refuse duplicates."""
+PING_AFTER = 60.0
+"""A miner that knows mining.ping and was silent for so long is asked whether it is there."""
+PING_TIME = 60.0
+"""Seconds that it has to answer."""
+MIN_SECONDS_PER_PSEUDOSHARE = 1.0
+"""However many workers share a connection."""
+_MAX_REFUSED = 64
+"""Hashed and refused submissions remembered, to call their repetition what it is."""
+_GET_VERSION_ID, _PING_ID = 1, 2
+"""Ids of our own requests: at most one of each is unanswered."""
+_MAX_SOFTWARE = 128
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """What all sessions of a server have in common. Difficulties; `share_rate` in seconds per pseudoshare."""
-
-    network: Network
-    start_difficulty: float
-    min_difficulty: float = 0.001
-    max_difficulty: float = 1_000_000.0
-    share_rate: float = 10.0
-    version_mask: int = VERSION_MASK
-
-
-@dataclass(slots=True)
-class _SentJob:
-    """A job as this connection got it."""
-
-    issued: IssuedJob
-    difficulty: float
-    target: int
-    seen: BoundedSet[tuple[bytes, int, int, int]]
+@lru_cache(maxsize=4096)
+def _target_of(difficulty: float) -> int:
+    return difficulty_to_target(difficulty)
 
 
 class Session:
-    """The state of one connection. Bound: 64 jobs, 256 workers, 8192 remembered submissions a job."""
+    """One connection. Bound: what `MinerState` remembers, 256 workers, 64 refused submissions."""
 
-    def __init__(
-        self,
-        settings: SessionSettings,
-        work: WorkPort,
-        stats: StatsPort,
-        book: JobBook,
-        extranonce1: bytes,
-        now: float,
-    ) -> None:
-        self.settings = settings
-        self._work = work
-        self._stats = stats
-        self._book = book
-        self.extranonce1 = extranonce1
-        self.vardiff = Vardiff(
-            settings.start_difficulty, settings.min_difficulty, settings.max_difficulty, settings.share_rate
-        )
-        self.subscribed = False
+    __slots__ = (
+        "_awaited",
+        "_earners",
+        "_former_mask",
+        "_former_mask_until",
+        "_last_heard",
+        "_last_sent",
+        "_newest",
+        "_newest_is_clean",
+        "_output",
+        "_refused",
+        "_said_software",
+        "_sent_difficulty",
+        "_version_due",
+        "closing",
+        "connected",
+        "earning",
+        "host",
+        "house",
+        "mask_due",
+        "payee",
+        "resumed",
+        "state",
+        "subscribed",
+        "user_agent",
+        "version_mask",
+        "work_due",
+        "workers",
+    )
+
+    def __init__(self, house: House, host: Host, now: float) -> None:
+        self.house = house
+        self.host = host
+        self.connected = now
+        self.state: MinerState = house.sessions.new_state(house.settings.new_vardiff())
+        house.sessions.opened(self)
+        self.subscribed = self.resumed = False
         self.user_agent = ""
         self.version_mask: int | None = None
+        """Negotiated with this miner; None where version rolling was not."""
         self.payee: Username | None = None
         self.workers: dict[str, Username] = {}
         self.earning = False
         """Whether anything was ever accepted: such connections are served first."""
         self.closing: str | None = None
         """Why the connection has to be closed; None while it is fine."""
-        self._extranonce_subscribed = False
-        self._jobs: BoundedDict[str, _SentJob] = BoundedDict(_MAX_JOBS)
-        self._newest: _SentJob | None = None
-        self._sent_difficulty: float | None = None
-        self._connected = now
-        self._last_sent = now
-        self._output: list[bytes] = []
-        self._work_due: bool | None = None
+        self.work_due: bool | None = None
         """Whether a method leads to a job, and whether it is a clean one: sent after the method's answer."""
+        self.mask_due = False
+        """Whether the miner has to be told its version mask: not before it is authorized."""
+        self._version_due = False
+        self._newest: SentJob | None = None
+        self._newest_is_clean = False
+        self._sent_difficulty: float | None = None
+        self._last_sent = self._last_heard = now
+        self._output: list[bytes] = []
+        self._awaited: dict[int, float] = {}
+        """When our own unanswered requests were sent, by id."""
+        self._earners: set[str] = set()
+        self._former_mask = 0
+        self._former_mask_until = 0.0
+        self._refused: BoundedSet[bytes] | None = None
+        self._said_software = ""
 
     # --- the outside -------------------------------------------------------------------------------------
+
+    @property
+    def vardiff(self) -> Vardiff:
+        """Its difficulty."""
+        return self.state.vardiff
+
+    @property
+    def extranonce1(self) -> bytes:
+        """4 bytes that no other live connection has."""
+        return self.state.extranonce1
+
+    @property
+    def name(self) -> str:
+        """How logs call this connection."""
+        return self.payee.name if self.payee is not None else "not authorized"
+
+    @property
+    def working(self) -> bool:
+        """Subscribed and authorized: jobs and messages reach it."""
+        return self.subscribed and self.payee is not None
 
     def take_output(self) -> bytes:
         """What is to be sent, and forget it."""
@@ -111,275 +146,335 @@ class Session:
 
     def receive_line(self, line: bytes, now: float) -> None:
         """Handle one line. Never raises for what a miner sends."""
-        if not line.strip():
-            return
         try:
             message = orjson.loads(line)
         except orjson.JSONDecodeError:
-            self._malformed(now, "a line that is not JSON")
+            if line.strip():
+                self._malformed(now, "a line that is not JSON")
             return
         if not isinstance(message, dict):
             self._malformed(now, "a line that is not a JSON object")
             return
+        self._last_heard = now
         method = message.get("method")
         if not isinstance(method, str):
             if "method" in message or "result" not in message:
                 self._malformed(now, "a request without a method")
-            return  # an answer to something that we sent
-        self._answer(message.get("id"), *self._call(method, message.get("params"), now))
-        if self._work_due is not None:
-            clean, self._work_due = self._work_due, None
+            else:
+                self._answered(message.get("id"), message["result"])
+            return
+        self._answer(message.get("id"), *self._call(method, message.get("params"), now), now)
+        if self.work_due is not None:
+            clean, self.work_due = self.work_due, None
             self.send_work(now, clean)
+        if not self.working:
+            return
+        if self._version_due:
+            self._version_due = False
+            self._ask_version(now)
+        if self.mask_due:
+            self.mask_due = False
+            self.notify("mining.set_version_mask", [f"{self.version_mask or 0:08x}"], now)
 
-    def send_work(self, now: float, clean: bool) -> None:
-        """Send the current job, preceded by its difficulty where that changed."""
-        if self.payee is None or not self.subscribed:
+    def judge_line(self, line: bytes, now: float) -> None:
+        """A line that came after the connection was given up: a submission is still judged, without an answer."""
+        try:
+            message = orjson.loads(line)
+        except orjson.JSONDecodeError:
             return
-        issued = self._book.job_for(self.payee.key_hash, self.payee.share_difficulty)
-        if issued is None:
-            return
-        newest = self._newest
-        if newest is not None and newest.issued.job is issued.job:
-            if newest.difficulty == self.vardiff.difficulty:
-                self._send(newest.issued.notify(clean), now)
-                return
-            issued = self._book.reissue(issued)
-        self._send_job(issued, now, clean)
+        if isinstance(message, dict) and message.get("method") == "mining.submit":
+            self._call("mining.submit", message.get("params"), now)
 
     def tick(self, now: float) -> None:
-        """Once a second or so: time limits, vardiff for the silent, and a sign of life."""
-        if (self.payee is None or not self.subscribed) and now - self._connected > LOGIN_TIME:
-            self.closing = "no subscribe and authorize in time"
+        """Every few seconds: time limits, vardiff for the silent, and a sign of life."""
+        if not self.working:
+            if now - self.connected > self.house.settings.login_time:
+                self.closing = "no subscribe and authorize in time"
+            return
+        if self.state.knows_ping and not self._still_there(now):
+            self.closing = "a ping was not answered in time"
             return
         idle = now - self._last_sent >= IDLE_RESEND
         if self._newest is not None and (self.vardiff.adjust(now) or idle):
             self.send_work(now, clean=False)
 
-    def connection_lost(self) -> None:
-        """The connection ended: its workers have one fewer."""
-        for name in self.workers:
-            self._stats.record_worker_off(name)
+    def connection_lost(self, now: float) -> None:
+        """The connection ended: its workers have one fewer, and what it was can be resumed."""
+        for username in self.workers.values():
+            self.house.stats.record_worker_off(username.name)
+        self.house.sessions.closed(self, self.working, now)
+        self.house.guard.disconnected(
+            self.host, now - self.connected, self.payee is not None, bool(self._earners), now
+        )
 
-    @property
-    def name(self) -> str:
-        """How logs call this connection."""
-        return self.payee.name if self.payee is not None else "not authorized"
+    def displace(self, state: MinerState, now: float) -> None:
+        """Another connection resumed this session. Where the miner can be told so, it goes on under another
+        extranonce1; the work that it has stays valid."""
+        if not self.working or not self.state.extranonce_changes:
+            self.closing = "its session was resumed by another connection"
+        state.vardiff.set(self.state.vardiff.difficulty)
+        state.asked_mask, state.knows_ping = self.state.asked_mask, self.state.knows_ping
+        state.extranonce_changes = self.state.extranonce_changes
+        state.jobs = dict(self.state.jobs)
+        self.state = state
+        self._newest = None
+        if self.closing is None:
+            self.notify("mining.set_extranonce", [state.extranonce1.hex(), EXTRANONCE2_SIZE], now)
+            self.send_work(now, clean=True)
+
+    # --- joining -----------------------------------------------------------------------------------------
+
+    def resume(self, session_id: str, now: float) -> None:
+        """Go on where an earlier connection was, where its session is still known."""
+        fixed = self.vardiff.difficulty if self.vardiff.fixed else None
+        if session_id == self.state.session_id or not self.house.sessions.resume(self, session_id, now):
+            return
+        self.resumed = True
+        if fixed is not None:
+            self.vardiff.set(fixed, fixed=True)
+        if self.state.asked_mask is not None:
+            self.negotiate_mask(self.state.asked_mask, now)
+        self._newest = None
+
+    def add_worker(self, given: str, username: Username, now: float) -> None:
+        """A worker was authorized; `given` is what it calls itself in submissions."""
+        house = self.house
+        self.workers[given] = username
+        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now)
+        house.stats.record_software(username.name, self.software)
+        self.work_due = True
+        if self.payee is None:
+            self.payee = username
+            house.guard.authorized(self.host)
+            self._version_due = True
+
+    # --- what the operator and the server send -------------------------------------------------------------
+
+    def send_new_work(self, now: float, clean: bool) -> None:
+        """The current job, where the miner does not have it yet: a round may have been overtaken by newer work."""
+        newest, payee = self._newest, self.payee
+        if newest is not None and payee is not None and self._newest_is_clean >= clean:
+            issued = self.house.book.job_for(payee.key_hash, payee.share_difficulty)
+            if issued is not None and issued.job is newest.issued.job:
+                return
+        self.send_work(now, clean)
+
+    def send_work(self, now: float, clean: bool) -> None:
+        """Send the current job, preceded by its difficulty where that changed."""
+        payee = self.payee
+        if payee is None or not self.subscribed:
+            return
+        book = self.house.book
+        issued = book.job_for(payee.key_hash, payee.share_difficulty)
+        if issued is None:
+            return
+        state, newest = self.state, self._newest
+        difficulty = state.vardiff.difficulty
+        self._newest_is_clean = clean
+        same_work = newest is not None and newest.issued.job is issued.job
+        if newest is not None and same_work:
+            if newest.difficulty == difficulty:
+                self._send(newest.issued.notify(clean), now)
+                return
+            if issued.job is not None:
+                issued = book.reissue(issued.job)
+        if difficulty != self._sent_difficulty:
+            self._sent_difficulty = difficulty
+            self._send(difficulty_line(difficulty), now)
+        target = _target_of(difficulty)
+        if newest is not None and same_work:
+            sent = newest.reissued(issued, difficulty, target, state.extranonce1)
+        else:
+            sent = SentJob(issued, difficulty, target, state.extranonce1)
+        self._newest = sent
+        state.remember(sent)
+        self._send(issued.notify(clean), now)
+
+    def show_message(self, text: str, now: float) -> None:
+        """A message for the people behind the machine."""
+        if self.working:
+            self.notify("client.show_message", [text], now)
+
+    def reconnect(self, where: list[str | int], now: float) -> None:
+        """Ask the machine to connect again: `[host, port, wait]`, or [] for the same place."""
+        if self.working:
+            self.notify("client.reconnect", where, now)
+
+    def pool_mask_changed(self, now: float) -> None:
+        """The settings have another mask now. What the machine has in work may use the former for a while."""
+        if self.state.asked_mask is None or not self.negotiate_mask(self.state.asked_mask, now):
+            return
+        if self.working:
+            self.notify("mining.set_version_mask", [f"{self.version_mask:08x}"], now)
+        else:
+            self.mask_due = True
+
+    def negotiate_mask(self, asked: int, now: float) -> bool:
+        """The miner wishes to roll these version bits; whether its mask is another one now."""
+        former, self.state.asked_mask = self.version_mask, asked
+        self.version_mask = self.house.settings.version_mask & asked
+        if former is not None and former != self.version_mask:
+            self._former_mask, self._former_mask_until = former, now + GRACE
+        return former != self.version_mask
+
+    def _ask_version(self, now: float) -> None:
+        """client.get_version: what the machine runs."""
+        self._awaited[_GET_VERSION_ID] = now
+        self._send(request_line(_GET_VERSION_ID, "client.get_version"), now)
+
+    def notify(self, method: str, params: list[Any], now: float) -> None:
+        """Send a notification."""
+        self._send(notification_line(method, params), now)
+
+    def _send(self, line: bytes, now: float) -> None:
+        self._output.append(line)
+        self._last_sent = now
+
+    def _still_there(self, now: float) -> bool:
+        """Ask a silent miner whether it is; False where it did not say so in time."""
+        asked = self._awaited.get(_PING_ID)
+        if asked is not None:
+            return now - asked <= PING_TIME
+        if now - self._last_heard >= PING_AFTER:
+            self._awaited[_PING_ID] = now
+            self._send(request_line(_PING_ID, "mining.ping"), now)
+        return True
 
     # --- answering ---------------------------------------------------------------------------------------
 
     def _call(self, method: str, params: Any, now: float) -> tuple[Any, Refusal | None]:
         """(result, refusal) of a request."""
-        handler = METHODS.get(method)
+        is_submit = method == "mining.submit"
         try:
+            handler = METHODS.get(method)
             if handler is None:
                 raise Refusal(Code.OTHER, f"unknown method {method[:60]}")
             if params is None:
                 params = []
             if not isinstance(params, list):
                 raise Refusal(Code.OTHER, "params is not a list")
-            if handler.needs_subscribe and not self.subscribed:
+            if method in NEEDS_SUBSCRIBE and not self.subscribed:
                 raise Refusal(Code.NOT_SUBSCRIBED, "not subscribed")
-            return handler.function(self, params, now), None
+            return handler(self, params, now), None
         except Refusal as refusal:
-            if method == "mining.submit":
-                name = self.payee.name if self.payee is not None else None
-                self._stats.record_refused(name, int(refusal.code), now)
+            house = self.house
+            if is_submit:
+                house.stats.record_refused(self._submitter(params), int(refusal.code), now)
+                house.guard.submission(self.host, True, now)
+            elif method == "mining.authorize":
+                house.guard.offence(self.host, Offence.LOGIN, now)
             return None, refusal
 
-    def _answer(self, request_id: Any, result: Any, refusal: Refusal | None) -> None:
-        if isinstance(request_id, dict | list):
-            request_id = None
-        error = None
-        if refusal is not None:
-            error = [int(refusal.code), refusal.text, None]
-            result = False
-        self._output.append(orjson.dumps({"id": request_id, "result": result, "error": error}) + b"\n")
+    def _submitter(self, params: Any) -> str | None:
+        """Whose refused submission it is, as far as that is known."""
+        given = params[0] if isinstance(params, list) and params else None
+        worker = self.workers.get(given) if isinstance(given, str) else None
+        worker = worker or self.payee
+        return None if worker is None else worker.name
+
+    def _answer(self, request_id: Any, result: Any, refusal: Refusal | None, now: float) -> None:
+        self._send(answer_line(request_id, result, refusal), now)
+
+    def _answered(self, request_id: Any, result: Any) -> None:
+        """An answer of the miner's; those to something else than our open requests are passed over."""
+        if not isinstance(request_id, int) or self._awaited.pop(request_id, None) is None:
+            return
+        if request_id == _PING_ID:
+            self.state.knows_ping = True
+        elif isinstance(result, str):
+            self.learn_software(result)
+
+    def learn_software(self, text: str) -> None:
+        """What the machine says of itself, beside its user agent: kept for the statistics of its workers."""
+        text = printable(text.strip(), _MAX_SOFTWARE)
+        if text and text not in self._said_software and text not in self.user_agent:
+            self._said_software = f"{self._said_software}; {text}".lstrip("; ")[:_MAX_SOFTWARE]
+        for username in self.workers.values():
+            self.house.stats.record_software(username.name, self.software)
+
+    @property
+    def software(self) -> str:
+        """What the machine runs, as far as it said."""
+        return "; ".join(part for part in (self.user_agent, self._said_software) if part)
 
     def _malformed(self, now: float, what: str) -> None:
         """Not even a request: say so, and that is the end of it."""
-        self._answer(None, None, Refusal(Code.OTHER, what))
+        self._answer(None, None, Refusal(Code.OTHER, what), now)
+        self.end_for_malformed(what, now)
+
+    def end_for_malformed(self, what: str, now: float) -> None:
+        """The connection is to be closed, and its host pays for the line."""
         self.closing = what
+        self.house.guard.offence(self.host, Offence.MALFORMED, now)
 
-    def _notify(self, method: str, params: list[Any], now: float) -> None:
-        self._send(orjson.dumps({"id": None, "method": method, "params": params}) + b"\n", now)
-
-    def _send(self, line: bytes, now: float) -> None:
-        self._output.append(line)
-        self._last_sent = now
-
-    def _send_job(self, issued: IssuedJob, now: float, clean: bool) -> None:
-        difficulty = self.vardiff.difficulty
-        if difficulty != self._sent_difficulty:
-            self._sent_difficulty = difficulty
-            shown = int(difficulty) if difficulty.is_integer() else difficulty
-            self._notify("mining.set_difficulty", [shown], now)
-        newest = self._newest
-        # The same work under another id: what was submitted for it counts as submitted.
-        same_work = newest is not None and newest.issued.job is issued.job
-        seen: BoundedSet[tuple[bytes, int, int, int]]
-        seen = newest.seen if newest is not None and same_work else BoundedSet(_MAX_SEEN)
-        sent = _SentJob(issued, difficulty, difficulty_to_target(difficulty), seen)
-        self._jobs[issued.job_id] = self._newest = sent
-        self._send(issued.notify(clean), now)
-
-    # --- methods -----------------------------------------------------------------------------------------
-
-    def configure(self, params: list[Any], now: float) -> dict[str, Any]:
-        """mining.configure (BIP 310): every requested code gets an answer."""
-        codes = params[0] if params and isinstance(params[0], list) else []
-        options = params[1] if len(params) > 1 and isinstance(params[1], dict) else {}
-        result: dict[str, Any] = {}
-        for code in codes[:16]:
-            if code == "version-rolling":
-                asked = _mask(options.get("version-rolling.mask", "ffffffff"))
-                self.version_mask = self.settings.version_mask & asked
-                result[code] = True
-                result["version-rolling.mask"] = f"{self.version_mask:08x}"
-            elif code == "minimum-difficulty":
-                minimum = positive_number(options.get("minimum-difficulty.value"))
-                if minimum is not None:
-                    self.vardiff.set_minimum(minimum)
-                result[code] = minimum is not None or options.get("minimum-difficulty.value") == 0
-            elif code == "subscribe-extranonce":
-                self._extranonce_subscribed = result[code] = True
-            elif isinstance(code, str):
-                result[printable(code)] = code == "info"
-        return result
-
-    def subscribe(self, params: list[Any], now: float) -> list[Any]:
-        """mining.subscribe: session id, extranonce1 and the size of extranonce2."""
-        if params and isinstance(params[0], str):
-            self.user_agent = printable(params[0], 128)
-        self.subscribed = True
-        self._work_due = True
-        # Not a plain number: one checker reads that as a difficulty.
-        session_id = "s" + self.extranonce1.hex()
-        subscriptions = [["mining.set_difficulty", session_id], ["mining.notify", session_id]]
-        return [subscriptions, self.extranonce1.hex(), EXTRANONCE2_SIZE]
-
-    def authorize(self, params: list[Any], now: float) -> bool:
-        """mining.authorize: several workers may share a connection, but only of one payout address."""
-        if not params or not isinstance(params[0], str):
-            raise Refusal(Code.UNAUTHORIZED, "no username")
-        username = parse_username(params[0], self.settings.network)
-        if self.payee is not None and username.key_hash != self.payee.key_hash:
-            text = f"this connection mines to {self.payee.address}; use another connection for {username.address}"
-            raise Refusal(Code.UNAUTHORIZED, text)
-        if params[0] not in self.workers:
-            if len(self.workers) >= MAX_WORKERS_PER_CONNECTION:
-                raise Refusal(Code.UNAUTHORIZED, f"more than {MAX_WORKERS_PER_CONNECTION} workers")
-            self.workers[params[0]] = username
-            if self.payee is None:
-                self.payee = username
-                self._apply_options(username, params[1] if len(params) > 1 else None)
-            self._stats.record_worker_on(username.name, self.vardiff.difficulty, now)
-            self._work_due = True
-        return True
-
-    def _apply_options(self, username: Username, password: Any) -> None:
-        start = password_difficulty(password)
-        if start is not None:
-            self.vardiff.set(start)
-        if username.fixed_difficulty is not None:
-            self.vardiff.set(username.fixed_difficulty, fixed=True)
-        if username.share_rate is not None:
-            self.vardiff.seconds = username.share_rate
-
-    def suggest_difficulty(self, params: list[Any], now: float) -> bool:
-        """mining.suggest_difficulty: a start, at any time."""
-        difficulty = positive_number(params[0]) if params else None
-        if difficulty is None:
-            raise Refusal(Code.OTHER, "suggest_difficulty takes a positive number")
-        return self._suggest(difficulty, now)
-
-    def suggest_target(self, params: list[Any], now: float) -> bool:
-        """mining.suggest_target: the same as 64 hex digits of a target."""
-        text = params[0] if params else None
-        if not isinstance(text, str) or len(text) != 64 or not (target := _hex_number(text)):
-            raise Refusal(Code.OTHER, "suggest_target takes 64 hex digits")
-        return self._suggest((0xFFFF << 208) / target, now)
-
-    def _suggest(self, difficulty: float, now: float) -> bool:
-        if not self.vardiff.fixed:
-            self.vardiff.set(clamp(difficulty, self.vardiff.minimum, self.vardiff.maximum))
-            if self._newest is not None:
-                self._work_due = False
-        return True
-
-    def extranonce_subscribe(self, params: list[Any], now: float) -> bool:
-        """mining.extranonce.subscribe: may be told of another extranonce (which this server never does)."""
-        self._extranonce_subscribed = True
-        return True
-
-    def ping(self, params: list[Any], now: float) -> str:
-        """mining.ping."""
-        return "pong"
+    # --- submissions -------------------------------------------------------------------------------------
 
     def submit(self, params: list[Any], now: float) -> bool:
-        """mining.submit: judge it by the job and the difficulty that it was issued with."""
-        if not params or not isinstance(params[0], str) or params[0] not in self.workers:
-            raise Refusal(Code.UNAUTHORIZED, "worker is not authorized on this connection")
-        worker = self.workers[params[0]].name
+        """Judge a submission by the job and the difficulty that it was issued with. What could be a block is
+        hashed before anything is refused that does not make it another header. Raises Refusal."""
+        given = params[0] if params else None
+        worker = self.workers.get(given) if isinstance(given, str) else None
         job_id = params[1] if len(params) > 1 else None
-        sent = self._jobs.get(job_id) if isinstance(job_id, str) else None
-        if sent is None or not self._book.is_valid(sent.issued, now):
+        sent = self.state.jobs.get(job_id) if isinstance(job_id, str) else None
+        job = None if sent is None else self.house.book.judged_by(sent.issued, now)
+        if sent is None or job is None:
+            if worker is None:
+                raise _unauthorized()
             raise Refusal(Code.JOB_NOT_FOUND, "job not found (stale)")
-        job = sent.issued.job
-        submission = parse_submission(params, job, self.version_mask, now)
+        former = self._former_mask if now <= self._former_mask_until else 0
+        masks = VersionMasks(self.version_mask, former, self.house.settings.version_mask)
+        submission = parse_submission(params, job, masks, now)
         key = submission.key
-        if key in sent.seen:
+        if (sent.seen is not None and key in sent.seen) or (self._refused is not None and key in self._refused):
             raise Refusal(Code.DUPLICATE, "duplicate share")
-        sent.seen.add(key)
-        return self._judge(sent, submission, worker, now)
+        return self._judge(sent, job, submission, worker, now)
 
-    def _judge(self, sent: _SentJob, submission: Submission, worker: str, now: float) -> bool:
-        job = sent.issued.job
+    def _judge(self, sent: SentJob, job: Job, submission: Submission, worker: Username | None, now: float) -> bool:
         outcome = job.check(
-            self.extranonce1 + submission.extranonce2, submission.timestamp, submission.nonce, submission.version
+            sent.extranonce1 + submission.extranonce2, submission.timestamp, submission.nonce, submission.version
         )
-        used = outcome.hash <= job.share_target or outcome.hash <= job.block_target
+        found, house = outcome.hash, self.house
+        used = found <= job.share_target or found <= job.block_target
+        name = worker.name if worker is not None else self.name
         if used:
-            self._work.solved(outcome, worker)
-        if outcome.hash > sent.target and not used:
-            raise Refusal(Code.LOW_DIFFICULTY, f"low difficulty share: above difficulty {sent.difficulty:g}")
-        attempts = difficulty_to_average_attempts(sent.difficulty)
-        self._stats.record_accepted(worker, attempts, sent.difficulty, not self._work.is_current(job), now)
-        self.earning = True
-        self.vardiff.accepted(sent.difficulty, now)
-        if self.vardiff.adjust(now):
-            self._work_due = False
+            house.work.solved(outcome, name)
+        else:
+            if worker is None:
+                raise _unauthorized()
+            if submission.refusal is not None:
+                raise submission.refusal
+            if found > sent.target:
+                if self._refused is None:
+                    self._refused = BoundedSet(_MAX_REFUSED)
+                self._refused.add(submission.key)
+                text = f"low difficulty share: above difficulty {sent.difficulty:g}"
+                raise Refusal(Code.LOW_DIFFICULTY, text)
+        sent.remember(submission.key)
+        # A share of the chain that misses the connection's difficulty is used, but says nothing of the hash rate.
+        difficulty = sent.difficulty if found <= sent.target else 0.0
+        attempts = difficulty_to_average_attempts(difficulty)
+        house.stats.record_accepted(name, attempts, sent.difficulty, not house.work.is_current(job), now)
+        house.guard.submission(self.host, False, now)
+        self._earned(name, difficulty, now)
         return True
 
+    def _earned(self, name: str, difficulty: float, now: float) -> None:
+        self.earning = True
+        if name not in self._earners:
+            self._earners.add(name)
+            self.share_pace()
+        vardiff = self.state.vardiff
+        if difficulty:
+            vardiff.accepted(difficulty, now)
+        if vardiff.adjust(now):
+            self.work_due = False
 
-def _hex_number(text: Any) -> int | None:
-    """A hex text as a number; None for anything else."""
-    if not isinstance(text, str) or not 0 < len(text) <= 64:
-        return None
-    try:
-        return int.from_bytes(bytes.fromhex(text.zfill(len(text) + len(text) % 2)), "big")
-    except ValueError:
-        return None
-
-
-def _mask(text: Any) -> int:
-    """A version mask out of hex digits; an odd one counts as the widest."""
-    number = _hex_number(text)
-    return 0xFFFFFFFF if number is None else number & 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class _Method:
-    function: Callable[[Session, list[Any], float], Any]
-    needs_subscribe: bool = False
+    def share_pace(self) -> None:
+        """Each worker that submits on this connection should have its pseudoshare in the time wished."""
+        wanted = self.state.share_rate
+        pace = wanted / max(1, len(self._earners))
+        self.vardiff.seconds = max(pace, min(wanted, MIN_SECONDS_PER_PSEUDOSHARE))
 
 
-METHODS: dict[str, _Method] = {
-    "mining.configure": _Method(Session.configure),
-    "mining.subscribe": _Method(Session.subscribe),
-    "mining.authorize": _Method(Session.authorize),
-    "mining.submit": _Method(Session.submit, needs_subscribe=True),
-    "mining.suggest_difficulty": _Method(Session.suggest_difficulty),
-    "mining.suggest_target": _Method(Session.suggest_target),
-    "mining.extranonce.subscribe": _Method(Session.extranonce_subscribe),
-    "mining.ping": _Method(Session.ping),
-}
+def _unauthorized() -> Refusal:
+    return Refusal(Code.UNAUTHORIZED, "worker is not authorized on this connection")

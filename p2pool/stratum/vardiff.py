@@ -1,19 +1,43 @@
-"""Variable difficulty: one connection's pseudoshares at a steady pace.
+"""Variable difficulty: one connection's pseudoshares at a steady pace. `session` calls it.
 
 Fast up, patient down, and nothing for a connection that never submitted (a backup). Values are powers of two:
 common firmware rounds down to one and would submit low-difficulty shares otherwise.
+
+The judgement is two sequential tests, one for "too fast" and one for "too slow". Each sums work and time since
+the pace was last not suspicious (as in Page's cumulative sum test), so a miner that changes after hours is judged
+by what it does since, not by its history. How surprising the sums are is the logarithm of their likelihood ratio
+for Poisson arrivals: with n pseudoshares where m would be just suspicious, n ln(n / m) - (n - m). A few that are
+very fast convince like many that are a little too fast.
+
+`python -m tests.bench vardiff` measures what comes of it.
 """
 
 from __future__ import annotations
 
 import math
 
-_MIN_SHARES = 8
-"""Pseudoshares that a judgement of the pace needs at least, unless they come far too fast or far too slow."""
-_UP, _DOWN = 2.0, 0.5
-_PATIENCE = 12.0
-"""A silence of so many wanted intervals is judged without waiting for more pseudoshares."""
-_MAX_STEP = 16.0
+_SUSPICIOUS = 1.1
+"""A pace so many times too fast (or too slow) is what the evidence is measured against."""
+_EVIDENCE = 4.5
+"""The logarithm of the likelihood ratio that a change takes. Within _WINDOW it is reached by a pace beyond sqrt(2)
+or so, where another power of two fits better, and by chance about once in two hours."""
+_ENOUGH, _MANY = 16.0, 64.0
+"""Pseudoshares to choose a higher difficulty from; _MANY as long as they take less than a wanted interval, when
+waiting for them costs nothing."""
+_MOMENT = 0.05
+"""Wanted intervals that pass before any rise: what comes in one segment says nothing about the pace."""
+_GAP = 4.0
+"""Wanted intervals of one gap that count as evidence of slowness: a longer one is an interruption."""
+_SILENCE = 12.0
+"""Wanted intervals without any pseudoshare until the difficulty falls. The next fall takes twice as long, and so
+on: a miner that was off for some minutes finds a difficulty that it restores in seconds."""
+_FALL = 0.25
+"""What a silence changes the difficulty by."""
+_MOST_FALLS = 16
+"""Silences that double the next; more would be years."""
+_WINDOW = 90.0
+"""Wanted intervals that a test sums up before the sums are halved: a pace that is nearly suspicious for hours
+must not hide a change after them."""
 
 
 def power_of_two(difficulty: float) -> float:
@@ -38,62 +62,133 @@ def _step(difficulty: float, low: float, high: float) -> float:
 
 
 class Vardiff:
-    """The difficulty of one connection. Pure: times are passed in.
+    """The difficulty of one connection. Pure: times (of any clock, in seconds) are passed in.
 
-    `difficulty` is what the next job is issued with. A fixed difficulty never changes.
+    `difficulty` is what the next job is issued with. A fixed difficulty never changes. `seconds`, the wanted
+    interval, may be set at any time: only work and time are kept, nothing that follows from it.
     """
 
-    __slots__ = ("_accepted", "_since", "_work", "difficulty", "fixed", "maximum", "minimum", "seconds")
+    __slots__ = (
+        "_falls",
+        "_fast_time",
+        "_fast_work",
+        "_gap",
+        "_heard",
+        "_last",
+        "_slow_time",
+        "_slow_work",
+        "difficulty",
+        "fixed",
+        "maximum",
+        "minimum",
+        "seconds",
+    )
 
     def __init__(self, start: float, minimum: float, maximum: float, seconds: float) -> None:
         self.minimum = minimum
         self.maximum = maximum
         self.seconds = seconds
-        self.fixed = False
-        self.difficulty = clamp(start, minimum, maximum)
-        self._accepted = 0
-        self._work = 0.0
-        self._since: float | None = None
+        self._fast_work = self._fast_time = 0.0
+        self._slow_work = self._slow_time = 0.0
+        self.set(_step(clamp(start, minimum, maximum), minimum, maximum))
 
     def set(self, difficulty: float, fixed: bool = False) -> None:
-        """Start over from a difficulty that the miner asked for."""
+        """Start over from a difficulty that the miner asked for: what it asks for is not rounded."""
         self.difficulty = clamp(difficulty, self.minimum, self.maximum)
         self.fixed = fixed
-        self._since, self._accepted, self._work = None, 0, 0.0
+        self._last: float | None = None
+        """When time was last counted; None before the first pseudoshare."""
+        self._heard = False
+        self._gap = 0.0
+        self._falls = 0
+        self._restart()
 
     def set_minimum(self, minimum: float) -> None:
         """A floor for this connection."""
         self.minimum = clamp(minimum, self.minimum, self.maximum)
-        self.difficulty = max(self.difficulty, self.minimum)
+        if self.difficulty < self.minimum:
+            self.difficulty = _step(self.minimum, self.minimum, self.maximum)
 
     def accepted(self, difficulty: float, now: float) -> None:
-        """Count a pseudoshare that met `difficulty`."""
-        if self._since is None:
+        """Count a pseudoshare that met `difficulty`; `adjust` is to follow."""
+        if self._last is None:
             # The time before the first one says nothing: the miner may have been busy starting.
-            self._since = now
+            self._last = now
             return
-        self._accepted += 1
-        self._work += difficulty
+        self._heard = True
+        self._fast_work += difficulty
+        self._slow_work += difficulty
 
     def adjust(self, now: float) -> bool:
         """Judge the pace; True where `difficulty` changed."""
-        if self.fixed or self._since is None:
+        last = self._last
+        if last is None or self.fixed:
             return False
-        elapsed = now - self._since
-        wanted = elapsed / self.seconds
-        enough = self._accepted >= _MIN_SHARES or wanted >= _PATIENCE
-        too_fast = self._accepted >= 4 and self._accepted > 4 * (wanted + 1)
-        if elapsed <= 0 or not (enough or too_fast):
+        self._last = now
+        elapsed = now - last
+        seconds = self.seconds
+        if elapsed < 0:
+            # The clock was set back, nobody knows how far: what was summed up over it says nothing.
+            self._gap = 0.0
+            self._restart()
+        elif elapsed > 0:
+            self._fast_time += elapsed
+            gap = self._gap
+            longest = _GAP * seconds
+            if gap < longest:
+                self._slow_time += min(elapsed, longest - gap)
+            self._gap = gap + elapsed
+        if self._heard:
+            self._heard = False
+            self._gap = 0.0
+            self._falls = 0
+        elif self._gap > _SILENCE * seconds * 2.0**self._falls:
+            # One fall at a time, however far a clock jumps.
+            self._falls = min(self._falls + 1, _MOST_FALLS)
+            self._gap = 0.0
+            return self._change(self.difficulty * _FALL)
+        difficulty = self.difficulty
+        rate = difficulty / seconds
+        window = _WINDOW * seconds
+        boundary = self._fast_time * rate * _SUSPICIOUS
+        excess = self._fast_work - boundary
+        if excess <= 0:
+            self._fast_work = self._fast_time = 0.0
+        # The likelihood ratio is never more than this square: most calls need no logarithm.
+        elif excess * excess > 2 * _EVIDENCE * boundary * difficulty and self._too_fast(boundary):
+            return self._change(self._fast_work / self._fast_time * seconds)
+        if self._fast_time > window:
+            self._fast_work, self._fast_time = self._fast_work / 2, self._fast_time / 2
+        boundary = self._slow_time * rate / _SUSPICIOUS
+        lack = boundary - self._slow_work
+        if lack <= 0:
+            self._slow_work = self._slow_time = 0.0
+        elif lack * lack > _EVIDENCE * boundary * difficulty and self._too_slow(boundary):
+            return self._change(max(self._slow_work, difficulty / 2) / self._slow_time * seconds)
+        if self._slow_time > window:
+            self._slow_work, self._slow_time = self._slow_work / 2, self._slow_time / 2
+        return False
+
+    def _too_fast(self, boundary: float) -> bool:
+        """Whether the sums since the pace was last fine are beyond chance, and enough to choose from."""
+        work, intervals = self._fast_work, self._fast_time / self.seconds
+        if intervals < _MOMENT or work < self.difficulty * (_MANY if intervals < 1 else _ENOUGH):
             return False
-        # One half share is between none and one: silence lowers the difficulty step by step.
-        work = self._work or self.difficulty / 2
-        ideal = work / max(wanted, 0.25)
-        ratio = ideal / self.difficulty
-        self._since, self._accepted, self._work = now, 0, 0.0
-        if _DOWN < ratio < _UP:
-            return False
-        bounded = clamp(ratio, 1 / _MAX_STEP, _MAX_STEP)
-        new = _step(self.difficulty * bounded, self.minimum, self.maximum)
-        changed = new != self.difficulty
-        self.difficulty = new
-        return changed
+        return work * math.log(work / boundary) - (work - boundary) > _EVIDENCE * self.difficulty
+
+    def _too_slow(self, boundary: float) -> bool:
+        """The same for a pace that is too slow."""
+        work = self._slow_work
+        logarithm = math.log(boundary / work) if work > 0 else 0.0
+        return boundary - work - work * logarithm > _EVIDENCE * self.difficulty
+
+    def _change(self, ideal: float) -> bool:
+        """Go to the difficulty nearest to `ideal`; True where it is another one."""
+        before = self.difficulty
+        self.difficulty = _step(ideal, self.minimum, self.maximum)
+        self._restart()
+        return self.difficulty != before
+
+    def _restart(self) -> None:
+        """Forget the sums: a new difficulty is judged by what comes after it."""
+        self._fast_work = self._fast_time = self._slow_work = self._slow_time = 0.0

@@ -12,6 +12,7 @@ from p2pool.web.api.blocks import recent_blocks
 from p2pool.web.api.payouts import current_payouts
 from p2pool.web.api.peers import peer_addresses, peer_list, peer_txpool_sizes, peer_versions, pings
 from p2pool.web.api.pool import global_stats, local_stats, pool_rate
+from p2pool.web.api.stratum import ban_stats, stratum_security, stratum_stats
 from p2pool.web.metrics import render_metrics
 from p2pool.web.sources import Moment, Sources
 
@@ -20,6 +21,9 @@ _log = Logger(namespace="p2pool.web")
 VIEWS: dict[str, Callable[[Moment], Any]] = {
     "local_stats": local_stats,
     "global_stats": global_stats,
+    "stratum_stats": stratum_stats,
+    "stratum_security": stratum_security,
+    "ban_stats": ban_stats,
     "recent_blocks": recent_blocks,
     "current_payouts": current_payouts,
     "rate": pool_rate,

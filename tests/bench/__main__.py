@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("mining", "sharechain", "peers")
+BENCHMARKS = ("mining", "sharechain", "peers", "vardiff", "stratum")
 
 
 def main(names: list[str]) -> int:

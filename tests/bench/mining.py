@@ -17,9 +17,9 @@ from p2pool.pool_stats import PoolStats
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import parse_share
 from p2pool.sharechain.tracker import Tracker
+from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.jobs import IssuedJob
 from p2pool.stratum.server import StratumServer
-from p2pool.stratum.session import SessionSettings
 from tests.bench.measure import Table, seconds_of_steps, seconds_per_call
 from tests.chains import NOW, easy_network, grow_chain
 from tests.support import make_template

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from p2pool.stratum import jobs
 from p2pool.stratum.jobs import GRACE, IssuedJob, JobBook, swap_words
-from tests.stratum.test_session import NOW, FakeWork
+from tests.stratum.miner import NOW, FakeWork
 
 KEY = b"\x01" * 20
 
@@ -51,7 +51,7 @@ def test_no_work_is_no_job_and_is_asked_for_again():
 def test_a_job_issued_again_is_the_same_work_under_another_id():
     _, book = make_book()
     first = book.job_for(KEY, None)
-    second = book.reissue(first)
+    second = book.reissue(first.job)
     assert second.job is first.job
     assert second.job_id != first.job_id
     assert json.loads(second.notify(True))["params"][1:] == json.loads(first.notify(True))["params"][1:]
@@ -62,25 +62,52 @@ def test_ids_stay_within_eight_hex_digits():
     _, book = make_book()
     first = book.job_for(KEY, None)
     book._counter = 2**32 - 2
-    ids = [book.reissue(first).job_id for _ in range(3)]
+    ids = [book.reissue(first.job).job_id for _ in range(3)]
     assert ids == ["ffffffff", "0", "1"]
 
 
 def test_a_job_is_judged_while_its_parent_block_is_the_tip_and_for_a_grace_time_after():
     work, book = make_book()
     job = book.job_for(KEY, None)
-    assert book.is_valid(job, NOW + 1e6)
-    book.work_changed(work.template.previous_block, NOW + 10)
-    assert book.is_valid(job, NOW + 1e6)  # only the share chain moved
+    first_block = job.job.context.template.previous_block
+    assert book.judged_by(job, NOW + 1e6) is job.job
+    book.work_changed(first_block, NOW + 10)
+    assert book.judged_by(job, NOW + 1e6)  # only the share chain moved
     move_to(work, book, 0xBEEF, NOW + 100)
-    assert book.is_valid(job, NOW + 100 + GRACE)
-    assert not book.is_valid(job, NOW + 100 + GRACE + 1)
+    assert book.judged_by(job, NOW + 100 + GRACE)
+    assert not book.judged_by(job, NOW + 100 + GRACE + 1)
     # a reorganisation: the old block is the tip again, and later ends a second time
-    move_to(work, book, job.job.context.template.previous_block, NOW + 200)
-    assert book.is_valid(job, NOW + 1e6)
+    move_to(work, book, first_block, NOW + 150)
+    assert book.judged_by(job, NOW + 1e6)
     move_to(work, book, 0xBEEF, NOW + 300)
-    assert book.is_valid(job, NOW + 300 + GRACE)
-    assert not book.is_valid(job, NOW + 300 + GRACE + 1)
+    assert book.judged_by(job, NOW + 300 + GRACE)
+    assert not book.judged_by(job, NOW + 300 + GRACE + 1)
+
+
+def test_a_job_whose_time_is_over_is_let_go_whoever_still_knows_its_id():
+    work, book = make_book()
+    job = book.job_for(KEY, None)
+    again = book.reissue(job.job)
+    move_to(work, book, 0xBEEF, NOW + 100)
+    newer = book.job_for(KEY, None)
+    book.retire(NOW + 100 + GRACE)
+    assert job.job is not None
+    book.retire(NOW + 101 + GRACE)
+    assert (job.job, again.job) == (None, None)
+    assert job.notify(True) == b""
+    assert book.judged_by(newer, NOW + 1e6)
+    assert book._issued_count == 1
+
+
+def test_jobs_on_the_current_block_are_many_but_bounded(monkeypatch):
+    monkeypatch.setattr(jobs, "MAX_ISSUED", 10)
+    work, book = make_book()
+    issued = []
+    for _ in range(30):
+        book.work_changed(work.template.previous_block, NOW)
+        issued.append(book.job_for(KEY, None))
+    assert [job.job is not None for job in issued] == [False] * 20 + [True] * 10
+    assert book._issued_count == 10
 
 
 def test_the_book_is_bounded(monkeypatch):

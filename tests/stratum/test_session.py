@@ -9,123 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pool.dash.hashes import sha256d
-from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
-from p2pool.jobs.context import build_work_context
-from p2pool.jobs.job import Job
-from p2pool.networks import DASH_REGTEST
-from p2pool.share.generation import PayeeFields
-from p2pool.sharechain.tracker import Tracker
-from p2pool.stratum.jobs import GRACE, JobBook
-from p2pool.stratum.session import IDLE_RESEND, LOGIN_TIME, Session, SessionSettings
+from p2pool.stratum.jobs import GRACE
+from p2pool.stratum.session import IDLE_RESEND, Session
+from p2pool.stratum.sessions import MAX_JOBS
+from tests.stratum.miner import ADDRESS, EASY, NOW, OTHER_ADDRESS, FakeWork, Miner, code
 from tests.support import make_template
-
-NOW = 1_700_000_000.0
-ADDRESS = "yWYgxGLCVD2uLjQP9awGC8Y1TySKxg47yU"
-OTHER_ADDRESS = "yPJr631fij5bHLpjMZgwK5hHCsHurSMhCB"
-
-
-class FakeWork:
-    """A WorkPort over real jobs; remembers what was solved."""
-
-    def __init__(self) -> None:
-        self.template = make_template(bits=0x1D00FFFF)
-        self.share_target = 0
-        self.solved_outcomes: list = []
-        self.current = True
-        self.made = 0
-
-    def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
-        if self.template is None:
-            return None
-        self.made += 1
-        context = build_work_context(Tracker(DASH_REGTEST), None, self.template, DASH_REGTEST, NOW)
-        job = Job(context, PayeeFields(key_hash, 655, 0, self.made), 2**256 - 1, int(NOW), int(NOW))
-        job.share_target = self.share_target
-        return job
-
-    def is_current(self, job: Job) -> bool:
-        return self.current
-
-    def solved(self, outcome, worker: str) -> None:
-        self.solved_outcomes.append((outcome, worker))
-
-
-class FakeStats:
-    """Counts calls."""
-
-    def __init__(self) -> None:
-        self.calls: list = []
-
-    def __getattr__(self, name: str):
-        if not name.startswith("record_"):
-            raise AttributeError(name)
-        return lambda *arguments: self.calls.append((name, *arguments))
-
-    def of(self, name: str) -> list:
-        return [call[1:] for call in self.calls if call[0] == name]
-
-
-class Miner:
-    """The other end: sends requests, keeps what came."""
-
-    def __init__(self, start_difficulty: float = 2.0**-20, work: FakeWork | None = None, **settings_) -> None:
-        settings_ = {"min_difficulty": 2.0**-30, **settings_}
-        self.work = work or FakeWork()
-        self.stats = FakeStats()
-        self.book = JobBook(self.work)
-        self.book.work_changed(0xABCD, NOW)
-        self.now = NOW
-        options = SessionSettings(network=DASH_REGTEST, start_difficulty=start_difficulty, **settings_)
-        self.session = Session(options, self.work, self.stats, self.book, b"\x01\x02\x03\x04", NOW)
-        self.request_id = 0
-
-    def raw(self, line: bytes) -> list[dict]:
-        self.session.receive_line(line, self.now)
-        return self.out()
-
-    def out(self) -> list[dict]:
-        return [json.loads(line) for line in self.session.take_output().splitlines()]
-
-    def call(self, method: str, *params) -> list[dict]:
-        """[answer, what came after it]."""
-        self.request_id += 1
-        return self.raw(json.dumps({"id": self.request_id, "method": method, "params": list(params)}).encode())
-
-    def login(self, username: str = ADDRESS, password: str = "x") -> list:
-        """Subscribe and authorize; the params of the first notify."""
-        self.call("mining.subscribe", "test/1")
-        answer, *rest = self.call("mining.authorize", username, password)
-        assert answer["result"] is True
-        assert [m["method"] for m in rest] == ["mining.set_difficulty", "mining.notify"]
-        return rest[1]["params"]
-
-    def header(
-        self, notify: list, extranonce2: bytes, ntime: str, nonce: int, version: str | None = None
-    ) -> bytes:
-        coinbase = bytes.fromhex(notify[2]) + b"\x01\x02\x03\x04" + extranonce2 + bytes.fromhex(notify[3])
-        root = walk_branch(sha256d(coinbase), [bytes.fromhex(b) for b in notify[4]])
-        prev = b"".join(bytes.fromhex(notify[1])[i : i + 4][::-1] for i in range(0, 32, 4))
-        parts = [bytes.fromhex(version or notify[5])[::-1], prev, root, bytes.fromhex(ntime)[::-1]]
-        return b"".join([*parts, bytes.fromhex(notify[6])[::-1], nonce.to_bytes(4, "little")])
-
-    def find(self, notify: list, target: int, above: int = -1, start: int = 0) -> str:
-        """A nonce whose hash lies in (above, target]."""
-        for nonce in range(start, start + 3_000_000):
-            if above < x11(self.header(notify, bytes(4), notify[7], nonce)) <= target:
-                return f"{nonce:08x}"
-        raise RuntimeError("nothing found")
-
-    def submit(self, notify: list, nonce: str, worker: str = ADDRESS, *more, **changes) -> list[dict]:
-        fields = {"job": notify[0], "extranonce2": "00000000", "ntime": notify[7]} | changes
-        return self.call(
-            "mining.submit", worker, fields["job"], fields["extranonce2"], fields["ntime"], nonce, *more
-        )
-
-
-EASY = difficulty_to_target(2.0**-20)
 
 
 def test_a_whole_session():
@@ -135,7 +25,7 @@ def test_a_whole_session():
     assert [s[0] for s in subscriptions] == ["mining.set_difficulty", "mining.notify"]
     assert (extranonce1, size) == ("01020304", 4)
     assert not subscriptions[0][1].isdigit()
-    answer, difficulty, notify = miner.call("mining.authorize", ADDRESS + ".rig", "x")
+    answer, difficulty, notify, _ = miner.call("mining.authorize", ADDRESS + ".rig", "x")
     assert answer == {"id": 2, "result": True, "error": None}
     assert difficulty["id"] is None
     assert difficulty["params"] == [2.0**-20]
@@ -148,16 +38,8 @@ def test_a_whole_session():
     ((name, attempts, at, dead, when),) = miner.stats.of("record_accepted")
     assert (name, at, dead, when) == (ADDRESS + ".rig", 2.0**-20, False, NOW)
     assert attempts == pytest.approx(2**12, rel=1e-4)
-    miner.session.connection_lost()
+    miner.session.connection_lost(miner.now)
     assert miner.stats.of("record_worker_off") == [(ADDRESS + ".rig",)]
-
-
-def code(answer: list[dict]) -> int:
-    assert answer[0]["result"] is False
-    number, text, extra = answer[0]["error"]
-    assert isinstance(text, str)
-    assert extra is None
-    return number
 
 
 def test_every_error_code():
@@ -322,9 +204,9 @@ def test_a_changed_difficulty_comes_with_a_job_and_old_jobs_keep_theirs():
 
 def test_time_limits():
     miner = Miner()
-    miner.session.tick(NOW + LOGIN_TIME - 1)
+    miner.session.tick(NOW + 30.0 - 1)
     assert miner.session.closing is None
-    miner.session.tick(NOW + LOGIN_TIME + 1)
+    miner.session.tick(NOW + 30.0 + 1)
     assert miner.session.closing
     miner = Miner()
     notify = miner.login()
@@ -340,7 +222,9 @@ def test_no_work_yet_then_work():
     miner = Miner()
     template, miner.work.template = miner.work.template, None
     miner.call("mining.subscribe")
-    assert [m["result"] for m in miner.call("mining.authorize", ADDRESS, "x")] == [True]
+    answer, question = miner.call("mining.authorize", ADDRESS, "x")
+    assert answer["result"] is True
+    assert question["method"] == "client.get_version"
     miner.work.template = template
     miner.session.send_work(NOW, clean=True)
     assert [m["method"] for m in miner.out()] == ["mining.set_difficulty", "mining.notify"]
@@ -349,10 +233,10 @@ def test_no_work_yet_then_work():
 def test_connections_of_one_address_share_a_job():
     miner = Miner()
     first = miner.login()
-    other = Session(miner.session.settings, miner.work, miner.stats, miner.book, b"\x09\x09\x09\x09", NOW)
+    other = Session(miner.house, miner.host, NOW)
     for method, params in (("mining.subscribe", []), ("mining.authorize", [ADDRESS + ".b", "x"])):
         other.receive_line(json.dumps({"id": 1, "method": method, "params": params}).encode(), NOW)
-    notify = json.loads(other.take_output().splitlines()[-1])
+    notify = json.loads(other.take_output().splitlines()[-2])
     assert notify["params"] == first
     assert miner.work.made == 1
 
@@ -449,13 +333,14 @@ def test_the_order_of_subscribe_and_authorize_does_not_matter():
     miner = Miner()
     assert [m.get("result") for m in miner.call("mining.authorize", ADDRESS, "x")] == [True]
     answers = miner.call("mining.subscribe", None, None)
-    assert [m.get("method") for m in answers] == [None, "mining.set_difficulty", "mining.notify"]
+    methods = [m.get("method") for m in answers]
+    assert methods == [None, "mining.set_difficulty", "mining.notify", "client.get_version"]
 
 
-def test_a_connection_remembers_the_last_64_jobs_and_256_workers():
+def test_a_connection_remembers_the_last_256_jobs_and_256_workers():
     miner = Miner()
     first = miner.login()
-    for number in range(63):
+    for number in range(MAX_JOBS - 1):
         miner.book.work_changed(0xABCD, NOW)
         miner.session.send_work(NOW, clean=False)
         assert [m["method"] for m in miner.out()] == ["mining.notify"], number  # the difficulty is the same
@@ -468,5 +353,5 @@ def test_a_connection_remembers_the_last_64_jobs_and_256_workers():
         assert miner.call("mining.authorize", f"{ADDRESS}.{number}", "x")[0]["result"] is True
     assert code(miner.call("mining.authorize", f"{ADDRESS}.more", "x")) == 24
     assert miner.call("mining.authorize", f"{ADDRESS}.7", "x")[0]["result"] is True
-    miner.session.connection_lost()
+    miner.session.connection_lost(miner.now)
     assert len(miner.stats.of("record_worker_on")) == len(miner.stats.of("record_worker_off")) == 256

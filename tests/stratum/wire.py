@@ -11,10 +11,11 @@ from twisted.internet.testing import StringTransport
 from zope.interface import implementer
 
 from p2pool.networks import DASH_REGTEST
+from p2pool.stratum.guard import GuardSettings
+from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.protocol import StratumProtocol
-from p2pool.stratum.server import StratumServer
-from p2pool.stratum.session import SessionSettings
-from tests.stratum.test_session import ADDRESS, NOW, FakeStats, FakeWork
+from p2pool.stratum.server import ServerLimits, StratumServer
+from tests.stratum.miner import ADDRESS, NOW, FakeStats, FakeWork
 
 
 @implementer(ITCPTransport)
@@ -29,6 +30,9 @@ class Transport(StringTransport):
 
     def abortConnection(self) -> None:
         self.aborted = True
+
+    def loseWriteConnection(self) -> None:
+        self.disconnecting = True
 
     def setTcpNoDelay(self, enabled) -> None:
         self.options["nodelay"] = enabled
@@ -52,13 +56,19 @@ class Transport(StringTransport):
 class House:
     """A server with work that tests control. Its clock is the reactor's, from NOW on."""
 
-    def __init__(self, max_connections: int = 10_000) -> None:
+    def __init__(self, max_connections: int = 10_000, guard: GuardSettings | None = None) -> None:
         self.work = FakeWork()
         self.stats = FakeStats()
         self.reactor = Clock()
         settings = SessionSettings(network=DASH_REGTEST, start_difficulty=2.0**-20, min_difficulty=2.0**-30)
         self.server = StratumServer(
-            settings, self.work, self.stats, self.reactor, self.now, max_connections=max_connections
+            settings,
+            self.work,
+            self.stats,
+            self.reactor,
+            self.now,
+            ServerLimits(max_connections=max_connections),
+            guard,
         )
         self.server.work_changed(self.work.template.previous_block, True)
 

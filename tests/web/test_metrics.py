@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from p2pool.pool_stats import MAX_RECENT, BlockRecord
+from p2pool.pool_stats import BlockRecord
+from p2pool.pool_stats.stats import MAX_RECENT
 from p2pool.web import views
 from tests.chains import NOW
 from tests.logged import logged
@@ -46,7 +47,7 @@ def test_the_figures():
     pool = Pool(30, make_template())
     stats, now = pool.stats, pool.now
     for name in ("yA.1", "yA.2"):
-        stats.record_connected()
+        stats.record_connected(NOW)
         stats.record_worker_on(name, 8.0, now)
     stats.record_worker_on("yB", 8.0, now)
     stats.record_worker_off("yB")

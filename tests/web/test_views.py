@@ -33,7 +33,7 @@ def rendered(pool: Pool) -> dict:
 def busy() -> Pool:
     pool = Pool(60, make_template(subsidy=50_000_000_000, payments=(("!6a", 7),), payment_amount=10_000_000_000))
     stats, now = pool.stats, pool.now
-    stats.record_connected()
+    stats.record_connected(NOW)
     stats.record_worker_on("yA.rig", 8.0, now)
     stats.record_accepted("yA.rig", 6e6, 8.0, False, now)
     stats.record_accepted("yB", 6e5, 4.0, True, now)

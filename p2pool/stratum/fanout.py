@@ -1,0 +1,107 @@
+"""New work to everyone: rounds over all connections, in slices, those that earn first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from p2pool.stratum.jobs import JobBook
+from p2pool.stratum.session import Session
+
+SLICE = 100
+"""Connections served between two turns of the reactor, so that a round never blocks it for long."""
+PAUSE = 0.1
+"""Seconds within which two share-chain tips cause one round more, not two."""
+
+
+class Serve(Protocol):
+    """How a step is done for one connection."""
+
+    def __call__(self, session: Session, step: Callable[..., None], *arguments: object) -> None: ...
+
+
+class FanOut:
+    """When rounds begin and how they go.
+
+    A new parent block is told at once, as everything found on the old one is worthless. So is a new share-chain
+    tip, unless a round began less than PAUSE ago, or newer work is known to be on its way. A round under way goes
+    on with the newest work, from the beginning.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        book: JobBook,
+        sessions: Iterable[Session],
+        serve: Serve,
+        clock: Callable[[], float],
+    ) -> None:
+        self._reactor = reactor
+        self._book = book
+        self._sessions = sessions
+        self._serve = serve
+        self._clock = clock
+        self._parent_block: int | None = None
+        self._clean = False
+        """Whether the round under way or the next one makes older jobs worthless."""
+        self._round: Iterator[None] | None = None
+        self._began: float | None = None
+        self._waiting: IDelayedCall | None = None
+        self._next_slice: IDelayedCall | None = None
+
+    def work_changed(self, parent_block: int, clean: bool, more_to_come: bool) -> None:
+        """There is new work."""
+        self._book.work_changed(parent_block, self._clock())
+        self._clean = self._clean or clean
+        new_parent, self._parent_block = parent_block != self._parent_block, parent_block
+        if self._waiting is not None and not new_parent:
+            return  # the round that waits will take the newest work there is
+        delay = PAUSE if more_to_come else 0.0
+        if not new_parent and self._began is not None:
+            delay = max(delay, self._began + PAUSE - self._reactor.seconds())
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        if delay > 0:
+            self._waiting = self._reactor.callLater(delay, self._begin)
+        else:
+            self._begin()
+
+    def stop(self) -> None:
+        """No more rounds."""
+        for call in (self._waiting, self._next_slice):
+            if call is not None:
+                call.cancel()
+        self._waiting = self._next_slice = self._round = None
+
+    def _begin(self) -> None:
+        self._waiting = None
+        self._began = self._reactor.seconds()
+        self._round = self._serve_all()
+        if self._next_slice is None:
+            self._advance()
+
+    def _serve_all(self) -> Iterator[None]:
+        clean = self._clean
+        sessions = list(self._sessions)
+        earning = [session for session in sessions if session.earning]
+        idle = [session for session in sessions if not session.earning]
+        now = self._clock()
+        for count, session in enumerate([*earning, *idle], 1):
+            self._serve(session, session.send_new_work, now, clean)
+            if count % SLICE == 0:
+                yield
+                now = self._clock()
+
+    def _advance(self) -> None:
+        self._next_slice = None
+        if self._round is None:
+            return
+        try:
+            next(self._round)
+        except StopIteration:
+            self._round, self._clean = None, False
+            return
+        self._next_slice = self._reactor.callLater(0, self._advance)

@@ -1,0 +1,58 @@
+"""What the sessions of one server have in common."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from p2pool.networks.parameters import Network
+from p2pool.stratum.guard import Guard
+from p2pool.stratum.jobs import JobBook
+from p2pool.stratum.ports import StatsPort, WorkPort
+from p2pool.stratum.sessions import SessionTable
+from p2pool.stratum.vardiff import Vardiff
+
+VERSION_MASK = 0x1FFFE000
+"""Header version bits that miners may roll (BIP 320's, less the lowest)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What all sessions of a server have in common. Difficulties; `share_rate` in seconds per pseudoshare;
+    subscribe and authorize must be done within `login_time` seconds."""
+
+    network: Network
+    start_difficulty: float
+    min_difficulty: float = 0.001
+    max_difficulty: float = 1_000_000.0
+    share_rate: float = 10.0
+    version_mask: int = VERSION_MASK
+    login_time: float = 30.0
+
+    def new_vardiff(self) -> Vardiff:
+        """That of a connection which begins: from a power of two, since common firmware rounds down to one."""
+        start = self.start_difficulty
+        if start >= 1:
+            start = 2.0 ** math.floor(math.log2(start))
+        return Vardiff(start, self.min_difficulty, self.max_difficulty, self.share_rate)
+
+
+class House:
+    """What the sessions of one server share: settings, work, counters, jobs, the guard and the session table."""
+
+    __slots__ = ("book", "guard", "sessions", "settings", "stats", "work")
+
+    def __init__(
+        self,
+        settings: SessionSettings,
+        work: WorkPort,
+        stats: StatsPort,
+        guard: Guard,
+        sessions: SessionTable,
+    ) -> None:
+        self.settings = settings
+        self.work = work
+        self.stats = stats
+        self.guard = guard
+        self.sessions = sessions
+        self.book = JobBook(work)

@@ -1,0 +1,186 @@
+"""What a miner finds again after a reconnect: its extranonce1, its difficulty and the jobs that it works on.
+
+`MinerState` is that part of a session; `SessionTable` keeps the states of those who are gone for a while, and sees
+to it that no two miners ever have the same extranonce1.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.observable import Event
+from p2pool.stratum.jobs import IssuedJob
+from p2pool.stratum.vardiff import Vardiff
+
+EXTRANONCE2_SIZE = 4
+"""Bytes; with the 4 of extranonce1 they are the share's last_txout_nonce."""
+MAX_SAVED = 20_000
+"""Sessions remembered after their connection ended; the oldest go first."""
+MAX_JOBS = 256
+"""Jobs that a connection may still answer: more than an hour of share-chain tips."""
+MAX_SEEN = 8192
+"""Accepted submissions of one job remembered to refuse duplicates."""
+_PRUNE_AT = 24
+
+
+class SentJob:
+    """A job as a miner got it: at which difficulty, with which extranonce1, and what it already submitted."""
+
+    __slots__ = ("difficulty", "extranonce1", "issued", "seen", "target")
+
+    def __init__(self, issued: IssuedJob, difficulty: float, target: int, extranonce1: bytes) -> None:
+        self.issued = issued
+        self.difficulty = difficulty
+        self.target = target
+        self.extranonce1 = extranonce1
+        self.seen: dict[bytes, None] | None = None
+
+    def remember(self, key: bytes) -> None:
+        """What was accepted; the oldest is forgotten first."""
+        seen = self.seen
+        if seen is None:
+            seen = self.seen = {}
+        elif len(seen) >= MAX_SEEN:
+            del seen[next(iter(seen))]
+        seen[key] = None
+
+    def reissued(self, issued: IssuedJob, difficulty: float, target: int, extranonce1: bytes) -> SentJob:
+        """The same work under another id: what was submitted for it counts as submitted."""
+        sent = SentJob(issued, difficulty, target, extranonce1)
+        if extranonce1 == self.extranonce1:
+            if self.seen is None:
+                self.seen = {}
+            sent.seen = self.seen
+        return sent
+
+
+class MinerState:
+    """The part of a session that outlives its connection."""
+
+    __slots__ = (
+        "asked_mask",
+        "extranonce1",
+        "extranonce_changes",
+        "jobs",
+        "knows_ping",
+        "session_id",
+        "share_rate",
+        "vardiff",
+    )
+
+    def __init__(self, session_id: str, extranonce1: bytes, vardiff: Vardiff) -> None:
+        self.session_id = session_id
+        self.extranonce1 = extranonce1
+        self.vardiff = vardiff
+        self.share_rate = vardiff.seconds
+        """Seconds per pseudoshare that each of its workers should have."""
+        self.asked_mask: int | None = None
+        """The version bits that the miner wishes to roll; None where it negotiated none."""
+        self.extranonce_changes = False
+        """Whether it may be told another extranonce1."""
+        self.knows_ping = False
+        self.jobs: dict[str, SentJob] = {}
+
+    def remember(self, sent: SentJob) -> None:
+        """A job was sent. Bound: MAX_JOBS; those whose time is over go first."""
+        jobs = self.jobs
+        if len(jobs) >= _PRUNE_AT:
+            for job_id in [job_id for job_id, old in jobs.items() if old.issued.job is None]:
+                del jobs[job_id]
+            if len(jobs) >= MAX_JOBS:
+                del jobs[next(iter(jobs))]
+        jobs[sent.issued.job_id] = sent
+
+
+class Resumable(Protocol):
+    """A live session, as the table sees it."""
+
+    state: MinerState
+
+    def displace(self, state: MinerState, now: float) -> None:
+        """Another connection resumed this session: go on with `state`, or end."""
+
+
+class SessionTable:
+    """All states, live and saved. Bound: the server's connections and MAX_SAVED."""
+
+    def __init__(self, timeout: float) -> None:
+        self.displaced: Event[Resumable] = Event()
+        """A live session whose state another connection took over, after it was told."""
+        self._timeout = timeout
+        self._live: dict[str, Resumable] = {}
+        self._saved: BoundedDict[str, tuple[MinerState, float]] = BoundedDict(MAX_SAVED)
+        """(state, when it expires), by session id, in the order in which they expire."""
+        self._extranonces: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._saved)
+
+    def new_state(self, vardiff: Vardiff) -> MinerState:
+        """A state of its own for a connection that begins."""
+        extranonce1 = secrets.token_bytes(4)
+        while extranonce1 in self._extranonces:
+            extranonce1 = secrets.token_bytes(4)
+        self._extranonces.add(extranonce1)
+        # Unguessable, since it gives access to the session; and its first digit makes it no number in any
+        # notation: one checker reads numbers as difficulties.
+        session_id = "d" + secrets.token_hex(16)[1:]
+        return MinerState(session_id, extranonce1, vardiff)
+
+    def opened(self, session: Resumable) -> None:
+        """A session lives."""
+        self._live[session.state.session_id] = session
+
+    def resume(self, session: Resumable, session_id: str, now: float) -> bool:
+        """Give `session` the state that it asks for; False where that is not known any more.
+
+        A session may be resumed while its connection still seems to live: the miner noticed first that it is dead.
+        """
+        owner = self._live.get(session_id)
+        if owner is session:
+            return True
+        if owner is not None:
+            state, own = owner.state, session.state
+            self._live[state.session_id], self._live[own.session_id] = session, owner
+            session.state = state
+            owner.displace(own, now)
+            self.displaced.fire(owner)
+            return True
+        saved = self._saved.pop(session_id, None)
+        if saved is None:
+            return False
+        state, expires = saved
+        if now >= expires:
+            self._extranonces.discard(state.extranonce1)
+            return False
+        own = session.state
+        del self._live[own.session_id]
+        self._extranonces.discard(own.extranonce1)
+        session.state = state
+        self._live[session_id] = session
+        return True
+
+    def closed(self, session: Resumable, worth_keeping: bool, now: float) -> None:
+        """A connection ended; what it leaves behind can be resumed for a while."""
+        state = session.state
+        if self._live.get(state.session_id) is not session:
+            return
+        del self._live[state.session_id]
+        if not worth_keeping or self._timeout <= 0:
+            self._extranonces.discard(state.extranonce1)
+            return
+        if len(self._saved) >= MAX_SAVED:
+            oldest, _ = self._saved.pop(next(iter(self._saved)))
+            self._extranonces.discard(oldest.extranonce1)
+        self._saved[state.session_id] = (state, now + self._timeout)
+
+    def expire(self, now: float) -> None:
+        """Forget those that nobody came back for."""
+        while self._saved:
+            session_id, (state, expires) = next(iter(self._saved.items()))
+            if now < expires:
+                return
+            del self._saved[session_id]
+            self._extranonces.discard(state.extranonce1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -140,6 +141,8 @@ class Node:
         self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
         self._own_shares: BoundedDict[int, _OwnShare] = BoundedDict(_OWN_SHARES)
         self._stale_info = STALE_NONE
+        self._pool_rate: tuple[int | None, float] = (None, 0.0)
+        """The pool's hash rate as of a best share: every address's job asks for it."""
         self._verified_before: list[int] = []
         """Between `load` and `loaded`. Bound: what the store holds."""
 
@@ -293,9 +296,11 @@ class Node:
         best, template = self.best_share, self.template
         if best is None or template is None or self.tracker.height(best) <= lookbehind:
             return target
-        address = encode_address(self.network.parent.addresses.pubkey_hash, key_hash)
+        address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
         rate = self.stats.address_hash_rate(address, now)
-        pool_rate = pool_attempts_per_second(self.tracker, best, lookbehind)
+        if self._pool_rate[0] != best:
+            self._pool_rate = (best, pool_attempts_per_second(self.tracker, best, lookbehind))
+        pool_rate = self._pool_rate[1]
         dust = self.network.parent.dust_threshold
         kept = template.subsidy * (1 - self.settings.donation / 65535)
         if template.subsidy > 0 and rate / max(pool_rate, 1.0) * kept < dust:
@@ -383,6 +388,12 @@ class Node:
             self._stale_info = STALE_DOA
         else:
             self._stale_info = STALE_NONE
+
+
+@lru_cache(maxsize=20_000)
+def _address_of(version: int, key_hash: bytes) -> str:
+    """Base58 is slow, and each tip asks for the address of every payee at once."""
+    return encode_address(version, key_hash)
 
 
 def _log_refused(share: Share, error: Exception) -> None:

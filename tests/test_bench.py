@@ -7,7 +7,27 @@ import json
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import measure, peers, sharechain
+from tests.bench import measure, peers, sharechain, stratum, stratum_processes, vardiff
+
+
+SMALL_STRATUM = {
+    "CONNECTIONS": (1, 10),
+    "SECONDS": 0.3,
+    "WARM_UP": 0.1,
+    "FANOUT": (20, 50),
+    "BLOCKS": 2,
+    "LOGINS": 50,
+    "IN_PROGRESS": 20,
+    "AT_ONCE": 30,
+    "TLS_CONNECTIONS": (1, 10),
+    "TLS_FANOUT": (20,),
+    "TLS_LOGINS": 20,
+    "TLS_AT_ONCE": 20,
+    "ADDRESSES": 10,
+    "PAYEES": 2,
+    "SHARES": 4,
+    "BLOCK_ATTEMPTS": 2**10,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +39,11 @@ def small(monkeypatch):
     monkeypatch.setattr(sharechain, "STEPS", 40)
     monkeypatch.setattr(peers, "broadcast_times", lambda: [0.001] * 5)
     monkeypatch.setattr(peers, "PEERS", 3)
+    monkeypatch.setattr(vardiff, "SEEDS", 1)
+    monkeypatch.setattr(vardiff, "RATES", vardiff.RATES[::4])
+    monkeypatch.setattr(stratum_processes, "LOOK", 0.05)
+    for name, value in SMALL_STRATUM.items():
+        monkeypatch.setattr(stratum, name, value)
 
 
 @pytest.mark.parametrize(
@@ -27,13 +52,17 @@ def small(monkeypatch):
         ("mining", {"submit_x11", "job_50_x11", "job_500_x11"}),
         ("sharechain", {"parse_x11", "check_50_x11", "best_share_x11", "load_x11", "share_bytes"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
+        ("vardiff", {"settle_median_s", "steady_changes_per_hour", "refused_by_changes"}),
+        ("stratum", {"submits_per_s_1", "submit_p99_ms", "fanout_50_ms", "connection_bytes", "tls_fanout_20_ms"}),
     ],
 )
 def test_the_last_line_is_json_of_its_figures(name, keys, capsys):
     assert bench.main([name]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert keys | {"x11_us"} <= set(figures)
-    assert all(isinstance(value, int | float) and value > 0 for value in figures.values())
+    assert all(isinstance(value, int | float) and value >= 0 for value in figures.values())
+    assert figures["x11_us"] > 0
+    assert figures.get("refused_by_changes", 0) == figures.get("at_once_lost", 0) == 0
 
 
 def test_a_name_that_is_no_benchmark(capsys):

@@ -90,7 +90,7 @@ class FanOut:
         idle = [session for session in sessions if not session.earning]
         now = self._clock()
         for count, session in enumerate([*earning, *idle], 1):
-            self._serve(session, session.send_new_work, now, clean)
+            self._serve(session, session.send_work, now, clean, False)
             if count % SLICE == 0:
                 yield
                 now = self._clock()

@@ -93,17 +93,17 @@ class StratumProtocol(Protocol):
         if session is None or transport is None:
             return
         output = session.take_output()
-        if output:
-            self._write(output)
+        all_sent = self._write(output) if output else False
         if session.closing is not None:
             _log.info("closing {host} ({name}): {why}", host=self.host, name=session.name, why=session.closing)
             self._close(session)
-        elif _unsent(transport) > self._server.limits.max_unsent:
+        elif not all_sent and _unsent(transport) > self._server.limits.max_unsent:
             _log.info("cutting off {host} ({name}): it does not read", host=self.host, name=session.name)
             self._close(session)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
         """Hand bytes to the kernel at once where nothing waits before them; what it does not take is queued.
+        Whether it took all of them.
 
         Twisted's own `write` queues, asks the poll object for a turn and takes that back when it has had it: this
         costs more than sending, and a round of new work does it ten thousand times. TLS has its own way.
@@ -112,12 +112,14 @@ class StratumProtocol(Protocol):
         write_some = self._write_some
         if write_some is None or transport.disconnecting or not transport.connected or _unsent(transport):
             transport.write(data)
-            return
+            return False
         sent = write_some(data)
         if not isinstance(sent, int):
             sent = 0  # the connection is lost, and the reactor will find out by itself
-        if sent < len(data):
-            transport.write(data[sent:])
+        if sent >= len(data):
+            return True
+        transport.write(data[sent:])
+        return False
 
     def _close(self, session: Session) -> None:
         """Nothing more is written; what is under way to us is still read."""

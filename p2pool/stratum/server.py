@@ -68,6 +68,7 @@ class StratumServer(Factory):
         self._draining: dict[StratumProtocol, float] = {}
         """Until when (the reactor's seconds), in the order in which it ends."""
         self._rota: list[Session] = []
+        self._rota_step = 0
         self.suspended = False
         self._ticker = LoopingCall(self._tick)
         self._ticker.clock = reactor
@@ -193,11 +194,12 @@ class StratumServer(Factory):
         now, seconds = self.clock(), self._reactor.seconds()
         if not self._rota:
             self._rota = list(self.connections)
+            self._rota_step = -(-len(self._rota) // _ROTA)  # a round takes its time even if most of them go
             self.guard.tick(now)
             self._house.book.retire(now)
             self._house.sessions.expire(now)
-        count = -(-len(self.connections) // _ROTA)
-        due, self._rota = self._rota[-count:], self._rota[:-count]
+        count = self._rota_step
+        due, self._rota = self._rota[:count], self._rota[count:]
         for session in due:
             self.serve(session, session.tick, now)
         while self._draining:

@@ -34,8 +34,11 @@ PING_TIME = 60.0
 """Seconds that it has to answer."""
 MIN_SECONDS_PER_PSEUDOSHARE = 1.0
 """However many workers share a connection."""
+_MAX_CHANGES = 8
+"""Changes of difficulty that are sent between two ticks; each is a job of its own, and the book is bounded: a flood
+of wishes must not push out what others work on."""
 _MAX_REFUSED = 64
-"""Hashed and refused submissions remembered, to call their repetition what it is."""
+"""Hashes of refused submissions remembered, to call their repetition what it is."""
 _GET_VERSION_ID, _PING_ID = 1, 2
 """Ids of our own requests: at most one of each is unanswered."""
 _MAX_SOFTWARE = 128
@@ -51,6 +54,7 @@ class Session:
 
     __slots__ = (
         "_awaited",
+        "_changes",
         "_earners",
         "_former_mask",
         "_former_mask_until",
@@ -100,6 +104,8 @@ class Session:
         self.mask_due = False
         """Whether the miner has to be told its version mask: not before it is authorized."""
         self._version_due = False
+        self._changes = 0
+        """Changes of difficulty since the last tick."""
         self._newest: SentJob | None = None
         self._newest_is_clean = False
         self._sent_difficulty: float | None = None
@@ -110,7 +116,7 @@ class Session:
         self._earners: set[str] = set()
         self._former_mask = 0
         self._former_mask_until = 0.0
-        self._refused: BoundedSet[bytes] | None = None
+        self._refused: BoundedSet[int] | None = None
         self._said_software = ""
 
     # --- the outside -------------------------------------------------------------------------------------
@@ -158,15 +164,17 @@ class Session:
         self._last_heard = now
         method = message.get("method")
         if not isinstance(method, str):
-            if "method" in message or "result" not in message:
+            if "method" in message or not ("result" in message or "error" in message):
                 self._malformed(now, "a request without a method")
-            else:
-                self._answered(message.get("id"), message["result"])
+            else:  # JSON-RPC 2.0 has no result beside an error
+                self._answered(message.get("id"), message.get("result"))
             return
         self._answer(message.get("id"), *self._call(method, message.get("params"), now), now)
         if self.work_due is not None:
             clean, self.work_due = self.work_due, None
-            self.send_work(now, clean)
+            self._changes += not clean
+            if clean or self._changes <= _MAX_CHANGES:
+                self.send_work(now, clean)
         if not self.working:
             return
         if self._version_due:
@@ -194,8 +202,9 @@ class Session:
         if self.state.knows_ping and not self._still_there(now):
             self.closing = "a ping was not answered in time"
             return
+        postponed, self._changes = self._changes > _MAX_CHANGES, 0
         idle = now - self._last_sent >= IDLE_RESEND
-        if self._newest is not None and (self.vardiff.adjust(now) or idle):
+        if self._newest is not None and (self.vardiff.adjust(now) or idle or postponed):
             self.send_work(now, clean=False)
 
     def connection_lost(self, now: float) -> None:
@@ -250,17 +259,9 @@ class Session:
 
     # --- what the operator and the server send -------------------------------------------------------------
 
-    def send_new_work(self, now: float, clean: bool) -> None:
-        """The current job, where the miner does not have it yet: a round may have been overtaken by newer work."""
-        newest, payee = self._newest, self.payee
-        if newest is not None and payee is not None and self._newest_is_clean >= clean:
-            issued = self.house.book.job_for(payee.key_hash, payee.share_difficulty)
-            if issued is not None and issued.job is newest.issued.job:
-                return
-        self.send_work(now, clean)
-
-    def send_work(self, now: float, clean: bool) -> None:
-        """Send the current job, preceded by its difficulty where that changed."""
+    def send_work(self, now: float, clean: bool, again: bool = True) -> None:
+        """Send the current job, preceded by its difficulty where that changed. Not `again`: unless the miner has
+        it, as in a round that was overtaken by newer work."""
         payee = self.payee
         if payee is None or not self.subscribed:
             return
@@ -269,26 +270,27 @@ class Session:
         if issued is None:
             return
         state, newest = self.state, self._newest
-        difficulty = state.vardiff.difficulty
-        self._newest_is_clean = clean
-        same_work = newest is not None and newest.issued.job is issued.job
-        if newest is not None and same_work:
-            if newest.difficulty == difficulty:
-                self._send(newest.issued.notify(clean), now)
-                return
+        # A session that was resumed may have had this work: an id must not come to mean something else.
+        former = newest or state.jobs.get(issued.job_id)
+        difficulty, extranonce1 = state.vardiff.difficulty, state.extranonce1
+        was_clean, self._newest_is_clean = self._newest_is_clean, clean
+        if former is None or former.issued.job is not issued.job:
+            sent = SentJob(issued, difficulty, _target_of(difficulty), extranonce1)
+        elif former.difficulty != difficulty or former.extranonce1 != extranonce1:
             if issued.job is not None:
                 issued = book.reissue(issued.job)
+            sent = former.reissued(issued, difficulty, _target_of(difficulty), extranonce1)
+        else:
+            sent = former
+            if sent is newest and not again and clean <= was_clean:
+                return
         if difficulty != self._sent_difficulty:
             self._sent_difficulty = difficulty
             self._send(difficulty_line(difficulty), now)
-        target = _target_of(difficulty)
-        if newest is not None and same_work:
-            sent = newest.reissued(issued, difficulty, target, state.extranonce1)
-        else:
-            sent = SentJob(issued, difficulty, target, state.extranonce1)
-        self._newest = sent
-        state.remember(sent)
-        self._send(issued.notify(clean), now)
+        if sent is not newest:
+            self._newest = sent
+            state.remember(sent)
+        self._send(sent.issued.notify(clean), now)
 
     def show_message(self, text: str, now: float) -> None:
         """A message for the people behind the machine."""
@@ -425,7 +427,7 @@ class Session:
         masks = VersionMasks(self.version_mask, former, self.house.settings.version_mask)
         submission = parse_submission(params, job, masks, now)
         key = submission.key
-        if (sent.seen is not None and key in sent.seen) or (self._refused is not None and key in self._refused):
+        if sent.seen is not None and key in sent.seen:
             raise Refusal(Code.DUPLICATE, "duplicate share")
         return self._judge(sent, job, submission, worker, now)
 
@@ -443,10 +445,12 @@ class Session:
                 raise _unauthorized()
             if submission.refusal is not None:
                 raise submission.refusal
+            if self._refused is not None and found in self._refused:
+                raise Refusal(Code.DUPLICATE, "duplicate share")
             if found > sent.target:
                 if self._refused is None:
                     self._refused = BoundedSet(_MAX_REFUSED)
-                self._refused.add(submission.key)
+                self._refused.add(found)
                 text = f"low difficulty share: above difficulty {sent.difficulty:g}"
                 raise Refusal(Code.LOW_DIFFICULTY, text)
         sent.remember(submission.key)

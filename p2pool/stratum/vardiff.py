@@ -33,8 +33,6 @@ _SILENCE = 12.0
 on: a miner that was off for some minutes finds a difficulty that it restores in seconds."""
 _FALL = 0.25
 """What a silence changes the difficulty by."""
-_MOST_FALLS = 16
-"""Silences that double the next; more would be years."""
 _WINDOW = 90.0
 """Wanted intervals that a test sums up before the sums are halved: a pace that is nearly suspicious for hours
 must not hide a change after them."""
@@ -104,8 +102,8 @@ class Vardiff:
         self._restart()
 
     def set_minimum(self, minimum: float) -> None:
-        """A floor for this connection."""
-        self.minimum = clamp(minimum, self.minimum, self.maximum)
+        """A floor for this connection; another one may be asked for later, also a lower one."""
+        self.minimum = min(minimum, self.maximum)
         if self.difficulty < self.minimum:
             self.difficulty = _step(self.minimum, self.minimum, self.maximum)
 
@@ -144,7 +142,7 @@ class Vardiff:
             self._falls = 0
         elif self._gap > _SILENCE * seconds * 2.0**self._falls:
             # One fall at a time, however far a clock jumps.
-            self._falls = min(self._falls + 1, _MOST_FALLS)
+            self._falls += 1
             self._gap = 0.0
             return self._change(self.difficulty * _FALL)
         difficulty = self.difficulty

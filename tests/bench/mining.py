@@ -60,7 +60,8 @@ def submit_steps(node: Node, stats: PoolStats) -> list:
     protocol.dataReceived(
         json.dumps({"id": 2, "method": "mining.authorize", "params": [user, "x"]}).encode() + b"\n"
     )
-    notify = json.loads(transport.value().splitlines()[-1])["params"]
+    messages = [json.loads(line) for line in transport.value().splitlines()]
+    notify = next(m["params"] for m in messages if m.get("method") == "mining.notify")
     transport.clear()
     line = '{"id":%d,"method":"mining.submit","params":["%s","%s","%08x","%s","%08x"]}\n'
 

@@ -254,13 +254,13 @@ def _measure(plan: Plan, table: Table, directory: Path, dash: SimulatedDash, fla
 
 def main() -> None:
     """Print the table."""
-    table = Table(
-        f"stratum: one node, {ADDRESSES} addresses, {PAYEES} payees (node on one core, miners on another)"
-    )
+    title = f"stratum: one node, {ADDRESSES} addresses, {PAYEES} payees (node on one core, miners on another)"
+    table = Table(title)
     with _surroundings() as room, tempfile.TemporaryDirectory(prefix="p2pool-bench-") as name:
         directory, flags = Path(name), node_flags()
         plans = _plans(flags, room)
         prepare_shares(directory / "shares", SHARES, PAYEES)
+        table = min(table, Table(title), key=lambda each: each.x11_us)  # two moments, some seconds apart
         with SimulatedDash(directory, BLOCK_ATTEMPTS) as dash:
             pin(dash, cores()[1])
             dash.wait_until_ready()

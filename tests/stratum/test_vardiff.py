@@ -240,10 +240,10 @@ def test_asking_starts_the_judgement_over():
     assert not vardiff.adjust(START + 1e6)
 
 
-def test_a_minimum_only_raises():
+def test_a_minimum_may_be_asked_for_again_and_never_lowers_the_difficulty_itself():
     vardiff = make(start=16.0, minimum=1.0, maximum=100.0)
     vardiff.set_minimum(0.1)
-    assert (vardiff.minimum, vardiff.difficulty) == (1.0, 16.0)
+    assert (vardiff.minimum, vardiff.difficulty) == (0.1, 16.0)
     vardiff.set_minimum(20.0)
     assert (vardiff.minimum, vardiff.difficulty) == (20.0, 32.0)
     vardiff.set_minimum(1e9)

@@ -17,6 +17,7 @@ from typing import Any
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import cooperate
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -184,7 +185,7 @@ class App:
         await self.peering.start(self.dashd)
         self.mining.start()
         self._timers = [
-            Timer(self.reactor, 1.0, lambda: self.views.refresh(time.time())),
+            Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
         ]
         await self.submitter.resume()
@@ -346,6 +347,9 @@ class App:
     def _work_problem(self) -> str | None:
         """Why there is no fresh work for miners; None while there is."""
         return self._dashd_problem() or self.node.work_problem
+
+    async def _refresh_views(self) -> None:
+        await cooperate(self.views.refreshing(time.time())).whenDone()
 
     def _say_status(self) -> None:
         """One line a minute."""

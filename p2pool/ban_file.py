@@ -41,6 +41,8 @@ class BanFile:
             if self._path.stat().st_size > MAX_FILE:
                 raise ValueError(f"more than {MAX_FILE} bytes")
             rows = json.loads(self._path.read_bytes())
+            if not isinstance(rows, list):
+                raise ValueError("not a list")
         except FileNotFoundError:
             return
         except (OSError, ValueError, RecursionError) as error:

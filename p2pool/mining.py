@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import resource
 import socket
 from collections.abc import Callable
@@ -93,6 +94,8 @@ class Mining:
         keepalive = keepalive_options(config.keepalive)
         if config.stratum_ssl_port is not None:
             self._certificate = _certificate(config, self._clock())
+        # Before the first port is open: loading shares takes a while, and who is in stays.
+        self._bans.load(self._clock())
         factory = WorkerPort(self.server, web, self._reactor, config.stratum_proxy_protocol, keepalive)
         self._port = self._open(factory, config.worker_port, config.worker_host, "-w/--worker-port")
         _log.info(
@@ -145,7 +148,6 @@ class Mining:
 
     def start(self) -> None:
         """Miners have work from now on."""
-        self._bans.load(self._clock())
         self.server.start()
         self._timers = [
             Timer(self._reactor, 1.0, self._watch_work, now=False),
@@ -252,7 +254,11 @@ def _certificate(config: Config, now: float) -> ServerCertificate:
 
 def _own_names() -> list[str]:
     """What this machine may be called."""
-    return list(dict.fromkeys(["localhost", "127.0.0.1", "::1", socket.gethostname()]))
+    names = ["localhost", "127.0.0.1", "::1"]
+    own = socket.gethostname()
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", own):  # others cannot stand in a certificate
+        names.append(own)
+    return list(dict.fromkeys(names))
 
 
 def _is_taken(error: OSError) -> bool:

@@ -9,7 +9,6 @@ import pytest
 from tests.bench import __main__ as bench
 from tests.bench import measure, peers, sharechain, stratum, stratum_processes, vardiff
 
-
 SMALL_STRATUM = {
     "CONNECTIONS": (1, 10),
     "SECONDS": 0.3,

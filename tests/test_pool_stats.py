@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.pool_stats import BlockRecord, PoolStats, ShareRecord, workers
-from p2pool.pool_stats.stats import MAX_OPEN_BLOCKS, MAX_RECENT
-from p2pool.pool_stats.workers import MAX_REFUSAL_CODES, MAX_WORKER_NAME, RATE_WINDOW
+from p2pool.pool_stats import BanRecord, BlockRecord, HostRecord, PoolStats, ShareRecord, workers
+from p2pool.pool_stats.stats import MAX_OPEN_BLOCKS, MAX_REASONS, MAX_RECENT
+from p2pool.pool_stats.workers import MAX_REFUSAL_CODES, MAX_SOFTWARE, MAX_WORKER_NAME, RATE_WINDOW
 
 NOW = 1_700_000_000.0
 
@@ -253,3 +253,131 @@ def test_a_snapshot_does_not_change_afterwards(stats):
     assert snapshot.refused == {21: 1}
     assert snapshot.workers[0].refused == 1
     assert snapshot.recent_blocks == ()
+
+
+def test_refusals_are_counted_by_worker_and_code(stats):
+    for name, code in [("X.a", 21), ("X.a", 23), ("X.a", 23), ("X.b", 20), (None, 25)]:
+        stats.record_refused(name, code, NOW)
+    assert worker_of(stats, "X.a").refused_by == {21: 1, 23: 2}
+    assert (worker_of(stats, "X.a").refused, worker_of(stats, "X.b").refused) == (3, 1)
+    assert worker_of(stats, "X.b").refused_by == {20: 1}
+    assert stats.snapshot(NOW).refused == {20: 1, 21: 1, 23: 2, 25: 1}
+    for code in range(MAX_REFUSAL_CODES + 10):
+        stats.record_refused("X.b", code, NOW)
+    assert len(worker_of(stats, "X.b").refused_by) == MAX_REFUSAL_CODES
+    assert worker_of(stats, "X.b").refused_by[20] == 2
+
+
+def test_software_is_the_newest_that_was_said_and_bounded(stats):
+    stats.record_software("X.a", "nobody yet")
+    assert stats.snapshot(NOW).workers == ()
+    stats.record_worker_on("X.a", 1.0, NOW)
+    assert worker_of(stats, "X.a").software == ""
+    stats.record_software("X.a", "one/1")
+    stats.record_software("X.a", "two/2")
+    stats.record_software("X.a", "")
+    assert worker_of(stats, "X.a").software == "two/2"
+    stats.record_software("X.a", "x" * 5000)
+    assert worker_of(stats, "X.a").software == "x" * MAX_SOFTWARE
+    stats.record_worker_off("X.a")
+    assert worker_of(stats, "X.a").software == "x" * MAX_SOFTWARE
+
+
+def test_smoothed_rates_of_pool_and_workers(stats):
+    for second in range(1, 7200):
+        stats.record_accepted("X.a", 30, 1.0, False, NOW + second)
+        stats.record_accepted("X.b", 10, 1.0, False, NOW + second)
+    now = NOW + 7200
+    about = pytest.approx
+    assert stats.snapshot(now).hash_rates == about([40, 40, 40], rel=0.01)
+    assert worker_of(stats, "X.a", now).hash_rates == about([30, 30, 30], rel=0.01)
+    minute, hour, day = stats.snapshot(now + 600).hash_rates
+    assert minute < 0.01
+    assert 30 < hour < 36
+    assert 36 < day < 40
+
+
+def test_a_worker_s_snapshot_is_made_again_when_something_changed_or_after_a_while(stats):
+    stats.record_accepted("X.a", 6000, 1.0, False, NOW)
+    stats.record_accepted("X.b", 6000, 1.0, False, NOW)
+    first = worker_of(stats, "X.a", NOW + 100)
+    later = NOW + 104  # sooner than any snapshot is made anew
+    assert worker_of(stats, "X.a", later) is first
+    stats.record_accepted("X.b", 6000, 1.0, False, later)
+    assert worker_of(stats, "X.a", later) is first
+    assert worker_of(stats, "X.b", later).accepted == 2
+    again = worker_of(stats, "X.a", NOW + 115)
+    assert again is not first
+    assert again.hash_rate < first.hash_rate
+    assert worker_of(stats, "X.a", NOW - 1000) is not again  # the clock was set back
+
+
+CHANGES = {
+    "connections": lambda stats: stats.record_worker_on("X.a", 1.0, NOW),
+    "difficulty": lambda stats: stats.record_worker_on("X.a", 7.0, NOW),
+    "software": lambda stats: stats.record_software("X.a", "other"),
+    "accepted": lambda stats: stats.record_accepted("X.a", 1, 1.0, False, NOW),
+    "dead": lambda stats: stats.record_accepted("X.a", 1, 1.0, True, NOW),
+    "hash_rate": lambda stats: stats.record_accepted("X.a", 1, 1.0, False, NOW),
+    "last_accepted": lambda stats: stats.record_accepted("X.a", 1, 1.0, False, NOW + 1),
+    "refused": lambda stats: stats.record_refused("X.a", 23, NOW),
+    "refused_by": lambda stats: stats.record_refused("X.a", 23, NOW),
+    "last_seen": lambda stats: stats.record_refused("X.a", 23, NOW + 1),
+    "shares": lambda stats: stats.record_share(ShareRecord(NOW, 1, "X.a", False, 5)),
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_every_change_shows_at_once(stats, field):
+    stats.record_worker_on("X.a", 1.0, NOW)
+    stats.record_software("X.a", "one")
+    before = worker_of(stats, "X.a")
+    CHANGES[field](stats)
+    assert getattr(worker_of(stats, "X.a"), field) != getattr(before, field)
+    stats.record_worker_off("X.a")
+    assert worker_of(stats, "X.a").connections == before.connections - (field not in ("connections", "difficulty"))
+
+
+def test_who_comes_and_who_is_kept_out(stats):
+    assert stats.snapshot(NOW).security.turned_away == stats.snapshot(NOW).security.offences == {}
+    for second in range(120):
+        now = NOW + second
+        stats.record_connected(now)
+        stats.record_turned_away("banned", now)
+        stats.record_accepted("X", 1, 1.0, False, now)
+        stats.record_refused("X", 23, now)
+        stats.record_refused(None, 24, now)
+        security = stats.snapshot(now).security
+    about = pytest.approx
+    assert security.connection_rate == security.turned_away_rate == about(1, rel=0.1)
+    assert (security.submission_rate, security.refusal_rate) == (about(3, rel=0.1), about(2, rel=0.1))
+    assert security.turned_away == {"banned": 120}
+    later = stats.snapshot(NOW + 300).security
+    assert later.connection_rate == later.turned_away_rate == later.submission_rate == later.refusal_rate == 0
+    assert later.turned_away == {"banned": 120}  # since the start
+
+
+def test_reasons_and_offences_are_bounded_and_known_ones_still_count(stats):
+    for number in range(MAX_REASONS + 10):
+        stats.record_turned_away(f"reason {number}", NOW)
+        stats.record_offence(f"offence {number}")
+    stats.record_turned_away("reason 0", NOW)
+    stats.record_offence("offence 0")
+    security = stats.snapshot(NOW).security
+    assert len(security.turned_away) == len(security.offences) == MAX_REASONS
+    assert security.turned_away["reason 0"] == security.offences["offence 0"] == 2
+
+
+def test_bans_and_hosts_are_those_of_the_last_time(stats):
+    ban, host = BanRecord("10.0.0.1", NOW, NOW + 5, "why"), HostRecord("10.0.0.2", 1, 5.0, 3, 2)
+    bans = {"10.0.0.1": ban}
+    stats.record_bans(bans.values())
+    stats.record_hosts(iter([host]))
+    bans.clear()  # what is shown does not change afterwards
+    first = stats.snapshot(NOW).security
+    assert (first.bans, first.hosts) == ((ban,), (host,))
+    assert stats.snapshot(NOW).security.hosts == (host,)
+    stats.record_bans([])
+    stats.record_hosts([])
+    assert (stats.snapshot(NOW).security.bans, stats.snapshot(NOW).security.hosts) == ((), ())
+    assert first.bans == (ban,)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+from ipaddress import IPv4Address as Ip4
+from ipaddress import IPv6Address as Ip6
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from p2pool import worker_port
-from p2pool.worker_port import FIRST_BYTE_TIME, WorkerPort
+from p2pool.worker_port import FIRST_BYTE_TIME, ListeningPort, TlsPort, WorkerPort, keepalive_options
 from tests.logged import logged
+from tests.stratum.wire import Transport
 
 ADDRESS = IPv4Address("TCP", "10.1.2.3", 4)
 
@@ -57,15 +63,16 @@ class Recorders(Factory):
 
 
 class Port:
-    """A worker port in memory."""
+    """A worker port in memory, behind load balancers in the networks `proxies`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *proxies: str) -> None:
         self.clock = Clock()
         self.miners, self.browsers = Recorders(), Recorders()
-        self.factory = WorkerPort(self.miners, self.browsers, self.clock)
+        networks = tuple(ip_network(proxy) for proxy in proxies)
+        self.factory = WorkerPort(self.miners, self.browsers, self.clock, networks)
 
-    def connect(self) -> tuple[Protocol, StringTransport]:
-        protocol, transport = self.factory.buildProtocol(ADDRESS), StringTransport()
+    def connect(self, address=ADDRESS) -> tuple[Protocol, StringTransport]:
+        protocol, transport = self.factory.buildProtocol(address), StringTransport()
         protocol.makeConnection(transport)
         return protocol, transport
 
@@ -179,3 +186,271 @@ def test_the_factories_start_and_stop_with_the_port():
     port.factory.doStop()
     assert port.miners.starts == port.browsers.starts == ["start", "stop"]
     assert port.factory.buildProtocol(None) is None
+
+
+# --- TCP's options -----------------------------------------------------------------------------------------
+
+
+class Socket(Transport):
+    """A transport that remembers on which level its options were set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: set[int] = set()
+
+    def setsockopt(self, level, option, value) -> None:
+        self.levels.add(level)
+        super().setsockopt(level, option, value)
+
+
+def ports(idle: int) -> list[ListeningPort]:
+    """One of either kind."""
+    keepalive = keepalive_options(idle)
+    return [
+        WorkerPort(Recorders(), Recorders(), Clock(), (), keepalive),
+        TlsPort(Recorders(), Clock(), (), keepalive),
+    ]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="this system has no such option")
+@pytest.mark.parametrize("idle", [60, 7])
+def test_a_connection_is_set_up_for_miners_that_vanish(idle):
+    for port in ports(idle):
+        protocol, transport = port.buildProtocol(ADDRESS), Socket()
+        protocol.makeConnection(transport)
+        assert transport.options == {
+            "nodelay": True,
+            "keepalive": True,
+            socket.TCP_KEEPIDLE: idle,
+            socket.TCP_KEEPINTVL: 10,
+            socket.TCP_KEEPCNT: 3,
+        }
+        assert transport.levels == {socket.IPPROTO_TCP}
+
+
+def test_a_system_without_the_options_gets_none(monkeypatch):
+    monkeypatch.delattr(socket, "TCP_KEEPIDLE", raising=False)
+    assert len(keepalive_options(60)) < 3
+    for port in ports(60):
+        protocol, transport = port.buildProtocol(ADDRESS), Socket()
+        protocol.makeConnection(transport)
+        assert transport.options["keepalive"] is True
+        assert 60 not in transport.options.values()
+
+
+# --- load balancers ----------------------------------------------------------------------------------------
+
+MINER, BROWSER = b'{"id":1}\n', b"GET / HTTP/1.1\r\n"
+BALANCERS = "10.1.0.0/16"
+"""ADDRESS is one of them."""
+
+
+def binary(command: int, family: int, block: bytes) -> bytes:
+    return b"\r\n\r\n\0\r\nQUIT\n" + bytes([command, family]) + len(block).to_bytes(2, "big") + block
+
+
+ENDS = (7000).to_bytes(2, "big") + (443).to_bytes(2, "big")
+HEADERS = [
+    (b"PROXY TCP4 198.51.100.7 192.0.2.1 7000 443\r\n", IPv4Address("TCP", "198.51.100.7", 7000)),
+    (b"PROXY TCP6 2001:db8::7 2001:db8::1 7000 443\r\n", IPv6Address("TCP", "2001:db8::7", 7000)),
+    (
+        binary(0x21, 0x11, Ip4("198.51.100.7").packed + Ip4("192.0.2.1").packed + ENDS),
+        IPv4Address("TCP", "198.51.100.7", 7000),
+    ),
+    (
+        binary(0x21, 0x21, Ip6("2001:db8::7").packed + Ip6("2001:db8::1").packed + ENDS),
+        IPv6Address("TCP", "2001:db8::7", 7000),
+    ),
+    (
+        binary(0x21, 0x21, Ip6("::ffff:198.51.100.7").packed + Ip6("2001:db8::1").packed + ENDS),
+        IPv4Address("TCP", "198.51.100.7", 7000),
+    ),
+]
+LOCALS = [
+    b"PROXY UNKNOWN\r\n",
+    b"PROXY UNKNOWN 198.51.100.7 1\r\n",
+    binary(0x20, 0, b""),
+    binary(0x20, 0x11, b"x" * 12),
+]
+
+
+@given(st.sampled_from(HEADERS), st.sampled_from([MINER, BROWSER, b" \r\n" + MINER]), st.data())
+def test_a_header_in_pieces_and_then_a_miner_or_a_browser(header_and_address, said, data):
+    header, address = header_and_address
+    stream = header + said
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8).map(sorted))
+    port = Port(BALANCERS)
+    protocol, transport = port.connect()
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        protocol.dataReceived(stream[start:end])
+    chosen, other = (port.browsers, port.miners) if said == BROWSER else (port.miners, port.browsers)
+    (inner,) = chosen.built
+    assert other.built == []
+    assert chosen.addresses == [address]
+    assert inner.data == said.lstrip()
+    assert inner.transport is transport
+    assert not transport.disconnecting
+    assert not port.clock.getDelayedCalls()
+
+
+def test_a_header_of_one_byte_at_a_time():
+    port = Port(BALANCERS)
+    for header, address in HEADERS:
+        protocol, _ = port.connect()
+        for byte in header + MINER:
+            protocol.dataReceived(bytes([byte]))
+        assert port.miners.addresses[-1] == address
+        assert port.miners.built[-1].data == MINER
+
+
+@pytest.mark.parametrize("header", LOCALS)
+def test_what_the_load_balancer_says_of_itself_keeps_its_own_address(header):
+    port = Port(BALANCERS)
+    protocol, _ = port.connect()
+    protocol.dataReceived(header + MINER)
+    assert port.miners.addresses == [ADDRESS]
+    assert port.miners.built[0].data == MINER
+
+
+@pytest.mark.parametrize(
+    "garbage", [MINER, BROWSER, b"PROXY TCP4 me you 1 2\r\n", b"PROXY TCP5 ", b"\r\n\r\n\0\r\nQUIT\n\x31", b"\0"]
+)
+def test_garbage_instead_of_a_header_costs_a_line_and_the_connection(garbage):
+    port = Port(BALANCERS)
+    protocol, transport = port.connect()
+    with logged() as log:
+        protocol.dataReceived(garbage)
+        protocol.dataReceived(garbage)
+        protocol.dataReceived(HEADERS[0][0] + MINER)
+        protocol.connectionLost()
+    (line,) = log.lines
+    assert "10.1.2.3" in line
+    assert "PROXY" in line
+    assert log.tracebacks == []
+    assert transport.disconnecting
+    assert port.miners.built == port.browsers.built == []
+    assert not port.clock.getDelayedCalls()
+
+
+def test_a_second_header_is_not_believed():
+    port = Port(BALANCERS)
+    protocol, _ = port.connect()
+    protocol.dataReceived(HEADERS[0][0] + HEADERS[1][0])
+    assert port.miners.built == []
+    assert port.browsers.addresses == [HEADERS[0][1]]
+    assert port.browsers.built[0].data == HEADERS[1][0]
+
+
+def test_a_header_and_then_silence_ends_in_time():
+    port = Port(BALANCERS)
+    protocol, transport = port.connect()
+    port.clock.advance(FIRST_BYTE_TIME - 1)
+    protocol.dataReceived(HEADERS[0][0])
+    port.clock.advance(0.9)
+    assert not transport.disconnecting
+    port.clock.advance(0.2)
+    assert transport.disconnecting
+    protocol.dataReceived(MINER)
+    assert port.miners.built == []
+
+
+def test_a_header_from_anybody_else_is_not_believed():
+    port = Port("10.2.0.0/16", "2001:db8::/32")
+    protocol, _ = port.connect()
+    protocol.dataReceived(HEADERS[0][0] + MINER)
+    assert port.miners.built == []
+    assert port.browsers.addresses == [ADDRESS]
+    protocol, _ = port.connect()
+    protocol.dataReceived(MINER)
+    assert port.miners.addresses == [ADDRESS]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (ADDRESS, True),
+        (IPv4Address("TCP", "10.2.2.3", 1), False),
+        (IPv6Address("TCP", "::ffff:10.1.2.3", 1), True),
+        (IPv6Address("TCP", "::ffff:10.2.2.3", 1), False),
+        (IPv6Address("TCP", "2001:db8::5", 1), True),
+        (IPv6Address("TCP", "2001:db9::5", 1), False),
+        (UNIXAddress("/run/p2pool"), False),
+    ],
+)
+def test_only_trusted_networks_are_load_balancers(address, expected):
+    port = Port(BALANCERS, "2001:db8::/32")
+    assert port.factory.is_proxy(address) is expected
+    assert Port().factory.is_proxy(address) is False
+    protocol, _ = port.connect(address)
+    protocol.dataReceived(HEADERS[0][0] + MINER)
+    assert port.miners.addresses == ([HEADERS[0][1]] if expected else [])
+    assert port.browsers.addresses == ([] if expected else [address])
+
+
+# --- many that say nothing, and TLS ------------------------------------------------------------------------
+
+
+def test_the_one_that_is_silent_longest_makes_room(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_SILENT", 2)
+    port = Port()
+    speaker, speaking = port.connect()
+    speaker.dataReceived(MINER)
+    first, second = port.connect(), port.connect()
+    assert [t.disconnecting for _, t in (first, second)] == [False, False]
+    third = port.connect()
+    assert [t.disconnecting for _, t in (first, second, third)] == [True, False, False]
+    first[0].dataReceived(MINER)
+    assert len(port.miners.built) == 1
+    # Who has spoken or is gone is no longer among them.
+    second[0].dataReceived(BROWSER)
+    fourth = port.connect()
+    fourth[0].connectionLost()
+    fifth = port.connect()
+    assert [t.disconnecting for _, t in (second, third, fourth, fifth)] == [False] * 4
+    sixth = port.connect()
+    assert [t.disconnecting for _, t in (third, fifth, sixth)] == [True, False, False]
+    assert not speaking.disconnecting
+
+
+def test_a_tls_port_hands_over_at_once():
+    miners, clock = Recorders(), Clock()
+    port = TlsPort(miners, clock)
+    protocol, transport = port.buildProtocol(ADDRESS), StringTransport()
+    protocol.makeConnection(transport)
+    (inner,) = miners.built
+    assert miners.addresses == [ADDRESS]
+    assert inner.transport is transport
+    assert inner.data == b""
+    assert not clock.getDelayedCalls()
+    protocol.dataReceived(b" \x16\x03\x01")
+    assert inner.data == b" \x16\x03\x01"
+    protocol.connectionLost()
+    assert inner.lost == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_tls_port_behind_a_load_balancer_waits_for_the_header(at_once):
+    miners, clock = Recorders(), Clock()
+    port = TlsPort(miners, clock, (ip_network(BALANCERS),))
+    protocol, transport = port.buildProtocol(ADDRESS), StringTransport()
+    protocol.makeConnection(transport)
+    header, address = HEADERS[2]
+    protocol.dataReceived(header[:20])
+    assert miners.built == []
+    assert clock.getDelayedCalls()
+    hello = b"\x16\x03\x01"
+    protocol.dataReceived(header[20:] + (hello if at_once else b""))
+    if not at_once:
+        assert miners.built[0].data == b""
+        protocol.dataReceived(hello)
+    assert miners.addresses == [address]
+    assert miners.built[0].data == hello
+    assert not clock.getDelayedCalls()
+
+
+def test_a_tls_port_that_lets_nobody_in_closes():
+    miners = Recorders()
+    miners.closed = True
+    protocol, transport = TlsPort(miners, Clock()).buildProtocol(ADDRESS), StringTransport()
+    protocol.makeConnection(transport)
+    assert transport.disconnecting

@@ -16,6 +16,8 @@ MAX_SOFTWARE: Final = 128
 MAX_REFUSAL_CODES: Final = 32
 _SNAPSHOT_AGE = 15.0
 """Seconds after which the snapshot of a worker who did nothing is made anew: its rates have fallen a little."""
+_STAGGER = 10
+"""Seconds over which these are spread: ten thousand at once would hold everything up."""
 
 
 def count_code(counts: dict[int, int], code: int) -> None:
@@ -82,7 +84,7 @@ class Worker:
         """The worker at `now`, at most _SNAPSHOT_AGE seconds ago where nothing happened since."""
         snapshot = self._snapshot
         if snapshot is None or not 0 <= now - self._made < _SNAPSHOT_AGE:
-            self._made = now
+            self._made = now - id(self) // 64 % _STAGGER if snapshot is None else now
             snapshot = self._snapshot = WorkerSnapshot(
                 name=self.name,
                 connections=self.connections,

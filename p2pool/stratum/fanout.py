@@ -44,8 +44,8 @@ class FanOut:
         self._serve = serve
         self._clock = clock
         self._parent_block: int | None = None
-        self._clean = False
-        """Whether the round under way or the next one makes older jobs worthless."""
+        self._clean = self._next_clean = False
+        """Whether the round under way and the next one make older jobs worthless."""
         self._round: Iterator[None] | None = None
         self._began: float | None = None
         self._waiting: IDelayedCall | None = None
@@ -54,7 +54,7 @@ class FanOut:
     def work_changed(self, parent_block: int, clean: bool, more_to_come: bool) -> None:
         """There is new work."""
         self._book.work_changed(parent_block, self._clock())
-        self._clean = self._clean or clean
+        self._next_clean = self._next_clean or clean
         new_parent, self._parent_block = parent_block != self._parent_block, parent_block
         if self._waiting is not None and not new_parent:
             return  # the round that waits will take the newest work there is
@@ -79,6 +79,7 @@ class FanOut:
     def _begin(self) -> None:
         self._waiting = None
         self._began = self._reactor.seconds()
+        self._clean, self._next_clean = self._clean or self._next_clean, False
         self._round = self._serve_all()
         if self._next_slice is None:
             self._advance()

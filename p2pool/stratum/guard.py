@@ -38,12 +38,16 @@ JUDGED_SUBMISSIONS = 100
 BANNED = "banned"
 """Why a banned host is turned away; the ban itself was logged."""
 MAX_BANS = 10_000
+MAX_REASON = 100
+"""Characters of a ban's reason."""
+_MAX_TIME = 1e11
+"""Unix seconds beyond any clock."""
 MAX_ABSENT_HOSTS = 10_000
 """Hosts without a connection whose cost is remembered."""
 _SHOWN_HOSTS = 50
 _LOGGED_HOSTS = 1000
 _LOG_PERIOD = 60.0
-"""Seconds between two log lines about connections of one host that are turned away."""
+"""Seconds between two log lines of one kind about connections of one host."""
 
 
 class Offence(Enum):
@@ -180,10 +184,9 @@ class Guard:
         if not authorized or (lasted < _SHORT_LIFE and not earned):
             self._charge(host, Offence.RECONNECT, Offence.RECONNECT.cost / host.peak, now)
 
-    def may_log(self, host: str, now: float) -> bool:
-        """Whether it is time for a log line about connections of `host` that are turned away: a storm gets one a
-        minute."""
-        key = host_key(host)
+    def may_log(self, host: str, what: str, now: float) -> bool:
+        """Whether it is time for a log line of this kind about `host`: a storm gets one a minute."""
+        key = f"{host_key(host)} {what}"
         due = not 0 <= now - self._logged.get(key, -_LOG_PERIOD) < _LOG_PERIOD
         if due:
             self._logged.pop(key, None)
@@ -210,7 +213,7 @@ class Guard:
         self._stats.record_offence(offence.text)
         if host.key in self._bans:
             return  # what it had sent before it was banned is still judged
-        if host.charge(cost, now) >= BAN_COST and not _is_exempt(host.key, self.settings.allowed):
+        if host.charge(cost, now) >= BAN_COST and not self.never_banned(host.key):
             host.forgive()
             self.ban(host.key, now, self.settings.ban_duration, offence.text)
 
@@ -219,7 +222,8 @@ class Guard:
     def ban(self, host: str, now: float, seconds: float, reason: str) -> BanRecord:
         """Keep a host (an address, or a key as bans are listed) out for `seconds` from now."""
         key = host_key(host)
-        if key not in self._bans and len(self._bans) >= MAX_BANS:
+        self._bans.pop(key, None)  # the newest is the last
+        if len(self._bans) >= MAX_BANS:
             del self._bans[next(iter(self._bans))]
         record = BanRecord(key, now, now + seconds, reason)
         self._bans[key] = record
@@ -239,6 +243,10 @@ class Guard:
         self._changed()
         _log.info("{host} is no longer banned", host=key)
         return True
+
+    def never_banned(self, host: str) -> bool:
+        """Whether a host is loopback or on the allow-list."""
+        return _is_exempt(host_key(host), self.settings.allowed)
 
     def is_banned(self, key: str, now: float) -> bool:
         """Whether a host is kept out."""
@@ -290,8 +298,11 @@ class Guard:
             match row:
                 case [str(host), int() | float() as since, int() | float() as until, str(reason)]:
                     key = host_key(host[:64])
-                    if now < until and len(self._bans) < MAX_BANS and not _is_exempt(key, self.settings.allowed):
-                        self._bans[key] = BanRecord(key, float(since), float(until), printable(reason))
+                    if not (0 <= since <= _MAX_TIME and now < until <= _MAX_TIME):
+                        continue
+                    if len(self._bans) < MAX_BANS and not self.never_banned(key):
+                        reason = printable(reason, MAX_REASON)
+                        self._bans[key] = BanRecord(key, float(since), float(until), reason)
                         taken += 1
         self._stats.record_bans(self._bans.values())
         return taken

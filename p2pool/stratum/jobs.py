@@ -124,7 +124,7 @@ class JobBook:
         """The current job of a payout address that wishes shares of a difficulty; None while there is no work."""
         key = (key_hash, share_difficulty)
         issued = self._current.get(key)
-        if issued is None:
+        if issued is None or issued.job is None:
             job = self._work.make_job(key_hash, share_difficulty)
             if job is None:
                 return None

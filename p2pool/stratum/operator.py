@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from p2pool.base.text import printable
 from p2pool.pool_stats import BanRecord
+from p2pool.stratum.guard import MAX_REASON
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session import Session
 
@@ -58,17 +59,18 @@ class Operator:
         self._server.set_version_mask(mask)
         _log.info("version mask {mask:08x}", mask=mask)
 
-        def tell(session: Session, now: float) -> None:
-            session.pool_mask_changed(now)
-
-        self._each(None, tell)
+        for session in list(self._server.connections):  # those not authorized yet are told when they are
+            self._server.serve(session, session.pool_mask_changed, self._clock())
         return sum(session.version_mask is not None for session in self._server.connections)
 
     def ban(self, host: str, seconds: float, reason: str = "by the operator") -> BanRecord:
         """Keep an address (IPv6: its /64) out and close its connections."""
         if not 0 < seconds <= MAX_BAN:
             raise ValueError(f"{seconds:g} seconds: give up to ten years")
-        return self._server.guard.ban(_checked_host(host), self._clock(), seconds, printable(reason, 100))
+        guard, host = self._server.guard, _checked_host(host)
+        if guard.never_banned(host):
+            raise ValueError(f"{host} is loopback or on the allow-list: it is never banned")
+        return guard.ban(host, self._clock(), seconds, printable(reason, MAX_REASON))
 
     def unban(self, host: str) -> bool:
         """Let an address in again; whether it was banned."""
@@ -95,6 +97,11 @@ class Operator:
 def _checked_host(host: str) -> str:
     """An address or a network as bans are listed. Raises ValueError."""
     try:
-        return str(ip_network(host)) if "/" in host else str(ip_address(host))
+        if "/" not in host:
+            return str(ip_address(host))
+        network = ip_network(host)
     except ValueError:
-        raise ValueError(f"{host!r} is not an IP address") from None
+        raise ValueError(f"{host[:64]!r} is not an IP address") from None
+    if network.prefixlen != (32 if network.version == 4 else 64):
+        raise ValueError(f"{network}: give an IPv4 address, or an IPv6 one or its /64")
+    return str(network.network_address)

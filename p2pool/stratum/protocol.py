@@ -95,11 +95,9 @@ class StratumProtocol(Protocol):
         output = session.take_output()
         all_sent = self._write(output) if output else False
         if session.closing is not None:
-            _log.info("closing {host} ({name}): {why}", host=self.host, name=session.name, why=session.closing)
-            self._close(session)
+            self._close(session, session.closing)
         elif not all_sent and _unsent(transport) > self._server.limits.max_unsent:
-            _log.info("cutting off {host} ({name}): it does not read", host=self.host, name=session.name)
-            self._close(session)
+            self._close(session, "it does not read")
 
     def _write(self, data: bytes) -> bool:
         """Hand bytes to the kernel at once where nothing waits before them; what it does not take is queued.
@@ -121,8 +119,10 @@ class StratumProtocol(Protocol):
         transport.write(data[sent:])
         return False
 
-    def _close(self, session: Session) -> None:
+    def _close(self, session: Session, why: str) -> None:
         """Nothing more is written; what is under way to us is still read."""
+        if not self._server.suspended and self._server.guard.may_log(self.host, why, self._server.clock()):
+            _log.info("closing {host} ({name}): {why}", host=self.host, name=session.name, why=why)
         transport = self.transport
         self._end()
         self._judging = session

@@ -120,7 +120,7 @@ class StratumServer(Factory):
         reason = "too many connections" if full else self.guard.turned_away(protocol.host, now)
         if reason is not None:
             self._stats.record_turned_away(reason, now)
-            if reason != BANNED and self.guard.may_log(protocol.host, now):
+            if reason != BANNED and self.guard.may_log(protocol.host, reason, now):
                 _log.warn("{host} is not let in: {reason}", host=protocol.host, reason=reason)
             return None
         session = Session(self._house, self.guard.connected(protocol.host, now), now)

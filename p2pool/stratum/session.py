@@ -35,8 +35,8 @@ PING_TIME = 60.0
 MIN_SECONDS_PER_PSEUDOSHARE = 1.0
 """However many workers share a connection."""
 _MAX_CHANGES = 8
-"""Changes of difficulty that are sent between two ticks; each is a job of its own, and the book is bounded: a flood
-of wishes must not push out what others work on."""
+"""Changes of difficulty that are sent between two ticks. Each is a job of its own, and the book is bounded: many
+wishes must not push out what others work on."""
 _MAX_REFUSED = 64
 """Hashes of refused submissions remembered, to call their repetition what it is."""
 _GET_VERSION_ID, _PING_ID = 1, 2
@@ -221,7 +221,10 @@ class Session:
         extranonce1; the work that it has stays valid."""
         if not self.working or not self.state.extranonce_changes:
             self.closing = "its session was resumed by another connection"
-        state.vardiff.set(self.state.vardiff.difficulty)
+        own = self.state.vardiff
+        state.vardiff.set_minimum(own.minimum)
+        state.vardiff.set(own.difficulty, own.fixed)
+        state.vardiff.seconds, state.share_rate = own.seconds, self.state.share_rate
         state.asked_mask, state.knows_ping = self.state.asked_mask, self.state.knows_ping
         state.extranonce_changes = self.state.extranonce_changes
         state.jobs = dict(self.state.jobs)

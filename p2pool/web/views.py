@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -58,8 +58,14 @@ class Views:
 
     def refresh(self, now: float) -> None:
         """Render everything anew. A view that fails keeps its last rendering; the failure is logged."""
+        for _ in self.refreshing(now):
+            pass
+
+    def refreshing(self, now: float) -> Iterator[None]:
+        """The same in steps: with ten thousand workers, all views at once would hold miners up."""
         moment = Moment(self.sources, self.sources.stats.snapshot(now))
         for path, view in VIEWS.items():
+            yield
             try:
                 self.rendered[path] = orjson.dumps(view(moment))
             except Exception:

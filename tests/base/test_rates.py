@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.base.rates import WindowedSum
+from p2pool.base.rates import DecayingRates, WindowedSum
 
 WINDOW, BUCKETS = 60.0, 6
 SPAN = WINDOW / BUCKETS
@@ -117,3 +117,83 @@ def test_a_clock_that_was_years_ahead_does_not_freeze_the_window():
         windowed.add(10, 1e9 + second)
     assert windowed.total(1e9 + 590) == 60
     assert windowed.rate(1e9 + 590) == 1
+
+
+WINDOWS = (60.0, 3600.0, 86400.0)
+
+
+def test_a_steady_flow_has_the_same_rate_in_every_window_from_the_beginning():
+    rates = DecayingRates(WINDOWS, 1000)
+    for second in range(1, 20_000):
+        rates.add(7)
+        if second in (10, 100, 1000, 10_000, 19_999):
+            assert rates.rates(1000 + second) == pytest.approx([7, 7, 7], rel=1e-9)
+
+
+def test_a_window_ago_counts_one_part_in_e():
+    rates = DecayingRates(WINDOWS, 0)
+    start = 100 * 86400
+    rates.add(7 * start)
+    assert rates.rates(start) == pytest.approx([7, 7, 7])
+    for step in (1, 2, 3):
+        minute, *_ = rates.rates(start + step * 60)
+        assert minute == pytest.approx(7 * math.exp(-step))
+    *_, day = rates.rates(start + 86400)
+    assert day == pytest.approx(7 * math.exp(-1))
+    assert rates.rates(start + 1e15) == (0, 0, 0)
+
+
+def test_a_change_shows_in_the_short_window_first():
+    rates = DecayingRates(WINDOWS, 0)
+    rates.add(10 * 86400)
+    rates.rates(10 * 86400)
+    for second in range(300):
+        rates.add(5)
+        minute, hour, day = rates.rates(10 * 86400 + second + 1)
+    assert minute == pytest.approx(5, rel=0.01)
+    assert 1.3 < hour < 1.4
+    assert 1.01 < day < 1.02
+
+
+def test_how_often_one_looks_makes_no_difference_to_a_steady_flow():
+    often, once = DecayingRates(WINDOWS, 0), DecayingRates(WINDOWS, 0)
+    for second in range(1, 5001):
+        for rates in (often, once):
+            rates.add(3)
+        often.rates(second)
+        often.rates(second + 0.5)  # within a second: nothing is divided by nearly nothing, nothing is lost
+    assert often.rates(5000) == pytest.approx(once.rates(5000), rel=1e-6)
+
+
+def test_before_anything_and_within_the_first_second():
+    rates = DecayingRates(WINDOWS, 1000)
+    assert rates.rates(1000) == (0, 0, 0)
+    rates.add(5)
+    assert rates.rates(1000.5) == (0, 0, 0)
+    assert rates.rates(1001) == pytest.approx([5, 5, 5])
+
+
+def test_a_clock_that_is_set_back_loses_nothing():
+    rates = DecayingRates(WINDOWS, 1e9)
+    rates.add(1000)
+    assert rates.rates(1e9 + 100) == pytest.approx([10, 10, 10])
+    rates.add(5)
+    assert rates.rates(1000) == pytest.approx([10, 10, 10])
+    for second in range(1, 1000):
+        rates.add(20)
+        rates.rates(1000 + second)
+    minute, hour, day = rates.rates(1999)
+    assert minute == pytest.approx(20, rel=0.01)
+    assert 18 < hour < 20
+    assert 18 < day < 20
+
+
+@given(st.floats(0, 2e9), st.lists(st.tuples(st.floats(-1e6, 1e6) | st.floats(0, 5), st.floats(0, 1e20))))
+def test_rates_are_never_more_than_what_was_added(start, steps):
+    rates, now, added = DecayingRates(WINDOWS, start), start, 0.0
+    for step, amount in steps:
+        now = max(0.0, now + step)
+        rates.add(amount)
+        added += amount
+        for rate in rates.rates(now):
+            assert 0 <= rate <= added * 1.001

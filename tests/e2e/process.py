@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,12 +49,26 @@ def wait_for(what: str, look: Callable[[], T | None], patience: float = PATIENCE
         time.sleep(0.1)
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A child started meanwhile ends at Ctrl-C, also where we do not: what runs in a shell's background ignores
+    it, and so would its children. (Not `preexec_fn`: that is no good in a process with threads.)"""
+    former = signal.getsignal(signal.SIGINT)
+    if former is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if former is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, former)
+
+
 class Process:
     """A program of ours with its output in a file; ended by its own id at the end of a `with`."""
 
     def __init__(self, arguments: list[str], log: Path) -> None:
         self.log = log
-        with open(log, "wb") as output:
+        with open(log, "wb") as output, _interruptible():
             self.process = subprocess.Popen(
                 [sys.executable, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
             )

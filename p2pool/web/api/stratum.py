@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from p2pool.pool_stats import BanRecord, WorkerSnapshot
 from p2pool.web.sources import Moment
 
@@ -51,9 +53,29 @@ def _worker(worker: WorkerSnapshot) -> dict[str, Any]:
     }
 
 
+class _RenderedWorkers:
+    """The JSON of each worker's snapshot, made again only where that is another one: most of ten thousand workers
+    did nothing in the last second. Bound: the workers of the newest snapshot."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[str, tuple[WorkerSnapshot, orjson.Fragment]] = {}
+
+    def __call__(self, workers: Sequence[WorkerSnapshot]) -> dict[str, orjson.Fragment]:
+        before, self._rendered = self._rendered, {}
+        for worker in workers:
+            known = before.get(worker.name)
+            if known is None or known[0] is not worker:
+                known = (worker, orjson.Fragment(orjson.dumps(_worker(worker))))
+            self._rendered[worker.name] = known
+        return {name: fragment for name, (_, fragment) in self._rendered.items()}
+
+
+_rendered_workers = _RenderedWorkers()
+
+
 def stratum_stats(moment: Moment) -> dict[str, Any]:
     """/stratum_stats: the pool of this node, and every worker that is remembered. `last_share` is the time of the
-    last accepted submission."""
+    last accepted submission. The workers are rendered already."""
     snapshot = moment.snapshot
     software = Counter(w.software or "unknown" for w in snapshot.workers if w.connections)
     return {
@@ -72,7 +94,7 @@ def stratum_stats(moment: Moment) -> dict[str, Any]:
             "submissions_per_second": snapshot.security.submission_rate,
             "user_agents": dict(software.most_common(_MAX_SOFTWARE)),
         },
-        "workers": {worker.name: _worker(worker) for worker in snapshot.workers},
+        "workers": _rendered_workers(snapshot.workers),
     }
 
 

@@ -1,0 +1,239 @@
+"""The miners' side of this node in JSON: what /stratum_stats, /stratum_security and /ban_stats say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from p2pool.pool_stats import ShareRecord
+from p2pool.stratum.guard import Guard, GuardSettings, Offence
+from p2pool.web.api import stratum
+from tests.logged import logged
+from tests.web.pages import Pool
+
+HOSTILE = "<script>alert('\"&\\')</script>\u2028"
+VIEWS = ("stratum_stats", "stratum_security", "ban_stats")
+NO_REFUSALS = {
+    "malformed": 0,
+    "stale": 0,
+    "duplicate": 0,
+    "low_difficulty": 0,
+    "unauthorized": 0,
+    "not_subscribed": 0,
+}
+
+
+def look(pool: Pool) -> list:
+    """The three views at this moment."""
+    with logged() as log:
+        pool.refresh()
+    assert not log.tracebacks
+    return [pool.ask(f"/{view}").json for view in VIEWS]
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return Pool()
+
+
+def test_an_idle_node(pool):
+    stats, security, bans = look(pool)
+    assert stats == {
+        "pool": {
+            "connections": 0,
+            "workers": 0,
+            "accepted": 0,
+            "refused": 0,
+            "refused_by": NO_REFUSALS,
+            "dead": 0,
+            "shares": 0,
+            "dead_shares": 0,
+            "hash_rate": 0,
+            "dead_hash_rate": 0,
+            "hash_rates": {"10m": 0, "1m": 0, "1h": 0, "1d": 0},
+            "submissions_per_second": 0,
+            "user_agents": {},
+        },
+        "workers": {},
+    }
+    assert security == {
+        "connections": 0,
+        "connections_per_second": 0,
+        "submissions_per_second": 0,
+        "refused_per_second": 0,
+        "turned_away_per_second": 0,
+        "turned_away": {},
+        "offences": {},
+        "banned_hosts": 0,
+        "hosts": [],
+    }
+    assert bans == {"total": 0, "bans": []}
+
+
+def test_workers_and_the_sum_of_them(pool):
+    stats, start = pool.stats, pool.now
+    stats.record_connected(start)
+    stats.record_worker_on("yA.rig", 8.0, start)
+    stats.record_software("yA.rig", "miner/1")
+    for second in range(0, 1200, 2):
+        pool.now = start + second
+        stats.record_accepted("yA.rig", 1000, 8.0, second % 4 == 0, pool.now)
+        stats.record_accepted("yB", 500, 4.0, False, pool.now)
+    stats.record_refused("yA.rig", 21, pool.now)
+    stats.record_refused("yA.rig", 23, pool.now)
+    stats.record_refused("yB", 23, pool.now)
+    stats.record_refused(None, 25, pool.now)
+    stats.record_share(ShareRecord(pool.now, 0xA0, "yB", True, 5))
+    figures = look(pool)[0]
+    about = pytest.approx
+    assert set(figures["workers"]) == {"yA.rig", "yB"}
+    rig, other, whole = figures["workers"]["yA.rig"], figures["workers"]["yB"], figures["pool"]
+    assert (rig["connections"], rig["difficulty"], rig["accepted"], rig["dead"]) == (1, 8.0, 600, 300)
+    assert rig["refused_by"] == {**NO_REFUSALS, "stale": 1, "low_difficulty": 1}
+    assert (rig["refused"], rig["shares"], rig["user_agent"]) == (2, 0, "miner/1")
+    assert (rig["last_share"], rig["last_seen"]) == (pool.now, pool.now)
+    assert rig["hash_rate"] == about(500, rel=0.05)
+    assert rig["dead_hash_rate"] == about(250, rel=0.05)
+    assert rig["hash_rates"] == {window: about(500, rel=0.05) for window in ("10m", "1m", "1h", "1d")}
+    assert (other["connections"], other["shares"], other["user_agent"]) == (0, 1, "")
+    assert whole["refused_by"] == {**NO_REFUSALS, "stale": 1, "low_difficulty": 2, "not_subscribed": 1}
+    assert (whole["refused"], whole["accepted"], whole["dead"]) == (4, 1200, 300)
+    assert (whole["connections"], whole["workers"]) == (1, 1)  # yB has no connection
+    assert (whole["shares"], whole["dead_shares"]) == (1, 1)
+    assert whole["hash_rate"] == about(750, rel=0.05)
+    assert whole["hash_rates"]["1h"] == about(750, rel=0.05)
+
+
+def test_a_worker_that_never_submitted_has_no_last_share(pool):
+    pool.stats.record_worker_on("yA", 8.0, pool.now)
+    worker = look(pool)[0]["workers"]["yA"]
+    assert worker["last_share"] is None
+    assert worker["last_seen"] == pool.now
+
+
+def test_submissions_a_second(pool):
+    start = pool.now
+    pool.refresh()
+    for second in range(120):
+        pool.now = start + second
+        pool.stats.record_accepted("yA", 1, 1.0, False, pool.now)
+        pool.stats.record_accepted("yA", 1, 1.0, False, pool.now)
+        pool.stats.record_refused("yA", 23, pool.now)
+        pool.refresh()
+    figures, security, _ = look(pool)
+    assert figures["pool"]["submissions_per_second"] == pytest.approx(3, rel=0.1)
+    assert security["submissions_per_second"] == pytest.approx(3, rel=0.1)
+    assert security["refused_per_second"] == pytest.approx(1, rel=0.1)
+    pool.now += 100
+    assert look(pool)[1]["submissions_per_second"] == 0
+
+
+def test_what_the_machines_run(pool):
+    for number in range(12):
+        name = f"yA.{number}"
+        pool.stats.record_worker_on(name, 1.0, pool.now)
+        pool.stats.record_software(name, "common/1" if number < 6 else "rare/2" if number < 8 else "")
+    pool.stats.record_worker_off("yA.0")
+    agents = look(pool)[0]["pool"]["user_agents"]
+    assert agents == {"common/1": 5, "unknown": 4, "rare/2": 2}
+    assert next(iter(agents)) == "common/1"
+
+
+def test_the_list_of_software_is_bounded_the_commonest_first(pool):
+    for number in range(stratum._MAX_SOFTWARE + 50):
+        for copy in range(2 if number == 120 else 1):
+            pool.stats.record_worker_on(f"y{number}.{copy}", 1.0, pool.now)
+            pool.stats.record_software(f"y{number}.{copy}", f"miner/{number}")
+    agents = look(pool)[0]["pool"]["user_agents"]
+    assert len(agents) == stratum._MAX_SOFTWARE
+    assert next(iter(agents.items())) == ("miner/120", 2)
+
+
+def test_who_comes_and_who_is_turned_away(pool):
+    start = pool.now
+    for second in range(120):
+        pool.now = start + second
+        pool.stats.record_connected(pool.now)
+        pool.stats.record_turned_away("banned", pool.now)
+        pool.stats.record_turned_away("too many connections", pool.now)
+    pool.stats.record_offence(Offence.LOGIN.text)
+    security = look(pool)[1]
+    assert security["connections"] == 120
+    assert security["connections_per_second"] == pytest.approx(1, rel=0.1)
+    assert security["turned_away_per_second"] == pytest.approx(2, rel=0.1)
+    assert security["turned_away"] == {"banned": 120, "too many connections": 120}
+    assert security["offences"] == {Offence.LOGIN.text: 1}
+
+
+def test_hosts_and_bans_as_the_guard_tells_them(pool):
+    guard = Guard(GuardSettings(), pool.stats)
+    bad, worse = guard.connected("10.0.0.1", pool.now), guard.connected("2001:db8::1", pool.now)
+    guard.offence(bad, Offence.LOGIN, pool.now)
+    guard.submission(worse, True, pool.now)
+    guard.submission(worse, False, pool.now)
+    for _ in range(2):
+        guard.offence(worse, Offence.MALFORMED, pool.now)
+    guard.ban("10.9.9.9", pool.now - 10, 100, "by the operator")
+    guard.tick(pool.now)
+    _, security, bans = look(pool)
+    assert security["hosts"] == [
+        {"host": "2001:db8::/64", "connections": 1, "cost": 40.0, "submissions": 2, "refused": 1},
+        {"host": "10.0.0.1", "connections": 1, "cost": 10.0, "submissions": 0, "refused": 0},
+    ]
+    assert security["banned_hosts"] == 1
+    assert security["offences"] == {Offence.LOGIN.text: 1, Offence.MALFORMED.text: 2}
+    assert bans == {
+        "total": 1,
+        "bans": [
+            {
+                "host": "10.9.9.9",
+                "since": pool.now - 10,
+                "until": pool.now + 90,
+                "remaining": 90,
+                "reason": "by the operator",
+            }
+        ],
+    }
+
+
+def test_a_ban_that_is_over_is_not_shown_whether_or_not_the_guard_has_noticed(pool):
+    guard = Guard(GuardSettings(), pool.stats)
+    guard.ban("10.0.0.1", pool.now, 10, "short")
+    guard.ban("10.0.0.2", pool.now, 20, "long")
+    assert look(pool)[2]["total"] == 2
+    pool.now += 10
+    _, security, bans = look(pool)
+    assert security["banned_hosts"] == bans["total"] == 1
+    assert [ban["host"] for ban in bans["bans"]] == ["10.0.0.2"]
+    guard.unban("10.0.0.2")
+    assert look(pool)[2] == {"total": 0, "bans": []}
+
+
+def test_no_text_of_a_miner_breaks_the_json(pool):
+    pool.stats.record_worker_on(HOSTILE, 1.0, pool.now)
+    pool.stats.record_software(HOSTILE, HOSTILE)
+    pool.stats.record_turned_away(HOSTILE, pool.now)
+    pool.stats.record_offence(HOSTILE)
+    Guard(GuardSettings(), pool.stats).ban("10.0.0.1", pool.now, 10, HOSTILE)
+    stats, security, bans = look(pool)
+    assert stats["workers"][HOSTILE]["user_agent"] == HOSTILE
+    assert stats["pool"]["user_agents"] == {HOSTILE: 1}
+    assert security["turned_away"] == security["offences"] == {HOSTILE: 1}
+    assert bans["bans"][0]["reason"] == HOSTILE
+
+
+def test_every_error_code_has_a_word():
+    from p2pool.stratum.errors import Code
+
+    assert set(stratum.REFUSALS) == {int(code) for code in Code}
+    assert len(set(stratum.REFUSALS.values())) == len(stratum.REFUSALS)
+    assert stratum.refusals({23: 5, 99: 7}) == {**NO_REFUSALS, "low_difficulty": 5}
+
+
+def test_looking_asks_nobody(pool):
+    """Views come from the last refresh: what a page costs does not depend on the miners."""
+    before = look(pool)
+    pool.stats.record_worker_on("yA", 1.0, pool.now)
+    assert [pool.ask(f"/{view}").json for view in VIEWS] == before
+    assert json.loads(pool.views.rendered["stratum_stats"]) == before[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 
 from p2pool.dash.block import assemble_block
@@ -92,14 +90,16 @@ class Job:
         return self.coinb1[:-32]
 
 
-@dataclass(frozen=True, eq=False)
 class Outcome:
     """What a submission amounts to. `hash` is the X11 of `header` (80 bytes)."""
 
-    job: Job
-    hash: int
-    header: bytes
-    nonce_bytes: bytes
+    __slots__ = ("hash", "header", "job", "nonce_bytes")
+
+    def __init__(self, job: Job, found: int, header: bytes, nonce_bytes: bytes) -> None:
+        self.job = job
+        self.hash = found
+        self.header = header
+        self.nonce_bytes = nonce_bytes
 
     @property
     def meets_share(self) -> bool:
@@ -111,7 +111,7 @@ class Outcome:
         """Whether this is a block of the parent chain."""
         return self.hash <= self.job.block_target
 
-    @cached_property
+    @property
     def gentx(self) -> bytes:
         """The generation transaction."""
         return self.job.coinb1 + self.nonce_bytes + self.job.coinb2

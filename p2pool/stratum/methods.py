@@ -113,6 +113,8 @@ def _apply_options(session: Session, username: Username, password: Any) -> None:
         session.vardiff.set(start)
     if username.fixed_difficulty is not None:
         session.vardiff.set(username.fixed_difficulty, fixed=True)
+    elif session.resumed and session.vardiff.fixed:
+        session.vardiff.set(session.vardiff.difficulty)  # it was fixed under another username
     if username.share_rate is not None:
         session.state.share_rate = username.share_rate
         session.share_pace()

@@ -221,6 +221,7 @@ class Session:
         extranonce1; the work that it has stays valid."""
         if not self.working or not self.state.extranonce_changes:
             self.closing = "its session was resumed by another connection"
+            self.subscribed = False  # nobody knows the id of what it leaves behind
         own = self.state.vardiff
         state.vardiff.set_minimum(own.minimum)
         state.vardiff.set(own.difficulty, own.fixed)
@@ -238,15 +239,22 @@ class Session:
 
     def resume(self, session_id: str, now: float) -> None:
         """Go on where an earlier connection was, where its session is still known."""
-        fixed = self.vardiff.difficulty if self.vardiff.fixed else None
-        if session_id == self.state.session_id or not self.house.sessions.resume(self, session_id, now):
+        own = self.state
+        if session_id == own.session_id or not self.house.sessions.resume(self, session_id, now):
             return
         self.resumed = True
-        if fixed is not None:
-            self.vardiff.set(fixed, fixed=True)
-        if self.state.asked_mask is not None:
-            self.negotiate_mask(self.state.asked_mask, now)
         self._newest = None
+        # What was said on this connection before is newer than what the session remembers.
+        state = self.state
+        state.extranonce_changes |= own.extranonce_changes
+        state.knows_ping |= own.knows_ping
+        if own.vardiff.minimum > self.house.settings.min_difficulty:
+            state.vardiff.set_minimum(own.vardiff.minimum)
+        if own.vardiff.fixed:
+            state.vardiff.set(own.vardiff.difficulty, fixed=True)
+        asked = state.asked_mask if own.asked_mask is None else own.asked_mask
+        if asked is not None:
+            self.negotiate_mask(asked, now)
 
     def add_worker(self, given: str, username: Username, now: float) -> None:
         """A worker was authorized; `given` is what it calls itself in submissions."""

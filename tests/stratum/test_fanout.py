@@ -138,21 +138,9 @@ def test_a_parent_block_whose_work_is_about_to_be_replaced_waits_too():
 # --- clean -----------------------------------------------------------------------------------------------------
 
 
-def test_a_tip_that_waits_for_a_round_to_end_is_clean_when_it_comes():
-    """A refresh takes several turns of the reactor; the tip that comes meanwhile is told after its pause."""
-    house, wires = make(2 * SLICE + 10)
-    new_work(house, clean=False, subsidy=1)
-    new_work(house, clean=True, subsidy=2)
-    run(house)
-    newest = {got[-1][0] for got in jobs_of(wires)}
-    assert len(newest) == 1
-    new_work(house, clean=False, subsidy=3)
-    run(house)
-    assert {got[-1][8] for got in jobs_of(wires)} == {False}
-
-
 @pytest.mark.parametrize("count", [3, 2 * SLICE + 10])
 def test_the_newest_tip_is_clean_for_everyone(count):
+    """Also where it has to wait for a refresh that takes several turns of the reactor."""
     house, wires = make(count)
     new_work(house, clean=False, subsidy=1)
     new_work(house, clean=True, subsidy=2)

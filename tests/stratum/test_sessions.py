@@ -293,6 +293,21 @@ def test_a_fixed_difficulty_in_the_username_counts_for_who_goes_on_too():
     assert second.session.vardiff.fixed
 
 
+def test_what_was_said_before_the_session_was_asked_for_is_newer_than_what_it_remembers():
+    house = House()
+    old = Rig(house, before=[("mining.configure", ["version-rolling"], {"version-rolling.mask": "1fffe000"})])
+    old.leave()
+    configured = ("version-rolling", "minimum-difficulty", "subscribe-extranonce")
+    options = {"version-rolling.mask": "00006000", "minimum-difficulty.value": 2.0**-10}
+    new = Rig(house, old.session_id, before=[("mining.configure", list(configured), options)])
+    assert new.extranonce1 == old.extranonce1
+    assert new.session.version_mask == 0x6000
+    assert new.session.vardiff.minimum == 2.0**-10
+    assert new.told_difficulty == [2.0**-10]
+    assert new.session.state.extranonce_changes
+    assert new.session.state.asked_mask == 0x6000
+
+
 def test_jobs_of_before_are_answered_after_the_reconnect():
     house = House()
     first = Rig(house)

@@ -138,7 +138,9 @@ class StratumServer(Factory):
         """What a connection that is over has already sent is read for a moment."""
         self._draining[protocol] = self._reactor.seconds() + DRAIN_TIME
         if len(self._draining) > MAX_DRAINING:
-            next(iter(self._draining)).abort()
+            oldest = next(iter(self._draining))
+            del self._draining[oldest]  # the reactor tells of its end later
+            oldest.abort()
 
     def drained(self, protocol: StratumProtocol) -> None:
         """It is gone."""

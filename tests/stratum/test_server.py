@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from p2pool.stratum import server
 from p2pool.stratum.fanout import PAUSE
 from p2pool.stratum.fanout import SLICE as _SLICE
 from p2pool.stratum.session import IDLE_RESEND
@@ -223,6 +224,15 @@ def test_a_defect_does_not_end_the_watch_over_time_limits():
     assert len(log.tracebacks) == 1
     assert silent.disconnecting
     house.server.stop()
+
+
+def test_connections_that_are_drained_are_bounded_and_the_oldest_ends_first(monkeypatch):
+    monkeypatch.setattr(server, "MAX_DRAINING", 3)
+    house = House()
+    wires = [house.miner()[1] for _ in range(10)]
+    house.server.suspend()
+    assert [wire.aborted for wire in wires] == [True] * 7 + [False] * 3
+    assert len(house.server._draining) == 3
 
 
 def test_stopping_closes_everything():

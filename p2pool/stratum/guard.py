@@ -224,7 +224,7 @@ class Guard:
         key = host_key(host)
         self._bans.pop(key, None)  # the newest is the last
         if len(self._bans) >= MAX_BANS:
-            del self._bans[next(iter(self._bans))]
+            del self._bans[min(self._bans, key=lambda banned: self._bans[banned].until)]
         record = BanRecord(key, now, now + seconds, reason)
         self._bans[key] = record
         self._changed()

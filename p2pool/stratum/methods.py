@@ -27,8 +27,8 @@ def configure(session: Session, params: list[Any], now: float) -> dict[str, Any]
     codes = params[0] if params and isinstance(params[0], list) else []
     options = params[1] if len(params) > 1 and isinstance(params[1], dict) else {}
     result: dict[str, Any] = {}
-    for code in codes[:_MAX_EXTENSIONS]:
-        if isinstance(code, str):
+    for code in dict.fromkeys(code for code in codes[:_MAX_EXTENSIONS] if isinstance(code, str)):
+        if code not in result:
             extension = EXTENSIONS.get(code)
             result[printable(code)] = False if extension is None else extension(session, options, result, now)
     return result

@@ -60,6 +60,8 @@ class StratumProtocol(Protocol):
         lines = (self._buffer + data).split(b"\n") if self._buffer else data.split(b"\n")
         self._buffer = lines.pop()
         for index, line in enumerate(lines):
+            if not line or line == b"\r":
+                continue
             if len(line) > max_line:
                 session.end_for_malformed(f"a line of more than {max_line} bytes", now)
             else:

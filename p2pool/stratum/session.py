@@ -172,8 +172,10 @@ class Session:
         self._answer(message.get("id"), *self._call(method, message.get("params"), now), now)
         if self.work_due is not None:
             clean, self.work_due = self.work_due, None
-            self._changes += not clean
-            if clean or self._changes <= _MAX_CHANGES:
+            # Whatever makes another job counts: the book gives up the oldest, which may be somebody else's.
+            another = not clean or self.vardiff.difficulty != self._sent_difficulty
+            self._changes += another
+            if not another or self._changes <= _MAX_CHANGES:
                 self.send_work(now, clean)
         if not self.working:
             return
@@ -231,6 +233,9 @@ class Session:
         state.jobs = dict(self.state.jobs)
         self.state = state
         self._newest = None
+        self._changes += 1
+        if self._changes > _MAX_CHANGES:
+            self.closing = self.closing or "its session was resumed by other connections again and again"
         if self.closing is None:
             self.notify("mining.set_extranonce", [state.extranonce1.hex(), EXTRANONCE2_SIZE], now)
             self.send_work(now, clean=True)
@@ -282,8 +287,8 @@ class Session:
             return
         state, newest = self.state, self._newest
         # A session that was resumed may have had this work: an id must not come to mean something else.
-        former = newest or state.jobs.get(issued.job_id)
         difficulty, extranonce1 = state.vardiff.difficulty, state.extranonce1
+        former = newest or state.former(issued, extranonce1)
         was_clean, self._newest_is_clean = self._newest_is_clean, clean
         if former is None or former.issued.job is not issued.job:
             sent = SentJob(issued, difficulty, _target_of(difficulty), extranonce1)
@@ -402,8 +407,11 @@ class Session:
         text = printable(text.strip(), _MAX_SOFTWARE)
         if text and text not in self._said_software and text not in self.user_agent:
             self._said_software = f"{self._said_software}; {text}".lstrip("; ")[:_MAX_SOFTWARE]
+        else:
+            return
+        software = self.software
         for username in self.workers.values():
-            self.house.stats.record_software(username.name, self.software)
+            self.house.stats.record_software(username.name, software)
 
     @property
     def software(self) -> str:

@@ -83,6 +83,13 @@ class MinerState:
         self.knows_ping = False
         self.jobs: dict[str, SentJob] = {}
 
+    def former(self, issued: IssuedJob, extranonce1: bytes) -> SentJob | None:
+        """The same work as it was sent before: under this extranonce1, whose submissions are remembered there."""
+        for sent in reversed(self.jobs.values()):
+            if sent.issued.job is issued.job and sent.extranonce1 == extranonce1:
+                return sent
+        return self.jobs.get(issued.job_id)
+
     def remember(self, sent: SentJob) -> None:
         """A job was sent. Bound: MAX_JOBS; those whose time is over go first."""
         jobs = self.jobs

@@ -50,17 +50,20 @@ class CookieFile:
     """`__cookie__:hex`, written by dashd at each start."""
 
     path: Path
-    configuration: Path
+    configuration: Path | None = None
+    """The dash.conf that was looked into before; None where the cookie's path was given."""
 
     def read(self) -> Credentials:
         """See CredentialSource."""
         try:
             text = _read_text(self.path).strip()
         except OSError as error:
+            before, give = "", "http://USER:PASSWORD@..."
+            if self.configuration is not None:
+                before, give = f"none given, none in {self.configuration}, and ", "RPCUSER RPCPASS"
             raise OperatorError(
-                f"no RPC password: none given, none in {self.configuration}, and the cookie file {self.path} "
-                f"cannot be read ({error.strerror}). Is dashd running as a user whose files this one may read? "
-                "Else give RPCUSER RPCPASS."
+                f"no RPC password: {before}the cookie file {self.path} cannot be read ({error.strerror}). "
+                f"Is dashd running as a user whose files this one may read? Else give {give}."
             ) from None
         user, separator, password = text.partition(":")
         if not separator:

@@ -1,0 +1,86 @@
+"""How an operator names a daemon: `http://USER:PASSWORD@HOST:PORT`, `https://...`, `?cookie=PATH`, `&p2p=PORT`,
+`&zmq=ADDRESS`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from p2pool.base.errors import OperatorError
+
+_OPTIONS = ("cookie", "p2p", "zmq")
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonUrl:
+    """One daemon's JSON-RPC address. `port` and `p2p_port` are None where the network's own are meant."""
+
+    scheme: str
+    host: str
+    port: int | None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    cookie: Path | None = None
+    p2p_port: int | None = None
+    zmq: str | None = None
+
+    def address(self, default_port: int) -> str:
+        """The address without credentials, fit for logs and for requests."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port or default_port}/"
+
+
+def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
+    """The value of `--dashd URL` or `--merged URL`. Raises OperatorError, which never shows a password."""
+
+    def refuse(why: str) -> OperatorError:
+        shown = re.sub(r"//[^/]*@", "//...@", text)
+        return OperatorError(f"{flag} {shown}: {why}; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE")
+
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise refuse("this is not a URL with a port between 1 and 65535") from None
+    if parts.scheme not in ("http", "https"):
+        raise refuse("it begins with neither http:// nor https://")
+    if not parts.hostname or parts.path not in ("", "/") or parts.fragment or port == 0:
+        raise refuse("it names no host, or more than a host and a port")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = [name for name in options if name not in _OPTIONS]
+    if unknown:
+        raise refuse(f"there is no option {unknown[0]!r} (only {', '.join(_OPTIONS)})")
+    cookie = options.get("cookie")
+    if cookie is not None and (parts.username is not None or not cookie):
+        raise refuse("either user and password or the path of a cookie file")
+    if parts.username is not None and parts.password is None:
+        raise refuse("a user without a password")
+    return DaemonUrl(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port,
+        user=None if parts.username is None else unquote(parts.username, errors="surrogateescape"),
+        password=None if parts.password is None else unquote(parts.password, errors="surrogateescape"),
+        cookie=None if cookie is None else Path(cookie).expanduser(),
+        p2p_port=_p2p_port(options.get("p2p"), refuse),
+        zmq=None if options.get("zmq") is None else check_zmq_address(flag, options["zmq"]),
+    )
+
+
+def _p2p_port(text: str | None, refuse: Callable[[str], OperatorError]) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise refuse(f"p2p={text!r} is not a port between 1 and 65535")
+    return int(text)
+
+
+def check_zmq_address(flag: str, text: str) -> str:
+    """`tcp://HOST:PORT`, as Dash Core's -zmqpubhashblock takes it. Raises OperatorError."""
+    match = re.fullmatch(r"tcp://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", text)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise OperatorError(f"{flag}: the ZMQ address {text!r} is not of the form tcp://HOST:PORT")
+    return text

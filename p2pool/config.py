@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
+from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, parse_daemon_url
 from p2pool.flags import build_parser
 from p2pool.networks import NETWORKS, SIMNET, Network
 
@@ -22,6 +23,8 @@ SIMNET_ADDRESS = encode_address(SIMNET.parent.addresses.pubkey_hash, b"p2pool-si
 """Whom the simulated network pays where no address is given."""
 
 MAX_DIFFICULTY = 1_000_000.0
+MAX_DAEMONS = 16
+"""Each is asked twice a second whether it lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,25 @@ class Config:
     dashd_p2p_port: int | None = None
     dashd_config_path: Path | None = None
     rpc_arguments: tuple[str, ...] = field(default=(), repr=False)
+    dashd_zmq: str | None = None
+    """tcp://HOST:PORT of the single daemon."""
+    dashd: tuple[DaemonUrl, ...] = ()
+    """Daemons named by URL, beside or in place of the single one."""
+    broadcaster_max_peers: int = 20
+    disable_broadcaster: bool = False
     simnet_miners: int = 2
     simnet_block_period: float = 60.0
 
     @property
     def embeds_simnet(self) -> bool:
         """Whether this process runs the simulated Dash Core itself."""
-        return self.network is SIMNET and self.dashd_address is None
+        return self.network is SIMNET and self.dashd_address is None and not self.dashd
+
+    @property
+    def single_daemon(self) -> bool:
+        """Whether the flags for a single daemon name one: always, where no URL does."""
+        given = (self.dashd_address, self.dashd_rpc_port, self.dashd_p2p_port, self.dashd_zmq)
+        return not self.dashd or bool(self.rpc_arguments) or any(each is not None for each in given)
 
     @property
     def donation(self) -> int:
@@ -163,6 +178,9 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     if len(rpc_arguments) > 2:
         raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
     _check_ranges(settings)
+    settings["dashd"] = _daemons(settings.get("dashd", ()))
+    if settings.get("dashd_zmq") is not None:
+        settings["dashd_zmq"] = check_zmq_address("--dashd-zmq", settings["dashd_zmq"])
     host, port = _endpoint("-w/--worker-port", settings.pop("worker_port", None), network.worker_port)
     peer_host, peer_port = _endpoint("--p2pool-port", settings.pop("p2pool_port", None), network.p2p_port)
     external = settings.pop("external_ip", None)
@@ -192,6 +210,13 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         rpc_arguments=rpc_arguments,
         **{name: value for name, value in settings.items() if name in known},
     )
+
+
+def _daemons(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
+    """--dashd URL, as often as it was given."""
+    if len(texts) > MAX_DAEMONS:
+        raise OperatorError(f"--dashd was given {len(texts)} times; at most {MAX_DAEMONS} daemons are watched")
+    return tuple(parse_daemon_url("--dashd", text) for text in texts)
 
 
 def _check_tls(settings: dict[str, Any]) -> None:
@@ -247,6 +272,7 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("max_line", 1024, 1 << 20),
         ("max_unsent", 16384, 1 << 30),
         ("keepalive", 5, 7200),
+        ("broadcaster_max_peers", 1, 500),
     ):
         value = settings.get(name)
         if value is not None and not low <= value <= high:

@@ -231,6 +231,28 @@ def _add_dash_core(parser: argparse.ArgumentParser) -> None:
         help="dash.conf with rpcuser and rpcpassword (default: ~/.dashcore/dash.conf)",
     )
     dashd.add_argument(
+        "--dashd-zmq",
+        metavar="ADDRESS",
+        help="hear of blocks by ZMQ, too: dashd's zmqpubhashblock, tcp://HOST:PORT",
+    )
+    dashd.add_argument(
+        "--dashd",
+        metavar="URL",
+        action="append",
+        help="a dashd: http://USER:PASSWORD@HOST:PORT, https://..., or http://HOST:PORT/?cookie=FILE; options "
+        "after the ?, joined by &: p2p=PORT, zmq=tcp://HOST:PORT. May be given several times: the best one serves "
+        "work, all are given blocks",
+    )
+    dashd.add_argument(
+        "--broadcaster-max-peers",
+        metavar="N",
+        type=int,
+        help="keep N nodes of the Dash network ready to be sent found blocks (default: 20)",
+    )
+    dashd.add_argument(
+        "--disable-broadcaster", action="store_true", help="send found blocks to your own dashds only"
+    )
+    dashd.add_argument(
         "rpc_arguments",
         metavar="[RPCUSER] RPCPASS",
         nargs="*",

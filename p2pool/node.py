@@ -23,11 +23,12 @@ from p2pool.dash.target import (
     difficulty_to_target,
     target_to_average_attempts,
 )
+from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job, Outcome
 from p2pool.networks.parameters import Network
-from p2pool.pool_stats import BlockRecord, PoolStats, ShareRecord
+from p2pool.pool_stats import PoolStats, ShareRecord
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
@@ -64,18 +65,6 @@ class WorkChange:
 
     context: WorkContext
     clean: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FoundBlock:
-    """A block of the parent chain that a miner here found, ready to be sent."""
-
-    block_hash: int
-    height: int
-    data: bytes
-    worker: str
-    share_hash: int | None
-    subsidy: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,11 +318,6 @@ class Node:
                 subsidy=template.subsidy,
             )
             self.block_found.fire(found)
-            self.stats.record_block(
-                BlockRecord(
-                    now, found.block_hash, found.height, worker, found.share_hash, found.subsidy, result=None
-                )
-            )
         if outcome.meets_share:
             self._take_own_share(outcome, worker, now)
 

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from twisted.logger import Logger
 
-from p2pool.web.api.blocks import recent_blocks
+from p2pool.web.api.blocks import block_history, recent_blocks
+from p2pool.web.api.dashd import broadcaster_status, daemon_list
 from p2pool.web.api.payouts import current_payouts
 from p2pool.web.api.peers import peer_addresses, peer_list, peer_txpool_sizes, peer_versions, pings
 from p2pool.web.api.pool import global_stats, local_stats, pool_rate
@@ -25,6 +26,9 @@ VIEWS: dict[str, Callable[[Moment], Any]] = {
     "stratum_security": stratum_security,
     "ban_stats": ban_stats,
     "recent_blocks": recent_blocks,
+    "block_history": block_history,
+    "dashd_status": daemon_list,
+    "broadcaster_status": broadcaster_status,
     "current_payouts": current_payouts,
     "rate": pool_rate,
     "peer_addresses": peer_addresses,

@@ -71,7 +71,7 @@ class Pool:
         self.sources = Sources(
             self.node,
             self.stats,
-            lambda: self.problem,
+            self.dashd_figures,
             lambda: None,
             lambda: self.peers,
             0.5,

@@ -36,9 +36,12 @@ from p2pool.dashd.credentials import (
 )
 from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.p2p import DashdLink
+from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
+from p2pool.dashd.payout_service import PayoutService
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.submission import BlockSubmitter
+from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.mining import Mining
@@ -114,10 +117,12 @@ class App:
         self.reactor = reactor
         network = config.network
         self.stats = PoolStats(time.time())
+        self.payouts = payout_addresses(config)
+        self.payout_service: PayoutService | None = None
         self.node = Node(
             network,
             Tracker(network),
-            NodeSettings(config.key_hash, config.fee, config.donation),
+            NodeSettings(self.payouts.key_hash, config.fee, config.donation),
             self.stats,
             time.time,
             lambda call: reactor.callLater(0, call),
@@ -152,7 +157,7 @@ class App:
                 peers=self.peering.figures,
                 fee=config.fee,
                 donation=config.give_author,
-                payout_address=config.payout_address,
+                payouts=self.payouts,
                 version=__version__,
             )
         )
@@ -173,6 +178,7 @@ class App:
             return
         where, source = self._find_dashd()
         self.rpc = RpcClient(self.reactor, where, source)
+        self._keep_payout_addresses(self.rpc)
         self.dashd = DashdService(self.reactor, self.rpc, config.network, time.time, where)
         self.submitter = BlockSubmitter(self.reactor, self.dashd, config.datadir / "blocks", deferToThread)
         self.submitter.result.subscribe(self._block_settled)
@@ -219,6 +225,24 @@ class App:
             _log.info("bench: {what} took {took:.2f} ms", what=what, took=took)
 
         return timed
+
+    def _keep_payout_addresses(self, rpc: RpcClient) -> None:
+        """Where they come from dashd's wallet: they are renewed beside all else, and nothing waits for them."""
+        config = self.config
+        if config.payout_mode is PayoutMode.GIVEN:
+            return
+        wallet = Wallet(rpc, config.network)
+        self.payout_service = PayoutService(
+            self.reactor,
+            self.payouts,
+            config.payout_mode,
+            wallet,
+            config.network,
+            config.datadir,
+            time.time,
+            deferToThread,
+        )
+        self.payout_service.start()
 
     def _find_dashd(self) -> tuple[str, CredentialSource]:
         """(RPC address, credentials) of dashd; starts the simulated one where it is asked for."""
@@ -289,7 +313,8 @@ class App:
         if not self.config.embeds_simnet:
             return
         for number in range(1, self.config.simnet_miners + 1):
-            username = self.config.payout_address if number == 1 else demo_address(self.config, number)
+            given = self.config.payout_address if number == 1 else None
+            username = given or demo_address(self.config, number)
             miner = CpuMiner(
                 self.reactor,
                 self.mining.host,
@@ -388,6 +413,8 @@ class App:
                 await self._end(link.stopService)
         if self.heights is not None:
             self.heights.stop()
+        if self.payout_service is not None:
+            self.payout_service.stop()
         if self.rpc is not None:
             await self._end(self.rpc.close)
         if self.simulated_dash is not None:
@@ -410,6 +437,15 @@ def built_in_pages() -> Path:
     if (checkout / "index.html").is_file():
         return checkout
     return Path(str(resources.files("p2pool.web") / "static"))
+
+
+def payout_addresses(config: Config) -> PayoutAddresses:
+    """The node's own addresses: the one that was given, or room for those of dashd's wallet."""
+    rng = random.SystemRandom()
+    if config.payout_mode is PayoutMode.DYNAMIC:
+        return PayoutAddresses(rng, wanted=config.numaddresses, lifetime=config.timeaddresses)
+    given = config.payout_address, config.key_hash
+    return PayoutAddresses(rng, () if given[0] is None or given[1] is None else (OwnAddress(given[0], given[1]),))
 
 
 def demo_address(config: Config, number: int) -> str:

@@ -11,6 +11,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
 from p2pool.dashd.template import BlockTemplate
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
@@ -59,7 +60,7 @@ class Pool:
         self.shares = grow_chain(self.tracker, template or make_template(), count, 3)
         self.now = NOW + count * 20 + 5
         self.stats = PoolStats(NOW)
-        settings = NodeSettings(b"\x01" * 20, 0.5, 655)
+        settings = NodeSettings(lambda: b"\x01" * 20, 0.5, 655)
         self.node = Node(
             network, self.tracker, settings, self.stats, lambda: self.now, lambda call: call(), random.Random(2)
         )
@@ -67,6 +68,7 @@ class Pool:
         if template is not None:
             self.node.set_template(template)
         self.problem: str | None = None
+        self.payouts = PayoutAddresses(random.Random(3), (OwnAddress("yAddress", b"\x01" * 20),))
         self.peers: list[PeerFigures] = []
         self.sources = Sources(
             self.node,
@@ -76,7 +78,7 @@ class Pool:
             lambda: self.peers,
             0.5,
             1.0,
-            "yAddress",
+            self.payouts,
             "1.2.3",
         )
         self.views = Views(self.sources)

@@ -110,5 +110,6 @@ def warnings(moment: Moment) -> list[str]:
         "dashd": moment.sources.problem(),
         "work": moment.node.work_problem,
         "shares": moment.sources.store_problem(),
+        "payout address": moment.sources.payouts.problem,
     }
     return [f"{what}: {problem}" for what, problem in problems.items() if problem is not None]

@@ -231,16 +231,9 @@ class App:
         config = self.config
         if config.payout_mode is PayoutMode.GIVEN:
             return
-        wallet = Wallet(rpc, config.network)
+        wallet, mode = Wallet(rpc, config.network), config.payout_mode
         self.payout_service = PayoutService(
-            self.reactor,
-            self.payouts,
-            config.payout_mode,
-            wallet,
-            config.network,
-            config.datadir,
-            time.time,
-            deferToThread,
+            self.reactor, self.payouts, mode, wallet, config.network, config.datadir, time.time, deferToThread
         )
         self.payout_service.start()
 
@@ -444,8 +437,9 @@ def payout_addresses(config: Config) -> PayoutAddresses:
     rng = random.SystemRandom()
     if config.payout_mode is PayoutMode.DYNAMIC:
         return PayoutAddresses(rng, wanted=config.numaddresses, lifetime=config.timeaddresses)
-    given = config.payout_address, config.key_hash
-    return PayoutAddresses(rng, () if given[0] is None or given[1] is None else (OwnAddress(given[0], given[1]),))
+    if config.payout_address is None or config.key_hash is None:
+        return PayoutAddresses(rng)
+    return PayoutAddresses(rng, [OwnAddress(config.payout_address, config.key_hash)])
 
 
 def demo_address(config: Config, number: int) -> str:

@@ -364,6 +364,19 @@ def test_without_dashd_the_old_ones_stay_in_use(stage):
     assert run.payouts.problem is None
 
 
+def test_patience_begins_anew_with_each_trouble(stage):
+    run = stage.dynamic()
+    for _ in range(2):
+        stage.wait(990)
+        stage.dashd.refusal = DOWN
+        calls = len(stage.dashd.calls)
+        stage.wait(10 + 7)
+        assert len(stage.dashd.calls) == calls + 4  # at once, after 1, 3 and 7 s
+        stage.dashd.refusal = None
+        stage.wait(8)
+    assert run.addresses == [address(3), address(4)]
+
+
 def test_a_wallet_that_repeats_itself_is_not_believed(stage):
     run = stage.dynamic()
     stage.dashd.says = address(1)

@@ -29,6 +29,10 @@ from p2pool.config import Config
 from p2pool.dash_core import DaemonAddress, DashCore, daemon_addresses
 from p2pool.dashd.credentials import Credentials, FixedCredentials
 from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
+from p2pool.dashd.payout_service import PayoutService
+from p2pool.dashd.rpc import Caller
+from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.mining import Mining
@@ -104,10 +108,12 @@ class App:
         self.reactor = reactor
         network = config.network
         self.stats = PoolStats(time.time())
+        self.payouts = payout_addresses(config)
+        self.payout_service: PayoutService | None = None
         self.node = Node(
             network,
             Tracker(network),
-            NodeSettings(config.key_hash, config.fee, config.donation),
+            NodeSettings(self.payouts.key_hash, config.fee, config.donation),
             self.stats,
             time.time,
             lambda call: reactor.callLater(0, call),
@@ -146,7 +152,7 @@ class App:
                 peers=self.peering.figures,
                 fee=config.fee,
                 donation=config.give_author,
-                payout_address=config.payout_address,
+                payouts=self.payouts,
                 version=__version__,
             )
         )
@@ -167,6 +173,7 @@ class App:
             return
         await self.dash_core.start(self._find_dashd())
         if self.dash_core.pool is not None:
+            self._keep_payout_addresses(self.dash_core.pool.daemons[0].rpc)
             await self.peering.start(self.dash_core.pool)
         self.mining.start()
         self._timers = [
@@ -215,6 +222,18 @@ class App:
         url = f"http://127.0.0.1:{simulated.rpc_port}/"
         return [DaemonAddress(url, FixedCredentials(credentials), "127.0.0.1", simulated.p2p_port, None)]
 
+    def _keep_payout_addresses(self, rpc: Caller) -> None:
+        """Where they come from a wallet, that of the first daemon: they are renewed beside all else, and nothing
+        waits for them."""
+        config = self.config
+        if config.payout_mode is PayoutMode.GIVEN:
+            return
+        wallet, mode = Wallet(rpc, config.network), config.payout_mode
+        self.payout_service = PayoutService(
+            self.reactor, self.payouts, mode, wallet, config.network, config.datadir, time.time, deferToThread
+        )
+        self.payout_service.start()
+
     def _start_simulated_dash(self) -> SimulatedDash:
         config = self.config
         parameters = SimnetParameters(
@@ -246,7 +265,8 @@ class App:
         if not self.config.embeds_simnet:
             return
         for number in range(1, self.config.simnet_miners + 1):
-            username = self.config.payout_address if number == 1 else demo_address(self.config, number)
+            given = self.config.payout_address if number == 1 else None
+            username = given or demo_address(self.config, number)
             miner = CpuMiner(
                 self.reactor,
                 self.mining.host,
@@ -324,6 +344,8 @@ class App:
         for miner in self.miners:
             await self._end(miner.stopService)
         await self._end(self.mining.stop)
+        if self.payout_service is not None:
+            self.payout_service.stop()
         for service in (self.peering, self.dash_core, self.persistence):
             await self._end(service.stop)
         if self.simulated_dash is not None:
@@ -346,6 +368,16 @@ def built_in_pages() -> Path:
     if (checkout / "index.html").is_file():
         return checkout
     return Path(str(resources.files("p2pool.web") / "static"))
+
+
+def payout_addresses(config: Config) -> PayoutAddresses:
+    """The node's own addresses: the one that was given, or room for those of dashd's wallet."""
+    rng = random.SystemRandom()
+    if config.payout_mode is PayoutMode.DYNAMIC:
+        return PayoutAddresses(rng, wanted=config.numaddresses, lifetime=config.timeaddresses)
+    if config.payout_address is None or config.key_hash is None:
+        return PayoutAddresses(rng)
+    return PayoutAddresses(rng, [OwnAddress(config.payout_address, config.key_hash)])
 
 
 def demo_address(config: Config, number: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, parse_daemon_url
+from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
 from p2pool.flags import build_parser
 from p2pool.networks import NETWORKS, SIMNET, Network
 
@@ -32,9 +33,13 @@ class Config:
     """Everything that can be set. Ports are None for the network's own; times in seconds, fees in percent."""
 
     network: Network
-    payout_address: str
-    key_hash: bytes
+    payout_address: str | None
+    """None where dashd's wallet gives it, see `payout_mode`; as `key_hash`."""
+    key_hash: bytes | None
     datadir: Path
+    payout_mode: PayoutMode = PayoutMode.GIVEN
+    numaddresses: int = 2
+    timeaddresses: float = 172_800.0
     logfile: Path | None = None
     debug: bool = False
     bench: bool = False
@@ -162,18 +167,7 @@ def _text(key: str, value: object, refuse: Callable[[str], NoReturn]) -> str:
 
 def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     network = NETWORKS[settings.pop("net", "dash")]
-    address = settings.pop("address", None)
-    if address is None:
-        if network is not SIMNET:
-            raise OperatorError(
-                "no payout address: give the Dash address that your mining pays with -a ADDRESS "
-                f"(or try the simulated network with --net {SIMNET.name})"
-            )
-        address = SIMNET_ADDRESS
-    try:
-        key_hash = payout_hash160(address, network.parent.addresses, network.name)
-    except AddressError as error:
-        raise OperatorError(f"-a {address}: {error}") from None
+    mode, address, key_hash = _payouts(settings, network)
     rpc_arguments = tuple(settings.pop("rpc_arguments", ()))
     if len(rpc_arguments) > 2:
         raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
@@ -200,6 +194,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         network=network,
         payout_address=address,
         key_hash=key_hash,
+        payout_mode=mode,
         datadir=datadir,
         worker_host=host,
         worker_port=port,
@@ -217,6 +212,24 @@ def _daemons(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
     if len(texts) > MAX_DAEMONS:
         raise OperatorError(f"--dashd was given {len(texts)} times; at most {MAX_DAEMONS} daemons are watched")
     return tuple(parse_daemon_url("--dashd", text) for text in texts)
+
+
+def _payouts(settings: dict[str, Any], network: Network) -> tuple[PayoutMode, str | None, bytes | None]:
+    """What -a says: (mode, address, its key hash); the latter two are None where dashd's wallet gives them."""
+    address = settings.pop("address", SIMNET_ADDRESS if network is SIMNET else None)
+    if address == "dynamic":
+        return PayoutMode.DYNAMIC, None, None
+    for flag, name in (("-i/--numaddresses", "numaddresses"), ("-t/--timeaddresses", "timeaddresses")):
+        if name in settings:
+            raise OperatorError(
+                f"{flag} {settings[name]:g} is for -a dynamic only: give that as well, or leave it out"
+            )
+    if address is None:
+        return PayoutMode.WALLET, None, None
+    try:
+        return PayoutMode.GIVEN, address, payout_hash160(address, network.parent.addresses, network.name)
+    except AddressError as error:
+        raise OperatorError(f"-a {address}: {error} (give a Dash address, or 'dynamic')") from None
 
 
 def _check_tls(settings: dict[str, Any]) -> None:
@@ -257,6 +270,8 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("fee", 0, 100),
         ("give_author", 0, 100),
         ("share_rate", 0.1, 3600),
+        ("numaddresses", 1, MAX_ADDRESSES),
+        ("timeaddresses", 1, 10 * 366 * 86400),
         ("max_conns", 0, 1000),
         ("outgoing_conns", 0, 100),
         ("simnet_miners", 0, 64),

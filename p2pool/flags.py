@@ -17,6 +17,7 @@ _EXAMPLES = """\
 examples:
   try it, nothing else needed:    %(prog)s --net simnet
   mine, dashd on this machine:    %(prog)s -a YOUR_DASH_ADDRESS
+  pay dashd's own wallet:         %(prog)s
   with RPC user and password:     %(prog)s -a YOUR_DASH_ADDRESS rpcuser rpcpassword
 
 Then point miners (X11) at  stratum+tcp://THIS_MACHINE:PORT  with a Dash address as user name, and open
@@ -42,7 +43,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--version", action="version", version=f"p2pool-dash {__version__}")
     add("--net", choices=list(NETWORKS), help="the network to mine on (default: dash)")
-    add("-a", "--address", metavar="ADDRESS", help="the Dash address (P2PKH) that this node's own payouts go to")
+    _add_payouts(parser)
     add("--config", metavar="FILE", help="read settings from a TOML file; its names are those of the flags")
     add(
         "--datadir",
@@ -68,6 +69,31 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_dash_core(parser)
     _add_simnet(parser)
     return parser
+
+
+def _add_payouts(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "-a",
+        "--address",
+        metavar="ADDRESS",
+        help="the Dash address (P2PKH) that this node's own payouts go to; 'dynamic' for fresh ones of dashd's "
+        "wallet (default: one of dashd's wallet, asked for once and kept in DATADIR/NET/cached_payout_address)",
+    )
+    add(
+        "-i",
+        "--numaddresses",
+        metavar="N",
+        type=int,
+        help="with -a dynamic: have this many addresses in use at a time (default: 2)",
+    )
+    add(
+        "-t",
+        "--timeaddresses",
+        metavar="SECONDS",
+        type=float,
+        help="with -a dynamic: a new address replaces the oldest after this time (default: 172800, two days)",
+    )
 
 
 def _add_shares(parser: argparse.ArgumentParser) -> None:

@@ -52,9 +52,10 @@ _CHECKS_AT_ONCE = 150
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """`operator_key_hash`: 20 bytes, paid the fee. `fee` in percent. `donation`: 65535 for 100 %."""
+    """`operator_key_hash` is asked for each job that is the fee: the 20 bytes to pay, None while the node has no
+    address of its own. `fee` in percent. `donation`: 65535 for 100 %."""
 
-    operator_key_hash: bytes
+    operator_key_hash: Callable[[], bytes | None]
     fee: float
     donation: int
 
@@ -244,12 +245,13 @@ class Node:
         self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
-        """A job on the newest work; with the probability of the fee it pays the operator. None without work."""
+        """A job on the newest work; with the probability of the fee it pays the operator, where that one has an
+        address: nobody's work waits for it. None without work."""
         context = self.context
         if context is None:
             return None
         if self.settings.fee and self._rng.uniform(0, 100) < self.settings.fee:
-            key_hash = self.settings.operator_key_hash
+            key_hash = self.settings.operator_key_hash() or key_hash
         payee = PayeeFields(
             key_hash=key_hash,
             donation=self.settings.donation,

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool import __version__, app, cli
+from p2pool.app import payout_addresses
 from p2pool.base.errors import OperatorError
 from p2pool.config import SIMNET_ADDRESS, Config, load_config
 from p2pool.dash.address import encode_address
+from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.flags import build_parser
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
 
@@ -83,7 +85,6 @@ def test_simnet_needs_nothing_and_embeds_its_dashd_unless_one_is_named():
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ([], "no payout address"),
         (["-a", TEST], "not an address of the network dash"),
         (["-a", P2SH], "P2SH"),
         (["-a", MAIN[:-1] + "1"], "checksum"),
@@ -96,8 +97,57 @@ def test_simnet_needs_nothing_and_embeds_its_dashd_unless_one_is_named():
 def test_a_payout_address_that_cannot_be_paid(arguments, part):
     text = refusal(*arguments)
     assert part in text
-    if arguments:
-        assert arguments[-1] in text
+    assert arguments[-1] in text
+    assert "dynamic" in text
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "simnet"])
+def test_without_an_address_dashd_s_wallet_is_asked(name):
+    config = load("--net", name)
+    assert config.payout_mode is PayoutMode.WALLET
+    assert (config.payout_address, config.key_hash) == (None, None)
+    assert list(payout_addresses(config).addresses) == []
+    assert payout_addresses(config).wanted == 1
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_fresh_addresses(name, toml):
+    config = load("--net", name, "-a", "dynamic")
+    assert config.payout_mode is PayoutMode.DYNAMIC
+    assert (config.payout_address, config.key_hash) == (None, None)
+    assert (config.numaddresses, config.timeaddresses) == (2, 172_800)
+    asked = load("--net", name, "-a", "dynamic", "-i", "7", "-t", "60.5")
+    assert (asked.numaddresses, asked.timeaddresses) == (7, 60.5)
+    assert asked == load("--net", name, "--address=dynamic", "--numaddresses=7", "--timeaddresses=60.5")
+    text = 'address = "dynamic"\nnumaddresses = 7\ntimeaddresses = 60.5'
+    assert asked == load(*toml(text), "--net", name)
+    payouts = payout_addresses(asked)
+    assert (payouts.wanted, list(payouts.addresses)) == (7, [])
+
+
+def test_a_given_address_is_the_only_one():
+    (own,) = payout_addresses(load("-a", MAIN)).addresses
+    assert (own.address, own.key_hash) == (MAIN, KEY_HASH)
+    (own,) = payout_addresses(load("--net", "simnet")).addresses
+    assert own.address == SIMNET_ADDRESS
+    assert load("--net", "simnet").payout_mode is PayoutMode.GIVEN
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["-a", MAIN, "-i", "3"], "-i/--numaddresses 3 is for -a dynamic only"),
+        (["-t", "60"], "-t/--timeaddresses 60 is for -a dynamic only"),
+        (["-a", "dynamic", "-i", "0"], "--numaddresses 0: must be between 1 and 100"),
+        (["-a", "dynamic", "-i", "101"], "--numaddresses 101"),
+        (["-a", "dynamic", "-t", "0.5"], "--timeaddresses 0.5: must be between 1 and"),
+        (["-a", "dynamic", "-t", "nan"], "--timeaddresses nan"),
+        (["-a", "dynamic", "-t", "inf"], "--timeaddresses inf"),
+        (["-a", "Dynamic"], "'dynamic'"),
+    ],
+)
+def test_what_cannot_be_with_fresh_addresses(arguments, part):
+    assert part in refusal(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +327,8 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_miners=0,
         simnet_block_period=7.5,
     )
-    settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host", "p2pool_host"}
+    settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
+    settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     assert len(settable) == 45, "a new setting: does the file know it?"
 
 

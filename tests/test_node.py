@@ -117,6 +117,15 @@ def test_the_fee_is_a_part_of_the_jobs(fee, expected):
     assert set(paid) <= {OPERATOR, KEY}
 
 
+def test_the_fee_goes_to_the_miner_while_the_operator_has_no_address():
+    home = Home(fee=100.0)
+    home.operator = None
+    home.node.set_template(make_template())
+    assert home.node.make_job(KEY, None).key_hash == KEY
+    home.operator = b"\x02" * 20
+    assert home.node.make_job(KEY, None).key_hash == b"\x02" * 20
+
+
 # --- the share target --------------------------------------------------------------------------------------------
 
 

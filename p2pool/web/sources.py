@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot, PoolStats
@@ -58,7 +59,7 @@ class Sources:
     peers: Callable[[], Sequence[PeerFigures]]
     fee: float
     donation: float
-    payout_address: str
+    payouts: PayoutAddresses
     version: str
 
     @property

@@ -31,7 +31,7 @@ class Member:
     def __init__(self, moment: Moment, number: int = 1, network: Network = LONG) -> None:
         self.moment, self.number, self.network = moment, number, network
         self.tracker = Tracker(network)
-        settings = NodeSettings(bytes([number]) * 20, 0.0, 655)
+        settings = NodeSettings(lambda: bytes([number]) * 20, 0.0, 655)
         self.node = Node(
             network, self.tracker, settings, PoolStats(NOW), moment.unix, moment.soon.append, random.Random(number)
         )

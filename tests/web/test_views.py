@@ -9,6 +9,7 @@ import pytest
 from p2pool.dash.address import encode_address
 from p2pool.dash.hashes import hash160
 from p2pool.dash.script import p2pk_script, p2pkh_script, p2sh_script
+from p2pool.dashd.payout_addresses import OwnAddress
 from p2pool.pool_stats import BlockRecord, ShareRecord
 from p2pool.web import views
 from p2pool.web.api import payouts
@@ -54,12 +55,28 @@ def test_an_empty_node_has_every_view():
     assert pages["current_payouts"] == {}
     assert pages["rate"] == 0
     assert (pages["fee"], pages["payout_addr"], pages["uptime"]) == (0.5, "yAddress", 5)
+    assert pages["payout_addrs"] == [{"address": "yAddress", "weight": 1, "taken": None}]
     local, overall = pages["local_stats"], pages["global_stats"]
     assert local["attempts_to_block"] is None
     assert local["efficiency"] is local["efficiency_if_miner_perfect"] is None
     assert local["shares"] == {"total": 0, "orphan": 0, "dead": 0}
     assert overall["block_height"] is None
     assert (overall["share_chain_height"], overall["shares_held"]) == (0, 0)
+
+
+def test_payout_addresses_that_are_none_and_several():
+    pool = Pool()
+    pool.payouts.addresses = ()
+    pool.payouts.problem = "dashd has no wallet: give -a ADDRESS"
+    pages = rendered(pool)
+    assert (pages["payout_addr"], pages["payout_addrs"]) == (None, [])
+    assert pages["local_stats"]["warnings"] == ["payout address: dashd has no wallet: give -a ADDRESS"]
+    pool.payouts.problem = None
+    pool.payouts.addresses = tuple(OwnAddress(name, name.encode() * 20, NOW + 0.5) for name in "abcd")
+    pages = rendered(pool)
+    assert pages["payout_addr"] == "d"
+    assert pages["payout_addrs"] == [{"address": name, "weight": 0.25, "taken": int(NOW)} for name in "abcd"]
+    assert pages["local_stats"]["warnings"] == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 60, 250])

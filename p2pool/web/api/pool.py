@@ -111,6 +111,7 @@ def warnings(moment: Moment) -> list[str]:
         "work": moment.node.work_problem,
         "shares": moment.sources.store_problem(),
         "votes": unknown_version_problem(moment),
+        "payout address": moment.sources.payouts.problem,
     }
     others = [f"{what}: {problem}" for what, problem in problems.items() if problem is not None]
     return [*moment.sources.dashd().warnings, *others]

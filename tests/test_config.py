@@ -14,6 +14,7 @@ from p2pool.app import payout_addresses
 from p2pool.base.errors import OperatorError
 from p2pool.config import SIMNET_ADDRESS, Config, load_config
 from p2pool.dash.address import encode_address
+from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.flags import build_parser
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
@@ -271,6 +272,10 @@ def test_a_file_may_set_everything(toml, tmp_path):
             dashd-rpc-ssl = true
             dashd-p2p-port = 10
             dashd-config-path = "{tmp_path}/dash.conf"
+            dashd-zmq = "tcp://127.0.0.1:28332"
+            dashd = ["http://a:b@c:1/?p2p=2", "https://d"]
+            broadcaster-max-peers = 7
+            disable-broadcaster = true
             rpcuser = "-u"
             rpcpassword = 1234
             simnet-miners = 0
@@ -324,6 +329,10 @@ def test_a_file_may_set_everything(toml, tmp_path):
         dashd_p2p_port=10,
         dashd_config_path=tmp_path / "dash.conf",
         rpc_arguments=("-u", "1234"),
+        dashd_zmq="tcp://127.0.0.1:28332",
+        dashd=(DaemonUrl("http", "c", 1, "a", "b", p2p_port=2), DaemonUrl("https", "d", None)),
+        broadcaster_max_peers=7,
+        disable_broadcaster=True,
         simnet_miners=0,
         simnet_block_period=7.5,
     )

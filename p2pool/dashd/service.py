@@ -281,6 +281,8 @@ class DashdService(Service):
                 if at_once and self._on_block_of(before):
                     await self._sleep(_FIRST_RETRY)  # a dashd that does not wait: not a busy loop
             except RpcTimeout:
+                if not self.running:
+                    raise CancelledError from None
                 continue  # nothing happened; whether dashd is alive, the heartbeat finds out
             except _TROUBLES as error:
                 self._trouble(error)

@@ -71,7 +71,7 @@ class Member:
         self.moment.run()
         return self
 
-    def block_heard(self) -> None:
+    def block_heard(self, header: BlockHeader) -> None:
         self.heard_of_blocks += 1
 
     def fail(self, session, error: Exception) -> None:

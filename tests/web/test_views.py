@@ -10,7 +10,7 @@ from p2pool.dash.address import encode_address
 from p2pool.dash.hashes import hash160
 from p2pool.dash.script import p2pk_script, p2pkh_script, p2sh_script
 from p2pool.dashd.payout_addresses import OwnAddress
-from p2pool.pool_stats import BlockRecord, ShareRecord
+from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
 from p2pool.web import views
 from p2pool.web.api import payouts
 from p2pool.web.api.pool import pool_rate, stale_proportion
@@ -41,9 +41,14 @@ def busy() -> Pool:
     stats.record_refused("yA.rig", 23, now)
     for number in range(2):
         stats.record_share(ShareRecord(now + number, 0xA0 + number, HOSTILE, bool(number), 5))
-    for number, result in enumerate([None, "", "bad-cb"]):
+    for number, status in enumerate([BlockStatus.SENT, BlockStatus.ACCEPTED, BlockStatus.REFUSED]):
+        reason = "bad-cb" if status is BlockStatus.REFUSED else ""
+        depth = 3 if status is BlockStatus.ACCEPTED else 0
         stats.record_block(
-            BlockRecord(now + number, 0xB0 + number, 100 + number, "yB", None, 50_000_000_000, result)
+            BlockRecord(
+                *(now + number, 0xB0 + number, 100 + number, "yB", None, 50_000_000_000),
+                *(status, reason, depth, bool(depth)),
+            )
         )
     return pool
 
@@ -154,6 +159,8 @@ def test_found_blocks_newest_first():
         (101, "accepted", None),
         (100, "sent", None),
     ]
+    assert [(b["confirmations"], b["chainlock"]) for b in blocks] == [(0, False), (3, True), (0, False)]
+    assert rendered(busy())["block_history"] == blocks
     assert blocks[0]["hash"] == f"{0xB2:064x}"
     assert blocks[0]["share"] is None
     assert blocks[0]["value"] == pytest.approx(500)

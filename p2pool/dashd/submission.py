@@ -80,6 +80,8 @@ class _Delivery:
         self._settled = False
         self.complained = False
         self.news: Deferred[None] | None = None
+        self.woken = False
+        """Something happened that nobody has looked at yet."""
 
     def is_settled(self) -> bool:
         """Whether nothing more has to be done."""
@@ -91,6 +93,7 @@ class _Delivery:
 
     def wake(self) -> None:
         """Something happened that may settle it."""
+        self.woken = True
         news, self.news = self.news, None
         if news is not None:
             news.callback(None)
@@ -200,7 +203,7 @@ class BlockSubmitter:
         try:
             await self._within(SPOOL_PATIENCE, keeping)
             if sent_before:
-                await self._look(delivery)
+                await self._look(delivery, send_again=False)
             if not delivery.is_settled():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
@@ -238,15 +241,17 @@ class BlockSubmitter:
 
     async def _news(self, delivery: _Delivery) -> None:
         """Wait until a daemon answered, RESEND_PERIOD at most."""
-        news: Deferred[None] = Deferred()
-        delivery.news = news
-        late = self._reactor.callLater(RESEND_PERIOD, delivery.wake)
-        try:
-            await news
-        finally:
-            delivery.news = None
-            if late.active():
-                late.cancel()
+        if not delivery.woken:
+            news: Deferred[None] = Deferred()
+            delivery.news = news
+            late = self._reactor.callLater(RESEND_PERIOD, delivery.wake)
+            try:
+                await news
+            finally:
+                delivery.news = None
+                if late.active():
+                    late.cancel()
+        delivery.woken = False
 
     # --- sending -----------------------------------------------------------------------------------------
 
@@ -333,7 +338,7 @@ class BlockSubmitter:
             delivery.settle()
             self._record(delivery, status, **{"reason": ""} | changes)
 
-    async def _look(self, delivery: _Delivery) -> None:
+    async def _look(self, delivery: _Delivery, send_again: bool = True) -> None:
         """Ask the daemons where the block lies; settle it, or send it again where it is missing."""
         if delivery.is_settled():
             return
@@ -358,13 +363,18 @@ class BlockSubmitter:
         elif not await self._is_buried(delivery, places):
             if known:
                 self._beaten(delivery)
-            missing = [
-                daemon
-                for daemon, place in places.items()
-                if not place.confirmations and daemon in delivery.answers and not delivery.refused_by(daemon)
-            ]
-            if missing or not delivery.answers:
-                self._send(delivery, missing)
+            if send_again:
+                self._send_again(delivery, places)
+
+    def _send_again(self, delivery: _Delivery, places: dict[BlockDaemon, Place]) -> None:
+        """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
+        missing = [
+            daemon
+            for daemon, place in places.items()
+            if not place.confirmations and daemon in delivery.answers and not delivery.refused_by(daemon)
+        ]
+        if missing or not delivery.answers:
+            self._send(delivery, missing)
 
     def _beaten(self, delivery: _Delivery) -> None:
         """It lies beside the best chain; the next block decides."""

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from p2pool.dash.block import BlockHeader
 from p2pool.dash.hashes import sha256d
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 from p2pool.networks import Network

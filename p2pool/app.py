@@ -35,6 +35,7 @@ from p2pool.dashd.credentials import (
     read_dash_conf,
 )
 from p2pool.dashd.heights import BlockHeights
+from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
@@ -42,7 +43,7 @@ from p2pool.dashd.submission import BlockSubmitter
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.mining import Mining
-from p2pool.node import FoundBlock, Node, NodeSettings
+from p2pool.node import FoundAuxBlock, FoundBlock, Node, NodeSettings
 from p2pool.peering import Peering
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import PoolStats
@@ -140,6 +141,7 @@ class App:
         self.peering = Peering(
             reactor, config, self.node, time.time, time.monotonic, deferToThread, self._block_found
         )
+        self.merged = MergedMining(reactor, config.merged, config.datadir / "aux-blocks", deferToThread)
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
@@ -154,6 +156,7 @@ class App:
                 donation=config.give_author,
                 payout_address=config.payout_address,
                 version=__version__,
+                merged=lambda: self.merged.figures,
             )
         )
         self._timers: list[Timer] = []
@@ -184,6 +187,7 @@ class App:
         self._link_to_dashd()
         await self.peering.start(self.dashd)
         self.mining.start()
+        self.merged.start()
         self._timers = [
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
@@ -205,6 +209,9 @@ class App:
         node = self.node
         node.work_changed.subscribe(self._timed("work to all", self.mining.work_changed))
         node.block_found.subscribe(self._block_found)
+        node.aux_block_found.subscribe(self._aux_block_found)
+        self.merged.table.changed.subscribe(node.set_aux)
+        self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -326,6 +333,9 @@ class App:
             symbol=self.config.network.parent.symbol,
         )
 
+    def _aux_block_found(self, found: FoundAuxBlock) -> None:
+        self.merged.offer(found.work, lambda: found.outcome.aux_proof(found.work), found.worker)
+
     def _block_delayed(self, delayed: tuple[int, bytes]) -> None:
         height, data = delayed
         if self.link is not None and self.link.send_block(data):
@@ -380,7 +390,7 @@ class App:
         for miner in self.miners:
             await self._end(miner.stopService)
         await self._end(self.mining.stop)
-        for service in (self.peering, self.submitter, self.persistence):
+        for service in (self.peering, self.submitter, self.merged, self.persistence):
             if service is not None:
                 await self._end(service.stop)
         for link in (self.link, self.dashd):

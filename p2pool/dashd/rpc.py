@@ -63,10 +63,12 @@ class Caller(Protocol):
 
 
 class RpcClient:
-    """One Dash Core. `url` without credentials; these come from `source` and are read anew when refused."""
+    """One Dash Core. `url` without credentials; these come from `source` and are read anew when refused. An answer
+    has at most `max_answer` bytes (MAX_ANSWER where None is given)."""
 
-    def __init__(self, reactor: Any, url: str, source: CredentialSource) -> None:
+    def __init__(self, reactor: Any, url: str, source: CredentialSource, max_answer: int | None = None) -> None:
         self.url = url
+        self._max_answer = max_answer
         self._reactor = reactor
         self._source = source
         self._credentials: Credentials | None = None
@@ -132,7 +134,7 @@ class RpcClient:
 
     async def _exchange(self, headers: Headers, body: bytes) -> tuple[int, bytes]:
         response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
-        answer = _AnswerBody(self.url)
+        answer = _AnswerBody(self.url, MAX_ANSWER if self._max_answer is None else self._max_answer)
         response.deliverBody(answer)
         return response.code, await answer.complete
 
@@ -182,11 +184,12 @@ class _RequestBody:
 
 
 class _AnswerBody(TwistedProtocol):
-    """Collects an answer of at most MAX_ANSWER bytes; `complete` fires with it. Cancelling it hangs up."""
+    """Collects an answer of at most `limit` bytes; `complete` fires with it. Cancelling it hangs up."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limit: int) -> None:
         self.complete: Deferred[bytes] = Deferred(lambda _: self._hang_up())
         self._url = url
+        self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -199,12 +202,12 @@ class _AnswerBody(TwistedProtocol):
         if self.complete.called:
             return
         self._size += len(data)
-        if self._size <= MAX_ANSWER:
+        if self._size <= self._limit:
             self._parts.append(data)
             return
         self._parts.clear()
         self._hang_up()
-        self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {MAX_ANSWER} bytes"))
+        self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {self._limit} bytes"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's. A body without a length ends with the connection (PotentialDataLoss): JSON shows if it is

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
+from p2pool.dashd.merged import AuxFigures
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot, PoolStats
 
@@ -46,6 +47,8 @@ class Sources:
     donation: float
     payout_address: str
     version: str
+    merged: Callable[[], Sequence[AuxFigures]] = tuple
+    """The daemons of auxiliary chains."""
 
     @property
     def lookbehind(self) -> int:

@@ -101,6 +101,10 @@ def local_stats(moment: Moment) -> dict[str, Any]:
         "version": sources.version,
         "protocol_version": PROTOCOL_VERSION,
         "fee": sources.fee,
+        "merged_mining": [
+            {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
+            for f in sources.merged()
+        ],
     }
 
 
@@ -111,4 +115,5 @@ def warnings(moment: Moment) -> list[str]:
         "work": moment.node.work_problem,
         "shares": moment.sources.store_problem(),
     }
-    return [f"{what}: {problem}" for what, problem in problems.items() if problem is not None]
+    merged = [(f"merged mining with {f.where}", f.problem) for f in moment.sources.merged()]
+    return [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]

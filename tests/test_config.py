@@ -13,6 +13,7 @@ from p2pool import __version__, app, cli
 from p2pool.base.errors import OperatorError
 from p2pool.config import SIMNET_ADDRESS, Config, load_config
 from p2pool.dash.address import encode_address
+from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.flags import build_parser
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
 
@@ -223,6 +224,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             dashd-config-path = "{tmp_path}/dash.conf"
             rpcuser = "-u"
             rpcpassword = 1234
+            merged = ["http://u:p@127.0.0.1:12", "https://h:13?cookie=/c"]
             simnet-miners = 0
             simnet-block-period = 7.5
         """)
@@ -274,11 +276,15 @@ def test_a_file_may_set_everything(toml, tmp_path):
         dashd_p2p_port=10,
         dashd_config_path=tmp_path / "dash.conf",
         rpc_arguments=("-u", "1234"),
+        merged=(
+            DaemonUrl("http", "127.0.0.1", 12, "u", "p"),
+            DaemonUrl("https", "h", 13, cookie=Path("/c")),
+        ),
         simnet_miners=0,
         simnet_block_period=7.5,
     )
     settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host", "p2pool_host"}
-    assert len(settable) == 45, "a new setting: does the file know it?"
+    assert len(settable) == 46, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
@@ -422,3 +428,29 @@ def test_other_nodes(text, node):
 @pytest.mark.parametrize("flag", ["-n", "--external-ip"])
 def test_what_is_no_node(flag, text):
     assert "give ADDR or ADDR:PORT" in refusal("--net", "simnet", flag, text)
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("http://u:secret@127.0.0.1", "RPC port"),
+        ("http://127.0.0.1:1", "no credentials"),
+        ("http://u:secret@h:1?p2p=5", "Dash Core only"),
+        ("http://u:secret@h:1?zmq=tcp://h:2", "Dash Core only"),
+        ("ftp://u:secret@h:1", "http://"),
+        ("http://u:secret@h:1/wallet", "more than a host"),
+    ],
+)
+def test_a_daemon_to_mine_with_that_cannot_be_reached(url, part):
+    text = refusal("-a", MAIN, "--merged", url)
+    assert "--merged" in text
+    assert part in text
+    assert "secret" not in text
+
+
+def test_the_number_of_daemons_is_bounded_and_each_is_named_once():
+    flags = [f"--merged=http://u:p@h:{port}" for port in range(1, 18)]
+    assert len(load("-a", MAIN, *flags[:16]).merged) == 16
+    assert "at most 16" in refusal("-a", MAIN, *flags)
+    assert "more than once" in refusal("-a", MAIN, flags[0], "--merged", "http://other:p@h:1/")
+    assert "secret" not in repr(load("-a", MAIN, "--merged", "http://u:secret@h:1"))

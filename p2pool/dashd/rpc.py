@@ -28,10 +28,14 @@ from zope.interface import implementer
 from p2pool.base.errors import OperatorError
 from p2pool.base.text import excerpt, printable
 from p2pool.dashd.credentials import Credentials, CredentialSource
+from p2pool.dashd.limited_endpoints import LimitedEndpoints
 
 CONNECTIONS = 4
 """Persistent connections: one is held by the long poll."""
 MAX_ANSWER = 64 * 1024 * 1024
+_MAX_HEADERS = 16 * 1024
+"""Where answers are limited."""
+_CONNECT_TIMEOUT = 5.0
 
 
 class RpcError(Exception):
@@ -77,7 +81,11 @@ class RpcClient:
         # dashd closes idle connections after 30 s; one that it just closed must not cost us a call
         self._pool.cachedConnectionTimeout = 20
         self._pool.retryAutomatically = False
-        self._agent = Agent(reactor, connectTimeout=5, pool=self._pool)
+        if max_answer is None:
+            self._agent = Agent(reactor, connectTimeout=_CONNECT_TIMEOUT, pool=self._pool)
+        else:
+            endpoints = LimitedEndpoints(reactor, _CONNECT_TIMEOUT, max_answer + _MAX_HEADERS)
+            self._agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
         self._request_id = 0
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:

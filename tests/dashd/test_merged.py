@@ -19,6 +19,7 @@ from p2pool.dash.target import bits_to_target
 from p2pool.dashd import merged as merged_module
 from p2pool.dashd.daemon_url import parse_daemon_url
 from p2pool.dashd.merged import (
+    MAX_ANSWER,
     PAUSE,
     POLL_PERIOD,
     SAY_PERIOD,
@@ -437,8 +438,23 @@ def test_two_daemons_with_their_own_credentials(over_http):
         http(b'{"result":' + b"[" * 500 + b"]" * 500 + b"}"),
         b"\x00" * 1000 + b"\r\n\r\n",
         b"HTTP/1.1 999 \xff\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\nX: y\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=["html", "overflow", "digits", "huge", "brackets", "deep", "binary", "status"],
+    ids=[
+        "html",
+        "overflow",
+        "digits",
+        "huge",
+        "brackets",
+        "deep",
+        "binary",
+        "status",
+        "colon",
+        "size",
+        "elsewhere",
+    ],
 )
 def test_hostile_answers_cost_a_line_and_the_other_daemon_nothing(over_http, said):
     reactor, mining = over_http.reactor, over_http.mining
@@ -454,6 +470,30 @@ def test_hostile_answers_cost_a_line_and_the_other_daemon_nothing(over_http, sai
     assert mining.figures[1].problem is None
 
 
+def test_headers_without_end_are_cut_off(over_http):
+    hostile = over_http.accept()
+    hostile.send(b"HTTP/1.1 200 OK\r\n")
+    sent = 0
+    while not hostile.disconnecting and sent < 10_000:
+        hostile.send(b"X-%d: %s\r\n" % (sent, b"y" * 900))
+        sent += 1
+    assert hostile.disconnecting
+    assert sent * 900 < 2 * MAX_ANSWER
+    over_http.reactor.advance(0.5)
+    assert "broke off" in over_http.mining.figures[0].problem
+
+
+def test_a_connection_may_go_on_for_ever_with_answers_of_their_size(over_http):
+    wire = over_http.accept()
+    padded = http(json.dumps({"result": answer(1, 11), "error": None}).encode().ljust(60_000))
+    for _ in range(10):
+        assert body_of(wire)[1]["method"] == "getauxblock"
+        wire.send(padded)
+        assert over_http.mining.figures[0].problem is None
+        over_http.reactor.advance(POLL_PERIOD)
+    assert not wire.disconnecting
+
+
 def test_a_daemon_that_is_not_there(over_http):
     reactor, mining = over_http.reactor, over_http.mining
     with logged() as log:
@@ -461,3 +501,15 @@ def test_a_daemon_that_is_not_there(over_http):
         reactor.advance(0.5)
     assert len(log.lines) == 1
     assert "refused" in mining.figures[0].problem
+
+
+def test_https_begins_with_a_tls_handshake(tmp_path):
+    url = parse_daemon_url("--merged", "https://me:p@127.0.0.1:1001")
+    made = OverHttp(tmp_path, [url])
+    wire = made.accept()
+    assert wire.port == 1001
+    assert wire.take()[:2] == b"\x16\x03"
+    wire.hang_up()
+    made.reactor.advance(0.5)
+    assert made.mining.figures[0].problem is not None
+    made.stop()

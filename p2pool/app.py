@@ -29,6 +29,7 @@ from p2pool.config import Config
 from p2pool.dash_core import DaemonAddress, DashCore, daemon_addresses
 from p2pool.dashd.credentials import Credentials, FixedCredentials
 from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
 from p2pool.dashd.payout_service import PayoutService
 from p2pool.dashd.rpc import Caller
@@ -36,7 +37,7 @@ from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.mining import Mining
-from p2pool.node import Node, NodeSettings
+from p2pool.node import FoundAuxBlock, Node, NodeSettings
 from p2pool.peering import Peering
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
@@ -140,6 +141,7 @@ class App:
         self.peering = Peering(
             reactor, config, self.node, time.time, time.monotonic, deferToThread, self._block_found
         )
+        self.merged = MergedMining(reactor, config.merged, config.datadir / "aux-blocks", deferToThread)
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
@@ -154,6 +156,7 @@ class App:
                 donation=config.give_author,
                 payouts=self.payouts,
                 version=__version__,
+                merged=lambda: self.merged.figures,
             )
         )
         self._timers: list[Timer] = []
@@ -176,6 +179,7 @@ class App:
             self._keep_payout_addresses(self.dash_core.pool.daemons[0].rpc)
             await self.peering.start(self.dash_core.pool)
         self.mining.start()
+        self.merged.start()
         self._timers = [
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
@@ -198,6 +202,9 @@ class App:
         node.block_found.subscribe(self._block_found)
         self.mining.server.first_job_sent.subscribe(self.dash_core.job_sent)
         self.dash_core.book.changed.subscribe(self._block_changed)
+        node.aux_block_found.subscribe(self._aux_block_found)
+        self.merged.table.changed.subscribe(node.set_aux)
+        self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -302,6 +309,9 @@ class App:
             symbol=self.config.network.parent.symbol,
         )
 
+    def _aux_block_found(self, found: FoundAuxBlock) -> None:
+        self.merged.offer(found.work, lambda: found.outcome.aux_proof(found.work), found.worker)
+
     def _block_changed(self, record: BlockRecord) -> None:
         if record.status is BlockStatus.ACCEPTED and record.confirmations == 1:
             _log.info("see the block and who it pays at {url}", url=self.mining.url)
@@ -346,7 +356,7 @@ class App:
         await self._end(self.mining.stop)
         if self.payout_service is not None:
             self.payout_service.stop()
-        for service in (self.peering, self.dash_core, self.persistence):
+        for service in (self.peering, self.dash_core, self.merged, self.persistence):
             await self._end(service.stop)
         if self.simulated_dash is not None:
             await self._end(self.simulated_dash.stopService)

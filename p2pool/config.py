@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, parse_daemon_url
+from p2pool.dashd.merged import parse_merged_urls
 from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
 from p2pool.flags import build_parser
 from p2pool.networks import NETWORKS, SIMNET, Network
@@ -93,6 +94,8 @@ class Config:
     """Daemons named by URL, beside or in place of the single one."""
     broadcaster_max_peers: int = 20
     disable_broadcaster: bool = False
+    merged: tuple[DaemonUrl, ...] = ()
+    """Daemons of auxiliary chains, each with a port and credentials."""
     simnet_miners: int = 2
     simnet_block_period: float = 60.0
 
@@ -203,6 +206,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         p2pool_nodes=tuple(_node("-n/--p2pool-node", text) for text in settings.pop("p2pool_node", ())),
         external_ip=None if external is None else _node("--external-ip", external),
         rpc_arguments=rpc_arguments,
+        merged=parse_merged_urls(settings.pop("merged", ())),
         **{name: value for name, value in settings.items() if name in known},
     )
 

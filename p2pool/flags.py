@@ -67,6 +67,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_tls(parser)
     _add_peers(parser)
     _add_dash_core(parser)
+    _add_merged(parser)
     _add_simnet(parser)
     return parser
 
@@ -283,6 +284,18 @@ def _add_dash_core(parser: argparse.ArgumentParser) -> None:
         metavar="[RPCUSER] RPCPASS",
         nargs="*",
         help="credentials for dashd; without them they are read from dash.conf, else from dashd's .cookie file",
+    )
+
+
+def _add_merged(parser: argparse.ArgumentParser) -> None:
+    merged = parser.add_argument_group("merged mining")
+    merged.add_argument(
+        "--merged",
+        metavar="URL",
+        action="append",
+        help="mine the chain of this daemon as well, with the same work: http://USER:PASSWORD@HOST:PORT, or "
+        "http://HOST:PORT?cookie=FILE, of a daemon that knows getauxblock; may be given several times, and better "
+        "stands in a --config file, which others cannot read",
     )
 
 

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.observable import Event
 from p2pool.dash.address import encode_address
+from p2pool.dash.auxpow import AuxCommitment, AuxWork
 from p2pool.dash.target import (
     MAX_UINT256,
     average_attempts_to_target,
@@ -69,6 +70,15 @@ class WorkChange:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundAuxBlock:
+    """A block of an auxiliary chain that a miner here found; `outcome.aux_proof(work)` proves it."""
+
+    work: AuxWork
+    outcome: Outcome
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class StaleCounts:
     """Own shares of the recent past: all, those not in the best chain, and what of them the chain recorded."""
 
@@ -111,6 +121,7 @@ class Node:
         """Missing parents to ask peers for."""
         self.work_changed: Event[WorkChange] = Event()
         self.block_found: Event[FoundBlock] = Event()
+        self.aux_block_found: Event[FoundAuxBlock] = Event()
         self.share_added: Event[tuple[Share, bool]] = Event()
         """(share, whether it is our own), right after it is held."""
         self.thought: Event[Thought] = Event()
@@ -127,6 +138,7 @@ class Node:
         self._call_soon = call_soon
         self._rng = rng
         self._think_due = False
+        self._aux: AuxCommitment | None = None
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
         self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
         self._own_shares: BoundedDict[int, _OwnShare] = BoundedDict(_OWN_SHARES)
@@ -156,6 +168,17 @@ class Node:
     def learn_transaction(self, transaction_hash: int, size: int) -> None:
         """A transaction's packed size: shares whose blocks would be too large are passed over."""
         self._transaction_sizes[transaction_hash] = size
+
+    # --- from auxiliary chains -----------------------------------------------------------------------------
+
+    def set_aux(self, aux: AuxCommitment | None) -> None:
+        """The blocks of auxiliary chains that the next work, whatever it is made for, commits to."""
+        self._aux = aux
+
+    def renew_aux_work(self) -> None:
+        """Make new work for the sake of those blocks, unless the work already commits to them."""
+        if self.context is not None and self.context.aux is not self._aux:
+            self.renew_work()
 
     # --- shares ------------------------------------------------------------------------------------------
 
@@ -237,7 +260,9 @@ class Node:
         self.work_problem = None
         previous = self.context
         try:
-            context = build_work_context(self.tracker, self.best_share, self.template, self.network, self._clock())
+            context = build_work_context(
+                self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux
+            )
         except ShareInvalid as error:
             _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
             return
@@ -307,7 +332,8 @@ class Node:
     # --- from miners -------------------------------------------------------------------------------------
 
     def solved(self, outcome: Outcome, worker: str) -> None:
-        """A share, a block or both. The block goes out before anything else is done."""
+        """A share, a block, blocks of auxiliary chains, or several of them. The block goes out before anything
+        else is done, and auxiliary chains come last."""
         now = self._clock()
         if outcome.meets_block:
             template = outcome.job.context.template
@@ -322,6 +348,9 @@ class Node:
             self.block_found.fire(found)
         if outcome.meets_share:
             self._take_own_share(outcome, worker, now)
+        if outcome.meets_aux:
+            for work in outcome.aux_works():
+                self.aux_block_found.fire(FoundAuxBlock(work, outcome, worker))
 
     def _take_own_share(self, outcome: Outcome, worker: str, now: float) -> None:
         dead = not self.is_current(outcome.job)

@@ -278,6 +278,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             disable-broadcaster = true
             rpcuser = "-u"
             rpcpassword = 1234
+            merged = ["http://u:p@127.0.0.1:12", "https://h:13?cookie=/c"]
             simnet-miners = 0
             simnet-block-period = 7.5
         """)
@@ -333,12 +334,16 @@ def test_a_file_may_set_everything(toml, tmp_path):
         dashd=(DaemonUrl("http", "c", 1, "a", "b", p2p_port=2), DaemonUrl("https", "d", None)),
         broadcaster_max_peers=7,
         disable_broadcaster=True,
+        merged=(
+            DaemonUrl("http", "127.0.0.1", 12, "u", "p"),
+            DaemonUrl("https", "h", 13, cookie=Path("/c")),
+        ),
         simnet_miners=0,
         simnet_block_period=7.5,
     )
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 45, "a new setting: does the file know it?"
+    assert len(settable) == 50, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
@@ -482,3 +487,29 @@ def test_other_nodes(text, node):
 @pytest.mark.parametrize("flag", ["-n", "--external-ip"])
 def test_what_is_no_node(flag, text):
     assert "give ADDR or ADDR:PORT" in refusal("--net", "simnet", flag, text)
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("http://u:secret@127.0.0.1", "RPC port"),
+        ("http://127.0.0.1:1", "no credentials"),
+        ("http://u:secret@h:1?p2p=5", "Dash Core only"),
+        ("http://u:secret@h:1?zmq=tcp://h:2", "Dash Core only"),
+        ("ftp://u:secret@h:1", "http://"),
+        ("http://u:secret@h:1/wallet", "more than a host"),
+    ],
+)
+def test_a_daemon_to_mine_with_that_cannot_be_reached(url, part):
+    text = refusal("-a", MAIN, "--merged", url)
+    assert "--merged" in text
+    assert part in text
+    assert "secret" not in text
+
+
+def test_the_number_of_daemons_is_bounded_and_each_is_named_once():
+    flags = [f"--merged=http://u:p@h:{port}" for port in range(1, 18)]
+    assert len(load("-a", MAIN, *flags[:16]).merged) == 16
+    assert "at most 16" in refusal("-a", MAIN, *flags)
+    assert "more than once" in refusal("-a", MAIN, flags[0], "--merged", "http://other:p@h:1/")
+    assert "secret" not in repr(load("-a", MAIN, "--merged", "http://u:secret@h:1"))

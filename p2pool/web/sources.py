@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.node import Node
@@ -61,6 +62,8 @@ class Sources:
     donation: float
     payouts: PayoutAddresses
     version: str
+    merged: Callable[[], Sequence[AuxFigures]] = tuple
+    """The daemons of auxiliary chains."""
 
     @property
     def lookbehind(self) -> int:

@@ -25,8 +25,8 @@ UNKNOWN = Place(0, False)
 
 
 class FakeDaemon:
-    """Answers to blocks in turn; the last answer stays. An exception is raised, a Deferred waited for. It says of a
-    block what `places` holds, by default that it does not know it."""
+    """Answers to blocks in turn; the last answer stays. An exception is raised, a Deferred waited for. It says of
+    a block what `places` holds, by default that it does not know it."""
 
     def __init__(self, clock: Clock, name: str, *answers: Any) -> None:
         self.name = name

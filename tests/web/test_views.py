@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.hashes import hash160
 from p2pool.dash.script import p2pk_script, p2pkh_script, p2sh_script
+from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import OwnAddress
 from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
 from p2pool.web import views
@@ -223,3 +225,16 @@ def test_looking_changes_nothing():
     pool = busy()
     first = rendered(pool)
     assert rendered(pool) == first
+
+
+def test_merged_mining_is_shown_and_its_trouble_is_a_warning():
+    pool = busy()
+    assert rendered(pool)["local_stats"]["merged_mining"] == []
+    figures = [AuxFigures("http://a:1/", 5, 2, 1, None), AuxFigures("http://b:2/", None, 0, 0, "refused")]
+    pool.views = views.Views(replace(pool.sources, merged=lambda: figures))
+    local = rendered(pool)["local_stats"]
+    assert local["merged_mining"] == [
+        {"daemon": "http://a:1/", "chain_id": 5, "accepted": 2, "refused": 1},
+        {"daemon": "http://b:2/", "chain_id": None, "accepted": 0, "refused": 0},
+    ]
+    assert local["warnings"] == ["merged mining with http://b:2/: refused"]

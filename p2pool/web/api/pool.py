@@ -102,6 +102,10 @@ def local_stats(moment: Moment) -> dict[str, Any]:
         "version": sources.version,
         "protocol_version": PROTOCOL_VERSION,
         "fee": sources.fee,
+        "merged_mining": [
+            {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
+            for f in sources.merged()
+        ],
     }
 
 
@@ -113,7 +117,8 @@ def warnings(moment: Moment) -> list[str]:
         "votes": unknown_version_problem(moment),
         "payout address": moment.sources.payouts.problem,
     }
-    others = [f"{what}: {problem}" for what, problem in problems.items() if problem is not None]
+    merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
+    others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
     return [*moment.sources.dashd().warnings, *others]
 
 

@@ -47,7 +47,7 @@ MISSED_PAUSE = 30.0
 """Seconds after a block within which another one counts as no chance: daemons that catch up go through many, which
 others have told of long ago."""
 MAX_ADDRESSES = 200
-"""Addresses that one node may tell of: a tenth of the book, so that it takes many nodes to fill it with bad ones."""
+"""Addresses that one node may tell of: a tenth of the book, so that it takes many to fill it with bad ones."""
 CLOCKS = 4
 """So many nodes' clocks make a judgement of ours."""
 MAX_FILE = 1024 * 1024

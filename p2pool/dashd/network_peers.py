@@ -26,8 +26,8 @@ MAX_FAILURES = 10
 
 @dataclass(slots=True)
 class KnownPeer:
-    """What is known of an address. `score` rises with each good turn; `failures` are those in a row, without a good
-    turn between them; times in Unix seconds."""
+    """What is known of an address. `score` rises with each good turn; `failures` are those since the last one;
+    times in Unix seconds."""
 
     score: float = 0.0
     failures: int = 0

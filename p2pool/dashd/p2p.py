@@ -1,5 +1,5 @@
-"""Connections of Dash's p2p protocol, and the link to a dashd: fast notice of new blocks, and a second road for found
-ones. A help, never a condition."""
+"""Connections of Dash's p2p protocol, and the link to a dashd: fast notice of new blocks, and a second road for
+found ones. A help, never a condition."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SILENCE_TIME = 600.0
 MAX_UNSENT = 16 * 1024 * 1024
 """Bytes that a node may leave unread before it is given up: eight of the largest blocks."""
 MAX_RECEIVED, RECEIVE_RATE = 8 * 1024 * 1024, 64 * 1024
-"""Bytes that a node may send at once, and bytes a second that it may go on with. What we ask for is a few kilobytes a
-block; the most that can come uncalled for is one message of 3 MiB."""
+"""Bytes that a node may send at once, and bytes a second that it may go on with. What we ask for is a few
+kilobytes a block; the most that can come uncalled for is one message of 3 MiB."""
 _PAUSES = backoffPolicy(initialDelay=1.0, maxDelay=60.0)
 _log = Logger(namespace="p2pool.dashd")
 
@@ -48,8 +48,8 @@ class P2pOwner(Protocol):
 class P2pConnection(TwistedProtocol):
     """Moves bytes between a transport and a session, and knows when to hang up.
 
-    It is its own transport's producer, as this is how a transport tells that it holds unsent bytes, and that it has
-    none any more.
+    It is its own transport's producer, as this is how a transport tells that it holds unsent bytes, and that it
+    has none any more.
     """
 
     def __init__(self, reactor: Any, session: P2pSession, owner: P2pOwner) -> None:

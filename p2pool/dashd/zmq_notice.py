@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -21,6 +21,20 @@ MAX_MESSAGE = 1024
 MAX_WAITING = 100
 MAX_AT_ONCE = 50
 """Messages that are read in one turn of the reactor."""
+OPTIONS = {
+    zmq.LINGER: 0,
+    zmq.RCVHWM: MAX_WAITING,
+    zmq.MAXMSGSIZE: MAX_MESSAGE,
+    zmq.IPV6: 1,
+    # Milliseconds: 100 ms at first, as dashd restarts in seconds.
+    zmq.RECONNECT_IVL: 100,
+    zmq.RECONNECT_IVL_MAX: 5000,
+    # Seconds: without these, nobody notices that the publisher's machine is gone.
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 60,
+    zmq.TCP_KEEPALIVE_INTVL: 20,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+}
 
 
 def parse_hashblock(frames: Sequence[bytes]) -> int:
@@ -40,29 +54,45 @@ class ZmqSubscriber:
         self._announced = announced
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
+        self._again: IDelayedCall | None = None
         self._complained = False
 
     def start(self) -> None:
-        """Subscribe."""
+        """Subscribe. An address that the library does not take costs a line, and this road."""
         self._context = zmq.Context()
         self._socket = socket = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVHWM, MAX_WAITING)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
-        socket.setsockopt(zmq.IPV6, 1)
+        for option, value in OPTIONS.items():
+            socket.setsockopt(option, value)
         socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
-        socket.connect(self._address)
+        try:
+            socket.connect(self._address)
+        except zmq.ZMQError as error:
+            self._complain(str(error))
+            self.stop()
+            return
         self._reactor.addReader(self)
         # The descriptor tells of changes only: what happened before it was watched would be missed.
-        self._reactor.callLater(0, self.doRead)
+        self._read_again()
 
     def stop(self) -> None:
         """End it."""
-        socket, self._socket = self._socket, None
-        if socket is not None and self._context is not None:
-            self._reactor.removeReader(self)
-            socket.close()
+        again, self._again = self._again, None
+        if again is not None and again.active():
+            again.cancel()
+        if self._socket is not None and self._context is not None:
+            self._reactor.removeReader(self)  # while it has a descriptor
+            self._socket.close()
+            self._socket = None
             self._context.term()
+
+    def _read_again(self) -> None:
+        """In the next turn of the reactor; once, however often this is asked for."""
+        if self._again is None:
+            self._again = self._reactor.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        self._again = None
+        self.doRead()
 
     def fileno(self) -> int:
         """Twisted's."""
@@ -86,12 +116,13 @@ class ZmqSubscriber:
                 return
             except zmq.ZMQError as error:
                 self._complain(str(error))
+                self.stop()  # else the reactor would call us again at once, and for ever
                 return
             try:
                 self._announced(parse_hashblock(frames))
             except ParseError as error:
                 self._complain(str(error))
-        self._reactor.callLater(0, self.doRead)
+        self._read_again()
 
     def _complain(self, problem: str) -> None:
         """Once: a publisher of something else says it again and again."""

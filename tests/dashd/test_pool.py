@@ -304,8 +304,9 @@ def test_headers_without_work_prove_nothing(log):
     made = Pool(1)
     made.rpcs[0].at(1, bits="1b00ffff")
     made.start().wait(1)
+    made.pool.headers_heard(Road.NETWORK, (header_on(1),))  # much too easy
     with pytest.raises(ParseError, match="too little work"):
-        made.pool.headers_heard(Road.NETWORK, (header_on(1),))
+        made.pool.headers_heard(Road.NETWORK, (header_on(1, bits=0x1B00FFFF),))
     made.pool.headers_heard(Road.NETWORK, (header_on(0xDEAD),))  # on a block that nobody knows
     made.wait(STUCK_TIME + 1)
     assert made.pool.problem is None

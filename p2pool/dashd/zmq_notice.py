@@ -21,19 +21,17 @@ MAX_MESSAGE = 1024
 MAX_WAITING = 100
 MAX_AT_ONCE = 50
 """Messages that are read in one turn of the reactor."""
+SILENCE_TIME = 600.0
+"""Seconds without a message, after which we subscribe anew: the library does not notice that the publisher's
+machine is gone, and gives an address up for good where something else answered there for a moment."""
 OPTIONS = {
     zmq.LINGER: 0,
     zmq.RCVHWM: MAX_WAITING,
     zmq.MAXMSGSIZE: MAX_MESSAGE,
     zmq.IPV6: 1,
-    # Milliseconds: 100 ms at first, as dashd restarts in seconds.
+    # Milliseconds between attempts to connect, at first and in the end.
     zmq.RECONNECT_IVL: 100,
     zmq.RECONNECT_IVL_MAX: 5000,
-    # Seconds: without these, nobody notices that the publisher's machine is gone.
-    zmq.TCP_KEEPALIVE: 1,
-    zmq.TCP_KEEPALIVE_IDLE: 60,
-    zmq.TCP_KEEPALIVE_INTVL: 20,
-    zmq.TCP_KEEPALIVE_CNT: 3,
 }
 
 
@@ -46,7 +44,8 @@ def parse_hashblock(frames: Sequence[bytes]) -> int:
 
 @implementer(IReadDescriptor)
 class ZmqSubscriber:
-    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`."""
+    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. What goes
+    wrong costs a line and this road, until the next attempt."""
 
     def __init__(self, reactor: Any, address: str, announced: Callable[[int], None]) -> None:
         self._reactor = reactor
@@ -55,35 +54,48 @@ class ZmqSubscriber:
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
         self._again: IDelayedCall | None = None
+        self._silence: IDelayedCall | None = None
         self._complained = False
 
     def start(self) -> None:
-        """Subscribe. An address that the library does not take costs a line, and this road."""
+        """Subscribe."""
         self._context = zmq.Context()
-        self._socket = socket = self._context.socket(zmq.SUB)
+        self._subscribe(self._context)
+
+    def stop(self) -> None:
+        """End it."""
+        self._unsubscribe()
+        context, self._context = self._context, None
+        if context is not None:
+            context.term()
+
+    def _subscribe(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self._unsubscribe()
+        self._silence = self._reactor.callLater(SILENCE_TIME, self._subscribe, context)
+        socket = context.socket(zmq.SUB)
         for option, value in OPTIONS.items():
             socket.setsockopt(option, value)
         socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
         try:
             socket.connect(self._address)
         except zmq.ZMQError as error:
+            socket.close()
             self._complain(str(error))
-            self.stop()
             return
+        self._socket = socket
         self._reactor.addReader(self)
         # The descriptor tells of changes only: what happened before it was watched would be missed.
         self._read_again()
 
-    def stop(self) -> None:
-        """End it."""
-        again, self._again = self._again, None
-        if again is not None and again.active():
-            again.cancel()
-        if self._socket is not None and self._context is not None:
+    def _unsubscribe(self) -> None:
+        for waiting in (self._again, self._silence):
+            if waiting is not None and waiting.active():
+                waiting.cancel()
+        self._again = self._silence = None
+        if self._socket is not None:
             self._reactor.removeReader(self)  # while it has a descriptor
             self._socket.close()
             self._socket = None
-            self._context.term()
 
     def _read_again(self) -> None:
         """In the next turn of the reactor; once, however often this is asked for."""
@@ -116,8 +128,10 @@ class ZmqSubscriber:
                 return
             except zmq.ZMQError as error:
                 self._complain(str(error))
-                self.stop()  # else the reactor would call us again at once, and for ever
+                self._reactor.removeReader(self)  # else it would call us again at once, and for ever
                 return
+            if self._silence is not None:
+                self._silence.reset(SILENCE_TIME)
             try:
                 self._announced(parse_hashblock(frames))
             except ParseError as error:

@@ -55,7 +55,8 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
     options = dict(parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True))
     unknown = [name for name in options if name not in _OPTIONS]
     if unknown:
-        raise refuse(f"there is no option {unknown[0]!r} (only {', '.join(_OPTIONS)})")
+        named = "" if "@" in parts.query else f" {unknown[0]!r}"  # may be a part of a password
+        raise refuse(f"there is no option{named} (only {', '.join(_OPTIONS)})")
     cookie = options.get("cookie")
     if cookie is not None and (parts.username is not None or not cookie):
         raise refuse("either user and password or the path of a cookie file")
@@ -84,7 +85,7 @@ def _p2p_port(text: str | None, refuse: Callable[[str], OperatorError]) -> int |
     if text is None:
         return None
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-        raise refuse(f"p2p={text!r} is not a port between 1 and 65535")
+        raise refuse(f"p2p={_without_secrets(text)!r} is not a port between 1 and 65535")
     return int(text)
 
 
@@ -92,7 +93,7 @@ def check_zmq_address(flag: str, text: str) -> str:
     """`tcp://HOST:PORT`, as Dash Core's -zmqpubhashblock takes it. Raises OperatorError."""
     match = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", text)
     if match is None or not 0 < int(match[2]) < 65536 or (match[1][0] == "[" and not _is_ipv6(match[1][1:-1])):
-        raise OperatorError(f"{flag}: the ZMQ address {text!r} is not of the form tcp://HOST:PORT")
+        raise OperatorError(f"{flag}: the ZMQ address {_without_secrets(text)!r} is not tcp://HOST:PORT")
     return text
 
 

@@ -7,6 +7,7 @@ deep enough to be forgotten; `HASH.hex` was refused, and is kept for people to l
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ MAX_READ = 200
 most."""
 MAX_FILE = 8 * 1024 * 1024
 """Characters: hex of a block of twice the size that there can be."""
+_NAME = re.compile("(0|[1-9][0-9]{0,9})-([0-9a-f]{64})")
 UNKNOWN = "found before the node was restarted"
 
 
@@ -102,21 +104,21 @@ class BlockSpool:
     def _read(self) -> tuple[list[FoundBlock], list[str]]:
         """In a thread."""
         found, unreadable = [], []
-        for path in sorted(self.directory.glob("*.pending"), key=_height, reverse=True)[:MAX_READ]:
+        names = [(_NAME.fullmatch(path.stem), path) for path in self.directory.glob("*.pending")]
+        for name, path in sorted(names, key=_height_of, reverse=True)[:MAX_READ]:
             try:
-                block_hash, height = int(path.stem.partition("-")[2], 16), _height(path)
-                if path != self._pending(height, block_hash):
+                if name is None:
                     raise ValueError("its name is not HEIGHT-HASH.pending")
                 with open(path, encoding="ascii") as file:
                     data = bytes.fromhex(file.read(MAX_FILE))
                 if not data or len(data) >= MAX_FILE // 2:
                     raise ValueError("it is empty, or larger than a block can be")
-                found.append(FoundBlock(block_hash, height, data, UNKNOWN, None, 0))
+                found.append(FoundBlock(int(name[2], 16), int(name[1]), data, UNKNOWN, None, 0))
             except (OSError, ValueError) as error:
                 unreadable.append(f"{path} is not a block to offer again: {error}")
         return found, unreadable
 
 
-def _height(path: Path) -> int:
-    height = path.stem.partition("-")[0]
-    return int(height) if height.isascii() and height.isdigit() and len(height) <= 10 else -1
+def _height_of(entry: tuple[re.Match[str] | None, Path]) -> int:
+    name, _ = entry
+    return -1 if name is None else int(name[1])

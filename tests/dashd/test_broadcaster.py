@@ -736,6 +736,8 @@ def test_stopping_leaves_nothing(path, log, how_far):
         if how_far == "sending":
             assert network.broadcaster.send_block(bytes(1000)) == 2
     network.stop()
+    if how_far == "dialling":
+        assert [connector.stoppedConnecting for connector in network.reactor.connectors] == [True] * 3
     if how_far == "loading":
         _, done = network.threads[0]
         done.callback({"peers": []})

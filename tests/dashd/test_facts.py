@@ -122,6 +122,15 @@ def test_wrong_types_are_no_traceback(name, value):
     assert isinstance(checked, DaemonFacts) if right else checked.check(WrongDaemon)
 
 
+@pytest.mark.parametrize("value", [None, True, 1.5, 2**53, -(2**53), 10**400, "7", [7]])
+def test_what_is_no_number_that_there_can_be_counts_as_none(value):
+    answered = parse_facts(
+        CHAIN | {"blocks": value, "headers": value}, {"connections": value, "timeoffset": value}
+    )
+    numbers = answered.blocks, answered.headers, answered.connections, answered.time_offset, answered.version
+    assert [(number, type(number)) for number in numbers] == [(0, int)] * 5
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

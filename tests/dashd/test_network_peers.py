@@ -199,9 +199,10 @@ def test_a_full_book_forgets_the_untried_before_those_that_worked(book):
     assert place(1_000_000 + 10 * MAX_KNOWN - 1) in book.known
 
 
-def test_what_worked_once_but_is_gone_makes_room(book):
+def test_what_worked_once_but_is_gone_makes_room_before_the_untried(book):
     for number in range(MAX_KNOWN):
-        book.worked(place(number))
+        book.learn(place(number))
+    book.worked(place(7))
     for _ in range(MAX_FAILURES):
         book.failed(place(7), NOW)
     book.learn(place(1_000_000))

@@ -238,7 +238,7 @@ def test_getrawtransaction_refused(simulation: Any) -> None:
 def test_getrawtransaction_looks_through_the_newest_blocks_only(
     simulation: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("p2pool.simnet.rpc_methods._SEARCHED_BLOCKS", 2)
+    monkeypatch.setattr("p2pool.simnet.rpc_transactions._SEARCHED_BLOCKS", 2)
     [first, _] = simulation.call("simnet_findblock", 2)
     coinbase = simulation.call("getblock", first)["tx"][0]
     assert simulation.call("getrawtransaction", coinbase, True)["confirmations"] == 2

@@ -45,6 +45,8 @@ class NodeContext:
     status: NodeStatus
     zmq_address: str | None = None
     """Where `hashblock` is published, as tcp://host:port."""
+    signalling_until: int = 0
+    """The last height whose template asks for a version bit."""
     wallet: bool = True
 
     @property

@@ -1,10 +1,12 @@
 """Which soft forks a simulated chain knows, as getblockchaininfo and getblocktemplate tell of them.
 
-Test chains have all of them from their first block on; the main chain has them where captures 70 say.
+Test chains have all of them from their first block on, but for one that miners may be asked to signal for a
+while; the main chain has them where captures 70 say.
 """
 
 from __future__ import annotations
 
+from p2pool.simnet.finder import BLOCK_VERSION
 from p2pool.simnet.render import Json
 
 _MAIN_HEIGHTS = {
@@ -26,9 +28,10 @@ _MAIN_HEIGHTS = {
 }
 _FIRST_BLOCK = 1
 _NO_TIMEOUT = 9223372036854775807
+_TESTDUMMY_BIT = 28
 
 
-def softforks(main: bool, height: int) -> Json:
+def softforks(main: bool, height: int, signalling_until: int) -> Json:
     """The `softforks` object at a tip of that height: a fork is active where the next block is under its rules."""
     forks: Json = {
         name: {
@@ -38,30 +41,36 @@ def softforks(main: bool, height: int) -> Json:
         }
         for name, at in _MAIN_HEIGHTS.items()
     }
-    return forks if main else forks | _signalled(height)
+    return forks if main else forks | _signalled(height, signalling_until)
 
 
-def template_rules(main: bool, height: int) -> list[str]:
-    """The `rules` of the template for the block after a tip of that height."""
-    return ["csv"] if main or not _signalling_is_over(height) else ["csv", "testdummy"]
-
-
-def _signalling_is_over(height: int) -> bool:
-    """Whether the one fork of test chains that is signalled by version bits is active: not on the genesis."""
-    return height >= _FIRST_BLOCK
-
-
-def _signalled(height: int) -> Json:
-    state = {"start_time": 0, "timeout": _NO_TIMEOUT, "min_activation_height": 0}
-    over = _signalling_is_over(height)
-    since = _FIRST_BLOCK if over else 0
-    testdummy: Json = {
-        "type": "bip9",
-        "bip9": {"status": "active" if over else "defined", **state, "ehf": False, "since": since},
+def template_signals(main: bool, height: int, signalling_until: int) -> Json:
+    """`version`, `rules` and `vbavailable` of the template for the block after a tip of that height."""
+    status = "defined" if main else _testdummy_status(height, signalling_until)
+    started = status == "started"
+    return {
+        "version": BLOCK_VERSION | (1 << _TESTDUMMY_BIT if started else 0),
+        "rules": ["csv", "testdummy"] if status == "active" else ["csv"],
+        "vbavailable": {"testdummy": _TESTDUMMY_BIT} if started else {},
     }
-    if over:
+
+
+def _testdummy_status(height: int, signalling_until: int) -> str:
+    """Of the one fork of test chains that miners signal: on the genesis it has not begun."""
+    if height < _FIRST_BLOCK:
+        return "defined"
+    return "started" if height < signalling_until else "active"
+
+
+def _signalled(height: int, signalling_until: int) -> Json:
+    state = {"start_time": 0, "timeout": _NO_TIMEOUT, "min_activation_height": 0}
+    status = _testdummy_status(height, signalling_until)
+    active = status == "active"
+    since = max(_FIRST_BLOCK, signalling_until) if active else _FIRST_BLOCK if height else 0
+    testdummy: Json = {"type": "bip9", "bip9": {"status": status, **state, "ehf": False, "since": since}}
+    if active:
         testdummy["height"] = since
     return {
         "v24": {"type": "bip9", "bip9": {"status": "defined", **state, "ehf": True, "since": 0}, "active": False},
-        "testdummy": testdummy | {"active": over},
+        "testdummy": testdummy | {"active": active},
     }

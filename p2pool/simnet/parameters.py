@@ -56,6 +56,8 @@ class SimnetParameters:
     """Hosts and p2p ports of other daemons whose chain is to be followed, at most MAX_CONNECT."""
     reported_version: int = VERSION
     """What getnetworkinfo says as `version`; the texts with a version in them follow it."""
+    signalling_until: int = 0
+    """Up to this height templates ask miners to signal the soft fork `testdummy` by a version bit."""
     wallet: bool = True
     """Whether there is getnewaddress: a Dash Core can be built without its wallet."""
 

@@ -59,16 +59,12 @@ def _template_transaction(transaction: TemplateTransaction) -> Json:
     }
 
 
-def render_template(
-    template: BlockTemplate, version: int, now: float, superblocks: bool, rules: list[str]
-) -> Json:
-    """A getblocktemplate answer; `rules` are the names of the soft forks that signalled."""
+def render_template(template: BlockTemplate, signals: Json, now: float, superblocks: bool) -> Json:
+    """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {
         "capabilities": ["proposal"],
-        "version": version,
-        "rules": rules,
-        "vbavailable": {},
+        **signals,
         "vbrequired": 0,
         "previousblockhash": previous_hash,
         "transactions": [_template_transaction(transaction) for transaction in template.transactions],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.context import NodeContext
-from p2pool.simnet.deployments import template_rules
+from p2pool.simnet.deployments import template_signals
 from p2pool.simnet.errors import BlockUndecodable
-from p2pool.simnet.finder import BLOCK_VERSION
 from p2pool.simnet.render import Json, bits_difficulty, dash, render_template
 from p2pool.simnet.rpc import (
     DESERIALIZATION_ERROR,
@@ -60,9 +59,10 @@ class MiningMethods:
         if "longpollid" in options:
             await self._long_poll(options["longpollid"])
         chain = self._chain
-        rules = template_rules(self._context.is_main, chain.height)
+        context = self._context
+        signals = template_signals(context.is_main, chain.height, context.signalling_until)
         superblocks = chain.rules.superblock_interval > 0
-        return render_template(chain.template(), BLOCK_VERSION, self._context.now(), superblocks, rules)
+        return render_template(chain.template(), signals, context.now(), superblocks)
 
     def submitblock(self, data: str, dummy: object) -> object:
         """Take a block."""

@@ -196,6 +196,7 @@ class _Running:
             peers=self.p2p,
             status=service.status,
             zmq_address=None if socket is None else socket.address,
+            signalling_until=parameters.signalling_until,
             wallet=parameters.wallet,
         )
         methods = RpcMethods(context)

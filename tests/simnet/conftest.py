@@ -100,6 +100,7 @@ class Simulation:
             self.p2p,
             self.status,
             None if port is None else f"tcp://127.0.0.1:{port}",
+            self.parameters.signalling_until,
             self.parameters.wallet,
         )
 

@@ -38,16 +38,14 @@ class Recipe:
     """How one capture is answered.
 
     `prepare` brings a simulation of `parameters` to the state and returns the request, or None for the captured
-    one. `afterwards` makes a request that waits be answered. `authorization` is sent over HTTP; None leaves HTTP
-    out, where it has nothing to say.
+    one. `afterwards` makes a request that waits be answered. `credentials` are user:password, None for none.
     """
 
     same: Same
     prepare: Callable[[Any], Request | None] = lambda simulation: None
     afterwards: Callable[[Any], object] = lambda simulation: None
     parameters: dict[str, Any] = field(default_factory=dict)
-    over_http: bool = False
-    authorization: str | None = None
+    credentials: str | None = "u:p"
 
 
 def call(method: str, *params: object) -> dict[str, object]:
@@ -415,8 +413,8 @@ RECIPES: dict[str, Recipe] = {
     **{name: _submission(make) for name, make in SUBMISSIONS.items()},
     **{name: _proposal(make) for name, make in PROPOSALS.items()},
     # Authorization.
-    **_same_bytes("20_auth_missing", over_http=True),
-    **_same_bytes("20_auth_wrong_password", over_http=True, authorization="u:wrong"),
+    **_same_bytes("20_auth_missing", credentials=None),
+    **_same_bytes("20_auth_wrong_password", credentials="u:wrong"),
     # Help texts are ours: Dash Core's are long, and nobody parses them.
     **_same_shape("20_getblock_too_many_args", "20_validateaddress_no_params", "40_submitblock_no_params"),
     # Templates.

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from p2pool.dash.address import AddressVersions
 from p2pool.dash.block import BlockHeader, assemble_block
@@ -36,6 +37,7 @@ from p2pool.simnet.status import NodeStatus
 from p2pool.simnet.store import FileStore, MemoryStore
 from p2pool.simnet.template import BlockTemplate
 from p2pool.simnet.transactions import TransactionMaker
+from tests.dashd.wires import Wire
 
 START = 1_795_340_000
 PARAMETERS = SimnetParameters(initial_attempts=16)
@@ -190,6 +192,45 @@ def result_of(deferred: Deferred[Any]) -> Any:
         failures[0].raiseException()
     assert results, "not answered yet"
     return results[0]
+
+
+class Line:
+    """A connection between two simulations: `caller` dialled `called`. Bytes travel when `carry` is called."""
+
+    def __init__(self, caller: Simulation, called: Simulation, number: int) -> None:
+        self.dialling = Wire(caller.clock, number)
+        self.answering = StringTransport()
+        self._protocol: Any = called.p2p.buildProtocol(self.answering.getPeer())
+        self._protocol.makeConnection(self.answering)
+
+    def carry(self) -> int:
+        """Bring over what both sides have said so far; how many bytes that were."""
+        there, back = self.dialling.take(), self.answering.value()
+        self.answering.clear()
+        if there:
+            self._protocol.dataReceived(there)
+        if back:
+            self.dialling.send(back)
+        return len(there) + len(back)
+
+    def cut(self) -> None:
+        """The connection ends for both sides."""
+        self.dialling.hang_up()
+        self._protocol.connectionLost(connectionDone)
+
+
+def connect(caller: Simulation, called: Simulation, port: int = 19899) -> Line:
+    """`caller` connects to `called`; nothing was said yet."""
+    caller.call("simnet_connect", f"127.0.0.1:{port}")
+    return Line(caller, called, len(caller.clock.tcpClients) - 1)
+
+
+def settle(*lines: Line, rounds: int = 1000) -> None:
+    """Carry until nobody has anything to say. AssertionError where that does not come."""
+    for _ in range(rounds):
+        if sum(line.carry() for line in lines) == 0:
+            return
+    raise AssertionError("the connections do not become quiet")
 
 
 @pytest.fixture

@@ -11,6 +11,14 @@ from twisted.internet.testing import StringTransport
 from p2pool.simnet.rpc_server import RpcResource, RpcSite
 
 
+def authorization(credentials: str) -> str:
+    """The header for user:password."""
+    return "Authorization: Basic " + base64.b64encode(credentials.encode()).decode()
+
+
+AUTHORIZED = authorization("u:p")
+
+
 class HttpWire:
     """One HTTP connection. The daemon's user is u, its password p, as in the captures."""
 
@@ -25,12 +33,10 @@ class HttpWire:
         self.protocol = self.site.buildProtocol(None)
         self.protocol.makeConnection(self.transport)
 
-    def send(self, body: bytes, credentials: str | None = "u:p", *headers: str, method: str = "POST") -> None:
-        """Send a request; without credentials it has no Authorization."""
-        lines = [f"{method} / HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
-        if credentials is not None:
-            lines.append("Authorization: Basic " + base64.b64encode(credentials.encode()).decode())
-        self.protocol.dataReceived("\r\n".join([*lines, "", ""]).encode() + body)
+    def send(self, body: bytes, *headers: str, method: str = "POST") -> None:
+        """Send a request."""
+        lines = [f"{method} / HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers, "", ""]
+        self.protocol.dataReceived("\r\n".join(lines).encode() + body)
 
     def take(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the one answer that came."""

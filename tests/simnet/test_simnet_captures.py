@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.simnet.capture_recipes import EXCEPTIONS, RECIPES, Recipe, Same, call
-from tests.simnet.http_wire import HttpWire
+from tests.simnet.http_wire import HttpWire, authorization
 from tests.simnet.shapes import differences
 
 CAPTURES = Path(__file__).parent.parent / "captures"
@@ -35,7 +35,7 @@ def _answer(recipe: Recipe, captured: Any, simulation: Any) -> tuple[int, bytes,
     request = recipe.prepare(simulation)
     body = _body(captured if request is None else request)
     wire = HttpWire(simulation)
-    wire.send(body, recipe.authorization if recipe.over_http else "u:p")
+    wire.send(body, *([] if recipe.credentials is None else [authorization(recipe.credentials)]))
     recipe.afterwards(simulation)
     simulation.clock.advance(0.25)  # what a wrong password costs
     status, headers, answer = wire.take()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import random
-import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -27,25 +26,21 @@ from p2pool.base.errors import OperatorError
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.config import Config
-from p2pool.dashd.credentials import (
-    Credentials,
-    CredentialSource,
-    FixedCredentials,
-    credential_source,
-    read_dash_conf,
-)
-from p2pool.dashd.heights import BlockHeights
-from p2pool.dashd.p2p import DashdLink
-from p2pool.dashd.rpc import RpcClient
-from p2pool.dashd.service import DashdService
-from p2pool.dashd.submission import BlockSubmitter
+from p2pool.dash_core import DaemonAddress, DashCore, daemon_addresses
+from p2pool.dashd.credentials import Credentials, FixedCredentials
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.merged import MergedMining
+from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
+from p2pool.dashd.payout_service import PayoutService
+from p2pool.dashd.rpc import Caller
+from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.mining import Mining
-from p2pool.node import FoundBlock, Node, NodeSettings
+from p2pool.node import FoundAuxBlock, Node, NodeSettings
 from p2pool.peering import Peering
 from p2pool.persistence import Persistence, Threads
-from p2pool.pool_stats import PoolStats
+from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.miner import CpuMiner
@@ -114,20 +109,26 @@ class App:
         self.reactor = reactor
         network = config.network
         self.stats = PoolStats(time.time())
+        self.payouts = payout_addresses(config)
+        self.payout_service: PayoutService | None = None
         self.node = Node(
             network,
             Tracker(network),
-            NodeSettings(config.key_hash, config.fee, config.donation),
+            NodeSettings(self.payouts.key_hash, config.fee, config.donation),
             self.stats,
             time.time,
             lambda call: reactor.callLater(0, call),
             random.SystemRandom(),
         )
-        self.dashd: DashdService | None = None
-        self.link: DashdLink | None = None
-        self.rpc: RpcClient | None = None
-        self.submitter: BlockSubmitter | None = None
-        self.heights: BlockHeights | None = None
+        self.dash_core = DashCore(
+            reactor,
+            config,
+            self.node,
+            self.stats,
+            time.time,
+            deferToThread,
+            self._timed("template", self.node.set_template),
+        )
         self.persistence = Persistence(
             reactor,
             Threads(deferToThread, reactor.callFromThread),
@@ -140,6 +141,7 @@ class App:
         self.peering = Peering(
             reactor, config, self.node, time.time, time.monotonic, deferToThread, self._block_found
         )
+        self.merged = MergedMining(reactor, config.merged, config.datadir / "aux-blocks", deferToThread)
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
@@ -147,13 +149,14 @@ class App:
             Sources(
                 node=self.node,
                 stats=self.stats,
-                problem=self._dashd_problem,
+                dashd=self.dash_core.figures,
                 store_problem=lambda: self.persistence.problem,
                 peers=self.peering.figures,
                 fee=config.fee,
                 donation=config.give_author,
-                payout_address=config.payout_address,
+                payouts=self.payouts,
                 version=__version__,
+                merged=lambda: self.merged.figures,
             )
         )
         self._timers: list[Timer] = []
@@ -171,24 +174,16 @@ class App:
         await self._load_shares()
         if self._stopping:
             return
-        where, source = self._find_dashd()
-        self.rpc = RpcClient(self.reactor, where, source)
-        self.dashd = DashdService(self.reactor, self.rpc, config.network, time.time, where)
-        self.submitter = BlockSubmitter(self.reactor, self.dashd, config.datadir / "blocks", deferToThread)
-        self.submitter.result.subscribe(self._block_settled)
-        self.submitter.delayed.subscribe(self._block_delayed)
-        self.heights = BlockHeights(self.rpc, self.node.learn_block_height, time.time)
-        self.node.block_wanted.subscribe(self.heights.want)
-        self.dashd.template.subscribe(self._timed("template", self.node.set_template))
-        self.dashd.startService()
-        self._link_to_dashd()
-        await self.peering.start(self.dashd)
+        await self.dash_core.start(self._find_dashd())
+        if self.dash_core.pool is not None:
+            self._keep_payout_addresses(self.dash_core.pool.daemons[0].rpc)
+            await self.peering.start(self.dash_core.pool)
         self.mining.start()
+        self.merged.start()
         self._timers = [
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
         ]
-        await self.submitter.resume()
         self._start_miners()
 
     async def _load_shares(self) -> None:
@@ -205,6 +200,11 @@ class App:
         node = self.node
         node.work_changed.subscribe(self._timed("work to all", self.mining.work_changed))
         node.block_found.subscribe(self._block_found)
+        self.mining.server.first_job_sent.subscribe(self.dash_core.job_sent)
+        self.dash_core.book.changed.subscribe(self._block_changed)
+        node.aux_block_found.subscribe(self._aux_block_found)
+        self.merged.table.changed.subscribe(node.set_aux)
+        self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -220,43 +220,26 @@ class App:
 
         return timed
 
-    def _find_dashd(self) -> tuple[str, CredentialSource]:
-        """(RPC address, credentials) of dashd; starts the simulated one where it is asked for."""
-        config, parent = self.config, self.config.network.parent
-        if config.embeds_simnet:
-            simulated = self._start_simulated_dash()
-            url = f"http://127.0.0.1:{simulated.rpc_port}/"
-            credentials = Credentials(simulated.rpc_user, simulated.rpc_password, "of the embedded simulation")
-            return url, FixedCredentials(credentials)
-        given = config.dashd_config_path
-        conf = read_dash_conf(given or Path.home() / ".dashcore" / "dash.conf", parent, required=given is not None)
-        port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port
-        scheme = "https" if config.dashd_rpc_ssl else "http"
-        url = f"{scheme}://{config.dashd_address or '127.0.0.1'}:{port}/"
-        source = credential_source(config.rpc_arguments, conf, parent)
-        return url, source
+    def _find_dashd(self) -> list[DaemonAddress]:
+        """The daemons; starts the simulated one where it is asked for."""
+        if not self.config.embeds_simnet:
+            return daemon_addresses(self.config)
+        simulated = self._start_simulated_dash()
+        credentials = Credentials(simulated.rpc_user, simulated.rpc_password, "of the embedded simulation")
+        url = f"http://127.0.0.1:{simulated.rpc_port}/"
+        return [DaemonAddress(url, FixedCredentials(credentials), "127.0.0.1", simulated.p2p_port, None)]
 
-    def _link_to_dashd(self) -> None:
-        """Hear of blocks by p2p as well; without the link the node works all the same."""
-        config, parent = self.config, self.config.network.parent
-        port = config.dashd_p2p_port or parent.p2p_port
-        if self.simulated_dash is not None:
-            port = self.simulated_dash.p2p_port
-        self.link = DashdLink(
-            self.reactor,
-            config.dashd_address or "127.0.0.1",
-            port,
-            parent.p2p_magic,
-            f"/p2pool-dash:{__version__}/".encode(),
-            time.time,
-            lambda: secrets.randbits(64),
-            self._block_announced,
+    def _keep_payout_addresses(self, rpc: Caller) -> None:
+        """Where they come from a wallet, that of the first daemon: they are renewed beside all else, and nothing
+        waits for them."""
+        config = self.config
+        if config.payout_mode is PayoutMode.GIVEN:
+            return
+        wallet, mode = Wallet(rpc, config.network), config.payout_mode
+        self.payout_service = PayoutService(
+            self.reactor, self.payouts, mode, wallet, config.network, config.datadir, time.time, deferToThread
         )
-        self.link.startService()
-
-    def _block_announced(self) -> None:
-        if self.dashd is not None:
-            self.dashd.refresh()
+        self.payout_service.start()
 
     def _start_simulated_dash(self) -> SimulatedDash:
         config = self.config
@@ -289,7 +272,8 @@ class App:
         if not self.config.embeds_simnet:
             return
         for number in range(1, self.config.simnet_miners + 1):
-            username = self.config.payout_address if number == 1 else demo_address(self.config, number)
+            given = self.config.payout_address if number == 1 else None
+            username = given or demo_address(self.config, number)
             miner = CpuMiner(
                 self.reactor,
                 self.mining.host,
@@ -315,8 +299,7 @@ class App:
             )
 
     def _block_found(self, found: FoundBlock) -> None:
-        if self.submitter is not None:
-            self.submitter.offer(found.block_hash, found.height, found.data)
+        self.dash_core.block_found(found)
         _log.info(
             "BLOCK {height} {block_hash:064x} found by {worker}: {value} {symbol}",
             height=found.height,
@@ -326,27 +309,18 @@ class App:
             symbol=self.config.network.parent.symbol,
         )
 
-    def _block_delayed(self, delayed: tuple[int, bytes]) -> None:
-        height, data = delayed
-        if self.link is not None and self.link.send_block(data):
-            _log.info("block {height} was sent to dashd by its p2p port as well", height=height)
+    def _aux_block_found(self, found: FoundAuxBlock) -> None:
+        self.merged.offer(found.work, lambda: found.outcome.aux_proof(found.work), found.worker)
 
-    def _block_settled(self, settled: tuple[int, str]) -> None:
-        block_hash, reason = settled
-        self.stats.settle_block(block_hash, reason)
-        if not reason:
+    def _block_changed(self, record: BlockRecord) -> None:
+        if record.status is BlockStatus.ACCEPTED and record.confirmations == 1:
             _log.info("see the block and who it pays at {url}", url=self.mining.url)
-        if self.dashd is not None:
-            self.dashd.refresh()
-
-    def _dashd_problem(self) -> str | None:
-        if self.dashd is None:
-            return "not asked yet"
-        return self.dashd.problem
+            if self.dash_core.pool is not None:
+                self.dash_core.pool.refresh()
 
     def _work_problem(self) -> str | None:
         """Why there is no fresh work for miners; None while there is."""
-        return self._dashd_problem() or self.node.work_problem
+        return self.dash_core.problem or self.node.work_problem
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()
@@ -364,7 +338,7 @@ class App:
             local=format_rate(snapshot.hash_rate),
             connections=snapshot.connections,
             shares=snapshot.shares,
-            blocks=len(snapshot.recent_blocks),
+            blocks=snapshot.blocks_accepted,
             refused=sum(snapshot.refused.values()),
             uptime=format_duration(now - self.stats.start_time),
         )
@@ -380,16 +354,10 @@ class App:
         for miner in self.miners:
             await self._end(miner.stopService)
         await self._end(self.mining.stop)
-        for service in (self.peering, self.submitter, self.persistence):
-            if service is not None:
-                await self._end(service.stop)
-        for link in (self.link, self.dashd):
-            if link is not None:
-                await self._end(link.stopService)
-        if self.heights is not None:
-            self.heights.stop()
-        if self.rpc is not None:
-            await self._end(self.rpc.close)
+        if self.payout_service is not None:
+            self.payout_service.stop()
+        for service in (self.peering, self.dash_core, self.merged, self.persistence):
+            await self._end(service.stop)
         if self.simulated_dash is not None:
             await self._end(self.simulated_dash.stopService)
         _log.info("stopped")
@@ -410,6 +378,16 @@ def built_in_pages() -> Path:
     if (checkout / "index.html").is_file():
         return checkout
     return Path(str(resources.files("p2pool.web") / "static"))
+
+
+def payout_addresses(config: Config) -> PayoutAddresses:
+    """The node's own addresses: the one that was given, or room for those of dashd's wallet."""
+    rng = random.SystemRandom()
+    if config.payout_mode is PayoutMode.DYNAMIC:
+        return PayoutAddresses(rng, wanted=config.numaddresses, lifetime=config.timeaddresses)
+    if config.payout_address is None or config.key_hash is None:
+        return PayoutAddresses(rng)
+    return PayoutAddresses(rng, [OwnAddress(config.payout_address, config.key_hash)])
 
 
 def demo_address(config: Config, number: int) -> str:

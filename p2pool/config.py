@@ -13,6 +13,9 @@ from typing import Any, NoReturn
 
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
+from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, parse_daemon_url
+from p2pool.dashd.merged import parse_merged_urls
+from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
 from p2pool.flags import build_parser
 from p2pool.networks import NETWORKS, SIMNET, Network
 
@@ -22,6 +25,8 @@ SIMNET_ADDRESS = encode_address(SIMNET.parent.addresses.pubkey_hash, b"p2pool-si
 """Whom the simulated network pays where no address is given."""
 
 MAX_DIFFICULTY = 1_000_000.0
+MAX_DAEMONS = 16
+"""Each is asked twice a second whether it lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,13 @@ class Config:
     """Everything that can be set. Ports are None for the network's own; times in seconds, fees in percent."""
 
     network: Network
-    payout_address: str
-    key_hash: bytes
+    payout_address: str | None
+    """None where dashd's wallet gives it, see `payout_mode`; as `key_hash`."""
+    key_hash: bytes | None
     datadir: Path
+    payout_mode: PayoutMode = PayoutMode.GIVEN
+    numaddresses: int = 2
+    timeaddresses: float = 172_800.0
     logfile: Path | None = None
     debug: bool = False
     bench: bool = False
@@ -79,13 +88,27 @@ class Config:
     dashd_p2p_port: int | None = None
     dashd_config_path: Path | None = None
     rpc_arguments: tuple[str, ...] = field(default=(), repr=False)
+    dashd_zmq: str | None = None
+    """tcp://HOST:PORT of the single daemon."""
+    dashd: tuple[DaemonUrl, ...] = ()
+    """Daemons named by URL, beside or in place of the single one."""
+    broadcaster_max_peers: int = 20
+    disable_broadcaster: bool = False
+    merged: tuple[DaemonUrl, ...] = ()
+    """Daemons of auxiliary chains, each with a port and credentials."""
     simnet_miners: int = 2
     simnet_block_period: float = 60.0
 
     @property
     def embeds_simnet(self) -> bool:
         """Whether this process runs the simulated Dash Core itself."""
-        return self.network is SIMNET and self.dashd_address is None
+        return self.network is SIMNET and self.dashd_address is None and not self.dashd
+
+    @property
+    def single_daemon(self) -> bool:
+        """Whether the flags for a single daemon name one: always, where no URL does."""
+        given = (self.dashd_address, self.dashd_rpc_port, self.dashd_p2p_port, self.dashd_zmq)
+        return not self.dashd or bool(self.rpc_arguments) or any(each is not None for each in given)
 
     @property
     def donation(self) -> int:
@@ -147,22 +170,14 @@ def _text(key: str, value: object, refuse: Callable[[str], NoReturn]) -> str:
 
 def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     network = NETWORKS[settings.pop("net", "dash")]
-    address = settings.pop("address", None)
-    if address is None:
-        if network is not SIMNET:
-            raise OperatorError(
-                "no payout address: give the Dash address that your mining pays with -a ADDRESS "
-                f"(or try the simulated network with --net {SIMNET.name})"
-            )
-        address = SIMNET_ADDRESS
-    try:
-        key_hash = payout_hash160(address, network.parent.addresses, network.name)
-    except AddressError as error:
-        raise OperatorError(f"-a {address}: {error}") from None
+    mode, address, key_hash = _payouts(settings, network)
     rpc_arguments = tuple(settings.pop("rpc_arguments", ()))
     if len(rpc_arguments) > 2:
         raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
     _check_ranges(settings)
+    settings["dashd"] = _daemons(settings.get("dashd", ()))
+    if settings.get("dashd_zmq") is not None:
+        settings["dashd_zmq"] = check_zmq_address("--dashd-zmq", settings["dashd_zmq"])
     host, port = _endpoint("-w/--worker-port", settings.pop("worker_port", None), network.worker_port)
     peer_host, peer_port = _endpoint("--p2pool-port", settings.pop("p2pool_port", None), network.p2p_port)
     external = settings.pop("external_ip", None)
@@ -182,6 +197,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         network=network,
         payout_address=address,
         key_hash=key_hash,
+        payout_mode=mode,
         datadir=datadir,
         worker_host=host,
         worker_port=port,
@@ -190,8 +206,34 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         p2pool_nodes=tuple(_node("-n/--p2pool-node", text) for text in settings.pop("p2pool_node", ())),
         external_ip=None if external is None else _node("--external-ip", external),
         rpc_arguments=rpc_arguments,
+        merged=parse_merged_urls(settings.pop("merged", ())),
         **{name: value for name, value in settings.items() if name in known},
     )
+
+
+def _daemons(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
+    """--dashd URL, as often as it was given."""
+    if len(texts) > MAX_DAEMONS:
+        raise OperatorError(f"--dashd was given {len(texts)} times; at most {MAX_DAEMONS} daemons are watched")
+    return tuple(parse_daemon_url("--dashd", text) for text in texts)
+
+
+def _payouts(settings: dict[str, Any], network: Network) -> tuple[PayoutMode, str | None, bytes | None]:
+    """What -a says: (mode, address, its key hash); the latter two are None where dashd's wallet gives them."""
+    address = settings.pop("address", SIMNET_ADDRESS if network is SIMNET else None)
+    if address == "dynamic":
+        return PayoutMode.DYNAMIC, None, None
+    for flag, name in (("-i/--numaddresses", "numaddresses"), ("-t/--timeaddresses", "timeaddresses")):
+        if name in settings:
+            raise OperatorError(
+                f"{flag} {settings[name]:g} is for -a dynamic only: give that as well, or leave it out"
+            )
+    if address is None:
+        return PayoutMode.WALLET, None, None
+    try:
+        return PayoutMode.GIVEN, address, payout_hash160(address, network.parent.addresses, network.name)
+    except AddressError as error:
+        raise OperatorError(f"-a {address}: {error} (give a Dash address, or 'dynamic')") from None
 
 
 def _check_tls(settings: dict[str, Any]) -> None:
@@ -232,6 +274,8 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("fee", 0, 100),
         ("give_author", 0, 100),
         ("share_rate", 0.1, 3600),
+        ("numaddresses", 1, MAX_ADDRESSES),
+        ("timeaddresses", 1, 10 * 366 * 86400),
         ("max_conns", 0, 1000),
         ("outgoing_conns", 0, 100),
         ("simnet_miners", 0, 64),
@@ -247,6 +291,7 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("max_line", 1024, 1 << 20),
         ("max_unsent", 16384, 1 << 30),
         ("keepalive", 5, 7200),
+        ("broadcaster_max_peers", 1, 500),
     ):
         value = settings.get(name)
         if value is not None and not low <= value <= high:

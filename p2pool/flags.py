@@ -17,6 +17,7 @@ _EXAMPLES = """\
 examples:
   try it, nothing else needed:    %(prog)s --net simnet
   mine, dashd on this machine:    %(prog)s -a YOUR_DASH_ADDRESS
+  pay dashd's own wallet:         %(prog)s
   with RPC user and password:     %(prog)s -a YOUR_DASH_ADDRESS rpcuser rpcpassword
 
 Then point miners (X11) at  stratum+tcp://THIS_MACHINE:PORT  with a Dash address as user name, and open
@@ -42,7 +43,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--version", action="version", version=f"p2pool-dash {__version__}")
     add("--net", choices=list(NETWORKS), help="the network to mine on (default: dash)")
-    add("-a", "--address", metavar="ADDRESS", help="the Dash address (P2PKH) that this node's own payouts go to")
+    _add_payouts(parser)
     add("--config", metavar="FILE", help="read settings from a TOML file; its names are those of the flags")
     add(
         "--datadir",
@@ -66,8 +67,34 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_tls(parser)
     _add_peers(parser)
     _add_dash_core(parser)
+    _add_merged(parser)
     _add_simnet(parser)
     return parser
+
+
+def _add_payouts(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "-a",
+        "--address",
+        metavar="ADDRESS",
+        help="the Dash address (P2PKH) that this node's own payouts go to; 'dynamic' for fresh ones of dashd's "
+        "wallet (default: one of dashd's wallet, asked for once and kept in DATADIR/NET/cached_payout_address)",
+    )
+    add(
+        "-i",
+        "--numaddresses",
+        metavar="N",
+        type=int,
+        help="with -a dynamic: have this many addresses in use at a time (default: 2)",
+    )
+    add(
+        "-t",
+        "--timeaddresses",
+        metavar="SECONDS",
+        type=float,
+        help="with -a dynamic: a new address replaces the oldest after this time (default: 172800, two days)",
+    )
 
 
 def _add_shares(parser: argparse.ArgumentParser) -> None:
@@ -231,10 +258,44 @@ def _add_dash_core(parser: argparse.ArgumentParser) -> None:
         help="dash.conf with rpcuser and rpcpassword (default: ~/.dashcore/dash.conf)",
     )
     dashd.add_argument(
+        "--dashd-zmq",
+        metavar="ADDRESS",
+        help="hear of blocks by ZMQ, too: dashd's zmqpubhashblock, tcp://HOST:PORT",
+    )
+    dashd.add_argument(
+        "--dashd",
+        metavar="URL",
+        action="append",
+        help="a dashd: http://USER:PASSWORD@HOST:PORT, https://..., or http://HOST:PORT/?cookie=FILE; options "
+        "after the ?, joined by &: p2p=PORT, zmq=tcp://HOST:PORT. May be given several times: the best one serves "
+        "work, all are given blocks",
+    )
+    dashd.add_argument(
+        "--broadcaster-max-peers",
+        metavar="N",
+        type=int,
+        help="keep N nodes of the Dash network ready to be sent found blocks (default: 20)",
+    )
+    dashd.add_argument(
+        "--disable-broadcaster", action="store_true", help="send found blocks to your own dashds only"
+    )
+    dashd.add_argument(
         "rpc_arguments",
         metavar="[RPCUSER] RPCPASS",
         nargs="*",
         help="credentials for dashd; without them they are read from dash.conf, else from dashd's .cookie file",
+    )
+
+
+def _add_merged(parser: argparse.ArgumentParser) -> None:
+    merged = parser.add_argument_group("merged mining")
+    merged.add_argument(
+        "--merged",
+        metavar="URL",
+        action="append",
+        help="mine the chain of this daemon as well, with the same work: http://USER:PASSWORD@HOST:PORT, or "
+        "http://HOST:PORT?cookie=FILE, of a daemon that knows getauxblock; may be given several times, and better "
+        "stands in a --config file, which others cannot read",
     )
 
 

@@ -17,17 +17,19 @@ from twisted.python.failure import Failure
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.observable import Event
 from p2pool.dash.address import encode_address
+from p2pool.dash.auxpow import AuxCommitment, AuxWork
 from p2pool.dash.target import (
     MAX_UINT256,
     average_attempts_to_target,
     difficulty_to_target,
     target_to_average_attempts,
 )
+from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job, Outcome
 from p2pool.networks.parameters import Network
-from p2pool.pool_stats import BlockRecord, PoolStats, ShareRecord
+from p2pool.pool_stats import PoolStats, ShareRecord
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
@@ -51,9 +53,10 @@ _CHECKS_AT_ONCE = 150
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """`operator_key_hash`: 20 bytes, paid the fee. `fee` in percent. `donation`: 65535 for 100 %."""
+    """`operator_key_hash` is asked for each job that is the fee: the 20 bytes to pay, None while the node has no
+    address of its own. `fee` in percent. `donation`: 65535 for 100 %."""
 
-    operator_key_hash: bytes
+    operator_key_hash: Callable[[], bytes | None]
     fee: float
     donation: int
 
@@ -67,15 +70,12 @@ class WorkChange:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundBlock:
-    """A block of the parent chain that a miner here found, ready to be sent."""
+class FoundAuxBlock:
+    """A block of an auxiliary chain that a miner here found; `outcome.aux_proof(work)` proves it."""
 
-    block_hash: int
-    height: int
-    data: bytes
+    work: AuxWork
+    outcome: Outcome
     worker: str
-    share_hash: int | None
-    subsidy: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,7 @@ class Node:
         """Missing parents to ask peers for."""
         self.work_changed: Event[WorkChange] = Event()
         self.block_found: Event[FoundBlock] = Event()
+        self.aux_block_found: Event[FoundAuxBlock] = Event()
         self.share_added: Event[tuple[Share, bool]] = Event()
         """(share, whether it is our own), right after it is held."""
         self.thought: Event[Thought] = Event()
@@ -137,6 +138,7 @@ class Node:
         self._call_soon = call_soon
         self._rng = rng
         self._think_due = False
+        self._aux: AuxCommitment | None = None
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
         self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
         self._own_shares: BoundedDict[int, _OwnShare] = BoundedDict(_OWN_SHARES)
@@ -166,6 +168,17 @@ class Node:
     def learn_transaction(self, transaction_hash: int, size: int) -> None:
         """A transaction's packed size: shares whose blocks would be too large are passed over."""
         self._transaction_sizes[transaction_hash] = size
+
+    # --- from auxiliary chains -----------------------------------------------------------------------------
+
+    def set_aux(self, aux: AuxCommitment | None) -> None:
+        """The blocks of auxiliary chains that the next work, whatever it is made for, commits to."""
+        self._aux = aux
+
+    def renew_aux_work(self) -> None:
+        """Make new work for the sake of those blocks, unless the work already commits to them."""
+        if self.context is not None and self.context.aux is not self._aux:
+            self.renew_work()
 
     # --- shares ------------------------------------------------------------------------------------------
 
@@ -247,7 +260,9 @@ class Node:
         self.work_problem = None
         previous = self.context
         try:
-            context = build_work_context(self.tracker, self.best_share, self.template, self.network, self._clock())
+            context = build_work_context(
+                self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux
+            )
         except ShareInvalid as error:
             _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
             return
@@ -255,12 +270,13 @@ class Node:
         self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
-        """A job on the newest work; with the probability of the fee it pays the operator. None without work."""
+        """A job on the newest work; with the probability of the fee it pays the operator, where that one has an
+        address: nobody's work waits for it. None without work."""
         context = self.context
         if context is None:
             return None
         if self.settings.fee and self._rng.uniform(0, 100) < self.settings.fee:
-            key_hash = self.settings.operator_key_hash
+            key_hash = self.settings.operator_key_hash() or key_hash
         payee = PayeeFields(
             key_hash=key_hash,
             donation=self.settings.donation,
@@ -316,7 +332,8 @@ class Node:
     # --- from miners -------------------------------------------------------------------------------------
 
     def solved(self, outcome: Outcome, worker: str) -> None:
-        """A share, a block or both. The block goes out before anything else is done."""
+        """A share, a block, blocks of auxiliary chains, or several of them. The block goes out before anything
+        else is done, and auxiliary chains come last."""
         now = self._clock()
         if outcome.meets_block:
             template = outcome.job.context.template
@@ -329,13 +346,11 @@ class Node:
                 subsidy=template.subsidy,
             )
             self.block_found.fire(found)
-            self.stats.record_block(
-                BlockRecord(
-                    now, found.block_hash, found.height, worker, found.share_hash, found.subsidy, result=None
-                )
-            )
         if outcome.meets_share:
             self._take_own_share(outcome, worker, now)
+        if outcome.meets_aux:
+            for work in outcome.aux_works():
+                self.aux_block_found.fire(FoundAuxBlock(work, outcome, worker))
 
     def _take_own_share(self, outcome: Outcome, worker: str, now: float) -> None:
         dead = not self.is_current(outcome.job)

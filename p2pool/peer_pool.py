@@ -8,7 +8,8 @@ from twisted.logger import Logger
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader, assemble_block
-from p2pool.node import FoundBlock, Node, WorkChange
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.node import Node, WorkChange
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
@@ -25,9 +26,10 @@ _STOP_DEPTH = 10
 
 
 class PeerPool:
-    """Implements `peers.ports.PoolPort` over a node. `block_heard` is called where a new block seems to be out."""
+    """Implements `peers.ports.PoolPort` over a node. `block_heard` is called with the header of a block that is
+    out, as a peer says."""
 
-    def __init__(self, node: Node, block_heard: Callable[[], None]) -> None:
+    def __init__(self, node: Node, block_heard: Callable[[BlockHeader], None]) -> None:
         self._node = node
         self._block_heard = block_heard
 
@@ -71,12 +73,8 @@ class PeerPool:
     def best_block_heard(self, header: BlockHeader, block_hash: int) -> None:
         """See PoolPort. A block of less than the current work is nobody's news."""
         template = self._node.template
-        if (
-            template is not None
-            and block_hash <= template.target
-            and header.previous_block == template.previous_block
-        ):
-            self._block_heard()
+        if template is not None and block_hash <= template.target:
+            self._block_heard(header)
 
 
 class PeerNews:

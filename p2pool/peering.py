@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +17,14 @@ from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.text import format_duration, printable
 from p2pool.base.timer import Timer
 from p2pool.config import Config
+from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.notices import Road
+from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
-from p2pool.dashd.service import DashdService
 from p2pool.dashd.template import BlockTemplate
-from p2pool.node import FoundBlock, Node
+from p2pool.node import Node
 from p2pool.peer_pool import PeerNews, PeerPool
 from p2pool.peers.addresses import is_loopback
 from p2pool.peers.errors import Misbehaviour
@@ -60,7 +64,7 @@ class Peering:
         self._config = config
         self._node = node
         self._block_found = block_found
-        self._dashd: DashdService | None = None
+        self._dashd: DaemonPool | None = None
         self._told_block: int | None = None
         self.transactions = TransactionPool()
         host, port = config.p2pool_host, config.p2pool_port
@@ -123,7 +127,7 @@ class Peering:
                 "choose another one with --p2pool-port"
             ) from None
 
-    async def start(self, dashd: DashdService) -> None:
+    async def start(self, dashd: DaemonPool) -> None:
         """Begin, once the shares are loaded."""
         self._dashd = dashd
         self._news = PeerNews(
@@ -207,9 +211,12 @@ class Peering:
             if session.label == label:
                 self.service.fail(session, Misbehaviour(why))
 
-    def _block_heard(self) -> None:
+    def _block_heard(self, header: BlockHeader) -> None:
         if self._dashd is not None:
-            self._dashd.refresh()
+            with contextlib.suppress(
+                ParseError
+            ):  # it has the work of a block; for what target does not matter here
+                self._dashd.headers_heard(Road.POOL, (header,))
 
     def _template(self, template: BlockTemplate) -> None:
         if template.previous_block != self._told_block:

@@ -27,7 +27,8 @@ class Home:
         self.network = easy_network(chain_length)
         self.tracker = Tracker(self.network)
         self.stats = PoolStats(NOW)
-        settings = NodeSettings(OPERATOR, fee, 655)
+        self.operator: bytes | None = OPERATOR
+        settings = NodeSettings(lambda: self.operator, fee, 655)
         rng = rng or random.Random(1)
         self.node = Node(self.network, self.tracker, settings, self.stats, lambda: self.now, self.soon.append, rng)
         for name in ("work_changed", "block_found", "share_added", "thought"):

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool import __version__, app, cli
+from p2pool.app import payout_addresses
 from p2pool.base.errors import OperatorError
 from p2pool.config import SIMNET_ADDRESS, Config, load_config
 from p2pool.dash.address import encode_address
+from p2pool.dashd.daemon_url import DaemonUrl
+from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.flags import build_parser
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
 
@@ -83,7 +86,6 @@ def test_simnet_needs_nothing_and_embeds_its_dashd_unless_one_is_named():
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ([], "no payout address"),
         (["-a", TEST], "not an address of the network dash"),
         (["-a", P2SH], "P2SH"),
         (["-a", MAIN[:-1] + "1"], "checksum"),
@@ -96,8 +98,57 @@ def test_simnet_needs_nothing_and_embeds_its_dashd_unless_one_is_named():
 def test_a_payout_address_that_cannot_be_paid(arguments, part):
     text = refusal(*arguments)
     assert part in text
-    if arguments:
-        assert arguments[-1] in text
+    assert arguments[-1] in text
+    assert "dynamic" in text
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "simnet"])
+def test_without_an_address_dashd_s_wallet_is_asked(name):
+    config = load("--net", name)
+    assert config.payout_mode is PayoutMode.WALLET
+    assert (config.payout_address, config.key_hash) == (None, None)
+    assert list(payout_addresses(config).addresses) == []
+    assert payout_addresses(config).wanted == 1
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_fresh_addresses(name, toml):
+    config = load("--net", name, "-a", "dynamic")
+    assert config.payout_mode is PayoutMode.DYNAMIC
+    assert (config.payout_address, config.key_hash) == (None, None)
+    assert (config.numaddresses, config.timeaddresses) == (2, 172_800)
+    asked = load("--net", name, "-a", "dynamic", "-i", "7", "-t", "60.5")
+    assert (asked.numaddresses, asked.timeaddresses) == (7, 60.5)
+    assert asked == load("--net", name, "--address=dynamic", "--numaddresses=7", "--timeaddresses=60.5")
+    text = 'address = "dynamic"\nnumaddresses = 7\ntimeaddresses = 60.5'
+    assert asked == load(*toml(text), "--net", name)
+    payouts = payout_addresses(asked)
+    assert (payouts.wanted, list(payouts.addresses)) == (7, [])
+
+
+def test_a_given_address_is_the_only_one():
+    (own,) = payout_addresses(load("-a", MAIN)).addresses
+    assert (own.address, own.key_hash) == (MAIN, KEY_HASH)
+    (own,) = payout_addresses(load("--net", "simnet")).addresses
+    assert own.address == SIMNET_ADDRESS
+    assert load("--net", "simnet").payout_mode is PayoutMode.GIVEN
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["-a", MAIN, "-i", "3"], "-i/--numaddresses 3 is for -a dynamic only"),
+        (["-t", "60"], "-t/--timeaddresses 60 is for -a dynamic only"),
+        (["-a", "dynamic", "-i", "0"], "--numaddresses 0: must be between 1 and 100"),
+        (["-a", "dynamic", "-i", "101"], "--numaddresses 101"),
+        (["-a", "dynamic", "-t", "0.5"], "--timeaddresses 0.5: must be between 1 and"),
+        (["-a", "dynamic", "-t", "nan"], "--timeaddresses nan"),
+        (["-a", "dynamic", "-t", "inf"], "--timeaddresses inf"),
+        (["-a", "Dynamic"], "'dynamic'"),
+    ],
+)
+def test_what_cannot_be_with_fresh_addresses(arguments, part):
+    assert part in refusal(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -221,8 +272,13 @@ def test_a_file_may_set_everything(toml, tmp_path):
             dashd-rpc-ssl = true
             dashd-p2p-port = 10
             dashd-config-path = "{tmp_path}/dash.conf"
+            dashd-zmq = "tcp://127.0.0.1:28332"
+            dashd = ["http://a:b@c:1/?p2p=2", "https://d"]
+            broadcaster-max-peers = 7
+            disable-broadcaster = true
             rpcuser = "-u"
             rpcpassword = 1234
+            merged = ["http://u:p@127.0.0.1:12", "https://h:13?cookie=/c"]
             simnet-miners = 0
             simnet-block-period = 7.5
         """)
@@ -274,11 +330,20 @@ def test_a_file_may_set_everything(toml, tmp_path):
         dashd_p2p_port=10,
         dashd_config_path=tmp_path / "dash.conf",
         rpc_arguments=("-u", "1234"),
+        dashd_zmq="tcp://127.0.0.1:28332",
+        dashd=(DaemonUrl("http", "c", 1, "a", "b", p2p_port=2), DaemonUrl("https", "d", None)),
+        broadcaster_max_peers=7,
+        disable_broadcaster=True,
+        merged=(
+            DaemonUrl("http", "127.0.0.1", 12, "u", "p"),
+            DaemonUrl("https", "h", 13, cookie=Path("/c")),
+        ),
         simnet_miners=0,
         simnet_block_period=7.5,
     )
-    settable = set(Config.__dataclass_fields__) - {"key_hash", "worker_host", "p2pool_host"}
-    assert len(settable) == 45, "a new setting: does the file know it?"
+    settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
+    settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
+    assert len(settable) == 50, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
@@ -422,3 +487,29 @@ def test_other_nodes(text, node):
 @pytest.mark.parametrize("flag", ["-n", "--external-ip"])
 def test_what_is_no_node(flag, text):
     assert "give ADDR or ADDR:PORT" in refusal("--net", "simnet", flag, text)
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("http://u:secret@127.0.0.1", "RPC port"),
+        ("http://127.0.0.1:1", "no credentials"),
+        ("http://u:secret@h:1?p2p=5", "Dash Core only"),
+        ("http://u:secret@h:1?zmq=tcp://h:2", "Dash Core only"),
+        ("ftp://u:secret@h:1", "http://"),
+        ("http://u:secret@h:1/wallet", "more than a host"),
+    ],
+)
+def test_a_daemon_to_mine_with_that_cannot_be_reached(url, part):
+    text = refusal("-a", MAIN, "--merged", url)
+    assert "--merged" in text
+    assert part in text
+    assert "secret" not in text
+
+
+def test_the_number_of_daemons_is_bounded_and_each_is_named_once():
+    flags = [f"--merged=http://u:p@h:{port}" for port in range(1, 18)]
+    assert len(load("-a", MAIN, *flags[:16]).merged) == 16
+    assert "at most 16" in refusal("-a", MAIN, *flags)
+    assert "more than once" in refusal("-a", MAIN, flags[0], "--merged", "http://other:p@h:1/")
+    assert "secret" not in repr(load("-a", MAIN, "--merged", "http://u:secret@h:1"))

@@ -49,7 +49,7 @@ class Disk:
 
     def start(self, **options: Any) -> Disk:
         self.soon: list = []
-        settings = NodeSettings(b"\x01" * 20, 0.0, 655)
+        settings = NodeSettings(lambda: b"\x01" * 20, 0.0, 655)
         self.node = Node(
             self.network,
             Tracker(self.network),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.pool_stats import BanRecord, BlockRecord, HostRecord, PoolStats, ShareRecord, workers
-from p2pool.pool_stats.stats import MAX_OPEN_BLOCKS, MAX_REASONS, MAX_RECENT
+from p2pool.pool_stats import BanRecord, BlockRecord, BlockStatus, HostRecord, PoolStats, ShareRecord, workers
+from p2pool.pool_stats.stats import MAX_BLOCKS, MAX_REASONS, MAX_RECENT, MAX_ROADS
 from p2pool.pool_stats.workers import MAX_REFUSAL_CODES, MAX_SOFTWARE, MAX_WORKER_NAME, RATE_WINDOW
 
 NOW = 1_700_000_000.0
@@ -34,8 +34,8 @@ def worker_of(stats: PoolStats, name: str, now: float = NOW):
     return found
 
 
-def block(number: int, result: str | None = None) -> BlockRecord:
-    return BlockRecord(NOW + number, number, 1000 + number, "me", None, 5, result)
+def block(number: int, status: BlockStatus = BlockStatus.SENT, **more) -> BlockRecord:
+    return BlockRecord(NOW + number, number, 1000 + number, "me", None, 5, status, **more)
 
 
 def test_nothing_happened_yet(stats):
@@ -43,7 +43,7 @@ def test_nothing_happened_yet(stats):
     assert (snapshot.time, snapshot.start_time) == (NOW + 1, NOW)
     assert (snapshot.connections, snapshot.accepted, snapshot.dead, snapshot.shares) == (0, 0, 0, 0)
     assert snapshot.refused == {}
-    assert snapshot.workers == snapshot.recent_shares == snapshot.recent_blocks == ()
+    assert snapshot.workers == snapshot.recent_shares == snapshot.blocks == ()
     assert snapshot.hash_rate == stats.hash_rate(NOW) == stats.address_hash_rate("X", NOW) == 0
 
 
@@ -110,63 +110,59 @@ def test_shares(stats):
     assert worker_of(stats, "X.a").shares == 105
 
 
-def test_a_block_is_settled_where_it_stands(stats):
+def test_what_becomes_of_a_block_is_recorded_where_it_stands(stats):
     stats.record_block(block(1))
     stats.record_block(block(2))
-    stats.settle_block(1, "")
-    stats.settle_block(99, "nobody knows it")
-    assert stats.snapshot(NOW).recent_blocks == (block(1, ""), block(2))
-    stats.settle_block(2, "high-hash")
-    assert stats.snapshot(NOW).recent_blocks == (block(1, ""), block(2, "high-hash"))
-    stats.record_block(block(1, "again"))
-    assert [b.block_hash for b in stats.snapshot(NOW).recent_blocks] == [1, 2]
+    stats.record_block(block(1, BlockStatus.ACCEPTED, confirmations=1))
+    stats.record_block(block(2, BlockStatus.REFUSED, reason="high-hash"))
+    first, second = stats.snapshot(NOW).blocks
+    assert (first.block_hash, first.status, first.confirmations) == (1, BlockStatus.ACCEPTED, 1)
+    assert (second.block_hash, second.status, second.reason) == (2, BlockStatus.REFUSED, "high-hash")
 
 
 def test_blocks_are_bounded_and_a_known_one_costs_no_other(stats):
-    for number in range(MAX_RECENT):
+    for number in range(MAX_BLOCKS):
         stats.record_block(block(number))
-    stats.record_block(block(5, "again"))
-    assert len(stats.snapshot(NOW).recent_blocks) == MAX_RECENT
-    stats.record_block(block(MAX_RECENT))
-    kept = [b.block_hash for b in stats.snapshot(NOW).recent_blocks]
-    assert kept == list(range(1, MAX_RECENT + 1))
+    stats.record_block(block(5, BlockStatus.ORPHANED))
+    assert len(stats.snapshot(NOW).blocks) == MAX_BLOCKS
+    stats.record_block(block(MAX_BLOCKS))
+    assert [b.block_hash for b in stats.snapshot(NOW).blocks] == list(range(1, MAX_BLOCKS + 1))
 
 
-def test_every_accepted_block_counts_once_and_the_total_never_falls(stats):
+def test_every_block_in_the_chain_counts_once_and_the_total_never_falls(stats):
     totals = []
-    for number in range(MAX_RECENT * 2 + 5):
+    for number in range(20):
         stats.record_block(block(number))
-        stats.settle_block(number, "" if number % 2 == 0 else "high-hash")
-        stats.settle_block(number, "")  # the first answer holds
+        stats.record_block(block(number, BlockStatus.ACCEPTED if number % 2 == 0 else BlockStatus.REFUSED))
+        if number % 2 == 0:
+            stats.record_block(block(number, BlockStatus.ORPHANED))
+            stats.record_block(block(number, BlockStatus.ACCEPTED))
+            stats.record_block(block(number, BlockStatus.CONFIRMED))
         totals.append(stats.snapshot(NOW).blocks_accepted)
-    assert totals == [number // 2 + 1 for number in range(MAX_RECENT * 2 + 5)]
-    assert len(stats.snapshot(NOW).recent_blocks) == MAX_RECENT
-    stats.settle_block(10**9, "")  # of an earlier run, not recorded in this one
-    assert stats.snapshot(NOW).blocks_accepted == totals[-1]
+    assert totals == [number // 2 + 1 for number in range(20)]
 
 
-def test_a_block_recorded_with_its_answer_counts_like_one_that_is_answered_later(stats):
-    stats.record_block(block(1, ""))
-    stats.record_block(block(1, ""))
-    stats.record_block(block(2, "high-hash"))
-    stats.record_block(block(3))
-    stats.record_block(block(3, ""))
-    stats.settle_block(3, "")
-    assert stats.snapshot(NOW).blocks_accepted == 2
-
-
-def test_an_answer_that_comes_after_a_hundred_more_blocks_still_counts(stats):
-    for number in range(MAX_RECENT + 5):
-        stats.record_block(block(number))
+def test_blocks_of_earlier_runs_are_shown_and_not_counted(stats):
+    stats.restore_blocks([block(1, BlockStatus.CONFIRMED), block(2, BlockStatus.ACCEPTED), block(3)])
+    stats.record_block(block(2, BlockStatus.CONFIRMED))
+    assert [b.block_hash for b in stats.snapshot(NOW).blocks] == [1, 2, 3]
     assert stats.snapshot(NOW).blocks_accepted == 0
-    stats.settle_block(0, "")
+    stats.record_block(block(3, BlockStatus.ACCEPTED))
     assert stats.snapshot(NOW).blocks_accepted == 1
 
 
-def test_blocks_without_an_answer_are_bounded(stats):
-    for number in range(MAX_OPEN_BLOCKS + 5):
-        stats.record_block(block(number))
-    assert len(stats._open_blocks) == MAX_OPEN_BLOCKS
+def test_how_soon_there_was_work_on_a_new_block_is_counted_by_road(stats):
+    for seconds in (0.001, 0.003, 0.3, 1000.0):
+        stats.record_new_block_job("p2p", seconds)
+    stats.record_block_sent(0.0015)
+    for number in range(100):
+        stats.record_new_block_job(f"road{number}", 1.0)
+    snapshot = stats.snapshot(NOW)
+    assert snapshot.notices["p2p"].count == 4
+    assert snapshot.notices["p2p"].total == pytest.approx(1000.304)
+    assert snapshot.notices["p2p"].quantile(0.5) == 0.005
+    assert len(snapshot.notices) == MAX_ROADS
+    assert snapshot.sending.quantile(0.99) == 0.002
 
 
 def test_names_are_cut_alike_wherever_they_come(stats):
@@ -252,7 +248,7 @@ def test_a_snapshot_does_not_change_afterwards(stats):
     stats.record_block(block(1))
     assert snapshot.refused == {21: 1}
     assert snapshot.workers[0].refused == 1
-    assert snapshot.recent_blocks == ()
+    assert snapshot.blocks == ()
 
 
 def test_refusals_are_counted_by_worker_and_code(stats):

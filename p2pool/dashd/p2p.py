@@ -1,127 +1,84 @@
-"""The p2p link to dashd: the fastest notice of a new block. A help, never a condition.
-
-`LinkSession` is pure: bytes in, (bytes out, whether a block was announced). `DashdLink` keeps it connected.
-"""
+"""The p2p link to dashd: fast notice of new blocks, and a second road for found ones. A help, never a
+condition."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IAddress, IDelayedCall, ITCPTransport
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.errors import ParseError
-from p2pool.dash.messages import (
-    INVENTORY_BLOCK,
-    INVENTORY_COMPACT_BLOCK,
-    MAX_PAYLOAD,
-    NODE_NETWORK,
-    PROTOCOL_VERSION,
-    Headers,
-    Inv,
-    Message,
-    NetworkAddress,
-    Ping,
-    Pong,
-    Verack,
-    Version,
-    parse_message,
-)
-from p2pool.wire.framer import Framer, frame
+from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 
 HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 600.0
 """dashd pings every two minutes: after so many seconds without a byte the connection is dead."""
-_UNSPECIFIED = "0.0.0.0"
-_BLOCKS = frozenset({INVENTORY_BLOCK, INVENTORY_COMPACT_BLOCK})
+MAX_UNSENT = 64 * 1024 * 1024
+"""Bytes of blocks that a node may leave unread before it is given up: more than thirty of the largest."""
 _log = Logger(namespace="p2pool.dashd")
 
 
-class LinkSession:
-    """One connection to dashd. ParseError where it sends something malformed."""
+class P2pOwner(Protocol):
+    """Whoever made a connection hears of it."""
 
-    def __init__(self, magic: bytes, sub_version: bytes, nonce: int, now: float) -> None:
-        self._framer = Framer(magic, MAX_PAYLOAD)
-        self._magic = magic
-        self.ready = False
-        address = NetworkAddress(NODE_NETWORK, _UNSPECIFIED, 0)
-        self._version = Version(
-            version=PROTOCOL_VERSION,
-            services=0,
-            time=int(now),
-            receiver=address,
-            sender=address,
-            nonce=nonce,
-            sub_version=sub_version,
-            start_height=0,
-            relay=False,
-        )
+    def p2p_ready(self, connection: P2pConnection) -> None:
+        """The handshake is done."""
 
-    def hello(self) -> bytes:
-        """What we say first."""
-        return self._pack(self._version)
+    def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
+        """News, after the handshake."""
 
-    def _pack(self, message: Message) -> bytes:
-        return frame(self._magic, message.command, message.pack())
-
-    def block(self, data: bytes) -> bytes:
-        """A packed block, as it is sent."""
-        return frame(self._magic, "block", data)
-
-    def receive(self, data: bytes) -> tuple[bytes, bool]:
-        """(what to send, whether dashd told of a block)."""
-        output: list[bytes] = []
-        announced = False
-        for command, payload in self._framer.feed(data):
-            match parse_message(command, payload):
-                case Version():
-                    output.append(self._pack(Verack()))
-                case Verack():
-                    self.ready = True
-                case Ping(nonce):
-                    output.append(self._pack(Pong(nonce)))
-                case Inv(items):
-                    announced = announced or any(item.kind in _BLOCKS for item in items)
-                case Headers(headers):
-                    announced = announced or bool(headers)
-        return b"".join(output), announced
+    def p2p_lost(self, connection: P2pConnection, why: str) -> None:
+        """It is over; `why` is empty where nobody did anything wrong."""
 
 
-class _LinkProtocol(Protocol):
-    """Moves bytes."""
+class P2pConnection(TwistedProtocol):
+    """Moves bytes between a transport and a session, and knows when to hang up."""
 
-    def __init__(self, link: DashdLink) -> None:
-        self._link = link
-        self._session = link.new_session()
+    def __init__(self, reactor: Any, session: P2pSession, owner: P2pOwner) -> None:
+        self.session = session
+        self._reactor = reactor
+        self._owner = owner
         self._deadline: IDelayedCall | None = None
         self._closing = False
+        self._why = ""
+        self._unsent = 0
+        self._was_ready = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self._closing
 
     def connectionMade(self) -> None:
         """Twisted's."""
         self._allow(HANDSHAKE_TIME)
-        self._write(self._session.hello())
+        self.write(self.session.hello())
 
-    def _write(self, data: bytes) -> None:
-        if data and self.transport is not None:
+    def write(self, data: bytes) -> None:
+        """Send."""
+        if data and self.transport is not None and not self._closing:
             self.transport.write(data)
 
     def _allow(self, seconds: float) -> None:
         """Hang up when so much time has passed."""
         self._stop_waiting()
-        self._deadline = self._link.reactor.callLater(seconds, self._hang_up)
+        self._deadline = self._reactor.callLater(seconds, self.hang_up, "silent for too long")
 
     def _stop_waiting(self) -> None:
         deadline, self._deadline = self._deadline, None
         if deadline is not None and deadline.active():
             deadline.cancel()
 
-    def _hang_up(self) -> None:
-        self._closing = True
+    def hang_up(self, why: str = "") -> None:
+        """End it, for this reason."""
+        self._closing, self._why = True, self._why or why
         self._stop_waiting()
         if self.transport is not None:
             # Not loseConnection: it waits for the other side to take what is still to be written.
@@ -131,31 +88,38 @@ class _LinkProtocol(Protocol):
         """Twisted's."""
         if self._closing:
             return
-        was_ready = self._session.ready
         try:
-            output, announced = self._session.receive(data)
+            heard = self.session.receive(data)
         except ParseError as error:
-            _log.warn("dashd's p2p link closed: {error}", error=error)
-            self._hang_up()
+            self.hang_up(str(error))
             return
-        self._write(output)
-        if self._session.ready:
-            self._allow(SILENCE_TIME)
-            if not was_ready:
-                _log.debug("dashd's p2p link is up")
-                self._link.up = self
-        if announced:
-            self._link.block_announced()
+        self._unsent = 0  # it reads and answers
+        self.write(heard.output)
+        if not self.session.ready:
+            return
+        self._allow(SILENCE_TIME)
+        if not self._was_ready:
+            self._was_ready = True
+            self._owner.p2p_ready(self)
+        if heard.blocks or heard.headers or heard.addresses:
+            self._owner.p2p_heard(self, heard)
 
-    def send_block(self, data: bytes) -> None:
-        """Send a packed block."""
-        self._write(self._session.block(data))
+    def send_block(self, message: bytes) -> bool:
+        """Send a block's message; False where that is not possible."""
+        if not self.session.ready or self._closing:
+            return False
+        self._unsent += len(message)
+        if self._unsent > MAX_UNSENT:
+            self.hang_up("it does not read what it is sent")
+            return False
+        self.write(message)
+        return True
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's."""
         self._stop_waiting()
-        if self._link.up is self:
-            self._link.up = None
+        self._closing = True
+        self._owner.p2p_lost(self, self._why)
 
 
 class _LinkFactory(Factory):
@@ -164,13 +128,13 @@ class _LinkFactory(Factory):
     def __init__(self, link: DashdLink) -> None:
         self._link = link
 
-    def buildProtocol(self, addr: IAddress | None) -> _LinkProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> P2pConnection:
         """Twisted's."""
-        return _LinkProtocol(self._link)
+        return self._link.new_connection()
 
 
 class DashdLink(ClientService):
-    """Keeps one connection to dashd's p2p port and calls `block_announced` at each new block."""
+    """Keeps one connection to a dashd's p2p port and calls `announced(hash)` at each new block."""
 
     def __init__(
         self,
@@ -181,12 +145,12 @@ class DashdLink(ClientService):
         sub_version: bytes,
         clock: Callable[[], float],
         random_number: Callable[[], int],
-        block_announced: Callable[[], None],
+        announced: Callable[[int], None],
     ) -> None:
-        self.reactor = reactor
-        self.up: _LinkProtocol | None = None
+        self.up: P2pConnection | None = None
         """The connection whose handshake is done."""
-        self.block_announced = block_announced
+        self._reactor = reactor
+        self._announced = announced
         self._magic = magic
         self._sub_version = sub_version
         self._clock_now = clock
@@ -198,13 +162,30 @@ class DashdLink(ClientService):
             clock=reactor,
         )
 
-    def new_session(self) -> LinkSession:
-        """A session for a new connection."""
-        return LinkSession(self._magic, self._sub_version, self._random_number(), self._clock_now())
+    def new_connection(self) -> P2pConnection:
+        """A protocol for a new connection."""
+        session = P2pSession(self._magic, self._sub_version, self._random_number(), self._clock_now())
+        return P2pConnection(self._reactor, session, self)
 
-    def send_block(self, data: bytes) -> bool:
-        """Give dashd a packed block that we found; False where there is no connection."""
-        if self.up is None:
-            return False
-        self.up.send_block(data)
-        return True
+    def p2p_ready(self, connection: P2pConnection) -> None:
+        """See P2pOwner."""
+        _log.debug("dashd's p2p link is up")
+        self.up = connection
+
+    def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
+        """See P2pOwner."""
+        if heard.blocks:
+            self._announced(heard.blocks[-1])
+        if heard.headers:
+            self._announced(heard.headers[-1].hash())
+
+    def p2p_lost(self, connection: P2pConnection, why: str) -> None:
+        """See P2pOwner."""
+        if self.up is connection:
+            self.up = None
+        if why:
+            _log.warn("dashd's p2p link closed: {why}", why=why)
+
+    def send_block(self, data: bytes) -> int:
+        """Give dashd a packed block that we found; how many connections took it."""
+        return int(self.up is not None and self.up.send_block(pack_block(self._magic, data)))

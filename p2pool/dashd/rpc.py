@@ -28,10 +28,14 @@ from zope.interface import implementer
 from p2pool.base.errors import OperatorError
 from p2pool.base.text import excerpt, printable
 from p2pool.dashd.credentials import Credentials, CredentialSource
+from p2pool.dashd.limited_endpoints import LimitedEndpoints
 
 CONNECTIONS = 4
 """Persistent connections: one is held by the long poll."""
 MAX_ANSWER = 64 * 1024 * 1024
+_MAX_HEADERS = 16 * 1024
+"""Where answers are limited."""
+_CONNECT_TIMEOUT = 5.0
 
 
 class RpcError(Exception):
@@ -63,10 +67,12 @@ class Caller(Protocol):
 
 
 class RpcClient:
-    """One Dash Core. `url` without credentials; these come from `source` and are read anew when refused."""
+    """One Dash Core. `url` without credentials; these come from `source` and are read anew when refused. An answer
+    has at most `max_answer` bytes (MAX_ANSWER where None is given)."""
 
-    def __init__(self, reactor: Any, url: str, source: CredentialSource) -> None:
+    def __init__(self, reactor: Any, url: str, source: CredentialSource, max_answer: int | None = None) -> None:
         self.url = url
+        self._max_answer = max_answer
         self._reactor = reactor
         self._source = source
         self._credentials: Credentials | None = None
@@ -75,7 +81,11 @@ class RpcClient:
         # dashd closes idle connections after 30 s; one that it just closed must not cost us a call
         self._pool.cachedConnectionTimeout = 20
         self._pool.retryAutomatically = False
-        self._agent = Agent(reactor, connectTimeout=5, pool=self._pool)
+        if max_answer is None:
+            self._agent = Agent(reactor, connectTimeout=_CONNECT_TIMEOUT, pool=self._pool)
+        else:
+            endpoints = LimitedEndpoints(reactor, _CONNECT_TIMEOUT, max_answer + _MAX_HEADERS)
+            self._agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
         self._request_id = 0
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
@@ -132,7 +142,7 @@ class RpcClient:
 
     async def _exchange(self, headers: Headers, body: bytes) -> tuple[int, bytes]:
         response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
-        answer = _AnswerBody(self.url)
+        answer = _AnswerBody(self.url, MAX_ANSWER if self._max_answer is None else self._max_answer)
         response.deliverBody(answer)
         return response.code, await answer.complete
 
@@ -182,11 +192,12 @@ class _RequestBody:
 
 
 class _AnswerBody(TwistedProtocol):
-    """Collects an answer of at most MAX_ANSWER bytes; `complete` fires with it. Cancelling it hangs up."""
+    """Collects an answer of at most `limit` bytes; `complete` fires with it. Cancelling it hangs up."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limit: int) -> None:
         self.complete: Deferred[bytes] = Deferred(lambda _: self._hang_up())
         self._url = url
+        self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -199,12 +210,12 @@ class _AnswerBody(TwistedProtocol):
         if self.complete.called:
             return
         self._size += len(data)
-        if self._size <= MAX_ANSWER:
+        if self._size <= self._limit:
             self._parts.append(data)
             return
         self._parts.clear()
         self._hang_up()
-        self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {MAX_ANSWER} bytes"))
+        self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {self._limit} bytes"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's. A body without a length ends with the connection (PotentialDataLoss): JSON shows if it is

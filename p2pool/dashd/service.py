@@ -1,12 +1,12 @@
-"""One Dash Core as a source of templates and a drain for blocks.
+"""One Dash Core as a source of templates.
 
-Three roads bring a new block's template: long polling, the Dash p2p link where there is one (`refresh`), and
-polling as the last resort. What was wrong is said once, not at each retry.
+Several roads bring a new block's template: the long poll, announcements (`announced`: the p2p link, ZMQ, others),
+a heartbeat twice a second, and polling as the last resort. What was wrong is said once, not at each retry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.application.service import Service
@@ -17,64 +17,36 @@ from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
-from p2pool.base.text import excerpt, printable
-from p2pool.dash.block import BlockHeader, read_header
+from p2pool.dashd.facts import DaemonFacts, check_daemon, read_facts
+from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.rpc import Caller, RpcError, RpcTimeout, RpcUnavailable
-from p2pool.dashd.template import BlockTemplate, parse_template
+from p2pool.dashd.template import BlockTemplate, TransactionCache, parse_template
 from p2pool.networks.parameters import Network
-from p2pool.wire.codec import Reader
 
 _log = Logger(namespace="p2pool.dashd")
 
-MINIMUM_VERSION = 200_000
 POLL_PERIOD = 15.0
+HEARTBEAT = 0.5
+"""Seconds between two questions whether it lives, which cost it next to nothing."""
+HEARTBEAT_TIMEOUT = 5.0
+RETRY_PERIOD = 1.0
+"""Seconds between two tries to get a template from a daemon that answers but gives none."""
+FACTS_PERIOD = 30.0
 LONG_POLL_TIMEOUT = 24 * 3600.0
 """dashd answers a long poll when the mempool has grown for a minute, or when the tip changes. It does not notice
 that a client has gone away, and keeps one of its few RPC threads for it: a long poll is not given up lightly."""
 LONG_POLL_GRACE = 10.0
 """Seconds after a new tip, heard of by another road, in which dashd must have answered the long poll, too."""
-SUBMIT_TIMEOUT = 60.0
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0
-_BLOCK_NOT_FOUND = -5
+_SMOOTHING = 0.3
+"""The weight of the newest answer in the answer time."""
 _STILL_COMING_UP = frozenset({-28, -10, -9})
 """Warming up, in initial download, without connections: goes away by waiting."""
-
-
-class WrongDaemon(OperatorError):
-    """A Dash Core that this node must not mine on: another chain, or too old."""
-
-
-async def check_daemon(rpc: Caller, network: Network) -> str:
-    """The start-up checks; returns a line for the log. Raises WrongDaemon, RpcError, RpcUnavailable."""
-    parent = network.parent
-    chain_info = await rpc.call("getblockchaininfo")
-    network_info = await rpc.call("getnetworkinfo")
-    if not isinstance(chain_info, dict) or not isinstance(network_info, dict):
-        raise RpcUnavailable("getblockchaininfo or getnetworkinfo did not answer with an object")
-    chain = chain_info.get("chain")
-    wrong = f"dashd is on the chain {excerpt(chain)}, but --net {network.name} needs "
-    if parent.chain is not None and chain != parent.chain:
-        raise WrongDaemon(f"{wrong}{parent.chain!r}: start the right dashd, or choose another --net")
-    if parent.chain is None and chain == "main":
-        raise WrongDaemon(f"{wrong}a test network: start the right dashd, or choose another --net")
-    if parent.known_block is not None:
-        try:
-            await rpc.call("getblockheader", parent.known_block)
-        except RpcError as error:
-            if error.code != _BLOCK_NOT_FOUND:
-                raise
-            raise WrongDaemon(f"{wrong}the one that has block {parent.known_block}") from None
-    version = network_info.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < MINIMUM_VERSION:
-        raise WrongDaemon(
-            f"dashd has version {excerpt(version)}; {MINIMUM_VERSION} (20.0) or newer is needed: upgrade it"
-        )
-    agent = printable(str(network_info.get("subversion", "")))
-    return f"{agent} on chain {printable(str(chain))}, height {excerpt(chain_info.get('blocks'))}"
+_TROUBLES = (RpcError, RpcUnavailable, OperatorError, ParseError)
 
 
 class DashdService(Service):
-    """Keeps asking for templates. `template` fires with each new one; `refresh` asks at once."""
+    """Keeps asking one daemon for templates. `template` fires with each new one."""
 
     def __init__(
         self,
@@ -83,21 +55,35 @@ class DashdService(Service):
         network: Network,
         clock: Callable[[], float],
         where: str,
+        notices: NoticeBoard | None = None,
+        transactions: TransactionCache | None = None,
     ) -> None:
         self.template: Event[BlockTemplate] = Event()
+        self.changed: Event[None] = Event()
+        """Fires when `problem` comes or goes."""
         self.current: BlockTemplate | None = None
+        self.facts: DaemonFacts | None = None
         self.last_answer: float | None = None
         """When dashd last gave a template (Unix seconds)."""
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
+        self.problem_since = clock()
+        self.answer_time: float | None = None
+        """Seconds that it takes for a template, smoothed."""
         self._reactor = reactor
         self._rpc = rpc
         self._network = network
         self._clock = clock
         self._where = where
+        self._notices = notices or NoticeBoard(reactor.seconds, lambda road, seconds: None)
+        self._transactions = transactions or TransactionCache()
         self._tasks: list[Deferred[None]] = []
         self._fetching: Deferred[None] | None = None
-        self._fetch_again = False
+        self._fetch_again: Road | None = None
+        self._asked: float | None = None
+        """When the heartbeat under way was sent."""
+        self._heartbeat_took = 0.0
+        self._ready = False
         self._long_polling: Deferred[None] | None = None
         self._long_poll_tip: int | None = None
         self._overdue: Any = None
@@ -108,30 +94,35 @@ class DashdService(Service):
     def startService(self) -> None:
         """Twisted's: begin."""
         super().startService()  # type: ignore[no-untyped-call]
-        task = Deferred.fromCoroutine(self._run())
+        self._start(self._heartbeats())
+        self._start(self._long_poll())
+        self._start(self._poll())
+        self._start(self._look_at_facts())
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = Deferred.fromCoroutine(coroutine)
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("dashd task failed", failure))
+        task.addErrback(lambda failure: _log.failure("a task of dashd's failed", failure))
         self._tasks.append(task)
 
     async def stopService(self) -> None:
         """Twisted's: end; calls under way are given up."""
         super().stopService()  # type: ignore[no-untyped-call]
         tasks, self._tasks = self._tasks, []
+        self._ready = False
         if self._fetching is not None:
             tasks.append(self._fetching)
         for task in tasks:
             task.cancel()
 
-    async def _run(self) -> None:
-        await self._until_ready()
-        poll = Deferred.fromCoroutine(self._poll())
-        self._tasks.append(poll)
-        poll.addErrback(lambda failure: failure.trap(CancelledError))
-        poll.addErrback(lambda failure: _log.failure("polling dashd failed", failure))
-        await self._long_poll()
-
     async def _sleep(self, seconds: float) -> None:
         await deferLater(self._reactor, seconds, lambda: None)
+
+    @property
+    def delay(self) -> float:
+        """For how long it has not answered a heartbeat, or how long it took for the last one, in seconds."""
+        waiting: float = 0.0 if self._asked is None else self._reactor.seconds() - self._asked
+        return max(self._heartbeat_took, waiting)
 
     def _trouble(self, error: Exception) -> None:
         """Say what is wrong, once. A call that broke off because we stop is no trouble."""
@@ -142,37 +133,83 @@ class DashdService(Service):
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):
             problem += " (is it busy? It has few RPC threads: rpcthreads=16 in dash.conf gives it more)"
-        if problem != self.problem:
-            self.problem = problem
-            _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
-
-    async def _until_ready(self) -> None:
-        """Retry the start-up checks and the first template with back-off."""
-        wait = _FIRST_RETRY
-        while True:
-            try:
-                about = await check_daemon(self._rpc, self._network)
-                await self._fetch()
-            except (RpcError, RpcUnavailable, OperatorError, ParseError) as error:
-                self._trouble(error)
-                await self._sleep(wait)
-                wait = min(wait * 2, _LAST_RETRY)
-                continue
-            _log.info("dashd at {where}: {about}", where=self._where, about=about)
+        if problem == self.problem:
             return
+        if self.problem is None:
+            self.problem_since = self._clock()
+        self.problem = problem
+        _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
+        self.changed.fire(None)
+
+    # --- does it live? -----------------------------------------------------------------------------------
+
+    async def _heartbeats(self) -> None:
+        """Ask for the best block again and again: it tells that the daemon lives, and of new blocks."""
+        next_try = 0.0
+        while True:
+            self._asked = asked = self._reactor.seconds()
+            try:
+                best = await self._rpc.call("getbestblockhash", timeout=HEARTBEAT_TIMEOUT)
+                self._heartbeat_took, self._asked = self._reactor.seconds() - asked, None
+                if self._ready and self.problem is None:
+                    self._best_block(best)
+                elif self._reactor.seconds() >= next_try:
+                    next_try = self._reactor.seconds() + RETRY_PERIOD
+                    await self._become_ready()
+            except _TROUBLES as error:
+                self._asked, self._heartbeat_took = None, 0.0
+                self._ready = False  # whatever comes back may be another one
+                self._trouble(error)
+            await self._sleep(HEARTBEAT)
+
+    async def _become_ready(self) -> None:
+        """The checks of a daemon that came up, and a template. Raises what those raise."""
+        first = not self._ready
+        if first:
+            self.facts = await check_daemon(self._rpc, self._network)
+        await self._fetch(Road.POLL)
+        self._ready = True
+        if first and self.facts is not None:
+            _log.info("dashd at {where}: {about}", where=self._where, about=self.facts.line)
+
+    def _best_block(self, answer: Any) -> None:
+        try:
+            block_hash = int(answer, 16) if isinstance(answer, str) and len(answer) == 64 else None
+        except ValueError:
+            block_hash = None
+        if block_hash is not None:
+            self.announced(Road.HEARTBEAT, block_hash)
+
+    async def _look_at_facts(self) -> None:
+        """Warnings, versions, progress: off the way of anything urgent."""
+        while True:
+            await self._sleep(FACTS_PERIOD)
+            if not self._ready:
+                continue
+            try:
+                self.facts = await read_facts(self._rpc)
+            except _TROUBLES:
+                continue  # the heartbeat tells of it
 
     # --- templates ---------------------------------------------------------------------------------------
 
-    async def _fetch(self, *params: Any, timeout: float = 30.0) -> None:
+    async def _fetch(self, road: Road, *params: Any, timeout: float = 30.0) -> None:
+        asked = self._reactor.seconds()
         answer = await self._rpc.call("getblocktemplate", *params, timeout=timeout)
-        template = parse_template(answer, self._network.parent.addresses, self._clock(), self.current)
-        self._take(template)
+        if not params:
+            took = self._reactor.seconds() - asked
+            before = took if self.answer_time is None else self.answer_time
+            self.answer_time = before + _SMOOTHING * (took - before)
+        heard = self._reactor.seconds()
+        template = parse_template(answer, self._network.parent.addresses, self._clock(), self._transactions)
+        self._take(template, road, heard)
 
-    def _take(self, template: BlockTemplate) -> None:
-        if self.problem is not None and self.last_answer is not None:
-            _log.info("dashd at {where} gives templates again", where=self._where)
+    def _take(self, template: BlockTemplate, road: Road, heard: float) -> None:
+        recovered, had_answered = self.problem is not None, self.last_answer is not None
         self.problem = None
         self.last_answer = template.received
+        if recovered and had_answered:
+            _log.info("dashd at {where} gives templates again", where=self._where)
         current = self.current
         if (
             current is not None
@@ -181,19 +218,30 @@ class DashdService(Service):
         ):
             return  # an answer that was overtaken by a newer one
         self.current = template
+        if current is not None:
+            self._notices.heard(road, template.previous_block, heard)
         polling = self._long_polling
         if polling is not None and self._overdue is None and template.previous_block != self._long_poll_tip:
             self._overdue = self._reactor.callLater(LONG_POLL_GRACE, polling.cancel)
         self.template.fire(template)
+        if recovered:
+            self.changed.fire(None)
 
-    def refresh(self) -> None:
-        """Ask for a template now: there seems to be a new block. Calls that come together are one."""
+    def announced(self, road: Road, block_hash: int) -> None:
+        """There is news of a block: ask for a template on it, unless there is one."""
+        current = self.current
+        if current is not None and current.previous_block != block_hash:
+            self._notices.heard(road, block_hash)
+            self.refresh(road)
+
+    def refresh(self, road: Road = Road.POLL) -> None:
+        """Ask for a template now. Calls that come together are one."""
         if not self.running or self.current is None:
             return
         if self._fetching is not None:
-            self._fetch_again = True
+            self._fetch_again = self._fetch_again or road
             return
-        self._fetching = task = Deferred.fromCoroutine(self._refresh())
+        self._fetching = task = Deferred.fromCoroutine(self._refresh(road))
         # A callback, not the coroutine's end: a call can fail at once, before `_fetching` is set.
         task.addBoth(self._refreshed)
 
@@ -202,18 +250,18 @@ class DashdService(Service):
         if isinstance(result, Failure) and not result.check(CancelledError):
             _log.failure("dashd refresh failed", result)
 
-    async def _refresh(self) -> None:
-        while True:
-            self._fetch_again = False
+    async def _refresh(self, road: Road) -> None:
+        again: Road | None = road
+        while again is not None:
+            self._fetch_again = None
             try:
-                await self._fetch()
-            except (RpcError, RpcUnavailable, OperatorError, ParseError) as error:
+                await self._fetch(again)
+            except _TROUBLES as error:
                 self._trouble(error)
-            if not self._fetch_again:
-                return
+            again = self._fetch_again
 
     async def _poll(self) -> None:
-        """The last resort, and what notices a dead daemon."""
+        """The last resort, and what keeps the transactions fresh where there is no long poll."""
         while True:
             await self._sleep(POLL_PERIOD)
             self.refresh()
@@ -222,27 +270,30 @@ class DashdService(Service):
         wait = _FIRST_RETRY
         while True:
             current = self.current
-            request = {"longpollid": current.long_poll_id} if current is not None and current.long_poll_id else {}
-            if not request:
-                await self._sleep(POLL_PERIOD)
+            if current is None or not current.long_poll_id or not self._ready or self.problem is not None:
+                await self._sleep(HEARTBEAT)
                 continue
             asked, before = self._reactor.seconds(), current
             try:
-                await self._long_poll_once(request)
+                await self._long_poll_once({"longpollid": current.long_poll_id})
                 wait = _FIRST_RETRY
                 at_once = self._reactor.seconds() - asked < _FIRST_RETRY
                 if at_once and self._on_block_of(before):
                     await self._sleep(_FIRST_RETRY)  # a dashd that does not wait: not a busy loop
             except RpcTimeout:
-                continue  # nothing happened; whether dashd is alive, the poll finds out
-            except (RpcError, RpcUnavailable, OperatorError, ParseError) as error:
+                if not self.running:
+                    raise CancelledError from None
+                continue  # nothing happened; whether dashd is alive, the heartbeat finds out
+            except _TROUBLES as error:
                 self._trouble(error)
                 await self._sleep(wait)
                 wait = min(wait * 2, _LAST_RETRY)
 
     async def _long_poll_once(self, request: dict[str, str]) -> None:
         self._long_poll_tip = None if self.current is None else self.current.previous_block
-        self._long_polling = call = Deferred.fromCoroutine(self._fetch(request, timeout=LONG_POLL_TIMEOUT))
+        self._long_polling = call = Deferred.fromCoroutine(
+            self._fetch(Road.LONG_POLL, request, timeout=LONG_POLL_TIMEOUT)
+        )
         try:
             await call
         except CancelledError:
@@ -258,30 +309,3 @@ class DashdService(Service):
     def _on_block_of(self, template: BlockTemplate | None) -> bool:
         current = self.current
         return current is None or template is None or current.previous_block == template.previous_block
-
-    async def block_header(self, block_hash: int) -> BlockHeader:
-        """The header of a block that dashd knows. Raises RpcError, RpcUnavailable, ParseError."""
-        answer = await self._rpc.call("getblockheader", f"{block_hash:064x}", False)
-        try:
-            reader = Reader(bytes.fromhex(answer))
-        except (TypeError, ValueError):
-            raise ParseError(f"getblockheader: {excerpt(answer)} is not hexadecimal") from None
-        header = read_header(reader)
-        reader.expect_end()
-        return header
-
-    # --- blocks ------------------------------------------------------------------------------------------
-
-    async def confirmations(self, block_hash: int) -> int | None:
-        """How deep a block lies: 1 at the tip, -1 beside the best chain, None where dashd does not say."""
-        try:
-            header = await self._rpc.call("getblockheader", f"{block_hash:064x}")
-        except (RpcError, RpcUnavailable):
-            return None
-        depth = header.get("confirmations") if isinstance(header, dict) else None
-        return depth if isinstance(depth, int) and not isinstance(depth, bool) else None
-
-    async def submit_block(self, data: bytes) -> str | None:
-        """Give dashd a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""
-        result = await self._rpc.call("submitblock", data.hex(), timeout=SUBMIT_TIMEOUT)
-        return None if result is None else printable(str(result), 200)

@@ -1,10 +1,14 @@
-"""Getting a found block to dashd, whatever it takes, and saying what became of it."""
+"""Getting a found block into the chain, whatever it takes, and saying what became of it.
+
+A block is written to disk first, then sent on all roads at once: submitblock to every daemon, and by p2p to every
+daemon and to peers of the network. It is sent again until the chain has it, every daemon refused it, or another
+block of its height is buried so deep that nothing can change that.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
@@ -12,18 +16,32 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2pool.base.files import write_file
-from p2pool.base.observable import Event
+from p2pool.base.bounded import BoundedDict
+from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.daemon import BlockLink, Place
+from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
+from p2pool.dashd.spool import BlockSpool
+from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
 
+SPOOL_PATIENCE = 0.05
+"""Seconds for which a slow disk may hold up a block: another one found meanwhile would win."""
 FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
-"""Seconds before a block is offered again: at first (a connection that was just closed), and later on."""
-RETRY_TIME = 3600.0
-"""A block is offered again for so many seconds; by then it is long buried by others."""
-OTHER_ROAD_AFTER = 1.0
-ALREADY_THERE, NOT_BEST = "duplicate", "inconclusive"
+"""Seconds before a daemon that did not answer is asked again: at first (a connection that was just closed), and
+later on."""
+RESEND_PERIOD = 10.0
+"""Seconds after which it is looked what became of a block, and it is sent again where it is missing."""
+BURIED = 6
+"""Blocks on another one of the same height, after which a block that is not in the chain is given up."""
+SAFE = 6
+"""Confirmations after which a block's file is not needed any more."""
+MAX_UNDER_WAY = 200
+"""Blocks that are seen to at a time; more wait on disk for the next start."""
+MAX_RECENT = 20
+"""Blocks in the chain that are held in memory, should a daemon lose them."""
+HELD = frozenset({"duplicate", "inconclusive"})
 """dashd holds the block; whether in its best chain, it does not say with this."""
 PARENT_MISSING = "prev-blk-not-found"
 """Passes: a dashd that was killed gets the parent from its peers again."""
@@ -32,167 +50,393 @@ _FINAL_ERRORS = frozenset({-22})
 """The block cannot be decoded: asking again changes nothing. Any other error (warming up, ...) may pass."""
 
 
-class BlockSink(Protocol):
-    """Takes a block: None for accepted, else the reason. Raises RpcError, RpcUnavailable."""
+class BlockDaemon(Protocol):
+    """A daemon that takes blocks and says where they lie: see daemon.Daemon."""
 
-    async def submit_block(self, data: bytes) -> str | None:
-        """See DashdService."""
+    @property
+    def name(self) -> str: ...
 
-    async def confirmations(self, block_hash: int) -> int | None:
-        """See DashdService."""
+    @property
+    def height(self) -> int: ...
+
+    async def submit_block(self, data: bytes) -> str | None: ...
+
+    async def place(self, block_hash: int) -> Place | None: ...
+
+    async def block_at(self, height: int) -> int | None: ...
+
+
+class _Delivery:
+    """One block on its way."""
+
+    def __init__(self, block: FoundBlock) -> None:
+        self.block = block
+        self.answers: dict[BlockDaemon, str | None] = {}
+        """None: accepted, else what the daemon said."""
+        self.asking: set[BlockDaemon] = set()
+        self.failed: set[BlockDaemon] = set()
+        """Daemons that did not answer at least once."""
+        self.kept = False
+        self._settled = False
+        self.complained = False
+        self.news: Deferred[None] | None = None
+        self.woken = False
+        """Something happened that nobody has looked at yet."""
+
+    def is_settled(self) -> bool:
+        """Whether nothing more has to be done."""
+        return self._settled
+
+    def settle(self) -> None:
+        """Nothing more has to be done."""
+        self._settled = True
+
+    def wake(self) -> None:
+        """Something happened that may settle it."""
+        self.woken = True
+        news, self.news = self.news, None
+        if news is not None:
+            news.callback(None)
+
+    def refused_by(self, daemon: BlockDaemon) -> bool:
+        """Whether the daemon's answer is final."""
+        answer = self.answers.get(daemon)
+        return answer is not None and answer not in HELD
 
 
 class BlockSubmitter:
-    """Offers each block until dashd has answered. A block is a file for as long as it is not accepted: `.pending`
-    while it waits (offered again after a restart), `.hex` where it was refused, for people to look at.
-
-    `result` fires with (block hash, reason), an empty reason for accepted. `delayed` fires with (height, block),
-    once, where dashd has not answered soon: there may be another road to it. That one comes second because of a
-    block that arrives on both at once dashd says no more than that it is a duplicate.
-    """
+    """Sees found blocks through. `links` take blocks without an answer; `record_sent(seconds)` counts how long
+    sending took."""
 
     def __init__(
-        self, reactor: Any, sink: BlockSink, directory: Path, run_in_thread: Callable[..., Deferred[Any]]
+        self,
+        reactor: Any,
+        daemons: Sequence[BlockDaemon],
+        links: Sequence[BlockLink],
+        spool: BlockSpool,
+        book: BlockBook,
+        clock: Callable[[], float],
+        record_sent: Callable[[float], None],
     ) -> None:
-        self.result: Event[tuple[int, str]] = Event()
-        self.delayed: Event[tuple[int, bytes]] = Event()
         self._reactor = reactor
-        self._sink = sink
-        self._directory = directory
-        self._run_in_thread = run_in_thread
-        self._tasks: dict[int, Deferred[None]] = {}
-        """By block hash. Bound: blocks are as rare as their work is hard, and each ends after RETRY_TIME."""
+        self._daemons = daemons
+        self._links = links
+        self._spool = spool
+        self._book = book
+        self._clock = clock
+        self._record_sent = record_sent
+        self._deliveries: dict[int, _Delivery] = {}
+        """By block hash. Bound: MAX_UNDER_WAY."""
+        self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
+        self._tasks: set[Deferred[Any]] = set()
+        """Bound: one a delivery, and one a delivery and daemon."""
 
-    def offer(self, block_hash: int, height: int, data: bytes) -> None:
-        """Send a block to dashd now, and again until it is answered."""
-        if block_hash in self._tasks:
-            return
-        pending = self._directory / f"{height}-{block_hash:064x}.pending"
-        task = Deferred.fromCoroutine(self._submit(block_hash, height, data, pending))
-        if not task.called:
-            self._tasks[block_hash] = task
-        task.addBoth(self._ended, block_hash)
+    # --- from outside ------------------------------------------------------------------------------------
 
-    def _ended(self, result: object, block_hash: int) -> None:
-        self._tasks.pop(block_hash, None)
-        if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("sending a block failed", result)
+    def offer(self, block: FoundBlock) -> None:
+        """A block was found: see it through. One that is known already is not sent twice."""
+        if block.block_hash not in self._deliveries and block.block_hash not in self._book.records:
+            self._begin(block, sent_before=False)
+
+    def offer_again(self, block_hash: int) -> None:
+        """The chain lost a block that it had."""
+        block = self._recent.get(block_hash)
+        if block is not None and block_hash not in self._deliveries:
+            self._begin(block, sent_before=True)
 
     async def resume(self) -> None:
-        """Offer what an earlier run had to leave. A block that is long there is a duplicate, and done with."""
-        for block_hash, height, data in await self._run_in_thread(lambda: _read_pending(self._directory)):
-            _log.info("block {height} {block_hash:064x} is offered again", height=height, block_hash=block_hash)
-            self.offer(block_hash, height, data)
+        """Go on with what an earlier run had to leave."""
+        for block in await self._spool.load():
+            if block.block_hash not in self._deliveries:
+                self._begin(block, sent_before=True)
 
     async def stop(self) -> None:
         """Give up what is under way; it is on disk when this returns."""
-        tasks = list(self._tasks.values())
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await DeferredList(tasks, consumeErrors=True)
 
-    async def _submit(self, block_hash: int, height: int, data: bytes, pending: Path) -> None:
-        # Both at once: neither a slow disk nor a slow dashd holds up the other.
-        asked = Deferred.fromCoroutine(self._sink.submit_block(data))
-        keeping = Deferred.fromCoroutine(self._keep(pending, data))
-        other_road = self._reactor.callLater(OTHER_ROAD_AFTER, self.delayed.fire, (height, data))
+    @property
+    def waiting(self) -> int:
+        """Blocks that are not settled yet."""
+        return len(self._deliveries)
+
+    # --- one block ---------------------------------------------------------------------------------------
+
+    def _begin(self, block: FoundBlock, sent_before: bool) -> None:
+        self._book.put(self._book.records.get(block.block_hash) or self._new_record(block))
+        if len(self._deliveries) >= MAX_UNDER_WAY:
+            _log.error(
+                "{count} found blocks are not settled; block {height} is kept on disk until the next start",
+                count=len(self._deliveries),
+                height=block.height,
+            )
+            self._start(self._spool.keep(block))
+            return
+        delivery = self._deliveries[block.block_hash] = _Delivery(block)
+        self._start(self._see_through(delivery, sent_before))
+
+    def _new_record(self, block: FoundBlock) -> BlockRecord:
+        return BlockRecord(
+            self._clock(), block.block_hash, block.height, block.worker, block.share_hash, block.subsidy
+        )
+
+    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+        task: Deferred[Any] = Deferred.fromCoroutine(coroutine)
+        if not task.called:
+            self._tasks.add(task)
+        task.addBoth(self._ended, task)
+        return task
+
+    def _ended(self, result: object, task: Deferred[Any]) -> object:
+        self._tasks.discard(task)
+        if isinstance(result, Failure):
+            if not result.check(CancelledError):
+                _log.failure("sending a block failed", result)
+            return None
+        return result
+
+    async def _see_through(self, delivery: _Delivery, sent_before: bool) -> None:
+        block, found = delivery.block, self._reactor.seconds()
+        keeping = Deferred.fromCoroutine(self._keep(delivery))
         try:
-            reason = await self._ask_until_answered(block_hash, height, data, asked)
+            await self._within(SPOOL_PATIENCE, keeping)
+            if sent_before:
+                await self._look(delivery, send_again=False)
+            if not delivery.is_settled():
+                self._send(delivery, self._daemons)
+                self._record_sent(self._reactor.seconds() - found)
+            while not delivery.is_settled():
+                await self._news(delivery)
+                await self._look(delivery)
         except CancelledError:
             await keeping
             raise
         finally:
-            if other_road.active():
-                other_road.cancel()
-        await self._settle(block_hash, height, reason, pending, keeping)
+            self._deliveries.pop(block.block_hash, None)
+        await keeping
+        await self._put_away(delivery)
 
-    async def _ask_until_answered(
-        self, block_hash: int, height: int, data: bytes, asked: Deferred[str | None]
-    ) -> str | None:
-        """What dashd says in the end, or why it was given up."""
-        deadline = self._reactor.seconds() + RETRY_TIME
-        complained, wait = False, FIRST_RETRY
-        while True:
+    async def _keep(self, delivery: _Delivery) -> None:
+        delivery.kept = await self._spool.keep(delivery.block)
+
+    async def _within(self, seconds: float, done: Deferred[None]) -> None:
+        """Wait for something, but not longer."""
+        either: Deferred[None] = Deferred()
+        late = self._reactor.callLater(seconds, either.callback, None)
+
+        def ended(result: Any) -> Any:
+            if late.active():
+                late.cancel()
+                either.callback(None)
+            return result
+
+        done.addBoth(ended)
+        try:
+            await either
+        finally:
+            if late.active():
+                late.cancel()
+
+    async def _news(self, delivery: _Delivery) -> None:
+        """Wait until a daemon answered, RESEND_PERIOD at most."""
+        if not delivery.woken:
+            news: Deferred[None] = Deferred()
+            delivery.news = news
+            late = self._reactor.callLater(RESEND_PERIOD, delivery.wake)
             try:
-                reason = await asked
-                if reason != PARENT_MISSING:
-                    return reason
-                raise RpcUnavailable(f"dashd says {reason}")
-            except CancelledError:
-                raise
-            except Exception as error:
-                if isinstance(error, RpcError) and error.code in _FINAL_ERRORS:
-                    return str(error)
-                if not complained:
-                    complained = True
-                    self._complain(block_hash, height, error)
-                if self._reactor.seconds() >= deadline:
-                    return f"not taken within {RETRY_TIME:g} s: {error}"
-            await deferLater(self._reactor, wait, lambda: None)
-            wait = min(wait * 2, RETRY_PERIOD)
-            asked = Deferred.fromCoroutine(self._sink.submit_block(data))
+                await news
+            finally:
+                delivery.news = None
+                if late.active():
+                    late.cancel()
+        delivery.woken = False
 
-    def _complain(self, block_hash: int, height: int, error: Exception) -> None:
-        if not isinstance(error, RpcError | RpcUnavailable):
-            # A defect of ours must not cost the block either.
-            _log.failure("sending block {height} failed", height=height)
-        _log.error(
-            "block {height} {block_hash:064x} NOT YET SENT: {error}; trying again every {period:g} s",
-            height=height,
-            block_hash=block_hash,
-            error=error,
-            period=RETRY_PERIOD,
-        )
+    # --- sending -----------------------------------------------------------------------------------------
 
-    async def _settle(
-        self, block_hash: int, height: int, reason: str | None, pending: Path, keeping: Deferred[bool]
-    ) -> None:
-        if reason in (ALREADY_THERE, NOT_BEST):
-            depth = await self._sink.confirmations(block_hash)
-            beaten = depth < 0 if depth is not None else reason == NOT_BEST
-            reason = BEATEN if beaten else None
-        if reason in (None, BEATEN):
-            _log.info(
-                "block {height} {block_hash:064x} {what}",
-                height=height,
-                block_hash=block_hash,
-                what="accepted by dashd" if reason is None else f"is valid, but {BEATEN}",
+    def _send(self, delivery: _Delivery, daemons: Sequence[BlockDaemon]) -> None:
+        """On all roads: RPC first, since only it says why a block is refused."""
+        block = delivery.block
+        for daemon in daemons:
+            if daemon not in delivery.asking:
+                delivery.asking.add(daemon)
+                self._start(self._offer_to(delivery, daemon))
+        taken = sum(link.send_block(block.data) for link in self._links)
+        if taken:
+            _log.info("block {height} was sent by p2p as well (nodes: {count})", height=block.height, count=taken)
+
+    async def _offer_to(self, delivery: _Delivery, daemon: BlockDaemon) -> None:
+        """Ask one daemon until it has answered, or it does not matter any more."""
+        wait = FIRST_RETRY
+        try:
+            while not delivery.is_settled():
+                try:
+                    answer = await daemon.submit_block(delivery.block.data)
+                    if answer != PARENT_MISSING:
+                        self._answered(delivery, daemon, answer)
+                        return
+                    trouble, longest = f"dashd says {answer}", RESEND_PERIOD
+                except CancelledError:
+                    raise
+                except Exception as error:
+                    if isinstance(error, RpcError) and error.code in _FINAL_ERRORS:
+                        self._answered(delivery, daemon, str(error))
+                        return
+                    if not isinstance(error, RpcError | RpcUnavailable):
+                        # A defect of ours must not cost the block either.
+                        _log.failure("sending block {height} failed", height=delivery.block.height)
+                    trouble, longest = str(error), RETRY_PERIOD
+                self._not_answered(delivery, daemon, trouble)
+                await deferLater(self._reactor, wait, lambda: None)
+                wait = min(wait * 2, longest)
+        finally:
+            delivery.asking.discard(daemon)
+
+    def _answered(self, delivery: _Delivery, daemon: BlockDaemon, answer: str | None) -> None:
+        block = delivery.block
+        delivery.answers[daemon] = answer
+        fields = {"height": block.height, "block_hash": block.block_hash, "name": daemon.name, "answer": answer}
+        if answer is None:
+            _log.info("block {height} {block_hash:064x} accepted by dashd at {name}", **fields)
+            self._settle(delivery, BlockStatus.ACCEPTED, confirmations=1)
+        elif answer in HELD:
+            _log.debug("dashd at {name} holds block {height} ({answer})", **fields)
+        else:
+            _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
+        delivery.wake()
+
+    def _not_answered(self, delivery: _Delivery, daemon: BlockDaemon, trouble: str) -> None:
+        """Say so once a daemon, and loudly where none has answered."""
+        block = delivery.block
+        if daemon not in delivery.failed:
+            delivery.failed.add(daemon)
+            _log.warn(
+                "block {height} could not be given to dashd at {name}: {trouble}; trying again",
+                height=block.height,
+                name=daemon.name,
+                trouble=trouble,
             )
-            self.result.fire((block_hash, reason or ""))
-            if await keeping:
-                await self._file_action(pending, lambda: pending.unlink(missing_ok=True))
+        nobody = not delivery.answers and len(delivery.failed) == len(self._daemons)
+        if nobody and not delivery.complained and not delivery.is_settled():
+            delivery.complained = True
+            _log.error(
+                "block {height} {block_hash:064x} NOT YET SENT: no dashd answers; it is offered again until one "
+                "does, also after a restart",
+                height=block.height,
+                block_hash=block.block_hash,
+            )
+
+    # --- what became of it -------------------------------------------------------------------------------
+
+    def _record(self, delivery: _Delivery, status: BlockStatus, **changes: Any) -> None:
+        record = self._book.records.get(delivery.block.block_hash) or self._new_record(delivery.block)
+        self._book.put(replace(record, status=status, **changes))
+
+    def _settle(self, delivery: _Delivery, status: BlockStatus, **changes: Any) -> None:
+        if not delivery.is_settled():
+            delivery.settle()
+            self._record(delivery, status, **{"reason": ""} | changes)
+
+    async def _look(self, delivery: _Delivery, send_again: bool = True) -> None:
+        """Ask the daemons where the block lies; settle it, or send it again where it is missing."""
+        if delivery.is_settled():
             return
-        kept = self._directory / f"{block_hash:064x}.hex"
-        held = await keeping and await self._file_action(pending, lambda: os.replace(pending, kept))
-        _log.error(
-            "block {height} {block_hash:064x} REFUSED by dashd: {reason}; the block is {kept}",
-            height=height,
-            block_hash=block_hash,
-            reason=reason,
-            kept=f"kept in {kept}" if held else "lost",
-        )
-        self.result.fire((block_hash, reason or "refused"))
+        if not delivery.kept:
+            self._start(self._keep(delivery))
+        block = delivery.block
+        places = await self._places(block.block_hash)
+        if delivery.is_settled():  # meanwhile
+            return
+        known = [place for place in places.values() if place.confirmations]
+        for place in known:
+            if place.confirmations > 0:
+                self._settle(
+                    delivery,
+                    BlockStatus.ACCEPTED,
+                    confirmations=place.confirmations,
+                    chainlocked=place.chainlocked,
+                )
+                return
+        if all(delivery.refused_by(daemon) for daemon in self._daemons):
+            self._settle(delivery, BlockStatus.REFUSED, reason=next(iter(delivery.answers.values())))
+        elif not await self._is_buried(delivery, places):
+            if known:
+                self._beaten(delivery)
+            if send_again:
+                self._send_again(delivery, places)
 
-    async def _keep(self, path: Path, data: bytes) -> bool:
-        """Write the block's hex to disk, as `dash-cli submitblock` takes it. False where that failed."""
-        return await self._file_action(path, lambda: write_file(path, data.hex().encode() + b"\n"))
+    def _send_again(self, delivery: _Delivery, places: dict[BlockDaemon, Place]) -> None:
+        """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
+        missing = [
+            daemon
+            for daemon, place in places.items()
+            if not place.confirmations and daemon in delivery.answers and not delivery.refused_by(daemon)
+        ]
+        if missing or not delivery.answers:
+            self._send(delivery, missing)
 
-    async def _file_action(self, path: Path, action: Callable[[], None]) -> bool:
-        try:
-            await self._run_in_thread(action)
-        except OSError as error:
-            _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
-            return False
-        return True
+    def _beaten(self, delivery: _Delivery) -> None:
+        """It lies beside the best chain; the next block decides."""
+        block = delivery.block
+        if self._book.records[block.block_hash].status is not BlockStatus.ORPHANED:
+            _log.warn(
+                "block {height} {block_hash:064x} is valid, but " + BEATEN,
+                height=block.height,
+                block_hash=block.block_hash,
+            )
+            self._record(delivery, BlockStatus.ORPHANED, reason=BEATEN)
 
+    async def _places(self, block_hash: int) -> dict[BlockDaemon, Place]:
+        """Where each daemon that answers has the block."""
+        asked = [Deferred.fromCoroutine(daemon.place(block_hash)) for daemon in self._daemons]
+        answers = await DeferredList(asked, consumeErrors=True)
+        return {
+            daemon: place
+            for daemon, (_, place) in zip(self._daemons, answers, strict=True)
+            if isinstance(place, Place)
+        }
 
-def _read_pending(directory: Path) -> list[tuple[int, int, bytes]]:
-    """(block hash, height, block) of each `.pending` file; what cannot be read stays where it is, with a line."""
-    blocks = []
-    for path in sorted(directory.glob("*.pending")):
-        try:
-            height, _, block_hash = path.stem.partition("-")
-            blocks.append((int(block_hash, 16), int(height), bytes.fromhex(path.read_text("ascii"))))
-        except (OSError, ValueError) as error:
-            _log.warn("{path} is not a block to offer again: {error}", path=str(path), error=error)
-    return blocks
+    async def _is_buried(self, delivery: _Delivery, places: dict[BlockDaemon, Place]) -> bool:
+        """Whether another block of its height lies so deep that this one is given up; it is settled then."""
+        block = delivery.block
+        for daemon in places:
+            if daemon.height < block.height + BURIED:
+                continue
+            rival = await daemon.block_at(block.height)
+            if rival is None or rival == block.block_hash:
+                continue
+            refusals = [
+                answer for answer in delivery.answers.values() if answer is not None and answer not in HELD
+            ]
+            status = BlockStatus.REFUSED if refusals else BlockStatus.ORPHANED
+            self._settle(
+                delivery, status, reason=refusals[0] if refusals else f"block {block.height} is {rival:064x}"
+            )
+            return True
+        return False
+
+    async def _put_away(self, delivery: _Delivery) -> None:
+        """It is settled: say so, and see to its file."""
+        block, record = delivery.block, self._book.records[delivery.block.block_hash]
+        if record.status is BlockStatus.REFUSED:
+            kept = await self._spool.refuse(block.height, block.block_hash)
+            _log.error(
+                "block {height} {block_hash:064x} is LOST: {reason}; {kept}",
+                height=block.height,
+                block_hash=block.block_hash,
+                reason=record.reason,
+                kept=f"it is kept in {kept}" if kept else "it could not be kept on disk",
+            )
+        elif record.in_chain:
+            self._recent[block.block_hash] = block
+            if record.confirmations >= SAFE:
+                await self._spool.forget(block.height, block.block_hash)
+        else:
+            _log.warn(
+                "block {height} {block_hash:064x} is orphaned: {reason}",
+                height=block.height,
+                block_hash=block.block_hash,
+                reason=record.reason,
+            )
+            await self._spool.forget(block.height, block.block_hash)

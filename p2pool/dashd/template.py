@@ -85,6 +85,44 @@ class BlockTemplate:
         )
 
 
+MAX_KNOWN = 20_000
+"""Transactions in one generation of the cache: more than two of the largest blocks have."""
+
+
+class TransactionCache:
+    """The transactions of recent templates by their hash as hex, so that each is decoded and hashed once,
+    whichever daemon's template it is in. Bound: two generations of MAX_KNOWN and one template."""
+
+    def __init__(self) -> None:
+        self._new: dict[str, TemplateTransaction] = {}
+        self._old: dict[str, TemplateTransaction] = {}
+        self._last: tuple[tuple[TemplateTransaction, ...], tuple[bytes, ...]] = ((), ())
+
+    def get(self, text: str) -> TemplateTransaction | None:
+        """The transaction of a hash as hex, where it is known."""
+        held = self._new.get(text)
+        if held is None:
+            held = self._old.get(text)
+            if held is not None:
+                self._new[text] = held
+        return held
+
+    def add(self, text: str, transaction: TemplateTransaction) -> None:
+        """Remember a transaction that was decoded."""
+        if len(self._new) >= MAX_KNOWN:
+            self._old, self._new = self._new, {}
+        self._new[text] = transaction
+
+    def branch(self, transactions: tuple[TemplateTransaction, ...]) -> tuple[bytes, ...]:
+        """The merkle branch of a coinbase above these, made anew only where they are not those of the last
+        time."""
+        last, branch = self._last
+        if transactions != last:
+            branch = tuple(coinbase_branch([transaction.hash_bytes for transaction in transactions]))
+            self._last = (transactions, branch)
+        return branch
+
+
 def _field(answer: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
     value = answer.get(name, default)
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -113,13 +151,14 @@ def parse_template(
     answer: Mapping[str, Any],
     addresses: AddressVersions,
     received: float,
-    previous: BlockTemplate | None = None,
+    known: TransactionCache | None = None,
 ) -> BlockTemplate:
-    """The value of an answer. Transactions that `previous` holds are taken over undecoded. Raises ParseError."""
+    """The value of an answer. Transactions that are `known` are taken over undecoded. Raises ParseError."""
+    known = known or TransactionCache()
     if not isinstance(answer, Mapping):
         raise ParseError(f"getblocktemplate: the answer is {excerpt(answer)}, not an object")
     entries = _payment_entries(answer)
-    transactions = _transactions(_field(answer, "transactions", list), previous)
+    transactions = _transactions(_field(answer, "transactions", list), known)
     current_time = _number(answer, "curtime", _MAX_UINT32)
     auxiliary = _field(answer, "coinbaseaux", dict, {})
     subsidy = _number(answer, "coinbasevalue", _MAX_AMOUNT)
@@ -141,7 +180,7 @@ def parse_template(
         coinbase_payload=_unhex(answer.get("coinbase_payload", ""), "coinbase_payload"),
         long_poll_id=_field(answer, "longpollid", str, ""),
         received=received,
-        branch=tuple(coinbase_branch([t.hash_bytes for t in transactions])),
+        branch=known.branch(transactions),
     )
 
 
@@ -193,20 +232,25 @@ def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
     return "!" + wanted.hex() if wanted else ""
 
 
-def _transactions(entries: list[Any], previous: BlockTemplate | None) -> tuple[TemplateTransaction, ...]:
+def _transactions(entries: list[Any], known: TransactionCache) -> tuple[TemplateTransaction, ...]:
     if len(entries) > MAX_TRANSACTIONS:
         raise ParseError(f"getblocktemplate: {len(entries)} transactions")
-    known = {t.hash_bytes: t for t in previous.transactions} if previous is not None else {}
     transactions = []
     for entry in entries:
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             raise ParseError(f"getblocktemplate: a transaction is {excerpt(entry)}, not an object")
-        hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
-        held = known.get(hash_bytes)
+        text = entry.get("hash")
+        held = known.get(text) if isinstance(text, str) else None
         if held is None:
-            data = _unhex(entry.get("data"), "a transaction's data")
-            if sha256d(data) != hash_bytes:
-                raise ParseError(f"getblocktemplate: transaction {excerpt(entry.get('hash'))} has another hash")
-            held = TemplateTransaction(data, hash_bytes, _number(entry, "fee", _MAX_AMOUNT, 0))
+            held = _transaction(entry)
+            known.add(entry["hash"], held)
         transactions.append(held)
     return tuple(transactions)
+
+
+def _transaction(entry: Mapping[str, Any]) -> TemplateTransaction:
+    hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
+    data = _unhex(entry.get("data"), "a transaction's data")
+    if sha256d(data) != hash_bytes:
+        raise ParseError(f"getblocktemplate: transaction {excerpt(entry.get('hash'))} has another hash")
+    return TemplateTransaction(data, hash_bytes, _number(entry, "fee", _MAX_AMOUNT, 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from p2pool.dash.auxpow import AuxCommitment
 from p2pool.dash.script import coinbase_script
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.dashd.template import BlockTemplate
@@ -37,6 +38,8 @@ class WorkContext:
     """What follows the nonce in the generation transaction."""
     created: float
     """Our clock in Unix seconds."""
+    aux: AuxCommitment | None = None
+    """What the coinbase commits to of other chains; None without merged mining."""
 
     @property
     def tip(self) -> tuple[int, int | None]:
@@ -45,7 +48,12 @@ class WorkContext:
 
 
 def build_work_context(
-    view: ChainView, best_share: int | None, template: BlockTemplate, network: Network, now: float
+    view: ChainView,
+    best_share: int | None,
+    template: BlockTemplate,
+    network: Network,
+    now: float,
+    aux: AuxCommitment | None = None,
 ) -> WorkContext:
     """Ask the chain once for all that jobs need.
 
@@ -60,7 +68,9 @@ def build_work_context(
         parent.weights_length,
         WEIGHT_UNIT * network.spread * target_to_average_attempts(template.target),
     )
-    coinbase = coinbase_script(template.height, template.coinbase_flags, network.coinbase_extension)
+    coinbase = coinbase_script(
+        template.height, template.coinbase_flags, network.coinbase_extension, b"" if aux is None else aux.data
+    )
     data = ShareData(
         previous_hash=best_share,
         coinbase=coinbase,
@@ -78,4 +88,5 @@ def build_work_context(
         coinbase=coinbase,
         suffix=gentx_suffix(template.coinbase_payload),
         created=now,
+        aux=aux,
     )

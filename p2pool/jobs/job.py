@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from p2pool.dash.auxpow import AuxPow, AuxWork
 from p2pool.dash.block import assemble_block
 from p2pool.dash.pow import x11_digest
 from p2pool.dash.script import p2pkh_script
@@ -15,6 +16,8 @@ from p2pool.share.share import Share, parse_share, ref_hash_of
 
 NONCE_SIZE = 8
 """last_txout_nonce: extranonce1 and extranonce2, four bytes each."""
+_NOTHING_MEETS = -1
+"""As a target."""
 
 
 class Job:
@@ -26,6 +29,7 @@ class Job:
     __slots__ = (
         "_absorbed",
         "_header_before",
+        "aux_target",
         "bits",
         "block_target",
         "coinb1",
@@ -52,6 +56,7 @@ class Job:
         self.bits = parent.bits_for(desired_target)
         self.share_target = bits_to_target(self.bits)
         self.block_target = template.target
+        self.aux_target = _NOTHING_MEETS if context.aux is None else context.aux.easiest_target
         self.timestamp = header_timestamp
         self.version = template.version
         self.share_info = context.packer.pack(
@@ -110,6 +115,32 @@ class Outcome:
     def meets_block(self) -> bool:
         """Whether this is a block of the parent chain."""
         return self.hash <= self.job.block_target
+
+    @property
+    def meets_aux(self) -> bool:
+        """Whether this is a block of at least one auxiliary chain."""
+        return self.hash <= self.job.aux_target
+
+    def aux_works(self) -> tuple[AuxWork, ...]:
+        """The blocks of auxiliary chains that this is enough work for."""
+        aux = self.job.context.aux
+        return () if aux is None else aux.met_by(self.hash)
+
+    def aux_proof(self, work: AuxWork) -> bytes:
+        """The packed AuxPow for one of `aux_works`; every part from the job's own context. ValueError for any
+        other work."""
+        context = self.job.context
+        if context.aux is None or work not in context.aux.works:
+            raise ValueError(f"chain {work.chain_id} is not in this job's commitment")
+        place = context.aux.works.index(work)
+        return AuxPow(
+            coinbase=self.gentx,
+            parent_hash=self.hash,
+            coinbase_branch=context.template.branch,
+            chain_branch=context.aux.branches[place],
+            slot=context.aux.slots[place],
+            header=self.header,
+        ).pack()
 
     @property
     def gentx(self) -> bytes:

@@ -4,6 +4,7 @@ workers, `records` are the values that go in and out."""
 from p2pool.pool_stats.records import (
     BanRecord,
     BlockRecord,
+    BlockStatus,
     HostRecord,
     PoolSnapshot,
     SecuritySnapshot,
@@ -15,6 +16,7 @@ from p2pool.pool_stats.stats import PoolStats
 __all__ = [
     "BanRecord",
     "BlockRecord",
+    "BlockStatus",
     "HostRecord",
     "PoolSnapshot",
     "PoolStats",

@@ -4,7 +4,10 @@ second."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
+
+from p2pool.base.histogram import HistogramSnapshot
 
 RATE_WINDOWS: Final = (60.0, 3600.0, 86400.0)
 """Seconds of the smoothed hash rates beside the sliding one of RATE_WINDOW seconds."""
@@ -21,10 +24,25 @@ class ShareRecord:
     attempts: int
 
 
+class BlockStatus(StrEnum):
+    """What became of a block of the pool."""
+
+    SENT = "sent"
+    """On its way: no daemon has it in its chain yet."""
+    ACCEPTED = "accepted"
+    """In the best chain."""
+    CONFIRMED = "confirmed"
+    """So deep in the best chain that its coins can be spent."""
+    ORPHANED = "orphaned"
+    """Valid, but another block took its place."""
+    REFUSED = "refused"
+    """No daemon took it."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockRecord:
-    """A block of the parent chain found by this pool. `result` is dashd's answer: None until it came, "" for
-    accepted, else its reason. `worker` is empty where a peer's miner found it."""
+    """A block of the parent chain found by this pool. `worker` is empty or "another node" where it was not found
+    here; `subsidy` in duffs; `reason` says why it was refused or orphaned; `confirmations` is 1 at the tip."""
 
     time: float
     block_hash: int
@@ -32,7 +50,15 @@ class BlockRecord:
     worker: str
     share_hash: int | None
     subsidy: int
-    result: str | None
+    status: BlockStatus = BlockStatus.SENT
+    reason: str = ""
+    confirmations: int = 0
+    chainlocked: bool = False
+
+    @property
+    def in_chain(self) -> bool:
+        """Whether the best chain has it, as far as is known."""
+        return self.status in (BlockStatus.ACCEPTED, BlockStatus.CONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +137,13 @@ class PoolSnapshot:
     shares: int
     dead_shares: int
     blocks_accepted: int
-    """All that dashd accepted since the start; it never falls, while `recent_blocks` forgets."""
+    """All that came into the best chain since the start; it never falls, while `blocks` forgets."""
     workers: tuple[WorkerSnapshot, ...]
     recent_shares: tuple[ShareRecord, ...]
-    recent_blocks: tuple[BlockRecord, ...]
+    blocks: tuple[BlockRecord, ...]
+    """The oldest first; also those of earlier runs."""
+    notices: dict[str, HistogramSnapshot]
+    """Seconds from the first news of a block to the first job on it, by the road that the news came on."""
+    sending: HistogramSnapshot
+    """Seconds from finding a block to its being sent on all roads."""
     security: SecuritySnapshot

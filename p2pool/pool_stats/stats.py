@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
-from p2pool.base.bounded import BoundedDict
+from p2pool.base.bounded import BoundedDict, BoundedSet
+from p2pool.base.histogram import Histogram
 from p2pool.base.rates import DecayingRates, WindowedSum
 from p2pool.pool_stats.records import (
     RATE_WINDOWS,
@@ -25,9 +25,13 @@ from p2pool.pool_stats.records import (
 from p2pool.pool_stats.workers import MAX_SOFTWARE, RATE_WINDOW, WorkerTable, count_code
 
 MAX_RECENT: Final = 100
-"""Shares and blocks of ours kept for pages."""
-MAX_OPEN_BLOCKS: Final = 1000
-"""Blocks without an answer: dashd answers in seconds, and none is waited for longer than an hour."""
+"""Shares of ours kept for pages."""
+MAX_BLOCKS: Final = 1000
+"""The pool's blocks kept for pages."""
+MAX_ROADS: Final = 16
+"""Roads by which news of a block come: each a word of the code's."""
+NOTICE_BOUNDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+SENDING_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 MAX_REASONS: Final = 32
 """Reasons for turning a connection away, and offences: each a word of the code's."""
 _EVENT_WINDOW: Final = 60.0
@@ -46,10 +50,12 @@ class PoolStats:
         self._rates = DecayingRates(RATE_WINDOWS, now)
         self._workers = WorkerTable()
         self._recent_shares: deque[ShareRecord] = deque(maxlen=MAX_RECENT)
-        self._blocks: dict[int, BlockRecord] = {}
+        self._blocks: BoundedDict[int, BlockRecord] = BoundedDict(MAX_BLOCKS)
         self._blocks_accepted = 0
-        self._open_blocks: BoundedDict[int, bool] = BoundedDict(MAX_OPEN_BLOCKS)
-        """Recorded, and not answered by dashd yet: each is counted once, also after it is off the pages."""
+        self._counted: BoundedSet[int] = BoundedSet(MAX_BLOCKS)
+        """Blocks in `_blocks_accepted`: one that leaves the chain and comes back is counted once."""
+        self._notices: dict[str, Histogram] = {}
+        self._sending = Histogram(SENDING_BOUNDS)
         self._security = _Security()
 
     # --- miners ------------------------------------------------------------------------------------------
@@ -135,26 +141,31 @@ class PoolStats:
 
     # --- blocks ------------------------------------------------------------------------------------------
 
+    def restore_blocks(self, records: Iterable[BlockRecord]) -> None:
+        """Blocks of earlier runs, the oldest first: shown, but not counted."""
+        for record in records:
+            self._blocks[record.block_hash] = record
+            if record.in_chain:
+                self._counted.add(record.block_hash)
+
     def record_block(self, record: BlockRecord) -> None:
-        """A block, or what became of one recorded before."""
-        if record.block_hash not in self._blocks:
-            self._open_blocks[record.block_hash] = True
-            if len(self._blocks) >= MAX_RECENT:
-                del self._blocks[next(iter(self._blocks))]
+        """A block, or what became of one recorded before. It is counted when it comes into the best chain."""
         self._blocks[record.block_hash] = record
-        if record.result is not None:
-            self._answered(record.block_hash, record.result)
-
-    def settle_block(self, block_hash: int, result: str) -> None:
-        """dashd answered: an empty result is "accepted"."""
-        record = self._blocks.get(block_hash)
-        if record is not None:
-            self._blocks[block_hash] = replace(record, result=result)
-        self._answered(block_hash, result)
-
-    def _answered(self, block_hash: int, result: str) -> None:
-        if self._open_blocks.pop(block_hash, False) and not result:
+        if record.in_chain and record.block_hash not in self._counted:
+            self._counted.add(record.block_hash)
             self._blocks_accepted += 1
+
+    def record_new_block_job(self, road: str, seconds: float) -> None:
+        """The first job on a new block left, so long after the first news of the block."""
+        histogram = self._notices.get(road)
+        if histogram is None and len(self._notices) < MAX_ROADS:
+            histogram = self._notices[road] = Histogram(NOTICE_BOUNDS)
+        if histogram is not None:
+            histogram.add(seconds)
+
+    def record_block_sent(self, seconds: float) -> None:
+        """A found block was sent on all roads, so long after it was found."""
+        self._sending.add(seconds)
 
     # --- looking -----------------------------------------------------------------------------------------
 
@@ -183,7 +194,9 @@ class PoolStats:
             blocks_accepted=self._blocks_accepted,
             workers=self._workers.snapshots(now),
             recent_shares=tuple(self._recent_shares),
-            recent_blocks=tuple(self._blocks.values()),
+            blocks=tuple(self._blocks.values()),
+            notices={road: histogram.snapshot() for road, histogram in self._notices.items()},
+            sending=self._sending.snapshot(),
             security=self._security.snapshot(now),
         )
 

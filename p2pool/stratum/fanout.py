@@ -7,6 +7,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from p2pool.base.observable import Event
 from p2pool.stratum.jobs import JobBook
 from p2pool.stratum.session import Session
 
@@ -43,6 +44,8 @@ class FanOut:
         self._sessions = sessions
         self._serve = serve
         self._clock = clock
+        self.first_sent: Event[int] = Event()
+        """The parent block of a round's first job, once that job left."""
         self._parent_block: int | None = None
         self._clean = self._next_clean = False
         """Whether the round under way and the next one make older jobs worthless."""
@@ -92,6 +95,8 @@ class FanOut:
         now = self._clock()
         for count, session in enumerate([*earning, *idle], 1):
             self._serve(session, session.send_work, now, clean, False)
+            if count == 1 and self._parent_block is not None:
+                self.first_sent.fire(self._parent_block)
             if count % SLICE == 0:
                 yield
                 now = self._clock()

@@ -19,7 +19,7 @@ class WorkPort(Protocol):
         """Whether the job is still on the tip; else what is found with it is dead on arrival."""
 
     def solved(self, outcome: Outcome, worker: str) -> None:
-        """A submission meets the share or block target. Must be told before anything else is done."""
+        """A submission meets the share, block or aux target. Must be told before anything else is done."""
 
 
 class StatsPort(Protocol):

@@ -65,6 +65,7 @@ class StratumServer(Factory):
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
         self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
+        self.first_job_sent = self._fan_out.first_sent
         self._draining: dict[StratumProtocol, float] = {}
         """Until when (the reactor's seconds), in the order in which it ends."""
         self._rota: list[Session] = []

@@ -457,9 +457,10 @@ class Session:
         found, house = outcome.hash, self.house
         used = found <= job.share_target or found <= job.block_target
         name = worker.name if worker is not None else self.name
-        if used:
+        # A block of another chain is handed on, too, but does not change what its miner is told.
+        if used or found <= job.aux_target:
             house.work.solved(outcome, name)
-        else:
+        if not used:
             if worker is None:
                 raise _unauthorized()
             if submission.refusal is not None:

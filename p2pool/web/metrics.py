@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
+from p2pool.base.histogram import HistogramSnapshot
 from p2pool.web.api.peers import peer_counts
 from p2pool.web.api.pool import pool_rate, stale_proportion
 from p2pool.web.sources import Moment
@@ -39,7 +41,7 @@ class _Collector:
                 "Height of the parent chain",
                 0 if node.template is None else node.template.height - 1,
             ),
-            ("p2pool_dashd_up", "Whether dashd gives templates", float(moment.sources.problem() is None)),
+            ("p2pool_dashd_up", "Whether dashd gives templates", float(moment.sources.dashd().problem is None)),
             ("p2pool_start_time_seconds", "When the node started, Unix time", snapshot.start_time),
         ):
             yield GaugeMetricFamily(name, text, value=value)
@@ -54,8 +56,50 @@ class _Collector:
         yield refused
         yield CounterMetricFamily("p2pool_chain_shares_found", "Shares of the chain found", value=snapshot.shares)
         yield CounterMetricFamily(
-            "p2pool_blocks_found", "Blocks that dashd accepted", value=snapshot.blocks_accepted
+            "p2pool_blocks_found", "Blocks that came into the chain", value=snapshot.blocks_accepted
         )
+        yield from _dashd_metrics(moment)
+
+
+def _dashd_metrics(moment: Moment) -> Iterator[Metric]:
+    """Daemons by their address, of which the operator gave a handful."""
+    figures, snapshot = moment.sources.dashd(), moment.snapshot
+    up = GaugeMetricFamily("p2pool_daemon_up", "Whether a dashd is well", labels=["daemon"])
+    height = GaugeMetricFamily("p2pool_daemon_height", "Height of a dashd's chain", labels=["daemon"])
+    serving = GaugeMetricFamily("p2pool_daemon_serving", "Whether work comes from a dashd", labels=["daemon"])
+    answer = GaugeMetricFamily(
+        "p2pool_daemon_answer_seconds", "Time that a dashd takes for a template, smoothed", labels=["daemon"]
+    )
+    for daemon in figures.daemons:
+        labels = [daemon.name]
+        up.add_metric(labels, float(daemon.problem is None))
+        height.add_metric(labels, daemon.height or 0)
+        serving.add_metric(labels, float(daemon.serving))
+        if daemon.answer_time is not None:
+            answer.add_metric(labels, daemon.answer_time)
+    yield from (up, height, serving, answer)
+    yield GaugeMetricFamily(
+        "p2pool_broadcaster_peers", "Nodes of the Dash network ready for blocks", value=len(figures.broadcaster)
+    )
+    yield GaugeMetricFamily(
+        "p2pool_blocks_waiting", "Found blocks that are not settled", value=figures.blocks_waiting
+    )
+    notices = HistogramMetricFamily(
+        "p2pool_new_block_to_job_seconds", "From the first news of a block to the first job on it", labels=["road"]
+    )
+    for road, times in snapshot.notices.items():
+        notices.add_metric([road], _buckets(times), times.total)
+    sending = HistogramMetricFamily(
+        "p2pool_block_sending_seconds", "From finding a block to its being sent on all roads"
+    )
+    sending.add_metric([], _buckets(snapshot.sending), snapshot.sending.total)
+    yield from (notices, sending)
+
+
+def _buckets(times: HistogramSnapshot) -> list[tuple[str, float]]:
+    """Cumulative, as Prometheus counts."""
+    ends = [*(str(bound) for bound in times.bounds), "+Inf"]
+    return list(zip(ends, accumulate(times.counts), strict=True))
 
 
 def _peer_metrics(moment: Moment) -> Iterator[Metric]:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
+from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.merged import AuxFigures
+from p2pool.dashd.payout_addresses import PayoutAddresses
+from p2pool.dashd.pool import DaemonFigures
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot, PoolStats
 
@@ -30,22 +34,36 @@ class PeerFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class DashCoreFigures:
+    """Dash Core as pages show it. `problem` says why there are no fresh templates, None while there are;
+    `blocks_waiting` counts found blocks that are not settled yet."""
+
+    problem: str | None
+    warnings: Sequence[str] = ()
+    daemons: Sequence[DaemonFigures] = ()
+    broadcaster: Sequence[BroadcasterPeer] = ()
+    blocks_waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Everything that pages may look at.
 
-    `problem` says what is wrong with dashd, `store_problem` why shares are not written, None while all is well.
-    `peers` are in the order in which they are listed.
+    `store_problem` says why shares are not written, None while all is well. `peers` are in the order in which they
+    are listed.
     """
 
     node: Node
     stats: PoolStats
-    problem: Callable[[], str | None]
+    dashd: Callable[[], DashCoreFigures]
     store_problem: Callable[[], str | None]
     peers: Callable[[], Sequence[PeerFigures]]
     fee: float
     donation: float
-    payout_address: str
+    payouts: PayoutAddresses
     version: str
+    merged: Callable[[], Sequence[AuxFigures]] = tuple
+    """The daemons of auxiliary chains."""
 
     @property
     def lookbehind(self) -> int:

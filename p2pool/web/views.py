@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 from twisted.logger import Logger
 
-from p2pool.web.api.blocks import recent_blocks
-from p2pool.web.api.payouts import current_payouts
+from p2pool.web.api.blocks import block_history, recent_blocks
+from p2pool.web.api.dashd import broadcaster_status, daemon_list
+from p2pool.web.api.payouts import current_payouts, own_address, own_addresses
 from p2pool.web.api.peers import peer_addresses, peer_list, peer_txpool_sizes, peer_versions, pings
 from p2pool.web.api.pool import global_stats, local_stats, pool_rate
 from p2pool.web.api.stratum import ban_stats, stratum_security, stratum_stats
@@ -25,6 +26,9 @@ VIEWS: dict[str, Callable[[Moment], Any]] = {
     "stratum_security": stratum_security,
     "ban_stats": ban_stats,
     "recent_blocks": recent_blocks,
+    "block_history": block_history,
+    "dashd_status": daemon_list,
+    "broadcaster_status": broadcaster_status,
     "current_payouts": current_payouts,
     "rate": pool_rate,
     "peer_addresses": peer_addresses,
@@ -34,7 +38,8 @@ VIEWS: dict[str, Callable[[Moment], Any]] = {
     "pings": pings,
     "fee": lambda moment: moment.sources.fee,
     "uptime": lambda moment: moment.snapshot.time - moment.snapshot.start_time,
-    "payout_addr": lambda moment: moment.sources.payout_address,
+    "payout_addr": own_address,
+    "payout_addrs": own_addresses,
     "recent_shares": lambda moment: [
         {
             "ts": share.time,

@@ -37,7 +37,7 @@ def make_node(payees: int) -> tuple[Node, PoolStats]:
     shares = grow_chain(tracker, template, max(2 * payees, 200), payees)
     stats = PoolStats(NOW)
     clock = [float(shares[-1].timestamp + 20)]
-    settings = NodeSettings(b"\x01" * 20, 0.0, 655)
+    settings = NodeSettings(lambda: b"\x01" * 20, 0.0, 655)
     node = Node(network, tracker, settings, stats, lambda: clock[0], lambda call: call(), random.Random(2))
     node.loaded()
     node.set_template(template)

@@ -41,7 +41,7 @@ class Station:
         self.node = Node(
             self.network,
             Tracker(self.network),
-            NodeSettings(b"\x01" * 20, 0.0, 655),
+            NodeSettings(lambda: b"\x01" * 20, 0.0, 655),
             PoolStats(now),
             lambda: self.now,
             self.soon.append,

@@ -8,17 +8,20 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
+from p2pool.dashd.facts import WrongDaemon, check_daemon
+from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import (
+    FACTS_PERIOD,
+    HEARTBEAT,
     LONG_POLL_GRACE,
     LONG_POLL_TIMEOUT,
     POLL_PERIOD,
-    SUBMIT_TIMEOUT,
+    RETRY_PERIOD,
     DashdService,
-    WrongDaemon,
-    check_daemon,
 )
 from p2pool.networks import DASH, DASH_REGTEST, DASH_TESTNET
 from tests.support import capture
@@ -44,6 +47,7 @@ class FakeRpc:
             "getblockheader": {},
             "getblocktemplate": template(1),
         }
+        self.best: Any = None  # what getbestblockhash says; None: the block that the newest template stands on
         self.calls: list[tuple[float, str, tuple[Any, ...], float]] = []
         self.long_polls: list[Deferred[Any]] = []
         self.at_once: Any = None  # what every long poll is answered with, where it is set
@@ -51,7 +55,7 @@ class FakeRpc:
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
         self.calls.append((self.clock.seconds(), method, params, timeout))
-        answer = self.answers[method]
+        answer = self.best_block() if method == "getbestblockhash" else self.answers[method]
         if method == "getblocktemplate" and params:
             answer = self.at_once
             if answer is None:
@@ -62,6 +66,12 @@ class FakeRpc:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def best_block(self) -> Any:
+        newest = self.answers["getblocktemplate"]
+        known = newest.get("previousblockhash") if isinstance(newest, dict) else None
+        self.last_best = known or getattr(self, "last_best", f"{1:064x}")
+        return self.last_best if self.best is None else self.best
 
     def times(self, method: str = "getblocktemplate", long: bool = False) -> list[float]:
         return [when for when, name, params, _ in self.calls if name == method and bool(params) == long]
@@ -74,10 +84,19 @@ class Dashd:
         self.rpc = FakeRpc()
         self.clock = self.rpc.clock
         self.templates: list[int] = []
-        self.service = DashdService(self.clock, self.rpc, DASH_REGTEST, lambda: 1e9 + self.clock.seconds(), "HERE")
+        self.roads: list[tuple[str, float]] = []
+        self.notices = NoticeBoard(self.clock.seconds, lambda road, seconds: self.roads.append((road, seconds)))
+        self.service = DashdService(
+            self.clock, self.rpc, DASH_REGTEST, lambda: 1e9 + self.clock.seconds(), "HERE", self.notices
+        )
+        self.changes = 0
+        self.service.changed.subscribe(self.count)
         self.service.template.subscribe(lambda value: self.templates.append(value.height))
         self.lines: list[tuple[str, str]] = []
         self.failures: list[Any] = []
+
+    def count(self, _: None) -> None:
+        self.changes += 1
 
     def observe(self, event: Any) -> None:
         if event["log_namespace"] == "p2pool.dashd":
@@ -128,11 +147,11 @@ def check(network=DASH_REGTEST, chain: Any = None, version: Any = None, header: 
     results: list[Any] = []
     Deferred.fromCoroutine(check_daemon(rpc, network)).addBoth(results.append)
     (result,) = results
-    if not isinstance(result, str):
+    if isinstance(result, Failure):
         result.raiseException()
     if network.parent.known_block is not None:
         assert (network.parent.known_block,) in [params for _, _, params, _ in rpc.calls]
-    return result
+    return result.line
 
 
 def test_the_right_daemon_and_a_line_about_it():
@@ -200,18 +219,108 @@ def test_the_first_template(dashd):
     dashd.stop()
 
 
-def test_a_dashd_that_is_down_is_asked_ever_more_slowly_and_that_is_said_once(dashd):
-    dashd.rpc.answers["getblockchaininfo"] = DOWN
+def test_a_dashd_that_is_down_is_asked_twice_a_second_and_that_is_said_once(dashd):
+    dashd.rpc.best = DOWN
     dashd.start()
     dashd.wait(200)
-    asked = dashd.rpc.times("getblockchaininfo")
-    assert asked == [0, 1, 3, 7, 15, 31, 61, 91, 121, 151, 181]
+    assert len(dashd.rpc.times("getbestblockhash")) == 200 / HEARTBEAT + 1
+    assert dashd.rpc.times("getblockchaininfo") == []
     assert dashd.warnings() == ["dashd at HERE: connection refused; trying again"]
     assert dashd.service.problem == "connection refused"
-    dashd.rpc.answers["getblockchaininfo"] = CHAIN_INFO
-    dashd.wait(30)
+    dashd.rpc.best = None
+    dashd.wait(1)
     assert dashd.templates[:1] == [1]
     assert dashd.service.problem is None
+    dashd.stop()
+
+
+def test_a_dashd_that_was_gone_serves_within_a_second_and_is_checked_anew(dashd):
+    """Whatever comes back at this address may be another one."""
+    dashd.start()
+    dashd.wait(3)
+    dashd.rpc.best = dashd.rpc.answers["getblocktemplate"] = DOWN
+    dashd.rpc.long_polls[0].errback(DOWN)
+    assert dashd.service.problem == "connection refused"  # at once
+    assert dashd.changes == 2
+    dashd.wait(60)
+    checks = len(dashd.rpc.times("getblockchaininfo"))
+    dashd.rpc.best, dashd.rpc.answers["getblocktemplate"] = None, template(2)
+    dashd.wait(1)
+    assert dashd.templates == [1, 2]
+    assert dashd.service.problem is None
+    assert dashd.changes == 3
+    assert len(dashd.rpc.times("getblockchaininfo")) == checks + 1
+    assert len(dashd.rpc.long_polls) == 2
+    dashd.wait(60)
+    dashd.rpc.best = RpcTimeout("no answer")
+    dashd.rpc.answers["getblockchaininfo"] = CHAIN_INFO | {"chain": "main"}
+    dashd.wait(1)
+    dashd.rpc.best = None
+    dashd.wait(2)
+    assert "needs 'regtest'" in dashd.service.problem
+    dashd.stop()
+
+
+def test_a_heartbeat_that_is_not_answered_shows_at_once(dashd):
+    dashd.start()
+    dashd.wait(1)
+    assert dashd.service.delay == 0
+    dashd.rpc.best = slow = Deferred()
+    dashd.wait(5)
+    assert 4 <= dashd.service.delay <= 5
+    assert dashd.service.problem is None  # the caller's time limit decides
+    dashd.rpc.best = None
+    slow.callback(f"{1:064x}")
+    assert 4 <= dashd.service.delay <= 5  # it took so long
+    dashd.wait(1)
+    assert dashd.service.delay == 0
+    dashd.stop()
+
+
+def test_a_heartbeat_tells_of_a_new_block(dashd):
+    dashd.start()
+    dashd.rpc.answers["getblocktemplate"] = template(2)
+    dashd.wait(HEARTBEAT)
+    assert dashd.templates == [1, 2]
+    dashd.notices.job_sent(2)
+    assert dashd.roads == [(Road.HEARTBEAT, 0.0)]
+    dashd.stop()
+
+
+@pytest.mark.parametrize("best", ["", "zz" * 32, None, 5, ["x"], {"a": 1}, "1" * 63])
+def test_a_heartbeat_with_garbage_tells_of_nothing(dashd, best):
+    dashd.start()
+    if best is not None:
+        dashd.rpc.best = best
+    dashd.wait(5)
+    assert dashd.templates == [1]
+    assert dashd.warnings() == []
+    dashd.stop()
+
+
+def test_what_it_says_of_itself_is_looked_at_from_time_to_time(dashd):
+    dashd.start()
+    assert dashd.service.facts.warnings == ""
+    dashd.rpc.answers["getnetworkinfo"] = NETWORK_INFO | {"warnings": ["disk is full"], "timeoffset": 100}
+    dashd.wait(FACTS_PERIOD + 1)
+    assert dashd.service.facts.problems() == [
+        "warns: disk is full",
+        "has a clock that differs by 100 s from those of its peers: set it right",
+    ]
+    dashd.rpc.answers["getnetworkinfo"] = RpcError(-1, "?")
+    dashd.wait(FACTS_PERIOD + 1)
+    assert dashd.service.problem is None
+    dashd.stop()
+
+
+def test_how_long_it_takes_for_a_template_is_smoothed(dashd):
+    dashd.start()
+    assert dashd.service.answer_time == 0
+    dashd.rpc.answers["getblocktemplate"] = slow = Deferred()
+    dashd.service.refresh()
+    dashd.wait(2)
+    slow.callback(template(1))
+    assert dashd.service.answer_time == pytest.approx(0.6)
     dashd.stop()
 
 
@@ -242,7 +351,7 @@ def test_another_error_shows_its_code_and_each_new_trouble_is_said(dashd):
     dashd.rpc.answers["getblocktemplate"] = {"height": "x"}
     dashd.wait(2)
     dashd.rpc.answers["getblockchaininfo"] = CHAIN_INFO | {"chain": "main"}
-    dashd.wait(4)
+    dashd.wait(2)
     first, second, third = dashd.warnings()
     assert "odd (code -1)" in first
     assert "getblocktemplate: " in second
@@ -258,12 +367,15 @@ def test_a_new_block_by_long_poll_is_published_once(dashd):
     (poll,) = dashd.rpc.long_polls
     assert dashd.rpc.calls[-1][2:] == (({"longpollid": "1"},), LONG_POLL_TIMEOUT)
     dashd.wait(5)
+    dashd.rpc.answers["getblocktemplate"] = template(3)
     poll.callback(template(2))
     assert dashd.templates == [1, 2]
     assert dashd.rpc.calls[-1][2] == ({"longpollid": "2"},)  # without a pause: the next block may come at once
     dashd.rpc.long_polls[-1].callback(template(3))
     assert dashd.templates == [1, 2, 3]
     assert len(dashd.rpc.long_polls) == 3
+    dashd.notices.job_sent(3)
+    assert dashd.roads == [(Road.LONG_POLL, 0.0)]
     assert dashd.warnings() == []
     dashd.stop()
 
@@ -291,7 +403,7 @@ def test_a_long_poll_is_given_up_only_when_its_connection_must_be_dead(dashd):
     assert len(dashd.rpc.long_polls) == 1
     dashd.wait(2)
     assert len(dashd.rpc.long_polls) == 2
-    assert dashd.rpc.calls[-1][2] == ({"longpollid": "2"},)
+    assert [params for _, _, params, _ in dashd.rpc.calls if params][-1] == ({"longpollid": "2"},)
     assert dashd.warnings() == []
     dashd.stop()
 
@@ -314,25 +426,32 @@ def test_an_answer_about_the_mempool_is_followed_by_the_next_question_at_once(da
     dashd.stop()
 
 
-def test_long_polls_that_fail_back_off_and_recover(dashd):
+def test_a_long_poll_that_fails_is_tried_again_once_the_daemon_is_back(dashd):
     dashd.start()
-    dashd.rpc.answers["getblocktemplate"] = DOWN
-    dashd.rpc.at_once = DOWN
+    dashd.rpc.answers["getblocktemplate"] = dashd.rpc.at_once = dashd.rpc.best = DOWN
     dashd.rpc.long_polls[0].errback(DOWN)
     dashd.wait(100)
-    asked = [round(when) for when in dashd.rpc.times(long=True)]
-    assert asked == [0, 1, 3, 7, 15, 31, 61, 91]
+    assert dashd.rpc.times(long=True) == [0]  # while nobody is there
     assert dashd.warnings() == ["dashd at HERE: connection refused; trying again"]
-    dashd.rpc.at_once = None
+    dashd.rpc.at_once = dashd.rpc.best = None
     dashd.rpc.answers["getblocktemplate"] = template(1)
-    dashd.wait(30)
+    dashd.wait(2)
+    assert "dashd at HERE gives templates again" in [text for _, text in dashd.lines]
+    assert len(dashd.rpc.long_polls) == 2
     dashd.rpc.long_polls[-1].callback(template(2))
     assert dashd.templates[-1] == 2
-    assert dashd.lines[-1] == ("info", "dashd at HERE gives templates again")
-    dashd.rpc.long_polls[-1].errback(DOWN)
-    polls = len(dashd.rpc.long_polls)
-    dashd.wait(1)
-    assert len(dashd.rpc.long_polls) == polls + 1  # the back-off began anew
+    dashd.stop()
+
+
+def test_long_polls_that_alone_fail_back_off(dashd):
+    dashd.start()
+    dashd.rpc.at_once = RpcError(-1, "no long polls today")
+    dashd.rpc.long_polls[0].errback(dashd.rpc.at_once)
+    dashd.wait(100)
+    asked = dashd.rpc.times(long=True)
+    assert 5 <= len(asked) <= 10
+    assert asked[-1] - asked[-2] >= 30
+    assert dashd.service.problem is None  # it serves
     dashd.stop()
 
 
@@ -348,16 +467,17 @@ def test_without_a_longpollid_there_is_no_long_poll(dashd):
 # --- polling and refreshing ------------------------------------------------------------------------------
 
 
-def test_polling_notices_a_dead_dashd_while_the_long_poll_hangs(dashd):
+def test_templates_that_do_not_come_are_trouble_though_it_answers_heartbeats(dashd):
     dashd.start()
     dashd.rpc.answers["getblocktemplate"] = RpcTimeout("did not answer")
-    dashd.wait(POLL_PERIOD * 3 + 1)
-    assert dashd.rpc.times() == [0, 15, 30, 45]
+    dashd.wait(POLL_PERIOD + 10)
+    assert dashd.rpc.times()[:2] == [0, 15]
+    assert len(dashd.rpc.times()) == pytest.approx(2 + 10 / RETRY_PERIOD, abs=2)
     (line,) = dashd.warnings()
     assert line.startswith("dashd at HERE: did not answer (is it busy? It has few RPC threads: rpcthreads=16")
     assert dashd.service.last_answer == 1e9
     dashd.rpc.answers["getblocktemplate"] = template(2)
-    dashd.wait(POLL_PERIOD)
+    dashd.wait(RETRY_PERIOD + HEARTBEAT)
     assert dashd.templates == [1, 2]
     assert dashd.service.problem is None
     dashd.stop()
@@ -367,7 +487,7 @@ def test_announcements_that_come_together_are_one_question_and_one_more(dashd):
     dashd.start()
     dashd.rpc.answers["getblocktemplate"] = answer = Deferred()
     for _ in range(5):
-        dashd.service.refresh()
+        dashd.service.announced(Road.P2P, 2)
     assert len(dashd.rpc.times()) == 2
     dashd.rpc.answers["getblocktemplate"] = template(3)
     answer.callback(template(2))
@@ -375,8 +495,29 @@ def test_announcements_that_come_together_are_one_question_and_one_more(dashd):
     assert dashd.templates == [1, 2, 3]
     dashd.wait(5)
     assert len(dashd.rpc.times()) == 3
+    dashd.service.announced(Road.ZMQ, 3)  # there is work on it
+    assert len(dashd.rpc.times()) == 3
     dashd.service.refresh()
     assert len(dashd.rpc.times()) == 4
+    dashd.stop()
+
+
+def test_the_first_road_counts_and_is_timed_until_there_is_work(dashd):
+    dashd.start()
+    dashd.rpc.answers["getblocktemplate"] = answer = Deferred()
+    dashd.service.announced(Road.ZMQ, 2)
+    dashd.clock.advance(0.1)
+    dashd.service.announced(Road.P2P, 2)
+    dashd.clock.advance(0.1)
+    dashd.rpc.answers["getblocktemplate"] = template(2)
+    answer.callback(template(2))
+    dashd.notices.job_sent(1)  # nobody announced it
+    dashd.notices.job_sent(2)
+    dashd.notices.job_sent(2)
+    assert dashd.roads == [("zmq", pytest.approx(0.2))]
+    dashd.notices.job_sent(1)
+    dashd.notices.job_sent(2)
+    assert len(dashd.roads) == 1  # a reorganisation there and back
     dashd.stop()
 
 
@@ -399,6 +540,7 @@ def test_a_bad_answer_leaves_the_last_template(dashd, answer):
     dashd.rpc.answers["getblocktemplate"] = answer
     dashd.service.refresh()
     assert dashd.service.problem is not None
+    assert dashd.service.problem_since == 1e9
     assert dashd.service.current.height == 1
     assert dashd.templates == [1]
     dashd.stop()
@@ -427,10 +569,12 @@ def test_transactions_are_taken_over_from_template_to_template(dashd):
 # --- stopping --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["getblockchaininfo", "getnetworkinfo", "getblocktemplate"])
+@pytest.mark.parametrize("method", ["getbestblockhash", "getblockchaininfo", "getnetworkinfo", "getblocktemplate"])
 @pytest.mark.parametrize("answer", ["hangs", "fails"])
 def test_stopping_while_it_starts(dashd, method, answer):
     dashd.rpc.answers[method] = Deferred() if answer == "hangs" else DOWN
+    if method == "getbestblockhash":
+        dashd.rpc.best = dashd.rpc.answers[method]
     dashd.start()
     dashd.stop()
 
@@ -461,23 +605,3 @@ def test_it_can_be_started_again(dashd):
     dashd.start()
     assert dashd.templates == [1, 1]
     dashd.stop()
-
-
-# --- blocks ----------------------------------------------------------------------------------------------
-
-
-def submit(dashd: Dashd, answer: Any) -> Any:
-    dashd.rpc.answers["submitblock"] = answer
-    results: list[Any] = []
-    Deferred.fromCoroutine(dashd.service.submit_block(b"\x00\xff")).addBoth(results.append)
-    assert dashd.rpc.calls[-1][1:] == ("submitblock", ("00ff",), SUBMIT_TIMEOUT)
-    return results[0]
-
-
-def test_blocks(dashd):
-    assert submit(dashd, None) is None
-    assert submit(dashd, "high-hash") == "high-hash"
-    assert submit(dashd, "a\nb" * 500) == ("a?b" * 500)[:200]
-    assert submit(dashd, {"odd": 1}) == "{'odd': 1}"
-    for error in (DOWN, RpcError(-22, "Block decode failed")):
-        assert submit(dashd, error).value is error

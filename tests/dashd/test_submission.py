@@ -1,317 +1,363 @@
-"""Found blocks: offered until dashd has answered, and on disk wherever they were not taken."""
+"""Found blocks: on disk first, sent on all roads, seen through until the chain has them or never will."""
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
-from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized, RpcUnavailable
-from p2pool.dashd.submission import BEATEN, RETRY_PERIOD, RETRY_TIME, BlockSubmitter
-
-HASH, DATA = 0xABC, bytes.fromhex("00ff10")
-DOWN = RpcUnavailable("connection refused")
-
-
-class FakeSink:
-    """Answers in turn; the last answer stays. An exception is raised, a Deferred waited for."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.asked: list[float] = []
-        self.data: list[bytes] = []
-        self.clock = Clock()
-        self.depth: int | None = None
-
-    async def confirmations(self, block_hash: int) -> int | None:
-        assert block_hash == HASH
-        return self.depth
-
-    async def submit_block(self, data: bytes) -> str | None:
-        self.asked.append(self.clock.seconds())
-        self.data.append(data)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return await answer if isinstance(answer, Deferred) else answer
-
-
-class Offer:
-    """One block, offered."""
-
-    def __init__(self, directory, *answers: Any) -> None:
-        self.sink = FakeSink(*answers)
-        self.clock = self.sink.clock
-        self.results: list = []
-        self.threads: list[Deferred] | None = None
-        self.directory = directory / "blocks"
-        self.path = self.directory / f"{HASH:064x}.hex"
-        self.pending = self.directory / f"7-{HASH:064x}.pending"
-        submitter = BlockSubmitter(self.clock, self.sink, directory / "blocks", self.run_in_thread)
-        submitter.result.subscribe(self.results.append)
-        self.submitter = submitter
-        self.delayed: list = []
-        submitter.delayed.subscribe(self.delayed.append)
-
-    def run_in_thread(self, function) -> Deferred:
-        if self.threads is not None:  # a disk that hangs
-            self.threads.append(Deferred())
-            return self.threads[-1]
-        try:
-            return succeed(function())
-        except Exception:
-            return fail(Failure())
-
-    def start(self) -> Offer:
-        self.submitter.offer(HASH, 7, DATA)
-        return self
-
-    def stop(self) -> Offer:
-        assert Deferred.fromCoroutine(self.submitter.stop()).called
-        return self
-
-    def wait(self, seconds: float, step: float = 0.25) -> Offer:
-        for _ in range(int(seconds / step)):
-            self.clock.advance(step)
-        return self
-
-    @property
-    def kept(self) -> bytes | None:
-        return self.path.read_bytes() if self.path.exists() else None
-
-    @property
-    def waiting(self) -> bytes | None:
-        return self.pending.read_bytes() if self.pending.exists() else None
-
-    @property
-    def ended(self) -> bool:
-        return not self.submitter._tasks and not self.clock.getDelayedCalls()
-
-
-@pytest.fixture
-def offer(tmp_path):
-    return lambda *answers: Offer(tmp_path, *answers).start()
-
-
-@pytest.fixture
-def lines():
-    """What is logged meanwhile."""
-    logged: list = []
-    globalLogPublisher.addObserver(logged.append)
-    yield logged
-    globalLogPublisher.removeObserver(logged.append)
-
-
-@pytest.mark.parametrize("answer", [None, "duplicate"])
-def test_accepted_at_once(offer, answer):
-    made = offer(answer)
-    assert made.sink.data == [DATA]
-    assert made.results == [(HASH, "")]
-    assert made.ended
-    assert list(made.directory.iterdir()) == []
-
-
-@pytest.mark.parametrize("reason", ["high-hash", "duplicate-invalid", "bad-cb-payee", ""])
-def test_refused_is_asked_once_and_kept(offer, reason, lines):
-    made = offer(reason)
-    assert made.results == [(HASH, reason or "refused")]
-    assert made.ended
-    assert made.kept == b"00ff10\n"
-    assert made.wait(60).sink.data == [DATA]
-    assert [line["log_level"].name for line in lines] == ["error"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "depth", "result"),
-    [
-        ("duplicate", None, ""),
-        ("duplicate", 1, ""),
-        ("duplicate", 7, ""),
-        ("duplicate", -1, BEATEN),
-        ("inconclusive", None, BEATEN),
-        ("inconclusive", -1, BEATEN),
-        ("inconclusive", 1, ""),
-    ],
+from p2pool.dashd.daemon import Place
+from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized
+from p2pool.dashd.submission import (
+    BEATEN,
+    BURIED,
+    MAX_UNDER_WAY,
+    RESEND_PERIOD,
+    RETRY_PERIOD,
+    SAFE,
+    SPOOL_PATIENCE,
 )
-def test_a_block_that_dashd_holds_is_accepted_or_was_beaten(tmp_path, answer, depth, result, lines):
-    made = Offer(tmp_path, answer)
-    made.sink.depth = depth
-    assert made.start().results == [(HASH, result)]
-    assert list(made.directory.iterdir()) == []
-    assert [line["log_level"].name for line in lines] == ["info"]
+from p2pool.pool_stats import BlockStatus
+from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Offers
+from tests.logged import logged
+
+HEX = b"00ff10\n"
+IN_CHAIN, BESIDE = Place(1, False), Place(-1, False)
+ACCEPTED = ("accepted", "")
 
 
-def test_a_missing_parent_passes(offer):
+@pytest.fixture
+def log():
+    with logged() as lines:
+        yield lines
+    assert lines.tracebacks == []
+
+
+# --- the good case ---------------------------------------------------------------------------------------
+
+
+def test_accepted_at_once(tmp_path, log):
+    made = Offers(tmp_path, [None]).offer()
+    assert made.daemon.data == made.link.sent == [DATA]
+    assert made.status == ACCEPTED
+    assert (made.record.height, made.record.worker, made.record.subsidy) == (7, "me.rig", 500)
+    assert made.ended
+    assert made.sent_after == [0.0]
+    assert made.waiting == HEX  # until it is buried: a daemon may lose it
+
+
+def test_it_is_on_disk_before_it_is_sent(tmp_path):
+    made = Offers(tmp_path, [None])
+    written: list[bytes | None] = []
+    made.daemon.submit_block = lambda data: written.append(made.waiting) or _accepted()  # type: ignore[assignment]
+    made.offer()
+    assert written == [HEX]
+
+
+async def _accepted() -> None:
+    return None
+
+
+def test_a_disk_that_hangs_holds_it_up_for_a_moment_only(tmp_path):
+    made = Offers(tmp_path, [None])
+    made.disk.hangs = True
+    made.offer()
+    assert made.daemon.data == []
+    made.clock.advance(SPOOL_PATIENCE)
+    assert made.daemon.data == [DATA]
+    assert made.sent_after == [SPOOL_PATIENCE]
+    made.disk.go_on()
+    assert made.status == ACCEPTED
+    assert made.ended
+
+
+def test_a_full_disk_holds_up_nothing_is_an_alarm_and_is_tried_again(tmp_path, log):
+    made = Offers(tmp_path, [DOWN])
+    made.disk.error = OSError(errno.ENOSPC, "No space left on device")
+    made.offer().wait(RESEND_PERIOD + 1)
+    assert made.daemon.data[0] == DATA
+    assert made.daemon.asked[0] == 0.0
+    assert "No space left on device" in made.spool.problem
+    (alarm,) = [line for line in log.lines if "cannot be kept on disk" in line]
+    assert "make room" in alarm
+    made.disk.error = None
+    made.wait(RESEND_PERIOD)
+    assert made.waiting == HEX
+    assert made.spool.problem is None
+    made.daemon.answers = [None]
+    assert made.wait(RETRY_PERIOD).status == ACCEPTED
+
+
+def test_the_same_block_is_under_way_once(tmp_path):
+    made = Offers(tmp_path, [Deferred()]).offer().offer()
+    assert made.daemon.data == [DATA]
+    taken = Offers(tmp_path / "b", [None]).offer().offer()
+    assert taken.daemon.data == [DATA]
+
+
+# --- several daemons -------------------------------------------------------------------------------------
+
+
+def test_all_daemons_are_given_it_at_once_and_one_is_enough(tmp_path, log):
+    made = Offers(tmp_path, [Deferred()], [DOWN], [None]).offer()
+    assert [daemon.data for daemon in made.daemons] == [[DATA]] * 3
+    assert made.status == ACCEPTED
+    made.wait(60)
+    assert [len(daemon.data) for daemon in made.daemons] == [1, 1, 1]  # the others hear of it from that one
+
+
+def test_one_that_refuses_is_an_alarm_but_another_may_take_it(tmp_path, log):
+    late: Deferred[str | None] = Deferred()
+    made = Offers(tmp_path, ["bad-cb-payee"], [late]).offer()
+    assert made.status == ("sent", "")
+    assert any("REFUSED by dashd at d0: bad-cb-payee" in line for line in log.lines)
+    late.callback(None)
+    assert made.status == ACCEPTED
+    assert made.kept is None
+
+
+def test_refused_by_all_is_lost_and_kept_for_people(tmp_path, log):
+    made = Offers(tmp_path, ["bad-cb-payee"], ["bad-cb-payee"]).offer()
+    assert made.status == ("refused", "bad-cb-payee")
+    assert (made.kept, made.waiting) == (HEX, None)
+    assert made.ended
+    assert str(made.path) in log.lines[-1]
+    assert "LOST" in log.lines[-1]
+    assert made.wait(60).daemon.data == [DATA]
+
+
+def test_a_frozen_daemon_does_not_hold_up_the_verdict_of_another(tmp_path, log):
+    made = Offers(tmp_path, [Deferred()], ["duplicate"])
+    made.daemons[1].places[HASH] = IN_CHAIN
+    made.daemons[0].places[HASH] = frozen = Deferred()
+    made.offer()
+    assert made.status == ("sent", "")
+    frozen.callback(None)  # its time is up
+    assert made.status == ACCEPTED
+
+
+# --- refusals --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["high-hash", "duplicate-invalid", "bad-cb-payee", "time-too-new"])
+def test_refused_is_asked_once_and_kept(tmp_path, reason, log):
+    made = Offers(tmp_path, [reason]).offer()
+    assert made.status == ("refused", reason)
+    assert made.kept == HEX
+    assert made.wait(60).daemon.data == [DATA]
+
+
+def test_what_cannot_be_decoded_is_final(tmp_path, log):
+    made = Offers(tmp_path, [RpcError(-22, "Block decode failed")]).offer()
+    assert made.status == ("refused", "Block decode failed (code -22)")
+    assert made.kept == HEX
+
+
+def test_refused_on_a_full_disk_says_that_it_is_nowhere(tmp_path, log):
+    made = Offers(tmp_path, ["high-hash"])
+    made.disk.error = OSError(errno.EROFS, "Read-only file system")
+    made.offer()
+    assert made.status == ("refused", "high-hash")
+    assert "could not be kept" in log.lines[-1]
+
+
+# --- held, but where? ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+def test_a_block_that_dashd_holds_is_looked_for_in_the_chain(tmp_path, answer):
+    made = Offers(tmp_path, [answer])
+    made.daemon.places[HASH] = Place(3, True)
+    made.offer()
+    assert made.status == ACCEPTED
+    assert (made.record.confirmations, made.record.chainlocked) == (3, True)
+
+
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+def test_a_beaten_block_may_still_win(tmp_path, answer, log):
+    made = Offers(tmp_path, [answer])
+    made.daemon.places[HASH] = BESIDE
+    made.offer().wait(RESEND_PERIOD * 2.5)
+    assert made.status == ("orphaned", BEATEN)
+    assert sum("is valid, but" in line for line in log.lines) == 1
+    assert made.daemon.data == [DATA]
+    made.daemon.places[HASH] = Place(2, False)
+    assert made.wait(RESEND_PERIOD).status == ACCEPTED
+
+
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+def test_a_beaten_block_is_given_up_once_another_is_buried_and_that_one_is_named(tmp_path, answer, log):
+    made = Offers(tmp_path, [answer])
+    made.daemon.places[HASH] = BESIDE
+    made.daemon.chain[7] = 0xBEEF
+    made.daemon.height = 7 + BURIED - 1
+    made.offer().wait(RESEND_PERIOD + 1)
+    assert made.submitter.waiting == 1
+    made.daemon.height = 7 + BURIED
+    made.wait(RESEND_PERIOD)
+    assert made.status == ("orphaned", f"block 7 is {0xBEEF:064x}")
+    assert made.ended
+    assert (made.waiting, made.kept) == (None, None)
+    assert f"{0xBEEF:064x}" in log.lines[-1]
+
+
+def test_a_block_that_nobody_took_in_time_is_given_up_only_with_proof(tmp_path, log):
+    """No daemon for an hour: it is offered all the time. The one that comes back has had other blocks since."""
+    made = Offers(tmp_path, [DOWN])
+    made.daemon.places[HASH] = None
+    made.offer().wait(3600, 1.0)
+    assert made.status == ("sent", "")
+    assert len(made.daemon.data) > 1000
+    made.daemon.answers = ["prev-blk-not-found"]
+    made.daemon.places[HASH] = Place(0, False)
+    made.daemon.height = 7 + BURIED + 20
+    made.wait(RESEND_PERIOD + 5, 1.0)
+    assert made.status == ("sent", "")  # it does not say which block is there instead
+    made.daemon.chain[7] = 0xBEEF
+    made.wait(RESEND_PERIOD + 5, 1.0)
+    assert made.status == ("orphaned", f"block 7 is {0xBEEF:064x}")
+
+
+def test_refused_by_one_and_no_word_of_the_other_until_it_is_buried(tmp_path, log):
+    made = Offers(tmp_path, ["high-hash"], [DOWN]).offer()
+    made.daemons[1].places[HASH] = None
+    made.daemon.height, made.daemon.chain[7] = 100, 0xBEEF
+    made.wait(RESEND_PERIOD + 1)
+    assert made.status == ("refused", "high-hash")
+    assert made.kept == HEX
+
+
+# --- trouble ---------------------------------------------------------------------------------------------
+
+
+def test_a_missing_parent_passes(tmp_path, log):
     """A dashd that was killed gets the blocks that it lost from its peers again."""
-    made = offer("prev-blk-not-found", "prev-blk-not-found", None).wait(5)
-    assert made.sink.data == [DATA] * 3
-    assert made.results == [(HASH, "")]
-    assert list(made.directory.iterdir()) == []
-
-
-def test_what_cannot_be_decoded_is_final(offer):
-    made = offer(RpcError(-22, "Block decode failed"))
-    assert made.results == [(HASH, "Block decode failed (code -22)")]
-    assert made.kept == b"00ff10\n"
-    assert made.wait(60).sink.data == [DATA]
+    made = Offers(tmp_path, ["prev-blk-not-found", "prev-blk-not-found", None]).offer().wait(5)
+    assert made.daemon.data == [DATA] * 3
+    assert made.status == ACCEPTED
 
 
 @pytest.mark.parametrize(
     "error",
-    [
-        DOWN,
-        RpcTimeout("did not answer"),
-        RpcUnauthorized("refuses"),
-        RpcError(-28, "Loading"),
-        RpcError(-9, "no"),
-        ZeroDivisionError("a defect of ours"),
-    ],
+    [DOWN, RpcTimeout("late"), RpcUnauthorized("refuses"), RpcError(-28, "Loading"), RpcError(-9, "no")],
     ids=lambda error: type(error).__name__,
 )
-def test_trouble_is_retried_until_the_block_is_accepted(offer, error, lines):
-    made = offer(error, error, error, error, error, None)
-    assert made.results == []
-    assert made.waiting == b"00ff10\n"
+def test_trouble_is_retried_until_the_block_is_accepted(tmp_path, error, log):
+    made = Offers(tmp_path, [error] * 5 + [None]).offer()
+    assert made.status == ("sent", "")
+    assert made.waiting == HEX
     made.wait(20)
-    assert made.results == [(HASH, "")]
-    assert made.sink.data == [DATA] * 6
+    assert made.status == ACCEPTED
+    assert made.daemon.data == [DATA] * 6
     assert made.ended
-    assert list(made.directory.iterdir()) == []  # it was taken: nothing is left to look at
-    said = [line for line in lines if "NOT YET SENT" in (line.get("log_format") or "")]
-    assert len(said) == 1
-    assert any("log_failure" in line for line in lines) == isinstance(error, ZeroDivisionError)
+    assert sum("NOT YET SENT" in line for line in log.lines) == 1
+    assert sum("could not be given to dashd" in line for line in log.lines) == 1
 
 
-def test_soon_at_first_then_steadily(offer):
-    made = offer(DOWN).wait(30)
-    gaps = [later - earlier for earlier, later in zip(made.sink.asked, made.sink.asked[1:], strict=False)]
+def test_a_defect_of_ours_costs_no_block(tmp_path):
+    with logged() as log:
+        made = Offers(tmp_path, [ZeroDivisionError("a defect"), None]).offer().wait(1)
+    assert made.status == ACCEPTED
+    assert len(log.tracebacks) == 1
+
+
+def test_soon_at_first_then_steadily(tmp_path, log):
+    made = Offers(tmp_path, [DOWN]).offer().wait(30)
+    gaps = [later - earlier for earlier, later in zip(made.daemon.asked, made.daemon.asked[1:], strict=False)]
     assert gaps[:5] == [0.25, 0.5, 1.0, 2.0, 2.0]
     assert set(gaps[3:]) == {RETRY_PERIOD}
 
 
-def test_an_answer_that_was_lost_is_a_duplicate_afterwards(offer):
-    made = offer(RpcTimeout("60 s"), "duplicate").wait(1)
-    assert made.results == [(HASH, "")]
+def test_while_no_daemon_answers_it_goes_out_by_p2p_again_and_again(tmp_path, log):
+    made = Offers(tmp_path, [DOWN])
+    made.daemon.places[HASH] = None
+    made.offer().wait(RESEND_PERIOD * 3 + 1)
+    assert made.link.sent == [DATA] * 4
 
 
-def test_trouble_and_then_a_refusal(offer):
-    made = offer(DOWN, "bad-cb-amount").wait(1)
-    assert made.results == [(HASH, "bad-cb-amount")]
-    assert made.kept == b"00ff10\n"
+def test_a_daemon_that_lost_a_block_that_it_held_is_given_it_again(tmp_path, log):
+    made = Offers(tmp_path, ["inconclusive", None])
+    made.daemon.places[HASH] = BESIDE
+    made.offer().wait(RESEND_PERIOD + 1)
+    del made.daemon.places[HASH]
+    made.wait(RESEND_PERIOD)
+    assert made.daemon.data == [DATA, DATA]
+    assert made.status == ACCEPTED
 
 
-def test_after_an_hour_it_is_given_up_and_kept(offer):
-    made = offer(DOWN).wait(RETRY_TIME - 10, 2.0)
-    assert made.results == []
-    made.wait(20, 2.0)
-    ((block_hash, reason),) = made.results
-    assert block_hash == HASH
-    assert reason == "not taken within 3600 s: connection refused"
-    assert made.kept == b"00ff10\n"
-    asked = len(made.sink.asked)
-    made.wait(60)
-    assert len(made.sink.asked) == asked
-    assert made.clock.getDelayedCalls() == []
+def test_very_many_blocks_at_a_time_are_on_disk(tmp_path, log):
+    made = Offers(tmp_path, [DOWN])
+    for number in range(MAX_UNDER_WAY + 3):
+        made.offer(replace(BLOCK, block_hash=number))
+    assert made.submitter.waiting == MAX_UNDER_WAY
+    assert len(list(made.directory.iterdir())) == MAX_UNDER_WAY + 3
 
 
-def test_a_disk_that_hangs_does_not_hold_up_the_next_try(tmp_path):
-    made = Offer(tmp_path, DOWN, DOWN, None)
-    made.threads = []
-    made.start().wait(2)
-    assert made.results == [(HASH, "")]
-
-
-def test_a_disk_that_cannot_be_written(tmp_path, lines):
-    (tmp_path / "blocks").write_text("a file where the directory should be")
-    made = Offer(tmp_path, DOWN, "high-hash").start().wait(1)
-    assert made.results == [(HASH, "high-hash")]
-    assert made.ended
-    assert any(line.get("kept") == "lost" for line in lines)
-    taken = Offer(tmp_path, DOWN, None).start().wait(1)
-    assert taken.results == [(HASH, "")]
-    assert taken.ended
-
-
-def test_nothing_half_written_is_left(offer):
-    made = offer("high-hash")
-    assert [path.name for path in made.path.parent.iterdir()] == [made.path.name]
-
-
-def test_a_listener_that_fails_changes_nothing(tmp_path):
-    made = Offer(tmp_path, None)
-    made.submitter.result.subscribe(lambda settled: 1 / 0)
-    assert made.start().ended
+# --- over a restart --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", [Deferred(), DOWN], ids=["dashd thinks", "between two tries"])
-def test_stopped_meanwhile_it_is_on_disk_and_offered_again_at_the_next_start(tmp_path, answer):
-    made = Offer(tmp_path, answer).start()
-    assert made.waiting == b"00ff10\n"  # from the first moment: the node may be killed
-    assert made.stop().ended
-    assert made.results == []
-    again = Offer(tmp_path, None)
-    assert Deferred.fromCoroutine(again.submitter.resume()).called
-    assert again.sink.data == [DATA]
-    assert again.results == [(HASH, "")]
-    assert list(again.directory.iterdir()) == []
+def test_stopped_meanwhile_it_is_on_disk_and_sent_again_at_the_next_start(tmp_path, answer, log):
+    made = Offers(tmp_path, [answer]).offer()
+    assert made.waiting == HEX  # from the first moment: the node may be killed
+    made.stop()
+    assert made.status == ("sent", "")
+    assert made.clock.getDelayedCalls() == []
+    again = Offers(tmp_path, [None]).resume()
+    assert again.daemon.data == again.link.sent == [DATA]
+    assert again.status == ACCEPTED
+
+
+def test_what_the_chain_has_is_not_sent_again_at_the_next_start(tmp_path):
+    Offers(tmp_path, [None]).offer()
+    again = Offers(tmp_path, [None])
+    again.daemon.places[HASH] = Place(2, False)
+    again.resume()
+    assert (again.daemon.data, again.link.sent) == ([], [])
+    assert again.status == ACCEPTED
+    assert again.waiting == HEX
+    buried = Offers(tmp_path, [None])
+    buried.daemon.places[HASH] = Place(SAFE, False)
+    buried.resume()
+    assert buried.waiting is None
 
 
 def test_stopping_waits_for_the_disk(tmp_path):
-    made = Offer(tmp_path, Deferred())
-    made.threads = []
-    made.start()
+    made = Offers(tmp_path, [Deferred()])
+    made.disk.hangs = True
+    made.offer()
     stopped = Deferred.fromCoroutine(made.submitter.stop())
     assert not stopped.called
-    made.threads[0].callback(None)
+    made.disk.go_on()
     assert stopped.called
+    assert made.waiting == HEX
 
 
-@pytest.mark.parametrize("answer", [Deferred(), DOWN], ids=["dashd thinks", "dashd is down"])
-def test_the_other_road_is_tried_once_when_dashd_does_not_answer_soon(offer, answer):
-    made = offer(answer).wait(0.75)
-    assert made.delayed == []
-    assert made.wait(10).delayed == [(7, DATA)]
+def test_a_block_that_the_chain_lost_is_sent_again(tmp_path):
+    made = Offers(tmp_path, [None]).offer()
+    made.submitter.offer_again(0x123)  # not known
+    made.submitter.offer_again(HASH)
+    assert made.daemon.data == [DATA, DATA]
+    assert made.status == ACCEPTED
 
 
-def test_no_other_road_where_dashd_answers(offer):
-    assert offer(None).wait(10).delayed == []
-    assert offer("high-hash").wait(10).delayed == []
-
-
-def test_the_same_block_is_under_way_once(offer):
-    made = offer(Deferred()).start()
-    assert made.sink.data == [DATA]
-
-
-def test_what_is_no_block_is_passed_over_at_the_start(tmp_path, lines):
-    made = Offer(tmp_path, None)
-    made.directory.mkdir()
-    (made.directory / "x-y.pending").write_text("00")
-    (made.directory / "7-0a.pending").write_text("zz")
-    (made.directory / "8-0b.pending").write_text("00ff\n")
-    assert Deferred.fromCoroutine(made.submitter.resume()).called
-    assert made.results == [(0x0B, "")] or made.sink.data == [b"\x00\xff"]
-    assert [line["log_level"].name for line in lines].count("warn") == 2
-    assert sorted(path.name for path in made.directory.glob("*.pending"))[-1] == "x-y.pending"
-
-
-TROUBLE = st.sampled_from([DOWN, RpcTimeout("x"), RpcError(-28, "Loading"), RpcError(-1, "?")])
+TROUBLE = st.sampled_from([DOWN, RpcTimeout("x"), RpcError(-28, "Loading"), "prev-blk-not-found"])
 LAST = st.sampled_from([None, "duplicate", "high-hash", RpcError(-22, "Block decode failed")])
 
 
-@given(st.lists(TROUBLE, max_size=6), LAST)
-def test_one_result_whatever_happens_and_a_file_exactly_where_it_was_refused(tmp_path_factory, trouble, last):
-    made = Offer(tmp_path_factory.mktemp("found"), *trouble, last).start().wait(30)
-    accepted = last in (None, "duplicate")
-    ((block_hash, reason),) = made.results
-    assert block_hash == HASH
-    assert (reason == "") == accepted
-    assert (made.kept is None) == accepted
-    assert made.sink.data == [DATA] * (len(trouble) + 1)
+@given(st.lists(st.tuples(st.lists(TROUBLE, max_size=5), LAST), min_size=1, max_size=3))
+def test_whatever_happens_it_is_in_the_chain_or_kept(tmp_path_factory, answers):
+    made = Offers(tmp_path_factory.mktemp("found"), *[[*trouble, last] for trouble, last in answers])
+    for daemon, (_, last) in zip(made.daemons, answers, strict=True):
+        if last == "duplicate":
+            daemon.places[HASH] = IN_CHAIN
+    made.offer().wait(60)
+    accepted = any(last in (None, "duplicate") for _, last in answers)
+    assert made.record.status is (BlockStatus.ACCEPTED if accepted else BlockStatus.REFUSED)
+    assert made.kept == (None if accepted else HEX)
+    assert made.waiting == (HEX if accepted else None)
     assert made.ended

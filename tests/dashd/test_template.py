@@ -15,7 +15,7 @@ from p2pool.dash.hashes import sha256d, sha256d_int
 from p2pool.dash.merkle import merkle_root, walk_branch
 from p2pool.dash.transaction import parse_transaction
 from p2pool.dashd import template as template_module
-from p2pool.dashd.template import BlockTemplate, parse_template
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction, TransactionCache, parse_template
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.support import TESTS, capture, make_template
 
@@ -286,15 +286,30 @@ def test_mutated_answers_are_templates_or_parse_errors(mutations):
 
 
 def test_known_transactions_are_taken_over_undecoded():
-    first = parsed(MATCHED)
+    known = TransactionCache()
     answer = answer_of(MATCHED)
-    for entry in answer["transactions"][:-1]:
+    first = parse_template(answer, VERSIONS, NOW, known)
+    for entry in answer["transactions"]:
         entry["data"] = "not decoded"
-    second = parse_template(answer, VERSIONS, NOW, first)
+    second = parse_template(answer, VERSIONS, NOW, known)
     assert second == first
-    assert all(a is b for a, b in zip(first.transactions[:-1], second.transactions[:-1], strict=True))
+    assert all(a is b for a, b in zip(first.transactions, second.transactions, strict=True))
+    assert second.branch is first.branch
     with pytest.raises(ParseError, match="data"):
-        parse_template(answer, VERSIONS, NOW, parsed(MATCHED, transactions=[]))
+        parse_template(answer, VERSIONS, NOW, TransactionCache())
+    fewer = parse_template(answer | {"transactions": answer["transactions"][:5]}, VERSIONS, NOW, known)
+    assert fewer.branch == parsed(MATCHED, transactions=answer_of(MATCHED)["transactions"][:5]).branch
+
+
+def test_known_transactions_are_bounded_and_those_in_use_stay(monkeypatch):
+    monkeypatch.setattr(template_module, "MAX_KNOWN", 10)
+    known, used = TransactionCache(), TemplateTransaction(b"", b"", 0)
+    known.add("used", used)
+    for number in range(100):
+        known.add(str(number), TemplateTransaction(b"", b"", number))
+        assert known.get("used") is used
+    assert known.get("5") is None
+    assert len(known._new) + len(known._old) <= 21
 
 
 def test_a_block_that_dashd_offers_twice_is_the_same_work():

@@ -27,6 +27,9 @@ class Wire(StringTransport):
         """The same."""
         self.loseConnection()
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """TLS over this passes it on."""
+
     def hang_up(self) -> None:
         """The connection ends."""
         if not self.lost:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from p2pool.dash.block import BlockHeader
 from p2pool.dash.hashes import sha256d
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 from p2pool.networks import Network
@@ -31,7 +32,7 @@ class Member:
     def __init__(self, moment: Moment, number: int = 1, network: Network = LONG) -> None:
         self.moment, self.number, self.network = moment, number, network
         self.tracker = Tracker(network)
-        settings = NodeSettings(bytes([number]) * 20, 0.0, 655)
+        settings = NodeSettings(lambda: bytes([number]) * 20, 0.0, 655)
         self.node = Node(
             network, self.tracker, settings, PoolStats(NOW), moment.unix, moment.soon.append, random.Random(number)
         )
@@ -71,7 +72,7 @@ class Member:
         self.moment.run()
         return self
 
-    def block_heard(self) -> None:
+    def block_heard(self, header: BlockHeader) -> None:
         self.heard_of_blocks += 1
 
     def fail(self, session, error: Exception) -> None:

@@ -11,12 +11,15 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
+from p2pool.dashd.pool import DaemonFigures
 from p2pool.dashd.template import BlockTemplate
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.site import WebSite
-from p2pool.web.sources import Moment, PeerFigures, Sources
+from p2pool.web.sources import DashCoreFigures, Moment, PeerFigures, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
 from tests.support import make_template
@@ -59,7 +62,7 @@ class Pool:
         self.shares = grow_chain(self.tracker, template or make_template(), count, 3)
         self.now = NOW + count * 20 + 5
         self.stats = PoolStats(NOW)
-        settings = NodeSettings(b"\x01" * 20, 0.5, 655)
+        settings = NodeSettings(lambda: b"\x01" * 20, 0.5, 655)
         self.node = Node(
             network, self.tracker, settings, self.stats, lambda: self.now, lambda call: call(), random.Random(2)
         )
@@ -67,21 +70,28 @@ class Pool:
         if template is not None:
             self.node.set_template(template)
         self.problem: str | None = None
+        self.daemons: list[DaemonFigures] = []
+        self.broadcaster: list[BroadcasterPeer] = []
+        self.payouts = PayoutAddresses(random.Random(3), (OwnAddress("yAddress", b"\x01" * 20),))
         self.peers: list[PeerFigures] = []
         self.sources = Sources(
             self.node,
             self.stats,
-            lambda: self.problem,
+            self.dashd_figures,
             lambda: None,
             lambda: self.peers,
             0.5,
             1.0,
-            "yAddress",
+            self.payouts,
             "1.2.3",
         )
         self.views = Views(self.sources)
         self.clock = Clock()
         self.site = WebSite(self.views, web_static, self.clock)
+
+    def dashd_figures(self) -> DashCoreFigures:
+        warnings = [] if self.problem is None else [f"dashd: {self.problem}"]
+        return DashCoreFigures(self.problem, warnings, self.daemons, self.broadcaster)
 
     @property
     def moment(self) -> Moment:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from p2pool.pool_stats import BlockRecord
-from p2pool.pool_stats.stats import MAX_RECENT
+from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.pool import DaemonFigures
+from p2pool.pool_stats import BlockRecord, BlockStatus
+from p2pool.pool_stats.stats import MAX_BLOCKS
 from p2pool.web import views
 from tests.chains import NOW
 from tests.logged import logged
@@ -32,7 +34,7 @@ def values(pool: Pool) -> dict[str, float]:
 def test_every_metric_has_a_type_and_a_help_text():
     for family in families(Pool(5, make_template())).values():
         assert family.name.startswith("p2pool_")
-        assert family.type in ("gauge", "counter")
+        assert family.type in ("gauge", "counter", "histogram")
         assert family.documentation
 
 
@@ -55,8 +57,8 @@ def test_the_figures():
     stats.record_accepted("yA.1", 6e6, 8.0, True, now)
     for code in (23, 23, 21):
         stats.record_refused("yA.1", code, now)
-    for number, result in enumerate(["", "", "bad", None]):
-        stats.record_block(BlockRecord(now, number, 1, "yA.1", None, 1, result))
+    for number, status in enumerate(["accepted", "confirmed", "refused", "sent", "orphaned"]):
+        stats.record_block(BlockRecord(now, number, 1, "yA.1", None, 1, BlockStatus(status)))
     found = values(pool)
     assert found["p2pool_connected_workers"] == found["p2pool_connections"] == 2
     assert found["p2pool_shares_accepted_total"] == 2
@@ -75,10 +77,33 @@ def test_the_figures():
 
 def test_found_blocks_are_a_total_that_outlives_the_pages():
     pool = Pool()
-    for number in range(MAX_RECENT + 20):
-        pool.stats.record_block(BlockRecord(pool.now, number, 1, "yA.1", None, 1, None))
-        pool.stats.settle_block(number, "")
-    assert values(pool)["p2pool_blocks_found_total"] == MAX_RECENT + 20
+    for number in range(MAX_BLOCKS + 20):
+        pool.stats.record_block(BlockRecord(pool.now, number, 1, "yA.1", None, 1))
+        pool.stats.record_block(BlockRecord(pool.now, number, 1, "yA.1", None, 1, BlockStatus.ACCEPTED))
+    assert values(pool)["p2pool_blocks_found_total"] == MAX_BLOCKS + 20
+
+
+def test_daemons_notices_and_sending():
+    pool = Pool()
+    pool.daemons = [
+        DaemonFigures("http://a:1/", True, None, 100, 1.5, 0.25, "/Dash Core:23.1.2/", 8),
+        DaemonFigures("http://b:1/", False, "down", None, None, None, "", None),
+    ]
+    pool.broadcaster = [BroadcasterPeer("192.0.2.7", 9999, "/x/", 5.0, 0.1)]
+    for seconds in (0.001, 0.015, 100.0):
+        pool.stats.record_new_block_job("zmq", seconds)
+    pool.stats.record_block_sent(0.0015)
+    found = values(pool)
+    assert (found["p2pool_daemon_uphttp://a:1/"], found["p2pool_daemon_uphttp://b:1/"]) == (1, 0)
+    assert (found["p2pool_daemon_heighthttp://a:1/"], found["p2pool_daemon_servinghttp://a:1/"]) == (100, 1)
+    assert found["p2pool_daemon_answer_secondshttp://a:1/"] == 0.25
+    assert "p2pool_daemon_answer_secondshttp://b:1/" not in found
+    assert found["p2pool_broadcaster_peers"] == 1
+    assert found["p2pool_new_block_to_job_seconds_bucket0.005zmq"] == 1
+    assert found["p2pool_new_block_to_job_seconds_bucket0.02zmq"] == 2
+    assert found["p2pool_new_block_to_job_seconds_bucket+Infzmq"] == 3
+    assert found["p2pool_new_block_to_job_seconds_countzmq"] == 3
+    assert found["p2pool_block_sending_seconds_sum"] == 0.0015
 
 
 def test_metrics_that_fail_keep_their_last_figures_and_the_pages_live(monkeypatch):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.hashes import hash160
 from p2pool.dash.script import p2pk_script, p2pkh_script, p2sh_script
-from p2pool.pool_stats import BlockRecord, ShareRecord
+from p2pool.dashd.merged import AuxFigures
+from p2pool.dashd.payout_addresses import OwnAddress
+from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
 from p2pool.web import views
 from p2pool.web.api import payouts
 from p2pool.web.api.pool import pool_rate, stale_proportion
@@ -40,9 +43,14 @@ def busy() -> Pool:
     stats.record_refused("yA.rig", 23, now)
     for number in range(2):
         stats.record_share(ShareRecord(now + number, 0xA0 + number, HOSTILE, bool(number), 5))
-    for number, result in enumerate([None, "", "bad-cb"]):
+    for number, status in enumerate([BlockStatus.SENT, BlockStatus.ACCEPTED, BlockStatus.REFUSED]):
+        reason = "bad-cb" if status is BlockStatus.REFUSED else ""
+        depth = 3 if status is BlockStatus.ACCEPTED else 0
         stats.record_block(
-            BlockRecord(now + number, 0xB0 + number, 100 + number, "yB", None, 50_000_000_000, result)
+            BlockRecord(
+                *(now + number, 0xB0 + number, 100 + number, "yB", None, 50_000_000_000),
+                *(status, reason, depth, bool(depth)),
+            )
         )
     return pool
 
@@ -54,12 +62,28 @@ def test_an_empty_node_has_every_view():
     assert pages["current_payouts"] == {}
     assert pages["rate"] == 0
     assert (pages["fee"], pages["payout_addr"], pages["uptime"]) == (0.5, "yAddress", 5)
+    assert pages["payout_addrs"] == [{"address": "yAddress", "weight": 1, "taken": None}]
     local, overall = pages["local_stats"], pages["global_stats"]
     assert local["attempts_to_block"] is None
     assert local["efficiency"] is local["efficiency_if_miner_perfect"] is None
     assert local["shares"] == {"total": 0, "orphan": 0, "dead": 0}
     assert overall["block_height"] is None
     assert (overall["share_chain_height"], overall["shares_held"]) == (0, 0)
+
+
+def test_payout_addresses_that_are_none_and_several():
+    pool = Pool()
+    pool.payouts.addresses = ()
+    pool.payouts.problem = "dashd has no wallet: give -a ADDRESS"
+    pages = rendered(pool)
+    assert (pages["payout_addr"], pages["payout_addrs"]) == (None, [])
+    assert pages["local_stats"]["warnings"] == ["payout address: dashd has no wallet: give -a ADDRESS"]
+    pool.payouts.problem = None
+    pool.payouts.addresses = tuple(OwnAddress(name, name.encode() * 20, NOW + 0.5) for name in "abcd")
+    pages = rendered(pool)
+    assert pages["payout_addr"] == "d"
+    assert pages["payout_addrs"] == [{"address": name, "weight": 0.25, "taken": int(NOW)} for name in "abcd"]
+    assert pages["local_stats"]["warnings"] == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 60, 250])
@@ -137,6 +161,8 @@ def test_found_blocks_newest_first():
         (101, "accepted", None),
         (100, "sent", None),
     ]
+    assert [(b["confirmations"], b["chainlock"]) for b in blocks] == [(0, False), (3, True), (0, False)]
+    assert rendered(busy())["block_history"] == blocks
     assert blocks[0]["hash"] == f"{0xB2:064x}"
     assert blocks[0]["share"] is None
     assert blocks[0]["value"] == pytest.approx(500)
@@ -199,3 +225,16 @@ def test_looking_changes_nothing():
     pool = busy()
     first = rendered(pool)
     assert rendered(pool) == first
+
+
+def test_merged_mining_is_shown_and_its_trouble_is_a_warning():
+    pool = busy()
+    assert rendered(pool)["local_stats"]["merged_mining"] == []
+    figures = [AuxFigures("http://a:1/", 5, 2, 1, None), AuxFigures("http://b:2/", None, 0, 0, "refused")]
+    pool.views = views.Views(replace(pool.sources, merged=lambda: figures))
+    local = rendered(pool)["local_stats"]
+    assert local["merged_mining"] == [
+        {"daemon": "http://a:1/", "chain_id": 5, "accepted": 2, "refused": 1},
+        {"daemon": "http://b:2/", "chain_id": None, "accepted": 0, "refused": 0},
+    ]
+    assert local["warnings"] == ["merged mining with http://b:2/: refused"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
-from p2pool.networks.parameters import PROTOCOL_VERSION
+from p2pool.networks.parameters import PROTOCOL_VERSION, SHARE_VERSION
 from p2pool.sharechain.figures import (
     average_stale_proportion,
+    desired_version_work,
     pool_attempts_per_second,
 )
 from p2pool.web.api.peers import peer_counts
@@ -101,14 +102,38 @@ def local_stats(moment: Moment) -> dict[str, Any]:
         "version": sources.version,
         "protocol_version": PROTOCOL_VERSION,
         "fee": sources.fee,
+        "merged_mining": [
+            {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
+            for f in sources.merged()
+        ],
     }
 
 
 def warnings(moment: Moment) -> list[str]:
     """What an operator should know."""
     problems = {
-        "dashd": moment.sources.problem(),
         "work": moment.node.work_problem,
         "shares": moment.sources.store_problem(),
+        "votes": unknown_version_problem(moment),
+        "payout address": moment.sources.payouts.problem,
     }
-    return [f"{what}: {problem}" for what, problem in problems.items() if problem is not None]
+    merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
+    others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
+    return [*moment.sources.dashd().warnings, *others]
+
+
+def unknown_version_problem(moment: Moment) -> str | None:
+    """Whether more than half of the last hour's work votes for share versions that this software does not know."""
+    node, lookbehind = moment.node, moment.sources.lookbehind
+    if node.best_share is None or not lookbehind:
+        return None
+    work = desired_version_work(node.tracker, node.best_share, lookbehind)
+    unknown = {version: part for version, part in work.items() if version > SHARE_VERSION}
+    part = sum(unknown.values()) / sum(work.values())
+    if part <= 0.5:
+        return None
+    version = max(unknown, key=lambda each: unknown[each])
+    return (
+        f"{part:.0%} of the pool's work votes for share version {version}, which this software does not know: "
+        "upgrade it"
+    )

@@ -1,0 +1,179 @@
+"""Getting a found block of an auxiliary chain to its daemon, and saying what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.files import write_file
+from p2pool.base.text import excerpt
+from p2pool.dash.auxpow import AuxWork
+from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+
+_log = Logger(namespace="p2pool.merged")
+
+SUBMIT_TIMEOUT = 30.0
+RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before a block that got no answer is sent again; then it is given up."""
+MAX_UNDER_WAY = 8
+"""Blocks that wait for one daemon; more means that it does not answer."""
+MAX_REFUSALS = 3
+"""Proofs for one block that its daemon refused, after which no more are sent."""
+MAX_KEPT = 100
+"""Files; the oldest go first. A proof has a few kilobytes, its hex twice as many."""
+SAY_PERIOD = 60.0
+"""Seconds between two lines about blocks that one daemon did not take."""
+_REMEMBERED = 1024
+_SETTLED = MAX_REFUSALS
+_STILL_COMING_UP = frozenset({-28, -10, -9})
+"""Warming up, in initial download, without connections: goes away by waiting."""
+
+
+class AuxDrain:
+    """What is known of one daemon as a taker of blocks."""
+
+    def __init__(self, reactor: Any, rpc: Caller, where: str) -> None:
+        self.rpc = rpc
+        self.where = where
+        self.accepted = self.refused = 0
+        self.under_way: set[int] = set()
+        """Hashes of blocks; MAX_UNDER_WAY at most."""
+        self._refusals: BoundedDict[int, int] = BoundedDict(_REMEMBERED)
+        self._reactor = reactor
+        self._quiet_until = float("-inf")
+        self._unsaid = 0
+
+    def wants(self, work: AuxWork) -> bool:
+        """Whether another proof for this block is of any use: with an easy target there may be many."""
+        return work.hash not in self.under_way and self._refusals.get(work.hash, 0) < MAX_REFUSALS
+
+    def settle(self, work: AuxWork) -> None:
+        """The block is in the chain."""
+        self.accepted += 1
+        self._refusals[work.hash] = _SETTLED
+
+    def refuse(self, work: AuxWork) -> None:
+        """The block was not taken."""
+        self.refused += 1
+        self._refusals[work.hash] = self._refusals.get(work.hash, 0) + 1
+
+    def may_say(self) -> str | None:
+        """Whether to log a refusal, and what to add to the line; None where there were others just before."""
+        now = self._reactor.seconds()
+        if now < self._quiet_until:
+            self._unsaid += 1
+            return None
+        before, self._unsaid = self._unsaid, 0
+        self._quiet_until = now + SAY_PERIOD
+        return f" (and {before} others before it)" if before else ""
+
+
+class AuxSubmitter:
+    """Offers each block with a few retries. What no daemon took is a file, `CHAIN-HASH.hex`, with the AuxPow as
+    `getauxblock HASH AUXPOW` takes it."""
+
+    def __init__(self, reactor: Any, directory: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
+        self._reactor = reactor
+        self._directory = directory
+        self._run_in_thread = run_in_thread
+        self._tasks: set[Deferred[None]] = set()
+        """Bound: MAX_UNDER_WAY a daemon."""
+
+    def offer(self, drain: AuxDrain, work: AuxWork, proof: Callable[[], bytes], worker: str) -> None:
+        """Send a block, unless it is there or on its way."""
+        if not drain.wants(work) or len(drain.under_way) >= MAX_UNDER_WAY:
+            return
+        data = proof()
+        drain.under_way.add(work.hash)
+        task = Deferred.fromCoroutine(self._submit(drain, work, data, worker))
+        if not task.called:
+            self._tasks.add(task)
+        task.addBoth(self._ended, task, drain, work)
+
+    def _ended(self, result: object, task: Deferred[None], drain: AuxDrain, work: AuxWork) -> None:
+        self._tasks.discard(task)
+        drain.under_way.discard(work.hash)
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            _log.failure("sending a block of chain {chain} failed", result, chain=work.chain_id)
+
+    async def stop(self) -> None:
+        """Give up what is under way; it is on disk when this returns."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await DeferredList(tasks, consumeErrors=True)
+
+    async def _submit(self, drain: AuxDrain, work: AuxWork, proof: bytes, worker: str) -> None:
+        try:
+            reason = await self._ask_until_answered(drain, work, proof)
+        except CancelledError:
+            await self._keep(work, proof)
+            raise
+        if reason is None:
+            drain.settle(work)
+            _log.info(
+                "BLOCK of chain {chain} {block_hash:064x} found by {worker}, accepted by {where}",
+                chain=work.chain_id,
+                block_hash=work.hash,
+                worker=worker,
+                where=drain.where,
+            )
+            return
+        drain.refuse(work)
+        kept = await self._keep(work, proof)
+        others = drain.may_say()
+        if others is not None:
+            _log.error(
+                "block of chain {chain} {block_hash:064x} found by {worker} NOT ACCEPTED by {where}: "
+                "{reason}{others}; the proof is {kept}",
+                chain=work.chain_id,
+                block_hash=work.hash,
+                worker=worker,
+                where=drain.where,
+                reason=reason,
+                others=others,
+                kept="lost" if kept is None else f"kept in {kept}",
+            )
+
+    async def _ask_until_answered(self, drain: AuxDrain, work: AuxWork, proof: bytes) -> str | None:
+        """None for accepted, else why not."""
+        reason, arguments = "", (f"{work.hash:064x}", proof.hex())
+        for wait in (0.0, *RETRIES):
+            if wait:
+                await deferLater(self._reactor, wait, lambda: None)
+            try:
+                result = await drain.rpc.call("getauxblock", *arguments, timeout=SUBMIT_TIMEOUT)
+            except RpcError as error:
+                reason = str(error)
+                if error.code not in _STILL_COMING_UP:
+                    return reason
+            except RpcUnavailable as error:
+                reason = str(error)
+            else:
+                return None if result is True else f"the daemon answers {excerpt(result)}"
+        return f"not answered: {reason}"
+
+    async def _keep(self, work: AuxWork, proof: bytes) -> Path | None:
+        """The file that holds the proof now; None where there is none."""
+        path = self._directory / f"{work.chain_id}-{work.hash:064x}.hex"
+        try:
+            await self._run_in_thread(lambda: _write_and_tidy(path, proof.hex().encode() + b"\n"))
+        except OSError as error:
+            _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
+            return None
+        return path
+
+
+def _write_and_tidy(path: Path, data: bytes) -> None:
+    """Write a file, and delete the oldest of its kind beyond MAX_KEPT. Raises OSError."""
+    write_file(path, data)
+    kept = sorted(path.parent.glob("*.hex"), key=lambda file: file.stat().st_mtime_ns)
+    for file in kept[:-MAX_KEPT]:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,328 @@
+"""Connections to nodes of the Dash network, kept ready for the moment when a block is found.
+
+They are sent each block that we find, tell of new blocks (with headers, which prove their work), and show whether
+our clock is right.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.base.errors import ParseError
+from p2pool.base.files import write_file
+from p2pool.base.text import printable
+from p2pool.base.timer import Timer
+from p2pool.dash.block import BlockHeader
+from p2pool.dashd.network_peers import Address, PeerBook, parse_address, usable_address
+from p2pool.dashd.p2p import P2pConnection
+from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
+from p2pool.dashd.rpc import RpcError, RpcUnavailable
+
+_log = Logger(namespace="p2pool.broadcaster")
+
+DIAL_PERIOD = 5.0
+DIALS_AT_ONCE = 3
+CONNECT_TIME = 10.0
+ASK_PERIOD = 300.0
+"""Seconds between two questions to dashd which nodes it is connected with."""
+SAVE_PERIOD = 300.0
+HEADERS_PAUSE = 1.0
+"""Seconds between two questions for headers to one node that tells of blocks by hash."""
+MAX_MISSED = 5
+"""New blocks that a node may not have told of before it is given up for another."""
+MAX_ADDRESSES = 2000
+"""Addresses that one node may tell of."""
+CLOCKS = 4
+"""So many nodes' clocks make a judgement of ours."""
+MAX_FILE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcasterSettings:
+    """`ours` are the daemons' own addresses, which have links of their own."""
+
+    max_peers: int
+    magic: bytes
+    sub_version: bytes
+    ours: frozenset[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcasterPeer:
+    """What pages show of one connection. `clock_offset` is how far its clock is ahead of ours, in seconds."""
+
+    host: str
+    port: int
+    software: str
+    connected_for: float
+    clock_offset: float
+
+
+class _Peer:
+    """One connection, from the dialling on."""
+
+    def __init__(self, address: Address, connection: P2pConnection, now: float) -> None:
+        self.address = address
+        self.connection = connection
+        self.since = now
+        self.clock_offset = 0.0
+        self.missed = 0
+        self.told_of: int | None = None
+        """The newest block that it told of."""
+        self.asked_headers = float("-inf")
+        self.addresses = 0
+
+
+class _PeerFactory(Factory):
+    noisy = False
+
+    def __init__(self, connection: P2pConnection) -> None:
+        self._connection = connection
+
+    def buildProtocol(self, addr: IAddress | None) -> P2pConnection:
+        """Twisted's."""
+        return self._connection
+
+
+class Broadcaster(Service):
+    """Keeps up to `max_peers` connections. `ask_addresses` asks dashd for its peers; `headers_heard` is told of
+    headers (it raises ParseError for those without work); `tip` gives the newest block that is known."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: BroadcasterSettings,
+        book: PeerBook,
+        path: Path,
+        run_in_thread: Callable[..., Deferred[Any]],
+        clock: Callable[[], float],
+        random_number: Callable[[], int],
+        ask_addresses: Callable[[], Awaitable[list[str]]],
+        headers_heard: Callable[[Sequence[BlockHeader]], None],
+        tip: Callable[[], int | None],
+    ) -> None:
+        self.book = book
+        self._reactor = reactor
+        self._settings = settings
+        self._path = path
+        self._run_in_thread = run_in_thread
+        self._clock = clock
+        self._random_number = random_number
+        self._ask_addresses = ask_addresses
+        self._headers_heard = headers_heard
+        self._tip = tip
+        self._peers: dict[P2pConnection, _Peer] = {}
+        """Ready ones. Bound: max_peers."""
+        self._dialling: dict[Address, Deferred[Any]] = {}
+        """Bound: DIALS_AT_ONCE."""
+        self._handshakes: dict[P2pConnection, _Peer] = {}
+        """Connected ones without a handshake yet. Bound: max_peers."""
+        self._newest: int | None = None
+        self._timers: list[Timer] = []
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """Twisted's: begin."""
+        super().startService()  # type: ignore[no-untyped-call]
+        Deferred.fromCoroutine(self._begin()).addErrback(lambda f: _log.failure("the broadcaster failed", f))
+
+    async def _begin(self) -> None:
+        await self._load()
+        if self.running:
+            self._timers = [
+                Timer(self._reactor, ASK_PERIOD, self._ask),
+                Timer(self._reactor, DIAL_PERIOD, self._dial),
+                Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+            ]
+
+    async def stopService(self) -> None:
+        """Twisted's: end all connections."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        for timer in self._timers:
+            timer.stop()
+        for dialling in list(self._dialling.values()):
+            dialling.cancel()
+        for connection in [*self._peers, *self._handshakes]:
+            connection.hang_up()
+        if self._timers:
+            await self.save()
+
+    async def _load(self) -> None:
+        def read() -> Any:
+            with open(self._path, "rb") as file:
+                return orjson.loads(file.read(MAX_FILE))
+
+        try:
+            self.book.restore(await self._run_in_thread(read))
+        except FileNotFoundError:
+            return
+        except (OSError, ParseError, orjson.JSONDecodeError) as error:
+            _log.warn("{path} is not read: {error}", path=str(self._path), error=error)
+
+    async def save(self) -> None:
+        """Remember the addresses. A disk that does not take them costs a line."""
+        data = orjson.dumps(self.book.dump())
+        try:
+            await self._run_in_thread(lambda: write_file(self._path, data))
+        except OSError as error:
+            _log.warn("cannot write {path}: {error}", path=str(self._path), error=error.strerror or error)
+
+    # --- dialling ----------------------------------------------------------------------------------------
+
+    async def _ask(self) -> None:
+        try:
+            addresses = await self._ask_addresses()
+        except (RpcError, RpcUnavailable):
+            return
+        for text in addresses:
+            self.book.learn(parse_address(text, self.book.allow_local))
+
+    def _dial(self) -> None:
+        missing = self._settings.max_peers - len(self._peers) - len(self._handshakes) - len(self._dialling)
+        count = min(missing, DIALS_AT_ONCE - len(self._dialling))
+        if count <= 0:
+            return
+        held = {peer.address for peer in (*self._peers.values(), *self._handshakes.values())}
+        for address in self.book.pick(count, held | set(self._dialling) | self._settings.ours, self._clock()):
+            self._connect(address)
+
+    def _connect(self, address: Address) -> None:
+        host, port = address
+        session = P2pSession(
+            self._settings.magic, self._settings.sub_version, self._random_number(), self._clock()
+        )
+        connection = P2pConnection(self._reactor, session, self)
+        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_TIME)
+        dialling = endpoint.connect(_PeerFactory(connection))
+        self._dialling[address] = dialling
+        dialling.addCallbacks(
+            lambda _: self._connected(address, connection), lambda failure: self._not_connected(address, failure)
+        )
+        dialling.addErrback(lambda failure: _log.failure("dialling failed", failure))
+
+    def _connected(self, address: Address, connection: P2pConnection) -> None:
+        self._dialling.pop(address, None)
+        if not self.running:
+            connection.hang_up()
+        elif not connection.over:
+            self._handshakes[connection] = _Peer(address, connection, self._reactor.seconds())
+
+    def _not_connected(self, address: Address, failure: Failure) -> None:
+        self._dialling.pop(address, None)
+        if self.running:
+            self.book.failed(address, self._clock())
+
+    # --- connections -------------------------------------------------------------------------------------
+
+    def p2p_ready(self, connection: P2pConnection) -> None:
+        """See P2pOwner."""
+        peer = self._handshakes.pop(connection, None)
+        version = connection.session.version
+        if peer is None or version is None:
+            connection.hang_up("it said verack before version")
+            return
+        peer.clock_offset = version.time - self._clock()
+        self._peers[connection] = peer
+        self.book.worked(peer.address)
+        connection.write(connection.session.ask_addresses())
+        self._ask_headers(peer)
+
+    def _ask_headers(self, peer: _Peer) -> None:
+        tip, now = self._tip(), self._reactor.seconds()
+        if tip is not None and now - peer.asked_headers >= HEADERS_PAUSE:
+            peer.asked_headers = now
+            peer.connection.write(peer.connection.session.ask_headers(tip))
+
+    def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
+        """See P2pOwner."""
+        peer = self._peers.get(connection)
+        if peer is None:
+            return
+        for entry in heard.addresses[: max(0, MAX_ADDRESSES - peer.addresses)]:
+            peer.addresses += 1
+            self.book.learn(usable_address(entry.address.ip, entry.address.port, self.book.allow_local))
+        if heard.headers:
+            try:
+                self._headers_heard(heard.headers)
+            except ParseError as error:
+                connection.hang_up(str(error))
+                return
+            self._told_of(peer, heard.headers[-1].hash())
+        if heard.blocks:
+            self._told_of(peer, heard.blocks[-1])
+            if heard.blocks[-1] != self._tip():
+                self._ask_headers(peer)
+
+    def _told_of(self, peer: _Peer, block_hash: int) -> None:
+        """It has a block; before or after our own daemons."""
+        peer.told_of = block_hash
+        if block_hash == self._newest:
+            peer.missed = 0
+
+    def block_known(self, block_hash: int) -> None:
+        """Our daemons have a new block: every node should tell of it, too. One that lags behind is of no use."""
+        self._newest = block_hash
+        for peer in list(self._peers.values()):
+            peer.missed = 0 if peer.told_of == block_hash else peer.missed + 1
+            if peer.missed > MAX_MISSED:
+                peer.connection.hang_up(f"it did not tell of the last {MAX_MISSED} blocks")
+
+    def p2p_lost(self, connection: P2pConnection, why: str) -> None:
+        """See P2pOwner."""
+        peer = self._handshakes.pop(connection, None) or self._peers.pop(connection, None)
+        if peer is None or not self.running:
+            return
+        _log.debug("the connection to {host} ended: {why}", host=peer.address[0], why=why or "it hung up")
+        self.book.failed(peer.address, self._clock())
+
+    # --- what it is for ----------------------------------------------------------------------------------
+
+    def send_block(self, data: bytes) -> int:
+        """Send a block to all; how many there are. One node a turn of the reactor, as a large block takes a
+        millisecond to copy."""
+        message = pack_block(self._settings.magic, data)
+        connections = list(self._peers)
+
+        def send_next() -> None:
+            if connections:
+                connections.pop(0).send_block(message)
+                if connections:
+                    self._reactor.callLater(0, send_next)
+
+        count = len(connections)
+        send_next()
+        return count
+
+    def clock_offset(self) -> float | None:
+        """By how many seconds the network's clocks are ahead of ours; None where too few are known."""
+        offsets = [peer.clock_offset for peer in self._peers.values()]
+        return statistics.median(offsets) if len(offsets) >= CLOCKS else None
+
+    def figures(self) -> list[BroadcasterPeer]:
+        """For pages: those connected longest first."""
+        now = self._reactor.seconds()
+        return [
+            BroadcasterPeer(
+                host=peer.address[0],
+                port=peer.address[1],
+                software=printable(connection.session.version.sub_version.decode("latin-1"), 100),
+                connected_for=now - peer.since,
+                clock_offset=peer.clock_offset,
+            )
+            for connection, peer in self._peers.items()
+            if connection.session.version is not None
+        ]

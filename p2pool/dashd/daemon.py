@@ -1,0 +1,147 @@
+"""One Dash Core with all its roads: templates, the p2p link, and what is asked of it about blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from p2pool.base.errors import ParseError
+from p2pool.base.text import excerpt, printable
+from p2pool.dash.block import BlockHeader, read_header
+from p2pool.dashd.facts import DaemonFacts
+from p2pool.dashd.notices import Road
+from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.service import DashdService
+from p2pool.dashd.template import BlockTemplate
+from p2pool.wire.codec import Reader
+
+SUBMIT_TIMEOUT = 60.0
+PLACE_TIMEOUT = 5.0
+RESPONSIVE = 1.0
+"""Seconds within which a daemon that is well answers a heartbeat."""
+FRESH = 30.0
+"""Seconds for which the work of a daemon that does not answer any more is still taken for the newest, where it is
+higher than that of the others."""
+MAX_PEERS_READ = 1000
+_BLOCK_NOT_FOUND = -5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a block lies: 1 confirmation at the tip, -1 beside the best chain, 0 where the daemon does not know
+    it."""
+
+    confirmations: int
+    chainlocked: bool
+
+
+class BlockLink(Protocol):
+    """A connection that takes found blocks without an answer."""
+
+    def send_block(self, data: bytes) -> int:
+        """How many connections took it."""
+
+
+class Daemon:
+    """What the pool of daemons knows of one. `name` is its address without credentials."""
+
+    def __init__(self, name: str, rpc: Caller, service: DashdService, clock: Callable[[], float]) -> None:
+        self.name = name
+        self.rpc = rpc
+        self.service = service
+        self.link: BlockLink | None = None
+        self.stuck: str | None = None
+        """Why it counts as failed though it answers; the pool decides."""
+        self._clock = clock
+
+    # --- health ------------------------------------------------------------------------------------------
+
+    @property
+    def template(self) -> BlockTemplate | None:
+        """Its newest one."""
+        return self.service.current
+
+    @property
+    def facts(self) -> DaemonFacts | None:
+        """What it said of itself last."""
+        return self.service.facts
+
+    @property
+    def height(self) -> int:
+        """The height of the block that its work stands on; -1 without any."""
+        return -1 if self.template is None else self.template.height - 1
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, for people; None while all is well."""
+        return self.service.problem or self.stuck
+
+    @property
+    def responsive(self) -> bool:
+        """Whether it answers as fast as one that is well."""
+        return self.problem is None and self.service.delay < RESPONSIVE
+
+    def rank(self) -> tuple[int, bool, bool]:
+        """What makes it better than another: newer work, then being well, then being quick."""
+        last, height = self.service.last_answer, self.height
+        if not self.responsive and (last is None or abs(self._clock() - last) > FRESH):
+            height = -1
+        return height, self.problem is None, self.responsive
+
+    def refresh(self) -> None:
+        """Ask for a template now."""
+        self.service.refresh()
+
+    def announced(self, road: Road, block_hash: int) -> None:
+        """There is news of a block."""
+        self.service.announced(road, block_hash)
+
+    # --- blocks ------------------------------------------------------------------------------------------
+
+    async def submit_block(self, data: bytes) -> str | None:
+        """Give it a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""
+        result = await self.rpc.call("submitblock", data.hex(), timeout=SUBMIT_TIMEOUT)
+        return None if result is None else printable(str(result), 200)
+
+    async def place(self, block_hash: int) -> Place | None:
+        """Where a block lies; None where the daemon does not say."""
+        try:
+            header = await self.rpc.call("getblockheader", f"{block_hash:064x}", timeout=PLACE_TIMEOUT)
+        except RpcError as error:
+            return Place(0, False) if error.code == _BLOCK_NOT_FOUND else None
+        except RpcUnavailable:
+            return None
+        depth = header.get("confirmations") if isinstance(header, dict) else None
+        if not isinstance(depth, int) or isinstance(depth, bool):
+            return None
+        return Place(depth, header.get("chainlock") is True)
+
+    async def block_at(self, height: int) -> int | None:
+        """The hash of the best chain's block of a height; None where the daemon does not say."""
+        try:
+            answer = await self.rpc.call("getblockhash", height)
+            return int(answer, 16) if isinstance(answer, str) and len(answer) == 64 else None
+        except (RpcError, RpcUnavailable, ValueError):
+            return None
+
+    async def block_header(self, block_hash: int) -> BlockHeader:
+        """The header of a block that it knows. Raises RpcError, RpcUnavailable, ParseError."""
+        answer = await self.rpc.call("getblockheader", f"{block_hash:064x}", False)
+        try:
+            reader = Reader(bytes.fromhex(answer))
+        except (TypeError, ValueError):
+            raise ParseError(f"getblockheader: {excerpt(answer)} is not hexadecimal") from None
+        header = read_header(reader)
+        reader.expect_end()
+        return header
+
+    async def network_peers(self) -> list[str]:
+        """host:port of the nodes that it connected to itself. Raises RpcError, RpcUnavailable."""
+        answer: Any = await self.rpc.call("getpeerinfo")
+        entries = answer[:MAX_PEERS_READ] if isinstance(answer, list) else []
+        return [
+            entry["addr"]
+            for entry in entries
+            if isinstance(entry, dict) and isinstance(entry.get("addr"), str) and entry.get("inbound") is False
+        ]

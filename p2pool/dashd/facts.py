@@ -1,0 +1,118 @@
+"""What a Dash Core says of itself: is it the right one, is it ready, what does it warn of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from p2pool.base.errors import OperatorError
+from p2pool.base.text import excerpt, printable
+from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.networks.parameters import Network
+
+MINIMUM_VERSION = 200_000
+MAX_TIME_OFFSET = 60
+"""Seconds by which a daemon's clock may differ from those of its peers before people are told."""
+_MAX_WARNING = 300
+_BLOCK_NOT_FOUND = -5
+
+
+class WrongDaemon(OperatorError):
+    """A Dash Core that this node must not mine on: another chain, or too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonFacts:
+    """What getblockchaininfo and getnetworkinfo say. `progress` is 1.0 once the chain is verified; `time_offset`
+    is the seconds by which its peers' clocks are ahead of its own."""
+
+    agent: str
+    version: int
+    chain: str
+    blocks: int
+    headers: int
+    initial_download: bool
+    progress: float
+    connections: int
+    time_offset: int
+    warnings: str
+
+    @property
+    def line(self) -> str:
+        """For the log."""
+        return f"{self.agent} on chain {self.chain}, height {self.blocks}"
+
+    def problems(self) -> list[str]:
+        """What people should know."""
+        found = []
+        if self.initial_download:
+            found.append(f"is still synchronising ({self.progress:.1%}, block {self.blocks} of {self.headers})")
+        if self.warnings:
+            found.append(f"warns: {self.warnings}")
+        if abs(self.time_offset) > MAX_TIME_OFFSET:
+            found.append(f"has a clock that differs by {self.time_offset} s from those of its peers: set it right")
+        return found
+
+
+def _number(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
+    value = answer.get(name, default)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else default
+
+
+def _text(answer: Mapping[str, Any], name: str) -> str:
+    """A text, or a list of them (as newer versions give warnings)."""
+    value = answer.get(name, "")
+    parts = value[:10] if isinstance(value, list) else [value]
+    return printable("; ".join(part for part in parts if isinstance(part, str)).strip(), _MAX_WARNING)
+
+
+def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
+    """The facts out of two answers. Raises RpcUnavailable where they are no objects."""
+    if not isinstance(chain_info, Mapping) or not isinstance(network_info, Mapping):
+        raise RpcUnavailable("getblockchaininfo or getnetworkinfo did not answer with an object")
+    progress = chain_info.get("verificationprogress", 0.0)
+    warnings = [_text(chain_info, "warnings"), _text(network_info, "warnings")]
+    return DaemonFacts(
+        agent=printable(str(network_info.get("subversion", ""))),
+        version=_number(network_info, "version"),
+        chain=printable(str(chain_info.get("chain"))),
+        blocks=_number(chain_info, "blocks"),
+        headers=_number(chain_info, "headers"),
+        initial_download=chain_info.get("initialblockdownload") is True,
+        progress=min(1.0, max(0.0, float(progress))) if isinstance(progress, int | float) else 0.0,
+        connections=_number(network_info, "connections"),
+        time_offset=_number(network_info, "timeoffset"),
+        warnings="; ".join(dict.fromkeys(text for text in warnings if text)),
+    )
+
+
+async def read_facts(rpc: Caller) -> DaemonFacts:
+    """Ask for them. Raises RpcError, RpcUnavailable."""
+    return parse_facts(await rpc.call("getblockchaininfo"), await rpc.call("getnetworkinfo"))
+
+
+async def check_daemon(rpc: Caller, network: Network) -> DaemonFacts:
+    """Whether this is a daemon to mine on. Raises WrongDaemon, RpcError, RpcUnavailable."""
+    parent = network.parent
+    chain_info, network_info = await rpc.call("getblockchaininfo"), await rpc.call("getnetworkinfo")
+    facts = parse_facts(chain_info, network_info)
+    chain = chain_info.get("chain")
+    wrong = f"dashd is on the chain {excerpt(chain)}, but --net {network.name} needs "
+    if parent.chain is not None and chain != parent.chain:
+        raise WrongDaemon(f"{wrong}{parent.chain!r}: start the right dashd, or choose another --net")
+    if parent.chain is None and chain == "main":
+        raise WrongDaemon(f"{wrong}a test network: start the right dashd, or choose another --net")
+    if parent.known_block is not None:
+        try:
+            await rpc.call("getblockheader", parent.known_block)
+        except RpcError as error:
+            if error.code != _BLOCK_NOT_FOUND:
+                raise
+            raise WrongDaemon(f"{wrong}the one that has block {parent.known_block}") from None
+    version = network_info.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < MINIMUM_VERSION:
+        raise WrongDaemon(
+            f"dashd has version {excerpt(version)}; {MINIMUM_VERSION} (20.0) or newer is needed: upgrade it"
+        )
+    return facts

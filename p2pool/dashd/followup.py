@@ -1,0 +1,97 @@
+"""What becomes of the pool's blocks once the chain has them: followed until their coins can be spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from twisted.logger import Logger
+
+from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.daemon import Place
+from p2pool.dashd.spool import BlockSpool
+from p2pool.dashd.submission import BEATEN, SAFE, BlockDaemon
+from p2pool.pool_stats import BlockRecord, BlockStatus
+
+_log = Logger(namespace="p2pool.blocks")
+
+CONFIRMED = 100
+"""Confirmations after which the coins of a coinbase can be spent."""
+LOOK_PERIOD = 15.0
+
+
+class BlockFollower:
+    """Looks after blocks in the chain, and those that may come back into it. `serving` gives the daemon that is to
+    be believed; `lost(hash)` is called for a block that it does not know any more."""
+
+    def __init__(
+        self,
+        serving: Callable[[], BlockDaemon],
+        book: BlockBook,
+        spool: BlockSpool,
+        lost: Callable[[int], None],
+    ) -> None:
+        self._serving = serving
+        self._book = book
+        self._spool = spool
+        self._lost = lost
+        self._looked_at: tuple[str, int] | None = None
+
+    async def look(self) -> None:
+        """Ask about each block that is not through yet, where there is a new block since the last time."""
+        daemon = self._serving()
+        height = daemon.height
+        seen = (daemon.name, height)
+        if height < 0 or seen == self._looked_at:
+            return
+        complete = True
+        for record in self._open(height):
+            place = await daemon.place(record.block_hash)
+            if place is None:
+                complete = False  # it does not answer: next time
+                break
+            await self._follow(record, place, height, daemon)
+        self._looked_at = seen if complete else None
+
+    def _open(self, height: int) -> Sequence[BlockRecord]:
+        return [
+            record
+            for record in self._book.records.values()
+            if record.status is BlockStatus.ACCEPTED
+            or (record.status is BlockStatus.ORPHANED and height < record.height + CONFIRMED)
+        ]
+
+    async def _follow(self, record: BlockRecord, place: Place, height: int, daemon: BlockDaemon) -> None:
+        depth = place.confirmations
+        if depth > 0:
+            status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
+            now = replace(record, status=status, reason="", confirmations=depth, chainlocked=place.chainlocked)
+            if record.status is BlockStatus.ORPHANED:
+                self._say("is back in the chain", now)
+            if status is BlockStatus.CONFIRMED:
+                self._say(f"has {CONFIRMED} confirmations", now)
+            self._book.put(now)
+            if record.confirmations < SAFE <= depth:
+                await self._spool.forget(record.height, record.block_hash)
+        elif record.status is BlockStatus.ACCEPTED and height >= record.height:
+            rival = await daemon.block_at(record.height)
+            reason = BEATEN if rival is None else f"block {record.height} is {rival:064x}"
+            self._book.put(
+                replace(record, status=BlockStatus.ORPHANED, reason=reason, confirmations=0, chainlocked=False)
+            )
+            _log.warn(
+                "block {height} {block_hash:064x} is orphaned: {reason}",
+                height=record.height,
+                block_hash=record.block_hash,
+                reason=reason,
+            )
+            if depth == 0:
+                self._lost(record.block_hash)
+
+    def _say(self, what: str, record: BlockRecord) -> None:
+        _log.info(
+            "block {height} {block_hash:064x} {what}",
+            height=record.height,
+            block_hash=record.block_hash,
+            what=what,
+        )

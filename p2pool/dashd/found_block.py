@@ -1,0 +1,18 @@
+"""A block of the parent chain that the pool found: what submission, history and node hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBlock:
+    """A block that is ready to be sent. `data` is the whole block; `subsidy` in duffs; `worker` is "another node"
+    where a share of a peer is the block."""
+
+    block_hash: int
+    height: int
+    data: bytes
+    worker: str
+    share_hash: int | None
+    subsidy: int

@@ -1,0 +1,343 @@
+"""Merged mining: the daemons of auxiliary chains as sources of work and drains for blocks.
+
+Every daemon is polled for the block that it would have, with `getauxblock`. Whatever one does wrong costs a log
+line and its own chain, and nothing of Dash: it has connections, limits and times of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.base.bounded import BoundedSet
+from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.observable import Event
+from p2pool.base.text import excerpt
+from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxCommitment, AuxWork, commit_to
+from p2pool.dash.target import MAX_UINT256, bits_to_target
+from p2pool.dashd.aux_submission import AuxDrain, AuxSubmitter
+from p2pool.dashd.credentials import CookieFile, Credentials, CredentialSource, FixedCredentials
+from p2pool.dashd.daemon_url import DaemonUrl, parse_daemon_url
+from p2pool.dashd.rpc import Caller, RpcClient, RpcError, RpcUnavailable
+
+_log = Logger(namespace="p2pool.merged")
+
+MAX_DAEMONS = 16
+POLL_PERIOD = 1.0
+POLL_TIMEOUT = 10.0
+_LAST_RETRY = 30.0
+MAX_ANSWER = 64 * 1024
+"""Bytes: an answer has a few hundred."""
+WORK_LIFETIME = 120.0
+"""Seconds for which the block of a daemon that gives no other one stays in the commitment."""
+PAUSE = 5.0
+"""Seconds between two rounds of new work for the sake of auxiliary chains, however many there are. The first
+change after a quiet time makes its round at once, so that with one chain a new block is in work about POLL_PERIOD
+after it is there. With many chains one waits up to PAUSE more: a twelfth of the minute that their blocks take at
+least, while miners, who have a round for each share anyway, are not disturbed all the time. Work made meanwhile
+for another reason has the newest blocks in it."""
+SAY_PERIOD = 60.0
+"""Seconds between two complaints about one daemon, whatever it comes up with."""
+WELL_AFTER = 10.0
+"""Seconds without trouble after which it is said to be over."""
+_KNOWN_WORKS = 256
+"""Blocks of one daemon that may come back solved: jobs live as long as their Dash block, minutes mostly."""
+
+
+class ChainTaken(Exception):
+    """Another daemon gives blocks of the same chain."""
+
+
+def parse_merged_url(text: str) -> DaemonUrl:
+    """The value of `--merged URL`. Raises OperatorError."""
+    url = parse_daemon_url("--merged", text)
+    shown = f"--merged {url.scheme}://{url.host}"  # without what may be a password
+    if url.port is None:
+        raise OperatorError(
+            f"{shown}: name the RPC port of the chain's daemon, as in http://USER:PASSWORD@HOST:PORT"
+        )
+    if url.user is None and url.cookie is None:
+        raise OperatorError(
+            f"{shown}: no credentials for the daemon; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE"
+        )
+    if url.p2p_port is not None or url.zmq is not None:
+        raise OperatorError(f"{shown}: p2p and zmq are for Dash Core only; leave them out")
+    return url
+
+
+def parse_merged_urls(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
+    """All values of the flag. Raises OperatorError."""
+    if len(texts) > MAX_DAEMONS:
+        raise OperatorError(f"--merged is given {len(texts)} times; at most {MAX_DAEMONS} daemons can be used")
+    urls = tuple(parse_merged_url(text) for text in texts)
+    addresses = [url.address(0) for url in urls]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise OperatorError(f"--merged {address} is given more than once; name each daemon once")
+    return urls
+
+
+# --- work --------------------------------------------------------------------------------------------------------
+
+
+def parse_aux_work(answer: Any) -> AuxWork:
+    """The work in an answer to `getauxblock`. Raises ParseError.
+
+    `target` (`_target` in newer daemons) is little-endian hex, as Namecoin has it and p2pool reads it. Where the
+    answer has `bits` as well, they decide: a daemon that displays its target as hashes are displayed is
+    understood, too, and one whose target is neither is refused.
+    """
+    if not isinstance(answer, dict):
+        raise ParseError(f"getauxblock: the answer is {excerpt(answer)}, not an object")
+    chain_id = answer.get("chainid")
+    if not isinstance(chain_id, int) or isinstance(chain_id, bool) or not 0 <= chain_id <= MAX_CHAIN_ID:
+        raise ParseError(f"getauxblock: chainid is {excerpt(chain_id)}, not a number from 0 to {MAX_CHAIN_ID}")
+    block_hash = int.from_bytes(_hex(answer.get("hash"), "hash", 32), "big")
+    name = "target" if "target" in answer else "_target"
+    wanted = _target_of_bits(answer.get("bits"))
+    if name not in answer and wanted is not None:
+        return AuxWork(chain_id, block_hash, wanted)
+    data = _hex(answer.get(name), name, 32)
+    target = int.from_bytes(data, "little")
+    if wanted not in (None, target):
+        target = int.from_bytes(data, "big")
+        if wanted != target:
+            raise ParseError(f"getauxblock: {name} is another target than bits {excerpt(answer['bits'])} say")
+    if target == 0:
+        raise ParseError(f"getauxblock: {name} is 0, which no hash meets")
+    return AuxWork(chain_id, block_hash, target)
+
+
+def _target_of_bits(bits: Any) -> int | None:
+    if bits is None:
+        return None
+    compact = int.from_bytes(_hex(bits, "bits", 4), "big")
+    if compact & 0x800000 or not 0 < bits_to_target(compact) <= MAX_UINT256:
+        raise ParseError(f"getauxblock: bits {compact:08x} stand for no target")
+    return bits_to_target(compact)
+
+
+def _hex(text: Any, name: str, size: int) -> bytes:
+    if not isinstance(text, str) or not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", text):
+        raise ParseError(f"getauxblock: {name} is {excerpt(text)}, not {2 * size} hex digits")
+    return bytes.fromhex(text)
+
+
+class AuxTable:
+    """The current block of each chain. Bound: one a daemon.
+
+    `changed` fires with each new commitment (None for none); `work_due` when miners should have work with it.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.changed: Event[AuxCommitment | None] = Event()
+        self.work_due: Event[None] = Event()
+        self._reactor = reactor
+        self._works: dict[int, tuple[AuxDaemon, AuxWork]] = {}
+        """By chain id."""
+        self._last_round: float | None = None
+        self._waiting: Any = None
+
+    def take(self, daemon: AuxDaemon, work: AuxWork) -> None:
+        """A daemon's newest work. Raises ChainTaken where another one has its chain; it has no work then."""
+        held = self._works.get(work.chain_id)
+        if held is not None and held[0] is not daemon:
+            self.drop(daemon)
+            raise ChainTaken(
+                f"{held[0].where} mines chain {work.chain_id} already, so this daemon is not used for it; "
+                "name one daemon a chain"
+            )
+        if held is not None and held[1] == work:
+            return
+        self._works = {c: entry for c, entry in self._works.items() if entry[0] is not daemon}
+        self._works[work.chain_id] = (daemon, work)
+        self._tell()
+
+    def drop(self, daemon: AuxDaemon) -> None:
+        """A daemon has no work any more."""
+        remaining = {c: entry for c, entry in self._works.items() if entry[0] is not daemon}
+        if len(remaining) < len(self._works):
+            self._works = remaining
+            self._tell()
+
+    def stop(self) -> None:
+        """Make no more rounds."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _tell(self) -> None:
+        self.changed.fire(commit_to(work for _, work in self._works.values()))
+        if self._waiting is not None:
+            return
+        now = self._reactor.seconds()
+        if self._last_round is None or now >= self._last_round + PAUSE:
+            self._make_round()
+        else:
+            self._waiting = self._reactor.callLater(self._last_round + PAUSE - now, self._make_round)
+
+    def _make_round(self) -> None:
+        self._waiting = None
+        self._last_round = self._reactor.seconds()
+        self.work_due.fire(None)
+
+
+# --- daemons -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AuxFigures:
+    """What pages show of a daemon. `chain_id` is None before its first answer; `problem` while all is well."""
+
+    where: str
+    chain_id: int | None
+    accepted: int
+    refused: int
+    problem: str | None
+
+
+class AuxDaemon:
+    """One daemon, asked again and again. `where` is its address without credentials."""
+
+    def __init__(self, reactor: Any, rpc: Caller, where: str, table: AuxTable) -> None:
+        self.where = where
+        self.drain = AuxDrain(reactor, rpc, where)
+        self.problem: str | None = "not asked yet"
+        self.chain_id: int | None = None
+        self._reactor = reactor
+        self._rpc = rpc
+        self._table = table
+        self._given: BoundedSet[AuxWork] = BoundedSet(_KNOWN_WORKS)
+        self._last_work: float | None = None
+        self._well_since: float | None = None
+        self._said: str | None = None
+        """The complaint that stands in the log; None where all is well, as far as the log says."""
+        self._quiet_until = float("-inf")
+
+    def knows(self, work: AuxWork) -> bool:
+        """Whether it gave this work."""
+        return work in self._given
+
+    @property
+    def figures(self) -> AuxFigures:
+        """For pages."""
+        return AuxFigures(self.where, self.chain_id, self.drain.accepted, self.drain.refused, self.problem)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        wait = POLL_PERIOD
+        while True:
+            try:
+                await self._poll()
+                wait = POLL_PERIOD
+            except CancelledError:
+                raise
+            except (RpcError, RpcUnavailable, ParseError, ChainTaken) as error:
+                self._trouble(str(error))
+                wait = min(wait * 2, _LAST_RETRY)
+            except Exception:
+                # A defect of ours; it must not end the chain's work.
+                if self._trouble("a defect of p2pool: see the log"):
+                    _log.failure("merged mining with {where} failed", where=self.where)
+                wait = _LAST_RETRY
+            await deferLater(self._reactor, wait, lambda: None)
+
+    async def _poll(self) -> None:
+        work = parse_aux_work(await self._rpc.call("getauxblock", timeout=POLL_TIMEOUT))
+        self._table.take(self, work)
+        if self.chain_id is None:
+            _log.info("merged mining of chain {chain} with {where}", chain=work.chain_id, where=self.where)
+        self.chain_id = work.chain_id
+        self._given.add(work)
+        self._last_work = self._reactor.seconds()
+        self._well()
+
+    def _well(self) -> None:
+        now = self._reactor.seconds()
+        if self.problem is not None or self._well_since is None:
+            self._well_since = now
+        self.problem = None
+        if self._said is not None and now - self._well_since >= WELL_AFTER:
+            self._said = None
+            _log.info("merged mining with {where} works again", where=self.where)
+
+    def _trouble(self, problem: str) -> bool:
+        """Keep it for pages and say it, once, and not often. Whether it was said."""
+        now = self._reactor.seconds()
+        self.problem = problem
+        if self._last_work is not None and now - self._last_work > WORK_LIFETIME:
+            self._table.drop(self)
+        if problem == self._said or now < self._quiet_until:
+            return False
+        self._said, self._quiet_until = problem, now + SAY_PERIOD
+        _log.warn("merged mining with {where}: {problem}; trying again", where=self.where, problem=problem)
+        return True
+
+
+class MergedMining:
+    """All daemons, the table of their works, and the way back: one object for the composition root.
+
+    `directory` is where proofs are kept that no daemon took.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        urls: Sequence[DaemonUrl],
+        directory: Path,
+        run_in_thread: Callable[..., Deferred[Any]],
+    ) -> None:
+        self.table = AuxTable(reactor)
+        self.submitter = AuxSubmitter(reactor, directory, run_in_thread)
+        self._clients = [RpcClient(reactor, url.address(0), _source(url), MAX_ANSWER) for url in urls]
+        self.daemons = [AuxDaemon(reactor, client, client.url, self.table) for client in self._clients]
+        self._tasks: list[Deferred[None]] = []
+
+    def start(self) -> None:
+        """Begin to ask."""
+        for daemon in self.daemons:
+            task = Deferred.fromCoroutine(daemon.run())
+            task.addErrback(_ended)
+            self._tasks.append(task)
+
+    def offer(self, work: AuxWork, proof: Callable[[], bytes], worker: str) -> None:
+        """A block of an auxiliary chain was found: send it to the daemon that gave the work. `proof` is asked for
+        the packed AuxPow where it is needed."""
+        for daemon in self.daemons:
+            if daemon.knows(work):
+                self.submitter.offer(daemon.drain, work, proof, worker)
+                return
+
+    @property
+    def figures(self) -> list[AuxFigures]:
+        """For pages, in the order of the flags."""
+        return [daemon.figures for daemon in self.daemons]
+
+    async def stop(self) -> None:
+        """End everything; proofs under way are on disk when this returns."""
+        self.table.stop()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await self.submitter.stop()
+        closing = [Deferred.fromCoroutine(client.close()) for client in self._clients]
+        await DeferredList(closing, consumeErrors=True)
+
+
+def _ended(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        _log.failure("merged mining ended", failure)
+
+
+def _source(url: DaemonUrl) -> CredentialSource:
+    if url.cookie is not None:
+        return CookieFile(url.cookie)
+    return FixedCredentials(Credentials(url.user or "", url.password or "", "of --merged"))

@@ -1,0 +1,111 @@
+"""One connection to a node of the Dash network, without sockets: bytes in, bytes and news out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from p2pool.dash.block import BlockHeader
+from p2pool.dash.messages import (
+    INVENTORY_BLOCK,
+    INVENTORY_COMPACT_BLOCK,
+    MAX_PAYLOAD,
+    NO_ADDRESS,
+    NODE_NETWORK,
+    PROTOCOL_VERSION,
+    Addr,
+    GetAddr,
+    GetHeaders,
+    Headers,
+    Inv,
+    Message,
+    NetworkAddress,
+    Ping,
+    Pong,
+    SendHeaders,
+    TimedAddress,
+    Verack,
+    Version,
+    parse_message,
+)
+from p2pool.wire.framer import Framer, frame
+
+_BLOCKS = frozenset({INVENTORY_BLOCK, INVENTORY_COMPACT_BLOCK})
+_READ = frozenset({"version", "verack", "ping", "inv", "headers", "addr"})
+"""What is parsed of what it says; all else (transactions, blocks that nobody asked for) is passed over."""
+
+
+class Heard(NamedTuple):
+    """What a piece of data amounts to: bytes to send, blocks that it tells of by hash (the newest last) and by
+    header, addresses of others."""
+
+    output: bytes
+    blocks: tuple[int, ...] = ()
+    headers: tuple[BlockHeader, ...] = ()
+    addresses: tuple[TimedAddress, ...] = ()
+
+
+class P2pSession:
+    """One connection. ParseError where the other side sends something malformed."""
+
+    def __init__(self, magic: bytes, sub_version: bytes, nonce: int, now: float) -> None:
+        self._framer = Framer(magic, MAX_PAYLOAD)
+        self._magic = magic
+        self.ready = False
+        """Whether the handshake is done."""
+        self.version: Version | None = None
+        """What the other side said first."""
+        address = NetworkAddress(NODE_NETWORK, NO_ADDRESS.ip, NO_ADDRESS.port)
+        self._version = Version(
+            version=PROTOCOL_VERSION,
+            services=0,
+            time=int(now),
+            receiver=address,
+            sender=address,
+            nonce=nonce,
+            sub_version=sub_version,
+            start_height=0,
+            relay=False,
+        )
+
+    def hello(self) -> bytes:
+        """What we say first."""
+        return self._pack(self._version)
+
+    def _pack(self, message: Message) -> bytes:
+        return frame(self._magic, message.command, message.pack())
+
+    def ask_headers(self, known: int) -> bytes:
+        """Ask for the headers that follow a block, and for later ones to be announced as such."""
+        return self._pack(SendHeaders()) + self._pack(GetHeaders(PROTOCOL_VERSION, (known,), 0))
+
+    def ask_addresses(self) -> bytes:
+        """Ask for addresses of other nodes."""
+        return self._pack(GetAddr())
+
+    def receive(self, data: bytes) -> Heard:
+        """Handle what came."""
+        output: list[bytes] = []
+        blocks: list[int] = []
+        headers: list[BlockHeader] = []
+        addresses: list[TimedAddress] = []
+        for command, payload in self._framer.feed(data):
+            match parse_message(command, payload) if command in _READ else None:
+                case Version() as version:
+                    self.version = version
+                    output.append(self._pack(Verack()))
+                case Verack():
+                    self.ready = True
+                case Ping(nonce):
+                    output.append(self._pack(Pong(nonce)))
+                case Inv(items):
+                    blocks += [item.hash for item in items if item.kind in _BLOCKS]
+                case Headers(some):
+                    headers += some
+                case Addr(entries):
+                    addresses += entries
+        return Heard(b"".join(output), tuple(blocks), tuple(headers), tuple(addresses))
+
+
+def pack_block(magic: bytes, data: bytes) -> bytes:
+    """The message that brings a block, ready for every connection."""
+    return frame(magic, "block", data)

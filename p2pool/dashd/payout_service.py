@@ -1,0 +1,232 @@
+"""Keeps the node's own payout addresses: reads those of earlier runs, asks dashd's wallet, writes them down.
+
+The composition root starts it where the operator did not give an address. It never gives up: while dashd is not
+there, or has no wallet, it asks again with back-off, and everything else runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from p2pool.base.errors import ParseError
+from p2pool.base.files import write_file
+from p2pool.dashd.payout_addresses import (
+    OwnAddress,
+    PayoutAddresses,
+    PayoutMode,
+    parse_cached,
+    parse_dynamic,
+    render_cached,
+    render_dynamic,
+)
+from p2pool.dashd.rpc import RpcUnavailable
+from p2pool.dashd.wallet import UnusableAnswer, Wallet, WalletProblem, unusable
+from p2pool.networks.parameters import Network
+
+_log = Logger(namespace="p2pool.payout")
+
+FILES = {PayoutMode.WALLET: "cached_payout_address", PayoutMode.DYNAMIC: "dynamic-addresses.json"}
+"""Below the network's data directory. The first is the older software's, and is gone on with."""
+MAX_FILE = 64 * 1024
+"""Bytes: a hundred addresses are about ten thousand."""
+FIRST_RETRY, LAST_RETRY = 1.0, 30.0
+LAST_RETRY_OF_KEYS = 600.0
+"""Seconds. Where answers are useless, each question makes the wallet a key that nobody uses."""
+LOOK_PERIOD = 60.0
+"""Seconds after which it is looked again whether an address is due: clocks are set."""
+
+
+class PayoutService:
+    """See the module. `directory` is the network's own below the data directory, `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        payouts: PayoutAddresses,
+        mode: PayoutMode,
+        wallet: Wallet,
+        network: Network,
+        directory: Path,
+        clock: Callable[[], float],
+        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
+    ) -> None:
+        self._reactor = reactor
+        self._payouts = payouts
+        self._mode = mode
+        self._wallet = wallet
+        self._network = network
+        self._path = directory / FILES[mode]
+        self._clock = clock
+        self._run_in_thread = run_in_thread
+        self._task: Deferred[None] | None = None
+        self._stopped = False
+        self._unchecked: list[OwnAddress] = []
+        """Of earlier runs: the wallet was not asked about them yet."""
+        self._unsaved = False
+        self._disk_failed = False
+        self._waiting = False
+        """dashd is not there; that was said."""
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; addresses come later."""
+        self._task = task = Deferred.fromCoroutine(self._run())
+        task.addErrback(lambda failure: failure.trap(CancelledError))
+        task.addErrback(lambda failure: _log.failure("keeping payout addresses failed", failure))
+
+    def stop(self) -> None:
+        """End; what is under way is given up."""
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        await self._restore()
+        wait = FIRST_RETRY
+        while True:
+            longest = await self._try()
+            if self._unsaved:
+                await self._save()
+            if longest is not None:
+                await self._sleep(min(wait, longest))
+                wait = min(wait * 2, LAST_RETRY_OF_KEYS)
+                continue
+            wait = FIRST_RETRY
+            due = self._payouts.seconds_until_due(self._clock())
+            if due is None and not self._unsaved:
+                return
+            if due != 0:
+                await self._sleep(LOOK_PERIOD if due is None else min(due, LOOK_PERIOD))
+
+    async def _sleep(self, seconds: float) -> None:
+        await deferLater(self._reactor, seconds, lambda: None)
+
+    # --- the wallet --------------------------------------------------------------------------------------
+
+    async def _try(self) -> float | None:
+        """Ask the wallet what there is to ask: None where that went well, else how long to wait at most before it
+        is asked again."""
+        try:
+            while self._unchecked:
+                await self._check(self._unchecked[0])
+                del self._unchecked[0]
+            if self._payouts.seconds_until_due(self._clock()) == 0:
+                await self._take()
+        except RpcUnavailable as error:
+            if self._stopped:  # a call that broke off because we stop
+                raise CancelledError from None
+            if not self._waiting:
+                self._waiting = True
+                _log.info("payout addresses: waiting for dashd ({error})", error=error)
+            return LAST_RETRY
+        except WalletProblem as error:
+            self._waiting = False
+            self._trouble(str(error))
+            return LAST_RETRY_OF_KEYS if isinstance(error, UnusableAnswer) else LAST_RETRY
+        self._waiting = False
+        return None
+
+    async def _check(self, own: OwnAddress) -> None:
+        """Warn of an address that the wallet does not know: perhaps it is another wallet's, and right."""
+        if await self._wallet.knows(own.address) is False:
+            _log.warn(
+                "the payout address {address}, kept in {path}, is none of dashd's wallet; going on with it. "
+                "If it is not yours, delete that file and start again, or give -a ADDRESS",
+                address=own.address,
+                path=str(self._path),
+            )
+
+    async def _take(self) -> None:
+        own = await self._wallet.new_address(self._clock() if self._mode is PayoutMode.DYNAMIC else None)
+        try:
+            self._payouts.take(own)
+        except ParseError as error:
+            raise unusable(own.address, error) from None
+        self._payouts.problem = None
+        self._unsaved = True
+        self._say()
+
+    def _trouble(self, problem: str) -> None:
+        """Say what the operator has to put right, once."""
+        if not self._payouts.addresses:
+            problem = f"this node has no payout address of its own and takes no fee: {problem}"
+        if problem != self._payouts.problem:
+            self._payouts.problem = problem
+            _log.warn("{problem} (trying again meanwhile)", problem=problem)
+
+    def _say(self) -> None:
+        addresses = " or ".join(own.address for own in self._payouts.addresses)
+        _log.info("payouts of this node itself go to {addresses}", addresses=addresses)
+
+    # --- the file ----------------------------------------------------------------------------------------
+
+    async def _restore(self) -> None:
+        try:
+            data = await self._run_in_thread(self._read)
+            if data is None:
+                return
+            if len(data) > MAX_FILE:
+                raise ParseError(f"it has more than {MAX_FILE} bytes")
+            known = self._parse(data)
+        except (OSError, ParseError) as error:
+            await self._set_aside(error)
+            return
+        self._payouts.restore(known, self._clock())
+        self._unchecked = list(self._payouts.addresses)
+        if self._unchecked:
+            self._say()
+
+    def _read(self) -> bytes | None:
+        """In a thread."""
+        try:
+            with open(self._path, "rb") as file:
+                return file.read(MAX_FILE + 1)
+        except FileNotFoundError:
+            return None
+
+    def _parse(self, data: bytes) -> list[OwnAddress]:
+        if self._mode is PayoutMode.WALLET:
+            return [parse_cached(data, self._network)]
+        known, refused = parse_dynamic(data, self._network)
+        if refused:
+            _log.warn(
+                "{path}: {count} addresses cannot be used and are passed over (the first: {first})",
+                path=str(self._path),
+                count=len(refused),
+                first=refused[0],
+            )
+        return known
+
+    async def _set_aside(self, error: Exception) -> None:
+        aside = self._path.with_name(self._path.name + ".damaged")
+        _log.warn(
+            "the payout address in {path} cannot be used ({error}): set aside as {aside}, a new one is asked for",
+            path=str(self._path),
+            error=error,
+            aside=str(aside),
+        )
+        try:
+            await self._run_in_thread(lambda: self._path.replace(aside))
+        except OSError as reason:
+            _log.warn("{path} cannot be set aside: {reason}", path=str(self._path), reason=reason)
+
+    async def _save(self) -> None:
+        addresses = self._payouts.addresses
+        data = render_cached(addresses[-1]) if self._mode is PayoutMode.WALLET else render_dynamic(addresses)
+        try:
+            await self._run_in_thread(lambda: write_file(self._path, data))
+        except OSError as error:
+            if not self._disk_failed:
+                self._disk_failed = True
+                _log.warn(
+                    "payout addresses cannot be written to {path}: {error}", path=str(self._path), error=error
+                )
+            return
+        self._unsaved = self._disk_failed = False

@@ -1,0 +1,228 @@
+"""Several daemons as one source of templates: the best serves work, the others are watched.
+
+The best is the one with the newest work; among equals the one that serves stays, so that a hiccup of one does not
+make new jobs for everybody. A daemon that answers but stays behind the others, or behind what the network proves
+with headers, counts as failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from twisted.logger import Logger
+
+from p2pool.base.observable import Event
+from p2pool.base.timer import Timer
+from p2pool.dash.block import BlockHeader
+from p2pool.dashd.announced import AnnouncedChain
+from p2pool.dashd.daemon import Daemon
+from p2pool.dashd.notices import Road
+from p2pool.dashd.rpc import RpcUnavailable
+from p2pool.dashd.template import BlockTemplate
+
+_log = Logger(namespace="p2pool.dashd")
+
+WATCH_PERIOD = 0.25
+STUCK_TIME = 30.0
+"""Seconds that a daemon may stay behind: validating a block takes one or two."""
+CALM = 10.0
+"""Seconds for which a daemon serves at least before a quicker one takes over."""
+QUICKER, QUICKER_BY = 3.0, 0.2
+"""A daemon is quicker where its answers take a third of the time, and so many seconds less."""
+MAX_CLOCK_DIFFERENCE = 120.0
+"""Seconds between our clock and a daemon's; blocks may be two hours ahead, shares much less."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonFigures:
+    """What pages and metrics show of one daemon. Times in seconds; None where nothing is known."""
+
+    name: str
+    serving: bool
+    problem: str | None
+    height: int | None
+    since_answer: float | None
+    answer_time: float | None
+    version: str
+    connections: int | None
+
+
+class DaemonPool:
+    """All daemons. `template` fires with each new template of the one that serves."""
+
+    def __init__(
+        self, reactor: Any, daemons: Sequence[Daemon], chain: AnnouncedChain, clock: Callable[[], float]
+    ) -> None:
+        self.daemons = tuple(daemons)
+        self.template: Event[BlockTemplate] = Event()
+        self.serving: Daemon = self.daemons[0]
+        self.chain = chain
+        self._reactor = reactor
+        self._clock = clock
+        self._serving_since = float("-inf")
+        self._behind_since: dict[Daemon, float] = {}
+        self._timer: Timer | None = None
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to ask all of them."""
+        for daemon in self.daemons:
+            daemon.service.template.subscribe(partial(self._took, daemon))
+            daemon.service.changed.subscribe(lambda _: self._choose())
+            daemon.service.startService()
+        self._timer = Timer(self._reactor, WATCH_PERIOD, self._watch, now=False)
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        if self._timer is not None:
+            self._timer.stop()
+        for daemon in self.daemons:
+            await daemon.service.stopService()
+
+    # --- who serves --------------------------------------------------------------------------------------
+
+    def _took(self, daemon: Daemon, template: BlockTemplate) -> None:
+        self.chain.learn(template.previous_block, template.height - 1, template.target)
+        if daemon is self.serving:
+            self.template.fire(template)
+        else:
+            self._choose()
+
+    def _choose(self) -> None:
+        """Let the best serve."""
+        serving = self.serving
+        best = max(self.daemons, key=Daemon.rank)  # the first of equals: in the operator's order
+        if best.rank() <= serving.rank():
+            best = self._quicker() or serving
+        if best is serving or best.template is None:
+            return
+        started = serving.template is not None
+        older = serving.responsive and best.height > serving.height
+        self.serving, self._serving_since = best, self._reactor.seconds()
+        if started and older:
+            _log.debug("dashd at {name} was first with a block", name=best.name)
+        elif started:
+            _log.warn(
+                "work comes from dashd at {name} now, not from {former}: {why}",
+                name=best.name,
+                former=serving.name,
+                why=serving.problem or "it answers slowly",
+            )
+        self.template.fire(best.template)
+
+    def _quicker(self) -> Daemon | None:
+        """One with the same work that answers much sooner."""
+        serving, now = self.serving, self._reactor.seconds()
+        taken = serving.service.answer_time
+        if taken is None or now - self._serving_since < CALM:
+            return None
+        for daemon in self.daemons:
+            takes = daemon.service.answer_time
+            equal = daemon is not serving and daemon.rank() == serving.rank()
+            if equal and takes is not None and takes * QUICKER < taken and takes + QUICKER_BY < taken:
+                return daemon
+        return None
+
+    def _watch(self) -> None:
+        """Who has stopped answering, and who has fallen behind?"""
+        now = self._reactor.seconds()
+        highest = max(self.chain.height, *(daemon.rank()[0] for daemon in self.daemons))
+        for daemon in self.daemons:
+            if daemon.height >= highest or daemon.template is None:
+                self._behind_since.pop(daemon, None)
+                if daemon.stuck is not None:
+                    daemon.stuck = None
+                    _log.info("dashd at {name} has caught up", name=daemon.name)
+            elif now - self._behind_since.setdefault(daemon, now) >= STUCK_TIME:
+                stuck = f"stuck at height {daemon.height}, others are at {highest}"
+                if daemon.stuck is None and daemon.service.problem is None:
+                    _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
+                daemon.stuck = stuck
+        self._choose()
+
+    # --- news --------------------------------------------------------------------------------------------
+
+    def headers_heard(self, road: Road, headers: Sequence[BlockHeader]) -> None:
+        """Somebody tells of blocks; those with proof of work are news. Raises ParseError where the work is
+        missing."""
+        newest = self.chain.headers(headers)
+        if newest is not None:
+            for daemon in self.daemons:
+                daemon.announced(road, newest)
+
+    def refresh(self) -> None:
+        """Ask all for a template now."""
+        for daemon in self.daemons:
+            daemon.refresh()
+
+    # --- what others ask ---------------------------------------------------------------------------------
+
+    @property
+    def problem(self) -> str | None:
+        """Why there are no fresh templates, for people; None while there are."""
+        service = self.serving.service
+        if service.problem is None or service.last_answer is None:
+            return self.serving.problem
+        return f"no contact for {max(0, round(self._clock() - service.last_answer))} s: {service.problem}"
+
+    def warnings(self) -> list[str]:
+        """What people should know of the daemons."""
+        several = len(self.daemons) > 1
+        found = []
+        problem = self.problem
+        if problem is not None:
+            found.append(f"dashd: {problem}")
+        for daemon in self.daemons:
+            name = f"dashd at {daemon.name}" if several else "dashd"
+            if daemon.problem is not None and daemon is not self.serving:
+                found.append(f"{name}: {daemon.problem}")
+            if daemon.facts is not None and daemon.service.problem is None:
+                found += [f"{name} {text}" for text in daemon.facts.problems()]
+                found += [f"{name}: {text}" for text in self._clock_problem(daemon)]
+        return found
+
+    def _clock_problem(self, daemon: Daemon) -> list[str]:
+        template = daemon.template
+        if template is None or template.current_time <= template.minimum_time:
+            return []
+        difference = template.received - template.current_time
+        if abs(difference) <= MAX_CLOCK_DIFFERENCE:
+            return []
+        ahead = "ahead of" if difference > 0 else "behind"
+        return [f"this machine's clock is {abs(round(difference))} s {ahead} dashd's: set the wrong one right"]
+
+    def figures(self) -> list[DaemonFigures]:
+        """For pages and metrics."""
+        now = self._clock()
+        return [
+            DaemonFigures(
+                name=daemon.name,
+                serving=daemon is self.serving,
+                problem=daemon.problem,
+                height=None if daemon.template is None else daemon.height,
+                since_answer=None if daemon.service.last_answer is None else now - daemon.service.last_answer,
+                answer_time=daemon.service.answer_time,
+                version="" if daemon.facts is None else daemon.facts.agent,
+                connections=None if daemon.facts is None else daemon.facts.connections,
+            )
+            for daemon in self.daemons
+        ]
+
+    async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
+        """A call to the one that serves; where it does not answer, to the others. Raises RpcError,
+        RpcUnavailable."""
+        trouble: RpcUnavailable | None = None
+        for daemon in sorted(self.daemons, key=lambda daemon: daemon is not self.serving):
+            try:
+                return await daemon.rpc.call(method, *params, timeout=timeout)
+            except RpcUnavailable as error:
+                trouble = trouble or error
+        raise trouble or RpcUnavailable("there is no dashd")
+
+    async def block_header(self, block_hash: int) -> BlockHeader:
+        """A header, of the one that serves. Raises RpcError, RpcUnavailable, ParseError."""
+        return await self.serving.block_header(block_hash)

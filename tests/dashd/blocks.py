@@ -1,0 +1,159 @@
+"""Found blocks without sockets: daemons that answer what a test wants, a disk that may hang or be full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.daemon import Place
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.rpc import RpcUnavailable
+from p2pool.dashd.spool import BlockSpool
+from p2pool.dashd.submission import BlockSubmitter
+from p2pool.pool_stats import BlockRecord
+
+DOWN = RpcUnavailable("connection refused")
+HASH, DATA = 0xABC, bytes.fromhex("00ff10")
+BLOCK = FoundBlock(HASH, 7, DATA, "me.rig", HASH, 500)
+UNKNOWN = Place(0, False)
+
+
+class FakeDaemon:
+    """Answers to blocks in turn; the last answer stays. An exception is raised, a Deferred waited for. It says of
+    a block what `places` holds, by default that it does not know it."""
+
+    def __init__(self, clock: Clock, name: str, *answers: Any) -> None:
+        self.name = name
+        self.height = 6
+        self.clock = clock
+        self.answers = list(answers)
+        self.places: dict[int, Any] = {}
+        self.chain: dict[int, int] = {}
+        """Block hashes of the best chain by height."""
+        self.asked: list[float] = []
+        self.data: list[bytes] = []
+        self.looked = 0
+
+    async def submit_block(self, data: bytes) -> str | None:
+        self.asked.append(self.clock.seconds())
+        self.data.append(data)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return await answer if isinstance(answer, Deferred) else answer
+
+    async def place(self, block_hash: int) -> Place | None:
+        self.looked += 1
+        place = self.places.get(block_hash, UNKNOWN)
+        return await place if isinstance(place, Deferred) else place
+
+    async def block_at(self, height: int) -> int | None:
+        return self.chain.get(height)
+
+
+class FakeLink:
+    """Takes blocks while it is up."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.sent: list[bytes] = []
+
+    def send_block(self, data: bytes) -> int:
+        self.sent += [data] if self.up else []
+        return int(self.up)
+
+
+class Disk:
+    """Runs what is to run in a thread: at once, or when the test says so, or with an error."""
+
+    def __init__(self) -> None:
+        self.hangs = False
+        self.error: OSError | None = None
+        self.waiting: list[tuple[Any, Deferred[Any]]] = []
+
+    def run(self, function: Any) -> Deferred[Any]:
+        if self.hangs:
+            self.waiting.append((function, Deferred()))
+            return self.waiting[-1][1]
+        try:
+            if self.error is not None:
+                raise self.error
+            return succeed(function())
+        except Exception:
+            return fail(Failure())
+
+    def go_on(self) -> None:
+        self.hangs, waiting, self.waiting = False, self.waiting, []
+        for function, done in waiting:
+            done.callback(function())
+
+
+class Offers:
+    """A submitter over a few daemons, each with its answers."""
+
+    def __init__(self, directory: Path, *daemons: Sequence[Any]) -> None:
+        self.clock, self.disk, self.link = Clock(), Disk(), FakeLink()
+        self.daemons = [FakeDaemon(self.clock, f"d{n}", *answers) for n, answers in enumerate(daemons)]
+        self.directory = directory / "blocks"
+        self.path = self.directory / f"{HASH:064x}.hex"
+        self.pending = self.directory / f"7-{HASH:064x}.pending"
+        self.spool = BlockSpool(self.directory, self.disk.run)
+        self.book = BlockBook(directory / "blocks.json", self.disk.run)
+        self.sent_after: list[float] = []
+        self.submitter = BlockSubmitter(
+            self.clock,
+            self.daemons,
+            [self.link],
+            self.spool,
+            self.book,
+            lambda: 1e9 + self.clock.seconds(),
+            self.sent_after.append,
+        )
+
+    @property
+    def daemon(self) -> FakeDaemon:
+        """The first one."""
+        return self.daemons[0]
+
+    def offer(self, block: FoundBlock = BLOCK) -> Offers:
+        self.submitter.offer(block)
+        return self
+
+    def resume(self) -> Offers:
+        assert Deferred.fromCoroutine(self.submitter.resume()).called
+        return self
+
+    def stop(self) -> Offers:
+        assert Deferred.fromCoroutine(self.submitter.stop()).called
+        return self
+
+    def wait(self, seconds: float, step: float = 0.25) -> Offers:
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+        return self
+
+    @property
+    def record(self) -> BlockRecord:
+        return self.book.records[HASH]
+
+    @property
+    def status(self) -> tuple[str, str]:
+        return self.record.status.value, self.record.reason
+
+    @property
+    def kept(self) -> bytes | None:
+        return self.path.read_bytes() if self.path.exists() else None
+
+    @property
+    def waiting(self) -> bytes | None:
+        return self.pending.read_bytes() if self.pending.exists() else None
+
+    @property
+    def ended(self) -> bool:
+        return not self.submitter._tasks and not self.submitter.waiting and not self.clock.getDelayedCalls()

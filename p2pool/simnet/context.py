@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.clock import ShiftedClock
 from p2pool.simnet.long_poll import LongPolls
 from p2pool.simnet.render import Json
 from p2pool.simnet.status import NodeStatus
 
 _MAIN_CHAIN = "main"
+_LARGEST_TIME_OFFSET = 70 * 60
 
 
 class PeerTable(Protocol):
@@ -36,8 +38,8 @@ class NodeContext:
 
     chain: SimulatedChain
     chain_name: str
-    now: Callable[[], float]
-    """The daemon's own Unix time in seconds, which can be wrong."""
+    clock: ShiftedClock
+    """The daemon's own, which can be wrong."""
     uptime: Callable[[], float]
     """Seconds since the start."""
     long_polls: LongPolls
@@ -53,6 +55,13 @@ class NodeContext:
     def is_main(self) -> bool:
         """Whether it simulates the main network, which gives no template before it is connected and synced."""
         return self.chain_name == _MAIN_CHAIN
+
+    @property
+    def time_offset(self) -> int:
+        """By how many seconds others are ahead, as getnetworkinfo says: all of them are right. Without others
+        nobody notices, and beyond 70 minutes Dash Core believes itself."""
+        offset = -int(self.clock.offset)
+        return offset if self.connection_count and abs(offset) <= _LARGEST_TIME_OFFSET else 0
 
     @property
     def connection_count(self) -> int:

@@ -118,6 +118,8 @@ class PeerSession:
         self.state = State.AWAITING_VERSION
         self.peer_version: messages.Version | None = None
         self.inbound = own_address is None
+        self.time_offset = 0
+        """By how many seconds the peer's clock was ahead of this daemon's at the handshake."""
         self.best_height = -1
         """The highest block here that the peer was seen to have."""
         self.relays_addresses = False
@@ -184,6 +186,7 @@ class PeerSession:
         if message.nonce == self._nonce:
             raise ParseError("a connection to itself")
         self.peer_version = message
+        self.time_offset = message.time - int(self._now())
         self.state = State.AWAITING_VERACK
         if self.inbound:
             self._send_version()

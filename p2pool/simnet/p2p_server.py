@@ -229,7 +229,7 @@ def _render_peer(peer: PeerProtocol) -> Json:
         "bytessent": traffic.sent,
         "bytesrecv": traffic.received,
         "conntime": int(traffic.connected),
-        "timeoffset": 0,
+        "timeoffset": session.time_offset,
         "pingtime": ping_time,
         "minping": ping_time,
         "version": 0 if version is None else version.version,

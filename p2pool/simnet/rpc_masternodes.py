@@ -42,7 +42,7 @@ class MasternodeMethods:
     def __init__(self, context: NodeContext) -> None:
         self._context = context
         self._chain = context.chain
-        self._started = context.now()
+        self._started = context.clock.now()
 
     def rows(self) -> list[Row]:
         """The methods with their parameters."""

@@ -62,7 +62,7 @@ class MiningMethods:
         context = self._context
         signals = template_signals(context.is_main, chain.height, context.signalling_until)
         superblocks = chain.rules.superblock_interval > 0
-        return render_template(chain.template(), signals, context.now(), superblocks)
+        return render_template(chain.template(), signals, context.clock.now(), superblocks)
 
     def submitblock(self, data: str, dummy: object) -> object:
         """Take a block."""

@@ -46,7 +46,7 @@ class NetworkMethods:
             "localservices": f"{SERVICES:016x}",
             "localservicesnames": list(SERVICE_NAMES),
             "localrelay": True,
-            "timeoffset": 0,
+            "timeoffset": self._context.time_offset,
             "networkactive": True,
             "connections": self._context.connection_count,
             "connections_in": peers.inbound_count(),
@@ -76,7 +76,7 @@ class NetworkMethods:
         return {
             "totalbytesrecv": received,
             "totalbytessent": sent,
-            "timemillis": int(self._context.now() * 1000),
+            "timemillis": int(self._context.clock.now() * 1000),
             "uploadtarget": {
                 "timeframe": _UPLOAD_TIMEFRAME,
                 "target": 0,

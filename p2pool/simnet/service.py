@@ -190,7 +190,7 @@ class _Running:
         context = NodeContext(
             chain=chain,
             chain_name=parameters.chain_name,
-            now=now,
+            clock=service.clock,
             uptime=lambda: reactor.seconds() - started,
             long_polls=self.long_polls,
             peers=self.p2p,

@@ -96,7 +96,7 @@ class Simulation:
         return NodeContext(
             self.chain,
             self.parameters.chain_name,
-            self.shifted.now,
+            self.shifted,
             lambda: self.clock.seconds() - START,
             self.long_polls,
             self.p2p,

@@ -11,6 +11,7 @@ import pytest
 from p2pool.dash.block import parse_block
 from p2pool.simnet.faults import WARM_UP_STAGES
 from p2pool.simnet.status import NodeStatus
+from tests.simnet.capture_recipes import peer
 
 
 def _error(simulation: Any, method: str, *params: object) -> tuple[int, str]:
@@ -175,6 +176,16 @@ def test_a_wrong_clock(simulation: Any) -> None:
     simulation.call("simnet_clock_offset", 0)
     assert simulation.call("submitblock", block.hex()) is None
     assert _error(simulation, "simnet_clock_offset", 1e10)[0] == -8
+
+
+def test_peers_notice_a_wrong_clock(simulation: Any) -> None:
+    simulation.call("simnet_clock_offset", 90)
+    assert simulation.call("getnetworkinfo")["timeoffset"] == 0  # nobody is there to compare with
+    peer(simulation)
+    assert simulation.call("getnetworkinfo")["timeoffset"] == -90
+    assert simulation.call("getpeerinfo")[0]["timeoffset"] == -90
+    simulation.call("simnet_clock_offset", -7200)
+    assert simulation.call("getnetworkinfo")["timeoffset"] == 0  # it trusts itself more than that
 
 
 # --- a daemon that starts or catches up -----------------------------------------------------------------

@@ -122,6 +122,9 @@ def test_batches(simulation: Any) -> None:
 METHODS = [
     *("getblock", "getblockheader", "getblockhash", "submitblock", "validateaddress", "getblocktemplate"),
     *("getrawmempool", "getnewaddress", "help", "stop", "simnet_error", "simnet_sendtx", "simnet_delay"),
+    *("masternode", "gobject", "getnetworkhashps", "estimatesmartfee", "sendrawtransaction", "getindexinfo"),
+    *("getsuperblockbudget", "simnet_chainlock", "simnet_connect", "simnet_disconnect", "simnet_warnings"),
+    *("simnet_clock_offset", "simnet_warmup", "simnet_syncing"),
 ]
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(),
@@ -138,6 +141,7 @@ _JSON = st.recursive(
 def test_any_parameters_get_an_answer(simulation: Any, method: str, params: Any) -> None:
     simulation.faults.fail(0)
     simulation.faults.delay(0)
+    simulation.faults.warm_up(0)
     replies: list[Any] = []
     try:
         body = orjson.dumps({"id": 1, "method": method, "params": params})

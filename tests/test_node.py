@@ -232,7 +232,7 @@ def test_a_block_that_is_no_share_is_sent_and_is_no_share():
     outcome = job.check(bytes(8), job.timestamp, 1, job.version)
     home.node.solved(outcome, "w")
     assert home.last("block_found").share_hash is None
-    assert home.names() == ["block_found", "record_block"]
+    assert home.names() == ["block_found"]
     assert home.soon == []
 
 

@@ -63,7 +63,6 @@ def test_one_hash_is_a_block_a_share_and_two_aux_blocks_and_those_come_last():
     assert all(f.outcome is outcome for f in found)
     assert home.names() == [
         "block_found",
-        "record_block",
         "add",
         "share_added",
         "record_share",

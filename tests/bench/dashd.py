@@ -6,8 +6,6 @@ import json
 import random
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,13 +24,14 @@ from tests.bench.stratum_processes import (
     PASSWORD,
     USER,
     BenchNode,
+    PipedProcess,
     SimulatedDash,
     cores,
     node_flags,
     pin,
     prepare_shares,
 )
-from tests.support import ROOT, capture
+from tests.support import capture
 
 TRANSACTIONS, TRANSACTION_SIZE = 8000, 250
 """A template of two megabytes."""
@@ -167,11 +166,18 @@ def _answer_time(session: requests.Session, port: int) -> float:
 # --- a found block ---------------------------------------------------------------------------------------
 
 
-def found_times(directory: Path, size: int, count: int) -> list[float]:
-    """Milliseconds from finding a block of this size to its arrival on the last of all roads."""
-    command = [sys.executable, "-m", "tests.bench.dashd_roads", str(directory / str(size)), str(size), str(count)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
-    return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
+def found_times(directory: Path, size: int, count: int, pause: float) -> list[float]:
+    """Milliseconds from finding a block of this size until it has begun to arrive on the last of all roads."""
+    node_core, other_core = cores()
+    with PipedProcess(["-m", "tests.bench.dashd_sink"], directory / f"sink-{size}.log") as sink:
+        pin(sink, other_core)
+        ports = sink.read_line(PATIENCE)
+        arguments = [str(directory / str(size)), str(size), str(count), str(pause), ports]
+        with PipedProcess(["-m", "tests.bench.dashd_roads", *arguments], directory / f"roads-{size}.log") as roads:
+            pin(roads, node_core)
+            found = json.loads(roads.read_line(PATIENCE + 10 * count * pause))
+        arrived = [float(sink.read_line(PATIENCE)) for _ in range(count)]
+    return [(later - earlier) * 1000 for earlier, later in zip(found, arrived, strict=True)]
 
 
 def main() -> None:
@@ -199,10 +205,10 @@ def main() -> None:
             max(0.0, percentile(times, 0.99) - own),
             AIM_NOTICE_MS,
         )
-        small = found_times(Path(name), 50_000, FOUND)
+        small = found_times(Path(name), 50_000, FOUND, 0.05)
         add("found_median_ms", "block of 50 kB found to sent on all roads, median", statistics.median(small))
         add("found_p99_ms", "the same, p99", percentile(small, 0.99), AIM_FOUND_MS)
-        large = found_times(Path(name), 2_000_000, max(1, FOUND // 10))
+        large = found_times(Path(name), 2_000_000, max(1, FOUND // 10), 0.5)
         add("found_2mb_median_ms", "block of 2 MB found to sent on all roads, median", statistics.median(large))
     table.print()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from p2pool.base.errors import ParseError
@@ -116,6 +117,7 @@ class P2pSession:
         return Heard(b"".join(output), tuple(blocks), tuple(headers), tuple(addresses))
 
 
+@lru_cache(maxsize=1)
 def pack_block(magic: bytes, data: bytes) -> bytes:
-    """The message that brings a block, ready for every connection."""
+    """The message that brings a block. It is the same for every connection, and its checksum takes a while."""
     return frame(magic, "block", data)

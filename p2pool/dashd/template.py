@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt
 from p2pool.dash.address import AddressVersions, payee_script
-from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.target import MAX_UINT256, bits_to_target
 
@@ -22,9 +22,9 @@ MAX_TRANSACTIONS = 65_535
 """A share's merkle link has at most 16 entries."""
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateTransaction:
-    """A transaction to include. `hash_bytes` is its hash in hashing order; `fee` in duffs."""
+class TemplateTransaction(NamedTuple):
+    """A transaction to include. `hash_bytes` is its hash in hashing order; `fee` in duffs. (A tuple: thousands of
+    them are made while miners wait.)"""
 
     data: bytes
     hash_bytes: bytes
@@ -249,8 +249,8 @@ def _transactions(entries: list[Any], known: TransactionCache) -> tuple[Template
 
 
 def _transaction(entry: Mapping[str, Any]) -> TemplateTransaction:
-    hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
     data = _unhex(entry.get("data"), "a transaction's data")
-    if sha256d(data) != hash_bytes:
+    hash_bytes = sha256(sha256(data).digest()).digest()
+    if hash_bytes[::-1].hex() != entry.get("hash"):
         raise ParseError(f"getblocktemplate: transaction {excerpt(entry.get('hash'))} has another hash")
     return TemplateTransaction(data, hash_bytes, _number(entry, "fee", _MAX_AMOUNT, 0))

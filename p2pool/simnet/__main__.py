@@ -20,7 +20,8 @@ from twisted.logger import (
 from p2pool.base.errors import OperatorError
 from p2pool.networks import NETWORKS
 from p2pool.simnet.index import ChainBlock
-from p2pool.simnet.parameters import SimnetParameters
+from p2pool.simnet.parameters import MAX_CONNECT, VERSION, SimnetParameters
+from p2pool.simnet.peer_name import parse_peer_name
 from p2pool.simnet.service import SimulatedDash
 
 _NETWORKS = ("simnet", "dash_regtest")
@@ -40,6 +41,20 @@ def _port(text: str) -> int:
     return value
 
 
+def _peer(text: str) -> tuple[str, int]:
+    try:
+        return parse_peer_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _version(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 10**8:
+        raise argparse.ArgumentTypeError(f"{text} is not a version such as {VERSION}")
+    return value
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line. Ends the process for --help and for what it cannot understand."""
     parser = argparse.ArgumentParser(
@@ -56,9 +71,26 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--initial-attempts", type=_positive, default=2**20, help="hashes that the easiest block takes on average"
     )
+    parser.add_argument(
+        "--zmq-port", type=_port, help="publish hashblock over ZMQ here; 0 takes any free port (default: no ZMQ)"
+    )
+    parser.add_argument(
+        "--connect",
+        metavar="HOST:PORT",
+        type=_peer,
+        action="append",
+        default=[],
+        help=f"another simulated Dash Core's p2p port, whose chain to follow; up to {MAX_CONNECT} times",
+    )
+    parser.add_argument(
+        "--reported-version", type=_version, default=VERSION, help="what to say as version (default: %(default)s)"
+    )
     parser.add_argument("--no-transactions", action="store_true", help="make no transactions")
     parser.add_argument("--debug", action="store_true", help="log more")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if len(set(options.connect)) > MAX_CONNECT:
+        parser.error(f"--connect can be given for at most {MAX_CONNECT} other daemons")
+    return options
 
 
 def make_parameters(options: argparse.Namespace) -> SimnetParameters:
@@ -74,6 +106,9 @@ def make_parameters(options: argparse.Namespace) -> SimnetParameters:
         block_period=options.block_period or float(parent.block_period),
         initial_attempts=max(1, int(options.initial_attempts)),
         transaction_period=0.0 if options.no_transactions else SimnetParameters().transaction_period,
+        zmq_port=options.zmq_port,
+        connect=tuple(options.connect),
+        reported_version=options.reported_version,
     )
 
 
@@ -114,9 +149,10 @@ def main(arguments: list[str] | None = None) -> int:
         credentials = f"user {service.rpc_user} password {service.rpc_password}"
     else:
         credentials = f"user {service.rpc_user}"
+    zmq = "" if service.zmq_port is None else f", ZMQ 127.0.0.1:{service.zmq_port}"
     print(
         f"simulated Dash Core ({parameters.chain_name}, height {service.chain.height}): "
-        f"RPC 127.0.0.1:{service.rpc_port}, p2p 127.0.0.1:{service.p2p_port}, {credentials}",
+        f"RPC 127.0.0.1:{service.rpc_port}, p2p 127.0.0.1:{service.p2p_port}{zmq}, {credentials}",
         flush=True,
     )
     service.chain.block_connected.subscribe(lambda block: print(_describe_block(block), flush=True))

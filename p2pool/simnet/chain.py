@@ -74,6 +74,10 @@ class SimulatedChain:
         self.tip_changed: Event[ChainBlock] = Event()
         self.last_template: BlockTemplate | None = None
         """The last template that was asked for: getmininginfo shows its size."""
+        self.frozen = False
+        """Whether blocks are judged but not taken: a daemon that runs and is stuck."""
+        self.chainlock: ChainBlock | None = None
+        """The newest block with a ChainLock; it is in the best chain for good. Not kept over a restart."""
         self.ledger = Ledger()
         self.mempool = Mempool(self.ledger, mempool_limit)
         self._now = now
@@ -124,6 +128,17 @@ class SimulatedChain:
         undo = self._undo.get(block.hash)
         return None if undo is None or block not in self.active else undo.fees
 
+    def is_locked(self, block: ChainBlock) -> bool:
+        """Whether a ChainLock covers the block: its own, or that of one above it."""
+        return self.chainlock is not None and block.height <= self.chainlock.height and block in self.active
+
+    def lock(self, block: ChainBlock) -> None:
+        """Give a block of the best chain a ChainLock. ValueError for another block."""
+        if block not in self.active:
+            raise ValueError("a ChainLock for a block that is not in the best chain")
+        if self.chainlock is None or block.height > self.chainlock.height:
+            self.chainlock = block
+
     def close(self) -> None:
         """Release the store."""
         self.store.close()
@@ -139,6 +154,8 @@ class SimulatedChain:
         known = self._known(decoded.hash)
         if known is not None:
             return known
+        if self.frozen:
+            return self._judge(decoded)
         try:
             entry, switch = self._accept(decoded, self._now())
         except BlockInvalid as error:
@@ -219,6 +236,28 @@ class SimulatedChain:
             raise BlockInvalid("bad-prevblk")
         return previous
 
+    def _check_header(self, decoded: DecodedBlock, now: float | None) -> ChainBlock:
+        """All that precedes the first look at the block's place in the chain; the block below. BlockInvalid."""
+        check_work(decoded)
+        check_contents(decoded)
+        previous = self._previous_of(decoded)
+        check_header(decoded.header, self._header_context(previous, now))
+        locked = self.chainlock
+        if locked is not None and self.active.fork_point(previous).height < locked.height:
+            raise BlockInvalid("bad-chainlock")
+        return previous
+
+    def _judge(self, decoded: DecodedBlock) -> str:
+        """What there is to say of a block that will not be taken because the tip is frozen."""
+        try:
+            previous = self._check_header(decoded, self._now())
+            check_contents_in_context(decoded.block, previous.height + 1, previous.median_time)
+            if previous is self.tip:
+                self.ledger.disconnect(self._connect(decoded, previous.height + 1))
+        except BlockInvalid as error:
+            return error.reason
+        return "inconclusive"
+
     def _accept(
         self, decoded: DecodedBlock, now: float | None, position: int | None = None
     ) -> tuple[ChainBlock | None, _Switch]:
@@ -226,10 +265,7 @@ class SimulatedChain:
 
         The entry is None where the block did not become the tip. Raises BlockInvalid and OSError.
         """
-        check_work(decoded)
-        check_contents(decoded)
-        previous = self._previous_of(decoded)
-        check_header(decoded.header, self._header_context(previous, now))
+        previous = self._check_header(decoded, now)
         # From here on the header is good: a block that fails is remembered.
         try:
             check_contents_in_context(decoded.block, previous.height + 1, previous.median_time)

@@ -23,6 +23,18 @@ class Clock(Protocol):
         """Call after `delay` seconds."""
 
 
+class ShiftedClock:
+    """A daemon's own idea of the time: that of the machine, and `offset` seconds more."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self.offset = 0.0
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+        return self._seconds() + self.offset
+
+
 class ListeningPort(Protocol):
     """A listening socket."""
 

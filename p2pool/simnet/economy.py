@@ -21,7 +21,9 @@ BLOCK_SUBSIDY = 371_733_134
 BURN_SCRIPT = b"\x6a"
 """A bare OP_RETURN: what the platform's share is paid to."""
 
-_MASTERNODES = 8
+MASTERNODES = 8
+"""How many take turns in being paid."""
+
 _MASTERNODE_LIST_PERIOD = 24
 _SUPERBLOCK_P2PKH_AMOUNT = 150_000_000
 _SUPERBLOCK_P2SH_AMOUNT = 225_000_000
@@ -76,9 +78,12 @@ class Economy:
         """The burn and the masternode whose turn it is; one in eight is paid to a script address."""
         burn = burn_amount(BLOCK_SUBSIDY)
         amount = masternode_share(BLOCK_SUBSIDY + fees) - burn
-        turn = height % _MASTERNODES
-        make = self._script_payee if turn == _MASTERNODES - 1 else self._key_payee
-        return Payee("", BURN_SCRIPT, burn), make(f"masternode/{turn}", amount)
+        return Payee("", BURN_SCRIPT, burn), self.masternode_payee(height % MASTERNODES, amount)
+
+    def masternode_payee(self, turn: int, amount: int) -> Payee:
+        """Where the masternode of that turn (0 to MASTERNODES - 1) is paid; `amount` in duffs."""
+        make = self._script_payee if turn == MASTERNODES - 1 else self._key_payee
+        return make(f"masternode/{turn}", amount)
 
     def coinbase_value(self, height: int, fees: int) -> int:
         """What the coinbase may pay out at most (duffs)."""

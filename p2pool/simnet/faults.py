@@ -24,9 +24,18 @@ class CannedError:
     message: str
 
 
+_WARM_UP = -28
+WARM_UP_STAGES = (
+    "Loading banlist…",
+    "Loading block index…",
+    "Verifying blocks…",
+    "Starting network threads…",
+)
+"""What a Dash Core that starts says one after the other."""
+
 _ERRORS = {
     ErrorKind.INTERNAL: CannedError(-32603, "Internal error (simulated)"),
-    ErrorKind.WARM_UP: CannedError(-28, "Loading block index…"),
+    ErrorKind.WARM_UP: CannedError(_WARM_UP, WARM_UP_STAGES[1]),
     ErrorKind.NOT_CONNECTED: CannedError(-9, "Dash Core is not connected!"),
     ErrorKind.INITIAL_DOWNLOAD: CannedError(-10, "Dash Core is in initial sync and waiting for blocks..."),
 }
@@ -40,6 +49,8 @@ class FaultControls:
         self._silent_until = float("-inf")
         self._errors_left = 0
         self._error = ErrorKind.INTERNAL
+        self._warm_up_began = float("-inf")
+        self._warm_up_seconds = 0.0
         self.delay_seconds = 0.0
         """By how much every answer is late."""
 
@@ -52,6 +63,11 @@ class FaultControls:
         self._errors_left = calls
         self._error = kind
 
+    def warm_up(self, seconds: float) -> None:
+        """Behave as a daemon that has just been started: every call fails for so long, stage by stage."""
+        self._warm_up_began = self._now()
+        self._warm_up_seconds = seconds
+
     def delay(self, seconds: float) -> None:
         """Answer late from now on; 0 ends it."""
         self.delay_seconds = seconds
@@ -63,6 +79,10 @@ class FaultControls:
 
     def take_error(self) -> CannedError | None:
         """The error for this call, counted down; None where it is to be answered properly."""
+        elapsed = self._now() - self._warm_up_began
+        if elapsed < self._warm_up_seconds:
+            stage = int(elapsed / self._warm_up_seconds * len(WARM_UP_STAGES))
+            return CannedError(_WARM_UP, WARM_UP_STAGES[stage])
         if self._errors_left <= 0:
             return None
         self._errors_left -= 1

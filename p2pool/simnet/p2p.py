@@ -1,13 +1,14 @@
-"""Dash's p2p protocol from the side of a node that is connected to: bytes in, bytes out. No sockets here.
+"""Dash's p2p protocol, from either side of a connection: bytes in, bytes out. No sockets here.
 
 `p2p_server` is the Twisted adapter. The session answers what a pool asks (headers, blocks, transactions), takes
-blocks and transactions through the same checks as the RPC, and announces what is new.
+blocks and transactions through the same checks as the RPC, and announces what is new. With another daemon at the
+other end it catches up with its chain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -17,21 +18,32 @@ from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.errors import ParseError
 from p2pool.dash import messages
 from p2pool.dash.block import BlockHeader
-from p2pool.dash.messages import INVENTORY_BLOCK, INVENTORY_TRANSACTION, InventoryItem, Message
+from p2pool.dash.messages import (
+    INVENTORY_BLOCK,
+    INVENTORY_TRANSACTION,
+    NODE_NETWORK,
+    InventoryItem,
+    Message,
+    NetworkAddress,
+    TimedAddress,
+)
+from p2pool.simnet.addresses import AddressBook
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.errors import BlockUndecodable, TransactionRefused
 from p2pool.simnet.index import ChainBlock
 from p2pool.simnet.mempool import MempoolEntry
+from p2pool.simnet.p2p_download import BlockDownload
+from p2pool.simnet.status import NodeStatus
 from p2pool.wire.framer import Framer, frame
 
-SUB_VERSION = b"/Dash Core:23.1.2/"
 SERVICES = 0x1C05
+SERVICE_NAMES = ("NETWORK", "BLOOM", "NETWORK_LIMITED", "HEADERS_COMPRESSED", "P2P_V2")
 
 # What a peer has said it knows: announcements that would tell it nothing are left out.
 _MAX_KNOWN = 2000
 # Bytes of blocks that answer one getdata; what is beyond is said not to be found.
 _MAX_ANSWER = 8 * 1024 * 1024
-# Unknown things of one inv or headers message that are asked for.
+# Unknown things of one inv message that are asked for.
 _MAX_WANTED = 100
 # Kinds of messages that are counted for getpeerinfo.
 _MAX_COUNTED = 64
@@ -61,20 +73,43 @@ class Traffic:
     received_by_command: BoundedDict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a daemon's sessions say of it, and what they know together."""
+
+    nonce: int
+    """Names the daemon in `version` and `ping`: it notices by it that it called itself."""
+    status: NodeStatus = field(default_factory=NodeStatus)
+    addresses: AddressBook = field(default_factory=AddressBook)
+
+
 class PeerSession:
-    """One connection. `now` gives Unix time in seconds; `nonce` names this node in `version` and `ping`."""
+    """One connection. `now` gives Unix time in seconds."""
 
     _log = Logger(namespace="p2pool.simnet.p2p")
 
     def __init__(
-        self, chain: SimulatedChain, magic: bytes, now: Callable[[], float], nonce: int, peer: str
+        self,
+        chain: SimulatedChain,
+        magic: bytes,
+        now: Callable[[], float],
+        identity: Identity,
+        peer: str,
+        own_address: NetworkAddress | None = None,
     ) -> None:
-        """`peer` is the other side's address, for the log."""
+        """`peer` is the other side's address, for the log.
+
+        `own_address` is given where this side opened the connection: where it listens itself, which the other side
+        cannot see.
+        """
         self._chain = chain
         self._magic = magic
         self._now = now
-        self._nonce = nonce
+        self._identity = identity
+        self._nonce = identity.nonce
         self._peer = peer
+        self._own_address = own_address
+        self._download = BlockDownload(chain)
         self._framer = Framer(magic, messages.MAX_PAYLOAD)
         self._output: list[bytes] = []  # emptied by each call that may fill it
         self._known = BoundedSet[int](_MAX_KNOWN)
@@ -82,6 +117,12 @@ class PeerSession:
         self._wants_headers = False
         self.state = State.AWAITING_VERSION
         self.peer_version: messages.Version | None = None
+        self.inbound = own_address is None
+        self.time_offset = 0
+        """By how many seconds the peer's clock was ahead of this daemon's at the handshake."""
+        self.best_height = -1
+        """The highest block here that the peer was seen to have."""
+        self.relays_addresses = False
         connected = now()
         counters: tuple[BoundedDict[str, int], BoundedDict[str, int]] = (
             BoundedDict(_MAX_COUNTED),
@@ -90,6 +131,18 @@ class PeerSession:
         self.traffic = Traffic(connected, 0, 0, 0.0, 0.0, 0.0, 0.0, None, *counters)
 
     # --- what the adapter calls ------------------------------------------------------------------------
+
+    def hello(self) -> bytes:
+        """What the side that opened the connection says first; the other side waits for it."""
+        if not self.inbound:
+            self._send_version()
+        return self._take_output()
+
+    def synchronise(self) -> bytes:
+        """Ask for blocks that the peer may have and this side has not."""
+        if self.state is State.READY and self._serves_blocks:
+            self._send(self._download.ask())
+        return self._take_output()
 
     def receive(self, data: bytes) -> bytes:
         """Bytes from the peer -> bytes for it. Raises ParseError where the connection is to be dropped."""
@@ -133,28 +186,44 @@ class PeerSession:
         if message.nonce == self._nonce:
             raise ParseError("a connection to itself")
         self.peer_version = message
+        self.time_offset = message.time - int(self._now())
         self.state = State.AWAITING_VERACK
+        if self.inbound:
+            self._send_version()
+        self._send(messages.Verack())
+
+    def _send_version(self) -> None:
         nobody = messages.NetworkAddress(SERVICES, "0.0.0.0", 0)
         self._send(
             messages.Version(
                 messages.PROTOCOL_VERSION,
                 SERVICES,
-                int(self._now()),
+                max(0, int(self._now())),
                 messages.NO_ADDRESS,
                 nobody,
                 self._nonce,
-                SUB_VERSION,
+                self._identity.status.sub_version.encode(),
                 self._chain.height,
                 True,
             )
         )
-        self._send(messages.Verack())
 
     def _on_verack(self, message: messages.Verack) -> None:
         self.state = State.READY
         self._send(messages.SendHeaders())
         self._pinged_at = self._now()
         self._send(messages.Ping(self._nonce))
+        if self._own_address is not None:
+            self.relays_addresses = True
+            self._send(messages.GetAddr())
+            self._send(messages.Addr((TimedAddress(int(self._now()), self._own_address),)))
+        if self._serves_blocks:
+            self._send(self._download.ask())
+
+    @property
+    def _serves_blocks(self) -> bool:
+        """Whether the peer is a node with a chain, and not a pool or a tool that only listens."""
+        return self.peer_version is not None and self.peer_version.services & NODE_NETWORK != 0
 
     # --- questions -------------------------------------------------------------------------------------
 
@@ -169,7 +238,13 @@ class PeerSession:
         self._wants_headers = True
 
     def _on_getaddr(self, message: messages.GetAddr) -> None:
-        self._send(messages.Addr(()))
+        self.relays_addresses = True
+        self._send(messages.Addr(self._identity.addresses.entries()))
+
+    def _on_addr(self, message: messages.Addr) -> None:
+        self.relays_addresses = True
+        for entry in message.entries:
+            self._identity.addresses.add(entry)
 
     def _on_getheaders(self, message: messages.GetHeaders) -> None:
         active = self._chain.active
@@ -239,18 +314,24 @@ class PeerSession:
         return item.kind == INVENTORY_TRANSACTION and self._chain.mempool.get(item.hash) is None
 
     def _on_headers(self, message: messages.Headers) -> None:
-        # One X11 a header: the number looked at is bounded, not only the number asked for.
-        hashes = [header.hash() for header in message.headers[:_MAX_WANTED]]
-        for hash_ in hashes:
-            self._known.add(hash_)
-        wanted = tuple(InventoryItem(INVENTORY_BLOCK, h) for h in hashes if self._chain.find(h) is None)
-        if wanted:
-            self._send(messages.GetData(wanted))
+        known, question = self._download.headers(message.headers)
+        for block in known:
+            self._peer_has(block)
+        if isinstance(question, messages.GetData):
+            for item in question.items:
+                self._known.add(item.hash)
+        if question is not None:
+            self._send(question)
+
+    def _peer_has(self, block: ChainBlock) -> None:
+        self._known.add(block.hash)
+        self.best_height = max(self.best_height, block.height)
 
     def _on_block(self, message: messages.BlockMessage) -> None:
         self.traffic.last_block = self._now()
         # The peer has it: it must not hear of its own block.
-        self._known.add(message.block.header.hash())
+        hash_ = message.block.header.hash()
+        self._known.add(hash_)
         try:
             outcome = self._chain.submit(message.raw)
         except BlockUndecodable as error:
@@ -258,8 +339,14 @@ class PeerSession:
         except OSError as error:
             self._log.error("a block of {peer} could not be stored: {error}", peer=self._peer, error=str(error))
             return
+        block = self._chain.find(hash_)
+        if block is not None:
+            self._peer_has(block)
         if outcome is not None:
             self._log.info("block of {peer}: {outcome}", peer=self._peer, outcome=outcome)
+        question = self._download.block(hash_, outcome)
+        if question is not None:
+            self._send(question)
 
     def _on_transaction(self, message: messages.TransactionMessage) -> None:
         transaction = message.transaction
@@ -298,6 +385,7 @@ class PeerSession:
         (State.READY, messages.Pong): _on_pong,
         (State.READY, messages.SendHeaders): _on_sendheaders,
         (State.READY, messages.GetAddr): _on_getaddr,
+        (State.READY, messages.Addr): _on_addr,
         (State.READY, messages.GetHeaders): _on_getheaders,
         (State.READY, messages.GetData): _on_getdata,
         (State.READY, messages.Inv): _on_inv,

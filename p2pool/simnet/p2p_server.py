@@ -1,4 +1,7 @@
-"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo says of them."""
+"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo says of them.
+
+`p2p_dialler` opens connections to other daemons; from then on they are as those that others opened.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.messages import NetworkAddress
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.index import ChainBlock
 from p2pool.simnet.mempool import MempoolEntry
-from p2pool.simnet.p2p import SERVICES, PeerSession
+from p2pool.simnet.p2p import SERVICE_NAMES, SERVICES, Identity, PeerSession, State
 from p2pool.simnet.render import Json
-from p2pool.simnet.rpc_methods import SERVICE_NAMES
+from p2pool.simnet.status import NodeStatus
 
 # Dash Core's default.
 _MAX_CONNECTIONS = 125
@@ -40,14 +44,19 @@ class PeerProtocol(Protocol):
         """Join the others."""
         self.transport.registerProducer(self, True)
         self._server.connected(self)
+        self.send(self.session.hello())
 
     def dataReceived(self, data: bytes) -> None:
         """Feed the session; drop a peer that sends nonsense."""
+        was_ready = self.session.state is State.READY
         try:
             self.send(self.session.receive(data))
         except ParseError as error:
             self._log.warn("dropping {peer}: {error}", peer=self.peer_address, error=str(error))
             self.transport.abortConnection()
+            return
+        if not was_ready and self.session.state is State.READY:
+            self._server.ready(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Leave the others."""
@@ -86,13 +95,22 @@ class P2pServer(Factory):
     noisy = False
 
     def __init__(
-        self, chain: SimulatedChain, magic: bytes, now: Callable[[], float], nonce: Callable[[], int]
+        self,
+        chain: SimulatedChain,
+        magic: bytes,
+        now: Callable[[], float],
+        nonce: Callable[[], int],
+        status: NodeStatus | None = None,
     ) -> None:
-        """`nonce()` gives a fresh random number of 64 bits."""
+        """`nonce()` gives a fresh random number of 64 bits; `status` names the version that peers are told."""
+        self.own_address = NetworkAddress(SERVICES, "127.0.0.1", 0)
+        """Where this daemon listens; set once it does."""
         self._chain = chain
         self._magic = magic
         self._now = now
-        self._nonce = nonce()
+        self._identity = Identity(nonce(), status or NodeStatus())
+        self._past_received = self._past_sent = 0
+        """Bytes over connections that are gone."""
         self._next_number = 0
         self._peers: dict[int, PeerProtocol] = {}  # bounded by _MAX_CONNECTIONS
         self._closed: Deferred[None] | None = None
@@ -102,20 +120,36 @@ class P2pServer(Factory):
         )
 
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
-        """A protocol for a new connection, unless there are too many."""
+        """A protocol for a connection that another opened, unless there are too many."""
+        return self._build(_address_text(addr), None)
+
+    def build_outbound(self, where: str) -> PeerProtocol | None:
+        """A protocol for a connection that this daemon opens to `where`, unless there are too many."""
+        return self._build(where, self.own_address)
+
+    def _build(self, where: str, own_address: NetworkAddress | None) -> PeerProtocol | None:
         if len(self._peers) >= _MAX_CONNECTIONS:
             return None
         self._next_number += 1
-        session = PeerSession(self._chain, self._magic, self._now, self._nonce, _address_text(addr))
+        session = PeerSession(self._chain, self._magic, self._now, self._identity, where, own_address)
         return PeerProtocol(self, session, self._next_number - 1)
 
     def connected(self, peer: PeerProtocol) -> None:
         """A connection began."""
         self._peers[peer.number] = peer
 
+    def ready(self, peer: PeerProtocol) -> None:
+        """A connection's handshake is done: where this daemon opened it, others may hear of the address."""
+        version = peer.session.peer_version
+        if not peer.session.inbound and version is not None:
+            host, _, port = peer.peer_address.rpartition(":")
+            self._identity.addresses.connected(host, int(port), version.services, self._now())
+
     def disconnected(self, peer: PeerProtocol) -> None:
         """A connection ended."""
-        self._peers.pop(peer.number, None)
+        if self._peers.pop(peer.number, None) is not None:
+            self._past_received += peer.session.traffic.received
+            self._past_sent += peer.session.traffic.sent
         self._check_closed()
 
     def close(self) -> Deferred[None]:
@@ -135,9 +169,24 @@ class P2pServer(Factory):
         for peer in tuple(self._peers.values()):
             peer.transport.abortConnection()
 
+    def synchronise(self) -> None:
+        """Ask every other daemon for blocks that are missing here."""
+        for peer in tuple(self._peers.values()):
+            peer.send(peer.session.synchronise())
+
     def inbound_count(self) -> int:
-        """Connections."""
-        return len(self._peers)
+        """Connections that others opened."""
+        return sum(peer.session.inbound for peer in self._peers.values())
+
+    def outbound_count(self) -> int:
+        """Connections that this daemon opened."""
+        return len(self._peers) - self.inbound_count()
+
+    def traffic(self) -> tuple[int, int]:
+        """Bytes received and sent since the start."""
+        traffic = [peer.session.traffic for peer in self._peers.values()]
+        received = self._past_received + sum(each.received for each in traffic)
+        return received, self._past_sent + sum(each.sent for each in traffic)
 
     def render(self) -> list[Json]:
         """Entries of getpeerinfo."""
@@ -162,7 +211,8 @@ def _address_text(address: object) -> str:
 
 
 def _render_peer(peer: PeerProtocol) -> Json:
-    traffic, version = peer.session.traffic, peer.session.peer_version
+    session = peer.session
+    traffic, version = session.traffic, session.peer_version
     ping_time = 0.0 if traffic.ping_time is None else traffic.ping_time
     return {
         "id": peer.number,
@@ -179,26 +229,26 @@ def _render_peer(peer: PeerProtocol) -> Json:
         "bytessent": traffic.sent,
         "bytesrecv": traffic.received,
         "conntime": int(traffic.connected),
-        "timeoffset": 0,
+        "timeoffset": session.time_offset,
         "pingtime": ping_time,
         "minping": ping_time,
         "version": 0 if version is None else version.version,
         "subver": "" if version is None else version.sub_version.decode("ascii", "replace"),
-        "inbound": True,
+        "inbound": session.inbound,
         "bip152_hb_to": False,
         "bip152_hb_from": False,
         "masternode": False,
         "startingheight": 0 if version is None else version.start_height,
-        "synced_headers": -1,
-        "synced_blocks": -1,
+        "synced_headers": session.best_height,
+        "synced_blocks": session.best_height,
         "inflight": [],
-        "addr_relay_enabled": False,
+        "addr_relay_enabled": session.relays_addresses,
         "addr_processed": 0,
         "addr_rate_limited": 0,
         "permissions": [],
         "bytessent_per_msg": dict(traffic.sent_by_command),
         "bytesrecv_per_msg": dict(traffic.received_by_command),
-        "connection_type": "inbound",
+        "connection_type": "inbound" if session.inbound else "manual",
         "transport_protocol_type": "v1",
         "session_id": "",
     }

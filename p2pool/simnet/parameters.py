@@ -13,6 +13,12 @@ from p2pool.networks import SIMNET, ParentChain
 EASIEST_BITS = 0x207FFFFF
 """The easiest compact target that the chain allows: regtest's."""
 
+VERSION = 230102
+"""The Dash Core that is simulated: 23.1.2."""
+
+MAX_CONNECT = 8
+"""Other daemons that are dialled: as many as Dash Core takes with -addnode."""
+
 
 @dataclass(frozen=True, slots=True)
 class SimnetParameters:
@@ -44,6 +50,16 @@ class SimnetParameters:
     long_poll_patience: float = 60.0
     """After this time a long poll is also answered because the mempool grew."""
     seed: int = 0
+    zmq_port: int | None = None
+    """Where `hashblock` is published (on `rpc_host`); None publishes nothing."""
+    connect: tuple[tuple[str, int], ...] = ()
+    """Hosts and p2p ports of other daemons whose chain is to be followed, at most MAX_CONNECT."""
+    reported_version: int = VERSION
+    """What getnetworkinfo says as `version`; the texts with a version in them follow it."""
+    signalling_until: int = 0
+    """Up to this height templates ask miners to signal the soft fork `testdummy` by a version bit."""
+    wallet: bool = True
+    """Whether there is getnewaddress: a Dash Core can be built without its wallet."""
 
     @property
     def chain_name(self) -> str:

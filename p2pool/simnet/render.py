@@ -10,6 +10,7 @@ from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.economy import Payee
 from p2pool.simnet.index import ChainBlock
 from p2pool.simnet.mempool import Mempool, MempoolEntry
+from p2pool.simnet.parameters import ChainRules
 from p2pool.simnet.payloads import (
     BitSet,
     CoinbasePayload,
@@ -19,6 +20,7 @@ from p2pool.simnet.payloads import (
 )
 from p2pool.simnet.scripts import assembly, descriptor, script_address, script_type
 from p2pool.simnet.template import BlockTemplate, TemplateTransaction
+from p2pool.wire.codec import pack_uint32, pack_uint256
 
 Json = dict[str, object]
 _DUFFS = 100_000_000
@@ -57,14 +59,12 @@ def _template_transaction(transaction: TemplateTransaction) -> Json:
     }
 
 
-def render_template(template: BlockTemplate, version: int, now: float, superblocks: bool) -> Json:
-    """A getblocktemplate answer."""
+def render_template(template: BlockTemplate, signals: Json, now: float, superblocks: bool) -> Json:
+    """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {
         "capabilities": ["proposal"],
-        "version": version,
-        "rules": ["csv", "testdummy"],
-        "vbavailable": {},
+        **signals,
         "vbrequired": 0,
         "previousblockhash": previous_hash,
         "transactions": [_template_transaction(transaction) for transaction in template.transactions],
@@ -118,7 +118,7 @@ def render_header(chain: SimulatedChain, block: ChainBlock) -> Json:
     following = chain.active.after(block)
     if following is not None:
         result["nextblockhash"] = following.hash_hex
-    result["chainlock"] = False
+    result["chainlock"] = chain.is_locked(block)
     return result
 
 
@@ -130,8 +130,11 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
     if full:
         fees = chain.fees(block)
         versions = chain.rules.addresses
+        locked = chain.is_locked(block)
         result["tx"] = [
-            render_transaction(transaction, hash_, versions, None if fees is None or i == 0 else fees[i - 1])
+            render_transaction(
+                transaction, hash_, versions, None if fees is None or i == 0 else fees[i - 1], locked
+            )
             for i, (transaction, hash_) in enumerate(
                 zip(decoded.block.transactions, decoded.transaction_hashes, strict=True)
             )
@@ -144,8 +147,12 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
     return result
 
 
-def render_transaction(transaction: Transaction, hash_: int, versions: AddressVersions, fee: int | None) -> Json:
-    """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or where it is not known."""
+def render_transaction(
+    transaction: Transaction, hash_: int, versions: AddressVersions, fee: int | None, locked: bool = False
+) -> Json:
+    """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or where it is not known.
+
+    `locked` is whether its block is chainlocked, which counts as much as an InstantSend lock of its own."""
     raw = transaction.pack()
     result: Json = {
         "txid": hash_hex(hash_),
@@ -168,7 +175,7 @@ def render_transaction(transaction: Transaction, hash_: int, versions: AddressVe
     if fee is not None:
         result["fee"] = dash(fee)
     result["hex"] = raw.hex()
-    result["instantlock"] = False
+    result["instantlock"] = locked
     result["instantlock_internal"] = False
     return result
 
@@ -183,16 +190,16 @@ def render_transaction_in_block(
     if hash_ not in decoded.transaction_hashes:
         return None
     transaction = decoded.block.transactions[decoded.transaction_hashes.index(hash_)]
-    active = block in chain.active
+    active, locked = block in chain.active, chain.is_locked(block)
     result: Json = {"in_active_chain": active} if in_active_chain else {}
-    result |= render_transaction(transaction, hash_, chain.rules.addresses, None)
+    result |= render_transaction(transaction, hash_, chain.rules.addresses, None, locked)
     locks = {name: result.pop(name) for name in ("instantlock", "instantlock_internal")}
     result["blockhash"] = block.hash_hex
     result["height"] = block.height if active else -1
     result["confirmations"] = chain.height - block.height + 1 if active else 0
     if active:
         result["time"] = result["blocktime"] = block.header.timestamp
-    return result | locks | {"chainlock": False}
+    return result | locks | {"chainlock": locked}
 
 
 def _inputs(transaction: Transaction) -> list[Json]:
@@ -349,4 +356,20 @@ def _mempool_entry(
         "spentby": [hash_hex(child) for child in children],
         "instantlock": "false",
         "unbroadcast": True,
+    }
+
+
+# --- ChainLocks ---------------------------------------------------------------------------------------------
+
+
+def render_chainlock(block: ChainBlock, rules: ChainRules) -> Json:
+    """A getbestchainlock answer. The signature is nobody's: 96 bytes that depend on the block."""
+    signature = b"".join(rules.derive(f"chainlock/{block.hash_hex}/{part}") for part in range(3))
+    packed = pack_uint32(block.height) + pack_uint256(block.hash) + signature
+    return {
+        "blockhash": block.hash_hex,
+        "height": block.height,
+        "signature": signature.hex(),
+        "known_block": True,
+        "hex": packed.hex(),
     }

@@ -5,7 +5,7 @@ Called by `rpc_server` (twisted.web) and by tests. The forms of requests, errors
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from inspect import isawaitable
@@ -22,8 +22,12 @@ MISC_ERROR = -1
 TYPE_ERROR = -3
 INVALID_ADDRESS_OR_KEY = -5
 INVALID_PARAMETER = -8
+NOT_CONNECTED = -9
+IN_INITIAL_DOWNLOAD = -10
 DATABASE_ERROR = -20
 DESERIALIZATION_ERROR = -22
+VERIFY_ERROR = -25
+VERIFY_REJECTED = -26
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
@@ -137,6 +141,18 @@ class Method:
         raise RpcError(
             TYPE_ERROR, f"JSON value of type {kind.value} is not of expected type {parameter.kind.value}"
         )
+
+
+Row = tuple[Handler, tuple[Parameter, ...]]
+"""A method in a table: its handler, whose name and docstring are the method's, and its parameters."""
+
+
+def make_methods(rows: Iterable[Row]) -> dict[str, Method]:
+    """The table of the rows' methods by name."""
+    return {
+        handler.__name__: Method(handler.__name__, parameters, handler, (handler.__doc__ or "").strip())
+        for handler, parameters in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The simulated Dash Core as a Twisted service: chain, RPC and p2p listeners, the transactions that trickle in.
+"""The simulated Dash Core as a Twisted service: chain, RPC, p2p and ZMQ, the transactions that trickle in.
 
 Made by `app` (embedded in a node) and by `python -m p2pool.simnet`.
 """
@@ -19,19 +19,25 @@ from twisted.logger import Logger
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
+from p2pool.dash.messages import NetworkAddress
 from p2pool.simnet.chain import SimulatedChain
-from p2pool.simnet.clock import Cancellable, ListeningPort, SimnetReactor
+from p2pool.simnet.clock import Cancellable, ListeningPort, ShiftedClock, SimnetReactor
+from p2pool.simnet.context import NodeContext
 from p2pool.simnet.faults import FaultControls
 from p2pool.simnet.finder import BlockFinder
 from p2pool.simnet.long_poll import LongPolls
+from p2pool.simnet.p2p import SERVICES
+from p2pool.simnet.p2p_dialler import PeerDialler
 from p2pool.simnet.p2p_server import P2pServer
 from p2pool.simnet.parameters import SimnetParameters, chain_rules
 from p2pool.simnet.rpc import RpcDispatcher
-from p2pool.simnet.rpc_controls import RpcControls, add_controls
+from p2pool.simnet.rpc_controls import Controlled, RpcControls, add_controls
 from p2pool.simnet.rpc_methods import RpcMethods, build_methods
 from p2pool.simnet.rpc_server import RpcResource, RpcSite
+from p2pool.simnet.status import NodeStatus
 from p2pool.simnet.store import BlockStore, FileStore, MemoryStore
 from p2pool.simnet.transactions import TransactionMaker
+from p2pool.simnet.zmq_publisher import HashBlockPublisher, PublisherSocket
 
 COOKIE_USER = "__cookie__"
 _PASSWORD_BYTES = 32
@@ -42,9 +48,9 @@ _CLOSE_SECONDS = 0.5
 class SimulatedDash(Service):
     """A Dash Core that is none. The chain is read at construction; `startService` listens.
 
-    `chain`, `finder`, `faults` and `transactions` are the controls for tests; `rpc_port` and `p2p_port` are the
-    real ports once it listens; `rpc_user` and `rpc_password` what a client must send. It runs once: after
-    `stopService`, or a `startService` that raised, make a new one.
+    `chain`, `finder`, `faults`, `transactions`, `status` and `clock` are the controls for tests; `rpc_port`,
+    `p2p_port` and `zmq_port` are the real ports once it listens; `rpc_user` and `rpc_password` what a client must
+    send. It runs once: after `stopService`, or a `startService` that raised, make a new one.
     """
 
     name = "simulated Dash Core"
@@ -61,15 +67,18 @@ class SimulatedDash(Service):
         self.parameters = parameters
         self.rpc_port = parameters.rpc_port
         self.p2p_port = parameters.p2p_port
+        self.zmq_port = parameters.zmq_port
         self.rpc_user, self.rpc_password = _credentials(parameters, random_bytes)
         self._writes_cookie = parameters.rpc_user is None and parameters.data_directory is not None
         self._ports: list[ListeningPort] = []
         self._running: _Running | None = None
         self._random_bytes = random_bytes
-        now = reactor.seconds
+        self.clock = ShiftedClock(reactor.seconds)
+        self.status = NodeStatus(parameters.reported_version)
+        now = self.clock.now
         rules = chain_rules(parameters)
         self.chain = SimulatedChain(rules, now, self._open_store, parameters.mempool_limit)
-        self.faults = FaultControls(now)
+        self.faults = FaultControls(reactor.seconds)
         self.transactions = TransactionMaker(self.chain)
         self.finder = BlockFinder(self.chain, now, self._search_in_thread)
         self.stop_requested: Event[None] = Event()
@@ -82,9 +91,14 @@ class SimulatedDash(Service):
         return directory / ".cookie" if directory is not None and self._writes_cookie else None
 
     def startService(self) -> None:
-        """Listen on both ports. Raises CannotListenError (nothing is left listening then), and OperatorError
-        where the cookie cannot be written."""
-        running = _Running(self)
+        """Listen on all ports. Raises CannotListenError (nothing is left listening then), and OperatorError
+        where the cookie cannot be written or ZMQ cannot listen."""
+        try:
+            publisher = self._open_publisher()
+        except OperatorError:
+            self.chain.close()
+            raise
+        running = _Running(self, publisher)
         try:
             self.rpc_port = self._listen(self.parameters.rpc_port, running.site)
             self.p2p_port = self._listen(self.parameters.p2p_port, running.p2p)
@@ -97,7 +111,7 @@ class SimulatedDash(Service):
             self.chain.close()
             raise
         self._running = running
-        running.start_transactions(self.parameters.transaction_period)
+        running.start(self.parameters, NetworkAddress(SERVICES, self.parameters.rpc_host, self.p2p_port))
         super().startService()  # type: ignore[no-untyped-call]
 
     def stopService(self) -> Deferred[None]:
@@ -129,6 +143,14 @@ class SimulatedDash(Service):
         directory = self.parameters.data_directory
         return MemoryStore() if directory is None else FileStore(directory, genesis_hash)
 
+    def _open_publisher(self) -> PublisherSocket | None:
+        port = self.parameters.zmq_port
+        if port is None:
+            return None
+        publisher = PublisherSocket(self.parameters.rpc_host, port)
+        self.zmq_port = publisher.port
+        return publisher
+
     def _listen(self, number: int, factory: object) -> int:
         port = self._reactor.listenTCP(number, factory, interface=self.parameters.rpc_host)
         self._ports.append(port)
@@ -154,35 +176,71 @@ class SimulatedDash(Service):
 class _Running:
     """What exists only while the service runs."""
 
-    def __init__(self, service: SimulatedDash) -> None:
+    def __init__(self, service: SimulatedDash, socket: PublisherSocket | None) -> None:
         parameters, chain, reactor = service.parameters, service.chain, service._reactor
         self._service = service
         self._loop: LoopingCall | None = None
         self._aborted = False
+        self._socket = socket
+        self._publisher = None if socket is None else HashBlockPublisher(chain, socket.send)
         self.long_polls = LongPolls(chain, reactor, parameters.long_poll_patience)
-        self.p2p = P2pServer(chain, parameters.parent.p2p_magic, reactor.seconds, service.random_number)
-        methods = RpcMethods(chain, parameters.chain_name, reactor.seconds, self.long_polls, self.p2p)
+        now, started = service.clock.now, reactor.seconds()
+        self.p2p = P2pServer(chain, parameters.parent.p2p_magic, now, service.random_number, service.status)
+        self.dialler = PeerDialler(reactor, self.p2p)
+        context = NodeContext(
+            chain=chain,
+            chain_name=parameters.chain_name,
+            clock=service.clock,
+            uptime=lambda: reactor.seconds() - started,
+            long_polls=self.long_polls,
+            peers=self.p2p,
+            status=service.status,
+            zmq_address=None if socket is None else socket.address,
+            signalling_until=parameters.signalling_until,
+            wallet=parameters.wallet,
+        )
+        methods = RpcMethods(context)
         methods.stop_requested.subscribe(service.stop_requested.fire)
         table = build_methods(methods)
-        add_controls(table, RpcControls(service.finder, service.faults, service.transactions))
+        add_controls(table, RpcControls(self._controlled()))
         self.dispatcher = RpcDispatcher(table, service.faults, service.sleep)
         resource = RpcResource(self.dispatcher, service.rpc_user, service.rpc_password, service.sleep)
         self.site = RpcSite(resource, reactor)
 
-    def start_transactions(self, period: float) -> None:
-        """Make a transaction every `period` seconds; never where it is 0."""
-        if period <= 0:
+    def _controlled(self) -> Controlled:
+        service = self._service
+        return Controlled(
+            chain=service.chain,
+            finder=service.finder,
+            faults=service.faults,
+            transactions=service.transactions,
+            status=service.status,
+            clock=service.clock,
+            p2p=self.p2p,
+            dialler=self.dialler,
+        )
+
+    def start(self, parameters: SimnetParameters, own_address: NetworkAddress) -> None:
+        """Begin with what the daemon does by itself: call others, make transactions (period 0: none)."""
+        self.p2p.own_address = own_address
+        for host, port in parameters.connect:
+            self.dialler.add(host, port)
+        if parameters.transaction_period <= 0:
             return
         self._loop = LoopingCall(self._service.transactions.make)
         self._loop.clock = self._service._reactor  # type: ignore[assignment]
-        self._loop.start(period, now=False).addErrback(self._transactions_failed)
+        self._loop.start(parameters.transaction_period, now=False).addErrback(self._transactions_failed)
 
     def stop(self) -> Deferred[None]:
         """Close everything but the listeners; fires when all connections are gone, which is soon."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
         self.long_polls.release()
-        closing = gatherResults([self.p2p.close(), self.site.close()])
+        if self._publisher is not None:
+            self._publisher.stop()
+        if self._socket is not None:
+            self._socket.close()
+        closing = gatherResults([self.dialler.stop(), self.p2p.close(), self.site.close()])
         if not closing.called:
             impatient = self._service._reactor.callLater(_CLOSE_SECONDS, self._abort)
             closing.addCallback(self._closed, impatient)

@@ -50,7 +50,7 @@ class Station:
         self.transactions = TransactionPool()
         self.hub = PeerHub(
             HubSettings(self.network, b"bench", 0, max_incoming=1000),
-            PeerPool(self.node, lambda: None),
+            PeerPool(self.node, lambda header: None),
             self.transactions,
             lambda share_hash: self.node.tracker.arrival(share_hash).sender,
             lambda: self.now,

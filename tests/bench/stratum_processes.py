@@ -124,14 +124,15 @@ class SimulatedDash(PipedProcess):
         """Have a block found. Returns the monotonic time at which it is about to be announced."""
         self.forget_lines()
         with ThreadPoolExecutor(1) as thread:
-            answer = thread.submit(self._rpc, "simnet_findblock", 1)
+            answer = thread.submit(self.ask, "simnet_findblock", 1)
             # Printed when the block joins the chain, in the turn of its reactor that tells the node.
             self.read_line(START_TIME)
             announced = time.monotonic()
             answer.result(START_TIME)
         return announced
 
-    def _rpc(self, method: str, *params: object) -> Any:
+    def ask(self, method: str, *params: object) -> Any:
+        """An RPC call."""
         answer = requests.post(
             f"http://127.0.0.1:{self.rpc_port}/",
             json={"id": 1, "method": method, "params": list(params)},

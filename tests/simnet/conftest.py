@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.protocol import connectionDone
+from twisted.internet.task import deferLater
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from p2pool.dash.address import AddressVersions
 from p2pool.dash.block import BlockHeader, assemble_block
@@ -19,57 +21,89 @@ from p2pool.dash.merkle import merkle_root
 from p2pool.dash.script import p2pkh_script
 from p2pool.dash.transaction import Transaction, TxInput, TxOutput, parse_transaction
 from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.clock import ShiftedClock
+from p2pool.simnet.context import NodeContext
 from p2pool.simnet.faults import FaultControls
 from p2pool.simnet.finder import BLOCK_VERSION, BlockFinder, search, template_coinbase
 from p2pool.simnet.ledger import FAUCET_SCRIPT, OutPoint
 from p2pool.simnet.long_poll import LongPolls
+from p2pool.simnet.p2p_dialler import PeerDialler
+from p2pool.simnet.p2p_server import P2pServer
 from p2pool.simnet.parameters import SimnetParameters, chain_rules
 from p2pool.simnet.rpc import HttpReply, RpcDispatcher
-from p2pool.simnet.rpc_controls import RpcControls, add_controls
+from p2pool.simnet.rpc_controls import Controlled, RpcControls, add_controls
 from p2pool.simnet.rpc_methods import RpcMethods, build_methods
+from p2pool.simnet.status import NodeStatus
 from p2pool.simnet.store import FileStore, MemoryStore
 from p2pool.simnet.template import BlockTemplate
 from p2pool.simnet.transactions import TransactionMaker
+from tests.dashd.wires import Wire
 
 START = 1_795_340_000
 PARAMETERS = SimnetParameters(initial_attempts=16)
 MINER_SCRIPT = p2pkh_script(bytes(range(1, 21)))
 
 
-class NoPeers:
-    """A p2p side without connections."""
-
-    def render(self) -> list[dict[str, object]]:
-        return []
-
-    def inbound_count(self) -> int:
-        return 0
+MAGIC = PARAMETERS.parent.p2p_magic
+NONCE = 0x1234
 
 
 class Simulation:
-    """Chain, finder and RPC on one `Clock`."""
+    """Chain, finder, p2p side and RPC of one daemon on one reactor in memory."""
 
-    def __init__(self, parameters: SimnetParameters = PARAMETERS) -> None:
+    def __init__(self, parameters: SimnetParameters = PARAMETERS, nonce: int = NONCE) -> None:
         self.parameters = parameters
-        self.clock = Clock()
+        self.clock: Any = MemoryReactorClock()
         self.clock.advance(START)
+        self.shifted = ShiftedClock(self.clock.seconds)
+        self.status = NodeStatus(parameters.reported_version)
         directory = parameters.data_directory
         self.chain = SimulatedChain(
             chain_rules(parameters),
-            self.clock.seconds,
+            self.shifted.now,
             lambda genesis: MemoryStore() if directory is None else FileStore(directory, genesis),
             parameters.mempool_limit,
         )
-        now = self.clock.seconds
+        now = self.shifted.now
         self.transactions = TransactionMaker(self.chain)
         self.finder = BlockFinder(self.chain, now)
-        self.faults = FaultControls(now)
+        self.faults = FaultControls(self.clock.seconds)
         self.long_polls = LongPolls(self.chain, self.clock, parameters.long_poll_patience)
-        self.methods = RpcMethods(self.chain, parameters.chain_name, now, self.long_polls, NoPeers())
+        self.p2p = P2pServer(self.chain, parameters.parent.p2p_magic, now, lambda: nonce, self.status)
+        self.dialler = PeerDialler(self.clock, self.p2p)
+        self.methods = RpcMethods(self.context())
         table = build_methods(self.methods)
-        add_controls(table, RpcControls(self.finder, self.faults, self.transactions))
+        controls = RpcControls(
+            Controlled(
+                self.chain,
+                self.finder,
+                self.faults,
+                self.transactions,
+                self.status,
+                self.shifted,
+                self.p2p,
+                self.dialler,
+            )
+        )
+        add_controls(table, controls)
         self.dispatcher = RpcDispatcher(
             table, self.faults, lambda seconds: deferLater(self.clock, seconds, lambda: None)
+        )
+
+    def context(self) -> NodeContext:
+        """What the RPC methods see."""
+        port = self.parameters.zmq_port
+        return NodeContext(
+            self.chain,
+            self.parameters.chain_name,
+            self.shifted,
+            lambda: self.clock.seconds() - START,
+            self.long_polls,
+            self.p2p,
+            self.status,
+            None if port is None else f"tcp://127.0.0.1:{port}",
+            self.parameters.signalling_until,
+            self.parameters.wallet,
         )
 
     # --- blocks ----------------------------------------------------------------------------------------
@@ -158,6 +192,45 @@ def result_of(deferred: Deferred[Any]) -> Any:
         failures[0].raiseException()
     assert results, "not answered yet"
     return results[0]
+
+
+class Line:
+    """A connection between two simulations: `caller` dialled `called`. Bytes travel when `carry` is called."""
+
+    def __init__(self, caller: Simulation, called: Simulation, number: int) -> None:
+        self.dialling = Wire(caller.clock, number)
+        self.answering = StringTransport()
+        self._protocol: Any = called.p2p.buildProtocol(self.answering.getPeer())
+        self._protocol.makeConnection(self.answering)
+
+    def carry(self) -> int:
+        """Bring over what both sides have said so far; how many bytes that were."""
+        there, back = self.dialling.take(), self.answering.value()
+        self.answering.clear()
+        if there:
+            self._protocol.dataReceived(there)
+        if back:
+            self.dialling.send(back)
+        return len(there) + len(back)
+
+    def cut(self) -> None:
+        """The connection ends for both sides."""
+        self.dialling.hang_up()
+        self._protocol.connectionLost(connectionDone)
+
+
+def connect(caller: Simulation, called: Simulation, port: int = 19899) -> Line:
+    """`caller` connects to `called`; nothing was said yet."""
+    caller.call("simnet_connect", f"127.0.0.1:{port}")
+    return Line(caller, called, len(caller.clock.tcpClients) - 1)
+
+
+def settle(*lines: Line, rounds: int = 1000) -> None:
+    """Carry until nobody has anything to say. AssertionError where that does not come."""
+    for _ in range(rounds):
+        if sum(line.carry() for line in lines) == 0:
+            return
+    raise AssertionError("the connections do not become quiet")
 
 
 @pytest.fixture

@@ -18,23 +18,25 @@ from p2pool.dash import messages
 from p2pool.dash.block import parse_block
 from p2pool.dash.messages import InventoryItem
 from p2pool.simnet import p2p
-from p2pool.simnet.p2p import PeerSession, State
+from p2pool.simnet.p2p import Identity, PeerSession, State
 from p2pool.simnet.p2p_server import P2pServer
 from p2pool.wire.framer import Framer, frame
 
 MAGIC = bytes.fromhex("fcc1b7dc")
 NONCE = 0x1234
 VERSION = messages.Version(70238, 1, 1_795_340_000, messages.NO_ADDRESS, messages.NO_ADDRESS, 99, b"/P2Pool:x/", 7)
+LISTENER = replace(VERSION, services=0)
+"""A pool's link: it has no blocks to offer."""
 
 
 class Peer:
     """The other side of a session."""
 
     def __init__(self, simulation: Any, ready: bool = True) -> None:
-        self.session = PeerSession(simulation.chain, MAGIC, simulation.clock.seconds, NONCE, "peer")
+        self.session = PeerSession(simulation.chain, MAGIC, simulation.clock.seconds, Identity(NONCE), "peer")
         self._framer = Framer(MAGIC, messages.MAX_PAYLOAD)
         if ready:
-            self.tell(VERSION)
+            self.tell(LISTENER)
             self.tell(messages.Verack())
 
     def read(self, data: bytes) -> list[Any]:
@@ -49,7 +51,7 @@ class Peer:
 def test_handshake(simulation: Any) -> None:
     simulation.wait_for_height(3)
     peer = Peer(simulation, ready=False)
-    version, verack = peer.tell(VERSION)
+    version, verack = peer.tell(LISTENER)
     assert isinstance(version, messages.Version)
     assert (version.version, version.start_height, version.nonce) == (70238, 3, NONCE)
     assert (version.time, version.relay) == (simulation.clock.seconds(), True)
@@ -58,7 +60,7 @@ def test_handshake(simulation: Any) -> None:
     assert peer.tell(messages.Ping(1)) == []  # not yet
     assert peer.tell(messages.Verack()) == [messages.SendHeaders(), messages.Ping(NONCE)]
     assert peer.session.state is State.READY
-    assert peer.tell(VERSION) == []
+    assert peer.tell(LISTENER) == []
 
 
 def test_before_the_handshake_nothing_is_answered(simulation: Any) -> None:
@@ -276,7 +278,7 @@ class Wire:
 
     def shake(self) -> Wire:
         """Complete the handshake and forget what came."""
-        self.tell(VERSION)
+        self.tell(LISTENER)
         self.tell(messages.Verack())
         self.transport.clear()
         return self

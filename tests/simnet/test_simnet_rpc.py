@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from p2pool.simnet.rpc_server import RpcResource, RpcSite
+from tests.simnet.http_wire import AUTHORIZED, HttpWire
 
 
 def _ask(simulation: Any, method: str, *params: object) -> list[Any]:
@@ -124,6 +122,9 @@ def test_batches(simulation: Any) -> None:
 METHODS = [
     *("getblock", "getblockheader", "getblockhash", "submitblock", "validateaddress", "getblocktemplate"),
     *("getrawmempool", "getnewaddress", "help", "stop", "simnet_error", "simnet_sendtx", "simnet_delay"),
+    *("masternode", "gobject", "getnetworkhashps", "estimatesmartfee", "sendrawtransaction", "getindexinfo"),
+    *("getsuperblockbudget", "simnet_chainlock", "simnet_connect", "simnet_disconnect", "simnet_warnings"),
+    *("simnet_clock_offset", "simnet_warmup", "simnet_syncing"),
 ]
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(),
@@ -140,6 +141,7 @@ _JSON = st.recursive(
 def test_any_parameters_get_an_answer(simulation: Any, method: str, params: Any) -> None:
     simulation.faults.fail(0)
     simulation.faults.delay(0)
+    simulation.faults.warm_up(0)
     replies: list[Any] = []
     try:
         body = orjson.dumps({"id": 1, "method": method, "params": params})
@@ -238,7 +240,7 @@ def test_getrawtransaction_refused(simulation: Any) -> None:
 def test_getrawtransaction_looks_through_the_newest_blocks_only(
     simulation: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("p2pool.simnet.rpc_methods._SEARCHED_BLOCKS", 2)
+    monkeypatch.setattr("p2pool.simnet.rpc_transactions._SEARCHED_BLOCKS", 2)
     [first, _] = simulation.call("simnet_findblock", 2)
     coinbase = simulation.call("getblock", first)["tx"][0]
     assert simulation.call("getrawtransaction", coinbase, True)["confirmations"] == 2
@@ -350,39 +352,11 @@ def test_long_polls_are_bounded(simulation: Any) -> None:
 # --- HTTP -----------------------------------------------------------------------------------------------
 
 
-class Connection:
-    """One HTTP connection without a socket."""
-
-    def __init__(self, simulation: Any) -> None:
-        clock = simulation.clock
-        resource = RpcResource(
-            simulation.dispatcher, "u", "p", lambda seconds: deferLater(clock, seconds, lambda: None)
-        )
-        self.site = RpcSite(resource, clock)
-        self.transport = StringTransport()
-        self.transport.abortConnection = self.transport.loseConnection  # type: ignore[method-assign]
-        self.protocol = self.site.buildProtocol(None)
-        self.protocol.makeConnection(self.transport)
-
-    def send(self, body: bytes, *headers: str, method: str = "POST") -> None:
-        """Send a request."""
-        lines = [f"{method} / HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers, "", ""]
-        self.protocol.dataReceived("\r\n".join(lines).encode() + body)
-
-    def take(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the one answer that came."""
-        head, _, body = self.transport.value().partition(b"\r\n\r\n")
-        self.transport.clear()
-        status, *headers = head.decode().split("\r\n")
-        return int(status.split()[1]), dict(line.split(": ", 1) for line in headers), body
-
-
-AUTHORIZED = "Authorization: Basic " + base64.b64encode(b"u:p").decode()
 CALL = b'{"jsonrpc": "1.0", "id": "cap", "method": "getblockcount", "params": []}'
 
 
 def test_http_call(simulation: Any) -> None:
-    connection = Connection(simulation)
+    connection = HttpWire(simulation)
     for kind in ("application/json", "application/x-www-form-urlencoded", "text/plain"):
         connection.send(CALL, AUTHORIZED, f"Content-Type: {kind}")
         status, headers, body = connection.take()
@@ -391,7 +365,7 @@ def test_http_call(simulation: Any) -> None:
 
 
 def test_http_statuses(simulation: Any) -> None:
-    connection = Connection(simulation)
+    connection = HttpWire(simulation)
     for body, status in ((b'{"method":"x"}', 404), (b"{}", 400), (b"{", 500), (b"[]", 200)):
         connection.send(body, AUTHORIZED)
         assert connection.take()[0] == status
@@ -401,7 +375,7 @@ def test_http_statuses(simulation: Any) -> None:
 
 def test_http_authorization(simulation: Any, captures: Any) -> None:
     capture = orjson.loads((captures / "20_auth_missing.json").read_bytes())
-    connection = Connection(simulation)
+    connection = HttpWire(simulation)
     connection.send(CALL)
     status, headers, body = connection.take()
     assert (status, body) == (capture["http_status"], b"")
@@ -415,7 +389,7 @@ def test_http_authorization(simulation: Any, captures: Any) -> None:
 
 
 def test_http_long_poll_and_lost_connection(simulation: Any) -> None:
-    connection = Connection(simulation)
+    connection = HttpWire(simulation)
     identifier = simulation.call("getblocktemplate", {})["longpollid"]
     body = orjson.dumps({"method": "getblocktemplate", "params": [{"longpollid": identifier}]})
     connection.send(body, AUTHORIZED)
@@ -431,7 +405,7 @@ def test_http_long_poll_and_lost_connection(simulation: Any) -> None:
 
 
 def test_http_body_is_bounded(simulation: Any) -> None:
-    connection = Connection(simulation)
+    connection = HttpWire(simulation)
     connection.protocol.dataReceived(
         f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {10**9}\r\n{AUTHORIZED}\r\n\r\n".encode()
     )
@@ -444,7 +418,7 @@ def test_http_body_is_bounded(simulation: Any) -> None:
 
 
 def test_http_connections_are_bounded(simulation: Any) -> None:
-    connection = Connection(simulation)
+    connection = HttpWire(simulation)
     others = []
     for _ in range(100):
         protocol = connection.site.buildProtocol(None)
@@ -466,7 +440,7 @@ def test_our_own_bug_is_a_500_and_logged(simulation: Any, monkeypatch: pytest.Mo
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(simulation.dispatcher, "handle", broken)
-    connection = Connection(simulation)
+    connection = HttpWire(simulation)
     with capturedLogs() as logged:
         connection.send(CALL, AUTHORIZED)
     assert connection.take()[0] == 500

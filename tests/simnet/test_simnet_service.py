@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
@@ -13,7 +14,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from p2pool.base.errors import OperatorError
+from p2pool.dash.messages import NetworkAddress
 from p2pool.networks import DASH_REGTEST, SIMNET
+from p2pool.simnet import service as service_module
 from p2pool.simnet.__main__ import make_parameters, parse_arguments
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
@@ -136,6 +139,84 @@ def test_block_connected_is_heard() -> None:
     assert service.chain.height == 2
 
 
+class FakeSocket:
+    """A PUB socket without a network."""
+
+    address, port = "tcp://127.0.0.1:28332", 28332
+
+    def __init__(self, host: str, port: int) -> None:
+        self.asked = (host, port)
+        self.sent: list[Any] = []
+        self.closed = False
+        FakeSocket.last = self
+
+    def send(self, frames: Any) -> None:
+        assert not self.closed
+        self.sent.append(frames)
+
+    def close(self) -> None:
+        self.closed = True
+
+    last: FakeSocket
+
+
+def _call(service: SimulatedDash, method: str, *params: object) -> Any:
+    running: Any = service._running
+    replies: list[Any] = []
+    body = orjson.dumps({"method": method, "params": params})
+    Deferred.fromCoroutine(running.dispatcher.handle(body)).addBoth(replies.append)
+    return orjson.loads(replies[0].body)["result"]
+
+
+def test_zmq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "PublisherSocket", FakeSocket)
+    service = _service(_reactor(), zmq_port=0)
+    assert service.zmq_port == 0
+    service.startService()
+    socket = FakeSocket.last
+    assert socket.asked == ("127.0.0.1", 0)
+    assert service.zmq_port == 28332
+    assert _call(service, "getzmqnotifications")[0]["address"] == socket.address
+    Deferred.fromCoroutine(service.finder.find(2))
+    assert [frames[1].hex() for frames in socket.sent][-1] == service.chain.tip_hash
+    assert not socket.closed
+    assert _stopped(service)
+    assert socket.closed
+    assert len(socket.sent) == 2
+
+
+def test_zmq_that_cannot_listen_and_ports_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(host: str, port: int) -> None:
+        raise OperatorError(f"cannot publish on {host}:{port}")
+
+    monkeypatch.setattr(service_module, "PublisherSocket", refuse)
+    reactor = _reactor()
+    with pytest.raises(OperatorError, match="on 127"):
+        _service(reactor, zmq_port=77, data_directory=tmp_path).startService()
+    assert reactor.tcpServers == []
+    monkeypatch.setattr(service_module, "PublisherSocket", FakeSocket)
+
+    def in_use(port: int, *_: Any, interface: str = "") -> None:
+        raise CannotListenError(interface, port, OSError(98, "Address already in use"))
+
+    monkeypatch.setattr(reactor, "listenTCP", in_use)
+    with pytest.raises(CannotListenError):
+        _service(reactor, zmq_port=0, data_directory=tmp_path).startService()
+    assert FakeSocket.last.closed
+
+
+def test_other_daemons_are_called_at_the_start() -> None:
+    reactor = _reactor()
+    service = _service(reactor, connect=(("127.0.0.1", 19899), ("127.0.0.2", 19899)), p2p_port=19900)
+    assert reactor.tcpClients == []
+    service.startService()
+    assert [client[:2] for client in reactor.tcpClients] == [("127.0.0.1", 19899), ("127.0.0.2", 19899)]
+    running: Any = service._running
+    assert running.p2p.own_address == NetworkAddress(0x1C05, "127.0.0.1", 19900)
+    assert _stopped(service)
+    assert reactor.getDelayedCalls() == []
+
+
 def test_stop_is_passed_on() -> None:
     service = _service(_reactor())
     service.startService()
@@ -157,18 +238,29 @@ def test_arguments() -> None:
             [
                 *("--network", "dash_regtest", "--datadir", "/x", "--rpc-port", "0", "--p2p-port", "5"),
                 *("--rpc-user", "u", "--rpc-password", "p", "--block-period", "2.5"),
-                *("--initial-attempts", "100", "--no-transactions"),
+                *("--initial-attempts", "100", "--no-transactions", "--zmq-port", "7"),
+                *("--connect", "127.0.0.1:9", "--connect", "host:10", "--reported-version", "190000"),
             ]
         )
     )
     assert chosen == SimnetParameters(
-        DASH_REGTEST.parent, Path("/x"), "127.0.0.1", 0, 5, "u", "p", 2.5, 100, transaction_period=0.0
+        *(DASH_REGTEST.parent, Path("/x"), "127.0.0.1", 0, 5, "u", "p", 2.5, 100),
+        transaction_period=0.0,
+        zmq_port=7,
+        connect=(("127.0.0.1", 9), ("host", 10)),
+        reported_version=190000,
     )
+    assert (defaults.zmq_port, defaults.connect, defaults.reported_version) == (None, (), 230102)
     assert make_parameters(parse_arguments(["--network", "dash_regtest"])).rpc_port == 19898
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--rpc-port 70000", "--block-period 0", "--block-period nan", "--network dash", "--what"]
+    "arguments",
+    [
+        *("--rpc-port 70000", "--block-period 0", "--block-period nan", "--network dash", "--what"),
+        *("--zmq-port x", "--connect here", "--connect a:0", "--reported-version -1"),
+        " ".join(f"--connect a:{port}" for port in range(1, 10)),
+    ],
 )
 def test_wrong_arguments(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

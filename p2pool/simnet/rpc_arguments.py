@@ -1,0 +1,48 @@
+"""Arguments of RPC calls -> values, with Dash Core's words for those that are wrong."""
+
+from __future__ import annotations
+
+import binascii
+
+from p2pool.base.errors import ParseError
+from p2pool.simnet.chain import SimulatedChain
+from p2pool.simnet.errors import BlockUndecodable
+from p2pool.simnet.index import ChainBlock
+from p2pool.simnet.rpc import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, MISC_ERROR, RpcError
+
+
+def block_bytes(text: str) -> bytes:
+    """The bytes of a block in hex. Raises BlockUndecodable."""
+    try:
+        return binascii.unhexlify(text)  # unlike bytes.fromhex it takes no spaces
+    except ValueError:
+        raise BlockUndecodable("Block decode failed") from None
+
+
+def hash_argument(text: str, name: str) -> int:
+    """A hash in display order. Raises RpcError."""
+    if len(text) != 64:
+        raise RpcError(INVALID_PARAMETER, f"{name} must be of length 64 (not {len(text)}, for '{text[:200]}')")
+    try:
+        if not text.isalnum():
+            raise ParseError("not hexadecimal")
+        return int(text, 16)
+    except ValueError:
+        raise RpcError(INVALID_PARAMETER, f"{name} must be hexadecimal string (not '{text}')") from None
+
+
+def whole_number(value: object, default: int) -> int:
+    """An integer argument, `default` where it is left out. Raises RpcError."""
+    if value is None:
+        return default
+    if not isinstance(value, int):
+        raise RpcError(MISC_ERROR, "JSON integer out of range")
+    return value
+
+
+def find_block(chain: SimulatedChain, hash_: int) -> ChainBlock:
+    """A known block. Raises RpcError."""
+    block = chain.find(hash_)
+    if block is None:
+        raise RpcError(INVALID_ADDRESS_OR_KEY, "Block not found")
+    return block

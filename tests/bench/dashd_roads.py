@@ -1,0 +1,84 @@
+"""`python -m tests.bench.dashd_roads DIRECTORY SIZE COUNT PAUSE PORTS`: finds blocks, and sends them on all roads
+to the ports of `dashd_sink`. Prints, as JSON, when each was found (monotonic seconds).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+
+from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.credentials import Credentials, FixedCredentials
+from p2pool.dashd.daemon import Daemon
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.p2p import DashdLink
+from p2pool.dashd.rpc import RpcClient
+from p2pool.dashd.service import DashdService
+from p2pool.dashd.spool import BlockSpool
+from p2pool.dashd.submission import BlockSubmitter
+from p2pool.networks import DASH_REGTEST
+
+MAGIC = DASH_REGTEST.parent.p2p_magic
+reactor: Any = global_reactor
+
+
+async def find_blocks(
+    directory: Path, size: int, count: int, pause: float, ports: dict[str, list[int]]
+) -> list[float]:
+    """One block after another."""
+    daemons, links = [], []
+    for port in ports["rpc"]:
+        rpc = RpcClient(reactor, f"http://127.0.0.1:{port}/", FixedCredentials(Credentials("u", "p", "given")))
+        daemons.append(Daemon("here", rpc, DashdService(reactor, rpc, DASH_REGTEST, time.time, "here"), time.time))
+        await rpc.call("getblockcount")  # a connection that stands, as in real life
+    for port in ports["p2p"]:
+        links.append(
+            DashdLink(reactor, "127.0.0.1", port, MAGIC, b"/bench/", time.time, lambda: 7, lambda _: None)
+        )
+        links[-1].startService()
+    while not all(link.up for link in links):
+        await deferLater(reactor, 0.01)
+    submitter = BlockSubmitter(
+        reactor,
+        daemons,
+        links,
+        BlockSpool(directory / "blocks", deferToThread),
+        BlockBook(directory / "blocks.json", deferToThread),
+        time.time,
+        lambda seconds: None,
+    )
+    times = []
+    for number in range(1, count + 1):
+        block = FoundBlock(number, number, os.urandom(size), "bench", None, 1)
+        times.append(time.monotonic())
+        submitter.offer(block)
+        await deferLater(reactor, pause)
+    return times
+
+
+def main() -> None:
+    """Print the times."""
+    directory, size, count, pause, ports = sys.argv[1:]
+
+    async def run() -> None:
+        try:
+            found = await find_blocks(Path(directory), int(size), int(count), float(pause), json.loads(ports))
+            print(json.dumps(found), flush=True)
+        finally:
+            reactor.stop()
+
+    reactor.callWhenRunning(lambda: ensureDeferred(run()).addErrback(lambda failure: failure.printTraceback()))
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()

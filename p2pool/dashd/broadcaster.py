@@ -36,8 +36,8 @@ _log = Logger(namespace="p2pool.broadcaster")
 DIAL_PERIOD = 5.0
 DIALS_AT_ONCE = 3
 CONNECT_TIME = 10.0
-ASK_PERIOD = 300.0
-"""Seconds between two questions to dashd which nodes it is connected with."""
+ASK_PERIOD, ASK_RETRY = 300.0, 15.0
+"""Seconds between two questions to dashd which nodes it is connected with: usually, and until it names some."""
 SAVE_PERIOD = 300.0
 HEADERS_PAUSE = 1.0
 """Seconds between two questions for headers to one node that tells of blocks by hash."""
@@ -135,6 +135,7 @@ class Broadcaster(Service):
         """Connected ones without a handshake yet. Bound: max_peers."""
         self._newest: int | None = None
         self._newest_since = float("-inf")
+        self._next_ask = float("-inf")
         self._saving = DeferredLock()
         self._timers: list[Timer] = []
 
@@ -149,7 +150,7 @@ class Broadcaster(Service):
         await self._load()
         if self.running:
             self._timers = [
-                Timer(self._reactor, ASK_PERIOD, self._ask),
+                Timer(self._reactor, ASK_RETRY, self._ask),
                 Timer(self._reactor, DIAL_PERIOD, self._dial),
                 Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
             ]
@@ -192,10 +193,14 @@ class Broadcaster(Service):
     # --- dialling ----------------------------------------------------------------------------------------
 
     async def _ask(self) -> None:
+        if self._reactor.seconds() < self._next_ask:
+            return
         try:
             addresses = await self._ask_addresses()
         except (RpcError, RpcUnavailable):
             return
+        if addresses:
+            self._next_ask = self._reactor.seconds() + ASK_PERIOD
         for text in addresses:
             self.book.learn(parse_address(text, self.book.allow_local))
 

@@ -21,6 +21,8 @@ from p2pool.base.errors import ParseError
 from p2pool.dash import messages
 from p2pool.dash.messages import GetAddr, GetHeaders, Headers, Ping, SendHeaders, Verack
 from p2pool.dashd.broadcaster import (
+    ASK_PERIOD,
+    ASK_RETRY,
     CLOCKS,
     CONNECT_TIME,
     DIAL_PERIOD,
@@ -64,6 +66,7 @@ class Network:
         self.path = path
         self.answer: Any = []
         """What dashd says when it is asked for its peers."""
+        self.asked = 0
         self.headers: list[Any] = []
         self.headers_error: ParseError | None = None
         self.tip: int | None = TIP
@@ -86,6 +89,7 @@ class Network:
         )
 
     async def ask(self) -> list[str]:
+        self.asked += 1
         answer = await self.answer if isinstance(self.answer, Deferred) else self.answer
         if isinstance(answer, Exception):
             raise answer
@@ -186,13 +190,18 @@ def test_the_nodes_that_dashd_is_connected_with_are_dialled(network):
     assert sorted(network.dialled()) == [(place(1), 9999), ("2a00::1", 9999)]
 
 
-@pytest.mark.parametrize("trouble", [RpcError(-28, "Loading"), RpcUnavailable("refused"), RpcTimeout("5 s")])
-def test_a_dashd_that_does_not_answer_is_asked_again(network, log, trouble):
+@pytest.mark.parametrize("trouble", [RpcError(-28, "Loading"), RpcUnavailable("refused"), RpcTimeout("5 s"), []])
+def test_a_dashd_that_names_nobody_is_asked_again_soon(network, log, trouble):
+    """It is just starting, as after a power cut."""
     network.answer = trouble
     network.start().wait(60)
+    asked = network.asked
+    assert 3 < asked < 10
     network.answer = [f"{place(1)}:9999"]
-    network.wait(600)
-    assert (place(1), 9999) in network.dialled()
+    network.wait(ASK_RETRY + DIAL_PERIOD)
+    assert network.dialled() == [(place(1), 9999)]
+    network.wait(ASK_PERIOD - ASK_RETRY - DIAL_PERIOD - 1)
+    assert network.asked == asked + 1
     assert log.lines == []
 
 

@@ -114,7 +114,7 @@ class Process:
 
 
 class NodeProcess(Process):
-    """`run_p2pool.py --net simnet` on ports of its own."""
+    """`run_p2pool.py --net NETWORK` on ports of its own."""
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class NodeProcess(Process):
         p2pool_port: int | None = None,
         program: Sequence[str] = ("run_p2pool.py",),
         embedded: bool = True,
+        network: str = "simnet",
     ) -> None:
         """Not `embedded`: on daemons that the arguments name."""
         self.directory = directory
@@ -133,7 +134,7 @@ class NodeProcess(Process):
         dashd = ("--dashd-rpc-port", str(self.rpc_port), "--dashd-p2p-port", str(free_port()))
         super().__init__(
             [
-                *(*program, "--net", "simnet", "--datadir", str(directory / "data")),
+                *(*program, "--net", network, "--datadir", str(directory / "data")),
                 *("-w", f"127.0.0.1:{self.port}"),
                 *(dashd if embedded else ()),
                 *("--p2pool-port", f"127.0.0.1:{self.p2pool_port}"),

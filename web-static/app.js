@@ -119,7 +119,7 @@ const blocksTable = new Table("blocks", {
         const node = cell.firstElementChild;
         node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
         node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-        const depth = confirmations > 0 ? `, ${integer(confirmations)}${chainlock ? ", ChainLock" : ""}` : "";
+        const depth = confirmations > 0 ? `, ${integer(confirmations)} deep${chainlock ? ", ChainLock" : ""}` : "";
         setText(node, status === "refused" && reason ? `${status}: ${reason}` : status + depth);
       },
     },

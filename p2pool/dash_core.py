@@ -119,8 +119,6 @@ class DashCore:
         self.pool: DaemonPool | None = None
         self.submitter: BlockSubmitter | None = None
         self.broadcaster: Broadcaster | None = None
-        self._found_early: list[FoundBlock] = []
-        """Found before `start`. Bound: there is no work before it."""
         self._rpcs: list[RpcClient] = []
         self._links: list[DashdLink] = []
         self._zmqs: list[ZmqSubscriber] = []
@@ -251,7 +249,7 @@ class DashCore:
         self.notices.job_sent(parent_block)
 
     def block_found(self, found: FoundBlock) -> None:
-        """A block was found, here or by a peer: see it through."""
+        """A block was found, here or by a peer: see it through. (There is no work before `start`.)"""
         if self.submitter is not None:
             self.submitter.offer(found)
 

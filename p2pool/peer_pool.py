@@ -14,7 +14,7 @@ from p2pool.peers.hub import PeerHub
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
-from p2pool.sharechain.tracker import Thought
+from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -177,5 +177,13 @@ class PeerNews:
         data = assemble_block(
             share.header, rebuilt.gentx, tuple(data for data in transactions if data is not None)
         )
-        height = 0 if self._node.template is None else self._node.template.height
+        height = self._height(share)
         self._block_found(FoundBlock(share.hash, height, data, "another node", share.hash, share.subsidy))
+
+    def _height(self, share: Share) -> int:
+        """The height of a share that is a block; where its parent is not known (yet), the next one's."""
+        template = self._node.template
+        if template is None:
+            return 0
+        behind = self._node.block_height(share.previous_block)
+        return template.height + (behind if behind > UNKNOWN_BLOCK_HEIGHT else 0)

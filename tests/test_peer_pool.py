@@ -192,6 +192,7 @@ def test_a_block_that_a_peer_found_is_sent_to_dashd_whole():
     (found,) = listener.member.blocks
     block = parse_block(found.data)
     assert block.header.hash() == found.block_hash == found.share_hash == share.hash
+    assert found.height == 200
     assert [tx.hash for tx in block.transactions[1:]] == [item.hash for item in items]
     assert share.contents in [contents for said in listener.heard() for contents in said]
     assert_quiet_after_five_seconds(listener, 1)
@@ -233,6 +234,8 @@ def test_a_block_on_a_block_that_is_not_known_yet_is_looked_at_again_after_five_
     listener.moment.now += AGAIN_AFTER
     listener.member.tick()
     assert [block.share_hash for block in listener.member.blocks] == [share.hash] * known
+    # Its parent lies one below the block that the template (of height 200) stands on.
+    assert [block.height for block in listener.member.blocks] == [199] * known
 
 
 @pytest.mark.usefixtures("log")

@@ -37,6 +37,8 @@ const PATHS = [
   "current_payouts",
   "payout_addr",
   "peer_list",
+  "dashd_status",
+  "broadcaster_status",
 ];
 const REFUSALS = {
   20: "malformed",
@@ -47,9 +49,11 @@ const REFUSALS = {
   25: "not subscribed",
 };
 const STATUS = {
-  accepted: "Accepted by Dash Core",
+  accepted: "In the chain; its coins can be spent after 100 confirmations",
+  confirmed: "In the chain for good: its coins can be spent",
+  orphaned: "Valid, but another block took its place",
   refused: "Refused by Dash Core",
-  sent: "Sent to Dash Core, no answer yet",
+  sent: "Sent, but not in the chain yet",
 };
 
 let symbol = "DASH";
@@ -111,13 +115,35 @@ const blocksTable = new Table("blocks", {
     {
       title: "Status",
       create: () => make("span", { class: "status" }),
-      update: (cell, { status, reason }) => {
+      update: (cell, { status, reason, confirmations, chainlock }) => {
         const node = cell.firstElementChild;
         node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
         node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-        setText(node, reason ? `${status}: ${reason}` : status);
+        const depth = confirmations > 0 ? `, ${integer(confirmations)} deep${chainlock ? ", ChainLock" : ""}` : "";
+        setText(node, status === "refused" && reason ? `${status}: ${reason}` : status + depth);
       },
     },
+  ],
+});
+
+const daemonsTable = new Table("daemons", {
+  caption: "Dash Core daemons: address, state, height, time for an answer and version",
+  few: 10,
+  empty: emptyNote(),
+  columns: [
+    { title: "Address", head: true, create: ({ key }) => make("span", { class: "mono" }, key) },
+    {
+      title: "State",
+      create: () => make("span", { class: "status" }),
+      update: (cell, { serving, problem }) => {
+        const node = cell.firstElementChild;
+        node.className = `status ${problem !== null ? "refused" : serving ? "accepted" : ""}`;
+        setText(node, problem ?? (serving ? "gives work" : "stands by"));
+      },
+    },
+    textColumn("Height", ({ height }) => (height === null ? "–" : integer(height))),
+    textColumn("Answers in", ({ answer_time: time }) => (time === null ? "–" : `${significant(time * 1000, 3)}\u00a0ms`)),
+    textColumn("Version", ({ version }) => version || "–", null),
   ],
 });
 
@@ -161,6 +187,7 @@ const EMPTY = {
   shares: make("span", {}, "None yet. A share appears here when a miner of this node solves one."),
   blocks: make("span", {}, "None yet. The pool’s expected time to a block is shown above; luck decides the rest."),
   peers: make("span", {}, "None: until another node connects, this one is a pool of its own."),
+  daemons: make("span", {}, "None is known yet: the node is starting."),
   payouts: make("span", {}, "Nobody yet: payouts follow from the share chain, and it has no share."),
 };
 
@@ -293,6 +320,25 @@ function showPeers(peers) {
   peersTable.show(peers.map((peer) => ({ ...peer, key: peer.address, ts: peer.connected_since })), EMPTY.peers);
 }
 
+function showDaemons({ daemons, new_block_to_job: roads, blocks_waiting: waiting }) {
+  daemonsTable.show(daemons.map((daemon) => ({ ...daemon, key: daemon.address })), EMPTY.daemons);
+  const parts = ["Where work comes from and where found blocks go."];
+  const heard = Object.values(roads).reduce((sum, { count }) => sum + count, 0);
+  if (heard > 0) {
+    const total = Object.values(roads).reduce((sum, { count, average }) => sum + count * average, 0);
+    parts.push(`Work on a new block left ${significant((total / heard) * 1000, 3)}\u00a0ms after the first news of it, on average.`);
+  }
+  if (waiting > 0) parts.push(`Found blocks whose fate is not known yet: ${integer(waiting)}.`);
+  if (broadcasters !== null) parts.push(`Nodes of the network that found blocks are sent to as well: ${integer(broadcasters)}.`);
+  put("daemons-lead", parts.join(" "));
+}
+
+let broadcasters = null;
+
+function showBroadcaster({ connected }) {
+  broadcasters = connected;
+}
+
 function showAddress(address) {
   const holder = byId("n-address");
   if (typeof address !== "string" || holder.dataset.address === address) return;
@@ -369,6 +415,8 @@ async function poll() {
   show("current_payouts", showPayouts);
   show("payout_addr", showAddress);
   show("peer_list", showPeers);
+  show("broadcaster_status", showBroadcaster);
+  show("dashd_status", showDaemons);
   refreshTimes();
 
   function show(path, shower) {

@@ -128,7 +128,7 @@ class DashdService(Service):
         """Say what is wrong, once. A call that broke off because we stop is no trouble."""
         if not self.running:
             raise CancelledError
-        problem = str(error)
+        problem = str(error).removeprefix(f"{self._where}: ").removeprefix(f"{self._where} ")
         if isinstance(error, RpcError) and error.code in _STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):

@@ -315,7 +315,7 @@ class BlockSubmitter:
                 "block {height} could not be given to dashd at {name}: {trouble}; trying again",
                 height=block.height,
                 name=daemon.name,
-                trouble=trouble,
+                trouble=trouble.removeprefix(f"{daemon.name}: ").removeprefix(f"{daemon.name} "),
             )
         nobody = not delivery.answers and len(delivery.failed) == len(self._daemons)
         if nobody and not delivery.complained and not delivery.is_settled():

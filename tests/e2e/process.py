@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,7 +114,7 @@ class Process:
 
 
 class NodeProcess(Process):
-    """`run_p2pool.py --net simnet` on ports of its own."""
+    """`run_p2pool.py --net NETWORK` on ports of its own."""
 
     def __init__(
         self,
@@ -123,15 +123,20 @@ class NodeProcess(Process):
         log: str = "out.log",
         port: int | None = None,
         p2pool_port: int | None = None,
+        program: Sequence[str] = ("run_p2pool.py",),
+        embedded: bool = True,
+        network: str = "simnet",
     ) -> None:
+        """Not `embedded`: on daemons that the arguments name."""
         self.directory = directory
         self.port = port or free_port()
         self.rpc_port, self.p2pool_port = free_port(), p2pool_port or free_port()
+        dashd = ("--dashd-rpc-port", str(self.rpc_port), "--dashd-p2p-port", str(free_port()))
         super().__init__(
             [
-                *("run_p2pool.py", "--net", "simnet", "--datadir", str(directory / "data")),
+                *(*program, "--net", network, "--datadir", str(directory / "data")),
                 *("-w", f"127.0.0.1:{self.port}"),
-                *("--dashd-rpc-port", str(self.rpc_port), "--dashd-p2p-port", str(free_port())),
+                *(dashd if embedded else ()),
                 *("--p2pool-port", f"127.0.0.1:{self.p2pool_port}"),
                 *arguments,
             ],

@@ -170,16 +170,13 @@ class DaemonPool:
         return f"no contact for {max(0, round(self._clock() - service.last_answer))} s: {service.problem}"
 
     def warnings(self) -> list[str]:
-        """What people should know of the daemons."""
-        several = len(self.daemons) > 1
+        """What people should know of the daemons, that of the one that serves first."""
         found = []
-        problem = self.problem
-        if problem is not None:
-            found.append(f"dashd: {problem}")
-        for daemon in self.daemons:
-            name = f"dashd at {daemon.name}" if several else "dashd"
-            if daemon.problem is not None and daemon is not self.serving:
-                found.append(f"{name}: {daemon.problem}")
+        for daemon in sorted(self.daemons, key=lambda daemon: daemon is not self.serving):
+            name = f"dashd at {daemon.name}"
+            problem = self.problem if daemon is self.serving else daemon.problem
+            if problem is not None:
+                found.append(f"{name}: {problem}")
             if daemon.facts is not None and daemon.service.problem is None:
                 found += [f"{name} {text}" for text in daemon.facts.problems()]
                 found += [f"{name}: {text}" for text in self._clock_problem(daemon)]

@@ -206,7 +206,7 @@ def test_all_dead_and_one_back(two, log):
         rpc.die()
     two.wait(40)
     assert two.pool.problem == "no contact for 45 s: connection refused"
-    assert two.pool.warnings()[0] == "dashd: no contact for 45 s: connection refused"
+    assert two.pool.warnings()[0] == "dashd at d1: no contact for 45 s: connection refused"
     two.rpcs[1].live(9)
     two.wait(1)
     assert two.templates[-1] == ("d1", 9)
@@ -293,7 +293,7 @@ def test_a_single_daemon_that_stays_behind_what_peers_prove_is_stuck(log):
     assert len(made.rpcs[0].times()) == asked + 1  # no news
     made.wait(STUCK_TIME + 1)
     assert made.pool.problem == "stuck at height 0, others are at 2"
-    assert made.pool.warnings() == ["dashd: stuck at height 0, others are at 2"]
+    assert made.pool.warnings() == ["dashd at d0: stuck at height 0, others are at 2"]
     made.rpcs[0].block(3, bits=f"{EASY:08x}")
     made.wait(1)
     assert made.pool.problem is None
@@ -355,9 +355,9 @@ def test_a_daemons_own_warnings_and_a_wrong_clock(log):
     made.rpcs[0].at(1, curtime=int(1e9) + 500, mintime=int(1e9))
     made.start().wait(1)
     assert made.pool.warnings() == [
-        "dashd is still synchronising (50.0%, block 50 of 100)",
-        "dashd warns: upgrade me",
-        "dashd: this machine's clock is 500 s behind dashd's: set the wrong one right",
+        "dashd at d0 is still synchronising (50.0%, block 50 of 100)",
+        "dashd at d0 warns: upgrade me",
+        "dashd at d0: this machine's clock is 500 s behind dashd's: set the wrong one right",
     ]
     made.stop()
     assert HEARTBEAT_TIMEOUT > 1

@@ -20,19 +20,23 @@ class AnnouncedChain:
     """Heights of recent blocks: those that templates stand on, and those that headers with enough work add to
     them.
 
-    A claim without proof of work changes nothing here, so nobody can make a daemon look stuck for free.
+    A claim without proof of work changes nothing here, so nobody can make a daemon look stuck for free. What is
+    proved is work alone: the block may be invalid or withheld, so the pool believes it only where our own daemon
+    has had no block for long.
     """
 
     def __init__(self) -> None:
         self._heights: BoundedDict[int, int] = BoundedDict(MAX_BLOCKS)
         self._target = 0
         self.height = 0
-        """The highest that headers proved."""
+        """The highest that headers proved and no daemon has reached yet; 0 for none."""
 
     def learn(self, block_hash: int, height: int, next_target: int) -> None:
         """A daemon's template stands on this block; `next_target` is that of the next one."""
         self._heights[block_hash] = height
         self._target = next_target
+        if height >= self.height:
+            self.height = 0  # what daemons leave after that (a reorganisation, invalidateblock) is their choice
 
     def headers(self, headers: Sequence[BlockHeader]) -> int | None:
         """Headers that somebody sent, oldest first; the hash of the newest block that was not known before. What

@@ -10,8 +10,11 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from twisted.internet.abstract import isIPv6Address
+
 from p2pool.base.errors import OperatorError
 
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _OPTIONS = ("cookie", "p2p", "zmq")
 
 
@@ -39,7 +42,8 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
 
     def refuse(why: str) -> OperatorError:
         return OperatorError(
-            f"{flag} {_without_secrets(text)}: {why}; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE"
+            f"{flag} {_without_secrets(text)}: {why}; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE "
+            "(with %2F, %3F, %23 for /, ?, # in a password)"
         )
 
     try:
@@ -49,6 +53,8 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
         raise refuse("this is not a URL with a port between 1 and 65535") from None
     if parts.scheme not in ("http", "https"):
         raise refuse("it begins with neither http:// nor https://")
+    if parts.hostname and not is_host(parts.hostname):
+        raise refuse("no name of a host looks like that (give its IP address)")
     if not parts.hostname or parts.path not in ("", "/") or parts.fragment or port == 0:
         raise refuse("it names no host, or more than a host and a port")
     # People write paths as they are: a plus sign is one, and no space.
@@ -79,6 +85,14 @@ def _without_secrets(text: str) -> str:
     the last @ may be one, and what stands where a port should."""
     shown = re.sub(r"^(https?://)?.*@", r"\1...@", text, flags=re.DOTALL)
     return shown if "[" in shown else re.sub(r":(?!//|[0-9]{1,5}(?:[/?]|$))[^/?]*", ":...", shown)
+
+
+def is_host(name: str) -> bool:
+    """Whether Twisted can connect to it: an IP address, or labels of ASCII letters, digits and hyphens. Names with
+    "_", as containers may have, are none."""
+    if isIPv6Address(name):
+        return True
+    return len(name) <= 253 and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", name) is not None
 
 
 def _p2p_port(text: str | None, refuse: Callable[[str], OperatorError]) -> int | None:

@@ -17,7 +17,7 @@ _log = Logger(namespace="p2pool.blocks")
 
 CONFIRMED = 100
 """Confirmations after which the coins of a coinbase can be spent."""
-LOOK_PERIOD = 15.0
+LOOK_PERIOD = 5.0
 
 
 class BlockFollower:

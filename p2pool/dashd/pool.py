@@ -28,6 +28,9 @@ _log = Logger(namespace="p2pool.dashd")
 WATCH_PERIOD = 0.25
 STUCK_TIME = 30.0
 """Seconds that a daemon may stay behind: validating a block takes one or two."""
+SILENT_TIME = 300.0
+"""Seconds without a new block after which a daemon behind headers alone counts as stuck: peers may have mined them
+for that purpose, which is cheap on test networks. One block in seven takes longer."""
 CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
@@ -64,6 +67,8 @@ class DaemonPool:
         self._clock = clock
         self._serving_since = float("-inf")
         self._behind_since: dict[Daemon, float] = {}
+        self._moved: dict[Daemon, tuple[int, float]] = {}
+        """Each daemon's tip, and since when it has been that."""
         self._timer: Timer | None = None
 
     # --- life --------------------------------------------------------------------------------------------
@@ -87,19 +92,17 @@ class DaemonPool:
 
     def _took(self, daemon: Daemon, template: BlockTemplate) -> None:
         self.chain.learn(template.previous_block, template.height - 1, template.target)
-        if daemon is self.serving:
+        if not self._choose() and daemon is self.serving:  # it may have gone back, where another one did not
             self.template.fire(template)
-        else:
-            self._choose()
 
-    def _choose(self) -> None:
-        """Let the best serve."""
+    def _choose(self) -> bool:
+        """Let the best serve. Whether that is another one now, whose template was told of."""
         serving = self.serving
         best = max(self.daemons, key=Daemon.rank)  # the first of equals: in the operator's order
         if best.rank() <= serving.rank():
             best = self._quicker() or serving
         if best is serving or best.template is None:
-            return
+            return False
         started = serving.template is not None
         older = serving.responsive and best.height > serving.height
         self.serving, self._serving_since = best, self._reactor.seconds()
@@ -113,6 +116,7 @@ class DaemonPool:
                 why=serving.problem or "it answers slowly",
             )
         self.template.fire(best.template)
+        return True
 
     def _quicker(self) -> Daemon | None:
         """One with the same work that answers much sooner."""
@@ -129,20 +133,33 @@ class DaemonPool:
 
     def _watch(self) -> None:
         """Who has stopped answering, and who has fallen behind?"""
-        now = self._reactor.seconds()
-        highest = max(self.chain.height, *(daemon.rank()[0] for daemon in self.daemons))
+        newest = max(daemon.rank()[0] for daemon in self.daemons)
         for daemon in self.daemons:
-            if daemon.height >= highest or daemon.template is None:
-                self._behind_since.pop(daemon, None)
-                if daemon.stuck is not None:
-                    daemon.stuck = None
-                    _log.info("dashd at {name} has caught up", name=daemon.name)
-            elif now - self._behind_since.setdefault(daemon, now) >= STUCK_TIME:
-                stuck = f"stuck at height {daemon.height}, others are at {highest}"
-                if daemon.stuck is None and daemon.service.problem is None:
-                    _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
-                daemon.stuck = stuck
+            stuck = self._stuck(daemon, newest)
+            if stuck is None and daemon.stuck is not None:
+                _log.info("dashd at {name} has caught up", name=daemon.name)
+            elif stuck is not None and daemon.stuck is None:
+                _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
+            daemon.stuck = stuck
         self._choose()
+
+    def _stuck(self, daemon: Daemon, newest: int) -> str | None:
+        """What to say of a daemon that stays behind the others, or behind what headers prove; None for any other,
+        and for one that has another problem."""
+        now, template = self._reactor.seconds(), daemon.template
+        if template is not None and (
+            daemon not in self._moved or self._moved[daemon][0] != template.previous_block
+        ):
+            self._moved[daemon] = (template.previous_block, now)
+        highest = max(newest, self.chain.height)
+        if template is None or daemon.service.problem is not None or daemon.height >= highest:
+            self._behind_since.pop(daemon, None)
+            return None
+        if now - self._behind_since.setdefault(daemon, now) < STUCK_TIME:
+            return None
+        if daemon.height >= newest and now - self._moved[daemon][1] < SILENT_TIME:
+            return None  # headers alone say so, and blocks come
+        return f"stuck at height {daemon.height}, others are at {highest}"
 
     # --- news --------------------------------------------------------------------------------------------
 

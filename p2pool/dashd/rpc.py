@@ -141,7 +141,10 @@ class RpcClient:
                 deadline.cancel()
 
     async def _exchange(self, headers: Headers, body: bytes) -> tuple[int, bytes]:
-        response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
+        try:
+            response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
+        except ValueError as error:  # Twisted's word for an address that it cannot use
+            raise RpcUnavailable(f"{self.url} cannot be asked: {error}") from None
         answer = _AnswerBody(self.url, MAX_ANSWER if self._max_answer is None else self._max_answer)
         response.deliverBody(answer)
         return response.code, await answer.complete

@@ -6,6 +6,7 @@ a heartbeat twice a second, and polling as the last resort. What was wrong is sa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -31,13 +32,15 @@ HEARTBEAT = 0.5
 HEARTBEAT_TIMEOUT = 5.0
 RETRY_PERIOD = 1.0
 """Seconds between two tries to get a template from a daemon that answers but gives none."""
-FACTS_PERIOD = 30.0
+FACTS_PERIOD = 10.0
 LONG_POLL_TIMEOUT = 24 * 3600.0
 """dashd answers a long poll when the mempool has grown for a minute, or when the tip changes. It does not notice
 that a client has gone away, and keeps one of its few RPC threads for it: a long poll is not given up lightly."""
 LONG_POLL_GRACE = 10.0
 """Seconds after a new tip, heard of by another road, in which dashd must have answered the long poll, too."""
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0
+LINES, LINES_PERIOD = 10, 600.0
+"""So many lines about a daemon that comes and goes in so many seconds; pages always show the newest."""
 _SMOOTHING = 0.3
 """The weight of the newest answer in the answer time."""
 _STILL_COMING_UP = frozenset({-28, -10, -9})
@@ -68,6 +71,9 @@ class DashdService(Service):
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
         self.problem_since = clock()
+        self._said: str | None = None
+        """The problem that stands in the log; None where all is well, as far as the log says."""
+        self._said_at: deque[float] = deque(maxlen=LINES)
         self.answer_time: float | None = None
         """Seconds that it takes for a template, smoothed."""
         self._reactor = reactor
@@ -84,6 +90,7 @@ class DashdService(Service):
         """When the heartbeat under way was sent."""
         self._heartbeat_took = 0.0
         self._ready = False
+        """Whether the daemon that is there now was checked, and gave a template."""
         self._long_polling: Deferred[None] | None = None
         self._long_poll_tip: int | None = None
         self._overdue: Any = None
@@ -133,13 +140,22 @@ class DashdService(Service):
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):
             problem += " (is it busy? It has few RPC threads: rpcthreads=16 in dash.conf gives it more)"
-        if problem == self.problem:
-            return
         if self.problem is None:
             self.problem_since = self._clock()
-        self.problem = problem
-        _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
-        self.changed.fire(None)
+        changed, self.problem = problem != self.problem, problem
+        if problem != self._said and self._may_say():
+            self._said = problem
+            _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
+        if changed:
+            self.changed.fire(None)
+
+    def _may_say(self) -> bool:
+        """Whether there is room for a line."""
+        now = self._reactor.seconds()
+        if len(self._said_at) == LINES and now - self._said_at[0] < LINES_PERIOD:
+            return False
+        self._said_at.append(now)
+        return True
 
     # --- does it live? -----------------------------------------------------------------------------------
 
@@ -169,7 +185,7 @@ class DashdService(Service):
             self.facts = await check_daemon(self._rpc, self._network)
         await self._fetch(Road.POLL)
         self._ready = True
-        if first and self.facts is not None:
+        if first and self.facts is not None and self._may_say():
             _log.info("dashd at {where}: {about}", where=self._where, about=self.facts.line)
 
     def _best_block(self, answer: Any) -> None:
@@ -208,8 +224,10 @@ class DashdService(Service):
         recovered, had_answered = self.problem is not None, self.last_answer is not None
         self.problem = None
         self.last_answer = template.received
-        if recovered and had_answered:
-            _log.info("dashd at {where} gives templates again", where=self._where)
+        if self._said is not None and (not had_answered or self._may_say()):
+            self._said = None
+            if had_answered:
+                _log.info("dashd at {where} gives templates again", where=self._where)
         current = self.current
         if (
             current is not None
@@ -235,9 +253,9 @@ class DashdService(Service):
             self.refresh(road)
 
     def refresh(self, road: Road = Road.POLL) -> None:
-        """Ask for a template now. Calls that come together are one."""
-        if not self.running or self.current is None:
-            return
+        """Ask a daemon that was checked for a template now. Calls that come together are one."""
+        if not self._ready:
+            return  # nobody knows yet what answers there: it may be another chain's
         if self._fetching is not None:
             self._fetch_again = self._fetch_again or road
             return
@@ -258,7 +276,7 @@ class DashdService(Service):
                 await self._fetch(again)
             except _TROUBLES as error:
                 self._trouble(error)
-            again = self._fetch_again
+            again = self._fetch_again if self._ready else None
 
     async def _poll(self) -> None:
         """The last resort, and what keeps the transactions fresh where there is no long poll."""

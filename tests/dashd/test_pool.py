@@ -14,7 +14,7 @@ from p2pool.dash.target import bits_to_target
 from p2pool.dashd.announced import AnnouncedChain
 from p2pool.dashd.daemon import FRESH, Daemon
 from p2pool.dashd.notices import Road
-from p2pool.dashd.pool import CALM, STUCK_TIME, DaemonPool
+from p2pool.dashd.pool import CALM, SILENT_TIME, STUCK_TIME, DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import HEARTBEAT_TIMEOUT, DashdService
 from p2pool.networks import DASH_REGTEST
@@ -225,6 +225,18 @@ def test_a_reorganisation_of_three_blocks(two, log):
     assert two.pool.problem is None
 
 
+def test_one_that_goes_back_alone_makes_no_round_of_old_work(two, log):
+    two.wait(1)
+    for rpc in two.rpcs:
+        rpc.block(5)
+    two.wait(3)
+    two.rpcs[0].block(3)  # restarted, or told to forget blocks
+    assert two.templates == [("d0", 1), ("d0", 5), ("d1", 5)]
+    two.wait(1)
+    two.rpcs[1].block(6)
+    assert two.templates[-1] == ("d1", 6)
+
+
 def test_one_that_answers_much_faster_takes_over_after_a_while(two, log):
     two.rpcs[0].late = 0.6
     two.rpcs[0].at(1)
@@ -291,13 +303,58 @@ def test_a_single_daemon_that_stays_behind_what_peers_prove_is_stuck(log):
     assert len(made.rpcs[0].times()) == asked + 1  # it is asked at once
     made.pool.headers_heard(Road.NETWORK, (first, second))
     assert len(made.rpcs[0].times()) == asked + 1  # no news
-    made.wait(STUCK_TIME + 1)
+    made.wait(SILENT_TIME - 5)
+    assert made.pool.problem is None
+    made.wait(5)
     assert made.pool.problem == "stuck at height 0, others are at 2"
     assert made.pool.warnings() == ["dashd at d0: stuck at height 0, others are at 2"]
     made.rpcs[0].block(3, bits=f"{EASY:08x}")
     made.wait(1)
     assert made.pool.problem is None
     made.stop()
+
+
+def test_headers_alone_do_not_make_a_daemon_stuck_that_has_new_blocks(log):
+    """Somebody mines headers of blocks that nobody has, or that are invalid: cheap where blocks are."""
+    made = Pool(1)
+    made.rpcs[0].at(1, bits=f"{EASY:08x}")
+    made.start().wait(1)
+    tip = 1
+    for _ in range(50):
+        header = header_on(tip)
+        made.pool.headers_heard(Road.NETWORK, (header,))
+        tip = header.hash()
+    for number in range(2, 8):
+        made.wait(SILENT_TIME - 10)
+        assert made.pool.problem is None
+        made.rpcs[0].block(number, bits=f"{EASY:08x}")
+    assert made.chain.height == 50
+    made.stop()
+
+
+def test_one_that_left_a_proved_block_again_is_not_stuck(log):
+    made = Pool(1)
+    made.rpcs[0].at(1, bits=f"{EASY:08x}")
+    made.start().wait(1)
+    header = header_on(1)
+    made.pool.headers_heard(Road.NETWORK, (header,))
+    made.rpcs[0].at(2, previousblockhash=f"{header.hash():064x}", bits=f"{EASY:08x}")
+    made.wait(5)
+    made.rpcs[0].at(1, bits=f"{EASY:08x}")  # invalidateblock
+    made.wait(2 * SILENT_TIME)
+    assert made.pool.problem is None
+    assert not any("stuck" in line for line in log.lines)
+    made.stop()
+
+
+def test_one_that_comes_back_behind_is_told_of(two, log):
+    two.wait(1)
+    two.rpcs[0].die()
+    two.rpcs[1].block(2)
+    two.wait(2 * STUCK_TIME)
+    two.rpcs[0].live(1)
+    two.wait(STUCK_TIME + 2)
+    assert any("d0 is stuck" in line for line in log.lines)
 
 
 def test_headers_without_work_prove_nothing(log):

@@ -102,7 +102,7 @@ def test_up_but_stuck(two: Two):
     assert two.serves_from_second() < 2 + SLACK
     line = two.node.wait_for_line("is stuck at height 3", 60)
     assert "others are at 4" in line
-    assert any("stuck at height 3" in warning for warning in two.node.get("local_stats")["warnings"])
+    wait_for("warning", lambda: "stuck at height 3" in "".join(two.node.get("local_stats")["warnings"]))
 
 
 def test_three_blocks_reorganised(two: Two):

@@ -108,7 +108,8 @@ class Config:
     def single_daemon(self) -> bool:
         """Whether the flags for a single daemon name one: always, where no URL does."""
         given = (self.dashd_address, self.dashd_rpc_port, self.dashd_p2p_port, self.dashd_zmq)
-        return not self.dashd or bool(self.rpc_arguments) or any(each is not None for each in given)
+        flagged = bool(self.rpc_arguments) or self.dashd_rpc_ssl
+        return not self.dashd or flagged or any(each is not None for each in given)
 
     @property
     def donation(self) -> int:

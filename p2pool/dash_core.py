@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2pool import __version__
+from p2pool.base.errors import OperatorError
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
@@ -89,6 +90,12 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
                 url.address(parent.rpc_port), credentials, url.host, url.p2p_port or parent.p2p_port, url.zmq
             )
         )
+    urls = [address.url for address in found]
+    for address in urls:
+        if urls.count(address) > 1:
+            raise OperatorError(
+                f"dashd at {address} is named more than once: by --dashd, or by that and a flag for a single one"
+            )
     return found
 
 

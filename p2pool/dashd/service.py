@@ -90,7 +90,7 @@ class DashdService(Service):
         """When the heartbeat under way was sent."""
         self._heartbeat_took = 0.0
         self._ready = False
-        """Whether the daemon that is there now was checked, and gave a template."""
+        """Whether the daemon that is there now was checked."""
         self._long_polling: Deferred[None] | None = None
         self._long_poll_tip: int | None = None
         self._overdue: Any = None
@@ -171,7 +171,10 @@ class DashdService(Service):
                     self._best_block(best)
                 elif self._reactor.seconds() >= next_try:
                     next_try = self._reactor.seconds() + RETRY_PERIOD
-                    await self._become_ready()
+                    if not self._ready:
+                        await self._become_ready()
+                    if self._fetching is None:
+                        self.refresh()  # not waited for: what takes long there must not hide that it froze
             except _TROUBLES as error:
                 self._asked, self._heartbeat_took = None, 0.0
                 self._ready = False  # whatever comes back may be another one
@@ -179,13 +182,10 @@ class DashdService(Service):
             await self._sleep(HEARTBEAT)
 
     async def _become_ready(self) -> None:
-        """The checks of a daemon that came up, and a template. Raises what those raise."""
-        first = not self._ready
-        if first:
-            self.facts = await check_daemon(self._rpc, self._network)
-        await self._fetch(Road.POLL)
+        """The checks of a daemon that came up. Raises what those raise."""
+        self.facts = await check_daemon(self._rpc, self._network)
         self._ready = True
-        if first and self.facts is not None and self._may_say():
+        if self._may_say():
             _log.info("dashd at {where}: {about}", where=self._where, about=self.facts.line)
 
     def _best_block(self, answer: Any) -> None:

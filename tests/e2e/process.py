@@ -25,8 +25,8 @@ PATIENCE = 180.0
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
 _PORTS = range(20_000 + 1_500 * _WORKER, 21_500 + 1_500 * _WORKER)
-"""Below those that the system gives to outgoing connections, which come and go at any time. Tests that run beside each
-other have parts of their own."""
+"""Below those that the system gives to outgoing connections, which come and go at any time. Tests that run beside
+each other have parts of their own."""
 _given: set[int] = set()
 
 

@@ -35,6 +35,8 @@ CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
 """A daemon is quicker where its answers take a third of the time, and so many seconds less."""
+SLOWER = 2.0
+"""One that is slow is left for one that is well where it takes so many times as long."""
 MAX_CLOCK_DIFFERENCE = 120.0
 """Seconds between our clock and a daemon's; blocks may be two hours ahead, shares much less."""
 
@@ -101,6 +103,8 @@ class DaemonPool:
         best = max(self.daemons, key=Daemon.rank)  # the first of equals: in the operator's order
         if best.rank() <= serving.rank():
             best = self._quicker() or serving
+        elif best.rank()[:2] == serving.rank()[:2] and best.service.delay * SLOWER > serving.service.delay:
+            best = serving  # both are about as slow: to and fro would be a round for all miners each time
         if best is serving or best.template is None:
             return False
         started = serving.template is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,6 +34,7 @@ class One(FakeRpc):
         super().__init__()
         self.clock = clock
         self.late = 0.0
+        self.heartbeat: Callable[[], float] | None = None
 
     def at(self, number: int, **changes: Any) -> One:
         """Its tip is the block `number`; nobody says so."""
@@ -64,6 +67,8 @@ class One(FakeRpc):
         return frozen
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
+        if method == "getbestblockhash" and self.heartbeat is not None:
+            await deferLater(self.clock, self.heartbeat(), lambda: None)
         if self.late and not params:
             await deferLater(self.clock, self.late, lambda: None)
         return await super().call(method, *params, timeout=timeout)
@@ -170,6 +175,21 @@ def test_a_frozen_daemon_is_replaced_within_two_seconds(two, log):
     assert two.wait(20).serving == "d1"
 
 
+def test_one_that_freezes_while_a_template_is_asked_for_again_is_replaced_too(two):
+    two.wait(3)
+    two.rpcs[0].answers["getblocktemplate"] = RpcError(-1, "odd")
+    two.daemons[0].refresh()
+    assert two.serving == "d1"
+    two.rpcs[0].answers["getblocktemplate"] = Deferred()
+    two.wait(2)
+    two.rpcs[0].long_polls[-1].callback(template(2))
+    assert two.templates[-1] == ("d0", 2)
+    two.rpcs[0].freeze()
+    two.rpcs[1].block(2)
+    two.wait(2)
+    assert two.serving == "d1"
+
+
 def test_a_slow_daemon_is_replaced_within_two_seconds(two, log):
     two.wait(5)
     two.rpcs[0].late = 5.0
@@ -177,6 +197,15 @@ def test_a_slow_daemon_is_replaced_within_two_seconds(two, log):
     assert two.serving == "d1"
     assert two.wait(60).serving == "d1"  # every answer of the slow one looks well for a moment
     assert sum("work comes from" in line for line in log.lines) == 1
+
+
+def test_two_that_are_both_about_as_slow_do_not_take_turns(log):
+    made, luck = Pool(2), random.Random(1)
+    for rpc in made.rpcs:
+        rpc.heartbeat = lambda: luck.uniform(0.7, 1.3)
+    made.start().wait(300, 0.05)
+    assert [line for line in log.lines if "work comes from" in line] == []
+    made.stop()
 
 
 @pytest.mark.parametrize("error", [RpcError(-28, "Loading"), RpcError(-32603, "Internal error"), RpcTimeout("x")])

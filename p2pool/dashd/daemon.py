@@ -11,7 +11,7 @@ from p2pool.base.text import excerpt, printable
 from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dashd.facts import DaemonFacts
 from p2pool.dashd.notices import Road
-from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.template import BlockTemplate
 from p2pool.wire.codec import Reader
@@ -24,7 +24,6 @@ FRESH = 30.0
 """Seconds for which the work of a daemon that does not answer any more is still taken for the newest, where it is
 higher than that of the others."""
 MAX_PEERS_READ = 1000
-_BLOCK_NOT_FOUND = -5
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Daemon:
         try:
             header = await self.rpc.call("getblockheader", f"{block_hash:064x}", timeout=PLACE_TIMEOUT)
         except RpcError as error:
-            return Place(0, False) if error.code == _BLOCK_NOT_FOUND else None
+            return Place(0, False) if error.code == BLOCK_NOT_FOUND else None
         except RpcUnavailable:
             return None
         depth = header.get("confirmations") if isinstance(header, dict) else None

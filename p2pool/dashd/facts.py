@@ -8,14 +8,13 @@ from typing import Any
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.text import excerpt, printable
-from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
 from p2pool.networks.parameters import Network
 
 MINIMUM_VERSION = 200_000
 MAX_TIME_OFFSET = 60
 """Seconds by which a daemon's clock may differ from those of its peers before people are told."""
 _MAX_WARNING = 300
-_BLOCK_NOT_FOUND = -5
 
 
 class WrongDaemon(OperatorError):
@@ -108,7 +107,7 @@ async def check_daemon(rpc: Caller, network: Network) -> DaemonFacts:
         try:
             await rpc.call("getblockheader", parent.known_block)
         except RpcError as error:
-            if error.code != _BLOCK_NOT_FOUND:
+            if error.code != BLOCK_NOT_FOUND:
                 raise
             raise WrongDaemon(f"{wrong}the one that has block {parent.known_block}") from None
     version = network_info.get("version")

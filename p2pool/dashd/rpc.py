@@ -32,6 +32,10 @@ from p2pool.dashd.limited_endpoints import LimitedEndpoints
 
 CONNECTIONS = 4
 """Persistent connections: one is held by the long poll."""
+BLOCK_NOT_FOUND = -5
+WARMING_UP = -28
+STILL_COMING_UP = frozenset({WARMING_UP, -10, -9})
+"""Codes of a daemon that is warming up, in initial download, or without connections: that passes."""
 MAX_ANSWER = 64 * 1024 * 1024
 _MAX_HEADERS = 16 * 1024
 """Where answers are limited."""

@@ -18,9 +18,10 @@ from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
+from p2pool.base.text import printable
 from p2pool.dashd.facts import DaemonFacts, check_daemon, read_facts
 from p2pool.dashd.notices import NoticeBoard, Road
-from p2pool.dashd.rpc import Caller, RpcError, RpcTimeout, RpcUnavailable
+from p2pool.dashd.rpc import STILL_COMING_UP, Caller, RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate, TransactionCache, parse_template
 from p2pool.networks.parameters import Network
 
@@ -43,8 +44,7 @@ LINES, LINES_PERIOD = 10, 600.0
 """So many lines about a daemon that comes and goes in so many seconds; pages always show the newest."""
 _SMOOTHING = 0.3
 """The weight of the newest answer in the answer time."""
-_STILL_COMING_UP = frozenset({-28, -10, -9})
-"""Warming up, in initial download, without connections: goes away by waiting."""
+_MAX_PROBLEM = 1000
 _TROUBLES = (RpcError, RpcUnavailable, OperatorError, ParseError)
 
 
@@ -70,7 +70,6 @@ class DashdService(Service):
         """When dashd last gave a template (Unix seconds)."""
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
-        self.problem_since = clock()
         self._said: str | None = None
         """The problem that stands in the log; None where all is well, as far as the log says."""
         self._said_at: deque[float] = deque(maxlen=LINES)
@@ -135,13 +134,12 @@ class DashdService(Service):
         """Say what is wrong, once. A call that broke off because we stop is no trouble."""
         if not self.running:
             raise CancelledError
-        problem = str(error).removeprefix(f"{self._where}: ").removeprefix(f"{self._where} ")
-        if isinstance(error, RpcError) and error.code in _STILL_COMING_UP:
+        text = printable(str(error), _MAX_PROBLEM)  # a path in it may be no UTF-8, which pages could not show
+        problem = text.removeprefix(f"{self._where}: ").removeprefix(f"{self._where} ")
+        if isinstance(error, RpcError) and error.code in STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):
             problem += " (is it busy? It has few RPC threads: rpcthreads=16 in dash.conf gives it more)"
-        if self.problem is None:
-            self.problem_since = self._clock()
         changed, self.problem = problem != self.problem, problem
         if problem != self._said and self._may_say():
             self._said = problem

@@ -22,7 +22,7 @@ from p2pool.base.text import printable
 from p2pool.dashd.facts import DaemonFacts, check_daemon, read_facts
 from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.rpc import STILL_COMING_UP, Caller, RpcError, RpcTimeout, RpcUnavailable
-from p2pool.dashd.template import BlockTemplate, TransactionCache, parse_template
+from p2pool.dashd.template import BlockTemplate, TransactionCache, decode_ahead, parse_template
 from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.dashd")
@@ -215,6 +215,8 @@ class DashdService(Service):
             before = took if self.answer_time is None else self.answer_time
             self.answer_time = before + _SMOOTHING * (took - before)
         heard = self._reactor.seconds()
+        for _ in decode_ahead(answer, self._transactions):
+            await self._sleep(0)
         template = parse_template(answer, self._network.parent.addresses, self._clock(), self._transactions)
         self._take(template, road, heard)
 

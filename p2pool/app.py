@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from p2pool import __version__
 from p2pool.base.errors import OperatorError
+from p2pool.base.said import SaidOnce
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.config import Config
@@ -46,12 +47,13 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
-from p2pool.web.api.pool import pool_rate
+from p2pool.web.api.pool import pool_rate, unknown_version_problem
 from p2pool.web.site import WebSite
 from p2pool.web.sources import Moment, Sources, script_to_text
 from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
+ADVICE_PERIOD = 10.0
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
 _log = Logger(namespace="p2pool")
@@ -159,6 +161,7 @@ class App:
                 merged=lambda: self.merged.figures,
             )
         )
+        self._said = SaidOnce()
         self._timers: list[Timer] = []
         self._stopping = False
 
@@ -183,6 +186,7 @@ class App:
         self._timers = [
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
+            Timer(self.reactor, ADVICE_PERIOD, self._say_advice, now=False),
         ]
         self._start_miners()
 
@@ -324,6 +328,13 @@ class App:
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()
+
+    def _say_advice(self) -> None:
+        """Warnings that no other line tells of, each once while it holds."""
+        moment = Moment(self.views.sources, self.stats.snapshot(time.time()))
+        votes = unknown_version_problem(moment)
+        for text in self._said.news([*self.dash_core.advice(), *([] if votes is None else [votes])]):
+            _log.warn("{text}", text=text)
 
     def _say_status(self) -> None:
         """One line a minute."""

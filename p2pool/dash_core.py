@@ -271,22 +271,25 @@ class DashCore:
         """For pages and metrics."""
         if self.pool is None:
             return DashCoreFigures("not asked yet", ["dashd: not asked yet"])
-        warnings = self.pool.warnings()
-        offset = None if self.broadcaster is None else self.broadcaster.clock_offset()
-        if offset is not None and abs(offset) > MAX_CLOCK_OFFSET:
-            where = "behind" if offset > 0 else "ahead of"
-            warnings.append(
-                f"clock: this machine's clock is {abs(round(offset))} s {where} the network's: set it right"
-            )
-        if self.spool.problem is not None:
-            warnings.append(f"blocks: {self.spool.problem}")
+        spool = [] if self.spool.problem is None else [f"blocks: {self.spool.problem}"]
         return DashCoreFigures(
             problem=self.pool.problem,
-            warnings=warnings,
+            warnings=[*self.pool.problems(), *spool, *self.advice()],
             daemons=self.pool.figures(),
             broadcaster=() if self.broadcaster is None else self.broadcaster.figures(),
             blocks_waiting=0 if self.submitter is None else self.submitter.waiting,
         )
+
+    def advice(self) -> list[str]:
+        """What people should know and the log does not have yet."""
+        found = [] if self.pool is None else self.pool.advice()
+        offset = None if self.broadcaster is None else self.broadcaster.clock_offset()
+        if offset is not None and abs(offset) > MAX_CLOCK_OFFSET:
+            where = "behind" if offset > 0 else "ahead of"
+            found.append(
+                f"clock: this machine's clock is {abs(round(offset))} s {where} the network's: set it right"
+            )
+        return found
 
 
 def _sub_version() -> bytes:

@@ -190,18 +190,26 @@ class DaemonPool:
             return self.serving.problem
         return f"no contact for {max(0, round(self._clock() - service.last_answer))} s: {service.problem}"
 
-    def warnings(self) -> list[str]:
-        """What people should know of the daemons, that of the one that serves first."""
+    def problems(self) -> list[str]:
+        """Which daemons do not work, the one that serves first. The log has these from where they arise."""
         found = []
-        for daemon in sorted(self.daemons, key=lambda daemon: daemon is not self.serving):
-            name = f"dashd at {daemon.name}"
+        for daemon in self._serving_first():
             problem = self.problem if daemon is self.serving else daemon.problem
             if problem is not None:
-                found.append(f"{name}: {problem}")
-            if daemon.facts is not None and daemon.service.problem is None:
-                found += [f"{name} {text}" for text in daemon.facts.problems()]
-                found += [f"{name}: {text}" for text in self._clock_problem(daemon)]
+                found.append(f"dashd at {daemon.name}: {problem}")
         return found
+
+    def advice(self) -> list[str]:
+        """What else people should know: what daemons say of themselves, and clocks."""
+        found = []
+        for daemon in self._serving_first():
+            if daemon.facts is not None and daemon.service.problem is None:
+                found += [f"dashd at {daemon.name} {text}" for text in daemon.facts.problems()]
+                found += [f"dashd at {daemon.name}: {text}" for text in self._clock_problem(daemon)]
+        return found
+
+    def _serving_first(self) -> list[Daemon]:
+        return sorted(self.daemons, key=lambda daemon: daemon is not self.serving)
 
     def _clock_problem(self, daemon: Daemon) -> list[str]:
         template = daemon.template
@@ -234,7 +242,7 @@ class DaemonPool:
         """A call to the one that serves; where it does not answer, to the others. Raises RpcError,
         RpcUnavailable."""
         trouble: RpcUnavailable | None = None
-        for daemon in sorted(self.daemons, key=lambda daemon: daemon is not self.serving):
+        for daemon in self._serving_first():
             try:
                 return await daemon.rpc.call(method, *params, timeout=timeout)
             except RpcUnavailable as error:

@@ -155,11 +155,11 @@ def test_a_killed_daemon_is_replaced_at_once(two, log):
     assert two.pool.problem is None
     (line,) = [line for line in log.lines if "work comes from" in line]
     assert "d1 now, not from d0: connection refused" in line
-    assert any("d0: connection refused" in warning for warning in two.pool.warnings())
+    assert any("d0: connection refused" in warning for warning in two.pool.problems())
     two.rpcs[0].live(1)
     two.wait(30)
     assert two.serving == "d1"  # no need to change again
-    assert two.pool.warnings() == []
+    assert two.pool.problems() == []
 
 
 def test_a_frozen_daemon_is_replaced_within_two_seconds(two, log):
@@ -235,7 +235,7 @@ def test_all_dead_and_one_back(two, log):
         rpc.die()
     two.wait(40)
     assert two.pool.problem == "no contact for 45 s: connection refused"
-    assert two.pool.warnings()[0] == "dashd at d1: no contact for 45 s: connection refused"
+    assert two.pool.problems()[0] == "dashd at d1: no contact for 45 s: connection refused"
     two.rpcs[1].live(9)
     two.wait(1)
     assert two.templates[-1] == ("d1", 9)
@@ -304,7 +304,7 @@ def test_a_daemon_that_stays_behind_the_others_has_failed_with_an_alarm(two, log
     assert two.daemons[0].problem == "stuck at height 0, others are at 1"
     (alarm,) = [line for line in log.lines if "is stuck" in line]
     assert alarm == "dashd at d0 is stuck at height 0, others are at 1: look after it"
-    assert "dashd at d0: stuck at height 0, others are at 1" in two.pool.warnings()
+    assert "dashd at d0: stuck at height 0, others are at 1" in two.pool.problems()
     two.rpcs[1].die()
     two.rpcs[0].block(2)
     two.wait(1)
@@ -336,7 +336,7 @@ def test_a_single_daemon_that_stays_behind_what_peers_prove_is_stuck(log):
     assert made.pool.problem is None
     made.wait(5)
     assert made.pool.problem == "stuck at height 0, others are at 2"
-    assert made.pool.warnings() == ["dashd at d0: stuck at height 0, others are at 2"]
+    assert made.pool.problems() == ["dashd at d0: stuck at height 0, others are at 2"]
     made.rpcs[0].block(3, bits=f"{EASY:08x}")
     made.wait(1)
     assert made.pool.problem is None
@@ -440,7 +440,8 @@ def test_a_daemons_own_warnings_and_a_wrong_clock(log):
     }
     made.rpcs[0].at(1, curtime=int(1e9) + 500, mintime=int(1e9))
     made.start().wait(1)
-    assert made.pool.warnings() == [
+    assert made.pool.problems() == []
+    assert made.pool.advice() == [
         "dashd at d0 is still synchronising (50.0%, block 50 of 100)",
         "dashd at d0 warns: upgrade me",
         "dashd at d0: this machine's clock is 500 s behind dashd's: set the wrong one right",

@@ -64,6 +64,7 @@ def run(config: Config) -> int:
     from twisted.internet import reactor as global_reactor
 
     reactor: Any = global_reactor
+    make_time_steady(reactor)
     directory = DataDirectory(config.datadir)
     start_logging(config.logfile or config.datadir / "log", config.debug)
     app = App(config, reactor)
@@ -85,6 +86,12 @@ def run(config: Config) -> int:
     if failures:
         raise failures[0]
     return 0
+
+
+def make_time_steady(reactor: Any) -> None:
+    """Let the reactor count time that never jumps. Twisted takes the system's clock: where that is set back by an
+    hour, every timer stands still for an hour, and a found block is not offered again."""
+    reactor.seconds = time.monotonic
 
 
 def _stop_at_signals(reactor: Any) -> Callable[[], None]:
@@ -255,7 +262,7 @@ class App:
             p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
             block_period=config.simnet_block_period,
         )
-        simulated = SimulatedDash(self.reactor, parameters)
+        simulated = SimulatedDash(self.reactor, parameters, clock=time.time)
         try:
             simulated.startService()
         except CannotListenError as error:

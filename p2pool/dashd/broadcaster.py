@@ -315,9 +315,12 @@ class Broadcaster(Service):
     # --- what it is for ----------------------------------------------------------------------------------
 
     def send_block(self, data: bytes) -> int:
-        """Send a block to all; how many took it."""
+        """Send a block to all that were not sent it yet; how many took it."""
+        connections = [connection for connection in self._peers if connection.needs(data)]
+        if not connections:
+            return 0
         message = pack_block(self._settings.magic, data)
-        return sum(connection.send_block(message) for connection in list(self._peers))
+        return sum(connection.send_block(message) for connection in connections)
 
     def clock_offset(self) -> float | None:
         """By how many seconds the network's clocks are ahead of ours; None where too few are known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from p2pool.base.errors import ParseError
@@ -35,11 +36,17 @@ class Place:
     chainlocked: bool
 
 
+@lru_cache(maxsize=1)
+def _hex(data: bytes) -> str:
+    """The same for every daemon, and milliseconds of work for a large block."""
+    return data.hex()
+
+
 class BlockLink(Protocol):
     """A connection that takes found blocks without an answer."""
 
     def send_block(self, data: bytes) -> int:
-        """How many connections took it."""
+        """How many connections took it; one that was sent it before is not sent it again."""
 
 
 class Daemon:
@@ -100,7 +107,7 @@ class Daemon:
 
     async def submit_block(self, data: bytes) -> str | None:
         """Give it a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""
-        result = await self.rpc.call("submitblock", data.hex(), timeout=SUBMIT_TIMEOUT)
+        result = await self.rpc.call("submitblock", _hex(data), timeout=SUBMIT_TIMEOUT)
         return None if result is None else printable(str(result), 200)
 
     async def place(self, block_hash: int) -> Place | None:

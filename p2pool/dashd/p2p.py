@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.bounded import BoundedSet
 from p2pool.base.errors import ParseError
 from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 
@@ -28,6 +29,9 @@ MAX_RECEIVED, RECEIVE_RATE = 8 * 1024 * 1024, 64 * 1024
 """Bytes that a node may send at once, and bytes a second that it may go on with. What we ask for is a few
 kilobytes a block; the most that can come uncalled for is one message of 3 MiB."""
 _PAUSES = backoffPolicy(initialDelay=1.0, maxDelay=60.0)
+MAX_SENT = 100
+"""Blocks that a connection remembers to have been sent."""
+_FRAME_SIZE, _HEADER_SIZE = 24, 80
 _log = Logger(namespace="p2pool.dashd")
 
 
@@ -63,6 +67,8 @@ class P2pConnection(TwistedProtocol):
         self._clogged = False
         """Whether the transport still holds bytes that the other side has not taken."""
         self._may_receive, self._received_at = float(MAX_RECEIVED), reactor.seconds()
+        self._sent: BoundedSet[bytes] = BoundedSet(MAX_SENT)
+        """Headers of blocks. What it was sent once it has, or would refuse again: nodes take the latter amiss."""
         self._was_ready = False
 
     @property
@@ -139,10 +145,15 @@ class P2pConnection(TwistedProtocol):
         if heard.blocks or heard.headers or heard.addresses:
             self._owner.p2p_heard(self, heard)
 
+    def needs(self, data: bytes) -> bool:
+        """Whether it may take a block that it was not sent yet."""
+        return self.session.ready and not self._closing and data[:_HEADER_SIZE] not in self._sent
+
     def send_block(self, message: bytes) -> bool:
         """Send a block's message; False where that is not possible."""
         if not self.session.ready or self._closing:
             return False
+        self._sent.add(message[_FRAME_SIZE : _FRAME_SIZE + _HEADER_SIZE])
         self.write(message)
         return not self._closing
 
@@ -237,5 +248,6 @@ class DashdLink(ClientService):
             _log.warn("dashd's p2p link closed: {why}", why=why)
 
     def send_block(self, data: bytes) -> int:
-        """Give dashd a packed block that we found; how many connections took it."""
-        return int(self.up is not None and self.up.send_block(pack_block(self._magic, data)))
+        """Give dashd a packed block that we found, once a connection; how many connections took it."""
+        up = self.up
+        return int(up is not None and up.needs(data) and up.send_block(pack_block(self._magic, data)))

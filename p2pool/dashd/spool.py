@@ -43,9 +43,8 @@ class BlockSpool:
 
     async def keep(self, block: FoundBlock) -> bool:
         """On disk when this returns; False where that failed."""
-        data = block.data.hex().encode() + b"\n"
         path = self._pending(block.height, block.block_hash)
-        return await self._file_action(path, lambda: write_file(path, data))
+        return await self._file_action(path, lambda: write_file(path, block.data.hex().encode() + b"\n"))
 
     async def forget(self, height: int, block_hash: int) -> None:
         """Nothing more can become of a block."""

@@ -553,12 +553,13 @@ def test_without_anybody_a_block_goes_nowhere(network):
 def test_nodes_that_hang_cost_the_others_nothing_and_only_so_much_memory(path, log):
     network = Network(path, max_peers=10)
     wires = network.ready(10)
-    hanging, block = wires[::2], bytes(2_000_000)
+    hanging = wires[::2]
     for wire in hanging:
         wire.producer.pauseProducing()  # as a transport does whose buffer fills
-    counts = [network.broadcaster.send_block(block) for _ in range(12)]
+    counts = [network.broadcaster.send_block(bytes([number]) * 2_000_000) for number in range(12)]
     assert counts[0] == 10
     assert counts[-1] == 5
+    assert network.broadcaster.send_block(bytes([11]) * 2_000_000) == 0  # nobody is sent it twice
     network.wait(1)
     for wire in wires:
         assert wire.lost is (wire in hanging)

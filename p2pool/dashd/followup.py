@@ -9,8 +9,9 @@ from twisted.logger import Logger
 
 from p2pool.dashd.block_book import BlockBook
 from p2pool.dashd.daemon import Place
+from p2pool.dashd.delivery import BlockDaemon
 from p2pool.dashd.spool import BlockSpool
-from p2pool.dashd.submission import BEATEN, SAFE, BlockDaemon
+from p2pool.dashd.submission import BEATEN, SAFE
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.block_book import BlockBook
 from p2pool.dashd.daemon import BlockLink, Place
+from p2pool.dashd.delivery import HELD, BlockDaemon, Delivery
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.spool import BlockSpool
@@ -48,77 +49,11 @@ MAX_UNDER_WAY = 20
 Each costs a connection to every daemon every RESEND_PERIOD; of those of one height one can win."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
-HELD = frozenset({"duplicate", "inconclusive"})
-"""dashd holds the block; whether in its best chain, it does not say with this."""
 PARENT_MISSING = "prev-blk-not-found"
 """Passes: a dashd that was killed gets the parent from its peers again."""
 BEATEN = "another block of its height came first"
 _FINAL_ERRORS = frozenset({-22})
 """The block cannot be decoded: asking again changes nothing. Any other error (warming up, ...) may pass."""
-
-
-class BlockDaemon(Protocol):
-    """A daemon that takes blocks and says where they lie: see daemon.Daemon."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def height(self) -> int: ...
-
-    async def submit_block(self, data: bytes) -> str | None: ...
-
-    async def place(self, block_hash: int) -> Place | None: ...
-
-    async def block_at(self, height: int) -> int | None: ...
-
-
-class _Delivery:
-    """One block on its way."""
-
-    def __init__(self, block: FoundBlock) -> None:
-        self.block = block
-        self.answers: dict[BlockDaemon, str | None] = {}
-        """None: accepted, else what the daemon said."""
-        self.asking: set[BlockDaemon] = set()
-        self.failed: set[BlockDaemon] = set()
-        """Daemons that did not answer at least once."""
-        self.kept = False
-        self.writing: Deferred[None] = succeed(None)
-        """The newest attempt to write it."""
-        self._settled = False
-        self.offered_until = float("inf")
-        """When daemons that do not answer are not asked any more."""
-        self.complained = False
-        self.set_aside = False
-        self.news: Deferred[None] | None = None
-        self.woken = False
-        """Something happened that nobody has looked at yet."""
-
-    def is_settled(self) -> bool:
-        """Whether nothing more has to be done."""
-        return self._settled
-
-    def settle(self) -> None:
-        """Nothing more has to be done."""
-        self._settled = True
-
-    def is_on_its_way(self, daemons: Sequence[BlockDaemon]) -> bool:
-        """Whether no daemon has it, and one that has not failed yet may take it."""
-        nobody = not self._settled and HELD.isdisjoint(answer or "" for answer in self.answers.values())
-        return nobody and any(daemon not in self.answers and daemon not in self.failed for daemon in daemons)
-
-    def wake(self) -> None:
-        """Something happened that may settle it."""
-        self.woken = True
-        news, self.news = self.news, None
-        if news is not None:
-            news.callback(None)
-
-    def refused_by(self, daemon: BlockDaemon) -> bool:
-        """Whether the daemon's answer is final."""
-        answer = self.answers.get(daemon)
-        return answer is not None and answer not in HELD
 
 
 class BlockSubmitter:
@@ -142,7 +77,7 @@ class BlockSubmitter:
         self._book = book
         self._clock = clock
         self._record_sent = record_sent
-        self._deliveries: dict[int, _Delivery] = {}
+        self._deliveries: dict[int, Delivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
         self._tasks: set[Deferred[Any]] = set()
@@ -193,10 +128,10 @@ class BlockSubmitter:
         self._book.put(self._book.records.get(block.block_hash) or self._new_record(block))
         if len(self._deliveries) >= MAX_UNDER_WAY:
             self._set_aside(next(iter(self._deliveries.values())))
-        delivery = self._deliveries[block.block_hash] = _Delivery(block)
+        delivery = self._deliveries[block.block_hash] = Delivery(block)
         self._start(self._see_through(delivery, sent_before))
 
-    def _set_aside(self, delivery: _Delivery) -> None:
+    def _set_aside(self, delivery: Delivery) -> None:
         """Leave it to the next start: a block that was found just now has better prospects."""
         _log.error(
             "{count} found blocks are not settled; the oldest, {height}, is kept on disk until the next start",
@@ -229,7 +164,7 @@ class BlockSubmitter:
             return None
         return result
 
-    async def _see_through(self, delivery: _Delivery, sent_before: bool) -> None:
+    async def _see_through(self, delivery: Delivery, sent_before: bool) -> None:
         block, found = delivery.block, self._reactor.seconds()
         self._keep(delivery)
         try:
@@ -252,12 +187,12 @@ class BlockSubmitter:
         if not delivery.set_aside:
             await self._put_away(delivery)
 
-    def _keep(self, delivery: _Delivery) -> None:
+    def _keep(self, delivery: Delivery) -> None:
         """Write it, unless that is done or under way: a disk that hangs must not be given ever more to do."""
         if not delivery.kept and delivery.writing.called:
             delivery.writing = Deferred.fromCoroutine(self._write(delivery))
 
-    async def _write(self, delivery: _Delivery) -> None:
+    async def _write(self, delivery: Delivery) -> None:
         try:
             delivery.kept = await self._spool.keep(delivery.block)
         except CancelledError:
@@ -283,7 +218,7 @@ class BlockSubmitter:
             if late.active():
                 late.cancel()
 
-    async def _news(self, delivery: _Delivery) -> bool:
+    async def _news(self, delivery: Delivery) -> bool:
         """Wait until a daemon answered, RESEND_PERIOD at most; whether one did."""
         answered = True
         if not delivery.woken:
@@ -302,7 +237,7 @@ class BlockSubmitter:
 
     # --- sending -----------------------------------------------------------------------------------------
 
-    def _send(self, delivery: _Delivery, daemons: Sequence[BlockDaemon]) -> None:
+    def _send(self, delivery: Delivery, daemons: Sequence[BlockDaemon]) -> None:
         """On all roads: RPC first, since only it says why a block is refused."""
         block = delivery.block
         for daemon in daemons:
@@ -318,7 +253,7 @@ class BlockSubmitter:
         if taken:
             _log.info("block {height} was sent by p2p as well (nodes: {count})", height=block.height, count=taken)
 
-    async def _offer_to(self, delivery: _Delivery, daemon: BlockDaemon) -> None:
+    async def _offer_to(self, delivery: Delivery, daemon: BlockDaemon) -> None:
         """Ask one daemon until it has answered, or it does not matter any more."""
         wait = FIRST_RETRY
         try:
@@ -345,7 +280,7 @@ class BlockSubmitter:
         finally:
             delivery.asking.discard(daemon)
 
-    def _answered(self, delivery: _Delivery, daemon: BlockDaemon, answer: str | None) -> None:
+    def _answered(self, delivery: Delivery, daemon: BlockDaemon, answer: str | None) -> None:
         block = delivery.block
         delivery.answers[daemon] = answer
         fields = {"height": block.height, "block_hash": block.block_hash, "name": daemon.name, "answer": answer}
@@ -358,7 +293,7 @@ class BlockSubmitter:
             _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
         delivery.wake()
 
-    def _not_answered(self, delivery: _Delivery, daemon: BlockDaemon, trouble: str) -> None:
+    def _not_answered(self, delivery: Delivery, daemon: BlockDaemon, trouble: str) -> None:
         """Say so once a daemon, and loudly where none has answered."""
         block = delivery.block
         if daemon not in delivery.failed:
@@ -381,11 +316,11 @@ class BlockSubmitter:
 
     # --- what became of it -------------------------------------------------------------------------------
 
-    def _record(self, delivery: _Delivery, status: BlockStatus, **changes: Any) -> None:
+    def _record(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
         record = self._book.records.get(delivery.block.block_hash) or self._new_record(delivery.block)
         self._book.put(replace(record, status=status, **changes))
 
-    def _settle(self, delivery: _Delivery, status: BlockStatus, **changes: Any) -> None:
+    def _settle(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
         if not delivery.is_settled():
             delivery.settle()
             still = STILL_OFFERED if status is BlockStatus.ACCEPTED else 0.0
@@ -394,7 +329,7 @@ class BlockSubmitter:
                 self._recent[delivery.block.block_hash] = delivery.block
             self._record(delivery, status, **{"reason": ""} | changes)
 
-    async def _try_to_look(self, delivery: _Delivery, send_again: bool) -> None:
+    async def _try_to_look(self, delivery: Delivery, send_again: bool) -> None:
         """A defect of ours must not end that the block is seen through."""
         try:
             await self._look(delivery, send_again)
@@ -403,7 +338,7 @@ class BlockSubmitter:
         except Exception:
             _log.failure("looking after block {height} failed", height=delivery.block.height)
 
-    async def _look(self, delivery: _Delivery, send_again: bool) -> None:
+    async def _look(self, delivery: Delivery, send_again: bool) -> None:
         """Ask the daemons where the block lies; settle it, or send it again where it is missing. Not where one has
         just answered: what says that it holds the block, but does not know it, would be sent it without pause."""
         if delivery.is_settled():
@@ -434,7 +369,7 @@ class BlockSubmitter:
             if send_again:
                 self._send_again(delivery, places)
 
-    def _send_again(self, delivery: _Delivery, places: dict[BlockDaemon, Place]) -> None:
+    def _send_again(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> None:
         """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
         missing = [
             daemon
@@ -444,7 +379,7 @@ class BlockSubmitter:
         if missing or not delivery.answers:
             self._send(delivery, missing)
 
-    def _beaten(self, delivery: _Delivery) -> None:
+    def _beaten(self, delivery: Delivery) -> None:
         """It lies beside the best chain; the next block decides."""
         block = delivery.block
         if self._book.records[block.block_hash].status is not BlockStatus.ORPHANED:
@@ -465,7 +400,7 @@ class BlockSubmitter:
             if isinstance(place, Place)
         }
 
-    async def _is_buried(self, delivery: _Delivery, places: dict[BlockDaemon, Place]) -> bool:
+    async def _is_buried(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> bool:
         """Whether another block of its height lies so deep that this one is given up; it is settled then."""
         block = delivery.block
         for daemon in places:
@@ -484,7 +419,7 @@ class BlockSubmitter:
             return True
         return False
 
-    async def _put_away(self, delivery: _Delivery) -> None:
+    async def _put_away(self, delivery: Delivery) -> None:
         """It is settled: say so, and see to its file."""
         block, record = delivery.block, self._book.records[delivery.block.block_hash]
         if record.status is BlockStatus.REFUSED:

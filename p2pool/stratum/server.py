@@ -65,6 +65,7 @@ class StratumServer(Factory):
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
         self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
+        self._fan_out.all_served.subscribe(stats.record_fan_out)
         self.first_job_sent = self._fan_out.first_sent
         self._draining: dict[StratumProtocol, float] = {}
         """Until when (the reactor's seconds), in the order in which it ends."""
@@ -146,6 +147,10 @@ class StratumServer(Factory):
     def drained(self, protocol: StratumProtocol) -> None:
         """It is gone."""
         self._draining.pop(protocol, None)
+
+    def submissions_answered(self, count: int, since: float) -> None:
+        """So many submissions, which came together at `since`, were judged, and their answers are written."""
+        self._stats.record_submissions(count, self.clock() - since)
 
     def _host_banned(self, key: str) -> None:
         """Its connections are closed, after what is being done for one of them."""

@@ -74,7 +74,7 @@ class StratumProtocol(Protocol):
             session.end_for_malformed(f"a line of more than {max_line} bytes", now)
         self.flush()
         if session.submissions:
-            server.submissions_answered(session.submissions, now)
+            server.record_submissions(session.submissions, server.clock() - now)
             session.submissions = 0
 
     def _judge_rest(self, session: Session, lines: list[bytes], now: float) -> None:

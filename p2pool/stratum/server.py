@@ -62,6 +62,7 @@ class StratumServer(Factory):
         self._house = House(settings, work, stats, self.guard, SessionTable(self.limits.session_timeout))
         self._house.sessions.displaced.subscribe(self._displaced)
         self._stats = stats
+        self.record_submissions = stats.record_submissions
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
         self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
@@ -147,10 +148,6 @@ class StratumServer(Factory):
     def drained(self, protocol: StratumProtocol) -> None:
         """It is gone."""
         self._draining.pop(protocol, None)
-
-    def submissions_answered(self, count: int, since: float) -> None:
-        """So many submissions, which came together at `since`, were judged, and their answers are written."""
-        self._stats.record_submissions(count, self.clock() - since)
 
     def _host_banned(self, key: str) -> None:
         """Its connections are closed, after what is being done for one of them."""

@@ -64,7 +64,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         "--metrics-max-workers",
         metavar="N",
         type=int,
-        help="name this many workers in /metrics, the strongest (default: 100)",
+        help="name this many workers in /metrics, the strongest (default: 100, at most 1000)",
     )
     _add_shares(parser)
     _add_miners(parser)

@@ -164,6 +164,7 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["--simnet-block-period", "0"], "--simnet-block-period"),
         (["--max-conns", "-1"], "--max-conns -1: must be between 0 and 1000"),
         (["--outgoing-conns", "101"], "--outgoing-conns 101: must be between 0 and 100"),
+        (["--metrics-max-workers", "1001"], "--metrics-max-workers 1001: must be between 0 and 1000"),
         (["--dashd-rpc-port", "65536"], "--dashd-rpc-port 65536"),
         (["--dashd-p2p-port", "-5"], "--dashd-p2p-port"),
         (["-w", "65536"], "ADDR:PORT"),

@@ -22,7 +22,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool import __version__
+from p2pool.base.delays import GarbageWatch, ReactorWatch
 from p2pool.base.errors import OperatorError
+from p2pool.base.process import read_process_figures
 from p2pool.base.said import SaidOnce
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
@@ -54,6 +56,8 @@ from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
 ADVICE_PERIOD = 10.0
+PROCESS_PERIOD = 5.0
+"""Seconds between two looks at what the process uses."""
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
 _log = Logger(namespace="p2pool")
@@ -166,9 +170,16 @@ class App:
                 payouts=self.payouts,
                 version=__version__,
                 merged=lambda: self.merged.figures,
+                metrics_max_workers=config.metrics_max_workers,
             )
         )
         self._said = SaidOnce()
+        self._watches: tuple[ReactorWatch | GarbageWatch, ...] = (
+            ReactorWatch(
+                reactor, lambda delay: self.stats.record_reactor_delay(delay, time.time()), time.monotonic
+            ),
+            GarbageWatch(self.stats.record_gc_pause, time.perf_counter),
+        )
         self._timers: list[Timer] = []
         self._stopping = False
 
@@ -194,7 +205,10 @@ class App:
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
             Timer(self.reactor, ADVICE_PERIOD, self._say_advice, now=False),
+            Timer(self.reactor, PROCESS_PERIOD, self._look_at_process),
         ]
+        for watch in self._watches:
+            watch.start()
         self._start_miners()
 
     async def _load_shares(self) -> None:
@@ -343,6 +357,9 @@ class App:
         for text in self._said.news([*self.dash_core.advice(), *([] if votes is None else [votes])]):
             _log.warn("{text}", text=text)
 
+    async def _look_at_process(self) -> None:
+        self.stats.record_process(await deferToThread(read_process_figures))
+
     def _say_status(self) -> None:
         """One line a minute."""
         node, now = self.node, time.time()
@@ -369,6 +386,8 @@ class App:
         _log.info("stopping")
         for timer in self._timers:
             timer.stop()
+        for watch in self._watches:
+            watch.stop()
         for miner in self.miners:
             await self._end(miner.stopService)
         await self._end(self.mining.stop)

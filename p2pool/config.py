@@ -80,6 +80,7 @@ class Config:
     ssl_self_signed: bool = False
     stratum_proxy_protocol: tuple[IpNetwork, ...] = ()
     web_static: Path | None = None
+    metrics_max_workers: int = 100
     import_shares: Path | None = None
     disable_share_archive: bool = False
     dashd_address: str | None = None
@@ -296,6 +297,7 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("max_unsent", 16384, 1 << 30),
         ("keepalive", 5, 7200),
         ("broadcaster_max_peers", 1, 500),
+        ("metrics_max_workers", 0, 1000),  # a scrape costs 3 ms a hundred
     ):
         value = settings.get(name)
         if value is not None and not low <= value <= high:

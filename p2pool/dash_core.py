@@ -278,6 +278,7 @@ class DashCore:
             daemons=self.pool.figures(),
             broadcaster=() if self.broadcaster is None else self.broadcaster.figures(),
             blocks_waiting=0 if self.submitter is None else self.submitter.waiting,
+            spool_problem=self.spool.problem,
         )
 
     def advice(self) -> list[str]:

@@ -60,6 +60,12 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         help="give this part of your work to the developers (default: 1)",
     )
     add("--web-static", metavar="DIR", help="serve web pages from this directory instead of the built-in ones")
+    add(
+        "--metrics-max-workers",
+        metavar="N",
+        type=int,
+        help="name this many workers in /metrics, the strongest (default: 100, at most 1000)",
+    )
     _add_shares(parser)
     _add_miners(parser)
     _add_difficulty(parser)

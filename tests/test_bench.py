@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import measure, peers, sharechain, stratum, stratum_processes, vardiff
+from tests.bench import measure, peers, sharechain, stratum, stratum_processes, vardiff, web_stats
 
 SMALL_STRATUM = {
     "CONNECTIONS": (1, 10),
@@ -62,6 +62,17 @@ def test_the_last_line_is_json_of_its_figures(name, keys, capsys):
     assert all(isinstance(value, int | float) and value >= 0 for value in figures.values())
     assert figures["x11_us"] > 0
     assert figures.get("refused_by_changes", 0) == figures.get("at_once_lost", 0) == 0
+
+
+def test_the_figures_of_statistics_are_json_as_well(monkeypatch, capsys):
+    for name, value in {"WORKERS": 200, "ADDRESSES": 7, "RECORDS": 50}.items():
+        monkeypatch.setattr(web_stats, name, value)
+    web_stats.main()
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"record_us", "snapshot_10000_ms", "snapshot_step_ms", "metrics_ms"} <= set(figures)
+    assert all(value >= 0 for value in figures.values())
+    assert web_stats.record_us() > 0
+    assert web_stats.snapshot_10000_ms() > 0
 
 
 def test_a_name_that_is_no_benchmark(capsys):

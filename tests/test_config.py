@@ -164,6 +164,7 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["--simnet-block-period", "0"], "--simnet-block-period"),
         (["--max-conns", "-1"], "--max-conns -1: must be between 0 and 1000"),
         (["--outgoing-conns", "101"], "--outgoing-conns 101: must be between 0 and 100"),
+        (["--metrics-max-workers", "1001"], "--metrics-max-workers 1001: must be between 0 and 1000"),
         (["--dashd-rpc-port", "65536"], "--dashd-rpc-port 65536"),
         (["--dashd-p2p-port", "-5"], "--dashd-p2p-port"),
         (["-w", "65536"], "ADDR:PORT"),
@@ -267,6 +268,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             web-static = "{tmp_path}"
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
+            metrics-max-workers = 12
             dashd-address = "h"
             dashd-rpc-port = 9
             dashd-rpc-ssl = true
@@ -322,6 +324,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         ssl_self_signed=True,
         stratum_proxy_protocol=(ip_network("192.0.2.1/32"),),
         web_static=tmp_path,
+        metrics_max_workers=12,
         import_shares=tmp_path / "old",
         disable_share_archive=True,
         dashd_address="h",
@@ -343,7 +346,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     )
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 50, "a new setting: does the file know it?"
+    assert len(settable) == 51, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

@@ -6,9 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.pool_stats import BanRecord, BlockRecord, BlockStatus, HostRecord, PoolStats, ShareRecord, workers
+from p2pool.base.process import ProcessFigures
+from p2pool.base.text import printable
+from p2pool.pool_stats import (
+    BanRecord,
+    BlockRecord,
+    BlockStatus,
+    ChainFigures,
+    DashdFigures,
+    HostRecord,
+    PeerCounts,
+    PoolStats,
+    ShareRecord,
+    workers,
+)
 from p2pool.pool_stats.stats import MAX_BLOCKS, MAX_REASONS, MAX_RECENT, MAX_ROADS
-from p2pool.pool_stats.workers import MAX_REFUSAL_CODES, MAX_SOFTWARE, MAX_WORKER_NAME, RATE_WINDOW
+from p2pool.pool_stats.workers import (
+    MAX_REFUSAL_CODES,
+    MAX_SOFTWARE,
+    MAX_WORKER_NAME,
+    RATE_WINDOW,
+    SILENCE,
+    STEP,
+)
 
 NOW = 1_700_000_000.0
 
@@ -377,3 +397,223 @@ def test_bans_and_hosts_are_those_of_the_last_time(stats):
     stats.record_hosts([])
     assert (stats.snapshot(NOW).security.bans, stats.snapshot(NOW).security.hosts) == ((), ())
     assert first.bans == (ban,)
+
+
+# --- snapshots, names, silence ---------------------------------------------------------------------------------
+
+
+def test_snapshots_are_taken_once_a_second_however_many_look(stats):
+    first = stats.snapshot(NOW)
+    stats.record_connected(NOW)
+    assert stats.snapshot(NOW + 0.001) is stats.snapshot(NOW + 0.999) is first
+    second = stats.snapshot(NOW + 1)
+    assert (second.connections, first.connections) == (1, 0)
+    assert stats.snapshot(NOW + 1.5) is second
+    assert stats.snapshot(NOW - 50) is not second  # the clock was set back
+
+
+def test_a_snapshot_in_steps_is_the_newest_when_it_is_done_and_never_before(stats):
+    for number in range(3 * STEP):
+        stats.record_accepted(f"y{number}.w", 1, 1.0, False, NOW)
+    before = stats.snapshot(NOW)
+    steps = stats.taking(NOW + 2)
+    for _ in range(3):
+        next(steps)
+        stats.record_accepted("late.w", 1, 1.0, False, NOW + 2)
+        assert stats.snapshot(NOW + 0.5) is before
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+    taken = end.value.value
+    assert stats.snapshot(NOW + 2.5) is taken
+    assert taken.time == NOW + 2
+    assert taken.accepted == 3 * STEP + 3
+    assert len(taken.workers) == 3 * STEP  # who came meanwhile is in the next one
+    assert "late.w" in names_at(stats, NOW + 4)
+
+
+def names_at(stats: PoolStats, now: float) -> list[str]:
+    return [worker.name for worker in stats.snapshot(now).workers]
+
+
+@pytest.mark.parametrize("addresses", [1, 7, 1000])
+def test_no_step_of_a_snapshot_looks_at_many_workers(stats, monkeypatch, addresses):
+    for number in range(1000):
+        stats.record_accepted(f"y{number % addresses}.w{number}", 1, 1.0, False, NOW)
+    looks, snapshot = [0], workers.Worker.snapshot
+
+    def counted(self, now):
+        looks[-1] += 1
+        return snapshot(self, now)
+
+    monkeypatch.setattr(workers.Worker, "snapshot", counted)
+    for _ in stats.taking(NOW + 5):
+        looks.append(0)
+    assert sum(looks) == 2000  # each once for itself and once for its address
+    assert max(looks) <= 3 * STEP
+
+
+def test_workers_without_a_connection_are_forgotten_after_a_day_of_silence(stats):
+    stats.record_accepted("X.passing", 1, 1.0, False, NOW)
+    stats.record_worker_on("X.connected", 1.0, NOW)
+    stats.record_worker_on("X.left", 1.0, NOW)
+    stats.record_worker_off("X.left")
+    stats.record_accepted("Y.later", 1, 1.0, False, NOW + 10)
+    assert len(names_at(stats, NOW + SILENCE)) == 4
+    assert names_at(stats, NOW + SILENCE + 5) == ["X.connected", "Y.later"]
+    assert set(stats.snapshot(NOW + SILENCE + 5).addresses) == {"X", "Y"}
+    assert names_at(stats, NOW + SILENCE + 20) == ["X.connected"]
+    stats.record_worker_off("X.connected")
+    assert names_at(stats, NOW + SILENCE + 30) == []
+    assert stats.snapshot(NOW + SILENCE + 30).addresses == {}
+
+
+def test_a_clock_that_was_years_ahead_keeps_nobody_for_years(stats):
+    stats.record_accepted("X.a", 1, 1.0, False, NOW + 1e9)
+    stats.record_accepted("X.b", 1, 1.0, False, NOW)
+    assert names_at(stats, NOW + 1) == ["X.b"]
+
+
+def test_thousands_are_forgotten_in_steps(stats):
+    for number in range(5 * STEP):
+        stats.record_accepted(f"y{number}", 1, 1.0, False, NOW)
+    steps = stats.taking(NOW + 2 * SILENCE)
+    next(steps)
+    assert len(stats._workers._workers) == 4 * STEP
+    for _ in steps:
+        pass
+    assert stats._workers._workers == stats._workers._by_address == stats._workers._absent == {}
+
+
+UNCLEAN = "y.\x1b[31m\u2028\ud800" + "n" * 500
+
+
+def test_names_are_cleaned_alike_wherever_they_come(stats):
+    clean = printable(UNCLEAN, MAX_WORKER_NAME)
+    stats.record_worker_on(UNCLEAN, 1.0, NOW)
+    stats.record_software(UNCLEAN, "soft\x00ware")
+    stats.record_accepted(UNCLEAN, 1, 1.0, False, NOW)
+    stats.record_refused(UNCLEAN, 21, NOW)
+    stats.record_share(ShareRecord(NOW, 1, UNCLEAN, False, 5))
+    stats.record_block(BlockRecord(NOW, 1, 1, UNCLEAN, None, 5))
+    stats.restore_blocks([BlockRecord(NOW, 2, 1, UNCLEAN, None, 5)])
+    stats.record_worker_off(UNCLEAN)
+    snapshot = stats.snapshot(NOW)
+    (worker,) = snapshot.workers
+    assert (worker.name, worker.software) == (clean, "soft?ware")
+    assert (worker.accepted, worker.refused, worker.shares, worker.connections) == (1, 1, 1, 0)
+    assert [share.worker for share in snapshot.recent_shares] == [clean]
+    assert [block.worker for block in snapshot.blocks] == [clean, clean]
+    assert list(snapshot.addresses) == ["y"]
+
+
+# --- addresses -------------------------------------------------------------------------------------------------
+
+
+def test_an_address_is_the_sum_of_its_workers(stats):
+    for second in range(0, 600, 10):
+        stats.record_accepted("X.a", 1000, 1.0, False, NOW + second)
+        stats.record_accepted("X.b", 500, 1.0, True, NOW + second)
+        stats.record_accepted("X", 100, 1.0, False, NOW + second)
+        stats.record_accepted("Y.a", 7, 1.0, False, NOW + second)
+    stats.record_worker_on("X.a", 1.0, NOW + 600)
+    stats.record_worker_on("X.a", 1.0, NOW + 600)
+    stats.record_worker_on("X.b", 1.0, NOW + 600)
+    stats.record_refused("X", 21, NOW + 650)
+    stats.record_share(ShareRecord(NOW + 600, 1, "X.b", False, 5))
+    snapshot = stats.snapshot(NOW + 700)
+    assert set(snapshot.addresses) == {"X", "Y"}
+    address = snapshot.addresses["X"]
+    members = [worker for worker in snapshot.workers if worker.name.startswith("X")]
+    assert (address.address, address.known, address.workers, address.connections) == ("X", 3, 2, 3)
+    assert (address.accepted, address.refused, address.dead, address.shares) == (180, 1, 60, 1)
+    assert address.hash_rate == pytest.approx(sum(worker.hash_rate for worker in members))
+    assert address.hash_rate == pytest.approx(stats.address_hash_rate("X", NOW + 700))
+    assert address.dead_rate > 0
+    assert address.dead_rate == pytest.approx(sum(worker.dead_rate for worker in members))
+    for index, rate in enumerate(address.hash_rates):
+        assert rate > 0
+        assert rate == pytest.approx(sum(worker.hash_rates[index] for worker in members))
+    assert (address.last_seen, address.last_accepted) == (NOW + 650, NOW + 590)
+
+
+def test_an_address_is_summed_again_only_where_one_of_its_workers_changed(stats):
+    for name in ("X.a", "X.b", "Y.a"):
+        stats.record_accepted(name, 1, 1.0, False, NOW)
+    first = stats.snapshot(NOW).addresses
+    assert stats.snapshot(NOW + 2).addresses["X"] is first["X"]
+    stats.record_accepted("X.b", 1, 1.0, False, NOW + 3)
+    second = stats.snapshot(NOW + 4).addresses
+    assert second["X"].accepted == 3
+    assert second["Y"] is first["Y"]
+    assert first["X"].accepted == 2
+
+
+def test_an_address_whose_worker_is_forgotten_or_changes_during_the_sum(three_workers):
+    stats = three_workers
+    for name in ("X.a", "X.b", "Y.a"):
+        stats.record_accepted(name, 1, 1.0, False, NOW)
+    assert stats.snapshot(NOW).addresses["X"].known == 2
+    stats.record_accepted("Y.b", 1, 1.0, False, NOW + 1)  # costs X.a
+    snapshot = stats.snapshot(NOW + 2)
+    assert (snapshot.addresses["X"].known, snapshot.addresses["X"].accepted) == (1, 1)
+    assert snapshot.addresses["Y"].known == 2
+
+
+def test_a_change_between_two_steps_shows_in_the_next_sum(stats):
+    for number in range(2 * STEP):
+        stats.record_accepted(f"X.{number}", 1, 1.0, False, NOW)
+    steps = stats.taking(NOW)
+    for _ in range(3):  # the workers, and half of the address
+        next(steps)
+    stats.record_accepted("X.0", 1, 1.0, False, NOW)
+    for _ in steps:
+        pass
+    assert stats.snapshot(NOW + 0.5).addresses["X"].accepted == 2 * STEP
+    assert stats.snapshot(NOW + 1).addresses["X"].accepted == 2 * STEP + 1
+
+
+# --- latencies, process, others --------------------------------------------------------------------------------
+
+
+def test_latencies_are_never_negative_and_submissions_count_together(stats):
+    stats.record_submissions(3, 0.003)
+    stats.record_submissions(1, -5.0)  # the clock was set back meanwhile
+    stats.record_fan_out(0.25)
+    stats.record_fan_out(-1.0)
+    snapshot = stats.snapshot(NOW)
+    assert (snapshot.submits.count, snapshot.submits.total) == (4, pytest.approx(0.009))
+    assert (snapshot.fan_out.count, snapshot.fan_out.total) == (2, 0.25)
+
+
+def test_the_worst_delay_is_that_of_the_last_minute_or_two(stats):
+    def worst(now: float) -> float:
+        return stats.snapshot(now).process.worst_delay
+
+    assert worst(NOW) == 0
+    stats.record_reactor_delay(0.5, NOW + 1)
+    stats.record_reactor_delay(0.1, NOW + 2)
+    process = stats.snapshot(NOW + 3).process
+    assert (process.worst_delay, process.last_delay, process.delays.count) == (0.5, 0.1, 2)
+    stats.record_reactor_delay(0.2, NOW + 70)
+    assert worst(NOW + 71) == 0.5
+    assert worst(NOW + 140) == 0.2
+    assert worst(NOW + 400) == 0
+    stats.record_reactor_delay(0.3, NOW - 1000)  # the clock was set back
+    assert worst(NOW - 999) == 0.3
+
+
+def test_what_others_say_is_shown_as_it_was_recorded_last(stats):
+    assert stats.snapshot(NOW).dashd.problem is not None  # nobody was asked yet
+    chain, peers, dashd = ChainFigures(height=5), PeerCounts(1, 2), DashdFigures(problem=None)
+    figures = ProcessFigures(1, 2.0, 3, 4, 5)
+    stats.record_chain(ChainFigures(height=4))
+    stats.record_chain(chain)
+    stats.record_peers(peers)
+    stats.record_dashd(dashd)
+    stats.record_process(figures)
+    stats.record_gc_pause(0.1)
+    stats.record_alert()
+    snapshot = stats.snapshot(NOW)
+    assert (snapshot.chain, snapshot.peers, snapshot.dashd, snapshot.alerts) == (chain, peers, dashd, 1)
+    assert (snapshot.process.figures, snapshot.process.pauses.total) == (figures, 0.1)

@@ -42,10 +42,10 @@ class Histogram:
         self._counts = [0] * (len(bounds) + 1)
         self._total = 0.0
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self._counts[bisect_left(self.bounds, value)] += 1
-        self._total += value
+    def add(self, value: float, count: int = 1) -> None:
+        """Count one value, or so many of the same."""
+        self._counts[bisect_left(self.bounds, value)] += count
+        self._total += value * count
 
     def snapshot(self) -> HistogramSnapshot:
         """The counts so far."""

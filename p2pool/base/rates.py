@@ -94,12 +94,14 @@ class DecayingRates:
             self._start += elapsed
             self._updated = now
         elif elapsed >= 1:
-            rate = self._pending / elapsed
-            for index, window in enumerate(self._windows):
-                kept = math.exp(-elapsed / window)
-                self._rates[index] = self._rates[index] * kept + rate * (1 - kept)
+            rate, exp = self._pending / elapsed, math.exp
+            self._rates = [
+                rate + (before - rate) * exp(-elapsed / window)
+                for before, window in zip(self._rates, self._windows, strict=True)
+            ]
             self._pending, self._updated = 0.0, now
         age = max(self._updated - self._start, 1.0)
+        expm1 = math.expm1
         return tuple(
-            [rate / -math.expm1(-age / window) for rate, window in zip(self._rates, self._windows, strict=True)]
+            [rate / -expm1(-age / window) for rate, window in zip(self._rates, self._windows, strict=True)]
         )

@@ -10,7 +10,8 @@ _EXCERPT.maxlevel, _EXCERPT.maxstring, _EXCERPT.maxlist, _EXCERPT.maxdict = 2, 7
 
 def printable(text: str, limit: int = 64) -> str:
     """`text` without control characters or surrogates, cut to `limit` characters."""
-    return "".join(c if c.isprintable() else "?" for c in text[:limit])
+    cut = text[:limit]
+    return cut if cut.isprintable() else "".join(c if c.isprintable() else "?" for c in cut)
 
 
 def excerpt(value: object) -> str:

@@ -1,7 +1,11 @@
 """What the node is doing, in one in-memory object that all share: `stats` counts, `workers` is its table of
-workers, `records` are the values that go in and out."""
+workers and addresses, `process` what is counted of the process itself, `records` and `figures` are the values that
+go in and out."""
 
+from p2pool.pool_stats.figures import ChainFigures, DaemonRecord, DashdFigures, PeerCounts, StaleRatios
+from p2pool.pool_stats.process import ProcessSnapshot
 from p2pool.pool_stats.records import (
+    AddressSnapshot,
     BanRecord,
     BlockRecord,
     BlockStatus,
@@ -14,13 +18,20 @@ from p2pool.pool_stats.records import (
 from p2pool.pool_stats.stats import PoolStats
 
 __all__ = [
+    "AddressSnapshot",
     "BanRecord",
     "BlockRecord",
     "BlockStatus",
+    "ChainFigures",
+    "DaemonRecord",
+    "DashdFigures",
     "HostRecord",
+    "PeerCounts",
     "PoolSnapshot",
     "PoolStats",
+    "ProcessSnapshot",
     "SecuritySnapshot",
     "ShareRecord",
+    "StaleRatios",
     "WorkerSnapshot",
 ]

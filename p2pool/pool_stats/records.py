@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2pool.base.histogram import HistogramSnapshot
+from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
+from p2pool.pool_stats.process import ProcessSnapshot
 
 RATE_WINDOWS: Final = (60.0, 3600.0, 86400.0)
 """Seconds of the smoothed hash rates beside the sliding one of RATE_WINDOW seconds."""
@@ -83,11 +85,10 @@ class HostRecord:
     refused: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSnapshot:
-    """One worker. `hash_rate` in hashes a second over the last ten minutes, `dead_rate` the part of it that came
-    too late; `hash_rates` are those over RATE_WINDOWS. `refused_by` counts by stratum error code. `last_accepted`
-    is None before the first."""
+class WorkerSnapshot(NamedTuple):
+    """One worker; a tuple, because thousands are made in a second. `hash_rate` in hashes a second over the last
+    ten minutes, `dead_rate` the part of it that came too late; `hash_rates` are those over RATE_WINDOWS.
+    `refused_by` counts by stratum error code. `last_accepted` is None before the first."""
 
     name: str
     connections: int
@@ -105,11 +106,31 @@ class WorkerSnapshot:
     software: str
 
 
+class AddressSnapshot(NamedTuple):
+    """All remembered workers of one payout address together; fields as WorkerSnapshot's. `workers` counts those
+    with a connection, `known` all. The counters fall where a worker is forgotten."""
+
+    address: str
+    known: int
+    workers: int
+    connections: int
+    hash_rate: float
+    dead_rate: float
+    hash_rates: tuple[float, ...]
+    accepted: int
+    refused: int
+    dead: int
+    shares: int
+    last_seen: float
+    last_accepted: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class SecuritySnapshot:
-    """Who comes and who is kept out. Rates over the last minute; `turned_away` counts by reason since the
-    start."""
+    """Who comes and who is kept out. Rates over the last minute; `connected` counts the connections that were let
+    in, `turned_away` the others by reason, both since the start."""
 
+    connected: int
     connection_rate: float
     submission_rate: float
     refusal_rate: float
@@ -139,6 +160,9 @@ class PoolSnapshot:
     blocks_accepted: int
     """All that came into the best chain since the start; it never falls, while `blocks` forgets."""
     workers: tuple[WorkerSnapshot, ...]
+    """The one silent longest first. Each as it was when the snapshot came to it, some milliseconds before `time`
+    or after."""
+    addresses: dict[str, AddressSnapshot]
     recent_shares: tuple[ShareRecord, ...]
     blocks: tuple[BlockRecord, ...]
     """The oldest first; also those of earlier runs."""
@@ -146,4 +170,14 @@ class PoolSnapshot:
     """Seconds from the first news of a block to the first job on it, by the road that the news came on."""
     sending: HistogramSnapshot
     """Seconds from finding a block to its being sent on all roads."""
+    fan_out: HistogramSnapshot
+    """Seconds from new work to the last connection that a round of jobs served."""
+    submits: HistogramSnapshot
+    """Seconds from a submission's arrival to its answer."""
     security: SecuritySnapshot
+    chain: ChainFigures
+    peers: PeerCounts
+    dashd: DashdFigures
+    process: ProcessSnapshot
+    alerts: int
+    """Alerts sent since the start."""

@@ -1,18 +1,24 @@
 """The counters.
 
 `record_*` is called from the mining path: constant time, nothing that grows with the number of events.
-`snapshot` gives an immutable value for whoever shows or stores it. There is no policy in here.
+`snapshot` gives an immutable value for whoever shows or stores it, taken once a second however many look. There is
+no policy in here.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from dataclasses import replace
 from typing import Final
 
 from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.histogram import Histogram
+from p2pool.base.process import ProcessFigures
 from p2pool.base.rates import DecayingRates, WindowedSum
+from p2pool.base.text import printable
+from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
+from p2pool.pool_stats.process import ProcessStats
 from p2pool.pool_stats.records import (
     RATE_WINDOWS,
     BanRecord,
@@ -22,7 +28,14 @@ from p2pool.pool_stats.records import (
     SecuritySnapshot,
     ShareRecord,
 )
-from p2pool.pool_stats.workers import MAX_SOFTWARE, RATE_WINDOW, WorkerTable, count_code
+from p2pool.pool_stats.workers import (
+    MAX_SOFTWARE,
+    MAX_WORKER_NAME,
+    RATE_WINDOW,
+    Snapshots,
+    WorkerTable,
+    count_code,
+)
 
 MAX_RECENT: Final = 100
 """Shares of ours kept for pages."""
@@ -32,6 +45,10 @@ MAX_ROADS: Final = 16
 """Roads by which news of a block come: each a word of the code's."""
 NOTICE_BOUNDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SENDING_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+FAN_OUT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+SUBMIT_BOUNDS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+SNAPSHOT_PERIOD: Final = 1.0
+"""Seconds for which a snapshot is good enough for whoever looks."""
 MAX_REASONS: Final = 32
 """Reasons for turning a connection away, and offences: each a word of the code's."""
 _EVENT_WINDOW: Final = 60.0
@@ -56,13 +73,20 @@ class PoolStats:
         """Blocks in `_blocks_accepted`: one that leaves the chain and comes back is counted once."""
         self._notices: dict[str, Histogram] = {}
         self._sending = Histogram(SENDING_BOUNDS)
+        self._fan_out = Histogram(FAN_OUT_BOUNDS)
+        self._submits = Histogram(SUBMIT_BOUNDS)
         self._security = _Security()
+        self._process = ProcessStats()
+        self._chain, self._peers, self._dashd = ChainFigures(), PeerCounts(), DashdFigures()
+        self._alerts = 0
+        self._latest: PoolSnapshot | None = None
 
     # --- miners ------------------------------------------------------------------------------------------
 
     def record_connected(self, now: float) -> None:
         """A miner connected."""
         self._connections += 1
+        self._security.connected += 1
         self._security.connections.add(1, now)
 
     def record_disconnected(self) -> None:
@@ -87,7 +111,7 @@ class PoolStats:
         """What a worker's machine says that it runs; the newest counts."""
         worker = self._workers.get(name)
         if worker is not None and text:
-            worker.software = text[:MAX_SOFTWARE]
+            worker.software = printable(text, MAX_SOFTWARE)
             worker.changed()
 
     def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None:
@@ -118,7 +142,17 @@ class PoolStats:
         worker = self._workers.seen(record.worker, record.time)
         worker.shares += 1
         worker.changed()
+        if record.worker != worker.name:
+            record = replace(record, worker=worker.name)
         self._recent_shares.append(record)
+
+    def record_submissions(self, count: int, seconds: float) -> None:
+        """So many submissions, which came together, were answered this long after they came."""
+        self._submits.add(seconds if seconds > 0 else 0.0, count)
+
+    def record_fan_out(self, seconds: float) -> None:
+        """A round of jobs served its last connection, so long after there was new work."""
+        self._fan_out.add(seconds if seconds > 0 else 0.0)
 
     # --- who is kept out ---------------------------------------------------------------------------------
 
@@ -144,13 +178,13 @@ class PoolStats:
     def restore_blocks(self, records: Iterable[BlockRecord]) -> None:
         """Blocks of earlier runs, the oldest first: shown, but not counted."""
         for record in records:
-            self._blocks[record.block_hash] = record
+            self._blocks[record.block_hash] = _clean(record)
             if record.in_chain:
                 self._counted.add(record.block_hash)
 
     def record_block(self, record: BlockRecord) -> None:
         """A block, or what became of one recorded before. It is counted when it comes into the best chain."""
-        self._blocks[record.block_hash] = record
+        self._blocks[record.block_hash] = _clean(record)
         if record.in_chain and record.block_hash not in self._counted:
             self._counted.add(record.block_hash)
             self._blocks_accepted += 1
@@ -167,6 +201,36 @@ class PoolStats:
         """A found block was sent on all roads, so long after it was found."""
         self._sending.add(seconds)
 
+    # --- everything else -----------------------------------------------------------------------------------
+
+    def record_chain(self, figures: ChainFigures) -> None:
+        """The share chain and the parent chain are like this now."""
+        self._chain = figures
+
+    def record_peers(self, counts: PeerCounts) -> None:
+        """These nodes are connected now."""
+        self._peers = counts
+
+    def record_dashd(self, figures: DashdFigures) -> None:
+        """Dash Core is like this now."""
+        self._dashd = figures
+
+    def record_process(self, figures: ProcessFigures) -> None:
+        """The process uses this now."""
+        self._process.figures = figures
+
+    def record_reactor_delay(self, seconds: float, now: float) -> None:
+        """The reactor came so much later than it was asked to."""
+        self._process.record_delay(seconds, now)
+
+    def record_gc_pause(self, seconds: float) -> None:
+        """The garbage collector held everything up for so long."""
+        self._process.record_pause(seconds)
+
+    def record_alert(self) -> None:
+        """An alert was sent to people."""
+        self._alerts += 1
+
     # --- looking -----------------------------------------------------------------------------------------
 
     def hash_rate(self, now: float) -> float:
@@ -178,7 +242,29 @@ class PoolStats:
         return self._workers.address_hash_rate(address, now)
 
     def snapshot(self, now: float) -> PoolSnapshot:
-        """Everything at `now`; the rates of workers who did nothing since may be some seconds old."""
+        """Everything at `now`: the newest snapshot where it is no older than SNAPSHOT_PERIOD, else a new one. (At
+        the very moment of the newest one there may be news: only a clock that stands still asks then.) The rates
+        of workers who did nothing since may be some seconds old."""
+        latest = self._latest
+        if latest is not None and 0 < now - latest.time < SNAPSHOT_PERIOD:
+            return latest
+        steps = self.taking(now)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                taken: PoolSnapshot = end.value
+                return taken
+
+    def taking(self, now: float) -> Generator[None, None, PoolSnapshot]:
+        """Take a new snapshot in steps of less than a millisecond, between which miners have their turn. It is
+        what the generator returns, and what `snapshot` gives from then on."""
+        yield from self._workers.forget_silent(now)
+        workers = yield from self._workers.taking(now)
+        self._latest = self._put_together(workers, now)
+        return self._latest
+
+    def _put_together(self, workers: Snapshots, now: float) -> PoolSnapshot:
         return PoolSnapshot(
             time=now,
             start_time=self.start_time,
@@ -192,13 +278,27 @@ class PoolStats:
             shares=self._shares,
             dead_shares=self._dead_shares,
             blocks_accepted=self._blocks_accepted,
-            workers=self._workers.snapshots(now),
+            workers=workers[0],
+            addresses=workers[1],
             recent_shares=tuple(self._recent_shares),
             blocks=tuple(self._blocks.values()),
             notices={road: histogram.snapshot() for road, histogram in self._notices.items()},
             sending=self._sending.snapshot(),
+            fan_out=self._fan_out.snapshot(),
+            submits=self._submits.snapshot(),
             security=self._security.snapshot(now),
+            chain=self._chain,
+            peers=self._peers,
+            dashd=self._dashd,
+            process=self._process.snapshot(now),
+            alerts=self._alerts,
         )
+
+
+def _clean(record: BlockRecord) -> BlockRecord:
+    """With a name that pages can show: it may come from a file."""
+    worker = printable(record.worker, MAX_WORKER_NAME)
+    return record if worker == record.worker else replace(record, worker=worker)
 
 
 class _Security:
@@ -206,6 +306,7 @@ class _Security:
     window when somebody looks: they come by thousands a second."""
 
     def __init__(self) -> None:
+        self.connected = 0
         self.connections = WindowedSum(_EVENT_WINDOW)
         self.turned_away = WindowedSum(_EVENT_WINDOW)
         self.turned_away_by: dict[str, int] = {}
@@ -228,6 +329,7 @@ class _Security:
         self._refusal_window.add(self.refused, now)
         self.submissions = self.refused = 0
         return SecuritySnapshot(
+            connected=self.connected,
             connection_rate=self.connections.rate(now),
             submission_rate=self._submission_window.rate(now),
             refusal_rate=self._refusal_window.rate(now),

@@ -1,11 +1,13 @@
-"""The workers that the node remembers: bounded, those silent longest forgotten first."""
+"""The workers that the node remembers, and their addresses: bounded, those silent longest forgotten first."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Final
 
 from p2pool.base.rates import DecayingRates, WindowedSum
-from p2pool.pool_stats.records import RATE_WINDOWS, WorkerSnapshot
+from p2pool.base.text import printable
+from p2pool.pool_stats.records import RATE_WINDOWS, AddressSnapshot, WorkerSnapshot
 
 RATE_WINDOW: Final = 600.0
 """Seconds of the sliding window that hash rates are measured over."""
@@ -14,10 +16,16 @@ MAX_WORKERS: Final = 10_000
 MAX_WORKER_NAME: Final = 128
 MAX_SOFTWARE: Final = 128
 MAX_REFUSAL_CODES: Final = 32
+SILENCE: Final = 86400.0
+"""Seconds after which a worker without a connection is forgotten."""
+STEP: Final = 100
+"""Workers looked at in one step of a snapshot: less than a millisecond."""
 _SNAPSHOT_AGE = 15.0
 """Seconds after which the snapshot of a worker who did nothing is made anew: its rates have fallen a little."""
 _STAGGER = 10
 """Seconds over which these are spread: ten thousand at once would hold everything up."""
+
+Snapshots = tuple[tuple[WorkerSnapshot, ...], dict[str, AddressSnapshot]]
 
 
 def count_code(counts: dict[int, int], code: int) -> None:
@@ -37,6 +45,7 @@ class Worker:
         "dead",
         "dead_work",
         "difficulty",
+        "group",
         "last_accepted",
         "last_seen",
         "name",
@@ -47,8 +56,9 @@ class Worker:
         "work",
     )
 
-    def __init__(self, name: str, now: float) -> None:
+    def __init__(self, name: str, group: AddressGroup, now: float) -> None:
         self.name = name
+        self.group = group
         self.connections = 0
         self.difficulty = 0.0
         self.accepted = self.dead = self.shares = 0
@@ -85,22 +95,82 @@ class Worker:
         snapshot = self._snapshot
         if snapshot is None or not 0 <= now - self._made < _SNAPSHOT_AGE:
             self._made = now - id(self) // 64 % _STAGGER if snapshot is None else now
+            self.group.changed = True
+            refused_by = self.refused_by
             snapshot = self._snapshot = WorkerSnapshot(
-                name=self.name,
-                connections=self.connections,
-                difficulty=self.difficulty,
-                hash_rate=self.work.rate(now),
-                dead_rate=0.0 if self.dead_work is None else self.dead_work.rate(now),
-                hash_rates=self.rates.rates(now),
-                accepted=self.accepted,
-                refused=sum(self.refused_by.values()),
-                refused_by=dict(self.refused_by),
-                dead=self.dead,
-                shares=self.shares,
-                last_seen=self.last_seen,
-                last_accepted=self.last_accepted,
-                software=self.software,
+                self.name,
+                self.connections,
+                self.difficulty,
+                self.work.rate(now),
+                0.0 if self.dead_work is None else self.dead_work.rate(now),
+                self.rates.rates(now),
+                self.accepted,
+                sum(refused_by.values()) if refused_by else 0,
+                refused_by.copy(),
+                self.dead,
+                self.shares,
+                self.last_seen,
+                self.last_accepted,
+                self.software,
             )
+        return snapshot
+
+
+class AddressGroup:
+    """The workers of one payout address by name. Its snapshot is made again only where one of theirs was."""
+
+    __slots__ = ("_snapshot", "address", "changed", "workers")
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.workers: dict[str, Worker] = {}
+        self.changed = True
+        self._snapshot: AddressSnapshot | None = None
+
+    def taking(self, now: float) -> Generator[None, None, AddressSnapshot]:
+        """All of them together; one address may have thousands."""
+        if self._snapshot is not None and not self.changed:
+            return self._snapshot
+        self.changed = False
+        workers = connections = accepted = refused = dead = shares = 0
+        hash_rate = dead_rate = last_seen = last_accepted = 0.0
+        rates = [0.0] * len(RATE_WINDOWS)
+        members = list(self.workers.values())
+        for count, member in enumerate(members, 1):
+            # By position: names cost twice as much, and there are ten thousand of them.
+            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _ = member.snapshot(now)
+            if here:
+                workers += 1
+                connections += here
+            hash_rate += rate
+            dead_rate += rate_dead
+            for index, each in enumerate(smoothed):
+                rates[index] += each
+            accepted += good
+            refused += bad
+            dead += late
+            shares += found
+            if seen > last_seen:
+                last_seen = seen
+            if last is not None and last > last_accepted:
+                last_accepted = last
+            if count % STEP == 0:
+                yield
+        self._snapshot = snapshot = AddressSnapshot(
+            self.address,
+            len(members),
+            workers,
+            connections,
+            hash_rate,
+            dead_rate,
+            tuple(rates),
+            accepted,
+            refused,
+            dead,
+            shares,
+            last_seen,
+            last_accepted or None,
+        )
         return snapshot
 
 
@@ -109,20 +179,18 @@ class WorkerTable:
 
     def __init__(self) -> None:
         self._workers: dict[str, Worker] = {}
-        self._by_address: dict[str, dict[str, Worker]] = {}
+        self._by_address: dict[str, AddressGroup] = {}
         """The same workers by the address before the dot: a job asks for an address's rate."""
         self._absent: dict[str, None] = {}
         """The names of those without a connection, who are forgotten before the others; the first goes first."""
 
     def seen(self, name: str, now: float) -> Worker:
         """The worker, made where it is new, and moved to the end of the table."""
-        name = name[:MAX_WORKER_NAME]
         worker = self._workers.pop(name, None)
         if worker is None:
-            worker = Worker(name, now)
-            if len(self._workers) >= MAX_WORKERS:
-                self._forget_one()
-            self._by_address.setdefault(_address_of(name), {})[name] = worker
+            clean = printable(name, MAX_WORKER_NAME)
+            worker = self._workers.pop(clean, None) or self._new(clean, now)
+        name = worker.name
         self._workers[name] = worker
         if not worker.connections:
             self._absent.pop(name, None)
@@ -130,9 +198,19 @@ class WorkerTable:
         worker.last_seen = now
         return worker
 
+    def _new(self, name: str, now: float) -> Worker:
+        if len(self._workers) >= MAX_WORKERS:
+            self._forget(next(iter(self._absent or self._workers)))
+        address = _address_of(name)
+        group = self._by_address.get(address)
+        if group is None:
+            group = self._by_address[address] = AddressGroup(address)
+        worker = group.workers[name] = Worker(name, group, now)
+        return worker
+
     def get(self, name: str) -> Worker | None:
         """The worker, where it is remembered; it was not seen thereby."""
-        return self._workers.get(name[:MAX_WORKER_NAME])
+        return self._workers.get(name) or self._workers.get(printable(name, MAX_WORKER_NAME))
 
     def connected(self, worker: Worker) -> None:
         """It has one connection more."""
@@ -146,23 +224,47 @@ class WorkerTable:
             if not worker.connections:
                 self._absent[worker.name] = None
 
-    def _forget_one(self) -> None:
-        oldest = next(iter(self._absent or self._workers))
-        self._absent.pop(oldest, None)
-        del self._workers[oldest]
-        address = _address_of(oldest)
-        group = self._by_address[address]
-        del group[oldest]
-        if not group:
-            del self._by_address[address]
+    def _forget(self, name: str) -> None:
+        self._absent.pop(name, None)
+        group = self._workers.pop(name).group
+        del group.workers[name]
+        group.changed = True
+        if not group.workers:
+            del self._by_address[group.address]
+
+    def forget_silent(self, now: float) -> Generator[None, None, None]:
+        """Those without a connection who were silent for SILENCE seconds go. A clock that was set back by more
+        than that does not keep anybody."""
+        count = 0
+        while self._absent:
+            name = next(iter(self._absent))
+            if abs(now - self._workers[name].last_seen) <= SILENCE:
+                return
+            self._forget(name)
+            count += 1
+            if count % STEP == 0:
+                yield
 
     def address_hash_rate(self, address: str, now: float) -> float:
         """Hashes a second of all workers of one payout address."""
-        return sum(worker.work.rate(now) for worker in self._by_address.get(address, {}).values())
+        group = self._by_address.get(address)
+        return 0.0 if group is None else sum(worker.work.rate(now) for worker in group.workers.values())
 
-    def snapshots(self, now: float) -> tuple[WorkerSnapshot, ...]:
-        """All of them, the one silent longest first."""
-        return tuple([worker.snapshot(now) for worker in self._workers.values()])
+    def taking(self, now: float) -> Generator[None, None, Snapshots]:
+        """All of them, the one silent longest first, and all addresses, in steps of STEP."""
+        shown = []
+        for count, worker in enumerate(list(self._workers.values()), 1):
+            shown.append(worker.snapshot(now))
+            if count % STEP == 0:
+                yield
+        addresses, done = {}, 0
+        for group in list(self._by_address.values()):
+            addresses[group.address] = yield from group.taking(now)
+            done += len(group.workers)
+            if done >= STEP:
+                done = 0
+                yield
+        return tuple(shown), addresses
 
 
 def _address_of(name: str) -> str:

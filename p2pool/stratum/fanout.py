@@ -46,17 +46,25 @@ class FanOut:
         self._clock = clock
         self.first_sent: Event[int] = Event()
         """The parent block of a round, once its first job left."""
+        self.all_served: Event[float] = Event()
+        """A round is over: seconds since there was work that its last connection had not heard of."""
         self._parent_block: int | None = None
         self._clean = self._next_clean = False
         """Whether the round under way and the next one make older jobs worthless."""
         self._round: Iterator[None] | None = None
         self._began: float | None = None
+        self._untold: float | None = None
+        """Since when there is work that no round has begun to tell of."""
+        self._telling = 0.0
+        """Since when there is the oldest work that the round under way tells of."""
         self._waiting: IDelayedCall | None = None
         self._next_slice: IDelayedCall | None = None
 
     def work_changed(self, parent_block: int, clean: bool, more_to_come: bool) -> None:
         """There is new work."""
         self._book.work_changed(parent_block, self._clock())
+        if self._untold is None:
+            self._untold = self._reactor.seconds()
         self._next_clean = self._next_clean or clean
         new_parent, self._parent_block = parent_block != self._parent_block, parent_block
         if self._waiting is not None and not new_parent:
@@ -83,6 +91,9 @@ class FanOut:
         self._waiting = None
         self._began = self._reactor.seconds()
         self._clean, self._next_clean = self._clean or self._next_clean, False
+        if self._round is None and self._untold is not None:
+            self._telling = self._untold  # else some have not heard yet of what the round under way tells
+        self._untold = None
         self._round = self._serve_all()
         if self._next_slice is None:
             self._advance()
@@ -101,6 +112,8 @@ class FanOut:
             if count % SLICE == 0:
                 yield
                 now = self._clock()
+        if sessions:
+            self.all_served.fire(self._reactor.seconds() - self._telling)
 
     def _advance(self) -> None:
         self._next_slice = None

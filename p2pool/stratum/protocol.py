@@ -73,6 +73,9 @@ class StratumProtocol(Protocol):
         if len(self._buffer) > max_line:
             session.end_for_malformed(f"a line of more than {max_line} bytes", now)
         self.flush()
+        if session.submissions:
+            server.record_submissions(session.submissions, server.clock() - now)
+            session.submissions = 0
 
     def _judge_rest(self, session: Session, lines: list[bytes], now: float) -> None:
         """Of a connection that is over only submissions count, and nobody is told."""

@@ -62,9 +62,11 @@ class StratumServer(Factory):
         self._house = House(settings, work, stats, self.guard, SessionTable(self.limits.session_timeout))
         self._house.sessions.displaced.subscribe(self._displaced)
         self._stats = stats
+        self.record_submissions = stats.record_submissions
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
         self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
+        self._fan_out.all_served.subscribe(stats.record_fan_out)
         self.first_job_sent = self._fan_out.first_sent
         self._draining: dict[StratumProtocol, float] = {}
         """Until when (the reactor's seconds), in the order in which it ends."""

@@ -76,6 +76,7 @@ class Session:
         "payee",
         "resumed",
         "state",
+        "submissions",
         "subscribed",
         "user_agent",
         "version_mask",
@@ -118,6 +119,8 @@ class Session:
         self._former_mask_until = 0.0
         self._refused: BoundedSet[int] | None = None
         self._said_software = ""
+        self.submissions = 0
+        """Judged of what is being read; `protocol` sets it to 0."""
 
     # --- the outside -------------------------------------------------------------------------------------
 
@@ -363,6 +366,7 @@ class Session:
     def _call(self, method: str, params: Any, now: float) -> tuple[Any, Refusal | None]:
         """(result, refusal) of a request."""
         is_submit = method == "mining.submit"
+        self.submissions += is_submit
         try:
             handler = METHODS.get(method)
             if handler is None:

@@ -43,6 +43,8 @@ class DashCoreFigures:
     daemons: Sequence[DaemonFigures] = ()
     broadcaster: Sequence[BroadcasterPeer] = ()
     blocks_waiting: int = 0
+    spool_problem: str | None = None
+    """Why the newest found block is not on disk; None while all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Sources:
     version: str
     merged: Callable[[], Sequence[AuxFigures]] = tuple
     """The daemons of auxiliary chains."""
+    metrics_max_workers: int = 100
+    """Workers that /metrics names."""
 
     @property
     def lookbehind(self) -> int:

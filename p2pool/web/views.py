@@ -14,7 +14,8 @@ from p2pool.web.api.payouts import current_payouts, own_address, own_addresses
 from p2pool.web.api.peers import peer_addresses, peer_list, peer_txpool_sizes, peer_versions, pings
 from p2pool.web.api.pool import global_stats, local_stats, pool_rate
 from p2pool.web.api.stratum import ban_stats, stratum_security, stratum_stats
-from p2pool.web.metrics import render_metrics
+from p2pool.web.gathering import Gathering
+from p2pool.web.metrics import MetricsPage
 from p2pool.web.sources import Moment, Sources
 
 _log = Logger(namespace="p2pool.web")
@@ -59,7 +60,13 @@ class Views:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.rendered: dict[str, bytes] = {}
-        self.metrics = b""
+        self._gathering = Gathering(sources)
+        self._metrics = MetricsPage(sources.metrics_max_workers)
+
+    @property
+    def metrics(self) -> bytes:
+        """/metrics, rendered when somebody asks, once for each snapshot; empty before the first."""
+        return self._metrics.text()
 
     def refresh(self, now: float) -> None:
         """Render everything anew. A view that fails keeps its last rendering; the failure is logged."""
@@ -68,14 +75,13 @@ class Views:
 
     def refreshing(self, now: float) -> Iterator[None]:
         """The same in steps: with ten thousand workers, all views at once would hold miners up."""
-        moment = Moment(self.sources, self.sources.stats.snapshot(now))
+        self._gathering.gather()
+        snapshot = yield from self.sources.stats.taking(now)
+        self._metrics.show(snapshot)
+        moment = Moment(self.sources, snapshot)
         for path, view in VIEWS.items():
             yield
             try:
                 self.rendered[path] = orjson.dumps(view(moment))
             except Exception:
                 _log.failure("view {path} failed", path=path)
-        try:
-            self.metrics = render_metrics(moment)
-        except Exception:
-            _log.failure("metrics failed")

@@ -76,3 +76,13 @@ def test_like_counting_them_all(values, bounds, part):
         assert quantile is None
     elif quantile != bounds[-1]:
         assert sum(value <= quantile for value in values) >= part * len(values)
+
+
+def test_values_of_the_same_size_may_be_counted_together():
+    together, single = Histogram((0.1, 0.2)), Histogram((0.1, 0.2))
+    together.add(0.15, 3)
+    together.add(5.0, 2)
+    for value in (0.15, 0.15, 0.15, 5.0, 5.0):
+        single.add(value)
+    assert together.snapshot().counts == single.snapshot().counts == (0, 3, 2)
+    assert together.snapshot().total == pytest.approx(single.snapshot().total)

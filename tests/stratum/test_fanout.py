@@ -233,6 +233,65 @@ def test_who_does_not_read_is_cut_off_and_the_others_are_served_at_once():
     assert counts(wires) == [0, 1, 1, 1, 1]
 
 
+# --- how long it takes -----------------------------------------------------------------------------------------
+
+
+def timed(count: int) -> tuple[Clock, FanOut, list[float]]:
+    """A fan-out, and what it says of how long its rounds took."""
+    reactor, _, fan_out = make_seats(count, lambda session, step, *arguments: step(*arguments))
+    took: list[float] = []
+    fan_out.all_served.subscribe(took.append)
+    return reactor, fan_out, took
+
+
+def test_a_round_takes_until_its_last_connection_is_served():
+    reactor, fan_out, took = timed(3 * SLICE - 1)
+    reactor.advance(10)
+    fan_out.work_changed(1, True, False)
+    assert took == []
+    reactor.advance(0.75)
+    assert took == [0.75]
+
+
+def test_the_pause_before_a_round_counts():
+    reactor, fan_out, took = timed(3)
+    fan_out.work_changed(1, True, False)
+    assert took == [0]
+    reactor.advance(PAUSE / 4)
+    fan_out.work_changed(1, True, False)
+    reactor.advance(PAUSE / 4)
+    fan_out.work_changed(1, True, False)
+    reactor.advance(PAUSE / 2)
+    assert took == [0, pytest.approx(PAUSE * 3 / 4)]
+
+
+def test_a_round_that_is_overtaken_counts_from_the_work_that_some_have_not_heard_of():
+    reactor, fan_out, took = timed(2 * SLICE)
+    fan_out.work_changed(1, True, False)
+    reactor.rightNow += 0.25  # the reactor is busy elsewhere
+    fan_out.work_changed(2, True, False)  # another parent block: at once, from the beginning
+    assert took == []
+    reactor.advance(0.5)
+    assert took == [0.75]
+    fan_out.work_changed(3, True, False)
+    reactor.advance(0.25)
+    assert took == [0.75, 0.25]  # what was before it is over
+
+
+def test_a_round_over_nobody_takes_no_time_that_counts():
+    reactor, fan_out, took = timed(0)
+    fan_out.work_changed(1, True, False)
+    reactor.advance(1)
+    assert took == []
+
+
+def test_the_server_records_its_rounds():
+    house, _ = make(3)
+    before = len(house.stats.of("record_fan_out"))
+    new_work(house, previous_block=0xBEEF)
+    assert house.stats.of("record_fan_out")[before:] == [(0.0,)]
+
+
 # --- the end ---------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from p2pool.stratum.session import Session
 from tests.logged import logged
+from tests.stratum.miner import ADDRESS
 from tests.stratum.wire import House, line
 
 MAX_LINE, MAX_UNSENT = 8192, 256 * 1024
@@ -137,3 +139,52 @@ def test_transports_that_are_not_tcp_serve_as_well():
     protocol.makeConnection(transport)
     protocol.dataReceived(line("mining.ping"))
     assert b"pong" in transport.value()
+
+
+# --- how long answers take -------------------------------------------------------------------------------------
+
+
+def slow_house(monkeypatch, seconds: float) -> House:
+    """One whose clock goes on by so much with each submission."""
+    house = House()
+    call = Session._call
+
+    def slow(self, method, params, now):
+        if method == "mining.submit":
+            house.reactor.advance(seconds)
+        return call(self, method, params, now)
+
+    monkeypatch.setattr(Session, "_call", slow)
+    return house
+
+
+def test_submissions_are_timed_from_their_arrival_to_their_answer(monkeypatch):
+    house = slow_house(monkeypatch, 0.25)
+    protocol, transport = house.miner()
+    assert house.stats.of("record_submissions") == []
+    submit = line("mining.submit", ADDRESS, "1", "00000000", "00000000", "00000000")
+    protocol.dataReceived(submit)
+    assert house.stats.of("record_submissions") == [(1, 0.25)]
+    transport.clear()
+    protocol.dataReceived(submit + line("mining.ping") + submit + submit[:10])
+    assert len(transport.messages()) == 3
+    assert house.stats.of("record_submissions") == [
+        (1, 0.25),
+        (2, 0.5),
+    ]  # what comes together is answered together
+    protocol.dataReceived(submit[10:])
+    assert house.stats.of("record_submissions")[2:] == [(1, 0.25)]
+
+
+def test_only_submissions_are_timed_and_the_clock_is_read_for_nothing_else(monkeypatch):
+    house = House()
+    protocol, _ = house.miner()
+    readings = []
+    monkeypatch.setattr(house.server, "clock", lambda: readings.append(1) or house.now())
+    protocol.dataReceived(line("mining.ping") + line("mining.suggest_difficulty", 1) + line("mining.nonsense"))
+    assert len(readings) == 1
+    assert house.stats.of("record_submissions") == []
+    submit = line("mining.submit", ADDRESS, "1", "00000000", "00000000", "00000000")
+    protocol.dataReceived(submit * 20)
+    assert len(readings) == 3
+    assert [count for count, _ in house.stats.of("record_submissions")] == [20]

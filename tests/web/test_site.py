@@ -213,7 +213,9 @@ def test_names_of_miners_never_become_markup(pool):
     for answer in (local, shares):  # a browser will not take it for a page
         assert answer.headers["content-type"].startswith("application/json")
         assert answer.headers["x-content-type-options"] == "nosniff"
-    assert b"onerror" not in pool.ask("/metrics").body
+    metrics = pool.ask("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert metrics.headers["x-content-type-options"] == "nosniff"
 
 
 # --- hostile clients ---------------------------------------------------------------------------------------------

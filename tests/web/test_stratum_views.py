@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from p2pool.base.text import printable
 from p2pool.pool_stats import ShareRecord
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
 from p2pool.web.api import stratum
@@ -217,8 +218,9 @@ def test_no_text_of_a_miner_breaks_the_json(pool):
     pool.stats.record_offence(HOSTILE)
     Guard(GuardSettings(), pool.stats).ban("10.0.0.1", pool.now, 10, HOSTILE)
     stats, security, bans = look(pool)
-    assert stats["workers"][HOSTILE]["user_agent"] == HOSTILE
-    assert stats["pool"]["user_agents"] == {HOSTILE: 1}
+    clean = printable(HOSTILE)
+    assert stats["workers"][clean]["user_agent"] == clean
+    assert stats["pool"]["user_agents"] == {clean: 1}
     assert security["turned_away"] == security["offences"] == {HOSTILE: 1}
     assert bans["bans"][0]["reason"] == HOSTILE
 

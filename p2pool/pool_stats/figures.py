@@ -1,0 +1,73 @@
+"""What others know and pool_stats shows: the share chain, other nodes, Dash Core. Recorded whole, once a second,
+by whoever asks them; until then they are as they stand here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StaleRatios:
+    """Parts of all shares: those that missed the best chain, and those that were too late when they were found."""
+
+    orphan: float = 0.0
+    dead: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFigures:
+    """The share chain and the parent chain. Rates in hashes a second; `pool_rate` includes stale work. `height` is
+    the length of the best chain that is held, `absolute_height` its place since the first share ever. Times are in
+    Unix seconds and difficulties Dash's. What is not known is 0, `last_share_time` None."""
+
+    height: int = 0
+    absolute_height: int = 0
+    held: int = 0
+    verified: int = 0
+    heads: int = 0
+    last_share_time: float | None = None
+    share_difficulty: float = 0.0
+    pool_rate: float = 0.0
+    stales: StaleRatios = StaleRatios()
+    """Of the whole chain, over the last hour."""
+    own_stales: StaleRatios = StaleRatios()
+    """Of this node's newest shares."""
+    block_height: int = 0
+    network_difficulty: float = 0.0
+    store_problem: str | None = None
+    """Why shares are not written; None while all is well."""
+    work_problem: str | None = None
+    """Why there is no work for miners though Dash Core gives templates; None while there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCounts:
+    """Connected nodes by direction; round-trip times in seconds, None where none is known."""
+
+    incoming: int = 0
+    outgoing: int = 0
+    nearest: float | None = None
+    farthest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRecord:
+    """One dashd. `height` and `answer_time` (seconds, smoothed) are None where nothing is known."""
+
+    name: str
+    well: bool
+    serving: bool
+    height: int | None
+    answer_time: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DashdFigures:
+    """Dash Core as a whole. `problem` says why there are no fresh templates, `spool_problem` why a found block is
+    not on disk; None while all is well."""
+
+    problem: str | None = "not asked yet"
+    daemons: tuple[DaemonRecord, ...] = ()
+    broadcaster_peers: int = 0
+    blocks_waiting: int = 0
+    spool_problem: str | None = None

@@ -1,0 +1,113 @@
+"""Metrics of the share chain, of other nodes, and of the pool's blocks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from p2pool.pool_stats import BlockStatus, PoolSnapshot
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, by_word, counter, gauge
+
+
+def _by_scope(pool: float, own: float) -> dict[str, float]:
+    return {"pool": pool, "local": own}
+
+
+def _blocks(snapshot: PoolSnapshot) -> dict[str, float]:
+    counts = Counter(block.status for block in snapshot.blocks)
+    return {status.value: counts[status] for status in BlockStatus}
+
+
+def _round_trips(snapshot: PoolSnapshot) -> dict[str, float]:
+    """Of the nearest and the farthest peer. No label names one: their ports change with every connection, and
+    series would pile up."""
+    known = {"nearest": snapshot.peers.nearest, "farthest": snapshot.peers.farthest}
+    return {which: seconds for which, seconds in known.items() if seconds is not None}
+
+
+CHAIN: tuple[Declared | DeclaredTimes, ...] = (
+    gauge(
+        "p2pool_pool_hashrate",
+        "Hashes a second of the whole pool over the last hour, stale work included.",
+        lambda s: s.chain.pool_rate,
+    ),
+    gauge("p2pool_share_chain_height", "Length of the best share chain held.", lambda s: s.chain.height),
+    gauge(
+        "p2pool_share_chain_absolute_height",
+        "Height of the best share since the first share ever.",
+        lambda s: s.chain.absolute_height,
+    ),
+    gauge(
+        "p2pool_share_chain_last_share_timestamp_seconds",
+        "When the best share was found, Unix time.",
+        lambda s: s.chain.last_share_time,
+    ),
+    gauge("p2pool_share_chain_shares_held", "Shares held, forks included.", lambda s: s.chain.held),
+    gauge("p2pool_share_chain_shares_verified", "Shares held that are verified.", lambda s: s.chain.verified),
+    gauge("p2pool_share_chain_heads", "Ends of chains and forks that are held.", lambda s: s.chain.heads),
+    gauge("p2pool_share_difficulty", "The least difficulty of a share.", lambda s: s.chain.share_difficulty),
+    gauge(
+        "p2pool_stale_ratio",
+        "Part of the pool's shares of the last hour that were stale.",
+        lambda s: s.chain.stales.orphan + s.chain.stales.dead,
+    ),
+    by_word(
+        "p2pool_orphan_ratio",
+        Kind.GAUGE,
+        "Part of the shares that missed the best chain: the pool's of the last hour, this node's newest ones.",
+        "scope",
+        lambda s: _by_scope(s.chain.stales.orphan, s.chain.own_stales.orphan),
+    ),
+    by_word(
+        "p2pool_dead_on_arrival_ratio",
+        Kind.GAUGE,
+        "Part of the shares that were too late when they were found, as p2pool_orphan_ratio.",
+        "scope",
+        lambda s: _by_scope(s.chain.stales.dead, s.chain.own_stales.dead),
+    ),
+    gauge(
+        "p2pool_store_problem",
+        "1 while shares cannot be written to disk.",
+        lambda s: float(s.chain.store_problem is not None),
+    ),
+    gauge(
+        "p2pool_work_problem",
+        "1 while miners get no work though Dash Core gives templates: no other node is connected, or the share "
+        "chain is not there yet.",
+        lambda s: float(s.chain.work_problem is not None),
+    ),
+    by_word(
+        "p2pool_peers",
+        Kind.GAUGE,
+        "Other nodes of the pool that are connected, by who began.",
+        "direction",
+        lambda s: {"incoming": s.peers.incoming, "outgoing": s.peers.outgoing},
+    ),
+    by_word(
+        "p2pool_peer_round_trip_seconds",
+        Kind.GAUGE,
+        "Round-trip times of the nearest and the farthest connected node.",
+        "of",
+        _round_trips,
+    ),
+    counter(
+        "p2pool_blocks_found_total", "Blocks of the pool that came into the chain.", lambda s: s.blocks_accepted
+    ),
+    Declared(
+        "p2pool_blocks_found",
+        Kind.UNTYPED,
+        "The same as p2pool_blocks_found_total, under a name that dashboards of older software know.",
+        lambda view: [((), view.snapshot.blocks_accepted)],
+    ),
+    by_word(
+        "p2pool_blocks",
+        Kind.GAUGE,
+        "The pool's newest thousand blocks, earlier runs included, by what became of them.",
+        "status",
+        _blocks,
+    ),
+    gauge(
+        "p2pool_last_block_timestamp_seconds",
+        "When the pool's newest block was found, Unix time.",
+        lambda s: max((block.time for block in s.blocks), default=None),
+    ),
+)

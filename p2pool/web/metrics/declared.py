@@ -1,0 +1,120 @@
+"""What a metric is: its name, kind, labels and help text, and where its values are in a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    UntypedMetricFamily,
+)
+
+from p2pool.base.histogram import HistogramSnapshot
+from p2pool.pool_stats import PoolSnapshot
+
+Sample = tuple[tuple[str, ...], float]
+"""The labels' values, and the metric's."""
+Times = tuple[tuple[str, ...], HistogramSnapshot]
+
+
+class Kind(StrEnum):
+    """Prometheus' types. UNTYPED is for names of older software, which break its rules."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    UNTYPED = "untyped"
+
+
+_FAMILIES: dict[Kind, Callable[..., GaugeMetricFamily | CounterMetricFamily | UntypedMetricFamily]] = {
+    Kind.GAUGE: GaugeMetricFamily,
+    Kind.COUNTER: CounterMetricFamily,
+    Kind.UNTYPED: UntypedMetricFamily,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What metrics are made of: a snapshot, and how many workers may be named."""
+
+    snapshot: PoolSnapshot
+    max_workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A metric of numbers. A counter's name ends in _total."""
+
+    name: str
+    kind: Kind
+    help: str
+    samples: Callable[[View], Iterable[Sample]]
+    labels: tuple[str, ...] = ()
+
+    def family(self, view: View) -> Metric:
+        """Its samples now."""
+        family = _FAMILIES[self.kind](self.name, self.help, labels=self.labels)
+        for labels, value in self.samples(view):
+            family.add_metric(labels, value)
+        return family
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTimes:
+    """A metric of durations: buckets, sum and count, in seconds."""
+
+    name: str
+    help: str
+    times: Callable[[View], Iterable[Times]]
+    labels: tuple[str, ...] = ()
+    kind: Kind = Kind.HISTOGRAM
+
+    def family(self, view: View) -> Metric:
+        """Its samples now."""
+        family = HistogramMetricFamily(self.name, self.help, labels=self.labels)
+        for labels, times in self.times(view):
+            family.add_metric(labels, _buckets(times), times.total)
+        return family
+
+
+def _buckets(times: HistogramSnapshot) -> list[tuple[str, float]]:
+    """Cumulative, as Prometheus counts."""
+    ends = [*(str(bound) for bound in times.bounds), "+Inf"]
+    return list(zip(ends, accumulate(times.counts), strict=True))
+
+
+def gauge(name: str, help_text: str, value: Callable[[PoolSnapshot], float | None]) -> Declared:
+    """A gauge without labels; absent while its value is None."""
+    return Declared(name, Kind.GAUGE, help_text, lambda view: _one(value(view.snapshot)))
+
+
+def counter(name: str, help_text: str, value: Callable[[PoolSnapshot], float]) -> Declared:
+    """A counter without labels."""
+    return Declared(name, Kind.COUNTER, help_text, lambda view: _one(value(view.snapshot)))
+
+
+def times(name: str, help_text: str, value: Callable[[PoolSnapshot], HistogramSnapshot]) -> DeclaredTimes:
+    """A histogram without labels."""
+    return DeclaredTimes(name, help_text, lambda view: [((), value(view.snapshot))])
+
+
+def by_word(
+    name: str, kind: Kind, help_text: str, label: str, values: Callable[[PoolSnapshot], dict[str, float]]
+) -> Declared:
+    """Numbers by a word."""
+
+    def samples(view: View) -> Iterator[Sample]:
+        for word, value in values(view.snapshot).items():
+            yield (word,), value
+
+    return Declared(name, kind, help_text, samples, (label,))
+
+
+def _one(value: float | None) -> list[Sample]:
+    return [] if value is None else [((), value)]

@@ -1,0 +1,188 @@
+"""Metrics of miners: connections, submissions, workers, and who is kept out."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+
+from p2pool.pool_stats import PoolSnapshot, WorkerSnapshot
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, Sample, View, by_word, counter, gauge, times
+
+REASONS = {
+    20: "malformed",
+    21: "stale",
+    22: "duplicate",
+    23: "low_difficulty",
+    24: "unauthorized",
+    25: "not_subscribed",
+}
+"""Stratum's error codes as words; others are "other"."""
+
+
+def _rejected(view: View) -> Iterator[Sample]:
+    """By reason, those without a case included."""
+    refused = view.snapshot.refused
+    for code in sorted({*REASONS, *refused}):
+        yield (REASONS.get(code, "other"), str(code)), refused.get(code, 0)
+
+
+def _of_workers(value: Callable[[WorkerSnapshot], float]) -> Callable[[View], Iterator[Sample]]:
+    """A figure of the strongest workers, and no more of them than the operator allows."""
+
+    def samples(view: View) -> Iterator[Sample]:
+        for worker in strongest(view.snapshot, view.max_workers):
+            yield (worker.name,), value(worker)
+
+    return samples
+
+
+class _Strongest:
+    """The strongest workers of the newest snapshot: several metrics name them. Those that find nothing but are
+    connected come after those that do."""
+
+    def __init__(self) -> None:
+        self._of: tuple[PoolSnapshot, int] | None = None
+        self._workers: list[WorkerSnapshot] = []
+
+    def __call__(self, snapshot: PoolSnapshot, count: int) -> list[WorkerSnapshot]:
+        of = self._of
+        if of is None or of[0] is not snapshot or of[1] != count:
+            self._of = (snapshot, count)
+            self._workers = heapq.nlargest(
+                count,
+                (worker for worker in snapshot.workers if worker.connections or worker.hash_rate),
+                key=lambda worker: (worker.hash_rate, worker.connections, worker.name),
+            )
+        return self._workers
+
+
+strongest = _Strongest()
+
+MINERS: tuple[Declared | DeclaredTimes, ...] = (
+    gauge(
+        "p2pool_connected_workers",
+        "Workers with a connection.",
+        lambda s: sum(1 for worker in s.workers if worker.connections),
+    ),
+    gauge("p2pool_known_workers", "Workers that are remembered.", lambda s: len(s.workers)),
+    gauge(
+        "p2pool_known_addresses",
+        "Payout addresses of the workers that are remembered.",
+        lambda s: len(s.addresses),
+    ),
+    gauge("p2pool_connections", "Miners' connections.", lambda s: s.connections),
+    counter(
+        "p2pool_connections_accepted_total",
+        "Miners' connections that were let in.",
+        lambda s: s.security.connected,
+    ),
+    by_word(
+        "p2pool_connections_turned_away_total",
+        Kind.COUNTER,
+        "Miners' connections that were not let in, by reason.",
+        "reason",
+        lambda s: dict(s.security.turned_away),
+    ),
+    by_word(
+        "p2pool_offences_total",
+        Kind.COUNTER,
+        "What miners' hosts did that costs them, by kind.",
+        "kind",
+        lambda s: dict(s.security.offences),
+    ),
+    gauge(
+        "p2pool_bans",
+        "Hosts of miners that are kept out now.",
+        lambda s: sum(1 for ban in s.security.bans if ban.until > s.time),
+    ),
+    gauge(
+        "p2pool_local_hashrate",
+        "Hashes a second of this node's miners, over ten minutes.",
+        lambda s: s.hash_rate,
+    ),
+    gauge(
+        "p2pool_local_dead_hashrate",
+        "The part of p2pool_local_hashrate that came too late to be of use.",
+        lambda s: s.dead_rate,
+    ),
+    counter("p2pool_shares_accepted_total", "Submissions accepted.", lambda s: s.accepted),
+    counter("p2pool_shares_dead_total", "Submissions accepted that came too late to be of use.", lambda s: s.dead),
+    Declared(
+        "p2pool_shares_rejected_total",
+        Kind.COUNTER,
+        "Submissions refused, by reason and stratum's error code.",
+        _rejected,
+        ("reason", "code"),
+    ),
+    Declared(
+        "p2pool_shares_accepted",
+        Kind.UNTYPED,
+        "The same as p2pool_shares_accepted_total, under a name that dashboards of older software know.",
+        lambda view: [((), view.snapshot.accepted)],
+    ),
+    Declared(
+        "p2pool_shares_rejected",
+        Kind.UNTYPED,
+        "The same as p2pool_shares_rejected_total, under a name that dashboards of older software know.",
+        _rejected,
+        ("reason", "code"),
+    ),
+    counter("p2pool_chain_shares_found_total", "Shares of the chain that miners here found.", lambda s: s.shares),
+    counter(
+        "p2pool_chain_shares_dead_total",
+        "Those of p2pool_chain_shares_found_total that were too late when they were found.",
+        lambda s: s.dead_shares,
+    ),
+    Declared(
+        "p2pool_worker_hashrate",
+        Kind.GAUGE,
+        "Hashes a second of a worker, over ten minutes; the strongest workers only (--metrics-max-workers).",
+        _of_workers(lambda worker: worker.hash_rate),
+        ("worker",),
+    ),
+    Declared(
+        "p2pool_worker_dead_hashrate",
+        Kind.GAUGE,
+        "The part of p2pool_worker_hashrate that came too late to be of use.",
+        _of_workers(lambda worker: worker.dead_rate),
+        ("worker",),
+    ),
+    Declared(
+        "p2pool_worker_connections",
+        Kind.GAUGE,
+        "Connections of a worker; the strongest workers only.",
+        _of_workers(lambda worker: worker.connections),
+        ("worker",),
+    ),
+    Declared(
+        "p2pool_worker_shares_accepted_total",
+        Kind.COUNTER,
+        "Submissions of a worker accepted; the strongest workers only.",
+        _of_workers(lambda worker: worker.accepted),
+        ("worker",),
+    ),
+    Declared(
+        "p2pool_worker_shares_rejected_total",
+        Kind.COUNTER,
+        "Submissions of a worker refused; the strongest workers only.",
+        _of_workers(lambda worker: worker.refused),
+        ("worker",),
+    ),
+    Declared(
+        "p2pool_worker_chain_shares_total",
+        Kind.COUNTER,
+        "Shares of the chain that a worker found; the strongest workers only.",
+        _of_workers(lambda worker: worker.shares),
+        ("worker",),
+    ),
+    times(
+        "p2pool_submit_latency_seconds",
+        "From a submission's arrival to its answer being written.",
+        lambda s: s.submits,
+    ),
+    times(
+        "p2pool_job_fan_out_seconds",
+        "From new work to the last connection that was sent a job on it.",
+        lambda s: s.fan_out,
+    ),
+)

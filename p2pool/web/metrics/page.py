@@ -1,0 +1,66 @@
+"""The text that Prometheus fetches, rendered when it is asked for, and once for each snapshot however many ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import CollectorRegistry
+from twisted.logger import Logger
+
+from p2pool.pool_stats import PoolSnapshot
+from p2pool.web.metrics.chain import CHAIN
+from p2pool.web.metrics.dash_core import DASH_CORE
+from p2pool.web.metrics.declared import View
+from p2pool.web.metrics.miners import MINERS
+from p2pool.web.metrics.process import PROCESS
+
+_log = Logger(namespace="p2pool.web")
+
+METRICS = (*MINERS, *CHAIN, *DASH_CORE, *PROCESS)
+"""All there are, in the order of the page."""
+
+
+class _Collector:
+    """Yields the metrics of one snapshot."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        """prometheus_client's."""
+        for metric in METRICS:
+            yield metric.family(self._view)
+
+
+def render_metrics(snapshot: PoolSnapshot, max_workers: int) -> bytes:
+    """The exposition text; of workers, the `max_workers` strongest are named."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(View(snapshot, max_workers)))
+    return generate_latest(registry)
+
+
+class MetricsPage:
+    """The newest text. Snapshots come once a second at most; so do renderings."""
+
+    def __init__(self, max_workers: int) -> None:
+        self._max_workers = max_workers
+        self._snapshot: PoolSnapshot | None = None
+        """The one that nobody has asked for yet."""
+        self._text = b""
+
+    def show(self, snapshot: PoolSnapshot) -> None:
+        """From now on, of this one."""
+        self._snapshot = snapshot
+
+    def text(self) -> bytes:
+        """Of the newest snapshot; empty before the first. Where rendering fails, the last one; it is logged, once
+        for each snapshot."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            try:
+                self._text = render_metrics(snapshot, self._max_workers)
+            except Exception:
+                _log.failure("metrics failed")
+        return self._text

@@ -1,0 +1,69 @@
+"""Metrics of the node's own process. Those called process_* are named as in all that Prometheus watches."""
+
+from __future__ import annotations
+
+import math
+
+from p2pool.pool_stats import PoolSnapshot
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, Sample, View, counter, gauge, times
+
+
+def _cpu_seconds(view: View) -> list[Sample]:
+    figures = view.snapshot.process.figures
+    return [] if figures is None else [((), figures.cpu_seconds)]
+
+
+def _resident(snapshot: PoolSnapshot) -> float | None:
+    figures = snapshot.process.figures
+    return None if figures is None else figures.resident_bytes
+
+
+def _open_files(snapshot: PoolSnapshot) -> float | None:
+    figures = snapshot.process.figures
+    return None if figures is None else figures.open_files
+
+
+def _max_files(snapshot: PoolSnapshot) -> float | None:
+    figures = snapshot.process.figures
+    if figures is None:
+        return None
+    return math.inf if figures.max_files < 0 else figures.max_files
+
+
+def _threads(snapshot: PoolSnapshot) -> float | None:
+    figures = snapshot.process.figures
+    return None if figures is None else figures.threads
+
+
+PROCESS: tuple[Declared | DeclaredTimes, ...] = (
+    gauge("p2pool_start_time_seconds", "When the node started, Unix time.", lambda s: s.start_time),
+    gauge("process_start_time_seconds", "The same as p2pool_start_time_seconds.", lambda s: s.start_time),
+    gauge("process_resident_memory_bytes", "Memory in use.", _resident),
+    Declared(
+        "process_cpu_seconds_total", Kind.COUNTER, "Processor time used, of all threads together.", _cpu_seconds
+    ),
+    gauge("process_open_fds", "Open file descriptors.", _open_files),
+    gauge("process_max_fds", "File descriptors that may be open.", _max_files),
+    gauge("process_threads", "Threads.", _threads),
+    times(
+        "p2pool_reactor_delay_seconds",
+        "By how much the reactor came later than it was asked to, looked at ten times a second.",
+        lambda s: s.process.delays,
+    ),
+    gauge(
+        "p2pool_reactor_delay_last_seconds",
+        "The newest of p2pool_reactor_delay_seconds.",
+        lambda s: s.process.last_delay,
+    ),
+    gauge(
+        "p2pool_reactor_delay_worst_seconds",
+        "The longest of p2pool_reactor_delay_seconds within the last minute or two.",
+        lambda s: s.process.worst_delay,
+    ),
+    times(
+        "p2pool_gc_pause_seconds",
+        "For how long the garbage collector held everything up.",
+        lambda s: s.process.pauses,
+    ),
+    counter("p2pool_alerts_sent_total", "Alerts sent to people.", lambda s: s.alerts),
+)

@@ -174,7 +174,7 @@ def test_browsers_are_bounded_and_miners_come_in_all_the_same(monkeypatch):
     for protocol, _ in browsers:
         protocol.connectionLost()
     miner.connectionLost()
-    assert port.factory.web_connections == 0
+    assert port.factory.browsers.count == 0
     protocol, transport = port.connect()
     protocol.dataReceived(b"GET / HTTP/1.1\r\n")
     assert not transport.disconnecting

@@ -6,6 +6,8 @@ newest lines wait, and the log has a warning.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -38,7 +40,8 @@ class AuditLog:
         self._clock = clock
         self._run_in_thread = run_in_thread
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
-        self._is_writing = False
+        self._under_way: list[bytes] = []
+        """The lines that are being written."""
         self._ended: Deferred[None] | None = None
         """Fires when nothing is being written any more."""
         self._has_failed = False
@@ -60,30 +63,36 @@ class AuditLog:
             line = b""
         if not 0 < len(line) <= MAX_LINE:
             line = orjson.dumps(entry | {"parameters": None})
-        if len(self._waiting) == MAX_WAITING:
-            _log.warn("the audit log cannot be written, and a line of it is lost: {line}", line=self._waiting[0])
-        self._waiting.append(line + b"\n")
+        self._keep(line + b"\n")
         self._write()
 
-    def _write(self) -> None:
-        if self._is_writing or not self._waiting:
-            return
-        self._is_writing = True
-        lines = b"".join(self._waiting)
-        count = len(self._waiting)
-        writing = self._run_in_thread(lambda: append_rotated(self._path, lines))
-        writing.addCallbacks(lambda _: self._written(count), self._failed)
+    def _keep(self, line: bytes) -> None:
+        if len(self._waiting) == MAX_WAITING:
+            lost = self._waiting[0].decode("utf-8", "replace").strip()
+            _log.warn("the audit log cannot be written, and a line of it is lost: {line}", line=lost)
+        self._waiting.append(line)
 
-    def _written(self, count: int) -> None:
-        self._is_writing = False
+    def _write(self) -> None:
+        if self._under_way or not self._waiting:
+            return
+        self._under_way = list(self._waiting)
+        self._waiting.clear()
+        data = b"".join(self._under_way)
+        writing = self._run_in_thread(lambda: append_rotated(self._path, data))
+        writing.addCallbacks(self._written, self._failed)
+
+    def _written(self, _: object) -> None:
+        self._under_way = []
         self._has_failed = False
-        for _ in range(min(count, len(self._waiting))):
-            self._waiting.popleft()
         self._write()
         self._tell_end()
 
     def _failed(self, failure: Failure) -> None:
-        self._is_writing = False
+        lines = [*self._under_way, *self._waiting]
+        self._under_way = []
+        self._waiting.clear()
+        for line in lines:
+            self._keep(line)
         if not failure.check(OSError):
             _log.failure("the audit log", failure)
         elif not self._has_failed:
@@ -92,14 +101,14 @@ class AuditLog:
         self._tell_end()
 
     def _tell_end(self) -> None:
-        if self._ended is not None and not self._is_writing:
+        if self._ended is not None and not self._under_way:
             self._ended.callback(None)
             self._ended = None
 
     async def stop(self) -> None:
         """What waits is on disk afterwards, if the disk takes it."""
         self._write()
-        if self._is_writing:
+        if self._under_way:
             self._ended = Deferred()
             await self._ended
 
@@ -115,7 +124,14 @@ def append_rotated(path: Path, data: bytes) -> None:
                 os.replace(old, path.with_name(f"{path.name}.{number + 1}"))
         os.replace(path, path.with_name(f"{path.name}.1"))
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "ab") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with open(descriptor, "ab", buffering=0) as file:
+        size = os.fstat(descriptor).st_size
+        try:
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        except OSError:
+            # Half a line would spoil the one that comes after it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise

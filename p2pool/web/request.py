@@ -201,7 +201,7 @@ class WebRequest(Request):
     def render(self, resrc: resource.Resource) -> None:
         """Twisted's: let the resource answer, if it knows the method."""
         methods = getattr(resrc, "methods", READING)
-        if self.method in methods:
+        if methods is None or self.method in methods:
             super().render(resrc)  # type: ignore[no-untyped-call]
             return
         allowed = b", ".join((*methods, b"OPTIONS"))

@@ -17,7 +17,8 @@ from p2pool.web.rendering import MIN_COMPRESSED, Rendering, RunInThread, is_comp
 
 JSON_TYPE = b"application/json; charset=utf-8"
 READING = (b"GET", b"HEAD")
-"""The methods of a resource that does not say otherwise with its own `methods`; OPTIONS is answered for all."""
+"""The methods of a resource that does not say otherwise with its own `methods`, None for all; OPTIONS is answered
+for every resource that names its methods."""
 _log = Logger(namespace="p2pool.web")
 
 

@@ -15,7 +15,7 @@ from p2pool.web.access import Access, AccessSettings
 from p2pool.web.inspection import inspection
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
-from p2pool.web.resources import RenderedResource
+from p2pool.web.resources import READING, RenderedResource
 from p2pool.web.static_files import NotFound, StaticFiles
 from p2pool.web.views import VIEWS, Views
 
@@ -39,6 +39,8 @@ class Branch(NotFound):
 
 class _Root(Branch):
     """The tree. The bare address leads to the first page."""
+
+    methods = READING
 
     def getChild(self, path: bytes, request: Request) -> resource.Resource:
         """Twisted's: a path without a child of its own."""

@@ -19,7 +19,13 @@ _Version = tuple[int, float]
 
 
 class NotFound(GetResource):
-    """What there is not."""
+    """What there is not, whatever is to be done with it."""
+
+    methods: tuple[bytes, ...] | None = None
+
+    def render(self, request: Request) -> bytes | int:
+        """Twisted's, for any method."""
+        return self.render_HEAD(request) if request.method == b"HEAD" else self.render_GET(request)
 
     def answer(self, request: Request) -> tuple[int, bytes]:
         """A JSON error."""

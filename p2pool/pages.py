@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.web.resource import Resource
 
 from p2pool.base.timer import Timer
 from p2pool.config import Config
@@ -69,11 +70,11 @@ class Pages:
         self._timers: list[Timer] = []
         self._port: Any = None
 
-    def listen(self, views: Views, files: Path) -> IProtocolFactory:
+    def listen(self, views: Views, files: Path, live: Resource | None = None) -> IProtocolFactory:
         """Open the web's own port, where there is to be one. Returns what browsers meet that come to the worker
-        port: the site, or a hint. Raises OperatorError."""
+        port: the site, or a hint. `live` is mounted at /ws. Raises OperatorError."""
         config = self._config
-        site = WebSite(views, files, self._reactor, self.access, self._run_in_thread, self._actions)
+        site = WebSite(views, files, self._reactor, live, self.access, self._run_in_thread, self._actions)
         if config.web_port is None:
             return site
         factory: Any = site
@@ -84,7 +85,7 @@ class Pages:
             factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
             self._timers = [Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False)]
         keepalive = keepalive_options(config.keepalive)
-        port = WebPort(factory, self._reactor, self.browsers, config.stratum_proxy_protocol, keepalive)
+        port = WebPort(factory, self._reactor, self.browsers, keepalive)
         self._port = open_port(self._reactor, port, config.web_port, "the web", "--web-port")
         return HintFactory(
             "This port is for miners (stratum). The pages of this node are on another one, which its operator "

@@ -290,7 +290,7 @@ class TlsPort(ListeningPort):
 
 class WebPort(ListeningPort):
     """Browsers on a port of their own: `web` is the site, within a TLS factory where it is encrypted. Who says
-    nothing is the site's business."""
+    nothing is the site's business, and reverse proxies tell it in HTTP who asks."""
 
     at_once = True
 
@@ -299,10 +299,9 @@ class WebPort(ListeningPort):
         web: IProtocolFactory,
         reactor: IReactorTime,
         browsers: WebConnections,
-        proxies: tuple[Network, ...] = (),
         keepalive: tuple[tuple[int, int], ...] = (),
     ) -> None:
-        super().__init__(reactor, proxies, keepalive)
+        super().__init__(reactor, keepalive=keepalive)
         self.web = web
         self.browsers = browsers
 

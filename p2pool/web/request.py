@@ -19,6 +19,7 @@ from twisted.web.http import (
 )
 from twisted.web.server import Request
 
+from p2pool.base.hosts import host_key
 from p2pool.web.access import Access, Admitted, Ask, Refused
 from p2pool.web.resources import JSON_TYPE, READING, answer_now, error
 
@@ -30,7 +31,7 @@ IDLE_TIME = 60
 REQUEST_TIME = 20
 """Seconds within which a request that has begun has to be complete, however often a byte of it comes."""
 ANSWER_TIME = 120
-"""Seconds within which an answer has to be taken."""
+"""Seconds within which an answer that goes out piece by piece has to be taken."""
 MAX_BODY = 64 * 1024
 """Bytes of a request's body, held in memory."""
 PREFLIGHT_TIME = 86400
@@ -84,10 +85,10 @@ class WebChannel(HTTPChannel):
         super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def allContentReceived(self) -> None:
-        """Twisted's: a request is complete, and is answered within the call if it is quick."""
+        """Twisted's: a request is complete, and is answered within the call, but for what goes out piece by piece,
+        a thread's work, and what makes another protocol of the connection."""
         super().allContentReceived()  # type: ignore[no-untyped-call]
-        # Without a transport the connection is no longer HTTP's.
-        if self._handlingRequest and self.transport is not None:
+        if self._requestProducer is not None:
             self.setTimeout(ANSWER_TIME)  # type: ignore[no-untyped-call]
 
     def requestDone(self, request: Request) -> None:
@@ -128,6 +129,13 @@ class WebChannel(HTTPChannel):
             b"HTTP/1.1 %d %b\r\nConnection: close\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
             % (status, reason, JSON_TYPE, len(body), body)
         )
+
+
+def client_host(request: Request) -> str:
+    """What a request's client is counted by, everywhere: an IPv4 address or an IPv6 /64, behind a trusted proxy
+    that of the proxy's client."""
+    admitted = request.admitted if isinstance(request, WebRequest) else None
+    return "" if admitted is None else host_key(admitted.client)
 
 
 class WebRequest(Request):

@@ -56,7 +56,8 @@ class WebSite(server.Site):
     """The factory of web connections. Bound: a request's time, headers (Twisted's) and body; how many connections
     there are is the port's business.
 
-    `run_in_thread` is for compressing large answers; `admin` are the actions, by name, none by default.
+    `live` is mounted at /ws; `run_in_thread` is for compressing large answers; `admin` are the actions, by name,
+    none by default.
     """
 
     noisy = False
@@ -67,6 +68,7 @@ class WebSite(server.Site):
         views: Views,
         web_static: Path,
         reactor: object,
+        live: resource.Resource | None = None,
         access: Access | None = None,
         run_in_thread: RunInThread | None = None,
         admin: Mapping[str, AdminResource] | None = None,
@@ -81,10 +83,9 @@ class WebSite(server.Site):
             web.putChild(name, leaf)
         root.putChild(b"web", web)
         root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread))
-        api, version_1, actions = Branch(), Branch(), Branch()
-        root.putChild(b"api", api)
-        api.putChild(b"v1", version_1)
-        version_1.putChild(b"admin", actions)
+        if live is not None:
+            root.putChild(b"ws", live)
+        actions = _branch(root, b"api", b"v1", b"admin")
         for action_name, action in (admin or {}).items():
             actions.putChild(action_name.encode(), action)
         super().__init__(  # type: ignore[no-untyped-call]
@@ -99,6 +100,17 @@ class WebSite(server.Site):
 
     def log(self, request: object) -> None:
         """Twisted's access log: none, polling pages would fill it."""
+
+
+def _branch(root: resource.Resource, *names: bytes) -> resource.Resource:
+    """The branch at a path, made where it is missing."""
+    for name in names:
+        below = root.children.get(name)
+        if below is None:
+            below = Branch()
+            root.putChild(name, below)
+        root = below
+    return root
 
 
 def _rendered(views: Views, path: str) -> Callable[[], bytes | None]:

@@ -81,14 +81,9 @@ class StaticFiles(static.File):
     def render_HEAD(self, request: Request) -> bytes | int:
         """Twisted's."""
         body = self.render_GET(request)
-        if not isinstance(body, bytes):
+        if not isinstance(body, bytes) or request.responseHeaders.hasHeader(b"content-length"):
             return body
         request.setHeader(b"Content-Length", b"%d" % len(body))
-        return b""
-
-    def redirect(self, request: Request) -> bytes:
-        """Twisted's: a directory is asked for without its slash. Its own fails where the address is not ASCII."""
-        request.redirect(b"/%b/" % request.path[1:])
         return b""
 
     def _rendering(self, version: _Version) -> Rendering:

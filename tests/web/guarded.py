@@ -106,6 +106,7 @@ class Guarded(Pool):
             self.views,
             directory,
             self.clock,
+            None,
             self.access,
             self.threads,
             {name: AdminResource(name, action, self.audit) for name, action in actions.items()},

@@ -7,9 +7,11 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.web.server import NOT_DONE_YET
 
 from p2pool.pool_stats import ShareRecord
-from p2pool.web.request import ANSWER_TIME, IDLE_TIME, REQUEST_TIME
+from p2pool.web.request import ANSWER_TIME, IDLE_TIME, REQUEST_TIME, client_host
+from p2pool.web.resources import GetResource
 from p2pool.web.static_files import MAX_KEPT_FILE
 from p2pool.web.views import VIEWS
 from tests.logged import logged
@@ -364,6 +366,21 @@ def test_an_answer_that_is_not_taken_ends(tmp_path):
     assert transport.disconnecting
     protocol.connectionLost(None)
     assert not pool.clock.getDelayedCalls()
+
+
+def test_what_answers_later_or_becomes_another_protocol_has_no_time_limit(pool):
+    class Taking(GetResource):
+        def render_GET(self, request):
+            self.host = client_host(request)
+            return NOT_DONE_YET
+
+    taking = Taking()
+    pool.site.resource.putChild(b"ws", taking)
+    protocol, transport = pool.connect()
+    protocol.dataReceived(b"GET /ws HTTP/1.1\r\n\r\n")
+    pool.clock.advance(100_000)
+    assert not transport.disconnecting
+    assert taking.host == "10.0.0.1"
 
 
 def test_a_connection_that_goes_leaves_no_timers(pool):

@@ -132,7 +132,9 @@ def test_a_miner_is_banned_and_let_in_again(web):
         with miner(web, host) as again:
             again.subscribe()
     assert web.act("ban", host="127.0.0.1", seconds=5).status_code == 400
-    lines = wait_for("audit", lambda: audited(web, "ban"))
+    # Written by a thread: in order, but not before the answer.
+    wait_for("two bans in the audit log", lambda: len(audited(web, "ban")) == 2, 30)
+    lines = audited(web, "ban")
     assert [line["outcome"][:7] for line in lines] == ["done", "refused"]
     assert lines[0]["parameters"] == {"host": host, "seconds": 600, "reason": "a test of ours"}
     assert lines[0]["client"] == "198.51.100.1"

@@ -14,8 +14,10 @@ N ?= 5
 swarm: $(VENV)/.installed
 	@$(BIN)/python -m p2pool.simnet.swarm --nodes $(N) $(ARGS)
 
+# Much of the end-to-end tests' time is waiting: several at a time, each file by itself.
+JOBS ?= 3
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from p2pool import __version__
 from p2pool.base.errors import OperatorError
+from p2pool.base.said import SaidOnce
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.config import Config
@@ -47,11 +48,12 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
-from p2pool.web.api.pool import pool_rate
+from p2pool.web.api.pool import pool_rate, unknown_version_problem
 from p2pool.web.sources import Moment, Sources, script_to_text
 from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
+ADVICE_PERIOD = 10.0
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
 _log = Logger(namespace="p2pool")
@@ -62,6 +64,7 @@ def run(config: Config) -> int:
     from twisted.internet import reactor as global_reactor
 
     reactor: Any = global_reactor
+    make_time_steady(reactor)
     directory = DataDirectory(config.datadir)
     set_log_level = start_logging(config.logfile or config.datadir / "log", config.debug)
     app = App(config, reactor, set_log_level)
@@ -83,6 +86,12 @@ def run(config: Config) -> int:
     if failures:
         raise failures[0]
     return 0
+
+
+def make_time_steady(reactor: Any) -> None:
+    """Let the reactor count time that never jumps. Twisted takes the system's clock: where that is set back by an
+    hour, every timer stands still for an hour, and a found block is not offered again."""
+    reactor.seconds = time.monotonic
 
 
 def _stop_at_signals(reactor: Any) -> Callable[[], None]:
@@ -161,6 +170,7 @@ class App:
                 web_rates=self.pages.access.figures,
             )
         )
+        self._said = SaidOnce()
         self._timers: list[Timer] = []
         self._stopping = False
 
@@ -186,6 +196,7 @@ class App:
         self._timers = [
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
+            Timer(self.reactor, ADVICE_PERIOD, self._say_advice, now=False),
         ]
         self._start_miners()
 
@@ -254,7 +265,7 @@ class App:
             p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
             block_period=config.simnet_block_period,
         )
-        simulated = SimulatedDash(self.reactor, parameters)
+        simulated = SimulatedDash(self.reactor, parameters, clock=time.time)
         try:
             simulated.startService()
         except CannotListenError as error:
@@ -332,6 +343,13 @@ class App:
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()
+
+    def _say_advice(self) -> None:
+        """Warnings that no other line tells of, each once while it holds."""
+        moment = Moment(self.views.sources, self.stats.snapshot(time.time()))
+        votes = unknown_version_problem(moment)
+        for text in self._said.news([*self.dash_core.advice(), *([] if votes is None else [votes])]):
+            _log.warn("{text}", text=text)
 
     def _say_status(self) -> None:
         """One line a minute."""

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
-from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, parse_daemon_url
+from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, is_host, parse_daemon_url
 from p2pool.dashd.merged import parse_merged_urls
 from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
 from p2pool.flags import build_parser
@@ -128,7 +128,8 @@ class Config:
     def single_daemon(self) -> bool:
         """Whether the flags for a single daemon name one: always, where no URL does."""
         given = (self.dashd_address, self.dashd_rpc_port, self.dashd_p2p_port, self.dashd_zmq)
-        return not self.dashd or bool(self.rpc_arguments) or any(each is not None for each in given)
+        flagged = bool(self.rpc_arguments) or self.dashd_rpc_ssl
+        return not self.dashd or flagged or any(each is not None for each in given)
 
     @property
     def donation(self) -> int:
@@ -197,6 +198,9 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
     _check_ranges(settings)
     settings["dashd"] = _daemons(settings.get("dashd", ()))
+    host = settings.get("dashd_address")
+    if host is not None and not is_host(host):
+        raise OperatorError(f"--dashd-address {host}: this is neither an IP address nor the name of a host")
     if settings.get("dashd_zmq") is not None:
         settings["dashd_zmq"] = check_zmq_address("--dashd-zmq", settings["dashd_zmq"])
     host, port = _endpoint("-w/--worker-port", settings.pop("worker_port", None), network.worker_port)

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2pool import __version__
+from p2pool.base.errors import OperatorError
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
@@ -89,6 +90,12 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
                 url.address(parent.rpc_port), credentials, url.host, url.p2p_port or parent.p2p_port, url.zmq
             )
         )
+    urls = [address.url for address in found]
+    for address in urls:
+        if urls.count(address) > 1:
+            raise OperatorError(
+                f"dashd at {address} is named more than once: by --dashd, or by that and a flag for a single one"
+            )
     return found
 
 
@@ -264,22 +271,25 @@ class DashCore:
         """For pages and metrics."""
         if self.pool is None:
             return DashCoreFigures("not asked yet", ["dashd: not asked yet"])
-        warnings = self.pool.warnings()
-        offset = None if self.broadcaster is None else self.broadcaster.clock_offset()
-        if offset is not None and abs(offset) > MAX_CLOCK_OFFSET:
-            where = "behind" if offset > 0 else "ahead of"
-            warnings.append(
-                f"clock: this machine's clock is {abs(round(offset))} s {where} the network's: set it right"
-            )
-        if self.spool.problem is not None:
-            warnings.append(f"blocks: {self.spool.problem}")
+        spool = [] if self.spool.problem is None else [f"blocks: {self.spool.problem}"]
         return DashCoreFigures(
             problem=self.pool.problem,
-            warnings=warnings,
+            warnings=[*self.pool.problems(), *spool, *self.advice()],
             daemons=self.pool.figures(),
             broadcaster=() if self.broadcaster is None else self.broadcaster.figures(),
             blocks_waiting=0 if self.submitter is None else self.submitter.waiting,
         )
+
+    def advice(self) -> list[str]:
+        """What people should know and the log does not have yet."""
+        found = [] if self.pool is None else self.pool.advice()
+        offset = None if self.broadcaster is None else self.broadcaster.clock_offset()
+        if offset is not None and abs(offset) > MAX_CLOCK_OFFSET:
+            where = "behind" if offset > 0 else "ahead of"
+            found.append(
+                f"clock: this machine's clock is {abs(round(offset))} s {where} the network's: set it right"
+            )
+        return found
 
 
 def _sub_version() -> bytes:

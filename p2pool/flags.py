@@ -320,7 +320,7 @@ def _add_dash_core(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="a dashd: http://USER:PASSWORD@HOST:PORT, https://..., or http://HOST:PORT/?cookie=FILE; options "
         "after the ?, joined by &: p2p=PORT, zmq=tcp://HOST:PORT. May be given several times: the best one serves "
-        "work, all are given blocks",
+        "work, all are given blocks. The local dashd is one of them only where a flag above or RPCPASS names it",
     )
     dashd.add_argument(
         "--broadcaster-max-peers",

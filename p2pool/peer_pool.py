@@ -185,5 +185,7 @@ class PeerNews:
         template = self._node.template
         if template is None:
             return 0
+        if template.previous_block == share.hash:
+            return template.height - 1
         behind = self._node.block_height(share.previous_block)
         return template.height + (behind if behind > UNKNOWN_BLOCK_HEIGHT else 0)

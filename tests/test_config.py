@@ -536,3 +536,8 @@ def test_the_number_of_daemons_is_bounded_and_each_is_named_once():
     assert "at most 16" in refusal("-a", MAIN, *flags)
     assert "more than once" in refusal("-a", MAIN, flags[0], "--merged", "http://other:p@h:1/")
     assert "secret" not in repr(load("-a", MAIN, "--merged", "http://u:secret@h:1"))
+
+
+@pytest.mark.parametrize("host", ["dash_core", "a..b", "[::1]", "h:1", ""])
+def test_a_host_that_cannot_be_one(host):
+    assert "neither an IP address nor the name of a host" in refusal("--dashd-address", host)

@@ -84,6 +84,20 @@ def test_so_many_daemons_at_most(conf):
         addresses(conf, *urls)
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--dashd", "http://u:p@h:9", "--dashd", "http://u:secret@h:9/"),
+        ("--dashd", "http://u:secret@127.0.0.1:7001", "secret"),
+    ],
+)
+def test_one_that_is_named_twice_is_refused(conf, argv):
+    """It would be asked twice, and each of its metrics would be there twice, which Prometheus refuses."""
+    with pytest.raises(OperatorError, match="more than once") as caught:
+        addresses(conf, *argv)
+    assert "secret" not in str(caught.value)
+
+
 def test_simnet_is_embedded_unless_a_daemon_is_named(tmp_path):
     def embeds(*arguments: str) -> bool:
         return load_config(["--net", "simnet", *arguments], tmp_path).embeds_simnet

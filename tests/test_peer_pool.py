@@ -247,9 +247,18 @@ def test_a_block_is_spread_where_it_is_recent_though_it_is_not_the_best_share(he
     share = listener.block_from(previous_block=0x1234, parent=listener.shares[3])
     listener.give(share)
     assert listener.member.node.best_share == best
-    assert len(listener.member.blocks) == int(news)
+    assert [block.height for block in listener.member.blocks] == [height + 1] * news
     assert listener.heard() == [[share.contents]] * news
     assert_quiet_after_five_seconds(listener, int(news))
+
+
+@pytest.mark.usefixtures("log")
+def test_a_block_that_dashd_is_on_already_has_its_own_height_not_that_of_the_next():
+    listener = Listener()
+    share = listener.block_from(previous_block=0x1234)
+    listener.member.node.set_template(make_template(previous_block=share.hash))
+    listener.give(share)
+    assert [block.height for block in listener.member.blocks] == [listener.member.node.template.height - 1]
 
 
 @pytest.mark.usefixtures("log")

@@ -20,30 +20,35 @@ class AnnouncedChain:
     """Heights of recent blocks: those that templates stand on, and those that headers with enough work add to
     them.
 
-    A claim without proof of work changes nothing here, so nobody can make a daemon look stuck for free.
+    A claim without proof of work changes nothing here, so nobody can make a daemon look stuck for free. What is
+    proved is work alone: the block may be invalid or withheld, so the pool believes it only where our own daemon
+    has had no block for long.
     """
 
     def __init__(self) -> None:
         self._heights: BoundedDict[int, int] = BoundedDict(MAX_BLOCKS)
         self._target = 0
         self.height = 0
-        """The highest that headers proved."""
+        """The highest that headers proved and no daemon has reached yet; 0 for none."""
 
     def learn(self, block_hash: int, height: int, next_target: int) -> None:
         """A daemon's template stands on this block; `next_target` is that of the next one."""
         self._heights[block_hash] = height
         self._target = next_target
+        if height >= self.height:
+            self.height = 0  # what daemons leave after that (a reorganisation, invalidateblock) is their choice
 
     def headers(self, headers: Sequence[BlockHeader]) -> int | None:
-        """Headers that somebody sent, oldest first; the hash of the newest block that was not known before. Raises
-        ParseError where one on a known block has too little work."""
+        """Headers that somebody sent, oldest first; the hash of the newest block that was not known before. What
+        stands on an unknown block, or is much easier than it should be, proves nothing (a test network has easy
+        blocks now and then). Raises ParseError where a header has not the work that it claims."""
         newest = None
         for header in headers[:MAX_HEADERS]:
-            parent = self._heights.get(header.previous_block)
-            if parent is None:
+            parent, target = self._heights.get(header.previous_block), bits_to_target(header.bits)
+            if parent is None or target > EASIER * self._target:
                 break
-            block_hash, target = header.hash(), bits_to_target(header.bits)
-            if block_hash > target or target > EASIER * self._target:
+            block_hash = header.hash()
+            if block_hash > target:
                 raise ParseError(f"the header of block {block_hash:064x} has too little work")
             if block_hash not in self._heights:
                 self._heights[block_hash] = parent + 1

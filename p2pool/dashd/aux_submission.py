@@ -15,7 +15,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.files import write_file
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import AuxWork
-from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.rpc import STILL_COMING_UP, Caller, RpcError, RpcUnavailable
 
 _log = Logger(namespace="p2pool.merged")
 
@@ -32,8 +32,6 @@ SAY_PERIOD = 60.0
 """Seconds between two lines about blocks that one daemon did not take."""
 _REMEMBERED = 1024
 _SETTLED = MAX_REFUSALS
-_STILL_COMING_UP = frozenset({-28, -10, -9})
-"""Warming up, in initial download, without connections: goes away by waiting."""
 
 
 class AuxDrain:
@@ -152,7 +150,7 @@ class AuxSubmitter:
                 result = await drain.rpc.call("getauxblock", *arguments, timeout=SUBMIT_TIMEOUT)
             except RpcError as error:
                 reason = str(error)
-                if error.code not in _STILL_COMING_UP:
+                if error.code not in STILL_COMING_UP:
                     return reason
             except RpcUnavailable as error:
                 reason = str(error)

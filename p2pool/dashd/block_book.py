@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import time
+import os
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import orjson
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
 from p2pool.base.observable import Event
-from p2pool.base.text import printable
+from p2pool.base.text import excerpt, printable
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
@@ -23,6 +25,9 @@ _log = Logger(namespace="p2pool.blocks")
 MAX_BLOCKS = 1000
 MAX_FILE = 4 * 1024 * 1024
 _HASHES = ("block_hash", "share_hash")
+_STATUSES = frozenset(status.value for status in BlockStatus)
+_MAX_NUMBER = 2**53
+"""What every reader of JSON keeps exactly; more than all duffs."""
 
 
 class BlockBook:
@@ -34,6 +39,7 @@ class BlockBook:
         self._path = path
         self._run_in_thread = run_in_thread
         self._dirty = False
+        self._saving = DeferredLock()
         self._complained = False
 
     def put(self, record: BlockRecord) -> None:
@@ -44,31 +50,39 @@ class BlockBook:
             self.changed.fire(record)
 
     async def load(self) -> None:
-        """Take over what an earlier run wrote. A damaged file is set aside."""
+        """Take over what an earlier run wrote. A file that cannot be read is set aside, so that the next one does
+        not take its place."""
         try:
             records = await self._run_in_thread(lambda: _read(self._path))
-        except OSError as error:
-            _log.warn("cannot read {path}: {error}", path=str(self._path), error=error.strerror or error)
-            return
-        except (ValueError, TypeError, KeyError) as error:
-            aside = self._path.with_name(
-                f"{self._path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
-            )
-            _log.warn(
-                "{path} is damaged ({error}); it is set aside as {aside}",
-                path=str(self._path),
-                error=printable(str(error), 100),
-                aside=aside.name,
-            )
-            await self._run_in_thread(lambda: self._path.rename(aside))
+        except (OSError, ParseError) as error:
+            await self._set_aside(error)
             return
         for record in records[-MAX_BLOCKS:]:
             self.records[record.block_hash] = record
 
+    async def _set_aside(self, error: OSError | ParseError) -> None:
+        aside = self._path.with_name(self._path.name + ".damaged")
+        _log.warn(
+            "{path} cannot be read ({error}): the pool's earlier blocks are not shown; it is set aside as {aside}",
+            path=str(self._path),
+            error=_why(error),
+            aside=aside.name,
+        )
+        try:
+            await self._run_in_thread(lambda: os.replace(self._path, aside))
+        except OSError as error:
+            _log.warn("{path} cannot be set aside: {error}", path=str(self._path), error=_why(error))
+
     async def save(self) -> None:
         """Write what changed. A disk that does not take it costs one line, and is tried again."""
-        if not self._dirty:
-            return
+        await self._saving.acquire()
+        try:
+            if self._dirty:
+                await self._write()
+        finally:
+            self._saving.release()
+
+    async def _write(self) -> None:
         self._dirty = False
         data = orjson.dumps({"version": 1, "blocks": [_plain(record) for record in self.records.values()]})
         try:
@@ -77,9 +91,18 @@ class BlockBook:
             self._dirty = True
             if not self._complained:
                 self._complained = True
-                _log.error("cannot write {path}: {error}", path=str(self._path), error=error.strerror or error)
+                _log.error(
+                    "cannot write {path}: {error}; what became of the pool's blocks is lost if this node ends "
+                    "before it can",
+                    path=str(self._path),
+                    error=_why(error),
+                )
         else:
             self._complained = False
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _plain(record: BlockRecord) -> dict[str, Any]:
@@ -91,26 +114,50 @@ def _plain(record: BlockRecord) -> dict[str, Any]:
 
 
 def _read(path: Path) -> list[BlockRecord]:
-    """In a thread. Raises OSError; ValueError, TypeError or KeyError for what is not such a file."""
+    """In a thread. Raises OSError; ParseError for what is not such a file."""
     try:
         with open(path, "rb") as file:
             document = orjson.loads(file.read(MAX_FILE))
     except FileNotFoundError:
         return []
-    return [_record(entry) for entry in document["blocks"]]
+    except orjson.JSONDecodeError as error:
+        raise ParseError(f"it is not JSON: {error}") from None
+    blocks = document.get("blocks") if isinstance(document, dict) else None
+    if not isinstance(blocks, list):
+        raise ParseError("it holds no list of blocks")
+    return [_record(entry) for entry in blocks]
 
 
-def _record(entry: dict[str, Any]) -> BlockRecord:
-    share = entry["share_hash"]
-    return BlockRecord(
-        time=float(entry["time"]),
-        block_hash=int(entry["block_hash"], 16),
-        height=int(entry["height"]),
-        worker=printable(str(entry["worker"]), 200),
-        share_hash=None if share is None else int(share, 16),
-        subsidy=int(entry["subsidy"]),
-        status=BlockStatus(entry["status"]),
-        reason=printable(str(entry["reason"]), 200),
-        confirmations=int(entry["confirmations"]),
-        chainlocked=entry["chainlocked"] is True,
-    )
+def _record(entry: object) -> BlockRecord:
+    match entry:
+        case {
+            "time": int() | float() as time,
+            "block_hash": str(block_hash),
+            "height": int(height),
+            "worker": str(worker),
+            "share_hash": str() | None as share_hash,
+            "subsidy": int(subsidy),
+            "status": str(status),
+            "reason": str(reason),
+            "confirmations": int(confirmations),
+            "chainlocked": bool(chainlocked),
+        } if status in _STATUSES and max(abs(time), abs(height), abs(subsidy), abs(confirmations)) < _MAX_NUMBER:
+            return BlockRecord(
+                time=float(time),
+                block_hash=_hash(block_hash),
+                height=height,
+                worker=printable(worker, 200),
+                share_hash=None if share_hash is None else _hash(share_hash),
+                subsidy=subsidy,
+                status=BlockStatus(status),
+                reason=printable(reason, 200),
+                confirmations=confirmations,
+                chainlocked=chainlocked,
+            )
+    raise ParseError(f"{excerpt(entry)} is no record of a block")
+
+
+def _hash(text: str) -> int:
+    if re.fullmatch("[0-9a-f]{64}", text) is None:
+        raise ParseError(f"{excerpt(text)} is not a hash")
+    return int(text, 16)

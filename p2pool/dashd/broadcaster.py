@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -36,15 +36,18 @@ _log = Logger(namespace="p2pool.broadcaster")
 DIAL_PERIOD = 5.0
 DIALS_AT_ONCE = 3
 CONNECT_TIME = 10.0
-ASK_PERIOD = 300.0
-"""Seconds between two questions to dashd which nodes it is connected with."""
+ASK_PERIOD, ASK_RETRY = 300.0, 15.0
+"""Seconds between two questions to dashd which nodes it is connected with: usually, and until it names some."""
 SAVE_PERIOD = 300.0
 HEADERS_PAUSE = 1.0
 """Seconds between two questions for headers to one node that tells of blocks by hash."""
 MAX_MISSED = 5
 """New blocks that a node may not have told of before it is given up for another."""
-MAX_ADDRESSES = 2000
-"""Addresses that one node may tell of."""
+MISSED_PAUSE = 30.0
+"""Seconds after a block within which another one counts as no chance: daemons that catch up go through many, which
+others have told of long ago."""
+MAX_ADDRESSES = 200
+"""Addresses that one node may tell of: a tenth of the book, so that it takes many to fill it with bad ones."""
 CLOCKS = 4
 """So many nodes' clocks make a judgement of ours."""
 MAX_FILE = 1024 * 1024
@@ -131,6 +134,9 @@ class Broadcaster(Service):
         self._handshakes: dict[P2pConnection, _Peer] = {}
         """Connected ones without a handshake yet. Bound: max_peers."""
         self._newest: int | None = None
+        self._newest_since = float("-inf")
+        self._next_ask = float("-inf")
+        self._saving = DeferredLock()
         self._timers: list[Timer] = []
 
     # --- life --------------------------------------------------------------------------------------------
@@ -144,7 +150,7 @@ class Broadcaster(Service):
         await self._load()
         if self.running:
             self._timers = [
-                Timer(self._reactor, ASK_PERIOD, self._ask),
+                Timer(self._reactor, ASK_RETRY, self._ask),
                 Timer(self._reactor, DIAL_PERIOD, self._dial),
                 Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
             ]
@@ -175,19 +181,26 @@ class Broadcaster(Service):
 
     async def save(self) -> None:
         """Remember the addresses. A disk that does not take them costs a line."""
+        await self._saving.acquire()
         data = orjson.dumps(self.book.dump())
         try:
             await self._run_in_thread(lambda: write_file(self._path, data))
         except OSError as error:
             _log.warn("cannot write {path}: {error}", path=str(self._path), error=error.strerror or error)
+        finally:
+            self._saving.release()
 
     # --- dialling ----------------------------------------------------------------------------------------
 
     async def _ask(self) -> None:
+        if self._reactor.seconds() < self._next_ask:
+            return
         try:
             addresses = await self._ask_addresses()
         except (RpcError, RpcUnavailable):
             return
+        if addresses:
+            self._next_ask = self._reactor.seconds() + ASK_PERIOD
         for text in addresses:
             self.book.learn(parse_address(text, self.book.allow_local))
 
@@ -206,7 +219,8 @@ class Broadcaster(Service):
             self._settings.magic, self._settings.sub_version, self._random_number(), self._clock()
         )
         connection = P2pConnection(self._reactor, session, self)
-        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_TIME)
+        endpoint_of = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
+        endpoint = endpoint_of(self._reactor, host, port, timeout=CONNECT_TIME)
         dialling = endpoint.connect(_PeerFactory(connection))
         self._dialling[address] = dialling
         dialling.addCallbacks(
@@ -233,7 +247,7 @@ class Broadcaster(Service):
         peer = self._handshakes.pop(connection, None)
         version = connection.session.version
         if peer is None or version is None:
-            connection.hang_up("it said verack before version")
+            connection.hang_up()
             return
         peer.clock_offset = version.time - self._clock()
         self._peers[connection] = peer
@@ -269,15 +283,24 @@ class Broadcaster(Service):
 
     def _told_of(self, peer: _Peer, block_hash: int) -> None:
         """It has a block; before or after our own daemons."""
+        if block_hash == self._newest != peer.told_of:
+            self._of_use(peer)
         peer.told_of = block_hash
-        if block_hash == self._newest:
-            peer.missed = 0
+
+    def _of_use(self, peer: _Peer) -> None:
+        peer.missed = 0
+        self.book.useful(peer.address)
 
     def block_known(self, block_hash: int) -> None:
         """Our daemons have a new block: every node should tell of it, too. One that lags behind is of no use."""
-        self._newest = block_hash
+        now = self._reactor.seconds()
+        chance = now - self._newest_since >= MISSED_PAUSE
+        self._newest, self._newest_since = block_hash, now
         for peer in list(self._peers.values()):
-            peer.missed = 0 if peer.told_of == block_hash else peer.missed + 1
+            if peer.told_of == block_hash:
+                self._of_use(peer)
+                continue
+            peer.missed += chance
             if peer.missed > MAX_MISSED:
                 peer.connection.hang_up(f"it did not tell of the last {MAX_MISSED} blocks")
 
@@ -292,20 +315,12 @@ class Broadcaster(Service):
     # --- what it is for ----------------------------------------------------------------------------------
 
     def send_block(self, data: bytes) -> int:
-        """Send a block to all; how many there are. One node a turn of the reactor, as a large block takes a
-        millisecond to copy."""
+        """Send a block to all that were not sent it yet; how many took it."""
+        connections = [connection for connection in self._peers if connection.needs(data)]
+        if not connections:
+            return 0
         message = pack_block(self._settings.magic, data)
-        connections = list(self._peers)
-
-        def send_next() -> None:
-            if connections:
-                connections.pop(0).send_block(message)
-                if connections:
-                    self._reactor.callLater(0, send_next)
-
-        count = len(connections)
-        send_next()
-        return count
+        return sum(connection.send_block(message) for connection in connections)
 
     def clock_offset(self) -> float | None:
         """By how many seconds the network's clocks are ahead of ours; None where too few are known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from p2pool.base.errors import ParseError
@@ -11,7 +12,7 @@ from p2pool.base.text import excerpt, printable
 from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dashd.facts import DaemonFacts
 from p2pool.dashd.notices import Road
-from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.template import BlockTemplate
 from p2pool.wire.codec import Reader
@@ -24,7 +25,6 @@ FRESH = 30.0
 """Seconds for which the work of a daemon that does not answer any more is still taken for the newest, where it is
 higher than that of the others."""
 MAX_PEERS_READ = 1000
-_BLOCK_NOT_FOUND = -5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,17 @@ class Place:
     chainlocked: bool
 
 
+@lru_cache(maxsize=1)
+def _hex(data: bytes) -> str:
+    """The same for every daemon, and milliseconds of work for a large block."""
+    return data.hex()
+
+
 class BlockLink(Protocol):
     """A connection that takes found blocks without an answer."""
 
     def send_block(self, data: bytes) -> int:
-        """How many connections took it."""
+        """How many connections took it; one that was sent it before is not sent it again."""
 
 
 class Daemon:
@@ -101,7 +107,7 @@ class Daemon:
 
     async def submit_block(self, data: bytes) -> str | None:
         """Give it a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""
-        result = await self.rpc.call("submitblock", data.hex(), timeout=SUBMIT_TIMEOUT)
+        result = await self.rpc.call("submitblock", _hex(data), timeout=SUBMIT_TIMEOUT)
         return None if result is None else printable(str(result), 200)
 
     async def place(self, block_hash: int) -> Place | None:
@@ -109,7 +115,7 @@ class Daemon:
         try:
             header = await self.rpc.call("getblockheader", f"{block_hash:064x}", timeout=PLACE_TIMEOUT)
         except RpcError as error:
-            return Place(0, False) if error.code == _BLOCK_NOT_FOUND else None
+            return Place(0, False) if error.code == BLOCK_NOT_FOUND else None
         except RpcUnavailable:
             return None
         depth = header.get("confirmations") if isinstance(header, dict) else None

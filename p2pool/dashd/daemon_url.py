@@ -6,11 +6,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from twisted.internet.abstract import isIPv6Address
+
 from p2pool.base.errors import OperatorError
 
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _OPTIONS = ("cookie", "p2p", "zmq")
 
 
@@ -37,8 +41,10 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
     """The value of `--dashd URL` or `--merged URL`. Raises OperatorError, which never shows a password."""
 
     def refuse(why: str) -> OperatorError:
-        shown = re.sub(r"//[^/]*@", "//...@", text)
-        return OperatorError(f"{flag} {shown}: {why}; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE")
+        return OperatorError(
+            f"{flag} {_without_secrets(text)}: {why}; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE "
+            "(with %2F, %3F, %23 for /, ?, # in a password)"
+        )
 
     try:
         parts = urlsplit(text)
@@ -47,12 +53,16 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
         raise refuse("this is not a URL with a port between 1 and 65535") from None
     if parts.scheme not in ("http", "https"):
         raise refuse("it begins with neither http:// nor https://")
+    if parts.hostname and not is_host(parts.hostname):
+        raise refuse("no name of a host looks like that (give its IP address)")
     if not parts.hostname or parts.path not in ("", "/") or parts.fragment or port == 0:
         raise refuse("it names no host, or more than a host and a port")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    # People write paths as they are: a plus sign is one, and no space.
+    options = dict(parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True))
     unknown = [name for name in options if name not in _OPTIONS]
     if unknown:
-        raise refuse(f"there is no option {unknown[0]!r} (only {', '.join(_OPTIONS)})")
+        named = "" if "@" in parts.query else f" {unknown[0]!r}"  # may be a part of a password
+        raise refuse(f"there is no option{named} (only {', '.join(_OPTIONS)})")
     cookie = options.get("cookie")
     if cookie is not None and (parts.username is not None or not cookie):
         raise refuse("either user and password or the path of a cookie file")
@@ -70,17 +80,40 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
     )
 
 
+def _without_secrets(text: str) -> str:
+    """A URL for an error message. Whoever got it wrong may have a password where none is looked for: all before
+    the last @ may be one, and what stands where a port should."""
+    shown = re.sub(r"^(https?://)?.*@", r"\1...@", text, flags=re.DOTALL)
+    return shown if "[" in shown else re.sub(r":(?!//|[0-9]{1,5}(?:[/?]|$))[^/?]*", ":...", shown)
+
+
+def is_host(name: str) -> bool:
+    """Whether Twisted can connect to it: an IP address, or labels of ASCII letters, digits and hyphens. Names with
+    "_", as containers may have, are none."""
+    if isIPv6Address(name):
+        return True
+    return len(name) <= 253 and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", name) is not None
+
+
 def _p2p_port(text: str | None, refuse: Callable[[str], OperatorError]) -> int | None:
     if text is None:
         return None
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-        raise refuse(f"p2p={text!r} is not a port between 1 and 65535")
+        raise refuse(f"p2p={_without_secrets(text)!r} is not a port between 1 and 65535")
     return int(text)
 
 
 def check_zmq_address(flag: str, text: str) -> str:
     """`tcp://HOST:PORT`, as Dash Core's -zmqpubhashblock takes it. Raises OperatorError."""
-    match = re.fullmatch(r"tcp://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", text)
-    if match is None or not 0 < int(match[2]) < 65536:
-        raise OperatorError(f"{flag}: the ZMQ address {text!r} is not of the form tcp://HOST:PORT")
+    match = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", text)
+    if match is None or not 0 < int(match[2]) < 65536 or (match[1][0] == "[" and not _is_ipv6(match[1][1:-1])):
+        raise OperatorError(f"{flag}: the ZMQ address {_without_secrets(text)!r} is not tcp://HOST:PORT")
     return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -8,14 +8,13 @@ from typing import Any
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.text import excerpt, printable
-from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
 from p2pool.networks.parameters import Network
 
 MINIMUM_VERSION = 200_000
 MAX_TIME_OFFSET = 60
 """Seconds by which a daemon's clock may differ from those of its peers before people are told."""
 _MAX_WARNING = 300
-_BLOCK_NOT_FOUND = -5
 
 
 class WrongDaemon(OperatorError):
@@ -72,15 +71,16 @@ def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
     if not isinstance(chain_info, Mapping) or not isinstance(network_info, Mapping):
         raise RpcUnavailable("getblockchaininfo or getnetworkinfo did not answer with an object")
     progress = chain_info.get("verificationprogress", 0.0)
+    known = isinstance(progress, int | float)
     warnings = [_text(chain_info, "warnings"), _text(network_info, "warnings")]
     return DaemonFacts(
-        agent=printable(str(network_info.get("subversion", ""))),
+        agent=_text(network_info, "subversion")[:64],
         version=_number(network_info, "version"),
-        chain=printable(str(chain_info.get("chain"))),
+        chain=_text(chain_info, "chain")[:64],
         blocks=_number(chain_info, "blocks"),
         headers=_number(chain_info, "headers"),
         initial_download=chain_info.get("initialblockdownload") is True,
-        progress=min(1.0, max(0.0, float(progress))) if isinstance(progress, int | float) else 0.0,
+        progress=float(min(1.0, max(0.0, progress))) if known else 0.0,
         connections=_number(network_info, "connections"),
         time_offset=_number(network_info, "timeoffset"),
         warnings="; ".join(dict.fromkeys(text for text in warnings if text)),
@@ -107,7 +107,7 @@ async def check_daemon(rpc: Caller, network: Network) -> DaemonFacts:
         try:
             await rpc.call("getblockheader", parent.known_block)
         except RpcError as error:
-            if error.code != _BLOCK_NOT_FOUND:
+            if error.code != BLOCK_NOT_FOUND:
                 raise
             raise WrongDaemon(f"{wrong}the one that has block {parent.known_block}") from None
     version = network_info.get("version")

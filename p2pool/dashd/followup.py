@@ -9,20 +9,22 @@ from twisted.logger import Logger
 
 from p2pool.dashd.block_book import BlockBook
 from p2pool.dashd.daemon import Place
+from p2pool.dashd.delivery import BlockDaemon
 from p2pool.dashd.spool import BlockSpool
-from p2pool.dashd.submission import BEATEN, SAFE, BlockDaemon
+from p2pool.dashd.submission import BEATEN, SAFE
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
 
 CONFIRMED = 100
 """Confirmations after which the coins of a coinbase can be spent."""
-LOOK_PERIOD = 15.0
+LOOK_PERIOD = 5.0
 
 
 class BlockFollower:
-    """Looks after blocks in the chain, and those that may come back into it. `serving` gives the daemon that is to
-    be believed; `lost(hash)` is called for a block that it does not know any more."""
+    """Looks after blocks in the chain, and those that may come into it: orphans, those that our daemons refused,
+    and those of which nothing is known since their file is gone. `serving` gives the daemon that is to be
+    believed; `lost(hash)` is called for a block that it does not know any more."""
 
     def __init__(
         self,
@@ -57,8 +59,8 @@ class BlockFollower:
         return [
             record
             for record in self._book.records.values()
-            if record.status is BlockStatus.ACCEPTED
-            or (record.status is BlockStatus.ORPHANED and height < record.height + CONFIRMED)
+            if record.status in (BlockStatus.ACCEPTED, BlockStatus.SENT)
+            or (record.status is not BlockStatus.CONFIRMED and height < record.height + CONFIRMED)
         ]
 
     async def _follow(self, record: BlockRecord, place: Place, height: int, daemon: BlockDaemon) -> None:
@@ -68,12 +70,14 @@ class BlockFollower:
             now = replace(record, status=status, reason="", confirmations=depth, chainlocked=place.chainlocked)
             if record.status is BlockStatus.ORPHANED:
                 self._say("is back in the chain", now)
+            elif record.status is not BlockStatus.ACCEPTED:
+                self._say("is in the chain", now)
             if status is BlockStatus.CONFIRMED:
                 self._say(f"has {CONFIRMED} confirmations", now)
             self._book.put(now)
             if record.confirmations < SAFE <= depth:
                 await self._spool.forget(record.height, record.block_hash)
-        elif record.status is BlockStatus.ACCEPTED and height >= record.height:
+        elif height >= record.height + (0 if record.status is BlockStatus.ACCEPTED else CONFIRMED):
             rival = await daemon.block_at(record.height)
             reason = BEATEN if rival is None else f"block {record.height} is {rival:064x}"
             self._book.put(
@@ -85,7 +89,7 @@ class BlockFollower:
                 block_hash=record.block_hash,
                 reason=reason,
             )
-            if depth == 0:
+            if depth == 0 and record.status is BlockStatus.ACCEPTED:
                 self._lost(record.block_hash)
 
     def _say(self, what: str, record: BlockRecord) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from p2pool.base.errors import ParseError
@@ -14,6 +14,9 @@ Address = tuple[str, int]
 """IP address as text, port."""
 
 MAX_KNOWN = 2000
+_FORGOTTEN_AT_ONCE = MAX_KNOWN // 10
+MIN_PORT = 1024
+"""Nobody is to make us knock at somebody's mail server."""
 MAX_SCORE = 10.0
 FIRST_PAUSE, LAST_PAUSE = 60.0, 86400.0
 """Seconds before an address that failed is tried again, doubled with each failure."""
@@ -23,7 +26,8 @@ MAX_FAILURES = 10
 
 @dataclass(slots=True)
 class KnownPeer:
-    """What is known of an address. `score` rises with each good turn; times in Unix seconds."""
+    """What is known of an address. `score` rises with each good turn; `failures` are those since the last one;
+    times in Unix seconds."""
 
     score: float = 0.0
     failures: int = 0
@@ -35,7 +39,8 @@ def parse_address(text: str, allow_local: bool) -> Address | None:
     """An IP address and port ("1.2.3.4:9999", "[2001:db8::1]:9999"); None for what cannot be dialled: names,
     hidden services, and addresses that are not of the public network unless `allow_local`."""
     host, _, port = text.rpartition(":")
-    return usable_address(host.strip("[]"), int(port) if port.isascii() and port.isdigit() else 0, allow_local)
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
+    return usable_address(host.strip("[]"), number, allow_local)
 
 
 def usable_address(host: str, port: int, allow_local: bool) -> Address | None:
@@ -44,15 +49,25 @@ def usable_address(host: str, port: int, allow_local: bool) -> Address | None:
         address = ip_address(host)
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    address = mapped or address
-    if not 0 < port < 65536 or address.is_multicast or address.is_unspecified:
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            return None
+        address = address.ipv4_mapped or address
+    if not MIN_PORT <= port < 65536 or address.is_multicast or address.is_unspecified:
         return None
-    return (str(address), port) if address.is_global or allow_local else None
+    # Reserved ones that count as global are IPv4 addresses written as IPv6 in various ways.
+    public = address.is_global and not address.is_reserved
+    return (str(address), port) if public or allow_local else None
+
+
+def _neighbourhood(address: Address) -> str:
+    """The /16 of IPv4 or /32 of IPv6: addresses of one are cheap for whoever has one."""
+    host, _ = address
+    return str(ip_network((host, 32 if ":" in host else 16), strict=False))
 
 
 class PeerBook:
-    """The addresses. Bound: MAX_KNOWN; the worst is forgotten for a new one."""
+    """The addresses. Bound: MAX_KNOWN; the worst are forgotten for new ones."""
 
     def __init__(self, allow_local: bool, rng: random.Random) -> None:
         self.known: dict[Address, KnownPeer] = {}
@@ -61,23 +76,32 @@ class PeerBook:
 
     def learn(self, address: Address | None) -> None:
         """Somebody named an address."""
-        if address is None or address in self.known:
-            return
-        if len(self.known) >= MAX_KNOWN:
-            del self.known[min(self.known, key=lambda each: self.known[each].score)]
-        self.known[address] = KnownPeer()
+        if address is not None:
+            self._peer(address)
+
+    def _peer(self, address: Address) -> KnownPeer:
+        """What is known of an address, which is from now on."""
+        peer = self.known.get(address)
+        if peer is None:
+            if len(self.known) >= MAX_KNOWN:
+                # Many at once, as looking for them takes a while: the untried and the bad, the oldest first.
+                for worst in sorted(self.known, key=self._worth)[:_FORGOTTEN_AT_ONCE]:
+                    del self.known[worst]
+            peer = self.known[address] = KnownPeer()
+        return peer
+
+    def _worth(self, address: Address) -> tuple[bool, float]:
+        peer = self.known[address]
+        return peer.worked and peer.failures < MAX_FAILURES, peer.score
 
     def worked(self, address: Address) -> None:
-        """A handshake was done."""
-        peer = self.known.setdefault(address, KnownPeer())
-        peer.worked, peer.failures = True, 0
-        self.credit(address, 1.0)
+        """A handshake was done. Only a good turn makes up for failures: it may hang up again at once."""
+        self._peer(address).worked = True
 
-    def credit(self, address: Address, amount: float) -> None:
-        """It did something good, or bad where the amount is negative."""
-        peer = self.known.get(address)
-        if peer is not None:
-            peer.score = max(-MAX_SCORE, min(MAX_SCORE, peer.score + amount))
+    def useful(self, address: Address) -> None:
+        """A good turn: it told of a new block."""
+        peer = self._peer(address)
+        peer.failures, peer.score = 0, min(MAX_SCORE, peer.score + 1.0)
 
     def failed(self, address: Address, now: float) -> None:
         """No connection, no handshake, or an end that was its own fault."""
@@ -85,23 +109,35 @@ class PeerBook:
         if peer is None:
             return
         peer.failures += 1
-        self.credit(address, -1.0)
+        peer.score = max(-MAX_SCORE, peer.score - 1.0)
         if peer.failures >= MAX_FAILURES and not peer.worked:
             del self.known[address]
         else:
-            peer.next_try = now + min(LAST_PAUSE, FIRST_PAUSE * 2 ** (peer.failures - 1))
+            peer.next_try = now + min(LAST_PAUSE, FIRST_PAUSE * 2 ** min(peer.failures - 1, 32))
 
     def pick(self, count: int, without: Collection[Address], now: float) -> list[Address]:
-        """Addresses to dial: the best first, with some luck, so that others get their chance, too."""
+        """Addresses to dial: the best first, with some luck, so that others get their chance, too; one of a
+        neighbourhood, counting those `without`, unless all are local."""
         due = [
             (peer.score + self._rng.uniform(0.0, 3.0), address)
             for address, peer in self.known.items()
             if address not in without and (peer.next_try <= now or peer.next_try > now + 2 * LAST_PAUSE)
         ]
-        return [address for _, address in sorted(due, reverse=True)[:count]]
+        chosen: list[Address] = []
+        taken = set() if self.allow_local else {_neighbourhood(address) for address in without}
+        for _, address in sorted(due, reverse=True):
+            if len(chosen) >= count:
+                break
+            if not self.allow_local:
+                neighbourhood = _neighbourhood(address)
+                if neighbourhood in taken:
+                    continue
+                taken.add(neighbourhood)
+            chosen.append(address)
+        return chosen
 
     def dump(self) -> dict[str, Any]:
-        """As JSON; those that worked, and as many of the others as there is room for."""
+        """As JSON."""
         return {
             "version": 1,
             "peers": [
@@ -111,17 +147,15 @@ class PeerBook:
         }
 
     def restore(self, document: Any) -> None:
-        """What `dump` gave in an earlier run. Raises ParseError; nothing is taken over then."""
-        try:
-            entries = [
-                (
-                    usable_address(str(entry["host"]), int(entry["port"]), self.allow_local),
-                    KnownPeer(score=float(entry["score"]), worked=entry["worked"] is True),
-                )
-                for entry in document["peers"][:MAX_KNOWN]
-            ]
-        except (TypeError, KeyError, ValueError, OverflowError) as error:
-            raise ParseError(f"not a list of peers: {error!r}") from None
-        for address, peer in entries:
-            if address is not None and abs(peer.score) <= MAX_SCORE:
-                self.known[address] = peer
+        """What `dump` gave in an earlier run; entries that say nothing usable are passed over. Raises ParseError
+        where it is not even a list."""
+        entries = document.get("peers") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise ParseError("it holds no list of peers")
+        for entry in entries[:MAX_KNOWN]:
+            match entry:
+                case {"host": str(host), "port": int(port), "score": int() | float() as score, "worked": worked}:
+                    address = usable_address(host, port, self.allow_local)
+                    if address is not None and abs(score) <= MAX_SCORE:
+                        peer = self._peer(address)
+                        peer.score, peer.worked = float(score), worked is True

@@ -1,5 +1,5 @@
-"""The p2p link to dashd: fast notice of new blocks, and a second road for found ones. A help, never a
-condition."""
+"""Connections of Dash's p2p protocol, and the link to a dashd: fast notice of new blocks, and a second road for
+found ones. A help, never a condition."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from twisted.application.internet import ClientService, backoffPolicy
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IAddress, IDelayedCall, ITCPTransport
+from twisted.internet.interfaces import IAddress, IConsumer, IDelayedCall, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
+from p2pool.base.bounded import BoundedSet
 from p2pool.base.errors import ParseError
 from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 
 HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 600.0
 """dashd pings every two minutes: after so many seconds without a byte the connection is dead."""
-MAX_UNSENT = 64 * 1024 * 1024
-"""Bytes of blocks that a node may leave unread before it is given up: more than thirty of the largest."""
+MAX_UNSENT = 16 * 1024 * 1024
+"""Bytes that a node may leave unread before it is given up: eight of the largest blocks."""
+MAX_RECEIVED, RECEIVE_RATE = 8 * 1024 * 1024, 64 * 1024
+"""Bytes that a node may send at once, and bytes a second that it may go on with. What we ask for is a few
+kilobytes a block; the most that can come uncalled for is one message of 3 MiB."""
+_PAUSES = backoffPolicy(initialDelay=1.0, maxDelay=60.0)
+MAX_SENT = 100
+"""Blocks that a connection remembers to have been sent."""
+_FRAME_SIZE, _HEADER_SIZE = 24, 80
 _log = Logger(namespace="p2pool.dashd")
 
 
@@ -38,8 +48,13 @@ class P2pOwner(Protocol):
         """It is over; `why` is empty where nobody did anything wrong."""
 
 
+@implementer(IPushProducer)
 class P2pConnection(TwistedProtocol):
-    """Moves bytes between a transport and a session, and knows when to hang up."""
+    """Moves bytes between a transport and a session, and knows when to hang up.
+
+    It is its own transport's producer, as this is how a transport tells that it holds unsent bytes, and that it
+    has none any more.
+    """
 
     def __init__(self, reactor: Any, session: P2pSession, owner: P2pOwner) -> None:
         self.session = session
@@ -49,6 +64,11 @@ class P2pConnection(TwistedProtocol):
         self._closing = False
         self._why = ""
         self._unsent = 0
+        self._clogged = False
+        """Whether the transport still holds bytes that the other side has not taken."""
+        self._may_receive, self._received_at = float(MAX_RECEIVED), reactor.seconds()
+        self._sent: BoundedSet[bytes] = BoundedSet(MAX_SENT)
+        """Headers of blocks. What it was sent once it has, or would refuse again: nodes take the latter amiss."""
         self._was_ready = False
 
     @property
@@ -58,18 +78,32 @@ class P2pConnection(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Twisted's."""
-        self._allow(HANDSHAKE_TIME)
+        cast(IConsumer, self.transport).registerProducer(self, True)
+        self._deadline = self._reactor.callLater(HANDSHAKE_TIME, self.hang_up, "silent for too long")
         self.write(self.session.hello())
 
     def write(self, data: bytes) -> None:
-        """Send."""
-        if data and self.transport is not None and not self._closing:
-            self.transport.write(data)
+        """Send, or hang up where the other side has left too much unread."""
+        if not data or self.transport is None or self._closing:
+            return
+        self._unsent += len(data)
+        if self._unsent > MAX_UNSENT:
+            self.hang_up("it does not read what it is sent")
+            return
+        self.transport.write(data)
+        if not self._clogged:
+            self._unsent = 0
 
-    def _allow(self, seconds: float) -> None:
-        """Hang up when so much time has passed."""
-        self._stop_waiting()
-        self._deadline = self._reactor.callLater(seconds, self.hang_up, "silent for too long")
+    def pauseProducing(self) -> None:
+        """Twisted's: the transport holds more than it likes."""
+        self._clogged = True
+
+    def resumeProducing(self) -> None:
+        """Twisted's: all is sent."""
+        self._clogged, self._unsent = False, 0
+
+    def stopProducing(self) -> None:
+        """Twisted's: the connection is lost, which `connectionLost` sees to."""
 
     def _stop_waiting(self) -> None:
         deadline, self._deadline = self._deadline, None
@@ -78,7 +112,9 @@ class P2pConnection(TwistedProtocol):
 
     def hang_up(self, why: str = "") -> None:
         """End it, for this reason."""
-        self._closing, self._why = True, self._why or why
+        if self._closing:
+            return
+        self._closing, self._why = True, why
         self._stop_waiting()
         if self.transport is not None:
             # Not loseConnection: it waits for the other side to take what is still to be written.
@@ -88,32 +124,38 @@ class P2pConnection(TwistedProtocol):
         """Twisted's."""
         if self._closing:
             return
+        now = self._reactor.seconds()
+        refilled = self._may_receive + (now - self._received_at) * RECEIVE_RATE
+        self._may_receive, self._received_at = min(MAX_RECEIVED, refilled) - len(data), now
+        if self._may_receive < 0:
+            self.hang_up("it sends too much")
+            return
         try:
             heard = self.session.receive(data)
         except ParseError as error:
             self.hang_up(str(error))
             return
-        self._unsent = 0  # it reads and answers
         self.write(heard.output)
-        if not self.session.ready:
+        if not self.session.ready or self._deadline is None:
             return
-        self._allow(SILENCE_TIME)
+        self._deadline.reset(SILENCE_TIME)
         if not self._was_ready:
             self._was_ready = True
             self._owner.p2p_ready(self)
         if heard.blocks or heard.headers or heard.addresses:
             self._owner.p2p_heard(self, heard)
 
+    def needs(self, data: bytes) -> bool:
+        """Whether it may take a block that it was not sent yet."""
+        return self.session.ready and not self._closing and data[:_HEADER_SIZE] not in self._sent
+
     def send_block(self, message: bytes) -> bool:
         """Send a block's message; False where that is not possible."""
         if not self.session.ready or self._closing:
             return False
-        self._unsent += len(message)
-        if self._unsent > MAX_UNSENT:
-            self.hang_up("it does not read what it is sent")
-            return False
+        self._sent.add(message[_FRAME_SIZE : _FRAME_SIZE + _HEADER_SIZE])
         self.write(message)
-        return True
+        return not self._closing
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's."""
@@ -155,25 +197,43 @@ class DashdLink(ClientService):
         self._sub_version = sub_version
         self._clock_now = clock
         self._random_number = random_number
+        self._newest: P2pConnection | None = None
+        self._attempts = 0
+        """In a row that came to no handshake."""
+        self._complaint = ""
+        """What was said last of why the link closed."""
         super().__init__(
-            HostnameEndpoint(reactor, host, port),
-            _LinkFactory(self),
-            retryPolicy=backoffPolicy(initialDelay=1.0, maxDelay=60.0),
-            clock=reactor,
+            HostnameEndpoint(reactor, host, port), _LinkFactory(self), retryPolicy=self._pause, clock=reactor
         )
+
+    def _pause(self, attempt: int) -> float:
+        """Seconds until the next attempt. Twisted's own count begins anew with each connection, also to something
+        that is no dashd."""
+        self._attempts += 1
+        return _PAUSES(self._attempts)
+
+    def stopService(self) -> Deferred[None]:
+        """Twisted's: end. What dashd has not read is given up: it could keep us from ending."""
+        stopping = super().stopService()
+        if self._newest is not None:
+            self._newest.hang_up()
+        return stopping
 
     def new_connection(self) -> P2pConnection:
         """A protocol for a new connection."""
         session = P2pSession(self._magic, self._sub_version, self._random_number(), self._clock_now())
-        return P2pConnection(self._reactor, session, self)
+        self._newest = P2pConnection(self._reactor, session, self)
+        return self._newest
 
     def p2p_ready(self, connection: P2pConnection) -> None:
         """See P2pOwner."""
         _log.debug("dashd's p2p link is up")
         self.up = connection
+        self._attempts = 0
 
     def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
         """See P2pOwner."""
+        self._complaint = ""  # it is of use: what goes wrong from now on is news
         if heard.blocks:
             self._announced(heard.blocks[-1])
         if heard.headers:
@@ -183,9 +243,11 @@ class DashdLink(ClientService):
         """See P2pOwner."""
         if self.up is connection:
             self.up = None
-        if why:
+        if why and why != self._complaint:
+            self._complaint = why
             _log.warn("dashd's p2p link closed: {why}", why=why)
 
     def send_block(self, data: bytes) -> int:
-        """Give dashd a packed block that we found; how many connections took it."""
-        return int(self.up is not None and self.up.send_block(pack_block(self._magic, data)))
+        """Give dashd a packed block that we found, once a connection; how many connections took it."""
+        up = self.up
+        return int(up is not None and up.needs(data) and up.send_block(pack_block(self._magic, data)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.messages import (
     INVENTORY_BLOCK,
@@ -33,6 +34,9 @@ from p2pool.wire.framer import Framer, frame
 _BLOCKS = frozenset({INVENTORY_BLOCK, INVENTORY_COMPACT_BLOCK})
 _READ = frozenset({"version", "verack", "ping", "inv", "headers", "addr"})
 """What is parsed of what it says; all else (transactions, blocks that nobody asked for) is passed over."""
+MAX_PARSED = 256 * 1024
+"""Bytes: longer messages are passed over, too. 2000 headers, the most that comes at once, have 162 000; parsing an
+`inv` of the greatest size that the protocol allows would hold up everybody."""
 
 
 class Heard(NamedTuple):
@@ -90,11 +94,17 @@ class P2pSession:
         headers: list[BlockHeader] = []
         addresses: list[TimedAddress] = []
         for command, payload in self._framer.feed(data):
-            match parse_message(command, payload) if command in _READ else None:
+            if command not in _READ or len(payload) > MAX_PARSED:
+                continue
+            match parse_message(command, payload):
                 case Version() as version:
+                    if self.version is not None:
+                        raise ParseError("a second version message")
                     self.version = version
                     output.append(self._pack(Verack()))
                 case Verack():
+                    if self.version is None:
+                        raise ParseError("verack before version")
                     self.ready = True
                 case Ping(nonce):
                     output.append(self._pack(Pong(nonce)))

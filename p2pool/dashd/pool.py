@@ -28,10 +28,15 @@ _log = Logger(namespace="p2pool.dashd")
 WATCH_PERIOD = 0.25
 STUCK_TIME = 30.0
 """Seconds that a daemon may stay behind: validating a block takes one or two."""
+SILENT_TIME = 300.0
+"""Seconds without a new block after which a daemon behind headers alone counts as stuck: peers may have mined them
+for that purpose, which is cheap on test networks. One block in seven takes longer."""
 CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
 """A daemon is quicker where its answers take a third of the time, and so many seconds less."""
+SLOWER = 2.0
+"""One that is slow is left for one that is well where it takes so many times as long."""
 MAX_CLOCK_DIFFERENCE = 120.0
 """Seconds between our clock and a daemon's; blocks may be two hours ahead, shares much less."""
 
@@ -64,6 +69,8 @@ class DaemonPool:
         self._clock = clock
         self._serving_since = float("-inf")
         self._behind_since: dict[Daemon, float] = {}
+        self._moved: dict[Daemon, tuple[int, float]] = {}
+        """Each daemon's tip, and since when it has been that."""
         self._timer: Timer | None = None
 
     # --- life --------------------------------------------------------------------------------------------
@@ -87,19 +94,19 @@ class DaemonPool:
 
     def _took(self, daemon: Daemon, template: BlockTemplate) -> None:
         self.chain.learn(template.previous_block, template.height - 1, template.target)
-        if daemon is self.serving:
+        if not self._choose() and daemon is self.serving:  # it may have gone back, where another one did not
             self.template.fire(template)
-        else:
-            self._choose()
 
-    def _choose(self) -> None:
-        """Let the best serve."""
+    def _choose(self) -> bool:
+        """Let the best serve. Whether that is another one now, whose template was told of."""
         serving = self.serving
         best = max(self.daemons, key=Daemon.rank)  # the first of equals: in the operator's order
         if best.rank() <= serving.rank():
             best = self._quicker() or serving
+        elif best.rank()[:2] == serving.rank()[:2] and best.service.delay * SLOWER > serving.service.delay:
+            best = serving  # both are about as slow: to and fro would be a round for all miners each time
         if best is serving or best.template is None:
-            return
+            return False
         started = serving.template is not None
         older = serving.responsive and best.height > serving.height
         self.serving, self._serving_since = best, self._reactor.seconds()
@@ -113,6 +120,7 @@ class DaemonPool:
                 why=serving.problem or "it answers slowly",
             )
         self.template.fire(best.template)
+        return True
 
     def _quicker(self) -> Daemon | None:
         """One with the same work that answers much sooner."""
@@ -129,20 +137,33 @@ class DaemonPool:
 
     def _watch(self) -> None:
         """Who has stopped answering, and who has fallen behind?"""
-        now = self._reactor.seconds()
-        highest = max(self.chain.height, *(daemon.rank()[0] for daemon in self.daemons))
+        newest = max(daemon.rank()[0] for daemon in self.daemons)
         for daemon in self.daemons:
-            if daemon.height >= highest or daemon.template is None:
-                self._behind_since.pop(daemon, None)
-                if daemon.stuck is not None:
-                    daemon.stuck = None
-                    _log.info("dashd at {name} has caught up", name=daemon.name)
-            elif now - self._behind_since.setdefault(daemon, now) >= STUCK_TIME:
-                stuck = f"stuck at height {daemon.height}, others are at {highest}"
-                if daemon.stuck is None and daemon.service.problem is None:
-                    _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
-                daemon.stuck = stuck
+            stuck = self._stuck(daemon, newest)
+            if stuck is None and daemon.stuck is not None:
+                _log.info("dashd at {name} has caught up", name=daemon.name)
+            elif stuck is not None and daemon.stuck is None:
+                _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
+            daemon.stuck = stuck
         self._choose()
+
+    def _stuck(self, daemon: Daemon, newest: int) -> str | None:
+        """What to say of a daemon that stays behind the others, or behind what headers prove; None for any other,
+        and for one that has another problem."""
+        now, template = self._reactor.seconds(), daemon.template
+        if template is not None and (
+            daemon not in self._moved or self._moved[daemon][0] != template.previous_block
+        ):
+            self._moved[daemon] = (template.previous_block, now)
+        highest = max(newest, self.chain.height)
+        if template is None or daemon.service.problem is not None or daemon.height >= highest:
+            self._behind_since.pop(daemon, None)
+            return None
+        if now - self._behind_since.setdefault(daemon, now) < STUCK_TIME:
+            return None
+        if daemon.height >= newest and now - self._moved[daemon][1] < SILENT_TIME:
+            return None  # headers alone say so, and blocks come
+        return f"stuck at height {daemon.height}, others are at {highest}"
 
     # --- news --------------------------------------------------------------------------------------------
 
@@ -169,21 +190,26 @@ class DaemonPool:
             return self.serving.problem
         return f"no contact for {max(0, round(self._clock() - service.last_answer))} s: {service.problem}"
 
-    def warnings(self) -> list[str]:
-        """What people should know of the daemons."""
-        several = len(self.daemons) > 1
+    def problems(self) -> list[str]:
+        """Which daemons do not work, the one that serves first. The log has these from where they arise."""
         found = []
-        problem = self.problem
-        if problem is not None:
-            found.append(f"dashd: {problem}")
-        for daemon in self.daemons:
-            name = f"dashd at {daemon.name}" if several else "dashd"
-            if daemon.problem is not None and daemon is not self.serving:
-                found.append(f"{name}: {daemon.problem}")
-            if daemon.facts is not None and daemon.service.problem is None:
-                found += [f"{name} {text}" for text in daemon.facts.problems()]
-                found += [f"{name}: {text}" for text in self._clock_problem(daemon)]
+        for daemon in self._serving_first():
+            problem = self.problem if daemon is self.serving else daemon.problem
+            if problem is not None:
+                found.append(f"dashd at {daemon.name}: {problem}")
         return found
+
+    def advice(self) -> list[str]:
+        """What else people should know: what daemons say of themselves, and clocks."""
+        found = []
+        for daemon in self._serving_first():
+            if daemon.facts is not None and daemon.service.problem is None:
+                found += [f"dashd at {daemon.name} {text}" for text in daemon.facts.problems()]
+                found += [f"dashd at {daemon.name}: {text}" for text in self._clock_problem(daemon)]
+        return found
+
+    def _serving_first(self) -> list[Daemon]:
+        return sorted(self.daemons, key=lambda daemon: daemon is not self.serving)
 
     def _clock_problem(self, daemon: Daemon) -> list[str]:
         template = daemon.template
@@ -216,7 +242,7 @@ class DaemonPool:
         """A call to the one that serves; where it does not answer, to the others. Raises RpcError,
         RpcUnavailable."""
         trouble: RpcUnavailable | None = None
-        for daemon in sorted(self.daemons, key=lambda daemon: daemon is not self.serving):
+        for daemon in self._serving_first():
             try:
                 return await daemon.rpc.call(method, *params, timeout=timeout)
             except RpcUnavailable as error:

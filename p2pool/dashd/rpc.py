@@ -32,6 +32,10 @@ from p2pool.dashd.limited_endpoints import LimitedEndpoints
 
 CONNECTIONS = 4
 """Persistent connections: one is held by the long poll."""
+BLOCK_NOT_FOUND = -5
+WARMING_UP = -28
+STILL_COMING_UP = frozenset({WARMING_UP, -10, -9})
+"""Codes of a daemon that is warming up, in initial download, or without connections: that passes."""
 MAX_ANSWER = 64 * 1024 * 1024
 _MAX_HEADERS = 16 * 1024
 """Where answers are limited."""
@@ -141,7 +145,10 @@ class RpcClient:
                 deadline.cancel()
 
     async def _exchange(self, headers: Headers, body: bytes) -> tuple[int, bytes]:
-        response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
+        try:
+            response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
+        except ValueError as error:  # Twisted's word for an address that it cannot use
+            raise RpcUnavailable(f"{self.url} cannot be asked: {error}") from None
         answer = _AnswerBody(self.url, MAX_ANSWER if self._max_answer is None else self._max_answer)
         response.deliverBody(answer)
         return response.code, await answer.complete

@@ -6,6 +6,7 @@ a heartbeat twice a second, and polling as the last resort. What was wrong is sa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -17,10 +18,11 @@ from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
+from p2pool.base.text import printable
 from p2pool.dashd.facts import DaemonFacts, check_daemon, read_facts
 from p2pool.dashd.notices import NoticeBoard, Road
-from p2pool.dashd.rpc import Caller, RpcError, RpcTimeout, RpcUnavailable
-from p2pool.dashd.template import BlockTemplate, TransactionCache, parse_template
+from p2pool.dashd.rpc import STILL_COMING_UP, Caller, RpcError, RpcTimeout, RpcUnavailable
+from p2pool.dashd.template import BlockTemplate, TransactionCache, decode_ahead, parse_template
 from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.dashd")
@@ -31,17 +33,18 @@ HEARTBEAT = 0.5
 HEARTBEAT_TIMEOUT = 5.0
 RETRY_PERIOD = 1.0
 """Seconds between two tries to get a template from a daemon that answers but gives none."""
-FACTS_PERIOD = 30.0
+FACTS_PERIOD = 10.0
 LONG_POLL_TIMEOUT = 24 * 3600.0
 """dashd answers a long poll when the mempool has grown for a minute, or when the tip changes. It does not notice
 that a client has gone away, and keeps one of its few RPC threads for it: a long poll is not given up lightly."""
 LONG_POLL_GRACE = 10.0
 """Seconds after a new tip, heard of by another road, in which dashd must have answered the long poll, too."""
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0
+LINES, LINES_PERIOD = 10, 600.0
+"""So many lines about a daemon that comes and goes in so many seconds; pages always show the newest."""
 _SMOOTHING = 0.3
 """The weight of the newest answer in the answer time."""
-_STILL_COMING_UP = frozenset({-28, -10, -9})
-"""Warming up, in initial download, without connections: goes away by waiting."""
+_MAX_PROBLEM = 1000
 _TROUBLES = (RpcError, RpcUnavailable, OperatorError, ParseError)
 
 
@@ -67,7 +70,9 @@ class DashdService(Service):
         """When dashd last gave a template (Unix seconds)."""
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
-        self.problem_since = clock()
+        self._said: str | None = None
+        """The problem that stands in the log; None where all is well, as far as the log says."""
+        self._said_at: deque[float] = deque(maxlen=LINES)
         self.answer_time: float | None = None
         """Seconds that it takes for a template, smoothed."""
         self._reactor = reactor
@@ -84,6 +89,7 @@ class DashdService(Service):
         """When the heartbeat under way was sent."""
         self._heartbeat_took = 0.0
         self._ready = False
+        """Whether the daemon that is there now was checked."""
         self._long_polling: Deferred[None] | None = None
         self._long_poll_tip: int | None = None
         self._overdue: Any = None
@@ -128,18 +134,26 @@ class DashdService(Service):
         """Say what is wrong, once. A call that broke off because we stop is no trouble."""
         if not self.running:
             raise CancelledError
-        problem = str(error).removeprefix(f"{self._where}: ").removeprefix(f"{self._where} ")
-        if isinstance(error, RpcError) and error.code in _STILL_COMING_UP:
+        text = printable(str(error), _MAX_PROBLEM)  # a path in it may be no UTF-8, which pages could not show
+        problem = text.removeprefix(f"{self._where}: ").removeprefix(f"{self._where} ")
+        if isinstance(error, RpcError) and error.code in STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):
             problem += " (is it busy? It has few RPC threads: rpcthreads=16 in dash.conf gives it more)"
-        if problem == self.problem:
-            return
-        if self.problem is None:
-            self.problem_since = self._clock()
-        self.problem = problem
-        _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
-        self.changed.fire(None)
+        changed, self.problem = problem != self.problem, problem
+        if problem != self._said and self._may_say():
+            self._said = problem
+            _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
+        if changed:
+            self.changed.fire(None)
+
+    def _may_say(self) -> bool:
+        """Whether there is room for a line."""
+        now = self._reactor.seconds()
+        if len(self._said_at) == LINES and now - self._said_at[0] < LINES_PERIOD:
+            return False
+        self._said_at.append(now)
+        return True
 
     # --- does it live? -----------------------------------------------------------------------------------
 
@@ -155,7 +169,10 @@ class DashdService(Service):
                     self._best_block(best)
                 elif self._reactor.seconds() >= next_try:
                     next_try = self._reactor.seconds() + RETRY_PERIOD
-                    await self._become_ready()
+                    if not self._ready:
+                        await self._become_ready()
+                    if self._fetching is None:
+                        self.refresh()  # not waited for: what takes long there must not hide that it froze
             except _TROUBLES as error:
                 self._asked, self._heartbeat_took = None, 0.0
                 self._ready = False  # whatever comes back may be another one
@@ -163,13 +180,10 @@ class DashdService(Service):
             await self._sleep(HEARTBEAT)
 
     async def _become_ready(self) -> None:
-        """The checks of a daemon that came up, and a template. Raises what those raise."""
-        first = not self._ready
-        if first:
-            self.facts = await check_daemon(self._rpc, self._network)
-        await self._fetch(Road.POLL)
+        """The checks of a daemon that came up. Raises what those raise."""
+        self.facts = await check_daemon(self._rpc, self._network)
         self._ready = True
-        if first and self.facts is not None:
+        if self._may_say():
             _log.info("dashd at {where}: {about}", where=self._where, about=self.facts.line)
 
     def _best_block(self, answer: Any) -> None:
@@ -201,6 +215,8 @@ class DashdService(Service):
             before = took if self.answer_time is None else self.answer_time
             self.answer_time = before + _SMOOTHING * (took - before)
         heard = self._reactor.seconds()
+        for _ in decode_ahead(answer, self._transactions):
+            await self._sleep(0)
         template = parse_template(answer, self._network.parent.addresses, self._clock(), self._transactions)
         self._take(template, road, heard)
 
@@ -208,8 +224,10 @@ class DashdService(Service):
         recovered, had_answered = self.problem is not None, self.last_answer is not None
         self.problem = None
         self.last_answer = template.received
-        if recovered and had_answered:
-            _log.info("dashd at {where} gives templates again", where=self._where)
+        if self._said is not None and (not had_answered or self._may_say()):
+            self._said = None
+            if had_answered:
+                _log.info("dashd at {where} gives templates again", where=self._where)
         current = self.current
         if (
             current is not None
@@ -235,9 +253,9 @@ class DashdService(Service):
             self.refresh(road)
 
     def refresh(self, road: Road = Road.POLL) -> None:
-        """Ask for a template now. Calls that come together are one."""
-        if not self.running or self.current is None:
-            return
+        """Ask a daemon that was checked for a template now. Calls that come together are one."""
+        if not self._ready:
+            return  # nobody knows yet what answers there: it may be another chain's
         if self._fetching is not None:
             self._fetch_again = self._fetch_again or road
             return
@@ -258,7 +276,7 @@ class DashdService(Service):
                 await self._fetch(again)
             except _TROUBLES as error:
                 self._trouble(error)
-            again = self._fetch_again
+            again = self._fetch_again if self._ready else None
 
     async def _poll(self) -> None:
         """The last resort, and what keeps the transactions fresh where there is no long poll."""

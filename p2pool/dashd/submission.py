@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.block_book import BlockBook
 from p2pool.dashd.daemon import BlockLink, Place
+from p2pool.dashd.delivery import HELD, BlockDaemon, Delivery
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.spool import BlockSpool
@@ -31,77 +32,28 @@ SPOOL_PATIENCE = 0.05
 FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
 """Seconds before a daemon that did not answer is asked again: at first (a connection that was just closed), and
 later on."""
+PARTING = 2.0
+"""Seconds for which the end of the node waits until a daemon has a block that was just found: at the next start
+another one may have won."""
 RESEND_PERIOD = 10.0
 """Seconds after which it is looked what became of a block, and it is sent again where it is missing."""
+STILL_OFFERED = 120.0
+"""Seconds after one daemon took a block for which those that did not answer are asked still: the one may have no
+connection with anybody."""
 BURIED = 6
 """Blocks on another one of the same height, after which a block that is not in the chain is given up."""
 SAFE = 6
 """Confirmations after which a block's file is not needed any more."""
-MAX_UNDER_WAY = 200
-"""Blocks that are seen to at a time; more wait on disk for the next start."""
+MAX_UNDER_WAY = 20
+"""Blocks that are seen to at a time; where there are more, the oldest wait on disk for the next start.
+Each costs a connection to every daemon every RESEND_PERIOD; of those of one height one can win."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
-HELD = frozenset({"duplicate", "inconclusive"})
-"""dashd holds the block; whether in its best chain, it does not say with this."""
 PARENT_MISSING = "prev-blk-not-found"
 """Passes: a dashd that was killed gets the parent from its peers again."""
 BEATEN = "another block of its height came first"
 _FINAL_ERRORS = frozenset({-22})
 """The block cannot be decoded: asking again changes nothing. Any other error (warming up, ...) may pass."""
-
-
-class BlockDaemon(Protocol):
-    """A daemon that takes blocks and says where they lie: see daemon.Daemon."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def height(self) -> int: ...
-
-    async def submit_block(self, data: bytes) -> str | None: ...
-
-    async def place(self, block_hash: int) -> Place | None: ...
-
-    async def block_at(self, height: int) -> int | None: ...
-
-
-class _Delivery:
-    """One block on its way."""
-
-    def __init__(self, block: FoundBlock) -> None:
-        self.block = block
-        self.answers: dict[BlockDaemon, str | None] = {}
-        """None: accepted, else what the daemon said."""
-        self.asking: set[BlockDaemon] = set()
-        self.failed: set[BlockDaemon] = set()
-        """Daemons that did not answer at least once."""
-        self.kept = False
-        self._settled = False
-        self.complained = False
-        self.news: Deferred[None] | None = None
-        self.woken = False
-        """Something happened that nobody has looked at yet."""
-
-    def is_settled(self) -> bool:
-        """Whether nothing more has to be done."""
-        return self._settled
-
-    def settle(self) -> None:
-        """Nothing more has to be done."""
-        self._settled = True
-
-    def wake(self) -> None:
-        """Something happened that may settle it."""
-        self.woken = True
-        news, self.news = self.news, None
-        if news is not None:
-            news.callback(None)
-
-    def refused_by(self, daemon: BlockDaemon) -> bool:
-        """Whether the daemon's answer is final."""
-        answer = self.answers.get(daemon)
-        return answer is not None and answer not in HELD
 
 
 class BlockSubmitter:
@@ -125,7 +77,7 @@ class BlockSubmitter:
         self._book = book
         self._clock = clock
         self._record_sent = record_sent
-        self._deliveries: dict[int, _Delivery] = {}
+        self._deliveries: dict[int, Delivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
         self._tasks: set[Deferred[Any]] = set()
@@ -134,8 +86,10 @@ class BlockSubmitter:
     # --- from outside ------------------------------------------------------------------------------------
 
     def offer(self, block: FoundBlock) -> None:
-        """A block was found: see it through. One that is known already is not sent twice."""
-        if block.block_hash not in self._deliveries and block.block_hash not in self._book.records:
+        """A block was found: see it through. One whose fate is known is not sent twice; one that an earlier run
+        could not keep on disk is."""
+        record = self._book.records.get(block.block_hash)
+        if block.block_hash not in self._deliveries and (record is None or record.status is BlockStatus.SENT):
             self._begin(block, sent_before=False)
 
     def offer_again(self, block_hash: int) -> None:
@@ -146,12 +100,18 @@ class BlockSubmitter:
 
     async def resume(self) -> None:
         """Go on with what an earlier run had to leave."""
-        for block in await self._spool.load():
+        for block in (await self._spool.load())[-MAX_UNDER_WAY:]:
             if block.block_hash not in self._deliveries:
                 self._begin(block, sent_before=True)
 
     async def stop(self) -> None:
-        """Give up what is under way; it is on disk when this returns."""
+        """Give up what is under way, after a moment for what no daemon had the time to take; it is on disk when
+        this returns."""
+        latest = self._reactor.seconds() + PARTING
+        while self._reactor.seconds() < latest and any(
+            delivery.is_on_its_way(self._daemons) for delivery in self._deliveries.values()
+        ):
+            await deferLater(self._reactor, 0.05, lambda: None)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -167,15 +127,22 @@ class BlockSubmitter:
     def _begin(self, block: FoundBlock, sent_before: bool) -> None:
         self._book.put(self._book.records.get(block.block_hash) or self._new_record(block))
         if len(self._deliveries) >= MAX_UNDER_WAY:
-            _log.error(
-                "{count} found blocks are not settled; block {height} is kept on disk until the next start",
-                count=len(self._deliveries),
-                height=block.height,
-            )
-            self._start(self._spool.keep(block))
-            return
-        delivery = self._deliveries[block.block_hash] = _Delivery(block)
+            self._set_aside(next(iter(self._deliveries.values())))
+        delivery = self._deliveries[block.block_hash] = Delivery(block)
         self._start(self._see_through(delivery, sent_before))
+
+    def _set_aside(self, delivery: Delivery) -> None:
+        """Leave it to the next start: a block that was found just now has better prospects."""
+        _log.error(
+            "{count} found blocks are not settled; the oldest, {height}, is kept on disk until the next start",
+            count=len(self._deliveries),
+            height=delivery.block.height,
+        )
+        del self._deliveries[delivery.block.block_hash]
+        delivery.set_aside = True
+        delivery.settle()
+        delivery.offered_until = self._reactor.seconds()
+        delivery.wake()
 
     def _new_record(self, block: FoundBlock) -> BlockRecord:
         return BlockRecord(
@@ -197,29 +164,41 @@ class BlockSubmitter:
             return None
         return result
 
-    async def _see_through(self, delivery: _Delivery, sent_before: bool) -> None:
+    async def _see_through(self, delivery: Delivery, sent_before: bool) -> None:
         block, found = delivery.block, self._reactor.seconds()
-        keeping = Deferred.fromCoroutine(self._keep(delivery))
+        self._keep(delivery)
         try:
-            await self._within(SPOOL_PATIENCE, keeping)
+            await self._within(SPOOL_PATIENCE, delivery.writing)
             if sent_before:
-                await self._look(delivery, send_again=False)
+                await self._try_to_look(delivery, send_again=False)
             if not delivery.is_settled():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
             while not delivery.is_settled():
-                await self._news(delivery)
-                await self._look(delivery)
+                answered = await self._news(delivery)
+                await self._try_to_look(delivery, send_again=not answered)
         except CancelledError:
-            await keeping
+            await delivery.writing
             raise
         finally:
-            self._deliveries.pop(block.block_hash, None)
-        await keeping
-        await self._put_away(delivery)
+            if self._deliveries.get(block.block_hash) is delivery:
+                del self._deliveries[block.block_hash]
+        await delivery.writing
+        if not delivery.set_aside:
+            await self._put_away(delivery)
 
-    async def _keep(self, delivery: _Delivery) -> None:
-        delivery.kept = await self._spool.keep(delivery.block)
+    def _keep(self, delivery: Delivery) -> None:
+        """Write it, unless that is done or under way: a disk that hangs must not be given ever more to do."""
+        if not delivery.kept and delivery.writing.called:
+            delivery.writing = Deferred.fromCoroutine(self._write(delivery))
+
+    async def _write(self, delivery: Delivery) -> None:
+        try:
+            delivery.kept = await self._spool.keep(delivery.block)
+        except CancelledError:
+            raise
+        except Exception:
+            _log.failure("block {height} could not be kept on disk", height=delivery.block.height)
 
     async def _within(self, seconds: float, done: Deferred[None]) -> None:
         """Wait for something, but not longer."""
@@ -239,38 +218,46 @@ class BlockSubmitter:
             if late.active():
                 late.cancel()
 
-    async def _news(self, delivery: _Delivery) -> None:
-        """Wait until a daemon answered, RESEND_PERIOD at most."""
+    async def _news(self, delivery: Delivery) -> bool:
+        """Wait until a daemon answered, RESEND_PERIOD at most; whether one did."""
+        answered = True
         if not delivery.woken:
             news: Deferred[None] = Deferred()
             delivery.news = news
             late = self._reactor.callLater(RESEND_PERIOD, delivery.wake)
             try:
                 await news
+                answered = late.active()
             finally:
                 delivery.news = None
                 if late.active():
                     late.cancel()
         delivery.woken = False
+        return answered
 
     # --- sending -----------------------------------------------------------------------------------------
 
-    def _send(self, delivery: _Delivery, daemons: Sequence[BlockDaemon]) -> None:
+    def _send(self, delivery: Delivery, daemons: Sequence[BlockDaemon]) -> None:
         """On all roads: RPC first, since only it says why a block is refused."""
         block = delivery.block
         for daemon in daemons:
             if daemon not in delivery.asking:
                 delivery.asking.add(daemon)
                 self._start(self._offer_to(delivery, daemon))
-        taken = sum(link.send_block(block.data) for link in self._links)
+        taken = 0
+        for link in self._links:
+            try:
+                taken += link.send_block(block.data)
+            except Exception:
+                _log.failure("sending block {height} by p2p failed", height=block.height)
         if taken:
             _log.info("block {height} was sent by p2p as well (nodes: {count})", height=block.height, count=taken)
 
-    async def _offer_to(self, delivery: _Delivery, daemon: BlockDaemon) -> None:
+    async def _offer_to(self, delivery: Delivery, daemon: BlockDaemon) -> None:
         """Ask one daemon until it has answered, or it does not matter any more."""
         wait = FIRST_RETRY
         try:
-            while not delivery.is_settled():
+            while self._reactor.seconds() < delivery.offered_until:
                 try:
                     answer = await daemon.submit_block(delivery.block.data)
                     if answer != PARENT_MISSING:
@@ -293,7 +280,7 @@ class BlockSubmitter:
         finally:
             delivery.asking.discard(daemon)
 
-    def _answered(self, delivery: _Delivery, daemon: BlockDaemon, answer: str | None) -> None:
+    def _answered(self, delivery: Delivery, daemon: BlockDaemon, answer: str | None) -> None:
         block = delivery.block
         delivery.answers[daemon] = answer
         fields = {"height": block.height, "block_hash": block.block_hash, "name": daemon.name, "answer": answer}
@@ -306,7 +293,7 @@ class BlockSubmitter:
             _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
         delivery.wake()
 
-    def _not_answered(self, delivery: _Delivery, daemon: BlockDaemon, trouble: str) -> None:
+    def _not_answered(self, delivery: Delivery, daemon: BlockDaemon, trouble: str) -> None:
         """Say so once a daemon, and loudly where none has answered."""
         block = delivery.block
         if daemon not in delivery.failed:
@@ -329,44 +316,60 @@ class BlockSubmitter:
 
     # --- what became of it -------------------------------------------------------------------------------
 
-    def _record(self, delivery: _Delivery, status: BlockStatus, **changes: Any) -> None:
+    def _record(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
         record = self._book.records.get(delivery.block.block_hash) or self._new_record(delivery.block)
         self._book.put(replace(record, status=status, **changes))
 
-    def _settle(self, delivery: _Delivery, status: BlockStatus, **changes: Any) -> None:
+    def _settle(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
         if not delivery.is_settled():
             delivery.settle()
+            still = STILL_OFFERED if status is BlockStatus.ACCEPTED else 0.0
+            delivery.offered_until = self._reactor.seconds() + still
+            if status is BlockStatus.ACCEPTED:
+                self._recent[delivery.block.block_hash] = delivery.block
             self._record(delivery, status, **{"reason": ""} | changes)
 
-    async def _look(self, delivery: _Delivery, send_again: bool = True) -> None:
-        """Ask the daemons where the block lies; settle it, or send it again where it is missing."""
+    async def _try_to_look(self, delivery: Delivery, send_again: bool) -> None:
+        """A defect of ours must not end that the block is seen through."""
+        try:
+            await self._look(delivery, send_again)
+        except CancelledError:
+            raise
+        except Exception:
+            _log.failure("looking after block {height} failed", height=delivery.block.height)
+
+    async def _look(self, delivery: Delivery, send_again: bool) -> None:
+        """Ask the daemons where the block lies; settle it, or send it again where it is missing. Not where one has
+        just answered: what says that it holds the block, but does not know it, would be sent it without pause."""
         if delivery.is_settled():
             return
-        if not delivery.kept:
-            self._start(self._keep(delivery))
+        self._keep(delivery)
         block = delivery.block
         places = await self._places(block.block_hash)
         if delivery.is_settled():  # meanwhile
             return
         known = [place for place in places.values() if place.confirmations]
-        for place in known:
-            if place.confirmations > 0:
+        deepest = max(known, key=lambda place: place.confirmations, default=None)
+        # One that is stuck has it in its chain for ever, though the others went on without it.
+        if deepest is not None and deepest.confirmations > 0:
+            left_behind = block.height + deepest.confirmations - 1 + BURIED
+            if all(place.confirmations > 0 or daemon.height < left_behind for daemon, place in places.items()):
                 self._settle(
                     delivery,
                     BlockStatus.ACCEPTED,
-                    confirmations=place.confirmations,
-                    chainlocked=place.chainlocked,
+                    confirmations=deepest.confirmations,
+                    chainlocked=deepest.chainlocked,
                 )
                 return
         if all(delivery.refused_by(daemon) for daemon in self._daemons):
             self._settle(delivery, BlockStatus.REFUSED, reason=next(iter(delivery.answers.values())))
-        elif not await self._is_buried(delivery, places):
+        elif not await self._is_buried(delivery, places) and not delivery.is_settled():
             if known:
                 self._beaten(delivery)
             if send_again:
                 self._send_again(delivery, places)
 
-    def _send_again(self, delivery: _Delivery, places: dict[BlockDaemon, Place]) -> None:
+    def _send_again(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> None:
         """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
         missing = [
             daemon
@@ -376,7 +379,7 @@ class BlockSubmitter:
         if missing or not delivery.answers:
             self._send(delivery, missing)
 
-    def _beaten(self, delivery: _Delivery) -> None:
+    def _beaten(self, delivery: Delivery) -> None:
         """It lies beside the best chain; the next block decides."""
         block = delivery.block
         if self._book.records[block.block_hash].status is not BlockStatus.ORPHANED:
@@ -397,7 +400,7 @@ class BlockSubmitter:
             if isinstance(place, Place)
         }
 
-    async def _is_buried(self, delivery: _Delivery, places: dict[BlockDaemon, Place]) -> bool:
+    async def _is_buried(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> bool:
         """Whether another block of its height lies so deep that this one is given up; it is settled then."""
         block = delivery.block
         for daemon in places:
@@ -416,7 +419,7 @@ class BlockSubmitter:
             return True
         return False
 
-    async def _put_away(self, delivery: _Delivery) -> None:
+    async def _put_away(self, delivery: Delivery) -> None:
         """It is settled: say so, and see to its file."""
         block, record = delivery.block, self._book.records[delivery.block.block_hash]
         if record.status is BlockStatus.REFUSED:
@@ -429,7 +432,6 @@ class BlockSubmitter:
                 kept=f"it is kept in {kept}" if kept else "it could not be kept on disk",
             )
         elif record.in_chain:
-            self._recent[block.block_hash] = block
             if record.confirmations >= SAFE:
                 await self._spool.forget(block.height, block.block_hash)
         else:

@@ -7,12 +7,11 @@ from typing import Any
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt
 from p2pool.dashd.payout_addresses import OwnAddress, own_address
-from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
+from p2pool.dashd.rpc import WARMING_UP, Caller, RpcError, RpcUnavailable
 from p2pool.networks.parameters import Network
 
 LABEL = "p2pool"
 """What the wallet calls addresses that it gave to this node."""
-_WARMING_UP = -28
 _REMEDIES = {
     -32601: "dashd was built or started without a wallet: give -a ADDRESS, or use a dashd that has a wallet",
     -18: "dashd has no wallet loaded: give -a ADDRESS, or load or make one "
@@ -68,7 +67,7 @@ class Wallet:
         try:
             return await self._rpc.call(method, *params)
         except RpcError as error:
-            if error.code != _WARMING_UP:
+            if error.code != WARMING_UP:
                 raise
             raise RpcUnavailable(f"dashd is not ready: {error.message}") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -21,6 +21,18 @@ MAX_MESSAGE = 1024
 MAX_WAITING = 100
 MAX_AT_ONCE = 50
 """Messages that are read in one turn of the reactor."""
+SILENCE_TIME = 600.0
+"""Seconds without a message, after which we subscribe anew: the library does not notice that the publisher's
+machine is gone, and gives an address up for good where something else answered there for a moment."""
+OPTIONS = {
+    zmq.LINGER: 0,
+    zmq.RCVHWM: MAX_WAITING,
+    zmq.MAXMSGSIZE: MAX_MESSAGE,
+    zmq.IPV6: 1,
+    # Milliseconds between attempts to connect, at first and in the end.
+    zmq.RECONNECT_IVL: 100,
+    zmq.RECONNECT_IVL_MAX: 5000,
+}
 
 
 def parse_hashblock(frames: Sequence[bytes]) -> int:
@@ -32,7 +44,8 @@ def parse_hashblock(frames: Sequence[bytes]) -> int:
 
 @implementer(IReadDescriptor)
 class ZmqSubscriber:
-    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`."""
+    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. What goes
+    wrong costs a line and this road, until the next attempt."""
 
     def __init__(self, reactor: Any, address: str, announced: Callable[[int], None]) -> None:
         self._reactor = reactor
@@ -40,29 +53,58 @@ class ZmqSubscriber:
         self._announced = announced
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
+        self._again: IDelayedCall | None = None
+        self._silence: IDelayedCall | None = None
         self._complained = False
 
     def start(self) -> None:
         """Subscribe."""
         self._context = zmq.Context()
-        self._socket = socket = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVHWM, MAX_WAITING)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
-        socket.setsockopt(zmq.IPV6, 1)
-        socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
-        socket.connect(self._address)
-        self._reactor.addReader(self)
-        # The descriptor tells of changes only: what happened before it was watched would be missed.
-        self._reactor.callLater(0, self.doRead)
+        self._subscribe(self._context)
 
     def stop(self) -> None:
         """End it."""
-        socket, self._socket = self._socket, None
-        if socket is not None and self._context is not None:
-            self._reactor.removeReader(self)
+        self._unsubscribe()
+        context, self._context = self._context, None
+        if context is not None:
+            context.term()
+
+    def _subscribe(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self._unsubscribe()
+        self._silence = self._reactor.callLater(SILENCE_TIME, self._subscribe, context)
+        socket = context.socket(zmq.SUB)
+        for option, value in OPTIONS.items():
+            socket.setsockopt(option, value)
+        socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
+        try:
+            socket.connect(self._address)
+        except zmq.ZMQError as error:
             socket.close()
-            self._context.term()
+            self._complain(str(error))
+            return
+        self._socket = socket
+        self._reactor.addReader(self)
+        # The descriptor tells of changes only: what happened before it was watched would be missed.
+        self._read_again()
+
+    def _unsubscribe(self) -> None:
+        for waiting in (self._again, self._silence):
+            if waiting is not None and waiting.active():
+                waiting.cancel()
+        self._again = self._silence = None
+        if self._socket is not None:
+            self._reactor.removeReader(self)  # while it has a descriptor
+            self._socket.close()
+            self._socket = None
+
+    def _read_again(self) -> None:
+        """In the next turn of the reactor; once, however often this is asked for."""
+        if self._again is None:
+            self._again = self._reactor.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        self._again = None
+        self.doRead()
 
     def fileno(self) -> int:
         """Twisted's."""
@@ -86,12 +128,15 @@ class ZmqSubscriber:
                 return
             except zmq.ZMQError as error:
                 self._complain(str(error))
+                self._reactor.removeReader(self)  # else it would call us again at once, and for ever
                 return
+            if self._silence is not None:
+                self._silence.reset(SILENCE_TIME)
             try:
                 self._announced(parse_hashblock(frames))
             except ParseError as error:
                 self._complain(str(error))
-        self._reactor.callLater(0, self.doRead)
+        self._read_again()
 
     def _complain(self, problem: str) -> None:
         """Once: a publisher of something else says it again and again."""

@@ -61,8 +61,10 @@ class SimulatedDash(Service):
         reactor: SimnetReactor,
         parameters: SimnetParameters,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        """Raises OperatorError where the data directory cannot be used."""
+        """`clock` gives Unix seconds, the reactor's where None is given. Raises OperatorError where the data
+        directory cannot be used."""
         self._reactor = reactor
         self.parameters = parameters
         self.rpc_port = parameters.rpc_port
@@ -73,7 +75,7 @@ class SimulatedDash(Service):
         self._ports: list[ListeningPort] = []
         self._running: _Running | None = None
         self._random_bytes = random_bytes
-        self.clock = ShiftedClock(reactor.seconds)
+        self.clock = ShiftedClock(clock or reactor.seconds)
         self.status = NodeStatus(parameters.reported_version)
         now = self.clock.now
         rules = chain_rules(parameters)

@@ -45,7 +45,7 @@ class FanOut:
         self._serve = serve
         self._clock = clock
         self.first_sent: Event[int] = Event()
-        """The parent block of a round's first job, once that job left."""
+        """The parent block of a round, once its first job left."""
         self._parent_block: int | None = None
         self._clean = self._next_clean = False
         """Whether the round under way and the next one make older jobs worthless."""
@@ -92,10 +92,11 @@ class FanOut:
         sessions = list(self._sessions)
         earning = [session for session in sessions if session.earning]
         idle = [session for session in sessions if not session.earning]
-        now = self._clock()
+        now, told = self._clock(), False
         for count, session in enumerate([*earning, *idle], 1):
             self._serve(session, session.send_work, now, clean, False)
-            if count == 1 and self._parent_block is not None:
+            if not told and session.working and self._parent_block is not None:
+                told = True
                 self.first_sent.fire(self._parent_block)
             if count % SLICE == 0:
                 yield

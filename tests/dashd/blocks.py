@@ -15,7 +15,7 @@ from p2pool.dashd.daemon import Place
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcUnavailable
 from p2pool.dashd.spool import BlockSpool
-from p2pool.dashd.submission import BlockSubmitter
+from p2pool.dashd.submission import PARTING, BlockSubmitter
 from p2pool.pool_stats import BlockRecord
 
 DOWN = RpcUnavailable("connection refused")
@@ -34,7 +34,7 @@ class FakeDaemon:
         self.clock = clock
         self.answers = list(answers)
         self.places: dict[int, Any] = {}
-        self.chain: dict[int, int] = {}
+        self.chain: dict[int, Any] = {}
         """Block hashes of the best chain by height."""
         self.asked: list[float] = []
         self.data: list[bytes] = []
@@ -54,7 +54,10 @@ class FakeDaemon:
         return await place if isinstance(place, Deferred) else place
 
     async def block_at(self, height: int) -> int | None:
-        return self.chain.get(height)
+        answer: Any = self.chain.get(height)
+        if isinstance(answer, Exception):
+            raise answer
+        return await answer if isinstance(answer, Deferred) else answer
 
 
 class FakeLink:
@@ -130,7 +133,10 @@ class Offers:
         return self
 
     def stop(self) -> Offers:
-        assert Deferred.fromCoroutine(self.submitter.stop()).called
+        stopped = Deferred.fromCoroutine(self.submitter.stop())
+        if not stopped.called:
+            self.wait(PARTING + 0.25)
+        assert stopped.called
         return self
 
     def wait(self, seconds: float, step: float = 0.25) -> Offers:

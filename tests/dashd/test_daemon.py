@@ -58,6 +58,13 @@ def test_submitting_a_block(answer, result):
     assert made.rpc.calls == [("submitblock", ("00ff",), SUBMIT_TIMEOUT)]
 
 
+def test_a_large_block_is_made_ready_once_for_all_daemons():
+    one, other, data = daemon(None), daemon(None), bytes(1000)
+    result_of(one.submit_block(data))
+    result_of(other.submit_block(data))
+    assert one.rpc.calls[0][1][0] is other.rpc.calls[0][1][0]
+
+
 @pytest.mark.parametrize("error", [DOWN, RpcError(-22, "Block decode failed")])
 def test_submitting_a_block_in_vain(error):
     assert result_of(daemon(error).submit_block(b"")).value is error

@@ -102,12 +102,32 @@ def test_a_block_that_dashd_lost_is_told_of_but_not_by_one_that_is_behind(follow
     assert followed.lost == [HASH]
 
 
-def test_others_blocks_are_not_looked_after(followed):
-    for number, status in enumerate([BlockStatus.SENT, BlockStatus.REFUSED, BlockStatus.CONFIRMED], 1):
-        followed.book.put(BlockRecord(1.0, number, 7, "w", None, 1, status))
+def test_what_is_through_is_not_looked_after(followed):
+    followed.book.put(BlockRecord(1.0, 1, 7, "w", None, 1, BlockStatus.CONFIRMED))
     looked = followed.daemon.looked
     followed.at(2, 8)
     assert followed.daemon.looked == looked + 1
+
+
+@pytest.mark.parametrize("status", [BlockStatus.SENT, BlockStatus.REFUSED])
+def test_a_block_of_which_we_heard_nothing_good_may_be_in_the_chain_all_the_same(followed, status):
+    """Sent by p2p before the node was killed, its file lost; or refused by a daemon whose clock was wrong."""
+    followed.book.put(BlockRecord(1.0, 1, 7, "w", None, 1, status, "time-too-new"))
+    followed.at(2, 8)
+    assert followed.book.records[1].status is status
+    followed.daemon.places[1] = Place(3, False)
+    followed.at(3, 9)
+    assert (followed.book.records[1].status, followed.book.records[1].reason) == (BlockStatus.ACCEPTED, "")
+
+
+def test_a_block_that_was_sent_and_not_heard_of_again_is_given_up_in_the_end(followed):
+    followed.book.put(BlockRecord(1.0, 1, 7, "w", None, 1, BlockStatus.SENT))
+    followed.at(99, 7 + CONFIRMED - 1)
+    assert followed.book.records[1].status is BlockStatus.SENT
+    followed.daemon.chain[7] = 0xBEEF
+    followed.at(100, 7 + CONFIRMED)
+    assert followed.book.records[1].status is BlockStatus.ORPHANED
+    assert followed.lost == []
 
 
 def test_before_there_is_a_template_nothing_is_asked(followed):

@@ -1,130 +1,337 @@
-"""The p2p link to dashd: bytes in, bytes and announcements out, and connections that come and go."""
+"""Connections of Dash's p2p protocol, and the link to a dashd that comes and goes."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import globalLogPublisher
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 
-from p2pool.base.errors import ParseError
 from p2pool.dash import messages
-from p2pool.dash.block import BlockHeader
-from p2pool.dash.messages import Headers, Inv, InventoryItem, Ping, Pong, Verack, Version
-from p2pool.dashd.p2p import HANDSHAKE_TIME, SILENCE_TIME, DashdLink, LinkSession
+from p2pool.dash.messages import Headers, Ping, Pong, Verack
+from p2pool.dashd.p2p import (
+    HANDSHAKE_TIME,
+    MAX_RECEIVED,
+    MAX_UNSENT,
+    RECEIVE_RATE,
+    SILENCE_TIME,
+    DashdLink,
+    P2pConnection,
+)
+from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 from p2pool.wire.framer import Framer, frame
+from tests.dashd.talk import HANDSHAKE, MAGIC, NOW, addr, block_inv, header_on, packed, unpacked, version
 from tests.dashd.wires import Wire, refuse
-
-MAGIC = bytes.fromhex("fcc1b7dc")
-NONCE, NOW = 0x1122334455667788, 1_700_000_000.7
-HEADER = BlockHeader(1, 2, 3, 4, 5, 6)
+from tests.logged import Log, logged
 
 
-def packed(*said: messages.Message) -> bytes:
-    return b"".join(frame(MAGIC, message.command, message.pack()) for message in said)
+def lines_of(log: Log) -> list[str]:
+    """What people see: Twisted's lines under the name of our class are filtered away (see p2pool.logs)."""
+    return Log(event for event in log if event["log_namespace"] != "p2pool.dashd.p2p.DashdLink").lines
 
 
-def unpacked(data: bytes) -> list:
-    return [messages.parse_message(*item) for item in Framer(MAGIC, messages.MAX_PAYLOAD).feed(data)]
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """All that is logged; never a traceback."""
+    with logged() as log:
+        yield log
+    assert not log.tracebacks
 
 
-def new_session() -> LinkSession:
-    return LinkSession(MAGIC, b"/test:1/", NONCE, NOW)
+# --- a connection ----------------------------------------------------------------------------------------
 
 
-DASHD_VERSION = unpacked(new_session().hello())[0]
+class Owner:
+    """Whoever made a connection."""
+
+    def __init__(self) -> None:
+        self.ready = 0
+        self.heard: list[Heard] = []
+        self.lost: list[str] = []
+
+    def p2p_ready(self, connection: P2pConnection) -> None:
+        self.ready += 1
+
+    def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
+        self.heard.append(heard)
+
+    def p2p_lost(self, connection: P2pConnection, why: str) -> None:
+        self.lost.append(why)
 
 
-# --- the session -----------------------------------------------------------------------------------------
+class Transport(StringTransport):
+    """Ends as a real one does: later."""
+
+    def __init__(self, reactor: MemoryReactorClock) -> None:
+        super().__init__()
+        self.reactor = reactor
+        self.protocol: Any = None
+
+    def abortConnection(self) -> None:
+        assert not self.disconnecting
+        self.disconnecting = True
+        self.reactor.callLater(0, self.protocol.connectionLost)
+
+    def take(self) -> bytes:
+        said = self.value()
+        self.clear()
+        return said
 
 
-def test_hello():
-    (version,) = unpacked(new_session().hello())
-    assert isinstance(version, Version)
-    assert (version.version, version.sub_version) == (messages.PROTOCOL_VERSION, b"/test:1/")
-    assert (version.nonce, version.time) == (NONCE, int(NOW))
-    assert version.relay is False  # no transactions, please
-    assert version.services == 0
+class Made:
+    """A connection of which the test is the other side."""
+
+    def __init__(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.owner = Owner()
+        self.wire = Transport(self.reactor)
+        session = P2pSession(MAGIC, b"/t/", 1, NOW)
+        self.connection = self.wire.protocol = P2pConnection(self.reactor, session, self.owner)
+        self.connection.makeConnection(self.wire)
+
+    def handshake(self) -> Made:
+        self.connection.dataReceived(HANDSHAKE)
+        self.wire.take()
+        assert self.owner.ready == 1
+        return self
+
+    def say(self, *said: messages.Message) -> None:
+        self.connection.dataReceived(packed(*said))
+
+    def over(self, why: str) -> None:
+        """It has hung up for this reason, and nothing is left."""
+        assert self.wire.disconnecting
+        assert self.connection.over
+        self.reactor.advance(0)
+        assert self.owner.lost == [why]
+        assert self.reactor.getDelayedCalls() == []
 
 
-def test_handshake():
-    session = new_session()
-    output, announced = session.receive(packed(DASHD_VERSION))
-    assert unpacked(output) == [Verack()]
-    assert not session.ready
-    assert session.receive(packed(Verack())) == (b"", False)
-    assert session.ready
-    assert not announced
+@pytest.fixture
+def made(log) -> Made:
+    return Made()
 
 
-def test_pings_are_answered_with_their_number():
-    output, announced = new_session().receive(packed(Ping(7), Ping(2**64 - 1)))
-    assert unpacked(output) == [Pong(7), Pong(2**64 - 1)]
-    assert not announced
+def test_hello_handshake_and_news(made):
+    (hello,) = unpacked(made.wire.take())
+    assert hello.nonce == 1
+    made.say(version())
+    assert unpacked(made.wire.take()) == [Verack()]
+    assert made.owner.ready == 0
+    made.say(Verack(), Ping(3), block_inv(5))
+    assert made.owner.ready == 1
+    assert made.owner.heard == [Heard(packed(Pong(3)), (5,))]
+    assert unpacked(made.wire.take()) == [Pong(3)]
+    made.say(Ping(4))
+    assert len(made.owner.heard) == 1  # a ping is no news
+    assert made.owner.ready == 1
+    made.connection.hang_up()
+    made.over("")
+
+
+def test_before_the_handshake_nothing_is_news(made):
+    made.say(block_inv(5), Headers((header_on(1),)), addr(("1.2.3.4", 9999)), version())
+    assert (made.owner.ready, made.owner.heard) == (0, [])
+    assert not made.connection.send_block(b"x")
+    made.say(Verack())
+    assert (made.owner.ready, made.owner.heard) == (1, [])
 
 
 @pytest.mark.parametrize(
-    ("said", "announced"),
+    ("said", "why"),
     [
-        (Inv((InventoryItem(messages.INVENTORY_BLOCK, 5),)), True),
-        (Inv((InventoryItem(messages.INVENTORY_COMPACT_BLOCK, 5),)), True),
-        (
-            Inv((InventoryItem(messages.INVENTORY_TRANSACTION, 1), InventoryItem(messages.INVENTORY_BLOCK, 5))),
-            True,
-        ),
-        (Inv((InventoryItem(messages.INVENTORY_TRANSACTION, 5),)), False),
-        (Inv((InventoryItem(messages.INVENTORY_CHAINLOCK, 5), InventoryItem(12345, 5))), False),
-        (Inv(()), False),
-        (Headers((HEADER,)), True),
-        (Headers(()), False),
-        (messages.SendHeaders(), False),
-        (messages.GetHeaders(1, (1,), 0), False),
-        (Pong(1), False),
+        (frame(MAGIC, "inv", b"\x05"), "a list of 5 items"),
+        (packed(Verack()), "verack before version"),
+        (packed(version(), version()), "a second version"),
+        (HANDSHAKE + packed(version()), "a second version"),
     ],
 )
-def test_what_announces_a_block(said, announced):
-    assert new_session().receive(packed(said)) == (b"", announced)
+def test_what_is_malformed_ends_it(made, said, why):
+    made.connection.dataReceived(said)
+    made.connection.dataReceived(HANDSHAKE)  # still on the way when we hung up
+    assert made.owner.ready == 0
+    assert made.wire.disconnecting
+    made.reactor.advance(0)
+    (reason,) = made.owner.lost
+    assert why in reason
+    assert made.reactor.getDelayedCalls() == []
 
 
-def test_a_block_among_other_things_is_announced_whatever_follows():
-    block = Inv((InventoryItem(messages.INVENTORY_BLOCK, 5),))
-    assert new_session().receive(packed(block, Inv(()), Headers(())))[1]
-    assert new_session().receive(packed(Headers((HEADER,)), Inv(()), Headers(())))[1]
+def test_once_it_has_hung_up_nothing_is_sent_and_the_first_reason_counts(made):
+    made.handshake().connection.hang_up("the first")
+    made.connection.hang_up("the second")
+    made.connection.write(b"x")
+    assert not made.connection.send_block(b"x")
+    made.say(Ping(1), block_inv(1))
+    assert made.wire.take() == b""
+    assert made.owner.heard == []
+    made.over("the first")
 
 
-def test_unknown_commands_are_passed_over():
-    output, announced = new_session().receive(frame(MAGIC, "qsendrecsigs", b"\x01") + packed(Ping(1)))
-    assert (unpacked(output), announced) == ([Pong(1)], False)
+def test_a_handshake_that_does_not_come_in_time(made):
+    made.say(version())
+    made.reactor.advance(HANDSHAKE_TIME - 1)
+    made.say(Ping(1), block_inv(1))  # is no handshake
+    assert not made.connection.over
+    made.reactor.advance(1)
+    made.over("silent for too long")
 
 
-CONVERSATION = packed(
-    DASHD_VERSION, Verack(), Ping(3), Inv((InventoryItem(messages.INVENTORY_BLOCK, 5),)), Ping(4)
-)
+def test_a_dead_connection_is_noticed_by_its_silence(made):
+    made.handshake()
+    for _ in range(20):
+        made.reactor.advance(SILENCE_TIME - 1)
+        made.say(Ping(1))
+    assert not made.connection.over
+    assert len(made.reactor.getDelayedCalls()) == 1
+    made.reactor.advance(SILENCE_TIME)
+    made.over("silent for too long")
 
 
-@given(st.lists(st.integers(0, len(CONVERSATION)), max_size=10))
-def test_it_does_not_matter_how_the_bytes_are_cut(cuts):
-    session, output, announced = new_session(), b"", 0
-    edges = [0, *sorted(cuts), len(CONVERSATION)]
-    for start, end in pairwise(edges):
-        said, told = session.receive(CONVERSATION[start:end])
-        output += said
-        announced += told
-    assert unpacked(output) == [Verack(), Pong(3), Pong(4)]
-    assert announced == 1
-    assert session.ready
+def test_a_connection_that_is_lost_leaves_nothing(made):
+    made.handshake().connection.connectionLost()
+    assert made.owner.lost == [""]
+    assert made.reactor.getDelayedCalls() == []
+    made.connection.hang_up("too late")
+    assert not made.wire.disconnecting
 
 
-@given(st.binary(max_size=300), st.booleans())
-def test_damage_is_a_parse_error_or_nothing(data, framed):
-    session = new_session()
-    try:
-        session.receive(frame(MAGIC, "inv", data) if framed else MAGIC + data)
-    except ParseError:
-        pass
+def test_a_flood_ends_it_before_it_costs_much(made):
+    """An honest node's longest message passes; what goes on and on does not."""
+    made.handshake()
+    flood = packed(block_inv(*range(1500)))
+    sent = 0
+    while not made.connection.over and sent < 10 * MAX_RECEIVED:
+        made.connection.dataReceived(flood)
+        sent += len(flood)
+    assert messages.MAX_PAYLOAD < sent <= MAX_RECEIVED + len(flood)
+    made.over("it sends too much")
+
+
+def test_a_steady_flow_below_the_limit_goes_on_for_ever(made):
+    made.handshake()
+    for _ in range(1000):
+        made.reactor.advance(1)
+        made.connection.dataReceived(packed(*[Ping(1)] * (RECEIVE_RATE // 40)))
+    assert not made.connection.over
+    made.wire.take()
+
+
+def test_a_pause_does_not_save_up_more_than_one_burst(made):
+    made.handshake()
+    for _ in range(5):
+        made.reactor.advance(SILENCE_TIME - 1)
+        made.say(Ping(1))
+    made.connection.dataReceived(bytes(MAX_RECEIVED + 1))
+    made.over("it sends too much")
+
+
+# --- what the other side does not read -------------------------------------------------------------------
+
+
+class Pipe(FileDescriptor):
+    """A real transport of Twisted's without a socket: `take` is the other side reading."""
+
+    def __init__(self, reactor: MemoryReactorClock, protocol: P2pConnection) -> None:
+        super().__init__(reactor)
+        self.connected = True
+        self.protocol = protocol
+        self.aborted = False
+        self.taken = self.room = 0
+        protocol.makeConnection(self)
+
+    def writeSomeData(self, data: bytes) -> int:
+        size = min(len(data), self.room)
+        self.room -= size
+        self.taken += size
+        return size
+
+    def take(self, size: int) -> None:
+        self.room = size
+        while self.room and (self.dataBuffer or self._tempDataBuffer):
+            self.doWrite()
+
+    def startWriting(self) -> None:
+        """No reactor asks."""
+
+    def stopWriting(self) -> None:
+        """The same."""
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+
+    @property
+    def held(self) -> int:
+        return len(self.dataBuffer) - self.offset + self._tempDataLen
+
+
+BLOCK = pack_block(MAGIC, bytes(2_000_000))
+
+
+@pytest.fixture
+def pipe(log) -> Pipe:
+    reactor, owner = MemoryReactorClock(), Owner()
+    pipe = Pipe(reactor, P2pConnection(reactor, P2pSession(MAGIC, b"/t/", 1, NOW), owner))
+    pipe.protocol.dataReceived(HANDSHAKE)
+    pipe.take(10_000)
+    assert pipe.held == 0
+    return pipe
+
+
+def send_until_it_hangs_up(pipe: Pipe) -> int:
+    for count in range(1000):
+        if not pipe.protocol.send_block(BLOCK):
+            assert pipe.aborted
+            return count
+    raise AssertionError("it never hung up")
+
+
+def test_who_reads_nothing_is_given_up_before_it_holds_much_memory(pipe):
+    assert send_until_it_hangs_up(pipe) == MAX_UNSENT // len(BLOCK)
+    assert pipe.held <= MAX_UNSENT
+
+
+def test_who_speaks_but_does_not_read_is_given_up_as_well(pipe):
+    for _ in range(1000):
+        pipe.protocol.dataReceived(packed(Ping(1)))
+        if not pipe.protocol.send_block(BLOCK):
+            break
+    assert pipe.aborted
+    assert pipe.held <= MAX_UNSENT
+
+
+def test_pongs_that_nobody_reads_are_bounded_too(log):
+    reactor = MemoryReactorClock()
+    pipe = Pipe(reactor, P2pConnection(reactor, P2pSession(MAGIC, b"/t/", 1, NOW), Owner()))
+    pipe.protocol.dataReceived(HANDSHAKE)
+    pings = packed(*[Ping(1)] * 2000)
+    while not pipe.aborted:
+        reactor.advance(1)
+        pipe.protocol.dataReceived(pings)
+        assert reactor.seconds() < 10_000
+    assert pipe.held <= MAX_UNSENT + pipe.bufferSize  # what a transport holds before it complains
+
+
+def test_who_reads_slowly_gets_all_blocks(pipe):
+    for _ in range(50):
+        assert pipe.protocol.send_block(BLOCK)
+        assert pipe.protocol.send_block(BLOCK)
+        pipe.take(len(BLOCK))
+        pipe.take(len(BLOCK))
+        assert pipe.held == 0
+    assert pipe.taken >= 100 * len(BLOCK)
+    assert not pipe.aborted
+    pipe.take(5)
+    assert send_until_it_hangs_up(pipe) == MAX_UNSENT // len(BLOCK)  # the count began anew
+
+
+def test_small_messages_that_are_read_at_once_never_add_up(pipe):
+    for _ in range(MAX_UNSENT // 1000):
+        pipe.protocol.write(bytes(2000))
+        pipe.take(2000)
+    assert not pipe.aborted
 
 
 # --- the link --------------------------------------------------------------------------------------------
@@ -135,146 +342,187 @@ class Link:
 
     def __init__(self) -> None:
         self.reactor = MemoryReactorClock()
-        self.announced = 0
+        self.announced: list[int] = []
         numbers = iter(range(1, 1000))
         self.service = DashdLink(
-            self.reactor, "127.0.0.1", 19899, MAGIC, b"/t/", lambda: NOW, lambda: next(numbers), self.heard
+            *(self.reactor, "127.0.0.1", 19899, MAGIC, b"/t/", lambda: NOW, lambda: next(numbers)),
+            self.announced.append,
         )
         self.service.startService()
-
-    def heard(self) -> None:
-        self.announced += 1
 
     def connect(self, number: int = 0) -> Wire:
         return Wire(self.reactor, number)
 
     def ready(self, number: int = 0) -> Wire:
         wire = self.connect(number)
-        wire.send(packed(DASHD_VERSION, Verack()))
+        wire.send(HANDSHAKE)
         wire.take()
         return wire
+
+    def next_attempt(self, number: int) -> float:
+        """Wait for the next connection; the seconds that it took."""
+        start = self.reactor.seconds()
+        while len(self.reactor.tcpClients) <= number:
+            self.reactor.advance(0.5)
+            assert self.reactor.seconds() < start + 200
+        return self.reactor.seconds() - start
 
     def stop(self) -> None:
         """Stopped, nothing is left."""
         ended: list = []
         self.service.stopService().addBoth(ended.append)
         self.reactor.advance(0)
-        assert len(ended) == 1
+        assert ended == [None]
         assert self.reactor.getDelayedCalls() == []
+        assert self.service.up is None
+        attempts = len(self.reactor.tcpClients)
+        self.reactor.advance(1000)
+        assert len(self.reactor.tcpClients) == attempts
 
 
 @pytest.fixture
-def link() -> Link:
-    return Link()
-
-
-@pytest.fixture
-def lines():
-    """Warnings meanwhile."""
-    logged: list = []
-
-    def observe(event) -> None:
-        if event["log_level"].name != "debug" and event["log_namespace"] == "p2pool.dashd":
-            logged.append(event)
-
-    globalLogPublisher.addObserver(observe)
-    yield logged
-    globalLogPublisher.removeObserver(observe)
+def link(log) -> Iterator[Link]:
+    link = Link()
+    yield link
+    link.stop()
 
 
 def test_it_says_hello_and_tells_of_blocks(link):
     wire = link.connect()
     assert (wire.host, wire.port) == ("127.0.0.1", 19899)
     assert unpacked(wire.take())[0].nonce == 1
-    wire.send(CONVERSATION)
-    assert unpacked(wire.take()) == [Verack(), Pong(3), Pong(4)]
-    assert link.announced == 1
-    link.stop()
+    header = header_on(1)
+    wire.send(HANDSHAKE + packed(Ping(3), block_inv(5, 6)))
+    assert unpacked(wire.take()) == [Verack(), Pong(3)]
+    wire.send(packed(Headers((header_on(7), header)), addr(("1.2.3.4", 9999))))
+    assert link.announced == [6, header.hash()]
 
 
-def test_a_dashd_that_is_not_there_is_tried_again_ever_more_slowly_and_quietly(link, lines):
-    asked = []
+def test_a_dashd_that_is_not_there_is_tried_again_ever_more_slowly_and_quietly(link, log):
+    gaps = []
     for number in range(12):
-        asked.append(link.reactor.seconds())
         refuse(link.reactor, number)
-        while len(link.reactor.tcpClients) == number + 1:
-            link.reactor.advance(0.5)
-    gaps = [later - earlier for earlier, later in pairwise(asked)]
+        gaps.append(link.next_attempt(number + 1))
     assert gaps[0] < 4
     assert gaps[-1] > 20
     assert max(gaps) < 120
-    assert lines == []
-    link.stop()
+    assert lines_of(log) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", None),
+        (packed(version()), None),
+        (packed(Verack()), "dashd's p2p link closed: verack before version"),
+        (frame(MAGIC, "version", b""), "dashd's p2p link closed: 4 bytes wanted at offset 0, 0 left"),
+    ],
+)
+def test_something_else_on_that_port_is_tried_ever_more_slowly_and_said_once(link, log, said, line):
+    """Connecting alone is no success."""
+    gaps = []
+    for number in range(12):
+        wire = link.connect(number)
+        wire.send(said)
+        wire.hang_up()
+        gaps.append(link.next_attempt(number + 1))
+    assert gaps[0] < 4
+    assert gaps[-1] > 20
+    assert lines_of(log) == ([] if line is None else [line])
+
+
+def test_after_a_handshake_it_is_tried_again_at_once(link):
+    for number in range(8):
+        link.connect(number).hang_up()
+        link.next_attempt(number + 1)
+    link.ready(8).hang_up()
+    assert link.next_attempt(9) < 4
 
 
 def test_a_found_block_is_sent_once_the_handshake_is_done(link):
     block = bytes.fromhex("000102")
-    assert not link.service.send_block(block)
+    assert link.service.send_block(block) == 0
     wire = link.connect()
     wire.take()
-    assert not link.service.send_block(block)
-    wire.send(packed(DASHD_VERSION, Verack()))
+    assert link.service.send_block(block) == 0
+    wire.send(HANDSHAKE)
     wire.take()
-    assert link.service.send_block(block)
+    assert link.service.send_block(block) == 1
     assert list(Framer(MAGIC, messages.MAX_PAYLOAD).feed(wire.take())) == [("block", block)]
     wire.hang_up()
-    assert not link.service.send_block(block)
-    link.stop()
+    assert link.service.send_block(block) == 0
 
 
 def test_a_lost_connection_is_made_again_with_another_number(link):
-    link.ready().hang_up()
-    link.reactor.advance(5)
+    first = link.ready()
+    up = link.service.up
+    first.hang_up()
+    assert link.service.up is None
+    link.next_attempt(1)
     assert unpacked(link.connect(1).take())[0].nonce == 2
-    link.stop()
+    assert link.service.up is not up
 
 
-def test_malformed_bytes_end_the_connection_with_one_line(link, lines):
-    wire = link.ready()
-    wire.send(frame(MAGIC, "inv", b"\x05"))
-    wire.send(frame(MAGIC, "inv", b"\x05") + CONVERSATION)  # still on the way when we hung up
-    assert wire.disconnecting
-    assert wire.take() == b""
-    assert link.announced == 0
-    assert len(lines) == 1
-    link.reactor.advance(0)
-    link.reactor.advance(5)
-    link.connect(1)
-    link.stop()
+def test_malformed_bytes_end_the_connection_with_one_line(link, log):
+    for number in range(4):
+        wire = link.ready(number)
+        wire.send(frame(MAGIC, "inv", b"\x05"))
+        wire.send(frame(MAGIC, "inv", b"\x05") + packed(block_inv(1)))  # still on the way when we hung up
+        assert wire.disconnecting
+        assert wire.take() == b""
+        assert link.service.send_block(b"x") == 0
+        link.next_attempt(number + 1)
+    assert link.announced == []
+    assert len(lines_of(log)) == 1
 
 
-def test_a_handshake_that_does_not_come_ends_the_connection(link):
-    wire = link.connect()
-    wire.send(packed(DASHD_VERSION))
-    link.reactor.advance(HANDSHAKE_TIME - 1)
-    wire.send(packed(Ping(1)))  # is no handshake
-    assert not wire.disconnecting
-    link.reactor.advance(1)
-    assert wire.disconnecting
-    link.reactor.advance(5)
-    assert len(link.reactor.tcpClients) == 2
-    link.stop()
+def test_what_goes_wrong_after_it_was_of_use_is_said_again(link, log):
+    for number in range(3):
+        wire = link.ready(number)
+        wire.send(packed(block_inv(number)))
+        wire.send(frame(MAGIC, "inv", b"\x05"))
+        link.next_attempt(number + 1)
+    assert len(lines_of(log)) == 3
 
 
-def test_a_dead_connection_is_noticed_by_its_silence(link):
-    wire = link.ready()
-    for _ in range(20):
-        link.reactor.advance(SILENCE_TIME - 1)
-        wire.send(packed(Ping(1)))
-    assert not wire.disconnecting
+def test_a_silent_one_is_given_up_for_another_try(link, log):
+    link.connect()
+    link.reactor.advance(HANDSHAKE_TIME)
+    link.next_attempt(1)
+    link.ready(1)
     link.reactor.advance(SILENCE_TIME)
-    assert wire.disconnecting
-    link.reactor.advance(5)
-    assert len(link.reactor.tcpClients) == 2
-    link.stop()
+    link.next_attempt(2)
+    assert lines_of(log) == ["dashd's p2p link closed: silent for too long"]
 
 
-@pytest.mark.parametrize("how_far", ["connecting", "connected", "ready", "waiting"])
-def test_stopping_leaves_nothing(link, how_far):
+@pytest.mark.parametrize("how_far", ["connecting", "connected", "ready", "hanging up", "waiting"])
+def test_stopping_leaves_nothing(log, how_far):
+    link = Link()
     if how_far == "connected":
         link.connect()
     elif how_far == "ready":
         link.ready()
+    elif how_far == "hanging up":
+        link.ready().send(packed(version()))
     elif how_far == "waiting":
         refuse(link.reactor, 0)
     link.stop()
+
+
+def test_a_dashd_that_does_not_read_does_not_keep_us_from_ending(log):
+    """A polite end would wait for it to take what is still unsent."""
+    link = Link()
+    wire = link.ready()
+    wire.loseConnection = lambda: None  # as long as there is something unsent
+    wire.abortConnection = lambda: link.reactor.callLater(0, wire.hang_up)
+    assert link.service.send_block(bytes(1000)) == 1
+    link.stop()
+    assert wire.lost
+
+
+def test_a_link_that_was_never_started_can_be_stopped(log):
+    reactor = MemoryReactorClock()
+    never = DashdLink(reactor, "127.0.0.1", 1, MAGIC, b"/t/", lambda: NOW, lambda: 1, print)
+    assert never.stopService().called
+    assert never.send_block(b"x") == 0
+    assert reactor.tcpClients == []

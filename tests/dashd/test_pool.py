@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from p2pool.dash.target import bits_to_target
 from p2pool.dashd.announced import AnnouncedChain
 from p2pool.dashd.daemon import FRESH, Daemon
 from p2pool.dashd.notices import Road
-from p2pool.dashd.pool import CALM, STUCK_TIME, DaemonPool
+from p2pool.dashd.pool import CALM, SILENT_TIME, STUCK_TIME, DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import HEARTBEAT_TIMEOUT, DashdService
 from p2pool.networks import DASH_REGTEST
@@ -32,6 +34,7 @@ class One(FakeRpc):
         super().__init__()
         self.clock = clock
         self.late = 0.0
+        self.heartbeat: Callable[[], float] | None = None
 
     def at(self, number: int, **changes: Any) -> One:
         """Its tip is the block `number`; nobody says so."""
@@ -64,6 +67,8 @@ class One(FakeRpc):
         return frozen
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
+        if method == "getbestblockhash" and self.heartbeat is not None:
+            await deferLater(self.clock, self.heartbeat(), lambda: None)
         if self.late and not params:
             await deferLater(self.clock, self.late, lambda: None)
         return await super().call(method, *params, timeout=timeout)
@@ -150,11 +155,11 @@ def test_a_killed_daemon_is_replaced_at_once(two, log):
     assert two.pool.problem is None
     (line,) = [line for line in log.lines if "work comes from" in line]
     assert "d1 now, not from d0: connection refused" in line
-    assert any("d0: connection refused" in warning for warning in two.pool.warnings())
+    assert any("d0: connection refused" in warning for warning in two.pool.problems())
     two.rpcs[0].live(1)
     two.wait(30)
     assert two.serving == "d1"  # no need to change again
-    assert two.pool.warnings() == []
+    assert two.pool.problems() == []
 
 
 def test_a_frozen_daemon_is_replaced_within_two_seconds(two, log):
@@ -170,6 +175,21 @@ def test_a_frozen_daemon_is_replaced_within_two_seconds(two, log):
     assert two.wait(20).serving == "d1"
 
 
+def test_one_that_freezes_while_a_template_is_asked_for_again_is_replaced_too(two):
+    two.wait(3)
+    two.rpcs[0].answers["getblocktemplate"] = RpcError(-1, "odd")
+    two.daemons[0].refresh()
+    assert two.serving == "d1"
+    two.rpcs[0].answers["getblocktemplate"] = Deferred()
+    two.wait(2)
+    two.rpcs[0].long_polls[-1].callback(template(2))
+    assert two.templates[-1] == ("d0", 2)
+    two.rpcs[0].freeze()
+    two.rpcs[1].block(2)
+    two.wait(2)
+    assert two.serving == "d1"
+
+
 def test_a_slow_daemon_is_replaced_within_two_seconds(two, log):
     two.wait(5)
     two.rpcs[0].late = 5.0
@@ -177,6 +197,15 @@ def test_a_slow_daemon_is_replaced_within_two_seconds(two, log):
     assert two.serving == "d1"
     assert two.wait(60).serving == "d1"  # every answer of the slow one looks well for a moment
     assert sum("work comes from" in line for line in log.lines) == 1
+
+
+def test_two_that_are_both_about_as_slow_do_not_take_turns(log):
+    made, luck = Pool(2), random.Random(1)
+    for rpc in made.rpcs:
+        rpc.heartbeat = lambda: luck.uniform(0.7, 1.3)
+    made.start().wait(300, 0.05)
+    assert [line for line in log.lines if "work comes from" in line] == []
+    made.stop()
 
 
 @pytest.mark.parametrize("error", [RpcError(-28, "Loading"), RpcError(-32603, "Internal error"), RpcTimeout("x")])
@@ -206,7 +235,7 @@ def test_all_dead_and_one_back(two, log):
         rpc.die()
     two.wait(40)
     assert two.pool.problem == "no contact for 45 s: connection refused"
-    assert two.pool.warnings()[0] == "dashd: no contact for 45 s: connection refused"
+    assert two.pool.problems()[0] == "dashd at d1: no contact for 45 s: connection refused"
     two.rpcs[1].live(9)
     two.wait(1)
     assert two.templates[-1] == ("d1", 9)
@@ -223,6 +252,18 @@ def test_a_reorganisation_of_three_blocks(two, log):
     assert two.pool.serving.template.previous_block == 0xBEEF
     assert two.templates[-1][1] == 5
     assert two.pool.problem is None
+
+
+def test_one_that_goes_back_alone_makes_no_round_of_old_work(two, log):
+    two.wait(1)
+    for rpc in two.rpcs:
+        rpc.block(5)
+    two.wait(3)
+    two.rpcs[0].block(3)  # restarted, or told to forget blocks
+    assert two.templates == [("d0", 1), ("d0", 5), ("d1", 5)]
+    two.wait(1)
+    two.rpcs[1].block(6)
+    assert two.templates[-1] == ("d1", 6)
 
 
 def test_one_that_answers_much_faster_takes_over_after_a_while(two, log):
@@ -263,7 +304,7 @@ def test_a_daemon_that_stays_behind_the_others_has_failed_with_an_alarm(two, log
     assert two.daemons[0].problem == "stuck at height 0, others are at 1"
     (alarm,) = [line for line in log.lines if "is stuck" in line]
     assert alarm == "dashd at d0 is stuck at height 0, others are at 1: look after it"
-    assert "dashd at d0: stuck at height 0, others are at 1" in two.pool.warnings()
+    assert "dashd at d0: stuck at height 0, others are at 1" in two.pool.problems()
     two.rpcs[1].die()
     two.rpcs[0].block(2)
     two.wait(1)
@@ -291,21 +332,67 @@ def test_a_single_daemon_that_stays_behind_what_peers_prove_is_stuck(log):
     assert len(made.rpcs[0].times()) == asked + 1  # it is asked at once
     made.pool.headers_heard(Road.NETWORK, (first, second))
     assert len(made.rpcs[0].times()) == asked + 1  # no news
-    made.wait(STUCK_TIME + 1)
+    made.wait(SILENT_TIME - 5)
+    assert made.pool.problem is None
+    made.wait(5)
     assert made.pool.problem == "stuck at height 0, others are at 2"
-    assert made.pool.warnings() == ["dashd: stuck at height 0, others are at 2"]
+    assert made.pool.problems() == ["dashd at d0: stuck at height 0, others are at 2"]
     made.rpcs[0].block(3, bits=f"{EASY:08x}")
     made.wait(1)
     assert made.pool.problem is None
     made.stop()
 
 
+def test_headers_alone_do_not_make_a_daemon_stuck_that_has_new_blocks(log):
+    """Somebody mines headers of blocks that nobody has, or that are invalid: cheap where blocks are."""
+    made = Pool(1)
+    made.rpcs[0].at(1, bits=f"{EASY:08x}")
+    made.start().wait(1)
+    tip = 1
+    for _ in range(50):
+        header = header_on(tip)
+        made.pool.headers_heard(Road.NETWORK, (header,))
+        tip = header.hash()
+    for number in range(2, 8):
+        made.wait(SILENT_TIME - 10)
+        assert made.pool.problem is None
+        made.rpcs[0].block(number, bits=f"{EASY:08x}")
+    assert made.chain.height == 50
+    made.stop()
+
+
+def test_one_that_left_a_proved_block_again_is_not_stuck(log):
+    made = Pool(1)
+    made.rpcs[0].at(1, bits=f"{EASY:08x}")
+    made.start().wait(1)
+    header = header_on(1)
+    made.pool.headers_heard(Road.NETWORK, (header,))
+    made.rpcs[0].at(2, previousblockhash=f"{header.hash():064x}", bits=f"{EASY:08x}")
+    made.wait(5)
+    made.rpcs[0].at(1, bits=f"{EASY:08x}")  # invalidateblock
+    made.wait(2 * SILENT_TIME)
+    assert made.pool.problem is None
+    assert not any("stuck" in line for line in log.lines)
+    made.stop()
+
+
+def test_one_that_comes_back_behind_is_told_of(two, log):
+    two.wait(1)
+    two.rpcs[0].die()
+    two.rpcs[1].block(2)
+    two.wait(2 * STUCK_TIME)
+    two.rpcs[0].live(1)
+    two.wait(STUCK_TIME + 2)
+    assert any("d0 is stuck" in line for line in log.lines)
+
+
 def test_headers_without_work_prove_nothing(log):
     made = Pool(1)
     made.rpcs[0].at(1, bits="1b00ffff")
     made.start().wait(1)
+    made.pool.headers_heard(Road.NETWORK, (header_on(1),))  # much too easy
     with pytest.raises(ParseError, match="too little work"):
-        made.pool.headers_heard(Road.NETWORK, (header_on(1),))
+        made.pool.headers_heard(Road.NETWORK, (header_on(1, bits=0x1B00FFFF),))
     made.pool.headers_heard(Road.NETWORK, (header_on(0xDEAD),))  # on a block that nobody knows
     made.wait(STUCK_TIME + 1)
     assert made.pool.problem is None
@@ -353,10 +440,11 @@ def test_a_daemons_own_warnings_and_a_wrong_clock(log):
     }
     made.rpcs[0].at(1, curtime=int(1e9) + 500, mintime=int(1e9))
     made.start().wait(1)
-    assert made.pool.warnings() == [
-        "dashd is still synchronising (50.0%, block 50 of 100)",
-        "dashd warns: upgrade me",
-        "dashd: this machine's clock is 500 s behind dashd's: set the wrong one right",
+    assert made.pool.problems() == []
+    assert made.pool.advice() == [
+        "dashd at d0 is still synchronising (50.0%, block 50 of 100)",
+        "dashd at d0 warns: upgrade me",
+        "dashd at d0: this machine's clock is 500 s behind dashd's: set the wrong one right",
     ]
     made.stop()
     assert HEARTBEAT_TIMEOUT > 1

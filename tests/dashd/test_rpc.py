@@ -395,3 +395,13 @@ def test_a_password_is_sent_as_its_bytes():
     dashd = Dashd(b"stra\xdfe \xc3\x9f".decode("utf-8", "surrogateescape"))
     dashd.call()
     assert request_of(dashd.accept())[1] == b"user:stra\xdfe \xc3\x9f"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://dash_core:9998/", "https://dash_core:9998/", "http://a..b/", "http://h\xe9/"]
+)
+def test_an_address_that_twisted_cannot_use_is_no_defect(url):
+    client = RpcClient(MemoryReactorClock(), url, FakeSource())
+    call = Call(Deferred.fromCoroutine(client.call("getblockcount")))
+    assert isinstance(call.error, RpcUnavailable)
+    assert "cannot be asked" in str(call.error)

@@ -17,6 +17,8 @@ from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import (
     FACTS_PERIOD,
     HEARTBEAT,
+    LINES,
+    LINES_PERIOD,
     LONG_POLL_GRACE,
     LONG_POLL_TIMEOUT,
     POLL_PERIOD,
@@ -261,6 +263,40 @@ def test_a_dashd_that_was_gone_serves_within_a_second_and_is_checked_anew(dashd)
     dashd.stop()
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"getblockchaininfo": CHAIN_INFO | {"chain": "main"}}, {"getnetworkinfo": NETWORK_INFO | {"version": 1}}],
+)
+def test_no_work_is_taken_from_a_wrong_daemon_that_came_back(dashd, other):
+    dashd.start()
+    dashd.wait(3)
+    dashd.rpc.best = DOWN
+    dashd.wait(1)
+    dashd.rpc.best = None
+    dashd.rpc.answers.update(other | {"getblocktemplate": template(77)})
+    for _ in range(4):
+        dashd.wait(POLL_PERIOD)
+        dashd.service.announced(Road.P2P, 77)
+        dashd.service.refresh()
+    assert dashd.templates == [1]
+    assert dashd.service.problem.startswith("dashd ")
+    assert len(dashd.lines) == 3  # it came, it went, it is the wrong one
+    dashd.stop()
+
+
+def test_an_announcement_that_waited_is_forgotten_where_the_daemon_went(dashd):
+    dashd.start()
+    dashd.rpc.answers["getblocktemplate"] = under_way = Deferred()
+    dashd.service.refresh()
+    dashd.service.announced(Road.P2P, 2)
+    dashd.rpc.best = DOWN
+    dashd.wait(1)
+    dashd.rpc.answers["getblocktemplate"] = template(77)
+    under_way.errback(DOWN)
+    assert dashd.templates == [1]
+    dashd.stop()
+
+
 def test_a_heartbeat_that_is_not_answered_shows_at_once(dashd):
     dashd.start()
     dashd.wait(1)
@@ -351,11 +387,49 @@ def test_another_error_shows_its_code_and_each_new_trouble_is_said(dashd):
     dashd.rpc.answers["getblocktemplate"] = {"height": "x"}
     dashd.wait(2)
     dashd.rpc.answers["getblockchaininfo"] = CHAIN_INFO | {"chain": "main"}
+    dashd.rpc.best = DOWN  # another one is started in its place
     dashd.wait(2)
-    first, second, third = dashd.warnings()
+    dashd.rpc.best = None
+    dashd.wait(2)
+    first, second, _, third = dashd.warnings()
     assert "odd (code -1)" in first
     assert "getblocktemplate: " in second
     assert "needs 'regtest'" in third
+    dashd.stop()
+
+
+def test_a_problem_can_always_be_shown(dashd):
+    dashd.rpc.best = RpcUnavailable("the cookie file /h\udcff/.cookie\ncannot be read")
+    dashd.start()
+    assert dashd.service.problem == "the cookie file /h?/.cookie?cannot be read"
+    dashd.stop()
+
+
+def test_one_that_comes_and_goes_does_not_fill_the_log(dashd):
+    dashd.start()
+    for _ in range(600):
+        dashd.rpc.answers["getblocktemplate"] = RpcError(-1, "odd")
+        dashd.service.refresh()
+        assert dashd.service.problem == "odd (code -1)"
+        dashd.wait(1)
+        dashd.rpc.answers["getblocktemplate"] = template(1)
+        dashd.wait(2)
+        assert dashd.service.problem is None
+    assert len(dashd.lines) <= 4 * LINES  # in three periods and what came before them
+    dashd.wait(LINES_PERIOD)
+    assert dashd.lines[-1][1] == "dashd at HERE gives templates again"  # what is last is the truth
+    dashd.stop()
+
+
+def test_one_that_answers_nonsense_of_many_kinds_does_not_fill_the_log(dashd):
+    for number in range(1190):
+        dashd.rpc.best = RpcUnavailable(f"nonsense {number}")
+        if number == 0:
+            dashd.start()
+        dashd.wait(HEARTBEAT)
+    assert len(dashd.lines) <= LINES
+    dashd.wait(LINES_PERIOD)
+    assert "nonsense 1189" in dashd.lines[-1][1]
     dashd.stop()
 
 
@@ -540,7 +614,6 @@ def test_a_bad_answer_leaves_the_last_template(dashd, answer):
     dashd.rpc.answers["getblocktemplate"] = answer
     dashd.service.refresh()
     assert dashd.service.problem is not None
-    assert dashd.service.problem_since == 1e9
     assert dashd.service.current.height == 1
     assert dashd.templates == [1]
     dashd.stop()

@@ -16,13 +16,15 @@ from p2pool.dashd.submission import (
     BEATEN,
     BURIED,
     MAX_UNDER_WAY,
+    PARTING,
     RESEND_PERIOD,
     RETRY_PERIOD,
     SAFE,
     SPOOL_PATIENCE,
+    STILL_OFFERED,
 )
 from p2pool.pool_stats import BlockStatus
-from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Offers
+from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, FakeLink, Offers
 from tests.logged import logged
 
 HEX = b"00ff10\n"
@@ -92,6 +94,15 @@ def test_a_full_disk_holds_up_nothing_is_an_alarm_and_is_tried_again(tmp_path, l
     assert made.wait(RETRY_PERIOD).status == ACCEPTED
 
 
+def test_a_disk_that_hangs_is_not_given_ever_more_to_do(tmp_path, log):
+    made = Offers(tmp_path, [DOWN])
+    made.disk.hangs = True
+    made.offer().wait(RESEND_PERIOD * 5)
+    assert len(made.disk.waiting) == 1
+    made.disk.go_on()
+    assert made.waiting == HEX
+
+
 def test_the_same_block_is_under_way_once(tmp_path):
     made = Offers(tmp_path, [Deferred()]).offer().offer()
     assert made.daemon.data == [DATA]
@@ -106,8 +117,19 @@ def test_all_daemons_are_given_it_at_once_and_one_is_enough(tmp_path, log):
     made = Offers(tmp_path, [Deferred()], [DOWN], [None]).offer()
     assert [daemon.data for daemon in made.daemons] == [[DATA]] * 3
     assert made.status == ACCEPTED
-    made.wait(60)
-    assert [len(daemon.data) for daemon in made.daemons] == [1, 1, 1]  # the others hear of it from that one
+    assert made.submitter.waiting == 0
+
+
+def test_the_others_are_still_asked_for_a_while_as_the_one_that_took_it_may_be_cut_off(tmp_path, log):
+    made = Offers(tmp_path, [None], [RpcError(-28, "Loading"), RpcError(-28, "Loading"), None], [DOWN]).offer()
+    assert made.status == ACCEPTED
+    made.wait(5)
+    assert [daemon.data for daemon in made.daemons[:2]] == [[DATA], [DATA] * 3]
+    made.wait(STILL_OFFERED)
+    asked = len(made.daemons[2].data)
+    assert asked > 50
+    assert made.wait(60).ended
+    assert len(made.daemons[2].data) == asked
 
 
 def test_one_that_refuses_is_an_alarm_but_another_may_take_it(tmp_path, log):
@@ -205,6 +227,15 @@ def test_a_beaten_block_is_given_up_once_another_is_buried_and_that_one_is_named
     assert f"{0xBEEF:064x}" in log.lines[-1]
 
 
+@pytest.mark.parametrize(("height", "fate"), [(7 + BURIED - 1, "accepted"), (7 + BURIED, "orphaned")])
+def test_the_word_of_a_daemon_that_is_stuck_does_not_count(tmp_path, height, fate, log):
+    made = Offers(tmp_path, ["duplicate"], [DOWN])
+    made.daemons[0].places[HASH], made.daemons[0].height = Place(1, False), 7
+    made.daemons[1].places[HASH], made.daemons[1].height = Place(0, False), height
+    made.daemons[1].chain[7] = 0xBEEF
+    assert made.offer().status[0] == fate
+
+
 def test_a_block_that_nobody_took_in_time_is_given_up_only_with_proof(tmp_path, log):
     """No daemon for an hour: it is offered all the time. The one that comes back has had other blocks since."""
     made = Offers(tmp_path, [DOWN])
@@ -265,6 +296,53 @@ def test_a_defect_of_ours_costs_no_block(tmp_path):
     assert len(log.tracebacks) == 1
 
 
+def test_a_defect_while_looking_after_a_block_does_not_end_that(tmp_path):
+    made = Offers(tmp_path, ["inconclusive"])
+    made.daemon.places[HASH] = BESIDE
+    made.daemon.height, made.daemon.chain[7] = 100, ZeroDivisionError("a defect")
+    with logged() as log:
+        made.offer().wait(RESEND_PERIOD + 1)
+    assert len(log.tracebacks) == 2
+    made.daemon.places[HASH] = IN_CHAIN
+    assert made.wait(RESEND_PERIOD).status == ACCEPTED
+
+
+def test_a_defect_of_a_link_costs_neither_the_other_links_nor_the_block(tmp_path):
+    made = Offers(tmp_path, ["duplicate"])
+    broken, whole = FakeLink(), made.link
+    broken.send_block = lambda data: 1 // 0  # type: ignore[method-assign]
+    made.submitter._links = [broken, whole]
+    made.daemon.places[HASH] = IN_CHAIN
+    with logged() as log:
+        made.offer()
+    assert len(log.tracebacks) == 1
+    assert whole.sent == [DATA]
+    assert made.status == ACCEPTED
+    assert made.ended
+
+
+def test_what_was_accepted_while_another_daemon_was_asked_is_not_taken_for_beaten(tmp_path, log):
+    late, rival = Deferred(), Deferred()
+    made = Offers(tmp_path, ["inconclusive"], [late])
+    made.daemon.places[HASH] = BESIDE
+    made.daemon.height, made.daemon.chain[7] = 100, rival
+    made.offer()
+    late.callback(None)
+    rival.callback(None)
+    assert made.status == ACCEPTED
+    assert made.waiting == HEX
+
+
+def test_a_block_that_the_chain_lost_while_the_disk_hangs_is_sent_again(tmp_path, log):
+    made = Offers(tmp_path, [None])
+    made.disk.hangs = True
+    made.offer().wait(1)
+    assert made.status == ACCEPTED
+    made.submitter.offer_again(HASH)
+    made.wait(1)
+    assert made.daemon.data == [DATA, DATA]
+
+
 def test_soon_at_first_then_steadily(tmp_path, log):
     made = Offers(tmp_path, [DOWN]).offer().wait(30)
     gaps = [later - earlier for earlier, later in zip(made.daemon.asked, made.daemon.asked[1:], strict=False)]
@@ -289,12 +367,34 @@ def test_a_daemon_that_lost_a_block_that_it_held_is_given_it_again(tmp_path, log
     assert made.status == ACCEPTED
 
 
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+def test_a_daemon_that_claims_a_block_that_it_does_not_know_is_not_sent_it_without_a_pause(tmp_path, answer):
+    """Two behind one address, say, of which one lags behind."""
+    made = Offers(tmp_path, [answer])
+    rounds = iter(range(100))
+    made.daemon.submit_block = lambda data: _counted(rounds, answer)  # type: ignore[assignment]
+    made.offer().wait(RESEND_PERIOD * 2 + 1)
+    assert next(rounds) == len(made.link.sent) == 3
+
+
+async def _counted(rounds, answer):
+    next(rounds)
+    return answer
+
+
 def test_very_many_blocks_at_a_time_are_on_disk(tmp_path, log):
     made = Offers(tmp_path, [DOWN])
     for number in range(MAX_UNDER_WAY + 3):
         made.offer(replace(BLOCK, block_hash=number))
     assert made.submitter.waiting == MAX_UNDER_WAY
     assert len(list(made.directory.iterdir())) == MAX_UNDER_WAY + 3
+    assert len(made.daemon.data) == len(made.link.sent) == MAX_UNDER_WAY + 3  # the newest are seen to
+    made.daemon.answers = [None]
+    made.wait(RESEND_PERIOD + RETRY_PERIOD)
+    assert [number for number, record in made.book.records.items() if not record.in_chain] == [0, 1, 2]
+    assert made.ended
+    again = Offers(tmp_path, [None]).resume()
+    assert sum(record.in_chain for record in again.book.records.values()) == MAX_UNDER_WAY
 
 
 # --- over a restart --------------------------------------------------------------------------------------
@@ -331,10 +431,42 @@ def test_stopping_waits_for_the_disk(tmp_path):
     made.disk.hangs = True
     made.offer()
     stopped = Deferred.fromCoroutine(made.submitter.stop())
+    made.wait(PARTING + 1)
     assert not stopped.called
     made.disk.go_on()
     assert stopped.called
     assert made.waiting == HEX
+
+
+def test_a_block_found_just_before_the_end_is_sent_and_a_daemon_has_the_time_to_take_it(tmp_path):
+    thinks: Deferred[None] = Deferred()
+    made = Offers(tmp_path, [thinks])
+    made.disk.hangs = True
+    made.offer()
+    stopped = Deferred.fromCoroutine(made.submitter.stop())
+    made.clock.advance(SPOOL_PATIENCE)
+    assert made.daemon.data == made.link.sent == [DATA]
+    assert not stopped.called
+    thinks.callback(None)
+    made.disk.go_on()
+    made.wait(0.25)
+    assert stopped.called
+    assert made.status == ACCEPTED
+
+
+def test_the_end_waits_for_nobody_where_no_daemon_answers(tmp_path, log):
+    made = Offers(tmp_path, [DOWN], ["high-hash"]).offer()
+    assert Deferred.fromCoroutine(made.submitter.stop()).called
+
+
+def test_a_block_that_is_only_in_the_book_is_taken_from_a_peer(tmp_path, log):
+    """The disk was full: its record was written, the block was not."""
+    made = Offers(tmp_path, [DOWN]).offer().stop()
+    again = Offers(tmp_path / "again", [None])
+    again.book.put(made.record)
+    again.offer()
+    assert again.daemon.data == [DATA]
+    assert again.status == ACCEPTED
 
 
 def test_a_block_that_the_chain_lost_is_sent_again(tmp_path):

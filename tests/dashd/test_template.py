@@ -15,7 +15,13 @@ from p2pool.dash.hashes import sha256d, sha256d_int
 from p2pool.dash.merkle import merkle_root, walk_branch
 from p2pool.dash.transaction import parse_transaction
 from p2pool.dashd import template as template_module
-from p2pool.dashd.template import BlockTemplate, TemplateTransaction, TransactionCache, parse_template
+from p2pool.dashd.template import (
+    BlockTemplate,
+    TemplateTransaction,
+    TransactionCache,
+    decode_ahead,
+    parse_template,
+)
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.support import TESTS, capture, make_template
 
@@ -299,6 +305,24 @@ def test_known_transactions_are_taken_over_undecoded():
         parse_template(answer, VERSIONS, NOW, TransactionCache())
     fewer = parse_template(answer | {"transactions": answer["transactions"][:5]}, VERSIONS, NOW, known)
     assert fewer.branch == parsed(MATCHED, transactions=answer_of(MATCHED)["transactions"][:5]).branch
+
+
+def test_a_large_mempool_is_decoded_in_portions(monkeypatch):
+    monkeypatch.setattr(template_module, "PORTION", 5)
+    known, answer = TransactionCache(), answer_of(MATCHED)
+    assert len(answer["transactions"]) == 14
+    assert len(list(decode_ahead(answer, known))) == 2
+    for entry in answer["transactions"]:
+        entry["data"] = "not decoded again"
+    assert parse_template(answer, VERSIONS, NOW, known) == parsed(MATCHED)
+    assert list(decode_ahead(answer, known)) == []
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {}, {"transactions": 5}, {"transactions": [None, 5, {}, {"hash": 7}, {"hash": "zz"}]}]
+)
+def test_decoding_ahead_leaves_complaints_to_the_parser(answer):
+    assert list(decode_ahead(answer, TransactionCache())) == []
 
 
 def test_known_transactions_are_bounded_and_those_in_use_stay(monkeypatch):

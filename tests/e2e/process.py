@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -22,8 +23,10 @@ PATIENCE = 180.0
 """Seconds that anything may take on a busy machine; a test that passes waits much less."""
 
 
-_PORTS = range(20_000, 32_000)
-"""Below those that the system gives to outgoing connections, which come and go at any time."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+_PORTS = range(20_000 + 1_500 * _WORKER, 21_500 + 1_500 * _WORKER)
+"""Below those that the system gives to outgoing connections, which come and go at any time. Tests that run beside
+each other have parts of their own."""
 _given: set[int] = set()
 
 

@@ -102,7 +102,7 @@ def test_up_but_stuck(two: Two):
     assert two.serves_from_second() < 2 + SLACK
     line = two.node.wait_for_line("is stuck at height 3", 60)
     assert "others are at 4" in line
-    assert any("stuck at height 3" in warning for warning in two.node.get("local_stats")["warnings"])
+    wait_for("warning", lambda: "stuck at height 3" in "".join(two.node.get("local_stats")["warnings"]))
 
 
 def test_three_blocks_reorganised(two: Two):
@@ -111,12 +111,13 @@ def test_three_blocks_reorganised(two: Two):
     two.second.wait_for_tip(blocks[-1])
 
 
-def test_warnings_reach_the_page(two: Two):
+def test_warnings_reach_the_page_and_the_log(two: Two):
     two.first.rpc("simnet_warnings", "the disk is nearly full")
     wait_for(
         "dashd's warning",
         lambda: any("the disk is nearly full" in text for text in two.node.get("local_stats")["warnings"]),
     )
+    two.node.wait_for_line("warns: the disk is nearly full")
 
 
 def test_a_restart_with_another_cookie(tmp_path: Path):

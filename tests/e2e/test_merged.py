@@ -67,7 +67,7 @@ def test_blocks_of_three_chains_with_the_same_work(tmp_path):
             node.wait_for_line("merged mining of chain 6")
             node.wait_for_line("merged mining of chain 8")
             wait_for("blocks of both chains", lambda: len(first.found) >= 3 and len(second.found) >= 2)
-            wait_for("two Dash blocks", lambda: len(accepted_blocks(node)) >= 2)
+            wait_for("a Dash block", lambda: accepted_blocks(node))
             # Somebody else's block: the work on ours is worthless, and the node goes on with the next one.
             first.rpc("simnet_findblock")
             before = len(first.found)
@@ -83,9 +83,10 @@ def test_blocks_of_three_chains_with_the_same_work(tmp_path):
             tip = first.rpc("getblock", first.rpc("getbestblockhash"))
             assert tip["height"] >= 5
             assert tip["parentblock"] == first.found[-1]
+            said = node.output  # before the end, which may come while a block is under way
+            assert "REFUSED" not in said
+            assert "NOT ACCEPTED" not in said
             assert node.interrupt() < 5
-        assert "REFUSED" not in node.output
-        assert "NOT ACCEPTED" not in node.output
         assert "Traceback" not in node.output
         for daemon in (first, second):
             assert "refused" not in daemon.output

@@ -48,6 +48,37 @@ def run(house: House) -> None:
     raise AssertionError("there is no end to it")
 
 
+# --- when the first job left -----------------------------------------------------------------------------------
+
+
+def test_a_rounds_first_job_is_told_of_once_it_left():
+    house, wires = make()
+    told: list[tuple[int, list[int]]] = []
+    house.server.first_job_sent.subscribe(lambda block: told.append((block, counts(wires))))
+    new_work(house, previous_block=0xBEEF)
+    run(house)
+    ((block, sent),) = told
+    assert block == 0xBEEF
+    assert sum(sent) == 1
+    new_work(house, subsidy=7)
+    run(house)
+    assert [block for block, _ in told] == [0xBEEF, 0xBEEF]
+
+
+def test_a_connection_without_work_is_no_first_job():
+    house = House()
+    told: list[int] = []
+    house.server.first_job_sent.subscribe(told.append)
+    house.connect()
+    new_work(house, previous_block=0xBEEF)
+    run(house)
+    assert told == []
+    house.miner(ADDRESS)
+    new_work(house, previous_block=0xCAFE)
+    run(house)
+    assert told == [0xCAFE]
+
+
 # --- how often -------------------------------------------------------------------------------------------------
 
 
@@ -162,6 +193,7 @@ class Seat:
 
     def __init__(self, number: int, earning: bool, order: list[int]) -> None:
         self.number, self.earning, self.order = number, earning, order
+        self.working = True
 
     def send_work(self, now: float, clean: bool, again: bool = True) -> None:
         self.order.append(self.number)

@@ -1,0 +1,272 @@
+"""Found blocks on disk: whole or not there, whatever the disk and whoever was there before does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from errno import EIO, ENOSPC, EROFS
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+
+from p2pool.dashd import spool as module
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.spool import MAX_READ, UNKNOWN, BlockSpool
+from tests.dashd.blocks import Disk
+from tests.logged import Log, logged
+
+DATA = bytes(range(256)) * 4
+BLOCK = FoundBlock(0xAB, 7, DATA, "me.rig", 0xCD, 500)
+LEFT = FoundBlock(0xAB, 7, DATA, UNKNOWN, None, 0)
+FULL = OSError(ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """All that is logged; never a traceback."""
+    with logged() as log:
+        yield log
+    assert not log.tracebacks
+
+
+class Spool(BlockSpool):
+    """A spool on a disk of the test's own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.disk = Disk()
+        super().__init__(directory / "blocks", self.disk.run)
+        self.pending = self.directory / f"7-{0xAB:064x}.pending"
+        self.kept = self.directory / f"{0xAB:064x}.hex"
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.directory.iterdir())
+
+
+def result_of(coroutine: Any) -> Any:
+    results: list[Any] = []
+    Deferred.fromCoroutine(coroutine).addBoth(results.append)
+    (result,) = results
+    return result
+
+
+@pytest.fixture
+def spool(tmp_path, log) -> Spool:
+    return Spool(tmp_path)
+
+
+# --- one block -------------------------------------------------------------------------------------------
+
+
+def test_a_block_is_kept_as_submitblock_takes_it(spool):
+    assert result_of(spool.keep(BLOCK)) is True
+    assert spool.pending.read_bytes() == DATA.hex().encode() + b"\n"
+    assert spool.files() == [spool.pending.name]
+    assert spool.problem is None
+
+
+def test_it_is_on_disk_when_it_is_said_to_be(spool):
+    spool.disk.hangs = True
+    keeping = Deferred.fromCoroutine(spool.keep(BLOCK))
+    assert not keeping.called
+    spool.disk.go_on()
+    assert keeping.called
+
+
+def test_a_block_that_is_forgotten_is_gone(spool):
+    result_of(spool.forget(7, 0xAB))  # never was there
+    result_of(spool.keep(BLOCK))
+    result_of(spool.forget(7, 0xAB))
+    assert spool.files() == []
+    assert spool.problem is None
+
+
+def test_a_block_that_is_refused_stays_for_people_only(spool):
+    result_of(spool.keep(BLOCK))
+    assert result_of(spool.refuse(7, 0xAB)) == spool.kept
+    assert spool.files() == [spool.kept.name]
+    assert result_of(spool.load()) == []
+
+
+def test_a_block_that_is_not_on_disk_cannot_be_set_aside(spool, log):
+    """The disk was full when it was found: that was said then."""
+    assert result_of(spool.refuse(7, 0xAB)) is None
+    assert log.lines == []
+    assert spool.problem is None
+
+
+@pytest.mark.parametrize("error", [FULL, OSError(EROFS, "Read-only file system"), OSError("odd")])
+def test_a_disk_that_fails_is_said_once_and_shown_until_it_works(spool, log, error):
+    spool.disk.error = error
+    for _ in range(5):
+        assert result_of(spool.keep(BLOCK)) is False
+    assert len(log.lines) == 1
+    assert str(spool.pending) in log.lines[0]
+    assert "make room" in log.lines[0]
+    assert str(error.strerror or error) in spool.problem
+    assert result_of(spool.refuse(7, 0xAB)) is None
+    spool.disk.error = None
+    assert result_of(spool.keep(BLOCK)) is True
+    assert spool.problem is None
+    spool.disk.error = error
+    assert result_of(spool.keep(BLOCK)) is False
+    assert len(log.lines) == 2
+
+
+def test_half_a_file_is_not_left_on_a_full_disk(spool, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise FULL
+
+    monkeypatch.setattr("os.fsync", full)
+    assert result_of(spool.keep(BLOCK)) is False
+    assert spool.files() == []
+
+
+def test_a_file_where_the_directory_should_be(spool, log):
+    spool.directory.write_text("in the way")
+    assert result_of(spool.keep(BLOCK)) is False
+    assert len(log.lines) == 1
+    assert result_of(spool.load()) == []
+
+
+# --- a slow disk -----------------------------------------------------------------------------------------
+
+
+def test_what_was_begun_first_is_done_first(spool):
+    """Or a block that is settled would come back at the next start."""
+    spool.disk.hangs = True
+    keeping = Deferred.fromCoroutine(spool.keep(BLOCK))
+    forgetting = Deferred.fromCoroutine(spool.forget(7, 0xAB))
+    assert len(spool.disk.waiting) == 1
+    spool.disk.go_on()
+    assert keeping.called
+    assert forgetting.called
+    assert spool.files() == []
+    assert spool._under_way == {}
+
+
+def test_one_block_does_not_wait_for_another(spool):
+    spool.disk.hangs = True
+    for number in range(5):
+        Deferred.fromCoroutine(spool.keep(FoundBlock(number, 7, DATA, "", None, 0)))
+    assert len(spool.disk.waiting) == 5
+    spool.disk.go_on()
+    assert len(spool.files()) == 5
+
+
+def test_trouble_and_giving_up_leave_nothing_locked(spool):
+    spool.disk.error = FULL
+    result_of(spool.keep(BLOCK))
+    spool.disk.error, spool.disk.hangs = None, True
+    first = Deferred.fromCoroutine(spool.keep(BLOCK))
+    second = Deferred.fromCoroutine(spool.keep(BLOCK))
+    third = Deferred.fromCoroutine(spool.forget(7, 0xAB))
+    for waiting in (second, third):
+        waiting.cancel()
+        waiting.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    spool.disk.go_on()
+    assert first.called
+    assert spool.files() == [spool.pending.name]
+    assert spool._under_way == {}
+    assert result_of(spool.keep(BLOCK)) is True
+
+
+# --- the next run ----------------------------------------------------------------------------------------
+
+
+def write(spool: Spool, name: str, data: bytes = DATA.hex().encode()) -> Path:
+    spool.directory.mkdir(exist_ok=True)
+    path = spool.directory / name
+    path.write_bytes(data)
+    return path
+
+
+def test_what_an_earlier_run_left_the_lowest_first(spool, log, tmp_path):
+    blocks = [FoundBlock(number, height, DATA, "", None, 0) for number, height in ((1, 1000), (2, 999), (3, 5))]
+    for block in blocks:
+        result_of(spool.keep(block))
+    write(spool, f"{9:064x}.hex")
+    write(spool, f"7-{9:064x}.pending.new")
+    write(spool, "README")
+    left = result_of(Spool(tmp_path).load())
+    assert [(block.block_hash, block.height) for block in left] == [(3, 5), (2, 999), (1, 1000)]
+    assert {block.data for block in left} == {DATA}
+    assert log.lines == []
+
+
+def test_a_block_comes_back_as_it_was_but_for_its_finder(spool):
+    result_of(spool.keep(BLOCK))
+    assert result_of(spool.load()) == [LEFT]
+    assert result_of(spool.forget(LEFT.height, LEFT.block_hash)) is None
+    assert spool.files() == []
+
+
+def test_without_a_directory_there_is_nothing(spool, log):
+    assert result_of(spool.load()) == []
+    assert log.lines == []
+
+
+HASH = f"{0xAB:064x}"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (f"7-{HASH}.pending", b""),
+        (f"7-{HASH}.pending", b"\n"),
+        (f"7-{HASH}.pending", b"abc"),
+        (f"7-{HASH}.pending", b"zz" * 40),
+        (f"7-{HASH}.pending", b"\xff\xfe"),
+        (f"7-{HASH}.pending", bytes(1000)),
+        (f"-{HASH}.pending", None),
+        (f"x-{HASH}.pending", None),
+        (f"-7-{HASH}.pending", None),
+        (f"07-{HASH}.pending", None),
+        (f"7_0-{HASH}.pending", None),
+        (f"{'9' * 60}-{HASH}.pending", None),
+        (f"7-{HASH.upper()}.pending", None),
+        (f"7-{HASH[1:]}.pending", None),
+        (f"7-0{HASH}.pending", None),
+        (f"7--{HASH[1:]}.pending", None),
+        (f"7-{HASH} .pending", None),
+        ("7-.pending", None),
+        ("7.pending", None),
+        (".pending", None),
+    ],
+)
+def test_what_is_no_block_stays_where_it_is_with_a_line(spool, log, name, data):
+    result_of(spool.keep(FoundBlock(5, 6, DATA, "", None, 0)))
+    path = write(spool, name) if data is None else write(spool, name, data)
+    assert [block.height for block in result_of(spool.load())] == [6]
+    assert len(log.lines) == 1
+    assert str(path) in log.lines[0]
+    assert path.exists()
+
+
+def test_a_directory_and_a_dangling_link_are_no_blocks(spool, log):
+    spool.pending.mkdir(parents=True)
+    (spool.directory / f"8-{HASH}.pending").symlink_to("nowhere")
+    assert result_of(spool.load()) == []
+    assert len(log.lines) == 2
+
+
+def test_a_file_that_is_too_large_is_not_cut_into_a_block(spool, log, monkeypatch):
+    monkeypatch.setattr(module, "MAX_FILE", 2 * len(DATA))
+    write(spool, spool.pending.name, DATA.hex().encode())
+    write(spool, f"8-{HASH}.pending", DATA[:-1].hex().encode())
+    assert [block.height for block in result_of(spool.load())] == [8]
+    assert len(log.lines) == 1
+
+
+def test_of_too_many_the_newest_are_taken(spool, log):
+    for number in range(MAX_READ + 20):
+        write(spool, f"{990 + number}-{number:064x}.pending")
+    heights = [block.height for block in result_of(spool.load())]
+    assert heights == list(range(990 + 20, 990 + 20 + MAX_READ))
+    assert len(spool.files()) == MAX_READ + 20
+
+
+def test_a_directory_that_cannot_be_read_costs_a_line(spool, log):
+    spool.disk.error = OSError(EIO, "Input/output error")
+    assert result_of(spool.load()) == []
+    assert log.lines == [f"{spool.directory} cannot be read: Input/output error"]

@@ -13,6 +13,7 @@ from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot, PoolStats
+from p2pool.web.access import WebRateFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Sources:
     """The daemons of auxiliary chains."""
     metrics_max_workers: int = 100
     """Workers that /metrics names."""
+    web_rates: Callable[[], WebRateFigures | None] = lambda: None
+    """How often the web was asked, and whom it refused; None where nobody counts."""
 
     @property
     def lookbehind(self) -> int:

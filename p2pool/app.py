@@ -47,6 +47,8 @@ from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
 from p2pool.web.api.pool import pool_rate
+from p2pool.web.live import LiveService
+from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.site import WebSite
 from p2pool.web.sources import Moment, Sources, script_to_text
 from p2pool.web.views import Views
@@ -159,6 +161,7 @@ class App:
                 merged=lambda: self.merged.figures,
             )
         )
+        self.live = LiveService(reactor, time.time, config.ws_allow_origin)
         self._timers: list[Timer] = []
         self._stopping = False
 
@@ -168,7 +171,8 @@ class App:
         """Open for business. Raises OperatorError."""
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
-        self.mining.listen(WebSite(self.views, config.web_static or built_in_pages(), self.reactor))
+        pages = config.web_static or built_in_pages()
+        self.mining.listen(WebSite(self.views, pages, self.reactor, self.live.resource))
         self.peering.listen()
         self._wire()
         await self._load_shares()
@@ -206,6 +210,12 @@ class App:
         self.merged.table.changed.subscribe(node.set_aux)
         self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
+        live = LiveWiring(self.live, node, self.peering.figures, time.time)
+        self.persistence.announce.subscribe(live.share)
+        self.dash_core.book.changed.subscribe(live.block)
+        node.work_changed.subscribe(live.work)
+        self.peering.hub.peers_changed.subscribe(live.peers)
+        self.mining.server.guard.banned.subscribe(live.ban)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -324,6 +334,7 @@ class App:
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()
+        await cooperate(self.live.refreshing(self.views.rendered, time.time())).whenDone()
 
     def _say_status(self) -> None:
         """One line a minute."""
@@ -351,6 +362,7 @@ class App:
         _log.info("stopping")
         for timer in self._timers:
             timer.stop()
+        self.live.stop()
         for miner in self.miners:
             await self._end(miner.stopService)
         await self._end(self.mining.stop)

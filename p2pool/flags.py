@@ -60,6 +60,13 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         help="give this part of your work to the developers (default: 1)",
     )
     add("--web-static", metavar="DIR", help="serve web pages from this directory instead of the built-in ones")
+    add(
+        "--ws-allow-origin",
+        metavar="ORIGIN",
+        action="append",
+        help="let pages of this site (https://example.org) listen to live updates (/ws), too; may be given several "
+        "times (default: this node's own pages only)",
+    )
     _add_shares(parser)
     _add_miners(parser)
     _add_difficulty(parser)

@@ -34,7 +34,7 @@ WORK_PATIENCE = 120.0
 """Seconds without fresh work after which miners are better off at their backup pools."""
 LISTEN_BACKLOG = 4096
 """Thousands of miners may come back in the same second."""
-OTHER_FILES = 1200
+OTHER_FILES = 2200
 """File descriptors for all but miners: browsers, peers, dashd, databases, the log."""
 SAVE_PERIOD = 5.0
 CERTIFICATE_PERIOD = 5.0

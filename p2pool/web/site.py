@@ -180,7 +180,9 @@ class WebSite(server.Site):
     noisy = False
     protocol = _Channel  # type: ignore[assignment]
 
-    def __init__(self, views: Views, web_static: Path, reactor: object) -> None:
+    def __init__(
+        self, views: Views, web_static: Path, reactor: object, live: resource.Resource | None = None
+    ) -> None:
         root = _Root()
         for path in VIEWS:
             root.putChild(path.encode(), _View(views, path))
@@ -190,6 +192,8 @@ class WebSite(server.Site):
             web.putChild(name, leaf)
         root.putChild(b"web", web)
         root.putChild(b"static", _Static(str(web_static)))
+        if live is not None:
+            root.putChild(b"ws", live)
         super().__init__(  # type: ignore[no-untyped-call]
             root, requestFactory=_Request, timeout=_REQUEST_TIME, reactor=reactor
         )

@@ -173,6 +173,8 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["-w", "\u00b2"], "ADDR:PORT"),
         (["-w", "9" * 5000], "ADDR:PORT"),
         (["--web-static", "/no/such/place"], "not a directory"),
+        (["--ws-allow-origin", "example.org"], "--ws-allow-origin example.org: give a site like https://"),
+        (["--ws-allow-origin", "https://example.org/page"], "give a site like https://"),
         (["--datadir", "~nobody-of-this-name/x"], "--datadir ~nobody-of-this-name/x"),
         (["--logfile", "~nobody-of-this-name/x"], "--logfile"),
         (["a", "b", "c"], "3 RPC arguments"),
@@ -265,6 +267,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             ssl-self-signed = true
             stratum-proxy-protocol = ["192.0.2.1"]
             web-static = "{tmp_path}"
+            ws-allow-origin = ["https://a.example", "http://[::1]:8080"]
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
             dashd-address = "h"
@@ -322,6 +325,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         ssl_self_signed=True,
         stratum_proxy_protocol=(ip_network("192.0.2.1/32"),),
         web_static=tmp_path,
+        ws_allow_origin=frozenset({"https://a.example", "http://[::1]:8080"}),
         import_shares=tmp_path / "old",
         disable_share_archive=True,
         dashd_address="h",
@@ -343,7 +347,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     )
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 50, "a new setting: does the file know it?"
+    assert len(settable) == 51, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

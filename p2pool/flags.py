@@ -64,8 +64,8 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         "--ws-allow-origin",
         metavar="ORIGIN",
         action="append",
-        help="let pages of this site (https://example.org) listen to live updates (/ws), too; may be given several "
-        "times (default: this node's own pages only)",
+        help="let pages of this site (https://example.org) listen to live updates (/ws), too; may be given "
+        "several times (default: this node's own pages only)",
     )
     _add_shares(parser)
     _add_miners(parser)

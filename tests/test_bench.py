@@ -59,6 +59,7 @@ def small(monkeypatch):
         monkeypatch.setattr(stratum, name, value)
     for name, value in SMALL_WEB.items():
         monkeypatch.setattr(web, name, value)
+    monkeypatch.setattr(web.shutil, "which", lambda name: None)  # the generator of our own
 
 
 @pytest.mark.parametrize(

@@ -376,6 +376,7 @@ class LiveHub:
                     client.port.ping()
             if over:
                 self.closing(client, now)
+                client.closing_since = float("inf")  # once is enough
                 client.port.abort()
 
     def stop(self, now: float) -> None:

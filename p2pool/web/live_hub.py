@@ -103,7 +103,7 @@ class LiveClient:
         self.host = host
         self.views = views
         self.queue: deque[Frames] = deque()
-        """Messages that wait. Bound: the limits, and one."""
+        """Messages that wait. Bound: the limits, and answers to what a client may say."""
         self.begun = 0
         """Frames of the first one that are sent."""
         self.waiting = 0
@@ -277,17 +277,22 @@ class LiveHub:
         if full and client.queue:
             self._skip(client)
             return
+        self._append(client, message)
+
+    def _append(self, client: LiveClient, message: Frames) -> None:
         client.queue.append(message)
-        client.waiting += size
-        if client.stalled_since is None:
+        client.waiting += sum(map(len, message))
+        self._make_ready(client)
+
+    def _make_ready(self, client: LiveClient) -> None:
+        if client.stalled_since is None and client.closing_since is None:
             self._ready[client] = None
 
     def _skip(self, client: LiveClient) -> None:
         """Instead of all that waits it has a snapshot when it reads again."""
         client.drop_queue()
         client.behind = True
-        if client.stalled_since is None and client.closing_since is None:
-            self._ready[client] = None
+        self._make_ready(client)
 
     def _snapshot(self, views: frozenset[str]) -> Frames:
         message = self._snapshots.get(views)
@@ -356,7 +361,7 @@ class LiveHub:
             client.views = asked.views
             self._skip(client)
         else:
-            self._tell(client, message_frames(orjson.dumps({"type": "pong", "time": now})))
+            self._append(client, message_frames(orjson.dumps({"type": "pong", "time": now})))
 
     def tick(self, now: float) -> None:
         """Once a second: ask those that are silent, end those that do not read, answer or close."""

@@ -9,7 +9,7 @@ A patch is one of
   {"first": [V, ...], "keep": N}                of a list, most of all one with the newest first: it begins with
                                                 these, and the first N of the former list follow.
 
-The order of an object's keys is not kept.
+The order of an object's keys is not kept, and true passes for 1, false for 0: no view has both in one place.
 """
 
 from __future__ import annotations

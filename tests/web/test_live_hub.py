@@ -288,6 +288,7 @@ def test_a_view_that_nobody_watched_for_a_while(hall):
     hall.hub.leave(first.client)
     hall.show(blocks=[5, 4, 3, 2, 1])
     second = Browser(hall, frozenset({"blocks"}))
+    hall.turns()
     hall.show(blocks=[6, 5, 4, 3, 2, 1])
     hall.show(blocks=[7, 6, 5, 4, 3, 2, 1])
     assert second.values == {"blocks": [7, 6, 5, 4, 3, 2, 1]}

@@ -334,7 +334,7 @@ class App:
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()
-        await cooperate(self.live.refreshing(self.views.rendered, time.time())).whenDone()
+        await cooperate(self.live.refreshing(self.views, time.time())).whenDone()
 
     def _say_status(self) -> None:
         """One line a minute."""

@@ -7,7 +7,7 @@ something happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from p2pool.web.live_events import DERIVED_EVENTS
 from p2pool.web.live_hub import POLICY_VIOLATION, LiveClient, LiveHub, LiveLimits
 from p2pool.web.live_messages import is_allowed_origin, parse_views
 from p2pool.web.resources import JSON_TYPE, GetResource, error
+from p2pool.web.views import Views
 
 _log = Logger(namespace="p2pool.web")
 
@@ -319,9 +320,9 @@ class LiveService:
         self._reactor = reactor
         self._turn_due = False
 
-    def refreshing(self, rendered: Mapping[str, bytes], now: float) -> Iterator[None]:
+    def refreshing(self, views: Views, now: float) -> Iterator[None]:
         """All views were rendered anew: tell what changed, in steps."""
-        yield from self.hub.refreshing(rendered, now)
+        yield from self.hub.refreshing(views.rendered, views.values, now)
         self.hub.tick(now)
         self.send_soon()
 

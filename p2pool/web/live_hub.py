@@ -144,7 +144,7 @@ class LiveHub:
         """Connections of each host, those that are closing included. Bound: the clients."""
         self._rendered: dict[str, bytes] = {}
         self._values: dict[str, Any] = {}
-        """Of the views that somebody watches, parsed. Bound: the views, as above."""
+        """What was rendered. Bound: the views, as above."""
         self._time = now
         self._snapshots: BoundedDict[frozenset[str], Frames] = BoundedDict(_CACHED_SETS)
         self._ready: dict[LiveClient, None] = {}
@@ -200,30 +200,28 @@ class LiveHub:
 
     # --- what is told ------------------------------------------------------------------------------------
 
-    def refreshing(self, rendered: Mapping[str, bytes], time: float) -> Iterator[None]:
-        """All views were rendered anew at `time` (Unix seconds): tell what changed. In steps, one for each view
-        that somebody watches, since a view of ten thousand workers takes a while; all at once at the end."""
+    def refreshing(self, rendered: Mapping[str, bytes], values: Mapping[str, Any], time: float) -> Iterator[None]:
+        """All views were rendered anew at `time` (Unix seconds), out of these values: tell what changed. In steps,
+        one for each view that somebody watches, since a view of ten thousand workers takes a while; all at once at
+        the end. `values` are kept, and must never change."""
         patches: dict[str, bytes] = {}
-        values: dict[str, Any] = {}
+        unseen: set[str] = set()
         news: list[dict[str, Any]] = []
         changed = {path: body for path, body in rendered.items() if body != self._rendered.get(path)}
+        now = {path: values[path] for path in rendered}
         for path, body in changed.items():
             if not self._is_watched(path):
+                unseen.add(path)
                 continue
             yield
-            before = self._value(path)
-            value = values[path] = orjson.loads(body)
-            patch = difference(before, value)
-            if patch is not None:
-                patches[path] = orjson.dumps(patch)
-                if path in self._derive and before is not None:
-                    news += self._derive[path](before, value)
+            before = self._values.get(path)
+            patch = difference(before, now[path])
+            patches[path] = b'{"value":%s}' % body if patch is None else orjson.dumps(patch)
+            if path in self._derive and before is not None:
+                news += self._derive[path](before, now[path])
         # Without a step between: who joins sees all of a refresh or nothing of it.
-        unseen = [path for path in changed if path not in values]
         self._rendered.update(changed)
-        for path in unseen:
-            self._values.pop(path, None)
-        self._values.update(values)
+        self._values.update(now)
         self._time = time
         self._snapshots.clear()
         self._tell_changes(patches, frozenset(unseen))
@@ -232,12 +230,6 @@ class LiveHub:
 
     def _is_watched(self, path: str) -> bool:
         return any(path in client.views for client in self.clients)
-
-    def _value(self, path: str) -> Any:
-        """A view's value as it was told last; None where it was not."""
-        if path not in self._values and path in self._rendered:
-            self._values[path] = orjson.loads(self._rendered[path])
-        return self._values.get(path)
 
     def _tell_changes(self, patches: dict[str, bytes], unseen: frozenset[str]) -> None:
         """`unseen` views changed while nobody watched them: who does by now begins anew."""

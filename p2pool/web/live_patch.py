@@ -24,7 +24,8 @@ _ABSENT: Final = object()
 
 
 def difference(old: Any, new: Any) -> Patch | None:
-    """The patch that makes `new` of `old`, both of parsed JSON; None where they are equal."""
+    """The patch that makes `new` of `old`; None where they are equal. Both are what JSON was made of: what is
+    rendered already (orjson.Fragment) is taken as a whole, and is another one where it is another object."""
     if old == new:
         return None
     if type(old) is dict and type(new) is dict:

@@ -43,7 +43,7 @@ class LivePool(Pool):
         self.clock.advance(1)
         self.now += 1
         super().refresh()
-        for _ in self.live.refreshing(self.views.rendered, self.clock.seconds()):
+        for _ in self.live.refreshing(self.views, self.clock.seconds()):
             pass
         self.run()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -84,15 +85,21 @@ class Hall:
         self.now = 1000.0
         self.hub = LiveHub(LiveLimits(**limits), self.now, derive)
         self.rendered: dict[str, bytes] = {}
+        self.values: dict[str, Any] = {}
         self.show(stats={"uptime": 0, "rate": 1.5}, workers={"a": {"rate": 1}, "b": {"rate": 2}}, blocks=[3, 2, 1])
 
     def show(self, **values: Any) -> None:
         """A second later the views are these; the others stay."""
         self.now += 1
-        self.rendered |= {view: orjson.dumps(value) for view, value in values.items()}
-        for _ in self.hub.refreshing(self.rendered, self.now):
+        for _ in self.showing(**values):
             pass
         self.turns()
+
+    def showing(self, **values: Any) -> Iterator[None]:
+        """The same in its steps."""
+        self.values |= values
+        self.rendered |= {view: orjson.dumps(value) for view, value in values.items()}
+        return self.hub.refreshing(self.rendered, self.values, self.now)
 
     def turns(self) -> int:
         """All that there are."""
@@ -149,7 +156,7 @@ def test_nothing_is_said_where_nothing_changed(hall):
     hall.turns()
     assert browser.types() == ["snapshot"]
     hall.show()
-    hall.show(stats={"rate": 1.5, "uptime": 0})  # other bytes, the same value
+    hall.show(stats={"uptime": 0, "rate": 1.5})
     assert browser.types() == []
 
 
@@ -175,17 +182,37 @@ def test_everybody_shares_the_bytes(hall):
         assert len({id(frame) for frame in writes}) == 1
 
 
-def test_a_view_that_nobody_watches_is_not_parsed(hall, monkeypatch):
+def test_a_view_that_nobody_watches_is_not_compared(hall, monkeypatch):
     browser = Browser(hall, frozenset({"stats"}))
     hall.turns()
-    parsed = []
-    monkeypatch.setattr("p2pool.web.live_hub.orjson.loads", lambda body: parsed.append(body) or json.loads(body))
+    compared = []
+    monkeypatch.setattr("p2pool.web.live_hub.difference", lambda old, new: compared.append(new) or {"value": new})
     hall.show(stats={"uptime": 4}, workers={"c": {}}, blocks=[])
-    assert hall.rendered["workers"] not in parsed
+    assert compared == [{"uptime": 4}]
     hall.hub.leave(browser.client)
-    parsed.clear()
     hall.show(stats={"uptime": 5})
-    assert not parsed
+    assert len(compared) == 1
+
+
+def test_what_is_rendered_already_is_told_where_it_is_another_object(hall):
+    a, b = (orjson.Fragment(text) for text in (b'{"rate":1}', b'{"rate":2}'))
+    hall.show(workers={"a": a, "b": b})
+    browser = Browser(hall, frozenset({"workers"}))
+    hall.turns()
+    hall.show(workers={"a": a, "b": orjson.Fragment(b'{"rate":3}')})
+    assert browser.messages[-1]["views"] == {"workers": {"set": {"b": {"rate": 3}}}}
+    assert browser.values["workers"] == {"a": {"rate": 1}, "b": {"rate": 3}}
+
+
+def test_other_bytes_of_what_seems_the_same_are_told(hall):
+    """A view that shows something that changes under it."""
+    shown = {"rate": 1}
+    hall.show(workers=shown)
+    browser = Browser(hall, frozenset({"workers"}))
+    hall.turns()
+    shown["rate"] = 2
+    hall.show(workers=shown)
+    assert browser.values == {"workers": {"rate": 2}}
 
 
 def test_events_are_told_at_once_and_in_order(hall):
@@ -245,8 +272,7 @@ def test_who_joins_while_views_are_told_has_all_of_it_or_nothing(hall):
             "blocks": list(range(round_number, round_number - 5, -1)),
         }
         hall.now += 1
-        hall.rendered |= {view: orjson.dumps(value) for view, value in values.items()}
-        for _ in hall.hub.refreshing(hall.rendered, hall.now):
+        for _ in hall.showing(**values):
             views = frozenset(rng.sample(sorted(ALL), rng.randint(1, 3)))
             if len(browsers) < 12:
                 browsers.append(Browser(hall, views, room=rng.choice([1, 100, float("inf")])))
@@ -270,8 +296,7 @@ def test_who_joins_while_views_are_told_has_all_of_it_or_nothing(hall):
 def test_who_joins_while_a_view_is_told_that_nobody_watched_begins_anew(hall):
     Browser(hall, frozenset({"blocks"}))
     hall.turns()
-    hall.rendered |= {"stats": b'{"uptime": 1}', "blocks": b"[5, 4, 3, 2, 1]"}
-    steps = hall.hub.refreshing(hall.rendered, hall.now)
+    steps = hall.showing(stats={"uptime": 1}, blocks=[5, 4, 3, 2, 1])
     next(steps)  # nobody watched the stats, which come first
     late = Browser(hall, frozenset({"stats"}))
     hall.turns()

@@ -20,6 +20,7 @@ from twisted.web.http import BAD_REQUEST, FORBIDDEN, SERVICE_UNAVAILABLE
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from p2pool.base.direct_write import WriteSome, direct_writer, write_at_once
 from p2pool.base.errors import ParseError
 from p2pool.web.live_events import DERIVED_EVENTS
 from p2pool.web.live_hub import POLICY_VIOLATION, LiveClient, LiveHub, LiveLimits
@@ -92,6 +93,7 @@ class _Connection(WebSocketServerProtocol):
         self._host = host
         self._views = views
         self._client: LiveClient | None = None
+        self._write_some: WriteSome | None = None
 
     # --- autobahn's --------------------------------------------------------------------------------------
 
@@ -102,6 +104,7 @@ class _Connection(WebSocketServerProtocol):
         transport: Any = self.transport
         transport.unregisterProducer()  # the HTTP channel's own
         transport.registerProducer(self, True)
+        self._write_some = direct_writer(transport)
         service.send_soon()
 
     def dataReceived(self, data: bytes) -> None:
@@ -143,8 +146,7 @@ class _Connection(WebSocketServerProtocol):
 
     def write(self, frames: Sequence[bytes]) -> None:
         """Send frames."""
-        transport: Any = self.transport
-        transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        write_at_once(self.transport, self._write_some, frames[0] if len(frames) == 1 else b"".join(frames))
 
     def ping(self) -> None:
         """Send a ping; any sign of life will do for an answer."""

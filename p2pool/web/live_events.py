@@ -6,6 +6,7 @@ Some come from the node at once, the others are seen in a view's change; all are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ Event = dict[str, Any]
 SHARE_AGE = 900.0
 """Seconds: an older share is history that is being fetched, and no news."""
 _BLOCKS = 1000
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 MAX_TOLD = 10
 """Alerts, or peers, that one change tells of."""
 
@@ -113,10 +115,12 @@ def ban_event(host: str) -> Event:
 
 
 def alert_events(before: Any, now: Any) -> Iterable[Event]:
-    """From /local_stats: warnings that were not there before, and those that are over."""
-    known, warnings = before.get("warnings", ()), now.get("warnings", ())
-    told = [(text, False) for text in warnings if text not in known]
-    told += [(text, True) for text in known if text not in warnings]
+    """From /local_stats: warnings that were not there before, and those that are over. One in which nothing but a
+    number is another one ("for 5 s") is the same."""
+    known = {_NUMBER.sub("#", text): text for text in before.get("warnings", ())}
+    warnings = {_NUMBER.sub("#", text): text for text in now.get("warnings", ())}
+    told = [(text, False) for form, text in warnings.items() if form not in known]
+    told += [(text, True) for form, text in known.items() if form not in warnings]
     return [{"event": "alert", "text": text, "over": over} for text, over in told[:MAX_TOLD]]
 
 

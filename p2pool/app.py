@@ -51,6 +51,8 @@ from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
 from p2pool.web.api.pool import pool_rate, unknown_version_problem
+from p2pool.web.live import LiveService
+from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.sources import Moment, Sources, script_to_text
 from p2pool.web.views import Views
 
@@ -182,6 +184,7 @@ class App:
             ),
             GarbageWatch(self.stats.record_gc_pause, time.perf_counter),
         )
+        self.live = LiveService(reactor, time.time, config.ws_allow_origin)
         self._timers: list[Timer] = []
         self._stopping = False
 
@@ -191,7 +194,8 @@ class App:
         """Open for business. Raises OperatorError."""
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
-        web = self.pages.listen(self.views, config.web_static or built_in_pages())
+        files = config.web_static or built_in_pages()
+        web = self.pages.listen(self.views, files, self.live.resource)
         self.mining.listen(web, self.pages.url, self.pages.browsers)
         self.peering.listen()
         self._wire()
@@ -234,6 +238,12 @@ class App:
         self.merged.table.changed.subscribe(node.set_aux)
         self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
+        live = LiveWiring(self.live, node, self.peering.figures, time.time)
+        self.persistence.announce.subscribe(live.share)
+        self.dash_core.book.changed.subscribe(live.block)
+        node.work_changed.subscribe(live.work)
+        self.peering.hub.peers_changed.subscribe(live.peers)
+        self.mining.server.guard.banned.subscribe(live.ban)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -357,6 +367,7 @@ class App:
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()
+        await cooperate(self.live.refreshing(self.views, time.time())).whenDone()
 
     def _say_advice(self) -> None:
         """Warnings that no other line tells of, each once while it holds."""
@@ -396,6 +407,7 @@ class App:
             timer.stop()
         for watch in self._watches:
             watch.stop()
+        self.live.stop()
         for miner in self.miners:
             await self._end(miner.stopService)
         await self._end(self.pages.stop)

@@ -101,6 +101,8 @@ class Config:
     api_keys: tuple[HashedSecret, ...] = ()
     api_key_endpoints: tuple[str, ...] = ()
     """Globs of paths that need one of the keys."""
+    ws_allow_origin: frozenset[str] = frozenset()
+    """Sites whose pages may listen to live updates besides our own: scheme://host[:port]."""
     import_shares: Path | None = None
     disable_share_archive: bool = False
     dashd_address: str | None = None
@@ -217,6 +219,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     for name in ("ban_allow", "stratum_proxy_protocol", "web_trusted_proxy"):
         flag = "--" + name.replace("_", "-")
         settings[name] = tuple(_network(flag, text) for text in settings.get(name, ()))
+    settings["ws_allow_origin"] = frozenset(_origin(text) for text in settings.get("ws_allow_origin", ()))
     _check_tls(settings)
     _check_web(settings)
     known = {f.name for f in fields(Config)}
@@ -321,6 +324,15 @@ def _network(flag: str, text: str) -> IpNetwork:
         return ip_network(text, strict=False)
     except ValueError:
         raise OperatorError(f"{flag} {text}: give an address or a network like 192.168.0.0/16") from None
+
+
+def _origin(text: str) -> str:
+    """A site as browsers name it: scheme://host[:port]."""
+    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", text):
+        raise OperatorError(
+            f"--ws-allow-origin {text}: give a site like https://example.org or http://10.0.0.1:8080"
+        )
+    return text
 
 
 def _path(flag: str, text: str | Path) -> Path:

@@ -66,6 +66,13 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         type=int,
         help="name this many workers in /metrics, the strongest (default: 100, at most 1000)",
     )
+    add(
+        "--ws-allow-origin",
+        metavar="ORIGIN",
+        action="append",
+        help="let pages of this site (https://example.org) listen to live updates (/ws), too; may be given "
+        "several times (default: this node's own pages only)",
+    )
     _add_shares(parser)
     _add_miners(parser)
     _add_difficulty(parser)

@@ -27,7 +27,7 @@ _log = Logger(namespace="p2pool.stratum")
 
 WORK_PATIENCE = 120.0
 """Seconds without fresh work after which miners are better off at their backup pools."""
-OTHER_FILES = 1200
+OTHER_FILES = 2200
 """File descriptors for all but miners: browsers, peers, dashd, databases, the log."""
 SAVE_PERIOD = 5.0
 CERTIFICATE_PERIOD = 5.0

@@ -28,8 +28,9 @@ FIRST_BYTE_TIME = 30.0
 """Seconds within which a connection has to say something."""
 MAX_SILENT = 2000
 """Connections of one port that have not said anything yet; beyond it the one that is silent longest goes."""
-MAX_WEB_CONNECTIONS = 1000
-"""Browsers and programs that look, at a time: they must never take the miners' file descriptors."""
+MAX_WEB_CONNECTIONS = 2000
+"""Browsers and programs that look, at a time, half of them live: they must never take the miners' file
+descriptors."""
 MAX_WEB_CONNECTIONS_PER_HOST = 200
 """Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections."""
 LISTEN_BACKLOG = 4096

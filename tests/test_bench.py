@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import measure, peers, sharechain, stratum, stratum_processes, vardiff, web_stats
+from tests.bench import measure, peers, sharechain, stratum, stratum_processes, vardiff, web, web_stats
 
 SMALL_STRATUM = {
     "CONNECTIONS": (1, 10),
@@ -23,6 +23,20 @@ SMALL_STRATUM = {
     "TLS_LOGINS": 20,
     "TLS_AT_ONCE": 20,
     "ADDRESSES": 10,
+    "PAYEES": 2,
+    "SHARES": 4,
+    "BLOCK_ATTEMPTS": 2**10,
+}
+SMALL_WEB = {
+    "WORKERS": 50,
+    "WATCHERS": 20,
+    "BLOCKS": 2,
+    "WATCH_SECONDS": 0.5,
+    "HTTP_SECONDS": 1.0,
+    "MINERS": 5,
+    "SECONDS": 0.3,
+    "WARM_UP": 0.1,
+    "ADDRESSES": 5,
     "PAYEES": 2,
     "SHARES": 4,
     "BLOCK_ATTEMPTS": 2**10,
@@ -43,6 +57,9 @@ def small(monkeypatch):
     monkeypatch.setattr(stratum_processes, "LOOK", 0.05)
     for name, value in SMALL_STRATUM.items():
         monkeypatch.setattr(stratum, name, value)
+    for name, value in SMALL_WEB.items():
+        monkeypatch.setattr(web, name, value)
+    monkeypatch.setattr(web.shutil, "which", lambda name: None)  # the generator of our own
 
 
 @pytest.mark.parametrize(
@@ -52,6 +69,7 @@ def small(monkeypatch):
         ("sharechain", {"parse_x11", "check_50_x11", "best_share_x11", "load_x11", "share_bytes"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
         ("vardiff", {"settle_median_s", "steady_changes_per_hour", "refused_by_changes"}),
+        ("web", {"record_us", "snapshot_10000_ms", "local_stats_per_s", "ws_1000_ms", "stratum_slowdown"}),
         ("stratum", {"submits_per_s_1", "submit_p99_ms", "fanout_50_ms", "connection_bytes", "tls_fanout_20_ms"}),
     ],
 )

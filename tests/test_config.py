@@ -174,6 +174,8 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["-w", "\u00b2"], "ADDR:PORT"),
         (["-w", "9" * 5000], "ADDR:PORT"),
         (["--web-static", "/no/such/place"], "not a directory"),
+        (["--ws-allow-origin", "example.org"], "--ws-allow-origin example.org: give a site like https://"),
+        (["--ws-allow-origin", "https://example.org/page"], "give a site like https://"),
         (["--datadir", "~nobody-of-this-name/x"], "--datadir ~nobody-of-this-name/x"),
         (["--logfile", "~nobody-of-this-name/x"], "--logfile"),
         (["a", "b", "c"], "3 RPC arguments"),
@@ -277,6 +279,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             api-key = ["0123456789abcdef", "{"k" * 20}"]
             api-key-file = "{tmp_path}/keys"
             api-key-endpoints = "/metrics, /api/v1/*"
+            ws-allow-origin = ["https://a.example", "http://[::1]:8080"]
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
             metrics-max-workers = 12
@@ -345,6 +348,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         web_rate_limit=5,
         api_keys=config.api_keys,
         api_key_endpoints=("/metrics", "/api/v1/*"),
+        ws_allow_origin=frozenset({"https://a.example", "http://[::1]:8080"}),
         import_shares=tmp_path / "old",
         disable_share_archive=True,
         dashd_address="h",
@@ -369,7 +373,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 60, "a new setting: does the file know it?"
+    assert len(settable) == 61, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

@@ -1,4 +1,4 @@
-// The first page: asks the node every two seconds while the tab is visible and shows what it says.
+// The first page: shows what the node says, live, or asks it every two seconds, while the tab is visible.
 
 import {
   ask,
@@ -24,8 +24,8 @@ import {
   shortWorker,
   significant,
   showNetwork,
-  whileVisible,
 } from "./common.js";
+import { follow } from "./live.js";
 import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "./table.js";
 
 const PERIOD = 2000;
@@ -396,7 +396,12 @@ async function poll() {
     refreshTimes();
     return;
   }
-  const value = (path) => answers.get(path)?.value ?? null;
+  showAll(new Map([...answers].map(([path, answer]) => [path, answer?.value ?? null])));
+}
+
+/** Shows what is known of the views, a Map; the others stay as they are. */
+function showAll(values) {
+  const value = (path) => values.get(path) ?? null;
   const starting = value("local_stats") === null;
   firstFailure = null;
   lastGood = Date.now() / 1000;
@@ -425,5 +430,10 @@ async function poll() {
   }
 }
 
+/** Says what a reader who does not see the page would miss; the rest shows itself within a second. */
+function tell(event) {
+  if (event.event === "alert" && !event.over) setText(byId("said"), `Warning: ${event.text}`);
+}
+
 showHowToConnect();
-whileVisible(poll, PERIOD);
+follow({ views: PATHS, show: showAll, news: tell, poll, period: PERIOD });

@@ -29,8 +29,12 @@ let clockOffset = 0;
 
 function noteServerTime(header) {
   const at = header === null ? NaN : Date.parse(header);
-  if (Number.isNaN(at)) return;
-  const offset = (at - Date.now()) / 1000;
+  if (!Number.isNaN(at)) noteNodeTime(at / 1000);
+}
+
+/** Takes note of the node's clock, Unix seconds. */
+export function noteNodeTime(at) {
+  const offset = at - Date.now() / 1000;
   clockOffset = Math.abs(offset) > 3 ? offset : 0;
 }
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IAddress, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.direct_write import WriteSome, direct_writer, unsent, write_at_once
 from p2pool.stratum.session import Session
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class StratumProtocol(Protocol):
         self._server = server
         self._buffer = b""
         self._drained = 0
-        self._write_some: Callable[[bytes], object] | None = None
+        self._write_some: WriteSome | None = None
         self.host = str(getattr(address, "host", "?"))
         self.session: Session | None = None
         """None before the connection is made, and where it was not let in or is over."""
@@ -42,8 +42,7 @@ class StratumProtocol(Protocol):
 
     def connectionMade(self) -> None:
         """Twisted's: a miner is there."""
-        if not ISSLTransport.providedBy(self.transport):
-            self._write_some = getattr(self.transport, "writeSomeData", None)
+        self._write_some = direct_writer(self.transport)
         self.session = self._server.register(self)
         if self.session is None and self.transport is not None:
             self.transport.loseConnection()
@@ -98,31 +97,11 @@ class StratumProtocol(Protocol):
         if session is None or transport is None:
             return
         output = session.take_output()
-        all_sent = self._write(output) if output else False
+        all_sent = write_at_once(transport, self._write_some, output) if output else False
         if session.closing is not None:
             self._close(session, session.closing)
-        elif not all_sent and _unsent(transport) > self._server.limits.max_unsent:
+        elif not all_sent and unsent(transport) > self._server.limits.max_unsent:
             self._close(session, "it does not read")
-
-    def _write(self, data: bytes) -> bool:
-        """Hand bytes to the kernel at once where nothing waits before them; what it does not take is queued.
-        Whether it took all of them.
-
-        Twisted's own `write` queues, asks the poll object for a turn and takes that back when it has had it: this
-        costs more than sending, and a round of new work does it ten thousand times. TLS has its own way.
-        """
-        transport: Any = self.transport
-        write_some = self._write_some
-        if write_some is None or transport.disconnecting or not transport.connected or _unsent(transport):
-            transport.write(data)
-            return False
-        sent = write_some(data)
-        if not isinstance(sent, int):
-            sent = 0  # the connection is lost, and the reactor will find out by itself
-        if sent >= len(data):
-            return True
-        transport.write(data[sent:])
-        return False
 
     def _close(self, session: Session, why: str) -> None:
         """Nothing more is written; what is under way to us is still read."""
@@ -154,9 +133,3 @@ class StratumProtocol(Protocol):
         self._judging, self._buffer = None, b""
         self._server.drained(self)
         self._end()
-
-
-def _unsent(transport: object) -> int:
-    """Bytes that the transport still holds (Twisted keeps them in two places; other transports in none)."""
-    buffered = len(getattr(transport, "dataBuffer", b"")) - int(getattr(transport, "offset", 0))
-    return buffered + int(getattr(transport, "_tempDataLen", 0))

@@ -55,11 +55,13 @@ VIEWS: dict[str, Callable[[Moment], Any]] = {
 
 
 class Views:
-    """The rendered bytes, by path. Bound: one rendering of each view."""
+    """The rendered bytes, by path, and the values that they are of. Bound: one rendering of each view."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.rendered: dict[str, bytes] = {}
+        self.values: dict[str, Any] = {}
+        """Each made anew for each rendering, and never changed."""
         self._gathering = Gathering(sources)
         self._metrics = MetricsPage(sources.metrics_max_workers)
 
@@ -82,6 +84,8 @@ class Views:
         for path, view in VIEWS.items():
             yield
             try:
-                self.rendered[path] = orjson.dumps(view(moment))
+                value = view(moment)
+                self.rendered[path] = orjson.dumps(value)
+                self.values[path] = value
             except Exception:
                 _log.failure("view {path} failed", path=path)

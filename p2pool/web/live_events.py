@@ -1,0 +1,141 @@
+"""What happens, as events that live pages are told of. Their times are those of the telling.
+
+Some come from the node at once, the others are seen in a view's change; all are JSON objects with their name as
+`event`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.dash.target import target_to_difficulty
+from p2pool.node import Node, WorkChange
+from p2pool.pool_stats import BlockRecord, BlockStatus
+from p2pool.share.share import Share
+from p2pool.web.live_hub import Derive
+from p2pool.web.sources import PeerFigures, script_to_text
+
+Event = dict[str, Any]
+
+SHARE_AGE = 900.0
+"""Seconds: an older share is history that is being fetched, and no news."""
+_BLOCKS = 1000
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+MAX_TOLD = 10
+"""Alerts, or peers, that one change tells of."""
+
+
+def share_event(node: Node, share: Share, own: bool, now: float) -> Event | None:
+    """A share that is held from now on; None for one that is no news. `own` where a miner here found it."""
+    if now - share.timestamp > SHARE_AGE:
+        return None
+    return {
+        "event": "share",
+        "hash": f"{share.hash:064x}",
+        "own": own,
+        "payout_address": script_to_text(node, share.script),
+        "difficulty": target_to_difficulty(share.target),
+        "is_block": share.is_block,
+    }
+
+
+class BlockEvents:
+    """Blocks of the pool, when they are found and when something becomes of them; that they lie one deeper is no
+    news. Bound: the newest _BLOCKS are known."""
+
+    def __init__(self) -> None:
+        self._status: BoundedDict[int, BlockStatus] = BoundedDict(_BLOCKS)
+
+    def of(self, record: BlockRecord) -> Event | None:
+        """For a record that is new or has changed."""
+        if self._status.get(record.block_hash) is record.status:
+            return None
+        self._status[record.block_hash] = record.status
+        return {
+            "event": "block",
+            "hash": f"{record.block_hash:064x}",
+            "number": record.height,
+            "miner": record.worker,
+            "status": record.status.value,
+            "reason": record.reason or None,
+            "value_duffs": record.subsidy,
+            "found": record.time,
+        }
+
+
+class ParentBlockEvents:
+    """New blocks of the parent chain, whoever found them."""
+
+    def __init__(self) -> None:
+        self._newest: int | None = None
+
+    def of(self, change: WorkChange) -> Event | None:
+        """For new work, which may be on the same block."""
+        template = change.context.template
+        if template.previous_block == self._newest:
+            return None
+        self._newest = template.previous_block
+        return {
+            "event": "dashd",
+            "height": template.height - 1,
+            "block_hash": f"{template.previous_block:064x}",
+        }
+
+
+class PeerEvents:
+    """Other nodes that come and go. Bound: the peers."""
+
+    def __init__(self) -> None:
+        self._known: frozenset[tuple[str, int, bool]] = frozenset()
+
+    def of(self, peers: Sequence[PeerFigures]) -> list[Event]:
+        """What is new in the connected ones."""
+        now = frozenset((peer.host, peer.port, peer.incoming) for peer in peers)
+        came, went = sorted(now - self._known), sorted(self._known - now)
+        self._known = now
+        changes = [(each, True) for each in came] + [(each, False) for each in went]
+        return [
+            {
+                "event": "peer",
+                "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+                "incoming": incoming,
+                "connected": connected,
+                "peers": len(now),
+            }
+            for (host, port, incoming), connected in changes[:MAX_TOLD]
+        ]
+
+
+def ban_event(host: str) -> Event:
+    """A host of miners is kept out from now on; /ban_stats says for how long."""
+    return {"event": "ban", "host": host}
+
+
+def alert_events(before: Any, now: Any) -> Iterable[Event]:
+    """From /local_stats: warnings that were not there before, and those that are over. One in which nothing but a
+    number is another one ("for 5 s") is the same."""
+    known = {_NUMBER.sub("#", text): text for text in before.get("warnings", ())}
+    warnings = {_NUMBER.sub("#", text): text for text in now.get("warnings", ())}
+    told = [(text, False) for form, text in warnings.items() if form not in known]
+    told += [(text, True) for form, text in known.items() if form not in warnings]
+    return [{"event": "alert", "text": text, "over": over} for text, over in told[:MAX_TOLD]]
+
+
+def daemon_events(before: Any, now: Any) -> Iterable[Event]:
+    """From /dashd_status: trouble that comes or goes, and another daemon that serves work."""
+
+    def state(status: Any) -> Event:
+        serving = [each["address"] for each in status["daemons"] if each["serving"]]
+        return {"problem": status["problem"], "serving": serving[0] if serving else None}
+
+    is_other = (state(before)["problem"] is None) != (state(now)["problem"] is None)
+    if is_other or state(before)["serving"] != state(now)["serving"]:
+        return [{"event": "dashd", **state(now)}]
+    return []
+
+
+DERIVED_EVENTS: dict[str, Derive] = {"local_stats": alert_events, "dashd_status": daemon_events}
+"""By the view whose change tells of them."""

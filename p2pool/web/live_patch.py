@@ -1,0 +1,79 @@
+"""What changed between two renderings of a view, as JSON that a page can apply. Pure; `web-static/live.js` applies
+it.
+
+A patch is one of
+  {"value": V}                                  the whole value is V now;
+  {"set": {K: V}, "in": {K: PATCH}, "gone": [K]}  of an object: keys that are new or have another value, keys whose
+                                                values changed in part, keys that are there no more; what is empty
+                                                is left out. Of a list of unchanged length: K is an index as text;
+  {"first": [V, ...], "keep": N}                of a list, most of all one with the newest first: it begins with
+                                                these, and the first N of the former list follow.
+
+The order of an object's keys is not kept, and true passes for 1, false for 0: no view has both in one place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Patch = dict[str, Any]
+
+MAX_NEW: Final = 8
+"""New entries at the beginning of a list that are looked for; a list with more is sent whole."""
+_ABSENT: Final = object()
+
+
+def difference(old: Any, new: Any) -> Patch | None:
+    """The patch that makes `new` of `old`; None where they are equal. Both are what JSON was made of: what is
+    rendered already (orjson.Fragment) is taken as a whole, and is another one where it is another object."""
+    if old == new:
+        return None
+    if type(old) is dict and type(new) is dict:
+        return _of_objects(old, new)
+    if type(old) is list and type(new) is list:
+        return _of_lists(old, new)
+    return {"value": new}
+
+
+def _of_objects(old: dict[str, Any], new: dict[str, Any]) -> Patch:
+    changed: dict[str, Any] = {}
+    inside: dict[str, Patch] = {}
+    for key, value in new.items():
+        before = old.get(key, _ABSENT)
+        if before is _ABSENT:
+            changed[key] = value
+        elif before != value:
+            _sort_in(key, before, value, changed, inside)
+    gone = [key for key in old if key not in new]
+    if len(changed) == len(new) and not inside:
+        return {"value": new}
+    return _without_empty(changed, inside, gone)
+
+
+def _of_lists(old: list[Any], new: list[Any]) -> Patch:
+    for count in range(min(MAX_NEW, len(new)) + 1):
+        kept = len(new) - count
+        if 0 < kept <= len(old) and new[count:] == old[:kept]:
+            return {"first": new[:count], "keep": kept}
+    if len(old) != len(new):
+        return {"value": new}
+    changed: dict[str, Any] = {}
+    inside: dict[str, Patch] = {}
+    for index, (before, value) in enumerate(zip(old, new, strict=True)):
+        if before != value:
+            _sort_in(str(index), before, value, changed, inside)
+    return {"value": new} if len(changed) == len(new) else _without_empty(changed, inside, [])
+
+
+def _sort_in(key: str, before: Any, value: Any, changed: dict[str, Any], inside: dict[str, Patch]) -> None:
+    """A value that differs: as a whole, or in part where that is possible."""
+    patch = difference(before, value)
+    if patch is None or "value" in patch:
+        changed[key] = value
+    else:
+        inside[key] = patch
+
+
+def _without_empty(changed: dict[str, Any], inside: dict[str, Patch], gone: list[str]) -> Patch:
+    parts = {"set": changed, "in": inside, "gone": gone}
+    return {name: part for name, part in parts.items() if part}

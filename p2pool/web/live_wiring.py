@@ -1,0 +1,57 @@
+"""Plugs the node's events into live updates. `app` subscribes the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from p2pool.node import Node, WorkChange
+from p2pool.pool_stats import BlockRecord
+from p2pool.share.share import Share
+from p2pool.web.live import LiveService
+from p2pool.web.live_events import BlockEvents, Event, ParentBlockEvents, PeerEvents, ban_event, share_event
+from p2pool.web.sources import PeerFigures
+
+
+class LiveWiring:
+    """Each method takes what one of the node's events fires."""
+
+    def __init__(
+        self,
+        live: LiveService,
+        node: Node,
+        peers: Callable[[], Sequence[PeerFigures]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._live = live
+        self._node = node
+        self._peers = peers
+        self._clock = clock
+        self._blocks = BlockEvents()
+        self._parent_blocks = ParentBlockEvents()
+        self._peer_events = PeerEvents()
+
+    def _tell(self, event: Event | None) -> None:
+        if event is not None:
+            self._live.event(event)
+
+    def share(self, announced: tuple[Share, bool]) -> None:
+        """A share that the node holds from now on, and whether it is our own."""
+        share, own = announced
+        self._tell(share_event(self._node, share, own, self._clock()))
+
+    def block(self, record: BlockRecord) -> None:
+        """A block of the pool that is new, or of which something became."""
+        self._tell(self._blocks.of(record))
+
+    def work(self, change: WorkChange) -> None:
+        """New work, perhaps on a new block."""
+        self._tell(self._parent_blocks.of(change))
+
+    def peers(self, count: int) -> None:
+        """Another node came or went."""
+        for event in self._peer_events.of(self._peers()):
+            self._live.event(event)
+
+    def ban(self, host: str) -> None:
+        """A host of miners was banned."""
+        self._tell(ban_event(host))

@@ -6,12 +6,12 @@ from io import BytesIO
 from pathlib import Path
 
 from twisted.web import resource, server, static
-from twisted.web.http import NOT_ALLOWED, NOT_FOUND, SERVICE_UNAVAILABLE, HTTPChannel
+from twisted.web.http import NOT_ALLOWED, SERVICE_UNAVAILABLE, HTTPChannel
 from twisted.web.server import Request
 
-from p2pool.web.inspection import inspection
 from p2pool.web.resources import GetResource, error
-from p2pool.web.views import VIEWS, Views
+from p2pool.web.routing import Branch, NotFound, api_resources
+from p2pool.web.views import Views
 
 _REQUEST_TIME = 60
 """Seconds within which a request has to be complete, and for which a connection may idle before the next."""
@@ -31,19 +31,6 @@ def _starting() -> tuple[int, bytes]:
     return error(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
 
 
-class _View(GetResource):
-    def __init__(self, views: Views, path: str) -> None:
-        super().__init__()
-        self._views = views
-        self._path = path
-
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        body = self._views.rendered.get(self._path)
-        if body is None:
-            return _starting()
-        return 200, body
-
-
 class _Metrics(GetResource):
     content_type = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -53,11 +40,6 @@ class _Metrics(GetResource):
 
     def answer(self, request: Request) -> tuple[int, bytes]:
         return (200, self._views.metrics) if self._views.metrics else _starting()
-
-
-class _NotFound(GetResource):
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        return error(NOT_FOUND, "not_found", "there is nothing at this address")
 
 
 class _NotAllowed(GetResource):
@@ -72,22 +54,12 @@ class _NotAllowed(GetResource):
         return error(NOT_ALLOWED, "method_not_allowed", "only GET and HEAD are answered here")
 
 
-class _Branch(_NotFound):
-    """A path that is nothing itself but has children; an unknown one is a JSON error."""
-
-    isLeaf = False
-
-    def getChild(self, path: bytes, request: Request) -> resource.Resource:
-        """Twisted's: a path without a child of its own."""
-        return _NotFound()
-
-
-class _Root(_Branch):
+class _Root(Branch):
     """The tree. The bare address leads to the first page."""
 
     def getChild(self, path: bytes, request: Request) -> resource.Resource:
         """Twisted's: a path without a child of its own."""
-        return self if path == b"" and not request.postpath else _NotFound()
+        return self if path == b"" and not request.postpath else NotFound()
 
     def render_GET(self, request: Request) -> bytes:
         """Twisted's."""
@@ -109,9 +81,9 @@ class _Static(static.File):
 
     def directoryListing(self) -> resource.Resource:
         """Twisted's."""
-        return _NotFound()
+        return NotFound()
 
-    childNotFound = _NotFound()  # type: ignore[assignment]
+    childNotFound = NotFound()  # type: ignore[assignment]
 
 
 class _Channel(HTTPChannel):
@@ -182,13 +154,9 @@ class WebSite(server.Site):
 
     def __init__(self, views: Views, web_static: Path, reactor: object) -> None:
         root = _Root()
-        for path in VIEWS:
-            root.putChild(path.encode(), _View(views, path))
+        for name, child in api_resources(views).items():
+            root.putChild(name, child)
         root.putChild(b"metrics", _Metrics(views))
-        web = _Branch()
-        for name, leaf in inspection(views.sources).items():
-            web.putChild(name, leaf)
-        root.putChild(b"web", web)
         root.putChild(b"static", _Static(str(web_static)))
         super().__init__(  # type: ignore[no-untyped-call]
             root, requestFactory=_Request, timeout=_REQUEST_TIME, reactor=reactor

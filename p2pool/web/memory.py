@@ -1,0 +1,75 @@
+"""What the pages remember from one refresh to the next. Everything in here is bounded and can be made again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.node import Node
+from p2pool.pool_stats import PoolSnapshot
+from p2pool.sharechain.tracker import Tracker
+from p2pool.web.luck import LuckBook
+from p2pool.web.rebuilds import Rebuilds
+from p2pool.web.samples import Samples
+from p2pool.web.worker_index import WorkerIndex
+
+T = TypeVar("T")
+
+LOG_ENTRIES: Final = 288
+"""/web/log: a day, every five minutes."""
+PAID_BLOCKS: Final = 50
+"""Blocks whose payouts are remembered; a block pays some hundred addresses."""
+
+
+class Memory:
+    """See the module. It belongs to one node's `Sources`."""
+
+    def __init__(self) -> None:
+        self.samples = Samples()
+        self.luck = LuckBook()
+        self.log: deque[bytes] = deque(maxlen=LOG_ENTRIES)
+        """Entries of /web/log, rendered."""
+        self.paid: BoundedDict[int, dict[str, int]] = BoundedDict(PAID_BLOCKS)
+        """Duffs by address that blocks pay, by block hash."""
+        self._rebuilds: Rebuilds | None = None
+        self._tip: tuple[object, ...] | None = None
+        self._of_tip: dict[object, Any] = {}
+        """By the function that made it. Bound: the functions that there are."""
+        self._latest: dict[str, tuple[object, Any]] = {}
+        """By a word of the code's."""
+        self._index: tuple[PoolSnapshot, WorkerIndex] | None = None
+
+    def per_tip(self, node: Node, make: Callable[[Node], T]) -> T:
+        """What `make(node)` gives, made once for each best share and template."""
+        best = node.best_share
+        tip = (best, node.template, 0 if best is None else node.tracker.height(best))
+        if self._tip is None or any(
+            new is not old and new != old for new, old in zip(tip, self._tip, strict=True)
+        ):
+            self._tip, self._of_tip = tip, {}
+        if make not in self._of_tip:
+            self._of_tip[make] = make(node)
+        made: T = self._of_tip[make]
+        return made
+
+    def rebuilds(self, tracker: Tracker) -> Rebuilds:
+        """The coinbases of the last few shares asked for."""
+        if self._rebuilds is None:
+            self._rebuilds = Rebuilds(tracker)
+        return self._rebuilds
+
+    def latest(self, what: str, key: object, make: Callable[[], T]) -> T:
+        """What `make()` gives, made again only where the key is another than the last time."""
+        known = self._latest.get(what)
+        if known is None or known[0] != key:
+            known = self._latest[what] = key, make()
+        made: T = known[1]
+        return made
+
+    def worker_index(self, snapshot: PoolSnapshot) -> WorkerIndex:
+        """The workers of the newest snapshot in order."""
+        if self._index is None or self._index[0] is not snapshot:
+            self._index = snapshot, WorkerIndex(snapshot.workers)
+        return self._index[1]

@@ -48,7 +48,7 @@ from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
 from p2pool.web.api.pool import pool_rate
 from p2pool.web.site import WebSite
-from p2pool.web.sources import Moment, Sources, script_to_text
+from p2pool.web.sources import Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
@@ -157,6 +157,9 @@ class App:
                 payouts=self.payouts,
                 version=__version__,
                 merged=lambda: self.merged.figures,
+                ports=self._ports,
+                ban_duration=config.ban_duration,
+                broadcaster_enabled=not config.disable_broadcaster,
             )
         )
         self._timers: list[Timer] = []
@@ -321,6 +324,15 @@ class App:
     def _work_problem(self) -> str | None:
         """Why there is no fresh work for miners; None while there is."""
         return self.dash_core.problem or self.node.work_problem
+
+    def _ports(self) -> NodePorts:
+        """For pages; a port 0 was whatever was free."""
+        external = self.config.external_ip
+        return NodePorts(
+            external_ip=None if external is None else external[0],
+            worker_port=self.mining.port or self.config.worker_port,
+            p2p_port=self.config.p2pool_port or None,
+        )
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()

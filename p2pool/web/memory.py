@@ -23,12 +23,27 @@ PAID_BLOCKS: Final = 50
 """Blocks whose payouts are remembered; a block pays some hundred addresses."""
 
 
+class LastMinute:
+    """What a total has grown by in the last minute, for one look a second."""
+
+    def __init__(self) -> None:
+        self._totals: deque[tuple[float, int]] = deque(maxlen=61)
+
+    def since(self, total: int, now: float) -> int:
+        """The growth up to `total`, which is that of `now`."""
+        self._totals.append((now, total))
+        while not 0 <= now - self._totals[0][0] <= 60:
+            self._totals.popleft()
+        return total - self._totals[0][1]
+
+
 class Memory:
     """See the module. It belongs to one node's `Sources`."""
 
     def __init__(self) -> None:
         self.samples = Samples()
         self.luck = LuckBook()
+        self.requests = LastMinute()
         self.log: deque[bytes] = deque(maxlen=LOG_ENTRIES)
         """Entries of /web/log, rendered."""
         self.paid: BoundedDict[int, dict[str, int]] = BoundedDict(PAID_BLOCKS)

@@ -130,7 +130,8 @@ class _Choice(GetResource):
 
     def render(self, request: Request) -> bytes | int:
         """Twisted's, for any method."""
-        return self._answering(request).render(request)
+        body: bytes | int = self._answering(request).render(request)
+        return body
 
 
 def api_resources(views: Views) -> dict[bytes, resource.Resource]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
@@ -60,14 +60,21 @@ class NodePorts:
     p2p_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WebRequestFigures:
-    """Who asks this site, by its rate limits; None where there is no limit."""
+class WebRates(Protocol):
+    """How often the web was asked, by whatever counts that. `rate` is requests a second and `burst` requests at
+    once, of one host, None without a limit; `requests` are all since the start, `limited` those that came too
+    fast; `hosts` those that asked of late."""
 
-    active_hosts: int = 0
-    requests_last_minute: int = 0
-    limit_per_minute: int | None = None
-    burst_limit: int | None = None
+    @property
+    def rate(self) -> float | None: ...
+    @property
+    def burst(self) -> float | None: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def limited(self) -> int: ...
+    @property
+    def hosts(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,8 @@ class Sources:
     merged: Callable[[], Sequence[AuxFigures]] = tuple
     """The daemons of auxiliary chains."""
     ports: Callable[[], NodePorts] = NodePorts
-    web_requests: Callable[[], WebRequestFigures] = WebRequestFigures
+    web_rates: Callable[[], WebRates | None] = lambda: None
+    """None where nobody counts."""
     process_memory: Callable[[], float | None] = lambda: None
     """Bytes that the process takes; None where that is not known."""
     ban_duration: float = 300.0

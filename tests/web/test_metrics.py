@@ -115,4 +115,4 @@ def test_metrics_that_fail_keep_their_last_figures_and_the_pages_live(monkeypatc
         pool.refresh()
     assert len(log.tracebacks) == 1
     assert pool.views.metrics == before
-    assert set(pool.views.rendered) == set(views.VIEWS)
+    assert set(pool.views.rendered) >= set(views.VIEWS)

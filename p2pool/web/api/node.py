@@ -218,12 +218,23 @@ def node_info(moment: Moment) -> dict[str, Any]:
 
 def web_rate_stats(moment: Moment) -> dict[str, Any]:
     """/web_rate_stats."""
-    figures = moment.sources.web_requests()
+    rates = moment.sources.web_rates()
+    if rates is None:
+        return {
+            "active_ips": 0,
+            "requests_last_minute": 0,
+            "limit_per_minute": None,
+            "burst_limit": None,
+            "requests": 0,
+            "limited": 0,
+        }
     return {
-        "active_ips": figures.active_hosts,
-        "requests_last_minute": figures.requests_last_minute,
-        "limit_per_minute": figures.limit_per_minute,
-        "burst_limit": figures.burst_limit,
+        "active_ips": rates.hosts,
+        "requests_last_minute": moment.memory.requests.since(rates.requests, moment.snapshot.time),
+        "limit_per_minute": None if rates.rate is None else rates.rate * 60,
+        "burst_limit": rates.burst,
+        "requests": rates.requests,
+        "limited": rates.limited,
     }
 
 
@@ -327,8 +338,10 @@ ENDPOINTS = (
         record(
             active_ips=count(),
             requests_last_minute=count(),
-            limit_per_minute=nullable(count()),
-            burst_limit=nullable(count()),
+            limit_per_minute=nullable(number("of one host")),
+            burst_limit=nullable(number("requests of one host at once")),
+            requests=count("since the start"),
+            limited=count("of these, those that came too fast"),
         ),
         view=web_rate_stats,
     ),

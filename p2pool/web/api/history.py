@@ -294,7 +294,7 @@ def samples_of(scene: Scene, arguments: Arguments) -> dict[str, Any]:
 
 def _graph_schema() -> Schema:
     value: Schema = {"anyOf": [number(), {"type": "null"}, mapping(number())]}
-    return array(row(number("the period's middle, Unix seconds"), value, SECONDS, nullable(number())))
+    return array(row(value, 4, "[middle in Unix seconds, value or values by name, seconds, default]"))
 
 
 _LOG_ENTRY = record(
@@ -322,7 +322,7 @@ ENDPOINTS = (
             figure=text(),
             period=text(),
             interval=integer("seconds"),
-            points=array(row(integer("Unix seconds"), nullable(number())), "[time, value]"),
+            points=array(row(nullable(number()), 2, "[Unix seconds, value]")),
         ),
         look_up=samples_of,
         parameters=(

@@ -52,9 +52,10 @@ def array(items: Schema, description: str = "") -> Schema:
     return _of("array", description, items=items)
 
 
-def row(*items: Schema, description: str = "") -> Schema:
-    """A list of a fixed length with a meaning for each place."""
-    return _of("array", description, prefixItems=list(items), minItems=len(items), maxItems=len(items))
+def row(items: Schema, length: int, description: str) -> Schema:
+    """A list of a fixed length whose places have a meaning each, which the description tells."""
+    # Not `prefixItems`: tools that read OpenAPI documents take it for what it meant in older drafts.
+    return _of("array", description, items=items, minItems=length, maxItems=length)
 
 
 def mapping(values: Schema, description: str = "") -> Schema:

@@ -58,6 +58,9 @@ def refusals(counts: dict[int, int]) -> dict[str, int]:
     return {word: counts.get(code, 0) for code, word in REFUSALS.items()}
 
 
+_NO_REFUSALS = refusals({})
+
+
 def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
     """One worker for JSON, without its name."""
     return {
@@ -65,7 +68,7 @@ def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
         "difficulty": worker.difficulty,
         "accepted": worker.accepted,
         "refused": worker.refused,
-        "refused_by": refusals(worker.refused_by),
+        "refused_by": refusals(worker.refused_by) if worker.refused_by else _NO_REFUSALS,
         "dead": worker.dead,
         "shares": worker.shares,
         "hash_rate": worker.hash_rate,
@@ -78,14 +81,12 @@ def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
 
 
 def _old_worker(worker: WorkerSnapshot) -> dict[str, Any]:
-    connected = bool(worker.connections)
-    return {
-        **worker_figures(worker),
-        "rejected": worker.refused,
-        "active_connections": worker.connections,
-        "backup_connections": 0,
-        "connection_difficulties": [worker.difficulty] if connected else [],
-    }
+    figures = worker_figures(worker)
+    figures["rejected"] = worker.refused
+    figures["active_connections"] = worker.connections
+    figures["backup_connections"] = 0
+    figures["connection_difficulties"] = [worker.difficulty] if worker.connections else []
+    return figures
 
 
 class _RenderedWorkers:

@@ -77,10 +77,44 @@ class Rounds:
         return {each.block.block_hash: each for each in self.rounds}
 
 
+class ChainBlocks:
+    """The shares of the best chain that are blocks. A new best share costs the shares that are new in its chain.
+    Bound: MAX_ROUNDS."""
+
+    def __init__(self) -> None:
+        self._blocks: BoundedDict[int, PoolBlock] = BoundedDict(MAX_ROUNDS)
+        self._top: int | None = None
+        self._height = 0
+
+    def of(self, tracker: Tracker, best: int | None) -> list[PoolBlock]:
+        """Those of the chain that ends in `best`."""
+        if best is None:
+            return []
+        height = tracker.height(best)
+        if best != self._top or height != self._height:
+            if self._walk(tracker, best, self._top) + self._height < height:
+                self._walk(tracker, best, None)  # the chain has grown at its lower end, too
+            self._top, self._height = best, height
+        forest = tracker.forest
+        return [block for block in self._blocks.values() if forest.is_ancestor(block.block_hash, best)]
+
+    def _walk(self, tracker: Tracker, start: int, end: int | None) -> int:
+        """Look at the shares from `start` down to where `end` comes; returns how many."""
+        walked = 0
+        for share in tracker.ancestors(start, tracker.height(start)):
+            if share.hash == end:
+                break
+            walked += 1
+            if share.is_block:
+                self._blocks[share.hash] = PoolBlock(share.timestamp, share.hash, share.hash)
+        return walked
+
+
 class LuckBook:
     """Works rounds out, and remembers those that are known. Bound: MAX_ROUNDS."""
 
     def __init__(self) -> None:
+        self.chain = ChainBlocks()
         self._known: BoundedDict[tuple[int, int], Round] = BoundedDict(MAX_ROUNDS)
         """By the hashes of the blocks at both ends."""
 

@@ -27,7 +27,7 @@ class LastMinute:
     """What a total has grown by in the last minute, for one look a second."""
 
     def __init__(self) -> None:
-        self._totals: deque[tuple[float, int]] = deque(maxlen=61)
+        self._totals: deque[tuple[float, int]] = deque(maxlen=64)
 
     def since(self, total: int, now: float) -> int:
         """The growth up to `total`, which is that of `now`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import orjson
 from twisted.web import resource
@@ -49,16 +50,15 @@ class _Fixed(GetResource):
 
 
 class _View(GetResource):
-    """A path without parameters whose figures are rendered already."""
+    """A path without parameters whose figures are rendered already; None before the first ones."""
 
-    def __init__(self, views: Views, key: str) -> None:
+    def __init__(self, rendered: Callable[[], bytes | None]) -> None:
         super().__init__()
-        self._views = views
-        self._key = key
+        self._rendered = rendered
 
     def answer(self, request: Request) -> tuple[int, bytes]:
         """GetResource's."""
-        body = self._views.rendered.get(self._key)
+        body = self._rendered()
         return error(STARTING.status, STARTING.code, STARTING.text) if body is None else (200, body)
 
 
@@ -144,14 +144,17 @@ def api_resources(views: Views) -> dict[bytes, resource.Resource]:
         place = places.get(fixed)
         if place is None:
             place = places[fixed] = _Choice()
-            _put(root, fixed, place)
-        answering = _View(views, endpoint.key) if endpoint.look_up is None else _LookUp(endpoint, scene)
+            put_at(root, fixed, place)
+        answering = (
+            _LookUp(endpoint, scene) if endpoint.look_up else _View(partial(views.rendered.get, endpoint.key))
+        )
         place.put(len(endpoint.in_path), answering)
-    _put(root, OPENAPI_PATH, _Fixed(orjson.dumps(document(scene.sources.version))))
+    put_at(root, OPENAPI_PATH, _Fixed(orjson.dumps(document(scene.sources.version))))
     return dict(root.children)
 
 
-def _put(root: resource.Resource, path: str, leaf: resource.Resource) -> None:
+def put_at(root: resource.Resource, path: str, leaf: resource.Resource) -> None:
+    """Put a resource at a path below `root`, with the branches that lead there."""
     *branches, name = path.strip("/").encode().split(b"/")
     for branch in branches:
         below = root.children.get(branch)

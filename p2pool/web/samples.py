@@ -173,6 +173,8 @@ class Samples:
         self.month = Ring(600, 4320)
         self.rendered: dict[tuple[str, ...], bytes] = {}
         """Graphs made from the samples of now. Bound: the sources and spans that there are."""
+        self.first: float | None = None
+        """When the first was made: the period that it is in began earlier."""
         self.newest: float | None = None
         """When the newest was made."""
 
@@ -183,6 +185,7 @@ class Samples:
     def add(self, sample: Sample) -> None:
         """Take a sample of this moment."""
         self.newest = sample.start
+        self.first = sample.start if self.first is None else min(self.first, sample.start)
         self.rendered = {}
         for ring in (self.hour, self.day, self.month):
             ring.add(sample)
@@ -190,7 +193,7 @@ class Samples:
     def work_between(self, start: float, end: float) -> float | None:
         """Hashes that the pool made from `start` to `end` (Unix seconds), by its sampled hash rate; None where it
         was not sampled all the while."""
-        ring = next((ring for ring in (self.hour, self.day, self.month) if _reaches(ring, start)), None)
+        ring = self._reaching(start)
         if ring is None or end <= start:
             return None
         total = covered = 0.0
@@ -205,19 +208,19 @@ class Samples:
 
     def difficulty_at(self, when: float) -> float | None:
         """The Dash network's difficulty then; None where it was not sampled."""
-        for ring in (self.hour, self.day, self.month):
-            if _reaches(ring, when):
-                return next(
-                    (
-                        sample.scalar("network_difficulty")
-                        for sample in reversed(ring.samples())
-                        if sample.start <= when < sample.start + 2 * ring.period
-                    ),
-                    None,
-                )
+        ring = self._reaching(when)
+        if ring is None:
+            return None
+        for sample in reversed(ring.samples()):
+            if sample.start <= when < sample.start + 2 * ring.period:
+                return sample.scalar("network_difficulty")
         return None
 
-
-def _reaches(ring: Ring, when: float) -> bool:
-    oldest = ring.oldest
-    return oldest is not None and oldest <= when
+    def _reaching(self, when: float) -> Ring | None:
+        """The finest ring that goes back so far."""
+        if self.first is None or when < self.first:
+            return None
+        for ring in (self.hour, self.day, self.month):
+            if ring.oldest is not None and ring.oldest <= when:
+                return ring
+        return None

@@ -7,7 +7,6 @@ from typing import Any, Final
 from p2pool.base.errors import ParseError
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
 from p2pool.dash.transaction import parse_transaction
-from p2pool.node import Node
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.share.errors import ShareInvalid
 from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, amount, whole_number
@@ -42,18 +41,10 @@ _NEAR: Final = 20
 # --- rounds -------------------------------------------------------------------------------------------------
 
 
-def blocks_in_chain(node: Node) -> list[PoolBlock]:
-    """The shares of the best chain that are blocks."""
-    return [
-        PoolBlock(share.timestamp, share.hash, share.hash)
-        for share in node.tracker.ancestors(node.best_share, 2 * node.network.chain_length)
-        if share.is_block
-    ]
-
-
 def rounds_of(moment: Moment) -> Rounds:
     """The pool's rounds, worked out anew where the best share or the blocks are others."""
-    known = {block.block_hash: block for block in moment.per_tip(blocks_in_chain)}
+    node, memory = moment.node, moment.memory
+    known = {block.block_hash: block for block in memory.luck.chain.of(node.tracker, node.best_share)}
     for found in moment.snapshot.blocks:
         if found.status is BlockStatus.REFUSED:
             known.pop(found.block_hash, None)
@@ -62,12 +53,11 @@ def rounds_of(moment: Moment) -> Rounds:
     blocks = sorted(known.values(), key=lambda block: block.time)
 
     def make() -> Rounds:
-        memory, node = moment.memory, moment.node
         return memory.luck.rounds(
             node.tracker, node.best_share, blocks, stale_proportion(moment), memory.samples, moment.snapshot.time
         )
 
-    return moment.memory.latest("rounds", (moment.node.best_share, tuple(blocks)), make)
+    return memory.latest("rounds", (node.best_share, tuple(blocks)), make)
 
 
 def learn_payouts(moment: Moment) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.dashd.template import BlockTemplate
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.luck import LuckBook
 from p2pool.web.rebuilds import Rebuilds
 from p2pool.web.samples import Samples
-from p2pool.web.worker_index import WorkerIndex
 
 T = TypeVar("T")
 
@@ -49,21 +49,23 @@ class Memory:
         self.paid: BoundedDict[int, dict[str, int]] = BoundedDict(PAID_BLOCKS)
         """Duffs by address that blocks pay, by block hash."""
         self._rebuilds: Rebuilds | None = None
-        self._tip: tuple[object, ...] | None = None
+        self._tip: tuple[int | None, int] | None = None
+        self._template: BlockTemplate | None = None
         self._of_tip: dict[object, Any] = {}
         """By the function that made it. Bound: the functions that there are."""
         self._latest: dict[str, tuple[object, Any]] = {}
         """By a word of the code's."""
-        self._index: tuple[PoolSnapshot, WorkerIndex] | None = None
+        self._snapshot: PoolSnapshot | None = None
+        self._of_snapshot: dict[object, Any] = {}
+        """By the function that made it. Bound: the functions that there are."""
 
     def per_tip(self, node: Node, make: Callable[[Node], T]) -> T:
         """What `make(node)` gives, made once for each best share and template."""
-        best = node.best_share
-        tip = (best, node.template, 0 if best is None else node.tracker.height(best))
-        if self._tip is None or any(
-            new is not old and new != old for new, old in zip(tip, self._tip, strict=True)
-        ):
-            self._tip, self._of_tip = tip, {}
+        best, template = node.best_share, node.template
+        # The chain below the best share grows while it is loaded.
+        tip = (best, 0 if best is None else node.tracker.height(best))
+        if tip != self._tip or template is not self._template:
+            self._tip, self._template, self._of_tip = tip, template, {}
         if make not in self._of_tip:
             self._of_tip[make] = make(node)
         made: T = self._of_tip[make]
@@ -75,6 +77,15 @@ class Memory:
             self._rebuilds = Rebuilds(tracker)
         return self._rebuilds
 
+    def per_snapshot(self, snapshot: PoolSnapshot, make: object, call: Callable[[], T]) -> T:
+        """What `call()` gives, made once for each snapshot; `make` says what it is."""
+        if self._snapshot is not snapshot:
+            self._snapshot, self._of_snapshot = snapshot, {}
+        if make not in self._of_snapshot:
+            self._of_snapshot[make] = call()
+        made: T = self._of_snapshot[make]
+        return made
+
     def latest(self, what: str, key: object, make: Callable[[], T]) -> T:
         """What `make()` gives, made again only where the key is another than the last time."""
         known = self._latest.get(what)
@@ -82,9 +93,3 @@ class Memory:
             known = self._latest[what] = key, make()
         made: T = known[1]
         return made
-
-    def worker_index(self, snapshot: PoolSnapshot) -> WorkerIndex:
-        """The workers of the newest snapshot in order."""
-        if self._index is None or self._index[0] is not snapshot:
-            self._index = snapshot, WorkerIndex(snapshot.workers)
-        return self._index[1]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import heapq
 import math
 from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 PERIOD: Final = 10
@@ -107,13 +109,14 @@ class Ring:
         self.period = period
         self._done: deque[Sample] = deque(maxlen=size - 1)
         self._slot: int | None = None
+        self._listed: list[Sample] | None = None
         self._open: list[Sample] = []
         """The samples of the period that is not over. Bound: period / PERIOD, where the clock does not step."""
 
     def add(self, sample: Sample) -> None:
         """Count a sample. A clock that steps back counts into the newest period, or begins anew where it steps
         farther than the ring reaches."""
-        slot = int(sample.start // self.period)
+        slot, self._listed = int(sample.start // self.period), None
         if self._slot is not None and slot < self._slot - (self._done.maxlen or 0):
             self._done.clear()
             self._open.clear()
@@ -161,7 +164,15 @@ class Ring:
 
     def samples(self) -> list[Sample]:
         """All of them, the oldest first, the period that is not over as it is so far."""
-        return [*self._done, *([self._mean()] if self._open else [])]
+        if self._listed is None:
+            self._listed = [*self._done, *([self._mean()] if self._open else [])]
+        return self._listed
+
+    def after(self, when: float) -> Iterator[Sample]:
+        """The period that `when` lies in, where it is there, and all later ones."""
+        samples = self.samples()
+        first = bisect_right(samples, when - self.period, key=lambda sample: sample.start)
+        return islice(samples, first, None)
 
 
 class Samples:
@@ -197,7 +208,9 @@ class Samples:
         if ring is None or end <= start:
             return None
         total = covered = 0.0
-        for sample in ring.samples():
+        for sample in ring.after(start):
+            if sample.start >= end:
+                break
             length = min(end, sample.start + ring.period) - max(start, sample.start)
             rate = sample.scalar("pool_hash_rate")
             if length > 0 and rate is not None:
@@ -211,10 +224,9 @@ class Samples:
         ring = self._reaching(when)
         if ring is None:
             return None
-        for sample in reversed(ring.samples()):
-            if sample.start <= when < sample.start + 2 * ring.period:
-                return sample.scalar("network_difficulty")
-        return None
+        nearest = next(ring.after(when), None)
+        near = nearest is not None and nearest.start < when + 2 * ring.period
+        return nearest.scalar("network_difficulty") if nearest is not None and near else None
 
     def _reaching(self, when: float) -> Ring | None:
         """The finest ring that goes back so far."""

@@ -141,11 +141,19 @@ class Moment:
     @property
     def workers(self) -> WorkerIndex:
         """The snapshot's workers in order."""
-        return self.sources.memory.worker_index(self.snapshot)
+        return self.once(_index_workers)
+
+    def once(self, make: Callable[[Moment], T]) -> T:
+        """What `make(moment)` gives, made once for each snapshot."""
+        return self.sources.memory.per_snapshot(self.snapshot, make, lambda: make(self))
 
     def per_tip(self, make: Callable[[Node], T]) -> T:
         """What `make(node)` gives, made once for each best share and template."""
         return self.sources.memory.per_tip(self.node, make)
+
+
+def _index_workers(moment: Moment) -> WorkerIndex:
+    return WorkerIndex(moment.snapshot.workers)
 
 
 # Bound: base58 is slow, and every tip asks for the address of every payee.

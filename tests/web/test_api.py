@@ -327,3 +327,43 @@ def test_what_the_node_can_be_reached_at(busy):
         "p2p_port": network.p2p_port,
         "network": network.name,
     }
+
+
+def test_many_look_ups_cost_one_piece_of_work(monkeypatch):
+    """What a look-up has to work out is worked out once for a snapshot, however many ask."""
+    from p2pool.web.api import blocks, history, workers
+    from p2pool.web.worker_index import WorkerIndex
+
+    pool, made = busy_pool(), []
+    for module, name in ((blocks, "_rounds"), (workers, "_blocks_by_address"), (history, "_graph")):
+        real = getattr(module, name)
+        counted = lambda *given, real=real, name=name: (made.append(name), real(*given))[1]  # noqa: E731
+        monkeypatch.setattr(module, name, counted)
+    indexes = []
+    real_index = WorkerIndex.__init__
+    monkeypatch.setattr(
+        WorkerIndex, "__init__", lambda self, given: (indexes.append(1), real_index(self, given))[1]
+    )
+    pool.now += 10
+    pool.refresh()
+    for _ in range(20):
+        for path in (
+            "/api/v1/blocks",
+            "/miner_payouts/" + pool.miner,
+            "/web/graph_data/peers/last_day",
+            "/api/v1/workers",
+            "/miner_stats/" + pool.miner,
+        ):
+            assert pool.ask(path).status == 200
+    assert sorted(made) == ["_blocks_by_address", "_graph", "_rounds"]
+    assert len(indexes) == 1
+
+
+def test_a_share_in_version_1_is_told_without_computing_its_coinbase(monkeypatch, busy):
+    monkeypatch.setattr(busy.tracker, "rebuild", lambda share: 1 / 0)
+    told = busy.ask(f"/api/v1/shares/{busy.shares[9].hash:064x}").json
+    share = busy.shares[9]
+    assert int(told["target"], 16) == share.target
+    assert told["subsidy"] == {"dash": "500.00000000", "duffs": 50_000_000_000}
+    assert told["parent"] == f"{busy.shares[8].hash:064x}"
+    assert told["children"] == [f"{busy.shares[10].hash:064x}"]

@@ -259,3 +259,22 @@ def test_not_a_number_never_reaches_a_client(busy):
         text = busy.ask(f"/web/graph_data/{source}/last_hour").body.decode()
         assert "NaN" not in text
         assert not any(isinstance(v, float) and math.isnan(v) for _, v, _, _ in json.loads(text))
+
+
+def test_the_network_s_difficulty_at_a_time():
+    samples = Samples()
+    for second, difficulty in ((0, 1.0), (10, 2.0), (20, 3.0), (400, 4.0)):
+        samples.add(make_sample(START + second, {"network_difficulty": difficulty}, {}))
+    told = [samples.difficulty_at(START + when) for when in (-1, 0, 9, 15, 29, 200, 395, 409, 5000)]
+    assert told == [None, 1, 1, 2, 3, None, 4, 4, None]
+    assert Samples().difficulty_at(START) is None
+
+
+def test_periods_from_a_time_on():
+    ring = Ring(10, 100)
+    for second in range(0, 100, 10):
+        ring.add(sample(second, second))
+    assert [each.start - START for each in ring.after(START + 75)] == [70, 80, 90]
+    assert [each.start - START for each in ring.after(START + 70)] == [70, 80, 90]
+    assert len(list(ring.after(START - 50))) == 10
+    assert list(ring.after(START + 100)) == []

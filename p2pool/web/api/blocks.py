@@ -42,6 +42,15 @@ _NEAR: Final = 20
 
 
 def rounds_of(moment: Moment) -> Rounds:
+    """The pool's rounds."""
+    return moment.once(_rounds)
+
+
+def _rounds_by_block(moment: Moment) -> dict[int, Round]:
+    return rounds_of(moment).by_block()
+
+
+def _rounds(moment: Moment) -> Rounds:
     """The pool's rounds, worked out anew where the best share or the blocks are others."""
     node, memory = moment.node, moment.memory
     known = {block.block_hash: block for block in memory.luck.chain.of(node.tracker, node.best_share)}
@@ -116,7 +125,7 @@ def _block(moment: Moment, found: BlockRecord, rounds: dict[int, Round]) -> dict
 
 def _blocks(moment: Moment, most: int) -> list[dict[str, Any]]:
     """The newest first."""
-    by_block = rounds_of(moment).by_block()
+    by_block = moment.once(_rounds_by_block)
     return [_block(moment, found, by_block) for found in reversed(moment.snapshot.blocks[-most:])]
 
 
@@ -223,7 +232,7 @@ def block_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     blocks = moment.snapshot.blocks
     end = len(blocks) - offset
     page = reversed(blocks[max(0, end - limit) : max(0, end)])
-    by_block = rounds_of(moment).by_block()
+    by_block = moment.once(_rounds_by_block)
     return {
         "total": len(blocks),
         "offset": offset,

@@ -237,9 +237,16 @@ def _mean(samples: list[Sample], scalar: str) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def difficulty_history(scene: Scene, arguments: Arguments) -> list[dict[str, Any]]:
-    """/network_difficulty."""
-    span = _SPANS[arguments["period"]]
+def difficulty_history(scene: Scene, arguments: Arguments) -> bytes:
+    """/network_difficulty, made once from the samples that there are."""
+    samples, key = scene.sources.memory.samples, ("network_difficulty", arguments["period"])
+    rendered = samples.rendered.get(key)
+    if rendered is None:
+        rendered = samples.rendered[key] = orjson.dumps(_difficulties(scene, _SPANS[arguments["period"]]))
+    return rendered
+
+
+def _difficulties(scene: Scene, span: _Span) -> list[dict[str, Any]]:
     samples = span.ring(scene.sources.memory.samples).samples()
     start = scene.moment.snapshot.time - span.width * span.bins
     step = max(1, len(samples) // span.bins)

@@ -43,6 +43,15 @@ def payout_amounts(node: Node) -> dict[str, int]:
     return {address: duffs for address, duffs in sorted(amounts.items(), key=lambda item: -item[1]) if duffs}
 
 
+def payout_total(node: Node) -> int:
+    """Duffs that all miners would get together."""
+    return (
+        0
+        if node.best_share is None or node.template is None
+        else (node.template.subsidy - node.template.payment_amount)
+    )
+
+
 def current_payouts(moment: Moment) -> dict[str, float]:
     """/current_payouts: DASH by address if a block were found now."""
     return {address: duffs / 1e8 for address, duffs in moment.per_tip(payout_amounts).items()}

@@ -22,7 +22,7 @@ from p2pool.web.api.endpoint import (
     free_text,
     whole_number,
 )
-from p2pool.web.api.payouts import payout_amounts
+from p2pool.web.api.payouts import payout_amounts, payout_total
 from p2pool.web.api.pool import best_max_target, explorers, stale_proportion
 from p2pool.web.api.schema import (
     AMOUNT,
@@ -113,7 +113,7 @@ def one_address(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/addresses/{address}."""
     moment, address = scene.moment, arguments["address"]
     workers, duffs = _address(scene, address)
-    total = sum(moment.per_tip(payout_amounts).values())
+    total = moment.per_tip(payout_total)
     together = workers or _NOBODY
     return {
         "address": address,
@@ -158,7 +158,7 @@ def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     """/miner_payouts/{address}: the blocks that it found or that are known to pay it. What a block pays is known
     of the blocks that came while this node was running."""
     moment, address = scene.moment, arguments["address"]
-    blocks = _blocks_of(moment, address)
+    blocks = moment.once(_blocks_by_address).get(address, [])
     if not blocks:
         _address(scene, address)
     paid = [(block, _paid(moment, block, address)) for block in blocks]
@@ -193,14 +193,13 @@ def _paid(moment: Moment, block: BlockRecord, address: str) -> int | None:
     return None if amounts is None else amounts.get(address, 0)
 
 
-def _blocks_of(moment: Moment, address: str) -> list[BlockRecord]:
-    """The newest first."""
-    paid = moment.memory.paid
-    return [
-        block
-        for block in reversed(moment.snapshot.blocks)
-        if address_of(block.worker) == address or address in paid.get(block.block_hash, ())
-    ]
+def _blocks_by_address(moment: Moment) -> dict[str, list[BlockRecord]]:
+    """Those that an address found or that are known to pay it, the newest first."""
+    paid, found = moment.memory.paid, dict[str, list[BlockRecord]]()
+    for block in reversed(moment.snapshot.blocks):
+        for address in {address_of(block.worker), *paid.get(block.block_hash, ())}:
+            found.setdefault(address, []).append(block)
+    return found
 
 
 def _read_address(given: str) -> str:

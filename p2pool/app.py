@@ -38,6 +38,7 @@ from p2pool.datadir import DataDirectory
 from p2pool.logs import start_logging
 from p2pool.mining import Mining
 from p2pool.node import FoundAuxBlock, Node, NodeSettings
+from p2pool.pages import Pages
 from p2pool.peering import Peering
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
@@ -47,7 +48,6 @@ from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
 from p2pool.web.api.pool import pool_rate
-from p2pool.web.site import WebSite
 from p2pool.web.sources import Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
 
@@ -63,8 +63,8 @@ def run(config: Config) -> int:
 
     reactor: Any = global_reactor
     directory = DataDirectory(config.datadir)
-    start_logging(config.logfile or config.datadir / "log", config.debug)
-    app = App(config, reactor)
+    set_log_level = start_logging(config.logfile or config.datadir / "log", config.debug)
+    app = App(config, reactor, set_log_level)
     failures: list[OperatorError] = []
     stop = _stop_at_signals(reactor)
 
@@ -104,7 +104,7 @@ def _stop_at_signals(reactor: Any) -> Callable[[], None]:
 class App:
     """All services of one node."""
 
-    def __init__(self, config: Config, reactor: Any) -> None:
+    def __init__(self, config: Config, reactor: Any, set_log_level: Callable[[str], None]) -> None:
         self.config = config
         self.reactor = reactor
         network = config.network
@@ -145,6 +145,7 @@ class App:
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
+        self.pages = Pages(reactor, config, time.time, deferToThread, self.mining.operator, set_log_level)
         self.views = Views(
             Sources(
                 node=self.node,
@@ -160,6 +161,7 @@ class App:
                 ports=self._ports,
                 ban_duration=config.ban_duration,
                 broadcaster_enabled=not config.disable_broadcaster,
+                web_rates=self.pages.access.figures,
             )
         )
         self._timers: list[Timer] = []
@@ -171,7 +173,8 @@ class App:
         """Open for business. Raises OperatorError."""
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
-        self.mining.listen(WebSite(self.views, config.web_static or built_in_pages(), self.reactor))
+        web = self.pages.listen(self.views, config.web_static or built_in_pages())
+        self.mining.listen(web, self.pages.url, self.pages.browsers)
         self.peering.listen()
         self._wire()
         await self._load_shares()
@@ -298,7 +301,7 @@ class App:
                 "share {share_hash} accepted for {address}; see {url}",
                 share_hash=short_hash(share.hash),
                 address=script_to_text(self.node, share.script),
-                url=f"{self.mining.url}web/share/{share.hash:064x}",
+                url=f"{self._url}web/share/{share.hash:064x}",
             )
 
     def _block_found(self, found: FoundBlock) -> None:
@@ -317,9 +320,14 @@ class App:
 
     def _block_changed(self, record: BlockRecord) -> None:
         if record.status is BlockStatus.ACCEPTED and record.confirmations == 1:
-            _log.info("see the block and who it pays at {url}", url=self.mining.url)
+            _log.info("see the block and who it pays at {url}", url=self._url)
             if self.dash_core.pool is not None:
                 self.dash_core.pool.refresh()
+
+    @property
+    def _url(self) -> str:
+        """The first page's address on this machine."""
+        return self.pages.url or self.mining.url
 
     def _work_problem(self) -> str | None:
         """Why there is no fresh work for miners; None while there is."""
@@ -365,6 +373,7 @@ class App:
             timer.stop()
         for miner in self.miners:
             await self._end(miner.stopService)
+        await self._end(self.pages.stop)
         await self._end(self.mining.stop)
         if self.payout_service is not None:
             self.payout_service.stop()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import secrets
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -18,6 +20,7 @@ from p2pool.dashd.merged import parse_merged_urls
 from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
 from p2pool.flags import build_parser
 from p2pool.networks import NETWORKS, SIMNET, Network
+from p2pool.web.auth import HashedSecret, hash_keys, hash_password
 
 IpNetwork = IPv4Network | IPv6Network
 
@@ -27,6 +30,11 @@ SIMNET_ADDRESS = encode_address(SIMNET.parent.addresses.pubkey_hash, b"p2pool-si
 MAX_DIFFICULTY = 1_000_000.0
 MAX_DAEMONS = 16
 """Each is asked twice a second whether it lives."""
+API_KEYS_VARIABLE = "P2POOL_API_KEYS"
+_PATHS = (
+    *("logfile", "web_static", "import_shares", "dashd_config_path", "ssl_cert", "ssl_key"),
+    *("web_ssl_cert", "web_ssl_key", "api_key_file"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,18 @@ class Config:
     ssl_self_signed: bool = False
     stratum_proxy_protocol: tuple[IpNetwork, ...] = ()
     web_static: Path | None = None
+    web_port: tuple[str, int] | None = None
+    """(interface, port); None for the worker port."""
+    web_ssl_cert: Path | None = None
+    web_ssl_key: Path | None = None
+    web_ssl_self_signed: bool = False
+    web_password: HashedSecret | None = None
+    web_trusted_proxy: tuple[IpNetwork, ...] = ()
+    web_rate_limit: float = 200.0
+    """Requests a second of one host; 0 for no limit."""
+    api_keys: tuple[HashedSecret, ...] = ()
+    api_key_endpoints: tuple[str, ...] = ()
+    """Globs of paths that need one of the keys."""
     import_shares: Path | None = None
     disable_share_archive: bool = False
     dashd_address: str | None = None
@@ -116,14 +136,15 @@ class Config:
         return round(65535 * self.give_author / 100)
 
 
-def load_config(argv: Sequence[str], default_datadir: Path) -> Config:
-    """The configuration of a command line (without the program's name). Raises OperatorError; `--help`,
-    `--version` and unknown flags end the program as argparse does."""
+def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration of a command line (without the program's name) and, for API keys, the environment. Raises
+    OperatorError; `--help`, `--version` and unknown flags end the program as argparse does."""
     parser = build_parser(default_datadir)
     given = vars(parser.parse_args(argv))
     path = given.pop("config", None)
     settings = _read_toml(_path("--config", path), parser) if path is not None else {}
     settings.update(given)
+    settings["api_keys"] = environment.get(API_KEYS_VARIABLE, "")
     return _checked(settings, default_datadir)
 
 
@@ -182,16 +203,17 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     peer_host, peer_port = _endpoint("--p2pool-port", settings.pop("p2pool_port", None), network.p2p_port)
     external = settings.pop("external_ip", None)
     datadir = _path("--datadir", settings.pop("datadir", default_datadir)) / network.name
-    for name in ("logfile", "web_static", "import_shares", "dashd_config_path", "ssl_cert", "ssl_key"):
+    for name in _PATHS:
         if settings.get(name) is not None:
             settings[name] = _path("--" + name.replace("_", "-"), settings[name])
     web_static = settings.get("web_static")
     if web_static is not None and not web_static.is_dir():
         raise OperatorError(f"--web-static: {web_static} is not a directory")
-    for name in ("ban_allow", "stratum_proxy_protocol"):
+    for name in ("ban_allow", "stratum_proxy_protocol", "web_trusted_proxy"):
         flag = "--" + name.replace("_", "-")
         settings[name] = tuple(_network(flag, text) for text in settings.get(name, ()))
     _check_tls(settings)
+    _check_web(settings)
     known = {f.name for f in fields(Config)}
     return Config(
         network=network,
@@ -253,6 +275,41 @@ def _check_tls(settings: dict[str, Any]) -> None:
         settings["stratum_ssl_port"] = _endpoint("--stratum-ssl-port", port, 0)
 
 
+def _check_web(settings: dict[str, Any]) -> None:
+    """The web's port and certificate, keys and password: of the latter only what tells them apart is kept."""
+    given = [name for name in ("web_ssl_cert", "web_ssl_key", "web_ssl_self_signed") if settings.get(name)]
+    port = settings.pop("web_port", None)
+    if port is None and given:
+        raise OperatorError(
+            f"--{given[0].replace('_', '-')} without --web-port: the worker port speaks plain HTTP; say where to "
+            "listen for HTTPS"
+        )
+    if ("web_ssl_cert" in given) != ("web_ssl_key" in given):
+        raise OperatorError("--web-ssl-cert and --web-ssl-key belong together: give both")
+    if port is not None:
+        settings["web_port"] = _endpoint("--web-port", port, 0)
+    salt = secrets.token_bytes(16)
+    keys, file = settings.pop("api_key", ()), settings.pop("api_key_file", None)
+    settings["api_keys"] = hash_keys(keys, file, settings["api_keys"], salt)
+    password = settings.pop("web_password", None)
+    if password is not None:
+        settings["web_password"] = hash_password(password, salt)
+    endpoints = settings.pop("api_key_endpoints", None)
+    if endpoints is not None:
+        globs = tuple(text.strip() for text in endpoints.split(","))
+        if not all(text.startswith("/") for text in globs):
+            raise OperatorError(
+                f"--api-key-endpoints {endpoints}: give paths that begin with a slash, separated by commas, like "
+                "/metrics,/api/v1/*"
+            )
+        if not settings["api_keys"]:
+            raise OperatorError(
+                "--api-key-endpoints without an API key: nobody could ask there; give --api-key KEY, "
+                f"--api-key-file FILE or {API_KEYS_VARIABLE} in the environment"
+            )
+        settings["api_key_endpoints"] = globs
+
+
 def _network(flag: str, text: str) -> IpNetwork:
     """An address or a network in CIDR notation."""
     try:
@@ -292,6 +349,7 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("max_unsent", 16384, 1 << 30),
         ("keepalive", 5, 7200),
         ("broadcaster_max_peers", 1, 500),
+        ("web_rate_limit", 0, 1_000_000),
     ):
         value = settings.get(name)
         if value is not None and not low <= value <= high:

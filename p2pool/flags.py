@@ -65,6 +65,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_difficulty(parser)
     _add_safeguards(parser)
     _add_tls(parser)
+    _add_web(parser)
     _add_peers(parser)
     _add_dash_core(parser)
     _add_merged(parser)
@@ -197,6 +198,57 @@ def _add_tls(parser: argparse.ArgumentParser) -> None:
         "--ssl-self-signed",
         action="store_true",
         help="make a self-signed certificate where there is none (default place: DATADIR/NET/stratum-cert.pem)",
+    )
+
+
+def _add_web(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("web: where it is, and who may ask")
+    add = group.add_argument
+    add(
+        "--web-port",
+        metavar="[ADDR:]PORT",
+        help="pages, API and metrics are here, and the worker port is for miners only (default: the worker port)",
+    )
+    add("--web-ssl-cert", metavar="FILE", help="with --web-port: encrypt by this certificate, PEM, with its chain")
+    add("--web-ssl-key", metavar="FILE", help="its private key, PEM, without a passphrase")
+    add(
+        "--web-ssl-self-signed",
+        action="store_true",
+        help="with --web-port: encrypt; make a self-signed certificate where there is none "
+        "(default place: DATADIR/NET/web-cert.pem)",
+    )
+    add(
+        "--web-password",
+        metavar="USER:PASSWORD",
+        help="ask for these before anything is shown (HTTP Basic); better stands in a --config file, which others "
+        "cannot read",
+    )
+    add(
+        "--api-key",
+        metavar="KEY",
+        action="append",
+        help="a key, 16 characters or more, that admin actions need (X-API-Key or Authorization: Bearer); may be "
+        "given several times, also as P2POOL_API_KEYS in the environment",
+    )
+    add("--api-key-file", metavar="FILE", help="read API keys from this file, one a line")
+    add(
+        "--api-key-endpoints",
+        metavar="LIST",
+        help="what else needs an API key: paths with * and ?, separated by commas, like /metrics,/api/v1/*",
+    )
+    add(
+        "--web-trusted-proxy",
+        metavar="CIDR",
+        action="append",
+        help="a reverse proxy at this address or network is believed where its X-Forwarded-For says who asks; may "
+        "be given several times",
+    )
+    add(
+        "--web-rate-limit",
+        metavar="N",
+        type=float,
+        help="requests a second of one address, or IPv6 /64, which may save up for 5 seconds (default: 200; 0: no "
+        "limit)",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -48,8 +49,9 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> None:
-    """Send events to the terminal and the file. Raises OperatorError where the file cannot be written."""
+def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> Callable[[str], None]:
+    """Send events to the terminal and the file. Returns what sets the least level that is logged, by its name
+    (debug, info, warn, error, critical). Raises OperatorError where the file cannot be written."""
     try:
         logfile.parent.mkdir(parents=True, exist_ok=True)
         file = LogFile(logfile.name, str(logfile.parent), rotateLength=LOG_SIZE, maxRotatedFiles=LOG_FILES)
@@ -73,3 +75,4 @@ def start_logging(logfile: Path, debug: bool, terminal: TextIO = sys.stderr) -> 
     globalLogBeginner.beginLoggingTo(
         [FilteringLogObserver(observe, [predicate])], redirectStandardIO=False, discardBuffer=True
     )
+    return lambda level: predicate.setLogLevelForNamespace("", LogLevel.levelWithName(level))

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import re
 import resource
-import socket
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.ban_file import BanFile
-from p2pool.base.errors import OperatorError
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.node import Node, WorkChange
@@ -25,15 +20,13 @@ from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import ServerLimits, StratumServer
-from p2pool.tls import ServerCertificate, make_self_signed
-from p2pool.worker_port import TlsPort, WorkerPort, keepalive_options
+from p2pool.tls import ServerCertificate, find_certificate
+from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, host_in_url, keepalive_options, open_port
 
 _log = Logger(namespace="p2pool.stratum")
 
 WORK_PATIENCE = 120.0
 """Seconds without fresh work after which miners are better off at their backup pools."""
-LISTEN_BACKLOG = 4096
-"""Thousands of miners may come back in the same second."""
 OTHER_FILES = 1200
 """File descriptors for all but miners: browsers, peers, dashd, databases, the log."""
 SAVE_PERIOD = 5.0
@@ -88,47 +81,39 @@ class Mining:
 
     # --- start -------------------------------------------------------------------------------------------
 
-    def listen(self, web: IProtocolFactory) -> None:
-        """Open the ports: miners' and browsers', and the miners' through TLS. Raises OperatorError."""
+    def listen(
+        self, web: IProtocolFactory, people: str | None = None, browsers: WebConnections | None = None
+    ) -> None:
+        """Open the ports: the miners', which browsers may come to as well (they are given `web`, and count among
+        `browsers`), and the miners' through TLS. `people` is the first page's address where it is not on this
+        port. Raises OperatorError."""
         config = self._config
         keepalive = keepalive_options(config.keepalive)
         if config.stratum_ssl_port is not None:
             self._certificate = _certificate(config, self._clock())
         # Before the first port is open: loading shares takes a while, and who is in stays.
         self._bans.load(self._clock())
-        factory = WorkerPort(self.server, web, self._reactor, config.stratum_proxy_protocol, keepalive)
-        self._port = self._open(factory, config.worker_port, config.worker_host, "-w/--worker-port")
+        proxies = config.stratum_proxy_protocol
+        factory = WorkerPort(self.server, web, self._reactor, proxies, keepalive, browsers)
+        where = config.worker_host, config.worker_port
+        self._port = open_port(self._reactor, factory, where, "miners", "-w/--worker-port")
         _log.info(
             "miners (X11) connect to stratum+tcp://{host}:{port}, people open {url}",
             host=self.host,
             port=self.port,
-            url=self.url,
+            url=people or self.url,
         )
         if self._certificate is not None and config.stratum_ssl_port is not None:
-            host, port = config.stratum_ssl_port
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)
-            tls_factory = TlsPort(tls, self._reactor, config.stratum_proxy_protocol, keepalive)
-            self._tls_port = self._open(tls_factory, port, host, "--stratum-ssl-port")
+            tls_factory = TlsPort(tls, self._reactor, proxies, keepalive)
+            self._tls_port = open_port(
+                self._reactor, tls_factory, config.stratum_ssl_port, "miners", "--stratum-ssl-port"
+            )
             _log.info(
                 "miners through TLS connect to stratum+ssl://{host}:{port}",
-                host=host or "127.0.0.1",
+                host=config.stratum_ssl_port[0] or "127.0.0.1",
                 port=self._tls_port.getHost().port,
             )
-
-    def _open(self, factory: Any, port: int, host: str, flag: str) -> Any:
-        """All interfaces are those of IPv6 with those of IPv4 in them, where the machine has IPv6."""
-        try:
-            if not host:
-                try:
-                    return self._reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface="::")
-                except CannotListenError as error:
-                    if not isinstance(error.socketError, OSError) or _is_taken(error.socketError):
-                        raise
-            return self._reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface=host)
-        except CannotListenError as error:
-            raise OperatorError(
-                f"cannot listen on port {port} for miners ({error.socketError}): choose another one with {flag}"
-            ) from None
 
     @property
     def host(self) -> str:
@@ -142,9 +127,8 @@ class Mining:
 
     @property
     def url(self) -> str:
-        """The first page's address on this machine."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/"
+        """The first page's address on this machine, where pages are on the worker port."""
+        return f"http://{host_in_url(self.host)}:{self.port}/"
 
     def start(self) -> None:
         """Miners have work from now on."""
@@ -237,30 +221,5 @@ def _affordable_connections(wanted: int) -> int:
 
 def _certificate(config: Config, now: float) -> ServerCertificate:
     """The one that was given, or a self-signed one, made once. Raises OperatorError."""
-    certificate, key = config.ssl_cert, config.ssl_key
-    if certificate is None or key is None:
-        if not config.ssl_self_signed:
-            raise OperatorError(
-                "--stratum-ssl-port needs a certificate: give --ssl-cert FILE and --ssl-key FILE, "
-                "or have one made with --ssl-self-signed"
-            )
-        certificate = config.datadir / "stratum-cert.pem"
-        key = config.datadir / "stratum-key.pem"
-    if config.ssl_self_signed and not certificate.exists() and not key.exists():
-        make_self_signed(certificate, key, _own_names(), now)
-        _log.info("self-signed certificate made: {path}", path=certificate)
-    return ServerCertificate(certificate, key)
-
-
-def _own_names() -> list[str]:
-    """What this machine may be called."""
-    names = ["localhost", "127.0.0.1", "::1"]
-    own = socket.gethostname()
-    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", own):  # others cannot stand in a certificate
-        names.append(own)
-    return list(dict.fromkeys(names))
-
-
-def _is_taken(error: OSError) -> bool:
-    """Whether the port itself is the trouble, not the lack of IPv6."""
-    return error.errno in (errno.EADDRINUSE, errno.EACCES)
+    own = config.datadir / "stratum-cert.pem", config.datadir / "stratum-key.pem"
+    return find_certificate((config.ssl_cert, config.ssl_key), own, config.ssl_self_signed, now)

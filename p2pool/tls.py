@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -203,6 +204,28 @@ def make_self_signed(certificate: Path, key: Path, names: Sequence[str], now: fl
             f"cannot write the certificate {certificate} and its key {key}: {error.strerror}; "
             "give paths in a directory that the node's user can write to"
         ) from None
+
+
+def find_certificate(
+    given: tuple[Path | None, Path | None], own: tuple[Path, Path], self_signed: bool, now: float
+) -> ServerCertificate:
+    """The certificate and key that were `given`, else the node's `own`; with `self_signed`, they are made where
+    neither of the two files exists. Raises OperatorError. Blocks: at the start only."""
+    certificate, key = given[0] or own[0], given[1] or own[1]
+    if self_signed and not certificate.exists() and not key.exists():
+        make_self_signed(certificate, key, _own_names(), now)
+        _log.info("self-signed certificate made: {path}", path=certificate)
+    return ServerCertificate(certificate, key)
+
+
+def _own_names() -> list[str]:
+    """What this machine may be called."""
+    names = ["localhost", "127.0.0.1", "::1"]
+    own = socket.gethostname()
+    # Others cannot stand in a certificate.
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", own):
+        names.append(own)
+    return list(dict.fromkeys(names))
 
 
 def _state_of(path: Path) -> _FileState:

@@ -1,23 +1,27 @@
 """The ports that miners and browsers connect to.
 
-On the worker port the first byte says who is there; on the TLS port there are only miners. Behind a load balancer
-the PROXY protocol's header comes before either, and the address in it is the one that counts.
+On the worker port the first byte says who is there; on the TLS port there are only miners, on the web's own port
+only browsers, who get no more than a hint on the worker port then. Behind a load balancer the PROXY protocol's
+header comes before either, and the address in it is the one that counts.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2pool.base.errors import ParseError
+from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.hosts import host_key, is_in
 from p2pool.proxy_protocol import HeaderReader
 
 FIRST_BYTE_TIME = 30.0
@@ -26,7 +30,12 @@ MAX_SILENT = 2000
 """Connections of one port that have not said anything yet; beyond it the one that is silent longest goes."""
 MAX_WEB_CONNECTIONS = 1000
 """Browsers and programs that look, at a time: they must never take the miners' file descriptors."""
+MAX_WEB_CONNECTIONS_PER_HOST = 200
+"""Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections."""
+LISTEN_BACKLOG = 4096
+"""Thousands of miners may come back in the same second."""
 _WHITE_SPACE = b" \t\r\n"
+_LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 _log = Logger(namespace="p2pool.worker_port")
 
 Network = IPv4Network | IPv6Network
@@ -118,7 +127,7 @@ class _Opening(Protocol):
             self.give_up()
             return
         self._inner = inner
-        self._ended = port.counted_out(data)
+        self._ended = port.counted_out(data, self._address)
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(self.transport)
         if data:
@@ -159,14 +168,7 @@ class ListeningPort(Factory):
 
     def is_proxy(self, address: IAddress) -> bool:
         """Whether a connection from there begins with a PROXY header."""
-        if not self._proxies:
-            return False
-        try:
-            host = ip_address(str(getattr(address, "host", "")))
-        except ValueError:
-            return False
-        host = getattr(host, "ipv4_mapped", None) or host
-        return any(host in network for network in self._proxies)
+        return is_in(str(getattr(address, "host", "")), self._proxies)
 
     def opened(self, opening: _Opening) -> None:
         """A connection that has not said anything yet."""
@@ -182,13 +184,54 @@ class ListeningPort(Factory):
         """What takes the connection, or None where nobody does."""
         raise NotImplementedError
 
-    def counted_out(self, data: bytes) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
         """What to do when the connection that was just handed over ends."""
         return None
 
 
+class WebConnections:
+    """How many browsers there are. Those of this machine and of `exempt` networks (proxies, behind which there are
+    many) count in the sum only. Bound: MAX_WEB_CONNECTIONS."""
+
+    def __init__(self, exempt: tuple[Network, ...] = ()) -> None:
+        self.count = 0
+        self._exempt = (*_LOOPBACK, *exempt)
+        self._hosts: dict[str, int] = {}
+
+    def refusal(self, address: IAddress) -> str | None:
+        """Why one more from there is not let in; None where it is welcome."""
+        host = str(getattr(address, "host", ""))
+        if self.count >= MAX_WEB_CONNECTIONS:
+            return f"{self.count} web connections"
+        if self._hosts.get(host_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_HOST and not is_in(host, self._exempt):
+            return f"it has {MAX_WEB_CONNECTIONS_PER_HOST} web connections"
+        return None
+
+    def opened(self, address: IAddress) -> Callable[[], None]:
+        """One more; returns what is to be called at its end."""
+        key = host_key(str(getattr(address, "host", "")))
+        self.count += 1
+        self._hosts[key] = self._hosts.get(key, 0) + 1
+
+        def ended() -> None:
+            self.count -= 1
+            self._hosts[key] -= 1
+            if not self._hosts[key]:
+                del self._hosts[key]
+
+        return ended
+
+    def protocol_for(self, web: IProtocolFactory, address: IAddress) -> Any:
+        """The web's, where there is room for it."""
+        refusal = self.refusal(address)
+        if refusal is None:
+            return web.buildProtocol(address)
+        _log.warn("refusing {host}: {refusal}", host=getattr(address, "host", "?"), refusal=refusal)
+        return None
+
+
 class WorkerPort(ListeningPort):
-    """Miners and browsers on one port. Bound: MAX_WEB_CONNECTIONS besides."""
+    """Miners and browsers on one port. Bound: those of WebConnections besides."""
 
     def __init__(
         self,
@@ -197,11 +240,12 @@ class WorkerPort(ListeningPort):
         reactor: IReactorTime,
         proxies: tuple[Network, ...] = (),
         keepalive: tuple[tuple[int, int], ...] = (),
+        browsers: WebConnections | None = None,
     ) -> None:
         super().__init__(reactor, proxies, keepalive)
         self.stratum = stratum
         self.web = web
-        self.web_connections = 0
+        self.browsers = browsers or WebConnections()
 
     def doStart(self) -> None:
         """Twisted's."""
@@ -217,21 +261,11 @@ class WorkerPort(ListeningPort):
         """A line of JSON is a miner's."""
         if data[:1] == b"{":
             return self.stratum.buildProtocol(address)
-        if self.web_connections >= MAX_WEB_CONNECTIONS:
-            host = getattr(address, "host", "?")
-            _log.warn("refusing {host}: {count} web connections", host=host, count=self.web_connections)
-            return None
-        return self.web.buildProtocol(address)
+        return self.browsers.protocol_for(self.web, address)
 
-    def counted_out(self, data: bytes) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
         """Browsers are counted."""
-        if data[:1] == b"{":
-            return None
-        self.web_connections += 1
-        return self._web_ended
-
-    def _web_ended(self) -> None:
-        self.web_connections -= 1
+        return None if data[:1] == b"{" else self.browsers.opened(address)
 
 
 class TlsPort(ListeningPort):
@@ -252,6 +286,97 @@ class TlsPort(ListeningPort):
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
         """Always a miner."""
         return self._factory.buildProtocol(address)
+
+
+class WebPort(ListeningPort):
+    """Browsers on a port of their own: `web` is the site, within a TLS factory where it is encrypted. Who says
+    nothing is the site's business, and reverse proxies tell it in HTTP who asks."""
+
+    at_once = True
+
+    def __init__(
+        self,
+        web: IProtocolFactory,
+        reactor: IReactorTime,
+        browsers: WebConnections,
+        keepalive: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        super().__init__(reactor, keepalive=keepalive)
+        self.web = web
+        self.browsers = browsers
+
+    def doStart(self) -> None:
+        """Twisted's."""
+        self.web.doStart()
+
+    def doStop(self) -> None:
+        """Twisted's."""
+        self.web.doStop()
+
+    def protocol_for(self, data: bytes, address: IAddress) -> Any:
+        """Always a browser."""
+        return self.browsers.protocol_for(self.web, address)
+
+    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
+        """All are counted."""
+        return self.browsers.opened(address)
+
+
+class _Hint(Protocol):
+    """Says where the pages are, whatever is asked, and goes."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def connectionMade(self) -> None:
+        """Twisted's: that it is no miner is known by its first byte."""
+        if self.transport is not None:
+            self.transport.write(
+                b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n%b" % (len(self._text), self._text)
+            )
+            self.transport.loseConnection()
+
+
+class HintFactory(Factory):
+    """In the web's place on a worker port that is for miners only."""
+
+    noisy = False
+
+    def __init__(self, text: str) -> None:
+        self._text = text.encode()
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """Twisted's."""
+        return _Hint(self._text)
+
+
+def open_port(reactor: Any, factory: Factory, where: tuple[str, int], whom: str, flag: str) -> Any:
+    """Listen at (interface, port). "" is all interfaces: those of IPv6 with those of IPv4 in them, where the
+    machine has IPv6. Raises OperatorError, which names `flag`."""
+    host, port = where
+    try:
+        if not host:
+            try:
+                return reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface="::")
+            except CannotListenError as error:
+                if not isinstance(error.socketError, OSError) or _is_taken(error.socketError):
+                    raise
+        return reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface=host)
+    except CannotListenError as error:
+        raise OperatorError(
+            f"cannot listen on port {port} for {whom} ({error.socketError}): choose another one with {flag}"
+        ) from None
+
+
+def _is_taken(error: OSError) -> bool:
+    """Whether the port itself is the trouble, not the lack of IPv6."""
+    return error.errno in (errno.EADDRINUSE, errno.EACCES)
+
+
+def host_in_url(host: str) -> str:
+    """A host as URLs write it."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _address_of(host: str, port: int) -> IAddress:

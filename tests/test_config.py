@@ -228,6 +228,7 @@ def test_paths_may_start_at_home(monkeypatch, tmp_path):
 
 
 def test_a_file_may_set_everything(toml, tmp_path):
+    (tmp_path / "keys").write_text("f" * 16)
     config = load(
         *toml(f"""
             net = "dash_regtest"
@@ -265,6 +266,16 @@ def test_a_file_may_set_everything(toml, tmp_path):
             ssl-self-signed = true
             stratum-proxy-protocol = ["192.0.2.1"]
             web-static = "{tmp_path}"
+            web-port = "[::1]:12"
+            web-ssl-cert = "{tmp_path}/web-cert"
+            web-ssl-key = "{tmp_path}/web-key"
+            web-ssl-self-signed = true
+            web-password = "me:secret"
+            web-trusted-proxy = ["192.0.2.2", "2001:db8::/32"]
+            web-rate-limit = 5
+            api-key = ["0123456789abcdef", "{"k" * 20}"]
+            api-key-file = "{tmp_path}/keys"
+            api-key-endpoints = "/metrics, /api/v1/*"
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
             dashd-address = "h"
@@ -322,6 +333,15 @@ def test_a_file_may_set_everything(toml, tmp_path):
         ssl_self_signed=True,
         stratum_proxy_protocol=(ip_network("192.0.2.1/32"),),
         web_static=tmp_path,
+        web_port=("::1", 12),
+        web_ssl_cert=tmp_path / "web-cert",
+        web_ssl_key=tmp_path / "web-key",
+        web_ssl_self_signed=True,
+        web_password=config.web_password,
+        web_trusted_proxy=(ip_network("192.0.2.2"), ip_network("2001:db8::/32")),
+        web_rate_limit=5,
+        api_keys=config.api_keys,
+        api_key_endpoints=("/metrics", "/api/v1/*"),
         import_shares=tmp_path / "old",
         disable_share_archive=True,
         dashd_address="h",
@@ -341,9 +361,12 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_miners=0,
         simnet_block_period=7.5,
     )
+    assert config.web_password is not None
+    assert config.web_password.matches(b"me:secret")
+    assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 50, "a new setting: does the file know it?"
+    assert len(settable) == 59, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

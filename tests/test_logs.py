@@ -151,3 +151,19 @@ def test_a_file_that_cannot_be_written(observer, tmp_path):
         observer(tmp_path / "taken" / "log")
     with pytest.raises(OperatorError, match="--logfile"):
         observer(tmp_path)
+
+
+def test_the_level_can_be_changed_while_the_node_runs(monkeypatch, tmp_path):
+    taken: list = []
+    monkeypatch.setattr(globalLogBeginner, "beginLoggingTo", lambda observers, **options: taken.extend(observers))
+    terminal = io.StringIO()
+    set_level = start_logging(tmp_path / "log", False, terminal)
+    for level, shown in (("debug", 4), ("info", 3), ("warn", 2), ("critical", 0), ("error", 1)):
+        set_level(level)
+        terminal.truncate(0)
+        terminal.seek(0)
+        for each in (LogLevel.debug, LogLevel.info, LogLevel.warn, LogLevel.error):
+            taken[0](event("x", log_level=each))
+        assert len(terminal.getvalue().splitlines()) == shown, level
+        taken[0](event("noise", log_level=LogLevel.debug, log_namespace="twisted.web"))
+        assert "noise" not in terminal.getvalue()

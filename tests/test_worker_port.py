@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from ipaddress import IPv4Address as Ip4
 from ipaddress import IPv6Address as Ip6
@@ -11,12 +12,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from p2pool import worker_port
-from p2pool.worker_port import FIRST_BYTE_TIME, ListeningPort, TlsPort, WorkerPort, keepalive_options
+from p2pool.base.errors import OperatorError
+from p2pool.worker_port import (
+    FIRST_BYTE_TIME,
+    HintFactory,
+    ListeningPort,
+    TlsPort,
+    WebConnections,
+    WebPort,
+    WorkerPort,
+    host_in_url,
+    keepalive_options,
+    open_port,
+)
 from tests.logged import logged
 from tests.stratum.wire import Transport
 
@@ -174,9 +188,92 @@ def test_browsers_are_bounded_and_miners_come_in_all_the_same(monkeypatch):
     for protocol, _ in browsers:
         protocol.connectionLost()
     miner.connectionLost()
-    assert port.factory.web_connections == 0
+    assert port.factory.browsers.count == 0
     protocol, transport = port.connect()
     protocol.dataReceived(b"GET / HTTP/1.1\r\n")
+    assert not transport.disconnecting
+
+
+def count(addresses, limits, monkeypatch, exempt=()) -> list[bool]:
+    """Which of these browsers are let in."""
+    most, most_per_host = limits
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", most)
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS_PER_HOST", most_per_host)
+    browsers, let_in = WebConnections(exempt), []
+    for host in addresses:
+        address = (IPv6Address if ":" in host else IPv4Address)("TCP", host, 1)
+        let_in.append(browsers.refusal(address) is None)
+        if let_in[-1]:
+            browsers.opened(address)
+    return let_in
+
+
+def test_one_host_does_not_keep_the_others_out(monkeypatch):
+    v6 = [f"2001:db8::{number}" for number in range(1, 4)]
+    hosts = ["10.0.0.1", "10.0.0.1", "10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", *v6, "2001:db8:0:1::1"]
+    expected = [True, True, False, False, True, True, True, False, True]
+    assert count(hosts, (100, 2), monkeypatch) == expected
+
+
+def test_this_machine_and_proxies_have_many_behind_them_but_no_more_than_all(monkeypatch):
+    hosts = ["127.0.0.1"] * 4 + ["::1"] * 3 + ["10.9.0.1"] * 4
+    assert count(hosts, (10, 2), monkeypatch, (ip_network("10.9.0.0/16"),)) == [True] * 10 + [False]
+
+
+def test_who_has_gone_is_counted_no_more(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS_PER_HOST", 1)
+    browsers = WebConnections()
+    for _ in range(3):
+        ended = browsers.opened(ADDRESS)
+        assert "web connections" in browsers.refusal(ADDRESS)
+        ended()
+        assert browsers.refusal(ADDRESS) is None
+    assert (browsers.count, browsers._hosts) == (0, {})
+
+
+def test_the_web_s_own_port_waits_for_no_first_byte_and_takes_no_miners(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 2)
+    clock, web = Clock(), Recorders()
+    factory = WebPort(web, clock, WebConnections())
+    opened = []
+    with logged() as log:
+        for _ in range(3):
+            protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
+            protocol.makeConnection(transport)
+            opened.append((protocol, transport))
+    assert len(web.built) == 2
+    assert [transport.disconnecting for _, transport in opened] == [False, False, True]
+    assert len(log.lines) == 1
+    opened[0][0].dataReceived(b'{"id": 1}')
+    assert web.built[0].data == b'{"id": 1}'
+    for protocol, _ in opened:
+        protocol.connectionLost()
+    assert factory.browsers.count == 0
+    assert not clock.getDelayedCalls()
+    factory.doStart()
+    factory.doStop()
+    assert web.starts == ["start", "stop"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"GET", b"POST /api HTTP/1.1\r\n\r\n{}"]
+)
+def test_a_port_for_miners_only_gives_browsers_a_hint(data):
+    miners, clock = Recorders(), Clock()
+    factory = WorkerPort(miners, HintFactory("The pages are on port 5."), clock)
+    protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
+    protocol.makeConnection(transport)
+    protocol.dataReceived(data)
+    assert transport.value().startswith(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n")
+    assert transport.value().endswith(b"Content-Length: 24\r\n\r\nThe pages are on port 5.")
+    assert transport.disconnecting
+    protocol.dataReceived(b"more")
+    protocol.connectionLost()
+    assert factory.browsers.count == 0
+    protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
+    protocol.makeConnection(transport)
+    protocol.dataReceived(b"{")
+    assert len(miners.built) == 1
     assert not transport.disconnecting
 
 
@@ -454,3 +551,48 @@ def test_a_tls_port_that_lets_nobody_in_closes():
     protocol, transport = TlsPort(miners, Clock()).buildProtocol(ADDRESS), StringTransport()
     protocol.makeConnection(transport)
     assert transport.disconnecting
+
+
+class Reactor:
+    """Listens, or fails to, where `errors` (by interface) says so."""
+
+    def __init__(self, errors: dict[str, OSError]) -> None:
+        self.errors = errors
+        self.tried: list[str] = []
+
+    def listenTCP(self, port, factory, backlog, interface):
+        self.tried.append(interface)
+        if interface in self.errors:
+            raise CannotListenError(interface, port, self.errors[interface])
+        return interface
+
+
+IN_USE, NO_IPV6 = OSError(errno.EADDRINUSE, "in use"), OSError(errno.EAFNOSUPPORT, "no IPv6 here")
+
+
+@pytest.mark.parametrize(
+    ("host", "errors", "tried", "listens"),
+    [
+        ("", {}, ["::"], "::"),
+        ("", {"::": NO_IPV6}, ["::", ""], ""),
+        ("", {"::": IN_USE}, ["::"], None),
+        ("", {"::": NO_IPV6, "": IN_USE}, ["::", ""], None),
+        ("127.0.0.1", {}, ["127.0.0.1"], "127.0.0.1"),
+        ("127.0.0.1", {"127.0.0.1": IN_USE}, ["127.0.0.1"], None),
+    ],
+)
+def test_where_a_port_listens(host, errors, tried, listens):
+    reactor = Reactor(errors)
+    if listens is not None:
+        assert open_port(reactor, Recorders(), (host, 5), "the web", "--web-port") == listens
+    else:
+        with pytest.raises(OperatorError) as caught:
+            open_port(reactor, Recorders(), (host, 5), "the web", "--web-port")
+        assert str(caught.value) == (
+            "cannot listen on port 5 for the web ([Errno 98] in use): choose another one with --web-port"
+        )
+    assert reactor.tried == tried
+
+
+def test_hosts_in_urls():
+    assert [host_in_url(host) for host in ("::1", "127.0.0.1", "x")] == ["[::1]", "127.0.0.1", "x"]

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.hosts import host_key
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
 from p2pool.pool_stats import BanRecord, HostRecord
@@ -61,21 +62,6 @@ class Offence(Enum):
     def __init__(self, text: str, cost: float) -> None:
         self.text = text
         self.cost = cost
-
-
-@lru_cache(maxsize=4096)
-def host_key(host: str) -> str:
-    """The host that an address belongs to."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return printable(host)
-    if address.version == 6:
-        mapped = address.ipv4_mapped
-        if mapped is not None:
-            return str(mapped)
-        return str(ip_network((int(address), 64), strict=False))
-    return str(address)
 
 
 @lru_cache(maxsize=4096)

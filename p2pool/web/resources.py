@@ -1,14 +1,25 @@
-"""What all answers of the site have in common: GET and HEAD only, and errors as JSON of one shape."""
+"""What all answers of the site have in common: which methods a resource knows, errors as JSON of one shape, and
+how rendered bytes are served: with an ETag, compressed, or not at all where the client has them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web import resource
-from twisted.web.http import BAD_REQUEST
-from twisted.web.server import Request
+from twisted.web.http import BAD_REQUEST, INTERNAL_SERVER_ERROR, NOT_MODIFIED, SERVICE_UNAVAILABLE
+from twisted.web.server import NOT_DONE_YET, Request
+
+from p2pool.web.rendering import MIN_COMPRESSED, Rendering, RunInThread, is_compressible, is_known, takes_gzip
 
 JSON_TYPE = b"application/json; charset=utf-8"
+READING = (b"GET", b"HEAD")
+"""The methods of a resource that does not say otherwise with its own `methods`, None for all; OPTIONS is answered
+for every resource that names its methods."""
+_log = Logger(namespace="p2pool.web")
 
 
 class GetResource(resource.Resource):
@@ -20,18 +31,16 @@ class GetResource(resource.Resource):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
 
-    def render_GET(self, request: Request) -> bytes:
+    def render_GET(self, request: Request) -> bytes | int:
         """Twisted's."""
-        status, body = self.answer(request)
-        request.setResponseCode(status)
-        request.setHeader(b"Content-Type", self.content_type if status < BAD_REQUEST else JSON_TYPE)
-        request.setHeader(b"Cache-Control", b"no-store")
-        request.setHeader(b"Access-Control-Allow-Origin", b"*")
-        return body
+        return answer_now(request, self.content_type, *self.answer(request))
 
-    def render_HEAD(self, request: Request) -> bytes:
+    def render_HEAD(self, request: Request) -> bytes | int:
         """Twisted's: without the body, which it would leave out with a log line each time."""
-        request.setHeader(b"Content-Length", b"%d" % len(self.render_GET(request)))
+        body = self.render_GET(request)
+        if not isinstance(body, bytes):
+            return body
+        request.setHeader(b"Content-Length", b"%d" % len(body))
         return b""
 
     def answer(self, request: Request) -> tuple[int, bytes]:
@@ -39,6 +48,111 @@ class GetResource(resource.Resource):
         raise NotImplementedError
 
 
+class RenderedResource(GetResource):
+    """What somebody else renders from time to time: `rendered` gives the newest bytes, None or b"" before the
+    first ones. As long as it gives the same object, tag and compressed form are not made again.
+
+    `run_in_thread` is for compressing large ones; without it the calling thread does that.
+    """
+
+    def __init__(
+        self,
+        rendered: Callable[[], bytes | None],
+        content_type: bytes = JSON_TYPE,
+        run_in_thread: RunInThread | None = None,
+    ) -> None:
+        super().__init__()
+        self.content_type = content_type
+        self._rendered = rendered
+        self._run_in_thread = run_in_thread
+        self._last = Rendering(b"")
+
+    def render_GET(self, request: Request) -> bytes | int:
+        """Twisted's."""
+        body = self._rendered()
+        if not body:
+            return answer_now(request, JSON_TYPE, *starting())
+        if body is not self._last.body:
+            self._last = Rendering(body)
+        return serve(request, self._last, self.content_type, self._run_in_thread)
+
+
+def serve(
+    request: Request, rendering: Rendering, content_type: bytes, run_in_thread: RunInThread | None = None
+) -> bytes | int:
+    """The answer to a GET or HEAD: what Twisted's render methods return."""
+    request.setHeader(b"Content-Type", content_type)
+    # Kept by browsers, but asked for again each time: that is what the tag is for.
+    request.setHeader(b"Cache-Control", b"no-cache" if getattr(request, "is_open", True) else b"private, no-cache")
+    compressed = False
+    if len(rendering.body) >= MIN_COMPRESSED and is_compressible(content_type):
+        request.setHeader(b"Vary", b"Accept-Encoding")
+        compressed = takes_gzip(_header(request, b"accept-encoding"))
+    tag = rendering.tag(compressed)
+    request.setHeader(b"ETag", tag)
+    if is_known(_header(request, b"if-none-match"), tag):
+        request.setResponseCode(NOT_MODIFIED)
+        return b""
+    if not compressed:
+        return rendering.body
+    request.setHeader(b"Content-Encoding", b"gzip")
+    body = rendering.compressed(run_in_thread)
+    if isinstance(body, bytes):
+        return body
+    _Waiting(request, body)
+    return NOT_DONE_YET
+
+
+class _Waiting:
+    """A request whose body a thread is making."""
+
+    def __init__(self, request: Request, body: Deferred[bytes]) -> None:
+        self._request = request
+        self._is_gone = False
+        request.notifyFinish().addErrback(self._gone)
+        body.addCallbacks(self._made, self._failed)
+
+    def _gone(self, _: Failure) -> None:
+        self._is_gone = True
+
+    def _made(self, body: bytes) -> None:
+        if self._is_gone:
+            return
+        self._request.setHeader(b"Content-Length", b"%d" % len(body))
+        self._request.write(body)  # of a HEAD, Twisted leaves it out
+        self._request.finish()
+
+    def _failed(self, failure: Failure) -> None:
+        _log.failure("compressing failed", failure)
+        if self._is_gone:
+            return
+        for name in (b"ETag", b"Content-Encoding"):
+            self._request.responseHeaders.removeHeader(name)
+        status, body = error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
+        self._request.setResponseCode(status)
+        self._request.setHeader(b"Content-Type", JSON_TYPE)
+        self._made(body)
+
+
+def answer_now(request: Request, content_type: bytes, status: int, body: bytes) -> bytes:
+    """An answer of this moment, which nobody keeps."""
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", content_type if status < BAD_REQUEST else JSON_TYPE)
+    request.setHeader(b"Cache-Control", b"no-store")
+    return body
+
+
 def error(status: int, code: str, message: str) -> tuple[int, bytes]:
     """(status, JSON body). `code` is for programs and stays, `message` for people."""
     return status, json.dumps({"error": {"code": code, "message": message}}).encode()
+
+
+def starting() -> tuple[int, bytes]:
+    """The error of what is not known yet."""
+    return error(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
+
+
+def _header(request: Request, name: bytes) -> str | None:
+    """A header's last value; bytes of any kind."""
+    values = request.requestHeaders.getRawHeaders(name)
+    return values[-1].decode("latin-1") if values else None

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import orjson
 from twisted.web import resource
-from twisted.web.http import NOT_FOUND
 from twisted.web.server import Request
 
-from p2pool.web.api.endpoint import STARTING, Endpoint, Parameter, Refused, Scene
+from p2pool.web.api.endpoint import Endpoint, Parameter, Refused, Scene
 from p2pool.web.api.table import ENDPOINTS
 from p2pool.web.openapi import document
-from p2pool.web.resources import GetResource, error
+from p2pool.web.rendering import RunInThread
+from p2pool.web.resources import GetResource, RenderedResource, error
+from p2pool.web.static_files import NotFound
 from p2pool.web.views import Views
 
 OPENAPI_PATH = "/api/openapi.json"
-
-
-class NotFound(GetResource):
-    """Nothing is here."""
-
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        """GetResource's."""
-        return error(NOT_FOUND, "not_found", "there is nothing at this address")
 
 
 class Branch(NotFound):
@@ -35,31 +28,6 @@ class Branch(NotFound):
     def getChild(self, path: bytes, request: Request) -> resource.Resource:
         """Twisted's: a path without a child of its own."""
         return NotFound()
-
-
-class _Fixed(GetResource):
-    """What never changes while the node runs."""
-
-    def __init__(self, body: bytes) -> None:
-        super().__init__()
-        self._body = body
-
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        """GetResource's."""
-        return 200, self._body
-
-
-class _View(GetResource):
-    """A path without parameters whose figures are rendered already; None before the first ones."""
-
-    def __init__(self, rendered: Callable[[], bytes | None]) -> None:
-        super().__init__()
-        self._rendered = rendered
-
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        """GetResource's."""
-        body = self._rendered()
-        return error(STARTING.status, STARTING.code, STARTING.text) if body is None else (200, body)
 
 
 class _LookUp(GetResource):
@@ -134,7 +102,7 @@ class _Choice(GetResource):
         return body
 
 
-def api_resources(views: Views) -> dict[bytes, resource.Resource]:
+def api_resources(views: Views, run_in_thread: RunInThread | None = None) -> dict[bytes, resource.Resource]:
     """What the site puts at its root, by name."""
     scene = views.scene
     root = Branch()
@@ -146,10 +114,13 @@ def api_resources(views: Views) -> dict[bytes, resource.Resource]:
             place = places[fixed] = _Choice()
             put_at(root, fixed, place)
         answering = (
-            _LookUp(endpoint, scene) if endpoint.look_up else _View(partial(views.rendered.get, endpoint.key))
+            _LookUp(endpoint, scene)
+            if endpoint.look_up
+            else RenderedResource(partial(views.rendered.get, endpoint.key), run_in_thread=run_in_thread)
         )
         place.put(len(endpoint.in_path), answering)
-    put_at(root, OPENAPI_PATH, _Fixed(orjson.dumps(document(scene.sources.version))))
+    described = orjson.dumps(document(scene.sources.version))
+    put_at(root, OPENAPI_PATH, RenderedResource(lambda: described, run_in_thread=run_in_thread))
     return dict(root.children)
 
 

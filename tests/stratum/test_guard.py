@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from p2pool.base.hosts import host_key
 from p2pool.pool_stats import BanRecord, PoolStats
 from p2pool.stratum import guard as guard_module
 from p2pool.stratum.guard import (
@@ -19,7 +20,6 @@ from p2pool.stratum.guard import (
     GuardSettings,
     Host,
     Offence,
-    host_key,
     ip_network,
 )
 from tests.logged import logged
@@ -46,34 +46,6 @@ def worker(guard: Guard, host: str = HOST, now: float = NOW) -> Host:
 
 
 # --- hosts ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("address", "key"),
-    [
-        ("10.1.2.3", "10.1.2.3"),
-        ("::ffff:10.1.2.3", "10.1.2.3"),
-        ("::FFFF:0a01:0203", "10.1.2.3"),
-        ("2001:db8::1", "2001:db8::/64"),
-        ("2001:DB8:0:0:ffff:ffff:ffff:ffff", "2001:db8::/64"),
-        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("2001:db8::/64", "2001:db8::/64"),
-        ("not\nan address", "not?an address"),
-    ],
-)
-def test_keys(address, key):
-    assert host_key(address) == key
-
-
-@given(st.ip_addresses(), st.integers(0, 2**64 - 1))
-def test_a_key_is_its_own_key_and_all_of_a_64_have_the_same(address, change):
-    key = host_key(str(address))
-    assert host_key(key) == key
-    if address.version == 6 and address.ipv4_mapped is None:
-        neighbour = type(address)(int(address) ^ change)
-        assert neighbour.ipv4_mapped is not None or host_key(str(neighbour)) == key
-        assert host_key(str(type(address)(int(address) ^ 1 << 64))) != key
 
 
 def test_a_cost_halves_in_a_minute():

@@ -7,9 +7,12 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.web.server import NOT_DONE_YET
 
 from p2pool.pool_stats import ShareRecord
-from p2pool.web import site
+from p2pool.web.request import ANSWER_TIME, IDLE_TIME, REQUEST_TIME, client_host
+from p2pool.web.resources import GetResource
+from p2pool.web.static_files import MAX_KEPT_FILE
 from p2pool.web.views import VIEWS
 from tests.logged import logged
 from tests.support import make_template
@@ -45,7 +48,7 @@ def test_every_view_is_served_as_rendered(pool, path):
     answer = pool.ask("/" + path)
     assert answer.status == 200
     assert answer.json == json.loads(pool.views.rendered[path])
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "no-cache"
     assert answer.headers["access-control-allow-origin"] == "*"
     assert pool.ask(f"/{path}?a=<b>&c").json == answer.json
 
@@ -188,14 +191,16 @@ def test_head_is_get_without_the_body(pool, path):
 
 
 @pytest.mark.parametrize("path", ["/", "/local_stats", "/nothing", "/static/app.js", "/web/share/1", "/metrics"])
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW", "get", "<b>"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW", "get", "<b>"])
 def test_other_methods_are_refused_alike_everywhere(pool, path, method):
     with logged() as log:
         answer = pool.ask(path, method)
     if answer.status != 400:  # what HTTP does not take for a method at all
-        assert answer.status == 405
-        assert code(answer) == "method_not_allowed"
-        assert answer.headers["allow"] == "GET, HEAD"
+        if path == "/nothing":
+            assert (answer.status, code(answer)) == (404, "not_found")
+        else:
+            assert (answer.status, code(answer)) == (405, "method_not_allowed")
+            assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
         assert b"<" not in answer.body
     assert not log.lines
     assert not log.tracebacks
@@ -247,15 +252,23 @@ def send(pool: Pool, *pieces: bytes):
 def test_what_is_no_http_ends_the_connection_quietly(pool, request_head):
     transport, log = send(pool, request_head)
     assert transport.disconnecting
-    assert transport.value() == b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    answer = take_apart(transport.value())
+    assert answer.status == (431 if b"X: y" in request_head else 400)
+    assert code(answer) in ("bad_request", "headers_too_large")
+    assert answer.headers["connection"] == "close"
     assert len(log.lines) <= 1
 
 
 def test_headers_without_end(pool):
-    transport, _ = send(pool, b"GET /fee HTTP/1.1\r\n", *[b"X: " + b"y" * 1000 + b"\r\n"] * 100)
-    assert transport.disconnecting
-    transport, _ = send(pool, b"G" * 100_000)
-    assert transport.disconnecting
+    for pieces, status in (
+        ([b"GET /fee HTTP/1.1\r\n", *[b"X: " + b"y" * 1000 + b"\r\n"] * 100], 431),
+        ([b"GET /fee HTTP/1.1\r\n", b"X: " + b"y" * 100_000], 431),
+        ([b"G" * 100_000], 414),
+        ([b"GET /" + b"g" * 20_000 + b" HTTP/1.1\r\n\r\n"], 414),
+    ):
+        transport, _ = send(pool, *pieces)
+        assert transport.disconnecting
+        assert take_apart(transport.value()).status == status
 
 
 @pytest.mark.parametrize(
@@ -301,12 +314,14 @@ def test_one_connection_serves_one_request_after_the_other(pool):
 
 def test_silence_ends_in_time_counted_from_the_last_answer(pool):
     protocol, transport = pool.connect()
-    pool.clock.advance(site._REQUEST_TIME - 1)
+    pool.clock.advance(IDLE_TIME - 1)
     protocol.dataReceived(b"GET /fee HTTP/1.1\r\n\r\n")
-    pool.clock.advance(site._REQUEST_TIME - 1)
+    transport.clear()
+    pool.clock.advance(IDLE_TIME - 1)
     assert not transport.disconnecting
     pool.clock.advance(1)
     assert transport.disconnecting
+    assert transport.value() == b""
 
 
 def test_a_request_sent_byte_by_byte_is_not_waited_for_without_end(pool):
@@ -317,8 +332,55 @@ def test_a_request_sent_byte_by_byte_is_not_waited_for_without_end(pool):
         if transport.disconnecting:
             break
     assert transport.disconnecting
-    assert pool.clock.seconds() <= site._REQUEST_TIME
-    assert transport.value() == b""
+    assert pool.clock.seconds() <= REQUEST_TIME
+    assert code(take_apart(transport.value())) == "too_slow"
+
+
+def test_a_request_that_begins_late_has_its_time_and_no_more(pool):
+    protocol, transport = pool.connect()
+    for _ in range(3):  # also where the connection was used before
+        pool.clock.advance(IDLE_TIME - 1)
+        protocol.dataReceived(b"GET /fee HTTP/1.1\r\n")
+        pool.clock.advance(REQUEST_TIME - 1)
+        protocol.dataReceived(b"\r\n")
+        assert take_apart(transport.value()).status == 200
+        transport.clear()
+    protocol.dataReceived(b"POST /fee HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
+    for _ in range(REQUEST_TIME):
+        assert not transport.disconnecting
+        pool.clock.advance(1)
+    assert take_apart(transport.value()).status == 408
+    assert transport.disconnecting
+
+
+def test_an_answer_that_is_not_taken_ends(tmp_path):
+    (tmp_path / "large.bin").write_bytes(b"x" * (MAX_KEPT_FILE + 1))
+    pool = Pool(web_static=tmp_path)
+    protocol, transport = pool.connect()
+    protocol.dataReceived(b"GET /static/large.bin HTTP/1.1\r\n\r\n")
+    protocol._requestProducer._producer.resumeProducing()
+    assert transport.value().startswith(b"HTTP/1.1 200 OK\r\n")
+    pool.clock.advance(ANSWER_TIME - 1)
+    assert not transport.disconnecting
+    pool.clock.advance(1)
+    assert transport.disconnecting
+    protocol.connectionLost(None)
+    assert not pool.clock.getDelayedCalls()
+
+
+def test_what_answers_later_or_becomes_another_protocol_has_no_time_limit(pool):
+    class Taking(GetResource):
+        def render_GET(self, request):
+            self.host = client_host(request)
+            return NOT_DONE_YET
+
+    taking = Taking()
+    pool.site.resource.putChild(b"ws", taking)
+    protocol, transport = pool.connect()
+    protocol.dataReceived(b"GET /ws HTTP/1.1\r\n\r\n")
+    pool.clock.advance(100_000)
+    assert not transport.disconnecting
+    assert taking.host == "10.0.0.1"
 
 
 def test_a_connection_that_goes_leaves_no_timers(pool):

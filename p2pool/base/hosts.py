@@ -1,0 +1,39 @@
+"""Which host an address belongs to: what one customer of a provider gets counts as one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from p2pool.base.text import printable
+
+IpNetwork = IPv4Network | IPv6Network
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that `text` is, an IPv4 one where it is written as IPv6 (::ffff:10.0.0.1); None for all else."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+@lru_cache(maxsize=4096)
+def host_key(host: str) -> str:
+    """The host that an address belongs to: an IPv4 address, or the network of 64 bits of an IPv6 one. Texts that
+    are no address are themselves, made printable."""
+    address = parse_address(host)
+    if address is None:
+        return printable(host)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((int(address), 64), strict=False))
+    return str(address)
+
+
+def is_in(host: str, networks: tuple[IpNetwork, ...]) -> bool:
+    """Whether an address lies in one of the networks."""
+    address = parse_address(host) if networks else None
+    return address is not None and any(address in network for network in networks)

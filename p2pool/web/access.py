@@ -1,0 +1,234 @@
+"""Who may ask for what, and how often: one judgement a request, made before anything else is done for it.
+
+Pure: facts and the time in, a verdict out. `request` asks, `settings` come from flags, and figures are for
+/web_rate_stats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from urllib.parse import unquote_to_bytes
+
+from twisted.logger import Logger
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.hosts import IpNetwork, host_key
+from p2pool.base.text import printable
+from p2pool.web.auth import HashedSecret, find_key, presented_key, presented_login
+from p2pool.web.client_address import client_address
+from p2pool.web.rate_limit import HostBuckets
+
+ADMIN_PREFIX = "/api/v1/admin"
+"""All below it acts, and always needs a key."""
+BURST_SECONDS, MIN_BURST = 5, 10
+"""A host may ask for what it has not asked for in the last seconds, and always for a page with all its parts."""
+WRONG_TRIES, WRONG_TRY_SECONDS = 10, 6.0
+"""Wrong keys or passwords that a host may give in a row; then one in this time."""
+WORST_HOSTS = 20
+_LOG_PERIOD = 60.0
+_LOGGED_HOSTS = 1000
+_MAX_SEGMENTS = 64
+"""Of a path; none here has more than a few."""
+HOW_TO_CONFIGURE = (
+    "this node has no API key, and actions need one: start it with --api-key KEY, --api-key-file FILE or the "
+    "environment variable P2POOL_API_KEYS, and send the key as X-API-Key or Authorization: Bearer"
+)
+_log = Logger(namespace="p2pool.web")
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """`key_endpoints` are globs of paths that need one of the `keys`; `rate_limit` is requests a second of one
+    host, 0 for no limit; `trusted_proxies` are believed where they say who asks."""
+
+    keys: tuple[HashedSecret, ...] = ()
+    key_endpoints: tuple[str, ...] = ()
+    password: HashedSecret | None = None
+    rate_limit: float = 200.0
+    trusted_proxies: tuple[IpNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Goes on. `key` is the fingerprint of the key that was shown; `is_open` where anybody may read the same, also
+    the scripts of other sites."""
+
+    client: str
+    key: str | None
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Ends here: an HTTP status and an error, `code` for programs and `message` for people."""
+
+    status: int
+    code: str
+    message: str
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WebHostFigures:
+    """A host (IPv6: its /64) and how many of its requests were refused for coming too fast."""
+
+    host: str
+    limited: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebRateFigures:
+    """What /web_rate_stats shows. `rate` is requests a second and `burst` requests at once, both of one host and
+    None where there is no limit; `requests` are all since the start, of which `limited` came too fast,
+    `wrong_credentials` had a wrong key or password, and `throttled_credentials` came after too many of those.
+    `worst` are the hosts that were limited most, the worst first."""
+
+    rate: float | None
+    burst: float | None
+    requests: int
+    limited: int
+    wrong_credentials: int
+    throttled_credentials: int
+    hosts: int
+    worst: tuple[WebHostFigures, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The facts of a request. `path` is as it came, without the query; `header` gives the first value of one,
+    `forwarded` all of X-Forwarded-For."""
+
+    peer: str
+    path: bytes
+    header: Callable[[str], str | None]
+    forwarded: Callable[[], Sequence[str]]
+
+
+class Access:
+    """The judge. Bound: hosts that are remembered (`rate_limit.MAX_HOSTS`)."""
+
+    def __init__(self, settings: AccessSettings) -> None:
+        self.settings = settings
+        rate = settings.rate_limit
+        self._requests = HostBuckets(rate, max(MIN_BURST, rate * BURST_SECONDS)) if rate else None
+        self._wrong = HostBuckets(1 / WRONG_TRY_SECONDS, WRONG_TRIES)
+        self._count = self._wrong_count = self._throttled = 0
+        self._logged: BoundedDict[str, float] = BoundedDict(_LOGGED_HOSTS)
+
+    def judge(self, ask: Ask, now: float) -> Admitted | Refused:
+        """Whether this request may go on. `now` in seconds, from any origin."""
+        settings = self.settings
+        self._count += 1
+        client = ask.peer
+        if settings.trusted_proxies:
+            client = client_address(client, ask.forwarded(), settings.trusted_proxies)
+        host = host_key(client)
+        if self._requests is not None:
+            wait = self._requests.take(host, now)
+            if wait:
+                return _too_many(wait, f"more than {settings.rate_limit:g} requests a second from {host}")
+        paths = _covered_by(ask.path)
+        is_admin = ADMIN_PREFIX in paths
+        needs_key = is_admin or (
+            bool(settings.key_endpoints)
+            and any(fnmatchcase(path, glob) for glob in settings.key_endpoints for path in paths)
+        )
+        is_open = settings.password is None and not settings.key_endpoints and not is_admin
+        if not needs_key and settings.password is None:
+            return Admitted(client, None, is_open)
+        if is_admin and not settings.keys:
+            return Refused(403, "no_api_key_configured", HOW_TO_CONFIGURE)
+        return self._by_credentials(ask, client, host, needs_key, now)
+
+    def _by_credentials(self, ask: Ask, client: str, host: str, needs_key: bool, now: float) -> Admitted | Refused:
+        settings = self.settings
+        authorization = ask.header("authorization")
+        key = presented_key(ask.header("x-api-key"), authorization)
+        login = presented_login(authorization)
+        if key is None and (needs_key or login is None):
+            return _key_wanted() if needs_key else _password_wanted()
+        wait = self._wrong.wait(host, now)
+        if wait:  # before anything is compared: guesses are not answered
+            self._throttled += 1
+            return _too_many(wait, f"too many wrong keys or passwords from {host}")
+        if key is not None:
+            found = find_key(settings.keys, key)
+            if found is not None:  # it opens what the password opens, too
+                return Admitted(client, found.fingerprint, False)
+            self._wrong_try(host, "API key", now)
+            return _key_wanted(wrong=True)
+        if settings.password is not None and login is not None and settings.password.matches(login):
+            return Admitted(client, None, False)
+        self._wrong_try(host, "password", now)
+        return _password_wanted(wrong=True)
+
+    def _wrong_try(self, host: str, what: str, now: float) -> None:
+        self._wrong_count += 1
+        self._wrong.take(host, now)
+        if not 0 <= now - self._logged.get(host, -math.inf) < _LOG_PERIOD:
+            self._logged.pop(host, None)
+            self._logged[host] = now
+            _log.warn("{host} gave a wrong {what} to the web", host=host, what=what)
+
+    def figures(self) -> WebRateFigures:
+        """What happened so far."""
+        limiter = self._requests
+        return WebRateFigures(
+            rate=None if limiter is None else limiter.rate,
+            burst=None if limiter is None else limiter.burst,
+            requests=self._count,
+            limited=0 if limiter is None else limiter.denied,
+            wrong_credentials=self._wrong_count,
+            throttled_credentials=self._throttled,
+            hosts=0 if limiter is None else len(limiter),
+            worst=()
+            if limiter is None
+            else tuple(WebHostFigures(host, denied) for host, denied in limiter.worst(WORST_HOSTS)),
+        )
+
+
+def _covered_by(path: bytes) -> list[str]:
+    """The path as resources are looked up, and what it lies below: who protects /web protects /web/share, too,
+    however it is written."""
+    # The first byte is passed over without a look by the search for a resource, and so it is here.
+    text = "/" + unquote_to_bytes(path[1:]).decode("utf-8", "replace")
+    segments = text.split("/", _MAX_SEGMENTS + 1)
+    covered = [text]
+    if len(segments) > 2:
+        covered += ["/".join(segments[:end]) for end in range(2, min(len(segments), _MAX_SEGMENTS))]
+    return covered
+
+
+def _too_many(wait: float, message: str) -> Refused:
+    seconds = max(1, math.ceil(wait))
+    return Refused(
+        429,
+        "too_many_requests",
+        printable(f"{message}; try again in {seconds} s", 200),
+        ((b"Retry-After", b"%d" % seconds),),
+    )
+
+
+def _key_wanted(wrong: bool = False) -> Refused:
+    message = "send an API key of this node as X-API-Key or Authorization: Bearer"
+    return Refused(
+        401,
+        "wrong_api_key" if wrong else "api_key_required",
+        f"the API key is wrong; {message}" if wrong else message,
+        ((b"WWW-Authenticate", b'Bearer realm="p2pool"'),),
+    )
+
+
+def _password_wanted(wrong: bool = False) -> Refused:
+    message = "this node's pages need user and password (HTTP Basic)"
+    return Refused(
+        401,
+        "wrong_password" if wrong else "password_required",
+        f"user or password is wrong; {message}" if wrong else message,
+        ((b"WWW-Authenticate", b'Basic realm="p2pool", charset="UTF-8"'),),
+    )

@@ -1,0 +1,246 @@
+"""POST /api/v1/admin/...: what an operator has done to miners and to the log, with an API key.
+
+A table of actions: the fields of each one's JSON object, and the method of the port that does it. `access` has let
+the request in; here it is held against the table, done, and written to the audit log.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from twisted.web.http import BAD_REQUEST, FORBIDDEN, UNSUPPORTED_MEDIA_TYPE
+from twisted.web.server import Request
+
+from p2pool.base.text import excerpt, printable
+from p2pool.web.access import HOW_TO_CONFIGURE
+from p2pool.web.audit import AuditLog
+from p2pool.web.request import WebRequest
+from p2pool.web.resources import JSON_TYPE, GetResource, answer_now, error
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
+
+
+class Ban(Protocol):
+    """A ban as the port returns it: of a host, until a time in Unix seconds."""
+
+    @property
+    def host(self) -> str:
+        """An IPv4 address, or an IPv6 /64."""
+
+    @property
+    def until(self) -> float:
+        """When it ends."""
+
+
+class OperatorPort(Protocol):
+    """What can be done to miners. ValueError, with a text for people, where an argument makes no sense."""
+
+    def show_message(self, text: str, worker: str | None = None) -> int:
+        """How many connections were sent it."""
+
+    def reconnect(self, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
+        """How many connections were asked to."""
+
+    def set_version_mask(self, mask: int) -> int:
+        """How many connections it concerns."""
+
+    def ban(self, host: str, seconds: float, reason: str = ...) -> Ban:
+        """Keep an address out."""
+
+    def unban(self, host: str) -> bool:
+        """Whether it was banned."""
+
+
+class _BadField(ValueError):
+    """A parameter that is not what it has to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of an action's object. `read` makes of the JSON value what the port takes; raises ValueError."""
+
+    read: Callable[[Any], Any]
+    what: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`act` gets the fields that were given, and returns what is answered besides the action's name."""
+
+    summary: str
+    fields: Mapping[str, Field]
+    act: Callable[..., dict[str, object]]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _BadField
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _BadField
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _BadField
+    return float(value)
+
+
+def _mask(value: Any) -> int:
+    if isinstance(value, str):
+        digits = value.lower().removeprefix("0x")
+        if not 1 <= len(digits) <= 8 or set(digits) - set("0123456789abcdef"):
+            raise _BadField
+        return int(digits, 16)
+    return _whole(value)
+
+
+def _address(value: Any) -> str:
+    text = _text(value)
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise _BadField from None
+    return text
+
+
+def _level(value: Any) -> str:
+    if value not in LOG_LEVELS:
+        raise _BadField
+    return str(value)
+
+
+def admin_actions(operator: OperatorPort, set_log_level: Callable[[str], None]) -> dict[str, Action]:
+    """All there are, by name."""
+    text, worker = Field(_text, "a text"), Field(_text, "ADDRESS.NAME", required=False)
+
+    def ban(**given: Any) -> dict[str, object]:
+        made = operator.ban(**given)
+        return {"host": made.host, "until": made.until}
+
+    def log_level(level: str) -> dict[str, object]:
+        set_log_level(level)
+        return {"level": level}
+
+    return {
+        "message": Action(
+            "show a message on miners' displays",
+            {"text": text, "worker": worker},
+            lambda **given: {"connections": operator.show_message(**given)},
+        ),
+        "reconnect": Action(
+            "ask miners to connect anew, to another pool where host and port are given",
+            {
+                "host": Field(_text, "a name or address", required=False),
+                "port": Field(_whole, "a number", required=False),
+                "wait": Field(_whole, "whole seconds", required=False),
+                "worker": worker,
+            },
+            lambda **given: {"connections": operator.reconnect(**given)},
+        ),
+        "version-mask": Action(
+            "set the header version bits that miners may roll",
+            {"mask": Field(_mask, "32 bits: up to eight hexadecimal digits, or a number")},
+            lambda mask: {"connections": operator.set_version_mask(mask)},
+        ),
+        "ban": Action(
+            "keep an address of miners out and close its connections",
+            {
+                "host": Field(_address, "an IP address"),
+                "seconds": Field(_seconds, "a number"),
+                "reason": Field(_text, "a text", required=False),
+            },
+            ban,
+        ),
+        "unban": Action(
+            "let an address in again",
+            {"host": Field(_address, "an IP address")},
+            lambda host: {"was_banned": operator.unban(host)},
+        ),
+        "log-level": Action(
+            "log more or less, until the next start",
+            {"level": Field(_level, "one of " + ", ".join(LOG_LEVELS))},
+            log_level,
+        ),
+    }
+
+
+class AdminResource(GetResource):
+    """One action's address."""
+
+    methods = (b"POST",)
+
+    def __init__(self, name: str, action: Action, audit: AuditLog) -> None:
+        super().__init__()
+        self._name = name
+        self._action = action
+        self._audit = audit
+
+    def render_POST(self, request: Request) -> bytes:
+        """Twisted's."""
+        return answer_now(request, JSON_TYPE, *self.answer(request))
+
+    def answer(self, request: Request) -> tuple[int, bytes]:
+        """Do it, and write down that it was asked for."""
+        admitted = request.admitted if isinstance(request, WebRequest) else None
+        if admitted is None or admitted.key is None:  # `access` sees to that; this is the second lock
+            return error(FORBIDDEN, "no_api_key_configured", HOW_TO_CONFIGURE)
+        body = b"" if request.content is None else request.content.read()
+        kinds = request.requestHeaders.getRawHeaders(b"content-type", [b""])
+        parameters: dict[str, object] = {}
+        if kinds[0].partition(b";")[0].strip().lower() != b"application/json":
+            outcome = UNSUPPORTED_MEDIA_TYPE, "not_json", "send a JSON object, and say so: application/json"
+        else:
+            try:
+                parameters = _object_of(body)
+                result = self._action.act(**_read(self._action.fields, parameters))
+            except ValueError as refusal:
+                outcome = BAD_REQUEST, "bad_request", printable(str(refusal), 300)
+            except Exception:
+                self._audit.record(admitted.client, admitted.key, self._name, parameters, "failed")
+                raise
+            else:
+                self._audit.record(admitted.client, admitted.key, self._name, parameters, "done")
+                return 200, orjson.dumps({"action": self._name} | result)
+        self._audit.record(admitted.client, admitted.key, self._name, parameters, f"refused: {outcome[2]}")
+        return error(*outcome)
+
+
+def _object_of(body: bytes) -> dict[str, object]:
+    """Raises ValueError."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ValueError("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"the body is not a JSON object: {excerpt(value)}")
+    return value
+
+
+def _read(fields: Mapping[str, Field], given: Mapping[str, object]) -> dict[str, Any]:
+    """The fields as the port takes them. Raises ValueError. null is the same as nothing."""
+    named = ", ".join(fields)
+    for name in given:
+        if name not in fields:
+            raise ValueError(f"there is no field {excerpt(name)} here; there are: {named}")
+    read: dict[str, Any] = {}
+    for name, field in fields.items():
+        value = given.get(name)
+        if value is None:
+            if field.required:
+                raise ValueError(f"{name} is missing: give {field.what}")
+            continue
+        try:
+            read[name] = field.read(value)
+        except _BadField:
+            raise ValueError(f"{name} {excerpt(value)}: give {field.what}") from None
+    return read

@@ -1,0 +1,37 @@
+"""Who asks: the connection's own address, or the one that a trusted proxy says it came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from p2pool.base.hosts import IpNetwork, is_in, parse_address
+
+MAX_HOPS = 32
+"""Addresses of one X-Forwarded-For that are looked at; chains of proxies have a handful."""
+_WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+"""Some proxies write the port, too."""
+
+
+def client_address(peer: str, forwarded: Sequence[str], trusted: tuple[IpNetwork, ...]) -> str:
+    """The address of who asks.
+
+    `peer` is the connection's. Only where it is a trusted proxy's are the values of X-Forwarded-For (`forwarded`,
+    as they came) looked at: from the right, where the nearest proxy wrote, up to the first address that is no
+    trusted proxy's. What stands left of that is the client's own invention. Where a value is no address, the walk
+    ends at the last one that was.
+    """
+    client = peer
+    if not is_in(peer, trusted):
+        return client
+    hops = ",".join(forwarded).rsplit(",", MAX_HOPS)[-MAX_HOPS:]
+    for hop in reversed(hops):
+        text = hop.strip(" \t")
+        match = _WITH_PORT.fullmatch(text)
+        address = parse_address(match[1] or match[2] if match else text)
+        if address is None or "%" in text:  # a zone is known to the proxy's machine only
+            return client
+        client = str(address)
+        if not is_in(client, trusted):
+            return client
+    return client

@@ -50,10 +50,11 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
-from p2pool.web.api.pool import pool_rate, unknown_version_problem
+from p2pool.web.api.node import unknown_version_problem
+from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
-from p2pool.web.sources import Moment, Sources, script_to_text
+from p2pool.web.sources import Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
@@ -174,6 +175,10 @@ class App:
                 version=__version__,
                 merged=lambda: self.merged.figures,
                 metrics_max_workers=config.metrics_max_workers,
+                ports=self._ports,
+                process_memory=self._process_memory,
+                ban_duration=config.ban_duration,
+                broadcaster_enabled=not config.disable_broadcaster,
                 web_rates=self.pages.access.figures,
             )
         )
@@ -364,6 +369,20 @@ class App:
     def _work_problem(self) -> str | None:
         """Why there is no fresh work for miners; None while there is."""
         return self.dash_core.problem or self.node.work_problem
+
+    def _process_memory(self) -> float | None:
+        """Bytes; None before they were read."""
+        figures = self.stats.snapshot(time.time()).process.figures
+        return None if figures is None else figures.resident_bytes
+
+    def _ports(self) -> NodePorts:
+        """For pages; a port 0 was whatever was free."""
+        external = self.config.external_ip
+        return NodePorts(
+            external_ip=None if external is None else external[0],
+            worker_port=self.mining.port or self.config.worker_port,
+            p2p_port=self.config.p2pool_port or None,
+        )
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()

@@ -189,7 +189,7 @@ class LiveResource(GetResource):
         super().__init__()
         self._service = service
 
-    def render_GET(self, request: Request) -> bytes | int:  # type: ignore[override]
+    def render_GET(self, request: Request) -> bytes | int:
         """Twisted's."""
         host = self._service.client_host(request)
         refusal = self._refusal(request, host)

@@ -99,10 +99,20 @@ class LiveClient:
         "waiting",
     )
 
-    def __init__(self, port: ClientPort, host: str, views: frozenset[str], limits: LiveLimits, now: float) -> None:
+    def __init__(
+        self,
+        port: ClientPort,
+        host: str,
+        views: frozenset[str],
+        allowed: frozenset[str],
+        limits: LiveLimits,
+        now: float,
+    ) -> None:
         self.port = port
         self.host = host
         self.views = views
+        self.allowed_views = allowed
+        """Those that it may subscribe to."""
         self.queue: deque[Frames] = deque()
         """Messages that wait. Bound: the limits, and answers to what a client may say."""
         self.begun = 0

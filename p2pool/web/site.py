@@ -3,7 +3,6 @@ pages. `request` holds the rules for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,12 @@ from twisted.web import resource, server
 from twisted.web.server import Request
 
 from p2pool.web.access import Access, AccessSettings
-from p2pool.web.inspection import inspection
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
 from p2pool.web.resources import READING, RenderedResource
+from p2pool.web.routing import Branch, api_resources
 from p2pool.web.static_files import NotFound, StaticFiles
-from p2pool.web.views import VIEWS, Views
+from p2pool.web.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,16 +24,6 @@ if TYPE_CHECKING:
     from p2pool.web.admin import AdminResource
 
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-
-
-class Branch(NotFound):
-    """A path that is nothing itself but has children; an unknown one is a JSON error."""
-
-    isLeaf = False
-
-    def getChild(self, path: bytes, request: Request) -> resource.Resource:
-        """Twisted's: a path without a child of its own."""
-        return NotFound()
 
 
 class _Root(Branch):
@@ -75,13 +64,9 @@ class WebSite(server.Site):
     ) -> None:
         self.access = access or Access(AccessSettings())
         root = _Root()
-        for path in VIEWS:
-            root.putChild(path.encode(), RenderedResource(_rendered(views, path), run_in_thread=run_in_thread))
+        for name, child in api_resources(views, run_in_thread).items():
+            root.putChild(name, child)
         root.putChild(b"metrics", RenderedResource(lambda: views.metrics, _METRICS_TYPE, run_in_thread))
-        web = Branch()
-        for name, leaf in inspection(views.sources).items():
-            web.putChild(name, leaf)
-        root.putChild(b"web", web)
         root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread))
         if live is not None:
             root.putChild(b"ws", live)
@@ -111,7 +96,3 @@ def _branch(root: resource.Resource, *names: bytes) -> resource.Resource:
             root.putChild(name, below)
         root = below
     return root
-
-
-def _rendered(views: Views, path: str) -> Callable[[], bytes | None]:
-    return lambda: views.rendered.get(path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol, TypeVar
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
@@ -13,7 +15,10 @@ from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot, PoolStats
-from p2pool.web.access import WebRateFigures
+from p2pool.web.memory import Memory
+from p2pool.web.worker_index import WorkerIndex
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,32 @@ class DashCoreFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class NodePorts:
+    """Where the node can be reached, as far as it knows."""
+
+    external_ip: str | None = None
+    worker_port: int | None = None
+    p2p_port: int | None = None
+
+
+class WebRates(Protocol):
+    """How often the web was asked, by whatever counts that. `rate` is requests a second and `burst` requests at
+    once, of one host, None without a limit; `requests` are all since the start, `limited` those that came too
+    fast; `hosts` those that asked of late."""
+
+    @property
+    def rate(self) -> float | None: ...
+    @property
+    def burst(self) -> float | None: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def limited(self) -> int: ...
+    @property
+    def hosts(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Everything that pages may look at.
 
@@ -69,18 +100,29 @@ class Sources:
     """The daemons of auxiliary chains."""
     metrics_max_workers: int = 100
     """Workers that /metrics names."""
-    web_rates: Callable[[], WebRateFigures | None] = lambda: None
-    """How often the web was asked, and whom it refused; None where nobody counts."""
+    ports: Callable[[], NodePorts] = NodePorts
+    web_rates: Callable[[], WebRates | None] = lambda: None
+    """None where nobody counts."""
+    process_memory: Callable[[], float | None] = lambda: None
+    """Bytes that the process takes; None where that is not known."""
+    ban_duration: float = 300.0
+    """Seconds."""
+    broadcaster_enabled: bool = True
+    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
 
     @property
     def lookbehind(self) -> int:
         """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
-        node = self.node
-        if node.best_share is None:
-            return 0
-        hour = max(2, 3600 // node.network.share_period)
-        height = node.tracker.height(node.best_share)
-        return min(height, hour) if height >= 2 else 0
+        return shares_of_last_hour(self.node)
+
+
+def shares_of_last_hour(node: Node) -> int:
+    """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
+    if node.best_share is None:
+        return 0
+    hour = max(2, 3600 // node.network.share_period)
+    height = node.tracker.height(node.best_share)
+    return min(height, hour) if height >= 2 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +137,40 @@ class Moment:
         """The node."""
         return self.sources.node
 
+    @property
+    def memory(self) -> Memory:
+        """What is remembered from one refresh to the next."""
+        return self.sources.memory
+
+    @property
+    def workers(self) -> WorkerIndex:
+        """The snapshot's workers in order."""
+        return self.once(_index_workers)
+
+    def once(self, make: Callable[[Moment], T]) -> T:
+        """What `make(moment)` gives, made once for each snapshot."""
+        return self.sources.memory.per_snapshot(self.snapshot, make, lambda: make(self))
+
+    def per_tip(self, make: Callable[[Node], T]) -> T:
+        """What `make(node)` gives, made once for each best share and template."""
+        return self.sources.memory.per_tip(self.node, make)
+
+
+def _index_workers(moment: Moment) -> WorkerIndex:
+    return WorkerIndex(moment.snapshot.workers)
+
+
+# Bound: base58 is slow, and every tip asks for the address of every payee.
+_address = lru_cache(maxsize=20_000)(encode_address)
+
 
 def script_to_text(node: Node, script: bytes) -> str:
     """The address of a script, or "!<hex>" where it has none."""
     versions = node.network.parent.addresses
     key_hash = p2pkh_hash(script)
     if key_hash is not None:
-        return encode_address(versions.pubkey_hash, key_hash)
+        return _address(versions.pubkey_hash, key_hash)
     script_hash = p2sh_hash(script)
     if script_hash is not None:
-        return encode_address(versions.script_hash, script_hash)
+        return _address(versions.script_hash, script_hash)
     return "!" + script.hex()

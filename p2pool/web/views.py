@@ -8,50 +8,20 @@ from typing import Any
 import orjson
 from twisted.logger import Logger
 
-from p2pool.web.api.blocks import block_history, recent_blocks
-from p2pool.web.api.dashd import broadcaster_status, daemon_list
-from p2pool.web.api.payouts import current_payouts, own_address, own_addresses
-from p2pool.web.api.peers import peer_addresses, peer_list, peer_txpool_sizes, peer_versions, pings
-from p2pool.web.api.pool import global_stats, local_stats, pool_rate
-from p2pool.web.api.stratum import ban_stats, stratum_security, stratum_stats
+from p2pool.web.api.blocks import learn_payouts
+from p2pool.web.api.endpoint import Scene, View
+from p2pool.web.api.history import take_sample
+from p2pool.web.api.table import ALIASES, ENDPOINTS
 from p2pool.web.gathering import Gathering
 from p2pool.web.metrics import MetricsPage
 from p2pool.web.sources import Moment, Sources
 
 _log = Logger(namespace="p2pool.web")
 
-VIEWS: dict[str, Callable[[Moment], Any]] = {
-    "local_stats": local_stats,
-    "global_stats": global_stats,
-    "stratum_stats": stratum_stats,
-    "stratum_security": stratum_security,
-    "ban_stats": ban_stats,
-    "recent_blocks": recent_blocks,
-    "block_history": block_history,
-    "dashd_status": daemon_list,
-    "broadcaster_status": broadcaster_status,
-    "current_payouts": current_payouts,
-    "rate": pool_rate,
-    "peer_addresses": peer_addresses,
-    "peer_versions": peer_versions,
-    "peer_list": peer_list,
-    "peer_txpool_sizes": peer_txpool_sizes,
-    "pings": pings,
-    "fee": lambda moment: moment.sources.fee,
-    "uptime": lambda moment: moment.snapshot.time - moment.snapshot.start_time,
-    "payout_addr": own_address,
-    "payout_addrs": own_addresses,
-    "recent_shares": lambda moment: [
-        {
-            "ts": share.time,
-            "hash": f"{share.share_hash:064x}",
-            "miner": share.worker,
-            "dead": share.dead,
-        }
-        for share in reversed(moment.snapshot.recent_shares)
-    ],
-}
-"""By the path that serves them."""
+VIEWS: dict[str, View] = {each.key: each.view for each in ENDPOINTS if each.view is not None}
+"""By the path that serves them, without its first slash."""
+_CHORES: dict[str, Callable[[Moment], None]] = {"samples": take_sample, "payouts of blocks": learn_payouts}
+"""What is remembered of each moment before it is shown."""
 
 
 class Views:
@@ -59,6 +29,8 @@ class Views:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
+        self.scene = Scene(sources)
+        """For look-ups."""
         self.rendered: dict[str, bytes] = {}
         self.values: dict[str, Any] = {}
         """Each made anew for each rendering, and never changed."""
@@ -81,6 +53,13 @@ class Views:
         snapshot = yield from self.sources.stats.taking(now)
         self._metrics.show(snapshot)
         moment = Moment(self.sources, snapshot)
+        for name, chore in _CHORES.items():
+            yield
+            try:
+                chore(moment)
+            except Exception:
+                _log.failure("remembering {name} failed", name=name)
+        self.scene.newest = moment
         for path, view in VIEWS.items():
             yield
             try:
@@ -89,3 +68,6 @@ class Views:
                 self.values[path] = value
             except Exception:
                 _log.failure("view {path} failed", path=path)
+        for alias, path in ALIASES.items():
+            if path in self.rendered:
+                self.rendered[alias], self.values[alias] = self.rendered[path], self.values[path]

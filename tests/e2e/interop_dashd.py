@@ -101,7 +101,7 @@ class InteropNode(NodeProcess):
 
     def blocks(self) -> list[dict[str, Any]]:
         """What it says of all blocks."""
-        return list(self.get("block_history"))
+        return list(self.get("block_history").values())
 
 
 def start_miner(node: InteropNode, directory: Path) -> subprocess.Popen[bytes]:

@@ -365,6 +365,7 @@ def test_what_is_no_message_costs_the_connection_and_one_line(pool, payload):
         masked(PING, b"x" * 126),
         masked(CLOSE, b"\x00"),
     ],
+    ids=range(10),
 )
 def test_bytes_that_are_no_frames_of_a_client_end_it(pool, data):
     client = opened(pool)

@@ -207,7 +207,7 @@ def test_metrics_that_fail_keep_their_last_figures_and_the_pages_live(monkeypatc
         for _ in range(3):
             assert pool.views.metrics == before
     assert len(log.tracebacks) == 1
-    assert set(pool.views.rendered) == set(views.VIEWS)
+    assert set(pool.views.rendered) >= set(views.VIEWS)
 
 
 def test_a_source_that_fails_keeps_its_last_figures_and_the_others_go_on():

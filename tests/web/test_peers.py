@@ -81,6 +81,7 @@ def test_the_list_has_all_of_it(pool):
         "protocol_version": 1700,
         "incoming": False,
         "uptime": 61,
+        "downtime": 0,
         "connected_since": round(pool.now - 61.7),
         "txpool_size": 3456,
         "known_transactions": 12,

@@ -11,8 +11,9 @@ from p2pool.dash.hashes import sha256d
 from p2pool.dash.pow import x11
 from p2pool.share.share import pack_header
 from p2pool.sharechain.tracker import Tracker
-from p2pool.web.api import shares
-from p2pool.web.api.shares import Rebuilds, share_details
+from p2pool.web import rebuilds as rebuilding
+from p2pool.web.api.shares import share_details
+from p2pool.web.rebuilds import Rebuilds
 from tests.chains import NOW, grow_chain
 from tests.support import make_template
 from tests.web.pages import Pool
@@ -136,13 +137,13 @@ def test_a_share_asked_for_again_is_not_rebuilt_but_told_afresh(monkeypatch):
 
 
 def test_only_the_last_few_shares_are_kept(monkeypatch):
-    pool = Pool(shares._KEPT_REBUILDS + 1, make_template())
+    pool = Pool(rebuilding._KEPT_REBUILDS + 1, make_template())
     rebuilds, made = Rebuilds(pool.tracker), counting(pool, monkeypatch)
     first, second, *rest = pool.shares
     for share in (first, second, *rest[:-1], first, rest[-1]):
         rebuilds.of(share)
     assert len(made) == len(pool.shares)
-    assert len(rebuilds._known) == shares._KEPT_REBUILDS
+    assert len(rebuilds._known) == rebuilding._KEPT_REBUILDS
     rebuilds.of(first)  # asked for lately: kept
     assert len(made) == len(pool.shares)
     rebuilds.of(second)  # the one not asked for the longest: forgotten

@@ -86,7 +86,7 @@ def test_a_share(pool):
     ("path", "expected"),
     [
         ("/nothing", "not_found"),
-        ("/local_stats/more", None),
+        ("/local_stats/more", "not_found"),
         ("/web", "not_found"),
         ("/web/", "not_found"),
         ("/web/nothing", "not_found"),

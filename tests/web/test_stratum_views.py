@@ -15,6 +15,18 @@ from tests.web.pages import Pool
 
 HOSTILE = "<script>alert('\"&\\')</script>\u2028"
 VIEWS = ("stratum_stats", "stratum_security", "ban_stats")
+NO_BANS = {
+    "total": 0,
+    "bans": [],
+    "banned_ips_count": 0,
+    "banned_workers_count": 0,
+    "banned_ips": [],
+    "banned_workers": [],
+    "ip_violations": [],
+    "ip_connections": {},
+    "ban_duration": 300,
+    "max_violations": 100,
+}
 NO_REFUSALS = {
     "malformed": 0,
     "stale": 0,
@@ -42,6 +54,13 @@ def test_an_idle_node(pool):
     stats, security, bans = look(pool)
     assert stats == {
         "pool": {
+            "total_accepted": 0,
+            "total_rejected": 0,
+            "submission_rate": 0,
+            "uptime": 5,
+            "ip_connections": {},
+            "ip_workers": {},
+            "threat_thresholds": {"connection_worker_elevated": 3, "connection_worker_warning": 5},
             "connections": 0,
             "workers": 0,
             "accepted": 0,
@@ -68,8 +87,16 @@ def test_an_idle_node(pool):
         "offences": {},
         "banned_hosts": 0,
         "hosts": [],
+        "rate_60s": 0,
+        "conn_worker_ratio": 0,
+        "reject_rate": 0,
+        "suspicious_workers": [],
+        "threat_level": 0,
+        "threat_reasons": [],
+        "banned_ips_count": 0,
+        "banned_workers_count": 0,
     }
-    assert bans == {"total": 0, "bans": []}
+    assert bans == NO_BANS
 
 
 def test_workers_and_the_sum_of_them(pool):
@@ -185,6 +212,22 @@ def test_hosts_and_bans_as_the_guard_tells_them(pool):
     assert security["banned_hosts"] == 1
     assert security["offences"] == {Offence.LOGIN.text: 1, Offence.MALFORMED.text: 2}
     assert bans == {
+        **NO_BANS,
+        "banned_ips_count": 1,
+        "banned_ips": [
+            {
+                "ip": "10.9.9.9",
+                "banned_at": pool.now - 10,
+                "expires_at": pool.now + 90,
+                "remaining_seconds": 90,
+                "reason": "by the operator",
+            }
+        ],
+        "ip_violations": [
+            {"ip": "2001:db8::/64", "violations": 40},
+            {"ip": "10.0.0.1", "violations": 10},
+        ],
+        "ip_connections": {"2001:db8::/64": 1, "10.0.0.1": 1},
         "total": 1,
         "bans": [
             {
@@ -208,7 +251,7 @@ def test_a_ban_that_is_over_is_not_shown_whether_or_not_the_guard_has_noticed(po
     assert security["banned_hosts"] == bans["total"] == 1
     assert [ban["host"] for ban in bans["bans"]] == ["10.0.0.2"]
     guard.unban("10.0.0.2")
-    assert look(pool)[2] == {"total": 0, "bans": []}
+    assert look(pool)[2] == NO_BANS
 
 
 def test_no_text_of_a_miner_breaks_the_json(pool):

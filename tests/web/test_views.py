@@ -16,8 +16,10 @@ from p2pool.dashd.payout_addresses import OwnAddress
 from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
 from p2pool.web import views
 from p2pool.web.api import payouts
-from p2pool.web.api import pool as pool_views
-from p2pool.web.api.pool import pool_rate, stale_proportion, unknown_version_problem
+from p2pool.web.api import node as node_views
+from p2pool.web.api.node import unknown_version_problem
+from p2pool.web.api.pool import pool_rate, stale_proportion
+from p2pool.web.api.table import ALIASES
 from p2pool.web.sources import script_to_text
 from tests.chains import NOW
 from tests.logged import logged
@@ -59,12 +61,13 @@ def busy() -> Pool:
 
 def test_an_empty_node_has_every_view():
     pages = rendered(Pool())
-    assert set(pages) == set(views.VIEWS)
+    assert set(pages) == set(views.VIEWS) | set(ALIASES)
     assert pages["recent_blocks"] == pages["recent_shares"] == []
     assert pages["current_payouts"] == {}
     assert pages["rate"] == 0
     assert (pages["fee"], pages["payout_addr"], pages["uptime"]) == (0.5, "yAddress", 5)
-    assert pages["payout_addrs"] == [{"address": "yAddress", "weight": 1, "taken": None}]
+    assert pages["payout_addrs"] == ["yAddress"]
+    assert pages["api/v1/node"]["payout_addresses"] == [{"address": "yAddress", "weight": 1, "taken": None}]
     local, overall = pages["local_stats"], pages["global_stats"]
     assert local["attempts_to_block"] is None
     assert local["efficiency"] is local["efficiency_if_miner_perfect"] is None
@@ -84,14 +87,16 @@ def test_payout_addresses_that_are_none_and_several():
     pool.payouts.addresses = tuple(OwnAddress(name, name.encode() * 20, NOW + 0.5) for name in "abcd")
     pages = rendered(pool)
     assert pages["payout_addr"] == "d"
-    assert pages["payout_addrs"] == [{"address": name, "weight": 0.25, "taken": int(NOW)} for name in "abcd"]
+    assert pages["payout_addrs"] == list("abcd")
+    told = [{"address": name, "weight": 0.25, "taken": int(NOW)} for name in "abcd"]
+    assert pages["api/v1/node"]["payout_addresses"] == told
     assert pages["local_stats"]["warnings"] == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 60, 250])
 def test_a_chain_of_any_length_has_every_view(count):
     pages = rendered(Pool(count, make_template()))
-    assert set(pages) == set(views.VIEWS)
+    assert set(pages) == set(views.VIEWS) | set(ALIASES)
     assert pages["global_stats"]["share_chain_height"] == count
     assert (pages["rate"] > 0) == (count >= 2)
 
@@ -164,7 +169,12 @@ def test_found_blocks_newest_first():
         (100, "sent", None),
     ]
     assert [(b["confirmations"], b["chainlock"]) for b in blocks] == [(0, False), (3, True), (0, False)]
-    assert rendered(busy())["block_history"] == blocks
+    history = rendered(busy())["block_history"]
+    assert list(history) == [block["hash"] for block in blocks]
+    for block in blocks:
+        told = history[block["hash"]]
+        assert {name: told[name] for name in block} == block
+        assert (told["block_height"], told["share_hash"]) == (block["number"], block["share"])
     assert blocks[0]["hash"] == f"{0xB2:064x}"
     assert blocks[0]["share"] is None
     assert blocks[0]["value"] == pytest.approx(500)
@@ -245,7 +255,7 @@ def test_merged_mining_is_shown_and_its_trouble_is_a_warning():
 def test_a_majority_that_votes_for_a_version_that_is_not_known_is_said(monkeypatch):
     pool = Pool(30, make_template())
     assert unknown_version_problem(pool.moment) is None
-    monkeypatch.setattr(pool_views, "SHARE_VERSION", 15)  # as if this software were older than its shares
+    monkeypatch.setattr(node_views, "SHARE_VERSION", 15)  # as if this software were older than its shares
     text = unknown_version_problem(pool.moment)
     assert text.startswith("100% of the pool's work votes for share version 16")
     assert rendered(pool)["local_stats"]["warnings"] == [f"votes: {text}"]

@@ -1,35 +1,416 @@
-"""The pool's blocks: /recent_blocks, /block_history."""
+"""The pool's blocks and its luck: /recent_blocks, /block_history, /luck_stats, /api/v1/blocks, /api/v1/luck."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from p2pool.pool_stats import BlockRecord
-from p2pool.web.sources import Moment
+from p2pool.base.errors import ParseError
+from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
+from p2pool.dash.transaction import parse_transaction
+from p2pool.pool_stats import BlockRecord, BlockStatus
+from p2pool.share.errors import ShareInvalid
+from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, amount, whole_number
+from p2pool.web.api.pool import explorers, pool_rate, stale_proportion
+from p2pool.web.api.schema import (
+    AMOUNT,
+    DASH,
+    HASH,
+    HASH_RATE,
+    PART,
+    SECONDS,
+    TIME,
+    array,
+    boolean,
+    count,
+    mapping,
+    nullable,
+    number,
+    record,
+    text,
+    words,
+)
+from p2pool.web.luck import PoolBlock, Round, Rounds
+from p2pool.web.sources import Moment, script_to_text
 
 RECENT: Final = 100
+MAX_PAGE, DEFAULT_PAGE = 200, 50
+_NEAR: Final = 20
+"""A block's payouts are worked out while its share is so near the best one: later it would cost a window."""
 
 
-def _block(record: BlockRecord) -> dict[str, Any]:
+# --- rounds -------------------------------------------------------------------------------------------------
+
+
+def rounds_of(moment: Moment) -> Rounds:
+    """The pool's rounds."""
+    return moment.once(_rounds)
+
+
+def _rounds_by_block(moment: Moment) -> dict[int, Round]:
+    return rounds_of(moment).by_block()
+
+
+def _rounds(moment: Moment) -> Rounds:
+    """The pool's rounds, worked out anew where the best share or the blocks are others."""
+    node, memory = moment.node, moment.memory
+    known = {block.block_hash: block for block in memory.luck.chain.of(node.tracker, node.best_share)}
+    for found in moment.snapshot.blocks:
+        if found.status is BlockStatus.REFUSED:
+            known.pop(found.block_hash, None)
+        else:
+            known[found.block_hash] = PoolBlock(found.time, found.block_hash, found.share_hash)
+    blocks = sorted(known.values(), key=lambda block: block.time)
+
+    def make() -> Rounds:
+        return memory.luck.rounds(
+            node.tracker, node.best_share, blocks, stale_proportion(moment), memory.samples, moment.snapshot.time
+        )
+
+    return memory.latest("rounds", (node.best_share, tuple(blocks)), make)
+
+
+def learn_payouts(moment: Moment) -> None:
+    """Remember what the newest blocks pay, a block a refresh."""
+    node, memory = moment.node, moment.memory
+    best = node.best_share
+    for found in reversed(moment.snapshot.blocks[-5:]):
+        if best is None or found.share_hash is None or found.block_hash in memory.paid:
+            continue
+        share = node.tracker.get(found.share_hash)
+        if share is None or node.tracker.height(best) - node.tracker.height(found.share_hash) > _NEAR:
+            continue
+        try:
+            outputs = parse_transaction(node.tracker.rebuild(share).gentx).outputs
+        except (ShareInvalid, ParseError):
+            continue
+        amounts: dict[str, int] = {}
+        for output in outputs:
+            if output.value:
+                address = script_to_text(node, output.script)
+                amounts[address] = amounts.get(address, 0) + output.value
+        memory.paid[found.block_hash] = amounts
+        return
+
+
+# --- the old interface --------------------------------------------------------------------------------------
+
+
+def _block(moment: Moment, found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
+    this = rounds.get(found.block_hash) or Round(PoolBlock(found.time, found.block_hash, found.share_hash))
+    explorer = explorers(moment.node)[0]
     return {
-        "ts": record.time,
-        "hash": f"{record.block_hash:064x}",
-        "number": record.height,
-        "share": None if record.share_hash is None else f"{record.share_hash:064x}",
-        "miner": record.worker,
-        "value": record.subsidy * 1e-8,
-        "status": record.status.value,
-        "reason": record.reason or None,
-        "confirmations": record.confirmations,
-        "chainlock": record.chainlocked,
+        "ts": found.time,
+        "hash": f"{found.block_hash:064x}",
+        "number": found.height,
+        "share": None if found.share_hash is None else f"{found.share_hash:064x}",
+        "miner": found.worker,
+        "value": found.subsidy * 1e-8,
+        "block_reward": found.subsidy * 1e-8,
+        "status": found.status.value,
+        "reason": found.reason or None,
+        "confirmations": found.confirmations,
+        "chainlock": found.chainlocked,
+        "explorer_url": explorer and f"{explorer}{found.block_hash:064x}",
+        "network_difficulty": this.difficulty,
+        "actual_hash_difficulty": target_to_difficulty(found.block_hash),
+        "pool_hashrate_at_find": this.hash_rate,
+        "avg_hashrate_used": this.hash_rate,
+        "time_to_find": this.time_to_find,
+        "expected_time": this.expected_time,
+        "luck": this.luck,
+        "luck_method": None if this.method is None else "time_weighted_avg",
+        "luck_approximate": this.method != "shares",
     }
+
+
+def _blocks(moment: Moment, most: int) -> list[dict[str, Any]]:
+    """The newest first."""
+    by_block = moment.once(_rounds_by_block)
+    return [_block(moment, found, by_block) for found in reversed(moment.snapshot.blocks[-most:])]
 
 
 def recent_blocks(moment: Moment) -> list[dict[str, Any]]:
     """/recent_blocks: the newest RECENT, newest first."""
-    return [_block(record) for record in reversed(moment.snapshot.blocks[-RECENT:])]
+    return _blocks(moment, RECENT)
 
 
-def block_history(moment: Moment) -> list[dict[str, Any]]:
-    """/block_history: all that are remembered, newest first."""
-    return [_block(record) for record in reversed(moment.snapshot.blocks)]
+def block_history(moment: Moment) -> dict[str, dict[str, Any]]:
+    """/block_history: all that are remembered by their hashes, newest first."""
+    return {
+        block["hash"]: {
+            **block,
+            "block_height": block["number"],
+            "share_hash": block["share"],
+            "pool_hashrate": block["pool_hashrate_at_find"],
+            "network_diff": block["network_difficulty"],
+            "stale_prop": None,
+        }
+        for block in _blocks(moment, len(moment.snapshot.blocks))
+    }
+
+
+def _part(expected: float, actual: float) -> float | None:
+    return 100 * expected / actual if actual else None
+
+
+def _summary(moment: Moment, rounds: Rounds) -> dict[str, Any]:
+    """What all rounds come to. The ratio of sums is told: the mean of ratios says more luck than there was."""
+    known = [each for each in rounds.rounds if each.luck is not None]
+    expected = sum(each.expected_work or 0.0 for each in known)
+    actual = sum(each.actual_work or 0.0 for each in known)
+    template, rate = moment.node.template, pool_rate(moment)
+    attempts = None if template is None else float(target_to_average_attempts(template.target))
+    since = max(0.0, moment.snapshot.time - rounds.rounds[-1].block.time) if rounds.rounds else None
+    current = rounds.current_work
+    return {
+        "known": known,
+        "average": _part(expected, actual),
+        "with_current": _part(expected, actual + (current or 0.0)) if known else None,
+        "current_expected_time": attempts / rate if attempts is not None and rate else None,
+        "since": since,
+        "current": _part(attempts, current) if attempts is not None and current else None,
+        "current_progress": current / attempts if attempts and current is not None else None,
+    }
+
+
+def luck_stats(moment: Moment) -> dict[str, Any]:
+    """/luck_stats."""
+    rounds = rounds_of(moment)
+    total = _summary(moment, rounds)
+    known: list[Round] = total["known"]
+    lucks = [each.luck for each in known if each.luck is not None]
+    times = [each.time_to_find for each in rounds.rounds if each.time_to_find]
+    found = {each.block_hash: each for each in moment.snapshot.blocks}
+    return {
+        "blocks_found": len(rounds.rounds),
+        "blocks_with_luck": len(known),
+        "luck_available": bool(known),
+        "luck_approximate": any(each.method != "shares" for each in known),
+        "avg_luck": total["with_current"],
+        "average_luck": total["average"],
+        "min_luck": min(lucks, default=None),
+        "max_luck": max(lucks, default=None),
+        "avg_time_between_blocks": sum(times) / len(times) if times else None,
+        "min_time_between_blocks": min(times, default=None),
+        "max_time_between_blocks": max(times, default=None),
+        "current_expected_time": total["current_expected_time"],
+        "time_since_last_block": total["since"],
+        "current_luck_trend": total["current"],
+        "note": "100 * expected work / actual work, both summed",
+        "blocks": [
+            {
+                "number": found[each.block.block_hash].height if each.block.block_hash in found else None,
+                "ts": each.block.time,
+                "luck": each.luck,
+                "time_to_find": each.time_to_find,
+                "expected_time": each.expected_time,
+                "status": found[each.block.block_hash].status.value if each.block.block_hash in found else None,
+            }
+            for each in reversed(rounds.rounds)
+        ],
+    }
+
+
+# --- version 1 ----------------------------------------------------------------------------------------------
+
+
+def _round(this: Round) -> dict[str, Any]:
+    return {
+        "time_to_find": this.time_to_find,
+        "expected_time": this.expected_time,
+        "expected_work": this.expected_work,
+        "actual_work": this.actual_work,
+        "pool_hash_rate": this.hash_rate,
+        "luck": this.luck,
+        "method": this.method,
+    }
+
+
+def block_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/blocks."""
+    moment, offset, limit = scene.moment, arguments["offset"], arguments["limit"]
+    blocks = moment.snapshot.blocks
+    end = len(blocks) - offset
+    page = reversed(blocks[max(0, end - limit) : max(0, end)])
+    by_block = moment.once(_rounds_by_block)
+    return {
+        "total": len(blocks),
+        "offset": offset,
+        "limit": limit,
+        "blocks": [_block_v1(found, by_block) for found in page],
+    }
+
+
+def _block_v1(found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
+    this = rounds.get(found.block_hash) or Round(PoolBlock(found.time, found.block_hash, found.share_hash))
+    return {
+        "time": found.time,
+        "hash": f"{found.block_hash:064x}",
+        "height": found.height,
+        "share": None if found.share_hash is None else f"{found.share_hash:064x}",
+        "worker": found.worker,
+        "value": amount(found.subsidy),
+        "status": found.status.value,
+        "reason": found.reason or None,
+        "confirmations": found.confirmations,
+        "chainlock": found.chainlocked,
+        "network_difficulty": this.difficulty,
+        "difficulty": target_to_difficulty(found.block_hash),
+        "round": _round(this),
+    }
+
+
+def luck(moment: Moment) -> dict[str, Any]:
+    """/api/v1/luck."""
+    rounds = rounds_of(moment)
+    total = _summary(moment, rounds)
+    return {
+        "blocks": len(rounds.rounds),
+        "known_rounds": len(total["known"]),
+        "luck": total["average"],
+        "luck_with_current_round": total["with_current"],
+        "current_round": {
+            "time": total["since"],
+            "work": rounds.current_work,
+            "expected_time": total["current_expected_time"],
+            "progress": total["current_progress"],
+        },
+        "rounds": [
+            {"time": each.block.time, "hash": f"{each.block.block_hash:064x}", **_round(each)}
+            for each in reversed(rounds.rounds[-RECENT:])
+        ],
+    }
+
+
+_LUCK = nullable(number("percent: 200 for a block that took half of the work that it should have"))
+_STATUS = words(*(status.value for status in BlockStatus))
+_ROUND = {
+    "time_to_find": nullable({**SECONDS, "description": "since the block before, seconds"}),
+    "expected_time": nullable(SECONDS),
+    "expected_work": nullable(number("hashes")),
+    "actual_work": nullable(number("hashes")),
+    "pool_hash_rate": nullable({**HASH_RATE, "description": "hashes a second, weighted by time"}),
+    "luck": _LUCK,
+    "method": nullable(words("shares", "samples", description="where actual_work is from")),
+}
+_OLD_BLOCK = {
+    "ts": TIME,
+    "hash": HASH,
+    "number": count("height"),
+    "share": nullable(HASH),
+    "miner": text("the worker; empty or 'another node' where it was not found here"),
+    "value": DASH,
+    "block_reward": DASH,
+    "status": _STATUS,
+    "reason": nullable(text("why it was refused or orphaned")),
+    "confirmations": count(),
+    "chainlock": boolean(),
+    "explorer_url": text(),
+    "network_difficulty": nullable(number()),
+    "actual_hash_difficulty": number("that the block's hash would meet"),
+    "pool_hashrate_at_find": nullable({**HASH_RATE, "description": "over the round, weighted by time"}),
+    "avg_hashrate_used": nullable(HASH_RATE),
+    "time_to_find": nullable(SECONDS),
+    "expected_time": nullable(SECONDS),
+    "luck": _LUCK,
+    "luck_method": nullable(text()),
+    "luck_approximate": boolean(),
+}
+_OLD_LUCK = record(
+    blocks_found=count(),
+    blocks_with_luck=count(),
+    luck_available=boolean(),
+    luck_approximate=boolean(),
+    avg_luck=nullable(number("percent, with the work of the round that is not over")),
+    average_luck=nullable(number("percent, of blocks found")),
+    min_luck=_LUCK,
+    max_luck=_LUCK,
+    avg_time_between_blocks=nullable(SECONDS),
+    min_time_between_blocks=nullable(SECONDS),
+    max_time_between_blocks=nullable(SECONDS),
+    current_expected_time=nullable(SECONDS),
+    time_since_last_block=nullable(SECONDS),
+    current_luck_trend=nullable(number("percent")),
+    note=text(),
+    blocks=array(
+        record(
+            number=nullable(count()),
+            ts=TIME,
+            luck=_LUCK,
+            time_to_find=nullable(SECONDS),
+            expected_time=nullable(SECONDS),
+            status=nullable(_STATUS),
+        )
+    ),
+)
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/blocks",
+        "The pool's blocks that are remembered, the newest first, page by page",
+        record(
+            total=count("on all pages"),
+            offset=count(),
+            limit=count(),
+            blocks=array(
+                record(
+                    time=TIME,
+                    hash=HASH,
+                    height=count(),
+                    share=nullable(HASH),
+                    worker=text("empty or 'another node' where it was not found here"),
+                    value=AMOUNT,
+                    status=_STATUS,
+                    reason=nullable(text("why it was refused or orphaned")),
+                    confirmations=count(),
+                    chainlock=boolean(),
+                    network_difficulty=nullable(number()),
+                    difficulty=number("that the block's hash would meet"),
+                    round=record("what led to it", **_ROUND),
+                )
+            ),
+        ),
+        look_up=block_page,
+        parameters=(OFFSET, whole_number("limit", "how many to tell of", 1, MAX_PAGE, DEFAULT_PAGE)),
+    ),
+    Endpoint(
+        "/api/v1/luck",
+        f"The pool's luck, and the newest {RECENT} rounds; what cannot be known of the shares and samples is null",
+        record(
+            blocks=count(),
+            known_rounds=count(),
+            luck=nullable(number("percent, of all known rounds")),
+            luck_with_current_round=nullable(number("percent, with the work of the round that is not over")),
+            current_round=record(
+                "",
+                time=nullable(SECONDS),
+                work=nullable(number("hashes")),
+                expected_time=nullable(SECONDS),
+                progress=nullable(number("work against what a block takes on average")),
+            ),
+            rounds=array(record(time=TIME, hash=HASH, **_ROUND)),
+        ),
+        view=luck,
+    ),
+    Endpoint(
+        "/recent_blocks",
+        f"The pool's newest {RECENT} blocks, newest first",
+        array(record(**_OLD_BLOCK)),
+        view=recent_blocks,
+    ),
+    Endpoint(
+        "/block_history",
+        "All of the pool's blocks that are remembered, by their hashes",
+        mapping(
+            record(
+                **_OLD_BLOCK,
+                block_height=count(),
+                share_hash=nullable(HASH),
+                pool_hashrate=nullable(HASH_RATE),
+                network_diff=nullable(number()),
+                stale_prop=nullable(PART),
+            )
+        ),
+        view=block_history,
+    ),
+    Endpoint("/luck_stats", "The pool's luck, block by block", _OLD_LUCK, view=luck_stats),
+)

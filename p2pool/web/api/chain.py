@@ -1,4 +1,4 @@
-"""The share chain as a whole: its ends, and a stretch of it share by share.
+"""The share chain as a whole: its ends, and a stretch of it share by share: /web/heads and so on, /api/v1/chain.
 
 The lists have the shape that tools of p2pool know: hashes of 64 hex digits. A "tail" there is not the missing
 parent but the oldest share held above it, or a chain's first share: something that can be looked up.
@@ -14,6 +14,16 @@ from p2pool.node import Node
 from p2pool.share.share import Share
 from p2pool.sharechain.figures import stale_name
 from p2pool.sharechain.forest import Forest
+from p2pool.web.api.endpoint import (
+    UNKNOWN_SHARE,
+    Arguments,
+    Endpoint,
+    Scene,
+    find_share,
+    share_hash,
+    whole_number,
+)
+from p2pool.web.api.schema import HASH, TIME, array, boolean, count, nullable, number, record, text
 from p2pool.web.sources import script_to_text
 
 MAX_LISTED = 1000
@@ -83,3 +93,103 @@ def _row(node: Node, share: Share) -> dict[str, Any]:
         "verified": share.hash in node.tracker.verified,
         "absheight": share.absheight,
     }
+
+
+def own_hashes(node: Node) -> list[str]:
+    """Our shares that are held, the newest first."""
+    return [hash_text(h) for h in node.own_share_hashes()]
+
+
+def _asked_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    start = arguments["from"]
+    share = None if start is None else find_share(scene.node, start)
+    return chain_page(scene.node, share, arguments["count"])
+
+
+_LIST = array(HASH)
+_PAGE = record(
+    "",
+    **{
+        "best_share": nullable(HASH),
+        "from": nullable(HASH),
+        "held": count("shares from this one down"),
+        "shares": array(
+            record(
+                ts=TIME,
+                hash=HASH,
+                payout_address=text(),
+                difficulty=number(),
+                stale_info=nullable(text("what it announces: orphan, doa")),
+                is_block=boolean(),
+                verified=boolean(),
+                absheight=count(),
+            )
+        ),
+        "next": nullable({**HASH, "description": "where the next page starts; null where the chain held ends"}),
+        "missing_parent": nullable({**HASH, "description": "what the chain lacks at its end"}),
+    },
+)
+_PAGE_PARAMETERS = (
+    share_hash("from", "the share to begin with; the best one where it is left out", in_path=False),
+    whole_number("count", "how many shares", 1, MAX_SHARES, DEFAULT_SHARES),
+)
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/chain",
+        "The share chain from a share down, the newest first, page by page",
+        _PAGE,
+        look_up=_asked_page,
+        parameters=_PAGE_PARAMETERS,
+        refusals=(UNKNOWN_SHARE,),
+    ),
+    Endpoint(
+        "/web/chain",
+        "The share chain from a share down",
+        _PAGE,
+        look_up=_asked_page,
+        parameters=_PAGE_PARAMETERS,
+        refusals=(UNKNOWN_SHARE,),
+    ),
+    Endpoint(
+        "/web/heads",
+        "Shares without children",
+        _LIST,
+        look_up=lambda scene, _: heads(scene.node.tracker.forest),
+    ),
+    Endpoint(
+        "/web/verified_heads",
+        "The same of verified shares",
+        _LIST,
+        look_up=lambda scene, _: heads(scene.node.tracker.verified),
+    ),
+    Endpoint(
+        "/web/tails",
+        "Shares whose parent is not held, and first shares",
+        _LIST,
+        look_up=lambda scene, _: tails(scene.node.tracker.forest),
+    ),
+    Endpoint(
+        "/web/verified_tails",
+        "The same of verified shares",
+        _LIST,
+        look_up=lambda scene, _: tails(scene.node.tracker.verified),
+    ),
+    Endpoint(
+        "/web/best_share_hash",
+        "The best share; 64 zeros where there is none",
+        HASH,
+        look_up=lambda scene, _: best_share_hash(scene.node),
+    ),
+    Endpoint(
+        "/web/my_share_hashes",
+        "This node's shares, the newest first",
+        _LIST,
+        look_up=lambda scene, _: own_hashes(scene.node),
+    ),
+    Endpoint(
+        "/web/my_share_hashes50",
+        "The newest 50 of this node's shares",
+        _LIST,
+        look_up=lambda scene, _: own_hashes(scene.node)[:50],
+    ),
+)

@@ -1,27 +1,99 @@
-"""Who would get what: /current_payouts; whom the node itself has paid: /payout_addr, /payout_addrs."""
+"""Who would get what: /current_payouts, /users, /user_stales, /patron_sendmany, /api/v1/payouts; and whom the node
+itself has paid: /payout_addr, /payout_addrs."""
 
 from __future__ import annotations
 
-from typing import Any
+import random
+import re
+from itertools import islice
+from typing import Any, Final
 
+import orjson
+
+from p2pool.base.text import format_dash
+from p2pool.node import Node
+from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.share.share import STALE_NONE
 from p2pool.sharechain.figures import expected_payouts
+from p2pool.web.api.endpoint import Arguments, Endpoint, Parameter, Refusal, Scene, amount
+from p2pool.web.api.schema import AMOUNT, DASH, PART, array, mapping, nullable, record, text
 from p2pool.web.sources import Moment, script_to_text
 
+USERS_SHARES: Final = 720
+"""Shares that /users looks at, as it always did."""
+MAX_TOTAL: Final = 30_000_000
+"""DASH: more than there will ever be."""
+_DUFFS: Final = 100_000_000
+_LEAST: Final = _DUFFS // 100
+_DECIMAL = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,8}))?")
 
-def current_payouts(moment: Moment) -> dict[str, float]:
-    """/current_payouts: DASH by address if a block were found now."""
-    node = moment.node
+
+def payout_amounts(node: Node) -> dict[str, int]:
+    """Duffs by address if a block were found now, without the finder's part; the greatest first."""
     if node.best_share is None or node.template is None:
         return {}
     payouts = expected_payouts(
         node.tracker, node.best_share, node.template.target, node.template.subsidy - node.template.payment_amount
     )
     amounts: dict[str, int] = {}
-    for script, amount in payouts.items():
+    for script, duffs in payouts.items():
         # A key may be paid by its hash and by itself: both are the same address.
-        text = script_to_text(node, script)
-        amounts[text] = amounts.get(text, 0) + amount
-    return {text: amount / 1e8 for text, amount in sorted(amounts.items(), key=lambda item: -item[1]) if amount}
+        address = script_to_text(node, script)
+        amounts[address] = amounts.get(address, 0) + duffs
+    return {address: duffs for address, duffs in sorted(amounts.items(), key=lambda item: -item[1]) if duffs}
+
+
+def payout_total(node: Node) -> int:
+    """Duffs that all miners would get together."""
+    return (
+        0
+        if node.best_share is None or node.template is None
+        else (node.template.subsidy - node.template.payment_amount)
+    )
+
+
+def current_payouts(moment: Moment) -> dict[str, float]:
+    """/current_payouts: DASH by address if a block were found now."""
+    return {address: duffs / 1e8 for address, duffs in moment.per_tip(payout_amounts).items()}
+
+
+def payout_list(moment: Moment) -> dict[str, Any]:
+    """/api/v1/payouts."""
+    amounts = moment.per_tip(payout_amounts)
+    total = sum(amounts.values())
+    return {
+        "total": amount(total),
+        "payouts": [
+            {"address": address, "amount": amount(duffs), "part": duffs / total}
+            for address, duffs in amounts.items()
+        ],
+    }
+
+
+def user_parts(node: Node) -> dict[str, float]:
+    """Parts of the work of the last USERS_SHARES shares by address, the smallest first."""
+    # Summed here: the tracker's windows are the ones that jobs are made with, and are not to be moved for a page.
+    weights: dict[bytes, int] = {}
+    total = 0
+    for share in islice(node.tracker.ancestors(node.best_share, USERS_SHARES), USERS_SHARES):
+        total += share.attempts * WEIGHT_UNIT
+        weights[share.script] = weights.get(share.script, 0) + share.attempts * (WEIGHT_UNIT - share.donation)
+    parts: dict[str, float] = {}
+    for script, weight in sorted(weights.items(), key=lambda item: item[1]):
+        address = script_to_text(node, script)
+        parts[address] = parts.get(address, 0.0) + weight / total
+    return parts
+
+
+def user_stales(node: Node) -> dict[str, float]:
+    """The stale part of each address's shares in the chain's window: those that announce a stale one, against all
+    with these."""
+    counts: dict[bytes, tuple[int, int]] = {}
+    for share in node.tracker.ancestors(node.best_share, node.network.chain_length):
+        stale, total = counts.get(share.script, (0, 0))
+        announces = share.stale_info != STALE_NONE
+        counts[share.script] = stale + announces, total + 1 + announces
+    return {script_to_text(node, script): stale / total for script, (stale, total) in counts.items()}
 
 
 def own_address(moment: Moment) -> str | None:
@@ -30,9 +102,13 @@ def own_address(moment: Moment) -> str | None:
     return None if newest is None else newest.address
 
 
-def own_addresses(moment: Moment) -> list[dict[str, Any]]:
-    """/payout_addrs: all of them, the oldest first. `weight` is the part of the node's own jobs that pays it,
-    `taken` when dashd's wallet gave it (Unix seconds; null where it does not change)."""
+def own_addresses(moment: Moment) -> list[str]:
+    """/payout_addrs: all of them, the oldest first."""
+    return [own.address for own in moment.sources.payouts.addresses]
+
+
+def own_payouts(moment: Moment) -> list[dict[str, Any]]:
+    """The same with their weights and ages, for /api/v1/node."""
     addresses = moment.sources.payouts.addresses
     return [
         {
@@ -42,3 +118,100 @@ def own_addresses(moment: Moment) -> list[dict[str, Any]]:
         }
         for own in addresses
     ]
+
+
+# --- sending by hand ----------------------------------------------------------------------------------------
+
+
+def _read_amount(given: str) -> int:
+    """DASH as a decimal -> duffs."""
+    match = _DECIMAL.fullmatch(given)
+    if match is None:
+        raise ValueError
+    duffs = int(match[1]) * _DUFFS + int((match[2] or "").ljust(8, "0"))
+    if not 0 < duffs <= MAX_TOTAL * _DUFFS:
+        raise ValueError
+    return duffs
+
+
+def patron_sendmany(scene: Scene, arguments: Arguments) -> bytes:
+    """/patron_sendmany: a total shared out among the pool's miners as the next block would be, as JSON for Dash
+    Core's `sendmany`. Amounts below `trunc` are drawn for: one of those addresses gets them all. The draw hangs on
+    the best share's hash, so that asking again changes nothing."""
+    total, least = arguments["total"], arguments.get("trunc", _LEAST)
+    amounts = scene.moment.per_tip(payout_amounts)
+    if not amounts:
+        raise NO_PAYOUTS.raised()
+    whole = sum(amounts.values())
+    parts = {address: total * duffs // whole for address, duffs in amounts.items()}
+    draw = random.Random(scene.node.best_share)
+    small = {address: duffs for address, duffs in parts.items() if duffs < least}
+    if small:
+        winner = draw.choices(list(small), [amounts[address] for address in small])[0]
+        parts = {address: duffs for address, duffs in parts.items() if address not in small}
+        parts[winner] = sum(small.values())
+    # What rounding left over, a few duffs, goes to the greatest.
+    parts[max(parts, key=lambda address: parts[address])] += total - sum(parts.values())
+    texts = {address: format_dash(duffs) for address, duffs in parts.items() if duffs}
+    return orjson.dumps({address: orjson.Fragment(amount_text) for address, amount_text in texts.items()})
+
+
+NO_PAYOUTS: Final = Refusal(404, "no_payouts", "the share chain has no shares yet, or there is no template")
+
+
+def _amount_in_path(name: str, description: str) -> Parameter:
+    message = f"{name} is an amount in DASH, as in /patron_sendmany/12.5/0.01"
+    schema = text(description, pattern=r"^[0-9]{1,8}(\.[0-9]{1,8})?$")
+    return Parameter(name, schema, _read_amount, f"bad_{name}", message, in_path=True, status=404)
+
+
+_TOTAL = _amount_in_path("total", "DASH to share out")
+_TRUNC = _amount_in_path("trunc", "the least amount in DASH that is worth an output; 0.01 where it is left out")
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/payouts",
+        "Who would get what if a block were found now, the greatest first; the finder's 2 % are not in it",
+        record(total=AMOUNT, payouts=array(record(address=text(), amount=AMOUNT, part=PART))),
+        view=payout_list,
+    ),
+    Endpoint(
+        "/current_payouts",
+        "DASH by address if a block were found now",
+        mapping(DASH),
+        view=current_payouts,
+    ),
+    Endpoint(
+        "/users",
+        f"Parts of the work of the last {USERS_SHARES} shares by address",
+        mapping(PART),
+        view=lambda moment: moment.per_tip(user_parts),
+    ),
+    Endpoint(
+        "/user_stales",
+        "Stale parts of addresses' shares",
+        mapping(PART),
+        view=lambda moment: moment.per_tip(user_stales),
+    ),
+    *(
+        Endpoint(
+            path,
+            "A total shared out as the next block would be: amounts by address for Dash Core's sendmany",
+            mapping(DASH),
+            look_up=patron_sendmany,
+            parameters=parameters,
+            refusals=(NO_PAYOUTS,),
+            content_type=b"text/plain; charset=utf-8",
+        )
+        for path, parameters in (
+            ("/patron_sendmany/{total}", (_TOTAL,)),
+            ("/patron_sendmany/{total}/{trunc}", (_TOTAL, _TRUNC)),
+        )
+    ),
+    Endpoint(
+        "/payout_addr",
+        "The node's own address, the newest of several; null while there is none",
+        nullable(text()),
+        view=own_address,
+    ),
+    Endpoint("/payout_addrs", "The node's own addresses, the oldest first", array(text()), view=own_addresses),
+)

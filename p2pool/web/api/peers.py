@@ -1,4 +1,4 @@
-"""The other nodes: /peer_addresses, /peer_versions, /peer_list, /peer_txpool_sizes, /pings.
+"""The other nodes: /peer_addresses, /peer_versions, /peer_list, /peer_txpool_sizes, /pings, /api/v1/peers.
 
 Names, units and the forms of addresses are those that tools of p2pool know.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.schema import SECONDS, TIME, array, boolean, count, mapping, nullable, number, record, text
 from p2pool.web.sources import Moment, PeerFigures
 
 
@@ -50,6 +52,7 @@ def peer_list(moment: Moment) -> list[dict[str, Any]]:
             "protocol_version": peer.protocol,
             "incoming": peer.incoming,
             "uptime": int(peer.connected_for),
+            "downtime": 0,
             "connected_since": round(moment.snapshot.time - peer.connected_for),
             "txpool_size": peer.remembered_bytes,
             "known_transactions": peer.known_transactions,
@@ -57,6 +60,26 @@ def peer_list(moment: Moment) -> list[dict[str, Any]]:
         }
         for peer in moment.sources.peers()
     ]
+
+
+def peer_figures(moment: Moment) -> dict[str, Any]:
+    """/api/v1/peers."""
+    return {
+        **peer_counts(moment),
+        "peers": [
+            {
+                "address": _key(peer),
+                "incoming": peer.incoming,
+                "software": peer.software,
+                "protocol": peer.protocol,
+                "connected_since": moment.snapshot.time - peer.connected_for,
+                "known_transactions": peer.known_transactions,
+                "remembered_bytes": peer.remembered_bytes,
+                "round_trip": peer.round_trip,
+            }
+            for peer in moment.sources.peers()
+        ],
+    }
 
 
 def peer_counts(moment: Moment) -> dict[str, int]:
@@ -68,3 +91,63 @@ def peer_counts(moment: Moment) -> dict[str, int]:
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
+
+
+_PING = nullable(number("milliseconds; null where it is not known yet"))
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/peers",
+        "Connected nodes, those connected longest first",
+        record(
+            incoming=count(),
+            outgoing=count(),
+            peers=array(
+                record(
+                    address=text(),
+                    incoming=boolean("whether it came to us"),
+                    software=text("as it calls itself"),
+                    protocol=count(),
+                    connected_since=TIME,
+                    known_transactions=count("that it says it has"),
+                    remembered_bytes=count("of transactions that it has us keep"),
+                    round_trip=nullable(SECONDS),
+                )
+            ),
+        ),
+        view=peer_figures,
+    ),
+    Endpoint(
+        "/peer_addresses",
+        "Connected nodes in one text, blanks between; the usual port is left out",
+        text(),
+        view=peer_addresses,
+    ),
+    Endpoint("/peer_versions", "Connected nodes' software", mapping(text()), view=peer_versions),
+    Endpoint(
+        "/peer_list",
+        "Connected nodes",
+        array(
+            record(
+                address=text(),
+                web_port=count("a guess: the network's usual one"),
+                version=text(),
+                protocol_version=count(),
+                incoming=boolean(),
+                uptime=count("seconds"),
+                downtime=count("not measured: 0"),
+                connected_since=TIME,
+                txpool_size=count("bytes"),
+                known_transactions=count(),
+                ping=_PING,
+            )
+        ),
+        view=peer_list,
+    ),
+    Endpoint(
+        "/peer_txpool_sizes",
+        "Bytes of transactions that each connected node has us keep",
+        mapping(count()),
+        view=peer_txpool_sizes,
+    ),
+    Endpoint("/pings", "Round-trip times of connected nodes", mapping(_PING), view=pings),
+)

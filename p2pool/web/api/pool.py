@@ -1,20 +1,56 @@
-"""The pool's and this node's figures: /local_stats, /global_stats, /rate and their like."""
+"""The pool as a whole: /global_stats, /rate, /difficulty, /stale_rates, /api/v1/pool and their like."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
-from p2pool.networks.parameters import PROTOCOL_VERSION, SHARE_VERSION
+from p2pool.networks.parameters import SHARE_VERSION
+from p2pool.node import Node
 from p2pool.sharechain.figures import (
     average_stale_proportion,
     desired_version_work,
     pool_attempts_per_second,
+    stale_work,
 )
-from p2pool.web.api.peers import peer_counts
-from p2pool.web.sources import Moment
+from p2pool.web.api.endpoint import Endpoint, amount
+from p2pool.web.api.schema import (
+    AMOUNT,
+    HASH,
+    HASH_RATE,
+    PART,
+    SECONDS,
+    count,
+    mapping,
+    nullable,
+    number,
+    record,
+    text,
+)
+from p2pool.web.sources import Moment, shares_of_last_hour
 
-DUFFS = 1e-8
+HASHES_PER_DIFFICULTY: Final = 2**32
+"""As front ends reckon a network's hash rate from its difficulty."""
+
+# Where people look things up; the old interface has them as texts that a hash or an address is put behind.
+EXPLORERS: Final[dict[str, tuple[str, str, str]]] = {
+    "dash": (
+        "https://chainz.cryptoid.info/dash/block.dws?",
+        "https://chainz.cryptoid.info/dash/address.dws?",
+        "https://chainz.cryptoid.info/dash/tx.dws?",
+    ),
+    "dash_testnet": (
+        "https://blockexplorer.one/dash/testnet/blockHash/",
+        "https://blockexplorer.one/dash/testnet/address/",
+        "https://blockexplorer.one/dash/testnet/tx/",
+    ),
+}
+"""(block, address, transaction) by network."""
+
+
+def explorers(node: Node) -> tuple[str, str, str]:
+    """The explorer's addresses for blocks, addresses and transactions; empty where the network has none."""
+    return EXPLORERS.get(node.network.name, ("", "", ""))
 
 
 def stale_proportion(moment: Moment) -> float:
@@ -38,102 +74,188 @@ def pool_rate(moment: Moment) -> float:
     return nonstale_rate(moment) / (1 - stale_proportion(moment))
 
 
-def _best_max_target(moment: Moment) -> int:
+def stale_rates_of(node: Node) -> dict[str, float]:
+    """Hashes a second of the last hour: the chain's ("good"), and what its shares announce as stale."""
+    lookbehind, best = shares_of_last_hour(node), node.best_share
+    if best is None or lookbehind < 2:
+        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
+    near, far = node.tracker.get(best), node.tracker.nth_parent(best, lookbehind - 1)
+    seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
+    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
+    return {name: hashes / seconds for name, hashes in work.items()}
+
+
+def version_votes(node: Node) -> dict[str, float]:
+    """Parts of the last hour's work by the share version that it votes for."""
+    lookbehind, best = shares_of_last_hour(node), node.best_share
+    if best is None or not lookbehind:
+        return {}
+    work = desired_version_work(node.tracker, best, lookbehind)
+    total = sum(work.values())
+    return {str(version): part / total for version, part in work.items()}
+
+
+def best_max_target(moment: Moment) -> int:
+    """The easiest target that a share can have now."""
     node = moment.node
     share = None if node.best_share is None else node.tracker.get(node.best_share)
     return node.network.max_target if share is None else share.max_target
 
 
+def share_difficulty(moment: Moment) -> float:
+    """/difficulty."""
+    return target_to_difficulty(best_max_target(moment))
+
+
+def network_difficulty(moment: Moment) -> float | None:
+    """/current_network_difficulty."""
+    template = moment.node.template
+    return None if template is None else target_to_difficulty(template.target)
+
+
+def chain_height(node: Node) -> int:
+    """Length of the best share chain."""
+    return 0 if node.best_share is None else node.tracker.height(node.best_share)
+
+
+def _network_hash_rate(moment: Moment) -> float:
+    return (network_difficulty(moment) or 0.0) * HASHES_PER_DIFFICULTY / moment.node.network.parent.block_period
+
+
 def global_stats(moment: Moment) -> dict[str, Any]:
     """/global_stats."""
     template = moment.node.template
-    difficulty = target_to_difficulty(template.target) if template is not None else 0.0
-    block_period = moment.node.network.parent.block_period
-    best = moment.node.best_share
     return {
         "pool_nonstale_hash_rate": nonstale_rate(moment),
         "pool_hash_rate": pool_rate(moment),
         "pool_stale_prop": stale_proportion(moment),
-        "min_difficulty": target_to_difficulty(_best_max_target(moment)),
-        "network_block_difficulty": difficulty,
-        "network_hashrate": difficulty * 2**32 / block_period,
+        "min_difficulty": share_difficulty(moment),
+        "network_block_difficulty": network_difficulty(moment) or 0.0,
+        "network_hashrate": _network_hash_rate(moment),
         "network": moment.node.network.name,
         "symbol": moment.node.network.parent.symbol,
         "block_height": None if template is None else template.height - 1,
-        "share_chain_height": 0 if best is None else moment.node.tracker.height(best),
+        "share_chain_height": chain_height(moment.node),
         "shares_held": len(moment.node.tracker),
     }
 
 
-def local_stats(moment: Moment) -> dict[str, Any]:
-    """/local_stats."""
-    node, snapshot, sources = moment.node, moment.snapshot, moment.sources
-    stales = node.stale_counts()
-    template = node.template
+def pool_figures(moment: Moment) -> dict[str, Any]:
+    """/api/v1/pool."""
+    node, template, rate = moment.node, moment.node.template, pool_rate(moment)
+    attempts = None if template is None else float(target_to_average_attempts(template.target))
     subsidy = 0 if template is None else template.subsidy
     payments = 0 if template is None else template.payment_amount
-    good = 1 - stale_proportion(moment)
-    total = stales.total
+    rates = moment.per_tip(stale_rates_of)
     return {
-        "miner_hash_rates": {w.name: w.hash_rate for w in snapshot.workers if w.hash_rate > 0},
-        "miner_dead_hash_rates": {w.name: w.dead_rate for w in snapshot.workers if w.dead_rate > 0},
-        "miner_last_difficulties": {w.name: w.difficulty for w in snapshot.workers if w.connections},
-        "hash_rate": snapshot.hash_rate,
-        "dead_hash_rate": snapshot.dead_rate,
-        "efficiency_if_miner_perfect": (1 - stales.orphans / total) / good if total else None,
-        "efficiency": (1 - (stales.orphans + stales.dead) / total) / good if total else None,
-        "peers": peer_counts(moment),
-        "shares": {"total": total, "orphan": stales.orphans, "dead": stales.dead},
-        "submissions": {
-            "accepted": snapshot.accepted,
-            "dead": snapshot.dead,
-            "refused": {str(code): count for code, count in snapshot.refused.items()},
-        },
-        "connections": snapshot.connections,
-        "uptime": snapshot.time - snapshot.start_time,
-        # As floats: the JSON writer knows no integers beyond 64 bits.
-        "attempts_to_share": float(target_to_average_attempts(_best_max_target(moment))),
-        "attempts_to_block": None if template is None else float(target_to_average_attempts(template.target)),
-        "block_value": subsidy * DUFFS,
-        "block_value_payments": payments * DUFFS,
-        "block_value_miner": (subsidy - payments) * DUFFS,
-        "warnings": warnings(moment),
-        "donation_proportion": sources.donation / 100,
-        "version": sources.version,
-        "protocol_version": PROTOCOL_VERSION,
-        "fee": sources.fee,
-        "merged_mining": [
-            {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
-            for f in sources.merged()
-        ],
+        "network": node.network.name,
+        "symbol": node.network.parent.symbol,
+        "hash_rate": rate,
+        "nonstale_hash_rate": nonstale_rate(moment),
+        "stale_proportion": stale_proportion(moment),
+        "orphan_rate": rates["orphan"],
+        "dead_rate": rates["doa"],
+        "share_difficulty": share_difficulty(moment),
+        "share_period": node.network.share_period,
+        "share_version": SHARE_VERSION,
+        "version_votes": moment.per_tip(version_votes),
+        "best_share": None if node.best_share is None else f"{node.best_share:064x}",
+        "share_chain_height": chain_height(node),
+        "shares_held": len(node.tracker),
+        "block_height": None if template is None else template.height - 1,
+        "network_difficulty": network_difficulty(moment),
+        "network_hash_rate": _network_hash_rate(moment),
+        "block_attempts": attempts,
+        "expected_time_to_block": attempts / rate if attempts is not None and rate else None,
+        "block_value": amount(subsidy),
+        "block_value_payments": amount(payments),
+        "block_value_miners": amount(subsidy - payments),
     }
 
 
-def warnings(moment: Moment) -> list[str]:
-    """What an operator should know."""
-    problems = {
-        "work": moment.node.work_problem,
-        "shares": moment.sources.store_problem(),
-        "votes": unknown_version_problem(moment),
-        "payout address": moment.sources.payouts.problem,
+def currency_info(moment: Moment) -> dict[str, str]:
+    """/web/currency_info."""
+    block, address, transaction = explorers(moment.node)
+    return {
+        "symbol": moment.node.network.parent.symbol,
+        "block_explorer_url_prefix": block,
+        "address_explorer_url_prefix": address,
+        "tx_explorer_url_prefix": transaction,
     }
-    merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
-    others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
-    return [*moment.sources.dashd().warnings, *others]
 
 
-def unknown_version_problem(moment: Moment) -> str | None:
-    """Whether more than half of the last hour's work votes for share versions that this software does not know."""
-    node, lookbehind = moment.node, moment.sources.lookbehind
-    if node.best_share is None or not lookbehind:
-        return None
-    work = desired_version_work(node.tracker, node.best_share, lookbehind)
-    unknown = {version: part for version, part in work.items() if version > SHARE_VERSION}
-    part = sum(unknown.values()) / sum(work.values())
-    if part <= 0.5:
-        return None
-    version = max(unknown, key=lambda each: unknown[each])
-    return (
-        f"{part:.0%} of the pool's work votes for share version {version}, which this software does not know: "
-        "upgrade it"
-    )
+_HEIGHT = nullable(count("of the Dash chain"))
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/pool",
+        "The pool as a whole; its figures are those of the share chain's last hour",
+        record(
+            network=text(),
+            symbol=text("of the coin"),
+            hash_rate={**HASH_RATE, "description": "hashes a second, stale ones included"},
+            nonstale_hash_rate=HASH_RATE,
+            stale_proportion=PART,
+            orphan_rate=HASH_RATE,
+            dead_rate=HASH_RATE,
+            share_difficulty=number("of the easiest share"),
+            share_period=SECONDS,
+            share_version=count(),
+            version_votes=mapping(PART, "parts of the work by the share version that it votes for"),
+            best_share=nullable(HASH),
+            share_chain_height=count(),
+            shares_held=count(),
+            block_height=_HEIGHT,
+            network_difficulty=nullable(number()),
+            network_hash_rate=HASH_RATE,
+            block_attempts=nullable(number("hashes that a block takes on average")),
+            expected_time_to_block=nullable(SECONDS),
+            block_value=AMOUNT,
+            block_value_payments=AMOUNT,
+            block_value_miners=AMOUNT,
+        ),
+        view=pool_figures,
+    ),
+    Endpoint(
+        "/global_stats",
+        "The pool as a whole",
+        record(
+            pool_nonstale_hash_rate=HASH_RATE,
+            pool_hash_rate=HASH_RATE,
+            pool_stale_prop=PART,
+            min_difficulty=number("of the easiest share"),
+            network_block_difficulty=number(),
+            network_hashrate=HASH_RATE,
+            network=text(),
+            symbol=text(),
+            block_height=_HEIGHT,
+            share_chain_height=count(),
+            shares_held=count(),
+        ),
+        view=global_stats,
+    ),
+    Endpoint("/rate", "The pool's hash rate", HASH_RATE, view=pool_rate),
+    Endpoint("/difficulty", "Difficulty of the easiest share", number(), view=share_difficulty),
+    Endpoint(
+        "/stale_rates",
+        "Hash rates of the share chain (good) and of what its shares announce as stale",
+        mapping(HASH_RATE),
+        view=lambda moment: moment.per_tip(stale_rates_of),
+    ),
+    Endpoint(
+        "/current_network_difficulty",
+        "The Dash network's difficulty; null before the first template",
+        nullable(number()),
+        view=network_difficulty,
+    ),
+    Endpoint(
+        "/web/currency_info",
+        "The coin, and where its blocks, addresses and transactions are looked up",
+        record(
+            symbol=text(),
+            block_explorer_url_prefix=text(),
+            address_explorer_url_prefix=text(),
+            tx_explorer_url_prefix=text(),
+        ),
+        view=currency_info,
+    ),
+)

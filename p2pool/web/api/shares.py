@@ -1,52 +1,34 @@
-"""One share of the chain, for people: /web/share/<hash>."""
+"""One share of the chain: /web/share and its like, /api/v1/shares; and those that were found here."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from p2pool.base.bounded import BoundedDict
-from p2pool.dash.hashes import sha256d
+import orjson
+
 from p2pool.dash.merkle import walk_branch
+from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
-from p2pool.share.check import RebuiltShare
-from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share
 from p2pool.sharechain.figures import stale_name
-from p2pool.sharechain.tracker import Tracker
-from p2pool.web.sources import script_to_text
-
-_KEPT_REBUILDS = 16
-"""What the shares that people look at just now need: pages ask again every few seconds."""
-
-
-class Rebuilds:
-    """The coinbases and transactions of the last few shares asked for, each rebuilt once.
-
-    What a share's block is made of follows from its hash and never changes. That it cannot be told holds for as
-    long as the chain held below it is the same: as long as its height is.
-    """
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._known: BoundedDict[int, tuple[int, RebuiltShare | None]] = BoundedDict(_KEPT_REBUILDS)
-        """By share hash: (height of the chain held, what came out)."""
-
-    def of(self, share: Share) -> RebuiltShare | None:
-        """For a share that is held; None where the chain held does not tell."""
-        height = self._tracker.height(share.hash)
-        known = self._known.pop(share.hash, None)
-        if known is None or (known[1] is None and known[0] != height):
-            known = height, self._rebuild(share)
-        self._known[share.hash] = known  # as the newest
-        return known[1]
-
-    def _rebuild(self, share: Share) -> RebuiltShare | None:
-        try:
-            rebuilt = self._tracker.rebuild(share)
-        except ShareInvalid:
-            return None
-        # Another coinbase than was hashed: the chain held is too short to tell.
-        return rebuilt if sha256d(rebuilt.gentx) == share.gentx_hash else None
+from p2pool.web.api.endpoint import UNKNOWN_SHARE, Arguments, Endpoint, Scene, amount, find_share, share_hash
+from p2pool.web.api.schema import (
+    AMOUNT,
+    DASH,
+    HASH,
+    PART,
+    TIME,
+    array,
+    boolean,
+    count,
+    integer,
+    nullable,
+    number,
+    record,
+    text,
+)
+from p2pool.web.rebuilds import Rebuilds
+from p2pool.web.sources import Moment, script_to_text
 
 
 def _hash(value: int | None) -> str | None:
@@ -109,3 +91,191 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
             else [_hash(h) for h in rebuilt.other_transaction_hashes],
         },
     }
+
+
+def share_figures(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/shares/{hash}: targets as 64 hex digits, since JSON's numbers are too short for them in most
+    programs. Without the coinbase, which would have to be computed."""
+    share = find_share(scene.node, arguments["hash"])
+    tracker = scene.node.tracker
+    arrival = tracker.arrival(share.hash)
+    return {
+        "hash": _hash(share.hash),
+        "parent": _hash(share.previous_hash),
+        "far_parent": _hash(share.far_share_hash),
+        "children": [_hash(child.share.hash) for child in tracker.forest.nodes[share.hash].children],
+        "verified": share.hash in tracker.verified,
+        "first_seen": arrival.time_seen,
+        "received_from": arrival.sender,
+        "time": share.timestamp,
+        "height": share.absheight,
+        "chain_work": _hash(share.abswork),
+        "address": script_to_text(scene.node, share.script),
+        "donation": share.donation / 65535,
+        "stale_info": stale_name(share.stale_info),
+        "desired_version": share.desired_version,
+        "target": _hash(share.target),
+        "easiest_target": _hash(share.max_target),
+        "difficulty": target_to_difficulty(share.target),
+        "is_block": share.is_block,
+        "block_target": _hash(share.block_target),
+        "previous_block": _hash(share.previous_block),
+        "subsidy": amount(share.subsidy),
+        "transactions": len(share.transaction_hash_refs),
+    }
+
+
+def recent_shares(moment: Moment) -> list[dict[str, Any]]:
+    """/recent_shares: those that this node's miners found, the newest first."""
+    return [
+        {"ts": share.time, "hash": f"{share.share_hash:064x}", "miner": share.worker, "dead": share.dead}
+        for share in reversed(moment.snapshot.recent_shares)
+    ]
+
+
+def own_shares(moment: Moment) -> dict[str, Any]:
+    """/api/v1/shares."""
+    snapshot = moment.snapshot
+    return {
+        "total": snapshot.shares,
+        "dead": snapshot.dead_shares,
+        "shares": [
+            {
+                "time": share.time,
+                "hash": f"{share.share_hash:064x}",
+                "worker": share.worker,
+                "dead": share.dead,
+                "work": share.attempts,
+            }
+            for share in reversed(snapshot.recent_shares)
+        ],
+    }
+
+
+def _old_details(scene: Scene, arguments: Arguments) -> bytes:
+    share = find_share(scene.node, arguments["hash"])
+    details = share_details(scene.node, share.hash, scene.sources.memory.rebuilds(scene.node.tracker))
+    # Python's own JSON: targets are numbers beyond 64 bits.
+    return json.dumps(details).encode()
+
+
+def _packed(scene: Scene, arguments: Arguments) -> bytes:
+    return find_share(scene.node, arguments["hash"]).envelope
+
+
+def _address(scene: Scene, arguments: Arguments) -> bytes:
+    return orjson.dumps(script_to_text(scene.node, find_share(scene.node, arguments["hash"]).script))
+
+
+_BY_HASH = (share_hash("hash", "the share's"),)
+_TARGET = {**HASH, "description": "a target as 64 hexadecimal digits"}
+_STALE = nullable(text("what it announces: orphan, doa"))
+_SHARE = record(
+    hash=HASH,
+    parent=nullable(HASH),
+    far_parent=nullable(HASH),
+    children=array(HASH),
+    verified=boolean(),
+    first_seen=TIME,
+    received_from=nullable(text("null where it is our own or was loaded")),
+    time=TIME,
+    height=count("shares below it, as it says itself"),
+    chain_work={**HASH, "description": "work of the chain up to it, as it says itself, modulo 2^128"},
+    address=text("whom it pays"),
+    donation=PART,
+    stale_info=_STALE,
+    desired_version=count(),
+    target=_TARGET,
+    easiest_target=_TARGET,
+    difficulty=number(),
+    is_block=boolean(),
+    block_target=_TARGET,
+    previous_block=HASH,
+    subsidy=AMOUNT,
+    transactions=count("beside the coinbase"),
+)
+_OLD_SHARE = record(
+    hash=HASH,
+    parent=nullable(HASH),
+    far_parent=nullable(HASH),
+    children=array(HASH),
+    type_name=text(),
+    local=record(verified=boolean(), time_first_seen=TIME, peer_first_received_from=nullable(text())),
+    share_data=record(
+        timestamp=TIME,
+        target=integer(),
+        max_target=integer(),
+        payout_address=text(),
+        donation=PART,
+        stale_info=_STALE,
+        nonce=count(),
+        desired_version=count(),
+        absheight=count(),
+        abswork=count(),
+    ),
+    block=record(
+        hash=HASH,
+        is_block=boolean(),
+        header=record(
+            version=integer(),
+            previous_block=HASH,
+            merkle_root=HASH,
+            timestamp=TIME,
+            target=integer(),
+            nonce=count(),
+        ),
+        gentx=record(hash=HASH, raw=nullable(text()), coinbase=text(), value=DASH, last_txout_nonce=text()),
+        other_transaction_hashes=array(HASH),
+    ),
+)
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/shares",
+        "Shares that this node's miners found since it started, and the newest of them",
+        record(
+            total=count(),
+            dead=count("of these, those that came too late"),
+            shares=array(record(time=TIME, hash=HASH, worker=text(), dead=boolean(), work=number("hashes"))),
+        ),
+        view=own_shares,
+    ),
+    Endpoint(
+        "/api/v1/shares/{hash}",
+        "One share of the chain",
+        _SHARE,
+        look_up=share_figures,
+        parameters=_BY_HASH,
+        refusals=(UNKNOWN_SHARE,),
+    ),
+    Endpoint(
+        "/recent_shares",
+        "Shares that this node's miners found, the newest first",
+        array(record(ts=TIME, hash=HASH, miner=text(), dead=boolean())),
+        view=recent_shares,
+    ),
+    Endpoint(
+        "/web/share/{hash}",
+        "One share of the chain",
+        _OLD_SHARE,
+        look_up=_old_details,
+        parameters=_BY_HASH,
+        refusals=(UNKNOWN_SHARE,),
+    ),
+    Endpoint(
+        "/web/share_data/{hash}",
+        "A share as it goes between nodes",
+        text(),
+        look_up=_packed,
+        parameters=_BY_HASH,
+        refusals=(UNKNOWN_SHARE,),
+        content_type=b"application/octet-stream",
+    ),
+    Endpoint(
+        "/web/payout_address/{hash}",
+        "Whom a share pays",
+        text(),
+        look_up=_address,
+        parameters=_BY_HASH,
+        refusals=(UNKNOWN_SHARE,),
+    ),
+)

@@ -1,4 +1,7 @@
-"""The miners' side of this node: /stratum_stats, /stratum_security, /ban_stats."""
+"""The miners' side of this node: /stratum_stats, /stratum_security, /ban_stats, /api/v1/stratum, /api/v1/bans.
+
+The old paths have the names that front ends of p2pool know beside those of this software.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,32 @@ from typing import Any
 
 import orjson
 
-from p2pool.pool_stats import BanRecord, WorkerSnapshot
+from p2pool.pool_stats import BanRecord, PoolSnapshot, WorkerSnapshot
+from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.schema import (
+    HASH_RATE,
+    PART,
+    SECONDS,
+    TIME,
+    array,
+    count,
+    integer,
+    mapping,
+    nullable,
+    number,
+    record,
+    text,
+)
 from p2pool.web.sources import Moment
 
 _WINDOWS = ("1m", "1h", "1d")
 _MAX_SOFTWARE = 100
 """Kinds of software listed, the commonest first."""
+# Where the old front ends' colours change: connections a worker, and the refused part of submissions.
+_ELEVATED_RATIO, _WARNING_RATIO = 3.0, 5.0
+_ELEVATED_REFUSALS, _WARNING_REFUSALS = 0.2, 0.5
+_BAN_COST = 100
+"""The cost at which stratum's guard bans a host."""
 REFUSALS = {
     20: "malformed",
     21: "stale",
@@ -35,13 +58,17 @@ def refusals(counts: dict[int, int]) -> dict[str, int]:
     return {word: counts.get(code, 0) for code, word in REFUSALS.items()}
 
 
-def _worker(worker: WorkerSnapshot) -> dict[str, Any]:
+_NO_REFUSALS = refusals({})
+
+
+def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
+    """One worker for JSON, without its name."""
     return {
         "connections": worker.connections,
         "difficulty": worker.difficulty,
         "accepted": worker.accepted,
         "refused": worker.refused,
-        "refused_by": refusals(worker.refused_by),
+        "refused_by": refusals(worker.refused_by) if worker.refused_by else _NO_REFUSALS,
         "dead": worker.dead,
         "shares": worker.shares,
         "hash_rate": worker.hash_rate,
@@ -51,6 +78,15 @@ def _worker(worker: WorkerSnapshot) -> dict[str, Any]:
         "last_share": worker.last_accepted,
         "last_seen": worker.last_seen,
     }
+
+
+def _old_worker(worker: WorkerSnapshot) -> dict[str, Any]:
+    figures = worker_figures(worker)
+    figures["rejected"] = worker.refused
+    figures["active_connections"] = worker.connections
+    figures["backup_connections"] = 0
+    figures["connection_difficulties"] = [worker.difficulty] if worker.connections else []
+    return figures
 
 
 class _RenderedWorkers:
@@ -65,7 +101,7 @@ class _RenderedWorkers:
         for worker in workers:
             known = before.get(worker.name)
             if known is None or known[0] is not worker:
-                known = (worker, orjson.Fragment(orjson.dumps(_worker(worker))))
+                known = (worker, orjson.Fragment(orjson.dumps(_old_worker(worker))))
             self._rendered[worker.name] = known
         return {name: fragment for name, (_, fragment) in self._rendered.items()}
 
@@ -77,30 +113,90 @@ def stratum_stats(moment: Moment) -> dict[str, Any]:
     """/stratum_stats: the pool of this node, and every worker that is remembered. `last_share` is the time of the
     last accepted submission. The workers are rendered already."""
     snapshot = moment.snapshot
-    software = Counter(w.software or "unknown" for w in snapshot.workers if w.connections)
     return {
         "pool": {
-            "connections": snapshot.connections,
-            "workers": sum(1 for worker in snapshot.workers if worker.connections),
-            "accepted": snapshot.accepted,
-            "refused": sum(snapshot.refused.values()),
-            "refused_by": refusals(snapshot.refused),
-            "dead": snapshot.dead,
-            "shares": snapshot.shares,
-            "dead_shares": snapshot.dead_shares,
-            "hash_rate": snapshot.hash_rate,
-            "dead_hash_rate": snapshot.dead_rate,
-            "hash_rates": _rates(snapshot.hash_rate, snapshot.hash_rates),
-            "submissions_per_second": snapshot.security.submission_rate,
-            "user_agents": dict(software.most_common(_MAX_SOFTWARE)),
+            **_totals(snapshot),
+            "total_accepted": snapshot.accepted,
+            "total_rejected": sum(snapshot.refused.values()),
+            "submission_rate": snapshot.security.submission_rate,
+            "uptime": snapshot.time - snapshot.start_time,
+            "ip_connections": _host_connections(snapshot),
+            "ip_workers": {},
+            "threat_thresholds": {
+                "connection_worker_elevated": _ELEVATED_RATIO,
+                "connection_worker_warning": _WARNING_RATIO,
+            },
         },
         "workers": _rendered_workers(snapshot.workers),
     }
 
 
+def stratum_figures(moment: Moment) -> dict[str, Any]:
+    """/api/v1/stratum."""
+    return {**_totals(moment.snapshot), **_security(moment)}
+
+
+def _totals(snapshot: PoolSnapshot) -> dict[str, Any]:
+    software = Counter(w.software or "unknown" for w in snapshot.workers if w.connections)
+    return {
+        "connections": snapshot.connections,
+        "workers": sum(1 for worker in snapshot.workers if worker.connections),
+        "accepted": snapshot.accepted,
+        "refused": sum(snapshot.refused.values()),
+        "refused_by": refusals(snapshot.refused),
+        "dead": snapshot.dead,
+        "shares": snapshot.shares,
+        "dead_shares": snapshot.dead_shares,
+        "hash_rate": snapshot.hash_rate,
+        "dead_hash_rate": snapshot.dead_rate,
+        "hash_rates": _rates(snapshot.hash_rate, snapshot.hash_rates),
+        "submissions_per_second": snapshot.security.submission_rate,
+        "user_agents": dict(software.most_common(_MAX_SOFTWARE)),
+    }
+
+
+def _host_connections(snapshot: PoolSnapshot) -> dict[str, int]:
+    """Of the hosts that cost something: the others' addresses are nobody's business."""
+    return {host.host: host.connections for host in snapshot.security.hosts}
+
+
 def stratum_security(moment: Moment) -> dict[str, Any]:
     """/stratum_security: who comes, who is turned away, and which hosts cost most. Rates a second, over a
     minute."""
+    snapshot = moment.snapshot
+    connected = sum(1 for worker in snapshot.workers if worker.connections)
+    judged = snapshot.accepted + sum(snapshot.refused.values())
+    ratio = snapshot.connections / connected if connected else 0.0
+    refused = sum(snapshot.refused.values()) / judged if judged else 0.0
+    banned = len(_in_force(moment))
+    level, reasons = _threat(ratio, refused, banned)
+    return {
+        **_security(moment),
+        "rate_60s": snapshot.security.submission_rate,
+        "conn_worker_ratio": ratio,
+        "reject_rate": refused,
+        "suspicious_workers": [],
+        "threat_level": level,
+        "threat_reasons": reasons,
+        "banned_ips_count": banned,
+        "banned_workers_count": 0,
+    }
+
+
+def _threat(connections_per_worker: float, refused: float, banned: int) -> tuple[int, list[str]]:
+    """(0 normal, 1 elevated or 2 warning; why), as front ends colour it."""
+    reasons: list[tuple[int, str]] = []
+    if connections_per_worker > _ELEVATED_RATIO:
+        level = 2 if connections_per_worker > _WARNING_RATIO else 1
+        reasons.append((level, f"{connections_per_worker:.1f} connections a worker"))
+    if refused > _ELEVATED_REFUSALS:
+        reasons.append((2 if refused > _WARNING_REFUSALS else 1, f"{refused:.0%} of all submissions were refused"))
+    if banned:
+        reasons.append((1, f"{banned} hosts are banned"))
+    return max((level for level, _ in reasons), default=0), [text for _, text in reasons]
+
+
+def _security(moment: Moment) -> dict[str, Any]:
     security = moment.snapshot.security
     return {
         "connections": moment.snapshot.connections,
@@ -125,7 +221,34 @@ def stratum_security(moment: Moment) -> dict[str, Any]:
 
 
 def ban_stats(moment: Moment) -> dict[str, Any]:
-    """/ban_stats: the hosts that are kept out now."""
+    """/ban_stats: the hosts that are kept out now. Workers are never banned here."""
+    bans, now = _in_force(moment), moment.snapshot.time
+    return {
+        **ban_list(moment),
+        "banned_ips_count": len(bans),
+        "banned_workers_count": 0,
+        "banned_ips": [
+            {
+                "ip": ban.host,
+                "banned_at": ban.since,
+                "expires_at": ban.until,
+                "remaining_seconds": int(ban.until - now),
+                "reason": ban.reason,
+            }
+            for ban in bans
+        ],
+        "banned_workers": [],
+        "ip_violations": [
+            {"ip": host.host, "violations": round(host.cost)} for host in moment.snapshot.security.hosts[:20]
+        ],
+        "ip_connections": _host_connections(moment.snapshot),
+        "ban_duration": moment.sources.ban_duration,
+        "max_violations": _BAN_COST,
+    }
+
+
+def ban_list(moment: Moment) -> dict[str, Any]:
+    """/api/v1/bans."""
     bans = _in_force(moment)
     return {
         "total": len(bans),
@@ -144,3 +267,130 @@ def ban_stats(moment: Moment) -> dict[str, Any]:
 
 def _in_force(moment: Moment) -> list[BanRecord]:
     return [ban for ban in moment.snapshot.security.bans if ban.until > moment.snapshot.time]
+
+
+_WORKER_FIELDS = {
+    "connections": count(),
+    "difficulty": number(),
+    "accepted": count("pseudoshares"),
+    "refused": count("submissions"),
+    "refused_by": record("by reason", **{word: count() for word in REFUSALS.values()}),
+    "dead": count("of the accepted, those that came too late"),
+    "shares": count("of the share chain"),
+    "hash_rate": {**HASH_RATE, "description": "hashes a second over ten minutes"},
+    "dead_hash_rate": HASH_RATE,
+    "hash_rates": record("by window", **dict.fromkeys(("10m", *_WINDOWS), HASH_RATE)),
+    "user_agent": text("the machine's software, as it calls itself"),
+    "last_share": nullable({**TIME, "description": "of the last accepted submission, Unix seconds"}),
+    "last_seen": TIME,
+}
+WORKER = record("", name=text(), **_WORKER_FIELDS)
+_TOTALS = {
+    "connections": count(),
+    "workers": count("connected ones"),
+    "accepted": count(),
+    "refused": count(),
+    "refused_by": _WORKER_FIELDS["refused_by"],
+    "dead": count(),
+    "shares": count("of the share chain"),
+    "dead_shares": count(),
+    "hash_rate": HASH_RATE,
+    "dead_hash_rate": HASH_RATE,
+    "hash_rates": _WORKER_FIELDS["hash_rates"],
+    "submissions_per_second": number(),
+    "user_agents": mapping(count(), f"connected workers by software, the {_MAX_SOFTWARE} commonest"),
+}
+_SECURITY = {
+    "connections": count(),
+    "connections_per_second": number(),
+    "submissions_per_second": number(),
+    "refused_per_second": number(),
+    "turned_away_per_second": number(),
+    "turned_away": mapping(count(), "connections that were not let in, by reason"),
+    "offences": mapping(count(), "by kind"),
+    "banned_hosts": count(),
+    "hosts": array(
+        record(
+            host=text(),
+            connections=count(),
+            cost=number(f"a host is banned at {_BAN_COST}"),
+            submissions=count(),
+            refused=count(),
+        ),
+        "those that cost most",
+    ),
+}
+_BANS = {
+    "total": count(),
+    "bans": array(record(host=text(), since=TIME, until=TIME, remaining=SECONDS, reason=text())),
+}
+_HOSTS = mapping(count(), "connections of the hosts that cost something")
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/stratum",
+        "All miners of this node together, and who is turned away",
+        record(**{**_TOTALS, **_SECURITY}),
+        view=stratum_figures,
+    ),
+    Endpoint("/api/v1/bans", "Hosts that are kept out", record(**_BANS), view=ban_list),
+    Endpoint(
+        "/stratum_stats",
+        "All miners of this node together, and each worker",
+        record(
+            pool=record(
+                **_TOTALS,
+                total_accepted=count(),
+                total_rejected=count(),
+                submission_rate=number("submissions a second"),
+                uptime=SECONDS,
+                ip_connections=_HOSTS,
+                ip_workers=mapping(count()),
+                threat_thresholds=record(connection_worker_elevated=number(), connection_worker_warning=number()),
+            ),
+            workers=mapping(
+                record(
+                    **_WORKER_FIELDS,
+                    rejected=count(),
+                    active_connections=count(),
+                    backup_connections=count(),
+                    connection_difficulties=array(number()),
+                )
+            ),
+        ),
+        view=stratum_stats,
+    ),
+    Endpoint(
+        "/stratum_security",
+        "Who comes, who is turned away, and which hosts cost most",
+        record(
+            **_SECURITY,
+            rate_60s=number("submissions a second over a minute"),
+            conn_worker_ratio=number("connections a worker"),
+            reject_rate=PART,
+            suspicious_workers=array(text()),
+            threat_level=integer("0 normal, 1 elevated, 2 warning", minimum=0, maximum=2),
+            threat_reasons=array(text()),
+            banned_ips_count=count(),
+            banned_workers_count=count(),
+        ),
+        view=stratum_security,
+    ),
+    Endpoint(
+        "/ban_stats",
+        "Hosts that are kept out",
+        record(
+            **_BANS,
+            banned_ips_count=count(),
+            banned_workers_count=count(),
+            banned_ips=array(
+                record(ip=text(), banned_at=TIME, expires_at=TIME, remaining_seconds=integer(), reason=text())
+            ),
+            banned_workers=array(text()),
+            ip_violations=array(record(ip=text(), violations=integer())),
+            ip_connections=_HOSTS,
+            ban_duration=SECONDS,
+            max_violations=count(),
+        ),
+        view=ban_stats,
+    ),
+)

@@ -1,0 +1,348 @@
+"""This node: /local_stats, /node_info, /uptime, /fee, /web_rate_stats, /api/v1/node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from p2pool.dash.target import target_to_average_attempts
+from p2pool.networks.parameters import PROTOCOL_VERSION, SHARE_VERSION
+from p2pool.node import Node
+from p2pool.share.share import STALE_DOA, STALE_ORPHAN
+from p2pool.sharechain.figures import desired_version_work
+from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.payouts import own_payouts
+from p2pool.web.api.peers import peer_counts
+from p2pool.web.api.pool import best_max_target, stale_proportion
+from p2pool.web.api.schema import (
+    DASH,
+    HASH_RATE,
+    PART,
+    SECONDS,
+    TIME,
+    array,
+    count,
+    mapping,
+    nullable,
+    number,
+    record,
+    text,
+)
+from p2pool.web.sources import Moment, shares_of_last_hour
+
+DUFFS = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHour:
+    """Our shares among those of the chain's last hour; `orphans` and `dead` are what they announce as stale.
+    `rate` is theirs, in hashes a second."""
+
+    shares: int = 0
+    orphans: int = 0
+    dead: int = 0
+    rate: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """With the stale ones."""
+        return self.shares + self.orphans + self.dead
+
+    @property
+    def stale(self) -> float | None:
+        """The stale part of them; None without any."""
+        return (self.orphans + self.dead) / self.total if self.total else None
+
+
+def own_hour(node: Node) -> OwnHour:
+    """See OwnHour."""
+    lookbehind, best = shares_of_last_hour(node), node.best_share
+    if best is None or lookbehind < 2:
+        return OwnHour()
+    own = set(node.own_share_hashes())
+    chain = list(node.tracker.ancestors(best, lookbehind))
+    ours = [share for share in chain if share.hash in own]
+    seconds = max(1, chain[0].timestamp - chain[-1].timestamp)
+    return OwnHour(
+        shares=len(ours),
+        orphans=sum(share.stale_info == STALE_ORPHAN for share in ours),
+        dead=sum(share.stale_info == STALE_DOA for share in ours),
+        rate=sum(share.attempts for share in ours if share is not chain[-1]) / seconds,
+    )
+
+
+def local_stats(moment: Moment) -> dict[str, Any]:
+    """/local_stats."""
+    snapshot, sources = moment.snapshot, moment.sources
+    template = moment.node.template
+    subsidy = 0 if template is None else template.subsidy
+    payments = 0 if template is None else template.payment_amount
+    return {
+        **_last_hour(moment),
+        "miner_hash_rates": {w.name: w.hash_rate for w in snapshot.workers if w.hash_rate > 0},
+        "miner_dead_hash_rates": {w.name: w.dead_rate for w in snapshot.workers if w.dead_rate > 0},
+        "miner_last_difficulties": {w.name: w.difficulty for w in snapshot.workers if w.connections},
+        "hash_rate": snapshot.hash_rate,
+        "dead_hash_rate": snapshot.dead_rate,
+        **_efficiency(moment),
+        "peers": peer_counts(moment),
+        "submissions": {
+            "accepted": snapshot.accepted,
+            "dead": snapshot.dead,
+            "refused": {str(code): count for code, count in snapshot.refused.items()},
+        },
+        "connections": snapshot.connections,
+        "uptime": snapshot.time - snapshot.start_time,
+        "attempts_to_share": float(target_to_average_attempts(best_max_target(moment))),
+        "attempts_to_block": None if template is None else float(target_to_average_attempts(template.target)),
+        "block_value": subsidy * DUFFS,
+        "block_value_payments": payments * DUFFS,
+        "block_value_miner": (subsidy - payments) * DUFFS,
+        "warnings": warnings(moment),
+        "donation_proportion": sources.donation / 100,
+        "version": sources.version,
+        "protocol_version": PROTOCOL_VERSION,
+        "fee": sources.fee,
+        "merged_mining": [
+            {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
+            for f in sources.merged()
+        ],
+    }
+
+
+def _efficiency(moment: Moment) -> dict[str, Any]:
+    """Our share of stale work against the pool's."""
+    stales, good = moment.node.stale_counts(), 1 - stale_proportion(moment)
+    total = stales.total
+    return {
+        "efficiency_if_miner_perfect": (1 - stales.orphans / total) / good if total else None,
+        "efficiency": (1 - (stales.orphans + stales.dead) / total) / good if total else None,
+        "shares": {"total": total, "orphan": stales.orphans, "dead": stales.dead},
+    }
+
+
+def _last_hour(moment: Moment) -> dict[str, Any]:
+    """What the old interface says of this node's shares of the last hour."""
+    own, stale = moment.per_tip(own_hour), stale_proportion(moment)
+    total = own.total
+    return {
+        "my_hash_rates_in_last_hour": {
+            "note": "DEPRECATED",
+            "nonstale": own.rate,
+            "rewarded": own.rate / (1 - stale),
+            # Of shares that are all stale there is no telling.
+            "actual": own.rate / (1 - own.stale) if own.stale is not None and own.stale < 1 else 0.0,
+        },
+        "my_share_counts_in_last_hour": {
+            "shares": total,
+            "unstale_shares": own.shares,
+            "stale_shares": own.orphans + own.dead,
+            "orphan_stale_shares": own.orphans,
+            "doa_stale_shares": own.dead,
+        },
+        "my_stale_proportions_in_last_hour": {
+            "stale": own.stale,
+            "orphan_stale": own.orphans / total if total else None,
+            "dead_stale": own.dead / total if total else None,
+        },
+    }
+
+
+def warnings(moment: Moment) -> list[str]:
+    """What an operator should know."""
+    problems = {
+        "work": moment.node.work_problem,
+        "shares": moment.sources.store_problem(),
+        "votes": unknown_version_problem(moment),
+        "payout address": moment.sources.payouts.problem,
+    }
+    merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
+    others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
+    return [*moment.sources.dashd().warnings, *others]
+
+
+def unknown_version_problem(moment: Moment) -> str | None:
+    """Whether more than half of the last hour's work votes for share versions that this software does not know."""
+    node, lookbehind = moment.node, moment.sources.lookbehind
+    if node.best_share is None or not lookbehind:
+        return None
+    work = desired_version_work(node.tracker, node.best_share, lookbehind)
+    unknown = {version: part for version, part in work.items() if version > SHARE_VERSION}
+    part = sum(unknown.values()) / sum(work.values())
+    if part <= 0.5:
+        return None
+    version = max(unknown, key=lambda each: unknown[each])
+    return (
+        f"{part:.0%} of the pool's work votes for share version {version}, which this software does not know: "
+        "upgrade it"
+    )
+
+
+def node_figures(moment: Moment) -> dict[str, Any]:
+    """/api/v1/node."""
+    snapshot, sources, ports = moment.snapshot, moment.sources, moment.sources.ports()
+    return {
+        "version": sources.version,
+        "protocol_version": PROTOCOL_VERSION,
+        "network": moment.node.network.name,
+        "time": snapshot.time,
+        "start_time": snapshot.start_time,
+        "uptime": snapshot.time - snapshot.start_time,
+        "external_ip": ports.external_ip,
+        "worker_port": ports.worker_port,
+        "p2p_port": ports.p2p_port,
+        "fee": sources.fee / 100,
+        "donation": sources.donation / 100,
+        "payout_addresses": own_payouts(moment),
+        "hash_rate": snapshot.hash_rate,
+        "dead_hash_rate": snapshot.dead_rate,
+        "connections": snapshot.connections,
+        "workers": sum(1 for worker in snapshot.workers if worker.connections),
+        "peers": peer_counts(moment),
+        "memory": sources.process_memory(),
+        **_efficiency(moment),
+        "warnings": warnings(moment),
+    }
+
+
+def node_info(moment: Moment) -> dict[str, Any]:
+    """/node_info."""
+    ports, network = moment.sources.ports(), moment.node.network
+    return {
+        "external_ip": ports.external_ip,
+        "worker_port": network.worker_port if ports.worker_port is None else ports.worker_port,
+        "p2p_port": network.p2p_port if ports.p2p_port is None else ports.p2p_port,
+        "network": network.name,
+    }
+
+
+def web_rate_stats(moment: Moment) -> dict[str, Any]:
+    """/web_rate_stats."""
+    rates = moment.sources.web_rates()
+    if rates is None:
+        return {
+            "active_ips": 0,
+            "requests_last_minute": 0,
+            "limit_per_minute": None,
+            "burst_limit": None,
+            "requests": 0,
+            "limited": 0,
+        }
+    return {
+        "active_ips": rates.hosts,
+        "requests_last_minute": moment.memory.requests.since(rates.requests, moment.snapshot.time),
+        "limit_per_minute": None if rates.rate is None else rates.rate * 60,
+        "burst_limit": rates.burst,
+        "requests": rates.requests,
+        "limited": rates.limited,
+    }
+
+
+_EFFICIENCY = {
+    "efficiency_if_miner_perfect": nullable(number("the same, had no miner here delivered too late")),
+    "efficiency": nullable(number("1 where as little is lost to stale shares as in the whole pool")),
+    "shares": record("this node's of the share chain", total=count(), orphan=count(), dead=count()),
+}
+_PEERS = record("connected nodes", incoming=count(), outgoing=count())
+_MERGED = record(daemon=text(), chain_id=nullable(count()), accepted=count(), refused=count())
+_LAST_HOUR = {
+    "my_hash_rates_in_last_hour": record(note=text(), nonstale=HASH_RATE, rewarded=HASH_RATE, actual=HASH_RATE),
+    "my_share_counts_in_last_hour": record(
+        shares=count(),
+        unstale_shares=count(),
+        stale_shares=count(),
+        orphan_stale_shares=count(),
+        doa_stale_shares=count(),
+    ),
+    "my_stale_proportions_in_last_hour": record(
+        stale=nullable(PART), orphan_stale=nullable(PART), dead_stale=nullable(PART)
+    ),
+}
+_LOCAL_STATS = record(
+    **_LAST_HOUR,
+    miner_hash_rates=mapping(HASH_RATE, "by worker"),
+    miner_dead_hash_rates=mapping(HASH_RATE, "the part that came too late"),
+    miner_last_difficulties=mapping(number(), "of connected workers"),
+    hash_rate=HASH_RATE,
+    dead_hash_rate=HASH_RATE,
+    **_EFFICIENCY,
+    peers=_PEERS,
+    submissions=record(accepted=count(), dead=count(), refused=mapping(count(), "by stratum's error code")),
+    connections=count("of miners"),
+    uptime=SECONDS,
+    attempts_to_share=number("hashes that the easiest share takes on average"),
+    attempts_to_block=nullable(number("hashes that a block takes on average")),
+    block_value=DASH,
+    block_value_payments=DASH,
+    block_value_miner=DASH,
+    warnings=array(text(), "what an operator should know"),
+    donation_proportion=PART,
+    version=text(),
+    protocol_version=count(),
+    fee=number("percent"),
+    merged_mining=array(_MERGED),
+)
+OWN_ADDRESSES = array(
+    record(
+        address=text(),
+        weight={**PART, "description": "part of the node's own jobs that pays it"},
+        taken=nullable({**TIME, "description": "when dashd's wallet gave it, Unix seconds"}),
+    )
+)
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/node",
+        "This node",
+        record(
+            version=text(),
+            protocol_version=count(),
+            network=text(),
+            time={**TIME, "description": "when these figures were made, Unix seconds"},
+            start_time=TIME,
+            uptime=SECONDS,
+            external_ip=nullable(text()),
+            worker_port=nullable(count()),
+            p2p_port=nullable(count()),
+            fee=PART,
+            donation=PART,
+            payout_addresses=OWN_ADDRESSES,
+            hash_rate={**HASH_RATE, "description": "of this node's miners, hashes a second over ten minutes"},
+            dead_hash_rate=HASH_RATE,
+            connections=count("of miners"),
+            workers=count("connected ones"),
+            peers=_PEERS,
+            memory=nullable(number("bytes")),
+            **_EFFICIENCY,
+            warnings=array(text(), "what an operator should know"),
+        ),
+        view=node_figures,
+    ),
+    Endpoint("/local_stats", "This node and its miners", _LOCAL_STATS, view=local_stats),
+    Endpoint(
+        "/node_info",
+        "Where miners and nodes reach this node",
+        record(external_ip=nullable(text()), worker_port=count(), p2p_port=count(), network=text()),
+        view=node_info,
+    ),
+    Endpoint(
+        "/uptime",
+        "Seconds since the start",
+        SECONDS,
+        view=lambda moment: moment.snapshot.time - moment.snapshot.start_time,
+    ),
+    Endpoint("/fee", "The operator's fee", number("percent"), view=lambda moment: moment.sources.fee),
+    Endpoint("/web/version", "The software's version", text(), view=lambda moment: moment.sources.version),
+    Endpoint(
+        "/web_rate_stats",
+        "Who asks this site, by its rate limits; a limit is null where there is none",
+        record(
+            active_ips=count(),
+            requests_last_minute=count(),
+            limit_per_minute=nullable(number("of one host")),
+            burst_limit=nullable(number("requests of one host at once")),
+            requests=count("since the start"),
+            limited=count("of these, those that came too fast"),
+        ),
+        view=web_rate_stats,
+    ),
+)

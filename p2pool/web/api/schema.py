@@ -1,0 +1,89 @@
+"""JSON Schema (2020-12, as OpenAPI 3.1 has it) in as few words as the endpoints' tables need.
+
+Everything that a `record` names is always there, and nothing else is: tests hold the answers to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def _of(kind: str, description: str, **more: Any) -> Schema:
+    schema: Schema = {"type": kind, **more}
+    if description:
+        schema["description"] = description
+    return schema
+
+
+def text(description: str = "", **more: Any) -> Schema:
+    """A string."""
+    return _of("string", description, **more)
+
+
+def number(description: str = "", **more: Any) -> Schema:
+    """Any number."""
+    return _of("number", description, **more)
+
+
+def integer(description: str = "", **more: Any) -> Schema:
+    """A whole number."""
+    return _of("integer", description, **more)
+
+
+def count(description: str = "") -> Schema:
+    """A whole number, not negative."""
+    return _of("integer", description, minimum=0)
+
+
+def boolean(description: str = "") -> Schema:
+    """true or false."""
+    return _of("boolean", description)
+
+
+def words(*choices: str, description: str = "") -> Schema:
+    """One of these strings."""
+    return _of("string", description, enum=list(choices))
+
+
+def array(items: Schema, description: str = "") -> Schema:
+    """A list of things of one form."""
+    return _of("array", description, items=items)
+
+
+def row(items: Schema, length: int, description: str) -> Schema:
+    """A list of a fixed length whose places have a meaning each, which the description tells."""
+    # Not `prefixItems`: tools that read OpenAPI documents take it for what it meant in older drafts.
+    return _of("array", description, items=items, minItems=length, maxItems=length)
+
+
+def mapping(values: Schema, description: str = "") -> Schema:
+    """An object with any names."""
+    return _of("object", description, additionalProperties=values)
+
+
+def record(description: str = "", /, **fields: Schema) -> Schema:
+    """An object with exactly these names."""
+    return _of("object", description, properties=fields, required=list(fields), additionalProperties=False)
+
+
+def nullable(schema: Schema) -> Schema:
+    """Also null."""
+    if isinstance(schema.get("type"), str) and "enum" not in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+TIME = number("Unix seconds")
+SECONDS = number("seconds")
+PART = number("from 0 to 1")
+HASH_RATE = number("hashes a second")
+HASH = text("64 hexadecimal digits", pattern="^[0-9a-f]{64}$")
+DASH = number("DASH")
+AMOUNT = record(
+    "an amount, exactly",
+    dash=text("DASH with eight decimals", pattern=r"^-?[0-9]+\.[0-9]{8}$"),
+    duffs=integer("the same in duffs"),
+)
+ERROR = record("", error=record("", code=text("for programs; it stays"), message=text("for people")))

@@ -1,0 +1,28 @@
+"""The one table of the JSON interface: what is served, described and documented is what stands here.
+
+A topic's rows stand in its own module, beside the functions that answer. `routing` makes resources of them,
+`openapi` the document at /api/openapi.json, and docs/api.md is written from them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from p2pool.web.api import blocks, chain, dashd, history, node, payouts, peers, pool, shares, stratum, workers
+from p2pool.web.api.endpoint import Endpoint
+
+TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
+    "pool": pool.ENDPOINTS,
+    "node": node.ENDPOINTS,
+    "workers": workers.ENDPOINTS,
+    "stratum": stratum.ENDPOINTS,
+    "payouts": payouts.ENDPOINTS,
+    "blocks": blocks.ENDPOINTS,
+    "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS),
+    "peers": peers.ENDPOINTS,
+    "dashd": dashd.ENDPOINTS,
+    "history": history.ENDPOINTS,
+}
+ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(endpoint for rows in TOPICS.values() for endpoint in rows)
+ALIASES: Final[dict[str, str]] = {each.key: each.same_as[1:] for each in ENDPOINTS if each.same_as}
+"""Paths (without the first slash) that are served with another view's rendering."""

@@ -1,0 +1,322 @@
+"""Workers and payout addresses one by one: /api/v1/workers, /api/v1/addresses, /miner_stats, /miner_payouts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
+
+from p2pool.base.text import format_dash
+from p2pool.dash.address import AddressError, decode_address
+from p2pool.dash.target import target_to_average_attempts
+from p2pool.pool_stats import BlockRecord, BlockStatus, WorkerSnapshot
+from p2pool.web.api.endpoint import (
+    OFFSET,
+    Arguments,
+    Endpoint,
+    Parameter,
+    Refusal,
+    Scene,
+    amount,
+    choice,
+    free_text,
+    whole_number,
+)
+from p2pool.web.api.payouts import payout_amounts, payout_total
+from p2pool.web.api.pool import best_max_target, explorers, stale_proportion
+from p2pool.web.api.schema import (
+    AMOUNT,
+    DASH,
+    HASH,
+    HASH_RATE,
+    PART,
+    SECONDS,
+    TIME,
+    array,
+    boolean,
+    count,
+    nullable,
+    number,
+    record,
+    text,
+)
+from p2pool.web.api.stratum import WORKER, worker_figures
+from p2pool.web.sources import Moment
+from p2pool.web.worker_index import ORDERS, AddressFigures, TooManyLists, Wanted, address_of
+
+MAX_WORKERS, DEFAULT_WORKERS = 500, 100
+"""Workers on a page: at most 300 kB."""
+MAX_BLOCKS: Final = 50
+"""Blocks that /miner_payouts lists."""
+
+UNKNOWN_WORKER = Refusal(404, "unknown_worker", "no worker of this name is remembered")
+UNKNOWN_ADDRESS = Refusal(404, "unknown_address", "this address has no worker here and no part of the next block")
+BUSY = Refusal(503, "busy", "workers were searched in too many ways this second; try again in a second")
+
+
+def _named(worker: WorkerSnapshot) -> dict[str, Any]:
+    return {"name": worker.name, **worker_figures(worker)}
+
+
+def worker_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/workers."""
+    search, connected = arguments["search"], arguments["connected"]
+    wanted = Wanted(
+        search=None if search is None else search.casefold(),
+        address=arguments["address"],
+        connected=None if connected is None else connected == "true",
+    )
+    try:
+        workers = scene.moment.workers.ordered(arguments["sort"], wanted)
+    except TooManyLists:
+        raise BUSY.raised() from None
+    total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
+    page = _page(workers, offset, limit, backwards=arguments["order"] == "desc")
+    return {
+        "time": scene.moment.snapshot.time,
+        "total": total,
+        "offset": offset,
+        "limit": limit,
+        "workers": [_named(worker) for worker in page],
+    }
+
+
+def _page(workers: Sequence[WorkerSnapshot], offset: int, limit: int, backwards: bool) -> Sequence[WorkerSnapshot]:
+    """A page without turning the whole list round."""
+    if not backwards:
+        return workers[offset : offset + limit]
+    end = len(workers) - offset
+    return workers[max(0, end - limit) : max(0, end)][::-1]
+
+
+def one_worker(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/workers/{name}."""
+    worker = scene.moment.workers.get(arguments["name"])
+    if worker is None:
+        raise UNKNOWN_WORKER.raised()
+    return _named(worker)
+
+
+# --- addresses ----------------------------------------------------------------------------------------------
+
+
+def _address(scene: Scene, address: str) -> tuple[AddressFigures | None, int]:
+    """(an address's workers, the duffs that it would get). Raises Refused where it has neither."""
+    workers = scene.moment.workers.address(address)
+    duffs = scene.moment.per_tip(payout_amounts).get(address, 0)
+    if workers is None and not duffs:
+        raise UNKNOWN_ADDRESS.raised()
+    return workers, duffs
+
+
+def one_address(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/addresses/{address}."""
+    moment, address = scene.moment, arguments["address"]
+    workers, duffs = _address(scene, address)
+    total = moment.per_tip(payout_total)
+    together = workers or _NOBODY
+    return {
+        "address": address,
+        "workers": len(together.workers),
+        "connected_workers": sum(1 for worker in together.workers if worker.connections),
+        "connections": together.connections,
+        "hash_rate": together.hash_rate,
+        "dead_hash_rate": together.dead_rate,
+        "accepted": together.accepted,
+        "refused": together.refused,
+        "dead": together.dead,
+        "shares": together.shares,
+        "last_share": together.last_share,
+        "next_payout": amount(duffs),
+        "next_payout_part": duffs / total if total else 0.0,
+    }
+
+
+_NOBODY = AddressFigures((), 0, 0.0, 0.0, 0, 0, 0, 0, 0.0, None)
+
+
+def miner_stats(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/miner_stats/{address}."""
+    moment, address = scene.moment, arguments["address"]
+    workers, duffs = _address(scene, address)
+    together = workers or _NOBODY
+    rate = together.hash_rate
+    return {
+        "address": address,
+        "active": rate > 0 or together.connections > 0,
+        "hashrate": rate,
+        "dead_hashrate": together.dead_rate,
+        "doa_rate": together.dead_rate / rate if rate else 0.0,
+        "share_difficulty": together.difficulty,
+        "time_to_share": target_to_average_attempts(best_max_target(moment)) / rate if rate else None,
+        "current_payout": duffs / 1e8,
+        "global_stale_prop": stale_proportion(moment),
+    }
+
+
+def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/miner_payouts/{address}: the blocks that it found or that are known to pay it. What a block pays is known
+    of the blocks that came while this node was running."""
+    moment, address = scene.moment, arguments["address"]
+    blocks = moment.once(_blocks_by_address).get(address, [])
+    if not blocks:
+        _address(scene, address)
+    paid = [(block, _paid(moment, block, address)) for block in blocks]
+    sums = {status: sum(duffs or 0 for block, duffs in paid if block.status is status) for status in BlockStatus}
+    confirmed, maturing = sums[BlockStatus.CONFIRMED], sums[BlockStatus.ACCEPTED] + sums[BlockStatus.SENT]
+    explorer = explorers(scene.node)[0]
+    return {
+        "address": address,
+        "blocks_found": len(blocks),
+        "total_estimated_rewards": (confirmed + maturing) / 1e8,
+        "confirmed_rewards": confirmed / 1e8,
+        "maturing_rewards": maturing / 1e8,
+        "blocks": [
+            {
+                "timestamp": block.time,
+                "block_hash": f"{block.block_hash:064x}",
+                "block_height": block.height,
+                "block_reward": block.subsidy / 1e8,
+                "estimated_payout": None if duffs is None else duffs / 1e8,
+                "payout": None if duffs is None else format_dash(duffs),
+                "status": block.status.value,
+                "explorer_url": explorer and f"{explorer}{block.block_hash:064x}",
+            }
+            for block, duffs in islice(paid, MAX_BLOCKS)
+        ],
+    }
+
+
+def _paid(moment: Moment, block: BlockRecord, address: str) -> int | None:
+    """Duffs that a block pays an address; None where that is not known."""
+    amounts = moment.memory.paid.get(block.block_hash)
+    return None if amounts is None else amounts.get(address, 0)
+
+
+def _blocks_by_address(moment: Moment) -> dict[str, list[BlockRecord]]:
+    """Those that an address found or that are known to pay it, the newest first."""
+    paid, found = moment.memory.paid, dict[str, list[BlockRecord]]()
+    for block in reversed(moment.snapshot.blocks):
+        for address in {address_of(block.worker), *paid.get(block.block_hash, ())}:
+            found.setdefault(address, []).append(block)
+    return found
+
+
+def _read_address(given: str) -> str:
+    try:
+        decode_address(given)
+    except AddressError as error:
+        raise ValueError from error
+    return given
+
+
+ADDRESS = Parameter(
+    "address",
+    text("a Dash address", minLength=26, maxLength=35),
+    _read_address,
+    "not_an_address",
+    "this is not a Dash address, or one with a typing error",
+    in_path=True,
+    status=404,
+)
+_LIMIT = whole_number("limit", "how many to tell of", 1, MAX_WORKERS, DEFAULT_WORKERS)
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/workers",
+        "The workers that are remembered, page by page",
+        record(
+            time={**TIME, "description": "when these figures were made, Unix seconds"},
+            total=count("workers that are meant, on all pages"),
+            offset=count(),
+            limit=count(),
+            workers=array(WORKER),
+        ),
+        look_up=worker_page,
+        parameters=(
+            choice("sort", "what they are in the order of", tuple(ORDERS), "hash_rate"),
+            choice("order", "rising or falling", ("asc", "desc"), "desc"),
+            OFFSET,
+            _LIMIT,
+            free_text("search", "only those whose name holds this, in any case"),
+            free_text("address", "only those of this payout address"),
+            choice("connected", "only those with, or without, a connection", ("true", "false"), None),
+        ),
+        refusals=(BUSY,),
+    ),
+    Endpoint(
+        "/api/v1/workers/{name}",
+        "One worker",
+        WORKER,
+        look_up=one_worker,
+        parameters=(free_text("name", "as it authorizes: an address, or an address, a dot and a name", True),),
+        refusals=(UNKNOWN_WORKER,),
+    ),
+    Endpoint(
+        "/api/v1/addresses/{address}",
+        "All workers of a payout address together, and what it would get",
+        record(
+            address=text(),
+            workers=count(),
+            connected_workers=count(),
+            connections=count(),
+            hash_rate=HASH_RATE,
+            dead_hash_rate=HASH_RATE,
+            accepted=count(),
+            refused=count(),
+            dead=count(),
+            shares=count(),
+            last_share=nullable(TIME),
+            next_payout=AMOUNT,
+            next_payout_part=PART,
+        ),
+        look_up=one_address,
+        parameters=(ADDRESS,),
+        refusals=(UNKNOWN_ADDRESS,),
+    ),
+    Endpoint(
+        "/miner_stats/{address}",
+        "All workers of a payout address together",
+        record(
+            address=text(),
+            active=boolean(),
+            hashrate=HASH_RATE,
+            dead_hashrate=HASH_RATE,
+            doa_rate=PART,
+            share_difficulty=number("the highest of its workers'"),
+            time_to_share=nullable(SECONDS),
+            current_payout=DASH,
+            global_stale_prop=PART,
+        ),
+        look_up=miner_stats,
+        parameters=(ADDRESS,),
+        refusals=(UNKNOWN_ADDRESS,),
+    ),
+    Endpoint(
+        "/miner_payouts/{address}",
+        f"Blocks that an address found or that pay it, the newest {MAX_BLOCKS}",
+        record(
+            address=text(),
+            blocks_found=count(),
+            total_estimated_rewards=DASH,
+            confirmed_rewards=DASH,
+            maturing_rewards=DASH,
+            blocks=array(
+                record(
+                    timestamp=TIME,
+                    block_hash=HASH,
+                    block_height=count(),
+                    block_reward=DASH,
+                    estimated_payout=nullable(
+                        number("DASH; null for blocks of earlier runs, of which it is not known")
+                    ),
+                    payout=nullable(text("the same as a decimal")),
+                    status=text(),
+                    explorer_url=text(),
+                )
+            ),
+        ),
+        look_up=miner_payouts,
+        parameters=(ADDRESS,),
+        refusals=(UNKNOWN_ADDRESS,),
+    ),
+)

@@ -1,0 +1,95 @@
+"""What the pages remember from one refresh to the next. Everything in here is bounded and can be made again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.dashd.template import BlockTemplate
+from p2pool.node import Node
+from p2pool.pool_stats import PoolSnapshot
+from p2pool.sharechain.tracker import Tracker
+from p2pool.web.luck import LuckBook
+from p2pool.web.rebuilds import Rebuilds
+from p2pool.web.samples import Samples
+
+T = TypeVar("T")
+
+LOG_ENTRIES: Final = 288
+"""/web/log: a day, every five minutes."""
+PAID_BLOCKS: Final = 50
+"""Blocks whose payouts are remembered; a block pays some hundred addresses."""
+
+
+class LastMinute:
+    """What a total has grown by in the last minute, for one look a second."""
+
+    def __init__(self) -> None:
+        self._totals: deque[tuple[float, int]] = deque(maxlen=64)
+
+    def since(self, total: int, now: float) -> int:
+        """The growth up to `total`, which is that of `now`."""
+        self._totals.append((now, total))
+        while not 0 <= now - self._totals[0][0] <= 60:
+            self._totals.popleft()
+        return total - self._totals[0][1]
+
+
+class Memory:
+    """See the module. It belongs to one node's `Sources`."""
+
+    def __init__(self) -> None:
+        self.samples = Samples()
+        self.luck = LuckBook()
+        self.requests = LastMinute()
+        self.log: deque[bytes] = deque(maxlen=LOG_ENTRIES)
+        """Entries of /web/log, rendered."""
+        self.paid: BoundedDict[int, dict[str, int]] = BoundedDict(PAID_BLOCKS)
+        """Duffs by address that blocks pay, by block hash."""
+        self._rebuilds: Rebuilds | None = None
+        self._tip: tuple[int | None, int] | None = None
+        self._template: BlockTemplate | None = None
+        self._of_tip: dict[object, Any] = {}
+        """By the function that made it. Bound: the functions that there are."""
+        self._latest: dict[str, tuple[object, Any]] = {}
+        """By a word of the code's."""
+        self._snapshot: PoolSnapshot | None = None
+        self._of_snapshot: dict[object, Any] = {}
+        """By the function that made it. Bound: the functions that there are."""
+
+    def per_tip(self, node: Node, make: Callable[[Node], T]) -> T:
+        """What `make(node)` gives, made once for each best share and template."""
+        best, template = node.best_share, node.template
+        # The chain below the best share grows while it is loaded.
+        tip = (best, 0 if best is None else node.tracker.height(best))
+        if tip != self._tip or template is not self._template:
+            self._tip, self._template, self._of_tip = tip, template, {}
+        if make not in self._of_tip:
+            self._of_tip[make] = make(node)
+        made: T = self._of_tip[make]
+        return made
+
+    def rebuilds(self, tracker: Tracker) -> Rebuilds:
+        """The coinbases of the last few shares asked for."""
+        if self._rebuilds is None:
+            self._rebuilds = Rebuilds(tracker)
+        return self._rebuilds
+
+    def per_snapshot(self, snapshot: PoolSnapshot, make: object, call: Callable[[], T]) -> T:
+        """What `call()` gives, made once for each snapshot; `make` says what it is."""
+        if self._snapshot is not snapshot:
+            self._snapshot, self._of_snapshot = snapshot, {}
+        if make not in self._of_snapshot:
+            self._of_snapshot[make] = call()
+        made: T = self._of_snapshot[make]
+        return made
+
+    def latest(self, what: str, key: object, make: Callable[[], T]) -> T:
+        """What `make()` gives, made again only where the key is another than the last time."""
+        known = self._latest.get(what)
+        if known is None or known[0] != key:
+            known = self._latest[what] = key, make()
+        made: T = known[1]
+        return made

@@ -1,0 +1,75 @@
+"""The OpenAPI 3.1 document of the JSON interface, made of the one table: /api/openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from p2pool.web.api.endpoint import Endpoint, Parameter
+from p2pool.web.api.schema import ERROR
+from p2pool.web.api.table import TOPICS
+from p2pool.web.resources import JSON_TYPE
+
+_JSON: Final = "application/json"
+OLD_MARK: Final = "old"
+"""The tag of paths outside /api: those that p2pool's front ends and scripts know."""
+_ABOUT: Final = """The figures of a p2pool-dash node. Everything is read only: GET and HEAD.
+
+`/api/v1/...` is the interface for new programs. Amounts are `{"dash": "1.23000000", "duffs": 123000000}`, times
+Unix seconds, hash rates hashes a second, hashes 64 hexadecimal digits. Most answers are made once a second. The
+other paths are those that front ends and scripts of p2pool have always asked.
+
+An error is `{"error": {"code": ..., "message": ...}}` with a fitting status; codes stay, messages may change."""
+
+
+def document(version: str) -> dict[str, Any]:
+    """The document for this version of the software."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "p2pool-dash", "version": version, "description": _ABOUT},
+        "paths": {
+            endpoint.path: {"get": _operation(endpoint, topic)}
+            for topic, endpoints in TOPICS.items()
+            for endpoint in endpoints
+        },
+        "components": {"schemas": {"Error": ERROR}},
+        "tags": [*({"name": topic} for topic in TOPICS), {"name": OLD_MARK}],
+    }
+
+
+def _operation(endpoint: Endpoint, topic: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.key.replace("/", "_").replace("{", "").replace("}", ""),
+        "summary": endpoint.summary,
+        "tags": [topic] if endpoint.path.startswith("/api/") else [topic, OLD_MARK],
+        "responses": _responses(endpoint),
+    }
+    if endpoint.parameters:
+        operation["parameters"] = [_parameter(each) for each in endpoint.parameters]
+    return operation
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = {key: value for key, value in parameter.schema.items() if key != "description"}
+    return {
+        "name": parameter.name,
+        "in": "path" if parameter.in_path else "query",
+        "required": parameter.in_path,
+        "description": parameter.schema.get("description", ""),
+        "schema": schema,
+    }
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    kind = _JSON if endpoint.content_type == JSON_TYPE else endpoint.content_type.decode().partition(";")[0]
+    answers: dict[str, Any] = {
+        "200": {"description": "the figures", "content": {kind: {"schema": endpoint.schema}}}
+    }
+    words: dict[str, list[str]] = {}
+    for refusal in endpoint.every_refusal():
+        line = f"`{refusal.code}`: {refusal.text}"
+        if line not in words.setdefault(str(refusal.status), []):
+            words[str(refusal.status)].append(line)
+    error = {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
+    for status, lines in sorted(words.items()):
+        answers[status] = {"description": "\n\n".join(lines), "content": error}
+    return answers

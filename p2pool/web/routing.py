@@ -1,0 +1,136 @@
+"""From the one table to resources: every path of the JSON interface, for the site to put at its root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import orjson
+from twisted.web import resource
+from twisted.web.server import Request
+
+from p2pool.web.api.endpoint import Endpoint, Parameter, Refused, Scene
+from p2pool.web.api.table import ENDPOINTS
+from p2pool.web.openapi import document
+from p2pool.web.rendering import RunInThread
+from p2pool.web.resources import GetResource, RenderedResource, error
+from p2pool.web.static_files import NotFound
+from p2pool.web.views import Views
+
+OPENAPI_PATH = "/api/openapi.json"
+
+
+class Branch(NotFound):
+    """A path that is nothing itself but has children; an unknown one is a JSON error."""
+
+    isLeaf = False
+
+    def getChild(self, path: bytes, request: Request) -> resource.Resource:
+        """Twisted's: a path without a child of its own."""
+        return NotFound()
+
+
+class _LookUp(GetResource):
+    """A path that is answered when asked for."""
+
+    def __init__(self, endpoint: Endpoint, scene: Scene) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._scene = scene
+        self.content_type = endpoint.content_type
+
+    def answer(self, request: Request) -> tuple[int, bytes]:
+        """GetResource's."""
+        endpoint = self._endpoint
+        try:
+            arguments = dict(_path_arguments(endpoint.in_path, request.postpath or []))
+            arguments |= {each.name: _query_argument(each, request) for each in endpoint.in_query}
+            told = endpoint.look_up(self._scene, arguments) if endpoint.look_up is not None else None
+        except Refused as refused:
+            return error(refused.status, refused.code, refused.message)
+        return 200, told if isinstance(told, bytes) else orjson.dumps(told)
+
+
+def _path_arguments(parameters: Sequence[Parameter], given: Sequence[bytes]) -> Iterable[tuple[str, object]]:
+    """(name, value) of the parameters in the path. What is left over belongs to the last one, so that a name with
+    a slash is one name. Raises Refused."""
+    for index, parameter in enumerate(parameters):
+        last = index == len(parameters) - 1
+        text = b"/".join(given[index:] if last else given[index : index + 1])
+        yield parameter.name, parameter.value(_decoded(text, parameter))
+
+
+def _query_argument(parameter: Parameter, request: Request) -> object:
+    """The value of a parameter in the query. Raises Refused, also where it was given twice."""
+    given = (request.args or {}).get(parameter.name.encode())
+    if given is None:
+        return parameter.default
+    return parameter.value(_decoded(given[0] if len(given) == 1 else b"\xff", parameter))
+
+
+def _decoded(text: bytes, parameter: Parameter) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused(parameter.status, parameter.code, parameter.message) from None
+
+
+class _Choice(GetResource):
+    """Everything at and below one path: the endpoint without parameters in its path, where there is one, and those
+    with one or two. What has more parts than any of them goes to the one with most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_parts: dict[int, GetResource] = {}
+
+    def put(self, parts: int, answering: GetResource) -> None:
+        """Answer a path of so many further parts."""
+        self._by_parts[parts] = answering
+
+    def _answering(self, request: Request) -> resource.Resource:
+        given = request.postpath or []
+        parts = 0 if given in ([], [b""]) else len(given)
+        most, least = max(self._by_parts), min(self._by_parts)
+        if parts > most:
+            # A view has no parts, and none of them is the last one's.
+            return self._by_parts[most] if most else NotFound()
+        return self._by_parts.get(parts) or self._by_parts[least if parts < least else most]
+
+    def render(self, request: Request) -> bytes | int:
+        """Twisted's, for any method."""
+        body: bytes | int = self._answering(request).render(request)
+        return body
+
+
+def api_resources(views: Views, run_in_thread: RunInThread | None = None) -> dict[bytes, resource.Resource]:
+    """What the site puts at its root, by name."""
+    scene = views.scene
+    root = Branch()
+    places: dict[str, _Choice] = {}
+    for endpoint in ENDPOINTS:
+        fixed = endpoint.path.partition("/{")[0]
+        place = places.get(fixed)
+        if place is None:
+            place = places[fixed] = _Choice()
+            put_at(root, fixed, place)
+        answering = (
+            _LookUp(endpoint, scene)
+            if endpoint.look_up
+            else RenderedResource(partial(views.rendered.get, endpoint.key), run_in_thread=run_in_thread)
+        )
+        place.put(len(endpoint.in_path), answering)
+    described = orjson.dumps(document(scene.sources.version))
+    put_at(root, OPENAPI_PATH, RenderedResource(lambda: described, run_in_thread=run_in_thread))
+    return dict(root.children)
+
+
+def put_at(root: resource.Resource, path: str, leaf: resource.Resource) -> None:
+    """Put a resource at a path below `root`, with the branches that lead there."""
+    *branches, name = path.strip("/").encode().split(b"/")
+    for branch in branches:
+        below = root.children.get(branch)
+        if below is None:
+            below = Branch()
+            root.putChild(branch, below)
+        root = below
+    root.putChild(name, leaf)

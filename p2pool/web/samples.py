@@ -1,0 +1,238 @@
+"""What the figures were in the last hour, day and month: samples in rings of fixed size, for graphs.
+
+`Views` feeds a sample whenever another ten seconds begin; each ring keeps the means of its own periods. Nothing is
+on disk: after a start there is no history yet.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+PERIOD: Final = 10
+"""Seconds between samples."""
+SCALARS: Final = (
+    "pool_hash_rate",
+    "pool_stale_proportion",
+    "pool_good_rate",
+    "pool_orphan_rate",
+    "pool_dead_rate",
+    "local_hash_rate",
+    "local_dead_hash_rate",
+    "local_good_share_rate",
+    "local_dead_share_rate",
+    "network_difficulty",
+    "own_payout",
+    "workers",
+    "connected_addresses",
+    "working_addresses",
+    "connections",
+    "peers_incoming",
+    "peers_outgoing",
+    "dashd_latency",
+    "memory",
+)
+"""One number each; NaN where it is not known."""
+KEYED: Final = ("worker_hash_rates", "worker_dead_hash_rates", "payouts", "version_rates")
+"""One number a name."""
+KEPT: Final = 20
+"""Names that a keyed figure keeps, those with the greatest numbers: as many as a graph can show."""
+_INDEX: Final = {name: index for index, name in enumerate(SCALARS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Numbers by name, packed: there are thousands of these."""
+
+    names: tuple[str, ...]
+    values: array[float]
+
+    def items(self) -> Iterator[tuple[str, float]]:
+        """(name, number)."""
+        return zip(self.names, self.values, strict=True)
+
+
+_NOTHING: Final = Keyed((), array("f"))
+
+
+def keyed(numbers: Mapping[str, float]) -> Keyed:
+    """The greatest KEPT of them."""
+    if not numbers:
+        return _NOTHING
+    kept = heapq.nlargest(KEPT, numbers, key=numbers.__getitem__)
+    kept.sort()
+    return Keyed(tuple(kept), array("f", [numbers[name] for name in kept]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The means of one period, which began at `start` (Unix seconds). `scalars` in the order of SCALARS, `keyed`
+    in that of KEYED."""
+
+    start: float
+    scalars: array[float]
+    keyed: tuple[Keyed, ...]
+
+    def scalar(self, name: str) -> float | None:
+        """One of SCALARS; None where it was not known."""
+        value = self.scalars[_INDEX[name]]
+        return None if math.isnan(value) else value
+
+    def of(self, name: str) -> Keyed:
+        """One of KEYED."""
+        return self.keyed[KEYED.index(name)]
+
+
+def make_sample(
+    now: float, scalars: Mapping[str, float | None], named: Mapping[str, Mapping[str, float]]
+) -> Sample:
+    """A sample of this moment; what is not given is not known."""
+    values = [scalars.get(name) for name in SCALARS]
+    return Sample(
+        now,
+        array("d", [math.nan if value is None else value for value in values]),
+        tuple(keyed(named.get(name, {})) for name in KEYED),
+    )
+
+
+class Ring:
+    """The means over periods of `period` seconds, the last `size` of them."""
+
+    def __init__(self, period: int, size: int) -> None:
+        self.period = period
+        self._done: deque[Sample] = deque(maxlen=size - 1)
+        self._slot: int | None = None
+        self._listed: list[Sample] | None = None
+        self._open: list[Sample] = []
+        """The samples of the period that is not over. Bound: period / PERIOD, where the clock does not step."""
+
+    def add(self, sample: Sample) -> None:
+        """Count a sample. A clock that steps back counts into the newest period, or begins anew where it steps
+        farther than the ring reaches."""
+        slot, self._listed = int(sample.start // self.period), None
+        if self._slot is not None and slot < self._slot - (self._done.maxlen or 0):
+            self._done.clear()
+            self._open.clear()
+            self._slot = None
+        if self._slot is None or slot > self._slot:
+            if self._open:
+                self._done.append(self._mean())
+            self._open, self._slot = [], slot
+        if len(self._open) <= self.period // PERIOD:
+            self._open.append(sample)
+
+    def _mean(self) -> Sample:
+        samples, start = self._open, float((self._slot or 0) * self.period)
+        if len(samples) == 1:
+            return Sample(start, samples[0].scalars, samples[0].keyed)
+        scalars = array("d")
+        for column in zip(*(sample.scalars for sample in samples), strict=True):
+            known = [value for value in column if not math.isnan(value)]
+            scalars.append(sum(known) / len(known) if known else math.nan)
+        named = []
+        for index in range(len(KEYED)):
+            sums: dict[str, float] = {}
+            for sample in samples:
+                for name, value in sample.keyed[index].items():
+                    sums[name] = sums.get(name, 0.0) + value
+            named.append(keyed({name: total / len(samples) for name, total in sums.items()}))
+        return Sample(start, scalars, tuple(named))
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest period began; None before the first sample."""
+        if self._done:
+            return self._done[0].start
+        return self._open[0].start if self._open else None
+
+    def __len__(self) -> int:
+        return len(self._done) + bool(self._open)
+
+    def ends(self) -> tuple[Sample, Sample] | None:
+        """The oldest and the newest; None before the first sample."""
+        if not self._open:
+            return None
+        newest = self._mean()
+        return (self._done[0] if self._done else newest), newest
+
+    def samples(self) -> list[Sample]:
+        """All of them, the oldest first, the period that is not over as it is so far."""
+        if self._listed is None:
+            self._listed = [*self._done, *([self._mean()] if self._open else [])]
+        return self._listed
+
+    def after(self, when: float) -> Iterator[Sample]:
+        """The period that `when` lies in, where it is there, and all later ones."""
+        samples = self.samples()
+        first = bisect_right(samples, when - self.period, key=lambda sample: sample.start)
+        return islice(samples, first, None)
+
+
+class Samples:
+    """The rings."""
+
+    def __init__(self) -> None:
+        self.hour = Ring(PERIOD, 360)
+        self.day = Ring(60, 1440)
+        self.month = Ring(600, 4320)
+        self.rendered: dict[tuple[str, ...], bytes] = {}
+        """Graphs made from the samples of now. Bound: the sources and spans that there are."""
+        self.first: float | None = None
+        """When the first was made: the period that it is in began earlier."""
+        self.newest: float | None = None
+        """When the newest was made."""
+
+    def due(self, now: float) -> bool:
+        """Whether another period has begun since the last sample."""
+        return self.newest is None or now // PERIOD != self.newest // PERIOD
+
+    def add(self, sample: Sample) -> None:
+        """Take a sample of this moment."""
+        self.newest = sample.start
+        self.first = sample.start if self.first is None else min(self.first, sample.start)
+        self.rendered = {}
+        for ring in (self.hour, self.day, self.month):
+            ring.add(sample)
+
+    def work_between(self, start: float, end: float) -> float | None:
+        """Hashes that the pool made from `start` to `end` (Unix seconds), by its sampled hash rate; None where it
+        was not sampled all the while."""
+        ring = self._reaching(start)
+        if ring is None or end <= start:
+            return None
+        total = covered = 0.0
+        for sample in ring.after(start):
+            if sample.start >= end:
+                break
+            length = min(end, sample.start + ring.period) - max(start, sample.start)
+            rate = sample.scalar("pool_hash_rate")
+            if length > 0 and rate is not None:
+                total += rate * length
+                covered += length
+        # A sample or two may be missing, at the ends above all.
+        return total / covered * (end - start) if covered >= 0.9 * (end - start) else None
+
+    def difficulty_at(self, when: float) -> float | None:
+        """The Dash network's difficulty then; None where it was not sampled."""
+        ring = self._reaching(when)
+        if ring is None:
+            return None
+        nearest = next(ring.after(when), None)
+        near = nearest is not None and nearest.start < when + 2 * ring.period
+        return nearest.scalar("network_difficulty") if nearest is not None and near else None
+
+    def _reaching(self, when: float) -> Ring | None:
+        """The finest ring that goes back so far."""
+        if self.first is None or when < self.first:
+            return None
+        for ring in (self.hour, self.day, self.month):
+            if ring.oldest is not None and ring.oldest <= when:
+                return ring
+        return None

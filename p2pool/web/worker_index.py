@@ -1,0 +1,152 @@
+"""The workers of one snapshot put in order for lists of them: pages, sorted and filtered.
+
+Ten thousand workers are sorted once a second for each order that is asked for, and searched a bounded number of
+times: however many ask, it costs a part of one second's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from p2pool.pool_stats import WorkerSnapshot
+
+ORDERS: Final[dict[str, Callable[[WorkerSnapshot], Any]]] = {
+    "name": lambda worker: worker.name,
+    "hash_rate": lambda worker: worker.hash_rate,
+    "dead_hash_rate": lambda worker: worker.dead_rate,
+    "accepted": lambda worker: worker.accepted,
+    "refused": lambda worker: worker.refused,
+    "shares": lambda worker: worker.shares,
+    "difficulty": lambda worker: worker.difficulty,
+    "connections": lambda worker: worker.connections,
+    "last_seen": lambda worker: worker.last_seen,
+    "last_share": lambda worker: worker.last_accepted or 0.0,
+}
+"""What workers can be sorted by; equal ones by name."""
+MAX_LISTS: Final = 32
+"""Filtered lists made of one snapshot, a second's that is."""
+
+
+class TooManyLists(Exception):
+    """This snapshot was searched in MAX_LISTS ways already: ask again in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which workers: those whose name holds `search` (of any case), of this `address`, with or without a
+    connection; None for all."""
+
+    search: str | None = None
+    address: str | None = None
+    connected: bool | None = None
+
+    def takes(self, worker: WorkerSnapshot) -> bool:
+        """Whether it is one of them."""
+        if self.connected is not None and self.connected != bool(worker.connections):
+            return False
+        return self.search is None or self.search in worker.name.casefold()
+
+
+ALL: Final = Wanted()
+
+
+def address_of(name: str) -> str:
+    """The payout address of a worker: names are `address` or `address.name`."""
+    return name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressFigures:
+    """All workers of an address together. Rates in hashes a second."""
+
+    workers: Sequence[WorkerSnapshot]
+    connections: int
+    hash_rate: float
+    dead_rate: float
+    accepted: int
+    refused: int
+    dead: int
+    shares: int
+    difficulty: float
+    """The highest of those connected; 0 where none is."""
+    last_share: float | None
+
+
+class WorkerIndex:
+    """Over the workers of one snapshot. Everything is made when first asked for."""
+
+    def __init__(self, workers: Sequence[WorkerSnapshot]) -> None:
+        self.workers = workers
+        self._by_name: dict[str, WorkerSnapshot] | None = None
+        self._by_address: dict[str, list[WorkerSnapshot]] | None = None
+        self._ordered: dict[str, list[WorkerSnapshot]] = {}
+        self._lists: dict[tuple[str, Wanted], list[WorkerSnapshot]] = {}
+        self._addresses: dict[str, AddressFigures] = {}
+
+    def get(self, name: str) -> WorkerSnapshot | None:
+        """A worker by its name."""
+        if self._by_name is None:
+            self._by_name = {worker.name: worker for worker in self.workers}
+        return self._by_name.get(name)
+
+    def by_address(self) -> dict[str, list[WorkerSnapshot]]:
+        """All of them by payout address."""
+        if self._by_address is None:
+            self._by_address = {}
+            for worker in self.workers:
+                self._by_address.setdefault(address_of(worker.name), []).append(worker)
+        return self._by_address
+
+    def address(self, address: str) -> AddressFigures | None:
+        """An address's workers together, summed once; None where it has none."""
+        known = self._addresses.get(address)
+        if known is None:
+            workers = self.by_address().get(address)
+            if workers is None:
+                return None
+            known = self._addresses[address] = _together(workers)
+        return known
+
+    def ordered(self, order: str, wanted: Wanted = ALL) -> Sequence[WorkerSnapshot]:
+        """The wanted ones by `order` (one of ORDERS), rising. Raises TooManyLists."""
+        if wanted == ALL:
+            return self._all(order)
+        known = self._lists.get((order, wanted))
+        if known is None:
+            if len(self._lists) >= MAX_LISTS:
+                raise TooManyLists
+            if wanted.address is None:
+                known = [worker for worker in self._all(order) if wanted.takes(worker)]
+            else:
+                of_address = self.by_address().get(wanted.address, [])
+                known = _sorted([worker for worker in of_address if wanted.takes(worker)], order)
+            self._lists[order, wanted] = known
+        return known
+
+    def _all(self, order: str) -> list[WorkerSnapshot]:
+        known = self._ordered.get(order)
+        if known is None:
+            known = self._ordered[order] = _sorted(self.workers, order)
+        return known
+
+
+def _sorted(workers: Sequence[WorkerSnapshot], order: str) -> list[WorkerSnapshot]:
+    by_name = sorted(workers, key=ORDERS["name"])
+    return by_name if order == "name" else sorted(by_name, key=ORDERS[order])
+
+
+def _together(workers: Sequence[WorkerSnapshot]) -> AddressFigures:
+    return AddressFigures(
+        workers=workers,
+        connections=sum(worker.connections for worker in workers),
+        hash_rate=sum(worker.hash_rate for worker in workers),
+        dead_rate=sum(worker.dead_rate for worker in workers),
+        accepted=sum(worker.accepted for worker in workers),
+        refused=sum(worker.refused for worker in workers),
+        dead=sum(worker.dead for worker in workers),
+        shares=sum(worker.shares for worker in workers),
+        difficulty=max((worker.difficulty for worker in workers if worker.connections), default=0.0),
+        last_share=max((w.last_accepted for w in workers if w.last_accepted is not None), default=None),
+    )

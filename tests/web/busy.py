@@ -1,0 +1,76 @@
+"""A node in memory on which everything happened that an endpoint can tell of."""
+
+from __future__ import annotations
+
+from p2pool.dash.address import encode_address
+from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.merged import AuxFigures
+from p2pool.dashd.pool import DaemonFigures
+from p2pool.networks import DASH_REGTEST
+from p2pool.node import _OwnShare
+from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
+from p2pool.stratum.guard import Guard, GuardSettings, Offence
+from p2pool.web.sources import PeerFigures
+from tests.chains import NOW
+from tests.support import make_template
+from tests.web.pages import Pool
+
+SUBSIDY, PAYMENTS = 50_000_000_000, 10_000_000_000
+VERSIONS = DASH_REGTEST.parent.addresses
+ALICE, BOB, NOBODY = (encode_address(VERSIONS.pubkey_hash, bytes([n]) * 20) for n in (0xA1, 0xB0, 0x0F))
+
+
+def payee(pool: Pool, number: int = 0) -> str:
+    """An address that the pool's chain pays."""
+    return encode_address(VERSIONS.pubkey_hash, pool.shares[number].pubkey_hash)
+
+
+def busy_pool(count: int = 60) -> Pool:
+    """After some refreshes."""
+    template = make_template(subsidy=SUBSIDY, payments=(("!6a", PAYMENTS),), payment_amount=PAYMENTS)
+    pool = Pool(count, template)
+    stats, now = pool.stats, pool.now
+    for share in pool.shares[::3]:
+        pool.node._own_shares[share.hash] = _OwnShare(share.absheight, dead=False)
+    pool.miner = payee(pool)
+    for name, connected in ((f"{ALICE}.rig1", True), (f"{ALICE}.rig2", False), (pool.miner, True)):
+        if connected:
+            stats.record_connected(now)
+        stats.record_worker_on(name, 8.0, now)
+        stats.record_software(name, "miner/1")
+        for second in range(5):
+            stats.record_accepted(name, 6e6, 8.0, second == 4, now + second)
+        if not connected:
+            stats.record_worker_off(name)
+    stats.record_refused(f"{ALICE}.rig1", 23, now)
+    stats.record_share(ShareRecord(now + 1, pool.shares[-1].hash, pool.miner, False, 500))
+    stats.record_share(ShareRecord(now + 2, 0xDEAD, f"{ALICE}.rig1", True, 700))
+    for number, status in ((10, BlockStatus.CONFIRMED), (30, BlockStatus.ACCEPTED), (count - 2, BlockStatus.SENT)):
+        share = pool.shares[number]
+        stats.record_block(
+            BlockRecord(share.timestamp, share.hash, 100 + number, pool.miner, share.hash, SUBSIDY, status)
+        )
+    stats.record_block(BlockRecord(now, 0xBAD, 199, f"{ALICE}.rig1", None, SUBSIDY, BlockStatus.REFUSED, "bad-cb"))
+    stats.record_new_block_job("zmq", 0.01)
+    stats.record_block_sent(0.002)
+    guard = Guard(GuardSettings(), stats)
+    guard.offence(guard.connected("10.0.0.1", now), Offence.LOGIN, now)
+    guard.ban("10.9.9.9", now, 1000, "by the operator")
+    guard.tick(now)
+    pool.peers = [
+        PeerFigures("10.1.2.3", 8999, False, "p2pool-dash/1.0", 1700, 61.7, 12, 3456, 0.0123),
+        PeerFigures("2001:db8::5", 9000, True, "other", 1700, 1.0, 0, 0, None),
+    ]
+    pool.daemons = [
+        DaemonFigures("http://a:1/", True, None, 199, 1.5, 0.25, "/Dash Core:23.1.2/", 8),
+        DaemonFigures("http://b:1/", False, "down", None, None, None, "", None),
+    ]
+    pool.broadcaster = [BroadcasterPeer("192.0.2.7", 9999, "/x/", 5.0, 0.1)]
+    object.__setattr__(pool.sources, "merged", lambda: [AuxFigures("http://c:1/", 5, 2, 1, None)])
+    for _ in range(8):
+        pool.now += 10
+        pool.refresh()
+    return pool
+
+
+__all__ = ["ALICE", "BOB", "NOBODY", "NOW", "PAYMENTS", "SUBSIDY", "busy_pool", "payee"]

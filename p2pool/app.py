@@ -54,6 +54,7 @@ from p2pool.web.api.node import unknown_version_problem
 from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
+from p2pool.web.request import client_host
 from p2pool.web.sources import Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
 
@@ -189,7 +190,9 @@ class App:
             ),
             GarbageWatch(self.stats.record_gc_pause, time.perf_counter),
         )
-        self.live = LiveService(reactor, time.time, config.ws_allow_origin)
+        self.live = LiveService(
+            reactor, time.time, config.ws_allow_origin, client_host, self.pages.watchable_views
+        )
         self._timers: list[Timer] = []
         self._stopping = False
 

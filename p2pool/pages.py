@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
+from twisted.web.server import Request
 
 from p2pool.base.timer import Timer
 from p2pool.config import Config
@@ -20,6 +21,7 @@ from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource, OperatorPort, admin_actions
 from p2pool.web.audit import AuditLog
 from p2pool.web.rendering import RunInThread
+from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
 from p2pool.web.views import Views
 from p2pool.worker_port import (
@@ -91,6 +93,11 @@ class Pages:
             "This port is for miners (stratum). The pages of this node are on another one, which its operator "
             f"has chosen with --web-port: {self._port.getHost().port}.\n"
         )
+
+    def watchable_views(self, request: Request, views: frozenset[str]) -> frozenset[str]:
+        """Which of the views this request's client may watch live."""
+        admitted = request.admitted if isinstance(request, WebRequest) else None
+        return self.access.watchable(admitted, views)
 
     async def _look_at_certificate(self) -> None:
         """As the miners' one: a renewed certificate is in use without a restart."""

@@ -134,16 +134,25 @@ class Access:
                 return _too_many(wait, f"more than {settings.rate_limit:g} requests a second from {host}")
         paths = _covered_by(ask.path)
         is_admin = ADMIN_PREFIX in paths
-        needs_key = is_admin or (
-            bool(settings.key_endpoints)
-            and any(fnmatchcase(path, glob) for glob in settings.key_endpoints for path in paths)
-        )
+        needs_key = self._needs_key(paths)
         is_open = settings.password is None and not settings.key_endpoints and not is_admin
         if not needs_key and settings.password is None:
             return Admitted(client, None, is_open)
         if is_admin and not settings.keys:
             return Refused(403, "no_api_key_configured", HOW_TO_CONFIGURE)
         return self._by_credentials(ask, client, host, needs_key, now)
+
+    def _needs_key(self, paths: Sequence[str]) -> bool:
+        return ADMIN_PREFIX in paths or any(
+            fnmatchcase(path, glob) for glob in self.settings.key_endpoints for path in paths
+        )
+
+    def watchable(self, admitted: Admitted | None, views: frozenset[str]) -> frozenset[str]:
+        """Those of the views, named by their paths, that a client may watch live: what needs a key by itself needs
+        one here, too."""
+        if admitted is not None and admitted.key is not None:
+            return views
+        return frozenset(view for view in views if not self._needs_key(_covered_by(b"/" + view.encode())))
 
     def _by_credentials(self, ask: Ask, client: str, host: str, needs_key: bool, now: float) -> Admitted | Refused:
         settings = self.settings

@@ -14,11 +14,12 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from p2pool.web.api.table import ALIASES
 from p2pool.web.live import PAGE_VIEWS, LiveService
 from p2pool.web.live_hub import LiveLimits
 from p2pool.web.site import WebSite
 from p2pool.web.views import VIEWS
-from p2pool.worker_port import WorkerPort
+from p2pool.worker_port import WebConnections, WorkerPort
 from tests.e2e.websocket_client import CLOSE, PING, PONG, handshake, masked
 from tests.logged import logged
 from tests.stratum.wire import Transport
@@ -36,7 +37,8 @@ class LivePool(Pool):
         super().__init__(5, make_template())
         self.live = LiveService(self.clock, self.clock.seconds, origins, limits=LiveLimits(**limits))
         self.site = WebSite(self.views, Path("/nowhere"), self.clock, self.live.resource)
-        self.port = WorkerPort(Factory(), self.site, self.clock)
+        self.browsers = WebConnections()
+        self.port = WorkerPort(Factory(), self.site, self.clock, browsers=self.browsers)
 
     def refresh(self) -> None:
         """A second passes, and views are rendered."""
@@ -151,7 +153,7 @@ def test_a_handshake_a_snapshot_and_changes(pool):
 
 
 def test_what_pages_show_is_all_there():
-    assert set(VIEWS) >= PAGE_VIEWS
+    assert {*VIEWS, *ALIASES} >= PAGE_VIEWS
 
 
 def test_an_event_comes_at_once(pool):
@@ -304,9 +306,9 @@ def test_bounds_of_clients():
 
 def test_the_worker_port_hears_of_the_end(pool):
     client = opened(pool)
-    assert pool.port.web_connections == 1
+    assert pool.browsers.count == 1
     client.lose()
-    assert pool.port.web_connections == 0
+    assert pool.browsers.count == 0
     assert not pool.live.hub.clients
     with logged() as log:
         pool.refresh()

@@ -15,8 +15,8 @@ from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import OwnAddress
 from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
 from p2pool.web import views
-from p2pool.web.api import payouts
 from p2pool.web.api import node as node_views
+from p2pool.web.api import payouts
 from p2pool.web.api.node import unknown_version_problem
 from p2pool.web.api.pool import pool_rate, stale_proportion
 from p2pool.web.api.table import ALIASES

@@ -88,10 +88,11 @@ class _Connection(WebSocketServerProtocol):
     log = _Silent()
     factory: _Factory
 
-    def __init__(self, host: str, views: frozenset[str]) -> None:
+    def __init__(self, host: str, views: frozenset[str], allowed: frozenset[str]) -> None:
         super().__init__()
         self._host = host
         self._views = views
+        self._allowed = allowed
         self._client: LiveClient | None = None
         self._write_some: WriteSome | None = None
 
@@ -100,7 +101,7 @@ class _Connection(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is done."""
         service = self.factory.service
-        self._client = service.hub.join(self, self._host, self._views, service.clock())
+        self._client = service.hub.join(self, self._host, self._views, self._allowed, service.clock())
         transport: Any = self.transport
         transport.unregisterProducer()  # the HTTP channel's own
         transport.registerProducer(self, True)
@@ -193,9 +194,10 @@ class LiveResource(GetResource):
         host = self._service.client_host(request)
         refusal = self._refusal(request, host)
         if refusal is None:
-            views = self._views(request)
+            allowed = self._service.allowed_views(request, self._service.hub.known_views)
+            views = _views_asked_for(request, allowed)
             if isinstance(views, frozenset):
-                self._take_over(request, host, views)
+                self._take_over(request, _Connection(host, views, allowed))
                 return NOT_DONE_YET
             refusal = views
         status, body = refusal
@@ -228,25 +230,13 @@ class LiveResource(GetResource):
         reason = self._service.hub.turned_away(host)
         return None if reason is None else error(SERVICE_UNAVAILABLE, "too_many_clients", reason)
 
-    def _views(self, request: Request) -> frozenset[str] | tuple[int, bytes]:
-        known = self._service.hub.known_views
-        asked = (request.args or {}).get(b"views")
-        if asked is None:
-            return PAGE_VIEWS & known
-        names: list[object] = [_text(name) for each in asked for name in each.split(b",")]
-        try:
-            return parse_views(names, known)
-        except ParseError as problem:
-            return error(BAD_REQUEST, "unknown_view", str(problem))
-
-    def _take_over(self, request: Request, host: str, views: frozenset[str]) -> None:
+    def _take_over(self, request: Request, connection: _Connection) -> None:
         """The channel's data go to the WebSocket from now on.
 
         The channel stays the transport's protocol, other than with autobahn's own resource: the worker port counts
         connections, and hears of their ends, through it.
         """
         channel: Any = request.channel
-        connection = _Connection(host, views)
         connection.factory = self._service.factory
         http_lost = channel.connectionLost
 
@@ -262,6 +252,18 @@ class LiveResource(GetResource):
         for name in _FORWARDED:
             lines += [name + b": " + value for value in request.requestHeaders.getRawHeaders(name) or []]
         connection.dataReceived(b"\r\n".join([*lines, b"", b""]))
+
+
+def _views_asked_for(request: Request, allowed: frozenset[str]) -> frozenset[str] | tuple[int, bytes]:
+    """Those that the address names, else those of the first page; or why not."""
+    asked = (request.args or {}).get(b"views")
+    if asked is None:
+        return PAGE_VIEWS & allowed
+    names: list[object] = [_text(name) for each in asked for name in each.split(b",")]
+    try:
+        return parse_views(names, allowed)
+    except ParseError as problem:
+        return error(BAD_REQUEST, "unknown_view", str(problem))
 
 
 def _is_handshake(request: Request) -> bool:
@@ -288,6 +290,11 @@ def _text(value: bytes | str | None) -> str | None:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
+def all_views(request: Request, known: frozenset[str]) -> frozenset[str]:
+    """Everybody may watch everything."""
+    return known
+
+
 def peer_host(request: Request) -> str:
     """The host that a client is counted by: its IPv4 address, or its IPv6 network of 64 bits."""
     text = str(getattr(request.getClientAddress(), "host", ""))
@@ -303,7 +310,8 @@ def peer_host(request: Request) -> str:
 
 class LiveService:
     """Live views and events. `clock` gives Unix seconds; `origins` are sites whose pages may listen besides this
-    node's own; `client_host` gives what a request's client is counted by."""
+    node's own; `client_host` gives what a request's client is counted by, `allowed_views` those of the known views
+    that it may watch."""
 
     def __init__(
         self,
@@ -311,11 +319,13 @@ class LiveService:
         clock: Callable[[], float],
         origins: frozenset[str] = frozenset(),
         client_host: Callable[[Request], str] = peer_host,
+        allowed_views: Callable[[Request, frozenset[str]], frozenset[str]] = all_views,
         limits: LiveLimits | None = None,
     ) -> None:
         self.clock = clock
         self.origins = origins
         self.client_host = client_host
+        self.allowed_views = allowed_views
         self.hub = LiveHub(limits or LiveLimits(), clock(), DERIVED_EVENTS)
         self.factory = _Factory(self, reactor)
         self.resource = LiveResource(self)

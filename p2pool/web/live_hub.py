@@ -85,6 +85,7 @@ class LiveClient:
     __slots__ = (
         "_allowed_octets",
         "allowed_messages",
+        "allowed_views",
         "begun",
         "behind",
         "closing_since",
@@ -98,10 +99,20 @@ class LiveClient:
         "waiting",
     )
 
-    def __init__(self, port: ClientPort, host: str, views: frozenset[str], limits: LiveLimits, now: float) -> None:
+    def __init__(
+        self,
+        port: ClientPort,
+        host: str,
+        views: frozenset[str],
+        allowed_views: frozenset[str],
+        limits: LiveLimits,
+        now: float,
+    ) -> None:
         self.port = port
         self.host = host
         self.views = views
+        self.allowed_views = allowed_views
+        """What it may subscribe to."""
         self.queue: deque[Frames] = deque()
         """Messages that wait. Bound: the limits, and answers to what a client may say."""
         self.begun = 0
@@ -167,9 +178,12 @@ class LiveHub:
             return f"{self.limits.per_host} clients of this address are watching already"
         return None
 
-    def join(self, port: ClientPort, host: str, views: frozenset[str], now: float) -> LiveClient:
-        """A client that was let in; it has a snapshot at its first turn."""
-        client = LiveClient(port, host, views, self.limits, now)
+    def join(
+        self, port: ClientPort, host: str, views: frozenset[str], allowed: frozenset[str], now: float
+    ) -> LiveClient:
+        """A client that was let in; it has a snapshot at its first turn. `allowed` are the views that it may
+        subscribe to later."""
+        client = LiveClient(port, host, views, allowed, self.limits, now)
         self.clients[client] = None
         self._hosts[host] += 1
         self._ready[client] = None
@@ -348,7 +362,7 @@ class LiveHub:
             return
         if not client.allowed_messages.take(1, now):
             raise ParseError(f"more than {self.limits.messages:g} messages at a time")
-        asked = parse_client_message(payload, self.known_views)
+        asked = parse_client_message(payload, client.allowed_views)
         if isinstance(asked, Subscribe):
             client.views = asked.views
             self._skip(client)

@@ -171,6 +171,20 @@ def test_views_that_are_asked_for(pool):
     assert snapshot["views"] == {"fee": 0.5}
 
 
+def test_views_that_not_everybody_may_watch():
+    pool = LivePool()
+    pool.live.allowed_views = lambda request, known: (
+        known - ({"fee"} if request.getHeader("x-key") is None else set())
+    )
+    pool.refresh()
+    assert pool.open("/ws?views=fee").answer.json["error"]["code"] == "unknown_view"
+    assert opened(pool, "/ws?views=fee", "X-Key: k").messages()[0]["views"] == {"fee": 0.5}
+    client = opened(pool, "/ws?views=rate")
+    client.messages()
+    client.feed(masked(1, b'{"type":"subscribe","views":["fee"]}'))
+    assert [opcode for opcode, _ in client.frames()] == [CLOSE]
+
+
 def test_what_a_client_sends_right_behind_its_request_is_read(pool):
     client = Client(pool, handshake(HOST, "/ws") + masked(1, b'{"type":"ping"}'))
     client.head()

@@ -31,7 +31,7 @@ class Browser:
         self.messages: list[Any] = []
         self._part = b""
         self.values: dict[str, Any] = {}
-        self.client: LiveClient = hall.hub.join(self, host, views, hall.now)
+        self.client: LiveClient = hall.hub.join(self, host, views, ALL, hall.now)
 
     def write(self, frames) -> None:
         assert "abort" not in self.log

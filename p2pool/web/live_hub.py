@@ -104,15 +104,15 @@ class LiveClient:
         port: ClientPort,
         host: str,
         views: frozenset[str],
-        allowed: frozenset[str],
+        allowed_views: frozenset[str],
         limits: LiveLimits,
         now: float,
     ) -> None:
         self.port = port
         self.host = host
         self.views = views
-        self.allowed_views = allowed
-        """Those that it may subscribe to."""
+        self.allowed_views = allowed_views
+        """What it may subscribe to."""
         self.queue: deque[Frames] = deque()
         """Messages that wait. Bound: the limits, and answers to what a client may say."""
         self.begun = 0

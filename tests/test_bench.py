@@ -34,7 +34,7 @@ SMALL_WEB = {
     "WATCH_SECONDS": 0.5,
     "HTTP_SECONDS": 1.0,
     "MINERS": 5,
-    "SECONDS": 0.3,
+    "SECONDS": 1.0,
     "WARM_UP": 0.1,
     "ADDRESSES": 5,
     "PAYEES": 2,

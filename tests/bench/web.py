@@ -149,7 +149,7 @@ def _measure_live(table: Table, node: BenchNode, dash: SimulatedDash, directory:
         if joined["watching"] != WATCHERS:
             raise RuntimeError(f"{joined}; the node's log:\n{node.output[-5000:]}")
         node.settle()
-        size = (node.memory - memory) / WATCHERS
+        size = max(0, node.memory - memory) / WATCHERS  # a few may fit into what was freed before
         watched = load.ask("rest", 2 * PATIENCE, seconds=WATCH_SECONDS)
         times = []
         for _ in range(BLOCKS):
@@ -175,10 +175,10 @@ def _measure_live(table: Table, node: BenchNode, dash: SimulatedDash, directory:
 # --- miners ------------------------------------------------------------------------------------------------------
 
 
-def _submit(load: LoadProcess) -> Any:
+def _submit(load: LoadProcess, node: BenchNode) -> Any:
     result = load.ask("submit", PATIENCE + SECONDS + WARM_UP, window=IN_FLIGHT, warm_up=WARM_UP, seconds=SECONDS)
     if not result["accepted"] or result["lost"]:
-        raise RuntimeError(f"miners beside the web: {result}")
+        raise RuntimeError(f"miners beside the web: {result}; the node's log:\n{node.output[-5000:]}")
     return result
 
 
@@ -186,10 +186,12 @@ def _measure_miners(table: Table, node: BenchNode, directory: Path) -> None:
     """The latency of submissions with and without the web at full speed beside them."""
     with LoadProcess(directory, node.port, node.process.pid, ADDRESSES, "tcp") as load:
         pin(load, cores()[1])
-        load.ask("connect", 2 * PATIENCE, count=MINERS, at_once=MINERS, patience=PATIENCE)
-        alone = _submit(load)
+        joined = load.ask("connect", 2 * PATIENCE, count=MINERS, at_once=MINERS, patience=PATIENCE)
+        if joined["lost"]:
+            raise RuntimeError(f"miners cannot connect: {joined}; the node's log:\n{node.output[-5000:]}")
+        alone = _submit(load, node)
         hammer = Hammer(f"http://127.0.0.1:{node.port}/local_stats", WARM_UP + SECONDS + 1)
-        beside = _submit(load)
+        beside = _submit(load, node)
         rate = hammer.requests_per_second()
     slowdown = beside["p99"] / alone["p99"]
     rates = [f"{result['accepted'] / result['seconds']:.0f} submissions/s" for result in (alone, beside)]

@@ -58,11 +58,11 @@ def test_shares_and_blocks_come_at_once_and_views_within_a_second(node):
                     values[view] = patched(values[view], patch)
             elif message["event"] == "share":
                 share = message
+                assert abs(time.time() - share["time"]) < 10  # on a busy machine, too
                 assert node.get(f"web/share/{share['hash']}")["hash"] == share["hash"]
             elif message["event"] == "block" and message["status"] == "accepted":
                 block = message
         assert share["own"] is True
-        assert abs(time.time() - share["time"]) < 5
 
         def apply_until(view: str, hashes: set[str]) -> None:
             while not hashes <= {entry["hash"] for entry in values[view]}:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import measure, peers, sharechain, stratum, stratum_processes, vardiff, web, web_stats
+from tests.bench import dashd, measure, peers, sharechain, stratum, stratum_processes, vardiff, web, web_stats
 
 SMALL_STRATUM = {
     "CONNECTIONS": (1, 10),
@@ -27,8 +27,17 @@ SMALL_STRATUM = {
     "SHARES": 4,
     "BLOCK_ATTEMPTS": 2**10,
 }
+SMALL_STATISTICS = {"WORKERS": 200, "ADDRESSES": 7, "RECORDS": 50}
+SMALL_DASHD = {
+    "TRANSACTIONS": 2000,
+    "ROUNDS": 1,
+    "BLOCKS": 3,
+    "BLOCK_TRANSACTIONS": 5,
+    "FOUND": 5,
+    "PAYEES": 2,
+    "SHARES": 4,
+}
 SMALL_WEB = {
-    "WORKERS": 50,
     "WATCHERS": 20,
     "BLOCKS": 2,
     "WATCH_SECONDS": 0.5,
@@ -59,6 +68,10 @@ def small(monkeypatch):
         monkeypatch.setattr(stratum, name, value)
     for name, value in SMALL_WEB.items():
         monkeypatch.setattr(web, name, value)
+    for name, value in SMALL_STATISTICS.items():
+        monkeypatch.setattr(web_stats, name, value)
+    for name, value in SMALL_DASHD.items():
+        monkeypatch.setattr(dashd, name, value)
     monkeypatch.setattr(web.shutil, "which", lambda name: None)  # the generator of our own
 
 
@@ -68,6 +81,7 @@ def small(monkeypatch):
         ("mining", {"submit_x11", "job_50_x11", "job_500_x11"}),
         ("sharechain", {"parse_x11", "check_50_x11", "best_share_x11", "load_x11", "share_bytes"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
+        ("dashd", {"notice_p99_ms", "found_p99_ms", "template_2mb_ms"}),
         ("vardiff", {"settle_median_s", "steady_changes_per_hour", "refused_by_changes"}),
         ("web", {"record_us", "snapshot_10000_ms", "local_stats_per_s", "ws_1000_ms", "stratum_slowdown"}),
         ("stratum", {"submits_per_s_1", "submit_p99_ms", "fanout_50_ms", "connection_bytes", "tls_fanout_20_ms"}),
@@ -82,9 +96,7 @@ def test_the_last_line_is_json_of_its_figures(name, keys, capsys):
     assert figures.get("refused_by_changes", 0) == figures.get("at_once_lost", 0) == 0
 
 
-def test_the_figures_of_statistics_are_json_as_well(monkeypatch, capsys):
-    for name, value in {"WORKERS": 200, "ADDRESSES": 7, "RECORDS": 50}.items():
-        monkeypatch.setattr(web_stats, name, value)
+def test_the_figures_of_statistics_are_json_as_well(capsys):
     web_stats.main()
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {"record_us", "snapshot_10000_ms", "snapshot_step_ms", "metrics_ms"} <= set(figures)

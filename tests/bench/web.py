@@ -14,14 +14,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from p2pool.pool_stats import PoolStats
-from tests.bench.measure import Table, seconds_per_call
+from tests.bench.measure import Table
 from tests.bench.stratum_load import DIFFICULTY
 from tests.bench.stratum_processes import (
     BenchNode,
@@ -33,10 +31,9 @@ from tests.bench.stratum_processes import (
     pin,
     prepare_shares,
 )
+from tests.bench.web_stats import add_rows
 from tests.support import ROOT
 
-WORKERS = 10_000
-"""In the snapshot."""
 WATCHERS = 1000
 BLOCKS = 5
 """New blocks that they hear of."""
@@ -48,41 +45,7 @@ SECONDS, WARM_UP = 5.0, 1.5
 ADDRESSES, PAYEES, SHARES = 1000, 50, 60
 BLOCK_ATTEMPTS = 2**17
 PATIENCE = 60.0
-AIM_RECORD_US, AIM_SNAPSHOT_MS, AIM_CORE, AIM_SLOWDOWN = 5.0, 50.0, 0.10, 2.0
-
-
-def _record_us() -> float:
-    """Recording an accepted submission of one of a thousand workers, in microseconds."""
-    stats, now = PoolStats(0.0), [0.0]
-    names = [f"address{number}.worker" for number in range(1000)]
-    position = [0]
-
-    def record() -> None:
-        position[0] = (position[0] + 1) % len(names)
-        now[0] += 0.001
-        stats.record_accepted(names[position[0]], 1e9, 1.0, False, now[0])
-
-    return seconds_per_call(record) * 1e6
-
-
-def _snapshot_ms() -> float:
-    """A snapshot where every one of WORKERS did something since the last one, in milliseconds."""
-    stats, times = PoolStats(0.0), []
-    for second in range(1, 6):
-        for number in range(WORKERS):
-            stats.record_accepted(f"address{number}.worker", 1e9, 1.0, False, float(second))
-        start = time.perf_counter()
-        stats.snapshot(float(second))
-        times.append(time.perf_counter() - start)
-    return min(times) * 1e3
-
-
-def add_recording(table: Table) -> None:
-    """record_us and snapshot_10000_ms."""
-    note = _aim(AIM_RECORD_US, value := _record_us(), "us")
-    _add(table, "record_us", "recording a submission", value, "us", note)
-    note = _aim(AIM_SNAPSHOT_MS, value := _snapshot_ms(), "ms")
-    _add(table, "snapshot_10000_ms", f"snapshot of {WORKERS} workers", value, "ms", note)
+AIM_CORE, AIM_SLOWDOWN = 0.10, 2.0
 
 
 def _add(table: Table, key: str, label: str, value: float, unit: str, note: str = "") -> None:
@@ -214,16 +177,17 @@ def _many_files() -> Iterator[None]:
 def main() -> None:
     """Print the table."""
     table = Table(f"web: one node, {PAYEES} payees (node on one core, all others on another)")
-    try:
-        from tests.bench.web_stats import add_recording as add
-    except ImportError:
-        add = add_recording
-    add(table)
+    add_rows(table)
     with _many_files(), tempfile.TemporaryDirectory(prefix="p2pool-bench-") as name:
         directory, flags = Path(name), node_flags()
         prepare_shares(directory / "shares", SHARES, PAYEES)
         most = str(2 * max(MINERS, 1000))
-        wishes = {"--min-difficulty": str(DIFFICULTY), "--max-connections": most, "--max-connections-per-ip": most}
+        wishes = {
+            "--web-rate-limit": "0",
+            "--min-difficulty": str(DIFFICULTY),
+            "--max-connections": most,
+            "--max-connections-per-ip": most,
+        }
         with SimulatedDash(directory, BLOCK_ATTEMPTS) as dash:
             pin(dash, cores()[1])
             dash.wait_until_ready()

@@ -36,9 +36,11 @@ def test_blocks_go_to_our_daemon_and_to_a_node_of_the_network(tmp_path):
             *("--dashd-zmq", f"tcp://127.0.0.1:{ours.zmq_port}", "u", "p"),
         ) as node,
     ):
-        peers = wait_for("peer", lambda: (node.try_get("broadcaster_status") or {}).get("peers"))
-        assert [peer["address"] for peer in peers] == [f"127.0.0.1:{other.p2p_port}"]
-        assert peers[0]["version"] == "/Dash Core:23.1.2/"
+        (peer,) = wait_for(
+            "peer", lambda: (node.try_get("broadcaster_status") or {"peers": {}})["peers"].get("active")
+        )
+        assert (peer["host"], peer["port"]) == ("127.0.0.1", other.p2p_port)
+        assert peer["version"] == "/Dash Core:23.1.2/"
         miner = ("-m", "p2pool.simnet.miner", "-o", f"stratum+tcp://127.0.0.1:{node.port}")
         address = wait_for("payout address", lambda: node.try_get("payout_addr"))
         with Process([*miner, "-u", address, "-p", "d=0.00001"], tmp_path / "miner.log"):

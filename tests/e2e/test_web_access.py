@@ -75,7 +75,7 @@ def miner(web: WebNode, host: str) -> StratumClient:
 
 def test_everything_needs_the_password_and_is_encrypted(web):
     for path, status in (
-        *(("", 200), ("static/index.html", 200), ("local_stats", 200), ("web/heads", 200), ("nothing", 404)),
+        *(("", 302), ("static/index.html", 200), ("local_stats", 200), ("web/heads", 200), ("nothing", 404)),
         ("ws", 426),  # no page, but a WebSocket
     ):
         refused = web.ask(path)

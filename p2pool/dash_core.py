@@ -21,10 +21,7 @@ from p2pool.dashd.announced import AnnouncedChain
 from p2pool.dashd.block_book import BlockBook
 from p2pool.dashd.broadcaster import Broadcaster, BroadcasterSettings
 from p2pool.dashd.credentials import (
-    CookieFile,
-    Credentials,
     CredentialSource,
-    FixedCredentials,
     credential_source,
     read_dash_conf,
 )
@@ -77,14 +74,7 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
         p2p_port = config.dashd_p2p_port or parent.p2p_port
         found.append(DaemonAddress(single.address(port), source, single.host, p2p_port, config.dashd_zmq))
     for url in config.dashd:
-        if url.password is not None:
-            credentials: CredentialSource = FixedCredentials(
-                Credentials(url.user or "", url.password, "given in its URL")
-            )
-        elif url.cookie is not None:
-            credentials = CookieFile(url.cookie)
-        else:
-            credentials = credential_source((), conf, parent)
+        credentials = url.credentials("given in its URL") or credential_source((), conf, parent)
         found.append(
             DaemonAddress(
                 url.address(parent.rpc_port), credentials, url.host, url.p2p_port or parent.p2p_port, url.zmq

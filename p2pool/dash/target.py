@@ -20,6 +20,12 @@ def bits_to_target(bits: int) -> int:
     return mantissa << shift if shift >= 0 else mantissa >> -shift
 
 
+def is_compact_target(bits: int) -> bool:
+    """Whether a compact form stands for a target that some hashes meet: neither negative, nor 0, nor beyond 256
+    bits."""
+    return not bits & 0x800000 and 0 < bits_to_target(bits) <= MAX_UINT256
+
+
 @lru_cache(maxsize=4096)
 def target_to_bits(target: int) -> int:
     """The compact form of `target`, truncated, so that it never exceeds the target ("upper bound")."""

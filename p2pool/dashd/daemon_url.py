@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from twisted.internet.abstract import isIPv6Address
 
 from p2pool.base.errors import OperatorError
+from p2pool.dashd.credentials import CookieFile, Credentials, CredentialSource, FixedCredentials
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _OPTIONS = ("cookie", "p2p", "zmq")
@@ -35,6 +36,12 @@ class DaemonUrl:
         """The address without credentials, fit for logs and for requests."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port or default_port}/"
+
+    def credentials(self, origin: str) -> CredentialSource | None:
+        """Those that it names; `origin` says, for people, where they came from. None where it names none."""
+        if self.password is not None:
+            return FixedCredentials(Credentials(self.user or "", self.password, origin))
+        return None if self.cookie is None else CookieFile(self.cookie)
 
 
 def parse_daemon_url(flag: str, text: str) -> DaemonUrl:

@@ -22,9 +22,9 @@ from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxCommitment, AuxWork, commit_to
-from p2pool.dash.target import MAX_UINT256, bits_to_target
+from p2pool.dash.target import bits_to_target, is_compact_target
 from p2pool.dashd.aux_submission import AuxDrain, AuxSubmitter
-from p2pool.dashd.credentials import CookieFile, Credentials, CredentialSource, FixedCredentials
+from p2pool.dashd.credentials import Credentials, CredentialSource, FixedCredentials
 from p2pool.dashd.daemon_url import DaemonUrl, parse_daemon_url
 from p2pool.dashd.rpc import Caller, RpcClient, RpcError, RpcUnavailable
 
@@ -120,7 +120,7 @@ def _target_of_bits(bits: Any) -> int | None:
     if bits is None:
         return None
     compact = int.from_bytes(_hex(bits, "bits", 4), "big")
-    if compact & 0x800000 or not 0 < bits_to_target(compact) <= MAX_UINT256:
+    if not is_compact_target(compact):
         raise ParseError(f"getauxblock: bits {compact:08x} stand for no target")
     return bits_to_target(compact)
 
@@ -297,7 +297,7 @@ class MergedMining:
     ) -> None:
         self.table = AuxTable(reactor)
         self.submitter = AuxSubmitter(reactor, directory, run_in_thread)
-        self._clients = [RpcClient(reactor, url.address(0), _source(url), MAX_ANSWER) for url in urls]
+        self._clients = [RpcClient(reactor, url.address(0), _credentials(url), MAX_ANSWER) for url in urls]
         self.daemons = [AuxDaemon(reactor, client, client.url, self.table) for client in self._clients]
         self._tasks: list[Deferred[None]] = []
 
@@ -337,7 +337,6 @@ def _ended(failure: Failure) -> None:
         _log.failure("merged mining ended", failure)
 
 
-def _source(url: DaemonUrl) -> CredentialSource:
-    if url.cookie is not None:
-        return CookieFile(url.cookie)
-    return FixedCredentials(Credentials(url.user or "", url.password or "", "of --merged"))
+def _credentials(url: DaemonUrl) -> CredentialSource:
+    """Those of its URL: `parse_merged_urls` takes none without."""
+    return url.credentials("of --merged") or FixedCredentials(Credentials("", "", "of --merged"))

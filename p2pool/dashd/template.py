@@ -15,7 +15,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt
 from p2pool.dash.address import AddressVersions, payee_script
 from p2pool.dash.merkle import coinbase_branch
-from p2pool.dash.target import MAX_UINT256, bits_to_target
+from p2pool.dash.target import bits_to_target, is_compact_target
 
 _MAX_UINT32, _MAX_AMOUNT = 0xFFFFFFFF, 2**63 - 1
 MAX_TRANSACTIONS = 65_535
@@ -209,7 +209,7 @@ def parse_template(
 def _bits(answer: Mapping[str, Any]) -> int:
     """The compact target. One that no hash or every hash meets is refused: it would make every share a block."""
     bits = int.from_bytes(_unhex(answer.get("bits"), "bits", 4), "big")
-    if bits & 0x800000 or not 0 < bits_to_target(bits) <= MAX_UINT256:
+    if not is_compact_target(bits):
         raise ParseError(f"getblocktemplate: bits {bits:08x} stand for no target")
     return bits
 

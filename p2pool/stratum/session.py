@@ -409,10 +409,9 @@ class Session:
     def learn_software(self, text: str) -> None:
         """What the machine says of itself, beside its user agent: kept for the statistics of its workers."""
         text = printable(text.strip(), _MAX_SOFTWARE)
-        if text and text not in self._said_software and text not in self.user_agent:
-            self._said_software = f"{self._said_software}; {text}".lstrip("; ")[:_MAX_SOFTWARE]
-        else:
+        if not text or text in self._said_software or text in self.user_agent:
             return
+        self._said_software = f"{self._said_software}; {text}".lstrip("; ")[:_MAX_SOFTWARE]
         software = self.software
         for username in self.workers.values():
             self.house.stats.record_software(username.name, software)

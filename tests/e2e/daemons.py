@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from p2pool.config import SIMNET_ADDRESS
 from p2pool.simnet.miner_session import MiningJob
-from tests.e2e.process import NodeProcess, Process, free_port, wait_for
+from tests.e2e.process import NodeProcess, Process, free_port, rpc_call, wait_for
 from tests.e2e.stratum_client import StratumClient
 
 USER, PASSWORD = "u", "p"
@@ -72,15 +70,7 @@ class DashProcess(Process):
         if self.cookie:
             user, _, password = (self.data / ".cookie").read_text().partition(":")
             login = (user, password)
-        answer = requests.post(
-            f"http://127.0.0.1:{self.rpc_port}/",
-            json={"id": 1, "method": method, "params": list(params)},
-            auth=login,
-            timeout=30,
-        ).json()
-        if answer["error"] is not None:
-            raise RuntimeError(answer["error"])
-        return answer["result"]
+        return rpc_call(self.rpc_port, login, method, *params)
 
     def in_chain(self, block_hash: str) -> bool:
         """Whether its best chain has a block."""

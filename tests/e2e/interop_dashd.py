@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from p2pool.config import SIMNET_ADDRESS
-from tests.e2e.process import NodeProcess, free_port, wait_for
+from tests.e2e.process import NodeProcess, free_port, rpc_call, wait_for
 from tests.support import ROOT
 
 USER, PASSWORD = "interop", "interop"
@@ -59,15 +59,7 @@ class RealDash:
 
     def rpc(self, method: str, *params: Any) -> Any:
         """The result of a call. RuntimeError for its errors."""
-        answer = requests.post(
-            f"http://127.0.0.1:{self.rpc_port}/",
-            json={"id": 1, "method": method, "params": list(params)},
-            auth=(USER, PASSWORD),
-            timeout=60,
-        ).json()
-        if answer["error"] is not None:
-            raise RuntimeError(answer["error"])
-        return answer["result"]
+        return rpc_call(self.rpc_port, (USER, PASSWORD), method, *params)
 
     @property
     def url(self) -> str:

@@ -66,6 +66,19 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, former)
 
 
+def rpc_call(port: int, login: tuple[str, str], method: str, *params: Any) -> Any:
+    """The result of a JSON-RPC call, as any RPC user makes it. RuntimeError with the error that is answered."""
+    answer = requests.post(
+        f"http://127.0.0.1:{port}/",
+        json={"id": 1, "method": method, "params": list(params)},
+        auth=login,
+        timeout=60,
+    ).json()
+    if answer["error"] is not None:
+        raise RuntimeError(answer["error"])
+    return answer["result"]
+
+
 class Process:
     """A program of ours with its output in a file; ended by its own id at the end of a `with`."""
 
@@ -163,12 +176,4 @@ class NodeProcess(Process):
         """A call to the embedded simulated Dash Core, as any RPC user makes it."""
         (cookie,) = self.directory.glob("data/simnet/simulated-dash*/.cookie")
         user, _, password = cookie.read_text().partition(":")
-        answer = requests.post(
-            f"http://127.0.0.1:{self.rpc_port}/",
-            json={"id": 1, "method": method, "params": list(params)},
-            auth=(user, password),
-            timeout=30,
-        ).json()
-        if answer["error"] is not None:
-            raise RuntimeError(answer["error"])
-        return answer["result"]
+        return rpc_call(self.rpc_port, (user, password), method, *params)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.daemons import DashProcess
 from tests.e2e.process import NodeProcess, Process, wait_for
-from tests.e2e.test_simulated_daemons import Daemon
 
 pytestmark = pytest.mark.e2e
 
 
-def blocks_from_pool(daemon: Daemon) -> int:
+def blocks_from_pool(daemon: DashProcess) -> int:
     """Bytes of blocks that the pool's node sent it by p2p."""
     return sum(
         peer["bytesrecv_per_msg"].get("block", 0)
@@ -28,8 +28,8 @@ def accepted(node: NodeProcess) -> list[Any]:
 
 def test_blocks_go_to_our_daemon_and_to_a_node_of_the_network(tmp_path):
     with (
-        Daemon(tmp_path / "other.log") as other,
-        Daemon(tmp_path / "ours.log", "--connect", f"127.0.0.1:{other.p2p_port}") as ours,
+        DashProcess(tmp_path, "other") as other,
+        DashProcess(tmp_path, "ours", "--connect", other.peer) as ours,
         NodeProcess(
             *(tmp_path, "--dashd-address", "127.0.0.1"),
             *("--dashd-rpc-port", str(ours.rpc_port), "--dashd-p2p-port", str(ours.p2p_port)),

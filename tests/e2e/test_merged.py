@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from p2pool.dash.auxpow import find_commitment
 from p2pool.dash.transaction import parse_transaction
 from p2pool.networks import SIMNET
 from p2pool.sharechain.store import ShareDatabase
 from p2pool.sharechain.tracker import Tracker
-from tests.e2e.process import NodeProcess, Process, free_port, wait_for
+from tests.e2e.process import NodeProcess, Process, free_port, rpc_call, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -39,14 +38,7 @@ class AuxDaemonProcess(Process):
 
     def rpc(self, method: str, *params: Any) -> Any:
         """As any RPC user asks."""
-        answer = requests.post(
-            f"http://127.0.0.1:{self.port}/",
-            json={"id": 1, "method": method, "params": list(params)},
-            auth=("me", "p@ss"),
-            timeout=30,
-        ).json()
-        assert answer["error"] is None, answer
-        return answer["result"]
+        return rpc_call(self.port, ("me", "p@ss"), method, *params)
 
     @property
     def found(self) -> list[str]:

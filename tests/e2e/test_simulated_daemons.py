@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import zmq
 
-from tests.e2e.process import Process, wait_for
+from tests.e2e.daemons import DashProcess
+from tests.e2e.process import wait_for
 
 pytestmark = pytest.mark.e2e
 
 
-class Daemon(Process):
-    """`python -m p2pool.simnet` with easy blocks."""
-
-    def __init__(self, log: Path, *arguments: str) -> None:
-        super().__init__(
-            [
-                *("-m", "p2pool.simnet", "--rpc-port", "0", "--p2p-port", "0", "--zmq-port", "0"),
-                *("--rpc-user", "u", "--rpc-password", "p", "--initial-attempts", "16", *arguments),
-            ],
-            log,
-        )
-        line = self.wait_for_line("simulated Dash Core")
-        ports = re.search(r"RPC 127\.0\.0\.1:(\d+), p2p 127\.0\.0\.1:(\d+), ZMQ 127\.0\.0\.1:(\d+)", line)
-        assert ports is not None, line
-        self.rpc_port, self.p2p_port, self.zmq_port = map(int, ports.groups())
-
-    def rpc(self, method: str, *params: Any) -> Any:
-        """The result of a call."""
-        answer = requests.post(
-            f"http://127.0.0.1:{self.rpc_port}/",
-            json={"id": 1, "method": method, "params": list(params)},
-            auth=("u", "p"),
-            timeout=30,
-        ).json()
-        assert answer["error"] is None, answer
-        return answer["result"]
-
-    def wait_for_tip(self, hash_: str) -> None:
-        """Until that block is the newest one."""
-        wait_for(f"tip {hash_}", lambda: self.rpc("getbestblockhash") == hash_)
-
-
 def test_two_daemons_follow_one_chain(tmp_path: Path) -> None:
-    with Daemon(tmp_path / "first.log") as first:
+    with DashProcess(tmp_path, "first") as first:
+        first.ready()
         before = first.rpc("simnet_findblock", 3)
-        with Daemon(tmp_path / "second.log", "--connect", f"127.0.0.1:{first.p2p_port}") as second:
+        with DashProcess(tmp_path, "second", "--connect", first.peer) as second:
+            second.ready()
             second.wait_for_tip(before[-1])
             context: zmq.Context[Any] = zmq.Context()
             listener = context.socket(zmq.SUB)
@@ -78,7 +47,7 @@ def test_two_daemons_follow_one_chain(tmp_path: Path) -> None:
         assert "Traceback" not in first.output
 
 
-def _first_message(first: Daemon, second: Daemon, listener: Any) -> list[bytes]:
+def _first_message(first: DashProcess, second: DashProcess, listener: Any) -> list[bytes]:
     """A subscription takes a moment: a block is found every half a second until one is told of."""
 
     def look() -> list[bytes] | None:

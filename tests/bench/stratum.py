@@ -88,7 +88,8 @@ class Measurement:
             self._close(number)
             self._fan_out(number)
             if number == most:
-                size = (self._node.memory - before) / number
+                # With few connections, memory that the node gives back meanwhile can outweigh what they take.
+                size = max(0.0, (self._node.memory - before) / number)
                 note = self._verdict(size <= AIM_BYTES, f"<= {AIM_BYTES}")
                 self._add("connection_bytes", f"memory, a connection of {number}", size, "bytes", note)
         self._close()

@@ -111,7 +111,7 @@ def test_killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess):
         for _ in range(6):
             dash.rpc("simnet_findblock")
         wait_for("end of its file", lambda: not pending(node))
-        assert node.block(found)["confirmations"] >= 6
+        wait_for("six confirmations", lambda: node.block(found)["confirmations"] >= 6)
 
 
 def test_the_broadcaster_hangs(tmp_path: Path, dash: DashProcess):

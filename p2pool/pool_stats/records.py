@@ -3,7 +3,8 @@ second."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -83,6 +84,40 @@ class HostRecord:
     cost: float
     submissions: int
     refused: int
+
+
+class EventKind(StrEnum):
+    """What may happen that people want to know of, hours later too."""
+
+    BLOCK_FOUND = "block_found"
+    BLOCK_CONFIRMED = "block_confirmed"
+    BLOCK_ORPHANED = "block_orphaned"
+    BLOCK_REFUSED = "block_refused"
+    NODE_UP = "node_up"
+    NODE_DOWN = "node_down"
+    WORKER_UP = "worker_up"
+    WORKER_DOWN = "worker_down"
+    HASH_RATE_DROP = "hash_rate_drop"
+    HASH_RATE_BACK = "hash_rate_back"
+    DASHD_LOST = "dashd_lost"
+    DASHD_BACK = "dashd_back"
+    PEERS_LOST = "peers_lost"
+    PEERS_BACK = "peers_back"
+    BAN = "ban"
+    STORAGE_PROBLEM = "storage_problem"
+    STORAGE_BACK = "storage_back"
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened. `subject` is what it happened to: a worker, a host, a block's hash, or empty for
+    the node; `text` one sentence for people; `details` what programs may want, JSON values."""
+
+    time: float
+    kind: EventKind
+    subject: str
+    text: str
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 class WorkerSnapshot(NamedTuple):

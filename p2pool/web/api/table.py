@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from p2pool.web.api import blocks, chain, dashd, history, node, payouts, peers, pool, shares, stratum, workers
+from p2pool.web.api import (
+    blocks,
+    chain,
+    dashd,
+    history,
+    node,
+    payouts,
+    peers,
+    pool,
+    samples,
+    shares,
+    stratum,
+    workers,
+)
 from p2pool.web.api.endpoint import Endpoint
 
 TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
@@ -21,7 +34,7 @@ TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS),
     "peers": peers.ENDPOINTS,
     "dashd": dashd.ENDPOINTS,
-    "history": history.ENDPOINTS,
+    "history": (*history.ENDPOINTS, *samples.ENDPOINTS),
 }
 ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(endpoint for rows in TOPICS.values() for endpoint in rows)
 ALIASES: Final[dict[str, str]] = {each.key: each.same_as[1:] for each in ENDPOINTS if each.same_as}

@@ -17,6 +17,7 @@ from p2pool.dash.address import encode_address
 from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.flags import build_parser
+from p2pool.history.database import parse_target
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
 
 KEY_HASH = bytes(range(20))
@@ -58,6 +59,7 @@ def test_defaults():
         payout_address=MAIN,
         key_hash=KEY_HASH,
         datadir=DATA / "dash",
+        stats_db=parse_target("--stats-db", str(DATA / "dash" / "history.sqlite")),
         worker_port=7903,
         p2pool_port=8999,
     )
@@ -297,6 +299,9 @@ def test_a_file_may_set_everything(toml, tmp_path):
             merged = ["http://u:p@127.0.0.1:12", "https://h:13?cookie=/c"]
             simnet-miners = 0
             simnet-block-period = 7.5
+            stats-db = "postgresql://u:p@h/d"
+            stats-retention = 400
+            stats-node = "home-1"
         """)
     )
     assert config == Config(
@@ -367,13 +372,16 @@ def test_a_file_may_set_everything(toml, tmp_path):
         ),
         simnet_miners=0,
         simnet_block_period=7.5,
+        stats_db=parse_target("", "postgresql://u:p@h/d"),
+        stats_retention=400,
+        stats_node="home-1",
     )
     assert config.web_password is not None
     assert config.web_password.matches(b"me:secret")
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 61, "a new setting: does the file know it?"
+    assert len(settable) == 64, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

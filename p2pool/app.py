@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool import __version__
+from p2pool.alerting import Alerting
 from p2pool.base.delays import GarbageWatch, ReactorWatch
 from p2pool.base.errors import OperatorError
 from p2pool.base.process import read_process_figures
@@ -164,7 +165,14 @@ class App:
         self.miners: list[CpuMiner] = []
         self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
         self.recording = Recording(reactor, config, time.time)
-        self.pages = Pages(reactor, config, time.time, deferToThread, self.mining.operator, set_log_level)
+        self.alerting = Alerting(
+            *(reactor, config, self.stats, time.time, deferToThread, lambda: self._url),
+            *(self.mining.server.guard.ban_of, self.recording.problem),
+        )
+        self.alerting.alerts.events.subscribe(self.recording.record_event)
+        self.pages = Pages(
+            reactor, config, time.time, deferToThread, self.mining.operator, set_log_level, self.alerting
+        )
         self.views = Views(
             Sources(
                 node=self.node,
@@ -182,6 +190,7 @@ class App:
                 process_memory=self._process_memory,
                 ban_duration=config.ban_duration,
                 broadcaster_enabled=not config.disable_broadcaster,
+                alerts=self.alerting.alerts.figures,
                 web_rates=self.pages.access.figures,
                 history=self.recording.history,
             )
@@ -213,6 +222,7 @@ class App:
         await self._load_shares()
         if self._stopping:
             return
+        await self.alerting.alerts.start()
         await self.dash_core.start(self._find_dashd())
         if self.dash_core.pool is not None:
             self._keep_payout_addresses(self.dash_core.pool.daemons[0].rpc)
@@ -256,6 +266,7 @@ class App:
         node.work_changed.subscribe(live.work)
         self.peering.hub.peers_changed.subscribe(live.peers)
         self.mining.server.guard.banned.subscribe(live.ban)
+        self.alerting.subscribe(self.dash_core.book, self.mining.server.guard.banned)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -429,6 +440,7 @@ class App:
         """Leave nothing behind: miners, connections, blocks under way, shares, the simulation, in this order."""
         self._stopping = True
         _log.info("stopping")
+        self.alerting.alerts.leave()
         for timer in self._timers:
             timer.stop()
         for watch in self._watches:
@@ -444,6 +456,7 @@ class App:
             await self._end(service.stop)
         if self.simulated_dash is not None:
             await self._end(self.simulated_dash.stopService)
+        await self._end(self.alerting.alerts.stop)
         _log.info("stopped")
 
     async def _end(self, stop: Callable[[], Any]) -> None:

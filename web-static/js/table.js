@@ -1,6 +1,7 @@
 // Tables that keep their rows from one poll to the next, for the pages that list things.
 
-import { byId, copyValue, integer, make, setText, setTime, shortened, timeNode } from "./common.js";
+import { byId, copyValue, make, setText, setTime, timeNode } from "./dom.js";
+import { integer, shortened } from "./format.js";
 
 const MOST_ROWS = 1000;
 const SMALL_SCREEN = matchMedia("(max-width: 40rem)").matches;
@@ -18,7 +19,7 @@ export class Table {
     const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
     this.table = make(
       "table",
-      { role: "table" },
+      { role: "table", class: "cards" },
       make("caption", { class: "unseen" }, caption),
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
       this.body,

@@ -47,6 +47,7 @@ from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
+from p2pool.shown_settings import shown_settings
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
@@ -55,7 +56,7 @@ from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
-from p2pool.web.sources import Moment, NodePorts, Sources, script_to_text
+from p2pool.web.sources import ListeningPort, Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
@@ -181,6 +182,9 @@ class App:
                 ban_duration=config.ban_duration,
                 broadcaster_enabled=not config.disable_broadcaster,
                 web_rates=self.pages.access.figures,
+                known_nodes=self.peering.known_nodes,
+                listening=self._listening,
+                settings=shown_settings(config),
             )
         )
         self._said = SaidOnce()
@@ -386,6 +390,12 @@ class App:
             worker_port=self.mining.port or self.config.worker_port,
             p2p_port=self.config.p2pool_port or None,
         )
+
+    def _listening(self) -> list[ListeningPort]:
+        """The ports that are open, for pages."""
+        ports = [*self.mining.listening(), *self.pages.listening()]
+        p2p = self.peering.service.port
+        return [*ports, ListeningPort("other nodes", p2p)] if p2p else ports
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()

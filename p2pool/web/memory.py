@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.template import BlockTemplate
+from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot
 from p2pool.sharechain.tracker import Tracker
@@ -53,6 +54,9 @@ class Memory:
         self._template: BlockTemplate | None = None
         self._of_tip: dict[object, Any] = {}
         """By the function that made it. Bound: the functions that there are."""
+        self._context: WorkContext | None = None
+        self._of_context: dict[object, Any] = {}
+        """By the function that made it. Bound: the functions that there are."""
         self._latest: dict[str, tuple[object, Any]] = {}
         """By a word of the code's."""
         self._snapshot: PoolSnapshot | None = None
@@ -69,6 +73,15 @@ class Memory:
         if make not in self._of_tip:
             self._of_tip[make] = make(node)
         made: T = self._of_tip[make]
+        return made
+
+    def per_work(self, context: WorkContext, make: object, call: Callable[[], T]) -> T:
+        """What `call()` gives, made once for each work; `make` says what it is."""
+        if self._context is not context:
+            self._context, self._of_context = context, {}
+        if make not in self._of_context:
+            self._of_context[make] = call()
+        made: T = self._of_context[make]
         return made
 
     def rebuilds(self, tracker: Tracker) -> Rebuilds:

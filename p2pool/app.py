@@ -48,6 +48,7 @@ from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.recording import Recording
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
+from p2pool.shown_settings import shown_settings
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
@@ -56,7 +57,7 @@ from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
-from p2pool.web.sources import Moment, NodePorts, Sources, script_to_text
+from p2pool.web.sources import ListeningPort, Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
@@ -184,6 +185,9 @@ class App:
                 broadcaster_enabled=not config.disable_broadcaster,
                 web_rates=self.pages.access.figures,
                 history=self.recording.history,
+                known_nodes=self.peering.known_nodes,
+                listening=self._listening,
+                settings=shown_settings(config),
             )
         )
         self._said = SaidOnce()
@@ -389,7 +393,14 @@ class App:
             external_ip=None if external is None else external[0],
             worker_port=self.mining.port or self.config.worker_port,
             p2p_port=self.config.p2pool_port or None,
+            worker_tls_port=self.mining.tls_port,
         )
+
+    def _listening(self) -> list[ListeningPort]:
+        """The ports that are open, for pages."""
+        ports = [*self.mining.listening(), *self.pages.listening()]
+        p2p = self.peering.service.port
+        return [*ports, ListeningPort("other nodes", p2p)] if p2p else ports
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(time.time())).whenDone()

@@ -11,27 +11,30 @@ from typing import Final
 from p2pool.web.api import (
     blocks,
     chain,
+    coinbase,
     dashd,
     history,
     node,
+    operation,
     payouts,
     peers,
     pool,
     samples,
     shares,
     stratum,
+    tree,
     workers,
 )
 from p2pool.web.api.endpoint import Endpoint
 
 TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "pool": pool.ENDPOINTS,
-    "node": node.ENDPOINTS,
+    "node": (*node.ENDPOINTS, *operation.ENDPOINTS),
     "workers": workers.ENDPOINTS,
     "stratum": stratum.ENDPOINTS,
-    "payouts": payouts.ENDPOINTS,
+    "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS),
     "blocks": blocks.ENDPOINTS,
-    "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS),
+    "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS, *tree.ENDPOINTS),
     "peers": peers.ENDPOINTS,
     "dashd": dashd.ENDPOINTS,
     "history": (*history.ENDPOINTS, *samples.ENDPOINTS),

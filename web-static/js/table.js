@@ -1,6 +1,7 @@
 // Tables that keep their rows from one poll to the next, for the pages that list things.
 
-import { byId, copyValue, integer, make, setText, setTime, shortened, timeNode } from "./common.js";
+import { byId, copyValue, make, setText, setTime, timeNode } from "./dom.js";
+import { integer, shortened } from "./format.js";
 
 const MOST_ROWS = 1000;
 const SMALL_SCREEN = matchMedia("(max-width: 40rem)").matches;
@@ -18,7 +19,7 @@ export class Table {
     const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
     this.table = make(
       "table",
-      { role: "table" },
+      { role: "table", class: columns.length > 3 ? "cards" : null },
       make("caption", { class: "unseen" }, caption),
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
       this.body,
@@ -47,7 +48,7 @@ export class Table {
       this.emptyNode = emptyNode;
       this.empty.replaceChildren(emptyNode);
     }
-    setText(this.count, none ? "" : integer(items.length));
+    if (this.count !== null) setText(this.count, none ? "" : integer(items.length));
     this.more.hidden = items.length <= this.few;
     setText(this.more, this.all ? `Show the first ${this.few} only` : `Show all ${integer(items.length)}`);
     const shown = items.slice(0, this.all ? MOST_ROWS : this.few);

@@ -1,31 +1,10 @@
 // One share of the chain, explained field by field, with links to its parent and its children.
 
-import {
-  absoluteTime,
-  ask,
-  byId,
-  clockTime,
-  coins,
-  copyButton,
-  copyValue,
-  difficulty,
-  duffs,
-  integer,
-  isHash,
-  make,
-  parseExact,
-  percent,
-  refreshTimes,
-  setBanner,
-  setText,
-  shareLink,
-  shortHash,
-  shortened,
-  showNetwork,
-  timeNode,
-  whileVisible,
-} from "./common.js";
-import { addressVersions, asText, describeScript, fromHex, parseTransaction } from "./coinbase.js";
+import { ask, parseExact } from "../js/api.js";
+import { addressVersions, asText, describeScript, fromHex, parseTransaction } from "../js/coinbase.js";
+import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode } from "../js/dom.js";
+import { absoluteTime, coins, difficulty, duffs, integer, isHash, percent, shortHash, shortened } from "../js/format.js";
+import { startPage, whileVisible } from "../js/page.js";
 
 const PERIOD = 5000;
 const MOST_TRANSACTIONS = 500;
@@ -38,7 +17,6 @@ const hash = (new URLSearchParams(location.search).get("hash") ?? "").trim().toL
 let network = { name: "", symbol: "DASH" };
 let networkKnown = false;
 let shownText = null;
-let failingSince = null;
 
 // --- small pieces ------------------------------------------------------------------------------------------
 
@@ -208,7 +186,7 @@ function outputsTable(transaction, payoutAddress) {
   const heads = columns.map(([title, side]) => make("th", { scope: "col", role: "columnheader", class: side }, title));
   return make(
     "table",
-    { role: "table" },
+    { role: "table", class: "cards" },
     make("caption", { class: "unseen" }, `Outputs of the coinbase transaction: value in ${network.symbol}, whom it pays and how`),
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
     make("tbody", { role: "rowgroup" }, ...rows),
@@ -280,7 +258,6 @@ async function askNetwork() {
   const answer = parseExact(text);
   network = { name: answer.network, symbol: answer.symbol };
   networkKnown = true;
-  showNetwork(answer.network);
 }
 
 async function look() {
@@ -289,13 +266,8 @@ async function look() {
     await askNetwork();
     answer = await ask(`web/share/${hash}`);
   } catch {
-    failingSince ??= Date.now() / 1000;
-    setBanner("offline", "offline", `No connection to the node since ${clockTime(failingSince)}. Trying again.`);
-    refreshTimes();
-    return;
+    return; // the page says that the node is gone
   }
-  failingSince = null;
-  setBanner("offline", "offline", null);
   // Rebuilding would lose focus and selection, so only a changed answer does it.
   if (answer.text !== shownText) {
     shownText = answer.text;
@@ -330,6 +302,7 @@ byId("look").addEventListener("submit", (event) => {
   byId("look-hash").focus();
 });
 
+startPage({});
 if (isHash(hash)) {
   byId("json").href = `../web/share/${hash}`;
   whileVisible(look, PERIOD);

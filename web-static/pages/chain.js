@@ -1,22 +1,10 @@
 // The share chain: its ends, and its shares page by page, newest first.
 
-import {
-  ask,
-  byId,
-  clockTime,
-  difficulty,
-  integer,
-  isHash,
-  make,
-  refreshTimes,
-  setBanner,
-  setText,
-  shareLink,
-  shortHash,
-  showNetwork,
-  whileVisible,
-} from "./common.js";
-import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "./table.js";
+import { ask } from "../js/api.js";
+import { byId, make, refreshTimes, setText, shareLink } from "../js/dom.js";
+import { difficulty, integer, isHash, shortHash } from "../js/format.js";
+import { startPage, whileVisible } from "../js/page.js";
+import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "../js/table.js";
 
 const PERIOD = 5000;
 const PAGE = matchMedia("(max-width: 40rem)").matches ? 25 : 50;
@@ -37,7 +25,6 @@ const STALE = {
 const from = (new URLSearchParams(location.search).get("from") ?? "").trim().toLowerCase();
 const pagePath = `web/chain?count=${PAGE}${from === "" ? "" : `&from=${encodeURIComponent(from)}`}`;
 const shownTexts = new Map();
-let failingSince = null;
 
 // --- the list ----------------------------------------------------------------------------------------------
 
@@ -136,7 +123,6 @@ function showBest(hash) {
 }
 
 function showGlobal(figures) {
-  showNetwork(figures.network);
   setText(byId("f-length"), integer(figures.share_chain_height));
 }
 
@@ -174,15 +160,8 @@ async function look() {
     const asked = [pagePath, ...paths].map((path) => (path === pagePath && !isAskable ? null : ask(path)));
     [page, ...answers] = await Promise.all(asked);
   } catch {
-    failingSince ??= Date.now() / 1000;
-    setBanner("offline", "offline", `No connection to the node since ${clockTime(failingSince)}. Trying again.`);
-    document.body.classList.add("stale");
-    refreshTimes();
-    return;
+    return; // the page says that the node is gone
   }
-  failingSince = null;
-  setBanner("offline", "offline", null);
-  document.body.classList.remove("stale");
   const [figures, best, ...lists] = answers;
   show("global_stats", figures, showGlobal);
   show("best", best, showBest);
@@ -205,4 +184,5 @@ if (!isAskable) {
   byId("json").hidden = true;
   showNone("That is not a share’s hash", "A share’s hash has 64 digits of 0-9 and a-f; this one does not.");
 }
+startPage({});
 whileVisible(look, PERIOD);

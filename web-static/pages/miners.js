@@ -171,7 +171,8 @@ function show() {
   byId("addresses").hidden = state.view !== "addresses";
   tables[state.view].show(shown);
   const all = state.view === "workers" ? workers.length : byAddress(workers).length;
-  const noun = state.view === "workers" ? "workers" : "addresses";
+  const [one, several] = state.view === "workers" ? ["worker", "workers"] : ["address", "addresses"];
+  const noun = all === 1 ? one : several;
   setText(byId("found"), shown.length === all ? `${integer(all)} ${noun}` : `${integer(shown.length)} of ${integer(all)} ${noun}`);
   byId("cut").hidden = total <= MOST_WORKERS;
 }

@@ -21,6 +21,7 @@ from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import ServerLimits, StratumServer
 from p2pool.tls import ServerCertificate, find_certificate
+from p2pool.web.sources import ListeningPort
 from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, host_in_url, keepalive_options, open_port
 
 _log = Logger(namespace="p2pool.stratum")
@@ -126,9 +127,23 @@ class Mining:
         return int(self._port.getHost().port)
 
     @property
+    def tls_port(self) -> int | None:
+        """The port for miners through TLS; None where there is none."""
+        return None if self._tls_port is None else int(self._tls_port.getHost().port)
+
+    @property
     def url(self) -> str:
         """The first page's address on this machine, where pages are on the worker port."""
         return f"http://{host_in_url(self.host)}:{self.port}/"
+
+    def listening(self) -> list[ListeningPort]:
+        """The ports that are open."""
+        purpose = "miners and browsers" if self._config.web_port is None else "miners"
+        ports = [] if self._port is None else [ListeningPort(purpose, self.port)]
+        if self._tls_port is not None and self._certificate is not None:
+            port, used = int(self._tls_port.getHost().port), self._certificate
+            ports.append(ListeningPort("miners, through TLS", port, used.fingerprint, used.not_after))
+        return ports
 
     def start(self) -> None:
         """Miners have work from now on."""

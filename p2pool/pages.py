@@ -23,6 +23,7 @@ from p2pool.web.audit import AuditLog
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
+from p2pool.web.sources import ListeningPort
 from p2pool.web.views import Views
 from p2pool.worker_port import (
     HintFactory,
@@ -113,6 +114,15 @@ class Pages:
         scheme = "http" if self._certificate is None else "https"
         host = host_in_url(self._config.web_port[0] or "127.0.0.1")
         return f"{scheme}://{host}:{self._port.getHost().port}/"
+
+    def listening(self) -> list[ListeningPort]:
+        """The web's own port, where there is one."""
+        if self._port is None:
+            return []
+        port, used = int(self._port.getHost().port), self._certificate
+        if used is None:
+            return [ListeningPort("browsers", port)]
+        return [ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after)]
 
     async def stop(self) -> None:
         """No more connections on the web's own port; the audit log is complete."""

@@ -34,7 +34,7 @@ from p2pool.peers.port_mapping import PortMapping
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
-from p2pool.web.sources import PeerFigures
+from p2pool.web.sources import KnownNode, PeerFigures
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -181,6 +181,10 @@ class Peering:
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
         ]
+
+    def known_nodes(self) -> list[KnownNode]:
+        """Where other nodes were seen."""
+        return [KnownNode(*seen) for seen in self.hub.addresses.seen()]
 
     def _say_progress(self) -> None:
         """While a chain is fetched: how far it is, and how long it will take at this pace."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from p2pool.peers.messages import PeerAddress, SeenAddress
@@ -80,6 +80,11 @@ class AddressBook:
             known.last_seen = max(known.last_seen, seen)
         elif len(self._known) < MAX_ADDRESSES:
             self._known[key] = _Known(address.services, seen, seen)
+
+    def seen(self) -> Iterator[tuple[str, int, float, float]]:
+        """(host, port, first seen, last seen) of all, in no order."""
+        for (host, port), known in self._known.items():
+            yield host, port, known.first_seen, known.last_seen
 
     def good(self, count: int, now: float, rng: random.Random) -> list[SeenAddress]:
         """Up to `count` of them by chance, those seen for long and lately more often."""

@@ -1,5 +1,5 @@
-"""What changed between two renderings of a view, as JSON that a page can apply. Pure; `web-static/live.js` applies
-it.
+"""What changed between two renderings of a view, as JSON that a page can apply. Pure; `web-static/js/live.js`
+applies it.
 
 A patch is one of
   {"value": V}                                  the whole value is V now;

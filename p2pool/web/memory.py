@@ -10,6 +10,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.template import BlockTemplate
 from p2pool.history.records import RoundFigures
 from p2pool.history.restoring import Restored
+from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot
 from p2pool.sharechain.tracker import Tracker
@@ -55,6 +56,9 @@ class Memory:
         self._template: BlockTemplate | None = None
         self._of_tip: dict[object, Any] = {}
         """By the function that made it. Bound: the functions that there are."""
+        self._context: WorkContext | None = None
+        self._of_context: dict[object, Any] = {}
+        """By the function that made it. Bound: the functions that there are."""
         self._latest: dict[str, tuple[object, Any]] = {}
         """By a word of the code's."""
         self._rounds: Rounds | None = None
@@ -87,6 +91,15 @@ class Memory:
         if rounds is not self._rounds:
             self._rounds, self._round_figures = rounds, tuple(rounds.known_figures())
         return self._round_figures
+
+    def per_work(self, context: WorkContext, make: object, call: Callable[[], T]) -> T:
+        """What `call()` gives, made once for each work; `make` says what it is."""
+        if self._context is not context:
+            self._context, self._of_context = context, {}
+        if make not in self._of_context:
+            self._of_context[make] = call()
+        made: T = self._of_context[make]
+        return made
 
     def rebuilds(self, tracker: Tracker) -> Rebuilds:
         """The coinbases of the last few shares asked for."""

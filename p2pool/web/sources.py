@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
@@ -14,6 +14,7 @@ from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.history.service import History
+from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot, PoolStats
 from p2pool.web.memory import Memory
@@ -55,12 +56,35 @@ class DashCoreFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownNode:
+    """Where another node listened when it was seen. Unix seconds."""
+
+    host: str
+    port: int
+    first_seen: float
+    last_seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningPort:
+    """A port that is open: what for, and with TLS the certificate's SHA-256 (pairs of digits and colons) and the
+    last second of its validity."""
+
+    purpose: str
+    port: int
+    fingerprint: str | None = None
+    not_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodePorts:
     """Where the node can be reached, as far as it knows."""
 
     external_ip: str | None = None
     worker_port: int | None = None
     p2p_port: int | None = None
+    worker_tls_port: int | None = None
+    """Where miners connect through TLS; None where they cannot."""
 
 
 class WebRates(Protocol):
@@ -160,6 +184,11 @@ class Sources:
     """None where none is kept."""
     alerts: Callable[[], AlertsShown | None] = lambda: None
     """None where nobody is told anything."""
+    known_nodes: Callable[[], Sequence[KnownNode]] = tuple
+    """Other nodes that were seen at some time, in any order."""
+    listening: Callable[[], Sequence[ListeningPort]] = tuple
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the operator has set, by the flag's name, fit for everybody's eyes."""
     memory: Memory = field(default_factory=Memory, repr=False, compare=False)
 
     @property
@@ -206,6 +235,13 @@ class Moment:
     def per_tip(self, make: Callable[[Node], T]) -> T:
         """What `make(node)` gives, made once for each best share and template."""
         return self.sources.memory.per_tip(self.node, make)
+
+    def per_work(self, make: Callable[[Moment, WorkContext], T]) -> T | None:
+        """What `make(moment, context)` gives, made once for each new work; None without work."""
+        context = self.node.context
+        return (
+            None if context is None else self.sources.memory.per_work(context, make, lambda: make(self, context))
+        )
 
 
 def _index_workers(moment: Moment) -> WorkerIndex:

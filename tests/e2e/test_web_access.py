@@ -91,12 +91,12 @@ def test_everything_needs_the_password_and_is_encrypted(web):
 
 
 def test_what_a_browser_has_is_not_sent_again_and_the_rest_is_compressed(web):
-    script = web.ask("static/app.js", auth=True)
+    script = web.ask("static/pages/index.js", auth=True)
     assert script.headers["Content-Encoding"] == "gzip"
     assert int(script.headers["Content-Length"]) < len(script.content)
-    again = web.ask("static/app.js", auth=True, headers={"If-None-Match": script.headers["ETag"]})
+    again = web.ask("static/pages/index.js", auth=True, headers={"If-None-Match": script.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
-    plain = web.ask("static/app.js", auth=True, headers={"Accept-Encoding": "identity"})
+    plain = web.ask("static/pages/index.js", auth=True, headers={"Accept-Encoding": "identity"})
     assert plain.content == script.content
     assert plain.headers["ETag"] != script.headers["ETag"]
 

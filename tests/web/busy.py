@@ -12,7 +12,7 @@ from p2pool.networks import DASH_REGTEST
 from p2pool.node import _OwnShare
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord, ShareRecord
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
-from p2pool.web.sources import PeerFigures
+from p2pool.web.sources import KnownNode, ListeningPort, PeerFigures
 from tests.chains import NOW
 from tests.support import make_template
 from tests.web.pages import Pool
@@ -71,6 +71,11 @@ def busy_pool(count: int = 60) -> Pool:
     object.__setattr__(pool.sources, "merged", lambda: [AuxFigures("http://c:1/", 5, 2, 1, None)])
     event = EventRecord(now, EventKind.BAN, "10.0.0.1", "10.0.0.1 is banned", {"seconds": 5})
     pool.sources.history.record_event(event)
+    known = [KnownNode("10.1.2.3", 8999, NOW, now), KnownNode("2001:db8::7", 8999, NOW, NOW + 60)]
+    object.__setattr__(pool.sources, "known_nodes", lambda: known)
+    ports = [ListeningPort("miners", 7903), ListeningPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000)]
+    object.__setattr__(pool.sources, "listening", lambda: ports)
+    object.__setattr__(pool.sources, "settings", {"fee": 0.5, "p2pool-nodes": ["10.1.2.3"], "api-keys": True})
     for _ in range(8):
         pool.now += 10
         pool.refresh()

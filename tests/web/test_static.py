@@ -12,7 +12,7 @@ from tests.web.pages import Pool
 
 STATIC = ROOT / "web-static"
 PAGES = sorted(STATIC.glob("*.html"))
-SCRIPTS = sorted(STATIC.glob("*.js"))
+SCRIPTS = sorted((*STATIC.glob("js/*.js"), *STATIC.glob("pages/*.js")))
 
 
 class Page(HTMLParser):
@@ -33,6 +33,7 @@ def page_of(path) -> Page:
 
 def test_there_are_pages():
     assert {path.name for path in PAGES} >= {"index.html", "share.html", "chain.html"}
+    assert {path.name for path in SCRIPTS} >= {"page.js", "index.js", "share.js", "chain.js"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -75,11 +76,11 @@ def test_what_a_page_s_script_looks_for_is_on_it(path):
         assert set(re.findall(r'byId\("([^"$]+)"\)', text)) <= ids
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_script_makes_no_markup_of_texts_and_asks_this_node_only(path):
     text = path.read_text("utf-8")
     for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
         assert forbidden not in text
     assert not re.search(r"https?://", text)
-    for name in re.findall(r' from "(.+)";', text):
-        assert (STATIC / name).is_file()
+    for name in re.findall(r'(?: from |import\()"(.+?)"', text):
+        assert (path.parent / name).is_file()

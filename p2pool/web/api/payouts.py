@@ -15,6 +15,7 @@ from p2pool.node import Node
 from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import STALE_NONE
 from p2pool.sharechain.figures import expected_payouts
+from p2pool.web.api.coinbase import finder_part, paid_to_miners
 from p2pool.web.api.endpoint import Arguments, Endpoint, Parameter, Refusal, Scene, amount
 from p2pool.web.api.schema import AMOUNT, DASH, PART, array, mapping, nullable, record, text
 from p2pool.web.sources import Moment, script_to_text
@@ -59,13 +60,21 @@ def current_payouts(moment: Moment) -> dict[str, float]:
 
 def payout_list(moment: Moment) -> dict[str, Any]:
     """/api/v1/payouts."""
-    amounts = moment.per_tip(payout_amounts)
-    total = sum(amounts.values())
+    amounts, paid = moment.per_tip(payout_amounts), paid_to_miners(moment)
+    total, bonus = sum(amounts.values()), finder_part(moment)
+    # The coinbase's window begins a share earlier: at its far end there may be somebody who is in it only.
+    addresses = {**amounts, **dict.fromkeys(paid or (), 0), **amounts}
     return {
         "total": amount(total),
+        "finder": None if bonus is None else amount(bonus),
         "payouts": [
-            {"address": address, "amount": amount(duffs), "part": duffs / total}
-            for address, duffs in amounts.items()
+            {
+                "address": address,
+                "amount": amount(duffs),
+                "part": duffs / total if total else 0.0,
+                "in_coinbase": None if paid is None else amount(paid.get(address, 0)),
+            }
+            for address, duffs in addresses.items()
         ],
     }
 
@@ -170,8 +179,29 @@ _TRUNC = _amount_in_path("trunc", "the least amount in DASH that is worth an out
 ENDPOINTS = (
     Endpoint(
         "/api/v1/payouts",
-        "Who would get what if a block were found now, the greatest first; the finder's 2 % are not in it",
-        record(total=AMOUNT, payouts=array(record(address=text(), amount=AMOUNT, part=PART))),
+        "Who would get what if a block were found now, the greatest first",
+        record(
+            total=AMOUNT,
+            finder=nullable({**AMOUNT, "description": "what the finder gets besides; null without work"}),
+            payouts=array(
+                record(
+                    address=text(),
+                    amount={
+                        **AMOUNT,
+                        "description": "on average: all is shared out by work, the finder's 2 % too, since "
+                        "blocks are found in proportion to work",
+                    },
+                    part=PART,
+                    in_coinbase=nullable(
+                        {
+                            **AMOUNT,
+                            "description": "exactly, as in /api/v1/coinbase, without the finder's part; null "
+                            "without work",
+                        }
+                    ),
+                )
+            ),
+        ),
         view=payout_list,
     ),
     Endpoint(

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, whole_number
 from p2pool.web.api.schema import SECONDS, TIME, array, boolean, count, mapping, nullable, number, record, text
-from p2pool.web.sources import Moment, PeerFigures
+from p2pool.web.sources import KnownNode, Moment, PeerFigures
 
 
 def _endpoint(host: str, port: int) -> str:
@@ -82,6 +82,31 @@ def peer_figures(moment: Moment) -> dict[str, Any]:
     }
 
 
+def _in_order(moment: Moment) -> list[KnownNode]:
+    return sorted(moment.sources.known_nodes(), key=lambda known: (-known.last_seen, known.host, known.port))
+
+
+def known_nodes(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/known_nodes: sorted once for each snapshot."""
+    moment, offset, limit = scene.moment, arguments["offset"], arguments["limit"]
+    known = moment.once(_in_order)
+    connected = {(peer.host, peer.port) for peer in moment.sources.peers()}
+    return {
+        "total": len(known),
+        "offset": offset,
+        "limit": limit,
+        "nodes": [
+            {
+                "address": _endpoint(each.host, each.port),
+                "first_seen": each.first_seen,
+                "last_seen": each.last_seen,
+                "connected": (each.host, each.port) in connected,
+            }
+            for each in known[offset : offset + limit]
+        ],
+    }
+
+
 def peer_counts(moment: Moment) -> dict[str, int]:
     """How many peers came to us, and to how many we went."""
     peers = moment.sources.peers()
@@ -115,6 +140,20 @@ ENDPOINTS = (
             ),
         ),
         view=peer_figures,
+    ),
+    Endpoint(
+        "/api/v1/known_nodes",
+        "Where other nodes were seen, the latest first: where this one looks for new connections",
+        record(
+            total=count(),
+            offset=count(),
+            limit=count(),
+            nodes=array(
+                record(address=text(), first_seen=TIME, last_seen=TIME, connected=boolean("whether we are, now"))
+            ),
+        ),
+        look_up=known_nodes,
+        parameters=(OFFSET, whole_number("limit", "how many", 1, 500, 50)),
     ),
     Endpoint(
         "/peer_addresses",

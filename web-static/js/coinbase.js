@@ -1,6 +1,6 @@
 // Takes a coinbase transaction apart: outputs, script types, addresses.
 
-import { integer } from "./common.js";
+import { integer } from "./format.js";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 

@@ -1,31 +1,11 @@
 // One share of the chain, explained field by field, with links to its parent and its children.
 
-import {
-  absoluteTime,
-  ask,
-  byId,
-  clockTime,
-  coins,
-  copyButton,
-  copyValue,
-  difficulty,
-  duffs,
-  integer,
-  isHash,
-  make,
-  parseExact,
-  percent,
-  refreshTimes,
-  setBanner,
-  setText,
-  shareLink,
-  shortHash,
-  shortened,
-  showNetwork,
-  timeNode,
-  whileVisible,
-} from "./common.js";
-import { addressVersions, asText, describeScript, fromHex, parseTransaction } from "./coinbase.js";
+import { ask, parseExact } from "../js/api.js";
+import { addressVersions, asText, describeScript, fromHex, parseTransaction } from "../js/coinbase.js";
+import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
+import { absoluteTime, coins, difficulty, duffs, integer, isHash, percent, shortHash, shortened } from "../js/format.js";
+import { startPage, whileVisible } from "../js/page.js";
+import { startShareSearch } from "../js/sharesearch.js";
 
 const PERIOD = 5000;
 const MOST_TRANSACTIONS = 500;
@@ -38,7 +18,6 @@ const hash = (new URLSearchParams(location.search).get("hash") ?? "").trim().toL
 let network = { name: "", symbol: "DASH" };
 let networkKnown = false;
 let shownText = null;
-let failingSince = null;
 
 // --- small pieces ------------------------------------------------------------------------------------------
 
@@ -92,6 +71,7 @@ function placePart(share) {
       ["Parent", "The share that this one builds on.", share.parent === null ? "none: the first share of its chain" : shareLink(share.parent, share.parent)],
       ["Children", "Shares that build on this one. Where there are several, the chain with most work wins; the others become orphans.", childrenList(share.children)],
       ["Far parent", "The share about a hundred before, which nodes use to skip along the chain.", share.far_parent === null ? "none: the chain is still short" : shareLink(share.far_parent, share.far_parent)],
+      ["Kind", "The format of the share. There is one today.", share.type_name],
       ["Verified", "Whether this node checked everything: the work, the difficulty and who is paid.", local.verified ? "yes" : "not yet, or it builds on shares that this node lacks"],
       ["Height", "Number of shares from the chain’s first to this one.", integer(share.share_data.absheight)],
       ["Work so far", "Hashes expected for all of these shares together.", large(share.share_data.abswork)],
@@ -112,10 +92,10 @@ function minerPart(share) {
   return panel(
     "Miner and time",
     facts(
-      ["Payout address", "Who is paid for this share.", copyValue(data.payout_address, data.payout_address, "address")],
+      ["Payout address", "Who is paid for this share.", workerLink(data.payout_address, mono(data.payout_address)), " ", copyButton(data.payout_address, "the address")],
       ["Timestamp", "When it was mined, as its miner’s node says. The rules keep it near its parent’s, so it can lag behind.", time(data.timestamp)],
       ["First seen here", "When this node got it.", seen ? time(local.time_first_seen) : "not known"],
-      ["Received from", null, peer === null || peer === undefined ? "found by this node, or loaded from its disk" : String(peer)],
+      ["Received from", "The node that passed it on first.", peer === null || peer === undefined ? "found by this node, or loaded from its disk" : String(peer)],
       ["Stale info", "How nodes tell the pool about lost work, so that hash rates can be corrected.", stale === null ? "none: it announces no lost share" : (STALE[stale] ?? stale)],
       ["Donation", "Part of this share’s payouts that goes to the developers.", percent(data.donation, 2)],
       ["Nonce", "A free number that makes shares differ.", mono(String(data.nonce))],
@@ -133,6 +113,7 @@ function difficultyPart(share) {
       ["Work", "Hashes that it takes on average.", large(targetAttempts(target))],
       ["Least difficulty then", "The easiest that the pool allowed at this place of the chain.", difficulty(targetDifficulty(easiest))],
       ["Target", "The number that its hash must not exceed.", mono(targetHex(target))],
+      ["Easiest target then", "The greatest that the pool allowed.", mono(targetHex(easiest))],
     ),
   );
 }
@@ -144,11 +125,12 @@ function blockPart(share) {
     facts(
       ["Is it a block?", "A share whose hash also meets the network’s target is a whole, valid block.", isBlock ? "yes" : "no: its hash met the share’s target only"],
       ["Network difficulty then", "What a block needed.", difficulty(targetDifficulty(header.target))],
+      ["Network target then", "The number that a block’s hash must not exceed.", mono(targetHex(header.target))],
       ["Previous block", "The Dash block that it would have followed.", copyValue(header.previous_block, header.previous_block, "block hash")],
-      ["Header’s time", null, time(header.timestamp)],
+      ["Header’s time", "The time in the block’s header, by the clock of the Dash Core that gave the work.", time(header.timestamp)],
       ["Merkle root", "Commits to all transactions.", mono(header.merkle_root)],
       ["Nonce", "The number that the miner found.", mono(String(header.nonce))],
-      ["Version", null, mono(`0x${Number(header.version).toString(16).padStart(8, "0")}`)],
+      ["Version", "Of the block’s format; some of its bits are free for miners to count with.", mono(`0x${Number(header.version).toString(16).padStart(8, "0")}`)],
     ),
   );
 }
@@ -170,8 +152,8 @@ function coinbasePart(share) {
   }
   part.append(
     facts(
-      ["Total value", null, `${coins(gentx.value)} ${network.symbol}`],
-      ["Transaction", "Its id.", mono(gentx.hash)],
+      ["Total value", "New coins, and the fees of the block’s transactions.", `${coins(gentx.value)} ${network.symbol}`],
+      ["Transaction", "Its hash, which the merkle root commits to.", mono(gentx.hash)],
       ["Coinbase script", "Starts with the block’s height; readable parts as text.", mono(readable(gentx.coinbase))],
       ["Last output’s nonce", "Tells miners’ work apart.", mono(gentx.last_txout_nonce)],
     ),
@@ -208,7 +190,7 @@ function outputsTable(transaction, payoutAddress) {
   const heads = columns.map(([title, side]) => make("th", { scope: "col", role: "columnheader", class: side }, title));
   return make(
     "table",
-    { role: "table" },
+    { role: "table", class: "cards" },
     make("caption", { class: "unseen" }, `Outputs of the coinbase transaction: value in ${network.symbol}, whom it pays and how`),
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
     make("tbody", { role: "rowgroup" }, ...rows),
@@ -280,7 +262,6 @@ async function askNetwork() {
   const answer = parseExact(text);
   network = { name: answer.network, symbol: answer.symbol };
   networkKnown = true;
-  showNetwork(answer.network);
 }
 
 async function look() {
@@ -289,13 +270,8 @@ async function look() {
     await askNetwork();
     answer = await ask(`web/share/${hash}`);
   } catch {
-    failingSince ??= Date.now() / 1000;
-    setBanner("offline", "offline", `No connection to the node since ${clockTime(failingSince)}. Trying again.`);
-    refreshTimes();
-    return;
+    return; // the page says that the node is gone
   }
-  failingSince = null;
-  setBanner("offline", "offline", null);
   // Rebuilding would lose focus and selection, so only a changed answer does it.
   if (answer.text !== shownText) {
     shownText = answer.text;
@@ -319,17 +295,8 @@ function showUnknown() {
   );
 }
 
-byId("look").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const wanted = byId("look-hash").value.trim();
-  if (isHash(wanted)) {
-    location.search = `?hash=${wanted.toLowerCase()}`;
-    return;
-  }
-  setText(byId("look-problem"), `A share’s hash has 64 digits of 0-9 and a-f; this has ${wanted.length} characters.`);
-  byId("look-hash").focus();
-});
-
+startShareSearch();
+startPage({});
 if (isHash(hash)) {
   byId("json").href = `../web/share/${hash}`;
   whileVisible(look, PERIOD);

@@ -1,6 +1,7 @@
 // Tables that keep their rows from one poll to the next, for the pages that list things.
 
-import { byId, copyValue, integer, make, setText, setTime, shortened, timeNode } from "./common.js";
+import { byId, copyValue, make, setText, setTime, timeNode } from "./dom.js";
+import { integer, shortened } from "./format.js";
 
 const MOST_ROWS = 1000;
 const SMALL_SCREEN = matchMedia("(max-width: 40rem)").matches;
@@ -18,7 +19,7 @@ export class Table {
     const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
     this.table = make(
       "table",
-      { role: "table" },
+      { role: "table", class: columns.length > 3 ? "cards" : null },
       make("caption", { class: "unseen" }, caption),
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
       this.body,
@@ -47,7 +48,7 @@ export class Table {
       this.emptyNode = emptyNode;
       this.empty.replaceChildren(emptyNode);
     }
-    setText(this.count, none ? "" : integer(items.length));
+    if (this.count !== null) setText(this.count, none ? "" : integer(items.length));
     this.more.hidden = items.length <= this.few;
     setText(this.more, this.all ? `Show the first ${this.few} only` : `Show all ${integer(items.length)}`);
     const shown = items.slice(0, this.all ? MOST_ROWS : this.few);
@@ -58,25 +59,25 @@ export class Table {
 
   sync(items) {
     this.rows ??= new Map();
-    const keep = new Set();
+    const focused = document.activeElement;
+    const wanted = new Map(items.map((item) => [item.key, item]));
+    for (const [key, row] of this.rows) {
+      if (wanted.has(key)) continue;
+      row.remove();
+      this.rows.delete(key);
+    }
     let at = this.body.firstElementChild;
-    for (const item of items) {
-      if (keep.has(item.key)) continue;
-      keep.add(item.key);
-      let row = this.rows.get(item.key);
+    for (const [key, item] of wanted) {
+      let row = this.rows.get(key);
       if (row === undefined) {
         row = this.createRow(item);
-        this.rows.set(item.key, row);
+        this.rows.set(key, row);
       }
       this.columns.forEach((column, i) => column.update?.(row.children[i], item));
       if (row === at) at = at.nextElementSibling;
       else this.body.insertBefore(row, at);
     }
-    for (const [key, row] of this.rows) {
-      if (keep.has(key)) continue;
-      row.remove();
-      this.rows.delete(key);
-    }
+    keepFocus(focused, this.body);
   }
 
   createRow(item) {
@@ -90,6 +91,11 @@ export class Table {
     });
     return make("tr", { role: "row" }, ...cells);
   }
+}
+
+/** A row that moved has lost the focus: gives it back where it was in `body`. */
+export function keepFocus(focused, body) {
+  if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 export const textColumn = (title, text, side = "number") => ({ title, side, update: (cell, item) => setText(cell, text(item)) });

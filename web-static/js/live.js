@@ -1,6 +1,6 @@
 // Views of the node, live: over a WebSocket where that works, else by asking again and again.
 
-import { BASE, noteNodeTime } from "./common.js";
+import { BASE, noteNodeTime } from "./api.js";
 
 const FIRST_DELAY = 2000;
 const LONGEST_DELAY = 60000;

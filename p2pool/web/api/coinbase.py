@@ -1,0 +1,173 @@
+"""The coinbase that the next block would have: what proves who would get what. /api/v1/coinbase.
+
+It is made of the same value that miners' jobs are (`WorkContext`), once for each, and says of every output who it
+is. Every job has a coinbase of its own, which differs in two places only: who finds the block gets a fiftieth, and
+what it commits to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from p2pool.dash.script import p2pkh_script
+from p2pool.dash.transaction import TxOutput, parse_transaction
+from p2pool.jobs.context import WorkContext
+from p2pool.share.payouts import gentx_prefix
+from p2pool.share.share import DONATION_SCRIPT
+from p2pool.web.api.endpoint import Endpoint, amount
+from p2pool.web.api.schema import AMOUNT, HASH, TIME, array, boolean, count, nullable, record, text, words
+from p2pool.web.sources import Moment, script_to_text
+
+_REF_HASH, _NONCE = 32, 8
+_CREDIT_POOL: Final = b"\x6a"
+"""OP_RETURN alone: what Dash's platform is credited with."""
+KINDS: Final = ("miner", "masternode", "credit_pool", "donation", "commitment")
+
+
+def paid_to_miners(moment: Moment) -> dict[str, int] | None:
+    """Duffs by address in the next block's coinbase, without the finder's part and what the chain itself pays;
+    None without work. Made once for each work."""
+    return moment.per_work(_paid_to_miners)
+
+
+def _paid_to_miners(moment: Moment, context: WorkContext) -> dict[str, int]:
+    table = context.payouts
+    rest = table.payout - table.finder_bonus - sum(table.amounts.values())
+    paid: dict[str, int] = {}
+    for script, duffs in (*table.amounts.items(), (DONATION_SCRIPT, rest)):
+        if duffs:
+            address = script_to_text(moment.node, script)
+            paid[address] = paid.get(address, 0) + duffs
+    return paid
+
+
+def finder_part(moment: Moment) -> int | None:
+    """Duffs that who finds the block gets besides; None without work."""
+    context = moment.node.context
+    return None if context is None else context.payouts.finder_bonus
+
+
+def coinbase(moment: Moment) -> dict[str, Any] | None:
+    """/api/v1/coinbase; None without work."""
+    return moment.per_work(_coinbase)
+
+
+def _coinbase(moment: Moment, context: WorkContext) -> dict[str, Any]:
+    own = {p2pkh_script(each.key_hash) for each in moment.sources.payouts.addresses}
+    newest = moment.sources.payouts.newest
+    finder = DONATION_SCRIPT if newest is None else p2pkh_script(newest.key_hash)
+    table, template = context.payouts, context.template
+    prefix = gentx_prefix(table, finder, context.coinbase, bool(template.coinbase_payload))
+    whole = prefix + bytes(_REF_HASH + _NONCE) + context.suffix
+    outputs = parse_transaction(whole).outputs
+    finders = 0 if finder == DONATION_SCRIPT else table.finder_bonus
+    miners = len(outputs) - len(table.payments) - 2
+    kinds = ["miner"] * miners
+    kinds += ["credit_pool" if script == _CREDIT_POOL else "masternode" for script, _ in table.payments]
+    kinds += ["donation", "commitment"]
+    return {
+        "height": template.height,
+        "previous_block": f"{template.previous_block:064x}",
+        "parent_share": None if context.parent.previous_hash is None else f"{context.parent.previous_hash:064x}",
+        "time": context.created,
+        "total": amount(template.subsidy),
+        "finder": {"address": script_to_text(moment.node, finder), "amount": amount(table.finder_bonus)},
+        "hex": whole.hex(),
+        "parts": _parts(len(prefix), len(whole), context),
+        "outputs": [
+            _output(moment, kind, output, output.script in own, finders if output.script == finder else 0)
+            for kind, output in zip(kinds, outputs, strict=True)
+        ],
+    }
+
+
+def _output(moment: Moment, kind: str, output: TxOutput, own: bool, finders: int) -> dict[str, Any]:
+    told = script_to_text(moment.node, output.script)
+    return {
+        "kind": kind,
+        "script": output.script.hex(),
+        "address": None if told.startswith("!") else told,
+        "amount": amount(output.value),
+        "finder_part": amount(finders if kind == "miner" else 0),
+        "own": own,
+    }
+
+
+def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]]:
+    """The transaction's stretches in their order, without gaps."""
+    script = 4 + 1 + 36
+    script_length = 1 + len(context.coinbase)  # it has at most 100 bytes
+    outputs = script + script_length + 4
+    ends = [
+        ("version", 4, "version and type: 3 and 5 where there is a payload, else 1 and 0"),
+        ("input", script, "one input, which spends nothing: this is where new coins come from"),
+        (
+            "script",
+            script + script_length,
+            "the coinbase script: the block's height, then what the pool puts there",
+        ),
+        ("sequence", outputs, "all ones"),
+        ("outputs", prefix, "their number, then amount and script of each; at last the commitment's beginning"),
+        ("ref_hash", prefix + _REF_HASH, "commits to the share; zeros here: each job has its own"),
+        ("nonce", prefix + _REF_HASH + _NONCE, "what the miner counts through; zeros here"),
+        ("lock_time", prefix + _REF_HASH + _NONCE + 4, "no lock"),
+        ("payload", whole, "what Dash demands of a coinbase: height, merkle roots, ChainLock, credit pool"),
+    ]
+    parts, start = [], 0
+    for name, end, said in ends:
+        if end > start:
+            parts.append({"name": name, "from": start, "length": end - start, "text": said})
+        start = end
+    return parts
+
+
+_PARTS = ("version", "input", "script", "sequence", "outputs", "ref_hash", "nonce", "lock_time", "payload")
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/coinbase",
+        "The coinbase transaction of the block that the pool works on, and who is paid; null without work. "
+        "Each job has its own: it differs in the finder's part, ref_hash and nonce",
+        nullable(
+            record(
+                height=count("of the block"),
+                previous_block=HASH,
+                parent_share=nullable({**HASH, "description": "the share that the next one builds on"}),
+                time={**TIME, "description": "when this work was made, Unix seconds"},
+                total=AMOUNT,
+                finder=record(
+                    "the block's finder, here this node itself, gets a fiftieth of what miners get",
+                    address=text(),
+                    amount=AMOUNT,
+                ),
+                hex=text("the whole transaction; zeros where each job has its own", pattern="^([0-9a-f]{2})+$"),
+                parts=array(
+                    record(
+                        **{
+                            "name": words(*_PARTS),
+                            "from": count("the byte that it begins with"),
+                            "length": count("bytes"),
+                            "text": text(),
+                        }
+                    ),
+                    "its stretches, without gaps",
+                ),
+                outputs=array(
+                    record(
+                        kind=words(
+                            *KINDS,
+                            description="masternode: a masternode, or in a superblock a proposal; credit_pool: "
+                            "Dash's platform; commitment: no payment, it commits to the share",
+                        ),
+                        script=text("hexadecimal"),
+                        address=nullable(text("null where the script has none")),
+                        amount=AMOUNT,
+                        finder_part={**AMOUNT, "description": "of the amount, what it gets as the finder"},
+                        own=boolean("whether it pays this node's own address: its fee"),
+                    ),
+                    "in the transaction's order",
+                ),
+            )
+        ),
+        view=coinbase,
+    ),
+)

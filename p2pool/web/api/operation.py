@@ -1,0 +1,124 @@
+"""How the node is run: what its process uses, which ports are open, what is set, what it mines beside Dash.
+/api/v1/process, /api/v1/ports, /api/v1/config, /api/v1/merged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from p2pool.base.histogram import HistogramSnapshot
+from p2pool.web.api.endpoint import Arguments, Endpoint, Scene
+from p2pool.web.api.schema import SECONDS, TIME, array, count, mapping, nullable, number, record, text
+from p2pool.web.sources import Moment
+
+
+def process_figures(moment: Moment) -> dict[str, Any]:
+    """/api/v1/process."""
+    process = moment.snapshot.process
+    figures = process.figures
+    return {
+        "memory": None if figures is None else figures.resident_bytes,
+        "cpu_seconds": None if figures is None else figures.cpu_seconds,
+        "open_files": None if figures is None else figures.open_files,
+        "max_files": None if figures is None or figures.max_files < 0 else figures.max_files,
+        "threads": None if figures is None else figures.threads,
+        "reactor_delay": {"last": process.last_delay, "worst": process.worst_delay, **_times(process.delays)},
+        "garbage_collection": _times(process.pauses),
+    }
+
+
+def _times(times: HistogramSnapshot) -> dict[str, Any]:
+    return {
+        "count": times.count,
+        "average": times.total / times.count if times.count else None,
+        "median": times.quantile(0.5),
+        "p99": times.quantile(0.99),
+    }
+
+
+def open_ports(moment: Moment) -> list[dict[str, Any]]:
+    """/api/v1/ports."""
+    return [
+        {"purpose": each.purpose, "port": each.port, "fingerprint": each.fingerprint, "expires": each.not_after}
+        for each in moment.sources.listening()
+    ]
+
+
+def merged_mining(moment: Moment) -> list[dict[str, Any]]:
+    """/api/v1/merged."""
+    return [
+        {
+            "daemon": each.where,
+            "chain_id": each.chain_id,
+            "accepted": each.accepted,
+            "refused": each.refused,
+            "problem": each.problem,
+        }
+        for each in moment.sources.merged()
+    ]
+
+
+def shown_settings(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/config."""
+    return {"settings": dict(scene.sources.settings)}
+
+
+_TIMES = {
+    "count": count(),
+    "average": nullable(SECONDS),
+    "median": nullable(SECONDS),
+    "p99": nullable(SECONDS),
+}
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/process",
+        "What the node's process uses, and how long it kept others waiting. Quantiles are upper bounds",
+        record(
+            memory=nullable(number("bytes in use; null before it was looked at")),
+            cpu_seconds=nullable(SECONDS),
+            open_files=nullable(count()),
+            max_files=nullable(count("that the system allows; null for any number")),
+            threads=nullable(count()),
+            reactor_delay=record(
+                "how much later than it was asked to the event loop came; worst: of the last minute or two",
+                last=SECONDS,
+                worst=SECONDS,
+                **_TIMES,
+            ),
+            garbage_collection=record("how long it took", **_TIMES),
+        ),
+        view=process_figures,
+    ),
+    Endpoint(
+        "/api/v1/ports",
+        "Ports that are open, and their certificates",
+        array(
+            record(
+                purpose=text("for people"),
+                port=count(),
+                fingerprint=nullable(text("SHA-256 of the certificate; null without TLS")),
+                expires=nullable({**TIME, "description": "the certificate's last second, Unix seconds"}),
+            )
+        ),
+        view=open_ports,
+    ),
+    Endpoint(
+        "/api/v1/merged",
+        "Other chains that are mined with the same work",
+        array(
+            record(
+                daemon=text("its address"),
+                chain_id=nullable(count("null before its first answer")),
+                accepted=count("blocks that its daemon took"),
+                refused=count(),
+                problem=nullable(text("why there is no work for it")),
+            )
+        ),
+        view=merged_mining,
+    ),
+    Endpoint(
+        "/api/v1/config",
+        "What the operator has set, by the flag's name; of secrets and files it says only whether they are set",
+        record(settings=mapping({}, "flag's name -> value; times in seconds, fees in percent")),
+        look_up=shown_settings,
+    ),
+)

@@ -1,0 +1,128 @@
+// Small DOM helpers. What the node says goes into the page as text only.
+
+import { nodeNow } from "./api.js";
+import { absoluteTime, ago, known, shortHash, shortWorker, shortened } from "./format.js";
+
+export const byId = (id) => document.getElementById(id);
+
+/** Sets a node's text where it differs, so that a selection survives the next poll. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** make("td", {class: "x", title: "y"}, "text", otherNode, ...). Attributes and text only, never markup. */
+export function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+export function timeNode(unix) {
+  const node = make("time");
+  setTime(node, unix);
+  return node;
+}
+
+export function setTime(node, unix) {
+  if (!known(unix)) {
+    delete node.dataset.unix;
+    node.removeAttribute("datetime");
+    node.removeAttribute("title");
+    setText(node, "–");
+    return;
+  }
+  if (node.dataset.unix !== String(unix)) {
+    node.dataset.unix = String(unix);
+    node.dateTime = new Date(unix * 1000).toISOString();
+    node.title = absoluteTime(unix);
+  }
+  setText(node, ago(nodeNow() - unix));
+}
+
+/** Brings every relative time on the page up to date. */
+export function refreshTimes() {
+  const now = nodeNow();
+  for (const node of document.querySelectorAll("time[data-unix]")) setText(node, ago(now - Number(node.dataset.unix)));
+}
+
+export function shareLink(hash, text = shortHash(hash)) {
+  return make("a", { href: `share.html?hash=${encodeURIComponent(hash)}`, title: hash, class: "mono" }, text);
+}
+
+/** A link to a worker's page, or an address's: `name` as it authorizes, "ADDRESS" or "ADDRESS.worker". */
+export function workerLink(name, ...content) {
+  const inside = content.length > 0 ? content : [longShort(name, shortWorker(name))];
+  return make("a", { href: `worker.html?name=${encodeURIComponent(name)}`, class: "quiet" }, ...inside);
+}
+
+/** A link to another of the pages, with a parameter of its own where one is given. */
+export const pageLink = (href, text) => make("a", { href }, text);
+
+/** A text that may be long, in its full and its short form; the style sheet shows the one that fits. */
+export function longShort(full, short) {
+  if (full === short) return make("span", { class: "mono" }, full);
+  return make(
+    "span",
+    { class: "mono", title: full },
+    make("span", { class: "is-long" }, full),
+    make("span", { class: "is-short" }, short),
+  );
+}
+
+/** A shortened value that a click copies in full. */
+export function copyValue(full, short, what) {
+  const button = make(
+    "button",
+    { type: "button", class: "copy mono", title: `${full}\n(click to copy)`, "aria-label": `Copy ${what} ${full}` },
+    short,
+  );
+  button.addEventListener("click", () => copy(full, button));
+  return button;
+}
+
+/** A button "Copy" for a full text shown beside it. */
+export function copyButton(text, what) {
+  const button = make("button", { type: "button", class: "small" }, "Copy", make("span", { class: "unseen" }, ` ${what}`));
+  button.addEventListener("click", () => copy(text, button));
+  return button;
+}
+
+/** Copies and says so on the button. Works without a secure context too, as nodes are often on plain http. */
+export async function copy(text, button) {
+  let done = false;
+  try {
+    await navigator.clipboard.writeText(text);
+    done = true;
+  } catch {
+    const area = make("textarea", { class: "unseen", readonly: "", "aria-hidden": "true" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    done = document.execCommand("copy");
+    area.remove();
+    button.focus();
+  }
+  button.classList.add(done ? "copied" : "not-copied");
+  setTimeout(() => button.classList.remove("copied", "not-copied"), 1200);
+  const said = byId("said");
+  if (said !== null) said.textContent = done ? "Copied." : "Copying failed.";
+}
+
+/** The banner's parts: shown and announced only when they change. */
+export function setBanner(id, kind, text) {
+  const holder = byId("banner");
+  let node = byId(id);
+  if (text === null) {
+    node?.remove();
+    return;
+  }
+  if (node === null) {
+    node = make("p", { id, class: `notice ${kind}` });
+    if (kind === "offline") holder.prepend(node);
+    else holder.append(node);
+  }
+  setText(node, text);
+}

@@ -1,0 +1,238 @@
+// The dashboard: the pool and this node at a glance, and how to connect a miner.
+
+import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
+import { coins, difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
+import { startPage } from "../js/page.js";
+import { GraphGroup } from "../js/timeseries.js";
+import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+
+const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/payouts", "api/v1/shares", "recent_blocks"];
+const REASONS = {
+  malformed: "malformed",
+  stale: "for a stale job",
+  duplicate: "sent twice",
+  low_difficulty: "below the difficulty",
+  unauthorized: "of no authorized worker",
+  not_subscribed: "before subscribing",
+};
+const STATUS = {
+  accepted: "In the chain; its coins can be spent after 100 confirmations",
+  confirmed: "In the chain for good: its coins can be spent",
+  orphaned: "Valid, but another block took its place",
+  refused: "Refused by Dash Core",
+  sent: "Sent, but not in the chain yet",
+};
+const LUCK_DAYS = [1, 7, 30];
+
+const put = (id, text) => setText(byId(id), text);
+let symbol = "DASH";
+
+// --- tables ------------------------------------------------------------------------------------------------
+
+/** A worker's name; those of other nodes are not known. */
+const finder = (name) => {
+  if (!name || name === "another node") return "a miner of another node";
+  return workerLink(name, longShort(name, shortWorker(name)));
+};
+
+const blocksTable = new Table("blocks", {
+  caption: "Newest blocks of the pool: time, height, hash, finder, luck and status",
+  few: 8,
+  empty: emptyNote(),
+  columns: [
+    timeColumn("Found"),
+    { ...textColumn("Height", ({ number }) => integer(number)), head: true },
+    { title: "Block hash", create: ({ hash }) => copyValue(hash, shortHash(hash), "block hash") },
+    { title: "Found by", create: ({ miner }) => finder(miner) },
+    textColumn("Luck", ({ luck }) => luckText(luck)),
+    {
+      title: "Status",
+      create: () => make("span", { class: "status" }),
+      update: (cell, { status, reason }) => {
+        const node = cell.firstElementChild;
+        node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
+        node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
+        setText(node, status === "refused" && reason ? `${status}: ${reason}` : status);
+      },
+    },
+  ],
+});
+
+const sharesTable = new Table("shares", {
+  caption: "Newest shares of this node’s miners: time, hash, worker and whether in time",
+  few: 8,
+  empty: emptyNote(),
+  columns: [
+    timeColumn("Found"),
+    { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
+    { title: "Worker", create: ({ worker }) => finder(worker) },
+    {
+      title: "In time",
+      create: () => make("span", { class: "status" }),
+      update: (cell, { dead }) => {
+        cell.firstElementChild.className = dead ? "status refused" : "";
+        setText(cell.firstElementChild, dead ? "too late (dead)" : "yes");
+      },
+    },
+  ],
+});
+
+// Empty states, made once: `show` swaps them in only where they change.
+const EMPTY = {
+  shares: make("span", {}, "None yet. A share appears here when a miner of this node solves one. ", make("a", { href: "#connect" }, "How to connect a miner")),
+  blocks: make("span", {}, "None yet. The pool’s expected time to a block is shown above; luck decides the rest."),
+};
+
+// --- figures -----------------------------------------------------------------------------------------------
+
+const luckText = (luck) => (luck === null || luck === undefined ? "–" : `${integer(luck)}%`);
+const counted = (n, total) => (total > 0 ? `${integer(n)} (${percent(n / total)})` : integer(n));
+
+function showPool(pool) {
+  symbol = pool.symbol;
+  const waiting = pool.block_height === null;
+  const known = pool.share_chain_height >= 2;
+  put("f-pool", known ? hashRate(pool.hash_rate) : "not known yet");
+  put("f-pool-note", poolNote(pool, known));
+  put("f-time", known && pool.expected_time_to_block !== null ? duration(pool.expected_time_to_block) : "not known yet");
+  put("f-time-note", known ? "for the whole pool, on average" : "needs a pool hash rate and Dash Core");
+  put("f-diff", waiting ? "–" : difficulty(pool.network_difficulty));
+  put("f-diff-note", waiting ? "waiting for Dash Core" : `network at ${hashRate(pool.network_hash_rate)}`);
+  put("f-height", waiting ? "–" : integer(pool.block_height));
+  put("f-chain", integer(pool.share_chain_height));
+  put("h-stale", percent(pool.stale_proportion));
+  put("c-prefix", pool.network === "dash" ? "it starts with X" : "on this test network it starts with y");
+  document.title = known ? `${hashRate(pool.hash_rate)} – p2pool-dash node` : "p2pool-dash node";
+}
+
+function poolNote(pool, known) {
+  if (!known) return "the share chain has fewer than two shares";
+  if (!(pool.network_hash_rate > 0)) return "all miners of the pool";
+  const part = pool.hash_rate / pool.network_hash_rate;
+  return part >= 1 ? "about all of the network, going by its difficulty" : `${percent(part, 2)} of the whole network`;
+}
+
+function showNode(node, payouts) {
+  showHowToConnect(node);
+  put("f-local", hashRate(node.hash_rate));
+  put("f-local-note", localNote(node));
+  put("h-eff", node.efficiency === null ? "no shares yet" : percent(node.efficiency));
+  put("h-perfect", node.efficiency_if_miner_perfect === null ? "–" : percent(node.efficiency_if_miner_perfect));
+  put("h-total", integer(node.shares.total));
+  put("h-orphan", counted(node.shares.orphan, node.shares.total));
+  put("h-dead", counted(node.shares.dead, node.shares.total));
+  put("n-version", node.version);
+  put("n-uptime", duration(node.uptime));
+  put("n-peers", `${integer(node.peers.incoming + node.peers.outgoing)} (${integer(node.peers.outgoing)} outgoing)`);
+  put("n-fee", percent(node.fee, 2));
+  put("n-donation", percent(node.donation, 2));
+  if (payouts !== undefined) showOwnPayout(node, payouts);
+}
+
+function localNote({ connections, workers, hash_rate: rate, dead_hash_rate: dead }) {
+  if (connections === 0) return "no miner is connected";
+  const named = `${integer(workers)} ${workers === 1 ? "worker" : "workers"}`;
+  if (!(rate > 0)) return `${named}, nothing delivered yet`;
+  return dead > 0 ? `${named}, ${percent(dead / rate)} of their work dead` : named;
+}
+
+/** What the next block would pay to the addresses of the node itself. */
+function showOwnPayout({ payout_addresses: own }, { payouts }) {
+  const addresses = new Set(own.map(({ address }) => address));
+  const parts = payouts.filter(({ address }) => addresses.has(address));
+  const duffs = parts.reduce((sum, { amount }) => sum + amount.duffs, 0);
+  put("f-payout", `${coins(duffs / 1e8)} ${symbol}`);
+  put("f-payout-note", addresses.size === 0 ? "the node has no address yet" : "to the node’s own address, from the next block");
+}
+
+function showStratum({ accepted, dead, refused, refused_by: by }) {
+  put("h-accepted", integer(accepted));
+  const parts = Object.entries(by).filter(([, n]) => n > 0).map(([reason, n]) => `${integer(n)} ${REASONS[reason] ?? reason}`);
+  const late = dead > 0 ? `${integer(dead)} of them came too late. ` : "";
+  put("h-refused", late + (refused === 0 ? "No submission was refused." : `Refused: ${parts.join(", ")}.`));
+}
+
+function showLuck(luck) {
+  for (const days of LUCK_DAYS) {
+    const period = luck.periods?.find((each) => each.days === days);
+    put(`l-${days}`, luckText(period?.luck));
+    put(`l-${days}-note`, period === undefined ? "" : periodNote(period));
+  }
+  const { time, progress } = luck.current_round;
+  put("l-round", progress === null ? "–" : percent(progress, 0));
+  put("l-round-note", time === null ? "" : `${duration(time)} since the last block`);
+}
+
+function periodNote({ blocks, expected_blocks: expected }) {
+  const found = `${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`;
+  return expected === null ? found : `${found}, ${expected.toFixed(1)} expected`;
+}
+
+let newestBlock = null;
+
+function showBlocks(blocks) {
+  blocksTable.show(blocks.map((block) => ({ ...block, key: block.hash })), EMPTY.blocks);
+  const newest = blocks[0];
+  if (newestBlock !== null && newest !== undefined && newest.hash !== newestBlock) {
+    put("said", `The pool found block ${integer(newest.number)}.`);
+  }
+  newestBlock = newest?.hash ?? "";
+}
+
+function showShares({ shares }) {
+  const rows = shares.filter(({ hash }) => isHash(hash)).map((share) => ({ ...share, key: share.hash, ts: share.time }));
+  sharesTable.show(rows, EMPTY.shares);
+}
+
+// --- how to connect ----------------------------------------------------------------------------------------
+
+/** By the address of this page until the node says which ports it has; they are others where pages have their own. */
+function showHowToConnect(node) {
+  const { hostname, port, protocol } = location;
+  const plain = node?.worker_port ?? (port || (protocol === "https:" ? "PORT" : "80"));
+  put("c-url", `stratum+tcp://${hostname}:${plain}`);
+  put("c-command", `cpuminer -a x11 -o stratum+tcp://${hostname}:${plain} -u ADDRESS.worker -p x`);
+  const tls = node?.worker_tls_port ?? null;
+  byId("c-tls-row").hidden = tls === null;
+  if (tls !== null) put("c-tls", `stratum+ssl://${hostname}:${tls}`);
+  const hint = byId("c-hint");
+  const near = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  if (near) setText(hint, "Miners on other machines use this machine’s address instead.");
+  else if (port === "") setText(hint, "This page came without a port, perhaps through a proxy: miners need the node’s own address.");
+  hint.hidden = !near && port !== "";
+}
+
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
+}
+
+function show(values) {
+  const given = (view, shower) => {
+    if (values.has(view)) shower(values.get(view));
+  };
+  given("api/v1/pool", showPool);
+  given("api/v1/node", (node) => showNode(node, values.get("api/v1/payouts")));
+  given("api/v1/stratum", showStratum);
+  given("api/v1/luck", showLuck);
+  given("api/v1/shares", showShares);
+  given("recent_blocks", showBlocks);
+}
+
+showHowToConnect();
+startPage({ views: VIEWS, show });
+new GraphGroup({
+  tools: "graph-tools",
+  label: "hash rate",
+  of: "pool",
+  graphs: [
+    {
+      holder: "graph-body",
+      title: "Hash rate of the pool and of this node",
+      format: hashRate,
+      lines: [
+        { figure: "pool_hash_rate", label: "Pool", colour: 1, filled: true },
+        { figure: "local_hash_rate", label: "This node", colour: 2 },
+      ],
+    },
+  ],
+});

@@ -48,7 +48,7 @@ export class Table {
       this.emptyNode = emptyNode;
       this.empty.replaceChildren(emptyNode);
     }
-    setText(this.count, none ? "" : integer(items.length));
+    if (this.count !== null) setText(this.count, none ? "" : integer(items.length));
     this.more.hidden = items.length <= this.few;
     setText(this.more, this.all ? `Show the first ${this.few} only` : `Show all ${integer(items.length)}`);
     const shown = items.slice(0, this.all ? MOST_ROWS : this.few);

@@ -3,6 +3,7 @@
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { coins, difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { startPage } from "../js/page.js";
+import { GraphGroup } from "../js/timeseries.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 
 const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/payouts", "api/v1/shares", "recent_blocks"];
@@ -215,3 +216,19 @@ function show(values) {
 
 showHowToConnect();
 startPage({ views: VIEWS, show });
+new GraphGroup({
+  tools: "graph-tools",
+  label: "hash rate",
+  of: "pool",
+  graphs: [
+    {
+      holder: "graph-body",
+      title: "Hash rate of the pool and of this node",
+      format: hashRate,
+      lines: [
+        { figure: "pool_hash_rate", label: "Pool", colour: 1, filled: true },
+        { figure: "local_hash_rate", label: "This node", colour: 2 },
+      ],
+    },
+  ],
+});

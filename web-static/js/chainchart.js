@@ -1,0 +1,178 @@
+// The share chain drawn with its forks: the newest at the right end, the best chain in the lowest lane. Every share
+// is a link; the arrow keys lead from one to the next.
+
+import { fitWidth, legend } from "./charts.js";
+import { d3 } from "./d3.js";
+import { make, setText } from "./dom.js";
+import { difficulty, integer, shortHash, shortened } from "./format.js";
+
+const LEAST_STEP = 20;
+const LANE = 30;
+const RADIUS = 7;
+const MARGIN = { top: 16, right: 20, bottom: 30, left: 20 };
+/** Lanes: more forks at one height than that share the last one. */
+const MOST_LANES = 12;
+
+/**
+ * Gives each share its place: `column` (0 the oldest) and `lane` (0 for the best chain). Shares come newest first,
+ * children before their parents.
+ */
+export function placed(shares) {
+  const byHash = new Map(shares.map((share) => [share.hash, { ...share, lane: null, up: null }]));
+  const all = [...byHash.values()];
+  for (const share of all) share.up = byHash.get(share.parent) ?? null;
+  const best = all.filter(({ in_best_chain: inBest }) => inBest);
+  const top = (best[0] ?? all[0])?.height ?? 0;
+  const taken = Array.from({ length: MOST_LANES }, () => []);
+  for (const share of best) [share.lane, share.place] = [0, share.height - top];
+  for (const head of all) {
+    if (head.lane !== null) continue;
+    const branch = [];
+    for (let at = head; at !== null && at.lane === null; at = at.up) branch.push(at);
+    const joint = branch.at(-1).up;
+    // What hangs from a share that is not shown stands where it says; nobody stands right of the newest ones.
+    const start = joint === null ? Math.min(0, head.height - top) : joint.place + branch.length;
+    branch.forEach((share, i) => (share.place = start - i));
+    const [low, high] = [start - branch.length, start + 1];
+    const free = taken.findIndex((spans, lane) => lane > 0 && spans.every(([from, to]) => to < low || from > high));
+    const lane = free < 0 ? MOST_LANES - 1 : free;
+    taken[lane].push([low, high]);
+    for (const share of branch) share.lane = lane;
+  }
+  const first = Math.min(0, ...all.map(({ place }) => place));
+  for (const share of all) share.column = share.place - first;
+  return all;
+}
+
+function classOf(share) {
+  const words = ["share"];
+  if (share.is_block) words.push("block");
+  if (share.own) words.push("own");
+  if (!share.in_best_chain) words.push("aside");
+  if (!share.verified) words.push("unverified");
+  if (share.stale_info !== null) words.push("stale-told");
+  return words.join(" ");
+}
+
+function told(share) {
+  const facts = [`Share ${shortHash(share.hash)}`, `height ${integer(share.height)}`, `pays ${shortened(share.address, 6, 4)}`];
+  facts.push(`difficulty ${difficulty(share.difficulty)}`);
+  if (share.own) facts.push("found by this node’s miners");
+  if (share.is_block) facts.push("also a Dash block");
+  facts.push(share.in_best_chain ? "in the best chain" : "on a fork");
+  if (!share.verified) facts.push("not verified yet");
+  if (share.stale_info !== null) facts.push(`announces a stale share (${share.stale_info})`);
+  return facts.join(", ");
+}
+
+const HINT = "Point at a share, or go along the chain with the arrow keys, to read what it is; Enter opens it.";
+
+export class ChainChart {
+  constructor(holder) {
+    this.scroll = make("div", { class: "chart-scroll" });
+    this.svg = d3.create("svg").attr("class", "chart chain-chart").attr("role", "group").attr("aria-label", "The newest shares and their forks");
+    this.readout = make("p", { class: "readout", "aria-live": "off" }, HINT);
+    this.scroll.append(this.svg.node());
+    const marks = [["m-best", "best chain"], ["m-own", "found here"], ["m-aside", "fork"], ["m-block", "also a Dash block"]];
+    holder.replaceChildren(legend(...marks, ["m-stale", "announces a stale share"], ["m-unverified", "not verified yet"]), this.scroll, this.readout);
+    this.links = this.svg.append("g").attr("class", "links");
+    this.axis = this.svg.append("g").attr("class", "grid");
+    this.nodes = this.svg.append("g");
+    this.shares = [];
+    this.current = null;
+    this.draw = fitWidth(holder, (width) => this.paint(width));
+  }
+
+  /** shares: those of /api/v1/tree. */
+  show(shares) {
+    this.shares = placed(shares);
+    if (!this.shares.some(({ hash }) => hash === this.current)) this.current = this.shares[0]?.hash ?? null;
+    this.draw();
+  }
+
+  paint(width) {
+    const columns = d3.max(this.shares, ({ column }) => column) ?? 0;
+    const lanes = d3.max(this.shares, ({ lane }) => lane) ?? 0;
+    const inside = width - MARGIN.left - MARGIN.right;
+    const step = Math.max(LEAST_STEP, Math.min(48, inside / Math.max(1, columns)));
+    const whole = Math.max(width, MARGIN.left + columns * step + MARGIN.right);
+    const height = MARGIN.top + lanes * LANE + MARGIN.bottom;
+    const atEnd = this.scroll.scrollLeft + this.scroll.clientWidth >= this.scroll.scrollWidth - 2 * LEAST_STEP;
+    this.x = (share) => whole - MARGIN.right - (columns - share.column) * step;
+    this.y = (share) => MARGIN.top + (lanes - share.lane) * LANE;
+    this.svg.attr("viewBox", `0 0 ${whole} ${height}`).attr("width", whole).attr("height", height);
+    this.paintLinks();
+    this.paintAxis(height, step);
+    this.paintShares();
+    // Who looks at the newest goes on doing so; who has scrolled back is left there.
+    if (atEnd || !this.painted) this.scroll.scrollLeft = this.scroll.scrollWidth;
+    this.painted = true;
+  }
+
+  paintLinks() {
+    const curve = (share) => {
+      const [x1, y1, x2, y2] = [this.x(share.up), this.y(share.up), this.x(share), this.y(share)];
+      const middle = x1 + Math.min(x2 - x1, 24) / 2;
+      return y1 === y2 ? `M${x1},${y1}H${x2}` : `M${x1},${y1}C${middle},${y1} ${middle},${y2} ${x1 + Math.min(x2 - x1, 24)},${y2}H${x2}`;
+    };
+    this.links.selectAll("path").data(this.shares.filter(({ up }) => up !== null), ({ hash }) => hash).join("path")
+      .attr("class", ({ in_best_chain: inBest }) => (inBest ? "best" : null)).attr("d", curve);
+  }
+
+  paintAxis(height, step) {
+    const every = [5, 10, 20, 50].find((n) => n * step >= 70) ?? 100;
+    const marked = this.shares.filter((share) => share.lane === 0 && share.height % every === 0);
+    this.axis.selectAll("text").data(marked, ({ hash }) => hash).join("text")
+      .attr("x", this.x).attr("y", height - 6).attr("text-anchor", "middle").text((share) => integer(share.height));
+  }
+
+  paintShares() {
+    const shares = this.nodes.selectAll("a").data(this.shares, ({ hash }) => hash).join((enter) => {
+      const link = enter.append("a").attr("href", ({ hash }) => `share.html?hash=${encodeURIComponent(hash)}`);
+      link.append("circle").attr("class", "reach").attr("r", 13);
+      link.append("path").attr("class", "dot");
+      link.on("focus", (event, share) => this.focused(share)).on("pointerenter", (event, share) => setText(this.readout, told(share)));
+      link.on("blur", () => setText(this.readout, HINT)).on("pointerleave", () => setText(this.readout, HINT));
+      link.on("keydown", (event, share) => this.key(event, share));
+      return link;
+    });
+    shares
+      .attr("class", classOf)
+      .attr("aria-label", told)
+      .attr("tabindex", ({ hash }) => (hash === this.current ? 0 : -1))
+      .attr("transform", (share) => `translate(${this.x(share)},${this.y(share)})`);
+    const round = d3.symbol(d3.symbolCircle, Math.PI * RADIUS ** 2)();
+    const square = d3.symbol(d3.symbolSquare, (2 * RADIUS) ** 2)();
+    shares.select(".dot").attr("d", ({ is_block: isBlock }) => (isBlock ? square : round));
+    this.elements = shares;
+  }
+
+  focused(share) {
+    this.current = share.hash;
+    this.elements.attr("tabindex", ({ hash }) => (hash === this.current ? 0 : -1));
+    setText(this.readout, told(share));
+    // Seen as a whole, not only its edge.
+    const [x, { scrollLeft, clientWidth }] = [this.x(share), this.scroll];
+    if (x < scrollLeft + 40) this.scroll.scrollLeft = x - 40;
+    else if (x > scrollLeft + clientWidth - 40) this.scroll.scrollLeft = x - clientWidth + 40;
+  }
+
+  /** Left and right: parent and child; up and down: the next lane, where it is nearest; Home, End: the ends. */
+  key(event, share) {
+    const nearest = (list) => d3.least(list, (other) => Math.abs(other.column - share.column) * 100 + Math.abs(other.lane - share.lane));
+    const line = this.shares.filter(({ in_best_chain: inBest }) => inBest);
+    const ways = {
+      ArrowLeft: () => share.up,
+      ArrowRight: () => this.shares.filter(({ up }) => up?.hash === share.hash).sort((a, b) => a.lane - b.lane)[0],
+      ArrowUp: () => nearest(this.shares.filter(({ lane }) => lane > share.lane)),
+      ArrowDown: () => nearest(this.shares.filter(({ lane }) => lane < share.lane)),
+      Home: () => line.at(-1),
+      End: () => line[0],
+    };
+    if (!Object.hasOwn(ways, event.key)) return;
+    event.preventDefault();
+    const to = ways[event.key]();
+    if (to === null || to === undefined) return;
+    this.elements.filter(({ hash }) => hash === to.hash).node()?.focus({ preventScroll: true });
+  }
+}

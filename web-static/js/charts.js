@@ -1,0 +1,88 @@
+// What charts drawn with D3 have in common: they fit their holder, and can be read by pointer, keyboard and screen
+// reader. Colours come from the style sheet, so that they follow the theme by themselves.
+
+import { d3 } from "./d3.js";
+import { make, setText } from "./dom.js";
+
+/** Calls `draw(width)` now and whenever the holder's width changes. Returns a function: draw again. */
+export function fitWidth(holder, draw) {
+  let width = 0;
+  const again = () => {
+    if (width > 0) draw(width);
+  };
+  new ResizeObserver(([entry]) => {
+    const now = Math.floor(entry.contentRect.width);
+    if (now === width) return;
+    width = now;
+    again();
+  }).observe(holder);
+  return again;
+}
+
+/**
+ * A chart of which one item at a time is picked, by pointing at it or with the arrow keys, and told below it. For a
+ * screen reader it is a slider whose value is what is told of the item.
+ */
+export class PickChart {
+  /** label: what the chart is; hint: told while nothing is picked. */
+  constructor(holder, { label, hint = "" }) {
+    this.svg = d3
+      .create("svg")
+      .attr("class", "chart")
+      .attr("role", "slider")
+      .attr("tabindex", "0")
+      .attr("aria-label", label)
+      .attr("aria-orientation", "horizontal");
+    this.hint = hint;
+    this.readout = make("p", { class: "readout" }, hint);
+    this.items = [];
+    this.picked = -1;
+    this.tell = String;
+    holder.replaceChildren(this.svg.node(), this.readout);
+    this.svg.on("keydown", (event) => this.key(event));
+    this.svg.on("pointerleave", () => this.pick(-1));
+    this.svg.on("blur", () => this.pick(-1));
+  }
+
+  /** Tells of these items; `nodes` are their elements in the same order, `tell(item)` gives the text for one. */
+  show(items, nodes, tell) {
+    this.items = items;
+    this.nodes = nodes;
+    this.tell = tell;
+    nodes.on("pointerenter.pick", (event) => this.pick(nodes.nodes().indexOf(event.currentTarget)));
+    this.svg.attr("aria-valuemin", 0).attr("aria-valuemax", Math.max(0, items.length - 1));
+    this.pick(this.picked < items.length ? this.picked : -1);
+  }
+
+  pick(at) {
+    this.picked = at;
+    this.nodes?.classed("picked", (_, i) => i === at);
+    const text = at < 0 ? this.hint : this.tell(this.items[at]);
+    setText(this.readout, text);
+    const last = Math.max(0, this.items.length - 1);
+    this.svg
+      .attr("aria-valuenow", at < 0 ? last : at)
+      .attr("aria-valuetext", at < 0 ? `${this.items.length} in all; the arrow keys tell of each` : text);
+  }
+
+  key(event) {
+    const last = this.items.length - 1;
+    if (last < 0) return;
+    const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
+    const from = this.picked < 0 ? last + 1 : this.picked;
+    let to;
+    if (event.key in steps) to = from + steps[event.key];
+    else if (event.key === "Home") to = 0;
+    else if (event.key === "End") to = last;
+    else if (event.key === "Escape") to = -1;
+    else return;
+    event.preventDefault();
+    this.pick(event.key === "Escape" ? -1 : Math.min(last, Math.max(0, to)));
+  }
+}
+
+/** A legend: [class of the mark, text]. */
+export function legend(...entries) {
+  const items = entries.map(([mark, text]) => make("li", {}, make("span", { class: `mark-box ${mark}`, "aria-hidden": "true" }), text));
+  return make("ul", { class: "chart-legend" }, ...items);
+}

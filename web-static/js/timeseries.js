@@ -1,0 +1,325 @@
+// Graphs over time, of /api/v1/history/series: drawn by uPlot, and told in words and a table besides.
+
+import { BASE } from "./api.js";
+import { byId, make, setText } from "./dom.js";
+import { lookUp } from "./page.js";
+import { whenThemeChanges } from "./shell.js";
+
+export const RANGES = ["hour", "day", "week", "month", "year"];
+const REFRESH = 30000;
+/** Steps that are asked for: about one for every other pixel of a graph. */
+const POINTS = matchMedia("(max-width: 40rem)").matches ? 240 : 500;
+const HEIGHT = 240;
+const DAY = 86400;
+
+let loading = null;
+
+/** uPlot, fetched when the first graph is drawn: figures do not wait for it. */
+function loadPlot() {
+  loading ??= import("../vendor/uPlot.esm.js").then((module) => module.default);
+  return loading;
+}
+
+// --- the group ---------------------------------------------------------------------------------------------
+
+/**
+ * Graphs that share their range of time, one request and the cursor.
+ *
+ * tools: the id of an element for range buttons and CSV link; label: what the buttons are for, as is read out;
+ * of, name: see /api/v1/history/series; graphs: options of Graph each. `range` is the first one.
+ */
+export class GraphGroup {
+  constructor({ tools, label, of, name = null, range = "day", graphs }) {
+    this.of = of;
+    this.name = name;
+    this.range = range;
+    this.graphs = graphs.map((options) => new Graph(options, `graphs-${tools}`));
+    const figures = graphs.flatMap(({ lines }) => lines.map(({ figure }) => figure));
+    this.figures = [...new Set(figures)];
+    this.buttons = RANGES.map((each) => this.button(each));
+    this.csv = make("a", { class: "csv" }, "CSV");
+    byId(tools).append(
+      make("div", { class: "choice", role: "group", "aria-label": `Range of time: ${label}` }, ...this.buttons),
+      this.csv,
+    );
+    this.mark();
+    this.again = lookUp(() => this.path(""), REFRESH, (value, status) => this.show(value, status));
+  }
+
+  button(range) {
+    const title = range[0].toUpperCase() + range.slice(1);
+    const button = make("button", { type: "button", "data-range": range }, title);
+    button.addEventListener("click", () => {
+      this.range = range;
+      this.mark();
+      this.graphs.forEach((graph) => graph.wait());
+      this.again();
+    });
+    return button;
+  }
+
+  mark() {
+    for (const button of this.buttons) button.setAttribute("aria-pressed", String(button.dataset.range === this.range));
+    this.csv.href = new URL(this.path(".csv"), BASE).href;
+  }
+
+  path(suffix) {
+    const query = new URLSearchParams({ of: this.of, range: this.range, points: POINTS });
+    if (this.name !== null) query.set("name", this.name);
+    return `api/v1/history/series${suffix}?${query}&figures=${this.figures.join(",")}`;
+  }
+
+  show(value, status) {
+    const problem = status === 200 ? null : refusal(value, status);
+    for (const graph of this.graphs) {
+      if (problem === null) graph.show(value, this.range);
+      else graph.say(problem);
+    }
+    this.csv.hidden = problem !== null;
+  }
+}
+
+function refusal(value, status) {
+  const code = value?.error?.code;
+  if (code === "no_history") return "No history: the node’s database is away. Everything else goes on without it.";
+  if (status === 404) return "The node keeps no history of this.";
+  const message = value?.error?.message;
+  return `The node gave no history (${status}${typeof message === "string" ? `: ${message}` : ""}). It is asked again by itself.`;
+}
+
+// --- one graph ---------------------------------------------------------------------------------------------
+
+/**
+ * holder: the id of an element that it goes into; title: what it shows; lines: [{figure, label, colour: 1..6,
+ * filled}]; format: a value as text; whole: values are whole numbers.
+ */
+export class Graph {
+  constructor({ holder, title, lines, format, whole = false }, syncKey) {
+    this.title = title;
+    this.lines = lines;
+    this.format = format;
+    this.whole = whole;
+    this.syncKey = syncKey;
+    this.plot = null;
+    this.data = null;
+    this.values = lines.map(() => make("b", {}));
+    this.at = make("span", { class: "graph-at" });
+    this.canvas = make("div", {
+      class: "graph-canvas",
+      role: "slider",
+      tabindex: "0",
+      "aria-label": `${title}: a point in time, by the arrow keys`,
+      "aria-orientation": "horizontal",
+    });
+    this.message = make("p", { class: "empty", role: "status" }, "Asking the node…");
+    this.table = make("tbody");
+    this.figure = make("div", { class: "graph", hidden: "" }, this.legend(), this.canvas, this.details());
+    byId(holder).append(this.message, this.figure);
+    this.canvas.addEventListener("keydown", (event) => this.key(event));
+    this.canvas.addEventListener("blur", () => this.plot?.setCursor({ left: -10, top: -10 }));
+    new ResizeObserver(() => this.resize()).observe(this.canvas);
+    whenThemeChanges(() => this.draw());
+  }
+
+  legend() {
+    const items = this.lines.map(({ label, colour }, i) =>
+      make("li", {}, make("span", { class: `swatch c${colour}`, "aria-hidden": "true" }), `${label} `, this.values[i]),
+    );
+    return make("div", { class: "legend" }, make("ul", {}, ...items), this.at);
+  }
+
+  details() {
+    const heads = ["", "Least", "Mean", "Most", "Latest"];
+    return make(
+      "details",
+      {},
+      make("summary", {}, "In figures"),
+      make(
+        "table",
+        {},
+        make("caption", { class: "unseen" }, `${this.title}: least, mean, most and latest`),
+        make("thead", {}, make("tr", {}, ...heads.map((head, i) => (i === 0 ? make("td") : make("th", { scope: "col", class: "number" }, head))))),
+        this.table,
+      ),
+    );
+  }
+
+  wait() {
+    this.figure.classList.add("waiting");
+  }
+
+  say(problem) {
+    this.data = null;
+    this.figure.hidden = true;
+    this.message.hidden = false;
+    setText(this.message, problem);
+  }
+
+  show({ times, figures, step }, range) {
+    const columns = this.lines.map(({ figure }) => figures[figure] ?? times.map(() => null));
+    this.figure.classList.remove("waiting");
+    if (!columns.some((column) => column.some((value) => value !== null))) {
+      this.say(`Nothing is known of this ${range === "day" ? "day" : range} yet.`);
+      return;
+    }
+    this.data = [times, ...columns];
+    this.step = step;
+    this.message.hidden = true;
+    this.figure.hidden = false;
+    this.summarise();
+    this.draw();
+  }
+
+  /** The same in figures, for who does not see the graph, and for who wants them exactly. */
+  summarise() {
+    const rows = this.lines.map(({ label }, i) => {
+      const known = this.data[i + 1].filter((value) => value !== null);
+      const figures = known.length === 0 ? [null, null, null, null] : summary(known);
+      const cells = figures.map((value) => make("td", { class: "number" }, value === null ? "–" : this.format(value)));
+      return make("tr", {}, make("th", { scope: "row" }, label), ...cells);
+    });
+    this.table.replaceChildren(...rows);
+    this.canvas.setAttribute("aria-valuemin", "0");
+    this.canvas.setAttribute("aria-valuemax", String(this.data[0].length - 1));
+    this.point(null);
+  }
+
+  /** What the legend says: of the step under the cursor, else of the latest one that is known. */
+  point(index) {
+    const [times, ...columns] = this.data;
+    const latest = times.findLastIndex((_, i) => columns.some((column) => column[i] !== null));
+    const shown = index ?? latest;
+    columns.forEach((column, i) => setText(this.values[i], column[shown] === null ? "not known" : this.format(column[shown])));
+    const when = index === null ? "latest" : readTime(times[shown], this.step);
+    setText(this.at, when);
+    const said = this.lines.map(({ label }, i) => `${label} ${this.values[i].textContent}`).join(", ");
+    this.canvas.setAttribute("aria-valuenow", String(shown));
+    this.canvas.setAttribute("aria-valuetext", `${when}: ${said}`);
+  }
+
+  key(event) {
+    if (this.plot === null || this.data === null) return;
+    const last = this.data[0].length - 1;
+    const now = this.plot.cursor.idx ?? last;
+    const page = Math.max(1, Math.round(last / 12));
+    const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -page, PageUp: page, Home: -last, End: last };
+    if (!Object.hasOwn(steps, event.key)) return;
+    event.preventDefault();
+    const to = Math.min(last, Math.max(0, now + steps[event.key]));
+    this.plot.setCursor({ left: this.plot.valToPos(this.data[0][to], "x"), top: HEIGHT / 3 });
+  }
+
+  resize() {
+    const width = this.canvas.clientWidth;
+    if (width > 0 && this.plot !== null && this.plot.width !== width) this.plot.setSize({ width, height: HEIGHT });
+  }
+
+  async draw() {
+    const uPlot = await loadPlot();
+    if (this.data === null || this.canvas.clientWidth === 0) return;
+    const colours = this.colours();
+    const look = JSON.stringify(colours);
+    if (this.plot !== null && this.look === look) {
+      this.plot.setData(this.data);
+      return;
+    }
+    this.look = look;
+    this.plot?.destroy();
+    this.plot = new uPlot(this.options(uPlot, colours), this.data, this.canvas);
+  }
+
+  /** Colours as the style sheet has them now: a canvas knows no custom properties. */
+  colours() {
+    const probe = make("i", { class: "unseen" });
+    this.canvas.append(probe);
+    const read = (name) => {
+      probe.style.color = `var(${name})`;
+      return getComputedStyle(probe).color;
+    };
+    const found = { text: read("--soft"), grid: read("--faint"), lines: this.lines.map(({ colour }) => read(`--c${colour}`)) };
+    probe.remove();
+    return found;
+  }
+
+  options(uPlot, { text, grid, lines }) {
+    const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+    const format = this.format;
+    return {
+      width: this.canvas.clientWidth,
+      height: HEIGHT,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { setScale: false, x: false, y: false }, sync: { key: this.syncKey } },
+      scales: { x: { time: true }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), most > 0 ? most * 1.06 : 1] } },
+      axes: [
+        { ...axis, values: timeLabels, space: 70, size: 26 },
+        {
+          ...axis,
+          values: (_, splits) => splits.map((value) => format(value)),
+          size: (_, labels) => 14 + 7 * Math.max(4, ...(labels ?? []).map((label) => label.length)),
+          incrs: this.whole ? wholeSteps() : undefined,
+        },
+      ],
+      series: [
+        {},
+        ...this.lines.map(({ label, filled }, i) => ({
+          label,
+          stroke: lines[i],
+          width: 1.75,
+          fill: filled ? lines[i].replace(/^rgb\((.+)\)$/, "rgba($1, 0.13)") : undefined,
+          points: { show: true, size: 5, fill: lines[i], filter: lonely },
+        })),
+      ],
+      hooks: { setCursor: [(plot) => this.data !== null && this.point(plot.cursor.idx ?? null)] },
+    };
+  }
+}
+
+/** Indexes of values between two gaps: a line would not show them. */
+function lonely(plot, series) {
+  const values = plot.data[series];
+  const missing = (i) => values[i] === null || values[i] === undefined;
+  return values.map((_, i) => i).filter((i) => !missing(i) && missing(i - 1) && missing(i + 1));
+}
+
+function summary(values) {
+  let [least, most, sum] = [Infinity, -Infinity, 0];
+  for (const value of values) {
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+    sum += value;
+  }
+  return [least, sum / values.length, most, values.at(-1)];
+}
+
+/** 1, 2, 5, 10, ...: no axis of connections has halves. */
+function wholeSteps() {
+  return Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
+}
+
+// --- time --------------------------------------------------------------------------------------------------
+
+const format = (options) => new Intl.DateTimeFormat("en-GB", options);
+const TIME = format({ hour: "2-digit", minute: "2-digit" });
+const SECOND = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DATE = format({ day: "numeric", month: "short" });
+const MONTH = format({ month: "short", year: "numeric" });
+const DATE_TIME = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const WHOLE_DATE = format({ day: "numeric", month: "short", year: "numeric" });
+
+function timeLabels(_, splits, axis, space, step) {
+  return splits.map((unix) => {
+    const date = new Date(unix * 1000);
+    if (step >= 28 * DAY) return MONTH.format(date);
+    if (step >= DAY || (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0)) return DATE.format(date);
+    return (step < 60 ? SECOND : TIME).format(date);
+  });
+}
+
+/** A step's start, as exactly as its length is worth. */
+function readTime(unix, step) {
+  const date = new Date(unix * 1000);
+  if (step >= DAY) return WHOLE_DATE.format(date);
+  return (step >= 60 ? DATE_TIME : SECOND).format(date);
+}

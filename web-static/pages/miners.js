@@ -1,0 +1,197 @@
+// All miners of this node: each worker, or each payout address with all of its workers.
+
+import { byId, make, setText, setTime, timeNode, workerLink } from "../js/dom.js";
+import { difficulty, hashRate, integer, percent } from "../js/format.js";
+import { startPage, whileVisible } from "../js/page.js";
+import { WindowedTable } from "../js/windowed.js";
+import { MOST_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
+
+const PERIOD = 5000;
+/** ms between two looks at more workers than the node tells of at once. */
+const LONG_PERIOD = 15000;
+const FEW = 500;
+
+const query = new URLSearchParams(location.search);
+const state = {
+  view: query.get("view") === "addresses" ? "addresses" : "workers",
+  search: query.get("search") ?? "",
+  who: ["connected", "away"].includes(query.get("who")) ? query.get("who") : "all",
+};
+let workers = null;
+let total = 0;
+let lookedAt = 0;
+
+// --- tables ------------------------------------------------------------------------------------------------
+
+const text = (id, title, value, show, side = "number") => ({
+  id,
+  title,
+  side,
+  sort: value,
+  update: (cell, item) => setText(cell, show(item)),
+});
+const deadPart = ({ hash_rate: rate, dead_hash_rate: dead }) => (rate > 0 ? dead / rate : 0);
+const refusedPart = ({ accepted, refused }) => (refused > 0 ? refused / (accepted + refused) : 0);
+
+const nameColumn = (title) => ({
+  id: "name",
+  title,
+  head: true,
+  sort: ({ name }) => name,
+  create: ({ name }) => workerLink(name),
+});
+
+const figures = [
+  text("rate", "Hash rate", ({ hash_rate: rate }) => rate, ({ hash_rate: rate }) => hashRate(rate)),
+  text("hour", "1 hour", (item) => item.hash_rates["1h"] ?? 0, (item) => hashRate(item.hash_rates["1h"])),
+  text("day", "1 day", (item) => item.hash_rates["1d"] ?? 0, (item) => hashRate(item.hash_rates["1d"])),
+  text("dead", "Dead part", deadPart, (item) => (item.hash_rate > 0 ? percent(deadPart(item)) : "–")),
+  text(
+    "difficulty",
+    "Difficulty",
+    (item) => item.difficulty,
+    (item) => (item.connections > 0 ? difficulty(item.difficulty) : "not connected"),
+  ),
+  text("accepted", "Accepted", ({ accepted }) => accepted, ({ accepted }) => integer(accepted)),
+  text("refused", "Refused", refusedPart, (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(refusedPart(item))})` : "0")),
+  text("shares", "Shares", ({ shares }) => shares, ({ shares }) => integer(shares)),
+  {
+    id: "last",
+    title: "Last accepted",
+    side: "number",
+    sort: (item) => item.last_share ?? 0,
+    create: (item) => timeNode(item.last_share),
+    update: (cell, item) => setTime(cell.firstElementChild, item.last_share),
+  },
+];
+
+const nothing = () => {
+  if (state.search !== "" || state.who !== "all") return "None of them is like this. Change the search, or choose All.";
+  return "No miner was here yet. The dashboard tells how to connect one.";
+};
+
+const tables = {
+  workers: new WindowedTable("workers", {
+    caption: "Workers: name, hash rates, dead part, difficulty, accepted and refused submissions, shares, last accepted submission, software",
+    sort: "rate",
+    empty: nothing,
+    columns: [
+      nameColumn("Worker"),
+      ...figures,
+      {
+        id: "software",
+        title: "Software",
+        sort: (item) => item.user_agent,
+        create: () => make("span", {}),
+        update: (cell, item) => {
+          setText(cell.firstElementChild, item.user_agent || "–");
+          cell.firstElementChild.title = item.user_agent;
+        },
+      },
+    ],
+  }),
+  addresses: new WindowedTable("addresses", {
+    caption: "Payout addresses: workers, hash rates, dead part, difficulty, accepted and refused submissions, shares, last accepted submission",
+    sort: "rate",
+    empty: nothing,
+    columns: [nameColumn("Address"), text("workers", "Workers", (item) => item.workers, (item) => integer(item.workers)), ...figures],
+  }),
+};
+
+// --- choosing ----------------------------------------------------------------------------------------------
+
+const sortSelect = byId("sort");
+
+function fillSortSelect() {
+  const table = tables[state.view];
+  const options = table.columns.filter(({ sort }) => sort !== undefined).map(({ id, title }) => make("option", { value: id }, title));
+  sortSelect.replaceChildren(...options);
+  markSortSelect();
+}
+
+function markSortSelect() {
+  sortSelect.value = tables[state.view].sort;
+}
+
+for (const table of Object.values(tables)) table.onSort = markSortSelect;
+sortSelect.addEventListener("change", () => tables[state.view].sortBy(sortSelect.value, !["name", "software"].includes(sortSelect.value)));
+
+function choice(name) {
+  const buttons = [...document.querySelectorAll(`button[data-${name}]`)];
+  const mark = () => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset[name] === state[name])));
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      state[name] = button.dataset[name];
+      mark();
+      changed();
+    });
+  }
+  mark();
+}
+
+byId("search").value = state.search;
+byId("search").addEventListener("input", () => {
+  state.search = byId("search").value;
+  changed();
+});
+choice("view");
+choice("who");
+
+/** Something else is wanted: the address says so, for a reload or a bookmark. */
+function changed() {
+  const wanted = Object.entries(state).filter(([name, value]) => value !== (name === "view" ? "workers" : name === "who" ? "all" : ""));
+  const search = new URLSearchParams(wanted).toString();
+  history.replaceState(null, "", search === "" ? "miners.html" : `miners.html?${search}`);
+  fillSortSelect();
+  if (workers !== null) show();
+}
+
+// --- showing -----------------------------------------------------------------------------------------------
+
+function show() {
+  const wanted = state.search.trim().toLowerCase();
+  const isMeant = (item) =>
+    (state.who === "all" || item.connections > 0 === (state.who === "connected")) &&
+    (wanted === "" || item.name.toLowerCase().includes(wanted) || item.user_agent.toLowerCase().includes(wanted));
+  // An address is meant where one of its workers is; its figures are those of all of them.
+  const chosen = workers.filter(isMeant);
+  let shown = chosen;
+  if (state.view === "addresses") {
+    const names = new Set(byAddress(chosen).map(({ name }) => name));
+    shown = byAddress(workers).filter(({ name }) => names.has(name));
+  }
+  byId("workers").hidden = state.view !== "workers";
+  byId("addresses").hidden = state.view !== "addresses";
+  tables[state.view].show(shown);
+  const all = state.view === "workers" ? workers.length : byAddress(workers).length;
+  const noun = state.view === "workers" ? "workers" : "addresses";
+  setText(byId("found"), shown.length === all ? `${integer(all)} ${noun}` : `${integer(shown.length)} of ${integer(all)} ${noun}`);
+  byId("cut").hidden = total <= MOST_WORKERS;
+}
+
+async function look() {
+  const now = Date.now();
+  if (workers !== null && workers.length > FEW && now - lookedAt < LONG_PERIOD) return;
+  let answer;
+  try {
+    answer = await fetchWorkers();
+  } catch {
+    return; // the page says that the node is gone
+  }
+  if (answer === null) return;
+  lookedAt = now;
+  ({ workers, total } = answer);
+  show();
+}
+
+function showStratum({ hash_rate: rate, dead_hash_rate: dead, connections, workers: connected, shares }) {
+  setText(byId("f-rate"), hashRate(rate));
+  setText(byId("f-dead"), rate > 0 ? percent(dead / rate) : "–");
+  setText(byId("f-workers"), integer(connected));
+  setText(byId("f-connections"), integer(connections));
+  setText(byId("f-shares"), integer(shares));
+}
+
+fillSortSelect();
+startPage({ views: ["api/v1/stratum"], show: (values) => values.has("api/v1/stratum") && showStratum(values.get("api/v1/stratum")) });
+whileVisible(look, PERIOD);

@@ -389,6 +389,7 @@ class App:
             external_ip=None if external is None else external[0],
             worker_port=self.mining.port or self.config.worker_port,
             p2p_port=self.config.p2pool_port or None,
+            worker_tls_port=self.mining.tls_port,
         )
 
     def _listening(self) -> list[ListeningPort]:

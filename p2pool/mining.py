@@ -127,6 +127,11 @@ class Mining:
         return int(self._port.getHost().port)
 
     @property
+    def tls_port(self) -> int | None:
+        """The port for miners through TLS; None where there is none."""
+        return None if self._tls_port is None else int(self._tls_port.getHost().port)
+
+    @property
     def url(self) -> str:
         """The first page's address on this machine, where pages are on the worker port."""
         return f"http://{host_in_url(self.host)}:{self.port}/"

@@ -82,6 +82,8 @@ class NodePorts:
     external_ip: str | None = None
     worker_port: int | None = None
     p2p_port: int | None = None
+    worker_tls_port: int | None = None
+    """Where miners connect through TLS; None where they cannot."""
 
 
 class WebRates(Protocol):

@@ -206,6 +206,7 @@ def test_work_and_submissions_flow_through_tls(node, version):
             lambda: node.process.get("stratum_stats")["workers"].get(name, {}).get("accepted") == 1,
             TIME,
         )
+    assert node.process.get("api/v1/node")["worker_tls_port"] == node.tls_port
 
 
 @pytest.mark.skipif(not ssl.HAS_TLSv1_1, reason="Python's own OpenSSL does not speak it")

@@ -314,13 +314,16 @@ def test_what_the_node_can_be_reached_at(busy):
     from p2pool.web.views import Views
 
     pool = Pool()
-    pool.views = Views(replace(pool.sources, ports=lambda: NodePorts("192.0.2.1", 7903, 8999)))
+    pool.views = Views(replace(pool.sources, ports=lambda: NodePorts("192.0.2.1", 7903, 8999, 7904)))
     pool.refresh()
     network = pool.node.network
     told = {"external_ip": "192.0.2.1", "worker_port": 7903, "p2p_port": 8999, "network": network.name}
     assert json.loads(pool.views.rendered["node_info"]) == told
+    node = json.loads(pool.views.rendered["api/v1/node"])
+    assert (node["worker_port"], node["worker_tls_port"], node["p2p_port"]) == (7903, 7904, 8999)
     other = Pool()
     other.refresh()
+    assert other.ask("/api/v1/node").json["worker_tls_port"] is None
     assert other.ask("/node_info").json == {
         "external_ip": None,
         "worker_port": network.worker_port,

@@ -19,7 +19,7 @@ export class Table {
     const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
     this.table = make(
       "table",
-      { role: "table", class: "cards" },
+      { role: "table", class: columns.length > 3 ? "cards" : null },
       make("caption", { class: "unseen" }, caption),
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
       this.body,

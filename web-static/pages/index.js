@@ -113,6 +113,7 @@ function poolNote(pool, known) {
 }
 
 function showNode(node, payouts) {
+  showHowToConnect(node);
   put("f-local", hashRate(node.hash_rate));
   put("f-local-note", localNote(node));
   put("h-eff", node.efficiency === null ? "no shares yet" : percent(node.efficiency));
@@ -185,17 +186,20 @@ function showShares({ shares }) {
 
 // --- how to connect ----------------------------------------------------------------------------------------
 
-function showHowToConnect() {
+/** By the address of this page until the node says which ports it has; they are others where pages have their own. */
+function showHowToConnect(node) {
   const { hostname, port, protocol } = location;
-  const host = `${hostname}:${port || (protocol === "https:" ? "PORT" : "80")}`;
-  put("c-url", `stratum+tcp://${host}`);
-  put("c-command", `cpuminer -a x11 -o stratum+tcp://${host} -u ADDRESS.worker -p x`);
+  const plain = node?.worker_port ?? (port || (protocol === "https:" ? "PORT" : "80"));
+  put("c-url", `stratum+tcp://${hostname}:${plain}`);
+  put("c-command", `cpuminer -a x11 -o stratum+tcp://${hostname}:${plain} -u ADDRESS.worker -p x`);
+  const tls = node?.worker_tls_port ?? null;
+  byId("c-tls-row").hidden = tls === null;
+  if (tls !== null) put("c-tls", `stratum+ssl://${hostname}:${tls}`);
   const hint = byId("c-hint");
   const near = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
   if (near) setText(hint, "Miners on other machines use this machine’s address instead.");
-  else if (port === "") setText(hint, "This page came without a port, perhaps through a proxy: ask the operator for the node’s own.");
-  else return;
-  hint.hidden = false;
+  else if (port === "") setText(hint, "This page came without a port, perhaps through a proxy: miners need the node’s own address.");
+  hint.hidden = !near && port !== "";
 }
 
 for (const button of document.querySelectorAll("button[data-copy]")) {

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.process import PATIENCE, wait_for
+from tests.e2e.process import wait_for
 from tests.support import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -25,6 +25,8 @@ FLAGS = [
 PICTURES = ROOT / "build" / "screenshots"
 HEIGHT = 900
 WIDTHS = (360, 768, 1440)
+PATIENCE = float(os.environ.get("XP", 60))
+"""Seconds that a page may take for anything; on an idle machine nothing takes two."""
 MILLISECONDS = 1000.0
 
 
@@ -111,6 +113,12 @@ class View:
         self.page.screenshot(path=path, full_page=True, animations="disabled")
         return path
 
+    def keep(self, name: str) -> None:
+        """A picture, complaints and requests, for who looks into a failure."""
+        picture = self.picture(name)
+        lines = [self.page.url, "", *self.record.trouble, "", *self.record.requests]
+        picture.with_suffix(".txt").write_text("\n".join(lines) + "\n", "utf-8")
+
 
 class Browser:
     """Opens pages below `url`. Playwright's own `engine` is one process for all of them."""
@@ -147,13 +155,6 @@ class Browser:
         """The same, with pages of its own."""
         return Browser(self._engine, self._url)
 
-    def keep(self, name: str) -> None:
-        """Pictures, complaints and requests of all open pages, for who looks into a failure."""
-        for number, view in enumerate(self.views):
-            view.picture(f"failed/{name}-{number}")
-            lines = [view.page.url, "", *view.record.trouble, "", *view.record.requests]
-            (PICTURES / "failed" / f"{name}-{number}.txt").write_text("\n".join(lines) + "\n", "utf-8")
-
     def close(self) -> None:
         """Closes all pages."""
         for view in self.views:
@@ -173,7 +174,6 @@ def running_browser(url: str) -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     PICTURES.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(PICTURES / "failed", ignore_errors=True)
     with sync_playwright() as playwright:
         engine = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:

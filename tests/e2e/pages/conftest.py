@@ -32,7 +32,7 @@ def _browser(pool) -> Iterator[Browser]:
 def browser(_browser, request) -> Iterator[Browser]:
     """Its pages are closed after each test."""
     yield _browser
-    _keep_of_a_failure(_browser, request)
+    _keep_of_a_failure(_browser.views, request)
     _browser.close()
 
 
@@ -50,13 +50,16 @@ def _tour(pool, _browser) -> Iterator[Browser]:
 @pytest.fixture
 def tour(_tour, request) -> Iterator[dict[str, View]]:
     """All pages, each in a tab that stays open: for tests that look at them and leave them as they are."""
-    yield dict(zip(PAGES, _tour.views, strict=True))
-    _keep_of_a_failure(_tour, request)
+    views = dict(zip(PAGES, _tour.views, strict=True))
+    yield views
+    page = getattr(request.node, "callspec", None) and request.node.callspec.params.get("page")
+    _keep_of_a_failure([views[page]] if page else _tour.views, request)
 
 
-def _keep_of_a_failure(browser: Browser, request: pytest.FixtureRequest) -> None:
+def _keep_of_a_failure(views: list[View], request: pytest.FixtureRequest) -> None:
     if request.node.stash.get(_FAILED, False):
-        browser.keep(re.sub(r"[^\w.]+", "-", request.node.name))
+        for number, view in enumerate(views):
+            view.keep(re.sub(r"[^\w.]+", "-", f"failed-{request.node.name}-{number}"))
 
 
 @pytest.hookimpl(wrapper=True)

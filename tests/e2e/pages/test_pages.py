@@ -3,11 +3,15 @@ with the keyboard alone."""
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
-from tests.e2e.pages.browser import PICTURES
-from tests.e2e.pages.places import PAGES
-from tests.e2e.pages.shown import Figure, differences
+from tests.e2e.pages.browser import PICTURES, View
+from tests.e2e.pages.layout import faults
+from tests.e2e.pages.places import PAGES, address_of
+from tests.e2e.pages.pool import CONTROL, FIRST, LONG, MARKUP, RIGHT_TO_LEFT, SECOND, THIRD, WORKERS
+from tests.e2e.pages.shown import Figure, agrees, differences
 
 pytestmark = pytest.mark.e2e
 NODE, POOL, STRATUM = "api/v1/node", "api/v1/pool", "api/v1/stratum"
@@ -39,6 +43,7 @@ NEWS = {
     "chain": "#f-length",
 }
 """What changes with a share or a block."""
+SHOW_NAMES = ("index", "miners", "worker")
 SLOW_PAINT = 5.0
 """Seconds to the first paint that even a busy machine does not need. It is meant to be under one."""
 
@@ -88,3 +93,228 @@ def test_the_first_paint_comes_soon(tour):
     print("\n".join(lines))
     (PICTURES / "first-paint.txt").write_text("\n".join(lines) + "\n", "utf-8")
     assert max(seconds.values()) < SLOW_PAINT
+
+
+# --- names that do harm where they are taken for markup ----------------------------------------------------------
+
+NAMES_OF_ROWS = """
+    [...document.querySelectorAll("#workers-body tbody th")]
+        .map((cell) => (cell.querySelector(".is-long") ?? cell).textContent)
+"""
+MADE_OF_MARKUP = "document.querySelectorAll('[onerror], img[src=x], main script, main iframe, main b > b').length"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_workers_name_is_only_text(page, tour):
+    view = tour[page]
+    assert view.tell(MADE_OF_MARKUP) == 0
+    assert not [text for text in view.record.trouble if "dialog" in text]
+    if page in SHOW_NAMES:
+        assert MARKUP in view.tell("document.querySelector('main').textContent")
+
+
+def test_miners_are_called_as_they_call_themselves(pool, tour):
+    """`__proto__`, long names, and letters that are read from the right are names like any other."""
+    known = {worker["name"] for worker in pool.get("api/v1/workers")["workers"]}
+    assert {*WORKERS, CONTROL.replace("\u202e", "?")} == known
+    titles = tour["miners"].tell(
+        "[...document.querySelectorAll('#workers-body tbody th')].map((e) => e.textContent)"
+    )
+    for name in known:
+        assert [title for title in titles if name in title], name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "worker.html?name={}",
+        "miner.html?address={}",
+        "share.html?hash={}",
+        "chain.html?from={}",
+        "miners.html?search={}",
+        "payouts.html?search={}",
+        "graphs.html?range={}",
+        "blocks.html#{}",
+    ],
+)
+def test_an_address_that_does_harm_is_only_text(path, browser):
+    for text in (MARKUP, "__proto__", f"{FIRST}.__proto__", "constructor", "'\"><script>alert(1)</script>"):
+        view = browser.open(path.format(quote(text, safe="")))
+        view.wait_until_live()
+        assert view.tell(MADE_OF_MARKUP) == 0
+        assert [each for each in view.record.trouble if "dialog" in each or "exception" in each] == []
+        browser.close()
+
+
+@pytest.mark.parametrize("name", [f"{SECOND}.{LONG}", f"{THIRD}.{RIGHT_TO_LEFT}", f"{SECOND}.__proto__", SECOND])
+def test_any_name_has_a_page_of_its_own(name, browser):
+    view = browser.open(f"worker.html?name={quote(name, safe='')}", width=360).wait_until_live()
+    view.wait_for("its figures", lambda: view.text("#f-accepted") not in ("", "–"))
+    assert name.partition(".")[2] in view.tell("document.querySelector('h1').textContent")
+    assert not view.page.is_visible("#unknown")
+    assert faults(view) == []
+
+
+# --- old addresses -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("../", "index.html"),
+        ("./", "index.html"),
+        ("dashboard.html", "index.html"),
+        (f"miner.html?address={FIRST}", f"worker.html?address={FIRST}"),
+        (f"miner.html?id={FIRST}", f"worker.html?id={FIRST}"),
+    ],
+)
+def test_old_addresses_lead_to_the_right_page(old, new, pool, browser):
+    view = browser.open(old).wait_until_live()
+    assert view.page.url == pool.url + new
+    if "worker" in new:
+        view.wait_for("figures", lambda: view.text("#f-accepted") not in ("", "–"))
+        assert FIRST in view.text("h1")
+    assert view.record.trouble == []
+
+
+# --- the keyboard alone ------------------------------------------------------------------------------------------
+
+FOCUS = """() => {
+    const node = document.activeElement;
+    const style = getComputedStyle(node);
+    const box = node.getBoundingClientRect();
+    return {
+        tag: node.tagName.toLowerCase(),
+        text: (node.getAttribute("aria-label") ?? node.innerText ?? "").trim(),
+        id: node.id,
+        isMarked: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
+        isInView: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+    };
+}"""
+MOST_STOPS = 400
+
+
+def test_the_skip_link_is_first_and_leads_to_the_content(browser):
+    view = browser.open("index.html").wait_until_live()
+    view.page.keyboard.press("Tab")
+    focus = view.tell(FOCUS)
+    assert focus["text"].startswith("Skip")
+    assert focus["isInView"]
+    view.page.keyboard.press("Enter")
+    assert view.tell("document.activeElement.id") == "main"
+    view.page.keyboard.press("Tab")
+    assert view.tell("document.querySelector('main').contains(document.activeElement)")
+
+
+def test_navigation_by_keyboard(pool, browser):
+    view = browser.open("index.html").wait_until_live()
+    for _ in range(20):
+        view.page.keyboard.press("Tab")
+        focus = view.tell(FOCUS)
+        assert focus["isMarked"], focus
+        assert focus["isInView"], focus
+        if focus["text"] == "Miners":
+            break
+    view.page.keyboard.press("Enter")
+    view.page.wait_for_url(pool.url + "miners.html")
+    view.wait_until_live()
+    assert view.text("nav [aria-current=page]") == "Miners"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tab_goes_through_a_page_and_out_again(page, pool, browser):
+    """Every stop can be seen, and says what it is."""
+    view = browser.open(address_of(page, pool)).wait_until_live()
+    stops = 0
+    while stops < MOST_STOPS:
+        view.page.keyboard.press("Tab")
+        focus = view.tell(FOCUS)
+        if focus["tag"] == "body":
+            break
+        named = focus["text"] or view.tell("document.activeElement.labels?.length ?? 0")
+        assert named, focus
+        assert focus["isMarked"], focus
+        assert focus["isInView"], focus
+        stops += 1
+    assert 10 < stops < MOST_STOPS
+
+
+def test_miners_are_sorted_and_searched_by_keyboard(browser):
+    view = browser.open("miners.html").wait_until_live()
+    rows = "#workers-body tbody th"
+    view.wait_for("all workers", lambda: len(view.texts(rows)) > len(WORKERS))
+    view.page.get_by_role("button", name="Worker", exact=True).focus()
+    orders = []
+    for _ in range(2):
+        view.page.keyboard.press("Enter")
+        sort = view.page.get_attribute("#workers-body .col-name", "aria-sort")
+        names = view.tell(NAMES_OF_ROWS)
+        assert names == sorted(names, reverse=sort == "descending")
+        orders.append(sort)
+    assert set(orders) == {"ascending", "descending"}
+    view.page.get_by_label("Search").focus()
+    view.page.keyboard.type("onerror")
+    view.wait_for("one of them", lambda: len(view.texts(rows)) == 1)
+    view.page.keyboard.press("Control+A")
+    view.page.keyboard.type("nobody is called so")
+    view.wait_for("none of them", lambda: view.texts(rows) == [] or not view.page.is_visible(rows))
+
+
+# --- history -----------------------------------------------------------------------------------------------------
+
+
+def _away(view: View) -> None:
+    body = '{"error": {"code": "no_history", "message": "the database is away"}}'
+    view.page.route("**/api/v1/history/**", lambda route: route.fulfill(status=503, body=body))
+
+
+@pytest.mark.parametrize("page", ["index", "graphs", "worker", "stratum", "blocks"])
+def test_without_history_a_page_says_so_and_goes_on(page, pool, browser):
+    view = browser.open(address_of(page, pool), prepare=_away).wait_until_live()
+    view.wait_for("a word about it", lambda: "istory" in view.text("main"))
+    assert view.page.locator(".graph").filter(visible=True).count() == 0
+    for _ in range(2):
+        view.wait_for_change("#live")
+    if page in FIGURES:
+        assert differences(view, pool, FIGURES[page]) == []
+    assert [each for each in view.record.trouble if "503" not in each] == []
+
+
+DRAWN = """(canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const pixels = new Uint32Array(data.buffer);
+    return new Set(pixels).size;
+}"""
+
+
+@pytest.mark.parametrize("page", ["index", "graphs", "worker", "stratum"])
+def test_graphs_have_points(page, pool, browser):
+    """In the last hour: drawn, and told in figures that are the node's."""
+    view = browser.open(address_of(page, pool)).wait_until_live()
+    view.page.get_by_role("button", name="Hour").first.click()
+    graphs = view.page.locator(".graph")
+    view.wait_for("graphs", lambda: graphs.filter(visible=True).count() == graphs.count() > 0)
+    for graph in graphs.all():
+        slider = graph.get_by_role("slider")
+        assert int(slider.get_attribute("aria-valuemax")) > 0
+        assert slider.locator("canvas").evaluate(DRAWN) > 3
+        slider.focus()
+        latest = slider.get_attribute("aria-valuetext")
+        view.page.keyboard.press("Home")
+        assert slider.get_attribute("aria-valuetext") != latest
+    assert view.record.trouble == []
+
+
+def test_a_graph_tells_what_the_node_remembers(pool, browser):
+    view = browser.open("graphs.html").wait_until_live()
+    view.page.get_by_role("button", name="Hour").first.click()
+    for holder, figure in (("g-pool", "pool_hash_rate"), ("g-miners", "workers"), ("g-memory", "memory")):
+        view.page.locator(f"#{holder} summary").click()
+
+        def agree(holder: str = holder, figure: str = figure) -> bool:
+            series = pool.get(f"api/v1/history/series?of=pool&figures={figure}&range=hour&points=500")
+            told = [value for value in series["figures"][figure] if value is not None]
+            cells = view.texts(f"#{holder} details tbody tr:first-child td")
+            return len(cells) == 4 and agrees(cells[2], max(told)) and agrees(cells[3], told[-1])
+
+        view.wait_for(f"{figure} in figures", agree, 60)

@@ -45,6 +45,7 @@ from p2pool.pages import Pages
 from p2pool.peering import Peering
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
+from p2pool.recording import Recording
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.shown_settings import shown_settings
@@ -163,6 +164,7 @@ class App:
         self.simulated_dash: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
         self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
+        self.recording = Recording(reactor, config, time.time)
         self.pages = Pages(reactor, config, time.time, deferToThread, self.mining.operator, set_log_level)
         self.views = Views(
             Sources(
@@ -182,6 +184,7 @@ class App:
                 ban_duration=config.ban_duration,
                 broadcaster_enabled=not config.disable_broadcaster,
                 web_rates=self.pages.access.figures,
+                history=self.recording.history,
                 known_nodes=self.peering.known_nodes,
                 listening=self._listening,
                 settings=shown_settings(config),
@@ -220,6 +223,7 @@ class App:
             await self.peering.start(self.dash_core.pool)
         self.mining.start()
         self.merged.start()
+        self.recording.start(self.views.sources.memory)
         self._timers = [
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
@@ -447,7 +451,7 @@ class App:
         await self._end(self.mining.stop)
         if self.payout_service is not None:
             self.payout_service.stop()
-        for service in (self.peering, self.dash_core, self.merged, self.persistence):
+        for service in (self.peering, self.dash_core, self.merged, self.persistence, self.recording):
             await self._end(service.stop)
         if self.simulated_dash is not None:
             await self._end(self.simulated_dash.stopService)

@@ -19,6 +19,7 @@ from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, is_host, parse
 from p2pool.dashd.merged import parse_merged_urls
 from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
 from p2pool.flags import build_parser
+from p2pool.history.database import Target, parse_target
 from p2pool.networks import NETWORKS, SIMNET, Network
 from p2pool.web.auth import HashedSecret, hash_keys, hash_password
 
@@ -103,6 +104,11 @@ class Config:
     """Globs of paths that need one of the keys."""
     ws_allow_origin: frozenset[str] = frozenset()
     """Sites whose pages may listen to live updates besides our own: scheme://host[:port]."""
+    stats_db: Target | None = None
+    """None for no history."""
+    stats_retention: float = 30.0
+    """Days."""
+    stats_node: str | None = None
     import_shares: Path | None = None
     disable_share_archive: bool = False
     dashd_address: str | None = None
@@ -222,6 +228,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     settings["ws_allow_origin"] = frozenset(_origin(text) for text in settings.get("ws_allow_origin", ()))
     _check_tls(settings)
     _check_web(settings)
+    _check_history(settings, datadir)
     known = {f.name for f in fields(Config)}
     return Config(
         network=network,
@@ -318,6 +325,17 @@ def _check_web(settings: dict[str, Any]) -> None:
         settings["api_key_endpoints"] = globs
 
 
+def _check_history(settings: dict[str, Any], datadir: Path) -> None:
+    """The database, where there is to be one."""
+    given = settings.pop("stats_db", None)
+    if given == "none":
+        return
+    settings["stats_db"] = parse_target("--stats-db", given or str(datadir / "history.sqlite"))
+    name = settings.get("stats_node")
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name):
+        raise OperatorError(f"--stats-node {name}: give up to 64 letters, digits and .-_:")
+
+
 def _network(flag: str, text: str) -> IpNetwork:
     """An address or a network in CIDR notation."""
     try:
@@ -366,6 +384,7 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("max_unsent", 16384, 1 << 30),
         ("keepalive", 5, 7200),
         ("broadcaster_max_peers", 1, 500),
+        ("stats_retention", 1, 100 * 366),
         ("metrics_max_workers", 0, 1000),  # a scrape costs 3 ms a hundred
         ("web_rate_limit", 0, 1_000_000),
     ):

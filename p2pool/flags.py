@@ -74,6 +74,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
         "several times (default: this node's own pages only)",
     )
     _add_shares(parser)
+    _add_history(parser)
     _add_miners(parser)
     _add_difficulty(parser)
     _add_safeguards(parser)
@@ -84,6 +85,28 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_merged(parser)
     _add_simnet(parser)
     return parser
+
+
+def _add_history(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("history, for graphs and lists").add_argument
+    add(
+        "--stats-db",
+        metavar="FILE|URL",
+        help="keep history in this SQLite file, or in PostgreSQL: postgresql://USER:PASSWORD@HOST/DATABASE "
+        "(needs the package psycopg; several nodes may share it), or 'none' for no history "
+        "(default: DATADIR/NET/history.sqlite)",
+    )
+    add(
+        "--stats-retention",
+        metavar="DAYS",
+        type=float,
+        help="keep history for so long; blocks are kept for ever (default: 30)",
+    )
+    add(
+        "--stats-node",
+        metavar="NAME",
+        help="this node's name in the database (default: one that is chosen at the first start)",
+    )
 
 
 def _add_payouts(parser: argparse.ArgumentParser) -> None:

@@ -22,10 +22,20 @@ SHOWN: Final = (
     *("web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
     *("dashd_address", "dashd_rpc_port", "dashd_rpc_ssl", "dashd_p2p_port", "dashd_zmq"),
     *("broadcaster_max_peers", "disable_broadcaster", "simnet_miners", "simnet_block_period"),
+    *("stats_retention", "stats_node"),
 )
 """Fields of Config that are shown as they are."""
-COMPOSED: Final = ("network", "worker_host", "worker_port", "p2pool_host", "p2pool_port", "dashd", "merged")
-"""Those that are shown in another form: addresses of daemons without their credentials."""
+COMPOSED: Final = (
+    "network",
+    "worker_host",
+    "worker_port",
+    "p2pool_host",
+    "p2pool_port",
+    "dashd",
+    "merged",
+    "stats_db",
+)
+"""Those that are shown in another form: addresses of daemons without their credentials, a database's kind alone."""
 WITHHELD: Final = (
     *("api_keys", "web_password", "rpc_arguments"),
     *("datadir", "logfile", "ssl_cert", "ssl_key", "web_static", "web_ssl_cert", "web_ssl_key"),
@@ -45,6 +55,7 @@ def shown_settings(config: Config) -> dict[str, Any]:
     shown["p2pool_port"] = _endpoint(config.p2pool_host, config.p2pool_port)
     shown["dashd"] = [_daemon(url, config.network.parent.rpc_port) for url in config.dashd]
     shown["merged"] = [_daemon(url, 0) for url in config.merged]
+    shown["stats_db"] = "none" if config.stats_db is None else config.stats_db.kind
     return {name.replace("_", "-"): shown[name] for name in sorted(shown)}
 
 

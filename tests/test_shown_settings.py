@@ -34,6 +34,7 @@ def everything() -> Config:
         *("--ban-allow", "192.168.0.0/16", "--ws-allow-origin", "https://b.example", "--fee", "0.5"),
         *("--ws-allow-origin", "https://a.example", "-n", "10.0.0.1", "-n", "[2001:db8::1]:9000"),
         *("--external-ip", "192.0.2.1", "--logfile", "/tmp/hunter2-home/log", "--web-port", "127.0.0.1:8080"),
+        *("--stats-db", "postgresql://bob:hunter2-db@10.0.0.9/p2pool", "--stats-node", "north"),
         *("-w", "127.0.0.1:7903", "bob", "hunter2-rpc"),
         P2POOL_API_KEYS="fedcba9876543210",
     )
@@ -63,6 +64,7 @@ def test_no_secret_and_no_path_is_shown():
 def test_settings_as_they_are_shown():
     shown = shown_settings(everything())
     assert list(shown) == sorted(shown)
+    assert (shown["stats-db"], shown["stats-node"]) == ("postgresql", "north")
     assert shown["net"] == "dash_regtest"
     assert shown["dashd"] == ["http://10.0.0.5:9998/?p2p=9999", "http://10.0.0.6:19898/?zmq=tcp://10.0.0.6:28332"]
     assert shown["merged"] == ["http://10.0.0.7:1000/"]
@@ -85,6 +87,8 @@ def test_settings_as_they_are_shown():
 def test_defaults_can_be_shown_too():
     shown = shown_settings(config("--net", "simnet"))
     assert (shown["api-keys"], shown["web-password"], shown["logfile"]) == (False, False, False)
+    assert shown["stats-db"] == "sqlite"
+    assert shown_settings(config("--net", "simnet", "--stats-db", "none"))["stats-db"] == "none"
     assert shown["dashd"] == []
     json.dumps(shown)
 

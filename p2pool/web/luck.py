@@ -7,19 +7,19 @@ else the sampled hash rate summed over the time; else it is not known. What is k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
+from p2pool.history.records import RoundFigures
 from p2pool.sharechain.tracker import Tracker
-from p2pool.web.samples import Samples
+from p2pool.web.samples import HASHES_PER_DIFFICULTY, Samples
 
 MAX_ROUNDS: Final = 2000
 """Rounds remembered: twice the blocks that pages show."""
-_HASHES_PER_DIFFICULTY: Final = 2.0**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,20 @@ class Rounds:
         """By block hash."""
         return {each.block.block_hash: each for each in self.rounds}
 
+    def known_figures(self) -> Iterator[RoundFigures]:
+        """The rounds whose luck is known, as history keeps them."""
+        for before, each in pairwise(self.rounds):
+            if each.luck is not None:
+                yield RoundFigures(
+                    each.block.block_hash,
+                    before.block.block_hash,
+                    each.time_to_find or 0.0,
+                    each.difficulty,
+                    each.expected_work,
+                    each.actual_work,
+                    each.method,
+                )
+
 
 class ChainBlocks:
     """The shares of the best chain that are blocks. A new best share costs the shares that are new in its chain.
@@ -117,6 +131,13 @@ class LuckBook:
         self.chain = ChainBlocks()
         self._known: BoundedDict[tuple[int, int], Round] = BoundedDict(MAX_ROUNDS)
         """By the hashes of the blocks at both ends."""
+        self._restored: BoundedDict[tuple[int, int], RoundFigures] = BoundedDict(MAX_ROUNDS)
+        """What earlier runs knew, by the same."""
+
+    def restore(self, rounds: Iterable[RoundFigures]) -> None:
+        """Take over what earlier runs knew; of what the shares still tell, those tell."""
+        for each in rounds:
+            self._restored[each.start, each.block_hash] = each
 
     def rounds(
         self,
@@ -138,6 +159,9 @@ class LuckBook:
             known = self._known.get(ends)
             if known is None:
                 known = _round(tracker, before, block, good, samples)
+                restored = self._restored.get(ends)
+                if known.method != "shares" and restored is not None:
+                    known = _restored_round(block, restored)
                 if known.luck is not None:
                     self._known[ends] = known
             rounds.append(known)
@@ -146,6 +170,17 @@ class LuckBook:
         if current is None:
             current = samples.work_between(last.time, now)
         return Rounds(rounds, current)
+
+
+def _restored_round(block: PoolBlock, figures: RoundFigures) -> Round:
+    return Round(
+        block,
+        figures.time_to_find,
+        figures.difficulty,
+        figures.expected_work,
+        figures.actual_work,
+        figures.method,
+    )
 
 
 def _round(tracker: Tracker, before: PoolBlock, block: PoolBlock, good: float, samples: Samples) -> Round:
@@ -181,4 +216,4 @@ def _difficulty(tracker: Tracker, block: PoolBlock, samples: Samples) -> tuple[f
         target = share.block_target
         return target_to_difficulty(target), float(target_to_average_attempts(target))
     difficulty = samples.difficulty_at(block.time)
-    return difficulty, None if difficulty is None else difficulty * _HASHES_PER_DIFFICULTY
+    return difficulty, None if difficulty is None else difficulty * HASHES_PER_DIFFICULTY

@@ -8,11 +8,13 @@ from typing import Any, Final, TypeVar
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.template import BlockTemplate
+from p2pool.history.records import RoundFigures
+from p2pool.history.restoring import Restored
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot
 from p2pool.sharechain.tracker import Tracker
-from p2pool.web.luck import LuckBook
+from p2pool.web.luck import LuckBook, Rounds
 from p2pool.web.rebuilds import Rebuilds
 from p2pool.web.samples import Samples
 
@@ -59,9 +61,18 @@ class Memory:
         """By the function that made it. Bound: the functions that there are."""
         self._latest: dict[str, tuple[object, Any]] = {}
         """By a word of the code's."""
+        self._rounds: Rounds | None = None
+        self._round_figures: tuple[RoundFigures, ...] = ()
+        """Of `_rounds`."""
         self._snapshot: PoolSnapshot | None = None
         self._of_snapshot: dict[object, Any] = {}
         """By the function that made it. Bound: the functions that there are."""
+
+    def restore(self, restored: Restored) -> None:
+        """Take over what earlier runs left."""
+        self.samples.restore(restored.samples)
+        self.luck.restore(restored.rounds)
+        self._latest.clear()
 
     def per_tip(self, node: Node, make: Callable[[Node], T]) -> T:
         """What `make(node)` gives, made once for each best share and template."""
@@ -74,6 +85,12 @@ class Memory:
             self._of_tip[make] = make(node)
         made: T = self._of_tip[make]
         return made
+
+    def round_figures(self, rounds: Rounds) -> tuple[RoundFigures, ...]:
+        """What is known of rounds, as history keeps it: the same tuple for the same rounds."""
+        if rounds is not self._rounds:
+            self._rounds, self._round_figures = rounds, tuple(rounds.known_figures())
+        return self._round_figures
 
     def per_work(self, context: WorkContext, make: object, call: Callable[[], T]) -> T:
         """What `call()` gives, made once for each work; `make` says what it is."""

@@ -99,39 +99,50 @@ def serve(
     body = rendering.compressed(run_in_thread)
     if isinstance(body, bytes):
         return body
-    _Waiting(request, body)
+    waiting = _Waiting(request)
+    body.addCallbacks(waiting.finish, lambda failure: waiting.fail(failure, "compressing"))
     return NOT_DONE_YET
 
 
 class _Waiting:
-    """A request whose body a thread is making."""
+    """A request that is answered when somebody else is done."""
 
-    def __init__(self, request: Request, body: Deferred[bytes]) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
         self._is_gone = False
         request.notifyFinish().addErrback(self._gone)
-        body.addCallbacks(self._made, self._failed)
 
     def _gone(self, _: Failure) -> None:
         self._is_gone = True
 
-    def _made(self, body: bytes) -> None:
+    def finish(self, body: bytes) -> None:
+        """The answer, where somebody still waits."""
         if self._is_gone:
             return
         self._request.setHeader(b"Content-Length", b"%d" % len(body))
         self._request.write(body)  # of a HEAD, Twisted leaves it out
         self._request.finish()
 
-    def _failed(self, failure: Failure) -> None:
-        _log.failure("compressing failed", failure)
+    def fail(self, failure: Failure, what: str) -> None:
+        """A defect of ours: the log has it, the client a line."""
+        _log.failure("{what} failed", failure, what=what)
         if self._is_gone:
             return
         for name in (b"ETag", b"Content-Encoding"):
             self._request.responseHeaders.removeHeader(name)
         status, body = error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
-        self._request.setResponseCode(status)
-        self._request.setHeader(b"Content-Type", JSON_TYPE)
-        self._made(body)
+        self.finish(answer_now(self._request, JSON_TYPE, status, body))
+
+
+def answer_later(request: Request, content_type: bytes, answer: Deferred[tuple[int, bytes]]) -> int:
+    """An answer (status, body) that somebody is making. What Twisted's render methods return."""
+    waiting = _Waiting(request)
+
+    def made(answer: tuple[int, bytes]) -> None:
+        waiting.finish(answer_now(request, content_type, *answer))
+
+    answer.addCallbacks(made, lambda failure: waiting.fail(failure, "answering"))
+    return NOT_DONE_YET
 
 
 def answer_now(request: Request, content_type: bytes, status: int, body: bytes) -> bytes:

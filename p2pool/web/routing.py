@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 import orjson
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.web import resource
 from twisted.web.server import Request
 
@@ -13,7 +15,7 @@ from p2pool.web.api.endpoint import Endpoint, Parameter, Refused, Scene
 from p2pool.web.api.table import ENDPOINTS
 from p2pool.web.openapi import document
 from p2pool.web.rendering import RunInThread
-from p2pool.web.resources import GetResource, RenderedResource, error
+from p2pool.web.resources import JSON_TYPE, GetResource, RenderedResource, answer_later, answer_now, error
 from p2pool.web.static_files import NotFound
 from p2pool.web.views import Views
 
@@ -39,16 +41,32 @@ class _LookUp(GetResource):
         self._scene = scene
         self.content_type = endpoint.content_type
 
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        """GetResource's."""
+    def render_GET(self, request: Request) -> bytes | int:
+        """Twisted's."""
         endpoint = self._endpoint
         try:
             arguments = dict(_path_arguments(endpoint.in_path, request.postpath or []))
             arguments |= {each.name: _query_argument(each, request) for each in endpoint.in_query}
             told = endpoint.look_up(self._scene, arguments) if endpoint.look_up is not None else None
         except Refused as refused:
-            return error(refused.status, refused.code, refused.message)
-        return 200, told if isinstance(told, bytes) else orjson.dumps(told)
+            return answer_now(request, JSON_TYPE, *_refusal(refused))
+        if isinstance(told, Deferred):
+            return answer_later(request, self.content_type, told.addCallbacks(_answer, _refused))
+        return answer_now(request, self.content_type, *_answer(told))
+
+
+def _answer(told: object) -> tuple[int, bytes]:
+    return 200, told if isinstance(told, bytes) else orjson.dumps(told)
+
+
+def _refusal(refused: Refused) -> tuple[int, bytes]:
+    return error(refused.status, refused.code, refused.message)
+
+
+def _refused(failure: Failure) -> tuple[int, bytes]:
+    if not isinstance(failure.value, Refused):
+        failure.raiseException()
+    return _refusal(failure.value)
 
 
 def _path_arguments(parameters: Sequence[Parameter], given: Sequence[bytes]) -> Iterable[tuple[str, object]]:

@@ -1,7 +1,7 @@
 """What the figures were in the last hour, day and month: samples in rings of fixed size, for graphs.
 
-`Views` feeds a sample whenever another ten seconds begin; each ring keeps the means of its own periods. Nothing is
-on disk: after a start there is no history yet.
+`Views` feeds a sample whenever another ten seconds begin; each ring keeps the means of its own periods. What
+earlier runs left of them comes from history's database, once that is open.
 """
 
 from __future__ import annotations
@@ -11,39 +11,21 @@ import math
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-PERIOD: Final = 10
-"""Seconds between samples."""
-SCALARS: Final = (
-    "pool_hash_rate",
-    "pool_stale_proportion",
-    "pool_good_rate",
-    "pool_orphan_rate",
-    "pool_dead_rate",
-    "local_hash_rate",
-    "local_dead_hash_rate",
-    "local_good_share_rate",
-    "local_dead_share_rate",
-    "network_difficulty",
-    "own_payout",
-    "workers",
-    "connected_addresses",
-    "working_addresses",
-    "connections",
-    "peers_incoming",
-    "peers_outgoing",
-    "dashd_latency",
-    "memory",
-)
+from p2pool.history.records import PERIOD, POOL_FIGURES
+from p2pool.history.restoring import RestoredSample
+
+SCALARS: Final = POOL_FIGURES
 """One number each; NaN where it is not known."""
 KEYED: Final = ("worker_hash_rates", "worker_dead_hash_rates", "payouts", "version_rates")
 """One number a name."""
 KEPT: Final = 20
 """Names that a keyed figure keeps, those with the greatest numbers: as many as a graph can show."""
+HASHES_PER_DIFFICULTY: Final = 2.0**32
 _INDEX: Final = {name: index for index, name in enumerate(SCALARS)}
 
 
@@ -102,6 +84,16 @@ def make_sample(
     )
 
 
+def _restored_sample(each: RestoredSample) -> Sample:
+    named = {
+        "worker_hash_rates": each.workers,
+        "worker_dead_hash_rates": each.dead,
+        "payouts": each.payouts,
+        "version_rates": each.versions,
+    }
+    return make_sample(each.start, dict(zip(SCALARS, each.pool, strict=True)), named)
+
+
 class Ring:
     """The means over periods of `period` seconds, the last `size` of them."""
 
@@ -145,6 +137,12 @@ class Ring:
             named.append(keyed({name: total / len(samples) for name, total in sums.items()}))
         return Sample(start, scalars, tuple(named))
 
+    def restore(self, older: Sequence[Sample]) -> None:
+        """Put periods of an earlier run, the oldest first, before those that there are."""
+        before = self.oldest
+        kept = [sample for sample in older if before is None or sample.start < before]
+        self._done, self._listed = deque((*kept, *self._done), maxlen=self._done.maxlen), None
+
     @property
     def oldest(self) -> float | None:
         """When the oldest period began; None before the first sample."""
@@ -175,6 +173,25 @@ class Ring:
         return islice(samples, first, None)
 
 
+def _over(ring: Ring, start: float, end: float, rate: Callable[[Sample], float | None]) -> tuple[float, float]:
+    """(a rate summed over a time, the seconds in which it is known)."""
+    total = covered = 0.0
+    for sample in ring.after(start):
+        if sample.start >= end:
+            break
+        length = min(end, sample.start + ring.period) - max(start, sample.start)
+        value = rate(sample)
+        if length > 0 and value is not None:
+            total += value * length
+            covered += length
+    return total, covered
+
+
+def _blocks_a_second(sample: Sample) -> float | None:
+    rate, difficulty = sample.scalar("pool_hash_rate"), sample.scalar("network_difficulty")
+    return rate / (difficulty * HASHES_PER_DIFFICULTY) if rate is not None and difficulty else None
+
+
 class Samples:
     """The rings."""
 
@@ -201,23 +218,31 @@ class Samples:
         for ring in (self.hour, self.day, self.month):
             ring.add(sample)
 
+    def restore(self, restored: Mapping[int, Sequence[RestoredSample]]) -> None:
+        """Take over what an earlier run left, by the rings' periods."""
+        for ring in (self.hour, self.day, self.month):
+            ring.restore([_restored_sample(each) for each in restored.get(ring.period, ())])
+        starts = [ring.oldest for ring in (self.hour, self.day, self.month) if ring.oldest is not None]
+        if starts:
+            self.first = min(starts)
+        self.rendered = {}
+
     def work_between(self, start: float, end: float) -> float | None:
         """Hashes that the pool made from `start` to `end` (Unix seconds), by its sampled hash rate; None where it
         was not sampled all the while."""
         ring = self._reaching(start)
         if ring is None or end <= start:
             return None
-        total = covered = 0.0
-        for sample in ring.after(start):
-            if sample.start >= end:
-                break
-            length = min(end, sample.start + ring.period) - max(start, sample.start)
-            rate = sample.scalar("pool_hash_rate")
-            if length > 0 and rate is not None:
-                total += rate * length
-                covered += length
+        total, covered = _over(ring, start, end, lambda sample: sample.scalar("pool_hash_rate"))
         # A sample or two may be missing, at the ends above all.
         return total / covered * (end - start) if covered >= 0.9 * (end - start) else None
+
+    def expected_blocks(self, start: float, end: float) -> tuple[float, float]:
+        """(blocks that the pool should have found on average in the sampled part of a time, that part's
+        seconds)."""
+        ring = self._reaching(start) or self.month
+        # The period that the first sample lies in began before it.
+        return _over(ring, max(start, self.first or start), end, _blocks_a_second)
 
     def difficulty_at(self, when: float) -> float | None:
         """The Dash network's difficulty then; None where it was not sampled."""

@@ -13,6 +13,7 @@ from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
+from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot, PoolStats
@@ -132,6 +133,8 @@ class Sources:
     ban_duration: float = 300.0
     """Seconds."""
     broadcaster_enabled: bool = True
+    history: History | None = None
+    """None where none is kept."""
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     listening: Callable[[], Sequence[ListeningPort]] = tuple

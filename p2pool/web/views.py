@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from p2pool.web.api.blocks import learn_payouts
 from p2pool.web.api.endpoint import Scene, View
-from p2pool.web.api.history import take_sample
+from p2pool.web.api.samples import take_sample
 from p2pool.web.api.table import ALIASES, ENDPOINTS
 from p2pool.web.gathering import Gathering
 from p2pool.web.metrics import MetricsPage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("mining", "sharechain", "peers", "vardiff", "dashd", "stratum", "web")
+BENCHMARKS = ("mining", "sharechain", "peers", "vardiff", "dashd", "stratum", "web", "history")
 
 
 def main(names: list[str]) -> int:

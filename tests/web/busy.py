@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import ensureDeferred
+
 from p2pool.dash.address import encode_address
 from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.networks import DASH_REGTEST
 from p2pool.node import _OwnShare
-from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
+from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord, ShareRecord
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
 from p2pool.web.sources import KnownNode, ListeningPort, PeerFigures
 from tests.chains import NOW
@@ -28,7 +30,7 @@ def payee(pool: Pool, number: int = 0) -> str:
 def busy_pool(count: int = 60) -> Pool:
     """After some refreshes."""
     template = make_template(subsidy=SUBSIDY, payments=(("!6a", PAYMENTS),), payment_amount=PAYMENTS)
-    pool = Pool(count, template)
+    pool = Pool(count, template, keeps_history=True)
     stats, now = pool.stats, pool.now
     for share in pool.shares[::3]:
         pool.node._own_shares[share.hash] = _OwnShare(share.absheight, dead=False)
@@ -67,6 +69,8 @@ def busy_pool(count: int = 60) -> Pool:
     ]
     pool.broadcaster = [BroadcasterPeer("192.0.2.7", 9999, "/x/", 5.0, 0.1)]
     object.__setattr__(pool.sources, "merged", lambda: [AuxFigures("http://c:1/", 5, 2, 1, None)])
+    event = EventRecord(now, EventKind.BAN, "10.0.0.1", "10.0.0.1 is banned", {"seconds": 5})
+    pool.sources.history.record_event(event)
     known = [KnownNode("10.1.2.3", 8999, NOW, now), KnownNode("2001:db8::7", 8999, NOW, NOW + 60)]
     object.__setattr__(pool.sources, "known_nodes", lambda: known)
     ports = [ListeningPort("miners", 7903), ListeningPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000)]
@@ -75,6 +79,7 @@ def busy_pool(count: int = 60) -> Pool:
     for _ in range(8):
         pool.now += 10
         pool.refresh()
+    ensureDeferred(pool.sources.history.flush())
     return pool
 
 

@@ -6,8 +6,10 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
@@ -15,6 +17,8 @@ from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.dashd.template import BlockTemplate
+from p2pool.history.database import parse_target
+from p2pool.history.service import History
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
@@ -56,6 +60,7 @@ class Pool:
         template: BlockTemplate | None = None,
         web_static: Path = Path("/nowhere"),
         chain_length: int = 200,
+        keeps_history: bool = False,
     ) -> None:
         network = easy_network(chain_length)
         self.tracker = Tracker(network)
@@ -84,10 +89,19 @@ class Pool:
             1.0,
             self.payouts,
             "1.2.3",
+            history=self._history() if keeps_history else None,
         )
+        if self.sources.history is not None:
+            self.sources.history.restored.subscribe(self.sources.memory.restore)
         self.views = Views(self.sources)
         self.clock = Clock()
         self.site = WebSite(self.views, web_static, self.clock)
+
+    def _history(self) -> History:
+        """In a file that goes with this object; its threads are this one."""
+        self.directory = TemporaryDirectory()
+        target = parse_target("--stats-db", f"{self.directory.name}/history.sqlite")
+        return History(None, target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
 
     def dashd_figures(self) -> DashCoreFigures:
         warnings = [] if self.problem is None else [f"dashd: {self.problem}"]

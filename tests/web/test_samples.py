@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from p2pool.pool_stats import ShareRecord
-from p2pool.web.api import history
+from p2pool.web.api import samples as graphs
 from p2pool.web.api.table import ENDPOINTS
 from p2pool.web.memory import LOG_ENTRIES
 from p2pool.web.samples import KEPT, SCALARS, Ring, Samples, keyed, make_sample
@@ -21,7 +21,7 @@ from tests.web.pages import Pool
 
 START = 1_700_000_400.0
 """On a border of every period."""
-GRAPHS = list(history._GRAPHS)
+GRAPHS = list(graphs._GRAPHS)
 VIEWS = ["last_hour", "last_day", "last_week", "last_month", "last_year"]
 
 
@@ -121,7 +121,7 @@ def busy() -> Pool:
 @pytest.mark.parametrize("source", GRAPHS)
 def test_graphs_have_the_form_that_old_front_ends_draw(busy, source, view):
     rows = busy.ask(f"/web/graph_data/{source}/{view}").json
-    span = history._SPANS[view.removeprefix("last_")]
+    span = graphs._SPANS[view.removeprefix("last_")]
     assert len(rows) == span.bins
     middles = [middle for middle, _, _, _ in rows]
     assert middles == sorted(middles, reverse=True)  # the newest first
@@ -173,7 +173,7 @@ def test_own_shares_are_rates_of_work():
 def test_a_graph_is_made_once_of_the_same_samples(busy, monkeypatch):
     path = "/web/graph_data/peers/last_week"
     before = busy.ask(path).body
-    monkeypatch.setattr(history, "_graph", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(graphs, "_graph", lambda *arguments: 1 / 0)
     assert busy.ask(path).body == before
 
 
@@ -182,7 +182,7 @@ def test_the_network_s_difficulty_over_time():
     for _ in range(5):
         pool.refresh()
         pool.now += 60
-    for period in history._SPANS:
+    for period in graphs._SPANS:
         told = pool.ask(f"/network_difficulty?period={period}").json
         assert told
         assert all(each["network_diff"] == pytest.approx(1) for each in told)
@@ -220,12 +220,12 @@ def test_the_log_of_a_day(busy):
     pool = Pool(3, make_template())
     for _ in range(LOG_ENTRIES + 10):
         pool.refresh()
-        pool.now += history.LOG_PERIOD
+        pool.now += graphs.LOG_PERIOD
     entries = pool.ask("/web/log").json
     assert len(entries) == LOG_ENTRIES
     (endpoint,) = (each for each in ENDPOINTS if each.path == "/web/log")
     Draft202012Validator(endpoint.schema).validate(entries)
-    assert entries[-1]["time"] - entries[0]["time"] == (LOG_ENTRIES - 1) * history.LOG_PERIOD
+    assert entries[-1]["time"] - entries[0]["time"] == (LOG_ENTRIES - 1) * graphs.LOG_PERIOD
 
 
 def test_ten_refreshes_in_a_period_make_one_sample():
@@ -247,7 +247,7 @@ def test_memory_is_told_where_it_is_known():
 
 def test_a_sample_that_fails_leaves_the_pages_alone(monkeypatch):
     pool = Pool(3, make_template())
-    monkeypatch.setattr(history, "_scalars", lambda moment, last: 1 / 0)
+    monkeypatch.setattr(graphs, "_scalars", lambda moment, last: 1 / 0)
     with logged() as log:
         pool.refresh()
     assert len(log.tracebacks) == 1

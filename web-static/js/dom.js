@@ -28,6 +28,9 @@ export function timeNode(unix) {
 
 export function setTime(node, unix) {
   if (!known(unix)) {
+    delete node.dataset.unix;
+    node.removeAttribute("datetime");
+    node.removeAttribute("title");
     setText(node, "–");
     return;
   }

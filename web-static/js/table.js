@@ -59,25 +59,25 @@ export class Table {
 
   sync(items) {
     this.rows ??= new Map();
-    const keep = new Set();
+    const focused = document.activeElement;
+    const wanted = new Map(items.map((item) => [item.key, item]));
+    for (const [key, row] of this.rows) {
+      if (wanted.has(key)) continue;
+      row.remove();
+      this.rows.delete(key);
+    }
     let at = this.body.firstElementChild;
-    for (const item of items) {
-      if (keep.has(item.key)) continue;
-      keep.add(item.key);
-      let row = this.rows.get(item.key);
+    for (const [key, item] of wanted) {
+      let row = this.rows.get(key);
       if (row === undefined) {
         row = this.createRow(item);
-        this.rows.set(item.key, row);
+        this.rows.set(key, row);
       }
       this.columns.forEach((column, i) => column.update?.(row.children[i], item));
       if (row === at) at = at.nextElementSibling;
       else this.body.insertBefore(row, at);
     }
-    for (const [key, row] of this.rows) {
-      if (keep.has(key)) continue;
-      row.remove();
-      this.rows.delete(key);
-    }
+    keepFocus(focused, this.body);
   }
 
   createRow(item) {
@@ -91,6 +91,11 @@ export class Table {
     });
     return make("tr", { role: "row" }, ...cells);
   }
+}
+
+/** A row that moved has lost the focus: gives it back where it was in `body`. */
+export function keepFocus(focused, body) {
+  if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 export const textColumn = (title, text, side = "number") => ({ title, side, update: (cell, item) => setText(cell, text(item)) });

@@ -1,15 +1,19 @@
 // A table of thousands of rows, of which only those in view (and some around them) are in the page.
 
 import { byId, make, setText } from "./dom.js";
+import { keepFocus } from "./table.js";
 
 /** Up to so many rows all are in the page, where the browser's own search finds them. */
 const ALL = 200;
 /** Rows around those in view: what the Tab key reaches next. */
 const AROUND = 15;
+/** Rows between the focus and those in view, beyond which it is given up. */
+const FAR = 100;
 
 /**
- * Columns: {id, title, side, head, sort(item), create(item), update(cell, item)}; those with `sort` have a button in
- * their head. Rows are of one height, whatever is in them (the class "windowed" sees to it).
+ * Columns: {id, title, side, head, sort(item), create(), update(cell, item)}; those with `sort` have a button in their
+ * head. A row that leaves is used for another item, so `update` sets all that differs. Rows are of one height,
+ * whatever is in them (the class "windowed" sees to it).
  */
 export class WindowedTable {
   constructor(name, { caption, columns, sort, descending = true, empty }) {
@@ -46,6 +50,7 @@ export class WindowedTable {
     };
     addEventListener("scroll", later, { passive: true });
     new ResizeObserver(later).observe(this.holder);
+    this.body.addEventListener("focusin", () => this.items.length > ALL && this.render());
   }
 
   head({ id, title, side, sort }) {
@@ -101,38 +106,64 @@ export class WindowedTable {
 
   render() {
     if (this.table.hidden || this.holder.closest("[hidden]") !== null) return;
-    const count = this.items.length;
+    if (this.above.parentNode === null) this.body.append(this.above, this.below);
+    const focused = document.activeElement;
     const height = this.rowHeight();
-    let [first, last] = [0, count];
-    if (count > ALL) {
-      const top = -this.body.getBoundingClientRect().top;
-      first = Math.min(Math.max(0, Math.floor(top / height) - AROUND), count);
-      last = Math.min(count, Math.max(first, Math.ceil((top + innerHeight) / height) + AROUND));
-    }
-    const keep = new Set();
-    let at = this.above.nextElementSibling;
-    if (this.above.parentNode === null) {
-      this.body.append(this.above, this.below);
-      at = this.below;
-    }
+    const [first, last] = this.range(height);
     setHeight(this.above, first * height);
-    setHeight(this.below, (count - last) * height);
-    for (let i = first; i < last; i += 1) {
-      const item = this.items[i];
-      const row = this.row(item);
-      keep.add(item.name);
-      row.setAttribute("aria-rowindex", String(i + 2));
-      this.columns.forEach((column, n) => column.update?.(row.children[n], item));
+    setHeight(this.below, (this.items.length - last) * height);
+    const wanted = this.items.slice(first, last);
+    const keep = new Set(wanted.map(({ name }) => name));
+    const free = this.leaving(keep);
+    let at = this.above.nextElementSibling;
+    wanted.forEach((item, i) => {
+      let row = this.rows.get(item.name);
+      if (row === undefined) {
+        row = free.pop() ?? this.newRow();
+        this.rows.set(item.name, row);
+      }
+      row.setAttribute("aria-rowindex", String(first + i + 2));
+      this.columns.forEach((column, n) => column.update(row.children[n], item));
       if (row === at) at = at.nextElementSibling;
       else this.body.insertBefore(row, at);
+    });
+    keepFocus(focused, this.body);
+  }
+
+  /** Which items belong into the page: [first, behind the last]. */
+  range(height) {
+    const count = this.items.length;
+    if (count <= ALL) return [0, count];
+    const top = -this.body.getBoundingClientRect().top;
+    let first = Math.floor(top / height) - AROUND;
+    let last = Math.ceil((top + innerHeight) / height) + AROUND;
+    // What the Tab key reaches next is there before the browser has scrolled to where it is.
+    const focused = this.focusedIndex();
+    if (focused !== null && focused > first - FAR && focused < last + FAR) {
+      first = Math.min(first, focused - AROUND);
+      last = Math.max(last, focused + AROUND);
     }
+    first = Math.min(Math.max(0, first), count);
+    return [first, Math.min(count, Math.max(first, last))];
+  }
+
+  focusedIndex() {
+    const row = document.activeElement?.closest("tr[aria-rowindex]") ?? null;
+    return row !== null && this.body.contains(row) ? Number(row.getAttribute("aria-rowindex")) - 2 : null;
+  }
+
+  /** Rows of items that are out of view, for others to use. */
+  leaving(keep) {
+    const free = [];
     for (const [name, row] of this.rows) {
       if (keep.has(name)) continue;
       // Focus that leaves with its row would start again at the top of the page.
       if (row.contains(document.activeElement)) this.table.focus({ preventScroll: true });
-      row.remove();
       this.rows.delete(name);
+      row.remove(); // those that stay are not moved then: that would take the focus from them
+      free.push(row);
     }
+    return free;
   }
 
   /** Of the rows in the page; the style sheet's where there is none yet. */
@@ -141,19 +172,14 @@ export class WindowedTable {
     return row?.getBoundingClientRect().height || 36;
   }
 
-  row(item) {
-    let row = this.rows.get(item.name);
-    if (row === undefined) {
-      const cells = this.columns.map(({ id, title, side, head, create }) => {
-        const attributes = { class: `${side ?? ""} col-${id}`, "data-label": title };
-        const cell = head ? make("th", { ...attributes, scope: "row", role: "rowheader" }) : make("td", { ...attributes, role: "cell" });
-        if (create !== undefined) cell.append(create(item));
-        return cell;
-      });
-      row = make("tr", { role: "row" }, ...cells);
-      this.rows.set(item.name, row);
-    }
-    return row;
+  newRow() {
+    const cells = this.columns.map(({ id, title, side, head, create }) => {
+      const attributes = { class: `${side ?? ""} col-${id}`, "data-label": title };
+      const cell = head ? make("th", { ...attributes, scope: "row", role: "rowheader" }) : make("td", { ...attributes, role: "cell" });
+      if (create !== undefined) cell.append(create());
+      return cell;
+    });
+    return make("tr", { role: "row" }, ...cells);
   }
 }
 

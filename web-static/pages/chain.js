@@ -1,13 +1,19 @@
-// The share chain: its ends, and its shares page by page, newest first.
+// The share chain: drawn with its forks, its ends, and its shares page by page, newest first.
 
 import { ask } from "../js/api.js";
+import { ChainChart } from "../js/chainchart.js";
 import { byId, make, refreshTimes, setText, shareLink } from "../js/dom.js";
 import { difficulty, integer, isHash, shortHash } from "../js/format.js";
-import { startPage, whileVisible } from "../js/page.js";
+import { lookUp, startPage, whileVisible } from "../js/page.js";
+import { startShareSearch } from "../js/sharesearch.js";
 import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "../js/table.js";
 
 const PERIOD = 5000;
 const PAGE = matchMedia("(max-width: 40rem)").matches ? 25 : 50;
+/** Shares that are drawn: what a wide screen has room for, and some beyond. */
+const DRAWN = matchMedia("(min-width: 112rem)").matches ? 200 : 100;
+/** ms between two looks at the forks, however fast shares come. */
+const LEAST_PERIOD = 1000;
 const MOST_ENDS = 12;
 /** The node lists no more hashes than this. */
 const LISTED = 1000;
@@ -92,6 +98,59 @@ function showNone(title, ...texts) {
   byId("stale-note").hidden = true;
   byId("pager").replaceChildren(pageLink("Newest shares", null));
   byId("pager").hidden = false;
+}
+
+// --- the forks ---------------------------------------------------------------------------------------------
+
+const forks = new Table("forks", {
+  caption: "Shares of the newest that are not in the best chain: time, hash, height, payout address, difficulty and finder",
+  few: 50,
+  empty: emptyNote(),
+  columns: [
+    timeColumn("Time"),
+    { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
+    textColumn("Height", ({ height }) => integer(height)),
+    { title: "Payout address", create: ({ address }) => copyValueBoth(address, "address") },
+    textColumn("Difficulty", (share) => difficulty(share.difficulty)),
+    { title: "Builds on", create: ({ parent }) => (parent === null ? "nothing: a first share" : shareLink(parent)) },
+    textColumn("Verified", ({ verified }) => (verified ? "yes" : "not yet"), null),
+    textColumn("Found here", ({ own }) => (own ? "yes" : "no"), null),
+  ],
+});
+
+let chart = null;
+let drawn = null;
+
+function showTree({ shares }) {
+  if (shares.length === 0) {
+    byId("tree-body").replaceChildren(make("p", { class: "empty" }, "No share yet. The chain begins with the first share that a miner finds."));
+    chart = null;
+  } else {
+    chart ??= new ChainChart(byId("tree-body"));
+    chart.show(shares);
+  }
+  const aside = shares.filter(({ in_best_chain: inBest }) => !inBest);
+  forks.show(
+    aside.map((share) => ({ ...share, key: share.hash, ts: share.time })),
+    make("span", {}, `None of the newest ${integer(shares.length)} shares is on a fork.`),
+  );
+}
+
+const askTree = lookUp(`api/v1/tree?count=${DRAWN}`, PERIOD, (value, status) => {
+  const text = JSON.stringify(value);
+  if (status !== 200 || text === drawn) return;
+  drawn = text;
+  showTree(value);
+});
+
+let treeDue = null;
+
+/** A share came: draw it soon, once for several that come together. */
+function askTreeSoon() {
+  treeDue ??= setTimeout(() => {
+    treeDue = null;
+    askTree();
+  }, LEAST_PERIOD);
 }
 
 // --- the ends ----------------------------------------------------------------------------------------------
@@ -184,5 +243,10 @@ if (!isAskable) {
   byId("json").hidden = true;
   showNone("That is not a share’s hash", "A share’s hash has 64 digits of 0-9 and a-f; this one does not.");
 }
-startPage({});
+startShareSearch();
+startPage({
+  news(event) {
+    if (event.event === "share") askTreeSoon();
+  },
+});
 whileVisible(look, PERIOD);

@@ -1,7 +1,7 @@
 // All miners of this node: each worker, or each payout address with all of its workers.
 
-import { byId, make, setText, setTime, timeNode, workerLink } from "../js/dom.js";
-import { difficulty, hashRate, integer, percent } from "../js/format.js";
+import { byId, make, setText, setTime } from "../js/dom.js";
+import { difficulty, hashRate, integer, percent, shortWorker } from "../js/format.js";
 import { startPage, whileVisible } from "../js/page.js";
 import { WindowedTable } from "../js/windowed.js";
 import { MOST_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
@@ -38,7 +38,14 @@ const nameColumn = (title) => ({
   title,
   head: true,
   sort: ({ name }) => name,
-  create: ({ name }) => workerLink(name),
+  create: () => make("a", { class: "quiet mono" }),
+  update: (cell, { name }) => {
+    const link = cell.firstElementChild;
+    if (link.title === name) return;
+    link.title = name;
+    link.href = `worker.html?name=${encodeURIComponent(name)}`;
+    link.replaceChildren(make("span", { class: "is-long" }, name), make("span", { class: "is-short" }, shortWorker(name)));
+  },
 });
 
 const figures = [
@@ -50,7 +57,7 @@ const figures = [
     "difficulty",
     "Difficulty",
     (item) => item.difficulty,
-    (item) => (item.connections > 0 ? difficulty(item.difficulty) : "not connected"),
+    (item) => (item.connections > 0 ? difficulty(item.difficulty) : "away"),
   ),
   text("accepted", "Accepted", ({ accepted }) => accepted, ({ accepted }) => integer(accepted)),
   text("refused", "Refused", refusedPart, (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(refusedPart(item))})` : "0")),
@@ -60,7 +67,7 @@ const figures = [
     title: "Last accepted",
     side: "number",
     sort: (item) => item.last_share ?? 0,
-    create: (item) => timeNode(item.last_share),
+    create: () => make("time"),
     update: (cell, item) => setTime(cell.firstElementChild, item.last_share),
   },
 ];
@@ -164,7 +171,8 @@ function show() {
   byId("addresses").hidden = state.view !== "addresses";
   tables[state.view].show(shown);
   const all = state.view === "workers" ? workers.length : byAddress(workers).length;
-  const noun = state.view === "workers" ? "workers" : "addresses";
+  const [one, several] = state.view === "workers" ? ["worker", "workers"] : ["address", "addresses"];
+  const noun = all === 1 ? one : several;
   setText(byId("found"), shown.length === all ? `${integer(all)} ${noun}` : `${integer(shown.length)} of ${integer(all)} ${noun}`);
   byId("cut").hidden = total <= MOST_WORKERS;
 }

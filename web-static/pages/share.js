@@ -5,6 +5,7 @@ import { addressVersions, asText, describeScript, fromHex, parseTransaction } fr
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode } from "../js/dom.js";
 import { absoluteTime, coins, difficulty, duffs, integer, isHash, percent, shortHash, shortened } from "../js/format.js";
 import { startPage, whileVisible } from "../js/page.js";
+import { startShareSearch } from "../js/sharesearch.js";
 
 const PERIOD = 5000;
 const MOST_TRANSACTIONS = 500;
@@ -291,17 +292,7 @@ function showUnknown() {
   );
 }
 
-byId("look").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const wanted = byId("look-hash").value.trim();
-  if (isHash(wanted)) {
-    location.search = `?hash=${wanted.toLowerCase()}`;
-    return;
-  }
-  setText(byId("look-problem"), `A share’s hash has 64 digits of 0-9 and a-f; this has ${wanted.length} characters.`);
-  byId("look-hash").focus();
-});
-
+startShareSearch();
 startPage({});
 if (isHash(hash)) {
   byId("json").href = `../web/share/${hash}`;

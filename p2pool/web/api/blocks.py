@@ -22,6 +22,7 @@ from p2pool.web.api.schema import (
     array,
     boolean,
     count,
+    integer,
     mapping,
     nullable,
     number,
@@ -34,6 +35,7 @@ from p2pool.web.sources import Moment, script_to_text
 
 RECENT: Final = 100
 MAX_PAGE, DEFAULT_PAGE = 200, 50
+LUCK_DAYS: Final = (1, 7, 30)
 _NEAR: Final = 20
 """A block's payouts are worked out while its share is so near the best one: later it would cost a window."""
 
@@ -214,7 +216,7 @@ def luck_stats(moment: Moment) -> dict[str, Any]:
 # --- version 1 ----------------------------------------------------------------------------------------------
 
 
-def _round(this: Round) -> dict[str, Any]:
+def round_fields(this: Round) -> dict[str, Any]:
     return {
         "time_to_find": this.time_to_find,
         "expected_time": this.expected_time,
@@ -256,8 +258,29 @@ def _block_v1(found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
         "chainlock": found.chainlocked,
         "network_difficulty": this.difficulty,
         "difficulty": target_to_difficulty(found.block_hash),
-        "round": _round(this),
+        "round": round_fields(this),
     }
+
+
+def luck_periods(moment: Moment, rounds: Rounds) -> list[dict[str, Any]]:
+    """Blocks of the last days against those that the pool's hash rate and the network's difficulty came to over
+    the same time, made once a sample. What was not sampled counts on neither side."""
+    samples, now = moment.memory.samples, moment.snapshot.time
+
+    def make() -> list[dict[str, Any]]:
+        told = []
+        for days in LUCK_DAYS:
+            start = now - days * 86400
+            expected, seconds = samples.expected_blocks(start, now)
+            times = [each.block.time for each in rounds.rounds if each.block.time >= start]
+            found = sum(1 for when in times if samples.difficulty_at(when) is not None)
+            luck = 100 * found / expected if expected else None
+            told.append(
+                {"days": days, "seconds": seconds, "blocks": found, "expected_blocks": expected, "luck": luck}
+            )
+        return told
+
+    return moment.memory.latest("luck periods", (samples.newest, len(rounds.rounds)), make)
 
 
 def luck(moment: Moment) -> dict[str, Any]:
@@ -275,16 +298,17 @@ def luck(moment: Moment) -> dict[str, Any]:
             "expected_time": total["current_expected_time"],
             "progress": total["current_progress"],
         },
+        "periods": luck_periods(moment, rounds),
         "rounds": [
-            {"time": each.block.time, "hash": f"{each.block.block_hash:064x}", **_round(each)}
+            {"time": each.block.time, "hash": f"{each.block.block_hash:064x}", **round_fields(each)}
             for each in reversed(rounds.rounds[-RECENT:])
         ],
     }
 
 
 _LUCK = nullable(number("percent: 200 for a block that took half of the work that it should have"))
-_STATUS = words(*(status.value for status in BlockStatus))
-_ROUND = {
+STATUS = words(*(status.value for status in BlockStatus))
+ROUND_FIELDS = {
     "time_to_find": nullable({**SECONDS, "description": "since the block before, seconds"}),
     "expected_time": nullable(SECONDS),
     "expected_work": nullable(number("hashes")),
@@ -301,7 +325,7 @@ _OLD_BLOCK = {
     "miner": text("the worker; empty or 'another node' where it was not found here"),
     "value": DASH,
     "block_reward": DASH,
-    "status": _STATUS,
+    "status": STATUS,
     "reason": nullable(text("why it was refused or orphaned")),
     "confirmations": count(),
     "chainlock": boolean(),
@@ -339,7 +363,7 @@ _OLD_LUCK = record(
             luck=_LUCK,
             time_to_find=nullable(SECONDS),
             expected_time=nullable(SECONDS),
-            status=nullable(_STATUS),
+            status=nullable(STATUS),
         )
     ),
 )
@@ -359,13 +383,13 @@ ENDPOINTS = (
                     share=nullable(HASH),
                     worker=text("empty or 'another node' where it was not found here"),
                     value=AMOUNT,
-                    status=_STATUS,
+                    status=STATUS,
                     reason=nullable(text("why it was refused or orphaned")),
                     confirmations=count(),
                     chainlock=boolean(),
                     network_difficulty=nullable(number()),
                     difficulty=number("that the block's hash would meet"),
-                    round=record("what led to it", **_ROUND),
+                    round=record("what led to it", **ROUND_FIELDS),
                 )
             ),
         ),
@@ -387,7 +411,17 @@ ENDPOINTS = (
                 expected_time=nullable(SECONDS),
                 progress=nullable(number("work against what a block takes on average")),
             ),
-            rounds=array(record(time=TIME, hash=HASH, **_ROUND)),
+            periods=array(
+                record(
+                    days=integer(),
+                    seconds={**SECONDS, "description": "of these days in which the hash rate was sampled"},
+                    blocks=count("found in these seconds"),
+                    expected_blocks=number("by the pool's hash rate and the network's difficulty over them"),
+                    luck=nullable(number("percent: 200 for twice as many blocks as expected")),
+                ),
+                "the last day, week and month",
+            ),
+            rounds=array(record(time=TIME, hash=HASH, **ROUND_FIELDS)),
         ),
         view=luck,
     ),

@@ -1,369 +1,519 @@
-"""What was: /web/graph_data, /web/log, /network_difficulty, /hashrate_samples, /api/v1/samples; and the samples
-that they are made of (`take_sample`)."""
+"""/api/v1/history/...: what was, out of the database: series for graphs, who was strongest, blocks, shares and
+events, as JSON and as CSV. The answers are made in history's own threads."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.web.http import BAD_REQUEST, NOT_FOUND, SERVICE_UNAVAILABLE
 
-from p2pool.dash.target import target_to_average_attempts
-from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, choice
-from p2pool.web.api.payouts import own_addresses, payout_amounts
-from p2pool.web.api.peers import peer_counts
-from p2pool.web.api.pool import (
-    best_max_target,
-    network_difficulty,
-    pool_rate,
-    stale_proportion,
-    stale_rates_of,
-    version_votes,
+from p2pool.history import reading
+from p2pool.history.database import HistoryDatabase
+from p2pool.history.records import (
+    DAY,
+    HOUR,
+    MEANS,
+    POOL_FIGURES,
+    REFUSED,
+    SERIES_FIGURES,
+    HistoryProblem,
+    Page,
+    Points,
+    SeriesKind,
+)
+from p2pool.history.service import History
+from p2pool.pool_stats import EventKind
+from p2pool.web.api.blocks import ROUND_FIELDS, STATUS, round_fields
+from p2pool.web.api.endpoint import (
+    OFFSET,
+    Arguments,
+    Endpoint,
+    Parameter,
+    Refusal,
+    Scene,
+    amount,
+    choice,
+    free_text,
+    whole_number,
 )
 from p2pool.web.api.schema import (
-    DASH,
+    AMOUNT,
+    HASH,
     HASH_RATE,
-    PART,
-    SECONDS,
     TIME,
     Schema,
     array,
+    boolean,
     count,
     integer,
     mapping,
     nullable,
     number,
     record,
-    row,
     text,
+    words,
 )
-from p2pool.web.samples import PERIOD, SCALARS, Ring, Sample, Samples, keyed, make_sample
+from p2pool.web.luck import PoolBlock, Round
 from p2pool.web.sources import Moment
 
-LOG_PERIOD: Final = 300
-"""Seconds between entries of /web/log."""
-
-# --- taking them --------------------------------------------------------------------------------------------
-
-
-def take_sample(moment: Moment) -> None:
-    """Called with each refresh: a sample where another period began."""
-    samples, now = moment.memory.samples, moment.snapshot.time
-    if not samples.due(now):
-        return
-    last = samples.newest
-    samples.add(make_sample(now, _scalars(moment, last), _keyed(moment)))
-    if last is None or int(now // LOG_PERIOD) != int(last // LOG_PERIOD):
-        moment.memory.log.append(orjson.dumps(_log_entry(moment)))
-
-
-def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
-    snapshot, node = moment.snapshot, moment.node
-    known = node.best_share is not None and moment.sources.lookbehind > 0
-    rates, peers = moment.per_tip(stale_rates_of), peer_counts(moment)
-    since = snapshot.time - PERIOD if last is None else last
-    work = {False: 0, True: 0}
-    for share in reversed(snapshot.recent_shares):
-        if share.time <= since:
-            break
-        work[share.dead] += share.attempts
-    latency = next((each.answer_time for each in moment.sources.dashd().daemons if each.serving), None)
-    payouts = moment.per_tip(payout_amounts)
-    addresses = moment.workers.by_address()
-    seconds = max(1.0, snapshot.time - since)
-    return {
-        "pool_hash_rate": pool_rate(moment) if known else None,
-        "pool_stale_proportion": stale_proportion(moment) if known else None,
-        "pool_good_rate": rates["good"] if known else None,
-        "pool_orphan_rate": rates["orphan"] if known else None,
-        "pool_dead_rate": rates["doa"] if known else None,
-        "local_hash_rate": snapshot.hash_rate,
-        "local_dead_hash_rate": snapshot.dead_rate,
-        "local_good_share_rate": work[False] / seconds,
-        "local_dead_share_rate": work[True] / seconds,
-        "network_difficulty": network_difficulty(moment),
-        "own_payout": sum(payouts.get(address, 0) for address in own_addresses(moment)) / 1e8,
-        "workers": sum(1 for worker in snapshot.workers if worker.hash_rate > 0),
-        "working_addresses": sum(1 for each in addresses.values() if any(w.hash_rate > 0 for w in each)),
-        "connected_addresses": sum(1 for each in addresses.values() if any(w.connections for w in each)),
-        "connections": snapshot.connections,
-        "peers_incoming": peers["incoming"],
-        "peers_outgoing": peers["outgoing"],
-        "dashd_latency": latency,
-        "memory": moment.sources.process_memory(),
-    }
-
-
-def _keyed(moment: Moment) -> dict[str, Mapping[str, float]]:
-    workers, payouts = moment.snapshot.workers, moment.per_tip(payout_amounts)
-    rate = pool_rate(moment)
-    here = [address for address in moment.workers.by_address() if address in payouts]
-    return {
-        "worker_hash_rates": {worker.name: worker.hash_rate for worker in workers if worker.hash_rate > 0},
-        "worker_dead_hash_rates": {worker.name: worker.dead_rate for worker in workers if worker.dead_rate > 0},
-        "payouts": {address: payouts[address] / 1e8 for address in here},
-        "version_rates": {version: part * rate for version, part in moment.per_tip(version_votes).items()},
-    }
-
-
-def _log_entry(moment: Moment) -> dict[str, Any]:
-    """As the old software wrote it into a file; of the workers, the fastest."""
-    snapshot, template = moment.snapshot, moment.node.template
-    stales = moment.node.stale_counts()
-    payouts = moment.per_tip(payout_amounts)
-    fastest = keyed({worker.name: worker.hash_rate for worker in snapshot.workers if worker.hash_rate > 0})
-    dead = keyed({worker.name: worker.dead_rate for worker in snapshot.workers if worker.dead_rate > 0})
-    return {
-        "time": snapshot.time,
-        "pool_hash_rate": pool_rate(moment),
-        "pool_stale_prop": stale_proportion(moment),
-        "local_hash_rates": dict(fastest.items()),
-        "local_dead_hash_rates": dict(dead.items()),
-        "shares": stales.total,
-        "stale_shares": stales.orphans + stales.dead,
-        "stale_shares_breakdown": {"orphan": stales.orphans, "doa": stales.dead},
-        "current_payout": sum(payouts.get(address, 0) for address in own_addresses(moment)) / 1e8,
-        "peers": peer_counts(moment),
-        "attempts_to_share": float(target_to_average_attempts(best_max_target(moment))),
-        "attempts_to_block": None if template is None else float(target_to_average_attempts(template.target)),
-        "block_value": (0 if template is None else template.subsidy) * 1e-8,
-    }
-
-
-# --- graphs of the old interface ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """What a view of graphs shows: `bins` of `width` seconds, out of one ring."""
-
-    width: int
-    bins: int
-    ring: Callable[[Samples], Ring]
-
-
-_SPANS: Final = {
-    "hour": _Span(20, 180, lambda samples: samples.hour),
-    "day": _Span(300, 288, lambda samples: samples.day),
-    "week": _Span(1800, 336, lambda samples: samples.month),
-    "month": _Span(7200, 360, lambda samples: samples.month),
-    "year": _Span(86400, 365, lambda samples: samples.month),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A graph: numbers of SCALARS by the names that they have in it, or one of them, or one of KEYED. `empty` is
-    what old front ends take for a period without samples, `default` for a name that is missing."""
-
-    scalars: Mapping[str, str] | str = ""
-    named: str = ""
-    empty: Any = None
-    default: float | None = None
-
-
-_EMPTY: Final[dict[str, float]] = {}
-_GRAPHS: Final = {
-    "local_hash_rate": _Source("local_hash_rate", empty=0.0, default=0),
-    "local_dead_hash_rate": _Source("local_dead_hash_rate", empty=0.0, default=0),
-    "local_share_hash_rates": _Source(
-        {"good": "local_good_share_rate", "dead": "local_dead_share_rate"}, empty=_EMPTY, default=0
-    ),
-    "pool_rates": _Source(
-        {"good": "pool_good_rate", "orphan": "pool_orphan_rate", "doa": "pool_dead_rate"}, default=0
-    ),
-    "current_payout": _Source("own_payout"),
-    "current_payouts": _Source(named="payouts", empty=_EMPTY),
-    "peers": _Source({"incoming": "peers_incoming", "outgoing": "peers_outgoing"}, empty=_EMPTY),
-    "miner_hash_rates": _Source(named="worker_hash_rates", empty=_EMPTY, default=0),
-    "miner_dead_hash_rates": _Source(named="worker_dead_hash_rates", empty=_EMPTY, default=0),
-    "worker_count": _Source("workers"),
-    "unique_miner_count": _Source("working_addresses"),
-    "connected_miners": _Source("connected_addresses"),
-    "desired_version_rates": _Source(named="version_rates", default=0),
-    "traffic_rate": _Source(empty=_EMPTY, default=0),
-    "getwork_latency": _Source("dashd_latency"),
-    "memory_usage": _Source("memory"),
-}
-"""By the names that front ends of p2pool know. Of traffic nothing is measured."""
-
-
-def graph_data(scene: Scene, arguments: Arguments) -> bytes:
-    """/web/graph_data: rows of [middle, value, width, default], the newest first. Each is made once from the
-    samples that there are."""
-    source, view = arguments["source"], arguments["view"]
-    samples = scene.sources.memory.samples
-    rendered = samples.rendered.get((source, view))
-    if rendered is None:
-        span = _SPANS[view.removeprefix("last_")]
-        rows = _graph(_GRAPHS[source], span, span.ring(samples).samples(), scene.moment.snapshot.time)
-        rendered = samples.rendered[source, view] = orjson.dumps(rows)
-    return rendered
-
-
-def _graph(source: _Source, span: _Span, samples: list[Sample], now: float) -> list[list[Any]]:
-    end = math.ceil(now / span.width) * span.width
-    bins: list[list[Sample]] = [[] for _ in range(span.bins)]
-    for sample in samples:
-        index = int((end - sample.start - 1e-6) // span.width)
-        if 0 <= index < span.bins:
-            bins[index].append(sample)
-    rows = []
-    for index, inside in enumerate(bins):
-        left, right = end - span.width * (index + 1), min(now, end - span.width * index)
-        value = _bin(source, inside) if inside else source.empty
-        rows.append([(left + right) / 2, value, right - left, source.default])
-    return rows
-
-
-def _bin(source: _Source, samples: list[Sample]) -> Any:
-    """The mean of a graph's figure over the samples of one bin."""
-    if source.named:
-        sums: dict[str, float] = {}
-        for sample in samples:
-            for name, value in sample.of(source.named).items():
-                sums[name] = sums.get(name, 0.0) + value
-        return {name: total / len(samples) for name, total in sums.items()}
-    if isinstance(source.scalars, str):
-        return _mean(samples, source.scalars) if source.scalars else source.empty
-    means = {name: _mean(samples, scalar) for name, scalar in source.scalars.items()}
-    return {name: value for name, value in means.items() if value is not None} or source.empty
-
-
-def _mean(samples: list[Sample], scalar: str) -> float | None:
-    known = [value for sample in samples if (value := sample.scalar(scalar)) is not None]
-    return sum(known) / len(known) if known else None
-
-
-def difficulty_history(scene: Scene, arguments: Arguments) -> bytes:
-    """/network_difficulty, made once from the samples that there are."""
-    samples, key = scene.sources.memory.samples, ("network_difficulty", arguments["period"])
-    rendered = samples.rendered.get(key)
-    if rendered is None:
-        rendered = samples.rendered[key] = orjson.dumps(_difficulties(scene, _SPANS[arguments["period"]]))
-    return rendered
-
-
-def _difficulties(scene: Scene, span: _Span) -> list[dict[str, Any]]:
-    samples = span.ring(scene.sources.memory.samples).samples()
-    start = scene.moment.snapshot.time - span.width * span.bins
-    step = max(1, len(samples) // span.bins)
-    found = [(sample.start, sample.scalar("network_difficulty")) for sample in samples[::step]]
-    return [{"ts": when, "network_diff": value} for when, value in found if value is not None and when >= start]
-
-
-def hashrate_samples(moment: Moment) -> dict[str, Any]:
-    """/hashrate_samples: what there is of the pool's hash rate."""
-    ring = moment.memory.samples.month
-    ends = ring.ends()
-    told: list[dict[str, Any] | None] = [
-        {
-            "ts": sample.start,
-            "hashrate": sample.scalar("pool_hash_rate"),
-            "network_diff": sample.scalar("network_difficulty"),
-        }
-        for sample in ends or ()
-    ]
-    return {
-        "sample_count": len(ring),
-        "oldest_sample": told[0] if told else None,
-        "newest_sample": told[-1] if told else None,
-        "sample_interval": ring.period,
-    }
-
-
-def stat_log(scene: Scene, arguments: Arguments) -> bytes:
-    """/web/log: the oldest first. Entries are rendered when they are made."""
-    return b"[" + b",".join(scene.sources.memory.log) + b"]"
-
-
-# --- version 1 ----------------------------------------------------------------------------------------------
-
-_PERIODS: Final[dict[str, Callable[[Samples], Ring]]] = {
-    "hour": lambda samples: samples.hour,
-    "day": lambda samples: samples.day,
-    "month": lambda samples: samples.month,
-}
-
-
-def samples_of(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/samples."""
-    ring, figure = _PERIODS[arguments["period"]](scene.sources.memory.samples), arguments["figure"]
-    return {
-        "figure": figure,
-        "period": arguments["period"],
-        "interval": ring.period,
-        "points": [[int(sample.start), sample.scalar(figure)] for sample in ring.samples()],
-    }
-
-
-def _graph_schema() -> Schema:
-    value: Schema = {"anyOf": [number(), {"type": "null"}, mapping(number())]}
-    return array(row(value, 4, "[middle in Unix seconds, value or values by name, seconds, default]"))
-
-
-_LOG_ENTRY = record(
-    time=TIME,
-    pool_hash_rate=HASH_RATE,
-    pool_stale_prop=PART,
-    local_hash_rates=mapping(HASH_RATE, "of the fastest workers"),
-    local_dead_hash_rates=mapping(HASH_RATE),
-    shares=count(),
-    stale_shares=count(),
-    stale_shares_breakdown=record(orphan=count(), doa=count()),
-    current_payout=DASH,
-    peers=record(incoming=count(), outgoing=count()),
-    attempts_to_share=number(),
-    attempts_to_block=nullable(number()),
-    block_value=DASH,
+CSV_TYPE: Final = b"text/csv; charset=utf-8"
+RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
+MAX_CSV_ROWS: Final = 10_000
+MAX_FIGURES: Final = 32
+_KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
+_FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
+"""Of what has others than SERIES_FIGURES."""
+NO_HISTORY: Final = Refusal(
+    SERVICE_UNAVAILABLE, "no_history", "history cannot be asked now; /api/v1/history/status says why"
 )
-_HASHRATE_SAMPLE = nullable(record(ts=TIME, hashrate=nullable(HASH_RATE), network_diff=nullable(number())))
-ENDPOINTS = (
+UNKNOWN_NAME: Final = Refusal(NOT_FOUND, "unknown_name", "history has nothing of this name")
+UNKNOWN_NODE: Final = Refusal(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
+BAD_RANGE: Final = Refusal(BAD_REQUEST, "bad_range", "from must be before to")
+NAME_MISSING: Final = Refusal(BAD_REQUEST, "name_missing", "say of which worker, address or version: name=...")
+
+# --- asking -------------------------------------------------------------------------------------------------
+
+
+Question = Callable[[HistoryDatabase, reading.Span], bytes]
+
+
+def _ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[bytes]:
+    """The answer to a question about the span that the arguments name. Refused where there is none."""
+    history, now = scene.sources.history, scene.moment.snapshot.time
+    if history is None:
+        raise NO_HISTORY.raised()
+    start, end = arguments["from"], arguments["to"]
+    end = now if end is None else min(end, now)
+    if start is None and arguments["range"] in RANGES:
+        start = end - RANGES[arguments["range"]]
+    if start is not None and start >= end:
+        raise BAD_RANGE.raised()
+
+    def answer(database: HistoryDatabase) -> bytes:
+        node = reading.find_node(database, arguments["node"])
+        if node is None:
+            raise UNKNOWN_NODE.raised()
+        first = reading.oldest(database, node) if start is None else start
+        return question(database, reading.Span(node, min(end - 1, end if first is None else first), end, now))
+
+    return ensureDeferred(_answered(history, answer))
+
+
+async def _answered(history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
+    try:
+        return await history.ask(answer)
+    except HistoryProblem:
+        raise NO_HISTORY.raised() from None
+
+
+# --- series and the strongest -----------------------------------------------------------------------------
+
+
+def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Span], Points], Sequence[str]]:
+    """What reads the points that the arguments ask for, and their figures. Raises Refused."""
+    of, name, points = arguments["of"], arguments["name"], arguments["points"]
+    there_are = _FIGURES.get(of, SERIES_FIGURES)
+    figures = arguments["figures"] or there_are
+    unknown = [figure for figure in figures if figure not in there_are]
+    if unknown:
+        raise Refusal(BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}").raised()
+    if of == "pool":
+        return lambda database, span: reading.read_pool(database, span, figures, points), figures
+    if name is None:
+        raise NAME_MISSING.raised()
+
+    def read(database: HistoryDatabase, span: reading.Span) -> Points:
+        found = reading.read_series(database, span, _KINDS[of], name, figures, points)
+        if found is None:
+            raise UNKNOWN_NAME.raised()
+        return found
+
+    return read, figures
+
+
+def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    """/api/v1/history/series."""
+    read, _ = _points(arguments)
+
+    def question(database: HistoryDatabase, span: reading.Span) -> bytes:
+        points = read(database, span)
+        return orjson.dumps(
+            {
+                "of": arguments["of"],
+                "name": arguments["name"],
+                "from": span.start,
+                "to": span.end,
+                "step": points.step,
+                "times": points.times,
+                "figures": points.figures,
+            }
+        )
+
+    return _ask(scene, arguments, question)
+
+
+def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    """/api/v1/history/series.csv."""
+    read, figures = _points(arguments)
+
+    def question(database: HistoryDatabase, span: reading.Span) -> bytes:
+        points = read(database, span)
+        columns = [points.figures[name] for name in figures]
+        return _csv(("time", *figures), zip(points.times, *columns, strict=True))
+
+    return _ask(scene, arguments, question)
+
+
+_TOP_COLUMNS: Final = ("name", *MEANS, "accepted", "refused", "dead", "shares")
+
+
+def _top(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> list[dict[str, Any]]:
+    rows = reading.read_top(database, span, _KINDS[arguments["of"]], arguments["limit"])
+    return [
+        {name: sum(row[each] for each in REFUSED) if name == "refused" else row[name] for name in _TOP_COLUMNS}
+        for row in rows
+    ]
+
+
+def top(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    """/api/v1/history/top."""
+
+    def question(database: HistoryDatabase, span: reading.Span) -> bytes:
+        rows = _top(database, span, arguments)
+        return orjson.dumps({"of": arguments["of"], "from": span.start, "to": span.end, "rows": rows})
+
+    return _ask(scene, arguments, question)
+
+
+def top_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    """/api/v1/history/top.csv."""
+
+    def question(database: HistoryDatabase, span: reading.Span) -> bytes:
+        rows = _top(database, span, arguments)
+        return _csv(_TOP_COLUMNS, (tuple(row.values()) for row in rows))
+
+    return _ask(scene, arguments, question)
+
+
+# --- lists --------------------------------------------------------------------------------------------------
+
+
+def _block(row: Mapping[str, Any]) -> dict[str, Any]:
+    this = Round(
+        PoolBlock(row["time"], int(row["hash"], 16), None),
+        row["time_to_find"],
+        row["difficulty"],
+        row["expected_work"],
+        row["actual_work"],
+        row["method"],
+    )
+    return {
+        "time": row["time"],
+        "hash": row["hash"],
+        "height": row["height"],
+        "share": row["share"],
+        "worker": row["worker"],
+        "value": amount(row["value"]),
+        "status": row["status"],
+        "reason": row["reason"] or None,
+        "confirmations": row["confirmations"],
+        "chainlock": row["chainlocked"],
+        "network_difficulty": this.difficulty,
+        "round": round_fields(this),
+    }
+
+
+def _share(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("time", "hash", "worker", "dead", "attempts")}
+
+
+def _event(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("time", "kind", "subject", "text", "details")}
+
+
+def _flat_block(block: Mapping[str, Any]) -> dict[str, Any]:
+    return {**block, **block["round"], "value": block["value"]["dash"], "round": None}
+
+
+def _flat_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {**event, "details": orjson.dumps(event["details"]).decode()}
+
+
+Read = Callable[[HistoryDatabase, reading.Span, Arguments], Page]
+
+
+def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
+    """A look-up: a page of a list as JSON, under `word`."""
+
+    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+        def question(database: HistoryDatabase, span: reading.Span) -> bytes:
+            page = read(database, span, arguments)
+            return orjson.dumps(
+                {
+                    "total": page.total,
+                    "offset": arguments["offset"],
+                    "limit": arguments["limit"],
+                    "from": span.start,
+                    "to": span.end,
+                    word: [shape(row) for row in page.rows],
+                }
+            )
+
+        return _ask(scene, arguments, question)
+
+    return look_up
+
+
+def _table(
+    columns: Sequence[str], read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> Callable[[Scene, Arguments], Deferred[bytes]]:
+    """A look-up: the same as CSV."""
+
+    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+        def question(database: HistoryDatabase, span: reading.Span) -> bytes:
+            shaped = (shape(row) for row in read(database, span, arguments).rows)
+            return _csv(columns, ([row[name] for name in columns] for row in shaped))
+
+        return _ask(scene, arguments, question)
+
+    return look_up
+
+
+def _read_blocks(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
+    return reading.read_blocks(database, span, arguments["offset"], arguments["limit"])
+
+
+def _read_shares(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
+    return reading.read_shares(database, span, arguments["worker"], arguments["offset"], arguments["limit"])
+
+
+def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
+    return reading.read_events(database, span, arguments["kind"], arguments["offset"], arguments["limit"])
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return written.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Spreadsheets take a text that begins like this for a formula, and names of workers are anybody's."""
+    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+# --- the state ----------------------------------------------------------------------------------------------
+
+
+def status(moment: Moment) -> dict[str, Any]:
+    """/api/v1/history/status."""
+    history = moment.sources.history
+    if history is None:
+        return dict.fromkeys(_STATUS_FIELDS) | {"problem": "no history is kept (--stats-db none)"}
+    state = history.state
+    return {
+        "problem": state.problem,
+        "database": state.database,
+        "node": state.node,
+        "retention_days": state.retention / DAY,
+        "waiting": state.waiting,
+        "written": state.written,
+    }
+
+
+# --- the table ----------------------------------------------------------------------------------------------
+
+
+def _time(name: str, description: str) -> Parameter:
+    def read(given: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,6})?", given):
+            raise ValueError
+        return float(given)
+
+    schema = number(description, minimum=0, maximum=99_999_999_999)
+    return Parameter(name, schema, read, f"bad_{name}", f"{name} is a time in Unix seconds")
+
+
+def _read_figures(given: str) -> tuple[str, ...]:
+    figures = tuple(given.split(","))
+    if len(figures) > MAX_FIGURES or not all(re.fullmatch("[a-z_]{1,40}", figure) for figure in figures):
+        raise ValueError
+    return figures
+
+
+_SPAN: Final = (
+    choice("range", "how far back from `to`", (*RANGES, "all"), "day"),
+    _time("from", "the beginning, in place of range"),
+    _time("to", "the end, now where it is not given"),
+    free_text("node", "another node that writes into the same database"),
+)
+_SERIES: Final = (
+    choice("of", "what of", ("pool", *_KINDS), "pool"),
+    free_text("name", "of which worker, address or version"),
+    Parameter(
+        "figures",
+        text("figures of it, separated by commas; all where it is not given", pattern="^[a-z_]+(,[a-z_]+)*$"),
+        _read_figures,
+        "bad_figures",
+        "figures are words separated by commas",
+    ),
+    whole_number("points", "at most so many points, and one", 10, 1000, 500),
+    *_SPAN,
+)
+_TOP: Final = (
+    choice("of", "what of", ("worker", "address"), "worker"),
+    whole_number("limit", "how many", 1, 200, 20),
+    *_SPAN,
+)
+_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", 1, 500, 50), *_SPAN)
+_ALL: Final = (OFFSET, whole_number("limit", "how many rows", 1, MAX_CSV_ROWS, MAX_CSV_ROWS), *_SPAN)
+_WORKER: Final = free_text("worker", "of one worker, or of all workers of an address")
+_KIND: Final = choice("kind", "of one kind", tuple(EventKind), None)
+_REFUSALS: Final = (NO_HISTORY, UNKNOWN_NODE, BAD_RANGE)
+_TOP_ROW: Final = record(
+    name=text(), **dict.fromkeys(MEANS, HASH_RATE), accepted=count(), refused=count(), dead=count(), shares=count()
+)
+_BLOCK: Final = {
+    "time": TIME,
+    "hash": HASH,
+    "height": count(),
+    "share": nullable(HASH),
+    "worker": text("empty or 'another node' where it was not found here"),
+    "value": AMOUNT,
+    "status": STATUS,
+    "reason": nullable(text("why it was refused or orphaned")),
+    "confirmations": count(),
+    "chainlock": boolean(),
+    "network_difficulty": nullable(number()),
+    "round": record("what led to it", **ROUND_FIELDS),
+}
+_SHARE: Final = {
+    "time": TIME,
+    "hash": HASH,
+    "worker": text(),
+    "dead": boolean("it came too late"),
+    "attempts": number("hashes that it stands for"),
+}
+_EVENT: Final = {
+    "time": TIME,
+    "kind": words(*EventKind),
+    "subject": text("a worker, a host, a block's hash; empty for the node"),
+    "text": text(),
+    "details": mapping({}),
+}
+_STATUS_FIELDS: Final = {
+    "problem": nullable(text("why nothing is written")),
+    "database": nullable(words("sqlite", "postgresql")),
+    "node": nullable(text("this node's name in the database")),
+    "retention_days": nullable(number("how long all but blocks is kept")),
+    "waiting": nullable(count("samples that are not written yet")),
+    "written": nullable(TIME),
+}
+
+
+def _page_schema(word: str, fields: Mapping[str, Schema]) -> Schema:
+    return record(
+        total=count("on all pages"),
+        offset=count(),
+        limit=count(),
+        **{"from": TIME, "to": TIME, word: array(record(**fields), "the newest first")},
+    )
+
+
+def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[Parameter, ...]) -> Endpoint:
+    return Endpoint(
+        path,
+        summary,
+        text("a line of names, then the rows"),
+        look_up=look_up,
+        parameters=parameters,
+        refusals=_REFUSALS,
+        content_type=CSV_TYPE,
+    )
+
+
+_BLOCK_COLUMNS: Final = (*(name for name in _BLOCK if name != "round"), *ROUND_FIELDS)
+ENDPOINTS: Final = (
     Endpoint(
-        "/api/v1/samples",
-        "One figure over the last hour (every 10 s), day (every minute) or month (every 10 minutes), the oldest "
-        "first, as far back as this node has been running",
+        "/api/v1/history/series",
+        "Figures over time in equal steps, the oldest first. Rates are means over a step, accepted to shares are "
+        "counted in it; null where the node did not run or nothing is known",
         record(
-            figure=text(),
-            period=text(),
-            interval=integer("seconds"),
-            points=array(row(nullable(number()), 2, "[Unix seconds, value]")),
+            of=text(),
+            name=nullable(text()),
+            **{"from": TIME, "to": TIME},
+            step=integer("seconds"),
+            times=array(integer("the step's start, Unix seconds")),
+            figures=mapping(array(nullable(number())), "by name: a number for each of `times`"),
         ),
-        look_up=samples_of,
-        parameters=(
-            choice("figure", "what of", SCALARS, "pool_hash_rate"),
-            choice("period", "how far back", tuple(_PERIODS), "hour"),
-        ),
+        look_up=series,
+        parameters=_SERIES,
+        refusals=(*_REFUSALS, NAME_MISSING, UNKNOWN_NAME),
     ),
     Endpoint(
-        "/web/graph_data/{source}/{view}",
-        "A graph: [middle of the period, value, width, default], the newest first",
-        _graph_schema(),
-        look_up=graph_data,
-        parameters=(
-            choice("source", "which graph", tuple(_GRAPHS), None, in_path=True),
-            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), None, in_path=True),
-        ),
-    ),
-    Endpoint("/web/log", "The last day, every five minutes", array(_LOG_ENTRY), look_up=stat_log),
-    Endpoint(
-        "/network_difficulty",
-        "The Dash network's difficulty over a time, the oldest first",
-        array(record(ts=TIME, network_diff=number())),
-        look_up=difficulty_history,
-        parameters=(choice("period", "how far back", tuple(_SPANS), "day"),),
+        "/api/v1/history/top",
+        "Who was strongest: mean hash rates and counts over the time, the strongest first",
+        record(of=text(), **{"from": TIME, "to": TIME}, rows=array(_TOP_ROW)),
+        look_up=top,
+        parameters=_TOP,
+        refusals=_REFUSALS,
     ),
     Endpoint(
-        "/hashrate_samples",
-        "What samples there are of the pool's hash rate",
-        record(
-            sample_count=count(),
-            oldest_sample=_HASHRATE_SAMPLE,
-            newest_sample=_HASHRATE_SAMPLE,
-            sample_interval=SECONDS,
-        ),
-        view=hashrate_samples,
+        "/api/v1/history/blocks",
+        "Blocks of the pool that were found in a time",
+        _page_schema("blocks", _BLOCK),
+        look_up=_listing("blocks", _read_blocks, _block),
+        parameters=_PAGE,
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        "/api/v1/history/shares",
+        "Shares that miners of this node found in a time",
+        _page_schema("shares", _SHARE),
+        look_up=_listing("shares", _read_shares, _share),
+        parameters=(*_PAGE, _WORKER),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        "/api/v1/history/events",
+        "What happened in a time",
+        _page_schema("events", _EVENT),
+        look_up=_listing("events", _read_events, _event),
+        parameters=(*_PAGE, _KIND),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        "/api/v1/history/status",
+        "Whether history is written, and where",
+        record(**_STATUS_FIELDS),
+        view=status,
+    ),
+    _csv_endpoint("/api/v1/history/series.csv", "The same as series, for spreadsheets", series_csv, _SERIES),
+    _csv_endpoint("/api/v1/history/top.csv", "The same as top, for spreadsheets", top_csv, _TOP),
+    _csv_endpoint(
+        "/api/v1/history/blocks.csv",
+        "The same as blocks, for spreadsheets",
+        _table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
+        _ALL,
+    ),
+    _csv_endpoint(
+        "/api/v1/history/shares.csv",
+        "The same as shares, for spreadsheets",
+        _table(tuple(_SHARE), _read_shares, _share),
+        (*_ALL, _WORKER),
+    ),
+    _csv_endpoint(
+        "/api/v1/history/events.csv",
+        "The same as events, for spreadsheets",
+        _table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
+        (*_ALL, _KIND),
     ),
 )

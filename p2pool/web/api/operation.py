@@ -1,5 +1,5 @@
-"""How the node is run: what its process uses, which ports are open, what is set. /api/v1/process, /api/v1/ports,
-/api/v1/config."""
+"""How the node is run: what its process uses, which ports are open, what is set, what it mines beside Dash.
+/api/v1/process, /api/v1/ports, /api/v1/config, /api/v1/merged."""
 
 from __future__ import annotations
 
@@ -40,6 +40,20 @@ def open_ports(moment: Moment) -> list[dict[str, Any]]:
     return [
         {"purpose": each.purpose, "port": each.port, "fingerprint": each.fingerprint, "expires": each.not_after}
         for each in moment.sources.listening()
+    ]
+
+
+def merged_mining(moment: Moment) -> list[dict[str, Any]]:
+    """/api/v1/merged."""
+    return [
+        {
+            "daemon": each.where,
+            "chain_id": each.chain_id,
+            "accepted": each.accepted,
+            "refused": each.refused,
+            "problem": each.problem,
+        }
+        for each in moment.sources.merged()
     ]
 
 
@@ -86,6 +100,20 @@ ENDPOINTS = (
             )
         ),
         view=open_ports,
+    ),
+    Endpoint(
+        "/api/v1/merged",
+        "Other chains that are mined with the same work",
+        array(
+            record(
+                daemon=text("its address"),
+                chain_id=nullable(count("null before its first answer")),
+                accepted=count("blocks that its daemon took"),
+                refused=count(),
+                problem=nullable(text("why there is no work for it")),
+            )
+        ),
+        view=merged_mining,
     ),
     Endpoint(
         "/api/v1/config",

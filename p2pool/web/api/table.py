@@ -19,6 +19,7 @@ from p2pool.web.api import (
     payouts,
     peers,
     pool,
+    samples,
     shares,
     stratum,
     tree,
@@ -36,7 +37,7 @@ TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS, *tree.ENDPOINTS),
     "peers": peers.ENDPOINTS,
     "dashd": dashd.ENDPOINTS,
-    "history": history.ENDPOINTS,
+    "history": (*history.ENDPOINTS, *samples.ENDPOINTS),
 }
 ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(endpoint for rows in TOPICS.values() for endpoint in rows)
 ALIASES: Final[dict[str, str]] = {each.key: each.same_as[1:] for each in ENDPOINTS if each.same_as}

@@ -1,0 +1,269 @@
+"""The way to the database. Everything here blocks and is called in threads only."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Table, create_engine, event, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.sql.dml import Insert
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.errors import OperatorError
+from p2pool.history import schema
+from p2pool.history.records import HistoryProblem, SeriesKind
+
+MAX_SERIES: Final = 50_000
+"""Identifiers of series that are remembered; others are asked for again."""
+CONNECTIONS: Final = 4
+"""To the database: one writes, the others read."""
+CONNECT_TIME: Final = 10
+STATEMENT_TIME: Final = 60
+"""Seconds that a server may take for a statement."""
+_NAMES_AT_ONCE: Final = 500
+_POSTGRESQL: Final = re.compile(r"postgres(ql)?(\+psycopg)?://")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which database. `path` is that of an SQLite file, None where it is a server's."""
+
+    url: URL
+    path: Path | None
+
+    @property
+    def kind(self) -> str:
+        """sqlite or postgresql."""
+        return "postgresql" if self.path is None else "sqlite"
+
+    def __str__(self) -> str:
+        """For people, without the password."""
+        return str(self.path) if self.path is not None else self.url.render_as_string(hide_password=True)
+
+
+def parse_target(flag: str, text: str) -> Target:
+    """FILE or postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE. Raises OperatorError."""
+    if "://" not in text:
+        path = Path(text).expanduser()
+        return Target(URL.create("sqlite", database=str(path)), path)
+    if not _POSTGRESQL.match(text):
+        raise OperatorError(
+            f"{flag} {text.partition('://')[0]}://...: give a file, or postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    try:
+        url = make_url(_POSTGRESQL.sub("postgresql+psycopg://", text, count=1))
+    except (ArgumentError, ValueError):
+        raise OperatorError(f"{flag}: this is no URL like postgresql://USER:PASSWORD@HOST/DATABASE") from None
+    if not url.database:
+        raise OperatorError(f"{flag} {url.render_as_string()}: name the database after the host: .../DATABASE")
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise OperatorError(
+            f"{flag} needs the PostgreSQL driver ({error}): install it with pip install 'psycopg[binary]'"
+        ) from None
+    return Target(url, None)
+
+
+class HistoryDatabase:
+    """An open database whose tables are up to date. `node` is the number of this node in it.
+
+    Raises HistoryProblem where it cannot be opened, as all methods do where the database fails.
+    """
+
+    def __init__(self, target: Target, node_name: str, stamp: str) -> None:
+        """`stamp` names a damaged file that is set aside: `set_aside` says where it is then."""
+        self.target = target
+        self.set_aside: Path | None = None
+        self._series: BoundedDict[tuple[int, str], int] = BoundedDict(MAX_SERIES)
+        if target.path is not None:
+            self._look_at_file(target.path, stamp)
+        self._engine = create_engine(
+            target.url,
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=target.path is None,
+            connect_args=_connect_arguments(target),
+        )
+        if target.path is not None:
+            event.listen(self._engine, "connect", _set_up_sqlite)
+        try:
+            with self.writing() as connection:
+                schema.prepare(connection)
+                self.node = _node_number(connection, node_name)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def _look_at_file(self, path: Path, stamp: str) -> None:
+        """What is no database, or damaged where it begins, is set aside. (A look at all of it takes minutes where
+        it is large: other damage shows when the part is used.)"""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, timeout=CONNECT_TIME)
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            raise HistoryProblem(f"cannot open {path}: {error}") from None
+        except sqlite3.DatabaseError:
+            self.set_aside = set_aside(path, stamp)
+        except OSError as error:
+            raise HistoryProblem(f"cannot open {path}: {error.strerror}") from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state of the database."""
+        with self._problems(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction, committed at the end."""
+        with self._problems(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if self.target.path is not None and is_damage(error.orig):
+                raise DamagedDatabase(f"{self.target} is damaged: {_first_line(error.orig)}") from None
+            raise HistoryProblem(f"{self.target}: {_first_line(error.orig)}") from None
+        except SQLAlchemyError as error:
+            raise HistoryProblem(f"{self.target}: {_first_line(error)}") from None
+
+    def close(self) -> None:
+        """No more connections."""
+        self._engine.dispose()
+
+    # --- names -------------------------------------------------------------------------------------------
+
+    def series_number(self, connection: Connection, node: int, kind: SeriesKind, name: str) -> int | None:
+        """The number of a series; None where there is none of this name."""
+        table = schema.series
+        found: int | None = connection.execute(
+            select(table.c.id).where(table.c.node == node, table.c.kind == kind, table.c.name == name)
+        ).scalar_one_or_none()
+        return found
+
+    def series_numbers(self, connection: Connection, kind: SeriesKind, names: Iterable[str]) -> dict[str, int]:
+        """The numbers of this node's series, made where they are new."""
+        numbers: dict[str, int] = {}
+        missing: list[str] = []
+        for name in names:
+            known = self._series.get((kind, name))
+            if known is None:
+                missing.append(name)
+            else:
+                numbers[name] = known
+        for start in range(0, len(missing), _NAMES_AT_ONCE):
+            numbers.update(self._make(connection, kind, missing[start : start + _NAMES_AT_ONCE]))
+        return numbers
+
+    def _make(self, connection: Connection, kind: SeriesKind, names: list[str]) -> dict[str, int]:
+        table = schema.series
+        rows = [{"node": self.node, "kind": int(kind), "name": name} for name in names]
+        connection.execute(insert_new(connection, table), rows)
+        found = connection.execute(
+            select(table.c.name, table.c.id).where(
+                table.c.node == self.node, table.c.kind == kind, table.c.name.in_(names)
+            )
+        )
+        return {row.name: row.id for row in found}
+
+    def remember(self, kind: SeriesKind, numbers: dict[str, int]) -> None:
+        """What a transaction made is there: only called once it is committed."""
+        for name, number in numbers.items():
+            self._series[kind, name] = number
+
+    def forget_series(self) -> None:
+        """Series were removed: numbers are asked for again."""
+        self._series.clear()
+
+
+class DamagedDatabase(HistoryProblem):
+    """An SQLite file that is no longer one."""
+
+
+def set_aside(path: Path, stamp: str) -> Path:
+    """Rename a damaged file, with its journals. Returns its new name. Raises HistoryProblem."""
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    try:
+        os.replace(path, aside)
+        for suffix in ("-wal", "-shm"):
+            journal = path.with_name(path.name + suffix)
+            if journal.exists():
+                os.replace(journal, aside.with_name(aside.name + suffix))
+    except OSError as error:
+        raise HistoryProblem(f"{path} is damaged and cannot be renamed: {error.strerror}") from None
+    return aside
+
+
+def is_damage(error: object) -> bool:
+    """Whether an error says that the file is no database, rather than that it cannot be used now."""
+    return isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )
+
+
+def insert_new(connection: Connection, table: Table) -> Insert:
+    """INSERT of rows that may be there already: those stay as they are."""
+    return _dialect_insert(connection, table).on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]
+
+
+def insert_or_update(connection: Connection, table: Table) -> Insert:
+    """INSERT of rows that replace those of the same primary key."""
+    statement: Any = _dialect_insert(connection, table)
+    key = [column.name for column in table.primary_key]
+    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
+    made: Insert = statement.on_conflict_do_update(index_elements=key, set_=others)
+    return made
+
+
+def _dialect_insert(connection: Connection, table: Table) -> Insert:
+    made: Insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    return made
+
+
+def _node_number(connection: Connection, name: str) -> int:
+    table = schema.nodes
+    connection.execute(insert_new(connection, table), {"name": name})
+    number: int = connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one()
+    return number
+
+
+def _connect_arguments(target: Target) -> dict[str, object]:
+    if target.path is not None:
+        return {"timeout": CONNECT_TIME, "check_same_thread": False}
+    return {
+        "connect_timeout": CONNECT_TIME,
+        "options": f"-c statement_timeout={STATEMENT_TIME * 1000}",
+        "application_name": "p2pool-dash",
+        # A server that went away without a word is noticed.
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": STATEMENT_TIME * 1000,
+    }
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    # The last minute may be lost with the machine's power; the file stays whole.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-16384", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _first_line(error: object) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,295 @@
+"""Questions to the database, each answered in a thread. All cost what they tell: a series is looked up at the
+times that it can have, sums over a range are taken of the coarsest tiers that make it up.
+
+Raises HistoryProblem where the database fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
+
+from p2pool.history import schema
+from p2pool.history.bins import Bins
+from p2pool.history.database import HistoryDatabase
+from p2pool.history.records import COUNTS, MEANS, TIERS, Page, Points, SeriesKind, Tier
+
+MAX_PERIODS: Final = 1500
+"""Periods of one tier that a series is made of."""
+_TIMES_AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is asked about: of this node, from `start` to `end`; `now` is when it is asked. Unix seconds."""
+
+    node: int
+    start: float
+    end: float
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Periods of one tier that begin from `start` on, before `end`."""
+
+    tier: Tier
+    start: int
+    end: int
+
+
+def find_node(database: HistoryDatabase, name: str | None) -> int | None:
+    """The number of a node that writes into the same database, ours for None; None where there is none."""
+    if name is None:
+        return database.node
+    table = schema.nodes
+    with database.reading() as connection:
+        found: int | None = connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one_or_none()
+        return found
+
+
+def oldest(database: HistoryDatabase, node: int) -> float | None:
+    """When the oldest period of a node began; None before the first."""
+    table = schema.pool_samples
+    with database.reading() as connection:
+        found = [
+            connection.execute(
+                select(func.min(table.c.time)).where(table.c.node == node, table.c.step == tier.step)
+            ).scalar_one_or_none()
+            for tier in TIERS
+        ]
+    return min((float(each) for each in found if each is not None), default=None)
+
+
+# --- which tiers make up a span -------------------------------------------------------------------------------
+
+
+def tier_for(span: Span) -> Tier:
+    """The finest tier that reaches back to the start and has no more than MAX_PERIODS in the span."""
+    for tier in TIERS:
+        if _reaches(tier, span, span.start) and (span.end - span.start) / tier.step <= MAX_PERIODS:
+            return tier
+    return TIERS[-1]
+
+
+def _reaches(tier: Tier, span: Span, time: float) -> bool:
+    return tier.kept is None or span.now - time <= tier.kept
+
+
+def _newest(connection: Connection, node: int) -> dict[int, int]:
+    """Up to when each tier is made, by its step."""
+    table = schema.pool_samples
+    made = {}
+    for tier in TIERS:
+        last = connection.execute(
+            select(func.max(table.c.time)).where(table.c.node == node, table.c.step == tier.step)
+        ).scalar_one_or_none()
+        if last is not None:
+            made[tier.step] = last + tier.step
+    return made
+
+
+def fine_stretches(connection: Connection, span: Span, tier: Tier) -> list[Stretch]:
+    """A span as periods of `tier`, and where those are not made yet, of the finer ones, down to the samples."""
+    newest, found = _newest(connection, span.node), []
+    at = int(span.start) // tier.step * tier.step
+    for each in reversed(TIERS[: TIERS.index(tier) + 1]):
+        end = min(int(span.end), newest.get(each.step, at))
+        if at < end:
+            found.append(Stretch(each, at, end))
+            at += -(-(end - at) // each.step) * each.step
+    return found
+
+
+def coarse_stretches(connection: Connection, span: Span) -> list[Stretch]:
+    """A span as few periods: of the coarsest tier that lie in it whole, and at both ends of finer ones."""
+    newest = _newest(connection, span.node)
+    return list(_cover(span, newest, len(TIERS) - 1, span.start, span.end))
+
+
+def _cover(span: Span, newest: dict[int, int], level: int, start: float, end: float) -> Iterator[Stretch]:
+    tier = TIERS[level]
+    first = -(-int(start) // tier.step) * tier.step
+    finest = level == 0 or not _reaches(TIERS[level - 1], span, start)
+    if finest:
+        first = int(start) // tier.step * tier.step
+    last = min(int(end) // tier.step * tier.step, newest.get(tier.step, first))
+    if level == 0:
+        last = min(int(end), newest.get(tier.step, first))
+    if first >= last:
+        if level > 0:
+            yield from _cover(span, newest, level - 1, start, end)
+        return
+    if not finest and start < first:
+        yield from _cover(span, newest, level - 1, start, first)
+    yield Stretch(tier, first, last)
+    if level > 0 and last < end:
+        yield from _cover(span, newest, level - 1, last, end)
+
+
+# --- series ---------------------------------------------------------------------------------------------------
+
+
+def read_pool(database: HistoryDatabase, span: Span, figures: Sequence[str], points: int) -> Points:
+    """Figures of POOL_FIGURES, as at most `points` points and one."""
+    table = schema.pool_samples
+    columns = [table.c[name] for name in figures]
+    tier = tier_for(span)
+    bins = Bins(span.start, span.end, tier.step, points, figures)
+    with database.reading() as connection:
+        for stretch in fine_stretches(connection, span, tier):
+            for time, *values in connection.execute(_of_pool(span, stretch, table.c.time, *columns)):
+                bins.add(time, stretch.tier.step, values)
+    return bins.points()
+
+
+def _of_pool(span: Span, stretch: Stretch, *columns: ColumnElement[Any]) -> Select[Any]:
+    table = schema.pool_samples
+    return select(*columns).where(
+        table.c.node == span.node,
+        table.c.step == stretch.tier.step,
+        table.c.time >= stretch.start,
+        table.c.time < stretch.end,
+    )
+
+
+def read_series(
+    database: HistoryDatabase, span: Span, kind: SeriesKind, name: str, figures: Sequence[str], points: int
+) -> Points | None:
+    """Figures of SERIES_FIGURES, as at most `points` points and one; None where there is no such series."""
+    table, tier = schema.series_samples, tier_for(span)
+    columns = [table.c[each] for each in figures]
+    bins = Bins(span.start, span.end, tier.step, points, figures)
+    with database.reading() as connection:
+        number = database.series_number(connection, span.node, kind, name)
+        if number is None:
+            return None
+        for stretch in fine_stretches(connection, span, tier):
+            step = stretch.tier.step
+            times = list(connection.execute(_of_pool(span, stretch, schema.pool_samples.c.time)).scalars())
+            for time in times:
+                bins.ran(time, step)
+            for first in range(0, len(times), _TIMES_AT_ONCE):
+                rows = connection.execute(
+                    select(table.c.time, *columns).where(
+                        table.c.step == step,
+                        table.c.kind == kind,
+                        table.c.time.in_(times[first : first + _TIMES_AT_ONCE]),
+                        table.c.series == number,
+                    )
+                )
+                for time, *values in rows:
+                    bins.add(time, step, values)
+    return bins.points()
+
+
+def read_top(database: HistoryDatabase, span: Span, kind: SeriesKind, limit: int) -> list[dict[str, Any]]:
+    """The series with the greatest mean hash rates over a span: name, hash_rate, dead_rate, and COUNTS."""
+    table, series = schema.series_samples, schema.series
+    with database.reading() as connection:
+        parts, seconds = [], 0
+        for stretch in coarse_stretches(connection, span):
+            step = stretch.tier.step
+            ran = connection.execute(_of_pool(span, stretch, func.count())).scalar_one()
+            seconds += ran * step
+            parts.append(
+                select(
+                    table.c.series,
+                    *((func.sum(table.c[name]) * step).label(name) for name in MEANS),
+                    *(func.sum(table.c[name]).label(name) for name in COUNTS),
+                )
+                .where(
+                    table.c.step == step,
+                    table.c.kind == kind,
+                    table.c.time >= stretch.start,
+                    table.c.time < stretch.end,
+                )
+                .group_by(table.c.series)
+            )
+        if not parts or not seconds:
+            return []
+        whole = union_all(*parts).subquery()
+        sums = [func.sum(whole.c[name]).label(name) for name in (*MEANS, *COUNTS)]
+        rows = connection.execute(
+            select(series.c.name, *sums)
+            .join(series, series.c.id == whole.c.series)
+            .where(series.c.node == span.node)
+            .group_by(series.c.name)
+            .order_by(sums[0].desc(), series.c.name)
+            .limit(limit)
+        ).mappings()
+        return [
+            {"name": row["name"]}
+            | {name: row[name] / seconds for name in MEANS}
+            | {name: int(row[name]) for name in COUNTS}
+            for row in rows
+        ]
+
+
+# --- lists ----------------------------------------------------------------------------------------------------
+
+
+def read_blocks(database: HistoryDatabase, span: Span, offset: int, limit: int) -> Page:
+    """Blocks of the pool, with what is known of their rounds (`start`, `time_to_find`, ...; None where nothing
+    is)."""
+    table, rounds = schema.blocks, schema.rounds
+    joined = table.outerjoin(rounds, (rounds.c.node == table.c.node) & (rounds.c.hash == table.c.hash))
+    known = [column for column in rounds.c if column.name not in ("node", "hash")]
+    statement = select(*table.c, *known).select_from(joined)
+    return _page(database, span, statement, table.c.node, table.c.time, table.c.hash, offset, limit)
+
+
+def read_shares(database: HistoryDatabase, span: Span, worker: str | None, offset: int, limit: int) -> Page:
+    """Shares that this node's miners found; those of a worker, or of all workers of an address."""
+    table = schema.shares
+    statement = select(*table.c)
+    if worker is not None:
+        own = table.c.worker == worker
+        if "." not in worker:
+            own |= table.c.worker.startswith(f"{worker}.", autoescape=True)
+        statement = statement.where(own)
+    return _page(database, span, statement, table.c.node, table.c.time, table.c.hash, offset, limit)
+
+
+def read_events(database: HistoryDatabase, span: Span, kind: str | None, offset: int, limit: int) -> Page:
+    """What happened."""
+    table = schema.events
+    statement = select(*table.c)
+    if kind is not None:
+        statement = statement.where(table.c.kind == kind)
+    page = _page(database, span, statement, table.c.node, table.c.time, table.c.id, offset, limit)
+    for row in page.rows:
+        row["details"] = json.loads(str(row["details"]))
+    return page
+
+
+def _page(
+    database: HistoryDatabase,
+    span: Span,
+    statement: Select[Any],
+    node: ColumnElement[int],
+    time: ColumnElement[float],
+    then: ColumnElement[Any],
+    offset: int,
+    limit: int,
+) -> Page:
+    """The newest first."""
+    wanted = statement.where(node == span.node, time >= span.start, time <= span.end)
+    with database.reading() as connection:
+        total = connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
+        rows = connection.execute(wanted.order_by(time.desc(), then.desc()).offset(offset).limit(limit)).mappings()
+        return Page(total, [dict(row) for row in rows])
+
+
+def read_rounds(database: HistoryDatabase, node: int, limit: int) -> list[dict[str, Any]]:
+    """The newest rounds, the oldest of them first; fields as the table's."""
+    table, blocks = schema.rounds, schema.blocks
+    joined = table.join(blocks, (blocks.c.node == table.c.node) & (blocks.c.hash == table.c.hash))
+    statement = select(*table.c).select_from(joined).where(table.c.node == node)
+    with database.reading() as connection:
+        rows = connection.execute(statement.order_by(blocks.c.time.desc()).limit(limit)).mappings()
+        return [dict(row) for row in rows][::-1]

@@ -1,0 +1,105 @@
+"""What a node that starts takes over of earlier runs: the samples of the last month, for graphs and luck, and the
+rounds of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from p2pool.history import schema
+from p2pool.history.database import HistoryDatabase
+from p2pool.history.reading import Span, read_rounds, read_top
+from p2pool.history.records import DAY, HOUR, POOL_FIGURES, TIERS, RoundFigures, SeriesKind, Tier
+
+RESTORED: Final = tuple(zip(TIERS[:3], (HOUR, DAY, 30 * DAY), (TIERS[0], TIERS[1], TIERS[3]), strict=True))
+"""The tiers that graphs in memory are made of, how far back they reach, in seconds, and the tiers that their
+figures by name are taken from: a month in steps of ten minutes for sixty names would take seconds."""
+NAMES: Final = 20
+"""Series of a kind that are taken over, the strongest of each reach."""
+MAX_ROUNDS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredSample:
+    """One period that began at `start`: POOL_FIGURES in their order, and figures of series by name."""
+
+    start: float
+    pool: Sequence[float | None]
+    workers: Mapping[str, float]
+    dead: Mapping[str, float]
+    payouts: Mapping[str, float]
+    versions: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """`samples` by their step in seconds, the oldest first; `rounds` too."""
+
+    samples: Mapping[int, Sequence[RestoredSample]]
+    rounds: Sequence[RoundFigures]
+
+
+def read_restored(database: HistoryDatabase, now: float) -> Restored:
+    """Everything. Raises HistoryProblem."""
+    return Restored(
+        {
+            tier.step: _samples(database, tier, named, Span(database.node, now - reach, now, now))
+            for tier, reach, named in RESTORED
+        },
+        [_round(row) for row in read_rounds(database, database.node, MAX_ROUNDS)],
+    )
+
+
+def _samples(database: HistoryDatabase, tier: Tier, named: Tier, span: Span) -> list[RestoredSample]:
+    table = schema.pool_samples
+    columns = [table.c[name] for name in POOL_FIGURES]
+    with database.reading() as connection:
+        rows = connection.execute(
+            select(table.c.time, *columns)
+            .where(table.c.node == span.node, table.c.step == tier.step, table.c.time >= span.start)
+            .order_by(table.c.time)
+        ).all()
+    times = sorted({row[0] // named.step * named.step for row in rows})
+    workers, dead = _by_time(database, named, span, times, SeriesKind.WORKER, "hash_rate", "dead_rate")
+    (payouts,) = _by_time(database, named, span, times, SeriesKind.ADDRESS, "payout")
+    (versions,) = _by_time(database, named, span, times, SeriesKind.VERSION, "hash_rate")
+    restored = []
+    for time, *values in rows:
+        at = time // named.step * named.step
+        by_name = (each.get(at, {}) for each in (workers, dead, payouts, versions))
+        restored.append(RestoredSample(float(time), values, *by_name))
+    return restored
+
+
+def _by_time(
+    database: HistoryDatabase, tier: Tier, span: Span, times: Sequence[int], kind: SeriesKind, *figures: str
+) -> list[dict[int, dict[str, float]]]:
+    """For each figure: the strongest series' numbers by time and name, those that are not 0."""
+    table = schema.series_samples
+    found: list[dict[int, dict[str, float]]] = [{} for _ in figures]
+    for row in read_top(database, span, kind, NAMES):
+        name = row["name"]
+        with database.reading() as connection:
+            number = database.series_number(connection, span.node, kind, name)
+            for first in range(0, len(times), 500):
+                rows = connection.execute(
+                    select(table.c.time, *(table.c[figure] for figure in figures)).where(
+                        table.c.step == tier.step,
+                        table.c.kind == kind,
+                        table.c.time.in_(times[first : first + 500]),
+                        table.c.series == number,
+                    )
+                )
+                for time, *values in rows:
+                    for by_time, value in zip(found, values, strict=True):
+                        if value:
+                            by_time.setdefault(time, {})[name] = value
+    return found
+
+
+def _round(row: Mapping[str, Any]) -> RoundFigures:
+    known = ("time_to_find", "difficulty", "expected_work", "actual_work", "method")
+    return RoundFigures(int(row["hash"], 16), int(row["start"], 16), *(row[name] for name in known))

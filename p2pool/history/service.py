@@ -1,0 +1,247 @@
+"""The part of history that lives on the reactor thread: it keeps what is to be written, has it written every
+minute, and has questions answered, all of it in threads that nobody waits for at the end. A database that is slow,
+away or full costs history and one line in the log; miners never notice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredSemaphore, ensureDeferred
+from twisted.logger import Logger
+
+from p2pool.base.observable import Event
+from p2pool.base.timer import Timer
+from p2pool.history.database import DamagedDatabase, HistoryDatabase, Target, set_aside
+from p2pool.history.records import DAY, HOUR, PERIOD, HistoryProblem, HistorySample
+from p2pool.history.restoring import Restored, read_restored
+from p2pool.history.thinning import remove_forgotten_series, remove_old, roll_up
+from p2pool.history.writing import SampleWriter
+from p2pool.pool_stats import EventRecord
+
+T = TypeVar("T")
+Run = Callable[[Callable[[], Any]], "Deferred[Any]"]
+
+FLUSH_PERIOD: Final = 60.0
+"""Seconds between two writings. In the first minute there is one for each sample: whoever has just begun wants to
+see something."""
+MAX_WAITING_ROWS: Final = 240_000
+"""Workers in samples that wait for the database: forty minutes of a thousand workers, some 70 MB."""
+MAX_WAITING_EVENTS: Final = 10_000
+READERS: Final = 3
+"""Questions that are answered at a time."""
+MAX_QUESTIONS: Final = 50
+"""Those that are answered and those that wait."""
+_log = Logger(namespace="p2pool.history")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryState:
+    """For pages. `problem` says why nothing is written, None while all is well; `waiting` counts samples."""
+
+    problem: str | None
+    database: str
+    where: str
+    node: str
+    retention: float
+    waiting: int
+    written: float | None
+    """When samples were written last, Unix seconds."""
+
+
+class History:
+    """See the module. `restored` fires once, when the database is open, with what earlier runs left."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        target: Target,
+        node_name: str,
+        retention: float,
+        clock: Callable[[], float],
+        run_in_thread: Run,
+    ) -> None:
+        """`retention` in seconds. `run_in_thread` runs a callable in a thread that ends with the program."""
+        self.restored: Event[Restored] = Event()
+        self.problem: str | None = None
+        self._reactor = reactor
+        self._target = target
+        self._node_name = node_name
+        self._retention = retention
+        self._clock = clock
+        self._run = run_in_thread
+        self._database: HistoryDatabase | None = None
+        self._writer: SampleWriter | None = None
+        self._samples: deque[HistorySample] = deque()
+        self._rows = 0
+        """Workers in `_samples`."""
+        self._events: deque[EventRecord] = deque(maxlen=MAX_WAITING_EVENTS)
+        self._flushing: Deferred[None] | None = None
+        self._readers = DeferredSemaphore(READERS)
+        self._questions = 0
+        self._timer: Timer | None = None
+        self._recorded = 0
+        self._written: float | None = None
+        self._thinned = self._names_removed = 0.0
+        self._damaged = False
+
+    @property
+    def state(self) -> HistoryState:
+        """How it is now."""
+        return HistoryState(
+            self.problem,
+            self._target.kind,
+            str(self._target),
+            self._node_name,
+            self._retention,
+            len(self._samples),
+            self._written,
+        )
+
+    def start(self) -> None:
+        """Open the database beside all else, and write from then on."""
+        self._timer = Timer(self._reactor, FLUSH_PERIOD, self.flush)
+
+    async def stop(self) -> None:
+        """Write what waits; whoever waits for that decides for how long."""
+        if self._timer is not None:
+            self._timer.stop()
+        if self._flushing is not None:
+            await self._flushing
+        await self.flush()
+        database, self._database = self._database, None
+        if database is not None:
+            await self._run(database.close)
+
+    # --- writing -----------------------------------------------------------------------------------------
+
+    def record(self, sample: HistorySample) -> None:
+        """Take a sample."""
+        self._samples.append(sample)
+        self._rows += len(sample.workers)
+        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
+            self._rows -= len(self._samples.popleft().workers)
+        self._recorded += 1
+        if self._recorded * PERIOD <= FLUSH_PERIOD:
+            ensureDeferred(self.flush()).addErrback(lambda failure: _log.failure("history", failure))
+
+    def record_event(self, event: EventRecord) -> None:
+        """Take an event."""
+        self._events.append(event)
+
+    async def flush(self) -> None:
+        """Write all that waits, unless that is being done."""
+        if self._flushing is not None:
+            return
+        self._flushing = Deferred()
+        samples, events = list(self._samples), list(self._events)
+        self._samples.clear()
+        self._events.clear()
+        self._rows = 0
+        try:
+            restored = await self._run(lambda: self._write(samples, events))
+        except HistoryProblem as problem:
+            self._put_back(samples, events)
+            self._report(str(problem))
+        except BaseException:
+            self._put_back(samples, events)
+            raise
+        else:
+            self._went_well(bool(samples), restored)
+        finally:
+            done, self._flushing = self._flushing, None
+            done.callback(None)
+
+    def _put_back(self, samples: list[HistorySample], events: list[EventRecord]) -> None:
+        newer, self._samples, self._rows = self._samples, deque(), 0
+        for sample in (*samples, *newer):
+            self._samples.append(sample)
+            self._rows += len(sample.workers)
+        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
+            self._rows -= len(self._samples.popleft().workers)
+        later = list(self._events)
+        self._events.clear()
+        self._events.extend((*events, *later))
+
+    def _report(self, problem: str) -> None:
+        """One alarm, not one a minute."""
+        if self.problem is None:
+            _log.error("history is not written: {problem}; mining goes on, it is tried again", problem=problem)
+        self.problem = problem
+
+    def _went_well(self, wrote: bool, restored: Restored | None) -> None:
+        if wrote:
+            self._written = self._clock()
+        if self.problem is not None:
+            self.problem = None
+            _log.info("history is written again")
+        if restored is not None:
+            self.restored.fire(restored)
+
+    def _write(self, samples: list[HistorySample], events: list[EventRecord]) -> Restored | None:
+        """In a thread, one at a time. Returns what earlier runs left, where the database was opened just now."""
+        restored = None
+        database, writer, now = self._database, self._writer, self._clock()
+        try:
+            if database is None or writer is None or self._damaged:
+                database = self._open()
+                writer = SampleWriter(database)
+                restored = read_restored(database, now)
+                self._database, self._writer = database, writer
+            writer.write(samples, events)
+            self._thin(database, now)
+        except DamagedDatabase:
+            self._damaged = True
+            raise
+        return restored
+
+    def _open(self) -> HistoryDatabase:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock()))
+        former, self._database = self._database, None
+        if former is not None:
+            former.close()
+        aside = None
+        if self._damaged and self._target.path is not None:
+            aside = set_aside(self._target.path, stamp)
+        database = HistoryDatabase(self._target, self._node_name, stamp)
+        self._damaged = False
+        aside = aside or database.set_aside
+        if aside is not None:
+            _log.warn(
+                "the history database {path} is damaged; it is set aside as {aside} and a new one begun",
+                path=str(self._target.path),
+                aside=str(aside),
+            )
+        return database
+
+    def _thin(self, database: HistoryDatabase, now: float) -> None:
+        roll_up(database, now)
+        if not 0 <= now - self._thinned < HOUR / 6:
+            self._thinned = now
+            remove_old(database, now, self._retention)
+        if not 0 <= now - self._names_removed < DAY:
+            self._names_removed = now
+            remove_forgotten_series(database, now)
+
+    # --- reading -----------------------------------------------------------------------------------------
+
+    async def ask(self, question: Callable[[HistoryDatabase], T]) -> T:
+        """The answer of `question(database)`, which a thread gives. Raises HistoryProblem."""
+        database = self._database
+        if database is None:
+            raise HistoryProblem(self.problem or "the history database is not open yet; try again in a moment")
+        if self._questions >= MAX_QUESTIONS:
+            raise HistoryProblem("too many questions at once; try again in a moment")
+        self._questions += 1
+        try:
+            answer: T = await self._readers.run(lambda: self._run(lambda: question(database)))
+        except DamagedDatabase:
+            self._damaged = True  # the next writing sets it aside
+            raise
+        finally:
+            self._questions -= 1
+        return answer

@@ -1,0 +1,214 @@
+"""From samples to rows: what grew since the sample before, worker by worker and for their addresses.
+
+Called in the thread that writes, one batch after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from p2pool.history import schema
+from p2pool.history.database import HistoryDatabase, insert_new, insert_or_update
+from p2pool.history.records import (
+    COUNTS,
+    PERIOD,
+    POOL_FIGURES,
+    REASONS,
+    HistorySample,
+    RoundFigures,
+    SeriesKind,
+)
+from p2pool.pool_stats import BlockRecord, EventRecord, WorkerSnapshot
+
+_Counters = tuple[int, ...]
+_Numbers = dict[SeriesKind, dict[str, int]]
+_NOTHING: Final[_Counters] = (0,) * len(COUNTS)
+
+
+class SampleWriter:
+    """Writes batches into one database. Bound: it remembers the counters of the workers in the newest sample, and
+    as many shares and blocks as samples have."""
+
+    def __init__(self, database: HistoryDatabase) -> None:
+        self._database = database
+        self._counters: dict[str, _Counters] = {}
+        self._blocks: dict[int, BlockRecord] = {}
+        self._rounds: set[int] = set()
+        self._shares: set[int] = set()
+
+    def write(self, samples: Sequence[HistorySample], events: Iterable[EventRecord]) -> None:
+        """One transaction. What is remembered changes only where it was written. Raises HistoryProblem."""
+        counters, made = self._counters, _Batch(self._database)
+        newest = samples[-1] if samples else None
+        with self._database.writing() as connection:
+            for sample in samples:
+                counters = made.add_sample(connection, sample, counters)
+            made.write(connection)
+            if newest is not None:
+                self._write_news(connection, newest)
+            rows = [self._event(event) for event in events]
+            if rows:
+                connection.execute(schema.events.insert(), rows)
+        self._counters = counters
+        for kind, numbers in made.numbers.items():
+            self._database.remember(kind, numbers)
+        if newest is not None:
+            self._shares = {share.share_hash for share in newest.shares}
+            self._blocks = {block.block_hash: block for block in newest.blocks}
+            self._rounds = {each.block_hash for each in newest.rounds}
+
+    def _write_news(self, connection: Connection, sample: HistorySample) -> None:
+        node = self._database.node
+        shares = [
+            {
+                "node": node,
+                "time": share.time,
+                "hash": f"{share.share_hash:064x}",
+                "worker": share.worker,
+                "dead": share.dead,
+                "attempts": float(share.attempts),
+            }
+            for share in sample.shares
+            if share.share_hash not in self._shares
+        ]
+        if shares:
+            connection.execute(insert_new(connection, schema.shares), shares)
+        blocks = [
+            _block_row(node, block) for block in sample.blocks if self._blocks.get(block.block_hash) != block
+        ]
+        if blocks:
+            connection.execute(insert_or_update(connection, schema.blocks), blocks)
+        rounds = [_round_row(node, each) for each in sample.rounds if each.block_hash not in self._rounds]
+        if rounds:
+            connection.execute(insert_or_update(connection, schema.rounds), rounds)
+
+    def _event(self, event: EventRecord) -> dict[str, object]:
+        return {
+            "node": self._database.node,
+            "time": event.time,
+            "kind": event.kind.value,
+            "subject": event.subject[: schema.MAX_NAME],
+            "text": event.text[: schema.MAX_TEXT],
+            "details": json.dumps(dict(event.details), default=str),
+        }
+
+
+class _Batch:
+    """The rows of some samples."""
+
+    def __init__(self, database: HistoryDatabase) -> None:
+        self._database = database
+        self._pool: list[dict[str, Any]] = []
+        self._series: list[dict[str, Any]] = []
+        self.numbers: _Numbers = {kind: {} for kind in SeriesKind}
+
+    def add_sample(
+        self, connection: Connection, sample: HistorySample, before: dict[str, _Counters]
+    ) -> dict[str, _Counters]:
+        """Take one sample; returns the workers' counters in it."""
+        time = int(sample.time // PERIOD) * PERIOD
+        known = {name: sample.pool.get(name) for name in POOL_FIGURES}
+        self._pool.append({"node": self._database.node, "step": PERIOD, "time": time} | known)
+        counters: dict[str, _Counters] = {}
+        workers: dict[str, dict[str, Any]] = {}
+        addresses: dict[str, dict[str, Any]] = {}
+        for worker in sample.workers:
+            now = counters[worker.name] = _counters(worker)
+            grown = _growth(before.get(worker.name, _NOTHING), now)
+            if not worker.accepted or not (worker.hash_rate or worker.connections or any(grown)):
+                continue  # whoever never did any work is nobody
+            workers[worker.name] = {
+                "hash_rate": worker.hash_rate,
+                "dead_rate": worker.dead_rate,
+                "difficulty": worker.difficulty or None,
+                "payout": None,
+                **dict(zip(COUNTS, grown, strict=True)),
+            }
+            _add(addresses, worker.name.partition(".")[0], workers[worker.name])
+        for address, row in addresses.items():
+            row["payout"] = sample.payouts.get(address)
+        votes = {
+            version: {"hash_rate": rate, "dead_rate": 0.0, "difficulty": None, "payout": None}
+            | dict.fromkeys(COUNTS, 0)
+            for version, rate in sample.versions.items()
+        }
+        for kind, rows in (
+            (SeriesKind.WORKER, workers),
+            (SeriesKind.ADDRESS, addresses),
+            (SeriesKind.VERSION, votes),
+        ):
+            self._add_rows(connection, kind, time, rows)
+        return counters
+
+    def _add_rows(
+        self, connection: Connection, kind: SeriesKind, time: int, rows: dict[str, dict[str, Any]]
+    ) -> None:
+        numbers = self.numbers[kind]
+        new = [name for name in rows if name not in numbers]
+        numbers.update(self._database.series_numbers(connection, kind, new))
+        for name, row in rows.items():
+            row |= {"step": PERIOD, "kind": int(kind), "time": time, "series": numbers[name]}
+            self._series.append(row)
+
+    def write(self, connection: Connection) -> None:
+        """All of them. Where the clock stepped back, periods that were sampled before keep their first sample."""
+        if self._pool:
+            connection.execute(insert_new(connection, schema.pool_samples), self._pool)
+        if self._series:
+            connection.execute(insert_new(connection, schema.series_samples), self._series)
+
+
+def _counters(worker: WorkerSnapshot) -> _Counters:
+    """In the order of COUNTS."""
+    refused = dict.fromkeys(("stale", "low_difficulty", "duplicate", "other_refused"), 0)
+    for code, count in worker.refused_by.items():
+        refused[REASONS.get(code, "other_refused")] += count
+    return (worker.accepted, *refused.values(), worker.dead, worker.shares)
+
+
+def _growth(before: _Counters, now: _Counters) -> _Counters:
+    """What came since; a worker that was forgotten meanwhile, or a node that was started anew, counts from 0."""
+    return tuple(new - old if new >= old else new for old, new in zip(before, now, strict=True))
+
+
+def _add(rows: dict[str, dict[str, Any]], name: str, row: dict[str, Any]) -> None:
+    """Count a worker's row into its address's."""
+    whole = rows.get(name)
+    if whole is None:
+        rows[name] = dict(row, difficulty=None)
+        return
+    for figure in ("hash_rate", "dead_rate", *COUNTS):
+        whole[figure] += row[figure]
+
+
+def _block_row(node: int, block: BlockRecord) -> dict[str, Any]:
+    return {
+        "node": node,
+        "hash": f"{block.block_hash:064x}",
+        "time": block.time,
+        "height": block.height,
+        "worker": block.worker[: schema.MAX_NAME],
+        "share": None if block.share_hash is None else f"{block.share_hash:064x}",
+        "value": block.subsidy,
+        "status": block.status.value,
+        "reason": block.reason[: schema.MAX_TEXT],
+        "confirmations": block.confirmations,
+        "chainlocked": block.chainlocked,
+    }
+
+
+def _round_row(node: int, each: RoundFigures) -> dict[str, Any]:
+    return {
+        "node": node,
+        "hash": f"{each.block_hash:064x}",
+        "start": f"{each.start:064x}",
+        "time_to_find": each.time_to_find,
+        "difficulty": each.difficulty,
+        "expected_work": each.expected_work,
+        "actual_work": each.actual_work,
+        "method": each.method,
+    }

@@ -1,0 +1,75 @@
+"""Everything that has to do with history, put together: one object for the composition root. Which database, under
+which name this node writes into it, and what pages take over of earlier runs."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.logger import Logger
+
+from p2pool.base.daemon_thread import run_in_daemon_thread
+from p2pool.base.files import write_file
+from p2pool.base.text import printable
+from p2pool.config import Config
+from p2pool.history.records import DAY
+from p2pool.history.service import History
+from p2pool.web.memory import Memory
+
+NODE_NAME_FILE: Final = "node-name"
+_GIVEN: Final = re.compile("[0-9a-f]{16}")
+_log = Logger(namespace="p2pool.history")
+
+
+class Recording:
+    """History of this node; `history` is None where none is kept."""
+
+    def __init__(self, reactor: Any, config: Config, clock: Callable[[], float]) -> None:
+        self.history: History | None = None
+        if config.stats_db is not None:
+            self.history = History(
+                reactor,
+                config.stats_db,
+                config.stats_node or node_name(config.datadir),
+                config.stats_retention * DAY,
+                clock,
+                # Of its own: a database that hangs holds up nobody, and nothing waits for it at the end.
+                lambda function: run_in_daemon_thread(reactor, function),
+            )
+
+    def start(self, memory: Memory) -> None:
+        """Write from now on; `memory` takes over what earlier runs left once the database is open."""
+        if self.history is not None:
+            self.history.restored.subscribe(memory.restore)
+            self.history.start()
+
+    async def stop(self) -> None:
+        """Write what waits."""
+        if self.history is not None:
+            await self.history.stop()
+
+
+def node_name(directory: Path) -> str:
+    """The name of this node where none was given: chosen once, and kept in its data directory."""
+    path = directory / NODE_NAME_FILE
+    try:
+        kept = printable(path.read_text("utf-8", errors="replace").strip(), 64)
+        if _GIVEN.fullmatch(kept):
+            return kept
+        if kept:
+            _log.warn("{path} holds no name of a node: {kept}; it gets a new one", path=str(path), kept=kept)
+    except OSError:
+        pass  # none was chosen yet
+    name = secrets.token_hex(8)
+    try:
+        write_file(path, name.encode() + b"\n")
+    except OSError as error:
+        _log.warn(
+            "cannot write {path}: {error}; after a restart this node's history would be another one's",
+            path=str(path),
+            error=error.strerror,
+        )
+    return name

@@ -1,0 +1,390 @@
+"""What was: /web/graph_data, /web/log, /network_difficulty, /hashrate_samples, /api/v1/samples; and the samples
+that they are made of (`take_sample`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from p2pool.dash.target import target_to_average_attempts
+from p2pool.history.records import PERIOD, HistorySample
+from p2pool.web.api.blocks import rounds_of
+from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, choice
+from p2pool.web.api.payouts import own_addresses, payout_amounts
+from p2pool.web.api.peers import peer_counts
+from p2pool.web.api.pool import (
+    best_max_target,
+    network_difficulty,
+    pool_rate,
+    stale_proportion,
+    stale_rates_of,
+    version_votes,
+)
+from p2pool.web.api.schema import (
+    DASH,
+    HASH_RATE,
+    PART,
+    SECONDS,
+    TIME,
+    Schema,
+    array,
+    count,
+    integer,
+    mapping,
+    nullable,
+    number,
+    record,
+    row,
+    text,
+)
+from p2pool.web.samples import SCALARS, Ring, Sample, Samples, keyed, make_sample
+from p2pool.web.sources import Moment
+
+LOG_PERIOD: Final = 300
+"""Seconds between entries of /web/log."""
+
+# --- taking them --------------------------------------------------------------------------------------------
+
+
+def take_sample(moment: Moment) -> None:
+    """Called with each refresh: a sample where another period began."""
+    samples, now = moment.memory.samples, moment.snapshot.time
+    if not samples.due(now):
+        return
+    last = samples.newest
+    scalars, named = _scalars(moment, last), _keyed(moment)
+    samples.add(make_sample(now, scalars, named))
+    if moment.sources.history is not None:
+        moment.sources.history.record(_history_sample(moment, scalars, named))
+    if last is None or int(now // LOG_PERIOD) != int(last // LOG_PERIOD):
+        moment.memory.log.append(orjson.dumps(_log_entry(moment)))
+
+
+def _history_sample(
+    moment: Moment, scalars: Mapping[str, float | None], named: Mapping[str, Mapping[str, float]]
+) -> HistorySample:
+    snapshot = moment.snapshot
+    return HistorySample(
+        snapshot.time,
+        scalars,
+        snapshot.workers,
+        named["payouts"],
+        named["version_rates"],
+        snapshot.recent_shares,
+        snapshot.blocks,
+        moment.memory.round_figures(rounds_of(moment)),
+    )
+
+
+def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
+    snapshot, node = moment.snapshot, moment.node
+    known = node.best_share is not None and moment.sources.lookbehind > 0
+    rates, peers = moment.per_tip(stale_rates_of), peer_counts(moment)
+    since = snapshot.time - PERIOD if last is None else last
+    work = {False: 0, True: 0}
+    for share in reversed(snapshot.recent_shares):
+        if share.time <= since:
+            break
+        work[share.dead] += share.attempts
+    latency = next((each.answer_time for each in moment.sources.dashd().daemons if each.serving), None)
+    payouts = moment.per_tip(payout_amounts)
+    addresses = moment.workers.by_address()
+    seconds = max(1.0, snapshot.time - since)
+    return {
+        "pool_hash_rate": pool_rate(moment) if known else None,
+        "pool_stale_proportion": stale_proportion(moment) if known else None,
+        "pool_good_rate": rates["good"] if known else None,
+        "pool_orphan_rate": rates["orphan"] if known else None,
+        "pool_dead_rate": rates["doa"] if known else None,
+        "local_hash_rate": snapshot.hash_rate,
+        "local_dead_hash_rate": snapshot.dead_rate,
+        "local_good_share_rate": work[False] / seconds,
+        "local_dead_share_rate": work[True] / seconds,
+        "network_difficulty": network_difficulty(moment),
+        "own_payout": sum(payouts.get(address, 0) for address in own_addresses(moment)) / 1e8,
+        "workers": sum(1 for worker in snapshot.workers if worker.hash_rate > 0),
+        "working_addresses": sum(1 for each in addresses.values() if any(w.hash_rate > 0 for w in each)),
+        "connected_addresses": sum(1 for each in addresses.values() if any(w.connections for w in each)),
+        "connections": snapshot.connections,
+        "peers_incoming": peers["incoming"],
+        "peers_outgoing": peers["outgoing"],
+        "dashd_latency": latency,
+        "memory": moment.sources.process_memory(),
+    }
+
+
+def _keyed(moment: Moment) -> dict[str, Mapping[str, float]]:
+    workers, payouts = moment.snapshot.workers, moment.per_tip(payout_amounts)
+    rate = pool_rate(moment)
+    here = [address for address in moment.workers.by_address() if address in payouts]
+    return {
+        "worker_hash_rates": {worker.name: worker.hash_rate for worker in workers if worker.hash_rate > 0},
+        "worker_dead_hash_rates": {worker.name: worker.dead_rate for worker in workers if worker.dead_rate > 0},
+        "payouts": {address: payouts[address] / 1e8 for address in here},
+        "version_rates": {version: part * rate for version, part in moment.per_tip(version_votes).items()},
+    }
+
+
+def _log_entry(moment: Moment) -> dict[str, Any]:
+    """As the old software wrote it into a file; of the workers, the fastest."""
+    snapshot, template = moment.snapshot, moment.node.template
+    stales = moment.node.stale_counts()
+    payouts = moment.per_tip(payout_amounts)
+    fastest = keyed({worker.name: worker.hash_rate for worker in snapshot.workers if worker.hash_rate > 0})
+    dead = keyed({worker.name: worker.dead_rate for worker in snapshot.workers if worker.dead_rate > 0})
+    return {
+        "time": snapshot.time,
+        "pool_hash_rate": pool_rate(moment),
+        "pool_stale_prop": stale_proportion(moment),
+        "local_hash_rates": dict(fastest.items()),
+        "local_dead_hash_rates": dict(dead.items()),
+        "shares": stales.total,
+        "stale_shares": stales.orphans + stales.dead,
+        "stale_shares_breakdown": {"orphan": stales.orphans, "doa": stales.dead},
+        "current_payout": sum(payouts.get(address, 0) for address in own_addresses(moment)) / 1e8,
+        "peers": peer_counts(moment),
+        "attempts_to_share": float(target_to_average_attempts(best_max_target(moment))),
+        "attempts_to_block": None if template is None else float(target_to_average_attempts(template.target)),
+        "block_value": (0 if template is None else template.subsidy) * 1e-8,
+    }
+
+
+# --- graphs of the old interface ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What a view of graphs shows: `bins` of `width` seconds, out of one ring."""
+
+    width: int
+    bins: int
+    ring: Callable[[Samples], Ring]
+
+
+_SPANS: Final = {
+    "hour": _Span(20, 180, lambda samples: samples.hour),
+    "day": _Span(300, 288, lambda samples: samples.day),
+    "week": _Span(1800, 336, lambda samples: samples.month),
+    "month": _Span(7200, 360, lambda samples: samples.month),
+    "year": _Span(86400, 365, lambda samples: samples.month),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A graph: numbers of SCALARS by the names that they have in it, or one of them, or one of KEYED. `empty` is
+    what old front ends take for a period without samples, `default` for a name that is missing."""
+
+    scalars: Mapping[str, str] | str = ""
+    named: str = ""
+    empty: Any = None
+    default: float | None = None
+
+
+_EMPTY: Final[dict[str, float]] = {}
+_GRAPHS: Final = {
+    "local_hash_rate": _Source("local_hash_rate", empty=0.0, default=0),
+    "local_dead_hash_rate": _Source("local_dead_hash_rate", empty=0.0, default=0),
+    "local_share_hash_rates": _Source(
+        {"good": "local_good_share_rate", "dead": "local_dead_share_rate"}, empty=_EMPTY, default=0
+    ),
+    "pool_rates": _Source(
+        {"good": "pool_good_rate", "orphan": "pool_orphan_rate", "doa": "pool_dead_rate"}, default=0
+    ),
+    "current_payout": _Source("own_payout"),
+    "current_payouts": _Source(named="payouts", empty=_EMPTY),
+    "peers": _Source({"incoming": "peers_incoming", "outgoing": "peers_outgoing"}, empty=_EMPTY),
+    "miner_hash_rates": _Source(named="worker_hash_rates", empty=_EMPTY, default=0),
+    "miner_dead_hash_rates": _Source(named="worker_dead_hash_rates", empty=_EMPTY, default=0),
+    "worker_count": _Source("workers"),
+    "unique_miner_count": _Source("working_addresses"),
+    "connected_miners": _Source("connected_addresses"),
+    "desired_version_rates": _Source(named="version_rates", default=0),
+    "traffic_rate": _Source(empty=_EMPTY, default=0),
+    "getwork_latency": _Source("dashd_latency"),
+    "memory_usage": _Source("memory"),
+}
+"""By the names that front ends of p2pool know. Of traffic nothing is measured."""
+
+
+def graph_data(scene: Scene, arguments: Arguments) -> bytes:
+    """/web/graph_data: rows of [middle, value, width, default], the newest first. Each is made once from the
+    samples that there are."""
+    source, view = arguments["source"], arguments["view"]
+    samples = scene.sources.memory.samples
+    rendered = samples.rendered.get((source, view))
+    if rendered is None:
+        span = _SPANS[view.removeprefix("last_")]
+        rows = _graph(_GRAPHS[source], span, span.ring(samples).samples(), scene.moment.snapshot.time)
+        rendered = samples.rendered[source, view] = orjson.dumps(rows)
+    return rendered
+
+
+def _graph(source: _Source, span: _Span, samples: list[Sample], now: float) -> list[list[Any]]:
+    end = math.ceil(now / span.width) * span.width
+    bins: list[list[Sample]] = [[] for _ in range(span.bins)]
+    for sample in samples:
+        index = int((end - sample.start - 1e-6) // span.width)
+        if 0 <= index < span.bins:
+            bins[index].append(sample)
+    rows = []
+    for index, inside in enumerate(bins):
+        left, right = end - span.width * (index + 1), min(now, end - span.width * index)
+        value = _bin(source, inside) if inside else source.empty
+        rows.append([(left + right) / 2, value, right - left, source.default])
+    return rows
+
+
+def _bin(source: _Source, samples: list[Sample]) -> Any:
+    """The mean of a graph's figure over the samples of one bin."""
+    if source.named:
+        sums: dict[str, float] = {}
+        for sample in samples:
+            for name, value in sample.of(source.named).items():
+                sums[name] = sums.get(name, 0.0) + value
+        return {name: total / len(samples) for name, total in sums.items()}
+    if isinstance(source.scalars, str):
+        return _mean(samples, source.scalars) if source.scalars else source.empty
+    means = {name: _mean(samples, scalar) for name, scalar in source.scalars.items()}
+    return {name: value for name, value in means.items() if value is not None} or source.empty
+
+
+def _mean(samples: list[Sample], scalar: str) -> float | None:
+    known = [value for sample in samples if (value := sample.scalar(scalar)) is not None]
+    return sum(known) / len(known) if known else None
+
+
+def difficulty_history(scene: Scene, arguments: Arguments) -> bytes:
+    """/network_difficulty, made once from the samples that there are."""
+    samples, key = scene.sources.memory.samples, ("network_difficulty", arguments["period"])
+    rendered = samples.rendered.get(key)
+    if rendered is None:
+        rendered = samples.rendered[key] = orjson.dumps(_difficulties(scene, _SPANS[arguments["period"]]))
+    return rendered
+
+
+def _difficulties(scene: Scene, span: _Span) -> list[dict[str, Any]]:
+    samples = span.ring(scene.sources.memory.samples).samples()
+    start = scene.moment.snapshot.time - span.width * span.bins
+    step = max(1, len(samples) // span.bins)
+    found = [(sample.start, sample.scalar("network_difficulty")) for sample in samples[::step]]
+    return [{"ts": when, "network_diff": value} for when, value in found if value is not None and when >= start]
+
+
+def hashrate_samples(moment: Moment) -> dict[str, Any]:
+    """/hashrate_samples: what there is of the pool's hash rate."""
+    ring = moment.memory.samples.month
+    ends = ring.ends()
+    told: list[dict[str, Any] | None] = [
+        {
+            "ts": sample.start,
+            "hashrate": sample.scalar("pool_hash_rate"),
+            "network_diff": sample.scalar("network_difficulty"),
+        }
+        for sample in ends or ()
+    ]
+    return {
+        "sample_count": len(ring),
+        "oldest_sample": told[0] if told else None,
+        "newest_sample": told[-1] if told else None,
+        "sample_interval": ring.period,
+    }
+
+
+def stat_log(scene: Scene, arguments: Arguments) -> bytes:
+    """/web/log: the oldest first. Entries are rendered when they are made."""
+    return b"[" + b",".join(scene.sources.memory.log) + b"]"
+
+
+# --- version 1 ----------------------------------------------------------------------------------------------
+
+_PERIODS: Final[dict[str, Callable[[Samples], Ring]]] = {
+    "hour": lambda samples: samples.hour,
+    "day": lambda samples: samples.day,
+    "month": lambda samples: samples.month,
+}
+
+
+def samples_of(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+    """/api/v1/samples."""
+    ring, figure = _PERIODS[arguments["period"]](scene.sources.memory.samples), arguments["figure"]
+    return {
+        "figure": figure,
+        "period": arguments["period"],
+        "interval": ring.period,
+        "points": [[int(sample.start), sample.scalar(figure)] for sample in ring.samples()],
+    }
+
+
+def _graph_schema() -> Schema:
+    value: Schema = {"anyOf": [number(), {"type": "null"}, mapping(number())]}
+    return array(row(value, 4, "[middle in Unix seconds, value or values by name, seconds, default]"))
+
+
+_LOG_ENTRY = record(
+    time=TIME,
+    pool_hash_rate=HASH_RATE,
+    pool_stale_prop=PART,
+    local_hash_rates=mapping(HASH_RATE, "of the fastest workers"),
+    local_dead_hash_rates=mapping(HASH_RATE),
+    shares=count(),
+    stale_shares=count(),
+    stale_shares_breakdown=record(orphan=count(), doa=count()),
+    current_payout=DASH,
+    peers=record(incoming=count(), outgoing=count()),
+    attempts_to_share=number(),
+    attempts_to_block=nullable(number()),
+    block_value=DASH,
+)
+_HASHRATE_SAMPLE = nullable(record(ts=TIME, hashrate=nullable(HASH_RATE), network_diff=nullable(number())))
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/samples",
+        "One figure over the last hour (every 10 s), day (every minute) or month (every 10 minutes), the oldest "
+        "first, as far back as this node has been running",
+        record(
+            figure=text(),
+            period=text(),
+            interval=integer("seconds"),
+            points=array(row(nullable(number()), 2, "[Unix seconds, value]")),
+        ),
+        look_up=samples_of,
+        parameters=(
+            choice("figure", "what of", SCALARS, "pool_hash_rate"),
+            choice("period", "how far back", tuple(_PERIODS), "hour"),
+        ),
+    ),
+    Endpoint(
+        "/web/graph_data/{source}/{view}",
+        "A graph: [middle of the period, value, width, default], the newest first",
+        _graph_schema(),
+        look_up=graph_data,
+        parameters=(
+            choice("source", "which graph", tuple(_GRAPHS), None, in_path=True),
+            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), None, in_path=True),
+        ),
+    ),
+    Endpoint("/web/log", "The last day, every five minutes", array(_LOG_ENTRY), look_up=stat_log),
+    Endpoint(
+        "/network_difficulty",
+        "The Dash network's difficulty over a time, the oldest first",
+        array(record(ts=TIME, network_diff=number())),
+        look_up=difficulty_history,
+        parameters=(choice("period", "how far back", tuple(_SPANS), "day"),),
+    ),
+    Endpoint(
+        "/hashrate_samples",
+        "What samples there are of the pool's hash rate",
+        record(
+            sample_count=count(),
+            oldest_sample=_HASHRATE_SAMPLE,
+            newest_sample=_HASHRATE_SAMPLE,
+            sample_interval=SECONDS,
+        ),
+        view=hashrate_samples,
+    ),
+)

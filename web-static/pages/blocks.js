@@ -1,0 +1,181 @@
+// The pool's blocks: the newest live, all of them from the history, and the luck of each round.
+
+import { hashColumn, luckText, roundText, statusColumn } from "../js/blocks.js";
+import { byId, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
+import { coins, duration, integer, isHash, known, percent, shortWorker } from "../js/format.js";
+import { showPages } from "../js/listing.js";
+import { LuckChart } from "../js/luckchart.js";
+import { lookUp, startPage } from "../js/page.js";
+import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+
+const DAY = 86400;
+const PAGE = 50;
+const RANGES = [["day", "Day"], ["week", "Week"], ["month", "Month"], ["year", "Year"], ["all", "All"]];
+let symbol = "DASH";
+
+// --- tables ------------------------------------------------------------------------------------------------
+
+/** `worker` is what authorized the work; other nodes do not tell whose it was. */
+function finder(worker) {
+  if (worker === "" || worker === "another node") return "a miner of another node";
+  return workerLink(worker, longShort(worker, shortWorker(worker)));
+}
+
+const columns = [
+  timeColumn("Found"),
+  { ...textColumn("Height", ({ height }) => integer(height)), head: true },
+  hashColumn(),
+  { title: "Found by", create: ({ worker }) => finder(worker) },
+  { title: "Share", create: ({ share }) => (isHash(share) ? shareLink(share) : "–") },
+  textColumn("Value", ({ dash }) => `${dash}\u00a0${symbol}`),
+  textColumn("Round took", roundText),
+  textColumn("Luck", ({ luck }) => luckText(luck)),
+  statusColumn,
+];
+
+const newest = new Table("blocks", {
+  caption: "Newest blocks: time, height, hash, finder, share, value, the round’s time and luck, and status",
+  few: 10,
+  empty: emptyNote(),
+  columns,
+});
+
+const older = new Table("older", {
+  caption: "Blocks of the history: time, height, hash, finder, share, value, the round’s time and luck, and status",
+  few: PAGE,
+  empty: emptyNote(),
+  columns,
+});
+older.few = PAGE;
+
+const newestRow = (block) => ({
+  ...block,
+  key: block.hash,
+  height: block.number,
+  worker: block.miner,
+  dash: coins(block.value),
+});
+
+const olderRow = (block) => ({
+  ...block,
+  key: block.hash,
+  ts: block.time,
+  dash: block.value.dash,
+  ...block.round,
+});
+
+// --- luck --------------------------------------------------------------------------------------------------
+
+let chart = null;
+
+function showLuck(luck) {
+  const { current_round: now } = luck;
+  setText(byId("f-round"), percent(now.progress, 0));
+  if (known(now.time)) setText(byId("f-round-note"), `of a block’s work, in ${duration(now.time)}`);
+  setText(byId("f-next"), known(now.expected_time) ? duration(now.expected_time) : "–");
+  setText(byId("f-blocks"), integer(luck.blocks));
+  const notes = [known(luck.luck) ? `luck ${luckText(luck.luck)} altogether` : "of the pool"];
+  if (luck.known_rounds < luck.blocks) notes.push(`of ${integer(luck.known_rounds)} whose round is known`);
+  setText(byId("f-blocks-note"), notes.join(", "));
+  for (const days of [1, 7, 30]) showPeriod(days, luck.periods?.find((period) => period.days === days) ?? period(luck.rounds, days));
+  showRounds(luck.rounds);
+}
+
+/** From the rounds alone, where the node does not tell of periods. */
+function period(rounds, days) {
+  const within = rounds.filter(({ time, luck }) => luck !== null && time > Date.now() / 1000 - days * DAY);
+  const sum = (of) => within.reduce((total, round) => total + round[of], 0);
+  const luck = within.length > 0 ? (100 * sum("expected_work")) / sum("actual_work") : null;
+  return { blocks: within.length, expected_blocks: luck === null ? null : (100 * within.length) / luck, luck };
+}
+
+function showPeriod(days, { blocks, expected_blocks: expected, luck }) {
+  setText(byId(`f-luck-${days}`), luckText(luck));
+  const were = known(expected) ? `, ${expected.toFixed(expected < 10 ? 1 : 0)} expected` : "";
+  setText(byId(`f-luck-${days}-note`), `${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}${were}`);
+}
+
+function showRounds(rounds) {
+  if (rounds.length === 0) {
+    byId("luck-body").replaceChildren(make("p", { class: "empty" }, "No block yet. The first round is still going on."));
+    chart = null;
+    return;
+  }
+  chart ??= new LuckChart(byId("luck-body"));
+  chart.show(rounds);
+}
+
+// --- the history -------------------------------------------------------------------------------------------
+
+let range = "week";
+let page = 0;
+
+/** The chosen time as a query. */
+function chosen() {
+  if (range !== null) return `range=${range}`;
+  const start = Date.parse(`${byId("older-from").value}T00:00`);
+  const end = Date.parse(`${byId("older-to").value}T00:00`);
+  const parts = [];
+  parts.push(`from=${Number.isNaN(start) ? 0 : Math.floor(start / 1000)}`);
+  parts.push(`to=${Math.floor(Number.isNaN(end) ? Date.now() / 1000 : end / 1000 + DAY)}`);
+  return parts.join("&");
+}
+
+const again = lookUp(() => `api/v1/history/blocks?${chosen()}&offset=${page * PAGE}&limit=${PAGE}`, 30000, showHistory);
+
+function showHistory(value, status) {
+  const problem = historyProblem(value, status);
+  byId("older-csv").hidden = problem !== null;
+  older.show((problem === null ? value.blocks : []).map(olderRow), make("span", {}, problem ?? "No block in this time."));
+  setText(byId("older-count"), problem === null ? integer(value.total) : "");
+  showPages(byId("older-pages"), page, problem === null ? Math.ceil(value.total / PAGE) : 1, (wanted) => {
+    page = wanted;
+    again();
+  });
+}
+
+function historyProblem(value, status) {
+  if (status === 200) return null;
+  if (status === 404) return "This node keeps no history. The newest blocks above are all that it remembers.";
+  return `The node cannot tell of earlier blocks now: ${value?.error?.message ?? `it answered with status ${status}`}.`;
+}
+
+function choose(wanted) {
+  range = wanted;
+  page = 0;
+  for (const button of byId("range").children) button.setAttribute("aria-pressed", String(button.dataset.range === range));
+  byId("older-csv").href = `../api/v1/history/blocks.csv?${chosen()}`;
+  again();
+}
+
+for (const [name, text] of RANGES) {
+  const button = make("button", { type: "button", "data-range": name, "aria-pressed": "false" }, text);
+  button.addEventListener("click", () => choose(name));
+  byId("range").append(button);
+}
+
+byId("older-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const [start, end] = [byId("older-from").value, byId("older-to").value];
+  const wrong = start === "" && end === "" ? "Choose a first or a last day." : start !== "" && end !== "" && start > end ? "The first day is after the last one." : "";
+  setText(byId("older-problem"), wrong);
+  if (wrong === "") choose(null);
+});
+
+// --- all of it ---------------------------------------------------------------------------------------------
+
+startPage({
+  views: ["recent_blocks", "api/v1/luck", "api/v1/pool"],
+  show(values) {
+    const [blocks, luck, pool] = ["recent_blocks", "api/v1/luck", "api/v1/pool"].map((view) => values.get(view));
+    if (pool !== undefined) symbol = pool.symbol;
+    if (blocks !== undefined) {
+      newest.show(blocks.map(newestRow), make("span", {}, "No block yet. A block is a share that is also good enough for the Dash chain."));
+    }
+    if (luck !== undefined) showLuck(luck);
+  },
+  news(event) {
+    if (event.event === "block") setText(byId("said"), `Block ${event.number}: ${event.status}.`);
+  },
+});
+choose(range);

@@ -35,7 +35,7 @@ COMPOSED: Final = (
     "merged",
     "stats_db",
 )
-"""Those that are shown in another form: addresses of daemons without their credentials, a database's kind alone."""
+"""Those that are shown in another form: daemons' addresses without credentials, the kind of the database."""
 WITHHELD: Final = (
     *("api_keys", "web_password", "rpc_arguments"),
     *("datadir", "logfile", "ssl_cert", "ssl_key", "web_static", "web_ssl_cert", "web_ssl_key"),
@@ -49,7 +49,7 @@ DERIVED: Final = ("key_hash",)
 def shown_settings(config: Config) -> dict[str, Any]:
     """Values for JSON by the flag's name (`max-conns`), in their alphabetical order."""
     shown: dict[str, Any] = {name: _plain(getattr(config, name)) for name in SHOWN}
-    shown |= {name: bool(getattr(config, name)) for name in WITHHELD}
+    shown |= {name: "set" if getattr(config, name) else None for name in WITHHELD}
     shown["net"] = config.network.name
     shown["worker_port"] = _endpoint(config.worker_host, config.worker_port)
     shown["p2pool_port"] = _endpoint(config.p2pool_host, config.p2pool_port)

@@ -9,7 +9,10 @@ export const RANGES = ["hour", "day", "week", "month", "year"];
 const REFRESH = 30000;
 /** Steps that are asked for: about one for every other pixel of a graph. */
 const POINTS = matchMedia("(max-width: 40rem)").matches ? 240 : 500;
+/** Figures that are asked for by name; the node takes no longer list, but gives all where none is named. */
+const MOST_FIGURES = 10;
 const HEIGHT = 240;
+const HOUR = 3600;
 const DAY = 86400;
 
 let loading = null;
@@ -33,6 +36,7 @@ export class GraphGroup {
     this.of = of;
     this.name = name;
     this.range = range;
+    this.isChosen = false;
     this.graphs = graphs.map((options) => new Graph(options, `graphs-${tools}`));
     const figures = graphs.flatMap(({ lines }) => lines.map(({ figure }) => figure));
     this.figures = [...new Set(figures)];
@@ -49,13 +53,16 @@ export class GraphGroup {
   button(range) {
     const title = range[0].toUpperCase() + range.slice(1);
     const button = make("button", { type: "button", "data-range": range }, title);
-    button.addEventListener("click", () => {
-      this.range = range;
-      this.mark();
-      this.graphs.forEach((graph) => graph.wait());
-      this.again();
-    });
+    button.addEventListener("click", () => this.choose(range));
     return button;
+  }
+
+  choose(range) {
+    this.isChosen = true;
+    this.range = range;
+    this.mark();
+    this.graphs.forEach((graph) => graph.wait());
+    this.again();
   }
 
   mark() {
@@ -66,11 +73,16 @@ export class GraphGroup {
   path(suffix) {
     const query = new URLSearchParams({ of: this.of, range: this.range, points: POINTS });
     if (this.name !== null) query.set("name", this.name);
-    return `api/v1/history/series${suffix}?${query}&figures=${this.figures.join(",")}`;
+    const figures = this.figures.length > MOST_FIGURES ? "" : `&figures=${this.figures.join(",")}`;
+    return `api/v1/history/series${suffix}?${query}${figures}`;
   }
 
   show(value, status) {
     const problem = status === 200 ? null : refusal(value, status);
+    if (problem === null && !this.isChosen && this.range === "day" && isYoung(value)) {
+      this.choose("hour"); // the day of a node that started just now is an empty graph
+      return;
+    }
     for (const graph of this.graphs) {
       if (problem === null) graph.show(value, this.range);
       else graph.say(problem);
@@ -79,10 +91,17 @@ export class GraphGroup {
   }
 }
 
+/** Whether all that is known is of the last hour. */
+function isYoung({ times, figures, to }) {
+  const columns = Object.values(figures);
+  const first = times.find((_, i) => columns.some((column) => column[i] !== null));
+  return first !== undefined && first > to - HOUR;
+}
+
 function refusal(value, status) {
   const code = value?.error?.code;
   if (code === "no_history") return "No history: the node’s database is away. Everything else goes on without it.";
-  if (status === 404) return "The node keeps no history of this.";
+  if (status === 404) return code === "unknown_name" ? "History has nothing of this name yet." : "The node keeps no history of this.";
   const message = value?.error?.message;
   return `The node gave no history (${status}${typeof message === "string" ? `: ${message}` : ""}). It is asked again by itself.`;
 }
@@ -103,7 +122,7 @@ export class Graph {
     this.plot = null;
     this.data = null;
     this.values = lines.map(() => make("b", {}));
-    this.at = make("span", { class: "graph-at" });
+    this.at = make("li", { class: "graph-at" });
     this.canvas = make("div", {
       class: "graph-canvas",
       role: "slider",
@@ -125,7 +144,7 @@ export class Graph {
     const items = this.lines.map(({ label, colour }, i) =>
       make("li", {}, make("span", { class: `swatch c${colour}`, "aria-hidden": "true" }), `${label} `, this.values[i]),
     );
-    return make("div", { class: "legend" }, make("ul", {}, ...items), this.at);
+    return make("ul", { class: "legend" }, ...items, this.at);
   }
 
   details() {
@@ -248,7 +267,7 @@ export class Graph {
     return {
       width: this.canvas.clientWidth,
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { setScale: false, x: false, y: false }, sync: { key: this.syncKey } },
       scales: { x: { time: true }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), most > 0 ? most * 1.06 : 1] } },

@@ -89,10 +89,12 @@ function period(rounds, days) {
   return { blocks: within.length, expected_blocks: luck === null ? null : (100 * within.length) / luck, luck };
 }
 
-function showPeriod(days, { blocks, expected_blocks: expected, luck }) {
+function showPeriod(days, { blocks, expected_blocks: expected, luck, seconds }) {
   setText(byId(`f-luck-${days}`), luckText(luck));
-  const were = known(expected) ? `, ${expected.toFixed(expected < 10 ? 1 : 0)} expected` : "";
-  setText(byId(`f-luck-${days}-note`), `${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}${were}`);
+  const told = [`${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`];
+  if (known(expected)) told.push(`${expected.toFixed(expected < 10 ? 1 : 0)} expected`);
+  const whole = seconds === undefined || seconds > 0.98 * days * DAY;
+  setText(byId(`f-luck-${days}-note`), told.join(", ") + (whole ? "" : `; known are ${duration(seconds)}`));
 }
 
 function showRounds(rounds) {

@@ -141,7 +141,7 @@ function showOwnPayout({ payout_addresses: own }, { payouts }) {
   const addresses = new Set(own.map(({ address }) => address));
   const parts = payouts.filter(({ address }) => addresses.has(address));
   const duffs = parts.reduce((sum, { amount }) => sum + amount.duffs, 0);
-  put("f-payout", `${coins(duffs / 1e8)}\u00a0${symbol}`);
+  put("f-payout", `${coins(duffs / 1e8)} ${symbol}`);
   put("f-payout-note", addresses.size === 0 ? "the node has no address yet" : "to the node’s own address, from the next block");
 }
 

@@ -2,7 +2,6 @@
 
 import { byId, make, setText, setTime, timeNode } from "../js/dom.js";
 import { absoluteTime, bytes, duration, integer, known, percent, significant } from "../js/format.js";
-import { Listing } from "../js/listing.js";
 import { lookUp, startPage } from "../js/page.js";
 import { Table, copyValueBoth, emptyNote, textColumn } from "../js/table.js";
 
@@ -248,18 +247,6 @@ lookUp("api/v1/alerts", SLOW_PERIOD, (value, status) => {
   setText(byId("alerts-lead"), told.join(" "));
 });
 
-const settings = new Listing("settings", {
-  caption: "Settings: name and value",
-  order: ["Setting", false],
-  what: "a setting",
-  search: ({ key, text }) => `${key} ${text}`,
-  perPage: 100,
-  columns: [
-    { title: "Setting", head: true, words: true, by: ({ key }) => key, create: ({ key }) => make("span", { class: "mono" }, key) },
-    { ...textColumn("Value", ({ text }) => text, "value"), words: true, by: ({ text }) => text },
-  ],
-});
-
 function settingText(value) {
   if (value === null) return "not set";
   if (typeof value === "boolean") return yesNo(value);
@@ -268,10 +255,21 @@ function settingText(value) {
   return typeof value === "object" ? JSON.stringify(value) : value;
 }
 
+let settings = [];
+
+function showSettings() {
+  const wanted = byId("settings-search").value.trim().toLowerCase();
+  const found = settings.filter(([name, text]) => `${name} ${text}`.toLowerCase().includes(wanted));
+  showRows("settings-body", found.map(([name, text]) => [name, null, text]));
+  setText(byId("settings-count"), integer(found.length));
+  byId("settings-none").hidden = found.length > 0;
+}
+
+byId("settings-search").addEventListener("input", showSettings);
 lookUp("api/v1/config", 60000, (value, status) => {
   if (status !== 200) return;
-  const rows = Object.entries(value.settings).map(([key, setting]) => ({ key, text: settingText(setting) }));
-  settings.show(rows, "This node does not tell of its settings.");
+  settings = Object.entries(value.settings).map(([name, setting]) => [name, settingText(setting)]);
+  showSettings();
 });
 
 // --- all of it ---------------------------------------------------------------------------------------------

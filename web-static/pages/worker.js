@@ -181,10 +181,10 @@ async function lookAtAddress() {
 
 function showAddress(value, status) {
   if (status !== 200) {
-    put("f-payout", status === 404 ? `0\u00a0${symbol}` : "–");
+    put("f-payout", status === 404 ? `0 ${symbol}` : "–");
     return;
   }
-  put("f-payout", `${value.next_payout.dash}\u00a0${symbol}`);
+  put("f-payout", `${value.next_payout.dash} ${symbol}`);
   put("f-payout-note", `${percent(value.next_payout_part)} of what the next block pays to miners`);
 }
 
@@ -295,7 +295,7 @@ byId("look").addEventListener("submit", (event) => {
 
 if (name !== "") begin();
 else {
-  byId("content").hidden = true;
+  byId("miner").hidden = true;
   put("lead", "Choose one on the miners’ page, or look one up here.");
   startPage({});
 }

@@ -1,4 +1,4 @@
-"""The first page in a browser, live: it asks for nothing while the WebSocket stands, asks where that is blocked,
+"""The first page in a browser, live: it asks for no view while the WebSocket stands, asks where that is blocked,
 and comes back after the node was away. Skipped where there is no Chromium, or no Node.js, to try it with."""
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Page:
         return self.tell(f"document.getElementById('{element}')?.textContent ?? ''")
 
     def asked_for(self) -> list[str]:
-        """The views that the page fetched so far."""
+        """The views that the page fetched so far; history, which its graph is of, is no view."""
         names = "performance.getEntriesByType('resource').map((e) => [e.initiatorType, e.name])"
         fetched = json.loads(self.tell(f"JSON.stringify({names})"))
-        return [name.rpartition("/")[2] for kind, name in fetched if kind == "fetch"]
+        return [name.rpartition("/")[2] for kind, name in fetched if kind == "fetch" and "/history/" not in name]
 
     def wait_for_change(self, element: str) -> None:
         """An element says something else than now."""

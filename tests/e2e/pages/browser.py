@@ -25,9 +25,17 @@ FLAGS = [
 PICTURES = ROOT / "build" / "screenshots"
 HEIGHT = 900
 WIDTHS = (360, 768, 1440)
-PATIENCE = float(os.environ.get("XP", 60))
+PATIENCE = 60.0
 """Seconds that a page may take for anything; on an idle machine nothing takes two."""
 MILLISECONDS = 1000.0
+
+
+_ROWS = """(holder) => [...document.querySelectorAll(`#${holder} tbody tr[role=row]`)].map((row) =>
+    Object.fromEntries([...row.cells].map((cell) => {
+        const text = (cell.querySelector(".is-long") ?? cell).textContent;
+        return [cell.dataset.label, text.replaceAll("\\u00a0", " ")];
+    })))
+"""
 
 
 class Record:
@@ -82,6 +90,10 @@ class View:
     def texts(self, selector: str) -> list[str]:
         """What each of several elements says."""
         return [" ".join(text.split()) for text in self.page.locator(selector).all_inner_texts()]
+
+    def rows(self, holder: str) -> list[dict[str, str]]:
+        """What stands in a table, by its columns' names: of texts in a long and a short form the long one."""
+        return self.tell(_ROWS, holder)
 
     def tell(self, expression: str, *argument: Any) -> Any:
         """The value of an expression on the page."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -64,7 +65,7 @@ class Pool:
 
 @contextmanager
 def running_pool(directory: Path) -> Iterator[Pool]:
-    """It has shares of every worker, a found block, and a peer."""
+    """It has shares of every worker, a found block, a peer, and the beginnings of a history."""
     with ExitStack() as stack:
         rpc_port, p2p_port = free_port(), free_port()
         arguments = ["-m", "p2pool.simnet", "--rpc-port", str(rpc_port), "--rpc-user", "u", "--rpc-password", "p"]
@@ -90,5 +91,7 @@ def running_pool(directory: Path) -> Iterator[Pool]:
         wait_for("a found block", lambda: pool.get("api/v1/blocks")["blocks"])
         wait_for("a peer", lambda: pool.get("api/v1/peers")["peers"])
         wait_for("all workers", lambda: len(pool.get("api/v1/workers")["workers"]) >= len(WORKERS) + 1)
+        series = f"api/v1/history/series?of=worker&name={quote(HOSTILE, safe='')}&range=hour"
+        wait_for("history of miners", lambda: node.try_get(series))
         yield pool
         assert "Traceback" not in node.output

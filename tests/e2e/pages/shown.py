@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tests.e2e.pages.browser import View
 from tests.e2e.pages.pool import Pool
 
-_NUMBER = re.compile(r"(-?[\d,]+(?:\.(\d+))?)(?:\s?([kMGTPEZ])?(H/s|%|ms)?(?=[\s,)]|$))?")
+_NUMBER = re.compile(r"(-?[\d,]+(?:\.(\d+))?)(?:\s?([kMGTPEZ])?(H/s|%|ms|B)?(?=[\s,)]|$))?")
 _PREFIXES = "kMGTPEZ"
 _ROUNDING = 0.001
 """Of a large number, some of which are shown with four digits and noughts."""
@@ -53,21 +54,31 @@ def agrees(text: str, value: float) -> bool:
     return read is not None and abs(read[0] - value) <= read[1]
 
 
-def differences(view: View, pool: Pool, figures: tuple[Figure, ...]) -> list[str]:
-    """The figures that a page never showed as the node told them, within PATIENCE: each line for people. A figure
-    may be that of just before or just after the look at the page."""
-    pending = dict.fromkeys(figures, "")
+def settled(view: View, look: Callable[[], dict[Any, str]]) -> list[str]:
+    """What `look` complained of to the end, within PATIENCE: it tells "" of what is as it should be, which is then
+    asked no more. Figures change once a second, so that they seldom agree all at once."""
+    complaints = look()
     deadline = time.monotonic() + PATIENCE
-    while pending and time.monotonic() < deadline:
-        views = {figure.view for figure in pending}
-        before = {name: pool.get(name) for name in views}
-        texts = {figure: view.text(figure.selector) for figure in pending}
-        after = {name: pool.get(name) for name in views}
-        for figure, text in texts.items():
-            values = [figure.value(answers[figure.view]) for answers in (before, after)]
-            if any(agrees(text, value) for value in values):
-                del pending[figure]
-            else:
-                pending[figure] = f"{figure.selector}: shown {text!r}, told {values}"
+    while any(complaints.values()) and time.monotonic() < deadline:
         view.pause(0.2)
-    return list(pending.values())
+        now = look()
+        complaints = {key: complaint and now.get(key, "") for key, complaint in complaints.items()}
+    return [complaint for complaint in complaints.values() if complaint]
+
+
+def differences(view: View, pool: Pool, figures: tuple[Figure, ...]) -> list[str]:
+    """The figures that a page never showed as the node told them: each a line for people. A figure may be that of
+    just before or just after the look at the page."""
+    views = {figure.view for figure in figures}
+
+    def look() -> dict[Figure, str]:
+        before = {name: pool.get(name) for name in views}
+        texts = {figure: view.text(figure.selector) for figure in figures}
+        after = {name: pool.get(name) for name in views}
+        return {figure: complaint(figure, texts[figure], before, after) for figure in figures}
+
+    def complaint(figure: Figure, text: str, *answers: dict[str, Any]) -> str:
+        values = [figure.value(answer[figure.view]) for answer in answers]
+        return "" if any(agrees(text, value) for value in values) else f"{figure}: shown {text!r}, told {values}"
+
+    return settled(view, look)

@@ -22,6 +22,7 @@ from tests.e2e.pages.shown import agrees, number
         ("0.12345678 sDASH", 0.12345678),
         ("3 of 7", 3),
         ("12.5 M", 12.5e6),
+        ("98.1 MB", 98.1e6),
     ],
 )
 def test_numbers(text, value):

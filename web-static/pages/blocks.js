@@ -17,7 +17,7 @@ let symbol = "DASH";
 
 /** `worker` is what authorized the work; other nodes do not tell whose it was. */
 function finder(worker) {
-  if (worker === "" || worker === "another node") return "a miner of another node";
+  if (worker === "" || worker === "another node") return "another node";
   return workerLink(worker, longShort(worker, shortWorker(worker)));
 }
 
@@ -170,7 +170,10 @@ startPage({
   views: ["recent_blocks", "api/v1/luck", "api/v1/pool"],
   show(values) {
     const [blocks, luck, pool] = ["recent_blocks", "api/v1/luck", "api/v1/pool"].map((view) => values.get(view));
-    if (pool !== undefined) symbol = pool.symbol;
+    if (pool !== undefined && pool.symbol !== symbol) {
+      symbol = pool.symbol;
+      older.show(older.items);
+    }
     if (blocks !== undefined) {
       newest.show(blocks.map(newestRow), make("span", {}, "No block yet. A block is a share that is also good enough for the Dash chain."));
     }

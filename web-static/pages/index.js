@@ -163,9 +163,11 @@ function showLuck(luck) {
   put("l-round-note", time === null ? "" : `${duration(time)} since the last block`);
 }
 
-function periodNote({ blocks, expected_blocks: expected }) {
+/** A node that began lately knows a part of the days only. */
+function periodNote({ days, seconds, blocks, expected_blocks: expected }) {
   const found = `${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`;
-  return expected === null ? found : `${found}, ${expected.toFixed(1)} expected`;
+  const part = seconds < 0.98 * days * 86400 ? ` in the ${duration(seconds)} that are known` : "";
+  return (expected === null ? found : `${found}, ${expected.toFixed(1)} expected`) + part;
 }
 
 let newestBlock = null;

@@ -2,7 +2,7 @@
 
 import { ask, parseExact } from "../js/api.js";
 import { addressVersions, asText, describeScript, fromHex, parseTransaction } from "../js/coinbase.js";
-import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode } from "../js/dom.js";
+import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
 import { absoluteTime, coins, difficulty, duffs, integer, isHash, percent, shortHash, shortened } from "../js/format.js";
 import { startPage, whileVisible } from "../js/page.js";
 import { startShareSearch } from "../js/sharesearch.js";
@@ -71,6 +71,7 @@ function placePart(share) {
       ["Parent", "The share that this one builds on.", share.parent === null ? "none: the first share of its chain" : shareLink(share.parent, share.parent)],
       ["Children", "Shares that build on this one. Where there are several, the chain with most work wins; the others become orphans.", childrenList(share.children)],
       ["Far parent", "The share about a hundred before, which nodes use to skip along the chain.", share.far_parent === null ? "none: the chain is still short" : shareLink(share.far_parent, share.far_parent)],
+      ["Kind", "The format of the share. There is one today.", share.type_name],
       ["Verified", "Whether this node checked everything: the work, the difficulty and who is paid.", local.verified ? "yes" : "not yet, or it builds on shares that this node lacks"],
       ["Height", "Number of shares from the chain’s first to this one.", integer(share.share_data.absheight)],
       ["Work so far", "Hashes expected for all of these shares together.", large(share.share_data.abswork)],
@@ -91,10 +92,10 @@ function minerPart(share) {
   return panel(
     "Miner and time",
     facts(
-      ["Payout address", "Who is paid for this share.", copyValue(data.payout_address, data.payout_address, "address")],
+      ["Payout address", "Who is paid for this share.", workerLink(data.payout_address, mono(data.payout_address)), " ", copyButton(data.payout_address, "the address")],
       ["Timestamp", "When it was mined, as its miner’s node says. The rules keep it near its parent’s, so it can lag behind.", time(data.timestamp)],
       ["First seen here", "When this node got it.", seen ? time(local.time_first_seen) : "not known"],
-      ["Received from", null, peer === null || peer === undefined ? "found by this node, or loaded from its disk" : String(peer)],
+      ["Received from", "The node that passed it on first.", peer === null || peer === undefined ? "found by this node, or loaded from its disk" : String(peer)],
       ["Stale info", "How nodes tell the pool about lost work, so that hash rates can be corrected.", stale === null ? "none: it announces no lost share" : (STALE[stale] ?? stale)],
       ["Donation", "Part of this share’s payouts that goes to the developers.", percent(data.donation, 2)],
       ["Nonce", "A free number that makes shares differ.", mono(String(data.nonce))],
@@ -112,6 +113,7 @@ function difficultyPart(share) {
       ["Work", "Hashes that it takes on average.", large(targetAttempts(target))],
       ["Least difficulty then", "The easiest that the pool allowed at this place of the chain.", difficulty(targetDifficulty(easiest))],
       ["Target", "The number that its hash must not exceed.", mono(targetHex(target))],
+      ["Easiest target then", "The greatest that the pool allowed.", mono(targetHex(easiest))],
     ),
   );
 }
@@ -123,11 +125,12 @@ function blockPart(share) {
     facts(
       ["Is it a block?", "A share whose hash also meets the network’s target is a whole, valid block.", isBlock ? "yes" : "no: its hash met the share’s target only"],
       ["Network difficulty then", "What a block needed.", difficulty(targetDifficulty(header.target))],
+      ["Network target then", "The number that a block’s hash must not exceed.", mono(targetHex(header.target))],
       ["Previous block", "The Dash block that it would have followed.", copyValue(header.previous_block, header.previous_block, "block hash")],
-      ["Header’s time", null, time(header.timestamp)],
+      ["Header’s time", "The time in the block’s header, by the clock of the Dash Core that gave the work.", time(header.timestamp)],
       ["Merkle root", "Commits to all transactions.", mono(header.merkle_root)],
       ["Nonce", "The number that the miner found.", mono(String(header.nonce))],
-      ["Version", null, mono(`0x${Number(header.version).toString(16).padStart(8, "0")}`)],
+      ["Version", "Of the block’s format; some of its bits are free for miners to count with.", mono(`0x${Number(header.version).toString(16).padStart(8, "0")}`)],
     ),
   );
 }
@@ -149,8 +152,8 @@ function coinbasePart(share) {
   }
   part.append(
     facts(
-      ["Total value", null, `${coins(gentx.value)} ${network.symbol}`],
-      ["Transaction", "Its id.", mono(gentx.hash)],
+      ["Total value", "New coins, and the fees of the block’s transactions.", `${coins(gentx.value)} ${network.symbol}`],
+      ["Transaction", "Its hash, which the merkle root commits to.", mono(gentx.hash)],
       ["Coinbase script", "Starts with the block’s height; readable parts as text.", mono(readable(gentx.coinbase))],
       ["Last output’s nonce", "Tells miners’ work apart.", mono(gentx.last_txout_nonce)],
     ),

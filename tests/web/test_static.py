@@ -12,6 +12,8 @@ from tests.web.pages import Pool
 
 STATIC = ROOT / "web-static"
 PAGES = sorted(STATIC.glob("*.html"))
+MOVED = {"miner.html": "worker.html", "dashboard.html": "index.html"}
+"""Addresses of older front ends, and where they lead."""
 SCRIPTS = sorted((*STATIC.glob("js/*.js"), *STATIC.glob("pages/*.js")))
 
 
@@ -34,6 +36,47 @@ def page_of(path) -> Page:
 def test_there_are_pages():
     assert {path.name for path in PAGES} >= {"index.html", "share.html", "chain.html"}
     assert {path.name for path in SCRIPTS} >= {"page.js", "index.js", "share.js", "chain.js"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_has_what_the_shell_fills_and_what_people_without_it_need(path):
+    text, page = path.read_text("utf-8"), page_of(path)
+    assert [tag for tag, _ in page.elements].count("h1") == 1
+    if path.name in MOVED:
+        return
+    assert 'href="#main"' in text
+    ids = {attributes["id"]: tag for tag, attributes in page.elements if "id" in attributes}
+    assert {id: ids[id] for id in ("top", "main", "foot")} == {"top": "header", "main": "main", "foot": "footer"}
+    assert {"banner", "said"} <= ids.keys()
+    assert "noscript" in [tag for tag, _ in page.elements]
+    assert "js/theme.js" in [attributes.get("src") for tag, attributes in page.elements if tag == "script"]
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_address_leads_to_the_page_with_and_without_scripts(old, new):
+    page = page_of(STATIC / old)
+    assert {"rel": "canonical", "href": new} in [attributes for tag, attributes in page.elements if tag == "link"]
+    assert [attributes["href"] for tag, attributes in page.elements if tag == "a"] == [new]
+    assert (STATIC / new).is_file()
+
+
+def test_the_navigation_knows_every_page():
+    text = (STATIC / "js" / "shell.js").read_text("utf-8")
+    named = set(re.findall(r'"(\w+\.html)"', text))
+    assert named == {path.name for path in PAGES} - MOVED.keys()
+
+
+def test_libraries_come_with_their_licences():
+    vendor = STATIC / "vendor"
+    said = (vendor / "README.md").read_text("utf-8")
+    libraries = {path.name for path in vendor.iterdir()} - {"README.md"}
+    assert {"uPlot.esm.js", "uPlot.LICENSE", "d3.min.js", "d3.LICENSE"} <= libraries
+    assert all(f"`{name}`" in said for name in libraries)
+
+
+def test_a_package_holds_all_of_the_pages():
+    """setup.py names patterns two levels deep."""
+    assert not [path for path in STATIC.glob("*/*/*") if path.is_file()]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

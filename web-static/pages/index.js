@@ -1,12 +1,12 @@
 // The dashboard: the pool and this node at a glance, and how to connect a miner.
 
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { coins, difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
+import { difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 
-const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/payouts", "api/v1/shares", "recent_blocks"];
+const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/shares", "recent_blocks"];
 const REASONS = {
   malformed: "malformed",
   stale: "for a stale job",
@@ -112,7 +112,7 @@ function poolNote(pool, known) {
   return part >= 1 ? "about all of the network, going by its difficulty" : `${percent(part, 2)} of the whole network`;
 }
 
-function showNode(node, payouts) {
+function showNode(node) {
   showHowToConnect(node);
   put("f-local", hashRate(node.hash_rate));
   put("f-local-note", localNote(node));
@@ -126,7 +126,9 @@ function showNode(node, payouts) {
   put("n-peers", `${integer(node.peers.incoming + node.peers.outgoing)} (${integer(node.peers.outgoing)} outgoing)`);
   put("n-fee", percent(node.fee, 2));
   put("n-donation", percent(node.donation, 2));
-  if (payouts !== undefined) showOwnPayout(node, payouts);
+  const known = node.payout_addresses.length > 0;
+  put("f-payout", known ? `${node.next_payout.dash} ${symbol}` : "–");
+  put("f-payout-note", known ? "to the node’s own address, from the next block" : "the node has no address yet");
 }
 
 function localNote({ connections, workers, hash_rate: rate, dead_hash_rate: dead }) {
@@ -134,15 +136,6 @@ function localNote({ connections, workers, hash_rate: rate, dead_hash_rate: dead
   const named = `${integer(workers)} ${workers === 1 ? "worker" : "workers"}`;
   if (!(rate > 0)) return `${named}, nothing delivered yet`;
   return dead > 0 ? `${named}, ${percent(dead / rate)} of their work dead` : named;
-}
-
-/** What the next block would pay to the addresses of the node itself. */
-function showOwnPayout({ payout_addresses: own }, { payouts }) {
-  const addresses = new Set(own.map(({ address }) => address));
-  const parts = payouts.filter(({ address }) => addresses.has(address));
-  const duffs = parts.reduce((sum, { amount }) => sum + amount.duffs, 0);
-  put("f-payout", `${coins(duffs / 1e8)} ${symbol}`);
-  put("f-payout-note", addresses.size === 0 ? "the node has no address yet" : "to the node’s own address, from the next block");
 }
 
 function showStratum({ accepted, dead, refused, refused_by: by }) {
@@ -213,7 +206,7 @@ function show(values) {
     if (values.has(view)) shower(values.get(view));
   };
   given("api/v1/pool", showPool);
-  given("api/v1/node", (node) => showNode(node, values.get("api/v1/payouts")));
+  given("api/v1/node", showNode);
   given("api/v1/stratum", showStratum);
   given("api/v1/luck", showLuck);
   given("api/v1/shares", showShares);

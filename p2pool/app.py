@@ -266,6 +266,7 @@ class App:
         node.work_changed.subscribe(live.work)
         self.peering.hub.peers_changed.subscribe(live.peers)
         self.mining.server.guard.banned.subscribe(live.ban)
+        self.alerting.alerts.events.subscribe(live.happened)
         self.alerting.subscribe(self.dash_core.book, self.mining.server.guard.banned)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -43,8 +43,9 @@ CONNECT_TIME: Final = 10.0
 MAX_REDIRECTS: Final = 3
 MAX_BODY: Final = 2048
 """Bytes of an answer that are looked at."""
-MAX_HEADERS: Final = 32 * 1024
-"""Bytes of headers."""
+MAX_RECEIVED: Final = 256 * 1024
+"""Bytes that a server may send before its headers are complete: more than comes at once, as the beginning of a
+large body may come with them."""
 MAX_URL: Final = 2048
 USER_AGENT: Final = "p2pool-dash"
 FOLLOWED: Final = frozenset({301, 302, 307, 308})
@@ -273,7 +274,7 @@ class _Endpoints:
         endpoint: Any = HostnameEndpoint(self._reactor, host, self._target.port, timeout=CONNECT_TIME)
         if self._target.scheme == "https":
             endpoint = wrapClientTLS(optionsForClientTLS(self._target.host), endpoint)
-        return MeteredEndpoint(endpoint, MAX_HEADERS + MAX_BODY)
+        return MeteredEndpoint(endpoint, MAX_RECEIVED)
 
 
 class _Beginning(Protocol):

@@ -49,9 +49,10 @@ class ProcessStats:
         self._pauses.add(seconds)
 
     def _advance(self, now: float) -> None:
-        """Begin the next period where it is time, or where the clock was set back."""
+        """Begin the next period where it is time, or where the clock was set back. Who looks may have read the
+        clock a little before the newest delay was recorded: that is no reason to forget it."""
         age = now - self._period
-        if not 0 <= age < WORST_PERIOD:
+        if not -1 <= age < WORST_PERIOD:
             self._worst_before = self._worst if 0 <= age < 2 * WORST_PERIOD else 0.0
             self._worst, self._period = 0.0, now
 

@@ -1,5 +1,5 @@
-"""The pages' own reckoning, in their own language: what a browser reads out of a coinbase is what is in it, and
-each share of a drawn chain has a place of its own. Skipped where there is no Node.js."""
+"""The pages' own reckoning, in their own language: what a browser reads out of a coinbase is what is in it, each
+share of a drawn chain has a place of its own. Skipped where there is no Node.js."""
 
 from __future__ import annotations
 

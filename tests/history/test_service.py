@@ -128,6 +128,24 @@ def test_stopping_writes_what_waits(setup):
     database.close()
 
 
+def test_what_happens_is_written_soon(setup):
+    setup.history.start()
+    setup.samples(8)
+    for number in range(3):
+        setup.history.record_event(EventRecord(START + number, EventKind.BAN, "h", "text"))
+
+    def count() -> int:
+        span = Span(1, 0, START + 999, START + 999)
+        (answer,) = setup.ask(lambda database: read_events(database, span, None, 0, 10).total)
+        return answer
+
+    assert count() == 0
+    setup.clock.advance(service.EVENT_DELAY)
+    assert count() == 3
+    ensureDeferred(setup.history.stop())
+    assert setup.clock.getDelayedCalls() == []
+
+
 def test_a_database_that_is_away_costs_one_line_and_nothing_is_lost(setup):
     setup.history.start()
     setup.samples(1)

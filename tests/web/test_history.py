@@ -33,6 +33,8 @@ def table_of(answer) -> list[list[str]]:
 def test_series_of_the_pool(busy):
     told = busy.ask("/api/v1/history/series?range=hour").json
     assert set(told["figures"]) == set(POOL_FIGURES)
+    named = busy.ask("/api/v1/history/series?range=hour&figures=" + ",".join(POOL_FIGURES)).json
+    assert named["figures"] == told["figures"]
     assert (told["of"], told["name"], told["step"]) == ("pool", None, 10)
     assert len(told["times"]) == len(told["figures"]["workers"]) == 361
     known = [each for each in told["figures"]["connections"] if each is not None]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2pool.dashd.payout_addresses import OwnAddress
 from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.sharechain.weights import WeightWindows
 from p2pool.web.api import payouts
@@ -31,6 +32,18 @@ def test_both_interfaces_tell_the_same(pool):
         assert each["amount"]["dash"] == f"{each['amount']['duffs'] / 1e8:.8f}"
     assert new["total"]["duffs"] == sum(each["amount"]["duffs"] for each in new["payouts"]) == SUBSIDY - PAYMENTS
     assert sum(each["part"] for each in new["payouts"]) == pytest.approx(1)
+
+
+def test_the_node_tells_what_its_own_addresses_get():
+    pool = busy_pool()
+    pool.refresh()
+    amounts = {each["address"]: each["amount"]["duffs"] for each in pool.ask("/api/v1/payouts").json["payouts"]}
+    first, second, *others = amounts
+    assert others
+    pool.payouts.addresses = tuple(OwnAddress(each, b"", None) for each in (first, second, "nobody"))
+    pool.refresh()
+    duffs = amounts[first] + amounts[second]
+    assert pool.ask("/api/v1/node").json["next_payout"] == {"dash": f"{duffs / 1e8:.8f}", "duffs": duffs}
 
 
 def test_they_are_worked_out_once_for_each_tip(pool, monkeypatch):

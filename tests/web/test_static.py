@@ -7,11 +7,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from p2pool.pool_stats import EventKind
 from tests.support import ROOT, make_template
 from tests.web.pages import Pool
 
 STATIC = ROOT / "web-static"
 PAGES = sorted(STATIC.glob("*.html"))
+MOVED = {"miner.html": "worker.html", "dashboard.html": "index.html"}
+"""Addresses of older front ends, and where they lead."""
 SCRIPTS = sorted((*STATIC.glob("js/*.js"), *STATIC.glob("pages/*.js")))
 
 
@@ -37,9 +40,52 @@ def test_there_are_pages():
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_has_what_the_shell_fills_and_what_people_without_it_need(path):
+    text, page = path.read_text("utf-8"), page_of(path)
+    assert [tag for tag, _ in page.elements].count("h1") == 1
+    if path.name in MOVED:
+        return
+    assert 'href="#main"' in text
+    ids = {attributes["id"]: tag for tag, attributes in page.elements if "id" in attributes}
+    assert {id: ids[id] for id in ("top", "main", "foot")} == {"top": "header", "main": "main", "foot": "footer"}
+    assert {"banner", "said"} <= ids.keys()
+    assert "noscript" in [tag for tag, _ in page.elements]
+    assert "js/theme.js" in [attributes.get("src") for tag, attributes in page.elements if tag == "script"]
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_address_leads_to_the_page_with_and_without_scripts(old, new):
+    page = page_of(STATIC / old)
+    assert {"rel": "canonical", "href": new} in [attributes for tag, attributes in page.elements if tag == "link"]
+    assert [attributes["href"] for tag, attributes in page.elements if tag == "a"] == [new]
+    assert (STATIC / new).is_file()
+
+
+def test_the_navigation_knows_every_page():
+    text = (STATIC / "js" / "shell.js").read_text("utf-8")
+    named = set(re.findall(r'"(\w+\.html)"', text))
+    assert named == {path.name for path in PAGES} - MOVED.keys()
+
+
+def test_libraries_come_with_their_licences():
+    vendor = STATIC / "vendor"
+    said = (vendor / "README.md").read_text("utf-8")
+    libraries = {path.name for path in vendor.iterdir()} - {"README.md"}
+    assert {"uPlot.esm.js", "uPlot.LICENSE", "d3.min.js", "d3.LICENSE"} <= libraries
+    assert all(f"`{name}`" in said for name in libraries)
+
+
+def test_a_package_holds_all_of_the_pages():
+    """setup.py names patterns two levels deep."""
+    assert not [path for path in STATIC.glob("*/*/*") if path.is_file()]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_what_a_page_refers_to_is_answered(path):
-    pool = Pool(5, make_template(), STATIC)
-    pool.refresh()
+    pool = Pool(5, make_template(), STATIC, keeps_history=True)
+    for _ in range(2):
+        pool.now += 10
+        pool.refresh()
     page = page_of(path)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(set(ids)) == len(ids)
@@ -84,3 +130,9 @@ def test_a_script_makes_no_markup_of_texts_and_asks_this_node_only(path):
     assert not re.search(r"https?://", text)
     for name in re.findall(r'(?: from |import\()"(.+?)"', text):
         assert (path.parent / name).is_file()
+
+
+def test_pages_know_every_kind_of_event():
+    text = (ROOT / "web-static/js/events.js").read_text("utf-8")
+    table = text.partition("KINDS = {")[2].partition("};")[0]
+    assert re.findall(r"^  (\w+): ", table, re.MULTILINE) == list(EventKind)

@@ -88,6 +88,7 @@ def test_payout_addresses_that_are_none_and_several():
     pages = rendered(pool)
     assert pages["payout_addr"] == "d"
     assert pages["payout_addrs"] == list("abcd")
+    assert pages["api/v1/node"]["next_payout"] == {"dash": "0.00000000", "duffs": 0}
     told = [{"address": name, "weight": 0.25, "taken": int(NOW)} for name in "abcd"]
     assert pages["api/v1/node"]["payout_addresses"] == told
     assert pages["local_stats"]["warnings"] == []

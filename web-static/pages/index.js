@@ -1,12 +1,14 @@
 // The dashboard: the pool and this node at a glance, and how to connect a miner.
 
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { coins, difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
-import { startPage } from "../js/page.js";
+import { difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
+import { eventColumns, eventRows, sayEvent } from "../js/events.js";
+import { lookUp, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+import { historyProblem } from "../js/timespan.js";
 
-const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/payouts", "api/v1/shares", "recent_blocks"];
+const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/shares", "recent_blocks"];
 const REASONS = {
   malformed: "malformed",
   stale: "for a stale job",
@@ -77,8 +79,21 @@ const sharesTable = new Table("shares", {
   ],
 });
 
+const eventsTable = new Table("events", {
+  caption: "What happened lately: time, kind, of what, and in words",
+  few: 6,
+  empty: emptyNote(),
+  columns: eventColumns,
+});
+const lookForEvents = lookUp("api/v1/history/events?range=week&limit=6", 30000, (value, status) => {
+  const problem = historyProblem(value, status);
+  eventsTable.show(problem === null ? eventRows(value.events) : [], problem === null ? EMPTY.events : make("span", {}, problem));
+  put("events-count", problem === null && value.total > 0 ? integer(value.total) : "");
+});
+
 // Empty states, made once: `show` swaps them in only where they change.
 const EMPTY = {
+  events: make("span", {}, "Nothing that anybody would have to know of."),
   shares: make("span", {}, "None yet. A share appears here when a miner of this node solves one. ", make("a", { href: "#connect" }, "How to connect a miner")),
   blocks: make("span", {}, "None yet. The pool’s expected time to a block is shown above; luck decides the rest."),
 };
@@ -112,7 +127,7 @@ function poolNote(pool, known) {
   return part >= 1 ? "about all of the network, going by its difficulty" : `${percent(part, 2)} of the whole network`;
 }
 
-function showNode(node, payouts) {
+function showNode(node) {
   showHowToConnect(node);
   put("f-local", hashRate(node.hash_rate));
   put("f-local-note", localNote(node));
@@ -126,7 +141,9 @@ function showNode(node, payouts) {
   put("n-peers", `${integer(node.peers.incoming + node.peers.outgoing)} (${integer(node.peers.outgoing)} outgoing)`);
   put("n-fee", percent(node.fee, 2));
   put("n-donation", percent(node.donation, 2));
-  if (payouts !== undefined) showOwnPayout(node, payouts);
+  const known = node.payout_addresses.length > 0;
+  put("f-payout", known ? `${node.next_payout.dash} ${symbol}` : "–");
+  put("f-payout-note", known ? "to the node’s own address, from the next block" : "the node has no address yet");
 }
 
 function localNote({ connections, workers, hash_rate: rate, dead_hash_rate: dead }) {
@@ -134,15 +151,6 @@ function localNote({ connections, workers, hash_rate: rate, dead_hash_rate: dead
   const named = `${integer(workers)} ${workers === 1 ? "worker" : "workers"}`;
   if (!(rate > 0)) return `${named}, nothing delivered yet`;
   return dead > 0 ? `${named}, ${percent(dead / rate)} of their work dead` : named;
-}
-
-/** What the next block would pay to the addresses of the node itself. */
-function showOwnPayout({ payout_addresses: own }, { payouts }) {
-  const addresses = new Set(own.map(({ address }) => address));
-  const parts = payouts.filter(({ address }) => addresses.has(address));
-  const duffs = parts.reduce((sum, { amount }) => sum + amount.duffs, 0);
-  put("f-payout", `${coins(duffs / 1e8)} ${symbol}`);
-  put("f-payout-note", addresses.size === 0 ? "the node has no address yet" : "to the node’s own address, from the next block");
 }
 
 function showStratum({ accepted, dead, refused, refused_by: by }) {
@@ -163,9 +171,11 @@ function showLuck(luck) {
   put("l-round-note", time === null ? "" : `${duration(time)} since the last block`);
 }
 
-function periodNote({ blocks, expected_blocks: expected }) {
+/** A node that began lately knows a part of the days only. */
+function periodNote({ days, seconds, blocks, expected_blocks: expected }) {
   const found = `${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`;
-  return expected === null ? found : `${found}, ${expected.toFixed(1)} expected`;
+  const part = seconds < 0.98 * days * 86400 ? ` in the ${duration(seconds)} that are known` : "";
+  return (expected === null ? found : `${found}, ${expected.toFixed(1)} expected`) + part;
 }
 
 let newestBlock = null;
@@ -211,7 +221,7 @@ function show(values) {
     if (values.has(view)) shower(values.get(view));
   };
   given("api/v1/pool", showPool);
-  given("api/v1/node", (node) => showNode(node, values.get("api/v1/payouts")));
+  given("api/v1/node", showNode);
   given("api/v1/stratum", showStratum);
   given("api/v1/luck", showLuck);
   given("api/v1/shares", showShares);
@@ -219,7 +229,15 @@ function show(values) {
 }
 
 showHowToConnect();
-startPage({ views: VIEWS, show });
+startPage({
+  views: VIEWS,
+  show,
+  news(event) {
+    if (event.event !== "happened") return;
+    sayEvent(byId("said"), event);
+    lookForEvents();
+  },
+});
 new GraphGroup({
   tools: "graph-tools",
   label: "hash rate",

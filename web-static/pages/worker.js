@@ -11,7 +11,6 @@ import { GraphGroup } from "../js/timeseries.js";
 const PERIOD = 5000;
 const LONG_PERIOD = 30000;
 const SHARES = 50;
-const FIGURES = ["hash_rate", "dead_rate", "difficulty", "accepted", "stale", "low_difficulty", "duplicate", "other_refused"];
 const REFUSALS = [
   ["stale", "For a stale job", "Work on an earlier block: usually a slow link to the miner."],
   ["low_difficulty", "Below the difficulty", "The miner does not know its difficulty, or its hardware errs."],
@@ -29,6 +28,8 @@ const isAddress = name === address;
 
 const put = (id, text) => setText(byId(id), text);
 let symbol = "DASH";
+/** Newest answers with amounts, to be told again once the coin's symbol is known. */
+const told = new Map();
 
 // --- tables ------------------------------------------------------------------------------------------------
 
@@ -180,6 +181,7 @@ async function lookAtAddress() {
 }
 
 function showAddress(value, status) {
+  told.set(showAddress, [value, status]);
   if (status !== 200) {
     put("f-payout", status === 404 ? `0 ${symbol}` : "–");
     return;
@@ -189,6 +191,7 @@ function showAddress(value, status) {
 }
 
 function showPayouts(value, status) {
+  told.set(showPayouts, [value, status]);
   if (status === 404) payoutsTable.show([], EMPTY.payouts);
   if (status !== 200) return;
   const sums = [
@@ -235,7 +238,6 @@ function drawGraphs() {
         { figure: "dead_rate", label: "of it dead", colour: 2 },
       ],
     },
-    { holder: "graph-difficulty", title: "Difficulty", format: difficulty, lines: [{ figure: "difficulty", label: "Difficulty", colour: 4 }] },
     {
       holder: "graph-submissions",
       title: "Submissions in each step",
@@ -249,7 +251,14 @@ function drawGraphs() {
       ],
     },
   ];
-  if (isAddress) {
+  if (!isAddress) {
+    graphs.push({
+      holder: "graph-difficulty",
+      title: "Difficulty",
+      format: difficulty,
+      lines: [{ figure: "difficulty", label: "Difficulty", colour: 4 }],
+    });
+  } else {
     graphs.push({
       holder: "graph-payout",
       title: "Payout of a block",
@@ -275,7 +284,11 @@ function begin() {
   showTitle();
   for (const node of document.querySelectorAll("[data-only]")) node.hidden = node.dataset.only !== (isAddress ? "address" : "worker");
   const show = (values) => {
-    symbol = values.get("api/v1/pool")?.symbol ?? symbol;
+    const known = values.get("api/v1/pool")?.symbol ?? symbol;
+    if (known !== symbol) {
+      symbol = known;
+      for (const [show, answer] of told) show(...answer);
+    }
     if (values.has("api/v1/shares")) showRecentShares(values.get("api/v1/shares"));
   };
   startPage({ views: ["api/v1/pool", "api/v1/shares"], show });

@@ -10,15 +10,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from p2pool.dash.script import p2pkh_script
-from p2pool.dash.transaction import TxOutput, parse_transaction
 from p2pool.jobs.context import WorkContext
-from p2pool.share.payouts import gentx_prefix
+from p2pool.node import Node
+from p2pool.share.payouts import PayoutTable, gentx_prefix
 from p2pool.share.share import DONATION_SCRIPT
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.schema import AMOUNT, HASH, TIME, array, boolean, count, nullable, record, text, words
 from p2pool.web.sources import Moment, script_to_text
 
 _REF_HASH, _NONCE = 32, 8
+_COMMITMENT: Final = b"\x6a\x28"
 _CREDIT_POOL: Final = b"\x6a"
 """OP_RETURN alone: what Dash's platform is credited with."""
 KINDS: Final = ("miner", "masternode", "credit_pool", "donation", "commitment")
@@ -59,12 +60,6 @@ def _coinbase(moment: Moment, context: WorkContext) -> dict[str, Any]:
     table, template = context.payouts, context.template
     prefix = gentx_prefix(table, finder, context.coinbase, bool(template.coinbase_payload))
     whole = prefix + bytes(_REF_HASH + _NONCE) + context.suffix
-    outputs = parse_transaction(whole).outputs
-    finders = 0 if finder == DONATION_SCRIPT else table.finder_bonus
-    miners = len(outputs) - len(table.payments) - 2
-    kinds = ["miner"] * miners
-    kinds += ["credit_pool" if script == _CREDIT_POOL else "masternode" for script, _ in table.payments]
-    kinds += ["donation", "commitment"]
     return {
         "height": template.height,
         "previous_block": f"{template.previous_block:064x}",
@@ -74,23 +69,37 @@ def _coinbase(moment: Moment, context: WorkContext) -> dict[str, Any]:
         "finder": {"address": script_to_text(moment.node, finder), "amount": amount(table.finder_bonus)},
         "hex": whole.hex(),
         "parts": _parts(len(prefix), len(whole), context),
-        "outputs": [
-            _output(moment, kind, output, output.script in own, finders if output.script == finder else 0)
-            for kind, output in zip(kinds, outputs, strict=True)
-        ],
+        "outputs": _outputs(moment.node, table, finder, own),
     }
 
 
-def _output(moment: Moment, kind: str, output: TxOutput, own: bool, finders: int) -> dict[str, Any]:
-    told = script_to_text(moment.node, output.script)
-    return {
-        "kind": kind,
-        "script": output.script.hex(),
-        "address": None if told.startswith("!") else told,
-        "amount": amount(output.value),
-        "finder_part": amount(finders if kind == "miner" else 0),
-        "own": own,
-    }
+def _outputs(node: Node, table: PayoutTable, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
+    """All outputs in the transaction's order, which is the share-chain format's: miners by their scripts, what the
+    chain pays, the donation, the commitment. Thousands of them are some ten milliseconds."""
+    amounts = table.amounts_for(finder)
+    rest, nothing = amounts.pop(DONATION_SCRIPT), amount(0)
+    bonus = nothing if finder == DONATION_SCRIPT else amount(table.finder_bonus)
+
+    def output(kind: str, script: bytes, duffs: int) -> dict[str, Any]:
+        told = script_to_text(node, script)
+        return {
+            "kind": kind,
+            "script": script.hex(),
+            "address": None if told[0] == "!" else told,
+            "amount": amount(duffs),
+            "finder_part": bonus if kind == "miner" and script == finder else nothing,
+            "own": script in own,
+        }
+
+    return [
+        *(output("miner", script, amounts[script]) for script in sorted(amounts)),
+        *(
+            output("credit_pool" if script == _CREDIT_POOL else "masternode", script, duffs)
+            for script, duffs in table.payments
+        ),
+        output("donation", DONATION_SCRIPT, rest),
+        output("commitment", _COMMITMENT + bytes(_REF_HASH + _NONCE), 0),
+    ]
 
 
 def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]]:

@@ -10,11 +10,12 @@ from p2pool.networks.parameters import PROTOCOL_VERSION, SHARE_VERSION
 from p2pool.node import Node
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
 from p2pool.sharechain.figures import desired_version_work
-from p2pool.web.api.endpoint import Endpoint
-from p2pool.web.api.payouts import own_payouts
+from p2pool.web.api.endpoint import Endpoint, amount
+from p2pool.web.api.payouts import own_addresses, own_payouts, payout_amounts
 from p2pool.web.api.peers import peer_counts
 from p2pool.web.api.pool import best_max_target, stale_proportion
 from p2pool.web.api.schema import (
+    AMOUNT,
     DASH,
     HASH_RATE,
     PART,
@@ -181,6 +182,7 @@ def unknown_version_problem(moment: Moment) -> str | None:
 def node_figures(moment: Moment) -> dict[str, Any]:
     """/api/v1/node."""
     snapshot, sources, ports = moment.snapshot, moment.sources, moment.sources.ports()
+    payouts = moment.per_tip(payout_amounts)
     return {
         "version": sources.version,
         "protocol_version": PROTOCOL_VERSION,
@@ -195,6 +197,7 @@ def node_figures(moment: Moment) -> dict[str, Any]:
         "fee": sources.fee / 100,
         "donation": sources.donation / 100,
         "payout_addresses": own_payouts(moment),
+        "next_payout": amount(sum(payouts.get(address, 0) for address in own_addresses(moment))),
         "hash_rate": snapshot.hash_rate,
         "dead_hash_rate": snapshot.dead_rate,
         "connections": snapshot.connections,
@@ -308,6 +311,7 @@ ENDPOINTS = (
             fee=PART,
             donation=PART,
             payout_addresses=OWN_ADDRESSES,
+            next_payout={**AMOUNT, "description": "what the next block pays to these, without a finder's part"},
             hash_rate={**HASH_RATE, "description": "of this node's miners, hashes a second over ten minutes"},
             dead_hash_rate=HASH_RATE,
             connections=count("of miners"),

@@ -59,9 +59,14 @@ def current_payouts(moment: Moment) -> dict[str, float]:
 
 
 def payout_list(moment: Moment) -> dict[str, Any]:
-    """/api/v1/payouts."""
+    """/api/v1/payouts: made anew where who is paid what is."""
     amounts, paid = moment.per_tip(payout_amounts), paid_to_miners(moment)
-    total, bonus = sum(amounts.values()), finder_part(moment)
+    bonus = finder_part(moment)
+    return moment.memory.latest("payouts", (amounts, paid, bonus), lambda: _payout_list(amounts, paid, bonus))
+
+
+def _payout_list(amounts: dict[str, int], paid: dict[str, int] | None, bonus: int | None) -> dict[str, Any]:
+    total = sum(amounts.values())
     # The coinbase's window begins a share earlier: at its far end there may be somebody who is in it only.
     addresses = {**amounts, **dict.fromkeys(paid or (), 0), **amounts}
     return {

@@ -1,0 +1,18 @@
+"""The pages, and where each of them is found with something to show."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from tests.e2e.pages.pool import HOSTILE, Pool
+
+PAGES = ("index", "miners", "worker", "stratum", "blocks", "payouts", "chain", "share", "peers", "node", "graphs")
+
+
+def address_of(page: str, pool: Pool) -> str:
+    """Below /static/."""
+    if page == "worker":
+        return f"worker.html?name={quote(HOSTILE, safe='')}"
+    if page == "share":
+        return f"share.html?hash={pool.get('web/best_share_hash')}"
+    return f"{page}.html"

@@ -106,7 +106,7 @@ def test_tables_are_those_of_the_node(pool, tour):
     def payouts() -> dict[str, str]:
         told = {each["address"]: each["in_coinbase"]["dash"] for each in pool.get("api/v1/payouts")["payouts"]}
         rows = {row["Payee"]: row["In the next block"] for row in tour["payouts"].rows("payees-body")}
-        return {who: "" if rows.get(who) == amount else f"{who}: {rows.get(who)}" for who, amount in told.items()}
+        return {who: "" if rows.get(who) == amount else f"shown {rows.get(who)}" for who, amount in told.items()}
 
     assert settled(tour["miners"], miners) == []
     assert settled(tour["blocks"], blocks) == []

@@ -25,10 +25,10 @@ const columns = [
   timeColumn("Found"),
   { ...textColumn("Height", ({ height }) => integer(height)), head: true },
   hashColumn(),
-  { title: "Found by", create: ({ worker }) => finder(worker) },
+  { title: "Found by", side: "finder", create: ({ worker }) => finder(worker) },
   { title: "Share", create: ({ share }) => (isHash(share) ? shareLink(share) : "–") },
   textColumn("Value", ({ dash }) => `${dash}\u00a0${symbol}`),
-  textColumn("Round took", roundText),
+  textColumn("Round took", roundText, "number round"),
   textColumn("Luck", ({ luck }) => luckText(luck)),
   statusColumn,
 ];

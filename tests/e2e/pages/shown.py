@@ -56,9 +56,9 @@ def agrees(text: str, value: float) -> bool:
 
 
 def settled(view: View, look: Callable[[], dict[Any, str]]) -> list[str]:
-    """What `look` complained of to the end, within PATIENCE: it tells "" of what is as it should be. What was so for
-    IN_A_ROW looks, or is not told of any more, is looked at no more: figures change once a second, so that they
-    seldom agree all at once, and a wrong one may agree by chance in the wrong moment."""
+    """What `look` complained of to the end, within PATIENCE: it tells "" of what is as it should be. What was so
+    for IN_A_ROW looks, or is not told of any more, is looked at no more: figures change once a second, so that
+    they seldom agree all at once, and a wrong one may agree by chance in the wrong moment."""
     complaints = look()
     if not complaints:
         return ["there is nothing to look at"]

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import ensureDeferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.task import cooperate
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool import __version__
+from p2pool.alerting import Alerting
 from p2pool.base.delays import GarbageWatch, ReactorWatch
 from p2pool.base.errors import OperatorError
 from p2pool.base.process import read_process_figures
@@ -30,7 +30,6 @@ from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash_core import DaemonAddress, DashCore, daemon_addresses
-from p2pool.dashd.credentials import Credentials, FixedCredentials
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
@@ -38,6 +37,7 @@ from p2pool.dashd.payout_service import PayoutService
 from p2pool.dashd.rpc import Caller
 from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
+from p2pool.embedded import EmbeddedSimnet
 from p2pool.logs import start_logging
 from p2pool.mining import Mining
 from p2pool.node import FoundAuxBlock, Node, NodeSettings
@@ -49,9 +49,6 @@ from p2pool.recording import Recording
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.shown_settings import shown_settings
-from p2pool.simnet.miner import CpuMiner
-from p2pool.simnet.parameters import SimnetParameters
-from p2pool.simnet.service import SimulatedDash
 from p2pool.web.api.node import unknown_version_problem
 from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
@@ -161,11 +158,17 @@ class App:
             reactor, config, self.node, time.time, time.monotonic, deferToThread, self._block_found
         )
         self.merged = MergedMining(reactor, config.merged, config.datadir / "aux-blocks", deferToThread)
-        self.simulated_dash: SimulatedDash | None = None
-        self.miners: list[CpuMiner] = []
+        self.simnet = EmbeddedSimnet(reactor, config)
         self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
         self.recording = Recording(reactor, config, time.time)
-        self.pages = Pages(reactor, config, time.time, deferToThread, self.mining.operator, set_log_level)
+        self.alerting = Alerting(
+            *(reactor, config, self.stats, time.time, deferToThread, lambda: self._url),
+            *(self.mining.server.guard.ban_of, self.recording.problem),
+        )
+        self.alerting.alerts.events.subscribe(self.recording.record_event)
+        self.pages = Pages(
+            reactor, config, time.time, deferToThread, self.mining.operator, set_log_level, self.alerting
+        )
         self.views = Views(
             Sources(
                 node=self.node,
@@ -183,6 +186,7 @@ class App:
                 process_memory=self._process_memory,
                 ban_duration=config.ban_duration,
                 broadcaster_enabled=not config.disable_broadcaster,
+                alerts=self.alerting.alerts.figures,
                 web_rates=self.pages.access.figures,
                 history=self.recording.history,
                 known_nodes=self.peering.known_nodes,
@@ -217,6 +221,7 @@ class App:
         await self._load_shares()
         if self._stopping:
             return
+        await self.alerting.alerts.start()
         await self.dash_core.start(self._find_dashd())
         if self.dash_core.pool is not None:
             self._keep_payout_addresses(self.dash_core.pool.daemons[0].rpc)
@@ -232,7 +237,8 @@ class App:
         ]
         for watch in self._watches:
             watch.start()
-        self._start_miners()
+        if config.embeds_simnet:
+            self.simnet.start_miners(self.mining.host, self.mining.port)
 
     async def _load_shares(self) -> None:
         await self.persistence.start()
@@ -260,6 +266,8 @@ class App:
         node.work_changed.subscribe(live.work)
         self.peering.hub.peers_changed.subscribe(live.peers)
         self.mining.server.guard.banned.subscribe(live.ban)
+        self.alerting.alerts.events.subscribe(live.happened)
+        self.alerting.subscribe(self.dash_core.book, self.mining.server.guard.banned)
 
     def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -278,10 +286,7 @@ class App:
         """The daemons; starts the simulated one where it is asked for."""
         if not self.config.embeds_simnet:
             return daemon_addresses(self.config)
-        simulated = self._start_simulated_dash()
-        credentials = Credentials(simulated.rpc_user, simulated.rpc_password, "of the embedded simulation")
-        url = f"http://127.0.0.1:{simulated.rpc_port}/"
-        return [DaemonAddress(url, FixedCredentials(credentials), "127.0.0.1", simulated.p2p_port, None)]
+        return [self.simnet.start_daemon()]
 
     def _keep_payout_addresses(self, rpc: Caller) -> None:
         """Where they come from a wallet, that of the first daemon: they are renewed beside all else, and nothing
@@ -294,50 +299,6 @@ class App:
             self.reactor, self.payouts, mode, wallet, config.network, config.datadir, time.time, deferToThread
         )
         self.payout_service.start()
-
-    def _start_simulated_dash(self) -> SimulatedDash:
-        config = self.config
-        parameters = SimnetParameters(
-            parent=config.network.parent,
-            # One chain a block period: the period is a rule of the simulated chain.
-            data_directory=config.datadir / f"simulated-dash-{config.simnet_block_period:g}s",
-            rpc_port=config.dashd_rpc_port or config.network.parent.rpc_port,
-            p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
-            block_period=config.simnet_block_period,
-        )
-        simulated = SimulatedDash(self.reactor, parameters, clock=time.time)
-        try:
-            simulated.startService()
-        except CannotListenError as error:
-            raise OperatorError(
-                f"the simulated Dash Core cannot listen on port {error.port}: "
-                "choose other ones with --dashd-rpc-port and --dashd-p2p-port"
-            ) from None
-        self.simulated_dash = simulated
-        _log.info(
-            "simulated Dash Core at height {height}: RPC 127.0.0.1:{rpc}, cookie {cookie}",
-            height=simulated.chain.height,
-            rpc=simulated.rpc_port,
-            cookie=simulated.cookie_path,
-        )
-        return simulated
-
-    def _start_miners(self) -> None:
-        if not self.config.embeds_simnet:
-            return
-        for number in range(1, self.config.simnet_miners + 1):
-            given = self.config.payout_address if number == 1 else None
-            username = given or demo_address(self.config, number)
-            miner = CpuMiner(
-                self.reactor,
-                self.mining.host,
-                self.mining.port,
-                f"{username}.cpu{number}",
-                password=f"d={self.config.network.min_difficulty}",
-                name=f"cpu{number}",
-            )
-            miner.startService()
-            self.miners.append(miner)
 
     # --- events ------------------------------------------------------------------------------------------
 
@@ -440,12 +401,13 @@ class App:
         """Leave nothing behind: miners, connections, blocks under way, shares, the simulation, in this order."""
         self._stopping = True
         _log.info("stopping")
+        self.alerting.alerts.leave()
         for timer in self._timers:
             timer.stop()
         for watch in self._watches:
             watch.stop()
         self.live.stop()
-        for miner in self.miners:
+        for miner in self.simnet.miners:
             await self._end(miner.stopService)
         await self._end(self.pages.stop)
         await self._end(self.mining.stop)
@@ -453,8 +415,8 @@ class App:
             self.payout_service.stop()
         for service in (self.peering, self.dash_core, self.merged, self.persistence, self.recording):
             await self._end(service.stop)
-        if self.simulated_dash is not None:
-            await self._end(self.simulated_dash.stopService)
+        await self._end(self.simnet.stop_daemon)
+        await self._end(self.alerting.alerts.stop)
         _log.info("stopped")
 
     async def _end(self, stop: Callable[[], Any]) -> None:
@@ -483,14 +445,6 @@ def payout_addresses(config: Config) -> PayoutAddresses:
     if config.payout_address is None or config.key_hash is None:
         return PayoutAddresses(rng)
     return PayoutAddresses(rng, [OwnAddress(config.payout_address, config.key_hash)])
-
-
-def demo_address(config: Config, number: int) -> str:
-    """A payout address for a CPU miner of the simulated network."""
-    from p2pool.dash.address import encode_address
-
-    key_hash = f"p2pool-simnet-miner{number:02d}"[:20].encode().ljust(20, b"-")
-    return encode_address(config.network.parent.addresses.pubkey_hash, key_hash)
 
 
 def short_hash(share_hash: int | None) -> str:

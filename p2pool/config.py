@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NoReturn
 
+from p2pool.alerts.settings import AlertSettings, check_alerts
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, is_host, parse_daemon_url
@@ -102,6 +103,8 @@ class Config:
     api_keys: tuple[HashedSecret, ...] = ()
     api_key_endpoints: tuple[str, ...] = ()
     """Globs of paths that need one of the keys."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """Webhooks and messages for people."""
     ws_allow_origin: frozenset[str] = frozenset()
     """Sites whose pages may listen to live updates besides our own: scheme://host[:port]."""
     stats_db: Target | None = None
@@ -147,7 +150,7 @@ class Config:
 
 
 def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration of a command line (without the program's name) and, for API keys, the environment. Raises
+    """The configuration of a command line (without the program's name) and, for secrets, the environment. Raises
     OperatorError; `--help`, `--version` and unknown flags end the program as argparse does."""
     parser = build_parser(default_datadir)
     given = vars(parser.parse_args(argv))
@@ -155,6 +158,7 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
     settings = _read_toml(_path("--config", path), parser) if path is not None else {}
     settings.update(given)
     settings["api_keys"] = environment.get(API_KEYS_VARIABLE, "")
+    settings["alerts"] = check_alerts(settings, environment)
     return _checked(settings, default_datadir)
 
 

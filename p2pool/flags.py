@@ -80,6 +80,8 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_safeguards(parser)
     _add_tls(parser)
     _add_web(parser)
+    _add_webhooks(parser)
+    _add_alerts(parser)
     _add_peers(parser)
     _add_dash_core(parser)
     _add_merged(parser)
@@ -286,6 +288,82 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         help="requests a second of one address, or IPv6 /64, which may save up for 5 seconds (default: 200; 0: no "
         "limit)",
     )
+
+
+def _add_webhooks(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("webhooks: events for programs")
+    add = group.add_argument
+    add("--block-webhook", metavar="URL", action="append", help="POST here when a block is found; may be repeated")
+    add("--webhook", metavar="URL", action="append", help="POST here when something happens; may be repeated")
+    add("--webhook-events", metavar="LIST", help="what --webhook is told, separated by commas (default: all)")
+    add(
+        "--webhook-secret",
+        metavar="TEXT",
+        help="sign what is posted (HMAC-SHA256 in X-P2Pool-Signature); also as P2POOL_WEBHOOK_SECRET in the "
+        "environment",
+    )
+    add("--webhook-secret-file", metavar="FILE", help="read the secret from this file")
+    add(
+        "--webhook-allow-private",
+        action="store_true",
+        help="follow redirects of webhooks to private, loopback and link-local addresses, too",
+    )
+
+
+def _add_alerts(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("alerts: messages for people")
+    add = group.add_argument
+    add("--alert-email", metavar="ADDRESS", action="append", help="send alerts there; may be repeated")
+    add(
+        "--alert-smtp-server",
+        metavar="HOST[:PORT]",
+        help="the mail server; smtps://HOST:PORT for one that is encrypted from the first byte (default ports: "
+        "25, 587 with a login, smtps 465)",
+    )
+    add("--alert-smtp-user", metavar="USER", help="log in there; only through TLS")
+    add(
+        "--alert-smtp-password",
+        metavar="PASSWORD",
+        help="better as --alert-smtp-password-file, or P2POOL_ALERT_SMTP_PASSWORD in the environment",
+    )
+    add("--alert-smtp-password-file", metavar="FILE", help="read the password from this file")
+    add("--alert-smtp-ca", metavar="FILE", help="trust these certificates (PEM) in place of the system's")
+    add("--alert-from", metavar="ADDRESS", help="the sender (default: the user, else p2pool@THIS_MACHINE)")
+    add(
+        "--alert-url",
+        metavar="URL",
+        action="append",
+        help="send alerts to whatever the library apprise reaches: tgram://..., discord://..., slack://..., "
+        "twilio://...; may be repeated, also as P2POOL_ALERT_URLS in the environment",
+    )
+    add("--alert-url-file", metavar="FILE", help="read such URLs from this file, one a line")
+    add(
+        "--alert-events",
+        metavar="LIST",
+        help="what people are told, separated by commas (default: all but worker_up, block_confirmed, ban)",
+    )
+    add(
+        "--alert-threshold",
+        metavar="NAME=NUMBER",
+        action="append",
+        help="when something counts: worker_down=600, dashd_lost=60, peers_lost=300, storage_problem=10, "
+        "hash_rate_drop_time=300 (seconds), hash_rate_drop=50 (percent of the hour's average); may be repeated",
+    )
+    add(
+        "--alert-group",
+        metavar="SECONDS",
+        type=float,
+        help="tell what happens within this time together (default: 60)",
+    )
+    add(
+        "--alert-quiet",
+        metavar="TIMES",
+        help="hold messages at these times of this machine's day, like 22:00-07:00, and send them together "
+        "afterwards",
+    )
+    add("--alert-quiet-except", metavar="LIST", help="events that are told in quiet times, too")
+    add("--alert-node", metavar="NAME", help="what messages call this node (default: the machine's name)")
+    add("--alert-page", metavar="URL", help="where people find its pages (default: the address on this machine)")
 
 
 def _add_peers(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.tls import ServerCertificate, find_certificate
 from p2pool.web.access import Access, AccessSettings
-from p2pool.web.admin import AdminResource, OperatorPort, admin_actions
+from p2pool.web.admin import AdminResource, AlertTester, OperatorPort, admin_actions
 from p2pool.web.audit import AuditLog
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import WebRequest
@@ -49,6 +49,7 @@ class Pages:
         run_in_thread: RunInThread,
         operator: OperatorPort,
         set_log_level: Callable[[str], None],
+        alerts: AlertTester | None = None,
     ) -> None:
         self._reactor = reactor
         self._config = config
@@ -66,7 +67,7 @@ class Pages:
         self._audit = AuditLog(config.datadir / "audit.log", clock, run_in_thread)
         self._actions = {
             name: AdminResource(name, action, self._audit)
-            for name, action in admin_actions(operator, set_log_level).items()
+            for name, action in admin_actions(operator, set_log_level, alerts).items()
         }
         self.browsers = WebConnections(config.web_trusted_proxy)
         self._certificate: ServerCertificate | None = None

@@ -17,6 +17,7 @@ from p2pool.base.text import printable
 from p2pool.config import Config
 from p2pool.history.records import DAY
 from p2pool.history.service import History
+from p2pool.pool_stats import EventRecord
 from p2pool.web.memory import Memory
 
 NODE_NAME_FILE: Final = "node-name"
@@ -39,6 +40,15 @@ class Recording:
                 # Of its own: a database that hangs holds up nobody, and nothing waits for it at the end.
                 lambda function: run_in_daemon_thread(reactor, function),
             )
+
+    def problem(self) -> str | None:
+        """Why history is not written, None while it is, or where none is to be."""
+        return None if self.history is None else self.history.problem
+
+    def record_event(self, event: EventRecord) -> None:
+        """Something happened."""
+        if self.history is not None:
+            self.history.record_event(event)
 
     def start(self, memory: Memory) -> None:
         """Write from now on; `memory` takes over what earlier runs left once the database is open."""

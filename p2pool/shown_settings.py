@@ -6,9 +6,12 @@ thought about it (tests/test_shown_settings.py), and is not shown until then.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
+from p2pool.alerts.channel import Destination
 from p2pool.config import Config, IpNetwork
 from p2pool.dashd.daemon_url import DaemonUrl
 
@@ -34,6 +37,7 @@ COMPOSED: Final = (
     "dashd",
     "merged",
     "stats_db",
+    "alerts",
 )
 """Those that are shown in another form: daemons' addresses without credentials, the kind of the database."""
 WITHHELD: Final = (
@@ -56,7 +60,14 @@ def shown_settings(config: Config) -> dict[str, Any]:
     shown["dashd"] = [_daemon(url, config.network.parent.rpc_port) for url in config.dashd]
     shown["merged"] = [_daemon(url, 0) for url in config.merged]
     shown["stats_db"] = "none" if config.stats_db is None else config.stats_db.kind
+    shown["alerts"] = _alerts(config.alerts.destinations)
     return {name.replace("_", "-"): shown[name] for name in sorted(shown)}
+
+
+def _alerts(destinations: Sequence[Destination]) -> str:
+    """How many there are of each way: addresses and hosts are nobody's business."""
+    counts = Counter(each.kind.value for each in destinations)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "none"
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,18 @@ import json
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import dashd, measure, peers, sharechain, stratum, stratum_processes, vardiff, web, web_stats
+from tests.bench import (
+    dashd,
+    history,
+    measure,
+    peers,
+    sharechain,
+    stratum,
+    stratum_processes,
+    vardiff,
+    web,
+    web_stats,
+)
 
 SMALL_STRATUM = {
     "CONNECTIONS": (1, 10),
@@ -28,6 +39,7 @@ SMALL_STRATUM = {
     "BLOCK_ATTEMPTS": 2**10,
 }
 SMALL_STATISTICS = {"WORKERS": 200, "ADDRESSES": 7, "RECORDS": 50}
+SMALL_HISTORY = {"WORKERS": 8, "ADDRESSES": 2, "DAYS": 2, "ROUNDS": 1}
 SMALL_DASHD = {
     "TRANSACTIONS": 2000,
     "ROUNDS": 1,
@@ -70,6 +82,8 @@ def small(monkeypatch):
         monkeypatch.setattr(web, name, value)
     for name, value in SMALL_STATISTICS.items():
         monkeypatch.setattr(web_stats, name, value)
+    for name, value in SMALL_HISTORY.items():
+        monkeypatch.setattr(history, name, value)
     for name, value in SMALL_DASHD.items():
         monkeypatch.setattr(dashd, name, value)
     monkeypatch.setattr(web.shutil, "which", lambda name: None)  # the generator of our own
@@ -82,6 +96,7 @@ def small(monkeypatch):
         ("sharechain", {"parse_x11", "check_50_x11", "best_share_x11", "load_x11", "share_bytes"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
         ("dashd", {"notice_p99_ms", "found_p99_ms", "template_2mb_ms"}),
+        ("history", {"size_mb", "slowest_ms", "top_year_x11", "worker_month_x11", "write_minute_x11", "prune_s"}),
         ("vardiff", {"settle_median_s", "steady_changes_per_hour", "refused_by_changes"}),
         ("web", {"record_us", "snapshot_10000_ms", "local_stats_per_s", "ws_1000_ms", "stratum_slowdown"}),
         ("stratum", {"submits_per_s_1", "submit_p99_ms", "fanout_50_ms", "connection_bytes", "tls_fanout_20_ms"}),

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool import __version__, app, cli
+from p2pool.alerts.channel import Destination, DestinationKind
+from p2pool.alerts.settings import AlertSettings
 from p2pool.app import payout_addresses
 from p2pool.base.errors import OperatorError
 from p2pool.config import SIMNET_ADDRESS, Config, load_config
@@ -17,7 +19,9 @@ from p2pool.dash.address import encode_address
 from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.flags import build_parser
+from p2pool.history.database import parse_target
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
+from p2pool.pool_stats import EventKind
 
 KEY_HASH = bytes(range(20))
 MAIN = encode_address(DASH.parent.addresses.pubkey_hash, KEY_HASH)
@@ -58,6 +62,7 @@ def test_defaults():
         payout_address=MAIN,
         key_hash=KEY_HASH,
         datadir=DATA / "dash",
+        stats_db=parse_target("--stats-db", str(DATA / "dash" / "history.sqlite")),
         worker_port=7903,
         p2pool_port=8999,
     )
@@ -279,6 +284,9 @@ def test_a_file_may_set_everything(toml, tmp_path):
             api-key = ["0123456789abcdef", "{"k" * 20}"]
             api-key-file = "{tmp_path}/keys"
             api-key-endpoints = "/metrics, /api/v1/*"
+            webhook = ["https://a.example/hook"]
+            webhook-events = "ban, node_up"
+            webhook-allow-private = true
             ws-allow-origin = ["https://a.example", "http://[::1]:8080"]
             import-shares = "{tmp_path}/old"
             disable-share-archive = true
@@ -297,6 +305,9 @@ def test_a_file_may_set_everything(toml, tmp_path):
             merged = ["http://u:p@127.0.0.1:12", "https://h:13?cookie=/c"]
             simnet-miners = 0
             simnet-block-period = 7.5
+            stats-db = "postgresql://u:p@h/d"
+            stats-retention = 400
+            stats-node = "home-1"
         """)
     )
     assert config == Config(
@@ -348,6 +359,18 @@ def test_a_file_may_set_everything(toml, tmp_path):
         web_rate_limit=5,
         api_keys=config.api_keys,
         api_key_endpoints=("/metrics", "/api/v1/*"),
+        alerts=AlertSettings(
+            destinations=(
+                Destination(
+                    "webhook-a.example",
+                    DestinationKind.WEBHOOK,
+                    "a.example",
+                    "https://a.example/hook",
+                    frozenset({EventKind.BAN, EventKind.NODE_UP}),
+                ),
+            ),
+            allow_private=True,
+        ),
         ws_allow_origin=frozenset({"https://a.example", "http://[::1]:8080"}),
         import_shares=tmp_path / "old",
         disable_share_archive=True,
@@ -367,13 +390,16 @@ def test_a_file_may_set_everything(toml, tmp_path):
         ),
         simnet_miners=0,
         simnet_block_period=7.5,
+        stats_db=parse_target("", "postgresql://u:p@h/d"),
+        stats_retention=400,
+        stats_node="home-1",
     )
     assert config.web_password is not None
     assert config.web_password.matches(b"me:secret")
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 61, "a new setting: does the file know it?"
+    assert len(settable) == 65, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

@@ -92,5 +92,5 @@ def test_defaults_can_be_shown_too():
 def test_names_are_the_flags():
     """As far as there is a flag of the setting's own name: some are named in the singular, or by two."""
     flags = {option for action in build_parser(DATA)._actions for option in action.option_strings}
-    others = {"payout-address", "payout-mode", "p2pool-nodes", "api-keys", "rpc-arguments"}
+    others = {"payout-address", "payout-mode", "p2pool-nodes", "api-keys", "rpc-arguments", "alerts"}
     assert {name for name in shown_settings(config("--net", "simnet")) if f"--{name}" not in flags} == others

@@ -37,3 +37,23 @@ def is_in(host: str, networks: tuple[IpNetwork, ...]) -> bool:
     """Whether an address lies in one of the networks."""
     address = parse_address(host) if networks else None
     return address is not None and any(address in network for network in networks)
+
+
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+def is_global(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is one of the internet at large: not this machine's, a private network's, a link's, or
+    one for special uses, and none of IPv6 behind which such an IPv4 address stands (mapped, 6to4, Teredo,
+    NAT64)."""
+    if isinstance(address, IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if address in _NAT64:
+            inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
+        if any(each is not None and not is_global(each) for each in inner):
+            return False
+        if address.ipv4_mapped is not None:
+            return True
+        if address.is_site_local:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ _MAX_NUMBER = 2**53
 
 
 class BlockBook:
-    """Records by block hash, the oldest first. `changed` fires with each record that is new or has changed."""
+    """Records by block hash, the oldest first. `changed` fires with each record that is new or has changed,
+    `loaded` once with those of earlier runs, which are no news."""
 
     def __init__(self, path: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
         self.changed: Event[BlockRecord] = Event()
+        self.loaded: Event[Sequence[BlockRecord]] = Event()
         self.records: BoundedDict[int, BlockRecord] = BoundedDict(MAX_BLOCKS)
         self._path = path
         self._run_in_thread = run_in_thread
@@ -59,6 +61,7 @@ class BlockBook:
             return
         for record in records[-MAX_BLOCKS:]:
             self.records[record.block_hash] = record
+        self.loaded.fire(tuple(self.records.values()))
 
     async def _set_aside(self, error: OSError | ParseError) -> None:
         aside = self._path.with_name(self._path.name + ".damaged")

@@ -6,9 +6,8 @@ import base64
 from typing import Any, Protocol
 
 import orjson
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed, DNSLookupError
-from twisted.internet.interfaces import IConsumer
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -22,13 +21,11 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer
-from zope.interface import implementer
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.http_client import LimitedEndpoints, RequestBody
 from p2pool.base.text import excerpt, printable
 from p2pool.dashd.credentials import Credentials, CredentialSource
-from p2pool.dashd.limited_endpoints import LimitedEndpoints
 
 CONNECTIONS = 4
 """Persistent connections: one is held by the long poll."""
@@ -146,7 +143,7 @@ class RpcClient:
 
     async def _exchange(self, headers: Headers, body: bytes) -> tuple[int, bytes]:
         try:
-            response = await self._agent.request(b"POST", self.url.encode(), headers, _RequestBody(body))
+            response = await self._agent.request(b"POST", self.url.encode(), headers, RequestBody(body))
         except ValueError as error:  # Twisted's word for an address that it cannot use
             raise RpcUnavailable(f"{self.url} cannot be asked: {error}") from None
         answer = _AnswerBody(self.url, MAX_ANSWER if self._max_answer is None else self._max_answer)
@@ -173,29 +170,6 @@ def _was_cancelled(error: Exception) -> bool:
     return isinstance(error, cancelled) or any(
         reason.check(*cancelled) for reason in getattr(error, "reasons", ())
     )
-
-
-@implementer(IBodyProducer)
-class _RequestBody:
-    """Bytes that are sent in one piece: a found block leaves at once, not in slices."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Twisted's."""
-        consumer.write(self._data)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:
-        """Twisted's: all is written."""
-
-    def resumeProducing(self) -> None:
-        """Twisted's: all is written."""
-
-    def stopProducing(self) -> None:
-        """Twisted's: all is written."""
 
 
 class _AnswerBody(TwistedProtocol):

@@ -20,7 +20,8 @@ from p2pool.history.records import COUNTS, MEANS, TIERS, Page, Points, SeriesKin
 
 MAX_PERIODS: Final = 1500
 """Periods of one tier that a series is made of."""
-_TIMES_AT_ONCE: Final = 500
+TIMES_AT_ONCE: Final = 500
+"""In one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +174,12 @@ def read_series(
             times = list(connection.execute(_of_pool(span, stretch, schema.pool_samples.c.time)).scalars())
             for time in times:
                 bins.ran(time, step)
-            for first in range(0, len(times), _TIMES_AT_ONCE):
+            for first in range(0, len(times), TIMES_AT_ONCE):
                 rows = connection.execute(
                     select(table.c.time, *columns).where(
                         table.c.step == step,
                         table.c.kind == kind,
-                        table.c.time.in_(times[first : first + _TIMES_AT_ONCE]),
+                        table.c.time.in_(times[first : first + TIMES_AT_ONCE]),
                         table.c.series == number,
                     )
                 )

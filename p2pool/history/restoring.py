@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase
-from p2pool.history.reading import Span, read_rounds, read_top
+from p2pool.history.reading import TIMES_AT_ONCE, Span, read_rounds, read_top
 from p2pool.history.records import DAY, HOUR, POOL_FIGURES, TIERS, RoundFigures, SeriesKind, Tier
 
 RESTORED: Final = tuple(zip(TIERS[:3], (HOUR, DAY, 30 * DAY), (TIERS[0], TIERS[1], TIERS[3]), strict=True))
@@ -78,25 +78,27 @@ def _by_time(
     database: HistoryDatabase, tier: Tier, span: Span, times: Sequence[int], kind: SeriesKind, *figures: str
 ) -> list[dict[int, dict[str, float]]]:
     """For each figure: the strongest series' numbers by time and name, those that are not 0."""
-    table = schema.series_samples
+    table, series = schema.series_samples, schema.series
     found: list[dict[int, dict[str, float]]] = [{} for _ in figures]
-    for row in read_top(database, span, kind, NAMES):
-        name = row["name"]
-        with database.reading() as connection:
-            number = database.series_number(connection, span.node, kind, name)
-            for first in range(0, len(times), 500):
-                rows = connection.execute(
-                    select(table.c.time, *(table.c[figure] for figure in figures)).where(
-                        table.c.step == tier.step,
-                        table.c.kind == kind,
-                        table.c.time.in_(times[first : first + 500]),
-                        table.c.series == number,
-                    )
+    strongest = [row["name"] for row in read_top(database, span, kind, NAMES)]
+    with database.reading() as connection:
+        wanted = select(series.c.id, series.c.name).where(
+            series.c.node == span.node, series.c.kind == kind, series.c.name.in_(strongest)
+        )
+        names = {row.id: row.name for row in connection.execute(wanted)}
+        for first in range(0, len(times), TIMES_AT_ONCE):
+            rows = connection.execute(
+                select(table.c.time, table.c.series, *(table.c[figure] for figure in figures)).where(
+                    table.c.step == tier.step,
+                    table.c.kind == kind,
+                    table.c.time.in_(times[first : first + TIMES_AT_ONCE]),
+                    table.c.series.in_(names),
                 )
-                for time, *values in rows:
-                    for by_time, value in zip(found, values, strict=True):
-                        if value:
-                            by_time.setdefault(time, {})[name] = value
+            )
+            for time, number, *values in rows:
+                for by_time, value in zip(found, values, strict=True):
+                    if value:
+                        by_time.setdefault(time, {})[names[number]] = value
     return found
 
 

@@ -29,6 +29,8 @@ Run = Callable[[Callable[[], Any]], "Deferred[Any]"]
 FLUSH_PERIOD: Final = 60.0
 """Seconds between two writings. In the first minute there is one for each sample: whoever has just begun wants to
 see something."""
+EVENT_DELAY: Final = 2.0
+"""Seconds until an event is written, with those that come together."""
 MAX_WAITING_ROWS: Final = 240_000
 """Workers in samples that wait for the database: forty minutes of a thousand workers, some 70 MB."""
 MAX_WAITING_EVENTS: Final = 10_000
@@ -84,6 +86,8 @@ class History:
         self._readers = DeferredSemaphore(READERS)
         self._questions = 0
         self._timer: Timer | None = None
+        self._soon: Any = None
+        """The call that writes what just happened."""
         self._recorded = 0
         self._written: float | None = None
         self._thinned = self._names_removed = 0.0
@@ -110,6 +114,8 @@ class History:
         """Write what waits; whoever waits for that decides for how long."""
         if self._timer is not None:
             self._timer.stop()
+        if self._soon is not None:
+            self._soon.cancel()
         if self._flushing is not None:
             await self._flushing
         await self.flush()
@@ -127,11 +133,17 @@ class History:
             self._rows -= len(self._samples.popleft().workers)
         self._recorded += 1
         if self._recorded * PERIOD <= FLUSH_PERIOD:
-            ensureDeferred(self.flush()).addErrback(lambda failure: _log.failure("history", failure))
+            self._flush_now()
 
     def record_event(self, event: EventRecord) -> None:
-        """Take an event."""
+        """Take an event. It is written soon: pages look for it."""
         self._events.append(event)
+        if self._timer is not None and self._soon is None:
+            self._soon = self._reactor.callLater(EVENT_DELAY, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._soon = None
+        ensureDeferred(self.flush()).addErrback(lambda failure: _log.failure("history", failure))
 
     async def flush(self) -> None:
         """Write all that waits, unless that is being done."""

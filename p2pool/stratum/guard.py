@@ -230,6 +230,10 @@ class Guard:
         _log.info("{host} is no longer banned", host=key)
         return True
 
+    def ban_of(self, host: str) -> BanRecord | None:
+        """The ban that keeps a host out; None where there is none."""
+        return self._bans.get(host_key(host))
+
     def never_banned(self, host: str) -> bool:
         """Whether a host is loopback or on the allow-list."""
         return _is_exempt(host_key(host), self.settings.allowed)

@@ -1,7 +1,8 @@
-"""POST /api/v1/admin/...: what an operator has done to miners and to the log, with an API key.
+"""POST /api/v1/admin/...: what an operator has done to miners and to the log, and tests of alerts, with an API
+key.
 
-A table of actions: the fields of each one's JSON object, and the method of the port that does it. `access` has let
-the request in; here it is held against the table, done, and written to the audit log.
+A table of actions: the fields of each one's JSON object, and the method of the port that does it. `access` has
+let the request in; here it is held against the table, done, and written to the audit log.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
-from twisted.web.http import BAD_REQUEST, FORBIDDEN, UNSUPPORTED_MEDIA_TYPE
-from twisted.web.server import Request
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import BAD_REQUEST, FORBIDDEN, INTERNAL_SERVER_ERROR, UNSUPPORTED_MEDIA_TYPE
+from twisted.web.server import NOT_DONE_YET, Request
 
 from p2pool.base.text import excerpt, printable
 from p2pool.web.access import HOW_TO_CONFIGURE
@@ -21,6 +25,7 @@ from p2pool.web.audit import AuditLog
 from p2pool.web.request import WebRequest
 from p2pool.web.resources import JSON_TYPE, GetResource, answer_now, error
 
+_log = Logger(namespace="p2pool.web")
 LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
 
 
@@ -55,8 +60,19 @@ class OperatorPort(Protocol):
         """Whether it was banned."""
 
 
+class AlertTester(Protocol):
+    """Alerts that can be tried out."""
+
+    def test(self, destination: str) -> Deferred[dict[str, object]]:
+        """Have a test message delivered, to one destination or to "all"; fires with what is answered. ValueError,
+        with a text for people, where there is no such destination."""
+
+
 class _BadField(ValueError):
     """A parameter that is not what it has to be."""
+
+
+Result = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +86,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`act` gets the fields that were given, and returns what is answered besides the action's name."""
+    """`act` gets the fields that were given, and returns what is answered besides the action's name, now or
+    later."""
 
     summary: str
     fields: Mapping[str, Field]
-    act: Callable[..., dict[str, object]]
+    act: Callable[..., Result | Deferred[Result]]
 
 
 def _text(value: Any) -> str:
@@ -119,8 +136,10 @@ def _level(value: Any) -> str:
     return str(value)
 
 
-def admin_actions(operator: OperatorPort, set_log_level: Callable[[str], None]) -> dict[str, Action]:
-    """All there are, by name."""
+def admin_actions(
+    operator: OperatorPort, set_log_level: Callable[[str], None], alerts: AlertTester | None = None
+) -> dict[str, Action]:
+    """All there are, by name; those of alerts where there is somebody to test them."""
     text, worker = Field(_text, "a text"), Field(_text, "ADDRESS.NAME", required=False)
 
     def ban(**given: Any) -> dict[str, object]:
@@ -131,7 +150,7 @@ def admin_actions(operator: OperatorPort, set_log_level: Callable[[str], None]) 
         set_log_level(level)
         return {"level": level}
 
-    return {
+    actions = {
         "message": Action(
             "show a message on miners' displays",
             {"text": text, "worker": worker},
@@ -172,6 +191,11 @@ def admin_actions(operator: OperatorPort, set_log_level: Callable[[str], None]) 
             log_level,
         ),
     }
+    if alerts is not None:
+        destination = Field(_text, "the id of a destination (see /api/v1/alerts), or all")
+        summary = "deliver a test message at once, and tell what was answered"
+        actions["alert-test"] = Action(summary, {"destination": destination}, alerts.test)
+    return actions
 
 
 class AdminResource(GetResource):
@@ -185,34 +209,76 @@ class AdminResource(GetResource):
         self._action = action
         self._audit = audit
 
-    def render_POST(self, request: Request) -> bytes:
+    def render_POST(self, request: Request) -> bytes | int:
         """Twisted's."""
-        return answer_now(request, JSON_TYPE, *self.answer(request))
+        answer = self._act(request)
+        if isinstance(answer, tuple):
+            return answer_now(request, JSON_TYPE, *answer)
+        _Later(request, answer)
+        return NOT_DONE_YET
 
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        """Do it, and write down that it was asked for."""
+    def _act(self, request: Request) -> tuple[int, bytes] | Deferred[tuple[int, bytes]]:
+        """Do it, and write down that it was asked for and what came of it."""
         admitted = request.admitted if isinstance(request, WebRequest) else None
         if admitted is None or admitted.key is None:  # `access` sees to that; this is the second lock
             return error(FORBIDDEN, "no_api_key_configured", HOW_TO_CONFIGURE)
+        client, key = admitted.client, admitted.key
         body = b"" if request.content is None else request.content.read()
         kinds = request.requestHeaders.getRawHeaders(b"content-type", [b""])
         parameters: dict[str, object] = {}
+
+        def record(outcome: str) -> None:
+            self._audit.record(client, key, self._name, parameters, outcome)
+
         if kinds[0].partition(b";")[0].strip().lower() != b"application/json":
-            outcome = UNSUPPORTED_MEDIA_TYPE, "not_json", "send a JSON object, and say so: application/json"
+            refusal = UNSUPPORTED_MEDIA_TYPE, "not_json", "send a JSON object, and say so: application/json"
         else:
             try:
                 parameters = _object_of(body)
                 result = self._action.act(**_read(self._action.fields, parameters))
-            except ValueError as refusal:
-                outcome = BAD_REQUEST, "bad_request", printable(str(refusal), 300)
+            except ValueError as refused:
+                refusal = BAD_REQUEST, "bad_request", printable(str(refused), 300)
             except Exception:
-                self._audit.record(admitted.client, admitted.key, self._name, parameters, "failed")
+                record("failed")
                 raise
             else:
-                self._audit.record(admitted.client, admitted.key, self._name, parameters, "done")
-                return 200, orjson.dumps({"action": self._name} | result)
-        self._audit.record(admitted.client, admitted.key, self._name, parameters, f"refused: {outcome[2]}")
-        return error(*outcome)
+                if isinstance(result, Deferred):
+                    return self._later(result, record)
+                return self._done(result, record)
+        record(f"refused: {refusal[2]}")
+        return error(*refusal)
+
+    def _done(self, result: Result, record: Callable[[str], None]) -> tuple[int, bytes]:
+        record("done")
+        return 200, orjson.dumps({"action": self._name} | result)
+
+    def _later(self, result: Deferred[Result], record: Callable[[str], None]) -> Deferred[tuple[int, bytes]]:
+        def failed(failure: Failure) -> tuple[int, bytes]:
+            record("failed")
+            _log.failure("the action {name} failed", failure, name=self._name)
+            return error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
+
+        return result.addCallbacks(lambda value: self._done(value, record), failed)
+
+
+class _Later:
+    """A request that is answered when what it asked for is done, if somebody still waits then."""
+
+    def __init__(self, request: Request, answer: Deferred[tuple[int, bytes]]) -> None:
+        self._request: Request | None = request
+        request.notifyFinish().addBoth(self._over)
+        answer.addCallback(self._answer)
+
+    def _over(self, _: object) -> None:
+        self._request = None
+
+    def _answer(self, answer: tuple[int, bytes]) -> None:
+        request = self._request
+        if request is not None:
+            body = answer_now(request, JSON_TYPE, *answer)
+            request.setHeader(b"Content-Length", b"%d" % len(body))
+            request.write(body)
+            request.finish()
 
 
 def _object_of(body: bytes) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import Any
 from p2pool.base.bounded import BoundedDict
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node, WorkChange
-from p2pool.pool_stats import BlockRecord, BlockStatus
+from p2pool.pool_stats import BlockRecord, BlockStatus, EventRecord
 from p2pool.share.share import Share
 from p2pool.web.live_hub import Derive
 from p2pool.web.sources import PeerFigures, script_to_text
@@ -107,6 +107,17 @@ class PeerEvents:
             }
             for (host, port, incoming), connected in changes[:MAX_TOLD]
         ]
+
+
+def happened_event(record: EventRecord) -> Event:
+    """What people want to know of, hours later too: history keeps it."""
+    return {
+        "event": "happened",
+        "kind": record.kind.value,
+        "subject": record.subject,
+        "text": record.text,
+        "details": dict(record.details),
+    }
 
 
 def ban_event(host: str) -> Event:

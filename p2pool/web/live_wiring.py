@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from p2pool.node import Node, WorkChange
-from p2pool.pool_stats import BlockRecord
+from p2pool.pool_stats import BlockRecord, EventRecord
 from p2pool.share.share import Share
 from p2pool.web.live import LiveService
-from p2pool.web.live_events import BlockEvents, Event, ParentBlockEvents, PeerEvents, ban_event, share_event
+from p2pool.web.live_events import (
+    BlockEvents,
+    Event,
+    ParentBlockEvents,
+    PeerEvents,
+    ban_event,
+    happened_event,
+    share_event,
+)
 from p2pool.web.sources import PeerFigures
 
 
@@ -51,6 +59,10 @@ class LiveWiring:
         """Another node came or went."""
         for event in self._peer_events.of(self._peers()):
             self._live.event(event)
+
+    def happened(self, record: EventRecord) -> None:
+        """Something that people want to know of."""
+        self._tell(happened_event(record))
 
     def ban(self, host: str) -> None:
         """A host of miners was banned."""

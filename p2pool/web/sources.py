@@ -104,6 +104,53 @@ class WebRates(Protocol):
     def hosts(self) -> int: ...
 
 
+class AlertDestination(Protocol):
+    """Where webhooks and alerts go, as pages show it: no address, no URL, but the `host`. Times in Unix
+    seconds, None for never; `delivered` and `lost` since the start; `last_reason` is why the last attempt
+    failed that did."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def events(self) -> Sequence[str]: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def delivered(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def last_success(self) -> float | None: ...
+    @property
+    def last_failure(self) -> float | None: ...
+    @property
+    def last_reason(self) -> str: ...
+    @property
+    def next_attempt(self) -> float | None: ...
+
+
+class AlertsShown(Protocol):
+    """Alerts as pages show them. `events` are what people are told, `held` how many of them wait for the quiet
+    time to be over; `problem` says why what waits is not on disk, None while it is."""
+
+    @property
+    def destinations(self) -> Sequence[AlertDestination]: ...
+    @property
+    def events(self) -> Sequence[str]: ...
+    @property
+    def quiet_times(self) -> Sequence[str]: ...
+    @property
+    def is_quiet(self) -> bool: ...
+    @property
+    def held(self) -> int: ...
+    @property
+    def problem(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Everything that pages may look at.
@@ -135,6 +182,8 @@ class Sources:
     broadcaster_enabled: bool = True
     history: History | None = None
     """None where none is kept."""
+    alerts: Callable[[], AlertsShown | None] = lambda: None
+    """None where nobody is told anything."""
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     listening: Callable[[], Sequence[ListeningPort]] = tuple

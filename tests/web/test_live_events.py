@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from p2pool.pool_stats import BlockRecord, BlockStatus
+from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
 from p2pool.web.live_events import (
     MAX_TOLD,
     SHARE_AGE,
@@ -14,6 +14,7 @@ from p2pool.web.live_events import (
     PeerEvents,
     alert_events,
     daemon_events,
+    happened_event,
     share_event,
 )
 from p2pool.web.live_wiring import LiveWiring
@@ -134,3 +135,14 @@ def test_what_the_node_fires_is_told():
     assert names() == ["peer", "peer"]
     wiring.ban("192.0.2.1")
     assert told == [{"event": "ban", "host": "192.0.2.1"}]
+
+
+def test_what_people_want_to_know_of_is_told_as_history_keeps_it():
+    record = EventRecord(5.0, EventKind.WORKER_DOWN, "Xa.1", "Xa.1 is down", {"since": 4})
+    assert happened_event(record) == {
+        "event": "happened",
+        "kind": "worker_down",
+        "subject": "Xa.1",
+        "text": "Xa.1 is down",
+        "details": {"since": 4},
+    }

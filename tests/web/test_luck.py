@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from p2pool.history.records import RoundFigures
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.web.luck import MAX_ROUNDS, ChainBlocks, LuckBook, PoolBlock
 from p2pool.web.samples import Samples, make_sample
@@ -215,3 +216,43 @@ def test_without_blocks():
     assert (stats["blocks_found"], stats["luck_available"], stats["avg_luck"]) == (0, False, None)
     assert stats["current_expected_time"] > 0
     assert pool.ask("/api/v1/luck").json["current_round"]["time"] is None
+
+
+def test_luck_over_days_counts_blocks_against_the_sampled_work(pool):
+    samples = pool.sources.memory.samples
+    now = pool.now
+    for back, rate in ((40 * 86400, 9e9), (3600, 2.0**32 / 100)):
+        for second in range(0, 600, 10):
+            scalars = {"pool_hash_rate": rate, "network_difficulty": 3.0}
+            samples.add(make_sample(now - back + second, scalars, {}))
+    for when in (now - 3590, now - 3300, now - 2000, now - 40 * 86400):
+        pool.stats.record_block(BlockRecord(when, int(when), 1, "", None, 1, BlockStatus.CONFIRMED))
+    pool.refresh()
+    day, week, month = pool.ask("/api/v1/luck").json["periods"]
+    assert [each["days"] for each in (day, week, month)] == [1, 7, 30]
+    for each in (day, week, month):
+        # The third block was found while nothing was sampled, the fourth too long ago.
+        assert each["blocks"] == 2
+        assert each["seconds"] == pytest.approx(600, abs=15)
+        assert each["expected_blocks"] == pytest.approx(2, rel=0.05)
+        assert each["luck"] == pytest.approx(100, rel=0.05)
+    assert Pool(0).ask("/api/v1/luck").status == 503
+
+
+def test_what_an_earlier_run_knew_of_a_round_stays_known(pool):
+    blocks = (block(pool, 10), PoolBlock(NOW + 9000, 0xB10C, None))
+    book = LuckBook()
+    book.restore([RoundFigures(0xB10C, blocks[0].block_hash, 60.0, 2.0, 8e9, 4e9, "shares")])
+    known = book.rounds(pool.tracker, pool.shares[-1].hash, blocks, 0.0, Samples(), NOW).rounds[1]
+    assert (known.luck, known.method, known.time_to_find, known.block) == (200, "shares", 60, blocks[1])
+    # Other ends are another round.
+    other = book.rounds(pool.tracker, pool.shares[-1].hash, (block(pool, 11), blocks[1]), 0.0, Samples(), NOW)
+    assert other.rounds[1].luck is None
+
+
+def test_shares_that_are_held_know_better_than_an_earlier_run(pool):
+    ends = (block(pool, 10), block(pool, 30))
+    book = LuckBook()
+    book.restore([RoundFigures(ends[1].block_hash, ends[0].block_hash, 60.0, 2.0, 8e9, 4e9, "samples")])
+    known = book.rounds(pool.tracker, pool.shares[-1].hash, ends, 0.0, Samples(), NOW).rounds[1]
+    assert known.time_to_find == 400

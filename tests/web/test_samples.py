@@ -9,6 +9,7 @@ import math
 import pytest
 from jsonschema import Draft202012Validator
 
+from p2pool.history.restoring import RestoredSample
 from p2pool.pool_stats import ShareRecord
 from p2pool.web.api import samples as graphs
 from p2pool.web.api.table import ENDPOINTS
@@ -278,3 +279,52 @@ def test_periods_from_a_time_on():
     assert [each.start - START for each in ring.after(START + 70)] == [70, 80, 90]
     assert len(list(ring.after(START - 50))) == 10
     assert list(ring.after(START + 100)) == []
+
+
+# --- what earlier runs left ------------------------------------------------------------------------------------
+
+
+def restored(second: float, rate: float, **workers: float) -> RestoredSample:
+    figures = dict.fromkeys(SCALARS) | {"pool_hash_rate": rate, "network_difficulty": 2.0}
+    return RestoredSample(START + second, tuple(figures.values()), workers, {}, {}, {})
+
+
+def test_a_ring_goes_on_from_an_earlier_run():
+    samples = Samples()
+    for second in (3600, 3610):
+        samples.add(sample(second, 7))
+    samples.restore({10: [restored(second, 5, rig=3) for second in range(3540, 3610, 10)]})
+    assert rates(samples.hour) == [(3540 + 10 * n, 5) for n in range(6)] + [(3600, 7), (3610, 7)]
+    assert dict(samples.hour.samples()[0].of("worker_hash_rates").items()) == {"rig": 3}
+    assert samples.first == START + 3540
+    samples.add(sample(3620, 8))
+    assert rates(samples.hour)[-1] == (3620, 8)
+
+
+def test_a_ring_stays_bounded_whatever_is_restored():
+    ring = Ring(10, 5)
+    for second in range(1000, 1030, 10):
+        ring.add(sample(second, 1))
+    ring.restore([make_sample(START + second, {}, {}) for second in range(0, 1000, 10)])
+    assert [each.start - START for each in ring.samples()] == [980, 990, 1000, 1010, 1020]
+
+
+def test_work_is_known_across_a_restart():
+    samples = Samples()
+    assert samples.work_between(START, START + 60) is None
+    samples.add(sample(60, 7))
+    samples.restore({10: [restored(second, 5) for second in range(0, 60, 10)]})
+    assert samples.work_between(START, START + 60) == pytest.approx(300)
+    assert samples.difficulty_at(START + 30) == 2
+
+
+def test_expected_blocks_count_what_was_sampled():
+    samples = Samples()
+    assert samples.expected_blocks(START, START + 100) == (0, 0)
+    for second in range(0, 100, 10):
+        samples.add(make_sample(START + second, {"pool_hash_rate": 2.0**32, "network_difficulty": 4.0}, {}))
+    expected, seconds = samples.expected_blocks(START + 20, START + 80)
+    assert (expected, seconds) == (pytest.approx(60 / 4), pytest.approx(60))
+    # Where the time begins before the first sample, the period that it lies in counts from there.
+    expected, seconds = samples.expected_blocks(START - 86400, START + 100)
+    assert (expected, seconds) == (pytest.approx(25), pytest.approx(100))

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from p2pool.pool_stats import EventKind
 from tests.support import ROOT, make_template
 from tests.web.pages import Pool
 
@@ -81,8 +82,10 @@ def test_a_package_holds_all_of_the_pages():
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_what_a_page_refers_to_is_answered(path):
-    pool = Pool(5, make_template(), STATIC)
-    pool.refresh()
+    pool = Pool(5, make_template(), STATIC, keeps_history=True)
+    for _ in range(2):
+        pool.now += 10
+        pool.refresh()
     page = page_of(path)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(set(ids)) == len(ids)
@@ -127,3 +130,9 @@ def test_a_script_makes_no_markup_of_texts_and_asks_this_node_only(path):
     assert not re.search(r"https?://", text)
     for name in re.findall(r'(?: from |import\()"(.+?)"', text):
         assert (path.parent / name).is_file()
+
+
+def test_pages_know_every_kind_of_event():
+    text = (ROOT / "web-static/js/events.js").read_text("utf-8")
+    table = text.partition("KINDS = {")[2].partition("};")[0]
+    assert re.findall(r"^  (\w+): ", table, re.MULTILINE) == list(EventKind)

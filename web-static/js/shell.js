@@ -11,6 +11,7 @@ const PAGES = [
   ["chain.html", "Shares"],
   ["graphs.html", "Graphs"],
   ["peers.html", "Peers"],
+  ["events.html", "Events"],
   ["node.html", "Node"],
 ];
 /** Pages that belong to another one in the navigation. */

@@ -2,9 +2,11 @@
 
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
-import { startPage } from "../js/page.js";
+import { eventColumns, eventRows, sayEvent } from "../js/events.js";
+import { lookUp, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+import { historyProblem } from "../js/timespan.js";
 
 const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/shares", "recent_blocks"];
 const REASONS = {
@@ -77,8 +79,21 @@ const sharesTable = new Table("shares", {
   ],
 });
 
+const eventsTable = new Table("events", {
+  caption: "What happened lately: time, kind, of what, and in words",
+  few: 6,
+  empty: emptyNote(),
+  columns: eventColumns,
+});
+const lookForEvents = lookUp("api/v1/history/events?range=week&limit=6", 30000, (value, status) => {
+  const problem = historyProblem(value, status);
+  eventsTable.show(problem === null ? eventRows(value.events) : [], problem === null ? EMPTY.events : make("span", {}, problem));
+  put("events-count", problem === null && value.total > 0 ? integer(value.total) : "");
+});
+
 // Empty states, made once: `show` swaps them in only where they change.
 const EMPTY = {
+  events: make("span", {}, "Nothing that anybody would have to know of."),
   shares: make("span", {}, "None yet. A share appears here when a miner of this node solves one. ", make("a", { href: "#connect" }, "How to connect a miner")),
   blocks: make("span", {}, "None yet. The pool’s expected time to a block is shown above; luck decides the rest."),
 };
@@ -214,7 +229,15 @@ function show(values) {
 }
 
 showHowToConnect();
-startPage({ views: VIEWS, show });
+startPage({
+  views: VIEWS,
+  show,
+  news(event) {
+    if (event.event !== "happened") return;
+    sayEvent(byId("said"), event);
+    lookForEvents();
+  },
+});
 new GraphGroup({
   tools: "graph-tools",
   label: "hash rate",

@@ -22,7 +22,7 @@ from p2pool.web.resources import JSON_TYPE
 from p2pool.web.sources import Moment, Sources
 
 MAX_TEXT: Final = 200
-"""Characters of any parameter: names of workers have up to 128."""
+"""Characters of a parameter: names of workers have up to 128."""
 
 
 class Refused(Exception):
@@ -91,10 +91,12 @@ class Parameter:
     default: Any = None
     status: int = BAD_REQUEST
     """Of a path that makes no sense: not found."""
+    longest: int = MAX_TEXT
+    """Characters."""
 
     def value(self, given: str) -> Any:
         """The value of a text. Raises Refused."""
-        if len(given) <= MAX_TEXT:
+        if len(given) <= self.longest:
             try:
                 return self.read(given)
             except ValueError:

@@ -364,6 +364,7 @@ _SERIES: Final = (
         _read_figures,
         "bad_figures",
         "figures are words separated by commas",
+        longest=1000,
     ),
     whole_number("points", "at most so many points, and one", 10, 1000, 500),
     *_SPAN,

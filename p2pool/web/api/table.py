@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from p2pool.web.api import (
+    alerts,
     blocks,
     chain,
     coinbase,
@@ -38,6 +39,7 @@ TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "peers": peers.ENDPOINTS,
     "dashd": dashd.ENDPOINTS,
     "history": (*history.ENDPOINTS, *samples.ENDPOINTS),
+    "alerts": alerts.ENDPOINTS,
 }
 ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(endpoint for rows in TOPICS.values() for endpoint in rows)
 ALIASES: Final[dict[str, str]] = {each.key: each.same_as[1:] for each in ENDPOINTS if each.same_as}

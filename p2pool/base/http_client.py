@@ -1,19 +1,20 @@
-"""Connections on which the other side may say only so much between two requests of ours.
+"""What our HTTP clients have in common: bodies that leave in one piece, and connections on which the other side
+may say only so much between two requests of ours.
 
-Twisted's HTTP client keeps every header of an answer, however many there are: a daemon that is not trusted as Dash
-Core is must not fill our memory with them. `rpc` uses this for clients whose answers are limited.
+Twisted's HTTP client keeps every header of an answer, however many there are: a server that is not trusted as Dash
+Core is must not fill our memory with them.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
+from twisted.internet.interfaces import IConsumer, IProtocol, IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.web.iweb import IAgentEndpointFactory
+from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
 
@@ -51,7 +52,9 @@ class _MeteringFactory(WrappingFactory):
 
 
 @implementer(IStreamClientEndpoint)
-class _MeteredEndpoint:
+class MeteredEndpoint:
+    """`endpoint`, whose other side may say `limit` bytes after each thing that we say; then we hang up."""
+
     def __init__(self, endpoint: Any, limit: int) -> None:
         self._endpoint = endpoint
         self._limit = limit
@@ -76,4 +79,27 @@ class LimitedEndpoints:
         endpoint: Any = HostnameEndpoint(self._reactor, uri.host, uri.port, timeout=self._connect_timeout)
         if uri.scheme == b"https":
             endpoint = wrapClientTLS(optionsForClientTLS(uri.host.decode("ascii")), endpoint)
-        return _MeteredEndpoint(endpoint, self._limit)
+        return MeteredEndpoint(endpoint, self._limit)
+
+
+@implementer(IBodyProducer)
+class RequestBody:
+    """Bytes that are sent in one piece: a found block leaves at once, not in slices."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Twisted's."""
+        consumer.write(self._data)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Twisted's: all is written."""
+
+    def resumeProducing(self) -> None:
+        """Twisted's: all is written."""
+
+    def stopProducing(self) -> None:
+        """Twisted's: all is written."""

@@ -1,0 +1,67 @@
+"""Everything that the library apprise reaches: Telegram, Discord, Slack, SMS and some hundred others, each by a
+URL of its own. The library is large and is imported when it is used; it blocks, and is called in a thread."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from p2pool.alerts.channel import Answer, Delivery, failed, without_secrets
+
+
+class AppriseChannel:
+    """One URL of apprise's. `run_in_thread` is for the library."""
+
+    def __init__(self, url: str, run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]) -> None:
+        self._url = url
+        self._run_in_thread = run_in_thread
+        self._hangs = False
+
+    async def deliver(self, delivery: Delivery, now: float) -> Answer:
+        """Channel's."""
+        subject, body = str(delivery.content.get("subject", "")), str(delivery.content.get("body", ""))
+        if self._hangs:
+            return failed("the last attempt has not ended yet")
+        self._hangs = True
+        answer: Answer = await self._run_in_thread(lambda: self._notify(subject, body))
+        return answer
+
+    def _notify(self, subject: str, body: str) -> Answer:
+        """In the thread: whoever waits may have given up, but there is never more than one."""
+        try:
+            return notify(self._url, subject, body)
+        finally:
+            self._hangs = False
+
+
+def service_of(url: str) -> str | None:
+    """The name of the service that a URL is for, such as "tgram"; None where apprise cannot use it. Imports the
+    library, which takes a second."""
+    import apprise
+
+    found = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    if found is None:
+        return None
+    return re.sub(r"[^a-z0-9+.-]", "", url.partition("://")[0].lower())[:20] or "service"
+
+
+def notify(url: str, subject: str, body: str) -> Answer:
+    """One attempt. Blocks for as long as the library waits (its own time limits are seconds)."""
+    import apprise
+
+    asset = apprise.AppriseAsset(app_id="p2pool-dash", async_mode=False, secure_logging=True)
+    service = apprise.Apprise(asset=asset)
+    if not service.add(url):
+        return failed("apprise cannot use this URL", again=False)
+    capture: Any = apprise.LogCapture  # which is not typed
+    with capture(level=logging.WARNING, fmt="%(message)s") as captured:
+        text = apprise.NotifyFormat.TEXT
+        delivered = bool(service.notify(body, subject, body_format=text, interpret_escapes=False))
+        said = without_secrets(captured.getvalue(), url.partition("://")[2])
+    if delivered:
+        return Answer(True, "the service took the message")
+    return failed(said or "apprise could not deliver it, and does not say why")

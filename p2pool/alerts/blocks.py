@@ -1,0 +1,75 @@
+"""What becomes of the pool's blocks, as events: each thing once, whatever the book of blocks announces again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.text import format_dash
+from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
+
+MAX_BLOCKS: Final = 2000
+"""Blocks whose last news are remembered: twice as many as the book of blocks follows."""
+_NOT_HERE: Final = ("", "another node")
+_KINDS: Final = {
+    BlockStatus.CONFIRMED: EventKind.BLOCK_CONFIRMED,
+    BlockStatus.ORPHANED: EventKind.BLOCK_ORPHANED,
+    BlockStatus.REFUSED: EventKind.BLOCK_REFUSED,
+}
+
+
+class BlockWatch:
+    """`symbol` is that of the coin."""
+
+    def __init__(self, symbol: str) -> None:
+        self._symbol = symbol
+        self._told: BoundedDict[int, BlockStatus] = BoundedDict(MAX_BLOCKS)
+
+    def restored(self, records: Iterable[BlockRecord]) -> None:
+        """Blocks of earlier runs: what they are now was told then."""
+        for record in records:
+            self._told[record.block_hash] = record.status
+
+    def changed(self, record: BlockRecord, now: float) -> Iterator[EventRecord]:
+        """A block that is new, or of which something became."""
+        before = self._told.get(record.block_hash)
+        self._told[record.block_hash] = record.status
+        if before is None:
+            yield self._event(EventKind.BLOCK_FOUND, record, record.time)
+        kind = _KINDS.get(record.status)
+        if kind is not None and record.status is not before:
+            yield self._event(kind, record, now)
+
+    def _event(self, kind: EventKind, record: BlockRecord, time: float) -> EventRecord:
+        block_hash = f"{record.block_hash:064x}"
+        here = record.worker not in _NOT_HERE
+        value = f"{format_dash(record.subsidy)} {self._symbol}"
+        said = {
+            EventKind.BLOCK_FOUND: f"found by {record.worker if here else 'another node of the pool'}: {value}",
+            EventKind.BLOCK_CONFIRMED: f"is confirmed: its {value} can be spent",
+            EventKind.BLOCK_ORPHANED: f"is orphaned{_because(record)}: its {value} are lost unless it comes back",
+            EventKind.BLOCK_REFUSED: f"was refused by Dash Core{_because(record)}: its {value} are lost",
+        }[kind]
+        return EventRecord(
+            time,
+            kind,
+            block_hash,
+            f"block {record.height} {said}",
+            {
+                "block_hash": block_hash,
+                "block_height": record.height,
+                "value": record.subsidy / 1e8,
+                "value_duffs": record.subsidy,
+                "worker": record.worker,
+                "found_here": here,
+                "share_hash": None if record.share_hash is None else f"{record.share_hash:064x}",
+                "status": record.status.value,
+                "reason": record.reason,
+                "confirmations": record.confirmations,
+            },
+        )
+
+
+def _because(record: BlockRecord) -> str:
+    return f" ({record.reason})" if record.reason else ""

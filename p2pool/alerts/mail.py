@@ -1,0 +1,185 @@
+"""Alerts by e-mail: one message to one address, through the operator's mail server. `send` blocks and is called
+in a thread; it ends within TOTAL_TIME, whatever the server does.
+
+With a login the connection is encrypted and the server's certificate checked, or nothing is sent. Without one
+it is encrypted where the server offers that, with any certificate: better than in the open, which is the
+alternative.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.errors import MessageError
+from email.message import EmailMessage
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from p2pool.alerts.channel import Answer, Delivery, failed, shortened
+from p2pool.base.text import printable
+
+STEP_TIME: Final = 10.0
+"""Seconds for one answer of the server."""
+TOTAL_TIME: Final = 45.0
+MAX_REPLY: Final = 64 * 1024
+"""Bytes of one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """`encrypted` from the first byte (smtps); else STARTTLS. `sender` is the From of all messages;
+    `authorities` a PEM file of certificates to trust in place of the system's."""
+
+    host: str
+    port: int
+    sender: str
+    encrypted: bool = False
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    authorities: Path | None = None
+
+
+class _Bounded:
+    """A server's answers as smtplib reads them, a line at a time; more than MAX_REPLY bytes of one end it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.left = MAX_REPLY
+
+    def readline(self, limit: int = -1) -> bytes:
+        """smtplib's."""
+        line: bytes = self._file.readline(limit)
+        self.left -= len(line)
+        if self.left < 0:
+            raise OSError("the server's answer does not end")
+        return line
+
+    def close(self) -> None:
+        """smtplib's."""
+        self._file.close()
+
+
+class _Smtp(smtplib.SMTP):
+    """With answers of a bounded size; `context` is set where it is encrypted from the first byte."""
+
+    context: ssl.SSLContext | None = None
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        plain = socket.create_connection((host, port), timeout)
+        return plain if self.context is None else self.context.wrap_socket(plain, server_hostname=host)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """smtplib's."""
+        if self.file is None and self.sock is not None:
+            self.file = _Bounded(self.sock.makefile("rb"))
+        if isinstance(self.file, _Bounded):
+            self.file.left = MAX_REPLY
+        return super().getreply()
+
+    def hang_up(self) -> None:
+        """From another thread: whatever the connection waits for ends now."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class Mail:
+    """One address. `run_in_thread` is for `send`."""
+
+    def __init__(
+        self, server: MailServer, recipient: str, run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    ) -> None:
+        self._server = server
+        self._recipient = recipient
+        self._run_in_thread = run_in_thread
+
+    async def deliver(self, delivery: Delivery, now: float) -> Answer:
+        """Channel's."""
+        message = compose_mail(self._server, self._recipient, delivery)
+        answer: Answer = await self._run_in_thread(lambda: send(self._server, self._recipient, message))
+        return answer
+
+
+def compose_mail(server: MailServer, recipient: str, delivery: Delivery) -> EmailMessage:
+    """A message whose headers no name can break. The same delivery has the same Message-ID, so that one that came
+    twice can be told."""
+    message = EmailMessage()
+    message["From"] = server.sender
+    message["To"] = recipient
+    message["Subject"] = printable(str(delivery.content.get("subject", "")), 200)
+    message["Date"] = formatdate(delivery.created)
+    message["Message-ID"] = f"<{delivery.id}@{server.sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(str(delivery.content.get("body", "")).encode("utf-8", "replace").decode("utf-8"))
+    return message
+
+
+def send(server: MailServer, recipient: str, message: EmailMessage) -> Answer:
+    """One attempt. Blocks."""
+    smtp = _Smtp(timeout=STEP_TIME)
+    watchdog = threading.Timer(TOTAL_TIME, smtp.hang_up)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        return _talk(smtp, server, recipient, message)
+    except smtplib.SMTPRecipientsRefused as error:
+        code, said = next(iter(error.recipients.values()), (0, b""))
+        return _refused(code, said)
+    except smtplib.SMTPResponseException as error:
+        return _refused(error.smtp_code, error.smtp_error)
+    except ssl.SSLCertVerificationError as error:
+        return failed(f"the certificate of {server.host} cannot be trusted: {error.verify_message}")
+    except (smtplib.SMTPException, OSError, EOFError, ValueError, MessageError) as error:
+        return failed(f"{server.host}:{server.port}: {error or type(error).__name__}")
+    finally:
+        watchdog.cancel()
+        smtp.close()
+
+
+def _talk(smtp: _Smtp, server: MailServer, recipient: str, message: EmailMessage) -> Answer:
+    if server.encrypted:
+        smtp.context = _context(server, checked=True)
+    smtp._host = server.host  # type: ignore[attr-defined]  # what the certificate must name, after STARTTLS
+    code, said = smtp.connect(server.host, server.port)
+    if code != 220:
+        return _refused(code, said)
+    smtp.ehlo_or_helo_if_needed()
+    if not server.encrypted:
+        if smtp.has_extn("starttls"):
+            checked = server.user is not None or server.authorities is not None
+            smtp.starttls(context=_context(server, checked))
+            smtp.ehlo()
+        elif server.user is not None:
+            return failed(
+                f"{server.host}:{server.port} offers no encryption (STARTTLS), and a login is not sent in the "
+                "open; give smtps://... where it has a port for that",
+                again=False,
+            )
+    if server.user is not None:
+        smtp.login(server.user, server.password or "")
+    smtp.send_message(message, server.sender, [recipient])
+    with contextlib.suppress(smtplib.SMTPException, OSError):
+        smtp.quit()
+    return Answer(True, f"{server.host} took the message", 250)
+
+
+def _context(server: MailServer, checked: bool) -> ssl.SSLContext:
+    authorities = None if server.authorities is None else str(server.authorities)
+    context = ssl.create_default_context(cafile=authorities)
+    if not checked:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _refused(code: int, said: bytes | str) -> Answer:
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return failed(f"SMTP {code}: {shortened(text)}", code, again=not 500 <= code < 600)

@@ -1,0 +1,143 @@
+"""Alerts in words: what happened, since when, and what to look at. Names of workers come from anybody: they
+were made printable before, and each stands on a line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Final
+
+from p2pool.alerts.rules import Group, Notice
+from p2pool.base.text import printable
+from p2pool.pool_stats import EventKind
+
+MAX_SUBJECT: Final = 150
+MAX_BODY: Final = 12_000
+"""Characters: all groups of a quiet time, each with ten lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which node speaks. `page` is its first page's address, `log` the file of its log."""
+
+    node: str
+    network: str
+    page: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`subject` is one line; `body` lines."""
+
+    subject: str
+    body: str
+
+
+_MANY: Final[Mapping[EventKind, str]] = {
+    EventKind.BLOCK_FOUND: "{n} blocks found",
+    EventKind.BLOCK_CONFIRMED: "{n} blocks confirmed",
+    EventKind.BLOCK_ORPHANED: "{n} blocks orphaned",
+    EventKind.BLOCK_REFUSED: "{n} blocks refused",
+    EventKind.NODE_UP: "the node was started {n} times",
+    EventKind.NODE_DOWN: "the node was stopped {n} times",
+    EventKind.WORKER_UP: "{n} workers work again",
+    EventKind.WORKER_DOWN: "{n} workers are down",
+    EventKind.HASH_RATE_DROP: "the hash rate dropped {n} times",
+    EventKind.HASH_RATE_BACK: "the hash rate came back {n} times",
+    EventKind.DASHD_LOST: "Dash Core was lost {n} times",
+    EventKind.DASHD_BACK: "Dash Core came back {n} times",
+    EventKind.PEERS_LOST: "all other nodes were lost {n} times",
+    EventKind.PEERS_BACK: "other nodes came back {n} times",
+    EventKind.BAN: "{n} addresses of miners banned",
+    EventKind.STORAGE_PROBLEM: "{n} problems with the disk or the database",
+    EventKind.STORAGE_BACK: "{n} problems with the disk or the database are over",
+}
+_ONE: Final[Mapping[EventKind, str]] = {
+    EventKind.NODE_UP: "the node runs",
+    EventKind.NODE_DOWN: "the node is being stopped",
+    EventKind.WORKER_UP: "worker {subject} works again",
+    EventKind.WORKER_DOWN: "worker {subject} is down",
+    EventKind.HASH_RATE_DROP: "the hash rate dropped",
+    EventKind.HASH_RATE_BACK: "the hash rate is back",
+    EventKind.DASHD_LOST: "no work from Dash Core",
+    EventKind.DASHD_BACK: "Dash Core is back",
+    EventKind.PEERS_LOST: "no other node is connected",
+    EventKind.PEERS_BACK: "other nodes are connected again",
+    EventKind.BAN: "{subject} is banned",
+    EventKind.STORAGE_PROBLEM: "{subject} cannot be written",
+    EventKind.STORAGE_BACK: "writing works again ({subject})",
+}
+_BLOCKS = "the list of blocks at {page}api/v1/blocks"
+_WORKERS = "the workers at {page}api/v1/workers, then the machines, their network and their power"
+_DASHD = "what is known of it at {page}api/v1/dashd; on its machine: dash-cli getblockchaininfo, and its debug.log"
+_PEERS = "the list of nodes at {page}api/v1/peers; this machine's network and firewall (-n names a node to keep)"
+_DISK = "room and rights on the disk of the data directory (df -h), the database where there is one, and {log}"
+_LOOK: Final[Mapping[EventKind, str]] = {
+    EventKind.BLOCK_FOUND: _BLOCKS,
+    EventKind.BLOCK_CONFIRMED: _BLOCKS,
+    EventKind.BLOCK_ORPHANED: _BLOCKS + "; some are normal, many mean that blocks leave this node too slowly",
+    EventKind.BLOCK_REFUSED: "the reason above, the log {log}, and Dash Core's debug.log; the block is kept as a "
+    ".hex file in the directory blocks beside the log",
+    EventKind.NODE_UP: "the log {log}, before this start, where nobody meant it to stop",
+    EventKind.NODE_DOWN: "the log {log}, where nobody meant it to stop",
+    EventKind.WORKER_UP: _WORKERS,
+    EventKind.WORKER_DOWN: _WORKERS,
+    EventKind.HASH_RATE_DROP: _WORKERS,
+    EventKind.HASH_RATE_BACK: _WORKERS,
+    EventKind.DASHD_LOST: _DASHD,
+    EventKind.DASHD_BACK: _DASHD,
+    EventKind.PEERS_LOST: _PEERS,
+    EventKind.PEERS_BACK: _PEERS,
+    EventKind.BAN: "the bans at {page}api/v1/bans; to lift one, POST to {page}api/v1/admin/unban",
+    EventKind.STORAGE_PROBLEM: _DISK,
+    EventKind.STORAGE_BACK: _DISK,
+}
+
+
+def compose(notice: Notice, place: Place, zone: tzinfo | None = None) -> Message:
+    """A notice in words. Times are those of `zone` (the machine's where None)."""
+    titles = [_title(group) for group in notice.groups]
+    title = titles[0] if len(titles) == 1 else f"{sum(group.count for group in notice.groups)} events"
+    if notice.held:
+        title += " in the quiet time"
+    lines = []
+    for group in notice.groups:
+        if len(titles) > 1:
+            lines.append(f"{_title(group)}:")
+        lines += _lines(group, place, zone)
+    lines.append(f"Node {place.node}, {place.network}: {place.page}")
+    subject = printable(f"[p2pool {place.node}] {title}", MAX_SUBJECT)
+    return Message(subject, "\n".join(lines)[:MAX_BODY] + "\n")
+
+
+def trial_message(place: Place) -> Message:
+    """What the test button sends."""
+    return Message(
+        printable(f"[p2pool {place.node}] test", MAX_SUBJECT),
+        "This is a test: somebody asked this node to send one. If you read this, alerts reach you.\n\n"
+        f"Node {place.node}, {place.network}: {place.page}\n",
+    )
+
+
+def _title(group: Group) -> str:
+    if group.count > 1:
+        return _MANY[group.kind].format(n=group.count)
+    event = group.events[0]
+    form = _ONE.get(group.kind)
+    return event.text if form is None else form.replace("{subject}", event.subject)
+
+
+def _lines(group: Group, place: Place, zone: tzinfo | None) -> list[str]:
+    lines = [f"{_clock(event.time, zone)}  {event.text}" for event in group.events]
+    if group.count > len(lines):
+        until = _clock(group.last, zone)
+        lines.append(f"... and {group.count - len(lines)} more, the last one at {until}")
+    look = _LOOK[group.kind].replace("{page}", place.page).replace("{log}", place.log)
+    return [*lines, f"Look at {look}.", ""]
+
+
+def _clock(time: float, zone: tzinfo | None) -> str:
+    """A time for people, with its zone."""
+    return datetime.fromtimestamp(time, zone).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")

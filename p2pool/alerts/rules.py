@@ -1,0 +1,227 @@
+"""Which events people are told, and when: grouped, so that a hall that goes dark is one message; held in quiet
+times; never more of a kind than somebody can read. Pure.
+
+An event waits for others of its kind (`Rules.group` seconds; what is urgent a few), and so becomes one message
+with them. Nothing is lost by waiting: messages count what they stand for and name the first ten.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from p2pool.base.text import printable
+from p2pool.pool_stats import EventKind, EventRecord
+
+NAMED: Final = 10
+"""Events of a group that a message names; the others are counted."""
+MAX_MESSAGES: Final = 6
+"""Messages of one kind within RATE_WINDOW seconds; what comes meanwhile waits and is told with the next one."""
+RATE_WINDOW: Final = 3600.0
+MAX_TEXT: Final = 500
+_MAX_TIME: Final = 2.0**33
+"""The year 2242."""
+
+WAITS: Final[Mapping[EventKind, float]] = {
+    EventKind.NODE_UP: 0.0,
+    EventKind.NODE_DOWN: 0.0,
+    EventKind.BLOCK_FOUND: 1.0,
+    EventKind.DASHD_LOST: 1.0,
+    EventKind.STORAGE_PROBLEM: 3.0,
+    EventKind.HASH_RATE_DROP: 1.0,
+}
+"""Seconds that a kind's first event waits for others; the others wait for the whole of `group`, if that is
+more."""
+DEFAULT_EVENTS: Final = frozenset(EventKind) - {EventKind.WORKER_UP, EventKind.BLOCK_CONFIRMED, EventKind.BAN}
+"""What people are told where they do not say what they want."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuietTimes:
+    """Parts of a day in minutes since midnight, each from its first minute to before its last; one whose end is
+    not after its beginning goes on past midnight."""
+
+    spans: tuple[tuple[int, int], ...] = ()
+
+    def holds(self, minute: int) -> bool:
+        """Whether a minute of the day is quiet."""
+        return any(
+            begin <= minute < end if begin < end else minute >= begin or minute < end for begin, end in self.spans
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What people are told: `events`, grouped over `group` seconds, in `quiet` times only `quiet_except`."""
+
+    events: frozenset[EventKind] = DEFAULT_EVENTS
+    group: float = 60.0
+    quiet: QuietTimes = QuietTimes()
+    quiet_except: frozenset[EventKind] = frozenset()
+
+    def wait(self, kind: EventKind) -> float:
+        """Seconds that the first event of a kind waits for others."""
+        return min(WAITS.get(kind, self.group), self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Events of one kind that are told together: the first NAMED of them, and how many there are. Times in Unix
+    seconds; `opened` is when the first one came to the grouper."""
+
+    kind: EventKind
+    opened: float
+    first: float
+    last: float
+    count: int
+    events: tuple[EventRecord, ...]
+
+    def with_event(self, event: EventRecord) -> Group:
+        """One more."""
+        events = self.events if len(self.events) >= NAMED else (*self.events, event)
+        return replace(self, last=max(self.last, event.time), count=self.count + 1, events=events)
+
+    def with_group(self, other: Group) -> Group:
+        """Both together, this one being the older."""
+        return replace(
+            self,
+            last=max(self.last, other.last),
+            count=self.count + other.count,
+            events=(*self.events, *other.events)[:NAMED],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What becomes one message: a group, or, after a quiet time, all that were held."""
+
+    groups: tuple[Group, ...]
+    held: bool = False
+
+
+@dataclass
+class Grouper:
+    """`minute_of_day` gives the minute of the local day of a time in Unix seconds. Bounds: a group of NAMED events
+    for each kind, once waiting and once held."""
+
+    rules: Rules
+    minute_of_day: Callable[[float], int]
+    _waiting: dict[EventKind, Group] = field(default_factory=dict)
+    _held: dict[EventKind, Group] = field(default_factory=dict)
+    _sent: dict[EventKind, deque[float]] = field(default_factory=dict)
+    """When messages of a kind were sent, the newest MAX_MESSAGES."""
+
+    def offer(self, event: EventRecord, now: float) -> bool:
+        """Take an event; whether it is one that people want to hear of."""
+        if event.kind not in self.rules.events:
+            return False
+        event = _cut(event)
+        group = self._waiting.get(event.kind)
+        if group is None:
+            self._waiting[event.kind] = Group(event.kind, now, event.time, event.time, 1, (event,))
+        else:
+            self._waiting[event.kind] = group.with_event(event)
+        return True
+
+    def due(self, now: float, leaving: bool = False) -> list[Notice]:
+        """What is to be told now. `leaving`: the node ends, and nothing waits for more of its kind."""
+        quiet = self.is_quiet(now)
+        notices = []
+        for kind, group in list(self._waiting.items()):
+            if not leaving and now < self._due_at(group) and now >= group.opened:
+                continue
+            del self._waiting[kind]
+            if quiet and kind not in self.rules.quiet_except:
+                held = self._held.get(kind)
+                self._held[kind] = group if held is None else held.with_group(group)
+            else:
+                self._sent.setdefault(kind, deque(maxlen=MAX_MESSAGES)).append(now)
+                notices.append(Notice((group,)))
+        if self._held and not quiet:
+            groups = tuple(sorted(self._held.values(), key=lambda group: group.first))
+            self._held.clear()
+            notices.append(Notice(groups, held=True))
+        return notices
+
+    def _due_at(self, group: Group) -> float:
+        at = group.opened + self.rules.wait(group.kind)
+        sent = self._sent.get(group.kind)
+        if sent:
+            at = max(at, sent[-1] + self.rules.group)
+            if len(sent) == MAX_MESSAGES:
+                at = max(at, sent[0] + RATE_WINDOW)
+        return min(at, group.opened + RATE_WINDOW)  # whatever the clock did since
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether it is a quiet time."""
+        return bool(self.rules.quiet.spans) and self.rules.quiet.holds(self.minute_of_day(now))
+
+    @property
+    def held(self) -> int:
+        """Events held until the quiet time is over."""
+        return sum(group.count for group in self._held.values())
+
+    # --- over a restart ----------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """What waits and what is held."""
+        return {
+            "waiting": [_plain(group) for group in self._waiting.values()],
+            "held": [_plain(group) for group in self._held.values()],
+        }
+
+    def restore(self, document: object, now: float) -> None:
+        """Take over what an earlier run left; what makes no sense is passed over."""
+        match document:
+            case {"waiting": list() as waiting, "held": list() as held}:
+                for kept, rows in ((self._waiting, waiting), (self._held, held)):
+                    for group in _groups(rows):
+                        group = replace(group, opened=min(group.opened, now))
+                        newer = kept.get(group.kind)
+                        kept[group.kind] = group if newer is None else group.with_group(newer)
+
+
+def _cut(event: EventRecord) -> EventRecord:
+    """With texts of a bounded length, and without details, which messages for people do not show."""
+    return EventRecord(
+        event.time, event.kind, printable(event.subject, MAX_TEXT), printable(event.text, MAX_TEXT), {}
+    )
+
+
+def _plain(group: Group) -> dict[str, Any]:
+    return {
+        "kind": group.kind.value,
+        "opened": group.opened,
+        "first": group.first,
+        "last": group.last,
+        "count": group.count,
+        "events": [[event.time, event.subject, event.text] for event in group.events],
+    }
+
+
+def _groups(rows: Iterable[object]) -> Iterable[Group]:
+    kinds = {kind.value: kind for kind in EventKind}
+    for row in rows:
+        match row:
+            case {
+                "kind": str(kind),
+                "opened": int() | float() as opened,
+                "first": int() | float() as first,
+                "last": int() | float() as last,
+                "count": int(count),
+                "events": list(events),
+            } if kind in kinds and 0 < len(events) <= NAMED and _are_times(opened, first, last):
+                records = []
+                for event in events:
+                    match event:
+                        case [int() | float() as time, str(subject), str(text)] if _are_times(time):
+                            records.append(_cut(EventRecord(float(time), kinds[kind], subject, text)))
+                if len(records) == len(events) <= count:
+                    yield Group(kinds[kind], float(opened), float(first), float(last), count, tuple(records))
+
+
+def _are_times(*times: float) -> bool:
+    """Whether these can be Unix seconds of our days."""
+    return all(0 <= time < _MAX_TIME for time in times)

@@ -1,0 +1,445 @@
+"""The alerts at work: looks at the node every few seconds, hands events to whoever listens, and sees to it that
+what people and programs are to be told leaves. Timers, threads and the log are here; what is decided is decided
+in `watch`, `rules` and `outbox`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.task import Cooperator
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.alerts.channel import Answer, Channel, Delivery, Destination, failed
+from p2pool.alerts.last_run import LastRun, read_last_run, write_last_run
+from p2pool.alerts.message import Place, compose, trial_message
+from p2pool.alerts.outbox import Lost, Outbox
+from p2pool.alerts.outbox_file import OutboxFile
+from p2pool.alerts.rules import Grouper, Rules
+from p2pool.alerts.watch import Watch
+from p2pool.base.observable import Event
+from p2pool.base.timer import Timer
+from p2pool.pool_stats import BlockRecord, EventKind, EventRecord, PoolSnapshot
+
+LOOK_PERIOD: Final = 5.0
+"""Seconds between two looks at the node."""
+PUMP_PERIOD: Final = 1.0
+"""Seconds between two looks at what is due."""
+MARK_PERIOD: Final = 60.0
+"""Seconds between two notes that the node still runs."""
+LEAVE_TIME: Final = 2.0
+"""Seconds that the end of the node waits for what it says last."""
+_log = Logger(namespace="p2pool.alerts")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the service needs of the world. Clocks in Unix seconds; `new_id` gives a name for a delivery that no
+    other has; `alert_sent` is called for each message that people were sent; `place` says which node speaks."""
+
+    reactor: Any
+    clock: Callable[[], float]
+    run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    minute_of_day: Callable[[float], int]
+    rng: random.Random
+    new_id: Callable[[], str]
+    alert_sent: Callable[[], None]
+    place: Callable[[], Place]
+    snapshot: Callable[[], PoolSnapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFigures:
+    """One destination as pages show it; times in Unix seconds. `delivered` and `lost` since the start."""
+
+    id: str
+    kind: str
+    host: str
+    events: tuple[str, ...]
+    waiting: int
+    delivered: int
+    lost: int
+    last_success: float | None
+    last_failure: float | None
+    last_reason: str
+    next_attempt: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFigures:
+    """All of it. `events` are what people are told; `held` counts those that wait for the quiet time to be over;
+    `problem` says why what waits is not on disk."""
+
+    destinations: tuple[DestinationFigures, ...]
+    events: tuple[str, ...]
+    quiet_times: tuple[str, ...]
+    is_quiet: bool
+    held: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """What a test message met. `seconds` is how long it took."""
+
+    destination: str
+    answer: Answer
+    seconds: float
+
+
+class Alerts:
+    """See the module. `events` fires with everything that happens, wanted by somebody or not. `channels` are by
+    the destination's id; files are below `directory`."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        watch: Watch,
+        rules: Rules,
+        destinations: Sequence[Destination],
+        channels: Mapping[str, Channel],
+        directory: Path,
+    ) -> None:
+        self.events: Event[EventRecord] = Event()
+        self._world = environment
+        self._watch = watch
+        self._destinations = {each.id: each for each in destinations}
+        self._channels = channels
+        self._grouper = Grouper(rules, environment.minute_of_day)
+        self._outbox = Outbox(self._destinations, environment.rng)
+        self._file = OutboxFile(directory / "alerts.sqlite")
+        self._marker = directory / "last-run.json"
+        self._cooperator = Cooperator(scheduler=lambda step: environment.reactor.callLater(0, step))
+        self._timers: list[Timer] = []
+        self._under_way: dict[str, Deferred[None]] = {}
+        """Attempts by destination."""
+        self._started: float | None = None
+        self._loaded = not destinations
+        self._grouper_changed = False
+        self._writing: Deferred[None] | None = None
+        self._problem: str | None = None
+        self._leave_by: float | None = None
+        self._testing = False
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take over what an earlier run left, tell that the node runs, and begin to look."""
+        world, now = self._world, self._world.clock()
+        last: LastRun | None = await world.run_in_thread(lambda: read_last_run(self._marker))
+        if self._destinations:
+            await self._load(now)
+        self._started = now
+        await self._mark(LastRun(now, False))
+        self._happened([self._watch.started(last, now)])
+        self._timers = [
+            Timer(world.reactor, LOOK_PERIOD, self._look, now=False),
+            Timer(world.reactor, PUMP_PERIOD, self._pump, now=False),
+            Timer(world.reactor, MARK_PERIOD, self._still_running, now=False),
+        ]
+
+    async def _load(self, now: float) -> None:
+        try:
+            deliveries, state, damage = await self._world.run_in_thread(self._file.load)
+        except OSError as error:
+            self._write_failed(error)
+        else:
+            if damage is not None:
+                _log.warn("{path} cannot be read: {damage}", path=str(self._file.path), damage=damage)
+            self._outbox.restore(deliveries, now)
+            self._grouper.restore(state, now)
+            if self._outbox.waiting:
+                _log.info("{count} alerts of the last run are still to be delivered", count=self._outbox.waiting)
+        self._loaded = True
+
+    def leave(self) -> None:
+        """The node is being stopped: say so, and wait for nothing more that could be told together with it."""
+        if self._started is None or self._leave_by is not None:
+            return
+        now = self._world.clock()
+        self._leave_by = self._world.reactor.seconds() + LEAVE_TIME
+        self._happened([self._watch.stopping(now - self._started, now)])
+
+    async def stop(self) -> None:
+        """What was said last has LEAVE_TIME since `leave` to go; then everything that is left is on disk."""
+        for timer in self._timers:
+            timer.stop()
+        if self._started is None:
+            return
+        self.leave()
+        self._pump()
+        await self._wait_for_attempts()
+        await self._save_all()
+        await self._mark(LastRun(self._world.clock(), True))
+
+    async def _wait_for_attempts(self) -> None:
+        reactor, left = self._world.reactor, Deferred[None]()
+        if self._leave_by is None:
+            return
+        deadline = reactor.callLater(max(0.0, self._leave_by - reactor.seconds()), left.callback, None)
+        while self._outbox.has_due(self._world.clock()) and not left.called:
+            look: Deferred[None] = Deferred()
+            reactor.callLater(0.05, look.callback, None)
+            await look
+        if deadline.active():
+            deadline.cancel()
+        self._leave_by = reactor.seconds()
+        for attempt in list(self._under_way.values()):
+            attempt.cancel()
+
+    async def _save_all(self) -> None:
+        if not self._destinations:
+            return
+        if self._writing is not None:
+            await self._writing
+        self._save()
+        if self._writing is not None:
+            await self._writing
+
+    async def _still_running(self) -> None:
+        await self._mark(LastRun(self._world.clock(), False))
+
+    async def _mark(self, run: LastRun) -> None:
+        # A disk that does not take it is told of by those who have more to write.
+        with suppress(OSError):
+            await self._world.run_in_thread(lambda: write_last_run(self._marker, run))
+
+    # --- what happens ------------------------------------------------------------------------------------
+
+    def blocks_restored(self, records: Sequence[BlockRecord]) -> None:
+        """Blocks of earlier runs: no news."""
+        self._watch.blocks_restored(records)
+
+    def block_changed(self, record: BlockRecord) -> None:
+        """A block that is new, or of which something became."""
+        self._happened(self._watch.block_changed(record, self._world.clock()))
+
+    def banned(self, host: str) -> None:
+        """A host of miners was banned."""
+        self._happened(self._watch.banned(host, self._world.clock()))
+
+    async def _look(self) -> None:
+        def looking() -> Iterable[None]:
+            for event in self._watch.looking(self._world.snapshot()):
+                if event is not None:
+                    self._happened([event])
+                yield None
+
+        await self._cooperator.cooperate(iter(looking())).whenDone()
+
+    def _happened(self, events: Iterable[EventRecord]) -> None:
+        for event in events:
+            self.events.fire(event)
+            self._tell(event)
+        self._pump()
+
+    def _tell(self, event: EventRecord) -> None:
+        now = self._world.clock()
+        if any(each.for_people for each in self._destinations.values()) and self._grouper.offer(event, now):
+            self._grouper_changed = True
+        content: dict[str, object] | None = None
+        for destination in self._destinations.values():
+            if destination.events is not None and event.kind in destination.events:
+                content = content or self._object(event)
+                self._put(destination, content, now)
+
+    def _object(self, event: EventRecord) -> dict[str, object]:
+        """What a webhook is told of an event."""
+        place = self._world.place()
+        named = {"event": event.kind.value, "timestamp": event.time, "node": place.node, "network": place.network}
+        return {**event.details, **named, "subject": event.subject, "text": event.text}
+
+    def _put(self, destination: Destination, content: Mapping[str, object], now: float) -> None:
+        self._say_lost(self._outbox.put(Delivery(self._world.new_id(), destination.id, content, now)))
+
+    # --- delivering --------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Begin everything that is due, and write what changed."""
+        if not self._loaded:
+            return
+        now = self._world.clock()
+        notices = self._grouper.due(now, leaving=self._leave_by is not None)
+        for notice in notices:
+            message = compose(notice, self._world.place())
+            for destination in self._destinations.values():
+                if destination.for_people:
+                    self._put(destination, {"subject": message.subject, "body": message.body}, now)
+        self._grouper_changed = self._grouper_changed or bool(notices)
+        for name in self._destinations:
+            delivery = self._outbox.next(name, now)
+            if delivery is not None:
+                self._attempt(delivery)
+        self._save()
+
+    def _attempt(self, delivery: Delivery) -> None:
+        attempt: Deferred[None] = Deferred.fromCoroutine(self._deliver(delivery))
+        if not attempt.called:
+            self._under_way[delivery.destination] = attempt
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        answer = await self._ask(delivery)
+        self._under_way.pop(delivery.destination, None)
+        had_failed = self._outbox.mailboxes[delivery.destination].failures
+        lost = self._outbox.answered(delivery, answer, self._world.clock())
+        if answer.delivered:
+            if self._destinations[delivery.destination].for_people:
+                self._world.alert_sent()
+            _log.info("{what} told to {where}", what=_what(delivery), where=delivery.destination)
+        elif lost is not None:
+            self._say_lost(lost)
+        elif not had_failed:
+            _log.warn(
+                "{where} cannot be told of {what}: {reason}; it is tried again for a day",
+                where=delivery.destination,
+                what=_what(delivery),
+                reason=answer.text,
+            )
+        # Not at once: a server that answers without delay would have us go round without end.
+        self._world.reactor.callLater(0, self._pump_unless_stopped)
+
+    def _pump_unless_stopped(self) -> None:
+        if self._leave_by is None or self._world.reactor.seconds() < self._leave_by:
+            self._pump()
+
+    async def _ask(self, delivery: Delivery) -> Answer:
+        try:
+            return await self._channels[delivery.destination].deliver(delivery, self._world.clock())
+        except CancelledError:
+            return failed("the node was stopped meanwhile")
+        except Exception:
+            _log.failure("delivering to {where} failed", where=delivery.destination)
+            return failed("a defect of this node, which is in its log")
+
+    def _say_lost(self, lost: Lost | None) -> None:
+        if lost is not None:
+            _log.warn(
+                "{where} is not told of {what}: {reason}",
+                where=lost.delivery.destination,
+                what=_what(lost.delivery),
+                reason=lost.reason,
+            )
+
+    # --- on disk -----------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Begin to write what changed, unless a write is under way: `_written` begins the next one."""
+        if self._writing is not None or not self._loaded:
+            return
+        changes, grouper_changed = self._outbox.take_changes(), self._grouper_changed
+        if not changes and not grouper_changed:
+            return
+        self._grouper_changed = False
+        state = self._grouper.to_json()
+        writing = self._world.run_in_thread(lambda: self._file.save(changes, state))
+        self._writing = writing.addCallbacks(lambda _: self._written(), lambda why: self._unwritten(why, changes))
+        if self._writing is not None and self._writing.called:
+            self._writing = None
+
+    def _written(self) -> None:
+        self._writing = None
+        self._problem = None
+        if self._leave_by is None:
+            self._world.reactor.callLater(0, self._save)
+
+    def _unwritten(self, failure: Failure, changes: dict[str, Delivery | None]) -> None:
+        self._writing = None
+        self._outbox.give_back(changes)
+        self._grouper_changed = True
+        if isinstance(failure.value, OSError):
+            self._write_failed(failure.value)
+        else:
+            _log.failure("writing {path} failed", failure, path=str(self._file.path))
+
+    def _write_failed(self, error: OSError) -> None:
+        problem = error.strerror or str(error)
+        if self._problem is None:
+            _log.error(
+                "cannot write {path}: {problem}; alerts that are still to be delivered are lost if this node ends",
+                path=str(self._file.path),
+                problem=problem,
+            )
+        self._problem = problem
+
+    # --- for pages and operators -------------------------------------------------------------------------
+
+    def figures(self) -> AlertFigures:
+        """What pages show."""
+        rules = self._grouper.rules
+        return AlertFigures(
+            destinations=tuple(self._figures_of(each) for each in self._destinations.values()),
+            events=_names(rules.events) if any(each.for_people for each in self._destinations.values()) else (),
+            quiet_times=tuple(f"{_hour(begin)}-{_hour(end)}" for begin, end in rules.quiet.spans),
+            is_quiet=self._grouper.is_quiet(self._world.clock()),
+            held=self._grouper.held,
+            problem=self._problem,
+        )
+
+    def _figures_of(self, destination: Destination) -> DestinationFigures:
+        mailbox = self._outbox.mailboxes[destination.id]
+        due = min((each.next_attempt for each in mailbox.waiting.values()), default=None)
+        return DestinationFigures(
+            id=destination.id,
+            kind=destination.kind.value,
+            host=destination.shown,
+            events=_names(destination.events if destination.events is not None else self._grouper.rules.events),
+            waiting=len(mailbox.waiting),
+            delivered=mailbox.delivered,
+            lost=mailbox.lost,
+            last_success=mailbox.last_success,
+            last_failure=mailbox.last_failure,
+            last_reason=mailbox.last_reason,
+            next_attempt=None if due is None else max(due, mailbox.rest_until),
+        )
+
+    def test(self, destination: str) -> Deferred[list[TestResult]]:
+        """Deliver a test message at once, to one destination or to "all". Raises ValueError where there is
+        none, or where a test is under way."""
+        chosen = [each for each in self._destinations.values() if destination in (each.id, "all")]
+        if not chosen:
+            known = ", ".join(self._destinations) or "none: see --webhook, --alert-email and --alert-url"
+            raise ValueError(f"there is no such destination; there are: {known}")
+        if self._testing:
+            raise ValueError("a test is under way: wait for its answer")
+        self._testing = True
+        tests = [Deferred.fromCoroutine(self._test(each)) for each in chosen]
+
+        def over(result: Any) -> Any:
+            self._testing = False
+            return result
+
+        return gatherResults(tests, consumeErrors=True).addBoth(over)
+
+    async def _test(self, destination: Destination) -> TestResult:
+        world, now = self._world, self._world.clock()
+        if destination.for_people:
+            message = trial_message(world.place())
+            content: dict[str, object] = {"subject": message.subject, "body": message.body}
+        else:
+            place = world.place()
+            content = {"event": "test", "timestamp": now, "node": place.node, "network": place.network}
+            content |= {"subject": "", "text": "a test: somebody asked this node to send one"}
+        began = world.reactor.seconds()
+        answer = await self._ask(Delivery(world.new_id(), destination.id, content, now))
+        return TestResult(destination.id, answer, world.reactor.seconds() - began)
+
+
+def _what(delivery: Delivery) -> str:
+    """A delivery in the log's words."""
+    content = delivery.content
+    return str(content.get("subject") if "body" in content else content.get("event"))
+
+
+def _names(events: Iterable[EventKind]) -> tuple[str, ...]:
+    return tuple(kind.value for kind in EventKind if kind in events)
+
+
+def _hour(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"

@@ -1,0 +1,238 @@
+"""From what the node looks like to what happened. Pure: snapshots and news come in, events go out.
+
+`service` calls `looking` every few seconds and hands on the news of blocks and bans as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from p2pool.alerts.blocks import BlockWatch
+from p2pool.alerts.condition import Condition, Turn
+from p2pool.alerts.last_run import LastRun
+from p2pool.alerts.workers import WorkerWatch
+from p2pool.base.text import format_duration, format_rate, printable
+from p2pool.pool_stats import BanRecord, BlockRecord, EventKind, EventRecord, PoolSnapshot
+
+WARM: Final = 3600.0
+"""Seconds since the start before the hour's average hash rate means anything."""
+HOUR_RATE: Final = 1
+"""The place of the hour's average in a snapshot's `hash_rates`."""
+NEW_NORMAL: Final = 86400.0
+"""Seconds after which a lower hash rate is what is usual now."""
+BACK: Final = 15.0
+"""Percent points above the threshold at which a dropped hash rate counts as back."""
+MAX_PER_HOUR: Final = 1000
+"""Events of one kind in an hour: a flood of bans must not fill anybody's database."""
+MAX_REASON: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When something counts. Seconds, but `hash_rate_drop`: percent of the hour's average."""
+
+    worker_down: float = 600.0
+    hash_rate_drop: float = 50.0
+    hash_rate_drop_time: float = 300.0
+    dashd_lost: float = 60.0
+    peers_lost: float = 300.0
+    storage_problem: float = 10.0
+
+
+class Watch:
+    """`expects_peers`: whether being without other nodes is a fault. `history_problem` says why history is not
+    written, None while it is. `ban_of` gives the ban of a host."""
+
+    def __init__(
+        self,
+        thresholds: Thresholds,
+        symbol: str,
+        expects_peers: bool,
+        history_problem: Callable[[], str | None] = lambda: None,
+        ban_of: Callable[[str], BanRecord | None] = lambda host: None,
+    ) -> None:
+        self._thresholds = thresholds
+        self._expects_peers = expects_peers
+        self._history_problem = history_problem
+        self._ban_of = ban_of
+        self._blocks = BlockWatch(symbol)
+        self._workers = WorkerWatch(thresholds.worker_down)
+        self._dashd = Condition(thresholds.dashd_lost)
+        self._had_dashd = False
+        self._peers = Condition(thresholds.peers_lost)
+        self._stores = {
+            "shares": Condition(thresholds.storage_problem),
+            "blocks": Condition(thresholds.storage_problem),
+            "history": Condition(thresholds.storage_problem),
+        }
+        self._rate = Condition(thresholds.hash_rate_drop_time)
+        self._baseline = self._dropped = 0.0
+        """What the hash rate was before it dropped, and when it did."""
+        self._counts: dict[EventKind, tuple[int, int]] = {}
+        """(hour, events in it) by kind."""
+
+    # --- news --------------------------------------------------------------------------------------------
+
+    def started(self, last: LastRun | None, now: float) -> EventRecord:
+        """The node runs; `last` is what is known of its run before."""
+        details: dict[str, object] = {"orderly": None}
+        if last is None:
+            text = "the node runs, for the first time with this data directory"
+        else:
+            away = max(0.0, now - last.time)
+            text = (
+                f"the node runs again; it was stopped {format_duration(away)} ago"
+                if last.orderly
+                else "the node runs again; its last run ended without being stopped (a crash, a kill or a power "
+                f"cut), and it was last seen {format_duration(away)} ago"
+            )
+            details = {"orderly": last.orderly, "down_since": last.time, "away": away}
+        return EventRecord(now, EventKind.NODE_UP, "", text, details)
+
+    def stopping(self, uptime: float, now: float) -> EventRecord:
+        """The node is being stopped in good order."""
+        text = f"the node is being stopped, after {format_duration(uptime)}"
+        return EventRecord(now, EventKind.NODE_DOWN, "", text, {"uptime": uptime})
+
+    def blocks_restored(self, records: Sequence[BlockRecord]) -> None:
+        """Blocks of earlier runs."""
+        self._blocks.restored(records)
+
+    def block_changed(self, record: BlockRecord, now: float) -> Iterator[EventRecord]:
+        """A block that is new, or of which something became."""
+        for event in self._blocks.changed(record, now):
+            yield from self._admitted(event)
+
+    def banned(self, host: str, now: float) -> Iterator[EventRecord]:
+        """A host of miners was banned."""
+        ban = self._ban_of(host)
+        why = "" if ban is None else f" for {format_duration(ban.until - ban.since)}: {ban.reason}"
+        details = {"host": host} if ban is None else {"host": host, "until": ban.until, "reason": ban.reason}
+        yield from self._admitted(EventRecord(now, EventKind.BAN, host, f"{host} is banned{why}", details))
+
+    # --- looks -------------------------------------------------------------------------------------------
+
+    def looking(self, snapshot: PoolSnapshot) -> Iterator[EventRecord | None]:
+        """What happened since the last look, in steps of less than a few milliseconds; None between two steps."""
+        for look in (self._look_at_dashd, self._look_at_peers, self._look_at_stores, self._look_at_rate):
+            for event in look(snapshot):
+                yield from self._admitted(event)
+        yield None
+        for found in self._workers.looking(snapshot.workers, snapshot.time):
+            if found is None:
+                yield None
+            else:
+                yield from self._admitted(found)
+
+    def _admitted(self, event: EventRecord) -> Iterator[EventRecord]:
+        """The event, unless there were too many of its kind within this hour."""
+        hour = int(event.time // 3600)
+        last, count = self._counts.get(event.kind, (hour, 0))
+        count = count + 1 if last == hour else 1
+        self._counts[event.kind] = hour, count
+        if count <= MAX_PER_HOUR:
+            yield event
+
+    def _look_at_dashd(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+        problem = snapshot.dashd.problem
+        self._had_dashd = self._had_dashd or problem is None
+        if not self._had_dashd:
+            return  # not there yet: the log says so, and nobody mines
+        turn = self._dashd.look(problem, snapshot.time)
+        if turn is not None:
+            reason = printable(turn.reason, MAX_REASON)
+            yield _event(
+                snapshot.time,
+                (EventKind.DASHD_LOST, EventKind.DASHD_BACK),
+                turn,
+                "",
+                f"no fresh work from Dash Core for {format_duration(turn.lasted)}: {reason}",
+                f"Dash Core gives work again, after {format_duration(turn.lasted)}",
+                {"reason": reason},
+            )
+
+    def _look_at_peers(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+        if not self._expects_peers:
+            return
+        alone = "no other node is connected" if snapshot.peers.incoming + snapshot.peers.outgoing == 0 else None
+        turn = self._peers.look(alone, snapshot.time)
+        if turn is not None:
+            yield _event(
+                snapshot.time,
+                (EventKind.PEERS_LOST, EventKind.PEERS_BACK),
+                turn,
+                "",
+                f"no other node has been connected for {format_duration(turn.lasted)}: miners get no work",
+                f"other nodes are connected again, after {format_duration(turn.lasted)}",
+                {},
+            )
+
+    def _look_at_stores(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+        problems = {
+            "shares": snapshot.chain.store_problem,
+            "blocks": snapshot.dashd.spool_problem,
+            "history": self._history_problem(),
+        }
+        for what, problem in problems.items():
+            turn = self._stores[what].look(problem, snapshot.time)
+            if turn is not None:
+                reason = printable(turn.reason, MAX_REASON)
+                yield _event(
+                    snapshot.time,
+                    (EventKind.STORAGE_PROBLEM, EventKind.STORAGE_BACK),
+                    turn,
+                    what,
+                    f"{what} cannot be written: {reason}",
+                    f"{what} are written again" if what != "history" else "history is written again",
+                    {"what": what, "reason": reason},
+                )
+
+    def _look_at_rate(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+        now, rate, average = snapshot.time, snapshot.hash_rate, snapshot.hash_rates[HOUR_RATE]
+        percent = self._thresholds.hash_rate_drop
+        if not self._rate.told:
+            if now - snapshot.start_time < WARM or average <= 0:
+                self._rate.forget()
+                return
+            low = rate < average * percent / 100
+            if not low or not self._baseline:
+                self._baseline = average  # the average falls as well: what counts is that of before
+        else:
+            low = rate < self._baseline * min(percent + BACK, 100) / 100
+        reason = f"{format_rate(rate)} in place of {format_rate(self._baseline)}" if low else None
+        turn = self._rate.look(reason, now)
+        if turn is not None:
+            yield self._rate_event(turn, rate, now)
+        elif low and self._rate.told and now - self._dropped > NEW_NORMAL:
+            self._rate.forget()
+
+    def _rate_event(self, turn: Turn, rate: float, now: float) -> EventRecord:
+        if turn.bad:
+            self._dropped = now
+        return _event(
+            now,
+            (EventKind.HASH_RATE_DROP, EventKind.HASH_RATE_BACK),
+            turn,
+            "",
+            f"the hash rate here fell to {format_rate(rate)}; before, it was {format_rate(self._baseline)}",
+            f"the hash rate here is {format_rate(rate)} again, after {format_duration(turn.lasted)}",
+            {"hash_rate": rate, "average": self._baseline},
+        )
+
+
+def _event(
+    now: float,
+    kinds: tuple[EventKind, EventKind],
+    turn: Turn,
+    subject: str,
+    bad: str,
+    well: str,
+    details: dict[str, object],
+) -> EventRecord:
+    """`kinds`: for being bad and for being well again."""
+    if turn.bad:
+        return EventRecord(now, kinds[0], subject, bad, {"since": turn.since, **details})
+    lasted = {"since": turn.since, "lasted": turn.lasted}
+    return EventRecord(now, kinds[1], subject, well, {**lasted, **details})

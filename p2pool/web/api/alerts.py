@@ -1,0 +1,83 @@
+"""Webhooks and messages for people: /api/v1/alerts. No address, no URL and no secret is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from p2pool.pool_stats import EventKind
+from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.schema import TIME, array, boolean, count, nullable, record, text, words
+from p2pool.web.sources import AlertDestination, Moment
+
+
+def alerts(moment: Moment) -> dict[str, Any]:
+    """/api/v1/alerts: who is told what, and what became of it."""
+    shown = moment.sources.alerts()
+    if shown is None:
+        return {
+            "destinations": [],
+            "events": [],
+            "quiet_times": [],
+            "is_quiet": False,
+            "held": 0,
+            "sent": moment.snapshot.alerts,
+            "problem": None,
+        }
+    return {
+        "destinations": [_destination(each) for each in shown.destinations],
+        "events": list(shown.events),
+        "quiet_times": list(shown.quiet_times),
+        "is_quiet": shown.is_quiet,
+        "held": shown.held,
+        "sent": moment.snapshot.alerts,
+        "problem": shown.problem,
+    }
+
+
+def _destination(each: AlertDestination) -> dict[str, Any]:
+    failure = each.last_failure
+    return {
+        "id": each.id,
+        "kind": each.kind,
+        "host": each.host,
+        "events": list(each.events),
+        "waiting": each.waiting,
+        "delivered": each.delivered,
+        "lost": each.lost,
+        "last_success": each.last_success,
+        "last_failure": None if failure is None else {"time": failure, "reason": each.last_reason},
+        "next_attempt": each.next_attempt,
+    }
+
+
+_EVENT = words(*(kind.value for kind in EventKind))
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/alerts",
+        "Webhooks and alerts: who is told what, and what became of it; to try one out, POST its id to "
+        "`/api/v1/admin/alert-test`",
+        record(
+            destinations=array(
+                record(
+                    id=text("what to give to admin/alert-test"),
+                    kind=words("webhook", "email", "service", description="service: what apprise reaches"),
+                    host=text("the host, or the name of apprise's service"),
+                    events=array(_EVENT, "what it is told"),
+                    waiting=count("deliveries on their way"),
+                    delivered=count("since the start"),
+                    lost=count("given up since the start: refused, or not taken for a day"),
+                    last_success=nullable(TIME),
+                    last_failure=nullable(record(time=TIME, reason=text())),
+                    next_attempt=nullable(TIME),
+                )
+            ),
+            events=array(_EVENT, "what people are told"),
+            quiet_times=array(text("HH:MM-HH:MM"), "of the machine's day; messages wait until they are over"),
+            is_quiet=boolean("whether it is a quiet time"),
+            held=count("events that wait for the quiet time to be over"),
+            sent=count("messages that people were sent since the start"),
+            problem=nullable(text("why what waits is not on disk")),
+        ),
+        view=alerts,
+    ),
+)

@@ -1,0 +1,91 @@
+"""Everything that history does with a database, on SQLite; and what is SQLite's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from p2pool.base.errors import OperatorError
+from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
+from p2pool.history.records import HistoryProblem
+from p2pool.history.writing import SampleWriter
+from tests.history import scenarios
+from tests.history.scenarios import START, Open, alice, sample, worker
+
+STAMP = "20231115-000000"
+
+
+@pytest.fixture
+def open_database(tmp_path) -> Iterator[Open]:
+    opened: list[HistoryDatabase] = []
+
+    def open_it(name: str = "node") -> HistoryDatabase:
+        opened.append(HistoryDatabase(parse_target("--stats-db", f"{tmp_path}/sub/history.sqlite"), name, STAMP))
+        return opened[-1]
+
+    yield open_it
+    for database in opened:
+        database.close()
+
+
+@pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda each: each.__name__)
+def test_on_sqlite(open_database, scenario):
+    scenario(open_database)
+
+
+def test_what_is_no_database_is_set_aside(open_database, tmp_path):
+    (tmp_path / "sub").mkdir()
+    path = tmp_path / "sub/history.sqlite"
+    path.write_bytes(b"no database at all " * 100)
+    database = open_database()
+    aside = path.with_name(f"history.sqlite.damaged-{STAMP}")
+    assert database.set_aside == aside
+    assert aside.read_bytes().startswith(b"no database")
+    SampleWriter(database).write([sample(START, worker("Xa"))], [])
+
+
+def test_damage_within_is_told_apart_from_other_trouble(open_database, tmp_path):
+    database = open_database()
+    SampleWriter(database).write(
+        [sample(START + n * 10, *(worker(f"X{i}") for i in range(99))) for n in range(9)], []
+    )
+    database.close()
+    path = tmp_path / "sub/history.sqlite"
+    data = bytearray(path.read_bytes())
+    for page in range(2, len(data) // 4096):
+        data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(DamagedDatabase, match="is damaged"):
+        alice(open_database(), START, START + 90, "hash_rate")
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HistoryProblem, match="cannot open"):
+        HistoryDatabase(parse_target("--stats-db", f"{tmp_path}/file/history.sqlite"), "node", STAMP)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/a/b.sqlite", "/a/b.sqlite"),
+        ("postgresql://u:secret@h:5/db", "postgresql+psycopg://u:***@h:5/db"),
+        ("postgres://u@h/db", "postgresql+psycopg://u@h/db"),
+        ("postgresql+psycopg:///db?host=/run/postgresql", "postgresql+psycopg:///db?host=%2Frun%2Fpostgresql"),
+    ],
+)
+def test_which_database(text, shown):
+    target = parse_target("--stats-db", text)
+    assert str(target) == shown
+    assert target.kind == ("sqlite" if "://" not in text else "postgresql")
+    assert "secret" not in repr(target)
+
+
+@pytest.mark.parametrize(
+    "text", ["mysql://h/db", "postgresql://h", "postgresql://u:secret@h:port/db", "http://x/", "sqlite:///x"]
+)
+def test_what_names_none(text):
+    with pytest.raises(OperatorError, match="--stats-db") as caught:
+        parse_target("--stats-db", text)
+    assert "secret" not in str(caught.value)

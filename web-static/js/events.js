@@ -1,0 +1,57 @@
+// What happened, as the node tells it: what kinds there are, and how one is shown.
+
+import { make, setText, workerLink } from "./dom.js";
+import { shortHash, shortWorker } from "./format.js";
+import { textColumn, timeColumn } from "./table.js";
+
+/** By the word for it: what people call it, and whether it is good, bad or neither. */
+export const KINDS = {
+  block_found: ["Block found", "good"],
+  block_confirmed: ["Block confirmed", "good"],
+  block_orphaned: ["Block orphaned", "bad"],
+  block_refused: ["Block refused", "bad"],
+  node_up: ["Node started", ""],
+  node_down: ["Node stopped", ""],
+  worker_up: ["Worker back", "good"],
+  worker_down: ["Worker down", "bad"],
+  hash_rate_drop: ["Hash rate dropped", "bad"],
+  hash_rate_back: ["Hash rate back", "good"],
+  dashd_lost: ["Dash Core lost", "bad"],
+  dashd_back: ["Dash Core back", "good"],
+  peers_lost: ["Other nodes lost", "bad"],
+  peers_back: ["Other nodes back", "good"],
+  ban: ["Miner’s address banned", ""],
+  storage_problem: ["Cannot be written", "bad"],
+  storage_back: ["Written again", "good"],
+};
+const CLASSES = { good: "status accepted", bad: "status refused" };
+const OF_WORKERS = new Set(["worker_up", "worker_down"]);
+
+const about = ({ kind, subject }) => {
+  if (subject === "") return "this node";
+  if (OF_WORKERS.has(kind)) return workerLink(subject, shortWorker(subject));
+  return make("span", { class: "mono", title: subject }, kind.startsWith("block_") ? shortHash(subject) : subject);
+};
+
+export const eventColumns = [
+  timeColumn("When"),
+  {
+    title: "What",
+    head: true,
+    create: ({ kind }) => {
+      const [text, tone] = Object.hasOwn(KINDS, kind) ? KINDS[kind] : [kind, ""];
+      return make("span", { class: CLASSES[tone] ?? "status" }, text);
+    },
+  },
+  { title: "Of", create: about },
+  textColumn("In words", ({ text }) => text, null),
+];
+
+/** Rows for a Table. */
+export const eventRows = (events) =>
+  events.map((event) => ({ ...event, ts: event.time, key: `${event.time} ${event.kind} ${event.subject}` }));
+
+/** Says of an event that just happened what somebody who does not see the page would miss. */
+export function sayEvent(node, { kind, text }) {
+  setText(node, `${Object.hasOwn(KINDS, kind) ? KINDS[kind][0] : kind}: ${text}`);
+}

@@ -1,0 +1,63 @@
+// Choosing a time: buttons for the usual ranges, and two days. For lists out of the history.
+
+import { byId, make, setText } from "./dom.js";
+
+const DAY = 86400;
+const RANGES = [["day", "Day"], ["week", "Week"], ["month", "Month"], ["year", "Year"], ["all", "All"]];
+
+/**
+ * Fills the form `#NAME-form`, which has `#NAME-range` (a group for the buttons), `#NAME-from` and `#NAME-to` (dates)
+ * and `#NAME-problem`. `changed()` is called when another time was chosen; `query` says which.
+ */
+export class TimeSpan {
+  constructor(name, range, changed) {
+    this.range = range;
+    this.buttons = byId(`${name}-range`);
+    this.start = byId(`${name}-from`);
+    this.end = byId(`${name}-to`);
+    this.problem = byId(`${name}-problem`);
+    this.changed = changed;
+    for (const [word, text] of RANGES) {
+      const button = make("button", { type: "button", "data-range": word, "aria-pressed": String(word === range) }, text);
+      button.addEventListener("click", () => this.choose(word));
+      this.buttons.append(button);
+    }
+    byId(`${name}-form`).addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+  }
+
+  choose(range) {
+    this.range = range;
+    setText(this.problem, "");
+    for (const button of this.buttons.children) button.setAttribute("aria-pressed", String(button.dataset.range === range));
+    this.changed();
+  }
+
+  submit() {
+    const [start, end] = [this.start.value, this.end.value];
+    const none = start === "" && end === "";
+    const wrong = none ? "Choose a first or a last day." : start !== "" && end !== "" && start > end ? "The first day is after the last one." : "";
+    setText(this.problem, wrong);
+    if (wrong !== "") return;
+    this.choose(null);
+  }
+
+  /** What was chosen, as a query of /api/v1/history. */
+  get query() {
+    if (this.range !== null) return `range=${this.range}`;
+    const start = Date.parse(`${this.start.value}T00:00`);
+    const end = Date.parse(`${this.end.value}T00:00`);
+    const from = Number.isNaN(start) ? 0 : Math.floor(start / 1000);
+    const to = Math.floor(Number.isNaN(end) ? Date.now() / 1000 : end / 1000 + DAY);
+    return `from=${from}&to=${to}`;
+  }
+}
+
+/** Why there is no list out of the history, in words; null where there is one. */
+export function historyProblem(value, status) {
+  if (status === 200) return null;
+  if (status === 404) return "This node keeps no history.";
+  return `The history cannot be read now: ${value?.error?.message ?? `the node answered with status ${status}`}.`;
+}

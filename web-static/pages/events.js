@@ -1,0 +1,57 @@
+// What happened: out of the history, the newest first, and anew when something happens.
+
+import { byId, make, setText } from "../js/dom.js";
+import { KINDS, eventColumns, eventRows, sayEvent } from "../js/events.js";
+import { integer } from "../js/format.js";
+import { showPages } from "../js/listing.js";
+import { lookUp, startPage } from "../js/page.js";
+import { Table, emptyNote } from "../js/table.js";
+import { TimeSpan, historyProblem } from "../js/timespan.js";
+
+const PAGE = 50;
+/** ms: the node writes down what happened within a minute. */
+const PERIOD = 15000;
+let page = 0;
+
+const table = new Table("events", {
+  caption: "What happened: time, kind, of what, and in words",
+  few: PAGE,
+  empty: emptyNote(),
+  columns: eventColumns,
+});
+table.few = PAGE;
+
+const kind = byId("events-kind");
+for (const [word, [text]] of Object.entries(KINDS)) kind.append(make("option", { value: word }, text));
+
+const span = new TimeSpan("events", "week", changed);
+const query = () => span.query + (kind.value === "" ? "" : `&kind=${kind.value}`);
+const again = lookUp(() => `api/v1/history/events?${query()}&offset=${page * PAGE}&limit=${PAGE}`, PERIOD, show);
+
+function show(value, status) {
+  const problem = historyProblem(value, status);
+  byId("events-csv").hidden = problem !== null;
+  table.show(problem === null ? eventRows(value.events) : [], make("span", {}, problem ?? "Nothing of this kind in this time."));
+  setText(byId("events-count"), problem === null ? integer(value.total) : "");
+  showPages(byId("events-pages"), page, problem === null ? Math.ceil(value.total / PAGE) : 1, (wanted) => {
+    page = wanted;
+    again();
+  });
+}
+
+function changed() {
+  page = 0;
+  byId("events-csv").href = `../api/v1/history/events.csv?${query()}`;
+  again();
+}
+
+kind.addEventListener("change", changed);
+
+startPage({
+  news(event) {
+    if (event.event !== "happened") return;
+    sayEvent(byId("said"), event);
+    again();
+  },
+});
+byId("events-csv").href = `../api/v1/history/events.csv?${query()}`;

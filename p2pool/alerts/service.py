@@ -86,7 +86,7 @@ class AlertFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class TrialResult:
     """What a test message met. `seconds` is how long it took."""
 
     destination: str
@@ -399,7 +399,7 @@ class Alerts:
             next_attempt=None if due is None else max(due, mailbox.rest_until),
         )
 
-    def test(self, destination: str) -> Deferred[list[TestResult]]:
+    def test(self, destination: str) -> Deferred[list[TrialResult]]:
         """Deliver a test message at once, to one destination or to "all". Raises ValueError where there is
         none, or where a test is under way."""
         chosen = [each for each in self._destinations.values() if destination in (each.id, "all")]
@@ -417,7 +417,7 @@ class Alerts:
 
         return gatherResults(tests, consumeErrors=True).addBoth(over)
 
-    async def _test(self, destination: Destination) -> TestResult:
+    async def _test(self, destination: Destination) -> TrialResult:
         world, now = self._world, self._world.clock()
         if destination.for_people:
             message = trial_message(world.place())
@@ -428,7 +428,7 @@ class Alerts:
             content |= {"subject": "", "text": "a test: somebody asked this node to send one"}
         began = world.reactor.seconds()
         answer = await self._ask(Delivery(world.new_id(), destination.id, content, now))
-        return TestResult(destination.id, answer, world.reactor.seconds() - began)
+        return TrialResult(destination.id, answer, world.reactor.seconds() - began)
 
 
 def _what(delivery: Delivery) -> str:

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, unquote_to_bytes, urljoin, urlsplit
 
 import orjson
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
@@ -39,7 +39,7 @@ TOTAL_TIME: Final = 15.0
 """Seconds that one delivery may take, redirects and all."""
 BODY_TIME: Final = 2.0
 """Seconds that an answer's body may take once its status is known; what is not there then does not matter."""
-CONNECT_TIME: Final = 10.0
+CONNECT_TIME: Final = 10
 MAX_REDIRECTS: Final = 3
 MAX_BODY: Final = 2048
 """Bytes of an answer that are looked at."""
@@ -270,8 +270,8 @@ class _Endpoints:
 
     def endpointForURI(self, uri: Any) -> Any:
         """Twisted's."""
-        host = str(self._address).encode("ascii")
-        endpoint: Any = HostnameEndpoint(self._reactor, host, self._target.port, timeout=CONNECT_TIME)
+        kind = TCP4ClientEndpoint if self._address.version == 4 else TCP6ClientEndpoint
+        endpoint: Any = kind(self._reactor, str(self._address), self._target.port, timeout=CONNECT_TIME)
         if self._target.scheme == "https":
             endpoint = wrapClientTLS(optionsForClientTLS(self._target.host), endpoint)
         return MeteredEndpoint(endpoint, MAX_RECEIVED)

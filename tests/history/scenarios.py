@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, inspect, select, text
 
 from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase
@@ -445,6 +445,20 @@ def tables_of_an_older_version_are_brought_up_to_date(open_database: Open) -> No
         open_database()
 
 
+def a_migration_that_fails_leaves_nothing_behind(open_database: Open) -> None:
+    database, now = open_database(), schema.SCHEMA_VERSION
+
+    def fail(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE half (x integer)"))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), database.writing() as connection:
+        prepare(connection, now + 1, {now: fail})
+    with database.reading() as connection:
+        assert not inspect(connection).has_table("half")
+    open_database()
+
+
 SCENARIOS = [
     samples_come_back_as_they_were,
     who_never_worked_is_nobody,
@@ -464,4 +478,5 @@ SCENARIOS = [
     nodes_in_one_database_are_told_apart,
     a_start_takes_over_what_was,
     tables_of_an_older_version_are_brought_up_to_date,
+    a_migration_that_fails_leaves_nothing_behind,
 ]

@@ -240,7 +240,8 @@ class History:
         try:
             answer: T = await self._readers.run(lambda: self._run(lambda: question(database)))
         except DamagedDatabase:
-            self._damaged = True  # the next writing sets it aside
+            if database is self._database:
+                self._damaged = True  # the next writing sets it aside
             raise
         finally:
             self._questions -= 1

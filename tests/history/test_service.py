@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from p2pool.history import service
-from p2pool.history.database import HistoryDatabase, parse_target
+from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
 from p2pool.history.reading import Span, read_events, read_pool
 from p2pool.history.records import DAY, HistoryProblem
 from p2pool.history.service import FLUSH_PERIOD, MAX_QUESTIONS, READERS, History
@@ -221,3 +221,18 @@ def test_damage_found_by_a_question_is_set_aside_by_the_next_writing(setup):
     assert list(setup.path.parent.glob("*.damaged-*"))
     assert setup.points() >= 6
     assert setup.history.problem is None
+
+
+def test_damage_of_a_file_that_was_set_aside_before_spares_the_new_one(setup):
+    setup.history.start()
+    setup.samples(6)
+
+    setup.threads.is_held = True
+    answers = [setup.ask(lambda database: 1) for _ in range(2)]
+    waiting, setup.threads.waiting = setup.threads.waiting, []
+    setup.threads.is_held = False
+    for answer, (_, result) in zip(answers, waiting, strict=True):
+        result.errback(Failure(DamagedDatabase("ours")))
+        assert answer[0].check(HistoryProblem)
+        setup.samples(6)  # the writing after the first one begins a new file
+    assert len(list(setup.path.parent.glob("*.damaged-*"))) == 1

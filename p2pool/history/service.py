@@ -53,6 +53,14 @@ class HistoryState:
     """When samples were written last, Unix seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Of a writing that went well: what earlier runs left, told once, and what failed beside it."""
+
+    restored: Restored | None
+    problem: str | None
+
+
 class History:
     """See the module. `restored` fires once, when the database is open, with what earlier runs left."""
 
@@ -87,7 +95,7 @@ class History:
         self._recorded = 0
         self._written: float | None = None
         self._thinned = self._names_removed = 0.0
-        self._damaged = False
+        self._damaged = self._has_restored = False
 
     @property
     def state(self) -> HistoryState:
@@ -143,7 +151,7 @@ class History:
         self._events.clear()
         self._rows = 0
         try:
-            restored = await self._run(lambda: self._write(samples, events))
+            outcome = await self._run(lambda: self._write(samples, events))
         except HistoryProblem as problem:
             self._put_back(samples, events)
             self._report(str(problem))
@@ -151,7 +159,7 @@ class History:
             self._put_back(samples, events)
             raise
         else:
-            self._went_well(bool(samples), restored)
+            self._was_written(bool(samples), outcome)
         finally:
             done, self._flushing = self._flushing, None
             done.callback(None)
@@ -167,36 +175,57 @@ class History:
         self._events.clear()
         self._events.extend((*events, *later))
 
-    def _report(self, problem: str) -> None:
+    def _report(self, problem: str, what: str = "written") -> None:
         """One alarm, not one a minute."""
         if self.problem is None:
-            _log.error("history is not written: {problem}; mining goes on, it is tried again", problem=problem)
+            _log.error(
+                "history is not {what}: {problem}; mining goes on, it is tried again", what=what, problem=problem
+            )
         self.problem = problem
 
-    def _went_well(self, wrote: bool, restored: Restored | None) -> None:
+    def _was_written(self, wrote: bool, outcome: _Outcome) -> None:
         if wrote:
             self._written = self._clock()
-        if self.problem is not None:
+        if outcome.problem is not None:
+            self._report(outcome.problem, "read or thinned")
+        elif self.problem is not None:
             self.problem = None
             _log.info("history is written again")
-        if restored is not None:
-            self.restored.fire(restored)
+        if outcome.restored is not None:
+            self.restored.fire(outcome.restored)
 
-    def _write(self, samples: list[HistorySample], events: list[EventRecord]) -> Restored | None:
-        """In a thread, one at a time. Returns what earlier runs left, where the database was opened just now."""
-        restored = None
+    def _write(self, samples: list[HistorySample], events: list[EventRecord]) -> _Outcome:
+        """In a thread, one at a time. Once the samples are written, no failure makes them be written again."""
+        restored = problem = None
         database, writer, now = self._database, self._writer, self._clock()
         try:
             if database is None or writer is None or self._damaged:
                 database = self._open()
                 writer = SampleWriter(database)
-                restored = read_restored(database, now)
                 self._database, self._writer = database, writer
+            # Before the first writing, which writes rounds, too.
+            try:
+                restored = self._read_restored(database, now)
+            except DamagedDatabase:
+                raise
+            except HistoryProblem as error:
+                problem = str(error)
             writer.write(samples, events)
-            self._thin(database, now)
         except DamagedDatabase:
             self._damaged = True
             raise
+        try:
+            self._thin(database, now)
+        except HistoryProblem as error:
+            self._damaged |= isinstance(error, DamagedDatabase)
+            problem = str(error)
+        return _Outcome(restored, problem)
+
+    def _read_restored(self, database: HistoryDatabase, now: float) -> Restored | None:
+        if self._has_restored:
+            return None
+        restored = read_restored(database, now)
+        self._has_restored = True
         return restored
 
     def _open(self) -> HistoryDatabase:
@@ -221,11 +250,11 @@ class History:
     def _thin(self, database: HistoryDatabase, now: float) -> None:
         roll_up(database, now)
         if not 0 <= now - self._thinned < HOUR / 6:
-            self._thinned = now
             remove_old(database, now, self._retention)
+            self._thinned = now
         if not 0 <= now - self._names_removed < DAY:
-            self._names_removed = now
             remove_forgotten_series(database, now)
+            self._names_removed = now
 
     # --- reading -----------------------------------------------------------------------------------------
 

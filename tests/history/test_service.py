@@ -11,13 +11,13 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from p2pool.history import service
+from p2pool.history import schema, service
 from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
 from p2pool.history.reading import Span, read_events, read_pool
 from p2pool.history.records import DAY, HistoryProblem
 from p2pool.history.service import FLUSH_PERIOD, MAX_QUESTIONS, READERS, History
 from p2pool.pool_stats import EventKind, EventRecord
-from tests.history.scenarios import START, sample, worker
+from tests.history.scenarios import START, rows, sample, worker
 from tests.logged import logged
 
 
@@ -236,3 +236,31 @@ def test_damage_of_a_file_that_was_set_aside_before_spares_the_new_one(setup):
         assert answer[0].check(HistoryProblem)
         setup.samples(6)  # the writing after the first one begins a new file
     assert len(list(setup.path.parent.glob("*.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("failing", ["roll_up", "remove_old", "read_restored"])
+def test_what_is_written_is_written_once_whatever_fails_beside_it(setup, monkeypatch, failing):
+    def fail(*_: object) -> None:
+        raise HistoryProblem("too slow")
+
+    told: list[Any] = []
+    setup.history.restored.subscribe(told.append)
+    with monkeypatch.context() as patch, logged() as log:
+        patch.setattr(service, failing, fail)
+        setup.history.start()
+        setup.samples(1)
+        setup.history.record_event(EventRecord(START, EventKind.BAN, "h", "once"))
+        setup.clock.advance(15 * 60)
+        setup.samples(6)
+        setup.clock.advance(FLUSH_PERIOD)
+        assert setup.points() >= 6
+        assert setup.history.state.waiting == 0
+        assert setup.history.problem == "too slow"
+    assert [line for line in log.lines if "history" in line] == [
+        "history is not read or thinned: too slow; mining goes on, it is tried again"
+    ]
+    setup.clock.advance(15 * 60)
+    assert setup.history.problem is None
+    assert len(told) == 1
+    (events,) = setup.ask(lambda database: rows(database, schema.events))
+    assert events == 1

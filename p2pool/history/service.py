@@ -30,7 +30,12 @@ FLUSH_PERIOD: Final = 60.0
 """Seconds between two writings. In the first minute there is one for each sample: whoever has just begun wants to
 see something."""
 MAX_WAITING_ROWS: Final = 240_000
-"""Workers in samples that wait for the database: forty minutes of a thousand workers, some 70 MB."""
+"""Workers in samples that wait for the database: forty minutes of a thousand workers, some 70 MB. As many again
+may be with the thread that writes."""
+ROWS_OF_SAMPLE: Final = 40
+"""What a sample takes beside its workers, in such rows: without any, samples of sixteen hours wait."""
+BUSY: Final = 3 * FLUSH_PERIOD
+"""Seconds that a writing may take before that is a problem."""
 MAX_WAITING_EVENTS: Final = 10_000
 READERS: Final = 3
 """Questions that are answered at a time."""
@@ -86,9 +91,10 @@ class History:
         self._writer: SampleWriter | None = None
         self._samples: deque[HistorySample] = deque()
         self._rows = 0
-        """Workers in `_samples`."""
+        """What `_samples` take: see `_weight`."""
         self._events: deque[EventRecord] = deque(maxlen=MAX_WAITING_EVENTS)
         self._flushing: Deferred[None] | None = None
+        self._flushing_since = 0.0
         self._readers = DeferredSemaphore(READERS)
         self._questions = 0
         self._timer: Timer | None = None
@@ -129,13 +135,22 @@ class History:
 
     def record(self, sample: HistorySample) -> None:
         """Take a sample."""
-        self._samples.append(sample)
-        self._rows += len(sample.workers)
-        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
-            self._rows -= len(self._samples.popleft().workers)
+        self._keep(sample)
+        self._forget_oldest()
+        busy = 0.0 if self._flushing is None else self._reactor.seconds() - self._flushing_since
+        if busy >= BUSY:
+            self._report(f"{self._target} has not answered for {int(busy)} seconds")
         self._recorded += 1
         if self._recorded * PERIOD <= FLUSH_PERIOD:
             ensureDeferred(self.flush()).addErrback(lambda failure: _log.failure("history", failure))
+
+    def _keep(self, sample: HistorySample) -> None:
+        self._samples.append(sample)
+        self._rows += _weight(sample)
+
+    def _forget_oldest(self) -> None:
+        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
+            self._rows -= _weight(self._samples.popleft())
 
     def record_event(self, event: EventRecord) -> None:
         """Take an event."""
@@ -145,7 +160,7 @@ class History:
         """Write all that waits, unless that is being done."""
         if self._flushing is not None:
             return
-        self._flushing = Deferred()
+        self._flushing, self._flushing_since = Deferred(), self._reactor.seconds()
         samples, events = list(self._samples), list(self._events)
         self._samples.clear()
         self._events.clear()
@@ -155,8 +170,9 @@ class History:
         except HistoryProblem as problem:
             self._put_back(samples, events)
             self._report(str(problem))
-        except BaseException:
+        except BaseException as error:
             self._put_back(samples, events)
+            self.problem = f"{type(error).__name__}: {error}"  # whoever called logs it
             raise
         else:
             self._was_written(bool(samples), outcome)
@@ -167,10 +183,8 @@ class History:
     def _put_back(self, samples: list[HistorySample], events: list[EventRecord]) -> None:
         newer, self._samples, self._rows = self._samples, deque(), 0
         for sample in (*samples, *newer):
-            self._samples.append(sample)
-            self._rows += len(sample.workers)
-        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
-            self._rows -= len(self._samples.popleft().workers)
+            self._keep(sample)
+        self._forget_oldest()
         later = list(self._events)
         self._events.clear()
         self._events.extend((*events, *later))
@@ -275,3 +289,8 @@ class History:
         finally:
             self._questions -= 1
         return answer
+
+
+def _weight(sample: HistorySample) -> int:
+    """What a sample takes, in rows of MAX_WAITING_ROWS."""
+    return ROWS_OF_SAMPLE + len(sample.workers)

@@ -15,7 +15,7 @@ from p2pool.history import schema, service
 from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
 from p2pool.history.reading import Span, read_events, read_pool
 from p2pool.history.records import DAY, HistoryProblem
-from p2pool.history.service import FLUSH_PERIOD, MAX_QUESTIONS, READERS, History
+from p2pool.history.service import FLUSH_PERIOD, MAX_QUESTIONS, READERS, ROWS_OF_SAMPLE, History
 from p2pool.pool_stats import EventKind, EventRecord
 from tests.history.scenarios import START, rows, sample, worker
 from tests.logged import logged
@@ -150,20 +150,27 @@ def test_a_database_that_is_away_costs_one_line_and_nothing_is_lost(setup):
 def test_a_database_that_hangs_holds_nobody_up_and_is_not_asked_twice(setup):
     setup.history.start()
     setup.threads.is_held = True
-    setup.samples(60)
+    with logged() as log:
+        setup.samples(60)
     assert len(setup.threads.waiting) == 1
+    assert [line for line in log.lines if "has not answered for" in line] == log.lines
+    assert len(log.lines) == 1
+    assert "has not answered for 590 seconds" in setup.history.problem
     setup.threads.is_held = False
     setup.threads.turn()
+    assert setup.history.problem is None
     setup.samples(6)
     assert setup.points() >= 60
 
 
 def test_what_waits_is_bounded(setup, monkeypatch):
-    monkeypatch.setattr(service, "MAX_WAITING_ROWS", 50)
+    monkeypatch.setattr(service, "MAX_WAITING_ROWS", 250)
     setup.history.start()
     setup.threads.failing = HistoryProblem("the server is gone")
     setup.samples(30, workers=10)
-    assert setup.history.state.waiting <= 5
+    assert setup.history.state.waiting == 250 // (ROWS_OF_SAMPLE + 10)
+    setup.samples(30, workers=0)  # these weigh, too
+    assert setup.history.state.waiting == 250 // ROWS_OF_SAMPLE
     for number in range(service.MAX_WAITING_EVENTS + 5):
         setup.history.record_event(EventRecord(number, EventKind.BAN, "h", "text"))
     setup.clock.advance(FLUSH_PERIOD)
@@ -177,6 +184,7 @@ def test_a_defect_of_ours_loses_nothing_either(setup):
     with logged() as log:
         setup.samples(8)
     assert log.tracebacks
+    assert setup.history.problem == "ZeroDivisionError: ours"
     setup.threads.failing = None
     setup.samples(6)
     assert setup.points() >= 12

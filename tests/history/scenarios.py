@@ -282,6 +282,28 @@ def what_is_older_than_all_of_it_goes_but_blocks_stay(open_database: Open) -> No
     assert alice(database, later, later + 20, "hash_rate").figures["hash_rate"] == [0, 9]
 
 
+def a_clock_that_was_wrong_for_a_while_holds_up_nothing(open_database: Open) -> None:
+    database = open_database()
+    writer, accepted = SampleWriter(database), 0
+    for at in (START, START + 5 * 365 * DAY, 0, START + 900):  # the year 2028, 1970, and back
+        for n in range(90):
+            accepted += 1
+            writer.write([sample(at + n * PERIOD, worker(ALICE, accepted=accepted))], [])
+        roll_up(database, at + 900)
+    writer.write(every(3 * HOUR, 1)[180:], [])
+    end = START + 3 * HOUR
+    roll_up(database, end + 60)
+    for back in (3 * HOUR, DAY, 30 * DAY):
+        told = alice(database, end - back, end, "hash_rate", points=500)
+        assert {each for each in told.figures["hash_rate"] if each is not None} == {100}, back
+        known = sum(each is not None for each in told.figures["hash_rate"])
+        assert known * told.step == pytest.approx(3 * HOUR, abs=2 * told.step), back
+    top = read_top(database, span(database, START, end), SeriesKind.WORKER, 5)
+    assert [each["hash_rate"] for each in top] == [pytest.approx(100)]
+    restored = read_restored(database, end)
+    assert {step: len(found) for step, found in restored.samples.items()} == {10: 360, 60: 180, 600: 18}
+
+
 # --- the strongest, and lists ---------------------------------------------------------------------------------
 
 
@@ -470,6 +492,7 @@ SCENARIOS = [
     while_the_node_was_off_nothing_is_known,
     a_series_goes_on_where_coarse_periods_are_not_made_yet,
     old_periods_go_by_their_tier,
+    a_clock_that_was_wrong_for_a_while_holds_up_nothing,
     what_is_older_than_all_of_it_goes_but_blocks_stay,
     the_strongest_by_mean_rate,
     blocks_follow_what_becomes_of_them,

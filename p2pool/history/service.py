@@ -34,6 +34,11 @@ MAX_WAITING_ROWS: Final = 240_000
 may be with the thread that writes."""
 ROWS_OF_SAMPLE: Final = 40
 """What a sample takes beside its workers, in such rows: without any, samples of sixteen hours wait."""
+EVEN: Final = HOUR / 2
+"""Seconds for which the clock has to go evenly before anything is removed: one that is years ahead until the right
+time is known would take all history along."""
+MAX_LEAP: Final = 60.0
+"""Seconds from one writing to the next by which a clock may be corrected and still goes evenly."""
 BUSY: Final = 3 * FLUSH_PERIOD
 """Seconds that a writing may take before that is a problem."""
 MAX_WAITING_EVENTS: Final = 10_000
@@ -94,7 +99,9 @@ class History:
         """What `_samples` take: see `_weight`."""
         self._events: deque[EventRecord] = deque(maxlen=MAX_WAITING_EVENTS)
         self._flushing: Deferred[None] | None = None
-        self._flushing_since = 0.0
+        self._flushing_since = self._even_since = 0.0
+        self._clock_offset: float | None = None
+        """The clock's time less the reactor's, which never leaps."""
         self._readers = DeferredSemaphore(READERS)
         self._questions = 0
         self._timer: Timer | None = None
@@ -263,12 +270,23 @@ class History:
 
     def _thin(self, database: HistoryDatabase, now: float) -> None:
         roll_up(database, now)
+        if not self._goes_evenly(now):
+            return
         if not 0 <= now - self._thinned < HOUR / 6:
             remove_old(database, now, self._retention)
             self._thinned = now
         if not 0 <= now - self._names_removed < DAY:
             remove_forgotten_series(database, now)
             self._names_removed = now
+
+    def _goes_evenly(self, now: float) -> bool:
+        """Whether the clock has gone evenly for long enough to remove what is old by it."""
+        steady = self._reactor.seconds()
+        offset, before = now - steady, self._clock_offset
+        self._clock_offset = offset
+        if before is None or abs(offset - before) > MAX_LEAP:
+            self._even_since = steady
+        return bool(steady - self._even_since >= EVEN)
 
     # --- reading -----------------------------------------------------------------------------------------
 

@@ -53,17 +53,22 @@ class Threads:
 class Setup:
     def __init__(self, path: Path) -> None:
         self.clock, self.threads, self.path = Clock(), Threads(), path
+        self.ahead = 0.0
+        """Seconds by which the clock on the wall is ahead of the steady one."""
         self.clock.advance(START)
         self.history = self.make()
 
     def make(self) -> History:
         target = parse_target("--stats-db", str(self.path))
-        return History(self.clock, target, "node", 30 * DAY, self.clock.seconds, self.threads.run)
+        return History(self.clock, target, "node", 30 * DAY, self.now, self.threads.run)
+
+    def now(self) -> float:
+        return self.clock.seconds() + self.ahead
 
     def samples(self, count: int, workers: int = 1) -> None:
         for _ in range(count):
             names = [worker(f"Xa.{number}", accepted=1) for number in range(workers)]
-            self.history.record(sample(self.clock.seconds(), *names))
+            self.history.record(sample(self.now(), *names))
             self.clock.advance(10)
 
     def ask(self, question: Callable[[HistoryDatabase], Any]) -> list[Any]:
@@ -258,7 +263,7 @@ def test_what_is_written_is_written_once_whatever_fails_beside_it(setup, monkeyp
         setup.history.start()
         setup.samples(1)
         setup.history.record_event(EventRecord(START, EventKind.BAN, "h", "once"))
-        setup.clock.advance(15 * 60)
+        setup.clock.advance(45 * 60)
         setup.samples(6)
         setup.clock.advance(FLUSH_PERIOD)
         assert setup.points() >= 6
@@ -272,3 +277,20 @@ def test_what_is_written_is_written_once_whatever_fails_beside_it(setup, monkeyp
     assert len(told) == 1
     (events,) = setup.ask(lambda database: rows(database, schema.events))
     assert events == 1
+
+
+def test_a_clock_that_leaps_takes_no_history_along(setup):
+    def kept() -> int:
+        (periods,) = setup.ask(lambda database: rows(database, schema.pool_samples, step=60))
+        return periods
+
+    setup.history.start()
+    setup.samples(6 * 40)
+    setup.ahead = 5 * 365 * DAY
+    setup.samples(6 * 10)
+    setup.ahead = 0.0
+    setup.samples(6 * 45)
+    assert kept() >= 40 + 9 + 43
+    setup.clock.advance(2 * DAY)  # what is old does go
+    setup.samples(6)
+    assert kept() < 12

@@ -158,7 +158,9 @@ class HistoryDatabase:
         """The number of a series; None where there is none of this name."""
         table = schema.series
         found: int | None = connection.execute(
-            select(table.c.id).where(table.c.node == node, table.c.kind == kind, table.c.name == name)
+            select(table.c.id).where(
+                table.c.node == node, table.c.kind == kind, table.c.name == schema.storable(name)
+            )
         ).scalar_one_or_none()
         return found
 

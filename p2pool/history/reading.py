@@ -49,7 +49,9 @@ def find_node(database: HistoryDatabase, name: str | None) -> int | None:
         return database.node
     table = schema.nodes
     with database.reading() as connection:
-        found: int | None = connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one_or_none()
+        found: int | None = connection.execute(
+            select(table.c.id).where(table.c.name == schema.storable(name))
+        ).scalar_one_or_none()
         return found
 
 
@@ -251,6 +253,7 @@ def read_shares(database: HistoryDatabase, span: Span, worker: str | None, offse
     table = schema.shares
     statement = select(*table.c)
     if worker is not None:
+        worker = schema.storable(worker)
         own = table.c.worker == worker
         if "." not in worker:
             own |= table.c.worker.startswith(f"{worker}.", autoescape=True)

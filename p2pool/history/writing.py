@@ -6,7 +6,7 @@ Called in the thread that writes, one batch after the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -68,7 +68,7 @@ class SampleWriter:
                 "node": node,
                 "time": share.time,
                 "hash": f"{share.share_hash:064x}",
-                "worker": share.worker,
+                "worker": schema.storable(share.worker),
                 "dead": share.dead,
                 "attempts": float(share.attempts),
             }
@@ -91,9 +91,9 @@ class SampleWriter:
             "node": self._database.node,
             "time": event.time,
             "kind": event.kind.value,
-            "subject": event.subject[: schema.MAX_NAME],
-            "text": event.text[: schema.MAX_TEXT],
-            "details": json.dumps(dict(event.details), default=str),
+            "subject": schema.storable(event.subject),
+            "text": schema.storable(event.text, schema.MAX_TEXT),
+            "details": _json(event.details),
         }
 
 
@@ -185,17 +185,22 @@ def _add(rows: dict[str, dict[str, Any]], name: str, row: dict[str, Any]) -> Non
         whole[figure] += row[figure]
 
 
+def _json(details: Mapping[str, object]) -> str:
+    written = json.dumps(dict(details), default=str, ensure_ascii=False)
+    return schema.storable(written, len(written))  # NUL is escaped in it
+
+
 def _block_row(node: int, block: BlockRecord) -> dict[str, Any]:
     return {
         "node": node,
         "hash": f"{block.block_hash:064x}",
         "time": block.time,
         "height": block.height,
-        "worker": block.worker[: schema.MAX_NAME],
+        "worker": schema.storable(block.worker),
         "share": None if block.share_hash is None else f"{block.share_hash:064x}",
         "value": block.subsidy,
         "status": block.status.value,
-        "reason": block.reason[: schema.MAX_TEXT],
+        "reason": schema.storable(block.reason, schema.MAX_TEXT),
         "confirmations": block.confirmations,
         "chainlocked": block.chainlocked,
     }

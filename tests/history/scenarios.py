@@ -391,6 +391,25 @@ def events_of_any_text(open_database: Open) -> None:
     assert read_events(database, span(database, START, START + 9), "ban", 0, 10).total == 1
 
 
+def texts_that_are_none_are_stored_all_the_same(open_database: Open) -> None:
+    """Databases take neither NUL nor half of a surrogate pair; one such text must not hold up all that waits."""
+    database = open_database()
+    odd, kept = "a\0b\ud800", "a?b?"
+    share = ShareRecord(START, 5, odd, False, 1)
+    block = BlockRecord(START, 6, 1, odd, None, 1, BlockStatus.REFUSED, odd)
+    event = EventRecord(START, EventKind.BAN, odd, odd, {odd: odd})
+    SampleWriter(database).write([sample(START, shares=[share], blocks=[block])], [event])
+    everything = span(database, START, START + 9)
+    (told,) = read_events(database, everything, None, 0, 9).rows
+    assert (told["subject"], told["text"], told["details"]) == (kept, kept, {"a\0b?": "a\0b?"})
+    (told,) = read_blocks(database, everything, 0, 9).rows
+    assert (told["worker"], told["reason"]) == (kept, kept)
+    for asked in (odd, kept):
+        assert read_shares(database, everything, asked, 0, 9).total == 1
+        assert find_node(database, asked) is None
+        assert read_series(database, everything, SeriesKind.WORKER, asked, ["hash_rate"], 9) is None
+
+
 # --- nodes, versions, starts ------------------------------------------------------------------------------------
 
 
@@ -498,6 +517,7 @@ SCENARIOS = [
     blocks_follow_what_becomes_of_them,
     shares_are_written_once_and_found_by_worker_and_address,
     events_of_any_text,
+    texts_that_are_none_are_stored_all_the_same,
     nodes_in_one_database_are_told_apart,
     a_start_takes_over_what_was,
     tables_of_an_older_version_are_brought_up_to_date,

@@ -104,7 +104,7 @@ class Pool:
         """In a file that goes with this object; its threads are this one."""
         self.directory = TemporaryDirectory()
         target = parse_target("--stats-db", f"{self.directory.name}/history.sqlite")
-        return History(None, target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
+        return History(Clock(), target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
 
     def dashd_figures(self) -> DashCoreFigures:
         warnings = [] if self.problem is None else [f"dashd: {self.problem}"]

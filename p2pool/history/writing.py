@@ -37,7 +37,7 @@ class SampleWriter:
         self._database = database
         self._counters: dict[str, _Counters] = {}
         self._blocks: dict[int, BlockRecord] = {}
-        self._rounds: set[int] = set()
+        self._rounds: dict[int, RoundFigures] = {}
         self._shares: set[int] = set()
 
     def write(self, samples: Sequence[HistorySample], events: Iterable[EventRecord]) -> None:
@@ -59,7 +59,7 @@ class SampleWriter:
         if newest is not None:
             self._shares = {share.share_hash for share in newest.shares}
             self._blocks = {block.block_hash: block for block in newest.blocks}
-            self._rounds = {each.block_hash for each in newest.rounds}
+            self._rounds = {each.block_hash: each for each in newest.rounds}
 
     def _write_news(self, connection: Connection, sample: HistorySample) -> None:
         node = self._database.node
@@ -82,7 +82,7 @@ class SampleWriter:
         ]
         if blocks:
             connection.execute(insert_or_update(connection, schema.blocks), blocks)
-        rounds = [_round_row(node, each) for each in sample.rounds if each.block_hash not in self._rounds]
+        rounds = [_round_row(node, each) for each in sample.rounds if self._rounds.get(each.block_hash) != each]
         if rounds:
             connection.execute(insert_or_update(connection, schema.rounds), rounds)
 

@@ -349,7 +349,12 @@ def blocks_follow_what_becomes_of_them(open_database: Open) -> None:
         "method": "shares",
     }
     assert page.rows[0]["method"] is None
-    assert [row["start"] for row in read_rounds(database, database.node, 10)] == [f"{0xA:064x}"]
+    # The block before turns out to be none of the best chain: the round began earlier.
+    longer = RoundFigures(0xB10C, 0x9, 90.0, 2.0, 8e9, 6e9, "shares")
+    writer.write([sample(START + 20, blocks=[accepted, other], rounds=[longer])], [])
+    assert [(row["start"], row["time_to_find"]) for row in read_rounds(database, database.node, 10)] == [
+        (f"{0x9:064x}", 90)
+    ]
     assert read_blocks(database, span(database, START + 6, START + 60), 0, 10).total == 0
     assert [row["height"] for row in read_blocks(database, span(database, 0, START + 60), 1, 1).rows] == [5]
 

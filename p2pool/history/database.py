@@ -219,10 +219,9 @@ def set_aside(path: Path, stamp: str) -> Path:
 
 def is_damage(error: object) -> bool:
     """Whether an error says that the file is no database, rather than that it cannot be used now."""
-    return isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    )
+    # Errors of Python's module itself have no code; the lowest byte is the kind of damage, the rest says where.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, sqlite3.DatabaseError) and code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:

@@ -49,7 +49,9 @@ def find_node(database: HistoryDatabase, name: str | None) -> int | None:
         return database.node
     table = schema.nodes
     with database.reading() as connection:
-        found: int | None = connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one_or_none()
+        found: int | None = connection.execute(
+            select(table.c.id).where(table.c.name == schema.storable(name))
+        ).scalar_one_or_none()
         return found
 
 
@@ -81,13 +83,15 @@ def _reaches(tier: Tier, span: Span, time: float) -> bool:
     return tier.kept is None or span.now - time <= tier.kept
 
 
-def _newest(connection: Connection, node: int) -> dict[int, int]:
-    """Up to when each tier is made, by its step."""
+def _newest(connection: Connection, span: Span) -> dict[int, int]:
+    """Up to when each tier is made, by its step; what a wrong clock put into the future does not count."""
     table = schema.pool_samples
     made = {}
     for tier in TIERS:
         last = connection.execute(
-            select(func.max(table.c.time)).where(table.c.node == node, table.c.step == tier.step)
+            select(func.max(table.c.time)).where(
+                table.c.node == span.node, table.c.step == tier.step, table.c.time <= span.now
+            )
         ).scalar_one_or_none()
         if last is not None:
             made[tier.step] = last + tier.step
@@ -96,7 +100,7 @@ def _newest(connection: Connection, node: int) -> dict[int, int]:
 
 def fine_stretches(connection: Connection, span: Span, tier: Tier) -> list[Stretch]:
     """A span as periods of `tier`, and where those are not made yet, of the finer ones, down to the samples."""
-    newest, found = _newest(connection, span.node), []
+    newest, found = _newest(connection, span), []
     at = int(span.start) // tier.step * tier.step
     for each in reversed(TIERS[: TIERS.index(tier) + 1]):
         end = min(int(span.end), newest.get(each.step, at))
@@ -108,7 +112,7 @@ def fine_stretches(connection: Connection, span: Span, tier: Tier) -> list[Stret
 
 def coarse_stretches(connection: Connection, span: Span) -> list[Stretch]:
     """A span as few periods: of the coarsest tier that lie in it whole, and at both ends of finer ones."""
-    newest = _newest(connection, span.node)
+    newest = _newest(connection, span)
     return list(_cover(span, newest, len(TIERS) - 1, span.start, span.end))
 
 
@@ -249,6 +253,7 @@ def read_shares(database: HistoryDatabase, span: Span, worker: str | None, offse
     table = schema.shares
     statement = select(*table.c)
     if worker is not None:
+        worker = schema.storable(worker)
         own = table.c.worker == worker
         if "." not in worker:
             own |= table.c.worker.startswith(f"{worker}.", autoescape=True)

@@ -35,6 +35,12 @@ MAX_NAME: Final = 128
 """Characters of a series' or a node's name."""
 MAX_TEXT: Final = 2000
 
+
+def storable(value: str, limit: int = MAX_NAME) -> str:
+    """A text as databases take it: without NUL and lone surrogates, cut to `limit` characters."""
+    return value[:limit].encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
+
+
 METADATA: Final = MetaData()
 # Identifiers that count up: SQLite does so for INTEGER only.
 _IDENTIFIER = BigInteger().with_variant(Integer, "sqlite")

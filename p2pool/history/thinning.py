@@ -40,7 +40,8 @@ def _roll_up_some(database: HistoryDatabase, source: Tier, tier: Tier, written_t
     """The next few periods of one tier; False where there are none."""
     table, node, step = schema.pool_samples, database.node, tier.step
     with database.writing() as connection:
-        last = _edge(connection, func.max(table.c.time), node, step)
+        # What a clock that was wrong put into the future holds up nothing.
+        last = _edge(connection, func.max(table.c.time), node, step, table.c.time < written_to)
         wanted = [table.c.node == node, table.c.step == source.step]
         if last is not None:
             wanted.append(table.c.time >= last + step)
@@ -56,10 +57,12 @@ def _roll_up_some(database: HistoryDatabase, source: Tier, tier: Tier, written_t
         return True
 
 
-def _edge(connection: Connection, what: ColumnElement[Any], node: int, step: int) -> int | None:
+def _edge(
+    connection: Connection, what: ColumnElement[Any], node: int, step: int, *wanted: ColumnElement[bool]
+) -> int | None:
     table = schema.pool_samples
     found: int | None = connection.execute(
-        select(what).where(table.c.node == node, table.c.step == step)
+        select(what).where(table.c.node == node, table.c.step == step, *wanted)
     ).scalar_one_or_none()
     return found
 

@@ -219,6 +219,16 @@ def test_a_file_with_tables_of_another_form_is_set_aside(tmp_path):
     assert (tmp_path / "alerts.sqlite.damaged").exists()
 
 
+def test_a_file_with_a_text_that_is_none_is_set_aside(tmp_path):
+    file = OutboxFile(tmp_path / "alerts.sqlite")
+    file.save({"1": delivery()}, None)
+    with sqlite3.connect(file.path) as database:
+        database.execute("UPDATE deliveries SET destination = CAST(x'ff41' AS TEXT)")
+    database.close()
+    assert file.load()[0] == []
+    assert (tmp_path / "alerts.sqlite.damaged").exists()
+
+
 def test_rows_that_make_no_sense_are_passed_over(tmp_path):
     file = OutboxFile(tmp_path / "alerts.sqlite")
     file.save({"1": delivery()}, None)

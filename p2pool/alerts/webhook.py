@@ -83,11 +83,16 @@ def parse_url(text: str) -> Target:
     """Raises ValueError with what is wrong, without repeating the URL: it may hold a secret."""
     if len(text) > MAX_URL or re.fullmatch(r"[!-~]+", text) is None:
         raise ValueError(f"it must be printable ASCII without spaces, at most {MAX_URL} characters")
-    parts = urlsplit(text)  # a ValueError of its own for brackets that do not match
+    try:
+        parts = urlsplit(text)
+        given_port, host = parts.port, parts.hostname or ""
+    except ValueError:  # which repeats what it stumbled upon: a password with a slash in it
+        raise ValueError(
+            "its host or port makes no sense; in a login, write / as %2F, [ as %5B and ] as %5D"
+        ) from None
     if parts.scheme not in ("http", "https"):
         raise ValueError("it must begin with http:// or https://")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    host = parts.hostname or ""
+    port = given_port or (443 if parts.scheme == "https" else 80)
     if not _is_host(host):
         raise ValueError("it names no host")
     login = parts.netloc.rpartition("@")[0]

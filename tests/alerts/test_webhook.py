@@ -32,6 +32,13 @@ def test_urls(text, url, host, port, authorization):
     assert "p%40ss" not in repr(target)
 
 
+@pytest.mark.parametrize("login", ["me:s3cret/pw@", "me:[s3cret]@", "me:s3cret]@"])
+def test_a_url_that_is_refused_is_not_repeated(login):
+    with pytest.raises(ValueError, match="makes no sense") as refused:
+        parse_url(f"http://{login}h.example/")
+    assert "s3cret" not in str(refused.value)
+
+
 @given(st.text(max_size=40) | st.text(max_size=30).map(lambda text: f"http://{text}"))
 def test_any_text_is_a_url_or_refused_in_words(text):
     try:

@@ -95,6 +95,11 @@ def parse_url(text: str) -> Target:
     port = given_port or (443 if parts.scheme == "https" else 80)
     if not _is_host(host):
         raise ValueError("it names no host")
+    if parts.scheme == "https":
+        try:
+            optionsForClientTLS(host)
+        except ValueError:
+            raise ValueError(f"no certificate can be made out to {host}") from None
     login = parts.netloc.rpartition("@")[0]
     secret = f"{login} {parts.path} {parts.query}"
     return Target(_without_login(parts), parts.scheme, host, port, _authorization(parts), secret)
@@ -177,9 +182,9 @@ class Webhook:
             )
             if response.code not in FOLLOWED:
                 return await self._answer(response)
-            location = response.headers.getRawHeaders("location")
             response.deliverBody(_Beginning(self._reactor, 0))
-            target, redirected = _redirect(target, location[-1] if location else "", response.code), True
+            location = _last(response.headers, b"location")
+            target, redirected = _redirect(target, location, response.code), True
         raise _Refused(f"more than {MAX_REDIRECTS} redirects")
 
     async def _address_of(self, target: Target, redirected: bool) -> Address:
@@ -243,9 +248,14 @@ def _why(error: Exception) -> str:
     return shortened(str(inner) or type(inner).__name__)
 
 
+def _last(headers: Headers, name: bytes) -> str:
+    """The last header of a name, empty where there is none: any bytes, which need not be UTF-8."""
+    return headers.getRawHeaders(name, [b""])[-1].decode("latin-1")
+
+
 def _retry_after(headers: Headers) -> float:
     """Seconds that the server wishes; dates are not read."""
-    given = headers.getRawHeaders("retry-after", [""])[-1]
+    given = _last(headers, b"retry-after")
     return float(given) if re.fullmatch("[0-9]{1,6}", given) else 0.0
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
 from twisted.internet.testing import MemoryReactorClock
+from twisted.web.http_headers import Headers
 
 from p2pool.alerts.channel import Delivery, without_secrets
-from p2pool.alerts.webhook import TOTAL_TIME, Webhook, _redirect, _Refused, parse_url, sign
+from p2pool.alerts.webhook import TOTAL_TIME, Webhook, _last, _redirect, _Refused, _retry_after, parse_url, sign
 from p2pool.base.hosts import is_global
 
 DELIVERY = Delivery("id1", "hook", {"event": "test"}, 1e9)
@@ -74,12 +75,23 @@ def test_addresses_of_the_internet_at_large(address, expected):
         ("http://h.example/", "", "without a Location"),
         ("http://h.example/", "http://h.example/\x01", "cannot be used"),
         ("http://h.example/", "http://[::1", "cannot be used"),
+        ("http://h.example/", "http://\xff/", "cannot be used"),
+        ("http://h.example/", "https://a_b.example/", "no certificate can be made out to a_b.example"),
+        ("http://h.example/", "https://xn--zzzzzz99.example/", "no certificate"),
     ],
 )
 def test_redirects_that_are_not_followed(start, location, words):
     with pytest.raises(_Refused, match=r".") as refused:
         _redirect(parse_url(start), location, 302)
     assert words in str(refused.value)
+
+
+def test_headers_may_be_any_bytes():
+    headers = Headers({b"location": [b"http://\xff/"], b"retry-after": [b"5", b"\xff"]})
+    assert _last(headers, b"location") == "http://\xff/"
+    assert _retry_after(headers) == 0.0
+    assert _retry_after(Headers({b"retry-after": [b"5"]})) == 5.0
+    assert _last(headers, b"x") == ""
 
 
 def test_redirects_that_are():

@@ -8,11 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from p2pool.alerts.channel import Delivery, without_secrets
-from p2pool.alerts.webhook import TOTAL_TIME, Webhook, _last, _redirect, _Refused, _retry_after, parse_url, sign
+from p2pool.alerts.webhook import (
+    CONNECT_TIME,
+    TOTAL_TIME,
+    Webhook,
+    _last,
+    _redirect,
+    _Refused,
+    _retry_after,
+    parse_url,
+    sign,
+)
 from p2pool.base.hosts import is_global
 
 DELIVERY = Delivery("id1", "hook", {"event": "test"}, 1e9)
@@ -112,6 +124,12 @@ def test_what_is_shown_of_an_answer_has_no_part_of_the_url():
     assert said == "no ... for ..., ... or ... at h.example"
 
 
+def test_nor_of_the_login_as_it_is_sent():
+    target = parse_url("https://me:p%40SSWORD%2fRD@h.example/")
+    said = without_secrets(f"Authorization: {target.authorization}; me, p@SSWORD/RD", target.secret)
+    assert said == "Authorization: Basic ...=; me, p@.../RD"
+
+
 # --- names -------------------------------------------------------------------------------------------------------
 
 
@@ -135,14 +153,33 @@ def test_the_connection_goes_to_the_address_that_was_found():
     assert [(each[0], each[1]) for each in hook.reactor.tcpClients] == [("192.168.0.5", 81)]
 
 
+def test_the_next_address_is_tried_where_the_first_one_takes_no_connection():
+    hook = Hook("http://localhost:81/x", "::1", "::1", "127.0.0.1")
+    hook.deliver()
+    for _ in range(2):
+        factory = hook.reactor.tcpClients[-1][2]
+        factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+    assert [(each[0], each[1]) for each in hook.reactor.tcpClients] == [("::1", 81), ("127.0.0.1", 81)]
+    assert sum(each[3] for each in hook.reactor.tcpClients) <= CONNECT_TIME
+    assert [(each.again, "the connection failed" in each.text) for each in hook.answers] == [(True, True)]
+
+
+def test_in_time_also_where_no_address_answers():
+    hook = Hook("http://h.example/", "2001:db8::1", "192.0.2.1")
+    hook.deliver()
+    hook.reactor.advance(TOTAL_TIME)
+    assert [each.text for each in hook.answers] == ["no answer within 15 s"]
+    assert len(hook.reactor.tcpClients) == 1
+
+
 def test_a_redirect_takes_the_global_one_of_several_addresses_and_only_that():
     hook = Hook("http://h.example/", "127.0.0.1", "93.184.216.34", "10.0.0.1")
     target = parse_url("http://other.example/")
     found: list = []
-    ensureDeferred(hook.hook._address_of(target, True)).addCallback(found.append)
-    assert found == [ip_address("93.184.216.34")]
-    ensureDeferred(hook.hook._address_of(target, False)).addCallback(found.append)
-    assert found[1] == ip_address("127.0.0.1")
+    ensureDeferred(hook.hook._addresses_of(target, True)).addCallback(found.append)
+    assert found == [[ip_address("93.184.216.34")]]
+    ensureDeferred(hook.hook._addresses_of(target, False)).addCallback(found.append)
+    assert found[1][0] == ip_address("127.0.0.1")
 
 
 def test_a_name_that_is_not_known_is_tried_again():

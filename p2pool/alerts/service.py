@@ -120,6 +120,8 @@ class Alerts:
         self._timers: list[Timer] = []
         self._under_way: dict[str, Deferred[None]] = {}
         """Attempts by destination."""
+        self._overflowing: set[str] = set()
+        """Destinations for which too much is waiting: that is said once, not for each thing that is dropped."""
         self._started: float | None = None
         self._loaded = not destinations
         self._grouper_changed = False
@@ -257,7 +259,12 @@ class Alerts:
         return {**event.details, **named, "subject": event.subject, "text": event.text}
 
     def _put(self, destination: Destination, content: Mapping[str, object], now: float) -> None:
-        self._say_lost(self._outbox.put(Delivery(self._world.new_id(), destination.id, content, now)))
+        lost = self._outbox.put(Delivery(self._world.new_id(), destination.id, content, now))
+        if lost is None:
+            self._overflowing.discard(destination.id)
+        elif destination.id not in self._overflowing:
+            self._overflowing.add(destination.id)
+            self._say_lost(lost)
 
     # --- delivering --------------------------------------------------------------------------------------
 

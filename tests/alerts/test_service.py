@@ -16,7 +16,7 @@ from p2pool.alerts.outbox import MAX_WAITING
 from p2pool.alerts.rules import QuietTimes, Rules
 from p2pool.alerts.service import LEAVE_TIME, Alerts, Environment
 from p2pool.alerts.watch import Thresholds, Watch
-from p2pool.pool_stats import BanRecord, DashdFigures, EventKind, PoolStats
+from p2pool.pool_stats import BanRecord, BlockStatus, DashdFigures, EventKind, PoolStats
 from tests.alerts.happenings import block
 from tests.chains import NOW
 from tests.logged import logged
@@ -247,10 +247,12 @@ def test_a_flood_is_bounded(tmp_path):
     node.ways["hook"].answer = None
     node.start()
     node.threads.held = True  # a disk that takes nothing meanwhile
-    for n in range(5000):
-        node.alerts.block_changed(block(n + 1))
+    with logged() as log:
+        for n in range(5000):
+            node.alerts.block_changed(block(n + 1, BlockStatus.ORPHANED))
+    assert len([line for line in log.lines if "more than 1000 are waiting" in line]) == 1
     assert node.alerts.figures().destinations[0].waiting <= MAX_WAITING
-    assert len(node.events) <= 1001
+    assert len(node.events) <= 2001
 
 
 def test_the_button_tells_what_each_answers(tmp_path):

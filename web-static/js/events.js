@@ -27,10 +27,12 @@ export const KINDS = {
 const CLASSES = { good: "status accepted", bad: "status refused" };
 const OF_WORKERS = new Set(["worker_up", "worker_down"]);
 
+/** What it is of; `none` where it has no room of its own in a card: the words tell the same. */
 const about = ({ kind, subject }) => {
-  if (subject === "") return "this node";
+  if (subject === "") return make("span", { class: "none" }, "this node");
   if (OF_WORKERS.has(kind)) return workerLink(subject, shortWorker(subject));
-  return make("span", { class: "mono", title: subject }, kind.startsWith("block_") ? shortHash(subject) : subject);
+  const isBlock = kind.startsWith("block_");
+  return make("span", { class: isBlock ? "mono subject none" : "mono", title: subject }, isBlock ? shortHash(subject) : subject);
 };
 
 export const eventColumns = [
@@ -44,7 +46,7 @@ export const eventColumns = [
     },
   },
   { title: "Of", create: about },
-  textColumn("In words", ({ text }) => text, null),
+  textColumn("In words", ({ text }) => text, "words"),
 ];
 
 /** Rows for a Table. */

@@ -86,11 +86,19 @@ export class LuckChart {
 
   paintTimes(svg, x, width) {
     const every = Math.max(1, Math.ceil(this.rounds.length / Math.max(2, Math.floor(width / 130))));
+    const part = timePart(this.rounds);
     const shown = this.rounds.map((round, i) => [round, i]).filter(([, i]) => i % every === 0);
     svg.selectAll("g.times").data([0]).join("g").attr("class", "times grid")
       .selectAll("text").data(shown, ([{ hash }]) => hash).join("text")
       .attr("x", ([, i]) => x(i) + x.bandwidth() / 2).attr("y", HEIGHT - 6)
       .attr("text-anchor", ([, i]) => (i === 0 ? "start" : "middle"))
-      .text(([{ time }]) => absoluteTime(time).slice(5, 16));
+      .text(([{ time }]) => absoluteTime(time).slice(...part));
   }
+}
+
+/** Which part of "2026-11-22 12:21:27 UTC" tells the rounds apart: [from, to]. */
+function timePart(rounds) {
+  const span = rounds.at(-1).time - rounds[0].time;
+  if (span < 3600) return [11, 19];
+  return span < 18 * 3600 ? [11, 16] : [5, 16];
 }

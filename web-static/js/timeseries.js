@@ -12,6 +12,10 @@ const POINTS = matchMedia("(max-width: 40rem)").matches ? 240 : 500;
 /** Figures that are asked for by name; the node takes no longer list, but gives all where none is named. */
 const MOST_FIGURES = 10;
 const HEIGHT = 240;
+/** Steps that are drawn at least, where little is known. */
+const LEAST_STEPS = 12;
+/** px between a graph's left edge and the middle of the first time below it: no closer to the axis of values. */
+const ROOM = 26;
 const HOUR = 3600;
 const DAY = 86400;
 
@@ -83,12 +87,22 @@ export class GraphGroup {
       this.choose("hour"); // the day of a node that started just now is an empty graph
       return;
     }
+    const begun = problem === null ? sinceKnown(value) : null;
     for (const graph of this.graphs) {
-      if (problem === null) graph.show(value, this.range);
+      if (problem === null) graph.show(begun, this.range);
       else graph.say(problem);
     }
     this.csv.hidden = problem !== null;
   }
+}
+
+/** Without the time before anything was known: it would be an empty graph with a stroke at its end. */
+function sinceKnown({ times, figures, step }) {
+  const columns = Object.values(figures);
+  const known = times.findIndex((_, i) => columns.some((column) => column[i] !== null));
+  const first = Math.max(0, Math.min(known, times.length - LEAST_STEPS));
+  const cut = Object.entries(figures).map(([name, column]) => [name, column.slice(first)]);
+  return { times: times.slice(first), figures: Object.fromEntries(cut), step };
 }
 
 /** Whether all that is known is of the last hour. */
@@ -110,7 +124,7 @@ function refusal(value, status) {
 
 /**
  * holder: the id of an element that it goes into; title: what it shows; lines: [{figure, label, colour: 1..6,
- * filled}]; format: a value as text; whole: values are whole numbers.
+ * filled, dashed}]; format: a value as text; whole: values are whole numbers.
  */
 export class Graph {
   constructor({ holder, title, lines, format, whole = false }, syncKey) {
@@ -141,8 +155,8 @@ export class Graph {
   }
 
   legend() {
-    const items = this.lines.map(({ label, colour }, i) =>
-      make("li", {}, make("span", { class: `swatch c${colour}`, "aria-hidden": "true" }), `${label} `, this.values[i]),
+    const items = this.lines.map(({ label, colour, dashed }, i) =>
+      make("li", {}, make("span", { class: `swatch c${colour}${dashed ? " dashed" : ""}`, "aria-hidden": "true" }), `${label} `, this.values[i]),
     );
     return make("ul", { class: "legend" }, ...items, this.at);
   }
@@ -282,10 +296,11 @@ export class Graph {
       ],
       series: [
         {},
-        ...this.lines.map(({ label, filled }, i) => ({
+        ...this.lines.map(({ label, filled, dashed }, i) => ({
           label,
           stroke: lines[i],
           width: 1.75,
+          dash: dashed ? [6, 5] : undefined,
           fill: filled ? lines[i].replace(/^rgb\((.+)\)$/, "rgba($1, 0.13)") : undefined,
           points: { show: true, size: 5, fill: lines[i], filter: lonely },
         })),
@@ -327,8 +342,9 @@ const MONTH = format({ month: "short", year: "numeric" });
 const DATE_TIME = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const WHOLE_DATE = format({ day: "numeric", month: "short", year: "numeric" });
 
-function timeLabels(_, splits, axis, space, step) {
+function timeLabels(plot, splits, axis, space, step) {
   return splits.map((unix) => {
+    if (plot.valToPos(unix, "x") < ROOM) return "";
     const date = new Date(unix * 1000);
     if (step >= 28 * DAY) return MONTH.format(date);
     if (step >= DAY || (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0)) return DATE.format(date);

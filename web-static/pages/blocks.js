@@ -7,10 +7,10 @@ import { showPages } from "../js/listing.js";
 import { LuckChart } from "../js/luckchart.js";
 import { lookUp, startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+import { TimeSpan, historyProblem } from "../js/timespan.js";
 
 const DAY = 86400;
-const PAGE = 50;
-const RANGES = [["day", "Day"], ["week", "Week"], ["month", "Month"], ["year", "Year"], ["all", "All"]];
+const PAGE = matchMedia("(max-width: 40rem)").matches ? 15 : 50;
 let symbol = "DASH";
 
 // --- tables ------------------------------------------------------------------------------------------------
@@ -109,21 +109,9 @@ function showRounds(rounds) {
 
 // --- the history -------------------------------------------------------------------------------------------
 
-let range = "week";
 let page = 0;
-
-/** The chosen time as a query. */
-function chosen() {
-  if (range !== null) return `range=${range}`;
-  const start = Date.parse(`${byId("older-from").value}T00:00`);
-  const end = Date.parse(`${byId("older-to").value}T00:00`);
-  const parts = [];
-  parts.push(`from=${Number.isNaN(start) ? 0 : Math.floor(start / 1000)}`);
-  parts.push(`to=${Math.floor(Number.isNaN(end) ? Date.now() / 1000 : end / 1000 + DAY)}`);
-  return parts.join("&");
-}
-
-const again = lookUp(() => `api/v1/history/blocks?${chosen()}&offset=${page * PAGE}&limit=${PAGE}`, 30000, showHistory);
+const span = new TimeSpan("older", "week", changed);
+const again = lookUp(() => `api/v1/history/blocks?${span.query}&offset=${page * PAGE}&limit=${PAGE}`, 30000, showHistory);
 
 function showHistory(value, status) {
   const problem = historyProblem(value, status);
@@ -136,33 +124,18 @@ function showHistory(value, status) {
   });
 }
 
-function historyProblem(value, status) {
-  if (status === 200) return null;
-  if (status === 404) return "This node keeps no history. The newest blocks above are all that it remembers.";
-  return `The node cannot tell of earlier blocks now: ${value?.error?.message ?? `it answered with status ${status}`}.`;
-}
-
-function choose(wanted) {
-  range = wanted;
+/** Another time was chosen. */
+function changed() {
   page = 0;
-  for (const button of byId("range").children) button.setAttribute("aria-pressed", String(button.dataset.range === range));
-  byId("older-csv").href = `../api/v1/history/blocks.csv?${chosen()}`;
+  sayWhere();
   again();
 }
 
-for (const [name, text] of RANGES) {
-  const button = make("button", { type: "button", "data-range": name, "aria-pressed": "false" }, text);
-  button.addEventListener("click", () => choose(name));
-  byId("range").append(button);
+function sayWhere() {
+  byId("older-csv").href = `../api/v1/history/blocks.csv?${span.query}`;
 }
 
-byId("older-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const [start, end] = [byId("older-from").value, byId("older-to").value];
-  const wrong = start === "" && end === "" ? "Choose a first or a last day." : start !== "" && end !== "" && start > end ? "The first day is after the last one." : "";
-  setText(byId("older-problem"), wrong);
-  if (wrong === "") choose(null);
-});
+sayWhere();
 
 // --- all of it ---------------------------------------------------------------------------------------------
 
@@ -183,4 +156,3 @@ startPage({
     if (event.event === "block") setText(byId("said"), `Block ${event.number}: ${event.status}.`);
   },
 });
-choose(range);

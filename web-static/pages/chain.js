@@ -49,12 +49,12 @@ const table = new Table("chain", {
 });
 
 function staleNode(stale) {
-  if (stale === null) return make("span", { class: "soft" }, "no");
+  if (stale === null) return make("span", { class: "soft none" }, "no");
   return make("span", { title: Object.hasOwn(STALE, stale) ? STALE[stale] : null }, String(stale));
 }
 
 function blockNode(isBlock) {
-  if (!isBlock) return make("span", { class: "soft" }, "no");
+  if (!isBlock) return make("span", { class: "soft none" }, "no");
   return make("span", { class: "status accepted", title: "Its hash also met the network’s target" }, "Dash block");
 }
 

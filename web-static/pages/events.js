@@ -8,7 +8,7 @@ import { lookUp, startPage } from "../js/page.js";
 import { Table, emptyNote } from "../js/table.js";
 import { TimeSpan, historyProblem } from "../js/timespan.js";
 
-const PAGE = 50;
+const PAGE = matchMedia("(max-width: 40rem)").matches ? 15 : 50;
 /** ms: the node writes down what happened within a minute. */
 const PERIOD = 15000;
 let page = 0;

@@ -41,7 +41,7 @@ const GRAPHS = [
       line("workers", "Workers", 1),
       line("connected_addresses", "Addresses", 3),
       line("working_addresses", "of them working", 4),
-      line("connections", "Connections", 2),
+      { ...line("connections", "Connections", 2), dashed: true }, // mostly as many as workers
     ],
   },
   {

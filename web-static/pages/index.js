@@ -216,6 +216,13 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
 }
 
+byId("find").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const wanted = byId("find-name").value.trim();
+  if (wanted === "") byId("find-name").focus();
+  else location.href = `worker.html?name=${encodeURIComponent(wanted)}`;
+});
+
 function show(values) {
   const given = (view, shower) => {
     if (values.has(view)) shower(values.get(view));

@@ -108,20 +108,29 @@ const tables = {
 // --- choosing ----------------------------------------------------------------------------------------------
 
 const sortSelect = byId("sort");
+/** How the two directions are called, of columns that hold no amounts. */
+const DIRECTIONS = { name: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["newest first", "oldest first"] };
 
 function fillSortSelect() {
   const table = tables[state.view];
-  const options = table.columns.filter(({ sort }) => sort !== undefined).map(({ id, title }) => make("option", { value: id }, title));
+  const options = table.columns.filter(({ sort }) => sort !== undefined).flatMap(({ id, title }) => {
+    const [down, up] = DIRECTIONS[id] ?? ["high to low", "low to high"];
+    return [make("option", { value: `${id}:1` }, `${title}, ${down}`), make("option", { value: `${id}:0` }, `${title}, ${up}`)];
+  });
   sortSelect.replaceChildren(...options);
   markSortSelect();
 }
 
 function markSortSelect() {
-  sortSelect.value = tables[state.view].sort;
+  const { sort, descending } = tables[state.view];
+  sortSelect.value = `${sort}:${descending ? 1 : 0}`;
 }
 
 for (const table of Object.values(tables)) table.onSort = markSortSelect;
-sortSelect.addEventListener("change", () => tables[state.view].sortBy(sortSelect.value, !["name", "software"].includes(sortSelect.value)));
+sortSelect.addEventListener("change", () => {
+  const [id, descending] = sortSelect.value.split(":");
+  tables[state.view].sortBy(id, descending === "1");
+});
 
 function choice(name) {
   const buttons = [...document.querySelectorAll(`button[data-${name}]`)];

@@ -247,9 +247,9 @@ new GraphGroup({
       format: (value) => significant(value, 4),
       whole: true,
       lines: [
-        { figure: "connections", label: "Connections", colour: 2 },
         { figure: "workers", label: "Workers", colour: 1, filled: true },
         { figure: "connected_addresses", label: "Addresses", colour: 3 },
+        { figure: "connections", label: "Connections", colour: 2, dashed: true }, // mostly as many as workers
       ],
     },
   ],

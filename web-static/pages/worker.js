@@ -111,6 +111,7 @@ const EMPTY = {
   payouts: make("span", {}, "None that this node remembers. Every block pays whoever is in the share chain’s newest part."),
   shares: make("span", {}, "None that this node remembers."),
   refused: make("span", {}, "No submission was refused."),
+  unknown: make("span", {}, "The node remembers no submission of it."),
 };
 
 // --- figures -----------------------------------------------------------------------------------------------
@@ -163,25 +164,32 @@ async function lookAtWorker() {
     showUnknown("");
     showFigures(value);
   } else if (status === 404) {
+    refusedTable.show([], EMPTY.unknown);
     showUnknown("This node knows no such worker now. It forgets those that have been away for long; what history has of it stands below.");
   }
 }
 
 async function lookAtAddress() {
   const answer = await fetchWorkers({ address });
-  if (answer === null) {
-    showUnknown("This is no Dash address.");
-    return;
-  }
+  if (answer === null) return;
   const workers = answer.workers.map((worker) => ({ ...worker, key: worker.name, ts: worker.last_share }));
   workers.sort((a, b) => b.hash_rate - a.hash_rate || (a.name < b.name ? -1 : 1));
   workersTable.show(workers, EMPTY.workers);
   showUnknown(workers.length === 0 ? "No worker of this address is at this node. What it gets from blocks, and what history has of it, stands below." : "");
   if (workers.length > 0) showFigures(byAddress(answer.workers)[0]);
+  else refusedTable.show([], EMPTY.unknown);
+}
+
+/** There is nothing to be told of it. */
+function showNoAddress() {
+  byId("title").replaceChildren("No Dash address: ", make("span", { class: "mono" }, name));
+  byId("lead").replaceChildren("Nobody can mine for it at this node. An address may be of another network, or mistyped.");
+  byId("miner").hidden = true;
 }
 
 function showAddress(value, status) {
   told.set(showAddress, [value, status]);
+  if (isAddress && value?.error?.code === "not_an_address") showNoAddress();
   if (status !== 200) {
     put("f-payout", status === 404 ? `0 ${symbol}` : "–");
     return;

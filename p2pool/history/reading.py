@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, union_all
 
 from p2pool.history import schema
 from p2pool.history.bins import Bins
@@ -147,8 +147,9 @@ def read_pool(database: HistoryDatabase, span: Span, figures: Sequence[str], poi
     bins = Bins(span.start, span.end, tier.step, points, figures)
     with database.reading() as connection:
         for stretch in fine_stretches(connection, span, tier):
-            for time, *values in connection.execute(_of_pool(span, stretch, table.c.time, *columns)):
-                bins.add(time, stretch.tier.step, values)
+            rows = connection.execute(_of_pool(span, stretch, table.c.time, table.c.seconds, *columns))
+            for time, seconds, *values in rows:
+                bins.add(time, seconds, values)
     return bins.points()
 
 
@@ -174,10 +175,14 @@ def read_series(
         if number is None:
             return None
         for stretch in fine_stretches(connection, span, tier):
-            step = stretch.tier.step
-            times = list(connection.execute(_of_pool(span, stretch, schema.pool_samples.c.time)).scalars())
-            for time in times:
-                bins.ran(time, step)
+            step, pool = stretch.tier.step, schema.pool_samples
+            ran = {
+                row.time: row.seconds
+                for row in connection.execute(_of_pool(span, stretch, pool.c.time, pool.c.seconds))
+            }
+            for time, seconds in ran.items():
+                bins.ran(time, seconds)
+            times = list(ran)
             for first in range(0, len(times), TIMES_AT_ONCE):
                 rows = connection.execute(
                     select(table.c.time, *columns).where(
@@ -188,30 +193,32 @@ def read_series(
                     )
                 )
                 for time, *values in rows:
-                    bins.add(time, step, values)
+                    bins.add(time, ran[time], values)
     return bins.points()
 
 
 def read_top(database: HistoryDatabase, span: Span, kind: SeriesKind, limit: int) -> list[dict[str, Any]]:
     """The series with the greatest mean hash rates over a span: name, hash_rate, dead_rate, and COUNTS."""
-    table, series = schema.series_samples, schema.series
+    table, series, pool = schema.series_samples, schema.series, schema.pool_samples
     with database.reading() as connection:
         parts, seconds = [], 0
         for stretch in coarse_stretches(connection, span):
             step = stretch.tier.step
-            ran = connection.execute(_of_pool(span, stretch, func.count())).scalar_one()
-            seconds += ran * step
+            seconds += connection.execute(_of_pool(span, stretch, func.sum(pool.c.seconds))).scalar_one() or 0
             parts.append(
                 select(
                     table.c.series,
-                    *((func.sum(table.c[name]) * step).label(name) for name in MEANS),
+                    *(func.sum(table.c[name] * pool.c.seconds).label(name) for name in MEANS),
                     *(func.sum(table.c[name]).label(name) for name in COUNTS),
                 )
+                .select_from(pool)
+                .join(table, and_(table.c.step == pool.c.step, table.c.time == pool.c.time))
                 .where(
-                    table.c.step == step,
+                    pool.c.node == span.node,
+                    pool.c.step == step,
+                    pool.c.time >= stretch.start,
+                    pool.c.time < stretch.end,
                     table.c.kind == kind,
-                    table.c.time >= stretch.start,
-                    table.c.time < stretch.end,
                 )
                 .group_by(table.c.series)
             )

@@ -76,6 +76,7 @@ pool_samples = _table(
     Column("node", Integer, primary_key=True, autoincrement=False),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("seconds", Integer, nullable=False),  # of the period in which the node ran: what means weigh by
     *(Column(name, Double) for name in POOL_FIGURES),
 )
 series_samples = _table(

@@ -32,7 +32,7 @@ see something."""
 EVENT_DELAY: Final = 2.0
 """Seconds until an event is written, with those that come together."""
 MAX_WAITING_ROWS: Final = 240_000
-"""Workers in samples that wait for the database: forty minutes of a thousand workers, some 70 MB. As many again
+"""Workers in samples that wait for the database: forty minutes of a thousand workers, up to 120 MB. As many again
 may be with the thread that writes."""
 ROWS_OF_SAMPLE: Final = 40
 """What a sample takes beside its workers, in such rows: without any, samples of sixteen hours wait."""
@@ -234,7 +234,7 @@ class History:
         try:
             if database is None or writer is None or self._damaged:
                 database = self._open()
-                writer = SampleWriter(database)
+                writer = SampleWriter(database, writer)
                 self._database, self._writer = database, writer
             # Before the first writing, which writes rounds, too.
             try:

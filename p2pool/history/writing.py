@@ -33,9 +33,10 @@ class SampleWriter:
     """Writes batches into one database. Bound: it remembers the counters of the workers in the newest sample, and
     as many shares and blocks as samples have."""
 
-    def __init__(self, database: HistoryDatabase) -> None:
+    def __init__(self, database: HistoryDatabase, former: SampleWriter | None = None) -> None:
+        """`former` wrote into a database that is no more: what workers had done was counted there."""
         self._database = database
-        self._counters: dict[str, _Counters] = {}
+        self._counters: dict[str, _Counters] = {} if former is None else former._counters
         self._blocks: dict[int, BlockRecord] = {}
         self._rounds: dict[int, RoundFigures] = {}
         self._shares: set[int] = set()
@@ -112,7 +113,7 @@ class _Batch:
         """Take one sample; returns the workers' counters in it."""
         time = int(sample.time // PERIOD) * PERIOD
         known = {name: sample.pool.get(name) for name in POOL_FIGURES}
-        self._pool.append({"node": self._database.node, "step": PERIOD, "time": time} | known)
+        self._pool.append({"node": self._database.node, "step": PERIOD, "time": time, "seconds": PERIOD} | known)
         counters: dict[str, _Counters] = {}
         workers: dict[str, dict[str, Any]] = {}
         addresses: dict[str, dict[str, Any]] = {}

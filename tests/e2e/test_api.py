@@ -20,9 +20,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from p2pool.config import SIMNET_ADDRESS
-from p2pool.web.api.history import CSV_TYPE
 from p2pool.web.api.schema import ERROR
 from p2pool.web.api.table import ENDPOINTS
+from p2pool.web.csv_table import CSV_TYPE
 from tests.e2e.process import NodeProcess, wait_for
 
 pytestmark = pytest.mark.e2e

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -34,6 +35,8 @@ PUMP_PERIOD: Final = 1.0
 """Seconds between two looks at what is due."""
 MARK_PERIOD: Final = 60.0
 """Seconds between two notes that the node still runs."""
+ATTEMPT_TIME: Final = 90.0
+"""Seconds after which an attempt is given up, whatever its channel waits for: what a library does is its own."""
 LEAVE_TIME: Final = 2.0
 """Seconds that the end of the node waits for what it says last."""
 _log = Logger(namespace="p2pool.alerts")
@@ -317,8 +320,13 @@ class Alerts:
             self._pump()
 
     async def _ask(self, delivery: Delivery) -> Answer:
-        try:
+        async def attempt() -> Answer:
             return await self._channels[delivery.destination].deliver(delivery, self._world.clock())
+
+        try:
+            return await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._world.reactor)
+        except DeferredTimeout:
+            return failed(f"no answer within {ATTEMPT_TIME:g} s")
         except CancelledError:
             return failed("the node was stopped meanwhile")
         except Exception:

@@ -14,7 +14,7 @@ from p2pool.alerts.channel import Answer, Delivery, Destination, DestinationKind
 from p2pool.alerts.message import Place
 from p2pool.alerts.outbox import MAX_WAITING
 from p2pool.alerts.rules import QuietTimes, Rules
-from p2pool.alerts.service import LEAVE_TIME, Alerts, Environment
+from p2pool.alerts.service import ATTEMPT_TIME, LEAVE_TIME, Alerts, Environment
 from p2pool.alerts.watch import Thresholds, Watch
 from p2pool.pool_stats import BanRecord, BlockStatus, DashdFigures, EventKind, PoolStats
 from tests.alerts.happenings import block
@@ -151,6 +151,19 @@ def test_one_that_hangs_holds_up_nobody_and_is_one_attempt(tmp_path):
     assert node.ways["hook"].told == ["node_up"]
     shown = {each.id: each for each in node.alerts.figures().destinations}
     assert (shown["hook"].waiting, shown["blocks"].waiting) == (6, 0)
+
+
+def test_one_that_never_answers_is_given_up_and_tried_again(tmp_path):
+    node = Running(tmp_path, HOOK)
+    node.ways["hook"].answer = None
+    node.start()
+    node.run(ATTEMPT_TIME + 1)
+    (shown,) = node.alerts.figures().destinations
+    assert shown.last_reason == "no answer within 90 s"
+    node.ways["hook"].answer = Answer(True, "thanks", 200)
+    node.run(20)
+    assert node.ways["hook"].told == ["node_up", "node_up"]
+    assert node.alerts.figures().destinations[0].delivered == 1
 
 
 def test_what_failed_is_tried_again_and_survives_a_restart(tmp_path):

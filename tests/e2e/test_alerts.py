@@ -296,8 +296,9 @@ def test_people_are_told_by_mail_and_by_apprise(tmp_path):
             results = press(node)
             assert {each["delivered"] for each in results.values()} == {True}
             assert list(results) == ["email-example.org", "service-json"]
-            metrics = requests.get(f"http://127.0.0.1:{node.port}/metrics", timeout=10).text
-            assert "p2pool_alerts_sent_total 2.0" in metrics
+            metrics = f"http://127.0.0.1:{node.port}/metrics"
+            counted = "p2pool_alerts_sent_total 2.0"
+            wait_for("the count", lambda: counted in requests.get(metrics, timeout=10).text)  # once a second
             node.interrupt()
             for secret in ("right", "T0K3N", "me@example.org"):
                 assert secret not in node.output

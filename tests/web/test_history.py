@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from p2pool.history.database import HistoryDatabase, parse_target
-from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES
+from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES, HistoryProblem
 from p2pool.history.restoring import read_restored
 from p2pool.pool_stats import EventKind, EventRecord, ShareRecord
 from p2pool.web.luck import PoolBlock
@@ -168,6 +168,7 @@ def test_where_no_history_is_kept():
     pool.refresh()
     answer = pool.ask("/api/v1/history/series")
     assert (answer.status, answer.json["error"]["code"]) == (503, "no_history")
+    assert answer.json["error"]["message"] == "no history is kept (--stats-db none)"
     status = pool.ask("/api/v1/history/status").json
     assert status["problem"] == "no history is kept (--stats-db none)"
     assert status["database"] is None
@@ -191,6 +192,15 @@ def slow(busy):
     object.__setattr__(busy.sources, "history", made)
     yield made
     object.__setattr__(busy.sources, "history", real)
+
+
+def test_why_the_history_cannot_be_asked_is_told(busy, slow):
+    protocol, transport = busy.connect()
+    protocol.dataReceived(b"GET /api/v1/history/top HTTP/1.1\r\nHost: x\r\n\r\n")
+    slow.answers[0].errback(HistoryProblem("the disk is full"))
+    head, _, body = transport.value().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b'"the history cannot be asked now: the disk is full"' in body
 
 
 def test_an_answer_comes_when_it_is_made(busy, slow):

@@ -36,6 +36,7 @@ from p2pool.web.api.endpoint import (
     Endpoint,
     Parameter,
     Refusal,
+    Refused,
     Scene,
     amount,
     choice,
@@ -69,9 +70,8 @@ MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
 """Of what has others than SERIES_FIGURES."""
-NO_HISTORY: Final = Refusal(
-    SERVICE_UNAVAILABLE, "no_history", "history cannot be asked now; /api/v1/history/status says why"
-)
+NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
+NO_HISTORY: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
 UNKNOWN_NAME: Final = Refusal(NOT_FOUND, "unknown_name", "history has nothing of this name")
 UNKNOWN_NODE: Final = Refusal(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
 BAD_RANGE: Final = Refusal(BAD_REQUEST, "bad_range", "from must be before to")
@@ -108,8 +108,9 @@ def _ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[byt
 async def _answered(history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
     try:
         return await history.ask(answer)
-    except HistoryProblem:
-        raise NO_HISTORY.raised() from None
+    except HistoryProblem as problem:
+        reason = f"the history cannot be asked now: {problem}"
+        raise Refused(NO_HISTORY.status, NO_HISTORY.code, reason) from None
 
 
 # --- series and the strongest -----------------------------------------------------------------------------
@@ -317,7 +318,7 @@ def status(moment: Moment) -> dict[str, Any]:
     """/api/v1/history/status."""
     history = moment.sources.history
     if history is None:
-        return dict.fromkeys(_STATUS_FIELDS) | {"problem": "no history is kept (--stats-db none)"}
+        return dict.fromkeys(_STATUS_FIELDS) | {"problem": NONE_IS_KEPT}
     state = history.state
     return {
         "problem": state.problem,

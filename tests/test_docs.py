@@ -16,7 +16,7 @@ from p2pool.config import load_config
 from p2pool.flags import build_parser
 from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
-from tests.support import ROOT
+from tests.support import ROOT, parse_module
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
 GUIDES = tuple(path for path in DOCUMENTS if path.name in ("README.md", "operators.md", "miners.md", "alerts.md"))
@@ -235,7 +235,7 @@ def texts() -> list[str]:
     """All that the code can say: its strings, with what is put into them as {...}."""
     found = []
     for path in (ROOT / "p2pool").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parse_module(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
             elif isinstance(node, ast.JoinedStr):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, parse_module
 
 FLOORS: dict[str, int] = {
     "base": 0,
@@ -95,7 +95,7 @@ def module_of(path: Path) -> str:
 def imported(path: Path) -> list[tuple[int, str]]:
     """(line, dotted name) of every import in a file, wherever it stands."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse_module(path)):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -129,7 +129,7 @@ def test_imports_lead_down(path):
 
 def is_program(path: Path, line: int) -> bool:
     """Whether the line stands in a function `main`: a module that is a program of its own may pick a reactor."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse_module(path)):
         if (
             isinstance(node, ast.FunctionDef)
             and node.name == "main"
@@ -142,7 +142,7 @@ def is_program(path: Path, line: int) -> bool:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_clocks_are_passed_in_and_rules_are_not_asserted(path):
     module = module_of(path)
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse_module(path)):
         assert not isinstance(node, ast.Assert), f"{path}:{node.lineno}: assert"
         if module in ("app", "cli") or not isinstance(node, ast.Call):
             continue

@@ -132,4 +132,8 @@ class Page:
 
 
 class HistoryProblem(Exception):
-    """History cannot be asked, or not now; the text is for people."""
+    """History cannot be written or asked; the text is for the operator."""
+
+
+class HistoryBusy(HistoryProblem):
+    """It can be asked a moment later; the text is for everybody."""

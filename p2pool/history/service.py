@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.history.database import DamagedDatabase, HistoryDatabase, Target, set_aside
-from p2pool.history.records import DAY, HOUR, PERIOD, HistoryProblem, HistorySample
+from p2pool.history.records import DAY, HOUR, PERIOD, HistoryBusy, HistoryProblem, HistorySample
 from p2pool.history.restoring import Restored, read_restored
 from p2pool.history.thinning import remove_forgotten_series, remove_old, roll_up
 from p2pool.history.writing import SampleWriter
@@ -305,10 +305,12 @@ class History:
     async def ask(self, question: Callable[[HistoryDatabase], T]) -> T:
         """The answer of `question(database)`, which a thread gives. Raises HistoryProblem."""
         database = self._database
+        if database is None and self.problem is None:
+            raise HistoryBusy("the history database is not open yet; try again in a moment")
         if database is None:
-            raise HistoryProblem(self.problem or "the history database is not open yet; try again in a moment")
+            raise HistoryProblem(self.problem)
         if self._questions >= MAX_QUESTIONS:
-            raise HistoryProblem("too many questions at once; try again in a moment")
+            raise HistoryBusy("history is asked too many questions at once; try again in a moment")
         self._questions += 1
         try:
             answer: T = await self._readers.run(lambda: self._run(lambda: question(database)))

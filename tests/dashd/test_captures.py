@@ -31,7 +31,7 @@ from p2pool.dashd.wallet import Wallet, WalletProblem
 from p2pool.dashd.zmq_notice import parse_hashblock
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.dashd.wires import Wire
-from tests.support import ROOT, TESTS, capture
+from tests.support import ROOT, TESTS, capture, parse_module
 
 FILES = sorted(path.stem for path in (TESTS / "captures").glob("*.json"))
 ANSWERS = [name for name in FILES if "response_raw" in capture(name)]
@@ -166,7 +166,7 @@ NOT_CAPTURED = {
 def test_every_method_that_the_node_calls_is_looked_at_here() -> None:
     called = set()
     for path in sorted((ROOT / "p2pool" / "dashd").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parse_module(path)):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)

@@ -9,9 +9,10 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from p2pool.history.database import HistoryDatabase, parse_target
-from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES
+from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES, HistoryBusy, HistoryProblem
 from p2pool.history.restoring import read_restored
 from p2pool.pool_stats import EventKind, EventRecord, ShareRecord
+from p2pool.web.api import history_question
 from p2pool.web.luck import PoolBlock
 from p2pool.web.samples import Samples, restored_samples
 from tests.logged import logged
@@ -168,6 +169,7 @@ def test_where_no_history_is_kept():
     pool.refresh()
     answer = pool.ask("/api/v1/history/series")
     assert (answer.status, answer.json["error"]["code"]) == (503, "no_history")
+    assert answer.json["error"]["message"] == "no history is kept (--stats-db none)"
     status = pool.ask("/api/v1/history/status").json
     assert status["problem"] == "no history is kept (--stats-db none)"
     assert status["database"] is None
@@ -191,6 +193,21 @@ def slow(busy):
     object.__setattr__(busy.sources, "history", made)
     yield made
     object.__setattr__(busy.sources, "history", real)
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (HistoryProblem("postgresql://u@10.0.0.7/db: no such user u"), history_question.OUT_OF_ORDER),
+        (HistoryBusy("try again in a moment"), "try again in a moment"),
+    ],
+)
+def test_history_that_cannot_be_asked_says_so_and_names_no_host(busy, slow, problem, told):
+    protocol, transport = busy.connect()
+    protocol.dataReceived(b"GET /api/v1/history/top HTTP/1.1\r\nHost: x\r\n\r\n")
+    slow.answers[0].errback(problem)
+    answer = take_apart(transport.value())
+    assert (answer.status, answer.json["error"]) == (503, {"code": "no_history", "message": told})
 
 
 def test_an_answer_comes_when_it_is_made(busy, slow):

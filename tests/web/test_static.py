@@ -103,6 +103,28 @@ def test_what_a_page_refers_to_is_answered(path):
             assert attributes.get(name, ids[0]) in ids
 
 
+def imported(script) -> set[str]:
+    """What a module imports at once, and what that imports: below web-static."""
+    found, waiting = set(), [script]
+    while waiting:
+        path = waiting.pop()
+        for name in re.findall(r'(?:from|import) "(.+?)"', path.read_text("utf-8")):
+            module = (path.parent / name).resolve()
+            if module not in found:
+                found.add(module)
+                waiting.append(module)
+    return {str(module.relative_to(STATIC)) for module in found}
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.name not in MOVED], ids=lambda path: path.name)
+def test_a_page_asks_for_all_its_modules_at_once(path):
+    """Otherwise a browser finds them one after another, a round trip each."""
+    elements = page_of(path).elements
+    [script] = [a["src"] for tag, a in elements if tag == "script" and a.get("type") == "module"]
+    preloaded = [a["href"] for tag, a in elements if tag == "link" and a.get("rel") == "modulepreload"]
+    assert sorted(preloaded) == sorted(imported(STATIC / script))
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_page_has_no_inline_code(path):
     page = page_of(path)

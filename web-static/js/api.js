@@ -48,3 +48,12 @@ export async function askJson(path) {
     return { status, value: null };
   }
 }
+
+/** Why there is no answer out of the history, as a sentence; null where there is one. */
+export function historyProblem(value, status) {
+  if (status === 200) return null;
+  const told = value?.error?.message;
+  if (typeof told !== "string") return `The history cannot be read now: the node answered with status ${status}.`;
+  if (!/history/i.test(told)) return `The history cannot be read now: ${told}.`;
+  return `${told[0].toUpperCase()}${told.slice(1)}.`;
+}

@@ -121,6 +121,9 @@ export function setBanner(id, kind, text) {
   }
   if (node === null) {
     node = make("p", { id, class: `notice ${kind}` });
+    // Read out when it comes, and not again whenever seconds in it go on.
+    const mine = node;
+    setTimeout(() => mine.setAttribute("aria-live", "off"), 2000);
     if (kind === "offline") holder.prepend(node);
     else holder.append(node);
   }

@@ -1,6 +1,6 @@
 // Graphs over time, of /api/v1/history/series: drawn by uPlot, and told in words and a table besides.
 
-import { BASE } from "./api.js";
+import { BASE, historyProblem } from "./api.js";
 import { byId, make, setText } from "./dom.js";
 import { lookUp } from "./page.js";
 import { whenThemeChanges } from "./shell.js";
@@ -88,10 +88,10 @@ export class GraphGroup {
       return;
     }
     const begun = problem === null ? sinceKnown(value) : null;
-    for (const graph of this.graphs) {
+    this.graphs.forEach((graph, i) => {
       if (problem === null) graph.show(begun, this.range);
-      else graph.say(problem);
-    }
+      else graph.say(i === 0 ? problem : "No graph, for the same reason.");
+    });
     this.csv.hidden = problem !== null;
   }
 }
@@ -114,10 +114,8 @@ function isYoung({ times, figures, to }) {
 
 function refusal(value, status) {
   const code = value?.error?.code;
-  if (code === "no_history") return "No history: the node’s database is away. Everything else goes on without it.";
   if (status === 404) return code === "unknown_name" ? "History has nothing of this name yet." : "The node keeps no history of this.";
-  const message = value?.error?.message;
-  return `The node gave no history (${status}${typeof message === "string" ? `: ${message}` : ""}). It is asked again by itself.`;
+  return `${historyProblem(value, status)} Everything else goes on without it.`;
 }
 
 // --- one graph ---------------------------------------------------------------------------------------------
@@ -144,7 +142,7 @@ export class Graph {
       "aria-label": `${title}: a point in time, by the arrow keys`,
       "aria-orientation": "horizontal",
     });
-    this.message = make("p", { class: "empty", role: "status" }, "Asking the node…");
+    this.message = make("p", { class: "empty tall", role: "status" }, "Asking the node…");
     this.table = make("tbody");
     this.figure = make("div", { class: "graph", hidden: "" }, this.legend(), this.canvas, this.details());
     byId(holder).append(this.message, this.figure);
@@ -185,6 +183,7 @@ export class Graph {
     this.data = null;
     this.figure.hidden = true;
     this.message.hidden = false;
+    this.message.classList.remove("tall");
     setText(this.message, problem);
   }
 

@@ -54,10 +54,3 @@ export class TimeSpan {
     return `from=${from}&to=${to}`;
   }
 }
-
-/** Why there is no list out of the history, in words; null where there is one. */
-export function historyProblem(value, status) {
-  if (status === 200) return null;
-  if (status === 404) return "This node keeps no history.";
-  return `The history cannot be read now: ${value?.error?.message ?? `the node answered with status ${status}`}.`;
-}

@@ -1,5 +1,6 @@
 // The pool's blocks: the newest live, all of them from the history, and the luck of each round.
 
+import { historyProblem } from "../js/api.js";
 import { hashColumn, luckText, roundText, statusColumn } from "../js/blocks.js";
 import { byId, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { coins, duration, integer, isHash, known, percent, shortWorker } from "../js/format.js";
@@ -7,7 +8,7 @@ import { showPages } from "../js/listing.js";
 import { LuckChart } from "../js/luckchart.js";
 import { lookUp, startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
-import { TimeSpan, historyProblem } from "../js/timespan.js";
+import { TimeSpan } from "../js/timespan.js";
 
 const DAY = 86400;
 const PAGE = matchMedia("(max-width: 40rem)").matches ? 15 : 50;

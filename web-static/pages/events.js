@@ -1,12 +1,13 @@
 // What happened: out of the history, the newest first, and anew when something happens.
 
+import { historyProblem } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
 import { KINDS, eventColumns, eventRows, sayEvent } from "../js/events.js";
 import { integer } from "../js/format.js";
 import { showPages } from "../js/listing.js";
 import { lookUp, startPage } from "../js/page.js";
 import { Table, emptyNote } from "../js/table.js";
-import { TimeSpan, historyProblem } from "../js/timespan.js";
+import { TimeSpan } from "../js/timespan.js";
 
 const PAGE = matchMedia("(max-width: 40rem)").matches ? 15 : 50;
 /** ms: the node writes down what happened within a minute. */

@@ -1,12 +1,12 @@
 // The dashboard: the pool and this node at a glance, and how to connect a miner.
 
+import { historyProblem } from "../js/api.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, sayEvent } from "../js/events.js";
 import { lookUp, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
-import { historyProblem } from "../js/timespan.js";
 
 const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/shares", "recent_blocks"];
 const REASONS = {

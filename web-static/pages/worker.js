@@ -143,6 +143,7 @@ function connectedNote({ connections, workers }) {
 }
 
 function showUnknown(text) {
+  if (isNoAddress) text = ""; // the page's title says it
   setText(byId("unknown"), text);
   byId("unknown").hidden = text === "";
 }
@@ -180,8 +181,12 @@ async function lookAtAddress() {
   else refusedTable.show([], EMPTY.unknown);
 }
 
+let isNoAddress = false;
+
 /** There is nothing to be told of it. */
 function showNoAddress() {
+  isNoAddress = true;
+  showUnknown("");
   byId("title").replaceChildren("No Dash address: ", make("span", { class: "mono" }, name));
   byId("lead").replaceChildren("Nobody can mine for it at this node. An address may be of another network, or mistyped.");
   byId("miner").hidden = true;

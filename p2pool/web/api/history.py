@@ -37,7 +37,7 @@ from p2pool.web.api.endpoint import (
     free_text,
     whole_number,
 )
-from p2pool.web.api.history_question import REFUSALS, SPAN, ask
+from p2pool.web.api.history_question import NONE_IS_KEPT, OUT_OF_ORDER, REFUSALS, SPAN, ask
 from p2pool.web.api.schema import (
     AMOUNT,
     HASH,
@@ -259,10 +259,10 @@ def status(moment: Moment) -> dict[str, Any]:
     """/api/v1/history/status."""
     history = moment.sources.history
     if history is None:
-        return dict.fromkeys(_STATUS_FIELDS) | {"problem": "no history is kept (--stats-db none)"}
+        return dict.fromkeys(_STATUS_FIELDS) | {"problem": NONE_IS_KEPT}
     state = history.state
     return {
-        "problem": state.problem,
+        "problem": state.problem and OUT_OF_ORDER,
         "database": state.database,
         "node": state.node,
         "retention_days": state.retention / DAY,

@@ -12,18 +12,20 @@ from twisted.web.http import BAD_REQUEST, NOT_FOUND, SERVICE_UNAVAILABLE
 
 from p2pool.history import reading
 from p2pool.history.database import HistoryDatabase
-from p2pool.history.records import DAY, HOUR, HistoryProblem
+from p2pool.history.records import DAY, HOUR, HistoryBusy, HistoryProblem
 from p2pool.history.service import History
-from p2pool.web.api.endpoint import Arguments, Parameter, Refusal, Scene, choice, free_text
+from p2pool.web.api.endpoint import Arguments, Parameter, Refusal, Refused, Scene, choice, free_text
 from p2pool.web.api.schema import number
 
 RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
-NO_HISTORY: Final = Refusal(
-    SERVICE_UNAVAILABLE, "no_history", "history cannot be asked now; /api/v1/history/status says why"
-)
+NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
+OUT_OF_ORDER: Final = "the history database is out of order; the node's log says why"
+"""What strangers are told: the reason may name hosts, users and paths."""
+NO_HISTORY: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
+BROKEN: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", OUT_OF_ORDER)
 UNKNOWN_NODE: Final = Refusal(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
 BAD_RANGE: Final = Refusal(BAD_REQUEST, "bad_range", "from must be before to")
-REFUSALS: Final = (NO_HISTORY, UNKNOWN_NODE, BAD_RANGE)
+REFUSALS: Final = (NO_HISTORY, BROKEN, UNKNOWN_NODE, BAD_RANGE)
 
 Question = Callable[[HistoryDatabase, reading.Span], bytes]
 
@@ -53,8 +55,10 @@ def ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[byte
 async def _answered(history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
     try:
         return await history.ask(answer)
+    except HistoryBusy as busy:
+        raise Refused(SERVICE_UNAVAILABLE, "no_history", str(busy)) from None
     except HistoryProblem:
-        raise NO_HISTORY.raised() from None
+        raise BROKEN.raised() from None
 
 
 def _time(name: str, description: str) -> Parameter:

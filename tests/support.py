@@ -21,8 +21,8 @@ ROOT = TESTS.parent
 
 @lru_cache(maxsize=8)
 def parse_module(path: Path) -> ast.Module:
-    """A file of Python taken apart. What the garbage collector ends meanwhile may log a traceback, for which Python
-    3.11 takes source apart, too: it does not stand two at a time."""
+    """A file of Python taken apart. What the garbage collector ends meanwhile may log a traceback, for which
+    Python 3.11 takes source apart, too: it does not stand two at a time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -48,6 +48,8 @@ READERS: Final = 3
 """Questions that are answered at a time."""
 MAX_QUESTIONS: Final = 50
 """Those that are answered and those that wait."""
+_NOT_WRITTEN: Final = "history is not written: {problem}; mining goes on, it is tried again"
+_NOT_THINNED: Final = "history is not read or thinned: {problem}; mining goes on, it is tried again"
 _log = Logger(namespace="p2pool.history")
 
 
@@ -208,19 +210,17 @@ class History:
         self._events.clear()
         self._events.extend((*events, *later))
 
-    def _report(self, problem: str, what: str = "written") -> None:
+    def _report(self, problem: str, line: str = _NOT_WRITTEN) -> None:
         """One alarm, not one a minute."""
         if self.problem is None:
-            _log.error(
-                "history is not {what}: {problem}; mining goes on, it is tried again", what=what, problem=problem
-            )
+            _log.error(line, problem=problem)
         self.problem = problem
 
     def _was_written(self, wrote: bool, outcome: _Outcome) -> None:
         if wrote:
             self._written = self._clock()
         if outcome.problem is not None:
-            self._report(outcome.problem, "read or thinned")
+            self._report(outcome.problem, _NOT_THINNED)
         elif self.problem is not None:
             self.problem = None
             _log.info("history is written again")

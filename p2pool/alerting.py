@@ -17,7 +17,7 @@ from p2pool.alerts.apprise_channel import AppriseChannel
 from p2pool.alerts.channel import Channel, Destination, DestinationKind
 from p2pool.alerts.mail import Mail
 from p2pool.alerts.message import Place
-from p2pool.alerts.service import Alerts, Environment, TrialResult
+from p2pool.alerts.service import LOOK_PERIOD, Alerts, Environment, TrialResult
 from p2pool.alerts.watch import Watch
 from p2pool.alerts.webhook import Webhook, parse_url
 from p2pool.base.daemon_thread import run_in_daemon_thread
@@ -57,7 +57,7 @@ class Alerting:
             new_id=lambda: secrets.token_hex(16),
             alert_sent=stats.record_alert,
             place=self._place,
-            snapshot=lambda: stats.snapshot(clock()),
+            snapshot=lambda: stats.snapshot(clock(), good_for=LOOK_PERIOD),
         )
         channels = {each.id: self._channel(each) for each in settings.destinations}
         self.alerts = Alerts(environment, watch, settings.rules, settings.destinations, channels, config.datadir)

@@ -59,8 +59,8 @@ from p2pool.web.views import Views
 
 STATUS_PERIOD = 60.0
 ADVICE_PERIOD = 10.0
-PROCESS_PERIOD = 5.0
-"""Seconds between two looks at what the process uses."""
+LOOK_PERIOD = 5.0
+"""Seconds between two looks at what the process uses, and for which figures are new enough for the log."""
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
 _log = Logger(namespace="p2pool")
@@ -233,7 +233,7 @@ class App:
             Timer(self.reactor, 1.0, self._refresh_views),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
             Timer(self.reactor, ADVICE_PERIOD, self._say_advice, now=False),
-            Timer(self.reactor, PROCESS_PERIOD, self._look_at_process),
+            Timer(self.reactor, LOOK_PERIOD, self._look_at_process),
         ]
         for watch in self._watches:
             watch.start()
@@ -344,7 +344,7 @@ class App:
 
     def _process_memory(self) -> float | None:
         """Bytes; None before they were read."""
-        figures = self.stats.snapshot(time.time()).process.figures
+        figures = self.stats.snapshot(time.time(), LOOK_PERIOD).process.figures
         return None if figures is None else figures.resident_bytes
 
     def _ports(self) -> NodePorts:
@@ -369,7 +369,7 @@ class App:
 
     def _say_advice(self) -> None:
         """Warnings that no other line tells of, each once while it holds."""
-        moment = Moment(self.views.sources, self.stats.snapshot(time.time()))
+        moment = Moment(self.views.sources, self.stats.snapshot(time.time(), LOOK_PERIOD))
         votes = unknown_version_problem(moment)
         for text in self._said.news([*self.dash_core.advice(), *([] if votes is None else [votes])]):
             _log.warn("{text}", text=text)
@@ -380,7 +380,7 @@ class App:
     def _say_status(self) -> None:
         """One line a minute."""
         node, now = self.node, time.time()
-        snapshot = self.stats.snapshot(now)
+        snapshot = self.stats.snapshot(now, LOOK_PERIOD)
         moment = Moment(self.views.sources, snapshot)
         _log.info(
             "chain of {height} shares, pool {pool}; here {local} from {connections} connections, "

@@ -570,6 +570,7 @@ def test_a_change_between_two_steps_shows_in_the_next_sum(stats):
     for _ in steps:
         pass
     assert stats.snapshot(NOW + 0.5).addresses["X"].accepted == 2 * STEP
+    assert stats.snapshot(NOW + 1.5, good_for=5).addresses["X"].accepted == 2 * STEP
     assert stats.snapshot(NOW + 1).addresses["X"].accepted == 2 * STEP + 1
 
 

@@ -9,12 +9,13 @@ alternative.
 from __future__ import annotations
 
 import contextlib
+import re
 import smtplib
 import socket
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -23,7 +24,7 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from p2pool.alerts.channel import Answer, Delivery, failed, shortened
+from p2pool.alerts.channel import MIN_SECRET, Answer, Delivery, failed, shortened
 from p2pool.base.text import printable
 
 STEP_TIME: Final = 10.0
@@ -72,8 +73,13 @@ class _Smtp(smtplib.SMTP):
 
     context: ssl.SSLContext | None = None
 
+    is_over = False
+
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)
+        if self.is_over:  # the look-up of the name, or its first addresses, took all the time
+            plain.close()
+            raise OSError(f"it could not be reached within {TOTAL_TIME:g} s")
         return plain if self.context is None else self.context.wrap_socket(plain, server_hostname=host)
 
     def getreply(self) -> tuple[int, bytes]:
@@ -85,7 +91,8 @@ class _Smtp(smtplib.SMTP):
         return super().getreply()
 
     def hang_up(self) -> None:
-        """From another thread: whatever the connection waits for ends now."""
+        """From another thread: whatever the connection waits for ends now, and none is begun any more."""
+        self.is_over = True
         if self.sock is not None:
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)
@@ -123,7 +130,16 @@ def compose_mail(server: MailServer, recipient: str, delivery: Delivery) -> Emai
 
 
 def send(server: MailServer, recipient: str, message: EmailMessage) -> Answer:
-    """One attempt. Blocks."""
+    """One attempt. Blocks. What the server says is told without addresses and login: everybody may read it."""
+    answer = _attempt(server, recipient, message)
+    text = answer.text
+    for hidden in (recipient, server.sender, server.user, server.password):
+        if hidden is not None and len(hidden) >= MIN_SECRET:
+            text = re.sub(re.escape(hidden), "...", text, flags=re.IGNORECASE)
+    return replace(answer, text=text)
+
+
+def _attempt(server: MailServer, recipient: str, message: EmailMessage) -> Answer:
     smtp = _Smtp(timeout=STEP_TIME)
     watchdog = threading.Timer(TOTAL_TIME, smtp.hang_up)
     watchdog.daemon = True

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, gatherResults
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import Cooperator
 from twisted.logger import Logger
@@ -119,6 +119,7 @@ class Alerts:
         self._outbox = Outbox(self._destinations, environment.rng)
         self._file = OutboxFile(directory / "alerts.sqlite")
         self._marker = directory / "last-run.json"
+        self._marking = DeferredLock()
         self._cooperator = Cooperator(scheduler=lambda step: environment.reactor.callLater(0, step))
         self._timers: list[Timer] = []
         self._under_way: dict[str, Deferred[None]] = {}
@@ -131,6 +132,8 @@ class Alerts:
         self._writing: Deferred[None] | None = None
         self._problem: str | None = None
         self._leave_by: float | None = None
+        self._cut_off = False
+        """Whether attempts were ended because the node ends."""
         self._testing = False
 
     # --- life --------------------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ class Alerts:
             await look
         if deadline.active():
             deadline.cancel()
-        self._leave_by = reactor.seconds()
+        self._leave_by, self._cut_off = reactor.seconds(), True
         for attempt in list(self._under_way.values()):
             attempt.cancel()
 
@@ -212,9 +215,14 @@ class Alerts:
         await self._mark(LastRun(self._world.clock(), False))
 
     async def _mark(self, run: LastRun) -> None:
-        # A disk that does not take it is told of by those who have more to write.
-        with suppress(OSError):
-            await self._world.run_in_thread(lambda: write_last_run(self._marker, run))
+        # One after another: a note that the node runs must not come to the disk after that of its end.
+        await self._marking.acquire()
+        try:
+            # A disk that does not take it is told of by those who have more to write.
+            with suppress(OSError):
+                await self._world.run_in_thread(lambda: write_last_run(self._marker, run))
+        finally:
+            self._marking.release()
 
     # --- what happens ------------------------------------------------------------------------------------
 
@@ -324,7 +332,10 @@ class Alerts:
             return await self._channels[delivery.destination].deliver(delivery, self._world.clock())
 
         try:
-            return await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._world.reactor)
+            answer = await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._world.reactor)
+            if self._cut_off and not answer.delivered:
+                return failed("the node was stopped meanwhile")
+            return answer
         except DeferredTimeout:
             return failed(f"no answer within {ATTEMPT_TIME:g} s")
         except CancelledError:

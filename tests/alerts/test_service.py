@@ -7,10 +7,11 @@ import random
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from p2pool.alerts.channel import Answer, Delivery, Destination, DestinationKind, failed
+from p2pool.alerts.last_run import read_last_run
 from p2pool.alerts.message import Place
 from p2pool.alerts.outbox import MAX_WAITING
 from p2pool.alerts.rules import QuietTimes, Rules
@@ -223,6 +224,36 @@ def test_the_end_waits_two_seconds_for_one_that_hangs_and_keeps_what_it_had(tmp_
     again = node.again().start()
     again.run(60)
     assert sorted(again.ways["hook"].told) == ["node_down", "node_up"]
+
+
+def test_what_the_end_cuts_off_is_said_so_whatever_its_way_calls_that(tmp_path):
+    node = Running(tmp_path, HOOK).start()
+
+    class Cut(Way):
+        async def deliver(self, delivery: Delivery, now: float) -> Answer:
+            try:
+                return await Deferred()
+            except CancelledError:
+                return failed("the connection failed: IPv4Address(type='TCP')")
+
+    node.ways["hook"] = node.alerts._channels["hook"] = Cut()  # type: ignore[index]
+    with logged() as log:
+        node.stop()
+    (line,) = log.lines
+    assert "the node was stopped meanwhile" in line
+
+
+def test_a_note_that_the_node_runs_does_not_come_after_that_of_its_end(tmp_path):
+    node = Running(tmp_path).start()
+    node.threads.held = True  # a slow disk
+    node.run(61)
+    ended = ensureDeferred(node.alerts.stop())
+    while not ended.called:
+        node.threads._waiting.reverse()  # threads end in whatever order
+        node.threads.release()
+    last = read_last_run(tmp_path / "last-run.json")
+    assert last is not None
+    assert last.orderly
 
 
 def test_a_disk_that_is_full_is_one_line_and_nothing_is_lost(tmp_path):

@@ -187,7 +187,7 @@ class Mailbox:
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Envelope, address: str, _: list[str]) -> str:
         if address.startswith("nobody"):
-            return "550 5.1.1 there is nobody of that name"
+            return f"550 5.1.1 <{address}> from <{envelope.mail_from}>: there is nobody of that name"
         if address.startswith("later"):
             return "450 4.2.1 come back later"
         envelope.rcpt_tos.append(address)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import email
 import hashlib
 import hmac
+import socket
 import time
 from email.policy import default
 from typing import Any
@@ -241,7 +242,7 @@ def test_without_a_login_it_is_encrypted_where_that_is_offered(tmp_path):
             assert mailbox.encrypted == [tls is not None]
             answer = send(server, "nobody@example.org", message(server))
             assert (answer.delivered, answer.status, answer.again) == (False, 550, False)
-            assert "there is nobody of that name" in answer.text
+            assert answer.text.endswith("<...> from <...>: there is nobody of that name")
             answer = send(server, "later@example.org", message(server))
             assert (answer.status, answer.again) == (450, True)
 
@@ -264,6 +265,23 @@ def test_a_mail_server_that_never_comes_to_the_point(monkeypatch, greeting, paus
         assert not answer.delivered
         assert answer.again
         assert words in answer.text
+
+
+def test_a_mail_server_that_is_reached_too_late(monkeypatch):
+    monkeypatch.setattr(mail, "TOTAL_TIME", 0.3)
+    connect = socket.create_connection
+
+    def late(*arguments: Any) -> socket.socket:
+        time.sleep(0.6)  # a resolver that thinks, an address that does not answer
+        return connect(*arguments)
+
+    monkeypatch.setattr(socket, "create_connection", late)
+    with rude_server(b"220-hello\r\n") as port:
+        server = settings(port)
+        answer, took = seconds_of(lambda: send(server, "me@example.org", message(server)))
+    assert took < 5
+    assert (answer.delivered, answer.again) == (False, True)
+    assert "could not be reached within" in answer.text
 
 
 def test_a_mail_server_that_is_not_there():

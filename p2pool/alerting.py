@@ -17,7 +17,7 @@ from p2pool.alerts.apprise_channel import AppriseChannel
 from p2pool.alerts.channel import Channel, Destination, DestinationKind
 from p2pool.alerts.mail import Mail
 from p2pool.alerts.message import Place
-from p2pool.alerts.service import Alerts, Environment, TestResult
+from p2pool.alerts.service import Alerts, Environment, TrialResult
 from p2pool.alerts.watch import Watch
 from p2pool.alerts.webhook import Webhook, parse_url
 from p2pool.base.daemon_thread import run_in_daemon_thread
@@ -91,7 +91,7 @@ class Alerting:
         return self.alerts.test(destination).addCallback(_results)
 
 
-def _results(results: list[TestResult]) -> dict[str, object]:
+def _results(results: list[TrialResult]) -> dict[str, object]:
     return {
         "results": [
             {

@@ -16,9 +16,11 @@ from p2pool.base.files import write_file
 from p2pool.base.text import printable
 from p2pool.config import Config
 from p2pool.history.records import DAY
-from p2pool.history.service import History
+from p2pool.history.restoring import Restored
+from p2pool.history.service import History, Run
 from p2pool.pool_stats import EventRecord
 from p2pool.web.memory import Memory
+from p2pool.web.samples import restored_samples
 
 NODE_NAME_FILE: Final = "node-name"
 _GIVEN: Final = re.compile("[0-9a-f]{16}")
@@ -30,6 +32,8 @@ class Recording:
 
     def __init__(self, reactor: Any, config: Config, clock: Callable[[], float]) -> None:
         self.history: History | None = None
+        # Of its own: a database that hangs holds up nobody, and nothing waits for it at the end.
+        self._run: Run = lambda function: run_in_daemon_thread(reactor, function)
         if config.stats_db is not None:
             self.history = History(
                 reactor,
@@ -37,8 +41,7 @@ class Recording:
                 config.stats_node or node_name(config.datadir),
                 config.stats_retention * DAY,
                 clock,
-                # Of its own: a database that hangs holds up nobody, and nothing waits for it at the end.
-                lambda function: run_in_daemon_thread(reactor, function),
+                self._run,
             )
 
     def problem(self) -> str | None:
@@ -53,8 +56,13 @@ class Recording:
     def start(self, memory: Memory) -> None:
         """Write from now on; `memory` takes over what earlier runs left once the database is open."""
         if self.history is not None:
-            self.history.restored.subscribe(memory.restore)
+            self.history.restored.subscribe(lambda restored: self._restore(memory, restored))
             self.history.start()
+
+    def _restore(self, memory: Memory, restored: Restored) -> None:
+        made = self._run(lambda: restored_samples(restored.samples))
+        made.addCallback(lambda samples: memory.restore(samples, restored.rounds))
+        made.addErrback(lambda failure: _log.failure("what earlier runs left", failure))
 
     async def stop(self) -> None:
         """Write what waits."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred
 
 from p2pool.alerts.channel import Answer, Delivery, failed, without_secrets
+
+MAX_LINES: Final = 10
+"""Of what the library says of one attempt."""
 
 
 class AppriseChannel:
@@ -57,11 +62,30 @@ def notify(url: str, subject: str, body: str) -> Answer:
     service = apprise.Apprise(asset=asset)
     if not service.add(url):
         return failed("apprise cannot use this URL", again=False)
-    capture: Any = apprise.LogCapture  # which is not typed
-    with capture(level=logging.WARNING, fmt="%(message)s") as captured:
+    logger, said = logging.getLogger("apprise"), _Said(logging.WARNING)
+    logger.addHandler(said)
+    try:
         text = apprise.NotifyFormat.TEXT
         delivered = bool(service.notify(body, subject, body_format=text, interpret_escapes=False))
-        said = without_secrets(captured.getvalue(), url.partition("://")[2])
+    finally:
+        logger.removeHandler(said)
     if delivered:
         return Answer(True, "the service took the message")
-    return failed(said or "apprise could not deliver it, and does not say why")
+    secret = url.partition("://")[2]
+    why = without_secrets(" ".join(said.lines), f"{secret} {unquote(secret)}")
+    return failed(why or "apprise could not deliver it, and does not say why")
+
+
+class _Said(logging.Handler):
+    """What the library says in this thread, its first lines. Its own LogCapture would take in what is said of
+    other URLs meanwhile, with their tokens."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.lines: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """logging's."""
+        if record.thread == self._thread and len(self.lines) < MAX_LINES:
+            self.lines.append(record.getMessage())

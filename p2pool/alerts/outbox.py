@@ -21,6 +21,8 @@ MAX_WAIT: Final = 3600.0
 """Seconds between two attempts of one delivery: FIRST_WAIT, and twice as long each time, up to this."""
 MAX_REST: Final = 300.0
 """Seconds for which a destination rests at most after a failure."""
+MAX_UNWRITTEN: Final = 100_000
+"""Changes that are kept for a disk that takes nothing: more than all that may wait."""
 MAX_AGE: Final = 86400.0
 """Seconds after which a delivery is given up."""
 JITTER: Final = 0.25
@@ -61,7 +63,7 @@ class Outbox:
         self._rng = rng
         self._changed: dict[str, Delivery | None] = {}
         """Since the last `take_changes`: new and changed deliveries by id, None for those that are gone. Bound: as
-        many as wait, and those that were taken out since the last write, which begins at once."""
+        many as wait, and MAX_UNWRITTEN that were taken out since the last write, which begins at once."""
 
     def put(self, delivery: Delivery) -> Lost | None:
         """Have something delivered; what was dropped for it, where there is too much."""
@@ -106,8 +108,13 @@ class Outbox:
         mailbox = self.mailboxes[destination]
         if now < mailbox.rest_until <= now + MAX_REST * (1 + JITTER):
             return None
-        first = min(mailbox.waiting.values(), key=lambda each: each.next_attempt, default=None)
-        return first if first is not None and first.next_attempt <= now else None
+        latest = now + MAX_WAIT * (1 + JITTER)  # what lies beyond: the clock was set back since
+
+        def due_at(delivery: Delivery) -> float:
+            return delivery.next_attempt if delivery.next_attempt <= latest else 0.0
+
+        first = min(mailbox.waiting.values(), key=due_at, default=None)
+        return first if first is not None and due_at(first) <= now else None
 
     def answered(self, delivery: Delivery, answer: Answer, now: float) -> Lost | None:
         """What came of an attempt; the delivery where it is given up."""
@@ -161,5 +168,8 @@ class Outbox:
         return changed
 
     def give_back(self, changes: dict[str, Delivery | None]) -> None:
-        """These could not be written: they are in the next changes, unless there are newer ones."""
+        """These could not be written: they are in the next changes, unless there are newer ones. On a disk that
+        takes nothing for weeks those that are gone are forgotten in the end: they come again after a restart."""
         self._changed = changes | self._changed
+        if len(self._changed) > MAX_UNWRITTEN:
+            self._changed = {key: each for key, each in self._changed.items() if each is not None}

@@ -87,7 +87,9 @@ class OutboxFile:
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether the file is not what it should be, other than a disk that is full or does not answer."""
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    # Python's own complaints, as of a text that is not UTF-8, have no code of SQLite's.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 def _row(delivery: Delivery) -> tuple[Any, ...]:

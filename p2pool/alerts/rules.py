@@ -130,7 +130,7 @@ class Grouper:
         quiet = self.is_quiet(now)
         notices = []
         for kind, group in list(self._waiting.items()):
-            if not leaving and now < self._due_at(group) and now >= group.opened:
+            if self._waits(group, now, leaving):
                 continue
             del self._waiting[kind]
             if quiet and kind not in self.rules.quiet_except:
@@ -145,14 +145,18 @@ class Grouper:
             notices.append(Notice(groups, held=True))
         return notices
 
-    def _due_at(self, group: Group) -> float:
-        at = group.opened + self.rules.wait(group.kind)
-        sent = self._sent.get(group.kind)
-        if sent:
-            at = max(at, sent[-1] + self.rules.group)
-            if len(sent) == MAX_MESSAGES:
-                at = max(at, sent[0] + RATE_WINDOW)
-        return min(at, group.opened + RATE_WINDOW)  # whatever the clock did since
+    def _waits(self, group: Group, now: float, leaving: bool) -> bool:
+        if now < group.opened:
+            return False  # the clock was set back
+        sent = [at for at in self._sent.get(group.kind, ()) if at <= now]
+        at = 0.0
+        if not leaving:
+            at = group.opened + self.rules.wait(group.kind)
+            if sent:
+                at = max(at, sent[-1] + self.rules.group)
+        if len(sent) == MAX_MESSAGES:  # also at the end: a node that is started again and again is no news
+            at = max(at, sent[0] + RATE_WINDOW)
+        return now < at
 
     def is_quiet(self, now: float) -> bool:
         """Whether it is a quiet time."""
@@ -166,10 +170,12 @@ class Grouper:
     # --- over a restart ----------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """What waits and what is held."""
+        """What waits, what is held, and when messages were sent, so that a node which crashes again and again does
+        not send one each time."""
         return {
             "waiting": [_plain(group) for group in self._waiting.values()],
             "held": [_plain(group) for group in self._held.values()],
+            "sent": {kind.value: list(times) for kind, times in self._sent.items()},
         }
 
     def restore(self, document: object, now: float) -> None:
@@ -181,6 +187,12 @@ class Grouper:
                         group = replace(group, opened=min(group.opened, now))
                         newer = kept.get(group.kind)
                         kept[group.kind] = group if newer is None else group.with_group(newer)
+        match document:
+            case {"sent": dict() as sent}:
+                for kind in EventKind:
+                    times = [at for at in _numbers(sent.get(kind.value)) if 0 <= at <= now]
+                    if times:
+                        self._sent[kind] = deque(sorted(times), maxlen=MAX_MESSAGES)
 
 
 def _cut(event: EventRecord) -> EventRecord:
@@ -220,6 +232,10 @@ def _groups(rows: Iterable[object]) -> Iterable[Group]:
                             records.append(_cut(EventRecord(float(time), kinds[kind], subject, text)))
                 if len(records) == len(events) <= count:
                     yield Group(kinds[kind], float(opened), float(first), float(last), count, tuple(records))
+
+
+def _numbers(value: object) -> list[float]:
+    return [float(each) for each in value if isinstance(each, int | float)] if isinstance(value, list) else []
 
 
 def _are_times(*times: float) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -34,6 +35,8 @@ PUMP_PERIOD: Final = 1.0
 """Seconds between two looks at what is due."""
 MARK_PERIOD: Final = 60.0
 """Seconds between two notes that the node still runs."""
+ATTEMPT_TIME: Final = 90.0
+"""Seconds after which an attempt is given up, whatever its channel waits for: what a library does is its own."""
 LEAVE_TIME: Final = 2.0
 """Seconds that the end of the node waits for what it says last."""
 _log = Logger(namespace="p2pool.alerts")
@@ -86,7 +89,7 @@ class AlertFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class TrialResult:
     """What a test message met. `seconds` is how long it took."""
 
     destination: str
@@ -120,6 +123,8 @@ class Alerts:
         self._timers: list[Timer] = []
         self._under_way: dict[str, Deferred[None]] = {}
         """Attempts by destination."""
+        self._overflowing: set[str] = set()
+        """Destinations for which too much is waiting: that is said once, not for each thing that is dropped."""
         self._started: float | None = None
         self._loaded = not destinations
         self._grouper_changed = False
@@ -257,7 +262,12 @@ class Alerts:
         return {**event.details, **named, "subject": event.subject, "text": event.text}
 
     def _put(self, destination: Destination, content: Mapping[str, object], now: float) -> None:
-        self._say_lost(self._outbox.put(Delivery(self._world.new_id(), destination.id, content, now)))
+        lost = self._outbox.put(Delivery(self._world.new_id(), destination.id, content, now))
+        if lost is None:
+            self._overflowing.discard(destination.id)
+        elif destination.id not in self._overflowing:
+            self._overflowing.add(destination.id)
+            self._say_lost(lost)
 
     # --- delivering --------------------------------------------------------------------------------------
 
@@ -310,8 +320,13 @@ class Alerts:
             self._pump()
 
     async def _ask(self, delivery: Delivery) -> Answer:
-        try:
+        async def attempt() -> Answer:
             return await self._channels[delivery.destination].deliver(delivery, self._world.clock())
+
+        try:
+            return await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._world.reactor)
+        except DeferredTimeout:
+            return failed(f"no answer within {ATTEMPT_TIME:g} s")
         except CancelledError:
             return failed("the node was stopped meanwhile")
         except Exception:
@@ -399,7 +414,7 @@ class Alerts:
             next_attempt=None if due is None else max(due, mailbox.rest_until),
         )
 
-    def test(self, destination: str) -> Deferred[list[TestResult]]:
+    def test(self, destination: str) -> Deferred[list[TrialResult]]:
         """Deliver a test message at once, to one destination or to "all". Raises ValueError where there is
         none, or where a test is under way."""
         chosen = [each for each in self._destinations.values() if destination in (each.id, "all")]
@@ -417,7 +432,7 @@ class Alerts:
 
         return gatherResults(tests, consumeErrors=True).addBoth(over)
 
-    async def _test(self, destination: Destination) -> TestResult:
+    async def _test(self, destination: Destination) -> TrialResult:
         world, now = self._world, self._world.clock()
         if destination.for_people:
             message = trial_message(world.place())
@@ -428,7 +443,7 @@ class Alerts:
             content |= {"subject": "", "text": "a test: somebody asked this node to send one"}
         began = world.reactor.seconds()
         answer = await self._ask(Delivery(world.new_id(), destination.id, content, now))
-        return TestResult(destination.id, answer, world.reactor.seconds() - began)
+        return TrialResult(destination.id, answer, world.reactor.seconds() - began)
 
 
 def _what(delivery: Delivery) -> str:

@@ -3,6 +3,7 @@ says what to give instead, and none repeats a secret."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,11 +88,13 @@ def check_alerts(settings: dict[str, Any], environment: Mapping[str, str]) -> Al
 def _numbered(destinations: Iterable[Destination]) -> Iterable[Destination]:
     """With ids: the way and what may be shown, and a number where there are several of those. An id stays when
     destinations come and go beside it, and when a token in its URL is replaced."""
-    counts: dict[str, int] = {}
+    taken: set[str] = set()
     for each in destinations:
         name = f"{each.id}-{each.shown}"
-        counts[name] = count = counts.get(name, 0) + 1
-        yield replace(each, id=name if count == 1 else f"{name}-{count}")
+        numbered = (f"{name}-{number}" for number in itertools.count(2))
+        free = name if name not in taken else next(other for other in numbered if other not in taken)
+        taken.add(free)
+        yield replace(each, id=free)
 
 
 # --- destinations ------------------------------------------------------------------------------------------------
@@ -251,7 +254,7 @@ def _quiet(text: str | None) -> QuietTimes:
         if match is None:
             raise OperatorError(f"--alert-quiet {printable(part)}: give times of the day like 22:00-07:00")
         hours = [int(match[n]) * 60 + int(match[n + 1]) for n in (1, 3)]
-        if max(hours) > 1440 or hours[0] == hours[1]:
+        if max(hours) > 1440 or hours[0] % 1440 == hours[1] % 1440:
             raise OperatorError(f"--alert-quiet {part}: this is no part of a day; give one like 22:00-07:00")
         spans.append((hours[0] % 1440, hours[1] % 1440))
     if len(spans) > 16:

@@ -12,7 +12,7 @@ from typing import Final
 from p2pool.alerts.blocks import BlockWatch
 from p2pool.alerts.condition import Condition, Turn
 from p2pool.alerts.last_run import LastRun
-from p2pool.alerts.workers import WorkerWatch
+from p2pool.alerts.workers import MAX_WORKERS, WorkerWatch
 from p2pool.base.text import format_duration, format_rate, printable
 from p2pool.pool_stats import BanRecord, BlockRecord, EventKind, EventRecord, PoolSnapshot
 
@@ -25,8 +25,10 @@ NEW_NORMAL: Final = 86400.0
 BACK: Final = 15.0
 """Percent points above the threshold at which a dropped hash rate counts as back."""
 MAX_PER_HOUR: Final = 1000
-"""Events of one kind in an hour: a flood of bans must not fill anybody's database."""
+"""Events of one kind in an hour: a flood of bans must not fill anybody's database. Of workers there are as many as
+are watched, so that a hall that goes dark is told with its true size."""
 MAX_REASON: Final = 300
+_OF_WORKERS: Final = (EventKind.WORKER_DOWN, EventKind.WORKER_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,8 @@ class Watch:
                 yield from self._admitted(event)
         yield None
         for found in self._workers.looking(snapshot.workers, snapshot.time):
-            if found is None:
-                yield None
-            else:
-                yield from self._admitted(found)
+            # One that is not admitted is a step as well: thousands may follow.
+            yield None if found is None else next(self._admitted(found), None)
 
     def _admitted(self, event: EventRecord) -> Iterator[EventRecord]:
         """The event, unless there were too many of its kind within this hour."""
@@ -132,7 +132,7 @@ class Watch:
         last, count = self._counts.get(event.kind, (hour, 0))
         count = count + 1 if last == hour else 1
         self._counts[event.kind] = hour, count
-        if count <= MAX_PER_HOUR:
+        if count <= (MAX_WORKERS if event.kind in _OF_WORKERS else MAX_PER_HOUR):
             yield event
 
     def _look_at_dashd(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:

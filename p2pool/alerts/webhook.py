@@ -9,6 +9,7 @@ redirect is not. Names are looked up here, and the connection goes to the very a
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import re
@@ -17,12 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
-from urllib.parse import SplitResult, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_to_bytes, urljoin, urlsplit
 
 import orjson
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
+from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
@@ -40,6 +42,10 @@ TOTAL_TIME: Final = 15.0
 BODY_TIME: Final = 2.0
 """Seconds that an answer's body may take once its status is known; what is not there then does not matter."""
 CONNECT_TIME: Final = 10.0
+"""Seconds for connecting, with all addresses of a name together."""
+MAX_ADDRESSES: Final = 3
+"""Addresses of a name that are tried one after another: localhost is ::1 and 127.0.0.1, and many a network has no
+way out for IPv6."""
 MAX_REDIRECTS: Final = 3
 MAX_BODY: Final = 2048
 """Bytes of an answer that are looked at."""
@@ -67,7 +73,7 @@ class Target:
     port: int
     authorization: str | None = field(default=None, repr=False)
     secret: str = field(default="", repr=False)
-    """What may be one: credentials, path and query."""
+    """What may be one: credentials, path and query, as they stand there and as a server may repeat them."""
 
 
 class _Refused(Exception):
@@ -83,16 +89,27 @@ def parse_url(text: str) -> Target:
     """Raises ValueError with what is wrong, without repeating the URL: it may hold a secret."""
     if len(text) > MAX_URL or re.fullmatch(r"[!-~]+", text) is None:
         raise ValueError(f"it must be printable ASCII without spaces, at most {MAX_URL} characters")
-    parts = urlsplit(text)  # a ValueError of its own for brackets that do not match
+    try:
+        parts = urlsplit(text)
+        given_port, host = parts.port, parts.hostname or ""
+    except ValueError:  # which repeats what it stumbled upon: a password with a slash in it
+        raise ValueError(
+            "its host or port makes no sense; in a login, write / as %2F, [ as %5B and ] as %5D"
+        ) from None
     if parts.scheme not in ("http", "https"):
         raise ValueError("it must begin with http:// or https://")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    host = parts.hostname or ""
+    port = given_port or (443 if parts.scheme == "https" else 80)
     if not _is_host(host):
         raise ValueError("it names no host")
-    login = parts.netloc.rpartition("@")[0]
-    secret = f"{login} {parts.path} {parts.query}"
-    return Target(_without_login(parts), parts.scheme, host, port, _authorization(parts), secret)
+    if parts.scheme == "https":
+        try:
+            optionsForClientTLS(host)
+        except ValueError:
+            raise ValueError(f"no certificate can be made out to {host}") from None
+    login, authorization = parts.netloc.rpartition("@")[0], _authorization(parts)
+    hidden = f"{login} {parts.path} {parts.query}"
+    secret = f"{hidden} {unquote(hidden)} {(authorization or '').removeprefix('Basic ')}"
+    return Target(_without_login(parts), parts.scheme, host, port, authorization, secret)
 
 
 def _is_host(host: str) -> bool:
@@ -159,8 +176,8 @@ class Webhook:
     async def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
         target, redirected = self._target, False
         for _ in range(MAX_REDIRECTS + 1):
-            address = await self._address_of(target, redirected)
-            agent = Agent.usingEndpointFactory(self._reactor, _Endpoints(self._reactor, target, address))
+            addresses = await self._addresses_of(target, redirected)
+            agent = Agent.usingEndpointFactory(self._reactor, _Endpoints(self._reactor, target, addresses))
             given = dict(headers)
             if target.authorization is not None:
                 given["Authorization"] = target.authorization
@@ -172,13 +189,13 @@ class Webhook:
             )
             if response.code not in FOLLOWED:
                 return await self._answer(response)
-            location = response.headers.getRawHeaders("location")
             response.deliverBody(_Beginning(self._reactor, 0))
-            target, redirected = _redirect(target, location[-1] if location else "", response.code), True
+            location = _last(response.headers, b"location")
+            target, redirected = _redirect(target, location, response.code), True
         raise _Refused(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _address_of(self, target: Target, redirected: bool) -> Address:
-        """The address to connect with. Raises _Refused."""
+    async def _addresses_of(self, target: Target, redirected: bool) -> list[Address]:
+        """The addresses to connect with, the best first. Raises _Refused."""
         literal = parse_address(target.host)
         found = [literal] if literal is not None else await self._resolve(target)
         if redirected and not self._allow_private:
@@ -189,7 +206,7 @@ class Webhook:
                     "(--webhook-allow-private allows it)"
                 )
             found = allowed
-        return found[0]
+        return list(dict.fromkeys(found))[:MAX_ADDRESSES]
 
     async def _resolve(self, target: Target) -> list[Address]:
         host, port = target.host, target.port
@@ -238,9 +255,14 @@ def _why(error: Exception) -> str:
     return shortened(str(inner) or type(inner).__name__)
 
 
+def _last(headers: Headers, name: bytes) -> str:
+    """The last header of a name, empty where there is none: any bytes, which need not be UTF-8."""
+    return headers.getRawHeaders(name, [b""])[-1].decode("latin-1")
+
+
 def _retry_after(headers: Headers) -> float:
     """Seconds that the server wishes; dates are not read."""
-    given = headers.getRawHeaders("retry-after", [""])[-1]
+    given = _last(headers, b"retry-after")
     return float(given) if re.fullmatch("[0-9]{1,6}", given) else 0.0
 
 
@@ -259,22 +281,45 @@ def _redirect(target: Target, location: str, status: int) -> Target:
     return new
 
 
+@implementer(IStreamClientEndpoint)
+class _InTurn:
+    """Connects with the first of `endpoints` that takes it."""
+
+    def __init__(self, endpoints: list[Any]) -> None:
+        self._endpoints = endpoints
+
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
+        """Twisted's."""
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: Any) -> Any:
+        *others, last = self._endpoints
+        for endpoint in others:
+            with contextlib.suppress(ConnectError):
+                return await endpoint.connect(factory)
+        return await last.connect(factory)
+
+
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    """Connects with one address, whatever the URL says; its certificate must be the host's."""
+    """Connects with one of these addresses, whatever the URL says; its certificate must be the host's."""
 
-    def __init__(self, reactor: Any, target: Target, address: Address) -> None:
+    def __init__(self, reactor: Any, target: Target, addresses: list[Address]) -> None:
         self._reactor = reactor
         self._target = target
-        self._address = address
+        self._addresses = addresses
 
     def endpointForURI(self, uri: Any) -> Any:
         """Twisted's."""
-        host = str(self._address).encode("ascii")
-        endpoint: Any = HostnameEndpoint(self._reactor, host, self._target.port, timeout=CONNECT_TIME)
+        endpoint: Any = _InTurn([self._endpoint(address) for address in self._addresses])
         if self._target.scheme == "https":
             endpoint = wrapClientTLS(optionsForClientTLS(self._target.host), endpoint)
         return MeteredEndpoint(endpoint, MAX_RECEIVED)
+
+    def _endpoint(self, address: Address) -> Any:
+        kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+        timeout = CONNECT_TIME / len(self._addresses)
+        return kind(self._reactor, str(address), self._target.port, timeout=timeout)
 
 
 class _Beginning(Protocol):

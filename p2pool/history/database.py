@@ -29,6 +29,8 @@ CONNECT_TIME: Final = 10
 STATEMENT_TIME: Final = 60
 """Seconds that a server may take for a statement."""
 _NAMES_AT_ONCE: Final = 500
+_WRITES: Final = "p2pool_writes"
+"""The option of a connection that is to write."""
 _POSTGRESQL: Final = re.compile(r"postgres(ql)?(\+psycopg)?://")
 
 
@@ -93,8 +95,11 @@ class HistoryDatabase:
             pool_pre_ping=target.path is None,
             connect_args=_connect_arguments(target),
         )
+        self._write_engine = self._engine
         if target.path is not None:
             event.listen(self._engine, "connect", _set_up_sqlite)
+            event.listen(self._engine, "begin", _begin_on_sqlite)
+            self._write_engine = self._engine.execution_options(**{_WRITES: True})
         try:
             with self.writing() as connection:
                 schema.prepare(connection)
@@ -122,14 +127,14 @@ class HistoryDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database."""
+        """A connection that sees one state of an SQLite file; of a server's, each statement sees the newest."""
         with self._problems(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction, committed at the end."""
-        with self._problems(), self._engine.begin() as connection:
+        with self._problems(), self._write_engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -153,7 +158,9 @@ class HistoryDatabase:
         """The number of a series; None where there is none of this name."""
         table = schema.series
         found: int | None = connection.execute(
-            select(table.c.id).where(table.c.node == node, table.c.kind == kind, table.c.name == name)
+            select(table.c.id).where(
+                table.c.node == node, table.c.kind == kind, table.c.name == schema.storable(name)
+            )
         ).scalar_one_or_none()
         return found
 
@@ -212,10 +219,9 @@ def set_aside(path: Path, stamp: str) -> Path:
 
 def is_damage(error: object) -> bool:
     """Whether an error says that the file is no database, rather than that it cannot be used now."""
-    return isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    )
+    # Errors of Python's module itself have no code; the lowest byte is the kind of damage, the rest says where.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, sqlite3.DatabaseError) and code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:
@@ -246,7 +252,8 @@ def _node_number(connection: Connection, name: str) -> int:
 
 def _connect_arguments(target: Target) -> dict[str, object]:
     if target.path is not None:
-        return {"timeout": CONNECT_TIME, "check_same_thread": False}
+        # No isolation level: the module would begin transactions where it sees fit, see _begin_on_sqlite.
+        return {"timeout": CONNECT_TIME, "check_same_thread": False, "isolation_level": None}
     return {
         "connect_timeout": CONNECT_TIME,
         "options": f"-c statement_timeout={STATEMENT_TIME * 1000}",
@@ -263,6 +270,13 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # The last minute may be lost with the machine's power; the file stays whole.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-16384", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_on_sqlite(connection: Connection) -> None:
+    # Tables are made and changed in the transaction, too, and questions see one state. Who writes takes the lock
+    # at once: one who reads first may find that another process has written meanwhile, and fail without waiting.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _first_line(error: object) -> str:

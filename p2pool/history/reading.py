@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, union_all
 
 from p2pool.history import schema
 from p2pool.history.bins import Bins
@@ -49,7 +49,9 @@ def find_node(database: HistoryDatabase, name: str | None) -> int | None:
         return database.node
     table = schema.nodes
     with database.reading() as connection:
-        found: int | None = connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one_or_none()
+        found: int | None = connection.execute(
+            select(table.c.id).where(table.c.name == schema.storable(name))
+        ).scalar_one_or_none()
         return found
 
 
@@ -81,13 +83,15 @@ def _reaches(tier: Tier, span: Span, time: float) -> bool:
     return tier.kept is None or span.now - time <= tier.kept
 
 
-def _newest(connection: Connection, node: int) -> dict[int, int]:
-    """Up to when each tier is made, by its step."""
+def _newest(connection: Connection, span: Span) -> dict[int, int]:
+    """Up to when each tier is made, by its step; what a wrong clock put into the future does not count."""
     table = schema.pool_samples
     made = {}
     for tier in TIERS:
         last = connection.execute(
-            select(func.max(table.c.time)).where(table.c.node == node, table.c.step == tier.step)
+            select(func.max(table.c.time)).where(
+                table.c.node == span.node, table.c.step == tier.step, table.c.time <= span.now
+            )
         ).scalar_one_or_none()
         if last is not None:
             made[tier.step] = last + tier.step
@@ -96,7 +100,7 @@ def _newest(connection: Connection, node: int) -> dict[int, int]:
 
 def fine_stretches(connection: Connection, span: Span, tier: Tier) -> list[Stretch]:
     """A span as periods of `tier`, and where those are not made yet, of the finer ones, down to the samples."""
-    newest, found = _newest(connection, span.node), []
+    newest, found = _newest(connection, span), []
     at = int(span.start) // tier.step * tier.step
     for each in reversed(TIERS[: TIERS.index(tier) + 1]):
         end = min(int(span.end), newest.get(each.step, at))
@@ -108,7 +112,7 @@ def fine_stretches(connection: Connection, span: Span, tier: Tier) -> list[Stret
 
 def coarse_stretches(connection: Connection, span: Span) -> list[Stretch]:
     """A span as few periods: of the coarsest tier that lie in it whole, and at both ends of finer ones."""
-    newest = _newest(connection, span.node)
+    newest = _newest(connection, span)
     return list(_cover(span, newest, len(TIERS) - 1, span.start, span.end))
 
 
@@ -143,8 +147,9 @@ def read_pool(database: HistoryDatabase, span: Span, figures: Sequence[str], poi
     bins = Bins(span.start, span.end, tier.step, points, figures)
     with database.reading() as connection:
         for stretch in fine_stretches(connection, span, tier):
-            for time, *values in connection.execute(_of_pool(span, stretch, table.c.time, *columns)):
-                bins.add(time, stretch.tier.step, values)
+            rows = connection.execute(_of_pool(span, stretch, table.c.time, table.c.seconds, *columns))
+            for time, seconds, *values in rows:
+                bins.add(time, seconds, values)
     return bins.points()
 
 
@@ -170,10 +175,14 @@ def read_series(
         if number is None:
             return None
         for stretch in fine_stretches(connection, span, tier):
-            step = stretch.tier.step
-            times = list(connection.execute(_of_pool(span, stretch, schema.pool_samples.c.time)).scalars())
-            for time in times:
-                bins.ran(time, step)
+            step, pool = stretch.tier.step, schema.pool_samples
+            ran = {
+                row.time: row.seconds
+                for row in connection.execute(_of_pool(span, stretch, pool.c.time, pool.c.seconds))
+            }
+            for time, seconds in ran.items():
+                bins.ran(time, seconds)
+            times = list(ran)
             for first in range(0, len(times), TIMES_AT_ONCE):
                 rows = connection.execute(
                     select(table.c.time, *columns).where(
@@ -184,30 +193,32 @@ def read_series(
                     )
                 )
                 for time, *values in rows:
-                    bins.add(time, step, values)
+                    bins.add(time, ran[time], values)
     return bins.points()
 
 
 def read_top(database: HistoryDatabase, span: Span, kind: SeriesKind, limit: int) -> list[dict[str, Any]]:
     """The series with the greatest mean hash rates over a span: name, hash_rate, dead_rate, and COUNTS."""
-    table, series = schema.series_samples, schema.series
+    table, series, pool = schema.series_samples, schema.series, schema.pool_samples
     with database.reading() as connection:
         parts, seconds = [], 0
         for stretch in coarse_stretches(connection, span):
             step = stretch.tier.step
-            ran = connection.execute(_of_pool(span, stretch, func.count())).scalar_one()
-            seconds += ran * step
+            seconds += connection.execute(_of_pool(span, stretch, func.sum(pool.c.seconds))).scalar_one() or 0
             parts.append(
                 select(
                     table.c.series,
-                    *((func.sum(table.c[name]) * step).label(name) for name in MEANS),
+                    *(func.sum(table.c[name] * pool.c.seconds).label(name) for name in MEANS),
                     *(func.sum(table.c[name]).label(name) for name in COUNTS),
                 )
+                .select_from(pool)
+                .join(table, and_(table.c.step == pool.c.step, table.c.time == pool.c.time))
                 .where(
-                    table.c.step == step,
+                    pool.c.node == span.node,
+                    pool.c.step == step,
+                    pool.c.time >= stretch.start,
+                    pool.c.time < stretch.end,
                     table.c.kind == kind,
-                    table.c.time >= stretch.start,
-                    table.c.time < stretch.end,
                 )
                 .group_by(table.c.series)
             )
@@ -249,6 +260,7 @@ def read_shares(database: HistoryDatabase, span: Span, worker: str | None, offse
     table = schema.shares
     statement = select(*table.c)
     if worker is not None:
+        worker = schema.storable(worker)
         own = table.c.worker == worker
         if "." not in worker:
             own |= table.c.worker.startswith(f"{worker}.", autoescape=True)

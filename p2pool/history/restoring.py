@@ -59,7 +59,12 @@ def _samples(database: HistoryDatabase, tier: Tier, named: Tier, span: Span) -> 
     with database.reading() as connection:
         rows = connection.execute(
             select(table.c.time, *columns)
-            .where(table.c.node == span.node, table.c.step == tier.step, table.c.time >= span.start)
+            .where(
+                table.c.node == span.node,
+                table.c.step == tier.step,
+                table.c.time >= span.start,
+                table.c.time <= span.now,
+            )
             .order_by(table.c.time)
         ).all()
     times = sorted({row[0] // named.step * named.step for row in rows})

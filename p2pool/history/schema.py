@@ -35,6 +35,12 @@ MAX_NAME: Final = 128
 """Characters of a series' or a node's name."""
 MAX_TEXT: Final = 2000
 
+
+def storable(value: str, limit: int = MAX_NAME) -> str:
+    """A text as databases take it: without NUL and lone surrogates, cut to `limit` characters."""
+    return value[:limit].encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
+
+
 METADATA: Final = MetaData()
 # Identifiers that count up: SQLite does so for INTEGER only.
 _IDENTIFIER = BigInteger().with_variant(Integer, "sqlite")
@@ -70,6 +76,7 @@ pool_samples = _table(
     Column("node", Integer, primary_key=True, autoincrement=False),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("seconds", Integer, nullable=False),  # of the period in which the node ran: what means weigh by
     *(Column(name, Double) for name in POOL_FIGURES),
 )
 series_samples = _table(

@@ -32,7 +32,17 @@ see something."""
 EVENT_DELAY: Final = 2.0
 """Seconds until an event is written, with those that come together."""
 MAX_WAITING_ROWS: Final = 240_000
-"""Workers in samples that wait for the database: forty minutes of a thousand workers, some 70 MB."""
+"""Workers in samples that wait for the database: forty minutes of a thousand workers, up to 120 MB. As many again
+may be with the thread that writes."""
+ROWS_OF_SAMPLE: Final = 40
+"""What a sample takes beside its workers, in such rows: without any, samples of sixteen hours wait."""
+EVEN: Final = HOUR / 2
+"""Seconds for which the clock has to go evenly before anything is removed: one that is years ahead until the right
+time is known would take all history along."""
+MAX_LEAP: Final = 60.0
+"""Seconds from one writing to the next by which a clock may be corrected and still goes evenly."""
+BUSY: Final = 3 * FLUSH_PERIOD
+"""Seconds that a writing may take before that is a problem."""
 MAX_WAITING_EVENTS: Final = 10_000
 READERS: Final = 3
 """Questions that are answered at a time."""
@@ -53,6 +63,14 @@ class HistoryState:
     waiting: int
     written: float | None
     """When samples were written last, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Of a writing that went well: what earlier runs left, told once, and what failed beside it."""
+
+    restored: Restored | None
+    problem: str | None
 
 
 class History:
@@ -80,9 +98,12 @@ class History:
         self._writer: SampleWriter | None = None
         self._samples: deque[HistorySample] = deque()
         self._rows = 0
-        """Workers in `_samples`."""
+        """What `_samples` take: see `_weight`."""
         self._events: deque[EventRecord] = deque(maxlen=MAX_WAITING_EVENTS)
         self._flushing: Deferred[None] | None = None
+        self._flushing_since = self._even_since = 0.0
+        self._clock_offset: float | None = None
+        """The clock's time less the reactor's, which never leaps."""
         self._readers = DeferredSemaphore(READERS)
         self._questions = 0
         self._timer: Timer | None = None
@@ -91,7 +112,7 @@ class History:
         self._recorded = 0
         self._written: float | None = None
         self._thinned = self._names_removed = 0.0
-        self._damaged = False
+        self._damaged = self._has_restored = False
 
     @property
     def state(self) -> HistoryState:
@@ -127,13 +148,22 @@ class History:
 
     def record(self, sample: HistorySample) -> None:
         """Take a sample."""
-        self._samples.append(sample)
-        self._rows += len(sample.workers)
-        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
-            self._rows -= len(self._samples.popleft().workers)
+        self._keep(sample)
+        self._forget_oldest()
+        busy = 0.0 if self._flushing is None else self._reactor.seconds() - self._flushing_since
+        if busy >= BUSY:
+            self._report(f"{self._target} has not answered for {int(busy)} seconds")
         self._recorded += 1
         if self._recorded * PERIOD <= FLUSH_PERIOD:
             self._flush_now()
+
+    def _keep(self, sample: HistorySample) -> None:
+        self._samples.append(sample)
+        self._rows += _weight(sample)
+
+    def _forget_oldest(self) -> None:
+        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
+            self._rows -= _weight(self._samples.popleft())
 
     def record_event(self, event: EventRecord) -> None:
         """Take an event. It is written soon: pages look for it."""
@@ -149,21 +179,22 @@ class History:
         """Write all that waits, unless that is being done."""
         if self._flushing is not None:
             return
-        self._flushing = Deferred()
+        self._flushing, self._flushing_since = Deferred(), self._reactor.seconds()
         samples, events = list(self._samples), list(self._events)
         self._samples.clear()
         self._events.clear()
         self._rows = 0
         try:
-            restored = await self._run(lambda: self._write(samples, events))
+            outcome = await self._run(lambda: self._write(samples, events))
         except HistoryProblem as problem:
             self._put_back(samples, events)
             self._report(str(problem))
-        except BaseException:
+        except BaseException as error:
             self._put_back(samples, events)
+            self.problem = f"{type(error).__name__}: {error}"  # whoever called logs it
             raise
         else:
-            self._went_well(bool(samples), restored)
+            self._was_written(bool(samples), outcome)
         finally:
             done, self._flushing = self._flushing, None
             done.callback(None)
@@ -171,44 +202,63 @@ class History:
     def _put_back(self, samples: list[HistorySample], events: list[EventRecord]) -> None:
         newer, self._samples, self._rows = self._samples, deque(), 0
         for sample in (*samples, *newer):
-            self._samples.append(sample)
-            self._rows += len(sample.workers)
-        while self._rows > MAX_WAITING_ROWS and len(self._samples) > 1:
-            self._rows -= len(self._samples.popleft().workers)
+            self._keep(sample)
+        self._forget_oldest()
         later = list(self._events)
         self._events.clear()
         self._events.extend((*events, *later))
 
-    def _report(self, problem: str) -> None:
+    def _report(self, problem: str, what: str = "written") -> None:
         """One alarm, not one a minute."""
         if self.problem is None:
-            _log.error("history is not written: {problem}; mining goes on, it is tried again", problem=problem)
+            _log.error(
+                "history is not {what}: {problem}; mining goes on, it is tried again", what=what, problem=problem
+            )
         self.problem = problem
 
-    def _went_well(self, wrote: bool, restored: Restored | None) -> None:
+    def _was_written(self, wrote: bool, outcome: _Outcome) -> None:
         if wrote:
             self._written = self._clock()
-        if self.problem is not None:
+        if outcome.problem is not None:
+            self._report(outcome.problem, "read or thinned")
+        elif self.problem is not None:
             self.problem = None
             _log.info("history is written again")
-        if restored is not None:
-            self.restored.fire(restored)
+        if outcome.restored is not None:
+            self.restored.fire(outcome.restored)
 
-    def _write(self, samples: list[HistorySample], events: list[EventRecord]) -> Restored | None:
-        """In a thread, one at a time. Returns what earlier runs left, where the database was opened just now."""
-        restored = None
+    def _write(self, samples: list[HistorySample], events: list[EventRecord]) -> _Outcome:
+        """In a thread, one at a time. Once the samples are written, no failure makes them be written again."""
+        restored = problem = None
         database, writer, now = self._database, self._writer, self._clock()
         try:
             if database is None or writer is None or self._damaged:
                 database = self._open()
-                writer = SampleWriter(database)
-                restored = read_restored(database, now)
+                writer = SampleWriter(database, writer)
                 self._database, self._writer = database, writer
+            # Before the first writing, which writes rounds, too.
+            try:
+                restored = self._read_restored(database, now)
+            except DamagedDatabase:
+                raise
+            except HistoryProblem as error:
+                problem = str(error)
             writer.write(samples, events)
-            self._thin(database, now)
         except DamagedDatabase:
             self._damaged = True
             raise
+        try:
+            self._thin(database, now)
+        except HistoryProblem as error:
+            self._damaged |= isinstance(error, DamagedDatabase)
+            problem = str(error)
+        return _Outcome(restored, problem)
+
+    def _read_restored(self, database: HistoryDatabase, now: float) -> Restored | None:
+        if self._has_restored:
+            return None
+        restored = read_restored(database, now)
+        self._has_restored = True
         return restored
 
     def _open(self) -> HistoryDatabase:
@@ -232,12 +282,23 @@ class History:
 
     def _thin(self, database: HistoryDatabase, now: float) -> None:
         roll_up(database, now)
+        if not self._goes_evenly(now):
+            return
         if not 0 <= now - self._thinned < HOUR / 6:
-            self._thinned = now
             remove_old(database, now, self._retention)
+            self._thinned = now
         if not 0 <= now - self._names_removed < DAY:
-            self._names_removed = now
             remove_forgotten_series(database, now)
+            self._names_removed = now
+
+    def _goes_evenly(self, now: float) -> bool:
+        """Whether the clock has gone evenly for long enough to remove what is old by it."""
+        steady = self._reactor.seconds()
+        offset, before = now - steady, self._clock_offset
+        self._clock_offset = offset
+        if before is None or abs(offset - before) > MAX_LEAP:
+            self._even_since = steady
+        return bool(steady - self._even_since >= EVEN)
 
     # --- reading -----------------------------------------------------------------------------------------
 
@@ -252,8 +313,14 @@ class History:
         try:
             answer: T = await self._readers.run(lambda: self._run(lambda: question(database)))
         except DamagedDatabase:
-            self._damaged = True  # the next writing sets it aside
+            if database is self._database:
+                self._damaged = True  # the next writing sets it aside
             raise
         finally:
             self._questions -= 1
         return answer
+
+
+def _weight(sample: HistorySample) -> int:
+    """What a sample takes, in rows of MAX_WAITING_ROWS."""
+    return ROWS_OF_SAMPLE + len(sample.workers)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, delete, func, literal_column, select, union
+from sqlalchemy import ColumnElement, Connection, Integer, and_, case, delete, func, literal_column, select, union
 
 from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase, insert_new
@@ -40,7 +40,8 @@ def _roll_up_some(database: HistoryDatabase, source: Tier, tier: Tier, written_t
     """The next few periods of one tier; False where there are none."""
     table, node, step = schema.pool_samples, database.node, tier.step
     with database.writing() as connection:
-        last = _edge(connection, func.max(table.c.time), node, step)
+        # What a clock that was wrong put into the future holds up nothing.
+        last = _edge(connection, func.max(table.c.time), node, step, table.c.time < written_to)
         wanted = [table.c.node == node, table.c.step == source.step]
         if last is not None:
             wanted.append(table.c.time >= last + step)
@@ -56,10 +57,12 @@ def _roll_up_some(database: HistoryDatabase, source: Tier, tier: Tier, written_t
         return True
 
 
-def _edge(connection: Connection, what: ColumnElement[Any], node: int, step: int) -> int | None:
+def _edge(
+    connection: Connection, what: ColumnElement[Any], node: int, step: int, *wanted: ColumnElement[bool]
+) -> int | None:
     table = schema.pool_samples
     found: int | None = connection.execute(
-        select(what).where(table.c.node == node, table.c.step == step)
+        select(what).where(table.c.node == node, table.c.step == step, *wanted)
     ).scalar_one_or_none()
     return found
 
@@ -68,20 +71,23 @@ def _roll_up_pool(connection: Connection, node: int, source: int, step: int, sta
     table = schema.pool_samples
     period = _period(table.c.time, step)
     means = (
-        select(table.c.node, _whole(step), period, *(func.avg(table.c[name]) for name in POOL_FIGURES))
+        select(
+            *(table.c.node, _whole(step), period, func.sum(table.c.seconds)),
+            *(_mean(table.c[name], table.c.seconds) for name in POOL_FIGURES),
+        )
         .where(table.c.node == node, table.c.step == source, table.c.time >= start, table.c.time < end)
         .group_by(table.c.node, period)
     )
-    names = ["node", "step", "time", *POOL_FIGURES]
+    names = ["node", "step", "time", "seconds", *POOL_FIGURES]
     connection.execute(insert_new(connection, table).from_select(names, means))
 
 
 def _roll_up_series(connection: Connection, node: int, source: int, step: int, start: int, end: int) -> None:
-    """The means are over all samples of the node in a period: a worker that was away for half of it counts as
-    idle in that half."""
+    """The means are over all the time that the node ran in a period: a worker that was away for half of it counts
+    as idle in that half."""
     pool, table, series = schema.pool_samples, schema.series_samples, schema.series
     taken = (
-        select(_period(pool.c.time, step).label("period"), func.count().label("samples"))
+        select(_period(pool.c.time, step).label("period"), func.sum(pool.c.seconds).label("seconds"))
         .where(pool.c.node == node, pool.c.step == source, pool.c.time >= start, pool.c.time < end)
         .group_by(_period(pool.c.time, step))
         .subquery()
@@ -95,16 +101,22 @@ def _roll_up_series(connection: Connection, node: int, source: int, step: int, s
                 table.c.kind,
                 period,
                 table.c.series,
-                *(func.sum(table.c[name]) / func.max(taken.c.samples) for name in MEANS),
-                *(func.avg(table.c[name]) for name in LEVELS),
+                *(func.sum(table.c[name] * pool.c.seconds) / func.max(taken.c.seconds) for name in MEANS),
+                *(_mean(table.c[name], pool.c.seconds) for name in LEVELS),
                 *(func.sum(table.c[name]) for name in COUNTS),
             )
             .join(series, and_(series.c.id == table.c.series, series.c.node == node))
             .join(taken, taken.c.period == period)
+            .join(pool, and_(pool.c.node == node, pool.c.step == table.c.step, pool.c.time == table.c.time))
             .where(table.c.step == source, table.c.kind == kind, table.c.time >= start, table.c.time < end)
             .group_by(table.c.kind, period, table.c.series)
         )
         connection.execute(insert_new(connection, table).from_select(names, rows))
+
+
+def _mean(column: ColumnElement[Any], seconds: ColumnElement[int]) -> ColumnElement[Any]:
+    """The mean over the seconds in which it is known."""
+    return func.sum(column * seconds) / func.sum(case((column.is_not(None), seconds)))
 
 
 def _whole(value: int) -> ColumnElement[int]:

@@ -6,7 +6,7 @@ Called in the thread that writes, one batch after the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -33,11 +33,12 @@ class SampleWriter:
     """Writes batches into one database. Bound: it remembers the counters of the workers in the newest sample, and
     as many shares and blocks as samples have."""
 
-    def __init__(self, database: HistoryDatabase) -> None:
+    def __init__(self, database: HistoryDatabase, former: SampleWriter | None = None) -> None:
+        """`former` wrote into a database that is no more: what workers had done was counted there."""
         self._database = database
-        self._counters: dict[str, _Counters] = {}
+        self._counters: dict[str, _Counters] = {} if former is None else former._counters
         self._blocks: dict[int, BlockRecord] = {}
-        self._rounds: set[int] = set()
+        self._rounds: dict[int, RoundFigures] = {}
         self._shares: set[int] = set()
 
     def write(self, samples: Sequence[HistorySample], events: Iterable[EventRecord]) -> None:
@@ -59,7 +60,7 @@ class SampleWriter:
         if newest is not None:
             self._shares = {share.share_hash for share in newest.shares}
             self._blocks = {block.block_hash: block for block in newest.blocks}
-            self._rounds = {each.block_hash for each in newest.rounds}
+            self._rounds = {each.block_hash: each for each in newest.rounds}
 
     def _write_news(self, connection: Connection, sample: HistorySample) -> None:
         node = self._database.node
@@ -68,7 +69,7 @@ class SampleWriter:
                 "node": node,
                 "time": share.time,
                 "hash": f"{share.share_hash:064x}",
-                "worker": share.worker,
+                "worker": schema.storable(share.worker),
                 "dead": share.dead,
                 "attempts": float(share.attempts),
             }
@@ -82,7 +83,7 @@ class SampleWriter:
         ]
         if blocks:
             connection.execute(insert_or_update(connection, schema.blocks), blocks)
-        rounds = [_round_row(node, each) for each in sample.rounds if each.block_hash not in self._rounds]
+        rounds = [_round_row(node, each) for each in sample.rounds if self._rounds.get(each.block_hash) != each]
         if rounds:
             connection.execute(insert_or_update(connection, schema.rounds), rounds)
 
@@ -91,9 +92,9 @@ class SampleWriter:
             "node": self._database.node,
             "time": event.time,
             "kind": event.kind.value,
-            "subject": event.subject[: schema.MAX_NAME],
-            "text": event.text[: schema.MAX_TEXT],
-            "details": json.dumps(dict(event.details), default=str),
+            "subject": schema.storable(event.subject),
+            "text": schema.storable(event.text, schema.MAX_TEXT),
+            "details": _json(event.details),
         }
 
 
@@ -112,7 +113,7 @@ class _Batch:
         """Take one sample; returns the workers' counters in it."""
         time = int(sample.time // PERIOD) * PERIOD
         known = {name: sample.pool.get(name) for name in POOL_FIGURES}
-        self._pool.append({"node": self._database.node, "step": PERIOD, "time": time} | known)
+        self._pool.append({"node": self._database.node, "step": PERIOD, "time": time, "seconds": PERIOD} | known)
         counters: dict[str, _Counters] = {}
         workers: dict[str, dict[str, Any]] = {}
         addresses: dict[str, dict[str, Any]] = {}
@@ -185,17 +186,22 @@ def _add(rows: dict[str, dict[str, Any]], name: str, row: dict[str, Any]) -> Non
         whole[figure] += row[figure]
 
 
+def _json(details: Mapping[str, object]) -> str:
+    written = json.dumps(dict(details), default=str, ensure_ascii=False)
+    return schema.storable(written, len(written))  # NUL is escaped in it
+
+
 def _block_row(node: int, block: BlockRecord) -> dict[str, Any]:
     return {
         "node": node,
         "hash": f"{block.block_hash:064x}",
         "time": block.time,
         "height": block.height,
-        "worker": block.worker[: schema.MAX_NAME],
+        "worker": schema.storable(block.worker),
         "share": None if block.share_hash is None else f"{block.share_hash:064x}",
         "value": block.subsidy,
         "status": block.status.value,
-        "reason": block.reason[: schema.MAX_TEXT],
+        "reason": schema.storable(block.reason, schema.MAX_TEXT),
         "confirmations": block.confirmations,
         "chainlocked": block.chainlocked,
     }

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MAX_WORKERS_PER_CONNECTION = 256
 _MAX_EXTENSIONS = 16
 _MAX_INFO = 64
-_MAX_USER_AGENT = 128
 
 
 def configure(session: Session, params: list[Any], now: float) -> dict[str, Any]:
@@ -76,7 +75,7 @@ EXTENSIONS: dict[str, Callable[[Session, dict[str, Any], dict[str, Any], float],
 def subscribe(session: Session, params: list[Any], now: float) -> list[Any]:
     """mining.subscribe: session id, extranonce1 and the size of extranonce2; a known session is resumed."""
     if params and isinstance(params[0], str):
-        session.user_agent = printable(params[0], _MAX_USER_AGENT)
+        session.software.subscribed_as(params[0])
     asked = params[1] if len(params) > 1 else None
     if isinstance(asked, str):
         session.resume(asked, now)

@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from p2pool.base.bounded import BoundedSet
-from p2pool.base.text import printable
 from p2pool.dash.target import difficulty_to_average_attempts, difficulty_to_target
 from p2pool.jobs.job import Job
 from p2pool.stratum.errors import Code, Refusal
@@ -22,6 +21,7 @@ from p2pool.stratum.jobs import GRACE
 from p2pool.stratum.messages import answer_line, difficulty_line, notification_line, request_line
 from p2pool.stratum.methods import METHODS, NEEDS_SUBSCRIBE
 from p2pool.stratum.sessions import EXTRANONCE2_SIZE, MinerState, SentJob
+from p2pool.stratum.software import Software
 from p2pool.stratum.submission import Submission, VersionMasks, parse_submission
 from p2pool.stratum.username import Username
 from p2pool.stratum.vardiff import Vardiff
@@ -41,7 +41,6 @@ _MAX_REFUSED = 64
 """Hashes of refused submissions remembered, to call their repetition what it is."""
 _GET_VERSION_ID, _PING_ID = 1, 2
 """Ids of our own requests: at most one of each is unanswered."""
-_MAX_SOFTWARE = 128
 
 
 @lru_cache(maxsize=4096)
@@ -64,7 +63,6 @@ class Session:
         "_newest_is_clean",
         "_output",
         "_refused",
-        "_said_software",
         "_sent_difficulty",
         "_version_due",
         "closing",
@@ -75,10 +73,10 @@ class Session:
         "mask_due",
         "payee",
         "resumed",
+        "software",
         "state",
         "submissions",
         "subscribed",
-        "user_agent",
         "version_mask",
         "work_due",
         "workers",
@@ -91,7 +89,7 @@ class Session:
         self.state: MinerState = house.sessions.new_state(house.settings.new_vardiff())
         house.sessions.opened(self)
         self.subscribed = self.resumed = False
-        self.user_agent = ""
+        self.software = Software()
         self.version_mask: int | None = None
         """Negotiated with this miner; None where version rolling was not."""
         self.payee: Username | None = None
@@ -118,7 +116,6 @@ class Session:
         self._former_mask = 0
         self._former_mask_until = 0.0
         self._refused: BoundedSet[int] | None = None
-        self._said_software = ""
         self.submissions = 0
         """Judged of what is being read; `protocol` sets it to 0."""
 
@@ -269,7 +266,7 @@ class Session:
         house = self.house
         self.workers[given] = username
         house.stats.record_worker_on(username.name, self.vardiff.difficulty, now)
-        house.stats.record_software(username.name, self.software)
+        house.stats.record_software(username.name, str(self.software))
         self.work_due = True
         if self.payee is None:
             self.payee = username
@@ -407,19 +404,10 @@ class Session:
             self.learn_software(result)
 
     def learn_software(self, text: str) -> None:
-        """What the machine says of itself, beside its user agent: kept for the statistics of its workers."""
-        text = printable(text.strip(), _MAX_SOFTWARE)
-        if not text or text in self._said_software or text in self.user_agent:
-            return
-        self._said_software = f"{self._said_software}; {text}".lstrip("; ")[:_MAX_SOFTWARE]
-        software = self.software
-        for username in self.workers.values():
-            self.house.stats.record_software(username.name, software)
-
-    @property
-    def software(self) -> str:
-        """What the machine runs, as far as it said."""
-        return "; ".join(part for part in (self.user_agent, self._said_software) if part)
+        """What the machine says of itself: kept for the statistics of its workers."""
+        if self.software.learn(text):
+            for username in self.workers.values():
+                self.house.stats.record_software(username.name, str(self.software))
 
     def _malformed(self, now: float, what: str) -> None:
         """Not even a request: say so, and that is the end of it."""

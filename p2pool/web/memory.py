@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.template import BlockTemplate
 from p2pool.history.records import RoundFigures
-from p2pool.history.restoring import Restored
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.luck import LuckBook, Rounds
 from p2pool.web.rebuilds import Rebuilds
-from p2pool.web.samples import Samples
+from p2pool.web.samples import Sample, Samples
 
 T = TypeVar("T")
 
@@ -68,10 +67,10 @@ class Memory:
         self._of_snapshot: dict[object, Any] = {}
         """By the function that made it. Bound: the functions that there are."""
 
-    def restore(self, restored: Restored) -> None:
+    def restore(self, samples: Mapping[int, Sequence[Sample]], rounds: Iterable[RoundFigures]) -> None:
         """Take over what earlier runs left."""
-        self.samples.restore(restored.samples)
-        self.luck.restore(restored.rounds)
+        self.samples.restore(samples)
+        self.luck.restore(rounds)
         self._latest.clear()
 
     def per_tip(self, node: Node, make: Callable[[Node], T]) -> T:

@@ -48,7 +48,7 @@ def keyed(numbers: Mapping[str, float]) -> Keyed:
     """The greatest KEPT of them."""
     if not numbers:
         return _NOTHING
-    kept = heapq.nlargest(KEPT, numbers, key=numbers.__getitem__)
+    kept = heapq.nlargest(KEPT, numbers, key=numbers.__getitem__) if len(numbers) > KEPT else list(numbers)
     kept.sort()
     return Keyed(tuple(kept), array("f", [numbers[name] for name in kept]))
 
@@ -92,6 +92,11 @@ def _restored_sample(each: RestoredSample) -> Sample:
         "version_rates": each.versions,
     }
     return make_sample(each.start, dict(zip(SCALARS, each.pool, strict=True)), named)
+
+
+def restored_samples(restored: Mapping[int, Sequence[RestoredSample]]) -> dict[int, list[Sample]]:
+    """What `Samples.restore` takes. Thousands: that takes too long for the reactor's thread."""
+    return {period: [_restored_sample(each) for each in samples] for period, samples in restored.items()}
 
 
 class Ring:
@@ -218,10 +223,10 @@ class Samples:
         for ring in (self.hour, self.day, self.month):
             ring.add(sample)
 
-    def restore(self, restored: Mapping[int, Sequence[RestoredSample]]) -> None:
-        """Take over what an earlier run left, by the rings' periods."""
+    def restore(self, restored: Mapping[int, Sequence[Sample]]) -> None:
+        """Take over what an earlier run left, by the rings' periods: see restored_samples."""
         for ring in (self.hour, self.day, self.month):
-            ring.restore([_restored_sample(each) for each in restored.get(ring.period, ())])
+            ring.restore(restored.get(ring.period, ()))
         starts = [ring.oldest for ring in (self.hour, self.day, self.month) if ring.oldest is not None]
         if starts:
             self.first = min(starts)

@@ -152,7 +152,25 @@ def test_a_clock_that_was_set_back_holds_nothing_up():
     box.answered(tried, BUSY, NOW)
     box.put(delivery("2", created=NOW - 1e6))
     assert NOW - 1e6 + MAX_REST * 2 < NOW
+    back = box.next("a", NOW - 1e6)
+    assert back is not None
+    box.answered(back, OK, NOW - 1e6)
     assert box.next("a", NOW - 1e6) is not None
+
+
+def test_a_disk_that_takes_nothing_for_weeks_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr("p2pool.alerts.outbox.MAX_UNWRITTEN", 50)
+    box = outbox()
+    for n in range(500):
+        box.put(delivery(str(n)))
+        if n:
+            tried = box.next("a", NOW)
+            assert tried is not None
+            box.answered(tried, OK, NOW)
+        changes = box.take_changes()
+        assert len(changes) <= 60
+        box.give_back(changes)
+    assert {key for key, each in box.take_changes().items() if each is not None} == set(box.mailboxes["a"].waiting)
 
 
 STEPS = ["put", "ok", "busy", "never", "wait", "fail to write", "write"]
@@ -216,6 +234,16 @@ def test_a_file_with_tables_of_another_form_is_set_aside(tmp_path):
         database.execute("CREATE TABLE deliveries (something INTEGER)")
     database.close()
     assert OutboxFile(path).load()[2] is not None
+    assert (tmp_path / "alerts.sqlite.damaged").exists()
+
+
+def test_a_file_with_a_text_that_is_none_is_set_aside(tmp_path):
+    file = OutboxFile(tmp_path / "alerts.sqlite")
+    file.save({"1": delivery()}, None)
+    with sqlite3.connect(file.path) as database:
+        database.execute("UPDATE deliveries SET destination = CAST(x'ff41' AS TEXT)")
+    database.close()
+    assert file.load()[0] == []
     assert (tmp_path / "alerts.sqlite.damaged").exists()
 
 

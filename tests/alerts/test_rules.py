@@ -145,6 +145,34 @@ def test_at_the_end_nothing_waits_for_more_but_quiet_is_quiet():
     assert rules.held == 1
 
 
+def test_a_node_that_is_started_again_and_again_does_not_send_a_message_each_time():
+    told, counted, kept = 0, 0, None
+    for start in range(360):
+        now = NOW + 10 * start
+        rules = grouper()
+        rules.restore(kept, now)
+        rules.offer(event(EventKind.NODE_UP, ""), now)
+        notices = rules.due(now)
+        rules.offer(event(EventKind.NODE_DOWN, ""), now + 5)
+        for notice in [*notices, *rules.due(now + 5, leaving=True)]:
+            told += 1
+            counted += notice.groups[0].count
+        kept = orjson.loads(orjson.dumps(rules.to_json()))
+    assert told <= 2 * MAX_MESSAGES
+    rules = grouper()
+    rules.restore(kept, NOW + 99_999)
+    assert counted + sum(notice.groups[0].count for notice in rules.due(NOW + 99_999)) == 720
+
+
+def test_a_clock_that_was_set_back_holds_no_message_up():
+    rules = grouper()
+    for n in range(MAX_MESSAGES):
+        rules.offer(event(EventKind.BLOCK_FOUND, "00ff"), NOW + 100 * n)
+        assert len(rules.due(NOW + 100 * n + 60)) == 1
+    rules.offer(event(EventKind.BLOCK_FOUND, "00fe"), NOW - 86400)
+    assert len(rules.due(NOW - 86400 + 1)) == 1
+
+
 def test_what_waits_and_what_is_held_survive_a_restart():
     rules = grouper(quiet=QuietTimes(((22 * 60, 7 * 60),)))
     for n in range(30):

@@ -47,6 +47,13 @@ def test_destinations_have_ids_that_hold_no_secret(tmp_path):
         assert secret not in repr(settings)
 
 
+def test_no_two_destinations_have_the_same_id(tmp_path):
+    hosts = ("node", "node", "node-2", "node")
+    settings = load(tmp_path, *(part for host in hosts for part in ("--webhook", f"http://{host}/")))
+    names = [each.id for each in settings.destinations]
+    assert names == ["webhook-node", "webhook-node-2", "webhook-node-2-2", "webhook-node-3"]
+
+
 def test_what_people_are_told(tmp_path):
     settings = load(
         tmp_path,
@@ -139,6 +146,7 @@ def test_secrets_come_from_files_and_the_environment(tmp_path):
         ((*MAIL, *SERVER, "--alert-quiet", "22-7"), "give times of the day like 22:00-07:00"),
         ((*MAIL, *SERVER, "--alert-quiet", "24:30-07:00"), "this is no part of a day"),
         ((*MAIL, *SERVER, "--alert-quiet", "07:00-07:00"), "this is no part of a day"),
+        ((*MAIL, *SERVER, "--alert-quiet", "00:00-24:00"), "this is no part of a day"),
         ((*MAIL, *SERVER, "--alert-quiet-except", "ban"), "--alert-quiet-except without --alert-quiet"),
         (("--alert-threshold", "worker_down"), "give NAME=NUMBER; the names are worker_down, hash_rate_drop,"),
         (("--alert-threshold", "nothing=5"), "give NAME=NUMBER"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from p2pool.alerts.condition import Condition
 from p2pool.alerts.last_run import LastRun, read_last_run, write_last_run
 from p2pool.alerts.watch import BACK, MAX_PER_HOUR, NEW_NORMAL, WARM, Thresholds, Watch
-from p2pool.alerts.workers import INTERVALS, MAX_WORKERS, WORKED, WorkerWatch
+from p2pool.alerts.workers import INTERVALS, MAX_WORKERS, STEP, WORKED, WorkerWatch
 from p2pool.pool_stats import BanRecord, BlockStatus, ChainFigures, DashdFigures, EventKind, PeerCounts
 from tests.alerts.happenings import block, snapshot, worker
 from tests.chains import NOW
@@ -148,7 +148,24 @@ def test_down_and_up_always_take_turns(periods):
     assert told == expected[: len(told)]
 
 
-# --- conditions --------------------------------------------------------------------------------------------------
+def test_a_hall_that_goes_dark_again_and_again_is_looked_at_in_steps():
+    looker = Looker(worker_down=600)
+
+    def hall(accepted: int, last: float) -> dict:
+        return {"workers": tuple(worker(f"yA.{n}", accepted, last) for n in range(MAX_WORKERS))}
+
+    looker.now = NOW - NOW % 3600
+    looker.look(**hall(1, looker.now))
+    for again in range(2):
+        last = looker.now
+        for accepted in range(8):
+            last = looker.now + 20
+            looker.look(20, **hall(10 * again + accepted + 2, last))
+        looker.now = last + 601
+        steps = list(looker.watch.looking(snapshot(looker.now, **hall(10 * again + 9, last))))
+        down = [each for each in steps if each is not None and each.kind is EventKind.WORKER_DOWN]
+        # The second time within an hour nobody is told, and that may not be one long step.
+        assert (len(down), len(steps) > MAX_WORKERS // STEP) == ((MAX_WORKERS, 0)[again], True)
 
 
 def test_a_condition_has_patience_both_ways():

@@ -71,11 +71,11 @@ def _insert(
     rng: random.Random,
 ) -> None:
     # By the driver itself: eighteen million rows.
-    pool = f"INSERT INTO pool_samples VALUES ({','.join('?' * (3 + len(POOL_FIGURES)))})"
+    pool = f"INSERT INTO pool_samples VALUES ({','.join('?' * (4 + len(POOL_FIGURES)))})"
     series = f"INSERT INTO series_samples VALUES ({','.join('?' * (4 + len(SERIES_FIGURES)))})"
     with database.writing() as connection:
         driver: Any = connection.connection.driver_connection
-        driver.executemany(pool, [(database.node, step, each, *_figures(rng)) for each in times])
+        driver.executemany(pool, [(database.node, step, each, step, *_figures(rng)) for each in times])
         driver.executemany(series, _series_rows(times, step, numbers, rng))
 
 

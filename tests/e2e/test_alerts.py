@@ -75,7 +75,7 @@ EXPECTED = {
 
 def test_whatever_a_server_does_the_button_tells_it_and_the_node_goes_on(tmp_path):
     with hook_server() as server:
-        flags = webhooks(server, *EXPECTED)
+        flags = [*webhooks(server, *EXPECTED), "--webhook-events", "node_up"]
         with NodeProcess(tmp_path, "--api-key", KEY, "--webhook-secret", SECRET, *flags) as node:
             wait_for("view", lambda: node.try_get("api/v1/alerts"))
             results, took = seconds_of(lambda: press(node))
@@ -146,7 +146,8 @@ def first_destination(node: NodeProcess) -> dict[str, Any]:
 
 def test_what_could_not_be_delivered_is_delivered_after_a_kill(tmp_path):
     with hook_server() as server:
-        flags = [*webhooks(server, "flaky", "hang"), "--webhook-secret", SECRET]
+        flags = [*webhooks(server, "flaky", "hang"), "--webhook-events", "node_up,node_down"]
+        flags += ["--webhook-secret", SECRET]
         with NodeProcess(tmp_path, *flags) as node:
             wait_for("failure", lambda: first_destination(node)["last_failure"])
             time.sleep(1)  # what failed is on disk within a second
@@ -295,8 +296,9 @@ def test_people_are_told_by_mail_and_by_apprise(tmp_path):
             results = press(node)
             assert {each["delivered"] for each in results.values()} == {True}
             assert list(results) == ["email-example.org", "service-json"]
-            metrics = requests.get(f"http://127.0.0.1:{node.port}/metrics", timeout=10).text
-            assert "p2pool_alerts_sent_total 2.0" in metrics
+            metrics = f"http://127.0.0.1:{node.port}/metrics"
+            counted = "p2pool_alerts_sent_total 2.0"
+            wait_for("the count", lambda: counted in requests.get(metrics, timeout=10).text)  # once a second
             node.interrupt()
             for secret in ("right", "T0K3N", "me@example.org"):
                 assert secret not in node.output

@@ -62,7 +62,7 @@ def test_a_server_that_goes_away_costs_history_and_never_mining(server, tmp_path
         before = node.get("local_stats")["shares"]["total"]
         node.wait_for_line("history is not written")
         wait_for("shares without a database", lambda: node.get("local_stats")["shares"]["total"] > before)
-        assert node.get("api/v1/history/status")["problem"]
+        wait_for("the problem on pages", lambda: node.get("api/v1/history/status")["problem"])
         server.start()
         node.wait_for_line("history is written again")
         wait_for("points from before and after", lambda: points(node) >= 6)

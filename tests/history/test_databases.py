@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import func, select
 
 from p2pool.base.errors import OperatorError
-from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
+from p2pool.history import schema
+from p2pool.history.database import DamagedDatabase, HistoryDatabase, is_damage, parse_target
 from p2pool.history.records import HistoryProblem
 from p2pool.history.writing import SampleWriter
 from tests.history import scenarios
@@ -58,6 +61,33 @@ def test_damage_within_is_told_apart_from_other_trouble(open_database, tmp_path)
     path.write_bytes(data)
     with pytest.raises(DamagedDatabase, match="is damaged"):
         alice(open_database(), START, START + 90, "hash_rate")
+
+
+def test_a_question_sees_one_state(open_database):
+    database = open_database()
+    SampleWriter(database).write([sample(START)], [])
+    count = select(func.count()).select_from(schema.pool_samples)
+    with database.reading() as connection:
+        before = connection.execute(count).scalar_one()
+        SampleWriter(database).write([sample(START + 10)], [])
+        assert connection.execute(count).scalar_one() == before == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "damaged"),
+    [
+        (sqlite3.SQLITE_CORRUPT, True),
+        (sqlite3.SQLITE_CORRUPT_INDEX, True),
+        (sqlite3.SQLITE_FULL, False),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, False),
+        (None, False),
+    ],
+)
+def test_what_is_damage(code, damaged):
+    error = sqlite3.ProgrammingError("ours") if code is None else sqlite3.DatabaseError("SQLite's")
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert is_damage(error) is damaged
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

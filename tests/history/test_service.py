@@ -11,13 +11,13 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from p2pool.history import service
-from p2pool.history.database import HistoryDatabase, parse_target
+from p2pool.history import schema, service
+from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
 from p2pool.history.reading import Span, read_events, read_pool
 from p2pool.history.records import DAY, HistoryProblem
-from p2pool.history.service import FLUSH_PERIOD, MAX_QUESTIONS, READERS, History
+from p2pool.history.service import FLUSH_PERIOD, MAX_QUESTIONS, READERS, ROWS_OF_SAMPLE, History
 from p2pool.pool_stats import EventKind, EventRecord
-from tests.history.scenarios import START, sample, worker
+from tests.history.scenarios import START, rows, sample, worker
 from tests.logged import logged
 
 
@@ -53,17 +53,22 @@ class Threads:
 class Setup:
     def __init__(self, path: Path) -> None:
         self.clock, self.threads, self.path = Clock(), Threads(), path
+        self.ahead = 0.0
+        """Seconds by which the clock on the wall is ahead of the steady one."""
         self.clock.advance(START)
         self.history = self.make()
 
     def make(self) -> History:
         target = parse_target("--stats-db", str(self.path))
-        return History(self.clock, target, "node", 30 * DAY, self.clock.seconds, self.threads.run)
+        return History(self.clock, target, "node", 30 * DAY, self.now, self.threads.run)
+
+    def now(self) -> float:
+        return self.clock.seconds() + self.ahead
 
     def samples(self, count: int, workers: int = 1) -> None:
         for _ in range(count):
             names = [worker(f"Xa.{number}", accepted=1) for number in range(workers)]
-            self.history.record(sample(self.clock.seconds(), *names))
+            self.history.record(sample(self.now(), *names))
             self.clock.advance(10)
 
     def ask(self, question: Callable[[HistoryDatabase], Any]) -> list[Any]:
@@ -168,20 +173,27 @@ def test_a_database_that_is_away_costs_one_line_and_nothing_is_lost(setup):
 def test_a_database_that_hangs_holds_nobody_up_and_is_not_asked_twice(setup):
     setup.history.start()
     setup.threads.is_held = True
-    setup.samples(60)
+    with logged() as log:
+        setup.samples(60)
     assert len(setup.threads.waiting) == 1
+    assert [line for line in log.lines if "has not answered for" in line] == log.lines
+    assert len(log.lines) == 1
+    assert "has not answered for 590 seconds" in setup.history.problem
     setup.threads.is_held = False
     setup.threads.turn()
+    assert setup.history.problem is None
     setup.samples(6)
     assert setup.points() >= 60
 
 
 def test_what_waits_is_bounded(setup, monkeypatch):
-    monkeypatch.setattr(service, "MAX_WAITING_ROWS", 50)
+    monkeypatch.setattr(service, "MAX_WAITING_ROWS", 250)
     setup.history.start()
     setup.threads.failing = HistoryProblem("the server is gone")
     setup.samples(30, workers=10)
-    assert setup.history.state.waiting <= 5
+    assert setup.history.state.waiting == 250 // (ROWS_OF_SAMPLE + 10)
+    setup.samples(30, workers=0)  # these weigh, too
+    assert setup.history.state.waiting == 250 // ROWS_OF_SAMPLE
     for number in range(service.MAX_WAITING_EVENTS + 5):
         setup.history.record_event(EventRecord(number, EventKind.BAN, "h", "text"))
     setup.clock.advance(FLUSH_PERIOD)
@@ -195,6 +207,7 @@ def test_a_defect_of_ours_loses_nothing_either(setup):
     with logged() as log:
         setup.samples(8)
     assert log.tracebacks
+    assert setup.history.problem == "ZeroDivisionError: ours"
     setup.threads.failing = None
     setup.samples(6)
     assert setup.points() >= 12
@@ -239,3 +252,63 @@ def test_damage_found_by_a_question_is_set_aside_by_the_next_writing(setup):
     assert list(setup.path.parent.glob("*.damaged-*"))
     assert setup.points() >= 6
     assert setup.history.problem is None
+
+
+def test_damage_of_a_file_that_was_set_aside_before_spares_the_new_one(setup):
+    setup.history.start()
+    setup.samples(6)
+
+    setup.threads.is_held = True
+    answers = [setup.ask(lambda database: 1) for _ in range(2)]
+    waiting, setup.threads.waiting = setup.threads.waiting, []
+    setup.threads.is_held = False
+    for answer, (_, result) in zip(answers, waiting, strict=True):
+        result.errback(Failure(DamagedDatabase("ours")))
+        assert answer[0].check(HistoryProblem)
+        setup.samples(6)  # the writing after the first one begins a new file
+    assert len(list(setup.path.parent.glob("*.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("failing", ["roll_up", "remove_old", "read_restored"])
+def test_what_is_written_is_written_once_whatever_fails_beside_it(setup, monkeypatch, failing):
+    def fail(*_: object) -> None:
+        raise HistoryProblem("too slow")
+
+    told: list[Any] = []
+    setup.history.restored.subscribe(told.append)
+    with monkeypatch.context() as patch, logged() as log:
+        patch.setattr(service, failing, fail)
+        setup.history.start()
+        setup.samples(1)
+        setup.history.record_event(EventRecord(START, EventKind.BAN, "h", "once"))
+        setup.clock.advance(45 * 60)
+        setup.samples(6)
+        setup.clock.advance(FLUSH_PERIOD)
+        assert setup.points() >= 6
+        assert setup.history.state.waiting == 0
+        assert setup.history.problem == "too slow"
+    assert [line for line in log.lines if "history" in line] == [
+        "history is not read or thinned: too slow; mining goes on, it is tried again"
+    ]
+    setup.clock.advance(15 * 60)
+    assert setup.history.problem is None
+    assert len(told) == 1
+    (events,) = setup.ask(lambda database: rows(database, schema.events))
+    assert events == 1
+
+
+def test_a_clock_that_leaps_takes_no_history_along(setup):
+    def kept() -> int:
+        (periods,) = setup.ask(lambda database: rows(database, schema.pool_samples, step=60))
+        return periods
+
+    setup.history.start()
+    setup.samples(6 * 40)
+    setup.ahead = 5 * 365 * DAY
+    setup.samples(6 * 10)
+    setup.ahead = 0.0
+    setup.samples(6 * 45)
+    assert kept() >= 40 + 9 + 43
+    setup.clock.advance(2 * DAY)  # what is old does go
+    setup.samples(6)
+    assert kept() < 12

@@ -22,6 +22,7 @@ from p2pool.history.service import History
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
+from p2pool.web.samples import restored_samples
 from p2pool.web.site import WebSite
 from p2pool.web.sources import DashCoreFigures, Moment, PeerFigures, Sources
 from p2pool.web.views import Views
@@ -92,7 +93,9 @@ class Pool:
             history=self._history() if keeps_history else None,
         )
         if self.sources.history is not None:
-            self.sources.history.restored.subscribe(self.sources.memory.restore)
+            self.sources.history.restored.subscribe(
+                lambda restored: self.sources.memory.restore(restored_samples(restored.samples), restored.rounds)
+            )
         self.views = Views(self.sources)
         self.clock = Clock()
         self.site = WebSite(self.views, web_static, self.clock)
@@ -101,7 +104,7 @@ class Pool:
         """In a file that goes with this object; its threads are this one."""
         self.directory = TemporaryDirectory()
         target = parse_target("--stats-db", f"{self.directory.name}/history.sqlite")
-        return History(None, target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
+        return History(Clock(), target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
 
     def dashd_figures(self) -> DashCoreFigures:
         warnings = [] if self.problem is None else [f"dashd: {self.problem}"]

@@ -7,13 +7,17 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
-from p2pool.web.admin import LOG_LEVELS
+from p2pool.web.admin import LOG_LEVELS, AdminResource, admin_actions
 from p2pool.web.audit import MAX_LINE
 from p2pool.web.auth import key_fingerprint
 from tests.chains import NOW
 from tests.logged import logged
 from tests.web.guarded import KEY, OTHER_KEY, Guarded, secret
+from tests.web.pages import take_apart
 
 ACTIONS = ("message", "reconnect", "version-mask", "ban", "unban", "log-level")
 
@@ -261,3 +265,76 @@ def test_levels_are_twisted_s():
     from twisted.logger import LogLevel
 
     assert list(LOG_LEVELS) == [level.name for level in LogLevel.iterconstants()]
+
+
+# --- actions that take their time --------------------------------------------------------------------------------
+
+
+class FakeAlerts:
+    """Alerts whose test is answered when `answer` is fired."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answer: Deferred = Deferred()
+
+    def test(self, destination: str) -> Deferred:
+        self.asked.append(destination)
+        if destination == "nothing":
+            raise ValueError("there is no such destination; there are: hook")
+        return self.answer
+
+
+def with_tester(pool) -> FakeAlerts:
+    tester = FakeAlerts()
+    action = admin_actions(pool.operator, pool.operator.set_log_level, tester)["alert-test"]
+    admin = pool.site.resource.children[b"api"].children[b"v1"].children[b"admin"]
+    admin.putChild(b"alert-test", AdminResource("alert-test", action, pool.audit))
+    return tester
+
+
+def begin(pool):
+    body = b'{"destination": "hook"}'
+    head = f"POST /api/v1/admin/alert-test HTTP/1.1\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
+    protocol, transport = pool.connect()
+    protocol.dataReceived(head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    return protocol, transport
+
+
+def test_a_test_of_alerts_is_answered_when_it_is_done(pool):
+    tester = with_tester(pool)
+    _, transport = begin(pool)
+    assert tester.asked == ["hook"]
+    assert transport.value() == b""
+    assert pool.audited() == []
+    tester.answer.callback({"results": [1]})
+    answer = take_apart(transport.value())
+    assert (answer.status, answer.json) == (200, {"action": "alert-test", "results": [1]})
+    assert answer.headers["cache-control"] == "no-store"
+    assert pool.audited()[0]["outcome"] == "done"
+
+
+def test_a_test_of_alerts_that_makes_no_sense_or_fails(pool):
+    tester = with_tester(pool)
+    answer = pool.post("alert-test", {"destination": "nothing"})
+    assert answer.status == 400
+    assert "there are: hook" in answer.json["error"]["message"]
+    assert "destination is missing" in pool.post("alert-test", {}).json["error"]["message"]
+    _, transport = begin(pool)
+    with logged() as log:
+        tester.answer.errback(KeyError("surprise"))
+    answer = take_apart(transport.value())
+    assert (answer.status, code(answer)) == (500, "internal")
+    assert b"surprise" not in answer.body
+    assert len(log.tracebacks) == 1
+    assert pool.audited()[-1]["outcome"] == "failed"
+
+
+def test_who_has_gone_before_the_answer_is_not_written_to(pool):
+    tester = with_tester(pool)
+    protocol, transport = begin(pool)
+    protocol.connectionLost(Failure(ConnectionDone()))
+    with logged() as log:
+        tester.answer.callback({})
+    assert transport.value() == b""
+    assert not log.tracebacks
+    assert pool.audited()[0]["outcome"] == "done"

@@ -17,9 +17,10 @@ from openapi_spec_validator import validate
 
 from p2pool.web import openapi
 from p2pool.web.api.endpoint import MAX_TEXT, Endpoint
-from p2pool.web.api.history import CSV_TYPE, NO_HISTORY
+from p2pool.web.api.history_question import NO_HISTORY
 from p2pool.web.api.schema import ERROR
 from p2pool.web.api.table import ALIASES, ENDPOINTS
+from p2pool.web.csv_table import CSV_TYPE
 from p2pool.web.views import VIEWS
 from tests.logged import logged
 from tests.support import ROOT, make_template

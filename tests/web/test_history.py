@@ -13,7 +13,7 @@ from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES, HistoryProblem
 from p2pool.history.restoring import read_restored
 from p2pool.pool_stats import EventKind, EventRecord, ShareRecord
 from p2pool.web.luck import PoolBlock
-from p2pool.web.samples import Samples
+from p2pool.web.samples import Samples, restored_samples
 from tests.logged import logged
 from tests.web.busy import ALICE, busy_pool
 from tests.web.pages import Pool, take_apart
@@ -252,7 +252,7 @@ def test_a_restart_goes_on_with_graphs_and_luck():
     database.close()
     after = Pool(0, None)
     memory = after.sources.memory
-    memory.restore(restored)
+    memory.restore(restored_samples(restored.samples), restored.rounds)
     assert len(memory.samples.hour.samples()) >= 8
     assert memory.samples.work_between(before.now - 60, before.now - 20) is not None
     # The shares are gone: the rounds are known all the same.

@@ -14,7 +14,7 @@ from p2pool.pool_stats import ShareRecord
 from p2pool.web.api import samples as graphs
 from p2pool.web.api.table import ENDPOINTS
 from p2pool.web.memory import LOG_ENTRIES
-from p2pool.web.samples import KEPT, SCALARS, Ring, Samples, keyed, make_sample
+from p2pool.web.samples import KEPT, SCALARS, Ring, Samples, keyed, make_sample, restored_samples
 from tests.logged import logged
 from tests.support import make_template
 from tests.web.busy import ALICE, busy_pool, payee
@@ -293,7 +293,7 @@ def test_a_ring_goes_on_from_an_earlier_run():
     samples = Samples()
     for second in (3600, 3610):
         samples.add(sample(second, 7))
-    samples.restore({10: [restored(second, 5, rig=3) for second in range(3540, 3610, 10)]})
+    samples.restore(restored_samples({10: [restored(second, 5, rig=3) for second in range(3540, 3610, 10)]}))
     assert rates(samples.hour) == [(3540 + 10 * n, 5) for n in range(6)] + [(3600, 7), (3610, 7)]
     assert dict(samples.hour.samples()[0].of("worker_hash_rates").items()) == {"rig": 3}
     assert samples.first == START + 3540
@@ -313,7 +313,7 @@ def test_work_is_known_across_a_restart():
     samples = Samples()
     assert samples.work_between(START, START + 60) is None
     samples.add(sample(60, 7))
-    samples.restore({10: [restored(second, 5) for second in range(0, 60, 10)]})
+    samples.restore(restored_samples({10: [restored(second, 5) for second in range(0, 60, 10)]}))
     assert samples.work_between(START, START + 60) == pytest.approx(300)
     assert samples.difficulty_at(START + 30) == 2
 

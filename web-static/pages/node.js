@@ -156,7 +156,7 @@ const ports = new Table("ports", {
   few: 10,
   empty: emptyNote(),
   columns: [
-    { ...textColumn("Port", ({ port }) => String(port), null), head: true },
+    { ...textColumn("Port", ({ port }) => String(port), "whole"), head: true },
     textColumn("For", ({ purpose }) => purpose, null),
     { title: "Certificate", create: () => make("span"), update: (cell, port) => showCertificate(cell.firstElementChild, port) },
   ],

@@ -3,31 +3,26 @@ events, as JSON and as CSV. The answers are made in history's own threads."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.web.http import BAD_REQUEST, NOT_FOUND, SERVICE_UNAVAILABLE
+from twisted.internet.defer import Deferred
+from twisted.web.http import BAD_REQUEST, NOT_FOUND
 
 from p2pool.history import reading
 from p2pool.history.database import HistoryDatabase
 from p2pool.history.records import (
     DAY,
-    HOUR,
     MEANS,
     POOL_FIGURES,
     REFUSED,
     SERIES_FIGURES,
-    HistoryProblem,
     Page,
     Points,
     SeriesKind,
 )
-from p2pool.history.service import History
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.blocks import ROUND_FIELDS, STATUS, round_fields
 from p2pool.web.api.endpoint import (
@@ -36,13 +31,13 @@ from p2pool.web.api.endpoint import (
     Endpoint,
     Parameter,
     Refusal,
-    Refused,
     Scene,
     amount,
     choice,
     free_text,
     whole_number,
 )
+from p2pool.web.api.history_question import NONE_IS_KEPT, REFUSALS, SPAN, ask
 from p2pool.web.api.schema import (
     AMOUNT,
     HASH,
@@ -60,58 +55,17 @@ from p2pool.web.api.schema import (
     text,
     words,
 )
+from p2pool.web.csv_table import CSV_TYPE, render_csv
 from p2pool.web.luck import PoolBlock, Round
 from p2pool.web.sources import Moment
 
-CSV_TYPE: Final = b"text/csv; charset=utf-8"
-RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 MAX_CSV_ROWS: Final = 10_000
 MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
 """Of what has others than SERIES_FIGURES."""
-NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
-NO_HISTORY: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
 UNKNOWN_NAME: Final = Refusal(NOT_FOUND, "unknown_name", "history has nothing of this name")
-UNKNOWN_NODE: Final = Refusal(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
-BAD_RANGE: Final = Refusal(BAD_REQUEST, "bad_range", "from must be before to")
 NAME_MISSING: Final = Refusal(BAD_REQUEST, "name_missing", "say of which worker, address or version: name=...")
-
-# --- asking -------------------------------------------------------------------------------------------------
-
-
-Question = Callable[[HistoryDatabase, reading.Span], bytes]
-
-
-def _ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[bytes]:
-    """The answer to a question about the span that the arguments name. Refused where there is none."""
-    history, now = scene.sources.history, scene.moment.snapshot.time
-    if history is None:
-        raise NO_HISTORY.raised()
-    start, end = arguments["from"], arguments["to"]
-    end = now if end is None else min(end, now)
-    if start is None and arguments["range"] in RANGES:
-        start = end - RANGES[arguments["range"]]
-    if start is not None and start >= end:
-        raise BAD_RANGE.raised()
-
-    def answer(database: HistoryDatabase) -> bytes:
-        node = reading.find_node(database, arguments["node"])
-        if node is None:
-            raise UNKNOWN_NODE.raised()
-        first = reading.oldest(database, node) if start is None else start
-        return question(database, reading.Span(node, min(end - 1, end if first is None else first), end, now))
-
-    return ensureDeferred(_answered(history, answer))
-
-
-async def _answered(history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
-    try:
-        return await history.ask(answer)
-    except HistoryProblem as problem:
-        reason = f"the history cannot be asked now: {problem}"
-        raise Refused(NO_HISTORY.status, NO_HISTORY.code, reason) from None
-
 
 # --- series and the strongest -----------------------------------------------------------------------------
 
@@ -156,7 +110,7 @@ def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
             }
         )
 
-    return _ask(scene, arguments, question)
+    return ask(scene, arguments, question)
 
 
 def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
@@ -166,9 +120,9 @@ def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         points = read(database, span)
         columns = [points.figures[name] for name in figures]
-        return _csv(("time", *figures), zip(points.times, *columns, strict=True))
+        return render_csv(("time", *figures), zip(points.times, *columns, strict=True))
 
-    return _ask(scene, arguments, question)
+    return ask(scene, arguments, question)
 
 
 _TOP_COLUMNS: Final = ("name", *MEANS, "accepted", "refused", "dead", "shares")
@@ -189,7 +143,7 @@ def top(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
         rows = _top(database, span, arguments)
         return orjson.dumps({"of": arguments["of"], "from": span.start, "to": span.end, "rows": rows})
 
-    return _ask(scene, arguments, question)
+    return ask(scene, arguments, question)
 
 
 def top_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
@@ -197,9 +151,9 @@ def top_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
-        return _csv(_TOP_COLUMNS, (tuple(row.values()) for row in rows))
+        return render_csv(_TOP_COLUMNS, (tuple(row.values()) for row in rows))
 
-    return _ask(scene, arguments, question)
+    return ask(scene, arguments, question)
 
 
 # --- lists --------------------------------------------------------------------------------------------------
@@ -266,7 +220,7 @@ def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[st
                 }
             )
 
-        return _ask(scene, arguments, question)
+        return ask(scene, arguments, question)
 
     return look_up
 
@@ -279,9 +233,9 @@ def _table(
     def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
             shaped = (shape(row) for row in read(database, span, arguments).rows)
-            return _csv(columns, ([row[name] for name in columns] for row in shaped))
+            return render_csv(columns, ([row[name] for name in columns] for row in shaped))
 
-        return _ask(scene, arguments, question)
+        return ask(scene, arguments, question)
 
     return look_up
 
@@ -296,19 +250,6 @@ def _read_shares(database: HistoryDatabase, span: reading.Span, arguments: Argum
 
 def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
     return reading.read_events(database, span, arguments["kind"], arguments["offset"], arguments["limit"])
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
-    written = io.StringIO()
-    writer = csv.writer(written)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return written.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    """Spreadsheets take a text that begins like this for a formula, and names of workers are anybody's."""
-    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 # --- the state ----------------------------------------------------------------------------------------------
@@ -333,16 +274,6 @@ def status(moment: Moment) -> dict[str, Any]:
 # --- the table ----------------------------------------------------------------------------------------------
 
 
-def _time(name: str, description: str) -> Parameter:
-    def read(given: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,6})?", given):
-            raise ValueError
-        return float(given)
-
-    schema = number(description, minimum=0, maximum=99_999_999_999)
-    return Parameter(name, schema, read, f"bad_{name}", f"{name} is a time in Unix seconds")
-
-
 def _read_figures(given: str) -> tuple[str, ...]:
     figures = tuple(given.split(","))
     if len(figures) > MAX_FIGURES or not all(re.fullmatch("[a-z_]{1,40}", figure) for figure in figures):
@@ -350,12 +281,6 @@ def _read_figures(given: str) -> tuple[str, ...]:
     return figures
 
 
-_SPAN: Final = (
-    choice("range", "how far back from `to`", (*RANGES, "all"), "day"),
-    _time("from", "the beginning, in place of range"),
-    _time("to", "the end, now where it is not given"),
-    free_text("node", "another node that writes into the same database"),
-)
 _SERIES: Final = (
     choice("of", "what of", ("pool", *_KINDS), "pool"),
     free_text("name", "of which worker, address or version"),
@@ -368,18 +293,17 @@ _SERIES: Final = (
         longest=1000,
     ),
     whole_number("points", "at most so many points, and one", 10, 1000, 500),
-    *_SPAN,
+    *SPAN,
 )
 _TOP: Final = (
     choice("of", "what of", ("worker", "address"), "worker"),
     whole_number("limit", "how many", 1, 200, 20),
-    *_SPAN,
+    *SPAN,
 )
-_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", 1, 500, 50), *_SPAN)
-_ALL: Final = (OFFSET, whole_number("limit", "how many rows", 1, MAX_CSV_ROWS, MAX_CSV_ROWS), *_SPAN)
+_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", 1, 500, 50), *SPAN)
+_ALL: Final = (OFFSET, whole_number("limit", "how many rows", 1, MAX_CSV_ROWS, MAX_CSV_ROWS), *SPAN)
 _WORKER: Final = free_text("worker", "of one worker, or of all workers of an address")
 _KIND: Final = choice("kind", "of one kind", tuple(EventKind), None)
-_REFUSALS: Final = (NO_HISTORY, UNKNOWN_NODE, BAD_RANGE)
 _TOP_ROW: Final = record(
     name=text(), **dict.fromkeys(MEANS, HASH_RATE), accepted=count(), refused=count(), dead=count(), shares=count()
 )
@@ -437,7 +361,7 @@ def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[Param
         text("a line of names, then the rows"),
         look_up=look_up,
         parameters=parameters,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
         content_type=CSV_TYPE,
     )
 
@@ -458,7 +382,7 @@ ENDPOINTS: Final = (
         ),
         look_up=series,
         parameters=_SERIES,
-        refusals=(*_REFUSALS, NAME_MISSING, UNKNOWN_NAME),
+        refusals=(*REFUSALS, NAME_MISSING, UNKNOWN_NAME),
     ),
     Endpoint(
         "/api/v1/history/top",
@@ -466,7 +390,7 @@ ENDPOINTS: Final = (
         record(of=text(), **{"from": TIME, "to": TIME}, rows=array(_TOP_ROW)),
         look_up=top,
         parameters=_TOP,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
     ),
     Endpoint(
         "/api/v1/history/blocks",
@@ -474,7 +398,7 @@ ENDPOINTS: Final = (
         _page_schema("blocks", _BLOCK),
         look_up=_listing("blocks", _read_blocks, _block),
         parameters=_PAGE,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
     ),
     Endpoint(
         "/api/v1/history/shares",
@@ -482,7 +406,7 @@ ENDPOINTS: Final = (
         _page_schema("shares", _SHARE),
         look_up=_listing("shares", _read_shares, _share),
         parameters=(*_PAGE, _WORKER),
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
     ),
     Endpoint(
         "/api/v1/history/events",
@@ -490,7 +414,7 @@ ENDPOINTS: Final = (
         _page_schema("events", _EVENT),
         look_up=_listing("events", _read_events, _event),
         parameters=(*_PAGE, _KIND),
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
     ),
     Endpoint(
         "/api/v1/history/status",

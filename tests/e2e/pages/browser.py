@@ -25,8 +25,8 @@ FLAGS = [
 PICTURES = ROOT / "build" / "screenshots"
 HEIGHT = 900
 WIDTHS = (360, 768, 1440)
-PATIENCE = 60.0
-"""Seconds that a page may take for anything; on an idle machine nothing takes two."""
+PATIENCE = 120.0
+"""Seconds that a page may take for anything on a busy machine. An idle one has news of the pool every few."""
 MILLISECONDS = 1000.0
 
 

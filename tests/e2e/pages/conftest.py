@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.e2e.pages.browser import Browser, View, running_browser, skip_without_chromium
+from tests.e2e.pages.browser import PICTURES, Browser, View, running_browser, skip_without_chromium
 from tests.e2e.pages.places import PAGES, address_of
 from tests.e2e.pages.pool import Pool, running_pool
 
@@ -57,9 +57,12 @@ def tour(_tour, request) -> Iterator[dict[str, View]]:
 
 
 def _keep_of_a_failure(views: list[View], request: pytest.FixtureRequest) -> None:
+    name = re.sub(r"[^\w.]+", "-", f"failed-{request.node.name}")
+    for old in PICTURES.glob(f"{name}-*"):
+        old.unlink()
     if request.node.stash.get(_FAILED, False):
         for number, view in enumerate(views):
-            view.keep(re.sub(r"[^\w.]+", "-", f"failed-{request.node.name}-{number}"))
+            view.keep(f"{name}-{number}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,10 @@ from urllib.parse import quote
 
 from tests.e2e.pages.pool import HOSTILE, Pool
 
-PAGES = ("index", "miners", "worker", "stratum", "blocks", "payouts", "chain", "share", "peers", "node", "graphs")
+PAGES = (
+    *("index", "miners", "worker", "stratum", "blocks", "payouts"),
+    *("chain", "share", "peers", "node", "graphs", "events"),
+)
 
 
 def address_of(page: str, pool: Pool) -> str:

@@ -15,8 +15,9 @@ _NUMBER = re.compile(r"(-?[\d,]+(?:\.(\d+))?)(?:\s?([kMGTPEZ])?(H/s|%|ms|B)?(?=[
 _PREFIXES = "kMGTPEZ"
 _ROUNDING = 0.001
 """Of a large number, some of which are shown with four digits and noughts."""
-PATIENCE = 30.0
-"""Seconds until a page shows what the node says; both change once a second."""
+PATIENCE = 60.0
+"""Seconds until a page shows what the node says. Both change once a second; some pages ask every five seconds."""
+IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +56,26 @@ def agrees(text: str, value: float) -> bool:
 
 
 def settled(view: View, look: Callable[[], dict[Any, str]]) -> list[str]:
-    """What `look` complained of to the end, within PATIENCE: it tells "" of what is as it should be, which is then
-    asked no more. Figures change once a second, so that they seldom agree all at once."""
+    """What `look` complained of to the end, within PATIENCE: it tells "" of what is as it should be. What was so
+    for IN_A_ROW looks, or is not told of any more, is looked at no more: figures change once a second, so that
+    they seldom agree all at once, and a wrong one may agree by chance in the wrong moment."""
     complaints = look()
+    if not complaints:
+        return ["there is nothing to look at"]
+    agreed = {key: int(complaint == "") for key, complaint in complaints.items()}
     deadline = time.monotonic() + PATIENCE
-    while any(complaints.values()) and time.monotonic() < deadline:
-        view.pause(0.2)
+    while min(agreed.values()) < IN_A_ROW and time.monotonic() < deadline:
+        view.pause(0.1)
         now = look()
-        complaints = {key: complaint and now.get(key, "") for key, complaint in complaints.items()}
-    return [complaint for complaint in complaints.values() if complaint]
+        for key, times in agreed.items():
+            if times < IN_A_ROW:
+                complaints[key] = now.get(key, "")
+                agreed[key] = times + 1 if complaints[key] == "" else 0
+    return [f"{key}: {complaints[key]}" for key, times in agreed.items() if times < IN_A_ROW]
 
 
 def differences(view: View, pool: Pool, figures: tuple[Figure, ...]) -> list[str]:
-    """The figures that a page never showed as the node told them: each a line for people. A figure may be that of
-    just before or just after the look at the page."""
+    """The figures that a page never showed as the node told them: each a line for people."""
     views = {figure.view for figure in figures}
 
     def look() -> dict[Figure, str]:
@@ -79,6 +86,6 @@ def differences(view: View, pool: Pool, figures: tuple[Figure, ...]) -> list[str
 
     def complaint(figure: Figure, text: str, *answers: dict[str, Any]) -> str:
         values = [figure.value(answer[figure.view]) for answer in answers]
-        return "" if any(agrees(text, value) for value in values) else f"{figure}: shown {text!r}, told {values}"
+        return "" if all(agrees(text, value) for value in values) else f"shown {text!r}, told {values}"
 
     return settled(view, look)

@@ -1,0 +1,75 @@
+"""What all questions to history have in common: the time that they are about, which node's it is, and that there
+may be no answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.web.http import BAD_REQUEST, NOT_FOUND, SERVICE_UNAVAILABLE
+
+from p2pool.history import reading
+from p2pool.history.database import HistoryDatabase
+from p2pool.history.records import DAY, HOUR, HistoryProblem
+from p2pool.history.service import History
+from p2pool.web.api.endpoint import Arguments, Parameter, Refusal, Refused, Scene, choice, free_text
+from p2pool.web.api.schema import number
+
+RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
+NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
+NO_HISTORY: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
+UNKNOWN_NODE: Final = Refusal(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
+BAD_RANGE: Final = Refusal(BAD_REQUEST, "bad_range", "from must be before to")
+REFUSALS: Final = (NO_HISTORY, UNKNOWN_NODE, BAD_RANGE)
+
+Question = Callable[[HistoryDatabase, reading.Span], bytes]
+
+
+def ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[bytes]:
+    """The answer to a question about the span that the arguments name. Refused where there is none."""
+    history, now = scene.sources.history, scene.moment.snapshot.time
+    if history is None:
+        raise NO_HISTORY.raised()
+    start, end = arguments["from"], arguments["to"]
+    end = now if end is None else min(end, now)
+    if start is None and arguments["range"] in RANGES:
+        start = end - RANGES[arguments["range"]]
+    if start is not None and start >= end:
+        raise BAD_RANGE.raised()
+
+    def answer(database: HistoryDatabase) -> bytes:
+        node = reading.find_node(database, arguments["node"])
+        if node is None:
+            raise UNKNOWN_NODE.raised()
+        first = reading.oldest(database, node) if start is None else start
+        return question(database, reading.Span(node, min(end - 1, end if first is None else first), end, now))
+
+    return ensureDeferred(_answered(history, answer))
+
+
+async def _answered(history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
+    try:
+        return await history.ask(answer)
+    except HistoryProblem as problem:
+        reason = f"the history cannot be asked now: {problem}"
+        raise Refused(NO_HISTORY.status, NO_HISTORY.code, reason) from None
+
+
+def _time(name: str, description: str) -> Parameter:
+    def read(given: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,6})?", given):
+            raise ValueError
+        return float(given)
+
+    schema = number(description, minimum=0, maximum=99_999_999_999)
+    return Parameter(name, schema, read, f"bad_{name}", f"{name} is a time in Unix seconds")
+
+
+SPAN: Final = (
+    choice("range", "how far back from `to`", (*RANGES, "all"), "day"),
+    _time("from", "the beginning, in place of range"),
+    _time("to", "the end, now where it is not given"),
+    free_text("node", "another node that writes into the same database"),
+)

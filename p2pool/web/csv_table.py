@@ -1,0 +1,24 @@
+"""Tables as CSV (RFC 4180), for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+CSV_TYPE: Final = b"text/csv; charset=utf-8"
+
+
+def render_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
+    """A line of names, then the rows."""
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return written.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Spreadsheets take a text that begins like this for a formula, and names of workers are anybody's."""
+    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,278 @@
+"""What the documents say is so: flags, settings, paths, pages, links, and texts that people shall look for."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from p2pool.config import load_config
+from p2pool.flags import build_parser
+from p2pool.web.admin import admin_actions
+from p2pool.web.api.table import ENDPOINTS
+from tests.support import ROOT
+
+DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+GUIDES = tuple(path for path in DOCUMENTS if path.name in ("README.md", "operators.md", "miners.md", "alerts.md"))
+UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
+MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
+"""Programs of ours beside the node."""
+GONE = {
+    *("--testnet", "--no-console", "--irc-announce", "--no-bugreport", "--compact-on-shutdown"),
+    *("--broadcaster-min-peers", "--iocp"),
+}
+"""Flags of the older software that the guide says are none here."""
+FOREIGN = ("/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/tmp", "/usr", "/var")
+"""What begins so is a file."""
+ADDRESS = "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u"
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w-])")
+_URL = re.compile(r"https?://(?:THIS_MACHINE|NODE|127\.0\.0\.1)(?::(?:7903|19783|PORT))?(/[^\s'\"`<>)|?]*)")
+"""On the node's own ports."""
+_PATH = re.compile(r"(/[a-z_][\w./{}<>*-]*)(?:\?\S*)?")
+_LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document's parts: what is said, its `inline code`, indented commands, and fenced code by language."""
+
+    prose: str
+    spans: list[str]
+    commands: list[str]
+    fences: list[tuple[str, str]]
+
+
+@cache
+def read(path: Path) -> Document:
+    text = path.read_text("utf-8")
+    fences = _FENCE.findall(text)
+    text = _FENCE.sub("", text)
+    indented = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    commands = "\n".join(indented).replace("\\\n", " ").splitlines()
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("    "))
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+    return Document(prose, spans, [line.removeprefix("# ").strip() for line in commands], fences)
+
+
+def of(*paths: Path):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.name)
+
+
+# --- flags and settings ------------------------------------------------------------------------------------
+
+
+def node_flags() -> set[str]:
+    return {option for action in build_parser(Path("data"))._actions for option in action.option_strings}
+
+
+def help_of(module: str, monkeypatch, capsys) -> set[str]:
+    """The flags of one of our other programs."""
+    name = module if module.count(".") == 2 else f"{module}.__main__"
+    monkeypatch.setattr("sys.argv", [module, "--help"])
+    with pytest.raises(SystemExit):
+        importlib.import_module(name).main()
+    return set(_FLAG.findall(capsys.readouterr().out))
+
+
+def parsed(arguments: list[str]) -> None:
+    """Fails where the node's parser does not take them."""
+    try:
+        build_parser(Path("data")).parse_args(arguments)
+    except SystemExit as end:
+        if end.code:  # --version and --help end well
+            pytest.fail(f"not understood: {arguments}")
+
+
+def node_arguments(command: str) -> list[str] | None:
+    """What the node is given by a command; None where it starts something else."""
+    words = shlex.split(command, comments=True)
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else "--"
+        is_node = word.rpartition("/")[2] in ("run_p2pool.py", "p2pool-dash")
+        if is_node and (before == "--" or before.endswith("python")):
+            return words[place + 1 :]
+    return None
+
+
+@of(*DOCUMENTS)
+def test_every_flag_that_is_named_exists(path, monkeypatch, capsys):
+    known = node_flags().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
+    named = {flag for span in read(path).spans for flag in _FLAG.findall(span)}
+    assert named - known - GONE == set()
+
+
+def test_flags_that_are_gone_are_gone():
+    named = {flag for span in read(ROOT / "docs" / "operators.md").spans for flag in _FLAG.findall(span)}
+    assert named >= GONE
+    assert node_flags() & GONE == set()
+
+
+@of(*GUIDES)
+def test_every_command_that_starts_the_node_is_understood(path):
+    commands = [*read(path).commands, *(span for span in read(path).spans if span.startswith("run_p2pool.py"))]
+    for command in commands:
+        arguments = node_arguments(command) if "p2pool" in command else None
+        if arguments is not None:
+            parsed(arguments)
+
+
+def test_commands_that_start_the_node_are_found():
+    found = [
+        node_arguments(command) for command in read(ROOT / "docs" / "operators.md").commands if "p2pool" in command
+    ]
+    assert ["--version"] in found
+    assert sum(arguments is not None for arguments in found) >= 6
+
+
+@of(*GUIDES)
+def test_commands_of_our_other_programs_have_flags_that_exist(path, monkeypatch, capsys):
+    for command in read(path).commands:
+        match = re.search(r"python -m (p2pool\.\S+)(.*)", command)
+        if match:
+            assert set(_FLAG.findall(match[2])) <= help_of(match[1], monkeypatch, capsys), command
+
+
+def test_the_unit_for_systemd_starts_the_node():
+    (start,) = re.findall(r"^ExecStart=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE)
+    arguments = node_arguments(start)
+    assert arguments
+    parsed(arguments)
+
+
+@of(*GUIDES)
+def test_settings_in_toml_are_settings(path, tmp_path):
+    for number, (language, text) in enumerate(read(path).fences):
+        if language == "toml":
+            password = tmp_path / "password"
+            password.write_text("a password")
+            file = tmp_path / f"{number}.toml"
+            text = text.replace("YOUR_DASH_ADDRESS", ADDRESS).replace(
+                "/etc/p2pool-dash/smtp-password", str(password)
+            )
+            file.write_text(text)
+            load_config(["--config", str(file)], tmp_path, {})
+
+
+def test_settings_in_toml_are_found():
+    fences = read(ROOT / "docs" / "operators.md").fences
+    assert sum(language == "toml" for language, _ in fences) >= 5
+
+
+# --- paths, pages, links -----------------------------------------------------------------------------------
+
+
+def named_paths(document: Document) -> set[str]:
+    """Paths of the node's web that are named, without questions."""
+    whole = [match[1] for span in document.spans if (match := _PATH.fullmatch(span))]
+    everything = "\n".join([document.prose, *document.commands, *(text for _, text in document.fences)])
+    return {path for path in (*whole, *_URL.findall(everything)) if path != "/" and not path.startswith(FOREIGN)}
+
+
+@cache
+def served() -> list[re.Pattern[str]]:
+    actions = [f"/api/v1/admin/{name}" for name in admin_actions(None, None, None)] + ["/api/v1/admin/alert-test"]
+    files = [f"/static/{path.name}" for path in (ROOT / "web-static").iterdir()]
+    paths = [*(each.path for each in ENDPOINTS), *actions, *files, "/metrics", "/ws", "/api/openapi.json"]
+    return [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in paths]
+
+
+def is_served(path: str) -> bool:
+    """A path that ends with / or stands for all below it is one where something is below."""
+    beginning = re.fullmatch(r"(.*/)(?:\.\.\.|\*)?", path)
+    if beginning:
+        return any(pattern.pattern.startswith(beginning[1]) for pattern in served())
+    return any(pattern.fullmatch(path) for pattern in served())
+
+
+@of(*DOCUMENTS)
+def test_every_path_that_is_named_is_served(path):
+    assert {each for each in named_paths(read(path)) if not is_served(each)} == set()
+
+
+def test_paths_are_found_and_judged():
+    found = named_paths(read(ROOT / "docs" / "operators.md"))
+    assert {"/api/v1/admin/unban", "/static/miner.html", "/dashd_status", "/api/v1/history/series"} <= found
+    assert not is_served("/api/v1/nothing")
+    assert not is_served("/static/nothing.html")
+    assert not is_served("/nothing/...")
+
+
+@of(*DOCUMENTS)
+def test_every_page_that_is_named_exists(path):
+    named = set(re.findall(r"\b(\w+\.html)\b", path.read_text("utf-8")))
+    assert {page for page in named if not (ROOT / "web-static" / page).is_file()} == set()
+
+
+def anchors(path: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", path.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@of(*DOCUMENTS)
+def test_every_link_leads_somewhere(path):
+    for link in _LINK.findall(read(path).prose):
+        if not link.startswith(("http://", "https://")):
+            file, _, anchor = link.partition("#")
+            target = path.parent / file if file else path
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+# --- texts -------------------------------------------------------------------------------------------------
+
+
+@cache
+def texts() -> list[str]:
+    """All that the code can say: its strings, with what is put into them as {...}."""
+    found = []
+    for path in (ROOT / "p2pool").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+                found.append("".join(map(str, parts)))
+    return found
+
+
+def is_said(quoted: str) -> bool:
+    """Whether the code has one string with these words in this order; ... stands for anything."""
+    pattern = re.compile(".*".join(re.escape(piece.strip()) for piece in quoted.split("...")), re.DOTALL)
+    return any(pattern.search(text) for text in texts())
+
+
+def table(path: Path, head: str) -> list[list[str]]:
+    """The rows of the table that begins with a head, as cells."""
+    _, _, rest = path.read_text("utf-8").partition(f"\n| {head} |")
+    lines = rest.split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+@of(ROOT / "docs" / "operators.md", ROOT / "docs" / "miners.md")
+def test_what_people_are_told_to_look_for_is_what_the_node_says(path):
+    quoted = [text for cells in table(path, "it says") for text in re.findall(r"`([^`]+)`", cells[0])]
+    assert len(quoted) >= 9
+    assert [text for text in quoted if not is_said(text)] == []
+    assert not is_said("the moon ... is full")
+
+
+def test_files_of_the_backup_are_files_of_the_node():
+    cells = [row[0] for row in table(ROOT / "docs" / "operators.md", "file")]
+    names = [name.rpartition("*")[2].rstrip("/") for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert len(names) >= 20
+    assert [name for name in names if not any(name in text for text in texts())] == []
+
+
+@of(*GUIDES)
+def test_variables_of_the_environment_are_read(path):
+    named = set(re.findall(r"\bP2POOL_[A-Z_]+\b", path.read_text("utf-8")))
+    assert {name for name in named if name not in texts()} == set()

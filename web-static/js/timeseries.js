@@ -280,7 +280,7 @@ export class Graph {
     return {
       width: this.canvas.clientWidth,
       height: HEIGHT,
-      padding: [8, 20, 0, 0],
+      padding: [8, 30, 0, 0], // half of the last time's text
       legend: { show: false },
       cursor: { y: false, drag: { setScale: false, x: false, y: false }, sync: { key: this.syncKey } },
       scales: { x: { time: true }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), most > 0 ? most * 1.06 : 1] } },

@@ -79,7 +79,7 @@ function showDashd(dashd) {
   const good = dashd.daemons.filter(({ problem }) => problem === null).length;
   setText(byId("f-dashd"), dashd.problem === null ? "well" : "trouble");
   byId("f-dashd").className = dashd.problem === null ? "good" : "bad";
-  setText(byId("f-dashd-note"), dashd.problem ?? `${integer(good)} of ${integer(dashd.daemons.length)} ${dashd.daemons.length === 1 ? "daemon" : "daemons"} in order`);
+  setText(byId("f-dashd-note"), `${integer(good)} of ${integer(dashd.daemons.length)} ${dashd.daemons.length === 1 ? "daemon" : "daemons"} in order`);
   const roads = Object.entries(dashd.new_block_to_job).map(([road, told]) => ({
     ...told,
     key: road,

@@ -16,6 +16,8 @@ from p2pool.alerts.workers import MAX_WORKERS, WorkerWatch
 from p2pool.base.text import format_duration, format_rate, printable
 from p2pool.pool_stats import BanRecord, BlockRecord, EventKind, EventRecord, PoolSnapshot
 
+AT_START: Final = 300.0
+"""Seconds that Dash Core has after the node's start at least: both are often started together."""
 WARM: Final = 3600.0
 """Seconds since the start before the hour's average hash rate means anything."""
 HOUR_RATE: Final = 1
@@ -63,6 +65,8 @@ class Watch:
         self._workers = WorkerWatch(thresholds.worker_down)
         self._dashd = Condition(thresholds.dashd_lost)
         self._had_dashd = False
+        self._dashd_at_start = Condition(max(thresholds.dashd_lost, AT_START))
+        """Where Dash Core has not been there since the node was started."""
         self._peers = Condition(thresholds.peers_lost)
         self._stores = {
             "shares": Condition(thresholds.storage_problem),
@@ -138,9 +142,8 @@ class Watch:
     def _look_at_dashd(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         problem = snapshot.dashd.problem
         self._had_dashd = self._had_dashd or problem is None
-        if not self._had_dashd:
-            return  # not there yet: the log says so, and nobody mines
-        turn = self._dashd.look(problem, snapshot.time)
+        is_lost = self._had_dashd and not self._dashd_at_start.told
+        turn = (self._dashd if is_lost else self._dashd_at_start).look(problem, snapshot.time)
         if turn is not None:
             reason = printable(turn.reason, MAX_REASON)
             yield _event(

@@ -202,7 +202,8 @@ def test_a_condition_s_turns_alternate_whatever_the_clock_does(looks):
 
 def test_dash_core_lost_and_back():
     looker, away = Looker(), DashdFigures(problem="dashd does not answer")
-    assert looker.look(1000, dashd=away) == []  # not there yet since the start
+    assert looker.look(dashd=away) == []  # not there yet since the start
+    assert looker.look(200, dashd=away) == []
     assert looker.look() == []
     assert looker.look(dashd=away) == []
     assert looker.look(59, dashd=away) == []
@@ -213,6 +214,20 @@ def test_dash_core_lost_and_back():
     assert looker.look() == []
     assert looker.look(30) == [EventKind.DASHD_BACK]
     assert "after 9 min 25 s" in looker.found[0].text
+
+
+def test_dash_core_that_does_not_come_up_after_a_start():
+    looker, away = Looker(), DashdFigures(problem="dashd does not answer")
+    assert looker.look(dashd=away) == []
+    assert looker.look(299, dashd=away) == []
+    assert looker.look(1, dashd=away) == [EventKind.DASHD_LOST]
+    assert "for 5 min" in looker.found[0].text
+    assert looker.look(dashd=away) == []
+    assert looker.look() == []
+    assert looker.look(30) == [EventKind.DASHD_BACK]
+    # From then on it is expected to be there.
+    assert looker.look(dashd=away) == []
+    assert looker.look(60, dashd=away) == [EventKind.DASHD_LOST]
 
 
 def test_other_nodes_lost_and_back_where_they_are_expected():

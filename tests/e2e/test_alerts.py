@@ -126,7 +126,7 @@ def test_where_it_is_allowed_redirects_are_followed_a_few_times_and_without_the_
 
 def test_a_block_is_told_with_what_the_chain_knows_of_it(tmp_path):
     with hook_server() as server:
-        flags = ["--block-webhook", server.url("block"), "--simnet-block-period", "5"]
+        flags = ["--block-webhook", server.url("block"), "--simnet-block-period", "1"]
         with NodeProcess(tmp_path, *flags) as node:
             wait_for("block", lambda: server.to("block"))
             told = server.to("block")[0].json

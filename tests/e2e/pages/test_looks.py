@@ -48,7 +48,8 @@ def test_a_page_at_every_width_light_and_dark(page, pool, browser):
         for scheme in SCHEMES:
             view.page.emulate_media(color_scheme=scheme)
             view.picture(f"{page}-{width}-{scheme}")
-            misplaced[width, scheme] = faults(view)
+            if scheme == SCHEMES[0]:  # colours move nothing
+                misplaced[width] = faults(view)
             if (width, scheme) in TO_AXE:
                 keeps_out[width, scheme] = serious(violations(view))
     assert {where: found for where, found in misplaced.items() if found} == {}

@@ -40,7 +40,7 @@ CHECKS = [
 def node(tmp_path_factory):
     """One that mines, with a block in the chain and samples of its own."""
     directory = tmp_path_factory.mktemp("api")
-    with NodeProcess(directory, "--simnet-miners", "1", "--simnet-block-period", "4", "-f", "1") as node:
+    with NodeProcess(directory, "--simnet-miners", "1", "--simnet-block-period", "1", "-f", "1") as node:
         wait_for("block", lambda: [b for b in node.try_get("recent_blocks") or [] if b["status"] == "accepted"])
         wait_for("payouts", lambda: node.get("current_payouts"))
         wait_for("samples", lambda: len(node.get("api/v1/samples")["points"]) >= 2)

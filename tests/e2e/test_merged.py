@@ -54,7 +54,7 @@ def test_blocks_of_three_chains_with_the_same_work(tmp_path):
     with AuxDaemonProcess(tmp_path, 6, 1 << 14) as first, AuxDaemonProcess(tmp_path, 8, 1 << 16) as second:
         for daemon in (first, second):
             daemon.wait_for_line("simulated chain")
-        arguments = ("--simnet-miners", "1", "--simnet-block-period", "5", *first.flags, *second.flags)
+        arguments = ("--simnet-miners", "1", "--simnet-block-period", "2", *first.flags, *second.flags)
         with NodeProcess(tmp_path, *arguments) as node:
             node.wait_for_line("merged mining of chain 6")
             node.wait_for_line("merged mining of chain 8")
@@ -111,7 +111,7 @@ def test_a_node_whose_aux_daemons_are_dead_wrong_or_refuse_mines_all_the_same(tm
     with AuxDaemonProcess(tmp_path, 6, 1 << 14) as there, AuxDaemonProcess(tmp_path, 6, 1 << 14) as twice:
         for daemon in (there, twice):
             daemon.wait_for_line("simulated chain")
-        arguments = ("--simnet-miners", "1", "--simnet-block-period", "5")
+        arguments = ("--simnet-miners", "1", "--simnet-block-period", "2")
         wrong = f"http://me:wrong@127.0.0.1:{twice.port}"
         with NodeProcess(
             tmp_path, *arguments, "--merged", f"http://a:b@127.0.0.1:{dead}", "--merged", wrong, *there.flags

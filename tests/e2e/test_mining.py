@@ -25,7 +25,7 @@ def accepted_blocks(node: NodeProcess) -> list[dict]:
 
 
 def test_mine_stop_and_go_on(tmp_path):
-    with NodeProcess(tmp_path, "--simnet-miners", "1", "--simnet-block-period", "5") as node:
+    with NodeProcess(tmp_path, "--simnet-miners", "1", "--simnet-block-period", "2") as node:
         node.wait_for_line("miners (X11) connect to stratum+tcp://")
         wait_for("share", lambda: node.try_get("recent_shares"))
         # any stratum miner can be pointed at it, and is paid
@@ -42,7 +42,7 @@ def test_mine_stop_and_go_on(tmp_path):
         stopped = check_running_node(node)
         assert node.interrupt() < 5
     check_store(tmp_path, stopped)
-    with NodeProcess(tmp_path, "--simnet-miners", "0", "--simnet-block-period", "5", log="again.log") as node:
+    with NodeProcess(tmp_path, "--simnet-miners", "0", "--simnet-block-period", "2", log="again.log") as node:
         wait_for("work", lambda: (node.try_get("global_stats") or {}).get("block_height"))
         stats = wait_for(
             "shares", lambda: node.get("global_stats") if node.get("global_stats")["shares_held"] else 0

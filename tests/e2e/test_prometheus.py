@@ -75,7 +75,7 @@ def prometheus(directory: Path, node_port: int) -> Iterator[Prometheus]:
 
 
 def test_prometheus_scrapes_a_node(tmp_path):
-    with NodeProcess(tmp_path, "--simnet-miners", "2", "--simnet-block-period", "5") as node:
+    with NodeProcess(tmp_path, "--simnet-miners", "2", "--simnet-block-period", "2") as node:
         node.wait_for_line("miners (X11) connect to stratum+tcp://")
         with prometheus(tmp_path, node.port) as server:
             wait_for("a scrape", lambda: server.value('up{job="p2pool-dash"} == 1'))

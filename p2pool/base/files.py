@@ -1,4 +1,5 @@
-"""Writing a file so that a crash at any moment leaves the old one or the new one. Blocks."""
+"""Writing a file so that a crash at any moment leaves the old one or the new one, and setting a damaged database
+aside. Blocks."""
 
 from __future__ import annotations
 
@@ -26,3 +27,15 @@ def write_file(path: Path, data: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def set_database_aside(path: Path, stamp: str) -> Path:
+    """Rename a damaged SQLite file to `<name>.damaged-<stamp>`, with its journals. Returns its new name. Raises
+    OSError."""
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    os.replace(path, aside)
+    for suffix in ("-wal", "-shm"):
+        journal = path.with_name(path.name + suffix)
+        if journal.exists():
+            os.replace(journal, aside.with_name(aside.name + suffix))
+    return aside

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from sqlalchemy.sql.dml import Insert
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import OperatorError
+from p2pool.base.files import set_database_aside
 from p2pool.history import schema
 from p2pool.history.records import HistoryProblem, SeriesKind
 
@@ -205,16 +205,10 @@ class DamagedDatabase(HistoryProblem):
 
 def set_aside(path: Path, stamp: str) -> Path:
     """Rename a damaged file, with its journals. Returns its new name. Raises HistoryProblem."""
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
     try:
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
-            journal = path.with_name(path.name + suffix)
-            if journal.exists():
-                os.replace(journal, aside.with_name(aside.name + suffix))
+        return set_database_aside(path, stamp)
     except OSError as error:
         raise HistoryProblem(f"{path} is damaged and cannot be renamed: {error.strerror}") from None
-    return aside
 
 
 def is_damage(error: object) -> bool:

@@ -18,6 +18,7 @@ from p2pool.history.records import (
     PERIOD,
     POOL_FIGURES,
     REASONS,
+    REFUSED,
     HistorySample,
     RoundFigures,
     SeriesKind,
@@ -165,7 +166,7 @@ class _Batch:
 
 def _counters(worker: WorkerSnapshot) -> _Counters:
     """In the order of COUNTS."""
-    refused = dict.fromkeys(("stale", "low_difficulty", "duplicate", "other_refused"), 0)
+    refused = dict.fromkeys(REFUSED, 0)
     for code, count in worker.refused_by.items():
         refused[REASONS.get(code, "other_refused")] += count
     return (worker.accepted, *refused.values(), worker.dead, worker.shares)

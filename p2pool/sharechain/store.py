@@ -6,7 +6,6 @@ written and hands it, in batches, to a thread. Nothing here is called on the rea
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.errors import ParseError
+from p2pool.base.files import set_database_aside
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
@@ -182,12 +182,7 @@ def open_database(path: Path, stamp: str) -> tuple[ShareDatabase, Path | None]:
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError:
-        aside = path.with_name(f"{path.name}.damaged-{stamp}")
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
-            journal = path.with_name(path.name + suffix)
-            if journal.exists():
-                os.replace(journal, aside.with_name(aside.name + suffix))
+        aside = set_database_aside(path, stamp)
         return ShareDatabase(path), aside
 
 

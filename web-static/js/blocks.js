@@ -3,7 +3,8 @@
 import { copyValue, make, setText } from "./dom.js";
 import { duration, integer, known, percent, shortHash } from "./format.js";
 
-const STATUS = {
+/** What a block's status means. */
+export const STATUS = {
   accepted: "In the chain; its coins can be spent after 100 confirmations",
   confirmed: "In the chain for good: its coins can be spent",
   orphaned: "Valid, but another block took its place",

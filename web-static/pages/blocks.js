@@ -78,23 +78,15 @@ function showLuck(luck) {
   const notes = [known(luck.luck) ? `luck ${luckText(luck.luck)} altogether` : "of the pool"];
   if (luck.known_rounds < luck.blocks) notes.push(`of ${integer(luck.known_rounds)} whose round is known`);
   setText(byId("f-blocks-note"), notes.join(", "));
-  for (const days of [1, 7, 30]) showPeriod(days, luck.periods?.find((period) => period.days === days) ?? period(luck.rounds, days));
+  for (const period of luck.periods) showPeriod(period);
   showRounds(luck.rounds);
 }
 
-/** From the rounds alone, where the node does not tell of periods. */
-function period(rounds, days) {
-  const within = rounds.filter(({ time, luck }) => luck !== null && time > Date.now() / 1000 - days * DAY);
-  const sum = (of) => within.reduce((total, round) => total + round[of], 0);
-  const luck = within.length > 0 ? (100 * sum("expected_work")) / sum("actual_work") : null;
-  return { blocks: within.length, expected_blocks: luck === null ? null : (100 * within.length) / luck, luck };
-}
-
-function showPeriod(days, { blocks, expected_blocks: expected, luck, seconds }) {
+function showPeriod({ days, blocks, expected_blocks: expected, luck, seconds }) {
   setText(byId(`f-luck-${days}`), luckText(luck));
   const told = [`${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`];
   if (known(expected)) told.push(`${expected.toFixed(expected < 10 ? 1 : 0)} expected`);
-  const whole = seconds === undefined || seconds > 0.98 * days * DAY;
+  const whole = seconds > 0.98 * days * DAY;
   setText(byId(`f-luck-${days}-note`), told.join(", ") + (whole ? "" : `; known are ${duration(seconds)}`));
 }
 

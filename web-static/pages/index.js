@@ -1,29 +1,16 @@
 // The dashboard: the pool and this node at a glance, and how to connect a miner.
 
 import { historyProblem } from "../js/api.js";
+import { STATUS } from "../js/blocks.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, sayEvent } from "../js/events.js";
 import { lookUp, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+import { REASONS } from "../js/workers.js";
 
 const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/shares", "recent_blocks"];
-const REASONS = {
-  malformed: "malformed",
-  stale: "for a stale job",
-  duplicate: "sent twice",
-  low_difficulty: "below the difficulty",
-  unauthorized: "of no authorized worker",
-  not_subscribed: "before subscribing",
-};
-const STATUS = {
-  accepted: "In the chain; its coins can be spent after 100 confirmations",
-  confirmed: "In the chain for good: its coins can be spent",
-  orphaned: "Valid, but another block took its place",
-  refused: "Refused by Dash Core",
-  sent: "Sent, but not in the chain yet",
-};
 const LUCK_DAYS = [1, 7, 30];
 
 const put = (id, text) => setText(byId(id), text);

@@ -47,7 +47,7 @@ def _minimum_difficulty(session: Session, options: dict[str, Any], result: dict[
     before = session.vardiff.difficulty
     session.vardiff.set_minimum(max(minimum or 0.0, session.house.settings.min_difficulty))
     if session.vardiff.difficulty != before:
-        session.work_due = False
+        session.change_due = True
     return True
 
 
@@ -79,8 +79,8 @@ def subscribe(session: Session, params: list[Any], now: float) -> list[Any]:
     asked = params[1] if len(params) > 1 else None
     if isinstance(asked, str):
         session.resume(asked, now)
-    session.subscribed = True
-    session.work_due = True
+    session.subscribed = session.restart_due = True
+    session.feed.subscribed(session.extranonce1)
     session_id = session.state.session_id
     subscriptions = [["mining.set_difficulty", session_id], ["mining.notify", session_id]]
     return [subscriptions, session.extranonce1.hex(), EXTRANONCE2_SIZE]
@@ -143,8 +143,7 @@ def suggest_target(session: Session, params: list[Any], now: float) -> bool:
 def _suggest(session: Session, difficulty: float) -> bool:
     if not session.vardiff.fixed:
         session.vardiff.set(difficulty)
-        if session.working:
-            session.work_due = False
+        session.change_due = True
     return True
 
 

@@ -65,7 +65,7 @@ class StratumServer(Factory):
         self.record_submissions = stats.record_submissions
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
-        self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
+        self._fan_out = FanOut(reactor, self._house.registry, self.connections, self.serve, clock)
         self._fan_out.all_served.subscribe(stats.record_fan_out)
         self.first_job_sent = self._fan_out.first_sent
         self._draining: dict[StratumProtocol, float] = {}
@@ -197,11 +197,12 @@ class StratumServer(Factory):
 
     def _tick(self) -> None:
         now, seconds = self.clock(), self._reactor.seconds()
+        self._house.registry.retire(now)
         if not self._rota:
             self._rota = list(self.connections)
             self._rota_step = -(-len(self._rota) // _ROTA)  # a round takes its time even if most of them go
             self.guard.tick(now)
-            self._house.book.retire(now)
+            self._house.solutions.retire()
             self._house.sessions.expire(now)
         count = self._rota_step
         due, self._rota = self._rota[:count], self._rota[count:]

@@ -19,9 +19,14 @@ class Code(IntEnum):
 
 
 class Refusal(Exception):
-    """A request is refused: answered with `[code, text, null]`; `text` is cut and cleaned for the wire."""
+    """A request is refused: answered with `[code, text, null]`; `text` is cut and cleaned for the wire.
 
-    def __init__(self, code: Code, text: str) -> None:
+    `is_offence` is False if the request was fine in itself and met a limit of the server: that costs its sender
+    nothing.
+    """
+
+    def __init__(self, code: Code, text: str, is_offence: bool = True) -> None:
         self.code = code
+        self.is_offence = is_offence
         self.text = printable(text, 200)
         super().__init__(self.text)

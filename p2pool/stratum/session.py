@@ -14,8 +14,8 @@ import orjson
 from p2pool.base.bounded import BoundedSet
 from p2pool.dash.target import difficulty_to_average_attempts, difficulty_to_target
 from p2pool.jobs.job import Job
+from p2pool.stratum.conduct import Conduct, Offence
 from p2pool.stratum.errors import Code, Refusal
-from p2pool.stratum.guard import Host, Offence
 from p2pool.stratum.house import House
 from p2pool.stratum.jobs import GRACE
 from p2pool.stratum.messages import answer_line, difficulty_line, notification_line, request_line
@@ -82,7 +82,7 @@ class Session:
         "workers",
     )
 
-    def __init__(self, house: House, host: Host, now: float) -> None:
+    def __init__(self, house: House, host: Conduct, now: float) -> None:
         self.house = house
         self.host = host
         self.connected = now
@@ -270,7 +270,7 @@ class Session:
         self.work_due = True
         if self.payee is None:
             self.payee = username
-            house.guard.authorized(self.host)
+            house.guard.authorized(self.host, now)
             self._version_due = True
 
     # --- what the operator and the server send -------------------------------------------------------------
@@ -380,8 +380,9 @@ class Session:
             if is_submit:
                 house.stats.record_refused(self._submitter(params), int(refusal.code), now)
                 house.guard.submission(self.host, True, now)
-            elif method == "mining.authorize":
-                house.guard.offence(self.host, Offence.LOGIN, now)
+            elif method == "mining.authorize" and refusal.is_offence:
+                given = params[0] if isinstance(params, list) and params else None
+                house.guard.login_refused(self.host, given, now)
             return None, refusal
 
     def _submitter(self, params: Any) -> str | None:

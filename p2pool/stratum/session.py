@@ -265,7 +265,7 @@ class Session:
         """A worker was authorized; `given` is what it calls itself in submissions."""
         house = self.house
         self.workers[given] = username
-        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now)
+        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now, self.host.host.site)
         house.stats.record_software(username.name, str(self.software))
         self.work_due = True
         if self.payee is None:

@@ -89,7 +89,7 @@ def subscribe(session: Session, params: list[Any], now: float) -> list[Any]:
 def authorize(session: Session, params: list[Any], now: float) -> bool:
     """mining.authorize: several workers may share a connection, but only of one payout address."""
     if not params or not isinstance(params[0], str):
-        raise Refusal(Code.UNAUTHORIZED, "no username")
+        raise Refusal(Code.UNAUTHORIZED, "no username: set a Dash address as the username")
     username = parse_username(params[0], session.house.settings.network)
     payee = session.payee
     if payee is not None and username.key_hash != payee.key_hash:

@@ -15,7 +15,7 @@ from p2pool.base.bounded import BoundedSet
 from p2pool.dash.target import difficulty_to_average_attempts, difficulty_to_target
 from p2pool.jobs.job import Job
 from p2pool.stratum.conduct import Conduct, Offence
-from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.errors import Code, Refusal, low_difficulty
 from p2pool.stratum.house import House
 from p2pool.stratum.jobs import GRACE
 from p2pool.stratum.messages import answer_line, difficulty_line, notification_line, request_line
@@ -463,8 +463,7 @@ class Session:
                 if self._refused is None:
                     self._refused = BoundedSet(_MAX_REFUSED)
                 self._refused.add(found)
-                text = f"low difficulty share: above difficulty {sent.difficulty:g}"
-                raise Refusal(Code.LOW_DIFFICULTY, text)
+                raise low_difficulty(found, sent.difficulty)
         sent.remember(submission.key)
         # A share of the chain that misses the connection's difficulty is used, but says nothing of the hash rate.
         difficulty = sent.difficulty if found <= sent.target else 0.0

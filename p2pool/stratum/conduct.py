@@ -228,6 +228,11 @@ class Conduct:
         return self.host.key
 
     @property
+    def site(self) -> str:
+        """The host's site."""
+        return self.host.site
+
+    @property
     def is_proven(self) -> bool:
         """Whether it is counted among its host's proven connections."""
         return self.accepted and self.authorized_at is not None and self.closing is None

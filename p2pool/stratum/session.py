@@ -265,12 +265,13 @@ class Session:
         """A worker was authorized; `given` is what it calls itself in submissions."""
         house = self.house
         self.workers[given] = username
-        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now, self.host.host.site)
+        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now, self.host.site)
         house.stats.record_software(username.name, str(self.software))
         self.work_due = True
         if self.payee is None:
             self.payee = username
             house.guard.authorized(self.host, now)
+            house.paces.tell(self.vardiff, username.name, now)
             self._version_due = True
 
     # --- what the operator and the server send -------------------------------------------------------------
@@ -478,11 +479,13 @@ class Session:
         if name not in self._earners:
             self._earners.add(name)
             self.share_pace()
+            self.house.paces.record({name}, self.vardiff.difficulty, self.host.site, now)
         vardiff = self.state.vardiff
         if difficulty:
             vardiff.accepted(difficulty, now)
         if vardiff.adjust(now):
             self.work_due = False
+            self.house.paces.record(self._earners, vardiff.difficulty, self.host.site, now)
 
     def share_pace(self) -> None:
         """Each worker that submits on this connection should have its pseudoshare in the time wished."""

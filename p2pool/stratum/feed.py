@@ -25,11 +25,11 @@ class JobFeed:
 
     `state` is passed in, since it changes when a session is resumed by another connection."""
 
-    __slots__ = ("_difficulty", "_extranonce1", "_host", "_registry")
+    __slots__ = ("_difficulty", "_extranonce1", "_registry", "_site")
 
-    def __init__(self, registry: JobRegistry, host: str) -> None:
+    def __init__(self, registry: JobRegistry, site: str) -> None:
         self._registry = registry
-        self._host = host
+        self._site = site
         self._difficulty: float | None = None
         self._extranonce1 = b""
         """What the miner was last told of both."""
@@ -86,7 +86,7 @@ class JobFeed:
         return self._next(state, payee, state.last_variant(sent.issued.generation) + 1)
 
     def _next(self, state: MinerState, payee: Username, variant: int) -> SentJob | None:
-        issued = self._registry.job_for(self._host, payee.key_hash, payee.share_difficulty, variant)
+        issued = self._registry.job_for(self._site, payee.key_hash, payee.share_difficulty, variant)
         if issued is None:
             return None
         difficulty = state.vardiff.difficulty

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from p2pool.networks.parameters import Network
 from p2pool.stratum.guard import Guard
 from p2pool.stratum.jobs import JobRegistry
+from p2pool.stratum.paces import Paces
 from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.seen import SolutionLedger
 from p2pool.stratum.sessions import SessionTable
@@ -41,7 +42,7 @@ class SessionSettings:
 class House:
     """What the sessions of one server share: settings, work, counters, jobs, the guard and the session table."""
 
-    __slots__ = ("guard", "registry", "sessions", "settings", "solutions", "stats", "work")
+    __slots__ = ("guard", "paces", "registry", "sessions", "settings", "solutions", "stats", "work")
 
     def __init__(
         self,
@@ -58,3 +59,4 @@ class House:
         self.sessions = sessions
         self.registry = JobRegistry(work)
         self.solutions = SolutionLedger()
+        self.paces = Paces()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.base.fair_share import FairShares
+from p2pool.base.fair import FairShares
 from p2pool.jobs.job import Job
 from p2pool.stratum.ports import WorkPort
 
@@ -15,8 +15,8 @@ MAX_VARIANTS = 4
 """Other jobs on the same work per address, for connections whose difficulty changed. A connection that has had all
 of them gets its next difficulty with the next work."""
 MAX_HELD = 100_000
-"""Jobs that may still be answered, counted once per host that got them, about 3 KB each with 50 payees. Beyond it
-the host and address that hold most give up their oldest job; never one on the newest work, of which there are at
+"""Jobs that may still be answered, counted once per site that got them, about 3 KB each with 50 payees. Beyond it
+the site and address that hold most give up their oldest job; never one on the newest work, of which there are at
 most MAX_VARIANTS + 1 per connection."""
 _RETIRED_AT_ONCE = 5_000
 """Jobs released in one call of `retire`: a few milliseconds."""
@@ -45,9 +45,9 @@ class IssuedJob:
         self.generation = generation
         self.variant = variant
         self.holders = 0
-        """Hosts that were sent this job and have not given it up."""
+        """Sites that were sent this job and have not given it up."""
         self.last_holder = ""
-        """The host that was sent it last: most jobs have only one."""
+        """The site that was sent it last: most jobs have only one."""
         self._lines: tuple[bytes, bytes] | None = None
 
     def notify(self, clean: bool) -> bytes:
@@ -90,7 +90,7 @@ class JobRegistry:
     connection's own, bounded, list.
 
     Jobs on the current parent block are valid however old they are: one that solves the block is a block. Where
-    memory runs out, hosts give up their own: see MAX_HELD.
+    memory runs out, sites give up their own: see MAX_HELD.
     """
 
     def __init__(self, work: WorkPort) -> None:
@@ -103,7 +103,7 @@ class JobRegistry:
         self._counter = 0
         self._parent_block: int | None = None
         self._held: dict[int, FairShares[IssuedJob]] = {}
-        """By parent block: the jobs by (host, address); MAX_HELD in all."""
+        """By parent block: the jobs by (site, address); MAX_HELD in all."""
         self._held_count = 0
         self._ended: dict[int, float] = {}
         """When the earlier parent blocks were left; their jobs are released after GRACE."""
@@ -161,10 +161,10 @@ class JobRegistry:
         return issued.generation < self._clean_generation
 
     def job_for(
-        self, host: str, key_hash: bytes, share_difficulty: float | None, variant: int = 0
+        self, site: str, key_hash: bytes, share_difficulty: float | None, variant: int = 0
     ) -> IssuedJob | None:
         """Return the current job of a payout address (20 bytes) that requests shares of a difficulty, for a
-        connection of `host`; None while there is no work, and beyond MAX_VARIANTS.
+        connection of `site`; None while there is no work, and beyond MAX_VARIANTS.
 
         Variants are different work: a solution of one is none of another."""
         if variant > MAX_VARIANTS:
@@ -177,17 +177,17 @@ class JobRegistry:
                 return None
             self._counter = (self._counter + 1) % (1 << 32)
             issued = self._current[key] = IssuedJob(f"{self._counter:x}", job, self._generation, variant)
-        if issued.last_holder != host:
-            self._hold(host, key_hash, issued)
+        if issued.last_holder != site:
+            self._hold(site, key_hash, issued)
         return issued
 
-    def _hold(self, host: str, key_hash: bytes, issued: IssuedJob) -> None:
-        issued.last_holder = host
+    def _hold(self, site: str, key_hash: bytes, issued: IssuedJob) -> None:
+        issued.last_holder = site
         if issued.job is None:
             return
         parent_block = issued.job.context.template.previous_block
         held = self._held.setdefault(parent_block, FairShares())
-        if not held.add((host, key_hash), issued):
+        if not held.add((site, key_hash), issued):
             return
         issued.holders += 1
         self._held_count += 1

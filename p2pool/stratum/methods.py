@@ -89,15 +89,16 @@ def subscribe(session: Session, params: list[Any], now: float) -> list[Any]:
 def authorize(session: Session, params: list[Any], now: float) -> bool:
     """mining.authorize: several workers may share a connection, but only of one payout address."""
     if not params or not isinstance(params[0], str):
-        raise Refusal(Code.UNAUTHORIZED, "no username")
+        raise Refusal(Code.UNAUTHORIZED, "no username: set a Dash address as the username")
     username = parse_username(params[0], session.house.settings.network)
     payee = session.payee
     if payee is not None and username.key_hash != payee.key_hash:
         text = f"this connection mines to {payee.address}; use another connection for {username.address}"
-        raise Refusal(Code.UNAUTHORIZED, text)
+        raise Refusal(Code.UNAUTHORIZED, text, is_offence=False)
     if params[0] not in session.workers:
         if len(session.workers) >= MAX_WORKERS_PER_CONNECTION:
-            raise Refusal(Code.UNAUTHORIZED, f"more than {MAX_WORKERS_PER_CONNECTION} workers")
+            text = f"more than {MAX_WORKERS_PER_CONNECTION} workers on one connection; use another connection"
+            raise Refusal(Code.UNAUTHORIZED, text, is_offence=False)
         if payee is None:
             _apply_options(session, username, params[1] if len(params) > 1 else None)
         session.add_worker(params[0], username, now)

@@ -1,13 +1,13 @@
 """What was already accepted for a job: every solution is counted once, and what cannot be remembered is refused.
 
 A connection with a far too low difficulty can have thousands of solutions accepted in a second. `SolutionLedger`
-bounds what all connections together make the node remember: when it is full, the host that holds most has its
+bounds what all connections together make the node remember: when it is full, the site that holds most has its
 oldest job spent. Submissions for a spent job are still hashed, since one could be a share or a block, but no
 longer credited."""
 
 from __future__ import annotations
 
-from p2pool.base.fair_share import FairShares
+from p2pool.base.fair import FairQueue
 from p2pool.stratum.jobs import IssuedJob
 
 CHUNK = 1024
@@ -20,11 +20,11 @@ that connections may answer."""
 class Solutions:
     """What was accepted for one job under one extranonce1, by the submission's bytes."""
 
-    __slots__ = ("_keys", "_used", "chunks", "host", "issued", "spent")
+    __slots__ = ("_keys", "_used", "chunks", "issued", "site", "spent")
 
-    def __init__(self, issued: IssuedJob, host: str) -> None:
+    def __init__(self, issued: IssuedJob, site: str) -> None:
         self.issued = issued
-        self.host = host
+        self.site = site
         self.chunks = 0
         """How many chunks were filled."""
         self.spent = False
@@ -55,10 +55,10 @@ class Solutions:
 
 
 class SolutionLedger:
-    """The chunks of all connections' jobs, by host. Bound: MAX_CHUNKS."""
+    """The chunks of all connections' jobs, by site. Bound: MAX_CHUNKS."""
 
     def __init__(self) -> None:
-        self._held: FairShares[tuple[Solutions, int]] = FairShares()
+        self._held: FairQueue[tuple[Solutions, int], str] = FairQueue()
         self._jobs: dict[Solutions, None] = {}
         """Those with at least one chunk."""
 
@@ -66,15 +66,15 @@ class SolutionLedger:
         return len(self._held)
 
     def grown(self, solutions: Solutions) -> None:
-        """Note that `solutions` filled another chunk; if there are too many, the greediest host's oldest job is
+        """Note that `solutions` filled another chunk; if there are too many, the greediest site's oldest job is
         spent."""
         self._jobs[solutions] = None
-        self._held.add((solutions.host,), (solutions, solutions.chunks))
+        self._held.add((solutions, solutions.chunks), solutions.site)
         while len(self._held) > MAX_CHUNKS:
-            greediest = self._held.greediest()
-            if greediest is None:
+            candidate = self._held.candidate()
+            if candidate is None:
                 return
-            self._spend(greediest[1][0])
+            self._spend(candidate[0])
 
     def retire(self) -> None:
         """Forget the solutions of jobs that were released; call it every few seconds."""
@@ -85,4 +85,4 @@ class SolutionLedger:
         solutions.spend()
         del self._jobs[solutions]
         for chunk in range(1, solutions.chunks + 1):
-            self._held.remove((solutions.host,), (solutions, chunk))
+            self._held.discard((solutions, chunk))

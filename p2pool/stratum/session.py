@@ -11,9 +11,9 @@ from typing import Any
 from p2pool.base.bounded import BoundedSet
 from p2pool.dash.target import difficulty_to_average_attempts
 from p2pool.jobs.job import Job
-from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.conduct import Conduct, Offence
+from p2pool.stratum.errors import Code, Refusal, low_difficulty
 from p2pool.stratum.feed import JobFeed
-from p2pool.stratum.guard import Host, Offence
 from p2pool.stratum.house import House
 from p2pool.stratum.jobs import GRACE
 from p2pool.stratum.messages import answer_line, notification_line, request_line
@@ -75,11 +75,11 @@ class Session:
         "workers",
     )
 
-    def __init__(self, house: House, host: Host, now: float) -> None:
+    def __init__(self, house: House, host: Conduct, now: float) -> None:
         self.house = house
         self.host = host
         self.connected = now
-        self.feed = JobFeed(house.registry, host.key)
+        self.feed = JobFeed(house.registry, host.site)
         self.state: MinerState = house.sessions.new_state(house.settings.new_vardiff())
         house.sessions.opened(self)
         self.subscribed = self.resumed = False
@@ -209,7 +209,7 @@ class Session:
         """The connection ended: its workers have one fewer, and what it was can be resumed."""
         for username in self.workers.values():
             self.house.stats.record_worker_off(username.name)
-        self.house.sessions.closed(self, self.host.key, self.working, now)
+        self.house.sessions.closed(self, self.host.site, self.working, now)
         self.house.guard.disconnected(
             self.host, now - self.connected, self.payee is not None, bool(self._earners), now
         )
@@ -258,12 +258,13 @@ class Session:
         """A worker was authorized; `given` is what it calls itself in submissions."""
         house = self.house
         self.workers[given] = username
-        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now)
+        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now, self.host.site)
         house.stats.record_software(username.name, str(self.software))
         if self.payee is None:
             self.payee = username
             self.restart_due = True
-            house.guard.authorized(self.host)
+            house.guard.authorized(self.host, now)
+            house.paces.tell(self.vardiff, username.name, now)
             self._version_due = True
 
     # --- what the operator and the server send -------------------------------------------------------------
@@ -350,8 +351,9 @@ class Session:
             if is_submit:
                 house.stats.record_refused(self._submitter(params), int(error.code), now)
                 house.guard.submission(self.host, True, now)
-            elif method == "mining.authorize":
-                house.guard.offence(self.host, Offence.LOGIN, now)
+            elif method == "mining.authorize" and error.is_offence:
+                given = params[0] if isinstance(params, list) and params else None
+                house.guard.login_refused(self.host, given, now)
             return None, error
 
     def _submitter(self, params: Any) -> str | None:
@@ -438,8 +440,7 @@ class Session:
                 if self._refused is None:
                     self._refused = BoundedSet(_MAX_REFUSED)
                 self._refused.add(found)
-                text = f"low difficulty share: above difficulty {sent.difficulty:g}"
-                raise Refusal(Code.LOW_DIFFICULTY, text)
+                raise low_difficulty(found, sent.difficulty)
         self._remember(sent, submission.key, used)
         # A share of the chain that misses the connection's difficulty is used, but says nothing of the hash rate.
         difficulty = sent.difficulty if found <= sent.target else 0.0
@@ -454,16 +455,18 @@ class Session:
         if name not in self._earners:
             self._earners.add(name)
             self.share_pace()
+            self.house.paces.record({name}, self.vardiff.difficulty, self.host.site, now)
         vardiff = self.state.vardiff
         if difficulty:
             vardiff.accepted(difficulty, now)
         if vardiff.adjust(now):
             self.change_due = True
+            self.house.paces.record(self._earners, vardiff.difficulty, self.host.site, now)
 
     def _remember(self, sent: SentJob, key: bytes, used: bool) -> None:
         """Note what was accepted, so that it is not accepted again."""
         if sent.solutions is None:
-            sent.solutions = Solutions(sent.issued, self.host.key)
+            sent.solutions = Solutions(sent.issued, self.host.site)
         if sent.solutions.add(key, used=used):
             self.house.solutions.grown(sent.solutions)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Protocol
 
-from p2pool.base.fair_share import FairShares
+from p2pool.base.fair import FairDict
 from p2pool.base.observable import Event
 from p2pool.stratum.jobs import IssuedJob
 from p2pool.stratum.seen import Solutions
@@ -18,7 +18,7 @@ from p2pool.stratum.vardiff import Vardiff
 EXTRANONCE2_SIZE = 4
 """Bytes; with the 4 of extranonce1 they are the share's last_txout_nonce."""
 MAX_SAVED = 20_000
-"""Sessions remembered after their connection ended. Beyond it the host that left most behind loses its oldest."""
+"""Sessions remembered after their connection ended. Beyond it the site that left most behind loses its oldest."""
 MAX_JOBS = 256
 """Jobs that a connection may still answer: more than an hour of share-chain tips."""
 _PRUNE_AT = 24
@@ -110,10 +110,8 @@ class SessionTable:
         """A live session whose state another connection took over, after it was told."""
         self._timeout = timeout
         self._live: dict[str, Resumable] = {}
-        self._saved: dict[str, tuple[MinerState, float, str]] = {}
-        """(state, when it expires, the host that left it), by session id, in the order in which they expire."""
-        self._saved_by: FairShares[str] = FairShares()
-        """The saved session ids by (host,)."""
+        self._saved: FairDict[str, tuple[MinerState, float], str] = FairDict(MAX_SAVED)
+        """(state, when it expires), by session id, in the order in which they expire."""
         self._extranonces: set[bytes] = set()
 
     def __len__(self) -> int:
@@ -149,23 +147,22 @@ class SessionTable:
             owner.displace(own, now)
             self.displaced.fire(owner)
             return True
-        saved = self._saved.get(session_id)
+        saved = self._saved.pop(session_id)
         if saved is None:
             return False
-        state, expires, _ = saved
-        self._forget(session_id)
+        state, expires = saved
         if now >= expires:
+            self._extranonces.discard(state.extranonce1)
             return False
         own = session.state
         del self._live[own.session_id]
         self._extranonces.discard(own.extranonce1)
-        self._extranonces.add(state.extranonce1)
         session.state = state
         self._live[session_id] = session
         return True
 
-    def closed(self, session: Resumable, host: str, worth_keeping: bool, now: float) -> None:
-        """A connection of `host` ended; what it leaves behind can be resumed for a while."""
+    def closed(self, session: Resumable, site: str, worth_keeping: bool, now: float) -> None:
+        """A connection of `site` ended; what it leaves behind can be resumed for a while."""
         state = session.state
         if self._live.get(state.session_id) is not session:
             return
@@ -173,23 +170,16 @@ class SessionTable:
         if not worth_keeping or self._timeout <= 0:
             self._extranonces.discard(state.extranonce1)
             return
-        if len(self._saved) >= MAX_SAVED:
-            greediest = self._saved_by.greediest()
-            if greediest is not None:
-                self._forget(greediest[1])
-        self._saved[state.session_id] = (state, now + self._timeout, host)
-        self._saved_by.add((host,), state.session_id)
-
-    def _forget(self, session_id: str) -> None:
-        """Drop a saved session; its extranonce1 is free."""
-        state, _, host = self._saved.pop(session_id)
-        self._saved_by.remove((host,), session_id)
-        self._extranonces.discard(state.extranonce1)
+        evicted = self._saved.put(state.session_id, (state, now + self._timeout), site)
+        if evicted is not None:
+            self._extranonces.discard(evicted[0].extranonce1)
 
     def expire(self, now: float) -> None:
         """Forget those that nobody came back for."""
         while self._saved:
-            session_id, (_, expires, _) = next(iter(self._saved.items()))
+            session_id = next(iter(self._saved))
+            state, expires = self._saved[session_id]
             if now < expires:
                 return
-            self._forget(session_id)
+            self._saved.pop(session_id)
+            self._extranonces.discard(state.extranonce1)

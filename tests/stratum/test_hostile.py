@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
-from p2pool.stratum.guard import JUDGED_SUBMISSIONS
+from p2pool.stratum.conduct import JUDGED_SUBMISSIONS
 from p2pool.stratum.jobs import GRACE, MAX_VARIANTS
 from p2pool.stratum.methods import METHODS
 from p2pool.stratum.protocol import MAX_DRAINED, StratumProtocol

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
+from p2pool.stratum.errors import low_difficulty
 from p2pool.stratum.jobs import GRACE
 from p2pool.stratum.session import IDLE_RESEND, Session
 from p2pool.stratum.sessions import MAX_JOBS
@@ -59,7 +61,11 @@ def test_every_error_code():
     assert miner.submit(notify, nonce)[0]["result"] is True
     assert code(miner.submit(notify, nonce)) == 22
     bad = miner.find(notify, 2**256, above=EASY)
-    assert code(miner.submit(notify, bad)) == 23
+    answer = miner.submit(notify, bad)
+    assert code(answer) == 23
+    text = answer[0]["error"][1]
+    found, required = re.fullmatch(r"low difficulty share: (\S+) is below the required (\S+)", text).groups()
+    assert float(found) < float(required) == pytest.approx(2.0**-20, rel=1e-5)
     codes = [c for _, c, _ in miner.stats.of("record_refused")]
     assert codes == [25, 24, 21, 20, 20, 20, 20, 20, 20, 22, 23]
     assert len(miner.stats.of("record_accepted")) == 1
@@ -71,14 +77,12 @@ def test_every_error_code():
         ("XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u", "not an address of the network"),
         ("8epbR3BVXRugGKDznX5jiBqhaMNVQBBDC4", "P2SH"),
         (ADDRESS[:-1] + "V", "checksum"),
-        ("", "25 bytes"),
-        ("worker1", "base58|25 bytes"),
+        ("", "no address in the username"),
+        ("worker1", "worker1 is not a Dash address"),
         ("x" * 300, "300 characters"),
     ],
 )
 def test_addresses_that_cannot_be_paid_are_refused_with_the_reason(username, text):
-    import re
-
     miner = Miner()
     miner.call("mining.subscribe")
     answer = miner.call("mining.authorize", username, "x")
@@ -353,3 +357,12 @@ def test_a_connection_remembers_the_last_256_jobs_and_256_workers():
     assert miner.call("mining.authorize", f"{ADDRESS}.7", "x")[0]["result"] is True
     miner.session.connection_lost(miner.now)
     assert len(miner.stats.of("record_worker_on")) == len(miner.stats.of("record_worker_off")) == 256
+
+
+@pytest.mark.parametrize("required", [2.0**-30, 0.001, 1.0, 64.0, 1e6])
+@pytest.mark.parametrize("excess", [1.0, 1.0000001, 1.5, 1e9])
+def test_a_low_share_s_difficulty_is_always_said_to_be_below_the_required_one(required, excess):
+    text = low_difficulty(int(difficulty_to_target(required) * excess) + 1, required).text
+    found, wanted = re.fullmatch(r"low difficulty share: (\S+) is below the required (\S+)", text).groups()
+    assert float(found) < float(wanted)
+    assert float(wanted) == pytest.approx(required, rel=1e-5)

@@ -29,6 +29,7 @@ from p2pool.peers.messages import (
     Message,
     PeerAddress,
     Ping,
+    RawTransaction,
     RememberTx,
     SeenAddress,
     ShareReply,
@@ -151,6 +152,8 @@ class PeerSession:
         self.remembered: dict[int, bytes] = {}
         """Transactions that the peer has us keep."""
         self._remembered_size = 0
+        self._other_names: dict[int, int] = {}
+        """For those that are remembered under two hashes: each one's other hash."""
         self._addresses_heard, self._addresses_since = 0, now
 
     @property
@@ -426,9 +429,26 @@ class PeerSession:
                 raise Drop(f"it refers to transaction {tx_hash:064x}, which is not known")
             self._remember(tx_hash, data)
         for transaction in message.transactions:
-            self._remember(transaction.hash, transaction.data)
-            new.append((transaction.hash, transaction.data))
+            for tx_hash in self._remember_raw(transaction):
+                new.append((tx_hash, transaction.data))
         pool.add(new)
+
+    def _remember_raw(self, transaction: RawTransaction) -> tuple[int, ...]:
+        """Keep a transaction that came whole. Returns the hashes that it is known by: both, where legacy
+        p2pool-dash calls it by another one, since nobody says which of them the peer's shares will name."""
+        tx_hash, other = transaction.hash, transaction.other_hash
+        if other is None:
+            self._remember(tx_hash, transaction.data)
+            return (tx_hash,)
+        if tx_hash in self.remembered:  # another signed instance of the same withdrawal
+            self._remember(other, transaction.data)
+            return (other,)
+        self._remember(tx_hash, transaction.data)
+        if other in self.remembered:
+            return (tx_hash,)
+        self.remembered[other] = transaction.data
+        self._other_names |= {tx_hash: other, other: tx_hash}
+        return tx_hash, other
 
     def _remember(self, tx_hash: int, data: bytes) -> None:
         if tx_hash in self.remembered:
@@ -443,6 +463,9 @@ class PeerSession:
             data = self.remembered.pop(tx_hash, None)
             if data is not None:
                 self._remembered_size -= counted_size(data)
+                other = self._other_names.pop(tx_hash, None)
+                if other is not None:
+                    del self.remembered[other], self._other_names[other]
 
 
 _HANDLERS: dict[type[Message], Callable[..., None]] = {

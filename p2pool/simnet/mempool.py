@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from p2pool.base.observable import Event
-from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.transaction import Transaction
 from p2pool.simnet.errors import BlockInvalid, TransactionRefused
 from p2pool.simnet.ledger import Coin, Ledger, OutPoint, check_spendable, is_unspendable
@@ -89,7 +88,7 @@ class Mempool:
 
     def _admit(self, transaction: Transaction, now: float, height: int, median_time: int) -> MempoolEntry:
         raw = transaction.pack()
-        hash_ = sha256d_int(raw)
+        hash_ = transaction.hash
         if hash_ in self._entries:
             raise TransactionRefused("txn-already-in-mempool")
         if len(self._entries) >= self._limit:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import Block, BlockHeader, read_block
-from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.merkle import merkle_root
 from p2pool.dash.script import coinbase_height
 from p2pool.dash.target import bits_to_target
@@ -64,7 +63,7 @@ def decode_block(data: bytes) -> DecodedBlock:
         raise BlockUndecodable("Block decode failed") from None
     if not block.transactions or not block.transactions[0].is_coinbase:
         raise BlockUndecodable("Block does not start with a coinbase")
-    hashes = tuple(sha256d_int(transaction.pack()) for transaction in block.transactions)
+    hashes = tuple(transaction.hash for transaction in block.transactions)
     return DecodedBlock(block, data[: reader.position], block.header.hash(), hashes)
 
 

@@ -274,8 +274,14 @@ def _payments(entries: list[_PayeeEntry], addresses: AddressVersions) -> tuple[t
     for entry, masternode in entries:
         amount = entry["amount"]
         payee = _payee_text(entry, addresses)
-        if not payee or not amount:
-            continue
+        if not amount:
+            continue  # a share cannot express it, and dashd makes no such entry
+        if not payee:
+            raise ParseError(
+                f"getblocktemplate: the {'masternode' if masternode else 'superblock'} payee "
+                f"{excerpt(entry.get('payee'))} must be paid {amount} duffs, but is no address of this network "
+                "and has no script: without the payment every block would be refused (bad-cb-payee)"
+            )
         payments.append((payee, amount))
         of_masternode += masternode
     return tuple(payments), of_masternode

@@ -140,6 +140,47 @@ def test_payees(entry, payee):
     assert template.payment_amount == 7
 
 
+NOT_PAYABLE = [
+    {"payee": "garbage"},
+    {"payee": "garbage", "script": ""},
+    {"payee": "", "script": ""},
+    {"payee": None, "script": None},
+    {},
+    {"payee": ADDRESS[:-1] + "j"},
+    {"payee": ADDRESS + "1" * 5},
+    {"payee": "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u"},
+    {"payee": "!" + P2PKH},
+    {"payee": "script:" + P2PKH},
+    {"payee": "x" * 10_000},
+]
+
+
+@pytest.mark.parametrize("entry", NOT_PAYABLE, ids=lambda entry: f"{entry!r:.40}")
+@pytest.mark.parametrize("name", ["masternode", "superblock"])
+def test_what_must_be_paid_and_cannot_be_is_never_passed_over(name, entry):
+    with pytest.raises(ParseError) as error:
+        parsed(MATCHED, **{name: [entry | {"amount": 1_234_567}]})
+    assert name in str(error.value)
+    assert "1234567 duffs" in str(error.value)
+    assert "bad-cb-payee" in str(error.value)
+    assert len(str(error.value)) < 300
+    assert parsed(MATCHED, masternode=[entry | {"amount": 0}]).payments == ()
+
+
+@pytest.mark.parametrize("value", ["", 0, False, "x", 5, ()])
+@pytest.mark.parametrize("name", ["masternode", "superblock"])
+def test_payees_in_a_form_that_is_not_known_are_never_passed_over(name, value):
+    with pytest.raises(ParseError, match=name):
+        parsed(MATCHED, **{name: value})
+
+
+@pytest.mark.parametrize("field", ["payee", "script"])
+@pytest.mark.parametrize("value", [0, False, [], {}])
+def test_a_payee_or_script_that_is_no_text_is_malformed(field, value):
+    with pytest.raises(ParseError, match="payee"):
+        parsed(MATCHED, masternode=[{"payee": ADDRESS, "script": P2PKH, "amount": 5} | {field: value}])
+
+
 def test_an_old_form_of_masternode_and_entries_without_amount():
     entry = {"payee": ADDRESS, "script": P2PKH, "amount": 9}
     assert parsed(MATCHED, masternode=entry).payments == ((ADDRESS, 9),)

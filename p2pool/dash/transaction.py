@@ -33,6 +33,7 @@ LAST_KNOWN_TYPE = 12
 _UNLOCK_PAYLOAD_SIZE = 145
 _UNLOCK_SIGNING_SIZE = 132
 _STABLE_HASH_VERSION = 2
+_ASSET_UNLOCK_BYTES = ASSET_UNLOCK_TYPE.to_bytes(2, "little")
 
 # The least bytes that an input, an output and a transaction can take: bounds for counts read from outside.
 _MIN_INPUT, _MIN_OUTPUT = 41, 9
@@ -150,7 +151,7 @@ def _without_signing(data: bytes) -> bytes:
 
 def has_stable_hash(data: bytes) -> bool:
     """Return whether a packed transaction has `Transaction.has_stable_hash`. Cheap for all other types."""
-    if data[2:4] != ASSET_UNLOCK_TYPE.to_bytes(2, "little"):
+    if data[2:4] != _ASSET_UNLOCK_BYTES:
         return False
     try:
         return parse_transaction(data).has_stable_hash

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from twisted.logger import Logger
+
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
@@ -42,6 +44,8 @@ from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool, counted_s
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share
 from p2pool.wire.framer import ChecksumError, Framer, frame
+
+_log = Logger(namespace="p2pool.peers")
 
 HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 100.0
@@ -154,6 +158,7 @@ class PeerSession:
         self._remembered_size = 0
         self._other_names: dict[int, int] = {}
         """For those that are remembered under two hashes: each one's other hash."""
+        self._newer_warned = False
         self._addresses_heard, self._addresses_since = 0, now
 
     @property
@@ -359,11 +364,19 @@ class PeerSession:
         if envelope.kind < SHARE_VERSION:
             raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
         if envelope.kind > SHARE_VERSION:
-            return None  # of a newer version than ours
+            self._warn_of_newer(envelope.kind)
+            return None
         try:
             return self._hub.parse(envelope.contents)
         except (ParseError, ShareInvalid) as error:
             raise Misbehaviour(f"an invalid share: {error}") from None
+
+    def _warn_of_newer(self, kind: int) -> None:
+        """Warn, once a connection, of shares that this software cannot read."""
+        if not self._newer_warned:
+            self._newer_warned = True
+            text = "peer {peer} sends shares of type {kind}, which this version cannot read: ignored; upgrade?"
+            _log.warn(text, peer=self.label, kind=kind)
 
     def _on_sharereq(self, message: ShareReq, now: float) -> None:
         self._portions = self._answer(message)

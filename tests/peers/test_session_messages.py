@@ -37,6 +37,7 @@ from p2pool.peers.transactions import MAX_REMEMBERED
 from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
 from p2pool.wire.codec import Reader
 from tests.dash import asset_unlock
+from tests.logged import logged
 from tests.peers.wiring import TX, Recorder, Talk, chain, envelope, framed, transaction
 from tests.support import vectors
 
@@ -74,6 +75,29 @@ def test_an_older_type_is_misbehaviour_a_newer_one_is_not_for_us():
     assert len(talk.hub.calls) == 1
     with pytest.raises(Misbehaviour):
         talk.say(Shares((envelope(share, 15),)))
+
+
+def test_a_newer_type_is_warned_of_once_a_connection():
+    for _ in range(2):
+        talk = Talk()
+        with logged() as log:
+            for kind in (17, 36, 2**64 - 1):
+                talk.say(Shares((envelope(chain(1)[0], kind),) * 3))
+        (line,) = log.lines
+        assert line.startswith(
+            f"peer {talk.session.label} sends shares of type 17, which this version cannot read"
+        )
+        assert not talk.session.closed
+
+
+def test_a_newer_type_in_an_answer_is_warned_of_and_ends_it():
+    talk, (share,) = Talk(), chain(1)
+    answers: list = []
+    talk.session.request(7, share.hash, 5, (), 0.0, answers.append)
+    with logged() as log:
+        talk.say(ShareReply(7, messages.GOOD, (envelope(share, 17),)))
+    assert answers == [[]]
+    assert "type 17" in log.lines[0]
 
 
 def test_a_share_without_work_is_misbehaviour():

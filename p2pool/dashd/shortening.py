@@ -73,6 +73,8 @@ def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemp
         shorter = replace(
             shorter, payments=payments, payment_amount=template.payment_amount - _excess(template, payments)
         )
+    if problem is None and shorter.subsidy < shorter.payment_amount:
+        problem = "dashd names more fees than a block is worth"
     return shorter, problem
 
 

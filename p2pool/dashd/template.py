@@ -348,10 +348,12 @@ def _transaction(entry: Mapping[str, Any]) -> tuple[TemplateTransaction, bool]:
 
 
 def _depends(entries: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
-    """The places that entries say they depend on (there they count from 1)."""
+    """The places that entries say they depend on (there they count from 1); nothing where one does not say."""
     found = []
     for place, entry in enumerate(entries):
-        depends = entry.get("depends")
+        if "depends" not in entry:
+            return ()
+        depends = entry["depends"]
         if not depends:
             found.append(())
             continue
@@ -364,6 +366,8 @@ def _depends(entries: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
 def _without_wrong(template: BlockTemplate, wrong: list[int]) -> BlockTemplate:
     """The template without transactions whose hash is wrong."""
     shorter, refusal = leave_out(template, wrong)
+    if shorter.subsidy < shorter.payment_amount:
+        raise ParseError(f"getblocktemplate: payees get {shorter.payment_amount} duffs of {shorter.subsidy}")
     named = [f"{template.transactions[place].hash:064x}" for place in wrong]
     text = f"{_several('transaction', named)}: the hash does not fit the data; left out, with what depends on it"
     return replace(shorter, problems=(*template.problems, text), refusal=refusal)

@@ -209,6 +209,13 @@ def test_superblock_payments_stay_as_they_are():
     assert (shorter.payments, shorter.payment_amount, obstacle) == (whole.payments, 7, None)
 
 
+def test_more_fees_than_a_block_is_worth_are_not_believed():
+    whole = template_of(*(ordinary(number, fee=9 * 10**10) for number in range(5)))
+    shorter, obstacle = shorten(whole, 10, 10**6)
+    assert shorter is whole
+    assert "fees" in str(obstacle)
+
+
 def test_dependants_go_along_and_places_move():
     whole = template_of(*map(ordinary, range(6)), depends={2: (1,), 3: (2, 0), 5: (4,)})
     shorter, refusal = leave_out(whole, [1])

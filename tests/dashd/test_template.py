@@ -447,6 +447,21 @@ def test_a_wrong_hash_is_not_remembered_as_a_right_one():
     assert known.get(named) is None
 
 
+def test_fees_that_a_block_is_not_worth_are_malformed():
+    answer = answer_of(MATCHED)
+    answer["transactions"][8]["fee"] = answer["coinbasevalue"]
+    wrong_hash(answer, 8)
+    with pytest.raises(ParseError, match="payees get"):
+        parse_template(answer, VERSIONS, NOW)
+
+
+def test_where_one_transaction_does_not_say_nothing_is_known_of_dependencies():
+    answer = answer_of(MATCHED)
+    assert len(parse_template(answer, VERSIONS, NOW).depends) == 14
+    del answer["transactions"][13]["depends"]
+    assert parse_template(answer, VERSIONS, NOW).depends == ()
+
+
 def test_many_wrong_hashes_are_one_sentence():
     answer = answer_of(MATCHED)
     for place in range(14):

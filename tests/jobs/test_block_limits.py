@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from p2pool.dash.block import parse_block
 from p2pool.dash.script import coinbase_script, script_signature_operations
 from p2pool.dash.transaction import Transaction, TxInput, TxOutput, parse_transaction
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 from p2pool.jobs.block_limits import MAX_COINBASE_SIZE, Coinbase, fit_block, left_out_notice
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
+from p2pool.share.check import check_share
 from p2pool.share.generation import PayeeFields
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW, easy_network, grow_chain
@@ -181,3 +183,24 @@ def test_whoever_finds_the_block_it_fits():
     finders = [script[3:23] for script in context.payouts.amounts][:10] + [rng.randbytes(20) for _ in range(10)]
     sizes = {len(job_of(context, finder).check(bytes(8), int(NOW), 0, 1).block()) for finder in finders}
     assert max(sizes) <= 2_000_000
+
+
+def test_shares_of_shortened_work_are_shares_as_any_other():
+    """What other nodes check of a share is what its maker put into it: they need not know what was left out."""
+    tracker, best = chain_of(60)
+    template = full_template(1_999_080, payments=(("!6a", 5), ("!51", 7)), payment_amount=12)
+    context = build_work_context(tracker, best, template, NETWORK, NOW)
+    assert context.left_out == 1
+    job = job_of(context, b"\xee" * 20)
+    outcome = next(o for n in range(1 << 16) if (o := job.check(bytes(8), int(NOW), n, 1)).meets_share)
+    share = outcome.share()
+    assert share.subsidy == template.subsidy - 100
+    rebuilt = check_share(share, tracker, NETWORK)
+    block = parse_block(outcome.block())
+    assert rebuilt.other_transaction_hashes == tuple(t.hash for t in block.transactions[1:])
+    assert rebuilt.gentx == outcome.gentx
+    tracker.add(share, NOW)
+    tracker.trust(share.hash)
+    follows = build_work_context(tracker, share.hash, template, NETWORK, NOW, previous=context)
+    assert follows.left_out == 1
+    assert share.hash == follows.parent.previous_hash

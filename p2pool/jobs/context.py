@@ -15,7 +15,7 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
 from p2pool.share.generation import ShareData, ShareInfoPacker
-from p2pool.share.payouts import PayoutTable, gentx_suffix
+from p2pool.share.payouts import PayoutTable, gentx_suffix, paid_payments
 from p2pool.share.rules import (
     WEIGHT_UNIT,
     ParentContext,
@@ -59,6 +59,7 @@ def build_work_context(
 
     Raises ShareInvalid where the template cannot be put into a share (payees that exceed the subsidy).
     """
+    paid = paid_payments(template.payments, network.parent.addresses)
     parent = parent_context(view, best_share, network)
     refs = reference_transactions(
         view, best_share, parent.height, [transaction.hash for transaction in template.transactions]
@@ -83,7 +84,7 @@ def build_work_context(
         network=network,
         template=template,
         parent=parent,
-        payouts=PayoutTable(weights, template.subsidy, template.payments, network.parent.addresses),
+        payouts=PayoutTable(weights, template.subsidy, paid),
         packer=ShareInfoPacker(data, parent, refs),
         coinbase=coinbase,
         suffix=gentx_suffix(template.coinbase_payload),

@@ -108,6 +108,34 @@ def read_transaction(reader: Reader) -> Transaction:
     return Transaction(version, kind, inputs, outputs, lock_time, payload)
 
 
+def pass_transaction(reader: Reader) -> None:
+    """Move the reader behind a transaction, as `read_transaction` does, without making anything of its parts: a
+    transaction of megabytes may have hundreds of thousands. Raises ParseError."""
+    version, kind = reader.uint16(), reader.uint16()
+    _pass_scripts(reader, reader.count(_MIN_INPUT), 36, 4)
+    _pass_scripts(reader, reader.count(_MIN_OUTPUT), 8, 0)
+    reader.take(4)
+    if version >= 3 and kind != 0:
+        reader.varstr()
+
+
+def _pass_scripts(reader: Reader, count: int, before: int, after: int) -> None:
+    """So many scripts, each with so many bytes before and after it."""
+    data, end, position = reader.data, reader.end, reader.position
+    for _ in range(count):
+        position += before
+        length = data[position] if position < end else 0
+        if length < 0xFD:
+            position += 1 + length + after
+        else:
+            reader.position = position
+            length = reader.varint()
+            position = reader.position + length + after
+    if position > end:
+        raise ParseError(f"a transaction ends {position - end} bytes after the data")
+    reader.position = position
+
+
 def parse_transaction(data: bytes) -> Transaction:
     """The transaction that is all of `data`. Raises ParseError."""
     reader = Reader(data)

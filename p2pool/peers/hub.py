@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from twisted.logger import Logger
@@ -11,14 +11,17 @@ from twisted.python.failure import Failure
 
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
+from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
 from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
+from p2pool.peers.allowance import Allowance
 from p2pool.peers.broadcast import Broadcaster
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop, Misbehaviour
-from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, PeerAddress, Ping, SeenAddress
+from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, Message, PeerAddress, Ping, SeenAddress
 from p2pool.peers.ports import PoolPort
+from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
 from p2pool.peers.transactions import MAX_FRESH, MiningChange, TransactionPool
@@ -37,7 +40,7 @@ TRIM_PERIOD = 10.0
 DRAWING_PERIOD = 1.0
 """Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
-"""Incoming connections of one /16."""
+"""Incoming connections of one /16 of IPv4, or /32 of IPv6."""
 KEPT_SHARES = 120
 """Transactions that the newest shares introduced are kept known."""
 
@@ -83,6 +86,8 @@ class PeerHub:
         self._clock = clock
         self.monotonic = monotonic
         self._call_soon = call_soon
+        self._allowance = Allowance()
+        self.turns = Turns(monotonic, call_soon)
         self._rng = rng
         self._pings: dict[PeerSession, float] = {}
         self.round_trips = RoundTrips(monotonic, rng)
@@ -252,7 +257,7 @@ class PeerHub:
             return
         if not is_dialable(address, session.host):
             return
-        self.addresses.add(seen.address, float(min(seen.timestamp, int(now))))
+        self.addresses.add(seen.address, float(min(seen.timestamp, int(now))), group_of(session.host))
         if self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 
@@ -266,9 +271,9 @@ class PeerHub:
 
     # --- shares ------------------------------------------------------------------------------------------
 
-    def parse(self, contents: bytes) -> Share:
+    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
         """See session.Hub."""
-        return self._pool.parse(contents)
+        return self._pool.parse_steps(contents)
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
         """See session.Hub."""
@@ -278,12 +283,11 @@ class PeerHub:
         """See session.Hub."""
         self.downloader.fetch(share_hash, session, self.monotonic())
 
-    def shares_for(self, hashes: Sequence[int], parents: int, stops: Sequence[int]) -> Iterator[Share]:
+    def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
         """See session.Hub."""
-        ends = set(stops)
         for share_hash in hashes:
             for share in self._pool.chain_part(share_hash, parents + 1):
-                if share.hash in ends:
+                if share.hash in stops:
                     break
                 yield share
 
@@ -293,24 +297,37 @@ class PeerHub:
 
     def tell_best_block(self, header: BlockHeader) -> None:
         """Our parent chain has a new best block."""
-        for peer in self.peers:
-            peer.send(BestBlock(header))
+        self._send_all([BestBlock(header)])
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """See session.Hub."""
+        """Call it after the current event."""
         self._call_soon(function)
 
     # --- transactions ------------------------------------------------------------------------------------
 
+    def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
+        """See session.Hub. What a host may make known to all has a bound; its own shares may name the rest."""
+        new = [(tx_hash, data) for tx_hash, data in transactions if tx_hash not in self.transactions.known]
+        if is_loopback(session.host):
+            self.transactions.add(new)
+        else:
+            self.transactions.add(self._allowance.take(session.host_key, new, self.monotonic()))
+
+    def _send_all(self, messages: Sequence[Message]) -> None:
+        """The same for all peers, and framed once: a list of hashes may have hundreds of kilobytes."""
+        peers = self.peers
+        if peers:
+            framed = b"".join(peers[0].frame(message) for message in messages)
+            for peer in peers:
+                peer.send_framed(framed)
+
     def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
-        for peer in self.peers:
-            peer.remote.tell_added(peer, tx_hashes)
+        self._send_all(have_tx_messages(tx_hashes))
         if self.transactions.fresh_bytes > MAX_FRESH:
             self._trim()
 
     def _transactions_removed(self, tx_hashes: tuple[int, ...]) -> None:
-        for peer in self.peers:
-            peer.remote.tell_removed(peer, tx_hashes)
+        self._send_all(losing_tx_messages(tx_hashes))
 
     def _mining_changed(self, change: MiningChange) -> None:
         for peer in self.peers:

@@ -23,7 +23,7 @@ _ADDRESS_BYTES = 25
 """A version, 20 bytes of hash, four of checksum."""
 _MAX_ADDRESS = 100
 """Characters: no text of more is decoded for people, since 25 bytes never need as many."""
-_LONG = 1000
+_LONG = 200
 """Base58 digits beyond which only the first bytes of a payee's number are computed."""
 _MAX_CACHED = 128
 """Characters: texts far longer than any payee are judged but not remembered."""

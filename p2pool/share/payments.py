@@ -20,6 +20,8 @@ _PLAIN = 128
 """Characters of a payee up to which judging it is a matter of microseconds."""
 _STEP = 2_000
 """Payees judged in a step; a long one counts as one for each thousand characters. About 15 ms."""
+_LONG_PAYEE = 4
+"""What a long payee counts besides its length."""
 _PASSED_AT_ONCE = 50_000
 """Payments passed over in a step: about 5 ms."""
 
@@ -85,7 +87,7 @@ def judge_payments(
                 script = payee_script(payee, versions)
             else:
                 script = yield from payee_script_steps(payee, versions)
-                work += len(payee) // 1000
+                work += _LONG_PAYEE + len(payee) // 1000
         except ParseError as error:
             raise ShareInvalid(Reason.PAYEE_MALFORMED, str(error)) from None
         if script is not None and amount:

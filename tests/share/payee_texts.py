@@ -64,7 +64,7 @@ def hard_texts(count: int, seed: int, longest: int = 1500):
 
 def _length(rng: random.Random, longest: int) -> int:
     """Often around the lengths at which something changes."""
-    around = rng.choice((34, 128, 160, 1000, longest, rng.randrange(1, longest)))
+    around = rng.choice((34, 128, 160, 200, 1000, longest, rng.randrange(1, longest)))
     return max(1, around + rng.randrange(-30, 31))
 
 

@@ -177,6 +177,8 @@ class Bans:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
+        self._groups: dict[str, dict[str, None]] = {}
+        """The hosts of each neighbourhood, those banned last at the end."""
 
     def __len__(self) -> int:
         return len(self._until)
@@ -186,17 +188,21 @@ class Bans:
         if is_loopback(host):
             return
         key = host_key(host)
-        self._until[key] = max(self._until.pop(key, 0.0), now + seconds)
+        until = max(self._until.get(key, 0.0), now + seconds)
+        self._lift(key)
+        self._until[key] = until
+        self._groups.setdefault(group_of(key), {})[key] = None
         if len(self._until) > MAX_BANS:
-            del self._until[self._first_to_go(now)]
+            expired = next((each for each, until in self._until.items() if until <= now), None)
+            greediest = max(self._groups, key=lambda group: len(self._groups[group]))
+            self._lift(expired or next(iter(self._groups[greediest])))
 
-    def _first_to_go(self, now: float) -> str:
-        groups: dict[str, list[str]] = {}
-        for key, until in self._until.items():
-            if until <= now:
-                return key
-            groups.setdefault(group_of(key), []).append(key)
-        return max(groups.values(), key=len)[0]
+    def _lift(self, key: str) -> None:
+        if self._until.pop(key, None) is not None:
+            group = group_of(key)
+            del self._groups[group][key]
+            if not self._groups[group]:
+                del self._groups[group]
 
     def is_banned(self, host: str, now: float) -> bool:
         """Whether it is kept out now."""
@@ -205,7 +211,7 @@ class Bans:
         if until is None:
             return False
         if now >= until:
-            del self._until[key]
+            self._lift(key)
             return False
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
-from p2pool.peers.transactions import MAX_FRESH, MiningChange, TransactionPool
+from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
 from p2pool.share.share import Share
 
 _log = Logger(namespace="p2pool.peers")
@@ -41,6 +42,8 @@ DRAWING_PERIOD = 1.0
 """Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
+TELLING_TIME = 0.010
+"""Seconds of a turn of the reactor in which all peers are gone through, for one thing or another."""
 KEPT_SHARES = 120
 """Transactions that the newest shares introduced are kept known."""
 
@@ -87,6 +90,10 @@ class PeerHub:
         self.monotonic = monotonic
         self._call_soon = call_soon
         self._allowance = Allowance()
+        self._unheard: deque[tuple[PeerSession, MiningChange]] = deque()
+        """Who has not heard of a change of the template. Bound: those that stand, for each of the last changes."""
+        self._unheard_due = False
+        self._trimming = False
         self.turns = Turns(monotonic, call_soon)
         self._rng = rng
         self._pings: dict[PeerSession, float] = {}
@@ -229,9 +236,20 @@ class PeerHub:
                 peer.send(AddrMe(settings.listen_port))
 
     def _trim(self) -> None:
-        wanted: set[int] = set()
-        for session in self.sessions:
-            wanted.update(session.remembered)
+        if not self._trimming:
+            self._trimming = True
+            self._collect(set(), list(self.sessions))
+
+    def _collect(self, wanted: set[int], sessions: list[PeerSession]) -> None:
+        """What peers have us remember, over several turns: they may be hundreds of thousands. What is added
+        meanwhile, and lost here, is known again the next time."""
+        until = self.monotonic() + TELLING_TIME
+        while sessions:
+            if self.monotonic() > until:
+                self._call_soon(lambda: self._collect(wanted, sessions))
+                return
+            wanted.update(sessions.pop().remembered)
+        self._trimming = False
         best = self._pool.best_share_hash()
         if best is not None:
             for share in self._pool.chain_part(best, KEPT_SHARES):
@@ -323,12 +341,26 @@ class PeerHub:
 
     def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
         self._send_all(have_tx_messages(tx_hashes))
-        if self.transactions.fresh_bytes > MAX_FRESH:
+        pool = self.transactions
+        if pool.fresh_bytes > MAX_FRESH or pool.fresh_count > MAX_FRESH_COUNT:
             self._trim()
 
     def _transactions_removed(self, tx_hashes: tuple[int, ...]) -> None:
         self._send_all(losing_tx_messages(tx_hashes))
 
     def _mining_changed(self, change: MiningChange) -> None:
-        for peer in self.peers:
+        """Each peer lacks others, and all of them may be megabytes: they hear of it over several turns."""
+        self._unheard.extend((peer, change) for peer in self.peers)
+        if not self._unheard_due:
+            self._tell_mining()
+
+    def _tell_mining(self) -> None:
+        self._unheard_due = False
+        until = self.monotonic() + TELLING_TIME
+        while self._unheard:
+            if self.monotonic() > until:
+                self._unheard_due = True
+                self._call_soon(self._tell_mining)
+                return
+            peer, change = self._unheard.popleft()
             peer.remote.tell_mining(peer, change)

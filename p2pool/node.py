@@ -282,7 +282,7 @@ class Node:
         self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))
 
     def block_problems(self) -> list[str]:
-        """What stands against blocks of the current work, and what they leave out, for people."""
+        """Return why blocks of the current work would be refused, and what they leave out, as sentences."""
         if self.context is None:
             return []
         found = [] if self.context.refusal is None else [f"found now would be refused: {self.context.refusal}"]

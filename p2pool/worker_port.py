@@ -119,7 +119,7 @@ class _Opening(Protocol):
             try:
                 origin = self._header.feed(data)
             except ParseError as error:
-                self._port.log(self._address, "no PROXY header", "no PROXY header: {error}", error=error)
+                _log.warn("{host}: no PROXY header: {error}", host=self.host, error=error)
                 self.give_up()
                 return
             if origin is None:

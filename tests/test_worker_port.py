@@ -704,6 +704,31 @@ def test_browsers_of_one_site_are_bounded_together(monkeypatch):
     assert count(hosts, (100, 2), monkeypatch) == [True] * 3 + [False] * 2 + [True] * 2
 
 
+def test_browsers_of_one_site_make_room_for_those_of_others_when_all_places_are_taken(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 10)
+    port = Port()
+    port.factory.browsers._exempt = (ip_network("10.7.0.0/16"),)
+
+    def browser(host: str) -> StringTransport:
+        protocol, transport = port.connect(IPv4Address("TCP", host, 1))
+        transport.protocol = protocol
+        protocol.dataReceived(BROWSER)
+        return transport
+
+    proxied = [browser("10.7.0.1") for _ in range(4)]
+    crowd = [browser("10.9.9.9") for _ in range(6)]
+    assert browser("10.9.9.9").disconnecting  # its own site has most
+    others = [browser(f"10.1.1.{number}") for number in range(3)]
+    assert [transport.disconnecting for transport in crowd] == [True] * 3 + [False] * 3
+    assert not any(transport.disconnecting for transport in (*others, *proxied))
+    assert port.factory.browsers.count == 10
+    for transport in (*crowd, *others, *proxied):
+        transport.protocol.connectionLost()
+    assert port.factory.browsers.count == 0
+    assert port.factory.browsers._sites == {}
+    assert len(port.factory.browsers._evictable) == 0
+
+
 def test_refused_browsers_cost_one_log_line_a_minute(monkeypatch):
     monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 0)
     port = Port()

@@ -657,6 +657,24 @@ def test_a_getwork_miner_is_told_what_to_use(cuts, web):
 
 
 @pytest.mark.parametrize(
+    ("agent", "switches"),
+    [
+        (b"cpuminer/2.5.1", True),
+        (b"cgminer/4.11.1", True),
+        (b"bfgminer/5.5.0", True),
+        (b"cpuminer-opt-26.1-x64L", False),  # it waits for ever then
+        (b"anything", False),
+    ],
+)
+def test_only_miners_that_can_switch_are_told_to(agent, switches):
+    request = REQUEST.replace(b"cpuminer/2.5.1", agent)
+    answer, protocol, _ = getwork(request, [], WorkerPort(Recorders(), Recorders(), Clock()))
+    assert (b"\r\nX-Stratum: " in answer) == switches
+    assert b"use stratum+tcp://pool.example.org:7903" in answer
+    protocol.connectionLost()
+
+
+@pytest.mark.parametrize(
     "stream",
     [
         b"POST / HTTP/1.1\r\nHost: a b\x00\r\nContent-Length: 2\r\n\r\n{}",

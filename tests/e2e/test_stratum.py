@@ -422,7 +422,8 @@ def test_foreign_protocols_are_closed_at_once_and_getwork_is_answered(node):
                 pass
         assert time.monotonic() - start < TIME / 2
     request = {"method": "getwork", "params": [], "id": 3}
-    answer = requests.post(f"http://127.0.0.1:{node.port}/", json=request, auth=("X.rig", "x"), timeout=TIME)
+    url, headers = f"http://127.0.0.1:{node.port}/", {"User-Agent": "cpuminer/2.5.1"}
+    answer = requests.post(url, json=request, auth=("X.rig", "x"), headers=headers, timeout=TIME)
     assert answer.status_code == 200
     assert answer.headers["X-Stratum"] == f"stratum+tcp://127.0.0.1:{node.port}"
     assert answer.headers["X-Stratum"] in answer.json()["error"]["message"]

@@ -101,6 +101,13 @@ class _Opening(Protocol):
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
+    def evict(self) -> None:
+        """End a connection that was handed over: another one has its place from now on."""
+        self.give_up()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+
     def _settled(self) -> None:
         self._port.settled(self)
         if self._waiting is not None:
@@ -119,7 +126,7 @@ class _Opening(Protocol):
             try:
                 origin = self._header.feed(data)
             except ParseError as error:
-                self._port.log(self._address, "no PROXY header", "no PROXY header: {error}", error=error)
+                _log.warn("{host}: no PROXY header: {error}", host=self.host, error=error)
                 self.give_up()
                 return
             if origin is None:
@@ -141,7 +148,7 @@ class _Opening(Protocol):
             self.give_up()
             return
         self._inner = inner
-        self._ended = port.counted_out(data, self._address)
+        self._ended = port.counted_out(data, self._address, self)
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(self.transport)
         if data:
@@ -216,25 +223,30 @@ class ListeningPort(Factory):
         """What takes the connection, or None where nobody does."""
         raise NotImplementedError
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
-        """What to do when the connection that was just handed over ends."""
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
+        """Return what to do when the connection that was just handed over ends."""
         return None
 
 
 class WebConnections:
     """How many browsers there are. Those of this machine and of `exempt` networks (proxies, behind which there are
-    many) count in the sum only. Bound: MAX_WEB_CONNECTIONS."""
+    many) count in the sum only.
+
+    Bound: MAX_WEB_CONNECTIONS. Beyond it the site with most connections loses its oldest one to a newcomer of a
+    site with fewer.
+    """
 
     def __init__(self, exempt: tuple[Network, ...] = ()) -> None:
         self.count = 0
         self._exempt = (*_LOOPBACK, *exempt)
         self._hosts: dict[str, int] = {}
         self._sites: dict[str, int] = {}
+        self._evictable: FairQueue[_Opening, str] = FairQueue()
 
     def refusal(self, address: IAddress) -> str | None:
         """Why one more from there is not let in; None where it is welcome."""
         host = str(getattr(address, "host", ""))
-        if self.count >= MAX_WEB_CONNECTIONS:
+        if self.count >= MAX_WEB_CONNECTIONS and self._candidate(host) is None:
             return f"{self.count} web connections"
         if self._hosts.get(host_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_HOST and not is_in(host, self._exempt):
             return f"it has {MAX_WEB_CONNECTIONS_PER_HOST} web connections"
@@ -242,9 +254,18 @@ class WebConnections:
             return f"{site_key(host)} has {MAX_WEB_CONNECTIONS_PER_SITE} web connections"
         return None
 
-    def opened(self, address: IAddress) -> Callable[[], None]:
-        """One more; returns what is to be called at its end."""
+    def _candidate(self, host: str) -> _Opening | None:
+        """Return the connection that makes room for one of `host`; None if its own site has as many as any."""
+        site = site_key(host)
+        return None if self._evictable.largest_group(site) == site else self._evictable.candidate(site)
+
+    def opened(self, address: IAddress, opening: _Opening | None = None) -> Callable[[], None]:
+        """Count one more; return what is to be called at its end."""
         host = str(getattr(address, "host", ""))
+        if self.count >= MAX_WEB_CONNECTIONS and (evicted := self._candidate(host)) is not None:
+            evicted.evict()
+        if opening is not None and not is_in(host, self._exempt):
+            self._evictable.add(opening, site_key(host))
         counted = (self._hosts, host_key(host)), (self._sites, site_key(host))
         self.count += 1
         for counts, key in counted:
@@ -252,6 +273,8 @@ class WebConnections:
 
         def ended() -> None:
             self.count -= 1
+            if opening is not None:
+                self._evictable.discard(opening)
             for counts, key in counted:
                 counts[key] -= 1
                 if not counts[key]:
@@ -308,9 +331,9 @@ class WorkerPort(ListeningPort):
             return GetworkAnswer(self.reactor)
         return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
         """Browsers are counted, and getwork miners with them."""
-        return None if data[:1] == b"{" else self.browsers.opened(address)
+        return None if data[:1] == b"{" else self.browsers.opened(address, opening)
 
 
 class TlsPort(ListeningPort):
@@ -364,9 +387,9 @@ class WebPort(ListeningPort):
         """Always a browser."""
         return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
         """All are counted."""
-        return self.browsers.opened(address)
+        return self.browsers.opened(address, opening)
 
 
 class _Hint(Protocol):

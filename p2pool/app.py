@@ -185,10 +185,13 @@ class App:
                 ports=self._ports,
                 process_memory=self._process_memory,
                 ban_duration=config.ban_duration,
+                stratum_limits=self.mining.limits,
+                web_password=config.web_password is not None,
                 broadcaster_enabled=not config.disable_broadcaster,
                 alerts=self.alerting.alerts.figures,
                 web_rates=self.pages.access.figures,
                 history=self.recording.history,
+                traffic=self.peering.traffic,
                 known_nodes=self.peering.known_nodes,
                 listening=self._listening,
                 settings=shown_settings(config),
@@ -213,8 +216,10 @@ class App:
         """Open for business. Raises OperatorError."""
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
-        files = config.web_static or built_in_pages()
-        web = self.pages.listen(self.views, files, self.live.resource)
+        built_in = built_in_pages()
+        files = config.web_static or built_in
+        custom_pages = files.resolve() != built_in.resolve()
+        web = self.pages.listen(self.views, files, self.live.resource, custom_pages)
         self.mining.listen(web, self.pages.url, self.pages.browsers)
         self.peering.listen()
         self._wire()

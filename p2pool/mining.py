@@ -21,7 +21,7 @@ from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import ServerLimits, StratumServer
 from p2pool.tls import ServerCertificate, find_certificate
-from p2pool.web.sources import ListeningPort
+from p2pool.web.sources import ListeningPort, StratumLimits
 from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, host_in_url, keepalive_options, open_port
 
 _log = Logger(namespace="p2pool.stratum")
@@ -70,6 +70,13 @@ class Mining:
                 allowed=config.ban_allow,
                 max_connections_per_host=config.max_connections_per_ip,
             ),
+        )
+        self.limits = StratumLimits(
+            self.server.limits.max_connections,
+            config.max_connections_per_ip,
+            config.share_rate,
+            config.min_difficulty,
+            len(config.ban_allow),
         )
         self.operator = Operator(self.server, clock)
         self._bans = BanFile(self.server.guard, config.datadir / "stratum-bans.json", run_in_thread)

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from p2pool.stratum.fanout import FanOut
 from p2pool.stratum.guard import BANNED, Guard, GuardSettings
+from p2pool.stratum.host_loads import host_loads
 from p2pool.stratum.house import House, SessionSettings
 from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.protocol import StratumProtocol
@@ -201,6 +202,9 @@ class StratumServer(Factory):
             self._rota = list(self.connections)
             self._rota_step = -(-len(self._rota) // _ROTA)  # a round takes its time even if most of them go
             self.guard.tick(now)
+            self._stats.record_host_loads(
+                host_loads((session.host.key, session.workers) for session in self.connections)
+            )
             self._house.book.retire(now)
             self._house.sessions.expire(now)
         count = self._rota_step

@@ -13,6 +13,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.ban_file import BanFile
 from p2pool.base.timer import Timer
+from p2pool.bench_log import BenchLog
 from p2pool.config import Config
 from p2pool.node import Node, WorkChange
 from p2pool.pool_stats import PoolStats
@@ -20,6 +21,7 @@ from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import ServerLimits, StratumServer
+from p2pool.stratum.session import Session
 from p2pool.tls import ServerCertificate, find_certificate
 from p2pool.web.sources import ListeningPort, StratumLimits
 from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, host_in_url, keepalive_options, open_port
@@ -35,7 +37,8 @@ CERTIFICATE_PERIOD = 5.0
 
 
 class Mining:
-    """The miners of this node. `problem` says why there is no fresh work, None while there is."""
+    """The miners of this node. `problem` says why there is no fresh work, None while there is; `bench` is for
+    --bench."""
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Mining:
         clock: Callable[[], float],
         run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
         problem: Callable[[], str | None],
+        bench: BenchLog | None = None,
     ) -> None:
         self._reactor = reactor
         self._config = config
@@ -55,7 +59,7 @@ class Mining:
         self._problem = problem
         self.server = StratumServer(
             _session_settings(config),
-            node,
+            node if bench is None else bench.work(node),
             stats,
             reactor,
             clock,
@@ -70,7 +74,10 @@ class Mining:
                 allowed=config.ban_allow,
                 max_connections_per_host=config.max_connections_per_ip,
             ),
+            Session if bench is None else bench.session,
         )
+        if bench is not None:
+            self.server.all_jobs_sent.subscribe(bench.job_broadcast)
         self.limits = StratumLimits(
             self.server.limits.max_connections,
             config.max_connections_per_ip,

@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2pool.stratum.fanout import FanOut
-from p2pool.stratum.guard import BANNED, Guard, GuardSettings
+from p2pool.stratum.guard import BANNED, Guard, GuardSettings, Host
 from p2pool.stratum.host_loads import host_loads
 from p2pool.stratum.house import House, SessionSettings
 from p2pool.stratum.ports import StatsPort, WorkPort
@@ -55,6 +55,7 @@ class StratumServer(Factory):
         clock: Callable[[], float],
         limits: ServerLimits | None = None,
         guard_settings: GuardSettings | None = None,
+        make_session: Callable[[House, Host, float], Session] = Session,
     ) -> None:
         self.clock = clock
         self.limits = limits or ServerLimits()
@@ -62,13 +63,14 @@ class StratumServer(Factory):
         self.guard.banned.subscribe(self._host_banned)
         self._house = House(settings, work, stats, self.guard, SessionTable(self.limits.session_timeout))
         self._house.sessions.displaced.subscribe(self._displaced)
+        self._make_session = make_session
         self._stats = stats
         self.record_submissions = stats.record_submissions
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
         self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
         self._fan_out.all_served.subscribe(stats.record_fan_out)
-        self.first_job_sent = self._fan_out.first_sent
+        self.first_job_sent, self.all_jobs_sent = self._fan_out.first_sent, self._fan_out.all_served
         self._draining: dict[StratumProtocol, float] = {}
         """Until when (the reactor's seconds), in the order in which it ends."""
         self._rota: list[Session] = []
@@ -127,7 +129,7 @@ class StratumServer(Factory):
             if reason != BANNED and self.guard.may_log(protocol.host, reason, now):
                 _log.warn("{host} is not let in: {reason}", host=protocol.host, reason=reason)
             return None
-        session = Session(self._house, self.guard.connected(protocol.host, now), now)
+        session = self._make_session(self._house, self.guard.connected(protocol.host, now), now)
         self.connections[session] = protocol
         self._stats.record_connected(now)
         return session

@@ -55,7 +55,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     add(
         "--bench",
         action="store_true",
-        help="log how long templates and new work take, submissions and jobs over 10 ms, and a summary every minute",
+        help="log how long templates and new work take, submissions and jobs over 10 ms, and a minute's summary",
     )
     add(
         "--give-author",

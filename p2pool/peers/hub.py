@@ -81,6 +81,8 @@ class PeerHub:
         self.bans = Bans()
         self.peers_changed: Event[int] = Event()
         """How many peers there are now."""
+        self.bytes_received = self.bytes_sent = 0
+        """Of all connections since the start."""
         self.nonce = rng.getrandbits(64)
         self.sessions: set[PeerSession] = set()
         """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""

@@ -13,6 +13,14 @@ from p2pool.web.resources import GetResource, error, serve
 MAX_KEPT_FILE = 512 * 1024
 """Bytes of a file that is kept in memory; larger ones are sent from the disk, piece by piece."""
 MAX_KEPT_FILES = 64
+CUSTOM_PAGES_POLICY = (
+    b"default-src 'self' https: data: blob:; script-src 'self' https: 'unsafe-inline'; "
+    b"style-src 'self' https: 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'self'; "
+    b"form-action 'self' https:"
+)
+"""The Content-Security-Policy of an operator's own pages: scripts, event handlers and styles inside a page work,
+and so do libraries from other sites over HTTPS. `eval`, plug-ins and frames around the page stay forbidden. A page
+that puts names of miners into its HTML has to escape them: this policy does not stop what gets in that way."""
 
 _Version = tuple[int, float]
 """(bytes, modified): another one is read anew."""
@@ -38,13 +46,16 @@ class StaticFiles(static.File):
 
     kept: BoundedDict[str, tuple[_Version, Rendering]]
     run_in_thread: RunInThread | None
+    policy: bytes | None
 
     @classmethod
-    def below(cls, directory: str, run_in_thread: RunInThread | None) -> StaticFiles:
-        """The files of a directory. `run_in_thread` is for compressing large ones."""
+    def below(cls, directory: str, run_in_thread: RunInThread | None, policy: bytes | None = None) -> StaticFiles:
+        """The files of a directory. `run_in_thread` is for compressing large ones; `policy` is their
+        Content-Security-Policy if it is not that of all other answers."""
         files = cls(directory)
         files.kept = BoundedDict(MAX_KEPT_FILES)
         files.run_in_thread = run_in_thread
+        files.policy = policy
         return files
 
     def createSimilarFile(self, path: str) -> StaticFiles:
@@ -52,6 +63,7 @@ class StaticFiles(static.File):
         found: StaticFiles = super().createSimilarFile(path)  # type: ignore[no-untyped-call]
         found.kept = self.kept
         found.run_in_thread = self.run_in_thread
+        found.policy = self.policy
         return found
 
     def getChild(self, path: bytes | str, request: Request) -> resource.Resource:
@@ -66,6 +78,8 @@ class StaticFiles(static.File):
     def render_GET(self, request: Request) -> bytes | int:
         """Twisted's."""
         if self.isfile():
+            if self.policy is not None:
+                request.setHeader(b"Content-Security-Policy", self.policy)
             kind, encoding = static.getTypeAndEncoding(
                 self.basename(), self.contentTypes, self.contentEncodings, self.defaultType
             )

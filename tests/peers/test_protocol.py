@@ -202,3 +202,19 @@ def test_a_producer_that_is_stopped_writes_no_more():
     door.protocol.stopProducing()
     door.session.send(Ping())
     assert door.pipe.value() == b""
+
+
+def test_traffic_is_counted_both_ways():
+    door = Door()
+    received, sent = door.hub.bytes_received, door.hub.bytes_sent
+    assert received > 0
+    assert sent > 0  # the hello
+    ping = framed(Ping())
+    door.protocol.dataReceived(ping)
+    assert door.hub.bytes_received == received + len(ping)
+    door.pipe.clear()
+    door.session.send(Ping())
+    assert door.hub.bytes_sent == sent + len(door.pipe.value())
+    door.protocol.fail(Drop("x"))
+    door.protocol.dataReceived(ping)
+    assert door.hub.bytes_received == received + len(ping)

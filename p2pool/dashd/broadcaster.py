@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
 from p2pool.base.text import printable
 from p2pool.base.timer import Timer
+from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.dashd.broadcast_counts import BroadcastCounts, BroadcasterTotals
 from p2pool.dashd.network_peers import (
@@ -145,6 +147,7 @@ class Broadcaster(Service):
         self._ask_addresses = ask_addresses
         self._headers_heard = headers_heard
         self._tip = tip
+        self._turns = Turns(reactor.seconds, partial(reactor.callLater, 0))
         self._peers: dict[P2pConnection, _Peer] = {}
         """Ready ones. Bound: max_peers."""
         self._dialling: dict[Address, Deferred[Any]] = {}
@@ -239,7 +242,7 @@ class Broadcaster(Service):
         session = P2pSession(
             self._settings.magic, self._settings.sub_version, self._random_number(), self._clock()
         )
-        connection = P2pConnection(self._reactor, session, self)
+        connection = P2pConnection(self._reactor, session, self, self._turns, host)
         endpoint_of = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
         endpoint = endpoint_of(self._reactor, host, port, timeout=CONNECT_TIME)
         dialling = endpoint.connect(_PeerFactory(connection))

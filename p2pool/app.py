@@ -22,20 +22,26 @@ from twisted.python.failure import Failure
 
 from p2pool import __version__
 from p2pool.alerting import Alerting
+from p2pool.alerts.last_run import LAST_RUN_FILE
+from p2pool.ban_file import BANS_FILE
 from p2pool.base.delays import GarbageWatch, ReactorWatch
 from p2pool.base.errors import OperatorError
+from p2pool.base.known_databases import DATABASES_FILE
 from p2pool.base.observable import Event
 from p2pool.base.process import read_process_figures
 from p2pool.base.said import SaidOnce
 from p2pool.base.signals import SignalWatch
+from p2pool.base.state_file import check_versions
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash_core import DaemonAddress, DashCore, daemon_addresses
+from p2pool.dashd.block_book import BLOCKS_FILE
+from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
-from p2pool.dashd.payout_service import PayoutService
+from p2pool.dashd.payout_service import DYNAMIC_FILE, PayoutService
 from p2pool.dashd.rpc import Caller
 from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
@@ -45,6 +51,7 @@ from p2pool.mining import Mining
 from p2pool.node import FoundAuxBlock, Node, NodeSettings
 from p2pool.pages import Pages
 from p2pool.peering import Peering
+from p2pool.peers.service import PEERS_FILE
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.recording import Recording
@@ -65,6 +72,10 @@ LOOK_PERIOD = 5.0
 """Seconds between two looks at what the process uses, and for which figures are new enough for the log."""
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
+STATE_FILES = (
+    *(PEERS_FILE, BANS_FILE, NETWORK_PEERS_FILE, BLOCKS_FILE, DYNAMIC_FILE, LAST_RUN_FILE, DATABASES_FILE),
+)
+"""Those in JSON: a newer version's ends the start before anything is done."""
 _log = Logger(namespace="p2pool")
 
 
@@ -76,6 +87,7 @@ def run(config: Config) -> int:
     make_time_steady(reactor)
     directory = DataDirectory(config.datadir)
     logging = start_logging(config.logfile or config.datadir / "log", config.debug)
+    check_versions(config.datadir, STATE_FILES)
     app = App(config, reactor, logging.set_level)
     failures: list[OperatorError] = []
     stop = _stop_once(reactor)

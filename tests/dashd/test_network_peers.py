@@ -21,6 +21,7 @@ from p2pool.dashd.network_peers import (
     Address,
     PeerBook,
     parse_address,
+    peer_entries,
     usable_address,
 )
 
@@ -306,7 +307,7 @@ def entry(host: Any = "1.2.3.4", port: Any = 9999, score: Any = 1.0, worked: Any
 
 def restored(document: Any, allow_local: bool = False) -> PeerBook:
     book = PeerBook(allow_local, random.Random(1))
-    book.restore(document)
+    book.restore(peer_entries(document))
     return book
 
 

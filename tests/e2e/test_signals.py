@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.e2e.process import NodeProcess, free_port, wait_for
 from tests.support import ROOT
 
+pytestmark = pytest.mark.e2e
 QUIET = ("--simnet-miners", "0")
 SURVIVED = (
     *(signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF),

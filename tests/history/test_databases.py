@@ -48,6 +48,20 @@ def test_what_is_no_database_is_set_aside(open_database, tmp_path):
     SampleWriter(database).write([sample(START, worker("Xa"))], [])
 
 
+def test_a_file_of_a_newer_version_is_left_alone(open_database, tmp_path):
+    database = open_database()
+    with database.writing() as connection:
+        connection.execute(schema.facts.update().values(value="7"))
+    database.close()
+    data = (tmp_path / "sub/history.sqlite").read_bytes()
+    with pytest.raises(
+        HistoryProblem, match=r"history.sqlite: .* has version 7 .* this program knows 1: it was used by a"
+    ):
+        open_database()
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == ["history.sqlite"]
+    assert (tmp_path / "sub/history.sqlite").read_bytes() == data
+
+
 def test_damage_within_is_told_apart_from_other_trouble(open_database, tmp_path):
     database = open_database()
     SampleWriter(database).write(

@@ -32,6 +32,7 @@ from p2pool.base.process import read_process_figures
 from p2pool.base.said import SaidOnce
 from p2pool.base.signals import SignalWatch
 from p2pool.base.state_file import check_versions
+from p2pool.base.terminal import open_terminal
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.config import Config
@@ -86,7 +87,11 @@ def run(config: Config) -> int:
     reactor: Any = global_reactor
     make_time_steady(reactor)
     directory = DataDirectory(config.datadir)
-    logging = start_logging(config.logfile or config.datadir / "log", config.debug)
+    logging = start_logging(
+        config.logfile or config.datadir / "log", config.debug, open_terminal(None) if config.no_console else None
+    )
+    for notice in config.notices:
+        _log.warn("{notice}", notice=notice)
     check_versions(config.datadir, STATE_FILES)
     app = App(config, reactor, logging.set_level)
     failures: list[OperatorError] = []

@@ -160,7 +160,6 @@ def start_logging(logfile: Path, debug: bool, terminal: TextIO | None = None) ->
     """Send events to the terminal (standard error unless given) and the file. Raises OperatorError when the file
     cannot be written."""
     try:
-        logfile.parent.mkdir(parents=True, exist_ok=True)
         file = WatchedLogFile(logfile, rotate_at=LOG_SIZE, keep=LOG_FILES)
     except OSError as error:
         raise OperatorError(f"--logfile: cannot write {logfile}: {error.strerror}") from None

@@ -90,7 +90,7 @@ def observer(monkeypatch):
 
 
 def test_terminal_and_file_have_the_same_lines(observer, tmp_path):
-    terminal, path = io.StringIO(), tmp_path / "new" / "log"
+    terminal, path = io.StringIO(), tmp_path / "log"
     observe = observer(path, terminal=terminal)
     observe(event("one \ud800"))
     observe(event("two"))
@@ -236,6 +236,9 @@ def test_a_file_that_cannot_be_written(observer, tmp_path):
         observer(tmp_path / "taken" / "log")
     with pytest.raises(OperatorError, match="--logfile"):
         observer(tmp_path)
+    with pytest.raises(OperatorError, match=r"--logfile: cannot write .*missing/log: No such file or directory"):
+        observer(tmp_path / "missing" / "log")
+    assert not (tmp_path / "missing").exists()
 
 
 def test_the_level_can_be_changed_while_the_node_runs(monkeypatch, tmp_path):

@@ -118,7 +118,8 @@ class HistoryDatabase:
         """What is no database, or damaged where it begins, is set aside. (A look at all of it takes minutes where
         it is large: other damage shows when the part is used.)"""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                raise HistoryProblem(f"cannot open {path}: there is no directory {path.parent}")
             connection = sqlite3.connect(path, timeout=CONNECT_TIME)
             try:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -22,6 +22,7 @@ STAMP = "20231115-000000"
 @pytest.fixture
 def open_database(tmp_path) -> Iterator[Open]:
     opened: list[HistoryDatabase] = []
+    (tmp_path / "sub").mkdir(exist_ok=True)
 
     def open_it(name: str = "node") -> HistoryDatabase:
         opened.append(HistoryDatabase(parse_target("--stats-db", f"{tmp_path}/sub/history.sqlite"), name, STAMP))
@@ -37,8 +38,14 @@ def test_on_sqlite(open_database, scenario):
     scenario(open_database)
 
 
+def test_a_directory_that_is_missing_is_not_made(open_database, tmp_path):
+    (tmp_path / "sub").rmdir()  # a disk that is not mounted, say
+    with pytest.raises(HistoryProblem, match=r"there is no directory .*/sub"):
+        open_database()
+    assert not (tmp_path / "sub").exists()
+
+
 def test_what_is_no_database_is_set_aside(open_database, tmp_path):
-    (tmp_path / "sub").mkdir()
     path = tmp_path / "sub/history.sqlite"
     path.write_bytes(b"no database at all " * 100)
     database = open_database()

@@ -22,27 +22,21 @@ from twisted.python.failure import Failure
 
 from p2pool import __version__
 from p2pool.alerting import Alerting
-from p2pool.alerts.last_run import LAST_RUN_FILE
-from p2pool.ban_file import BANS_FILE
 from p2pool.base.delays import GarbageWatch, ReactorWatch
 from p2pool.base.errors import OperatorError
-from p2pool.base.known_databases import DATABASES_FILE
 from p2pool.base.observable import Event
 from p2pool.base.process import read_process_figures
 from p2pool.base.said import SaidOnce
 from p2pool.base.signals import SignalWatch
-from p2pool.base.state_file import check_versions
 from p2pool.base.terminal import open_terminal
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash_core import DaemonAddress, DashCore, daemon_addresses
-from p2pool.dashd.block_book import BLOCKS_FILE
-from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
-from p2pool.dashd.payout_service import DYNAMIC_FILE, PayoutService
+from p2pool.dashd.payout_service import PayoutService
 from p2pool.dashd.rpc import Caller
 from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
@@ -52,13 +46,13 @@ from p2pool.mining import Mining
 from p2pool.node import FoundAuxBlock, Node, NodeSettings
 from p2pool.pages import Pages
 from p2pool.peering import Peering
-from p2pool.peers.service import PEERS_FILE
 from p2pool.persistence import Persistence, Threads
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.recording import Recording
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.shown_settings import shown_settings
+from p2pool.state_files import check_state_files
 from p2pool.web.api.node import unknown_version_problem
 from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
@@ -73,10 +67,6 @@ LOOK_PERIOD = 5.0
 """Seconds between two looks at what the process uses, and for which figures are new enough for the log."""
 STOP_TIME = 3.0
 """Seconds that each part has to end."""
-STATE_FILES = (
-    *(PEERS_FILE, BANS_FILE, NETWORK_PEERS_FILE, BLOCKS_FILE, DYNAMIC_FILE, LAST_RUN_FILE, DATABASES_FILE),
-)
-"""Those in JSON: a newer version's ends the start before anything is done."""
 _log = Logger(namespace="p2pool")
 
 
@@ -92,13 +82,13 @@ def run(config: Config) -> int:
     )
     for notice in config.notices:
         _log.warn("{notice}", notice=notice)
-    check_versions(config.datadir, STATE_FILES)
-    app = App(config, reactor, logging.set_level)
-    failures: list[OperatorError] = []
+    check_state_files(config.datadir)
     stop = _stop_once(reactor)
     hung_up: Event[str] = Event()
     hung_up.subscribe(lambda name: _reopen_log(logging, name))
-    SignalWatch(reactor, stop=stop, reopen=hung_up.fire).start()
+    SignalWatch(reactor, stop=stop, reopen=hung_up.fire).start()  # before anything that starts a thread
+    app = App(config, reactor, logging.set_level)
+    failures: list[OperatorError] = []
 
     def failed(failure: Failure) -> None:
         error = failure.value
@@ -205,6 +195,7 @@ class App:
                 stats=self.stats,
                 dashd=self.dash_core.figures,
                 store_problem=lambda: self.persistence.problem,
+                lost_databases=self._lost_databases,
                 peers=self.peering.figures,
                 fee=config.fee,
                 donation=config.give_author,
@@ -258,6 +249,10 @@ class App:
                 await step()
                 if self._is_stopping():
                     return
+
+    def _lost_databases(self) -> list[str]:
+        emptied = (self.persistence.emptied, self.recording.emptied())
+        return [problem for problem in emptied if problem is not None]
 
     def _is_stopping(self) -> bool:
         return self._stopping

@@ -176,6 +176,10 @@ def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
         raise OperatorError(f"--config: cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OperatorError(f"--config: {path} is not TOML: {error}") from None
+    except RecursionError:
+        raise OperatorError(
+            f"--config: {path} is nested too deeply: settings are text, numbers and lists"
+        ) from None
 
     def refuse(message: str) -> NoReturn:
         raise OperatorError(f"--config: {path}: {message}")

@@ -74,6 +74,8 @@ class Persistence:
         self._store: ShareStore | None = None
         self._no_store: str | None = None
         self._known = KnownDatabases(directory)
+        self.emptied: str | None = None
+        """A sentence if the store was found empty or missing at the start."""
         self._stopping = False
         self._loading = DeferredLock()
         """Held by `start`; the file must not be closed under what reads it."""
@@ -111,13 +113,13 @@ class Persistence:
             return *opened, emptied
 
         try:
-            database, set_aside, emptied = await self._in_thread(open_known)
+            database, set_aside, self.emptied = await self._in_thread(open_known)
         except (sqlite3.Error, OSError) as error:
             self._no_store = f"cannot open the share store {path}: {error}"
             _log.error("{problem}; going on in memory, a restart would lose all shares", problem=self._no_store)
             return None
-        if emptied is not None:
-            _log.error("{problem}. The share chain is downloaded from other nodes meanwhile", problem=emptied)
+        if self.emptied is not None:
+            _log.error("{problem}. Other nodes are asked for the share chain meanwhile", problem=self.emptied)
         if set_aside is not None:
             _log.warn(
                 "the share store {path} is damaged; it is set aside as {aside} and a new one begun",

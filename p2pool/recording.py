@@ -51,6 +51,10 @@ class Recording:
         """Why history is not written, None while it is, or where none is to be."""
         return None if self.history is None else self.history.problem
 
+    def emptied(self) -> str | None:
+        """Return a sentence if the database was found empty or missing at the start."""
+        return None if self.history is None else self.history.emptied
+
     def record_event(self, event: EventRecord) -> None:
         """Something happened."""
         if self.history is not None:

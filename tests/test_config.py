@@ -439,6 +439,7 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
         ('rpcpassword = ["secret"]', "rpcpassword cannot be a list"),
         ('rpcuser = "u"', "rpcuser without rpcpassword"),
         ("fee = ", "is not TOML"),
+        ("fee = " + "[" * 100_000, "is nested too deeply"),
         ("fee = 1\nfee = 2", "is not TOML"),
     ],
 )

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from p2pool import ban_file
 from p2pool.alerts import last_run
-from p2pool.app import STATE_FILES
 from p2pool.base import known_databases
 from p2pool.base.errors import ParseError
-from p2pool.base.state_file import NewerFile, StateFormat, check_versions
+from p2pool.base.state_file import NewerFile, StateFormat
 from p2pool.dashd import block_book, network_peers, payout_addresses
 from p2pool.networks import SIMNET
 from p2pool.peers import service
 from p2pool.peers.addresses import AddressBook, Bans
+from p2pool.state_files import STATE_FILES, check_state_files
 from tests.support import ROOT
 
 TEXTS = {"cached_payout_address", "node-name"}
@@ -69,7 +69,7 @@ def test_every_state_file_is_checked_before_the_start():
 def test_a_newer_version_of_any_ends_the_start(tmp_path: Path, form: StateFormat):
     (tmp_path / form.name).write_bytes(orjson.dumps({"version": form.version + 1}))
     with pytest.raises(NewerFile, match=f"{form.name} has version {form.version + 1} of its format"):
-        check_versions(tmp_path, STATE_FILES)
+        check_state_files(tmp_path)
 
 
 NAMES = st.sampled_from(

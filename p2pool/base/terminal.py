@@ -31,6 +31,7 @@ class Terminal(io.TextIOBase):
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._dropped = 0
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._descriptor: int | None = None
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if stream is not None:
@@ -64,7 +65,7 @@ class Terminal(io.TextIOBase):
     def _write_descriptor(self, descriptor: int, text: str) -> None:
         if self._dropped:
             text = f"({self._dropped} lines are missing here: the output was not read)\n{text}"
-        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        data = memoryview(text.encode(self._encoding, "backslashreplace"))
         while data:
             if not _takes_more(descriptor):
                 self._dropped += 1

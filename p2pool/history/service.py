@@ -101,6 +101,8 @@ class History:
         self._clock = clock
         self._run = run_in_thread
         self._known = known
+        self.emptied: str | None = None
+        """A sentence if the file was found empty or missing at the start."""
         self._database: HistoryDatabase | None = None
         self._writer: SampleWriter | None = None
         self._samples: deque[HistorySample] = deque()
@@ -297,6 +299,7 @@ class History:
         except OSError as error:
             raise HistoryProblem(f"{self._target}: {error.strerror}") from None
         if problem is not None:
+            self.emptied = problem
             _log.error("{problem}", problem=problem)
 
     def _thin(self, database: HistoryDatabase, now: float) -> None:

@@ -61,9 +61,15 @@ def test_a_stopped_terminal_is_not_waited_for_and_one_that_is_gone_does_no_harm(
 
 
 def test_long_texts_arrive_whole(tmp_path):
-    with open(tmp_path / "out", "w") as stream:
+    with open(tmp_path / "out", "w", encoding="utf-8") as stream:
         Terminal(stream).write("é" * 10_000)
     assert (tmp_path / "out").read_text("utf-8") == "é" * 10_000
+
+
+def test_the_stream_s_encoding_is_kept(tmp_path):
+    with open(tmp_path / "out", "w", encoding="ascii") as stream:
+        Terminal(stream).write("é\ud800\n")
+    assert (tmp_path / "out").read_bytes() == b"\\xe9\\ud800\n"
 
 
 def test_streams_without_a_descriptor():

@@ -151,6 +151,10 @@ def test_state_files_of_any_content_do_not_end_the_start(tmp_path):
             assert (directory / f"{name}.damaged").read_text() == "[" * 100_000
         for name in ("shares.sqlite", "history.sqlite"):
             node.wait_for_line(f"{name} is empty (0 bytes)")
+        shown = wait_for(
+            "both warnings", lambda: str(node.try_get("api/v1/node")).count("is empty (0 bytes)") == 2
+        )
+        assert shown
         assert node.interrupt() < 5
         assert "Traceback" not in node.output
 

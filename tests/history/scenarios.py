@@ -515,6 +515,17 @@ def tables_of_an_older_version_are_brought_up_to_date(open_database: Open) -> No
         open_database()
 
 
+def details_that_cannot_be_read_cost_no_answer(open_database: Open) -> None:
+    database = open_database()
+    event = EventRecord(START, EventKind.BAN, "here", "text", {"reason": "a"})
+    SampleWriter(database).write([], [event])
+    for details in ("nonsense", "[" * 100_000):
+        with database.writing() as connection:
+            connection.execute(schema.events.update().values(details=details))
+        page = read_events(database, Span(database.node, 0, 2e9, 2e9), None, 0, 10)
+        assert [row["details"] for row in page.rows] == [{}]
+
+
 def tables_of_no_usable_version_are_left_alone(open_database: Open) -> None:
     database = open_database()
     for value in ("nonsense", "-1", "0", "9" * 30):
@@ -568,5 +579,6 @@ SCENARIOS = [
     a_start_takes_over_what_was,
     tables_of_an_older_version_are_brought_up_to_date,
     tables_of_no_usable_version_are_left_alone,
+    details_that_cannot_be_read_cost_no_answer,
     a_migration_that_fails_leaves_nothing_behind,
 ]

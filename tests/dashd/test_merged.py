@@ -155,10 +155,16 @@ class FakeRpc:
         self.answers = list(answers)
         self.sent: list[tuple] = []
         self.polls = 0
+        self.depths: dict[str, Any] = {}
+        """What it says of blocks, by their hash; others it does not know."""
 
     async def call(self, method: str, *params: Any, timeout: float = 0) -> Any:
-        assert method == "getauxblock"
         assert timeout > 0
+        if method == "getblockheader":
+            if params[0] not in self.depths:
+                raise RpcError(-5, "Block not found")
+            return {"confirmations": self.depths[params[0]]}
+        assert method == "getauxblock"
         if params:
             self.sent.append(params)
         else:

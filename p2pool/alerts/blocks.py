@@ -36,10 +36,14 @@ class BlockWatch:
         before = self._told.get(record.block_hash)
         self._told[record.block_hash] = record.status
         if before is None:
-            yield self._event(EventKind.BLOCK_FOUND, record, record.time)
+            yield self.found(record)
         kind = _KINDS.get(record.status)
         if kind is not None and record.status is not before:
             yield self._event(kind, record, now)
+
+    def found(self, record: BlockRecord) -> EventRecord:
+        """That it was found."""
+        return self._event(EventKind.BLOCK_FOUND, record, record.time)
 
     def _event(self, kind: EventKind, record: BlockRecord, time: float) -> EventRecord:
         block_hash = f"{record.block_hash:064x}"

@@ -24,7 +24,7 @@ from p2pool.dashd.daemon import BlockLink, Place
 from p2pool.dashd.delivery import Answer, BlockDaemon, Delivery
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
-from p2pool.dashd.spool import BlockSpool
+from p2pool.dashd.spool import UNKNOWN, BlockSpool
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
@@ -123,7 +123,8 @@ class BlockSubmitter:
     # --- one block ---------------------------------------------------------------------------------------
 
     def _begin(self, block: FoundBlock, sent_before: bool) -> None:
-        self._book.put(self._book.records.get(block.block_hash) or self._new_record(block))
+        if sent_before:
+            self._book.put(self._record_of(block))
         if len(self._deliveries) >= MAX_UNDER_WAY:
             self._set_aside(next(iter(self._deliveries.values())))
         delivery = self._deliveries[block.block_hash] = Delivery(block)
@@ -142,10 +143,19 @@ class BlockSubmitter:
         delivery.offered_until = self._reactor.seconds()
         delivery.wake()
 
-    def _new_record(self, block: FoundBlock) -> BlockRecord:
-        return BlockRecord(
-            self._clock(), block.block_hash, block.height, block.worker, block.share_hash, block.subsidy
-        )
+    def _record_of(self, block: FoundBlock) -> BlockRecord:
+        """The book's record of a block, or a new one; what an earlier version could not know is added."""
+        known, now = self._book.records.get(block.block_hash), self._clock()
+        found = now if block.time is None else min(block.time, now)
+        if known is None:
+            return BlockRecord(
+                found, block.block_hash, block.height, block.worker, block.share_hash, block.subsidy
+            )
+        if known.worker == UNKNOWN and block.subsidy:
+            return replace(
+                known, time=found, worker=block.worker, share_hash=block.share_hash, subsidy=block.subsidy
+            )
+        return known
 
     def _start(self, coroutine: Coroutine[Any, Any, Any]) -> Deferred[Any]:
         task: Deferred[Any] = Deferred.fromCoroutine(coroutine)
@@ -172,6 +182,8 @@ class BlockSubmitter:
             if not delivery.is_settled():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
+            # The world hears of a block once it is on disk, or after a moment, and on its way.
+            self._book.put(self._record_of(block))
             while not delivery.is_settled():
                 answered = await self._news(delivery)
                 await self._try_to_look(delivery, send_again=not answered)
@@ -342,8 +354,7 @@ class BlockSubmitter:
     # --- what became of it -------------------------------------------------------------------------------
 
     def _record(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
-        record = self._book.records.get(delivery.block.block_hash) or self._new_record(delivery.block)
-        self._book.put(replace(record, status=status, **changes))
+        self._book.put(replace(self._record_of(delivery.block), status=status, **changes))
 
     def _settle(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
         if not delivery.is_settled():

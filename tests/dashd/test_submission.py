@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from p2pool.dashd.daemon import Place
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized
+from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
 from p2pool.dashd.submission import (
     BEATEN,
     BURIED,
@@ -23,7 +24,7 @@ from p2pool.dashd.submission import (
     SPOOL_PATIENCE,
     STILL_OFFERED,
 )
-from p2pool.pool_stats import BlockStatus
+from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, FakeLink, Offers
 from tests.logged import logged
 
@@ -58,6 +59,23 @@ def test_it_is_on_disk_before_it_is_sent(tmp_path):
     made.daemon.submit_block = lambda data: written.append(made.waiting) or _accepted()  # type: ignore[assignment]
     made.offer()
     assert written == [HEX]
+
+
+def test_the_world_hears_of_it_once_it_is_on_disk_and_on_its_way(tmp_path):
+    """Or a node that is killed then would have told of a block that nobody ever sees."""
+    made = Offers(tmp_path, [Deferred()])
+    told: list[tuple] = []
+    made.book.changed.subscribe(lambda record: told.append((record.status.value, made.waiting, made.daemon.data)))
+    made.disk.hangs = True
+    made.offer()
+    assert told == []
+    made.disk.go_on()
+    assert told == [("sent", HEX, [DATA])]
+    slow = Offers(tmp_path / "b", [Deferred()])
+    slow.disk.hangs = True
+    slow.offer()
+    slow.clock.advance(SPOOL_PATIENCE)
+    assert slow.status == ("sent", "")
 
 
 async def _accepted() -> None:
@@ -448,7 +466,7 @@ def test_very_many_blocks_at_a_time_are_on_disk(tmp_path, log):
     for number in range(MAX_UNDER_WAY + 3):
         made.offer(replace(BLOCK, block_hash=number))
     assert made.submitter.waiting == MAX_UNDER_WAY
-    assert len(list(made.directory.iterdir())) == MAX_UNDER_WAY + 3
+    assert len(list(made.directory.glob("*.pending"))) == MAX_UNDER_WAY + 3
     assert len(made.daemon.data) == len(made.link.sent) == MAX_UNDER_WAY + 3  # the newest are seen to
     made.daemon.answers = [None]
     made.wait(RESEND_PERIOD + RETRY_PERIOD)
@@ -471,6 +489,31 @@ def test_stopped_meanwhile_it_is_on_disk_and_sent_again_at_the_next_start(tmp_pa
     again = Offers(tmp_path, [None]).resume()
     assert again.daemon.data == again.link.sent == [DATA]
     assert again.status == ACCEPTED
+
+
+def test_after_a_kill_it_is_known_who_found_it_and_when(tmp_path, log):
+    """The book is written once a second only."""
+    found = replace(BLOCK, share_hash=0xCD, time=1e9 - 5)
+    Offers(tmp_path, [DOWN]).offer(found)
+    again = Offers(tmp_path, [None]).resume()
+    assert again.status == ACCEPTED
+    record = again.record
+    assert (record.time, record.worker, record.share_hash, record.subsidy) == (1e9 - 5, "me.rig", 0xCD, 500)
+
+
+def test_a_block_is_not_found_in_the_future(tmp_path):
+    """The time of another node's block is that of its header."""
+    made = Offers(tmp_path, [None]).offer(replace(BLOCK, time=2e9))
+    assert made.record.time == 1e9
+
+
+def test_what_an_earlier_version_could_not_know_is_added_to_its_record(tmp_path, log):
+    found = replace(BLOCK, time=1e9 - 5)
+    Offers(tmp_path, [DOWN]).offer(found)
+    again = Offers(tmp_path, [DOWN])
+    again.book.put(BlockRecord(5.0, HASH, 7, FROM_BEFORE, None, 0))
+    again.resume()
+    assert (again.record.time, again.record.worker, again.record.subsidy) == (1e9 - 5, "me.rig", 500)
 
 
 def test_what_the_chain_has_is_not_sent_again_at_the_next_start(tmp_path):

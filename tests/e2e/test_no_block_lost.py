@@ -15,10 +15,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from p2pool.config import SIMNET_ADDRESS
 from p2pool.dash.messages import Verack
 from p2pool.dashd.p2p_session import P2pSession
 from p2pool.networks import SIMNET
 from p2pool.wire.framer import frame
+from tests.e2e.alert_servers import HookServer, hook_server
 from tests.e2e.daemons import DashProcess, Miner, PoolNode
 from tests.e2e.impatient_node import PATIENCE as SHORT_PATIENCE
 from tests.e2e.process import free_port, wait_for
@@ -96,7 +98,13 @@ def test_all_are_dead_and_one_comes_back_a_minute_later(tmp_path: Path, dash: Da
 
 
 def test_killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess):
-    with PoolNode(tmp_path, [dash], program=("-m", "tests.e2e.dying_node")) as node:
+    with hook_server() as server:
+        _killed_between_finding_and_sending(tmp_path, dash, server)
+
+
+def _killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess, server: HookServer) -> None:
+    hook = ("--block-webhook", server.url("block"))
+    with PoolNode(tmp_path, [dash], *hook, program=("-m", "tests.e2e.dying_node")) as node:
         miner = node.ready().miner()
         with contextlib.suppress(ConnectionEnded):  # the answer may have come before the end
             miner.mine()
@@ -104,14 +112,25 @@ def test_killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess):
         (kept,) = pending(node)
         miner.close()
     assert dash.rpc("getblockcount") == 3
-    found = kept.stem.split("-")[1]
-    with PoolNode(tmp_path, [dash]) as node:
+    found, killed = kept.stem.split("-")[1], time.time()
+    with PoolNode(tmp_path, [dash], *hook) as node:
         dash.wait_for_tip(found)
         wait_for("verdict", lambda: node.block(found).get("status") == "accepted")
+        wait_for("post", lambda: server.to("block"))
+        shown = node.block(found)
+        assert shown["miner"] == f"{SIMNET_ADDRESS}.rig"
+        assert shown["share"] == found
+        coinbase = dash.rpc("getblock", found, 2)["tx"][0]
+        assert shown["value"] == pytest.approx(sum(output["value"] for output in coinbase["vout"]))
+        assert killed - 60 < shown["ts"] < killed
         for _ in range(6):
             dash.rpc("simnet_findblock")
         wait_for("end of its file", lambda: not pending(node))
         wait_for("six confirmations", lambda: node.block(found)["confirmations"] >= 6)
+        assert len({post.json["delivery"] for post in server.to("block")}) == 1
+        for post in server.to("block"):
+            assert (post.json["worker"], post.json["timestamp"]) == (shown["miner"], shown["ts"])
+            assert post.json["value"] == pytest.approx(shown["value"])
 
 
 def test_the_broadcaster_hangs(tmp_path: Path, dash: DashProcess):

@@ -239,8 +239,14 @@ class Alerts:
             found = [self._watch.block_found(each) for each in records if each.time > last.time - MARK_PERIOD]
             self._happened(event for event in found if not self._told.knows(event))
 
+    def blocks_learned(self, records: Sequence[BlockRecord]) -> None:
+        """Blocks of before the start that the share chain tells of: no news."""
+        self._watch.blocks_restored(records)
+
     def block_changed(self, record: BlockRecord) -> None:
-        """A block that is new, or of which something became."""
+        """A block that is new, or of which something became. What others found before the start is no news."""
+        if self._started is not None and record.time < self._started and not record.found_here:
+            self._watch.block_is_old(record)
         self._happened(self._watch.block_changed(record, self._world.clock()))
 
     def banned(self, host: str) -> None:

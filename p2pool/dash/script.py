@@ -75,3 +75,15 @@ def coinbase_script(height: int, flags: bytes, extension: bytes, commitment: byt
     name, cut to the 100 bytes that a coinbase may have; the commitment stands where it is never cut."""
     pushed = push_data(commitment) if commitment else b""
     return (push_number(height) + pushed + flags + extension)[:100]
+
+
+def claimed_height(script: bytes, payload: bytes) -> int | None:
+    """Return the height that a coinbase claims: its payload's (DIP 4), else that of the push which begins its
+    script (BIP 34); None if it says nothing that can be a height."""
+    if len(payload) >= 6:
+        return int.from_bytes(payload[2:6], "little")
+    try:
+        height = coinbase_height(script)
+    except ParseError:
+        return None
+    return height if 0 <= height < 2**32 else None

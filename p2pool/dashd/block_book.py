@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,13 @@ _MAX_NUMBER = 2**53
 
 class BlockBook:
     """Records by block hash, the oldest first. `changed` fires with each record that is new or has changed,
-    `loaded` once with those of earlier runs, which are no news."""
+    `loaded` once with those of earlier runs, `learned` with those of before the start that the share chain tells
+    of; both are no news."""
 
     def __init__(self, path: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
         self.changed: Event[BlockRecord] = Event()
         self.loaded: Event[Sequence[BlockRecord]] = Event()
+        self.learned: Event[Sequence[BlockRecord]] = Event()
         self.records: BoundedDict[int, BlockRecord] = BoundedDict(MAX_BLOCKS)
         self._path = path
         self._run_in_thread = run_in_thread
@@ -50,6 +52,20 @@ class BlockBook:
             self.records[record.block_hash] = record
             self._dirty = True
             self.changed.fire(record)
+
+    def add_earlier(self, records: Iterable[BlockRecord]) -> None:
+        """Put blocks of before the start where they belong by their time; those that are known stay."""
+        new = {record.block_hash: record for record in records if record.block_hash not in self.records}
+        if not new:
+            return
+        newest = sorted((*self.records.values(), *new.values()), key=lambda record: (record.time, record.height))[
+            -MAX_BLOCKS:
+        ]
+        self.records.clear()
+        for record in newest:
+            self.records[record.block_hash] = record
+        self._dirty = True
+        self.learned.fire(tuple(record for record in newest if record.block_hash in new))
 
     async def load(self) -> None:
         """Take over what an earlier run wrote. A file that cannot be read is set aside, so that the next one does

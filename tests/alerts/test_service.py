@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -321,6 +322,20 @@ def test_blocks_of_before_there_were_alerts_are_no_news(tmp_path):
     node = Running(tmp_path, FOUND).start()
     node.alerts.blocks_restored([block(1)])
     assert node.ways["found"].got == []
+
+
+def test_what_another_node_found_before_the_start_is_no_news(tmp_path):
+    node = Running(tmp_path, HOOK, clock=Clock())
+    node.start().run(10)
+    others = block(1, time=NOW - 1, worker="another node")
+    node.alerts.block_changed(others)
+    node.alerts.block_changed(replace(others, status=BlockStatus.ORPHANED))
+    node.alerts.block_changed(block(2, time=NOW - 1))  # out of the spool
+    node.alerts.block_changed(block(3, time=NOW + 1, worker="another node"))
+    node.alerts.blocks_learned([block(4, time=NOW - 9, worker="another node")])
+    node.run(1)
+    told = [(each.content["event"], each.content.get("block_height")) for each in node.ways["hook"].got]
+    assert told[1:] == [("block_orphaned", 101), ("block_found", 102), ("block_found", 103)]
 
 
 def test_a_block_that_is_orphaned_twice_is_told_twice(tmp_path):

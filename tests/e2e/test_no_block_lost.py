@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import requests
 
 from p2pool.config import SIMNET_ADDRESS
 from p2pool.dash.messages import Verack
@@ -131,6 +132,35 @@ def _killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess, serve
         for post in server.to("block"):
             assert (post.json["worker"], post.json["timestamp"]) == (shown["miner"], shown["ts"])
             assert post.json["value"] == pytest.approx(shown["value"])
+
+
+def test_a_newcomer_lists_the_blocks_of_the_chain_that_it_downloads(tmp_path: Path, dash: DashProcess):
+    """With their headers' times, and as no news: they were found before it was there."""
+    with PoolNode(tmp_path, [dash]) as node, hook_server() as server:
+        with node.ready().miner() as miner:
+            while all(block["share"] is None for block in node.blocks()):
+                miner.wait_for_job_on(find_block(node, miner))  # a block may have too little work for a share
+        in_shares = [block for block in node.blocks() if block["share"] is not None]
+        (tmp_path / "newcomer").mkdir()
+        flags = ("-n", f"127.0.0.1:{node.p2pool_port}", "--block-webhook", server.url("block"))
+        time.sleep(1.1)  # a header's time is in whole seconds
+        with PoolNode(tmp_path / "newcomer", [dash], *flags) as newcomer:
+            wait_for("the block", lambda: newcomer.try_get("recent_blocks"))
+            wait_for("its place", lambda: newcomer.blocks()[0]["status"] == "accepted")
+            for shown, known in zip(newcomer.blocks(), in_shares, strict=True):
+                assert (shown["hash"], shown["number"], shown["share"]) == (
+                    known["hash"],
+                    known["number"],
+                    known["share"],
+                )
+                assert shown["ts"] == dash.rpc("getblockheader", shown["hash"])["time"]
+                assert (shown["status"], shown["miner"]) == ("accepted", "another node")
+                assert shown["value"] == pytest.approx(known["value"])
+            assert newcomer.get("api/v1/blocks")["total"] == 1
+            assert server.posts == []
+            metrics = requests.get(f"http://127.0.0.1:{newcomer.port}/metrics", timeout=10).text
+            assert "p2pool_blocks_found_total 0.0" in metrics
+        assert "Traceback" not in newcomer.output
 
 
 def test_the_broadcaster_hangs(tmp_path: Path, dash: DashProcess):

@@ -65,6 +65,7 @@ class Alerting:
     def subscribe(self, book: BlockBook, banned: Event[str]) -> None:
         """Hear of the pool's blocks and of hosts of miners that are banned."""
         book.loaded.subscribe(self.alerts.blocks_restored)
+        book.learned.subscribe(self.alerts.blocks_learned)
         book.changed.subscribe(self.alerts.block_changed)
         banned.subscribe(self.alerts.banned)
 

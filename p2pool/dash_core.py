@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from p2pool.base.errors import OperatorError
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
+from p2pool.dash.script import claimed_height
 from p2pool.dashd.announced import AnnouncedChain
 from p2pool.dashd.block_book import BLOCKS_FILE, BlockBook
 from p2pool.dashd.broadcast_counts import BroadcasterTotals
 from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE, Broadcaster, BroadcasterSettings
+from p2pool.dashd.chain_blocks import LIST_PERIOD, ChainBlockLister
 from p2pool.dashd.credentials import (
     CredentialSource,
     credential_source,
@@ -42,8 +44,9 @@ from p2pool.dashd.submission import BlockSubmitter
 from p2pool.dashd.template import BlockTemplate, TransactionCache
 from p2pool.dashd.zmq_notice import ZmqSubscriber
 from p2pool.node import Node
-from p2pool.pool_stats import PoolStats
-from p2pool.web.sources import DashCoreFigures
+from p2pool.pool_stats import BlockRecord, PoolStats
+from p2pool.share.share import Share
+from p2pool.web.sources import DashCoreFigures, script_to_text
 
 _log = Logger(namespace="p2pool.dashd")
 
@@ -121,6 +124,7 @@ class DashCore:
         self._links: list[DashdLink] = []
         self._zmqs: list[ZmqSubscriber] = []
         self._heights: BlockHeights | None = None
+        self._lister: ChainBlockLister | None = None
         self._timers: list[Timer] = []
         self._tip: int | None = None
 
@@ -131,6 +135,7 @@ class DashCore:
         await self.book.load()
         self._stats.restore_blocks(self.book.records.values())
         self.book.changed.subscribe(self._stats.record_block)
+        self.book.learned.subscribe(self._stats.restore_blocks)
         chain, transactions = AnnouncedChain(), TransactionCache()
         daemons = [self._daemon(address, transactions) for address in addresses]
         self.pool = pool = DaemonPool(self._reactor, daemons, chain, self._clock)
@@ -143,6 +148,7 @@ class DashCore:
             self._reactor, daemons, links, self.spool, self.book, self._clock, self._stats.record_block_sent
         )
         follower = BlockFollower(lambda: pool.serving, self.book, self.spool, self.submitter.offer_again)
+        self._lister = ChainBlockLister(lambda: pool.serving, self.book, self._clock, self._stats.start_time)
         self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
         self._node.block_wanted.subscribe(self._heights.want)
         pool.start()
@@ -154,8 +160,29 @@ class DashCore:
         self._timers = [
             Timer(self._reactor, SAVE_PERIOD, self.book.save, now=False),
             Timer(self._reactor, LOOK_PERIOD, follower.look, now=False),
+            Timer(self._reactor, LIST_PERIOD, self._lister.look, now=False),
         ]
         await self.submitter.resume()
+        self._list_blocks(node.share for node in self._node.tracker.verified.nodes.values())
+        self._node.thought.subscribe(lambda thought: self._list_blocks(thought.verified))
+
+    def _list_blocks(self, shares: Iterable[Share]) -> None:
+        """Have those of these shares listed that are blocks, whoever found them."""
+        found = [share for share in shares if share.is_block]
+        if self._lister is None or not found:
+            return
+        own = set(self._node.own_share_hashes())
+        for share in found:
+            self._lister.want(
+                BlockRecord(
+                    time=float(share.header_timestamp),
+                    block_hash=share.hash,
+                    height=claimed_height(share.coinbase, share.coinbase_payload) or 0,
+                    worker=script_to_text(self._node, share.script) if share.hash in own else "another node",
+                    share_hash=share.hash,
+                    subsidy=share.subsidy,
+                )
+            )
 
     def _daemon(self, address: DaemonAddress, transactions: TransactionCache) -> Daemon:
         config, parent = self._config, self._config.network.parent

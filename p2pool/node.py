@@ -364,6 +364,7 @@ class Node:
                 worker=worker,
                 share_hash=outcome.hash if outcome.meets_share else None,
                 subsidy=template.subsidy,
+                time=now,
             )
             self.block_found.fire(found)
         if outcome.meets_share:

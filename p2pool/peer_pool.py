@@ -178,7 +178,8 @@ class PeerNews:
             share.header, rebuilt.gentx, tuple(data for data in transactions if data is not None)
         )
         height = self._height(share)
-        self._block_found(FoundBlock(share.hash, height, data, "another node", share.hash, share.subsidy))
+        found = float(share.header_timestamp)
+        self._block_found(FoundBlock(share.hash, height, data, "another node", share.hash, share.subsidy, found))
 
     def _height(self, share: Share) -> int:
         """The height of a share that is a block; where its parent is not known (yet), the next one's."""

@@ -194,6 +194,7 @@ def test_a_block_that_a_peer_found_is_sent_to_dashd_whole():
     block = parse_block(found.data)
     assert block.header.hash() == found.block_hash == found.share_hash == share.hash
     assert found.height == 200
+    assert found.time == parse_block(found.data).header.timestamp  # not when this node heard of it
     assert [tx.hash for tx in block.transactions[1:]] == [item.hash for item in items]
     assert share.contents in [contents for said in listener.heard() for contents in said]
     assert_quiet_after_five_seconds(listener, 1)

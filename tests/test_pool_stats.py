@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,20 @@ def worker_of(stats: PoolStats, name: str, now: float = NOW):
 
 def block(number: int, status: BlockStatus = BlockStatus.SENT, **more) -> BlockRecord:
     return BlockRecord(NOW + number, number, 1000 + number, "me", None, 5, status, **more)
+
+
+def test_what_another_node_found_before_the_start_is_shown_but_not_counted():
+    stats = PoolStats(NOW)
+    old = BlockRecord(NOW - 1, 1, 7, "another node", 1, 5, BlockStatus.ACCEPTED)
+    stats.record_block(old)
+    stats.record_block(replace(old, confirmations=5))
+    stats.restore_blocks([replace(old, block_hash=2, time=NOW - 9)])
+    stats.record_block(replace(old, block_hash=2, time=NOW - 9, confirmations=3))
+    assert stats.snapshot(NOW).blocks_accepted == 0
+    assert [record.block_hash for record in stats.snapshot(NOW).blocks] == [2, 1]
+    stats.record_block(replace(old, block_hash=3, worker="me.rig"))  # out of the spool
+    stats.record_block(replace(old, block_hash=4, time=NOW))
+    assert stats.snapshot(NOW + 9).blocks_accepted == 2
 
 
 def test_nothing_happened_yet(stats):

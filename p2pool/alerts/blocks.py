@@ -11,7 +11,6 @@ from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
 
 MAX_BLOCKS: Final = 2000
 """Blocks whose last news are remembered: twice as many as the book of blocks follows."""
-_NOT_HERE: Final = ("", "another node")
 _KINDS: Final = {
     BlockStatus.CONFIRMED: EventKind.BLOCK_CONFIRMED,
     BlockStatus.ORPHANED: EventKind.BLOCK_ORPHANED,
@@ -31,19 +30,27 @@ class BlockWatch:
         for record in records:
             self._told[record.block_hash] = record.status
 
+    def is_old(self, record: BlockRecord) -> None:
+        """That it was found is no news; what becomes of it is."""
+        self._told.setdefault(record.block_hash, record.status)
+
     def changed(self, record: BlockRecord, now: float) -> Iterator[EventRecord]:
         """A block that is new, or of which something became."""
         before = self._told.get(record.block_hash)
         self._told[record.block_hash] = record.status
         if before is None:
-            yield self._event(EventKind.BLOCK_FOUND, record, record.time)
+            yield self.found(record)
         kind = _KINDS.get(record.status)
         if kind is not None and record.status is not before:
             yield self._event(kind, record, now)
 
+    def found(self, record: BlockRecord) -> EventRecord:
+        """That it was found."""
+        return self._event(EventKind.BLOCK_FOUND, record, record.time)
+
     def _event(self, kind: EventKind, record: BlockRecord, time: float) -> EventRecord:
         block_hash = f"{record.block_hash:064x}"
-        here = record.worker not in _NOT_HERE
+        here = record.found_here
         value = f"{format_dash(record.subsidy)} {self._symbol}"
         said = {
             EventKind.BLOCK_FOUND: f"found by {record.worker if here else 'another node of the pool'}: {value}",

@@ -24,6 +24,7 @@ from p2pool.alerts.message import Place, compose, trial_message
 from p2pool.alerts.outbox import Lost, Outbox
 from p2pool.alerts.outbox_file import OutboxFile
 from p2pool.alerts.rules import Grouper, Rules
+from p2pool.alerts.told import ONCE, ToldOnce, delivery_id, with_told
 from p2pool.alerts.watch import Watch
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
@@ -116,6 +117,8 @@ class Alerts:
         self._destinations = {each.id: each for each in destinations}
         self._channels = channels
         self._grouper = Grouper(rules, environment.minute_of_day)
+        self._told = ToldOnce()
+        self._last: LastRun | None = None
         self._outbox = Outbox(self._destinations, environment.rng)
         self._file = OutboxFile(directory / "alerts.sqlite")
         self._marker = directory / LAST_RUN_FILE.name
@@ -142,6 +145,7 @@ class Alerts:
         """Take over what an earlier run left, tell that the node runs, and begin to look."""
         world, now = self._world, self._world.clock()
         last: LastRun | None = await world.run_in_thread(lambda: read_last_run(self._marker))
+        self._last = last
         if self._destinations:
             await self._load(now)
         self._started = now
@@ -163,6 +167,7 @@ class Alerts:
                 _log.warn("{path} cannot be read: {damage}", path=str(self._file.path), damage=damage)
             self._outbox.restore(deliveries, now)
             self._grouper.restore(state, now)
+            self._told.restore(state)
             if self._outbox.waiting:
                 _log.info("{count} alerts of the last run are still to be delivered", count=self._outbox.waiting)
         self._loaded = True
@@ -227,11 +232,21 @@ class Alerts:
     # --- what happens ------------------------------------------------------------------------------------
 
     def blocks_restored(self, records: Sequence[BlockRecord]) -> None:
-        """Blocks of earlier runs: no news."""
+        """Blocks of earlier runs: no news, unless the last run was killed between the find and the telling."""
+        self._watch.blocks_restored(records)
+        last = self._last
+        if last is not None and not last.orderly and self._told.is_restored:
+            found = [self._watch.block_found(each) for each in records if each.time > last.time - MARK_PERIOD]
+            self._happened(event for event in found if not self._told.knows(event))
+
+    def blocks_learned(self, records: Sequence[BlockRecord]) -> None:
+        """Blocks of before the start that the share chain tells of: no news."""
         self._watch.blocks_restored(records)
 
     def block_changed(self, record: BlockRecord) -> None:
-        """A block that is new, or of which something became."""
+        """A block that is new, or of which something became. What others found before the start is no news."""
+        if self._started is not None and record.time < self._started and not record.found_here:
+            self._watch.block_is_old(record)
         self._happened(self._watch.block_changed(record, self._world.clock()))
 
     def banned(self, host: str) -> None:
@@ -255,13 +270,17 @@ class Alerts:
 
     def _tell(self, event: EventRecord) -> None:
         now = self._world.clock()
+        if not self._told.take(event):
+            return
+        if self._destinations and event.kind in ONCE:
+            self._grouper_changed = True  # to have it written
         if any(each.for_people for each in self._destinations.values()) and self._grouper.offer(event, now):
             self._grouper_changed = True
         content: dict[str, object] | None = None
         for destination in self._destinations.values():
             if destination.events is not None and event.kind in destination.events:
                 content = content or self._object(event)
-                self._put(destination, content, now)
+                self._put(destination, content, now, delivery_id(event, destination.id, self._world.place()))
 
     def _object(self, event: EventRecord) -> dict[str, object]:
         """What a webhook is told of an event: docs/alerts.md says the type of each field."""
@@ -277,8 +296,13 @@ class Alerts:
         place = self._world.place()
         return {"event": event, "timestamp": int(time), "node": place.node, "network": place.network}
 
-    def _put(self, destination: Destination, content: Mapping[str, object], now: float) -> None:
-        lost = self._outbox.put(Delivery(self._world.new_id(), destination.id, content, now))
+    def _put(
+        self, destination: Destination, content: Mapping[str, object], now: float, name: str | None = None
+    ) -> None:
+        delivery = Delivery(name or self._world.new_id(), destination.id, content, now)
+        if delivery.id in self._outbox.mailboxes[destination.id].waiting:
+            return  # it is on its way since the last run
+        lost = self._outbox.put(delivery)
         if lost is None:
             self._overflowing.discard(destination.id)
         elif destination.id not in self._overflowing:
@@ -371,7 +395,7 @@ class Alerts:
         if not changes and not grouper_changed:
             return
         self._grouper_changed = False
-        state = self._grouper.to_json()
+        state = with_told(self._grouper.to_json(), self._told)
         writing = self._world.run_in_thread(lambda: self._file.save(changes, state))
         self._writing = writing.addCallbacks(lambda _: self._written(), lambda why: self._unwritten(why, changes))
         if self._writing is not None and self._writing.called:

@@ -106,6 +106,14 @@ class Watch:
         """Blocks of earlier runs."""
         self._blocks.restored(records)
 
+    def block_is_old(self, record: BlockRecord) -> None:
+        """That this block was found is no news."""
+        self._blocks.is_old(record)
+
+    def block_found(self, record: BlockRecord) -> EventRecord:
+        """That a block was found, whatever has become of it since."""
+        return self._blocks.found(record)
+
     def block_changed(self, record: BlockRecord, now: float) -> Iterator[EventRecord]:
         """A block that is new, or of which something became."""
         for event in self._blocks.changed(record, now):

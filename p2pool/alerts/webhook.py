@@ -50,8 +50,7 @@ MAX_REDIRECTS: Final = 3
 MAX_BODY: Final = 2048
 """Bytes of an answer that are looked at."""
 MAX_RECEIVED: Final = 256 * 1024
-"""Bytes that a server may send before its headers are complete: more than comes at once, as the beginning of a
-large body may come with them."""
+"""Bytes of an answer's body, on the wire, that a server may send before we hang up: more than comes at once."""
 MAX_URL: Final = 2048
 USER_AGENT: Final = "p2pool-dash"
 FOLLOWED: Final = frozenset({301, 302, 307, 308})

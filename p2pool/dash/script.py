@@ -105,3 +105,15 @@ def script_operations(script: bytes) -> Iterator[tuple[int, bytes | None]]:
 def script_signature_operations(script: bytes) -> int:
     """Signature operations of a script as blocks count them: each CHECKSIG one, each CHECKMULTISIG twenty."""
     return sum(_SIGNATURE_OPERATIONS.get(opcode, 0) for opcode, _ in script_operations(script))
+
+
+def claimed_height(script: bytes, payload: bytes) -> int | None:
+    """Return the height that a coinbase claims: its payload's (DIP 4), else that of the push which begins its
+    script (BIP 34); None if it says nothing that can be a height."""
+    if len(payload) >= 6:
+        return int.from_bytes(payload[2:6], "little")
+    try:
+        height = coinbase_height(script)
+    except ParseError:
+        return None
+    return height if 0 <= height < 2**32 else None

@@ -15,7 +15,8 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.files import write_file
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import AuxWork
-from p2pool.dashd.rpc import STILL_COMING_UP, Caller, RpcError, RpcUnavailable
+from p2pool.dashd.answers import Verdict, judge
+from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
 
 _log = Logger(namespace="p2pool.merged")
 
@@ -30,6 +31,9 @@ MAX_KEPT = 100
 """Files; the oldest go first. A proof has a few kilobytes, its hex twice as many."""
 SAY_PERIOD = 60.0
 """Seconds between two lines about blocks that one daemon did not take."""
+_FINAL_ERRORS = frozenset({-3, -8, -22, -32601})
+"""Codes that no other attempt changes: arguments of the wrong type, a block that is not on offer (any more), a
+proof that cannot be decoded, an unknown method. All others may pass."""
 _REMEMBERED = 1024
 _SETTLED = MAX_REFUSALS
 
@@ -141,7 +145,8 @@ class AuxSubmitter:
             )
 
     async def _ask_until_answered(self, drain: AuxDrain, work: AuxWork, proof: bytes) -> str | None:
-        """None for accepted, else why not."""
+        """None for accepted, else why not. `getauxblock` answers true or false, and with some daemons the texts of
+        `submitblock`: all but a refusal by name, or an error about the arguments, is looked up and sent again."""
         reason, arguments = "", (f"{work.hash:064x}", proof.hex())
         for wait in (0.0, *RETRIES):
             if wait:
@@ -149,14 +154,31 @@ class AuxSubmitter:
             try:
                 result = await drain.rpc.call("getauxblock", *arguments, timeout=SUBMIT_TIMEOUT)
             except RpcError as error:
+                if reason and await self._is_in_chain(drain, work):
+                    return None  # an answer was lost, or was no verdict; now it is in the way of itself
                 reason = str(error)
-                if error.code not in STILL_COMING_UP:
+                if error.code in _FINAL_ERRORS:
                     return reason
             except RpcUnavailable as error:
-                reason = str(error)
+                reason = f"not answered: {error}"
             else:
-                return None if result is True else f"the daemon answers {excerpt(result)}"
-        return f"not answered: {reason}"
+                if result is True:
+                    return None
+                if await self._is_in_chain(drain, work):
+                    return None
+                reason = f"the daemon answers {excerpt(result)}"
+                if isinstance(result, str) and judge(result) is Verdict.REFUSED:
+                    return reason
+        return reason
+
+    async def _is_in_chain(self, drain: AuxDrain, work: AuxWork) -> bool:
+        """Whether the daemon has the block in its best chain; not every daemon can say."""
+        try:
+            header = await drain.rpc.call("getblockheader", f"{work.hash:064x}", timeout=SUBMIT_TIMEOUT)
+        except (RpcError, RpcUnavailable):
+            return False
+        depth = header.get("confirmations") if isinstance(header, dict) else None
+        return isinstance(depth, int) and not isinstance(depth, bool) and depth > 0
 
     async def _keep(self, work: AuxWork, proof: bytes) -> Path | None:
         """The file that holds the proof now; None where there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ _MAX_NUMBER = 2**53
 
 class BlockBook:
     """Records by block hash, the oldest first. `changed` fires with each record that is new or has changed,
-    `loaded` once with those of earlier runs, which are no news."""
+    `loaded` once with those of earlier runs, `learned` with those of before the start that the share chain tells
+    of; both are no news."""
 
     def __init__(self, path: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
         self.changed: Event[BlockRecord] = Event()
         self.loaded: Event[Sequence[BlockRecord]] = Event()
+        self.learned: Event[Sequence[BlockRecord]] = Event()
         self.records: BoundedDict[int, BlockRecord] = BoundedDict(MAX_BLOCKS)
         self._file = StateFile(path, BLOCKS_FILE)
         self._run_in_thread = run_in_thread
@@ -48,6 +50,20 @@ class BlockBook:
             self.records[record.block_hash] = record
             self._dirty = True
             self.changed.fire(record)
+
+    def add_earlier(self, records: Iterable[BlockRecord]) -> None:
+        """Put blocks of before the start where they belong by their time; those that are known stay."""
+        new = {record.block_hash: record for record in records if record.block_hash not in self.records}
+        if not new:
+            return
+        newest = sorted((*self.records.values(), *new.values()), key=lambda record: (record.time, record.height))[
+            -MAX_BLOCKS:
+        ]
+        self.records.clear()
+        for record in newest:
+            self.records[record.block_hash] = record
+        self._dirty = True
+        self.learned.fire(tuple(record for record in newest if record.block_hash in new))
 
     async def load(self) -> None:
         """Take over what an earlier run wrote. A file that cannot be read is quarantined, so that the next one

@@ -108,7 +108,9 @@ class Daemon:
     async def submit_block(self, data: bytes) -> str | None:
         """Give it a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""
         result = await self.rpc.call("submitblock", _hex(data), timeout=SUBMIT_TIMEOUT)
-        return None if result is None else printable(str(result), 200)
+        if result is None:
+            return None
+        return printable(result, 200) if isinstance(result, str) else excerpt(result)
 
     async def place(self, block_hash: int) -> Place | None:
         """Where a block lies; None where the daemon does not say."""

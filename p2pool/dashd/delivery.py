@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
+from p2pool.dashd.answers import Verdict
 from p2pool.dashd.daemon import Place
 from p2pool.dashd.found_block import FoundBlock
-
-HELD = frozenset({"duplicate", "inconclusive"})
-"""dashd holds the block; whether in its best chain, it does not say with this."""
 
 
 class BlockDaemon(Protocol):
@@ -30,13 +29,23 @@ class BlockDaemon(Protocol):
     async def block_at(self, height: int) -> int | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a daemon said of a block, and what that means: ACCEPTED, CHECK or REFUSED."""
+
+    verdict: Verdict
+    text: str
+
+
 class Delivery:
     """One block on its way."""
 
     def __init__(self, block: FoundBlock) -> None:
         self.block = block
-        self.answers: dict[BlockDaemon, str | None] = {}
-        """None: accepted, else what the daemon said."""
+        self.answers: dict[BlockDaemon, Answer] = {}
+        """The newest answer of each daemon that need not be asked again."""
+        self.unclear: dict[BlockDaemon, str] = {}
+        """The first answer without a verdict of each daemon that has not given another one."""
         self.asking: set[BlockDaemon] = set()
         self.failed: set[BlockDaemon] = set()
         """Daemons that did not answer at least once."""
@@ -62,7 +71,7 @@ class Delivery:
 
     def is_on_its_way(self, daemons: Sequence[BlockDaemon]) -> bool:
         """Whether no daemon has it, and one that has not failed yet may take it."""
-        nobody = not self._settled and HELD.isdisjoint(answer or "" for answer in self.answers.values())
+        nobody = not self._settled and all(self.refused_by(daemon) for daemon in self.answers)
         return nobody and any(daemon not in self.answers and daemon not in self.failed for daemon in daemons)
 
     def wake(self) -> None:
@@ -72,7 +81,24 @@ class Delivery:
         if news is not None:
             news.callback(None)
 
+    def answered(self, daemon: BlockDaemon, answer: Answer) -> Answer:
+        """Keep an answer, and return it: where an earlier one without a verdict says more, with that."""
+        before = self.unclear.pop(daemon, None)
+        if before is not None and answer.verdict is Verdict.REFUSED:
+            answer = Answer(answer.verdict, f"{before}, then {answer.text}")
+        self.answers[daemon] = answer
+        return answer
+
     def refused_by(self, daemon: BlockDaemon) -> bool:
-        """Whether the daemon's answer is final."""
+        """Whether the daemon refused it for good."""
         answer = self.answers.get(daemon)
-        return answer is not None and answer not in HELD
+        return answer is not None and answer.verdict is Verdict.REFUSED
+
+    def is_known_valid_by(self, daemon: BlockDaemon) -> bool:
+        """Whether the daemon has nothing against the block: where it has, it may know no more than its header."""
+        return not self.refused_by(daemon) and daemon not in self.unclear
+
+    def objections(self) -> dict[BlockDaemon, str]:
+        """What daemons have against the block, refusals first."""
+        refusals = {daemon: answer.text for daemon, answer in self.answers.items() if self.refused_by(daemon)}
+        return refusals | self.unclear

@@ -23,7 +23,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from p2pool.base.errors import OperatorError
-from p2pool.base.http_client import LimitedEndpoints, RequestBody
+from p2pool.base.http_client import AnswerTooLarge, LimitedEndpoints, RequestBody
 from p2pool.base.text import excerpt, printable
 from p2pool.dashd.credentials import Credentials, CredentialSource
 
@@ -34,8 +34,8 @@ WARMING_UP = -28
 STILL_COMING_UP = frozenset({WARMING_UP, -10, -9})
 """Codes of a daemon that is warming up, in initial download, or without connections: that passes."""
 MAX_ANSWER = 64 * 1024 * 1024
-_MAX_HEADERS = 16 * 1024
-"""Where answers are limited."""
+_FRAMING = 64 * 1024
+"""Bytes that the framing of an answer in chunks may take besides an eighth of MAX_ANSWER."""
 _CONNECT_TIMEOUT = 5.0
 
 
@@ -82,11 +82,9 @@ class RpcClient:
         # dashd closes idle connections after 30 s; one that it just closed must not cost us a call
         self._pool.cachedConnectionTimeout = 20
         self._pool.retryAutomatically = False
-        if max_answer is None:
-            self._agent = Agent(reactor, connectTimeout=_CONNECT_TIMEOUT, pool=self._pool)
-        else:
-            endpoints = LimitedEndpoints(reactor, _CONNECT_TIMEOUT, max_answer + _MAX_HEADERS)
-            self._agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
+        most = MAX_ANSWER if max_answer is None else max_answer
+        endpoints = LimitedEndpoints(reactor, _CONNECT_TIMEOUT, most + most // 8 + _FRAMING)
+        self._agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
         self._request_id = 0
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
@@ -136,6 +134,9 @@ class RpcClient:
                 raise RpcTimeout(f"{self.url} did not answer {method} within {timeout:g} s") from None
             if _was_cancelled(error):
                 raise CancelledError from None
+            for reason in getattr(error, "reasons", ()):
+                if reason.check(AnswerTooLarge):
+                    raise RpcUnavailable(f"{self.url} answers {method} with {reason.value}") from None
             raise RpcUnavailable(f"{self.url} broke off its answer to {method}") from None
         finally:
             if deadline.active():
@@ -179,8 +180,8 @@ class _AnswerBody(TwistedProtocol):
         self.complete: Deferred[bytes] = Deferred(lambda _: self._hang_up())
         self._url = url
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._data = bytearray()
+        """Not a list of pieces: an answer in chunks of a byte each would take fifty times its size."""
 
     def _hang_up(self) -> None:
         if self.transport is not None:
@@ -190,11 +191,10 @@ class _AnswerBody(TwistedProtocol):
         """Twisted's."""
         if self.complete.called:
             return
-        self._size += len(data)
-        if self._size <= self._limit:
-            self._parts.append(data)
+        if len(self._data) + len(data) <= self._limit:
+            self._data += data
             return
-        self._parts.clear()
+        self._data = bytearray()
         self._hang_up()
         self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {self._limit} bytes"))
 
@@ -204,7 +204,7 @@ class _AnswerBody(TwistedProtocol):
         if self.complete.called:
             return
         if reason.check(ResponseDone, PotentialDataLoss):
-            self.complete.callback(b"".join(self._parts))
+            self.complete.callback(bytes(self._data))
         else:
             self.complete.errback(reason)
 

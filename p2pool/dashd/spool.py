@@ -1,7 +1,8 @@
 """Found blocks on disk: written before they are sent, kept until nothing can become of them any more.
 
 A block is the hex that `dash-cli submitblock` takes. `HEIGHT-HASH.pending` waits for the chain, or is not buried
-deep enough to be forgotten; `HASH.hex` was refused, and is kept for people to look at.
+deep enough to be forgotten; `HASH.hex` was refused, and is kept for people to look at. `HEIGHT-HASH.json` says who
+found a pending block, and when; without it, what the block itself says has to do.
 """
 
 from __future__ import annotations
@@ -9,14 +10,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from errno import EINVAL
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
+import orjson
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
+from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
+from p2pool.base.text import printable
+from p2pool.dash.block import read_header
+from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
 from p2pool.dashd.found_block import FoundBlock
+from p2pool.wire.codec import Reader
 
 _log = Logger(namespace="p2pool.blocks")
 
@@ -25,6 +36,14 @@ MAX_READ = 200
 most."""
 MAX_FILE = 8 * 1024 * 1024
 """Characters: hex of a block of twice the size that there can be."""
+MAX_DETAILS = 4096
+"""Bytes of the file about a block: it has some 250."""
+MAX_WORKER = 200
+MAX_TIME = 2.0**33
+"""Unix seconds: the year 2242."""
+MAX_AMOUNT = 2**53
+"""Duffs: more than there will ever be, and what every reader of JSON keeps exactly."""
+_VERSION = 1
 _NAME = re.compile("(0|[1-9][0-9]{0,9})-([0-9a-f]{64})")
 UNKNOWN = "found before the node was restarted"
 
@@ -44,12 +63,17 @@ class BlockSpool:
     async def keep(self, block: FoundBlock) -> bool:
         """On disk when this returns; False where that failed."""
         path = self._pending(block.height, block.block_hash)
-        return await self._file_action(path, lambda: write_file(path, block.data.hex().encode() + b"\n"))
+        return await self._file_action(path, lambda: _write(path, block))
 
     async def forget(self, height: int, block_hash: int) -> None:
         """Nothing more can become of a block."""
         path = self._pending(height, block_hash)
-        await self._file_action(path, lambda: path.unlink(missing_ok=True))
+
+        def unlink() -> None:
+            path.unlink(missing_ok=True)
+            _remove_details(path)
+
+        await self._file_action(path, unlink)
 
     async def refuse(self, height: int, block_hash: int) -> Path | None:
         """Set a block aside for people; where it is, or None where it is not on disk."""
@@ -62,6 +86,7 @@ class BlockSpool:
                 os.replace(path, kept)
             except FileNotFoundError:  # the disk was full when it was to be written: that is said already
                 missing = True
+            _remove_details(path)
 
         return kept if await self._file_action(path, rename) and not missing else None
 
@@ -103,19 +128,124 @@ class BlockSpool:
     def _read(self) -> tuple[list[FoundBlock], list[str]]:
         """In a thread."""
         found, unreadable = [], []
+        self._finish_writing()
+        self._remove_lonely_details()
         names = [(_NAME.fullmatch(path.stem), path) for path in self.directory.glob("*.pending")]
         for name, path in sorted(names, key=_height_of, reverse=True)[:MAX_READ]:
             try:
                 if name is None:
                     raise ValueError("its name is not HEIGHT-HASH.pending")
-                with open(path, encoding="ascii") as file:
-                    data = bytes.fromhex(file.read(MAX_FILE))
+                data = bytes.fromhex(_read_file(path, MAX_FILE).decode("ascii"))
                 if not data or len(data) >= MAX_FILE // 2:
                     raise ValueError("it is empty, or larger than a block can be")
-                found.append(FoundBlock(int(name[2], 16), int(name[1]), data, UNKNOWN, None, 0))
+                found.append(
+                    _with_details(FoundBlock(int(name[2], 16), int(name[1]), data, UNKNOWN, None, 0), path)
+                )
             except (OSError, ValueError) as error:
                 unreadable.append(f"{path} is not a block to offer again: {error}")
         return found, unreadable
+
+    def _finish_writing(self) -> None:
+        """In a thread: take over whole files of blocks whose node was killed while it waited for the disk."""
+        for path in self.directory.glob("*.pending.new"):
+            pending = path.with_suffix("")
+            try:
+                data = _read_file(path, MAX_FILE)
+                whole = data.endswith(b"\n") and bytes.fromhex(data.decode("ascii"))
+                if _NAME.fullmatch(pending.stem) and whole and not pending.exists():
+                    os.replace(path, pending)
+            except (OSError, ValueError):
+                continue
+
+    def _remove_lonely_details(self) -> None:
+        """In a thread: of blocks that are gone, where the node was killed between two steps."""
+        for path in self.directory.glob("*.json"):
+            if _NAME.fullmatch(path.stem) and not path.with_suffix(".pending").exists():
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _details_of(pending: Path) -> Path:
+    return pending.with_suffix(".json")
+
+
+def _remove_details(pending: Path) -> None:
+    with suppress(OSError):  # they are worth nothing without the block
+        _details_of(pending).unlink(missing_ok=True)
+
+
+def _write(path: Path, block: FoundBlock) -> None:
+    """Write a block, and beside it what is known of it. Raises OSError.
+
+    The details come first, so that they are there with the block when the process dies; they are not forced to the
+    disk, which would hold up the block by as much again: after a power cut, the block itself has to do.
+    """
+    details = _details_of(path)
+    plain = {
+        "version": _VERSION,
+        "found": block.time,
+        "worker": printable(block.worker, MAX_WORKER),
+        "share_hash": None if block.share_hash is None else f"{block.share_hash:064x}",
+        "value_duffs": block.subsidy,
+    }
+    try:
+        with suppress(OSError):  # a disk that does not take them may still take the block, which matters
+            path.parent.mkdir(parents=True, exist_ok=True)
+            details.write_bytes(orjson.dumps(plain) + b"\n")
+        write_file(path, block.data.hex().encode() + b"\n")
+    except OSError:
+        _remove_details(path)
+        raise
+
+
+def _read_file(path: Path, limit: int) -> bytes:
+    """Return at most `limit` bytes of a file; of a regular one, since a pipe would never end. Raises OSError."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(EINVAL, "it is no regular file")
+        return file.read(limit)
+
+
+def _with_details(block: FoundBlock, path: Path) -> FoundBlock:
+    """The block of a file with what the file beside it says, or what can be learned from the block."""
+    try:
+        return _parse_details(block, _read_file(_details_of(path), MAX_DETAILS))
+    except (OSError, ParseError):
+        pass
+    try:
+        reader = Reader(block.data)
+        header = read_header(reader)
+        reader.count(MIN_TRANSACTION)
+        value = sum(output.value for output in read_transaction(reader).outputs)
+    except ParseError:
+        return block
+    return replace(block, time=float(header.timestamp), subsidy=value if value < MAX_AMOUNT else 0)
+
+
+def _parse_details(block: FoundBlock, data: bytes) -> FoundBlock:
+    """Raises ParseError."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise ParseError("no JSON") from None
+    match document:
+        case {
+            "version": 1,
+            "found": int() | float() | None as found,
+            "worker": str(worker),
+            "share_hash": str() | None as share_hash,
+            "value_duffs": int(value),
+        } if 0 <= (found or 0) < MAX_TIME and 0 <= value < MAX_AMOUNT:
+            if share_hash is not None and re.fullmatch("[0-9a-f]{64}", share_hash) is None:
+                raise ParseError("no hash of a share")
+            return replace(
+                block,
+                worker=printable(worker, MAX_WORKER),
+                share_hash=None if share_hash is None else int(share_hash, 16),
+                subsidy=value,
+                time=None if found is None else float(found),
+            )
+    raise ParseError("not what is known of a block")
 
 
 def _height_of(entry: tuple[re.Match[str] | None, Path]) -> int:

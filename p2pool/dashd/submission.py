@@ -17,12 +17,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.text import excerpt
+from p2pool.dashd.answers import Verdict, judge, judge_error
 from p2pool.dashd.block_book import BlockBook
 from p2pool.dashd.daemon import BlockLink, Place
-from p2pool.dashd.delivery import HELD, BlockDaemon, Delivery
+from p2pool.dashd.delivery import Answer, BlockDaemon, Delivery
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
-from p2pool.dashd.spool import BlockSpool
+from p2pool.dashd.spool import UNKNOWN, BlockSpool
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
@@ -49,11 +51,7 @@ MAX_UNDER_WAY = 20
 Each costs a connection to every daemon every RESEND_PERIOD; of those of one height one can win."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
-PARENT_MISSING = "prev-blk-not-found"
-"""Passes: a dashd that was killed gets the parent from its peers again."""
 BEATEN = "another block of its height came first"
-_FINAL_ERRORS = frozenset({-22})
-"""The block cannot be decoded: asking again changes nothing. Any other error (warming up, ...) may pass."""
 
 
 class BlockSubmitter:
@@ -125,7 +123,8 @@ class BlockSubmitter:
     # --- one block ---------------------------------------------------------------------------------------
 
     def _begin(self, block: FoundBlock, sent_before: bool) -> None:
-        self._book.put(self._book.records.get(block.block_hash) or self._new_record(block))
+        if sent_before:
+            self._book.put(self._record_of(block))
         if len(self._deliveries) >= MAX_UNDER_WAY:
             self._set_aside(next(iter(self._deliveries.values())))
         delivery = self._deliveries[block.block_hash] = Delivery(block)
@@ -144,10 +143,19 @@ class BlockSubmitter:
         delivery.offered_until = self._reactor.seconds()
         delivery.wake()
 
-    def _new_record(self, block: FoundBlock) -> BlockRecord:
-        return BlockRecord(
-            self._clock(), block.block_hash, block.height, block.worker, block.share_hash, block.subsidy
-        )
+    def _record_of(self, block: FoundBlock) -> BlockRecord:
+        """The book's record of a block, or a new one; what an earlier version could not know is added."""
+        known, now = self._book.records.get(block.block_hash), self._clock()
+        found = now if block.time is None else min(block.time, now)
+        if known is None:
+            return BlockRecord(
+                found, block.block_hash, block.height, block.worker, block.share_hash, block.subsidy
+            )
+        if known.worker == UNKNOWN and block.subsidy:
+            return replace(
+                known, time=found, worker=block.worker, share_hash=block.share_hash, subsidy=block.subsidy
+            )
+        return known
 
     def _start(self, coroutine: Coroutine[Any, Any, Any]) -> Deferred[Any]:
         task: Deferred[Any] = Deferred.fromCoroutine(coroutine)
@@ -174,6 +182,8 @@ class BlockSubmitter:
             if not delivery.is_settled():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
+            # The world hears of a block once it is on disk, or after a moment, and on its way.
+            self._book.put(self._record_of(block))
             while not delivery.is_settled():
                 answered = await self._news(delivery)
                 await self._try_to_look(delivery, send_again=not answered)
@@ -254,44 +264,71 @@ class BlockSubmitter:
             _log.info("block {height} was sent by p2p as well (nodes: {count})", height=block.height, count=taken)
 
     async def _offer_to(self, delivery: Delivery, daemon: BlockDaemon) -> None:
-        """Ask one daemon until it has answered, or it does not matter any more."""
+        """Offer it to one daemon until that has given a verdict, or it does not matter any more."""
         wait = FIRST_RETRY
         try:
             while self._reactor.seconds() < delivery.offered_until:
-                try:
-                    answer = await daemon.submit_block(delivery.block.data)
-                    if answer != PARENT_MISSING:
-                        self._answered(delivery, daemon, answer)
-                        return
-                    trouble, longest = f"dashd says {answer}", RESEND_PERIOD
-                except CancelledError:
-                    raise
-                except Exception as error:
-                    if isinstance(error, RpcError) and error.code in _FINAL_ERRORS:
-                        self._answered(delivery, daemon, str(error))
-                        return
-                    if not isinstance(error, RpcError | RpcUnavailable):
-                        # A defect of ours must not cost the block either.
-                        _log.failure("sending block {height} failed", height=delivery.block.height)
-                    trouble, longest = str(error), RETRY_PERIOD
-                self._not_answered(delivery, daemon, trouble)
+                verdict, text = await self._offer_once(delivery, daemon)
+                if verdict in (Verdict.ACCEPTED, Verdict.CHECK, Verdict.REFUSED):
+                    self._answered(delivery, daemon, Answer(verdict, text))
+                    return
+                if verdict is Verdict.UNCLEAR:
+                    self._unclear(delivery, daemon, text)
+                elif daemon not in delivery.unclear:
+                    self._not_answered(delivery, daemon, text)
                 await deferLater(self._reactor, wait, lambda: None)
-                wait = min(wait * 2, longest)
+                wait = min(wait * 2, RETRY_PERIOD if verdict is Verdict.UNANSWERED else RESEND_PERIOD)
         finally:
             delivery.asking.discard(daemon)
 
-    def _answered(self, delivery: Delivery, daemon: BlockDaemon, answer: str | None) -> None:
-        block = delivery.block
-        delivery.answers[daemon] = answer
-        fields = {"height": block.height, "block_hash": block.block_hash, "name": daemon.name, "answer": answer}
-        if answer is None:
+    async def _offer_once(self, delivery: Delivery, daemon: BlockDaemon) -> tuple[Verdict, str]:
+        """Return what the daemon's answer means, and its text."""
+        try:
+            answer = await daemon.submit_block(delivery.block.data)
+        except CancelledError:
+            raise
+        except RpcError as error:
+            return judge_error(error.code), str(error)
+        except RpcUnavailable as error:
+            return Verdict.UNANSWERED, str(error)
+        except Exception as error:  # a bug must not cost the block either
+            _log.failure("sending block {height} failed", height=delivery.block.height)
+            return Verdict.UNANSWERED, str(error)
+        verdict = judge(answer)
+        if verdict is Verdict.LATER:
+            return verdict, f"dashd says {answer}"
+        return verdict, "" if answer is None else answer
+
+    def _answered(self, delivery: Delivery, daemon: BlockDaemon, answer: Answer) -> None:
+        block, answer = delivery.block, delivery.answered(daemon, answer)
+        fields = {
+            "height": block.height,
+            "block_hash": block.block_hash,
+            "name": daemon.name,
+            "answer": answer.text,
+        }
+        if answer.verdict is Verdict.ACCEPTED:
             _log.info("block {height} {block_hash:064x} accepted by dashd at {name}", **fields)
             self._settle(delivery, BlockStatus.ACCEPTED, confirmations=1)
-        elif answer in HELD:
-            _log.debug("dashd at {name} holds block {height} ({answer})", **fields)
+        elif answer.verdict is Verdict.CHECK:
+            _log.debug("dashd at {name} knows block {height} ({answer})", **fields)
         else:
             _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
         delivery.wake()
+
+    def _unclear(self, delivery: Delivery, daemon: BlockDaemon, answer: str) -> None:
+        """Log it once for each daemon; look at once whether the chain has the block all the same."""
+        if daemon not in delivery.unclear:
+            delivery.unclear[daemon] = answer
+            _log.error(
+                "block {height} {block_hash:064x}: dashd at {name} answers {answer}, which is no known verdict; "
+                "it is offered again until the chain shows what became of it",
+                height=delivery.block.height,
+                block_hash=delivery.block.block_hash,
+                name=daemon.name,
+                answer=excerpt(answer),
+            )
+            delivery.wake()
 
     def _not_answered(self, delivery: Delivery, daemon: BlockDaemon, trouble: str) -> None:
         """Say so once a daemon, and loudly where none has answered."""
@@ -308,8 +345,8 @@ class BlockSubmitter:
         if nobody and not delivery.complained and not delivery.is_settled():
             delivery.complained = True
             _log.error(
-                "block {height} {block_hash:064x} NOT YET SENT: no dashd answers; it is offered again until one "
-                "does, also after a restart",
+                "block {height} {block_hash:064x} NOT YET SENT: no dashd has taken it; it is offered again until "
+                "one does, also after a restart",
                 height=block.height,
                 block_hash=block.block_hash,
             )
@@ -317,8 +354,7 @@ class BlockSubmitter:
     # --- what became of it -------------------------------------------------------------------------------
 
     def _record(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
-        record = self._book.records.get(delivery.block.block_hash) or self._new_record(delivery.block)
-        self._book.put(replace(record, status=status, **changes))
+        self._book.put(replace(self._record_of(delivery.block), status=status, **changes))
 
     def _settle(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
         if not delivery.is_settled():
@@ -354,20 +390,29 @@ class BlockSubmitter:
         if deepest is not None and deepest.confirmations > 0:
             left_behind = block.height + deepest.confirmations - 1 + BURIED
             if all(place.confirmations > 0 or daemon.height < left_behind for daemon, place in places.items()):
-                self._settle(
-                    delivery,
-                    BlockStatus.ACCEPTED,
-                    confirmations=deepest.confirmations,
-                    chainlocked=deepest.chainlocked,
-                )
+                self._in_chain(delivery, deepest)
                 return
         if all(delivery.refused_by(daemon) for daemon in self._daemons):
-            self._settle(delivery, BlockStatus.REFUSED, reason=next(iter(delivery.answers.values())))
+            self._settle(delivery, BlockStatus.REFUSED, reason=next(iter(delivery.objections().values())))
         elif not await self._is_buried(delivery, places) and not delivery.is_settled():
-            if known:
+            if any(place.confirmations and delivery.is_known_valid_by(daemon) for daemon, place in places.items()):
                 self._beaten(delivery)
             if send_again:
                 self._send_again(delivery, places)
+
+    def _in_chain(self, delivery: Delivery, place: Place) -> None:
+        """It is there, whatever was said before: the log must not end with that."""
+        objections = delivery.objections()
+        if objections or delivery.complained:
+            _log.info(
+                "block {height} {block_hash:064x} is in the chain all the same{why}",
+                height=delivery.block.height,
+                block_hash=delivery.block.block_hash,
+                why="".join(f"; dashd at {daemon.name} said {text}" for daemon, text in objections.items()),
+            )
+        self._settle(
+            delivery, BlockStatus.ACCEPTED, confirmations=place.confirmations, chainlocked=place.chainlocked
+        )
 
     def _send_again(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> None:
         """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
@@ -409,13 +454,10 @@ class BlockSubmitter:
             rival = await daemon.block_at(block.height)
             if rival is None or rival == block.block_hash:
                 continue
-            refusals = [
-                answer for answer in delivery.answers.values() if answer is not None and answer not in HELD
-            ]
-            status = BlockStatus.REFUSED if refusals else BlockStatus.ORPHANED
-            self._settle(
-                delivery, status, reason=refusals[0] if refusals else f"block {block.height} is {rival:064x}"
-            )
+            objections = list(delivery.objections().values())
+            status = BlockStatus.REFUSED if objections else BlockStatus.ORPHANED
+            reason = objections[0] if objections else f"block {block.height} is {rival:064x}"
+            self._settle(delivery, status, reason=reason)
             return True
         return False
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase, insert_new, insert_or_update
@@ -23,7 +23,7 @@ from p2pool.history.records import (
     RoundFigures,
     SeriesKind,
 )
-from p2pool.pool_stats import BlockRecord, EventRecord, WorkerSnapshot
+from p2pool.pool_stats import BlockRecord, EventKind, EventRecord, WorkerSnapshot
 
 _Counters = tuple[int, ...]
 _Numbers = dict[SeriesKind, dict[str, int]]
@@ -52,7 +52,7 @@ class SampleWriter:
             made.write(connection)
             if newest is not None:
                 self._write_news(connection, newest)
-            rows = [self._event(event) for event in events]
+            rows = [self._event(event) for event in events if not self._is_written(connection, event)]
             if rows:
                 connection.execute(schema.events.insert(), rows)
         self._counters = counters
@@ -87,6 +87,15 @@ class SampleWriter:
         rounds = [_round_row(node, each) for each in sample.rounds if self._rounds.get(each.block_hash) != each]
         if rounds:
             connection.execute(insert_or_update(connection, schema.rounds), rounds)
+
+    def _is_written(self, connection: Connection, event: EventRecord) -> bool:
+        """Whether an earlier run, which was killed, wrote that this block was found."""
+        if event.kind is not EventKind.BLOCK_FOUND:
+            return False
+        table = schema.events
+        same = (table.c.node == self._database.node) & (table.c.time == event.time)
+        same &= (table.c.kind == event.kind.value) & (table.c.subject == schema.storable(event.subject))
+        return connection.execute(select(table.c.id).where(same).limit(1)).first() is not None
 
     def _event(self, event: EventRecord) -> dict[str, object]:
         return {

@@ -59,6 +59,11 @@ class BlockRecord:
     chainlocked: bool = False
 
     @property
+    def found_here(self) -> bool:
+        """Whether a miner of this node found it."""
+        return self.worker not in ("", "another node")
+
+    @property
     def in_chain(self) -> bool:
         """Whether the best chain has it, as far as is known."""
         return self.status in (BlockStatus.ACCEPTED, BlockStatus.CONFIRMED)

@@ -185,14 +185,21 @@ class PoolStats:
     # --- blocks ------------------------------------------------------------------------------------------
 
     def restore_blocks(self, records: Iterable[BlockRecord]) -> None:
-        """Blocks of earlier runs, the oldest first: shown, but not counted."""
+        """Blocks of before the start: shown in the order of time, but not counted."""
         for record in records:
-            self._blocks[record.block_hash] = _clean(record)
+            self._blocks.setdefault(record.block_hash, _clean(record))
             if record.in_chain:
                 self._counted.add(record.block_hash)
+        in_order = sorted(self._blocks.values(), key=lambda record: (record.time, record.height))
+        self._blocks.clear()
+        for record in in_order:
+            self._blocks[record.block_hash] = record
 
     def record_block(self, record: BlockRecord) -> None:
-        """A block, or what became of one recorded before. It is counted when it comes into the best chain."""
+        """A block, or what became of one recorded before. It is counted when it comes into the best chain, unless
+        another node found it before this one was started."""
+        if record.block_hash not in self._blocks and not record.found_here and record.time < self.start_time:
+            self._counted.add(record.block_hash)
         self._blocks[record.block_hash] = _clean(record)
         if record.in_chain and record.block_hash not in self._counted:
             self._counted.add(record.block_hash)

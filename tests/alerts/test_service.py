@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,96 @@ def test_a_note_that_the_node_runs_does_not_come_after_that_of_its_end(tmp_path)
     last = read_last_run(tmp_path / "last-run.json")
     assert last is not None
     assert last.orderly
+
+
+FOUND = Destination("found", DestinationKind.WEBHOOK, "h", "http://h/", frozenset({EventKind.BLOCK_FOUND}))
+
+
+def test_a_block_is_told_once_though_its_node_was_killed(tmp_path):
+    node = Running(tmp_path, FOUND, MAIL, group=0.0).start()
+    node.alerts.block_changed(block())
+    node.run(1)
+    (told,) = node.ways["found"].got
+    again = node.again().start()  # the book was not written: the block comes out of the spool as news
+    again.alerts.block_changed(block())
+    again.run(5)
+    assert again.ways["found"].got == []
+    assert not [subject for subject in again.ways["mail"].told if "block" in subject]
+    assert again.events.count("block_found") == 1  # whoever keeps events drops what they have
+    again.alerts.block_changed(block(2))
+    (other,) = again.ways["found"].got
+    assert other.id != told.id
+
+
+def test_where_even_that_it_was_told_is_lost_its_delivery_has_the_same_id(tmp_path):
+    node = Running(tmp_path, FOUND, HOOK).start()
+    node.threads.held = True  # killed before anything came to the disk
+    node.alerts.block_changed(block())
+    (told,) = node.ways["found"].got
+    (hooked,) = [each for each in node.ways["hook"].got if each.content["event"] == "block_found"]
+    assert hooked.id != told.id  # each destination has its own
+    again = node.again().start()
+    again.alerts.block_changed(block())
+    (repeated,) = again.ways["found"].got
+    assert (repeated.id, repeated.content) == (told.id, told.content)
+    assert len(repeated.id) == 32
+
+
+def test_what_is_on_its_way_since_the_last_run_is_not_there_twice(tmp_path):
+    node = Running(tmp_path, FOUND)
+    node.ways["found"].answer = failed("HTTP 500", 500)
+    node.start().alerts.block_changed(block())
+    again = node.again()
+    again.ways["found"].answer = failed("HTTP 500", 500)
+    again.start()
+    again.alerts._told._keys.clear()
+    again.alerts.block_changed(block())
+    assert again.alerts.figures().destinations[0].waiting == 1
+
+
+def test_a_block_that_came_into_the_book_but_to_nobody_is_told_at_the_next_start(tmp_path):
+    node = Running(tmp_path, FOUND).start()
+    node.alerts.block_changed(block(1))
+    node.run(1)
+    node.threads.held = True  # killed after the book was written
+    again = node.again().start()
+    again.alerts.blocks_restored([block(1), block(2, BlockStatus.ACCEPTED), block(3, time=NOW - 1000)])
+    assert [each.content["block_height"] for each in again.ways["found"].got] == [102]
+    again.run(1)
+    again.stop()
+    third = again.again().start()
+    third.alerts.blocks_restored([block(4)])  # it was stopped in good order
+    assert third.ways["found"].got == []
+
+
+def test_blocks_of_before_there_were_alerts_are_no_news(tmp_path):
+    Running(tmp_path).start()
+    node = Running(tmp_path, FOUND).start()
+    node.alerts.blocks_restored([block(1)])
+    assert node.ways["found"].got == []
+
+
+def test_what_another_node_found_before_the_start_is_no_news(tmp_path):
+    node = Running(tmp_path, HOOK, clock=Clock())
+    node.start().run(10)
+    others = block(1, time=NOW - 1, worker="another node")
+    node.alerts.block_changed(others)
+    node.alerts.block_changed(replace(others, status=BlockStatus.ORPHANED))
+    node.alerts.block_changed(block(2, time=NOW - 1))  # out of the spool
+    node.alerts.block_changed(block(3, time=NOW + 1, worker="another node"))
+    node.alerts.blocks_learned([block(4, time=NOW - 9, worker="another node")])
+    node.run(1)
+    told = [(each.content["event"], each.content.get("block_height")) for each in node.ways["hook"].got]
+    assert told[1:] == [("block_orphaned", 101), ("block_found", 102), ("block_found", 103)]
+
+
+def test_a_block_that_is_orphaned_twice_is_told_twice(tmp_path):
+    node = Running(tmp_path, HOOK).start()
+    for status in (BlockStatus.ORPHANED, BlockStatus.ACCEPTED, BlockStatus.ORPHANED):
+        node.alerts.block_changed(block(1, status))
+        node.run(1)
+    assert node.ways["hook"].told.count("block_orphaned") == 2
+    assert len({each.id for each in node.ways["hook"].got}) == len(node.ways["hook"].got)
 
 
 def test_a_disk_that_is_full_is_one_line_and_nothing_is_lost(tmp_path):

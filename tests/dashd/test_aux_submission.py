@@ -72,22 +72,30 @@ def test_a_block_is_sent_at_once_and_only_once(tmp_path):
     assert line == f"BLOCK of chain 1 {0xBEEF:064x} found by me.rig, accepted by http://daemon/"
 
 
-@pytest.mark.parametrize(
-    ("reply", "part"),
-    [
-        (False, "False"),
-        (None, "None"),
-        ("yes", "'yes'"),
-        (1, "answers 1"),
-        ({"a": [1] * 10_000}, "{"),
-        (RpcError(-8, "block hash unknown"), "block hash unknown (code -8)"),
-    ],
-)
-def test_a_refused_block_is_kept(tmp_path, reply, part):
+REFUSALS = [
+    (RpcError(-8, "block hash unknown"), "block hash unknown (code -8)"),
+    (RpcError(-22, "AuxPow decode failed"), "code -22"),
+    ("high-hash", "high-hash"),
+    ("duplicate-invalid", "duplicate-invalid"),
+]
+UNCLEAR = [
+    (False, "False"),
+    (None, "None"),
+    ("yes", "'yes'"),
+    ("duplicate-inconclusive", "duplicate-inconclusive"),
+    (1, "answers 1"),
+    ({"a": [1] * 10_000}, "{"),
+    (RpcError(-1, "whatever"), "whatever (code -1)"),
+]
+
+
+@pytest.mark.parametrize(("reply", "part"), [*REFUSALS, *UNCLEAR])
+def test_a_block_that_is_not_taken_is_kept(tmp_path, reply, part):
     way = Way(tmp_path, reply)
     with logged() as log:
         way.offer(5)
-    assert len(way.rpc.sent) == 1
+        way.wait(sum(RETRIES) + 1)
+    assert len(way.rpc.sent) == (1 if (reply, part) in REFUSALS else 1 + len(RETRIES))
     assert way.kept == [f"1-{5:064x}.hex"]
     assert (way.directory / way.kept[0]).read_text() == "0102\n"
     (line,) = log.lines
@@ -97,8 +105,41 @@ def test_a_refused_block_is_kept(tmp_path, reply, part):
     assert way.daemon.figures.refused == 1
 
 
-def test_refused_proofs_of_one_block_are_tried_a_few_times_only(tmp_path):
+@pytest.mark.parametrize("reply", [reply for reply, _ in UNCLEAR])
+def test_an_answer_without_a_verdict_is_not_final(tmp_path, reply):
+    way = Way(tmp_path, reply, reply, True)
+    way.offer(5)
+    way.wait(sum(RETRIES))
+    assert len(way.rpc.sent) == 3
+    assert (way.daemon.figures.accepted, way.kept) == (1, [])
+
+
+@pytest.mark.parametrize("reply", [reply for reply, _ in UNCLEAR])
+def test_a_block_that_is_in_the_chain_was_taken_whatever_was_answered(tmp_path, reply):
+    way = Way(tmp_path, reply, RpcError(-8, "block hash unknown"))
+    way.offer(5)
+    way.rpc.depths[f"{5:064x}"] = 1
+    way.wait(sum(RETRIES))
+    assert (way.daemon.figures.accepted, way.daemon.figures.refused, way.kept) == (1, 0, [])
+
+
+def test_an_answer_that_was_lost_does_not_make_a_refusal_of_the_next(tmp_path):
+    way = Way(tmp_path, DOWN, RpcError(-8, "block hash unknown"))
+    way.rpc.depths[f"{5:064x}"] = 2
+    way.offer(5)
+    assert way.wait(2).daemon.figures.accepted == 1
+
+
+@pytest.mark.parametrize("depth", [-1, 0, True, "1", None])
+def test_one_that_is_not_in_the_best_chain_was_not_taken(tmp_path, depth):
     way = Way(tmp_path, False)
+    way.rpc.depths[f"{5:064x}"] = depth
+    way.offer(5)
+    assert way.wait(sum(RETRIES) + 1).daemon.figures.refused == 1
+
+
+def test_refused_proofs_of_one_block_are_tried_a_few_times_only(tmp_path):
+    way = Way(tmp_path, "high-hash")
     with logged() as log:
         for _ in range(50):
             way.offer(5)
@@ -112,6 +153,7 @@ def test_a_hostile_daemon_fills_neither_log_nor_disk(tmp_path):
         for block in range(300):
             way.offer(block)
             way.reactor.advance(5)
+        way.wait(sum(RETRIES) + 1)
     assert len(way.kept) == MAX_KEPT
     assert way.kept[-1] == f"1-{299:064x}.hex"
     assert len(log.lines) <= 300 * 5 / 60 + 1
@@ -150,7 +192,7 @@ def test_few_blocks_wait_for_a_daemon_that_hangs(tmp_path):
 
 
 def test_a_full_disk_costs_a_line(tmp_path):
-    way = Way(tmp_path, False)
+    way = Way(tmp_path, "high-hash")
     way.broken_disk = True
     with logged() as log:
         way.offer()

@@ -260,6 +260,92 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(dashd, monkeypatch):
     dashd.stop()
 
 
+def flood(wire: Wire, piece: bytes) -> int:
+    """The bytes that were taken until our side hung up, a MiB at most."""
+    sent = 0
+    while not wire.disconnecting and sent < 2**20:
+        wire.send(piece)
+        sent += len(piece)
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-Long: " + b"y" * 992 + b"\r\n", "more than 65536 bytes of headers"),
+        (b"HTTP/1.1 200 OK\r\n", b"a:b\r\n", "more than 200 headers"),
+        (b"HTTP/1.1 200 OK\nX: y\n", b" and on\n", "more than 200 headers"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "more than 5 interim answers"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "more than 5 interim answers"),
+    ],
+)
+def test_headers_without_end_are_cut_off(dashd, begin, piece, words):
+    call = dashd.call("getblocktemplate")
+    wire = dashd.accept()
+    wire.send(begin)
+    assert flood(wire, piece) < 70_000
+    dashd.reactor.advance(0)
+    assert type(call.error) is RpcUnavailable
+    assert str(call.error) == f"{URL} answers getblocktemplate with {words}"
+    dashd.stop()
+
+
+@pytest.mark.parametrize("piece", [b"H", b"HTTP/1.1 200 " + b"x" * 1000, b" " * 999])
+def test_a_status_line_without_end_is_cut_off(dashd, piece):
+    call = dashd.call()
+    wire = dashd.accept()
+    assert flood(wire, piece) < 70_000
+    dashd.reactor.advance(0)
+    assert type(call.error) is RpcUnavailable
+
+
+def test_headers_that_drip_are_waited_for_as_long_as_for_an_answer(dashd):
+    call = dashd.call(timeout=15.0)
+    wire = dashd.accept()
+    wire.send(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(16):
+        if not wire.lost:
+            wire.send(b"X: y\r\n")
+        dashd.reactor.advance(1)
+    assert type(call.error) is RpcTimeout
+    assert wire.lost
+    dashd.stop()
+
+
+def test_an_answer_in_chunks_of_a_byte_is_read_and_takes_no_more_than_its_size(dashd):
+    call = dashd.call()
+    wire = dashd.accept()
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for number in b'{"result":7}':
+        wire.send(b"1\r\n" + bytes([number]) + b"\r\n")
+    wire.send(b"0\r\n\r\n")
+    assert call.result == 7
+    dashd.stop()
+
+
+@pytest.mark.parametrize("piece", [b"0;" + b"x" * 5000, b"0\r\n" + b"t: x\r\n" * 20_000])
+def test_chunk_extensions_and_trailers_without_end_are_cut_off(dashd, piece):
+    call = dashd.call()
+    wire = dashd.accept()
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire.send(piece)
+    dashd.reactor.advance(0)
+    assert type(call.error) is RpcUnavailable
+    assert wire.disconnecting
+
+
+def test_an_interim_answer_and_a_second_request_on_the_connection_are_fine(dashd):
+    first = dashd.call()
+    wire = dashd.accept()
+    wire.send(b"HTTP/1.1 102 Processing\r\n\r\n" + ok(1))
+    assert first.result == 1
+    for number in range(5):
+        call = dashd.call()
+        wire.send(ok("x" * 60_000))  # each has a measure of its own
+        assert len(call.result) == 60_000, number
+    dashd.stop()
+
+
 def test_an_answer_of_just_the_limit_is_read(dashd, monkeypatch):
     monkeypatch.setattr(rpc_module, "MAX_ANSWER", 100)
     call = dashd.call()

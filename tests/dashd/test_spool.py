@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from errno import EIO, ENOSPC, EROFS
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
+from p2pool.dash.block import parse_block
 from p2pool.dashd import spool as module
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.spool import MAX_READ, UNKNOWN, BlockSpool
 from tests.dashd.blocks import Disk
 from tests.logged import Log, logged
+from tests.support import ROOT
 
 DATA = bytes(range(256)) * 4
-BLOCK = FoundBlock(0xAB, 7, DATA, "me.rig", 0xCD, 500)
+HEX = DATA.hex().encode()
+BLOCK = FoundBlock(0xAB, 7, DATA, "me.rig", 0xCD, 500, 1.7e9)
 LEFT = FoundBlock(0xAB, 7, DATA, UNKNOWN, None, 0)
+"""What is known of it without its details: the data is no real block's."""
 FULL = OSError(ENOSPC, "No space left on device")
 
 
@@ -37,6 +44,7 @@ class Spool(BlockSpool):
         self.disk = Disk()
         super().__init__(directory / "blocks", self.disk.run)
         self.pending = self.directory / f"7-{0xAB:064x}.pending"
+        self.details = self.pending.with_suffix(".json")
         self.kept = self.directory / f"{0xAB:064x}.hex"
 
     def files(self) -> list[str]:
@@ -61,7 +69,7 @@ def spool(tmp_path, log) -> Spool:
 def test_a_block_is_kept_as_submitblock_takes_it(spool):
     assert result_of(spool.keep(BLOCK)) is True
     assert spool.pending.read_bytes() == DATA.hex().encode() + b"\n"
-    assert spool.files() == [spool.pending.name]
+    assert spool.files() == [spool.details.name, spool.pending.name]
     assert spool.problem is None
 
 
@@ -151,7 +159,7 @@ def test_one_block_does_not_wait_for_another(spool):
         Deferred.fromCoroutine(spool.keep(FoundBlock(number, 7, DATA, "", None, 0)))
     assert len(spool.disk.waiting) == 5
     spool.disk.go_on()
-    assert len(spool.files()) == 5
+    assert len(list(spool.directory.glob("*.pending"))) == 5
 
 
 def test_trouble_and_giving_up_leave_nothing_locked(spool):
@@ -166,7 +174,7 @@ def test_trouble_and_giving_up_leave_nothing_locked(spool):
         waiting.addErrback(lambda failure: failure.trap(CancelledError) and None)
     spool.disk.go_on()
     assert first.called
-    assert spool.files() == [spool.pending.name]
+    assert spool.files() == [spool.details.name, spool.pending.name]
     assert spool._under_way == {}
     assert result_of(spool.keep(BLOCK)) is True
 
@@ -194,11 +202,121 @@ def test_what_an_earlier_run_left_the_lowest_first(spool, log, tmp_path):
     assert log.lines == []
 
 
-def test_a_block_comes_back_as_it_was_but_for_its_finder(spool):
-    result_of(spool.keep(BLOCK))
-    assert result_of(spool.load()) == [LEFT]
-    assert result_of(spool.forget(LEFT.height, LEFT.block_hash)) is None
+def test_a_block_comes_back_as_it_was(spool):
+    for block in (BLOCK, replace(BLOCK, worker="another node", share_hash=None, time=None, subsidy=0)):
+        result_of(spool.keep(block))
+        assert result_of(spool.load()) == [block]
+    assert result_of(spool.forget(BLOCK.height, BLOCK.block_hash)) is None
     assert spool.files() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (DATA.hex().encode() + b"\n", True),
+        (DATA.hex().encode(), False),
+        (b"\n", False),
+        (b"", False),
+        (b"zz\n", False),
+    ],
+)
+def test_a_block_whose_node_was_killed_while_it_waited_for_the_disk_is_taken_over(spool, log, data, whole):
+    result_of(spool.keep(BLOCK))
+    spool.pending.unlink()
+    write(spool, f"{spool.pending.name}.new", data)
+    assert result_of(spool.load()) == ([BLOCK] if whole else [])
+    assert spool.pending.exists() is whole
+    assert log.lines == []
+
+
+def test_an_unfinished_file_does_not_take_the_place_of_a_whole_one(spool):
+    result_of(spool.keep(BLOCK))
+    write(spool, f"{spool.pending.name}.new", b"abcd\n")
+    assert result_of(spool.load()) == [BLOCK]
+
+
+def test_details_of_a_block_that_is_gone_are_removed(spool):
+    result_of(spool.keep(BLOCK))
+    spool.pending.unlink()
+    write(spool, "notes.json")
+    assert result_of(spool.load()) == []
+    assert spool.files() == ["notes.json"]
+
+
+WELL = {"version": 1, "found": 1.7e9, "worker": "me.rig", "share_hash": f"{0xCD:064x}", "value_duffs": 500}
+HOSTILE = [
+    None,
+    b"",
+    b"{",
+    b"[" * 4000,
+    b"\xff\xfe",
+    b'{"a":' * 800,
+    *(
+        orjson.dumps(each)
+        for each in (
+            [],
+            5,
+            WELL | {"version": 2},
+            WELL | {"found": -1.0},
+            WELL | {"found": 1e300},
+            WELL | {"found": "now"},
+            WELL | {"worker": 5},
+            WELL | {"worker": "x" * 10_000},
+            WELL | {"share_hash": "AB" * 32},
+            WELL | {"share_hash": "ab" * 31},
+            WELL | {"share_hash": 5},
+            WELL | {"value_duffs": -1},
+            WELL | {"value_duffs": 2**63},
+            WELL | {"value_duffs": 1.5},
+            {name: each for name, each in WELL.items() if name != "worker"},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("data", HOSTILE)
+def test_details_that_make_no_sense_cost_no_block(spool, log, data):
+    result_of(spool.keep(BLOCK))
+    spool.details.unlink()
+    if data is not None:
+        spool.details.write_bytes(data)
+    assert result_of(spool.load()) == [LEFT]
+    assert log.lines == []
+
+
+def test_a_name_from_the_details_is_fit_for_logs_and_pages(spool):
+    result_of(spool.keep(BLOCK))
+    spool.details.write_bytes(orjson.dumps(WELL | {"worker": "a\nb\x1b[31m"}))
+    (left,) = result_of(spool.load())
+    assert left.worker == "a?b?[31m"
+
+
+def test_a_pipe_or_directory_where_a_file_should_be_holds_up_nothing(spool, log):
+    result_of(spool.keep(BLOCK))
+    for make in (os.mkfifo, os.mkdir):
+        spool.details.unlink()
+        make(spool.details)
+        assert result_of(spool.load()) == [LEFT]
+    assert result_of(spool.keep(BLOCK)) is True
+    spool.pending.unlink()
+    os.mkfifo(spool.pending)
+    assert result_of(spool.load()) == []
+    (line,) = log.lines
+    assert "it is no regular file" in line
+
+
+def test_without_details_the_block_itself_has_to_do(spool):
+    """After a power cut: time and value stand in every block."""
+    capture = orjson.loads((ROOT / "tests" / "captures" / "40_submitblock_accepted.json").read_bytes())
+    (hexadecimal,) = capture["request"]["params"]
+    block = replace(BLOCK, data=bytes.fromhex(hexadecimal))
+    result_of(spool.keep(block))
+    spool.details.unlink()
+    (left,) = result_of(spool.load())
+    parsed = parse_block(block.data)
+    assert left.time == parsed.header.timestamp > 1.5e9
+    assert left.subsidy == sum(output.value for output in parsed.transactions[0].outputs) > 10**8
+    assert (left.worker, left.share_hash, left.data) == (UNKNOWN, None, block.data)
 
 
 def test_without_a_directory_there_is_nothing(spool, log):

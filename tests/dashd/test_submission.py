@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from p2pool.dashd.daemon import Place
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized
+from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
 from p2pool.dashd.submission import (
     BEATEN,
     BURIED,
@@ -23,7 +24,7 @@ from p2pool.dashd.submission import (
     SPOOL_PATIENCE,
     STILL_OFFERED,
 )
-from p2pool.pool_stats import BlockStatus
+from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, FakeLink, Offers
 from tests.logged import logged
 
@@ -58,6 +59,23 @@ def test_it_is_on_disk_before_it_is_sent(tmp_path):
     made.daemon.submit_block = lambda data: written.append(made.waiting) or _accepted()  # type: ignore[assignment]
     made.offer()
     assert written == [HEX]
+
+
+def test_the_world_hears_of_it_once_it_is_on_disk_and_on_its_way(tmp_path):
+    """Or a node that is killed then would have told of a block that nobody ever sees."""
+    made = Offers(tmp_path, [Deferred()])
+    told: list[tuple] = []
+    made.book.changed.subscribe(lambda record: told.append((record.status.value, made.waiting, made.daemon.data)))
+    made.disk.hangs = True
+    made.offer()
+    assert told == []
+    made.disk.go_on()
+    assert told == [("sent", HEX, [DATA])]
+    slow = Offers(tmp_path / "b", [Deferred()])
+    slow.disk.hangs = True
+    slow.offer()
+    slow.clock.advance(SPOOL_PATIENCE)
+    assert slow.status == ("sent", "")
 
 
 async def _accepted() -> None:
@@ -165,7 +183,7 @@ def test_a_frozen_daemon_does_not_hold_up_the_verdict_of_another(tmp_path, log):
 # --- refusals --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", ["high-hash", "duplicate-invalid", "bad-cb-payee", "time-too-new"])
+@pytest.mark.parametrize("reason", ["high-hash", "duplicate-invalid", "bad-cb-payee", "time-too-old"])
 def test_refused_is_asked_once_and_kept(tmp_path, reason, log):
     made = Offers(tmp_path, [reason]).offer()
     assert made.status == ("refused", reason)
@@ -179,6 +197,67 @@ def test_what_cannot_be_decoded_is_final(tmp_path, log):
     assert made.kept == HEX
 
 
+UNCLEAR = ["rejected", "valid?", "True", "a word of a later version"]
+
+
+@pytest.mark.parametrize("answer", UNCLEAR)
+def test_an_answer_without_a_verdict_is_not_final(tmp_path, answer, log):
+    made = Offers(tmp_path, [answer]).offer()
+    made.daemon.places[HASH] = BESIDE  # it may know the header only
+    made.wait(RESEND_PERIOD * 3)
+    assert made.status == ("sent", "")
+    assert (made.waiting, made.kept) == (HEX, None)
+    asked = len(made.daemon.data)
+    assert 5 <= asked <= 8
+    assert made.wait(RESEND_PERIOD * 3).daemon.data[asked:] == [DATA] * 3
+    (alarm,) = [line for line in log.lines if "no known verdict" in line]
+    assert answer in alarm
+    assert not any("is valid, but" in line for line in log.lines)
+    made.daemon.places[HASH] = IN_CHAIN
+    assert made.wait(RESEND_PERIOD).status == ACCEPTED
+    assert f"is in the chain all the same; dashd at d0 said {answer}" in log.lines[-1]
+    assert made.wait(STILL_OFFERED).ended is False  # this one answers nothing else
+
+
+def test_an_answer_without_a_verdict_may_be_followed_by_one(tmp_path, log):
+    made = Offers(tmp_path, ["rejected", "duplicate-invalid"]).offer().wait(1)
+    assert made.status == ("refused", "rejected, then duplicate-invalid")
+    assert made.kept == HEX
+    taken = Offers(tmp_path / "b", ["rejected", None]).offer().wait(1)
+    assert taken.status == ACCEPTED
+
+
+def test_an_answer_without_a_verdict_is_looked_up_at_once(tmp_path, log):
+    made = Offers(tmp_path, ["rejected"])
+    made.daemon.places[HASH] = IN_CHAIN
+    assert made.offer().status == ACCEPTED
+
+
+def test_without_a_verdict_it_is_given_up_once_another_is_buried(tmp_path, log):
+    made = Offers(tmp_path, ["rejected"]).offer()
+    made.daemon.height, made.daemon.chain[7] = 7 + BURIED, 0xBEEF
+    made.wait(RESEND_PERIOD + 1)
+    assert made.status == ("refused", "rejected")
+    assert made.kept == HEX
+    assert made.wait(RESEND_PERIOD * 2).ended
+
+
+def test_a_block_whose_time_is_ahead_of_dashds_clock_is_offered_until_it_is_not(tmp_path, log):
+    made = Offers(tmp_path, ["time-too-new"]).offer().wait(60)
+    assert made.status == ("sent", "")
+    made.daemon.answers = [None]
+    assert made.wait(RESEND_PERIOD).status == ACCEPTED
+
+
+def test_one_that_refused_it_knows_its_header_which_does_not_make_it_valid(tmp_path, log):
+    made = Offers(tmp_path, ["bad-cb-payee"], [DOWN])
+    made.daemon.places[HASH] = BESIDE
+    made.daemons[1].places[HASH] = None
+    made.offer().wait(RESEND_PERIOD * 2)
+    assert made.status == ("sent", "")
+    assert not any("is valid, but" in line for line in log.lines)
+
+
 def test_refused_on_a_full_disk_says_that_it_is_nowhere(tmp_path, log):
     made = Offers(tmp_path, ["high-hash"])
     made.disk.error = OSError(errno.EROFS, "Read-only file system")
@@ -190,7 +269,7 @@ def test_refused_on_a_full_disk_says_that_it_is_nowhere(tmp_path, log):
 # --- held, but where? ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive", "duplicate-inconclusive", "bad-chainlock"])
 def test_a_block_that_dashd_holds_is_looked_for_in_the_chain(tmp_path, answer):
     made = Offers(tmp_path, [answer])
     made.daemon.places[HASH] = Place(3, True)
@@ -199,7 +278,7 @@ def test_a_block_that_dashd_holds_is_looked_for_in_the_chain(tmp_path, answer):
     assert (made.record.confirmations, made.record.chainlocked) == (3, True)
 
 
-@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive", "duplicate-inconclusive", "bad-chainlock"])
 def test_a_beaten_block_may_still_win(tmp_path, answer, log):
     made = Offers(tmp_path, [answer])
     made.daemon.places[HASH] = BESIDE
@@ -211,7 +290,7 @@ def test_a_beaten_block_may_still_win(tmp_path, answer, log):
     assert made.wait(RESEND_PERIOD).status == ACCEPTED
 
 
-@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive", "duplicate-inconclusive", "bad-chainlock"])
 def test_a_beaten_block_is_given_up_once_another_is_buried_and_that_one_is_named(tmp_path, answer, log):
     made = Offers(tmp_path, [answer])
     made.daemon.places[HASH] = BESIDE
@@ -367,7 +446,7 @@ def test_a_daemon_that_lost_a_block_that_it_held_is_given_it_again(tmp_path, log
     assert made.status == ACCEPTED
 
 
-@pytest.mark.parametrize("answer", ["duplicate", "inconclusive"])
+@pytest.mark.parametrize("answer", ["duplicate", "inconclusive", "duplicate-inconclusive", "bad-chainlock"])
 def test_a_daemon_that_claims_a_block_that_it_does_not_know_is_not_sent_it_without_a_pause(tmp_path, answer):
     """Two behind one address, say, of which one lags behind."""
     made = Offers(tmp_path, [answer])
@@ -387,7 +466,7 @@ def test_very_many_blocks_at_a_time_are_on_disk(tmp_path, log):
     for number in range(MAX_UNDER_WAY + 3):
         made.offer(replace(BLOCK, block_hash=number))
     assert made.submitter.waiting == MAX_UNDER_WAY
-    assert len(list(made.directory.iterdir())) == MAX_UNDER_WAY + 3
+    assert len(list(made.directory.glob("*.pending"))) == MAX_UNDER_WAY + 3
     assert len(made.daemon.data) == len(made.link.sent) == MAX_UNDER_WAY + 3  # the newest are seen to
     made.daemon.answers = [None]
     made.wait(RESEND_PERIOD + RETRY_PERIOD)
@@ -410,6 +489,31 @@ def test_stopped_meanwhile_it_is_on_disk_and_sent_again_at_the_next_start(tmp_pa
     again = Offers(tmp_path, [None]).resume()
     assert again.daemon.data == again.link.sent == [DATA]
     assert again.status == ACCEPTED
+
+
+def test_after_a_kill_it_is_known_who_found_it_and_when(tmp_path, log):
+    """The book is written once a second only."""
+    found = replace(BLOCK, share_hash=0xCD, time=1e9 - 5)
+    Offers(tmp_path, [DOWN]).offer(found)
+    again = Offers(tmp_path, [None]).resume()
+    assert again.status == ACCEPTED
+    record = again.record
+    assert (record.time, record.worker, record.share_hash, record.subsidy) == (1e9 - 5, "me.rig", 0xCD, 500)
+
+
+def test_a_block_is_not_found_in_the_future(tmp_path):
+    """The time of another node's block is that of its header."""
+    made = Offers(tmp_path, [None]).offer(replace(BLOCK, time=2e9))
+    assert made.record.time == 1e9
+
+
+def test_what_an_earlier_version_could_not_know_is_added_to_its_record(tmp_path, log):
+    found = replace(BLOCK, time=1e9 - 5)
+    Offers(tmp_path, [DOWN]).offer(found)
+    again = Offers(tmp_path, [DOWN])
+    again.book.put(BlockRecord(5.0, HASH, 7, FROM_BEFORE, None, 0))
+    again.resume()
+    assert (again.record.time, again.record.worker, again.record.subsidy) == (1e9 - 5, "me.rig", 500)
 
 
 def test_what_the_chain_has_is_not_sent_again_at_the_next_start(tmp_path):
@@ -477,7 +581,9 @@ def test_a_block_that_the_chain_lost_is_sent_again(tmp_path):
     assert made.status == ACCEPTED
 
 
-TROUBLE = st.sampled_from([DOWN, RpcTimeout("x"), RpcError(-28, "Loading"), "prev-blk-not-found"])
+TROUBLE = st.sampled_from(
+    [DOWN, RpcTimeout("x"), RpcError(-28, "Loading"), RpcError(-25, "disk"), "prev-blk-not-found", "rejected"]
+)
 LAST = st.sampled_from([None, "duplicate", "high-hash", RpcError(-22, "Block decode failed")])
 
 

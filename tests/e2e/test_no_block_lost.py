@@ -14,11 +14,14 @@ from pathlib import Path
 
 import orjson
 import pytest
+import requests
 
+from p2pool.config import SIMNET_ADDRESS
 from p2pool.dash.messages import Verack
 from p2pool.dashd.p2p_session import P2pSession
 from p2pool.networks import SIMNET
 from p2pool.wire.framer import frame
+from tests.e2e.alert_servers import HookServer, hook_server
 from tests.e2e.daemons import DashProcess, Miner, PoolNode
 from tests.e2e.impatient_node import PATIENCE as SHORT_PATIENCE
 from tests.e2e.process import free_port, wait_for
@@ -96,7 +99,13 @@ def test_all_are_dead_and_one_comes_back_a_minute_later(tmp_path: Path, dash: Da
 
 
 def test_killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess):
-    with PoolNode(tmp_path, [dash], program=("-m", "tests.e2e.dying_node")) as node:
+    with hook_server() as server:
+        _killed_between_finding_and_sending(tmp_path, dash, server)
+
+
+def _killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess, server: HookServer) -> None:
+    hook = ("--block-webhook", server.url("block"))
+    with PoolNode(tmp_path, [dash], *hook, program=("-m", "tests.e2e.dying_node")) as node:
         miner = node.ready().miner()
         with contextlib.suppress(ConnectionEnded):  # the answer may have come before the end
             miner.mine()
@@ -104,14 +113,54 @@ def test_killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess):
         (kept,) = pending(node)
         miner.close()
     assert dash.rpc("getblockcount") == 3
-    found = kept.stem.split("-")[1]
-    with PoolNode(tmp_path, [dash]) as node:
+    found, killed = kept.stem.split("-")[1], time.time()
+    with PoolNode(tmp_path, [dash], *hook) as node:
         dash.wait_for_tip(found)
         wait_for("verdict", lambda: node.block(found).get("detailed_status") == "accepted")
+        wait_for("post", lambda: server.to("block"))
+        shown = node.block(found)
+        assert shown["miner"] == f"{SIMNET_ADDRESS}.rig"
+        assert shown["share"] == found
+        coinbase = dash.rpc("getblock", found, 2)["tx"][0]
+        assert shown["value"] == pytest.approx(sum(output["value"] for output in coinbase["vout"]))
+        assert killed - 60 < shown["ts"] < killed
         for _ in range(6):
             dash.rpc("simnet_findblock")
         wait_for("end of its file", lambda: not pending(node))
         wait_for("six confirmations", lambda: node.block(found)["confirmations"] >= 6)
+        assert len({post.json["delivery"] for post in server.to("block")}) == 1
+        for post in server.to("block"):
+            assert (post.json["worker"], post.json["timestamp"]) == (shown["miner"], int(shown["ts"]))
+            assert post.json["value"] == pytest.approx(shown["value"])
+
+
+def test_a_newcomer_lists_the_blocks_of_the_chain_that_it_downloads(tmp_path: Path, dash: DashProcess):
+    """With their headers' times, and as no news: they were found before it was there."""
+    with PoolNode(tmp_path, [dash]) as node, hook_server() as server:
+        with node.ready().miner() as miner:
+            while all(block["share"] is None for block in node.blocks()):
+                miner.wait_for_job_on(find_block(node, miner))  # a block may have too little work for a share
+        in_shares = [block for block in node.blocks() if block["share"] is not None]
+        (tmp_path / "newcomer").mkdir()
+        flags = ("-n", f"127.0.0.1:{node.p2pool_port}", "--block-webhook", server.url("block"))
+        time.sleep(1.1)  # a header's time is in whole seconds
+        with PoolNode(tmp_path / "newcomer", [dash], *flags) as newcomer:
+            wait_for("the block", lambda: newcomer.try_get("recent_blocks"))
+            wait_for("its place", lambda: newcomer.blocks()[0]["detailed_status"] == "accepted")
+            for shown, known in zip(newcomer.blocks(), in_shares, strict=True):
+                assert (shown["hash"], shown["number"], shown["share"]) == (
+                    known["hash"],
+                    known["number"],
+                    known["share"],
+                )
+                assert shown["ts"] == dash.rpc("getblockheader", shown["hash"])["time"]
+                assert (shown["detailed_status"], shown["miner"]) == ("accepted", "another node")
+                assert shown["value"] == pytest.approx(known["value"])
+            assert newcomer.get("api/v1/blocks")["total"] == 1
+            assert server.posts == []
+            metrics = requests.get(f"http://127.0.0.1:{newcomer.port}/metrics", timeout=10).text
+            assert "\np2pool_blocks_found 0.0\n" in metrics
+        assert "Traceback" not in newcomer.output
 
 
 def test_the_broadcaster_hangs(tmp_path: Path, dash: DashProcess):

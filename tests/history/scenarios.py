@@ -4,6 +4,7 @@ takes what opens a database for a node by its name; all those that it opens are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -420,6 +421,15 @@ def events_of_any_text(open_database: Open) -> None:
     assert read_events(database, span(database, START, START + 9), "ban", 0, 10).total == 1
 
 
+def a_block_that_a_killed_node_finds_again_is_one_event(open_database: Open) -> None:
+    found = EventRecord(START + 0.25, EventKind.BLOCK_FOUND, "ab" * 32, "block 7", {})
+    for name, events in (("node", [found]), ("node", [found, replace(found, subject="cd" * 32)]), ("b", [found])):
+        SampleWriter(open_database(name)).write([], events)
+    database = open_database()
+    page = read_events(database, span(database, START, START + 9), "block_found", 0, 10)
+    assert sorted(row["subject"] for row in page.rows) == ["ab" * 32, "cd" * 32]
+
+
 def texts_that_are_none_are_stored_all_the_same(open_database: Open) -> None:
     """Databases take neither NUL nor half of a surrogate pair; one such text must not hold up all that waits."""
     database = open_database()
@@ -574,6 +584,7 @@ SCENARIOS = [
     blocks_follow_what_becomes_of_them,
     shares_are_written_once_and_found_by_worker_and_address,
     events_of_any_text,
+    a_block_that_a_killed_node_finds_again_is_one_event,
     texts_that_are_none_are_stored_all_the_same,
     nodes_in_one_database_are_told_apart,
     a_start_takes_over_what_was,

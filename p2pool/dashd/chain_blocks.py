@@ -1,0 +1,92 @@
+"""List the pool's blocks that only its share chain tells of: those found while this node was not there, and those
+of other nodes that could not be put together here.
+
+`dash_core` hands over each share that is a block. Dash Core is asked where it lies; then it is in the book with
+what became of it. What was found before this node was started is no news: it is shown, but nobody is notified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.dashd.block_book import MAX_BLOCKS, BlockBook
+from p2pool.dashd.daemon import Place
+from p2pool.dashd.delivery import BlockDaemon
+from p2pool.dashd.followup import CONFIRMED
+from p2pool.dashd.submission import BEATEN, BURIED
+from p2pool.pool_stats import BlockRecord, BlockStatus
+
+LIST_PERIOD: Final = 5.0
+PATIENCE: Final = 30.0
+"""Seconds that a new block has to come into the book in the usual way, by being submitted."""
+MAX_AT_ONCE: Final = 50
+"""Questions to Dash Core each LIST_PERIOD, one after another: templates must not wait behind them."""
+
+
+class ChainBlockLister:
+    """`serving` gives the daemon that is to be believed; `started` is when this node was started, a Unix time."""
+
+    def __init__(
+        self,
+        serving: Callable[[], BlockDaemon],
+        book: BlockBook,
+        clock: Callable[[], float],
+        started: float,
+    ) -> None:
+        self._serving = serving
+        self._book = book
+        self._clock = clock
+        self._started = started
+        self._waiting: BoundedDict[int, tuple[BlockRecord, float]] = BoundedDict(MAX_BLOCKS)
+        """By block hash: what is known of it, and when it may be listed."""
+
+    def want(self, record: BlockRecord) -> None:
+        """List a block of the share chain, unless that is done. `record.time` is its header's."""
+        if record.block_hash in self._book.records or record.block_hash in self._waiting:
+            return
+        now = self._clock()
+        due = now + PATIENCE if record.time >= self._started else now
+        self._waiting[record.block_hash] = replace(record, time=min(record.time, now)), due
+
+    @property
+    def waiting(self) -> int:
+        """Blocks of which it is not known yet what became of them."""
+        return len(self._waiting)
+
+    async def look(self) -> None:
+        """Ask about some of those that wait; those of before the start are listed together."""
+        now, earlier = self._clock(), list[BlockRecord]()
+        due = [record for record, at in self._waiting.values() if at <= now]
+        for record in due[:MAX_AT_ONCE]:
+            if record.block_hash in self._book.records:
+                self._waiting.pop(record.block_hash, None)
+                continue
+            daemon = self._serving()
+            place = await daemon.place(record.block_hash)
+            if place is None or daemon.height < 0:
+                break  # it does not answer: next time
+            settled = _settled(record, place, daemon.height)
+            # One that is not settled goes to the end: many of them must not keep others from their turn.
+            self._waiting.pop(record.block_hash, None)
+            if settled is None:
+                self._waiting[record.block_hash] = record, now + PATIENCE
+            elif record.time >= self._started:
+                self._book.put(settled)
+            else:
+                earlier.append(settled)
+        self._book.add_earlier(earlier)
+
+
+def _settled(record: BlockRecord, place: Place, height: int) -> BlockRecord | None:
+    """The record with what became of the block; None while that is open."""
+    depth = place.confirmations
+    if depth > 0:
+        status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
+        where = record.height or height - depth + 1
+        return replace(record, height=where, status=status, confirmations=depth, chainlocked=place.chainlocked)
+    if height < record.height + BURIED:
+        return None
+    return replace(record, status=BlockStatus.ORPHANED, reason=BEATEN)

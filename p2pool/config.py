@@ -23,6 +23,7 @@ from p2pool.flags import build_parser
 from p2pool.history.database import Target, parse_target
 from p2pool.networks import NETWORKS, SIMNET, Network
 from p2pool.web.auth import HashedSecret, hash_keys, hash_password
+from p2pool.web.known_hosts import parse_host_name
 
 IpNetwork = IPv4Network | IPv6Network
 
@@ -98,6 +99,8 @@ class Config:
     web_ssl_self_signed: bool = False
     web_password: HashedSecret | None = None
     web_trusted_proxy: tuple[IpNetwork, ...] = ()
+    web_host: frozenset[str] = frozenset()
+    """Names by which browsers reach this node."""
     web_rate_limit: float = 200.0
     """Requests a second of one host; 0 for no limit."""
     api_keys: tuple[HashedSecret, ...] = ()
@@ -229,6 +232,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     for name in ("ban_allow", "stratum_proxy_protocol", "web_trusted_proxy"):
         flag = "--" + name.replace("_", "-")
         settings[name] = tuple(_network(flag, text) for text in settings.get(name, ()))
+    settings["web_host"] = frozenset(parse_host_name("--web-host", text) for text in settings.get("web_host", ()))
     settings["ws_allow_origin"] = frozenset(_origin(text) for text in settings.get("ws_allow_origin", ()))
     _check_tls(settings)
     _check_web(settings)

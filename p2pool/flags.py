@@ -278,8 +278,16 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web-trusted-proxy",
         metavar="CIDR",
         action="append",
-        help="a reverse proxy at this address or network is believed where its X-Forwarded-For says who asks; may "
-        "be given several times",
+        help="a reverse proxy at this address or network is believed where its X-Forwarded-For says who asks, and "
+        "X-Forwarded-Host and X-Forwarded-Prefix for what; may be given several times",
+    )
+    add(
+        "--web-host",
+        metavar="NAME",
+        action="append",
+        help="a host name by which browsers reach this node, like pool.example.org; may be given several times. "
+        "Live updates, and all that needs a key or the password, are refused under any other name (always known: IP "
+        "addresses, localhost, this machine's name)",
     )
     add(
         "--web-rate-limit",

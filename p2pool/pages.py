@@ -4,9 +4,11 @@ what an operator has done."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
@@ -20,6 +22,7 @@ from p2pool.tls import ServerCertificate, find_certificate
 from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource, AlertTester, OperatorPort, admin_actions
 from p2pool.web.audit import AuditLog
+from p2pool.web.known_hosts import machine_names
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
@@ -62,6 +65,7 @@ class Pages:
                 password=config.web_password,
                 rate_limit=config.web_rate_limit,
                 trusted_proxies=config.web_trusted_proxy,
+                host_names=known_host_names(config, socket.gethostname()),
             )
         )
         self._audit = AuditLog(config.datadir / "audit.log", clock, run_in_thread)
@@ -131,3 +135,12 @@ class Pages:
         if self._port is not None:
             await self._port.stopListening()
         await self._audit.stop()
+
+
+def known_host_names(config: Config, machine: str) -> frozenset[str]:
+    """Return the host names of this node's web: those given with --web-host, those in other settings that say
+    where this node is, and those of the machine, whose host name is `machine`."""
+    page = urlsplit(config.alerts.page or "").hostname
+    external = None if config.external_ip is None else config.external_ip[0]
+    own = (config.worker_host, config.web_port[0] if config.web_port else None, external, page)
+    return config.web_host | machine_names(machine) | {name.lower() for name in own if name}

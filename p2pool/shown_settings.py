@@ -22,7 +22,7 @@ SHOWN: Final = (
     *("max_connections", "max_connections_per_ip", "session_timeout", "ban_duration", "ban_allow"),
     *("login_time", "max_line", "max_unsent", "keepalive", "stratum_ssl_port", "ssl_self_signed"),
     *("stratum_proxy_protocol", "metrics_max_workers", "web_port", "web_ssl_self_signed", "web_trusted_proxy"),
-    *("web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
+    *("web_host", "web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
     *("dashd_address", "dashd_rpc_port", "dashd_rpc_ssl", "dashd_p2p_port", "dashd_zmq"),
     *("broadcaster_max_peers", "disable_broadcaster", "simnet_miners", "simnet_block_period"),
     *("stats_retention", "stats_node"),

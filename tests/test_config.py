@@ -280,6 +280,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             web-ssl-self-signed = true
             web-password = "me:secret"
             web-trusted-proxy = ["192.0.2.2", "2001:db8::/32"]
+            web-host = ["Pool.Example.org", "node"]
             web-rate-limit = 5
             api-key = ["0123456789abcdef", "{"k" * 20}"]
             api-key-file = "{tmp_path}/keys"
@@ -356,6 +357,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         web_ssl_self_signed=True,
         web_password=config.web_password,
         web_trusted_proxy=(ip_network("192.0.2.2"), ip_network("2001:db8::/32")),
+        web_host=frozenset({"pool.example.org", "node"}),
         web_rate_limit=5,
         api_keys=config.api_keys,
         api_key_endpoints=("/metrics", "/api/v1/*"),
@@ -399,7 +401,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 65, "a new setting: does the file know it?"
+    assert len(settable) == 66, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

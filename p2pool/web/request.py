@@ -21,6 +21,7 @@ from twisted.web.server import Request
 
 from p2pool.base.hosts import host_key
 from p2pool.web.access import Access, Admitted, Ask, Refused
+from p2pool.web.redirects import parse_prefix
 from p2pool.web.resources import JSON_TYPE, READING, answer_now, error
 
 if TYPE_CHECKING:
@@ -195,16 +196,28 @@ class WebRequest(Request):
         super().process()  # type: ignore[no-untyped-call]
 
     def _judged_by(self, access: Access, now: float) -> Admitted | Refused:
-        headers = self.requestHeaders
+        return access.judge(Ask(self.channel.peer_host, self.path, self._values), now)
 
-        def header(name: str) -> str | None:
-            values = headers.getRawHeaders(name.encode())
-            return values[-1].decode("latin-1") if values else None
+    def _values(self, name: str) -> list[str]:
+        values = self.requestHeaders.getRawHeaders(name.encode()) or []
+        return [value.decode("latin-1") for value in values]
 
-        def forwarded() -> list[str]:
-            return [value.decode("latin-1") for value in headers.getRawHeaders(b"x-forwarded-for", [])]
+    @property
+    def prefix(self) -> str:
+        """The path under which a trusted reverse proxy serves the site, like /pool; "" without one."""
+        if not self.channel.site.access.trusts(self.channel.peer_host):
+            return ""
+        values = self._values("x-forwarded-prefix")
+        return parse_prefix(values[-1] if values else None)
 
-        return access.judge(Ask(self.channel.peer_host, self.path, header, forwarded), now)
+    @property
+    def hosts(self) -> list[str]:
+        """The names, each perhaps with a port, under which the client may have asked for this: the Host header,
+        and what a trusted reverse proxy was asked for."""
+        hosts = self._values("host")
+        if self.channel.site.access.trusts(self.channel.peer_host):
+            hosts += [value.rpartition(",")[2].strip(" \t") for value in self._values("x-forwarded-host")[-1:]]
+        return hosts
 
     def render(self, resrc: resource.Resource) -> None:
         """Twisted's: let the resource answer, if it knows the method."""

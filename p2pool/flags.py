@@ -286,8 +286,8 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         help="a host name by which browsers reach this node, like pool.example.org; may be given several times. "
-        "Live updates, and all that needs a key or the password, are refused under any other name (always known: IP "
-        "addresses, localhost, this machine's name)",
+        "Live updates, and all that needs a key or the password, are refused under any other name (always known: "
+        "IP addresses, localhost, this machine's name)",
     )
     add(
         "--web-rate-limit",

@@ -27,12 +27,14 @@ from p2pool.proxy_protocol import HeaderReader
 FIRST_BYTE_TIME = 30.0
 """Seconds within which a connection has to say something."""
 MAX_SILENT = 2000
-"""Connections of one port that have not said anything yet; beyond it the one that is silent longest goes."""
+"""Connections of one port that have not said anything yet; beyond it the host with most of them loses the one that
+is silent longest."""
 MAX_WEB_CONNECTIONS = 2000
 """Browsers and programs that look, at a time, half of them live: they must never take the miners' file
 descriptors."""
 MAX_WEB_CONNECTIONS_PER_HOST = 200
-"""Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections."""
+"""Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections. When all
+places are taken, the host with most connections loses its oldest one to a host that has fewer."""
 LISTEN_BACKLOG = 4096
 """Thousands of miners may come back in the same second."""
 _WHITE_SPACE = b" \t\r\n"
@@ -59,6 +61,8 @@ class _Opening(Protocol):
     def __init__(self, port: ListeningPort, address: IAddress) -> None:
         self._port = port
         self._address = address
+        self.host = host_key(str(getattr(address, "host", "")))
+        """What it is counted by while it is silent: the connection's own address."""
         self._header = HeaderReader() if port.is_proxy(address) else None
         self._inner: Protocol | None = None
         self._is_over = False
@@ -128,18 +132,27 @@ class _Opening(Protocol):
             self.give_up()
             return
         self._inner = inner
-        self._ended = port.counted_out(data, self._address)
+        self._ended = port.counted_out(data, self._address, self._evict)
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(self.transport)
         if data:
             inner.dataReceived(data)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's."""
-        self._settled()
+    def _evict(self) -> None:
+        """Its place is needed; it is free at once."""
+        self._uncount()
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def _uncount(self) -> None:
         if self._ended is not None:
             self._ended()
             self._ended = None
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted's."""
+        self._settled()
+        self._uncount()
         if self._inner is not None:
             self._inner.connectionLost(reason)
             self._inner = None
@@ -161,7 +174,9 @@ class ListeningPort(Factory):
         self.reactor = reactor
         self.keepalive = keepalive
         self._proxies = proxies
-        self._silent: dict[_Opening, None] = {}
+        self._silent: dict[str, dict[_Opening, None]] = {}
+        """Those of each host, the one silent longest first."""
+        self._silent_count = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Twisted's."""
@@ -173,52 +188,74 @@ class ListeningPort(Factory):
 
     def opened(self, opening: _Opening) -> None:
         """A connection that has not said anything yet."""
-        self._silent[opening] = None
-        if len(self._silent) > MAX_SILENT:
-            next(iter(self._silent)).give_up()
+        self._silent.setdefault(opening.host, {})[opening] = None
+        self._silent_count += 1
+        if self._silent_count > MAX_SILENT:
+            largest = max(self._silent.values(), key=len)
+            next(iter(largest)).give_up()
 
     def settled(self, opening: _Opening) -> None:
         """It is no longer one of them."""
-        self._silent.pop(opening, None)
+        of_host = self._silent.get(opening.host, {})
+        if opening in of_host:
+            del of_host[opening]
+            self._silent_count -= 1
+            if not of_host:
+                del self._silent[opening.host]
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
         """What takes the connection, or None where nobody does."""
         raise NotImplementedError
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
-        """What to do when the connection that was just handed over ends."""
+    def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
+        """What to do when the connection that was just handed over ends. `evict` ends it at once."""
         return None
 
 
 class WebConnections:
     """How many browsers there are. Those of this machine and of `exempt` networks (proxies, behind which there are
-    many) count in the sum only. Bound: MAX_WEB_CONNECTIONS."""
+    many) count in the sum only, and give no place up. Bound: MAX_WEB_CONNECTIONS."""
 
     def __init__(self, exempt: tuple[Network, ...] = ()) -> None:
         self.count = 0
         self._exempt = (*_LOOPBACK, *exempt)
-        self._hosts: dict[str, int] = {}
+        self._hosts: dict[str, dict[object, Callable[[], None] | None]] = {}
+        """What evicts each connection of each host that is not exempt, the oldest first."""
 
     def refusal(self, address: IAddress) -> str | None:
         """Why one more from there is not let in; None where it is welcome."""
         host = str(getattr(address, "host", ""))
-        if self.count >= MAX_WEB_CONNECTIONS:
-            return f"{self.count} web connections"
-        if self._hosts.get(host_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_HOST and not is_in(host, self._exempt):
+        is_exempt = is_in(host, self._exempt)
+        held = 0 if is_exempt else len(self._hosts.get(host_key(host), ()))
+        if held >= MAX_WEB_CONNECTIONS_PER_HOST:
             return f"it has {MAX_WEB_CONNECTIONS_PER_HOST} web connections"
+        if self.count >= MAX_WEB_CONNECTIONS and not self._make_room(held):
+            return f"{self.count} web connections"
         return None
 
-    def opened(self, address: IAddress) -> Callable[[], None]:
-        """One more; returns what is to be called at its end."""
-        key = host_key(str(getattr(address, "host", "")))
+    def _make_room(self, held: int) -> bool:
+        """Evict a connection for a host that holds so many; whether one was found: hosts that hold as many as it
+        would then keep theirs. Looks at every host, which are fewer than the connections."""
+        most = max(self._hosts.values(), key=len, default={})
+        evict = next(iter(most.values()), None) if len(most) > held + 1 else None
+        if evict is not None:
+            evict()
+        return evict is not None
+
+    def opened(self, address: IAddress, evict: Callable[[], None] | None = None) -> Callable[[], None]:
+        """Count one more; returns what is to be called once at its end. `evict` ends it and calls that."""
+        host, connection = str(getattr(address, "host", "")), object()
+        key = None if is_in(host, self._exempt) else host_key(host)
         self.count += 1
-        self._hosts[key] = self._hosts.get(key, 0) + 1
+        if key is not None:
+            self._hosts.setdefault(key, {})[connection] = evict
 
         def ended() -> None:
             self.count -= 1
-            self._hosts[key] -= 1
-            if not self._hosts[key]:
-                del self._hosts[key]
+            if key is not None:
+                del self._hosts[key][connection]
+                if not self._hosts[key]:
+                    del self._hosts[key]
 
         return ended
 
@@ -264,9 +301,9 @@ class WorkerPort(ListeningPort):
             return self.stratum.buildProtocol(address)
         return self.browsers.protocol_for(self.web, address)
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
         """Browsers are counted."""
-        return None if data[:1] == b"{" else self.browsers.opened(address)
+        return None if data[:1] == b"{" else self.browsers.opened(address, evict)
 
 
 class TlsPort(ListeningPort):
@@ -318,9 +355,9 @@ class WebPort(ListeningPort):
         """Always a browser."""
         return self.browsers.protocol_for(self.web, address)
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
         """All are counted."""
-        return self.browsers.opened(address)
+        return self.browsers.opened(address, evict)
 
 
 class _Hint(Protocol):

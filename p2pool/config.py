@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from p2pool.alerts.settings import AlertSettings, check_alerts
 from p2pool.base.errors import OperatorError
+from p2pool.base.hosts import parse_address
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, is_host, parse_daemon_url
 from p2pool.dashd.merged import parse_merged_urls
@@ -415,7 +416,10 @@ def _endpoint(flag: str, text: str | None, default_port: int) -> tuple[str, int]
     host, _, port = str(text).rpartition(":")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise OperatorError(f"{flag} {text}: give PORT or ADDR:PORT")
-    return host.strip("[]"), int(port)
+    address = host[1:-1] if re.fullmatch(r"\[.*:.*\]", host) else host
+    if not re.fullmatch(r"[^\[\]:\s]*", address) and parse_address(address) is None:
+        raise OperatorError(f"{flag} {text}: give PORT or ADDR:PORT, an IPv6 address in brackets: [::1]:7903")
+    return address, int(port)
 
 
 def _node(flag: str, text: str) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2pool import __version__
+from p2pool.base.endpoints import loopback_address
 from p2pool.base.errors import OperatorError
 from p2pool.base.timer import Timer
 from p2pool.config import Config
@@ -69,7 +70,9 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
     found = []
     if config.single_daemon:
         port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port
-        single = DaemonUrl("https" if config.dashd_rpc_ssl else "http", config.dashd_address or "127.0.0.1", port)
+        single = DaemonUrl(
+            "https" if config.dashd_rpc_ssl else "http", config.dashd_address or loopback_address(), port
+        )
         source = credential_source(config.rpc_arguments, conf, parent)
         p2p_port = config.dashd_p2p_port or parent.p2p_port
         found.append(DaemonAddress(single.address(port), source, single.host, p2p_port, config.dashd_zmq))

@@ -414,7 +414,7 @@ def _add_dash_core(parser: argparse.ArgumentParser) -> None:
     dashd.add_argument(
         "--dashd-address",
         metavar="HOST",
-        help="where dashd runs (default: 127.0.0.1; on simnet: a simulated one in this process)",
+        help="where dashd runs (default: this machine; on simnet: a simulated one in this process)",
     )
     dashd.add_argument(
         "--dashd-rpc-port",

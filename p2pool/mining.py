@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.ban_file import BanFile
+from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.node import Node, WorkChange
@@ -22,7 +23,7 @@ from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import ServerLimits, StratumServer
 from p2pool.tls import ServerCertificate, find_certificate
 from p2pool.web.sources import ListeningPort
-from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, host_in_url, keepalive_options, open_port
+from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, keepalive_options, open_port
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -99,9 +100,8 @@ class Mining:
         where = config.worker_host, config.worker_port
         self._port = open_port(self._reactor, factory, where, "miners", "-w/--worker-port")
         _log.info(
-            "miners (X11) connect to stratum+tcp://{host}:{port}, people open {url}",
-            host=self.host,
-            port=self.port,
+            "miners (X11) connect to stratum+tcp://{where}, people open {url}",
+            where=host_and_port(self.host, self.port),
             url=people or self.url,
         )
         if self._certificate is not None and config.stratum_ssl_port is not None:
@@ -111,15 +111,14 @@ class Mining:
                 self._reactor, tls_factory, config.stratum_ssl_port, "miners", "--stratum-ssl-port"
             )
             _log.info(
-                "miners through TLS connect to stratum+ssl://{host}:{port}",
-                host=config.stratum_ssl_port[0] or "127.0.0.1",
-                port=self._tls_port.getHost().port,
+                "miners through TLS connect to stratum+ssl://{where}",
+                where=host_and_port(reachable_host(config.stratum_ssl_port[0]), self._tls_port.getHost().port),
             )
 
     @property
     def host(self) -> str:
         """A name under which this machine's own programs reach the worker port."""
-        return self._config.worker_host or "127.0.0.1"
+        return reachable_host(self._config.worker_host)
 
     @property
     def port(self) -> int:
@@ -134,7 +133,7 @@ class Mining:
     @property
     def url(self) -> str:
         """The first page's address on this machine, where pages are on the worker port."""
-        return f"http://{host_in_url(self.host)}:{self.port}/"
+        return f"http://{host_and_port(self.host, self.port)}/"
 
     def listening(self) -> list[ListeningPort]:
         """The ports that are open."""

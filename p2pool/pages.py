@@ -16,6 +16,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.tls import ServerCertificate, find_certificate
@@ -32,7 +33,6 @@ from p2pool.worker_port import (
     HintFactory,
     WebConnections,
     WebPort,
-    host_in_url,
     keepalive_options,
     open_port,
 )
@@ -116,8 +116,8 @@ class Pages:
         if self._port is None or self._config.web_port is None:
             return None
         scheme = "http" if self._certificate is None else "https"
-        host = host_in_url(self._config.web_port[0] or "127.0.0.1")
-        return f"{scheme}://{host}:{self._port.getHost().port}/"
+        host = reachable_host(self._config.web_port[0])
+        return f"{scheme}://{host_and_port(host, self._port.getHost().port)}/"
 
     def listening(self) -> list[ListeningPort]:
         """The web's own port, where there is one."""

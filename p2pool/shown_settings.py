@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Final
 
 from p2pool.alerts.channel import Destination
+from p2pool.base.endpoints import host_and_port, host_in_url
 from p2pool.config import Config, IpNetwork
 from p2pool.dashd.daemon_url import DaemonUrl
 
@@ -90,8 +91,7 @@ def _endpoint(host: str, port: int) -> str:
     """host:port; the port alone for every interface, the host alone for the usual port."""
     if not host:
         return str(port)
-    inside = f"[{host}]" if ":" in host else host
-    return f"{inside}:{port}" if port else inside
+    return host_and_port(host, port) if port else host_in_url(host)
 
 
 def _daemon(url: DaemonUrl, default_port: int) -> str:

@@ -27,7 +27,6 @@ from p2pool.worker_port import (
     WebConnections,
     WebPort,
     WorkerPort,
-    host_in_url,
     keepalive_options,
     open_port,
 )
@@ -632,7 +631,3 @@ def test_where_a_port_listens(host, errors, tried, listens):
             "cannot listen on port 5 for the web ([Errno 98] in use): choose another one with --web-port"
         )
     assert reactor.tried == tried
-
-
-def test_hosts_in_urls():
-    assert [host_in_url(host) for host in ("::1", "127.0.0.1", "x")] == ["[::1]", "127.0.0.1", "x"]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from twisted.internet.abstract import isIPv6Address
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import OperatorError
 from p2pool.dashd.credentials import CookieFile, Credentials, CredentialSource, FixedCredentials
 
@@ -34,8 +35,7 @@ class DaemonUrl:
 
     def address(self, default_port: int) -> str:
         """The address without credentials, fit for logs and for requests."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port or default_port}/"
+        return f"{self.scheme}://{host_and_port(self.host, self.port or default_port)}/"
 
     def credentials(self, origin: str) -> CredentialSource | None:
         """Those that it names; `origin` says, for people, where they came from. None where it names none."""

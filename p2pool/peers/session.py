@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
@@ -156,7 +157,7 @@ class PeerSession:
     @property
     def label(self) -> str:
         """The peer, as logs and the tracker name it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
     @property
     def ready(self) -> bool:

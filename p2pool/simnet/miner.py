@@ -26,6 +26,7 @@ from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.rates import WindowedSum
 from p2pool.base.text import format_rate, printable
 from p2pool.simnet.miner_session import (
@@ -138,7 +139,7 @@ class _PoolEndpoint:
         return failure
 
     def __repr__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 class CpuMiner(Service):

@@ -6,7 +6,6 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,6 +14,7 @@ from twisted.logger import Logger
 from p2pool import __version__
 from p2pool.base.endpoints import loopback_address
 from p2pool.base.errors import OperatorError
+from p2pool.base.paths import default_in_home
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
@@ -66,7 +66,7 @@ class DaemonAddress:
 def daemon_addresses(config: Config) -> list[DaemonAddress]:
     """The daemons that the configuration names, the single one first. Raises OperatorError."""
     parent, given = config.network.parent, config.dashd_config_path
-    conf = read_dash_conf(given or Path.home() / ".dashcore" / "dash.conf", parent, required=given is not None)
+    conf = read_dash_conf(given or default_in_home(".dashcore") / "dash.conf", parent, required=given is not None)
     found = []
     if config.single_daemon:
         port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port

@@ -16,12 +16,13 @@ from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.node import Node, WorkChange
+from p2pool.own_certificate import find_certificate
 from p2pool.pool_stats import PoolStats
 from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import ServerLimits, StratumServer
-from p2pool.tls import ServerCertificate, find_certificate
+from p2pool.tls import ServerCertificate
 from p2pool.web.sources import ListeningPort
 from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, keepalive_options, open_port
 
@@ -141,7 +142,11 @@ class Mining:
         ports = [] if self._port is None else [ListeningPort(purpose, self.port)]
         if self._tls_port is not None and self._certificate is not None:
             port, used = int(self._tls_port.getHost().port), self._certificate
-            ports.append(ListeningPort("miners, through TLS", port, used.fingerprint, used.not_after))
+            ports.append(
+                ListeningPort(
+                    "miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint
+                )
+            )
         return ports
 
     def start(self) -> None:

@@ -19,7 +19,8 @@ from twisted.web.server import Request
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
 from p2pool.config import Config
-from p2pool.tls import ServerCertificate, find_certificate
+from p2pool.own_certificate import find_certificate
+from p2pool.tls import ServerCertificate
 from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource, AlertTester, OperatorPort, admin_actions
 from p2pool.web.audit import AuditLog
@@ -126,7 +127,9 @@ class Pages:
         port, used = int(self._port.getHost().port), self._certificate
         if used is None:
             return [ListeningPort("browsers", port)]
-        return [ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after)]
+        return [
+            ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
+        ]
 
     async def stop(self) -> None:
         """No more connections on the web's own port; the audit log is complete."""

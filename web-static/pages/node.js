@@ -162,8 +162,8 @@ const ports = new Table("ports", {
   ],
 });
 
-function showCertificate(node, { fingerprint, expires }) {
-  const key = `${fingerprint} ${expires}`;
+function showCertificate(node, { fingerprint, other_fingerprint: other, expires }) {
+  const key = `${fingerprint} ${other} ${expires}`;
   if (node.dataset.shown === key) return;
   node.dataset.shown = key;
   if (fingerprint === null) {
@@ -174,7 +174,8 @@ function showCertificate(node, { fingerprint, expires }) {
   const soon = left < MONTH ? "bad" : null;
   const until = left < 0 ? `expired on ${absoluteTime(expires)}` : `valid until ${absoluteTime(expires)}`;
   const digits = make("span", { class: "note mono whole-wrap" }, `SHA-256 ${fingerprint}`);
-  node.replaceChildren(make("span", { class: soon }, until), digits);
+  const rsa = other === null ? [] : [make("span", { class: "note mono whole-wrap" }, `RSA: SHA-256 ${other}`)];
+  node.replaceChildren(make("span", { class: soon }, until), digits, ...rsa);
 }
 
 const merged = new Table("merged", {

@@ -3,6 +3,7 @@ and the headers that every answer carries. Thin over Twisted's classes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,8 @@ class WebRequest(Request):
     is_refused = False
     admitted: Admitted | None = None
     """What the judge said, where it goes on."""
+    at_end: Callable[[], None] | None = None
+    """Called once when the answer is out or the client gone: what the answer holds is free again."""
 
     @property
     def is_open(self) -> bool:
@@ -219,6 +222,21 @@ class WebRequest(Request):
             hosts += [value.rpartition(",")[2].strip(" \t") for value in self._values("x-forwarded-host")[-1:]]
         return hosts
 
+    def finish(self) -> None:
+        """Twisted's: all of the answer is handed on."""
+        super().finish()  # type: ignore[no-untyped-call]
+        self._end()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Twisted's: nobody waits any more."""
+        self._end()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def _end(self) -> None:
+        at_end, self.at_end = self.at_end, None
+        if at_end is not None:
+            at_end()
+
     def render(self, resrc: resource.Resource) -> None:
         """Twisted's: let the resource answer, if it knows the method."""
         methods = getattr(resrc, "methods", READING)
@@ -241,7 +259,7 @@ class WebRequest(Request):
             self._set(b"Access-Control-Allow-Headers", b"If-None-Match")
             self._set(b"Access-Control-Max-Age", b"%d" % PREFLIGHT_TIME)
         self.setResponseCode(NO_CONTENT)
-        self.finish()  # type: ignore[no-untyped-call]
+        self.finish()
 
     def _set(self, name: bytes, value: bytes) -> None:
         self.responseHeaders.setRawHeaders(name, [value])
@@ -250,7 +268,7 @@ class WebRequest(Request):
         body = answer_now(self, JSON_TYPE, status, body)
         self._set(b"Content-Length", b"%d" % len(body))
         self.write(body)  # of a HEAD, Twisted leaves it out
-        self.finish()  # type: ignore[no-untyped-call]
+        self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Twisted's: a defect of ours."""

@@ -6,19 +6,33 @@ import os
 from typing import IO
 
 from twisted.web import resource, static
-from twisted.web.http import NOT_FOUND, OK, PARTIAL_CONTENT, REQUESTED_RANGE_NOT_SATISFIABLE, datetimeToString
+from twisted.web.http import (
+    NOT_FOUND,
+    OK,
+    PARTIAL_CONTENT,
+    REQUESTED_RANGE_NOT_SATISFIABLE,
+    SERVICE_UNAVAILABLE,
+    datetimeToString,
+)
 from twisted.web.server import Request
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.web.byte_range import UNSATISFIABLE, parse_byte_range
+from p2pool.web.host_shares import HostShares
 from p2pool.web.redirects import redirect
 from p2pool.web.rendering import Rendering, RunInThread
-from p2pool.web.resources import GetResource, error, serve
+from p2pool.web.request import WebRequest, client_host
+from p2pool.web.resources import JSON_TYPE, GetResource, answer_now, error, serve
 
 MAX_KEPT_FILE = 512 * 1024
 """Bytes of a file that is kept in memory; larger ones are sent from the disk, piece by piece."""
 MAX_KEPT_FILES = 64
+MAX_SENT = 64
+"""Large files that are sent at a time: each holds a file descriptor besides its connection's, and those are the
+miners', too."""
+MAX_SENT_PER_HOST = 8
 
+_TOO_MANY = "too many large files are sent at this time; try again in a moment"
 _Version = tuple[int, float]
 """(bytes, modified): another one is read anew."""
 
@@ -43,6 +57,7 @@ class StaticFiles(static.File):
     compressed besides."""
 
     root: str
+    sent: HostShares
     kept: BoundedDict[str, tuple[_Version, Rendering]]
     run_in_thread: RunInThread | None
 
@@ -51,6 +66,7 @@ class StaticFiles(static.File):
         """The files of a directory. `run_in_thread` is for compressing large ones."""
         files = cls(directory)
         files.root = directory
+        files.sent = HostShares(MAX_SENT_PER_HOST, MAX_SENT)
         files.kept = BoundedDict(MAX_KEPT_FILES)
         files.run_in_thread = run_in_thread
         return files
@@ -58,7 +74,7 @@ class StaticFiles(static.File):
     def createSimilarFile(self, path: str) -> StaticFiles:
         """Twisted's, for each file below: they share what is kept."""
         found: StaticFiles = super().createSimilarFile(path)  # type: ignore[no-untyped-call]
-        found.root = self.root
+        found.root, found.sent = self.root, self.sent
         found.kept = self.kept
         found.run_in_thread = self.run_in_thread
         return found
@@ -94,9 +110,18 @@ class StaticFiles(static.File):
         try:
             if encoding is None and version[0] <= MAX_KEPT_FILE:
                 return serve(request, self._rendering(version), kind.encode(), self.run_in_thread)
-            return super().render_GET(request)  # type: ignore[no-untyped-call, no-any-return]
+            return self._send(request)
         except OSError:
             return self.childNotFound.render_GET(request)
+
+    def _send(self, request: Request) -> bytes | int:
+        """A large file, piece by piece. Raises OSError."""
+        host = client_host(request)
+        if not self.sent.take(host):
+            return answer_now(request, JSON_TYPE, *error(SERVICE_UNAVAILABLE, "busy", _TOO_MANY))
+        if isinstance(request, WebRequest):
+            request.at_end = lambda: self.sent.give_back(host)
+        return super().render_GET(request)  # type: ignore[no-untyped-call, no-any-return]
 
     def makeProducer(self, request: Request, fileForReading: IO[bytes]) -> static.StaticProducer:
         """Twisted's: what sends a large file, or the one part of it that is asked for."""

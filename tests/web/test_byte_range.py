@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool.web.byte_range import UNSATISFIABLE, parse_byte_range
-from p2pool.web.static_files import MAX_KEPT_FILE
+from p2pool.web.static_files import MAX_KEPT_FILE, MAX_SENT, MAX_SENT_PER_HOST
 from tests.logged import logged
-from tests.web.pages import Pool
+from tests.web.pages import Pool, take_apart
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,31 @@ def test_no_answer_is_longer_than_the_file_however_many_ranges_are_asked_for(poo
     assert int(answer.headers["content-length"]) == SIZE
     assert not log.tracebacks
     assert not log.lines
+
+
+def begin(pool: Pool, host: str, path: str = "/static/large.bin"):
+    """(connection, transport) of a client that asks and then reads nothing."""
+    pool.host = host
+    protocol, transport = pool.connect()
+    protocol.dataReceived(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return protocol, transport
+
+
+def test_who_takes_no_answer_holds_a_few_files_open_and_leaves_the_rest_to_others(pool):
+    """Each is a file descriptor that a miner may need."""
+    sent = pool.site.resource.children[b"static"].sent
+    slow = [begin(pool, "10.0.0.1") for _ in range(MAX_SENT_PER_HOST + 1)]
+    refused = take_apart(slow[-1][1].value())
+    assert (refused.status, refused.json["error"]["code"]) == (503, "busy")
+    assert sent.count == MAX_SENT_PER_HOST
+    others = [begin(pool, f"10.0.1.{number // 4}") for number in range(MAX_SENT - MAX_SENT_PER_HOST)]
+    assert sent.count == MAX_SENT
+    assert take_apart(begin(pool, "10.0.0.2")[1].value()).status == 503
+    slow[0][0].connectionLost(None)
+    pool.host = "10.0.0.2"
+    assert len(pool.ask("/static/large.bin").body) == SIZE
+    for protocol, _ in (*slow[1:], *others):
+        protocol.connectionLost(None)
+    assert (sent.count, len(sent)) == (0, 0)
+    assert pool.ask("/static/large.bin", "HEAD").status == 200
+    assert sent.count == 0

@@ -22,20 +22,28 @@ from twisted.python.failure import Failure
 
 from p2pool.base.endpoints import cannot_listen
 from p2pool.base.errors import ParseError
-from p2pool.base.hosts import host_key, is_in
+from p2pool.base.fair import FairDict, FairQueue
+from p2pool.base.hosts import host_key, is_in, site_key
+from p2pool.first_bytes import GETWORK, TLS_HANDSHAKE, Foreign, GetworkAnswer, foreign_protocol
 from p2pool.proxy_protocol import HeaderReader
 
 FIRST_BYTE_TIME = 30.0
 """Seconds within which a connection has to say something."""
 MAX_SILENT = 2000
-"""Connections of one port that have not said anything yet; beyond it the host with most of them loses the one that
-is silent longest."""
+"""Connections of one port that have not said anything yet, or no whole PROXY header; beyond it the site with most
+of them loses the one that is silent longest."""
 MAX_WEB_CONNECTIONS = 2000
 """Browsers and programs that look, at a time, half of them live: they must never take the miners' file
 descriptors."""
 MAX_WEB_CONNECTIONS_PER_HOST = 200
 """Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections. When all
-places are taken, the host with most connections loses its oldest one to a host that has fewer."""
+places are taken, the site with most connections loses its oldest one to a site that has fewer."""
+MAX_WEB_CONNECTIONS_PER_SITE = 400
+"""Of these, those of one site (IPv6: its /48), which may have 65,536 hosts."""
+_MAX_LOGGED = 1000
+"""Hosts and kinds of log lines that a port remembers; beyond it the site with most of them loses one."""
+_LOG_PERIOD = 60.0
+"""Seconds between two log lines of one kind about one host."""
 LISTEN_BACKLOG = 4096
 """Thousands of miners may come back in the same second."""
 _WHITE_SPACE = b" \t\r\n"
@@ -62,13 +70,16 @@ class _Opening(Protocol):
     def __init__(self, port: ListeningPort, address: IAddress) -> None:
         self._port = port
         self._address = address
-        self.host = host_key(str(getattr(address, "host", "")))
-        """What it is counted by while it is silent: the connection's own address."""
         self._header = HeaderReader() if port.is_proxy(address) else None
         self._inner: Protocol | None = None
         self._is_over = False
         self._waiting: IDelayedCall | None = None
         self._ended: Callable[[], None] | None = None
+
+    @property
+    def host(self) -> str:
+        """The address that it comes from, of the load balancer before its header is read."""
+        return str(getattr(self._address, "host", "?"))
 
     def connectionMade(self) -> None:
         """Twisted's."""
@@ -110,8 +121,7 @@ class _Opening(Protocol):
             try:
                 origin = self._header.feed(data)
             except ParseError as error:
-                host = getattr(self._address, "host", "?")
-                _log.warn("{host}: no PROXY header: {error}", host=host, error=error)
+                self._port.log(self._address, "no PROXY header", "no PROXY header: {error}", error=error)
                 self.give_up()
                 return
             if origin is None:
@@ -175,9 +185,8 @@ class ListeningPort(Factory):
         self.reactor = reactor
         self.keepalive = keepalive
         self._proxies = proxies
-        self._silent: dict[str, dict[_Opening, None]] = {}
-        """Those of each host, the one silent longest first."""
-        self._silent_count = 0
+        self._silent: FairQueue[_Opening, str] = FairQueue()
+        self._logged: FairDict[tuple[str, str], float, str] = FairDict(_MAX_LOGGED)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Twisted's."""
@@ -189,20 +198,30 @@ class ListeningPort(Factory):
 
     def opened(self, opening: _Opening) -> None:
         """A connection that has not said anything yet."""
-        self._silent.setdefault(opening.host, {})[opening] = None
-        self._silent_count += 1
-        if self._silent_count > MAX_SILENT:
-            largest = max(self._silent.values(), key=len)
-            next(iter(largest)).give_up()
+        site = site_key(opening.host)
+        if len(self._silent) >= MAX_SILENT:
+            evicted = self._silent.candidate(site)
+            if evicted is not None:
+                evicted.give_up()
+        self._silent.add(opening, site)
 
     def settled(self, opening: _Opening) -> None:
         """It is no longer one of them."""
-        of_host = self._silent.get(opening.host, {})
-        if opening in of_host:
-            del of_host[opening]
-            self._silent_count -= 1
-            if not of_host:
-                del self._silent[opening.host]
+        self._silent.discard(opening)
+
+    def log(self, address: IAddress, kind: str, text: str, *, warn: bool = True, **fields: object) -> None:
+        """Log a line about a host, once a minute for each kind of line; `text` is a format."""
+        host, now = str(getattr(address, "host", "?")), self.reactor.seconds()
+        key = host_key(host), kind
+        logged = self._logged.get(key)
+        if logged is None or not 0 <= now - logged < _LOG_PERIOD:
+            self._logged.put(key, now, site_key(host))
+            (_log.warn if warn else _log.debug)("{host}: " + text, host=host, **fields)
+
+    def disconnect(self, foreign: Foreign, address: IAddress) -> None:
+        """Log that a connection speaks something else; the caller has no protocol for it."""
+        what = foreign.what
+        self.log(address, what, "disconnected: it sent {what}", warn=foreign.is_mistake, what=what)
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
         """What takes the connection, or None where nobody does."""
@@ -220,25 +239,31 @@ class WebConnections:
     def __init__(self, exempt: tuple[Network, ...] = ()) -> None:
         self.count = 0
         self._exempt = (*_LOOPBACK, *exempt)
-        self._hosts: dict[str, dict[object, Callable[[], None] | None]] = {}
-        """What evicts each connection of each host that is not exempt, the oldest first."""
+        self._hosts: dict[str, int] = {}
+        self._places: FairQueue[object, str] = FairQueue()
+        """Connections that count by host, each of its site."""
+        self._evict: dict[object, Callable[[], None]] = {}
+        """What ends those that can be ended."""
 
     def refusal(self, address: IAddress) -> str | None:
-        """Why one more from there is not let in; None where it is welcome."""
+        """Why one more from there is not let in; None where it is welcome: another one may have lost its place."""
         host = str(getattr(address, "host", ""))
-        is_exempt = is_in(host, self._exempt)
-        held = 0 if is_exempt else len(self._hosts.get(host_key(host), ()))
-        if held >= MAX_WEB_CONNECTIONS_PER_HOST:
+        is_exempt, site = is_in(host, self._exempt), site_key(host)
+        of_site = 0 if is_exempt else len(self._places.group(site))
+        if not is_exempt and self._hosts.get(host_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_HOST:
             return f"it has {MAX_WEB_CONNECTIONS_PER_HOST} web connections"
-        if self.count >= MAX_WEB_CONNECTIONS and not self._make_room(held):
+        if of_site >= MAX_WEB_CONNECTIONS_PER_SITE:
+            return f"{site} has {MAX_WEB_CONNECTIONS_PER_SITE} web connections"
+        if self.count >= MAX_WEB_CONNECTIONS and not self._make_room(of_site):
             return f"{self.count} web connections"
         return None
 
     def _make_room(self, held: int) -> bool:
-        """Evict a connection for a host that holds so many; whether one was found: hosts that hold as many as it
-        would then keep theirs. Looks at every host, which are fewer than the connections."""
-        most = max(self._hosts.values(), key=len, default={})
-        evict = next(iter(most.values()), None) if len(most) > held + 1 else None
+        """Evict a connection for a site that holds so many; whether one was found. A site that holds no more than
+        that one would then keeps its own."""
+        largest = self._places.largest_group()
+        places = {} if largest is None else self._places.group(largest)
+        evict = self._evict.get(next(iter(places))) if len(places) > held + 1 else None
         if evict is not None:
             evict()
         return evict is not None
@@ -246,26 +271,30 @@ class WebConnections:
     def opened(self, address: IAddress, evict: Callable[[], None] | None = None) -> Callable[[], None]:
         """Count one more; returns what is to be called once at its end. `evict` ends it and calls that."""
         host, connection = str(getattr(address, "host", "")), object()
-        key = None if is_in(host, self._exempt) else host_key(host)
+        key = host_key(host)
         self.count += 1
-        if key is not None:
-            self._hosts.setdefault(key, {})[connection] = evict
+        self._hosts[key] = self._hosts.get(key, 0) + 1
+        if not is_in(host, self._exempt):
+            self._places.add(connection, site_key(host))
+        if evict is not None:
+            self._evict[connection] = evict
 
         def ended() -> None:
             self.count -= 1
-            if key is not None:
-                del self._hosts[key][connection]
-                if not self._hosts[key]:
-                    del self._hosts[key]
+            self._places.discard(connection)
+            self._evict.pop(connection, None)
+            self._hosts[key] -= 1
+            if not self._hosts[key]:
+                del self._hosts[key]
 
         return ended
 
-    def protocol_for(self, web: IProtocolFactory, address: IAddress) -> Any:
-        """The web's, where there is room for it."""
+    def protocol_for(self, web: IProtocolFactory, address: IAddress, port: ListeningPort) -> Any:
+        """Return the web's protocol if there is room for it; `port` logs the refusal."""
         refusal = self.refusal(address)
         if refusal is None:
             return web.buildProtocol(address)
-        _log.warn("refusing {host}: {refusal}", host=getattr(address, "host", "?"), refusal=refusal)
+        port.log(address, "no room", "refused: {refusal}", refusal=refusal)
         return None
 
 
@@ -300,7 +329,14 @@ class WorkerPort(ListeningPort):
         """A line of JSON is a miner's."""
         if data[:1] == b"{":
             return self.stratum.buildProtocol(address)
-        return self.browsers.protocol_for(self.web, address)
+        foreign = foreign_protocol(data)
+        if foreign is not None:
+            self.disconnect(foreign, address)
+            return None
+        if data.startswith(GETWORK) and self.browsers.refusal(address) is None:
+            self.log(address, "getwork", "getwork over HTTP is answered with a hint: miners use stratum+tcp://")
+            return GetworkAnswer(self.reactor)
+        return self.browsers.protocol_for(self.web, address, self)
 
     def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
         """Browsers are counted."""
@@ -308,9 +344,8 @@ class WorkerPort(ListeningPort):
 
 
 class TlsPort(ListeningPort):
-    """Miners through TLS: `factory` is stratum's within a TLS factory."""
-
-    at_once = True
+    """Miners through TLS: `factory` is stratum's within a TLS factory. The client speaks first in TLS: who says
+    nothing never takes a miner's place."""
 
     def __init__(
         self,
@@ -323,8 +358,11 @@ class TlsPort(ListeningPort):
         self._factory = factory
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
-        """Always a miner."""
-        return self._factory.buildProtocol(address)
+        """Return a miner's protocol if the client speaks TLS."""
+        if data[0] == TLS_HANDSHAKE:
+            return self._factory.buildProtocol(address)
+        self.log(address, "no TLS", "disconnected: it does not speak TLS, for which this port is")
+        return None
 
 
 class WebPort(ListeningPort):
@@ -354,7 +392,7 @@ class WebPort(ListeningPort):
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
         """Always a browser."""
-        return self.browsers.protocol_for(self.web, address)
+        return self.browsers.protocol_for(self.web, address, self)
 
     def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
         """All are counted."""

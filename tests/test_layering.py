@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
     "tls": 7,
     "own_certificate": 7,
     "proxy_protocol": 6,
+    "first_bytes": 6,
     "app": 7,
     "cli": 7,
     "__main__": 7,

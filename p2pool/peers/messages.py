@@ -13,7 +13,7 @@ from typing import ClassVar
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dash.hashes import sha256d_int
-from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
+from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction, transaction_hash
 from p2pool.share.share import open_envelope
 from p2pool.wire.codec import (
     Reader,
@@ -75,10 +75,12 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class RawTransaction:
-    """A transaction's bytes and their hash."""
+    """A transaction's bytes and its hash. `other_hash` is the double SHA-256 of all bytes where the hash is
+    another number (see `dash.transaction`): legacy p2pool-dash calls the transaction by that."""
 
     hash: int
     data: bytes
+    other_hash: int | None = None
 
 
 def _pack_list(items: Iterable[bytes]) -> bytes:
@@ -334,9 +336,13 @@ def _read_remember_tx(reader: Reader) -> RememberTx:
         raise ParseError(f"{count} transactions to remember")
     for _ in range(count):
         start = reader.position
-        read_transaction(reader)
+        stable = read_transaction(reader).has_stable_hash
         data = reader.data[start : reader.position]
-        transactions.append(RawTransaction(sha256d_int(data), data))
+        whole = sha256d_int(data)
+        if stable:
+            transactions.append(RawTransaction(int.from_bytes(transaction_hash(data), "little"), data, whole))
+        else:
+            transactions.append(RawTransaction(whole, data))
     return RememberTx(tx_hashes, tuple(transactions))
 
 

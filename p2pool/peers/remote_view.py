@@ -17,7 +17,13 @@ from p2pool.peers.messages import (
     RememberTx,
     Shares,
 )
-from p2pool.peers.transactions import MAX_REMEMBERED, MiningChange, TransactionPool, counted_size
+from p2pool.peers.transactions import (
+    MAX_REMEMBERED,
+    MiningChange,
+    TransactionPool,
+    counted_size,
+    hash_follows,
+)
 
 MAX_KNOWN = 10_000
 """Transactions that one peer is believed to have; beyond it the oldest are forgotten."""
@@ -107,6 +113,8 @@ class RemoteView:
             size = counted_size(data)
             if tx_hash in self._remembers or self._remembered_size + size > MAX_REMEMBERED:
                 continue
+            if tx_hash not in self._known and not hash_follows(tx_hash, data):
+                continue
             self._remembers[tx_hash] = size
             self._remembered_size += size
             kept.append(tx_hash)
@@ -126,8 +134,14 @@ class RemoteView:
             sender.send(ForgetTx(tuple(part)))
 
     def can_learn(self, tx_hashes: Iterable[int], pool: TransactionPool) -> bool:
-        """Whether the peer has these, or we can send them to it."""
-        return all(h in self._known or h in self._remembers or pool.get(h) is not None for h in tx_hashes)
+        """Whether the peer has these, or we can send them to it. Bytes that legacy p2pool-dash hashes to another
+        number teach a peer nothing: it would disconnect us for a share that names them, and can ask for the share
+        as a later one's parent."""
+        return all(h in self._known or h in self._remembers or self._can_send(h, pool) for h in tx_hashes)
+
+    def _can_send(self, tx_hash: int, pool: TransactionPool) -> bool:
+        data = pool.get(tx_hash)
+        return data is not None and hash_follows(tx_hash, data)
 
     def send_shares(
         self, sender: Sender, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from twisted.logger import Logger
+
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader
@@ -30,6 +32,7 @@ from p2pool.peers.messages import (
     Message,
     PeerAddress,
     Ping,
+    RawTransaction,
     RememberTx,
     SeenAddress,
     ShareReply,
@@ -42,6 +45,8 @@ from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool, counted_s
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share
 from p2pool.wire.framer import ChecksumError, Framer, frame
+
+_log = Logger(namespace="p2pool.peers")
 
 HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 100.0
@@ -152,6 +157,9 @@ class PeerSession:
         self.remembered: dict[int, bytes] = {}
         """Transactions that the peer has us keep."""
         self._remembered_size = 0
+        self._other_names: dict[int, int] = {}
+        """For those that are remembered under two hashes: each one's other hash."""
+        self._newer_warned = False
         self._addresses_heard, self._addresses_since = 0, now
 
     @property
@@ -357,11 +365,19 @@ class PeerSession:
         if envelope.kind < SHARE_VERSION:
             raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
         if envelope.kind > SHARE_VERSION:
-            return None  # of a newer version than ours
+            self._warn_of_newer(envelope.kind)
+            return None
         try:
             return self._hub.parse(envelope.contents)
         except (ParseError, ShareInvalid) as error:
             raise Misbehaviour(f"an invalid share: {error}") from None
+
+    def _warn_of_newer(self, kind: int) -> None:
+        """Warn, once a connection, of shares that this software cannot read."""
+        if not self._newer_warned:
+            self._newer_warned = True
+            text = "peer {peer} sends shares of type {kind}, which this version cannot read: ignored; upgrade?"
+            _log.warn(text, peer=self.label, kind=kind)
 
     def _on_sharereq(self, message: ShareReq, now: float) -> None:
         self._portions = self._answer(message)
@@ -427,9 +443,26 @@ class PeerSession:
                 raise Drop(f"it refers to transaction {tx_hash:064x}, which is not known")
             self._remember(tx_hash, data)
         for transaction in message.transactions:
-            self._remember(transaction.hash, transaction.data)
-            new.append((transaction.hash, transaction.data))
+            for tx_hash in self._remember_raw(transaction):
+                new.append((tx_hash, transaction.data))
         pool.add(new)
+
+    def _remember_raw(self, transaction: RawTransaction) -> tuple[int, ...]:
+        """Keep a transaction that came whole. Returns the hashes that it is known by: both, where legacy
+        p2pool-dash calls it by another one, since nobody says which of them the peer's shares will name."""
+        tx_hash, other = transaction.hash, transaction.other_hash
+        if other is None:
+            self._remember(tx_hash, transaction.data)
+            return (tx_hash,)
+        if tx_hash in self.remembered:  # another signed instance of the same withdrawal
+            self._remember(other, transaction.data)
+            return (other,)
+        self._remember(tx_hash, transaction.data)
+        if other in self.remembered:
+            return (tx_hash,)
+        self.remembered[other] = transaction.data
+        self._other_names |= {tx_hash: other, other: tx_hash}
+        return tx_hash, other
 
     def _remember(self, tx_hash: int, data: bytes) -> None:
         if tx_hash in self.remembered:
@@ -444,6 +477,9 @@ class PeerSession:
             data = self.remembered.pop(tx_hash, None)
             if data is not None:
                 self._remembered_size -= counted_size(data)
+                other = self._other_names.pop(tx_hash, None)
+                if other is not None:
+                    del self.remembered[other], self._other_names[other]
 
 
 _HANDLERS: dict[type[Message], Callable[..., None]] = {

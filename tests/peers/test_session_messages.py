@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.dash.block import BlockHeader, read_header
+from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.target import bits_to_target
 from p2pool.peers import messages
 from p2pool.peers.errors import Drop, Misbehaviour
@@ -24,6 +25,7 @@ from p2pool.peers.messages import (
     LosingTx,
     PeerAddress,
     Ping,
+    RawTransaction,
     RememberTx,
     SeenAddress,
     ShareReply,
@@ -34,6 +36,8 @@ from p2pool.peers.remote_view import MAX_KNOWN
 from p2pool.peers.transactions import MAX_REMEMBERED
 from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
 from p2pool.wire.codec import Reader
+from tests.dash import asset_unlock
+from tests.logged import logged
 from tests.peers.wiring import TX, Recorder, Talk, chain, envelope, framed, transaction
 from tests.support import vectors
 
@@ -71,6 +75,29 @@ def test_an_older_type_is_misbehaviour_a_newer_one_is_not_for_us():
     assert len(talk.hub.calls) == 1
     with pytest.raises(Misbehaviour):
         talk.say(Shares((envelope(share, 15),)))
+
+
+def test_a_newer_type_is_warned_of_once_a_connection():
+    for _ in range(2):
+        talk = Talk()
+        with logged() as log:
+            for kind in (17, 36, 2**64 - 1):
+                talk.say(Shares((envelope(chain(1)[0], kind),) * 3))
+        (line,) = log.lines
+        assert line.startswith(
+            f"peer {talk.session.label} sends shares of type 17, which this version cannot read"
+        )
+        assert not talk.session.closed
+
+
+def test_a_newer_type_in_an_answer_is_warned_of_and_ends_it():
+    talk, (share,) = Talk(), chain(1)
+    answers: list = []
+    talk.session.request(7, share.hash, 5, (), 0.0, answers.append)
+    with logged() as log:
+        talk.say(ShareReply(7, messages.GOOD, (envelope(share, 17),)))
+    assert answers == [[]]
+    assert "type 17" in log.lines[0]
 
 
 def test_a_share_without_work_is_misbehaviour():
@@ -348,3 +375,42 @@ def test_each_transaction_counts_a_hundred_bytes_more():
     talk.say(RememberTx((), tuple(small[:-1])))
     with pytest.raises(Misbehaviour):
         talk.say(RememberTx((), tuple(small[-1:])))
+
+
+# --- transactions whose hash leaves bytes out --------------------------------------------------------------------
+
+UNLOCK = RawTransaction(asset_unlock.UNLOCK.hash, asset_unlock.DATA, asset_unlock.UNLOCK.instance_hash)
+AGAIN_DATA = asset_unlock.signed_again()
+AGAIN = RawTransaction(UNLOCK.hash, AGAIN_DATA, sha256d_int(AGAIN_DATA))
+
+
+def test_an_asset_unlock_is_remembered_by_dash_cores_hash_and_by_that_of_its_bytes():
+    talk = Talk()
+    for forgotten in (UNLOCK.hash, UNLOCK.other_hash):
+        talk.say(RememberTx((), (UNLOCK,)))
+        assert talk.session.remembered == {UNLOCK.hash: UNLOCK.data, UNLOCK.other_hash: UNLOCK.data}
+        assert talk.session.remembered_size == len(UNLOCK.data) + REMEMBERED_OVERHEAD
+        assert set(talk.hub.transactions.known) == {UNLOCK.hash, UNLOCK.other_hash}
+        talk.say(ForgetTx((forgotten,)))
+        assert talk.session.remembered == {}
+        assert talk.session.remembered_size == 0
+
+
+def test_a_withdrawal_that_was_signed_again_is_remembered_beside_the_first():
+    talk = Talk()
+    talk.say(RememberTx((), (UNLOCK,)), RememberTx((), (AGAIN,)))
+    assert set(talk.session.remembered) == {UNLOCK.hash, UNLOCK.other_hash, AGAIN.other_hash}
+    talk.say(ForgetTx((UNLOCK.other_hash,)))
+    assert talk.session.remembered == {AGAIN.other_hash: AGAIN_DATA}
+    talk.say(ForgetTx((AGAIN.other_hash,)))
+    assert talk.session.remembered_size == 0
+
+
+@pytest.mark.parametrize("names", [(), ("hash",), ("other_hash",)])
+def test_remembering_an_asset_unlock_twice_drops(names):
+    talk = Talk()
+    talk.say(RememberTx((), (UNLOCK,)))
+    said = RememberTx(tuple(getattr(UNLOCK, name) for name in names), () if names else (UNLOCK,))
+    with pytest.raises(Drop) as error:
+        talk.say(said)
+    assert only_dropped(error)

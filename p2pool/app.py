@@ -28,6 +28,7 @@ from p2pool.base.process import read_process_figures
 from p2pool.base.said import SaidOnce
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
+from p2pool.bench_log import PERIOD, TEMPLATE, BenchLog
 from p2pool.config import Config
 from p2pool.dash_core import DaemonAddress, DashCore, daemon_addresses
 from p2pool.dashd.found_block import FoundBlock
@@ -125,6 +126,7 @@ class App:
         self.reactor = reactor
         network = config.network
         self.stats = PoolStats(time.time())
+        self._bench = BenchLog(time.perf_counter) if config.bench else None
         self.payouts = payout_addresses(config)
         self.payout_service: PayoutService | None = None
         self.node = Node(
@@ -143,7 +145,7 @@ class App:
             self.stats,
             time.time,
             deferToThread,
-            self._timed("template", self.node.set_template),
+            self._timed("template", self.node.set_template, TEMPLATE),
         )
         self.persistence = Persistence(
             reactor,
@@ -159,7 +161,9 @@ class App:
         )
         self.merged = MergedMining(reactor, config.merged, config.datadir / "aux-blocks", deferToThread)
         self.simnet = EmbeddedSimnet(reactor, config)
-        self.mining = Mining(reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem)
+        self.mining = Mining(
+            reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem, self._bench
+        )
         self.recording = Recording(reactor, config, time.time)
         self.alerting = Alerting(
             *(reactor, config, self.stats, time.time, deferToThread, lambda: self._url),
@@ -185,10 +189,13 @@ class App:
                 ports=self._ports,
                 process_memory=self._process_memory,
                 ban_duration=config.ban_duration,
+                stratum_limits=self.mining.limits,
+                web_password=config.web_password is not None,
                 broadcaster_enabled=not config.disable_broadcaster,
                 alerts=self.alerting.alerts.figures,
                 web_rates=self.pages.access.figures,
                 history=self.recording.history,
+                traffic=self.peering.traffic,
                 known_nodes=self.peering.known_nodes,
                 listening=self._listening,
                 settings=shown_settings(config),
@@ -213,8 +220,10 @@ class App:
         """Open for business. Raises OperatorError."""
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
-        files = config.web_static or built_in_pages()
-        web = self.pages.listen(self.views, files, self.live.resource)
+        built_in = built_in_pages()
+        files = config.web_static or built_in
+        custom_pages = files.resolve() != built_in.resolve()
+        web = self.pages.listen(self.views, files, self.live.resource, custom_pages)
         self.mining.listen(web, self.pages.url, self.pages.browsers)
         self.peering.listen()
         self._wire()
@@ -235,6 +244,8 @@ class App:
             Timer(self.reactor, ADVICE_PERIOD, self._say_advice, now=False),
             Timer(self.reactor, LOOK_PERIOD, self._look_at_process),
         ]
+        if self._bench is not None:
+            self._timers.append(Timer(self.reactor, PERIOD, self._bench.say_summary, now=False))
         for watch in self._watches:
             watch.start()
         if config.embeds_simnet:
@@ -269,18 +280,9 @@ class App:
         self.alerting.alerts.events.subscribe(live.happened)
         self.alerting.subscribe(self.dash_core.book, self.mining.server.guard.banned)
 
-    def _timed(self, what: str, function: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
-        if not self.config.bench:
-            return function
-
-        def timed(value: Any) -> None:
-            start = time.perf_counter()
-            function(value)
-            took = (time.perf_counter() - start) * 1000
-            _log.info("bench: {what} took {took:.2f} ms", what=what, took=took)
-
-        return timed
+        return function if self._bench is None else self._bench.timed(what, function, kind)
 
     def _find_dashd(self) -> list[DaemonAddress]:
         """The daemons; starts the simulated one where it is asked for."""

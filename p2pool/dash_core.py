@@ -20,6 +20,7 @@ from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
 from p2pool.dashd.announced import AnnouncedChain
 from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.broadcast_counts import BroadcasterTotals
 from p2pool.dashd.broadcaster import Broadcaster, BroadcasterSettings
 from p2pool.dashd.credentials import (
     CredentialSource,
@@ -270,6 +271,8 @@ class DashCore:
             warnings=[*self.pool.problems(), *spool, *self.advice()],
             daemons=self.pool.figures(),
             broadcaster=() if self.broadcaster is None else self.broadcaster.figures(),
+            broadcasting=BroadcasterTotals if self.broadcaster is None else self.broadcaster.totals,
+            links_up=sum(1 for link in self._links if link.up is not None),
             blocks_waiting=0 if self.submitter is None else self.submitter.waiting,
             spool_problem=self.spool.problem,
         )

@@ -25,6 +25,8 @@ REQUEST_TIME: Final = 10.0
 """Seconds after which it is answered, complete or not."""
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})[ \t]*\r\n", re.IGNORECASE)
 _HOST: Final = re.compile(rb"\r\nhost:[ \t]*([A-Za-z0-9.:_\[\]-]{1,255})[ \t]*\r\n", re.IGNORECASE)
+_SWITCHES: Final = re.compile(rb"\r\nuser-agent:[ \t]*(?:cpuminer|cgminer|bfgminer)/", re.IGNORECASE)
+"""Miners that go on with the URL in X-Stratum. Others are not sent it: cpuminer-opt waits for ever then."""
 
 
 class Foreign(NamedTuple):
@@ -58,7 +60,7 @@ def foreign_protocol(data: bytes) -> Foreign | None:
 
 def getwork_answer(request: bytes) -> bytes:
     """Return the answer to a getwork request: a JSON-RPC error with HTTP status 200, since miners show its text,
-    and of any other status only the number. Several follow X-Stratum by themselves."""
+    and of any other status only the number. Some go on with stratum by themselves."""
     host = _HOST.search(request)
     url = b"" if host is None else b"stratum+tcp://" + host[1]
     where = url.decode() or "stratum+tcp:// with this host and port"
@@ -72,7 +74,7 @@ def getwork_answer(request: bytes) -> bytes:
         b"Content-Type: application/json; charset=utf-8",
         b"X-Content-Type-Options: nosniff",
         b"Content-Length: %d" % len(body),
-        *([b"X-Stratum: " + url] if url else []),
+        *([b"X-Stratum: " + url] if url and _SWITCHES.search(request) else []),
     ]
     return b"\r\n".join(head) + b"\r\n\r\n" + body
 

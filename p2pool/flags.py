@@ -52,7 +52,11 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     )
     add("--logfile", metavar="FILE", help="log to this file too (default: DATADIR/NET/log)")
     add("--debug", action="store_true", help="log much more")
-    add("--bench", action="store_true", help="log how long work, submissions and templates take")
+    add(
+        "--bench",
+        action="store_true",
+        help="log how long templates and new work take, submissions and jobs over 10 ms, and a minute's summary",
+    )
     add(
         "--give-author",
         metavar="PERCENT",

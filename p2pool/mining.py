@@ -14,6 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from p2pool.ban_file import BanFile
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
+from p2pool.bench_log import BenchLog
 from p2pool.config import Config
 from p2pool.node import Node, WorkChange
 from p2pool.own_certificate import find_certificate
@@ -22,8 +23,9 @@ from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import MAX_DRAINING, ServerLimits, StratumServer
+from p2pool.stratum.session import Session
 from p2pool.tls import ServerCertificate
-from p2pool.web.sources import ListeningPort
+from p2pool.web.sources import ListeningPort, StratumLimits
 from p2pool.worker_port import (
     MAX_SILENT,
     TlsPort,
@@ -47,7 +49,8 @@ CERTIFICATE_PERIOD = 5.0
 
 
 class Mining:
-    """The miners of this node. `problem` says why there is no fresh work, None while there is."""
+    """The miners of this node. `problem` says why there is no fresh work, None while there is; `bench` is for
+    --bench."""
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Mining:
         clock: Callable[[], float],
         run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
         problem: Callable[[], str | None],
+        bench: BenchLog | None = None,
     ) -> None:
         self._reactor = reactor
         self._config = config
@@ -67,7 +71,7 @@ class Mining:
         self._problem = problem
         self.server = StratumServer(
             _session_settings(config),
-            node,
+            node if bench is None else bench.work(node),
             stats,
             reactor,
             clock,
@@ -82,6 +86,16 @@ class Mining:
                 allowed=config.ban_allow,
                 max_connections_per_host=config.max_connections_per_ip,
             ),
+            Session if bench is None else bench.session,
+        )
+        if bench is not None:
+            self.server.all_jobs_sent.subscribe(bench.job_broadcast)
+        self.limits = StratumLimits(
+            self.server.limits.max_connections,
+            config.max_connections_per_ip,
+            config.share_rate,
+            config.min_difficulty,
+            len(config.ban_allow),
         )
         self.operator = Operator(self.server, clock)
         self._bans = BanFile(self.server.guard, config.datadir / "stratum-bans.json", run_in_thread)

@@ -143,6 +143,8 @@ class Node:
         self._aux: AuxCommitment | None = None
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
         self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
+        self._peers_transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
+        """Apart from those of templates: peers choose how many there are."""
         self._own_shares: BoundedDict[int, _OwnShare] = BoundedDict(_OWN_SHARES)
         self._stale_info = STALE_NONE
         self._pool_rate: tuple[int | None, float] = (None, 0.0)
@@ -169,7 +171,11 @@ class Node:
 
     def learn_transaction(self, transaction_hash: int, size: int) -> None:
         """A transaction's packed size: shares whose blocks would be too large are passed over."""
-        self._transaction_sizes[transaction_hash] = size
+        self._peers_transaction_sizes[transaction_hash] = size
+
+    def _transaction_size(self, transaction_hash: int) -> int | None:
+        size = self._transaction_sizes.get(transaction_hash)
+        return self._peers_transaction_sizes.get(transaction_hash) if size is None else size
 
     # --- from auxiliary chains -----------------------------------------------------------------------------
 
@@ -223,7 +229,7 @@ class Node:
     def _think(self) -> None:
         self._think_due = False
         now = self._clock()
-        thought = self.tracker.think(now, self.block_height, self._transaction_sizes.get, _CHECKS_AT_ONCE)
+        thought = self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE)
         for share, error in thought.refused:
             _log_refused(share, error)
         thought.pruned = prune(self.tracker, thought, now)
@@ -276,7 +282,7 @@ class Node:
         self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))
 
     def block_problems(self) -> list[str]:
-        """What stands against blocks of the current work, and what they leave out, for people."""
+        """Return why blocks of the current work would be refused, and what they leave out, as sentences."""
         if self.context is None:
             return []
         found = [] if self.context.refusal is None else [f"found now would be refused: {self.context.refusal}"]

@@ -79,11 +79,16 @@ class Pages:
         self._timers: list[Timer] = []
         self._port: Any = None
 
-    def listen(self, views: Views, files: Path, live: Resource | None = None) -> IProtocolFactory:
+    def listen(
+        self, views: Views, files: Path, live: Resource | None = None, custom_pages: bool = False
+    ) -> IProtocolFactory:
         """Open the web's own port, where there is to be one. Returns what browsers meet that come to the worker
-        port: the site, or a hint. `live` is mounted at /ws. Raises OperatorError."""
+        port: the site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own.
+        Raises OperatorError."""
         config = self._config
-        site = WebSite(views, files, self._reactor, live, self.access, self._run_in_thread, self._actions)
+        site = WebSite(
+            views, files, self._reactor, live, self.access, self._run_in_thread, self._actions, custom_pages
+        )
         if config.web_port is None:
             return site
         factory: Any = site

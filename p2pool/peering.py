@@ -35,7 +35,7 @@ from p2pool.peers.port_mapping import PortMapping
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
-from p2pool.web.sources import KnownNode, PeerFigures
+from p2pool.web.sources import KnownNode, PeerFigures, PeerTraffic
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -180,6 +180,10 @@ class Peering:
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
         ]
+
+    def traffic(self) -> PeerTraffic:
+        """Bytes exchanged with other nodes since the start."""
+        return PeerTraffic(self.hub.bytes_received, self.hub.bytes_sent)
 
     def known_nodes(self) -> list[KnownNode]:
         """Where other nodes were seen."""

@@ -36,8 +36,7 @@ MAX_WEB_CONNECTIONS = 2000
 """Browsers and programs that look, at a time, half of them live: they must never take the miners' file
 descriptors."""
 MAX_WEB_CONNECTIONS_PER_HOST = 200
-"""Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections. When all
-places are taken, the site with most connections loses its oldest one to a site that has fewer."""
+"""Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections."""
 MAX_WEB_CONNECTIONS_PER_SITE = 400
 """Of these, those of one site (IPv6: its /48), which may have 65,536 hosts."""
 _MAX_LOGGED = 1000
@@ -103,6 +102,13 @@ class _Opening(Protocol):
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
+    def evict(self) -> None:
+        """End a connection that was handed over: another one has its place from now on."""
+        self.give_up()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+
     def _settled(self) -> None:
         self._port.settled(self)
         if self._waiting is not None:
@@ -121,7 +127,7 @@ class _Opening(Protocol):
             try:
                 origin = self._header.feed(data)
             except ParseError as error:
-                self._port.log(self._address, "no PROXY header", "no PROXY header: {error}", error=error)
+                _log.warn("{host}: no PROXY header: {error}", host=self.host, error=error)
                 self.give_up()
                 return
             if origin is None:
@@ -143,27 +149,18 @@ class _Opening(Protocol):
             self.give_up()
             return
         self._inner = inner
-        self._ended = port.counted_out(data, self._address, self._evict)
+        self._ended = port.counted_out(data, self._address, self)
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(self.transport)
         if data:
             inner.dataReceived(data)
 
-    def _evict(self) -> None:
-        """Its place is needed; it is free at once."""
-        self._uncount()
-        if self.transport is not None:
-            self.transport.abortConnection()  # type: ignore[attr-defined]
-
-    def _uncount(self) -> None:
-        if self._ended is not None:
-            self._ended()
-            self._ended = None
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's."""
         self._settled()
-        self._uncount()
+        if self._ended is not None:
+            self._ended()
+            self._ended = None
         if self._inner is not None:
             self._inner.connectionLost(reason)
             self._inner = None
@@ -227,65 +224,62 @@ class ListeningPort(Factory):
         """What takes the connection, or None where nobody does."""
         raise NotImplementedError
 
-    def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
-        """What to do when the connection that was just handed over ends. `evict` ends it at once."""
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
+        """Return what to do when the connection that was just handed over ends."""
         return None
 
 
 class WebConnections:
     """How many browsers there are. Those of this machine and of `exempt` networks (proxies, behind which there are
-    many) count in the sum only, and give no place up. Bound: MAX_WEB_CONNECTIONS."""
+    many) count in the sum only.
+
+    Bound: MAX_WEB_CONNECTIONS. Beyond it the site with most connections loses its oldest one to a newcomer of a
+    site with fewer.
+    """
 
     def __init__(self, exempt: tuple[Network, ...] = ()) -> None:
         self.count = 0
         self._exempt = (*_LOOPBACK, *exempt)
         self._hosts: dict[str, int] = {}
-        self._places: FairQueue[object, str] = FairQueue()
-        """Connections that count by host, each of its site."""
-        self._evict: dict[object, Callable[[], None]] = {}
-        """What ends those that can be ended."""
+        self._sites: dict[str, int] = {}
+        self._evictable: FairQueue[_Opening, str] = FairQueue()
 
     def refusal(self, address: IAddress) -> str | None:
-        """Why one more from there is not let in; None where it is welcome: another one may have lost its place."""
+        """Why one more from there is not let in; None where it is welcome."""
         host = str(getattr(address, "host", ""))
-        is_exempt, site = is_in(host, self._exempt), site_key(host)
-        of_site = 0 if is_exempt else len(self._places.group(site))
-        if not is_exempt and self._hosts.get(host_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_HOST:
-            return f"it has {MAX_WEB_CONNECTIONS_PER_HOST} web connections"
-        if of_site >= MAX_WEB_CONNECTIONS_PER_SITE:
-            return f"{site} has {MAX_WEB_CONNECTIONS_PER_SITE} web connections"
-        if self.count >= MAX_WEB_CONNECTIONS and not self._make_room(of_site):
+        if self.count >= MAX_WEB_CONNECTIONS and self._candidate(host) is None:
             return f"{self.count} web connections"
+        if self._hosts.get(host_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_HOST and not is_in(host, self._exempt):
+            return f"it has {MAX_WEB_CONNECTIONS_PER_HOST} web connections"
+        if self._sites.get(site_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_SITE and not is_in(host, self._exempt):
+            return f"{site_key(host)} has {MAX_WEB_CONNECTIONS_PER_SITE} web connections"
         return None
 
-    def _make_room(self, held: int) -> bool:
-        """Evict a connection for a site that holds so many; whether one was found. A site that holds no more than
-        that one would then keeps its own."""
-        largest = self._places.largest_group()
-        places = {} if largest is None else self._places.group(largest)
-        evict = self._evict.get(next(iter(places))) if len(places) > held + 1 else None
-        if evict is not None:
-            evict()
-        return evict is not None
+    def _candidate(self, host: str) -> _Opening | None:
+        """Return the connection that makes room for one of `host`; None if its own site has as many as any."""
+        site = site_key(host)
+        return None if self._evictable.largest_group(site) == site else self._evictable.candidate(site)
 
-    def opened(self, address: IAddress, evict: Callable[[], None] | None = None) -> Callable[[], None]:
-        """Count one more; returns what is to be called once at its end. `evict` ends it and calls that."""
-        host, connection = str(getattr(address, "host", "")), object()
-        key = host_key(host)
+    def opened(self, address: IAddress, opening: _Opening | None = None) -> Callable[[], None]:
+        """Count one more; return what is to be called at its end."""
+        host = str(getattr(address, "host", ""))
+        if self.count >= MAX_WEB_CONNECTIONS and (evicted := self._candidate(host)) is not None:
+            evicted.evict()
+        if opening is not None and not is_in(host, self._exempt):
+            self._evictable.add(opening, site_key(host))
+        counted = (self._hosts, host_key(host)), (self._sites, site_key(host))
         self.count += 1
-        self._hosts[key] = self._hosts.get(key, 0) + 1
-        if not is_in(host, self._exempt):
-            self._places.add(connection, site_key(host))
-        if evict is not None:
-            self._evict[connection] = evict
+        for counts, key in counted:
+            counts[key] = counts.get(key, 0) + 1
 
         def ended() -> None:
             self.count -= 1
-            self._places.discard(connection)
-            self._evict.pop(connection, None)
-            self._hosts[key] -= 1
-            if not self._hosts[key]:
-                del self._hosts[key]
+            if opening is not None:
+                self._evictable.discard(opening)
+            for counts, key in counted:
+                counts[key] -= 1
+                if not counts[key]:
+                    del counts[key]
 
         return ended
 
@@ -338,9 +332,9 @@ class WorkerPort(ListeningPort):
             return GetworkAnswer(self.reactor)
         return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
-        """Browsers are counted."""
-        return None if data[:1] == b"{" else self.browsers.opened(address, evict)
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
+        """Browsers are counted, and getwork miners with them."""
+        return None if data[:1] == b"{" else self.browsers.opened(address, opening)
 
 
 class TlsPort(ListeningPort):
@@ -394,9 +388,9 @@ class WebPort(ListeningPort):
         """Always a browser."""
         return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress, evict: Callable[[], None]) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
         """All are counted."""
-        return self.browsers.opened(address, evict)
+        return self.browsers.opened(address, opening)
 
 
 class _Hint(Protocol):

@@ -26,6 +26,7 @@ FLOORS: dict[str, int] = {
     "stratum": 5,
     "alerts": 5,
     "persistence": 6,
+    "bench_log": 6,
     "peer_pool": 6,
     "web": 6,
     "flags": 7,

@@ -695,6 +695,24 @@ def test_a_getwork_miner_is_told_what_to_use(cuts, web):
 
 
 @pytest.mark.parametrize(
+    ("agent", "switches"),
+    [
+        (b"cpuminer/2.5.1", True),
+        (b"cgminer/4.11.1", True),
+        (b"bfgminer/5.5.0", True),
+        (b"cpuminer-opt-26.1-x64L", False),  # it waits for ever then
+        (b"anything", False),
+    ],
+)
+def test_only_miners_that_can_switch_are_told_to(agent, switches):
+    request = REQUEST.replace(b"cpuminer/2.5.1", agent)
+    answer, protocol, _ = getwork(request, [], WorkerPort(Recorders(), Recorders(), Clock()))
+    assert (b"\r\nX-Stratum: " in answer) == switches
+    assert b"use stratum+tcp://pool.example.org:7903" in answer
+    protocol.connectionLost()
+
+
+@pytest.mark.parametrize(
     "stream",
     [
         b"POST / HTTP/1.1\r\nHost: a b\x00\r\nContent-Length: 2\r\n\r\n{}",
@@ -740,6 +758,31 @@ def test_browsers_of_one_site_are_bounded_together(monkeypatch):
     monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS_PER_SITE", 3)
     hosts = [f"2001:db8:7:{number}::1" for number in range(5)] + ["2001:db8:8::1", "10.0.0.1"]
     assert count(hosts, (100, 2), monkeypatch) == [True] * 3 + [False] * 2 + [True] * 2
+
+
+def test_browsers_of_one_site_make_room_for_those_of_others_when_all_places_are_taken(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 10)
+    port = Port()
+    port.factory.browsers._exempt = (ip_network("10.7.0.0/16"),)
+
+    def browser(host: str) -> StringTransport:
+        protocol, transport = port.connect(IPv4Address("TCP", host, 1))
+        transport.protocol = protocol
+        protocol.dataReceived(BROWSER)
+        return transport
+
+    proxied = [browser("10.7.0.1") for _ in range(4)]
+    crowd = [browser("10.9.9.9") for _ in range(6)]
+    assert browser("10.9.9.9").disconnecting  # its own site has most
+    others = [browser(f"10.1.1.{number}") for number in range(3)]
+    assert [transport.disconnecting for transport in crowd] == [True] * 3 + [False] * 3
+    assert not any(transport.disconnecting for transport in (*others, *proxied))
+    assert port.factory.browsers.count == 10
+    for transport in (*crowd, *others, *proxied):
+        transport.protocol.connectionLost()
+    assert port.factory.browsers.count == 0
+    assert port.factory.browsers._sites == {}
+    assert len(port.factory.browsers._evictable) == 0
 
 
 def test_refused_browsers_cost_one_log_line_a_minute(monkeypatch):

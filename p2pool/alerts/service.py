@@ -264,10 +264,18 @@ class Alerts:
                 self._put(destination, content, now)
 
     def _object(self, event: EventRecord) -> dict[str, object]:
-        """What a webhook is told of an event."""
+        """What a webhook is told of an event: docs/alerts.md says the type of each field."""
+        return {
+            **event.details,
+            **self._named(event.kind.value, event.time),
+            "subject": event.subject,
+            "text": event.text,
+        }
+
+    def _named(self, event: str, time: float) -> dict[str, object]:
+        """The fields of every webhook object. `timestamp` is a whole number: programs keep it as one."""
         place = self._world.place()
-        named = {"event": event.kind.value, "timestamp": event.time, "node": place.node, "network": place.network}
-        return {**event.details, **named, "subject": event.subject, "text": event.text}
+        return {"event": event, "timestamp": int(time), "node": place.node, "network": place.network}
 
     def _put(self, destination: Destination, content: Mapping[str, object], now: float) -> None:
         lost = self._outbox.put(Delivery(self._world.new_id(), destination.id, content, now))
@@ -449,8 +457,7 @@ class Alerts:
             message = trial_message(world.place())
             content: dict[str, object] = {"subject": message.subject, "body": message.body}
         else:
-            place = world.place()
-            content = {"event": "test", "timestamp": now, "node": place.node, "network": place.network}
+            content = self._named("test", now)
             content |= {"subject": "", "text": "a test: somebody asked this node to send one"}
         began = world.reactor.seconds()
         answer = await self._ask(Delivery(world.new_id(), destination.id, content, now))

@@ -136,6 +136,39 @@ def read_transaction(reader: Reader) -> Transaction:
     return Transaction(version, kind, inputs, outputs, lock_time, payload)
 
 
+def pass_transaction(reader: Reader) -> None:
+    """Move the reader behind a transaction, as `read_transaction` does, without making anything of its parts: a
+    transaction of megabytes may have hundreds of thousands. Raises ParseError."""
+    if _pass_body(reader):
+        reader.varstr()
+
+
+def _pass_body(reader: Reader) -> bool:
+    """Move the reader behind all but the extra payload; whether there is one."""
+    version, kind = reader.uint16(), reader.uint16()
+    _pass_scripts(reader, reader.count(_MIN_INPUT), 36, 4)
+    _pass_scripts(reader, reader.count(_MIN_OUTPUT), 8, 0)
+    reader.take(4)
+    return version >= 3 and kind != 0
+
+
+def _pass_scripts(reader: Reader, count: int, before: int, after: int) -> None:
+    """So many scripts, each with so many bytes before and after it."""
+    data, end, position = reader.data, reader.end, reader.position
+    for _ in range(count):
+        position += before
+        length = data[position] if position < end else 0
+        if length < 0xFD:
+            position += 1 + length + after
+        else:
+            reader.position = position
+            length = reader.varint()
+            position = reader.position + length + after
+    if position > end:
+        raise ParseError(f"a transaction ends {position - end} bytes after the data")
+    reader.position = position
+
+
 def parse_transaction(data: bytes) -> Transaction:
     """The transaction that is all of `data`. Raises ParseError."""
     reader = Reader(data)
@@ -150,13 +183,21 @@ def _without_signing(data: bytes) -> bytes:
 
 
 def has_stable_hash(data: bytes) -> bool:
-    """Return whether a packed transaction has `Transaction.has_stable_hash`. Cheap for all other types."""
-    if data[2:4] != _ASSET_UNLOCK_BYTES:
+    """Return whether a packed transaction has `Transaction.has_stable_hash`. Cheap for all other transactions: the
+    payload is the end of the bytes."""
+    end = data[-1 - _UNLOCK_PAYLOAD_SIZE : 1 - _UNLOCK_PAYLOAD_SIZE]
+    if data[2:4] != _ASSET_UNLOCK_BYTES or len(end) < 2 or end[0] != _UNLOCK_PAYLOAD_SIZE:
         return False
+    if end[1] < _STABLE_HASH_VERSION:
+        return False
+    reader = Reader(data)
     try:
-        return parse_transaction(data).has_stable_hash
+        has_payload = _pass_body(reader)
+        payload = reader.varstr() if has_payload else b""
+        reader.expect_end()
     except ParseError:
         return False
+    return len(payload) == _UNLOCK_PAYLOAD_SIZE
 
 
 def transaction_hash(data: bytes) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,18 @@ from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
 from p2pool.base.text import printable
 from p2pool.base.timer import Timer
+from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
-from p2pool.dashd.network_peers import Address, PeerBook, parse_address, usable_address
+from p2pool.dashd.broadcast_counts import BroadcastCounts, BroadcasterTotals
+from p2pool.dashd.network_peers import (
+    FROM_DASHD,
+    FROM_NETWORK,
+    Address,
+    KnownPeer,
+    PeerBook,
+    parse_address,
+    usable_address,
+)
 from p2pool.dashd.p2p import P2pConnection
 from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
@@ -65,13 +76,20 @@ class BroadcasterSettings:
 
 @dataclass(frozen=True, slots=True)
 class BroadcasterPeer:
-    """What pages show of one connection. `clock_offset` is how far its clock is ahead of ours, in seconds."""
+    """What pages show of one connection. `clock_offset` is how far its clock is ahead of ours, in seconds; `score`
+    and `source` are what is known of its address; `delivered` are the blocks that it took, `failed` those that
+    could not be sent to it, `told` the new blocks that it told of."""
 
     host: str
     port: int
     software: str
     connected_for: float
     clock_offset: float
+    score: float = 0.0
+    source: str = FROM_NETWORK
+    delivered: int = 0
+    failed: int = 0
+    told: int = 0
 
 
 class _Peer:
@@ -87,6 +105,7 @@ class _Peer:
         """The newest block that it told of."""
         self.asked_headers = float("-inf")
         self.addresses = 0
+        self.delivered = self.failed = self.told = 0
 
 
 class _PeerFactory(Factory):
@@ -118,6 +137,7 @@ class Broadcaster(Service):
         tip: Callable[[], int | None],
     ) -> None:
         self.book = book
+        self._counts = BroadcastCounts()
         self._reactor = reactor
         self._settings = settings
         self._path = path
@@ -127,6 +147,7 @@ class Broadcaster(Service):
         self._ask_addresses = ask_addresses
         self._headers_heard = headers_heard
         self._tip = tip
+        self._turns = Turns(reactor.seconds, partial(reactor.callLater, 0))
         self._peers: dict[P2pConnection, _Peer] = {}
         """Ready ones. Bound: max_peers."""
         self._dialling: dict[Address, Deferred[Any]] = {}
@@ -199,10 +220,12 @@ class Broadcaster(Service):
             addresses = await self._ask_addresses()
         except (RpcError, RpcUnavailable):
             return
+        self._counts.refreshes += 1
+        self._counts.refreshed = self._clock()
         if addresses:
             self._next_ask = self._reactor.seconds() + ASK_PERIOD
         for text in addresses:
-            self.book.learn(parse_address(text, self.book.allow_local))
+            self.book.learn(parse_address(text, self.book.allow_local), FROM_DASHD)
 
     def _dial(self) -> None:
         missing = self._settings.max_peers - len(self._peers) - len(self._handshakes) - len(self._dialling)
@@ -215,10 +238,11 @@ class Broadcaster(Service):
 
     def _connect(self, address: Address) -> None:
         host, port = address
+        self._counts.attempts += 1
         session = P2pSession(
             self._settings.magic, self._settings.sub_version, self._random_number(), self._clock()
         )
-        connection = P2pConnection(self._reactor, session, self)
+        connection = P2pConnection(self._reactor, session, self, self._turns, host)
         endpoint_of = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
         endpoint = endpoint_of(self._reactor, host, port, timeout=CONNECT_TIME)
         dialling = endpoint.connect(_PeerFactory(connection))
@@ -238,6 +262,7 @@ class Broadcaster(Service):
     def _not_connected(self, address: Address, failure: Failure) -> None:
         self._dialling.pop(address, None)
         if self.running:
+            self._counts.count_failure(failure)
             self.book.failed(address, self._clock())
 
     # --- connections -------------------------------------------------------------------------------------
@@ -251,6 +276,7 @@ class Broadcaster(Service):
             return
         peer.clock_offset = version.time - self._clock()
         self._peers[connection] = peer
+        self._counts.connected += 1
         self.book.worked(peer.address)
         connection.write(connection.session.ask_addresses())
         self._ask_headers(peer)
@@ -285,6 +311,7 @@ class Broadcaster(Service):
         """It has a block; before or after our own daemons."""
         if block_hash == self._newest != peer.told_of:
             self._of_use(peer)
+        peer.told += block_hash != peer.told_of
         peer.told_of = block_hash
 
     def _of_use(self, peer: _Peer) -> None:
@@ -306,9 +333,11 @@ class Broadcaster(Service):
 
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
         """See P2pOwner."""
-        peer = self._handshakes.pop(connection, None) or self._peers.pop(connection, None)
+        unfinished = self._handshakes.pop(connection, None)
+        peer = unfinished or self._peers.pop(connection, None)
         if peer is None or not self.running:
             return
+        self._counts.failed += unfinished is not None
         _log.debug("the connection to {host} ended: {why}", host=peer.address[0], why=why or "it hung up")
         self.book.failed(peer.address, self._clock())
 
@@ -316,11 +345,19 @@ class Broadcaster(Service):
 
     def send_block(self, data: bytes) -> int:
         """Send a block to all that were not sent it yet; how many took it."""
-        connections = [connection for connection in self._peers if connection.needs(data)]
-        if not connections:
+        peers = [peer for connection, peer in self._peers.items() if connection.needs(data)]
+        if not peers:
             return 0
-        message = pack_block(self._settings.magic, data)
-        return sum(connection.send_block(message) for connection in connections)
+        message, taken = pack_block(self._settings.magic, data), 0
+        for peer in peers:
+            if peer.connection.send_block(message):
+                taken += 1
+                peer.delivered += 1
+            else:
+                peer.failed += 1
+        self._counts.deliveries += taken
+        self._counts.failed_deliveries += len(peers) - taken
+        return taken
 
     def clock_offset(self) -> float | None:
         """By how many seconds the network's clocks are ahead of ours; None where too few are known."""
@@ -330,6 +367,7 @@ class Broadcaster(Service):
     def figures(self) -> list[BroadcasterPeer]:
         """For pages: those connected longest first."""
         now = self._reactor.seconds()
+        unknown = KnownPeer()
         return [
             BroadcasterPeer(
                 host=peer.address[0],
@@ -337,7 +375,25 @@ class Broadcaster(Service):
                 software=printable(connection.session.version.sub_version.decode("latin-1"), 100),
                 connected_for=now - peer.since,
                 clock_offset=peer.clock_offset,
+                score=(known := self.book.known.get(peer.address, unknown)).score,
+                source=known.source,
+                delivered=peer.delivered,
+                failed=peer.failed,
+                told=peer.told,
             )
             for connection, peer in self._peers.items()
             if connection.session.version is not None
         ]
+
+    def totals(self) -> BroadcasterTotals:
+        """For pages: counters, the addresses that are known, and what is configured."""
+        return BroadcasterTotals(
+            replace(self._counts),
+            len(self.book.known),
+            self.book.sources(),
+            self.book.resting(self._clock()),
+            self._settings.max_peers,
+            DIALS_AT_ONCE,
+            CONNECT_TIME,
+            ASK_PERIOD,
+        )

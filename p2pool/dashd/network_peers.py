@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import random
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -20,6 +22,10 @@ MIN_PORT = 1024
 MAX_SCORE = 10.0
 FIRST_PAUSE, LAST_PAUSE = 60.0, 86400.0
 """Seconds before an address that failed is tried again, doubled with each failure."""
+MAX_RESTING = 50
+"""Addresses that failed of late, for pages."""
+FROM_DASHD, FROM_NETWORK, REMEMBERED = "dashd", "network", "remembered"
+"""Who named an address: our dashd, another node, an earlier run."""
 MAX_FAILURES = 10
 """An address that failed so often without ever having worked is forgotten."""
 
@@ -33,6 +39,18 @@ class KnownPeer:
     failures: int = 0
     worked: bool = False
     next_try: float = 0.0
+    source: str = FROM_NETWORK
+
+
+@dataclass(frozen=True, slots=True)
+class RestingAddress:
+    """An address that failed, `failures` times in a row, and is tried again in `remaining` of `pause` seconds."""
+
+    host: str
+    port: int
+    failures: int
+    remaining: float
+    pause: float
 
 
 def parse_address(text: str, allow_local: bool) -> Address | None:
@@ -66,6 +84,11 @@ def _neighbourhood(address: Address) -> str:
     return str(ip_network((host, 32 if ":" in host else 16), strict=False))
 
 
+def _pause(failures: int) -> float:
+    """Seconds before the next try after so many failures in a row."""
+    return min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(max(0, failures - 1), 32))
+
+
 class PeerBook:
     """The addresses. Bound: MAX_KNOWN; the worst are forgotten for new ones."""
 
@@ -74,12 +97,25 @@ class PeerBook:
         self.allow_local = allow_local
         self._rng = rng
 
-    def learn(self, address: Address | None) -> None:
-        """Somebody named an address."""
+    def learn(self, address: Address | None, source: str = FROM_NETWORK) -> None:
+        """Somebody named an address: one of FROM_DASHD, FROM_NETWORK, REMEMBERED."""
         if address is not None:
-            self._peer(address)
+            self._peer(address, source)
 
-    def _peer(self, address: Address) -> KnownPeer:
+    def sources(self) -> dict[str, int]:
+        """How many addresses are known, by who named them first."""
+        return dict(Counter(peer.source for peer in self.known.values()))
+
+    def resting(self, now: float) -> tuple[RestingAddress, ...]:
+        """Addresses that failed and wait for their next try, the soonest first, at most MAX_RESTING."""
+        waiting = ((peer.next_try, address) for address, peer in self.known.items() if peer.next_try > now)
+        return tuple(
+            RestingAddress(*address, peer.failures, when - now, _pause(peer.failures))
+            for when, address in heapq.nsmallest(MAX_RESTING, waiting)
+            if (peer := self.known[address]).failures
+        )
+
+    def _peer(self, address: Address, source: str = FROM_NETWORK) -> KnownPeer:
         """What is known of an address, which is from now on."""
         peer = self.known.get(address)
         if peer is None:
@@ -87,7 +123,7 @@ class PeerBook:
                 # Many at once, as looking for them takes a while: the untried and the bad, the oldest first.
                 for worst in sorted(self.known, key=self._worth)[:_FORGOTTEN_AT_ONCE]:
                     del self.known[worst]
-            peer = self.known[address] = KnownPeer()
+            peer = self.known[address] = KnownPeer(source=source)
         return peer
 
     def _worth(self, address: Address) -> tuple[bool, float]:
@@ -113,7 +149,7 @@ class PeerBook:
         if peer.failures >= MAX_FAILURES and not peer.worked:
             del self.known[address]
         else:
-            peer.next_try = now + min(LAST_PAUSE, FIRST_PAUSE * 2 ** min(peer.failures - 1, 32))
+            peer.next_try = now + _pause(peer.failures)
 
     def pick(self, count: int, without: Collection[Address], now: float) -> list[Address]:
         """Addresses to dial: the best first, with some luck, so that others get their chance, too; one of a
@@ -157,5 +193,5 @@ class PeerBook:
                 case {"host": str(host), "port": int(port), "score": int() | float() as score, "worked": worked}:
                     address = usable_address(host, port, self.allow_local)
                     if address is not None and abs(score) <= MAX_SCORE:
-                        peer = self._peer(address)
+                        peer = self._peer(address, REMEMBERED)
                         peer.score, peer.worked = float(score), worked is True

@@ -18,6 +18,8 @@ from zope.interface import implementer
 
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.errors import ParseError
+from p2pool.base.hosts import host_key
+from p2pool.base.turns import Turns
 from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 
 HANDSHAKE_TIME = 10.0
@@ -52,12 +54,18 @@ class P2pOwner(Protocol):
 class P2pConnection(TwistedProtocol):
     """Moves bytes between a transport and a session, and knows when to hang up.
 
+    What it says is looked at in `turns`, which it shares with others; without them, at once.
+
     It is its own transport's producer, as this is how a transport tells that it holds unsent bytes, and that it
     has none any more.
     """
 
-    def __init__(self, reactor: Any, session: P2pSession, owner: P2pOwner) -> None:
+    def __init__(
+        self, reactor: Any, session: P2pSession, owner: P2pOwner, turns: Turns | None = None, host: str = ""
+    ) -> None:
         self.session = session
+        self.host_key = host_key(host)
+        self._turns = turns
         self._reactor = reactor
         self._owner = owner
         self._deadline: IDelayedCall | None = None
@@ -130,11 +138,41 @@ class P2pConnection(TwistedProtocol):
         if self._may_receive < 0:
             self.hang_up("it sends too much")
             return
+        self.session.add(data)
+        if self._turns is not None:
+            self._turns.submit(self)
+            return
         try:
-            heard = self.session.receive(data)
+            self._handle(self.session.receive(b""))
         except ParseError as error:
             self.hang_up(str(error))
-            return
+
+    def step(self) -> bool:
+        """See turns.Client: one message."""
+        if self._closing:
+            return False
+        try:
+            heard = self.session.next_heard()
+        except ParseError as error:
+            self.hang_up(str(error))
+            return False
+        if heard is None:
+            return False
+        self._handle(heard)
+        return not self._closing
+
+    def hold(self, held: bool) -> None:
+        """See turns.Client."""
+        transport = cast(Any, self.transport)
+        if transport is not None and not self._closing:
+            transport.pauseProducing() if held else transport.resumeProducing()
+
+    def failed(self, error: Exception) -> None:
+        """See turns.Client."""
+        _log.failure("a message of {host} could not be handled", Failure(error), host=self.host_key)
+        self.hang_up()
+
+    def _handle(self, heard: Heard) -> None:
         self.write(heard.output)
         if not self.session.ready or self._deadline is None:
             return
@@ -161,6 +199,8 @@ class P2pConnection(TwistedProtocol):
         """Twisted's."""
         self._stop_waiting()
         self._closing = True
+        if self._turns is not None:
+            self._turns.forget(self)
         self._owner.p2p_lost(self, self._why)
 
 

@@ -49,6 +49,9 @@ class Heard(NamedTuple):
     addresses: tuple[TimedAddress, ...] = ()
 
 
+_NOTHING = Heard(b"")
+
+
 class P2pSession:
     """One connection. ParseError where the other side sends something malformed."""
 
@@ -88,33 +91,49 @@ class P2pSession:
         return self._pack(GetAddr())
 
     def receive(self, data: bytes) -> Heard:
-        """Handle what came."""
-        output: list[bytes] = []
-        blocks: list[int] = []
-        headers: list[BlockHeader] = []
-        addresses: list[TimedAddress] = []
-        for command, payload in self._framer.feed(data):
-            if command not in _READ or len(payload) > MAX_PARSED:
-                continue
-            match parse_message(command, payload):
-                case Version() as version:
-                    if self.version is not None:
-                        raise ParseError("a second version message")
-                    self.version = version
-                    output.append(self._pack(Verack()))
-                case Verack():
-                    if self.version is None:
-                        raise ParseError("verack before version")
-                    self.ready = True
-                case Ping(nonce):
-                    output.append(self._pack(Pong(nonce)))
-                case Inv(items):
-                    blocks += [item.hash for item in items if item.kind in _BLOCKS]
-                case Headers(some):
-                    headers += some
-                case Addr(entries):
-                    addresses += entries
-        return Heard(b"".join(output), tuple(blocks), tuple(headers), tuple(addresses))
+        """Handle all that came, as one piece of news."""
+        self.add(data)
+        every: list[Heard] = []
+        while (heard := self.next_heard()) is not None:
+            every.append(heard)
+        return Heard(
+            b"".join(heard.output for heard in every),
+            tuple(block for heard in every for block in heard.blocks),
+            tuple(header for heard in every for header in heard.headers),
+            tuple(address for heard in every for address in heard.addresses),
+        )
+
+    def add(self, data: bytes) -> None:
+        """Take bytes over. What they complete is for `next_heard`."""
+        self._framer.add(data)
+
+    def next_heard(self) -> Heard | None:
+        """Handle the next complete message; None where there is none. Raises ParseError."""
+        framed = self._framer.next_message()
+        if framed is None:
+            return None
+        command, payload = framed
+        if command not in _READ or len(payload) > MAX_PARSED:
+            return _NOTHING
+        match parse_message(command, payload):
+            case Version() as version:
+                if self.version is not None:
+                    raise ParseError("a second version message")
+                self.version = version
+                return Heard(self._pack(Verack()))
+            case Verack():
+                if self.version is None:
+                    raise ParseError("verack before version")
+                self.ready = True
+            case Ping(nonce):
+                return Heard(self._pack(Pong(nonce)))
+            case Inv(items):
+                return Heard(b"", blocks=tuple(item.hash for item in items if item.kind in _BLOCKS))
+            case Headers(some):
+                return Heard(b"", headers=some)
+            case Addr(entries):
+                return Heard(b"", addresses=entries)
+        return _NOTHING
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt
 from p2pool.dash.address import AddressVersions, payee_script
+from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.target import bits_to_target, is_compact_target
 from p2pool.dash.transaction import LAST_KNOWN_TYPE, has_stable_hash, special_type, transaction_hash
@@ -337,12 +338,11 @@ def _transactions(
 
 
 def _transaction(entry: Mapping[str, Any]) -> tuple[TemplateTransaction, bool]:
-    """The transaction of an entry, under the hash that the entry gives, and whether the bytes have that hash."""
+    """The transaction of an entry, under the hash that the entry gives, and whether some rule makes that hash of
+    its bytes."""
     data = _unhex(entry.get("data"), "a transaction's data")
-    hash_bytes = transaction_hash(data)
-    right = hash_bytes[::-1].hex() == entry.get("hash")
-    if not right:
-        hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
+    hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
+    right = hash_bytes == transaction_hash(data) or (has_stable_hash(data) and hash_bytes == sha256d(data))
     fee, operations = _number(entry, "fee", _MAX_AMOUNT, 0), _number(entry, "sigops", _MAX_UINT32, 0)
     return TemplateTransaction(data, hash_bytes, fee, operations), right
 

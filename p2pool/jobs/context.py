@@ -16,7 +16,7 @@ from p2pool.jobs.block_limits import Coinbase, fit_block, left_out_notice
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
 from p2pool.share.generation import ShareData, ShareInfoPacker
-from p2pool.share.payouts import PayoutTable, gentx_suffix
+from p2pool.share.payouts import PayoutTable, gentx_suffix, paid_payments
 from p2pool.share.rules import (
     WEIGHT_UNIT,
     ParentContext,
@@ -77,6 +77,7 @@ def build_work_context(
 
     Raises ShareInvalid where the template cannot be put into a share (payees that exceed the subsidy).
     """
+    paid = paid_payments(template.payments, network.parent.addresses)
     parent = parent_context(view, best_share, network)
     weights = view.weights(
         parent.weights_start,
@@ -86,13 +87,14 @@ def build_work_context(
     coinbase = coinbase_script(
         template.height, template.coinbase_flags, network.coinbase_extension, b"" if aux is None else aux.data
     )
-    suffix, addresses = gentx_suffix(template.coinbase_payload), network.parent.addresses
-    payouts = PayoutTable(weights, template.subsidy, template.payments, addresses)
+    suffix = gentx_suffix(template.coinbase_payload)
+    payouts = PayoutTable(weights, template.subsidy, paid)
     largest = Coinbase.largest(payouts, coinbase, suffix, bool(template.coinbase_payload))
     fit = fit_block(template, largest, _reusable(previous, template))
     whole, template = template, fit.template
-    if template is not whole:
-        payouts = PayoutTable(weights, template.subsidy, template.payments, addresses)
+    if template is not whole:  # with other fees, so other payments
+        paid = paid_payments(template.payments, network.parent.addresses)
+        payouts = PayoutTable(weights, template.subsidy, paid)
     refs = reference_transactions(
         view, best_share, parent.height, [transaction.hash for transaction in template.transactions]
     )

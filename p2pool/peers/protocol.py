@@ -67,6 +67,7 @@ class PeerProtocol(Protocol):
                     self.session.close()  # nothing more of it is looked at or answered
                 self._factory.hub.call_soon(lambda: self.fail(Drop("it does not take what is sent")))
                 return
+        self._factory.hub.bytes_sent += len(data)
         self._socket.write(data)
 
     def pauseProducing(self) -> None:
@@ -95,6 +96,7 @@ class PeerProtocol(Protocol):
         """Twisted's."""
         if self._ended or self.session is None:
             return
+        self._factory.hub.bytes_received += len(data)
         try:
             self.session.receive(data, self._factory.hub.monotonic())
         except Exception as error:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from p2pool.peers.messages import (
+    MAX_HAVE_TX,
     MAX_PAYLOAD,
     Envelope,
     ForgetTx,
@@ -25,7 +26,7 @@ from p2pool.peers.transactions import (
     hash_follows,
 )
 
-MAX_KNOWN = 10_000
+MAX_KNOWN = MAX_HAVE_TX
 """Transactions that one peer is believed to have; beyond it the oldest are forgotten."""
 _ROOM = MAX_PAYLOAD - 64
 T = TypeVar("T")
@@ -88,18 +89,9 @@ class RemoteView:
 
     def introduce(self, sender: Sender, pool: TransactionPool) -> None:
         """After the handshake: what we know, and what our next shares will name."""
-        self.tell_added(sender, tuple(pool.known))
+        for message in have_tx_messages(tuple(pool.known)):
+            sender.send(message)
         self._remember(sender, pool.mining)
-
-    def tell_added(self, sender: Sender, tx_hashes: Sequence[int]) -> None:
-        """We know these now."""
-        for part in split(tx_hashes, lambda _: 32):
-            sender.send(HaveTx(tuple(part)))
-
-    def tell_removed(self, sender: Sender, tx_hashes: Sequence[int]) -> None:
-        """We know these no longer."""
-        for part in split(tx_hashes, lambda _: 32):
-            sender.send(LosingTx(tuple(part)))
 
     def tell_mining(self, sender: Sender, change: MiningChange) -> None:
         """Our template has changed."""
@@ -164,3 +156,13 @@ class RemoteView:
 def share_messages(envelopes: Sequence[Envelope]) -> list[Shares]:
     """`shares` messages that each fit into the payload limit."""
     return [Shares(tuple(part)) for part in split(envelopes, lambda envelope: len(envelope.contents) + 10)]
+
+
+def have_tx_messages(tx_hashes: Sequence[int]) -> list[HaveTx]:
+    """`have_tx` messages that each fit into the payload limit."""
+    return [HaveTx(tuple(part)) for part in split(tx_hashes, lambda _: 32)]
+
+
+def losing_tx_messages(tx_hashes: Sequence[int]) -> list[LosingTx]:
+    """`losing_tx` messages that each fit into the payload limit."""
+    return [LosingTx(tuple(part)) for part in split(tx_hashes, lambda _: 32)]

@@ -19,6 +19,8 @@ MAX_LOST = 50_000_000
 """Bytes of lost transactions that are kept for so long; beyond it the oldest go."""
 MAX_FRESH = 50_000_000
 """Bytes that may come before it is time to `trim`, whenever the last time was."""
+MAX_FRESH_COUNT = 50_000
+"""Transactions, likewise: with more of them `trim` would take too long."""
 MAX_REMEMBERED = 2_500_000
 """Bytes of transactions that one peer may have another keep, as `counted_size` counts them."""
 OVERHEAD = 100
@@ -46,7 +48,8 @@ class TransactionPool:
     """Known transactions by hash.
 
     Bound: `trim` is called every few seconds and leaves the template's, those that peers have us remember (2.5 MB
-    for each peer) and those of the last shares; it is called at once where `fresh_bytes` exceeds MAX_FRESH.
+    for each peer) and those of the last shares; it is called at once where `fresh_bytes` exceeds MAX_FRESH or
+    `fresh_count` MAX_FRESH_COUNT.
     """
 
     def __init__(self) -> None:
@@ -58,7 +61,7 @@ class TransactionPool:
         self.mining_changed: Event[MiningChange] = Event()
         self._lost: dict[int, tuple[float, bytes]] = {}
         """Hash -> (when it was lost, bytes). At most MAX_LOST bytes."""
-        self.fresh_bytes = 0
+        self.fresh_bytes = self.fresh_count = 0
         """What came since the last `trim`."""
 
     def get(self, tx_hash: int) -> bytes | None:
@@ -74,6 +77,7 @@ class TransactionPool:
         new = {tx_hash: data for tx_hash, data in transactions if tx_hash not in self.known}
         if new:
             self.known.update(new)
+            self.fresh_count += len(new)
             self.fresh_bytes += sum(counted_size(data) for data in new.values())
             self.added.fire(tuple(new))
 
@@ -91,7 +95,7 @@ class TransactionPool:
 
     def trim(self, wanted: set[int], now: float) -> None:
         """Forget all but the template's transactions and `wanted`. Of those, what was lost is known again."""
-        self.fresh_bytes = 0
+        self.fresh_bytes = self.fresh_count = 0
         self.add([(h, self._lost[h][1]) for h in wanted if h in self._lost])
         for tx_hash in [h for h, (when, _) in self._lost.items() if not 0 <= now - when <= GRACE]:
             del self._lost[tx_hash]

@@ -86,6 +86,14 @@ class HostRecord:
     refused: int
 
 
+class HostLoad(NamedTuple):
+    """How many connections one host of miners has, and how many workers with different names use them. Without its
+    address, which is nobody's business."""
+
+    connections: int
+    workers: int
+
+
 class EventKind(StrEnum):
     """What may happen that people want to know of, hours later too."""
 
@@ -123,7 +131,8 @@ class EventRecord:
 class WorkerSnapshot(NamedTuple):
     """One worker; a tuple, because thousands are made in a second. `hash_rate` in hashes a second over the last
     ten minutes, `dead_rate` the part of it that came too late; `hash_rates` are those over RATE_WINDOWS.
-    `refused_by` counts by stratum error code. `last_accepted` is None before the first."""
+    `refused_by` counts by stratum error code. `last_accepted` is None before the first. `first_seen` is when the
+    node saw it first in this run, or since it was last forgotten."""
 
     name: str
     connections: int
@@ -139,6 +148,7 @@ class WorkerSnapshot(NamedTuple):
     last_seen: float
     last_accepted: float | None
     software: str
+    first_seen: float = 0.0
 
 
 class AddressSnapshot(NamedTuple):
@@ -162,8 +172,9 @@ class AddressSnapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SecuritySnapshot:
-    """Who comes and who is kept out. Rates over the last minute; `connected` counts the connections that were let
-    in, `turned_away` the others by reason, both since the start."""
+    """Who comes and who is kept out. Rates over the last minute, `recent_submission_rate` over ten seconds;
+    `connected` counts the connections that were let in, `turned_away` the others by reason, both since the
+    start."""
 
     connected: int
     connection_rate: float
@@ -175,6 +186,9 @@ class SecuritySnapshot:
     bans: tuple[BanRecord, ...]
     hosts: tuple[HostRecord, ...]
     """Those with the highest costs."""
+    recent_submission_rate: float = 0.0
+    loads: tuple[HostLoad, ...] = ()
+    """The hosts with the most connections, the greatest first."""
 
 
 @dataclass(frozen=True, slots=True)

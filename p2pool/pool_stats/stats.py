@@ -23,6 +23,7 @@ from p2pool.pool_stats.records import (
     RATE_WINDOWS,
     BanRecord,
     BlockRecord,
+    HostLoad,
     HostRecord,
     PoolSnapshot,
     SecuritySnapshot,
@@ -52,6 +53,7 @@ SNAPSHOT_PERIOD: Final = 1.0
 MAX_REASONS: Final = 32
 """Reasons for turning a connection away, and offences: each a word of the code's."""
 _EVENT_WINDOW: Final = 60.0
+_RECENT_WINDOW: Final = 10.0
 
 
 class PoolStats:
@@ -175,6 +177,10 @@ class PoolStats:
     def record_hosts(self, hosts: Iterable[HostRecord]) -> None:
         """These behave worst now."""
         self._security.hosts = tuple(hosts)
+
+    def record_host_loads(self, loads: Iterable[HostLoad]) -> None:
+        """The hosts with the most connections now, the greatest first."""
+        self._security.loads = tuple(loads)
 
     # --- blocks ------------------------------------------------------------------------------------------
 
@@ -317,8 +323,10 @@ class _Security:
         self.offences: dict[str, int] = {}
         self.bans: tuple[BanRecord, ...] = ()
         self.hosts: tuple[HostRecord, ...] = ()
+        self.loads: tuple[HostLoad, ...] = ()
         self.submissions = self.refused = 0
         self._submission_window = WindowedSum(_EVENT_WINDOW)
+        self._recent_window = WindowedSum(_RECENT_WINDOW, 10)
         self._refusal_window = WindowedSum(_EVENT_WINDOW)
 
     @staticmethod
@@ -330,6 +338,7 @@ class _Security:
     def snapshot(self, now: float) -> SecuritySnapshot:
         """The part at `now`."""
         self._submission_window.add(self.submissions, now)
+        self._recent_window.add(self.submissions, now)
         self._refusal_window.add(self.refused, now)
         self.submissions = self.refused = 0
         return SecuritySnapshot(
@@ -342,4 +351,6 @@ class _Security:
             offences=dict(self.offences),
             bans=self.bans,
             hosts=self.hosts,
+            recent_submission_rate=self._recent_window.rate(now),
+            loads=self.loads,
         )

@@ -47,6 +47,7 @@ class Worker:
         "dead",
         "dead_work",
         "difficulty",
+        "first_seen",
         "group",
         "last_accepted",
         "last_seen",
@@ -71,7 +72,7 @@ class Worker:
         self.work = WindowedSum(RATE_WINDOW)
         self.dead_work: WindowedSum | None = None
         self.rates = DecayingRates(RATE_WINDOWS, now)
-        self.last_seen = now
+        self.first_seen = self.last_seen = now
         self.last_accepted: float | None = None
         self.software = ""
         self._snapshot: WorkerSnapshot | None = None
@@ -117,6 +118,7 @@ class Worker:
                 self.last_seen,
                 self.last_accepted,
                 self.software,
+                self.first_seen,
             )
         return snapshot
 
@@ -143,7 +145,9 @@ class AddressGroup:
         members = list(self.workers.values())
         for count, member in enumerate(members, 1):
             # By position: names cost twice as much, and there are ten thousand of them.
-            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _ = member.snapshot(now)
+            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _, _ = member.snapshot(
+                now
+            )
             if here:
                 workers += 1
                 connections += here

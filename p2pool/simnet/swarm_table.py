@@ -38,7 +38,7 @@ def read_state(number: int, page: str, chain: Any, overall: Any, local: Any, blo
         incoming=int(local["peers"]["incoming"]),
         outgoing=int(local["peers"]["outgoing"]),
         pool_rate=float(overall["pool_hash_rate"]),
-        blocks=sum(1 for block in blocks if block["status"] == "accepted"),
+        blocks=sum(1 for block in blocks if block["detailed_status"] == "accepted"),
     )
 
 

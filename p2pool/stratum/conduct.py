@@ -54,6 +54,13 @@ class Offence(Enum):
         self.cost = cost
 
 
+class Standing(Enum):
+    """What an authorized connection without an offence counts as."""
+
+    IDLE = "no accepted submission"
+    PROVEN = "an accepted submission"
+
+
 class Decaying:
     """A number that halves in so many seconds."""
 
@@ -98,10 +105,10 @@ class Host:
         "carried",
         "carried_refused",
         "cost",
+        "good",
         "key",
         "limited_until",
         "members",
-        "proven",
         "refused",
         "site",
         "submissions",
@@ -115,8 +122,8 @@ class Host:
         """Its connections, the oldest first."""
         self.working = 0
         """The authorized ones."""
-        self.proven = 0
-        """The authorized ones with an accepted submission that were not closed for their offences."""
+        self.good = {Standing.IDLE: 0, Standing.PROVEN: 0}
+        """Of these, those without an offence of their own."""
         self.submissions = self.refused = 0
         """Submissions that are not judged yet, for display."""
         self.carried = self.carried_refused = 0
@@ -135,8 +142,8 @@ class Host:
 
     def weight(self, now: float) -> float:
         """Return by what its offences are divided: the good connections that it has or lately had, at least 1."""
-        idle = min(self.working - self.proven, MAX_UNPROVEN_WEIGHT)
-        return max(1.0, self._good_peak.raise_to(self.proven + idle, now))
+        idle = min(self.good[Standing.IDLE], MAX_UNPROVEN_WEIGHT)
+        return max(1.0, self._good_peak.raise_to(self.good[Standing.PROVEN] + idle, now))
 
     def working_weight(self, now: float) -> float:
         """Return by what reconnects of authorized connections are divided: a whole farm that comes back at once
@@ -185,6 +192,15 @@ class Host:
         self.limited_until = 0.0
         for member in self.members:
             member.forgive(now)
+            self.recount(member)
+
+    def recount(self, member: Conduct) -> None:
+        """Count a connection anew whose standing may have changed."""
+        before, member.counted = member.counted, member.standing
+        if before is not None:
+            self.good[before] -= 1
+        if member.counted is not None:
+            self.good[member.counted] += 1
 
 
 class Conduct:
@@ -196,8 +212,10 @@ class Conduct:
         "closing",
         "connected_at",
         "cost",
+        "counted",
         "excused",
         "host",
+        "is_over",
         "login_refused",
         "owner",
         "refused",
@@ -212,6 +230,9 @@ class Conduct:
         """Whether any of its submissions was accepted."""
         self.closing: str | None = None
         """Why its connection has to be closed; None while it is fine."""
+        self.counted: Standing | None = None
+        """What its host counts it as."""
+        self.is_over = False
         self.excused = False
         """Whether the server ends it for reasons of its own: then its end is no offence."""
         self.login_refused: object = None
@@ -233,9 +254,11 @@ class Conduct:
         return self.host.site
 
     @property
-    def is_proven(self) -> bool:
-        """Whether it is counted among its host's proven connections."""
-        return self.accepted and self.authorized_at is not None and self.closing is None
+    def standing(self) -> Standing | None:
+        """What it counts as now; None if it is not authorized, was charged, or is over."""
+        if self.authorized_at is None or self.cost or self.closing is not None or self.is_over:
+            return None
+        return Standing.PROVEN if self.accepted else Standing.IDLE
 
     def login_cost(self, username: object, now: float) -> float:
         """Return what a refused authorize costs: little where its address was refused before, in full where this
@@ -247,7 +270,7 @@ class Conduct:
 
     def is_settled(self, now: float) -> bool:
         """Return whether it works without an offence and has done so for a while."""
-        if self.authorized_at is None or self.closing is not None or self.cost.at(now) >= BAN_COST / 2:
+        if self.authorized_at is None or self.closing is not None or self.cost.at(now) >= 1.0:
             return False
         return self.accepted or abs(now - self.authorized_at) >= SETTLED_AFTER
 

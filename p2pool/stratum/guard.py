@@ -124,7 +124,7 @@ class Guard:
         """Note that a connection came as far as working."""
         conduct.authorized_at = now
         conduct.host.working += 1
-        conduct.host.proven += conduct.is_proven
+        conduct.host.recount(conduct)
         self.places.authorized(conduct)
 
     def disconnected(self, conduct: Conduct, lasted: float, authorized: bool, earned: bool, now: float) -> None:
@@ -134,7 +134,8 @@ class Guard:
         good, working = host.weight(now), host.working_weight(now)
         del host.members[conduct]
         host.working -= authorized
-        host.proven -= conduct.is_proven
+        conduct.is_over = True
+        host.recount(conduct)
         self.places.closed(conduct)
         host.carried += conduct.submissions
         host.carried_refused += conduct.refused
@@ -165,13 +166,13 @@ class Guard:
 
     def offence(self, conduct: Conduct, offence: Offence, now: float) -> None:
         """Charge something that a connection did."""
-        self._charge(conduct, offence, offence.cost / conduct.host.weight(now), now, own=offence.cost)
+        self._charge_own(conduct, offence, offence.cost, now)
 
     def login_refused(self, conduct: Conduct, username: object, now: float) -> None:
         """Charge a refused authorize: little where the same address was refused before, since software repeats a
         mistyped setting for hours."""
         cost = conduct.login_cost(username, now)
-        self._charge(conduct, Offence.LOGIN, cost / conduct.host.weight(now), now, own=cost)
+        self._charge_own(conduct, Offence.LOGIN, cost, now)
 
     def submission(self, conduct: Conduct, refused: bool, now: float) -> None:
         """Account for a submission that was judged."""
@@ -183,7 +184,7 @@ class Guard:
             conduct.refused += 1
         elif not conduct.accepted:
             conduct.accepted = True
-            host.proven += conduct.is_proven
+            host.recount(conduct)
             self.places.worked(conduct)
         if conduct.submissions >= JUDGED_SUBMISSIONS:
             is_bad = conduct.refused * 2 > conduct.submissions
@@ -204,18 +205,23 @@ class Guard:
             if is_bad:
                 self._charge(conduct, Offence.SUBMISSIONS, Offence.SUBMISSIONS.cost / host.weight(now), now)
 
-    def _charge(self, conduct: Conduct, offence: Offence, cost: float, now: float, own: float = 0.0) -> None:
-        """Charge `cost` to the host and `own` to the connection."""
+    def _charge_own(self, conduct: Conduct, offence: Offence, cost: float, now: float) -> None:
+        """Charge the connection, which no longer counts as a good one of its host then, and the host."""
+        host = conduct.host
+        is_too_much = conduct.cost.add(cost, now) >= BAN_COST
+        host.recount(conduct)
+        if is_too_much and conduct.closing is None and not self.never_banned(host.key):
+            conduct.closing = offence.text
+            self.misbehaved.fire(conduct)
+        self._charge(conduct, offence, cost / host.weight(now), now)
+
+    def _charge(self, conduct: Conduct, offence: Offence, cost: float, now: float) -> None:
+        """Charge the host."""
         self._stats.record_offence(offence.text)
         host = conduct.host
         if host.key in self._bans:
             return  # what it had sent before it was banned is still judged
-        exempt = self.never_banned(host.key)
-        if own and conduct.cost.add(own, now) >= BAN_COST and conduct.closing is None and not exempt:
-            host.proven -= conduct.is_proven
-            conduct.closing = offence.text
-            self.misbehaved.fire(conduct)
-        if host.cost.add(cost, now) < BAN_COST or exempt:
+        if host.cost.add(cost, now) < BAN_COST or self.never_banned(host.key):
             return
         has_settled = host.has_settled(now)
         host.forgive(now)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from p2pool.jobs.job import Job, Outcome
-from p2pool.pool_stats import BanRecord, HostRecord
+from p2pool.pool_stats import BanRecord, HostLoad, HostRecord
 
 
 class WorkPort(Protocol):
@@ -50,3 +50,5 @@ class StatsPort(Protocol):
     def record_bans(self, bans: Iterable[BanRecord]) -> None: ...
 
     def record_hosts(self, hosts: Iterable[HostRecord]) -> None: ...
+
+    def record_host_loads(self, loads: Iterable[HostLoad]) -> None: ...

@@ -15,6 +15,7 @@ from p2pool.base.hosts import site_key
 from p2pool.stratum.conduct import Conduct
 from p2pool.stratum.fanout import FanOut
 from p2pool.stratum.guard import BANNED, Guard, GuardSettings
+from p2pool.stratum.host_loads import host_loads
 from p2pool.stratum.house import House, SessionSettings
 from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.protocol import StratumProtocol
@@ -57,6 +58,7 @@ class StratumServer(Factory):
         clock: Callable[[], float],
         limits: ServerLimits | None = None,
         guard_settings: GuardSettings | None = None,
+        make_session: Callable[[House, Conduct, float], Session] = Session,
     ) -> None:
         self.clock = clock
         self.limits = limits or ServerLimits()
@@ -65,13 +67,14 @@ class StratumServer(Factory):
         self.guard.misbehaved.subscribe(self._misbehaved)
         self._house = House(settings, work, stats, self.guard, SessionTable(self.limits.session_timeout))
         self._house.sessions.displaced.subscribe(self._displaced)
+        self._make_session = make_session
         self._stats = stats
         self.record_submissions = stats.record_submissions
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
         self._fan_out = FanOut(reactor, self._house.registry, self.connections, self.serve, clock)
         self._fan_out.all_served.subscribe(stats.record_fan_out)
-        self.first_job_sent = self._fan_out.first_sent
+        self.first_job_sent, self.all_jobs_sent = self._fan_out.first_sent, self._fan_out.all_served
         self._draining: dict[StratumProtocol, float] = {}
         """Until when (the reactor's seconds), in the order in which it ends."""
         self._draining_by_site: FairQueue[StratumProtocol, str] = FairQueue()
@@ -134,7 +137,7 @@ class StratumServer(Factory):
                 _log.warn("{host} is not let in: {reason}", host=protocol.host, reason=reason)
             return None
         conduct = self.guard.connected(protocol.host, now)
-        conduct.owner = session = Session(self._house, conduct, now)
+        conduct.owner = session = self._make_session(self._house, conduct, now)
         self.connections[session] = protocol
         self._stats.record_connected(now)
         return session
@@ -240,6 +243,9 @@ class StratumServer(Factory):
             self._rota_step = -(-len(self._rota) // _ROTA)  # a round takes its time even if most of them go
             self.guard.tick(now)
             self._house.solutions.retire()
+            self._stats.record_host_loads(
+                host_loads((session.host.key, session.workers) for session in self.connections)
+            )
             self._house.sessions.expire(now)
         count = self._rota_step
         due, self._rota = self._rota[:count], self._rota[count:]

@@ -42,6 +42,8 @@ class Round:
     expected_work: float | None = None
     actual_work: float | None = None
     method: str | None = None
+    measurements: int = 0
+    """Shares or samples that `actual_work` is the sum of; 0 if an earlier run knew it."""
 
     @property
     def luck(self) -> float | None:
@@ -188,6 +190,9 @@ def _round(tracker: Tracker, before: PoolBlock, block: PoolBlock, good: float, s
     actual, method = _work_of_shares(tracker, before.share_hash, block.share_hash, good), "shares"
     if actual is None:
         actual, method = samples.work_between(before.time, block.time), "samples"
+        measurements = samples.count_between(before.time, block.time)
+    else:
+        measurements = _shares_between(tracker, before.share_hash, block.share_hash)
     return Round(
         block,
         max(0.0, block.time - before.time),
@@ -195,7 +200,15 @@ def _round(tracker: Tracker, before: PoolBlock, block: PoolBlock, good: float, s
         expected,
         actual,
         None if actual is None else method,
+        measurements,
     )
+
+
+def _shares_between(tracker: Tracker, first: int | None, last: int | None) -> int:
+    """Shares that came between two of one tree, the first not counted."""
+    if first is None or last is None:
+        return 0
+    return max(0, tracker.height(last) - tracker.height(first))
 
 
 def _work_of_shares(tracker: Tracker, first: int | None, last: int | None, good: float) -> float | None:

@@ -16,6 +16,7 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.web.luck import LuckBook, Rounds
 from p2pool.web.rebuilds import Rebuilds
 from p2pool.web.samples import Sample, Samples
+from p2pool.web.submission_pace import SubmissionPace
 
 T = TypeVar("T")
 
@@ -39,6 +40,19 @@ class LastMinute:
         return total - self._totals[0][1]
 
 
+class LastTraffic:
+    """Growth of the traffic with other nodes between two samples."""
+
+    def __init__(self) -> None:
+        self._last = (0, 0)
+
+    def since(self, now: tuple[int, int]) -> tuple[int, int]:
+        """(bytes received, bytes sent) since the last call."""
+        received, sent = now[0] - self._last[0], now[1] - self._last[1]
+        self._last = now
+        return received, sent
+
+
 class Memory:
     """See the module. It belongs to one node's `Sources`."""
 
@@ -46,6 +60,8 @@ class Memory:
         self.samples = Samples()
         self.luck = LuckBook()
         self.requests = LastMinute()
+        self.traffic = LastTraffic()
+        self.pace = SubmissionPace()
         self.log: deque[bytes] = deque(maxlen=LOG_ENTRIES)
         """Entries of /web/log, rendered."""
         self.paid: BoundedDict[int, dict[str, int]] = BoundedDict(PAID_BLOCKS)

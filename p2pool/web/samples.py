@@ -19,7 +19,9 @@ from typing import Final
 from p2pool.history.records import PERIOD, POOL_FIGURES
 from p2pool.history.restoring import RestoredSample
 
-SCALARS: Final = POOL_FIGURES
+TRAFFIC: Final = ("peer_bytes_received", "peer_bytes_sent")
+"""Bytes a second, exchanged with other nodes. Known since this start only: history does not keep them."""
+SCALARS: Final = (*POOL_FIGURES, *TRAFFIC)
 """One number each; NaN where it is not known."""
 KEYED: Final = ("worker_hash_rates", "worker_dead_hash_rates", "payouts", "version_rates")
 """One number a name."""
@@ -91,7 +93,7 @@ def _restored_sample(each: RestoredSample) -> Sample:
         "payouts": each.payouts,
         "version_rates": each.versions,
     }
-    return make_sample(each.start, dict(zip(SCALARS, each.pool, strict=True)), named)
+    return make_sample(each.start, dict(zip(POOL_FIGURES, each.pool, strict=True)), named)
 
 
 def restored_samples(restored: Mapping[int, Sequence[RestoredSample]]) -> dict[int, list[Sample]]:
@@ -241,6 +243,11 @@ class Samples:
         total, covered = _over(ring, start, end, lambda sample: sample.scalar("pool_hash_rate"))
         # A sample or two may be missing, at the ends above all.
         return total / covered * (end - start) if covered >= 0.9 * (end - start) else None
+
+    def count_between(self, start: float, end: float) -> int:
+        """Samples that `work_between` sums up."""
+        ring = self._reaching(start)
+        return 0 if ring is None else sum(1 for sample in ring.after(start) if sample.start < end)
 
     def expected_blocks(self, start: float, end: float) -> tuple[float, float]:
         """(blocks that the pool should have found on average in the sampled part of a time, that part's

@@ -16,7 +16,7 @@ from p2pool.web.rendering import RunInThread
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
 from p2pool.web.resources import READING, RenderedResource
 from p2pool.web.routing import Branch, api_resources
-from p2pool.web.static_files import NotFound, StaticFiles
+from p2pool.web.static_files import CUSTOM_PAGES_POLICY, NotFound, StaticFiles
 from p2pool.web.views import Views
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class WebSite(server.Site):
     there are is the port's business.
 
     `live` is mounted at /ws; `run_in_thread` is for compressing large answers; `admin` are the actions, by name,
-    none by default.
+    none by default. `custom_pages` are an operator's own, which get CUSTOM_PAGES_POLICY.
     """
 
     noisy = False
@@ -61,13 +61,15 @@ class WebSite(server.Site):
         access: Access | None = None,
         run_in_thread: RunInThread | None = None,
         admin: Mapping[str, AdminResource] | None = None,
+        custom_pages: bool = False,
     ) -> None:
         self.access = access or Access(AccessSettings())
         root = _Root()
         for name, child in api_resources(views, run_in_thread).items():
             root.putChild(name, child)
         root.putChild(b"metrics", RenderedResource(lambda: views.metrics, _METRICS_TYPE, run_in_thread))
-        root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread))
+        policy = CUSTOM_PAGES_POLICY if custom_pages else None
+        root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread, policy))
         if live is not None:
             root.putChild(b"ws", live)
         actions = _branch(root, b"api", b"v1", b"admin")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
+from p2pool.dashd.broadcast_counts import BroadcasterTotals
 from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import PayoutAddresses
@@ -41,6 +42,13 @@ class PeerFigures:
     round_trip: float | None
 
 
+class PeerTraffic(NamedTuple):
+    """Bytes exchanged with all other nodes since the start."""
+
+    received: int = 0
+    sent: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class DashCoreFigures:
     """Dash Core as pages show it. `problem` says why there are no fresh templates, None while there are;
@@ -53,6 +61,9 @@ class DashCoreFigures:
     blocks_waiting: int = 0
     spool_problem: str | None = None
     """Why the newest found block is not on disk; None while all is well."""
+    broadcasting: Callable[[], BroadcasterTotals] = BroadcasterTotals
+    links_up: int = 0
+    """Daemons that found blocks can be sent to over their own protocol, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,19 @@ class NodePorts:
     p2p_port: int | None = None
     worker_tls_port: int | None = None
     """Where miners connect through TLS; None where they cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class StratumLimits:
+    """What miners are held to. `share_rate` is the time between two submissions of a connection that vardiff aims
+    at, in seconds; `min_difficulty` is None if the network's own is in force."""
+
+    max_connections: int = 10_000
+    max_connections_per_host: int = 1000
+    share_rate: float = 10.0
+    min_difficulty: float | None = None
+    never_banned: int = 0
+    """Networks that the operator has exempted."""
 
 
 class WebRates(Protocol):
@@ -180,11 +204,15 @@ class Sources:
     """Bytes that the process takes; None where that is not known."""
     ban_duration: float = 300.0
     """Seconds."""
+    stratum_limits: StratumLimits = StratumLimits()
+    web_password: bool = False
+    """Whether pages need user and password."""
     broadcaster_enabled: bool = True
     history: History | None = None
     """None where none is kept."""
     alerts: Callable[[], AlertsShown | None] = lambda: None
     """None where nobody is told anything."""
+    traffic: Callable[[], PeerTraffic] = PeerTraffic
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     listening: Callable[[], Sequence[ListeningPort]] = tuple

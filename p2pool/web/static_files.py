@@ -31,6 +31,14 @@ MAX_SENT = 64
 """Large files that are sent at a time: each holds a file descriptor besides its connection's, and those are the
 miners', too."""
 MAX_SENT_PER_HOST = 8
+CUSTOM_PAGES_POLICY = (
+    b"default-src 'self' https: data: blob:; script-src 'self' https: 'unsafe-inline'; "
+    b"style-src 'self' https: 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'self'; "
+    b"form-action 'self' https:"
+)
+"""The Content-Security-Policy of an operator's own pages: scripts, event handlers and styles inside a page work,
+and so do libraries from other sites over HTTPS. `eval`, plug-ins and frames around the page stay forbidden. A page
+that puts names of miners into its HTML has to escape them: this policy does not stop what gets in that way."""
 
 _TOO_MANY = "too many large files are sent at this time; try again in a moment"
 _Version = tuple[int, float]
@@ -60,15 +68,18 @@ class StaticFiles(static.File):
     sent: HostShares
     kept: BoundedDict[str, tuple[_Version, Rendering]]
     run_in_thread: RunInThread | None
+    policy: bytes | None
 
     @classmethod
-    def below(cls, directory: str, run_in_thread: RunInThread | None) -> StaticFiles:
-        """The files of a directory. `run_in_thread` is for compressing large ones."""
+    def below(cls, directory: str, run_in_thread: RunInThread | None, policy: bytes | None = None) -> StaticFiles:
+        """The files of a directory. `run_in_thread` is for compressing large ones; `policy` is their
+        Content-Security-Policy if it is not that of all other answers."""
         files = cls(directory)
         files.root = directory
         files.sent = HostShares(MAX_SENT_PER_HOST, MAX_SENT)
         files.kept = BoundedDict(MAX_KEPT_FILES)
         files.run_in_thread = run_in_thread
+        files.policy = policy
         return files
 
     def createSimilarFile(self, path: str) -> StaticFiles:
@@ -77,6 +88,7 @@ class StaticFiles(static.File):
         found.root, found.sent = self.root, self.sent
         found.kept = self.kept
         found.run_in_thread = self.run_in_thread
+        found.policy = self.policy
         return found
 
     def getChild(self, path: bytes | str, request: Request) -> resource.Resource:
@@ -103,6 +115,8 @@ class StaticFiles(static.File):
             return redirect(request, request.path.rpartition(b"/")[2] + b"/")
         if not self.isfile():  # a pipe would be waited for
             return self.childNotFound.render_GET(request)
+        if self.policy is not None:
+            request.setHeader(b"Content-Security-Policy", self.policy)
         kind, encoding = static.getTypeAndEncoding(
             self.basename(), self.contentTypes, self.contentEncodings, self.defaultType
         )

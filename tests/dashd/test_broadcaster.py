@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError, TimeoutError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
@@ -611,6 +612,51 @@ def test_figures(network):
     assert figures.software.isprintable()
     assert len(figures.software) <= 100
     assert figures.clock_offset == pytest.approx(60 - DIAL_PERIOD, abs=1)
+
+
+def test_what_is_counted(network):
+    network.answer = [f"{place(1)}:9999", f"{place(2)}:9999", f"{place(3)}:9999"]
+    network.start().wait(DIAL_PERIOD)
+    asked = network.reactor.seconds()
+    network._seen = 0
+    good, bad, never = network.accept()
+    good.send(packed(version(), Verack()))
+    bad.send(packed(version(), Verack()))
+    never.hang_up()
+    totals = network.broadcaster.totals()
+    assert (totals.known, totals.sources, totals.max_peers) == (3, {"dashd": 3}, 3)
+    counts = totals.counts
+    assert (counts.attempts, counts.connected, counts.failed) == (3, 2, 1)
+    assert (counts.refreshes, counts.refreshed) == (1, pytest.approx(NOW, abs=asked))
+    assert [each.host for each in totals.resting] == [never.host]
+    bad.producer.pauseProducing()
+    for number in range(9):
+        network.broadcaster.send_block(bytes([number]) * 2_000_000)
+    counts = network.broadcaster.totals().counts
+    assert counts.failed_deliveries == 1
+    shown = {peer.host: peer for peer in network.broadcaster.figures()}
+    assert (shown[good.host].delivered, shown[good.host].failed, shown[good.host].source) == (9, 0, "dashd")
+    assert counts.deliveries >= 9
+    heard = network.broadcaster.totals().counts
+    heard.attempts = 99
+    assert network.broadcaster.totals().counts.attempts == 3  # a copy
+
+
+def test_a_refused_connection_and_one_without_an_answer_are_told_apart(network):
+    network.know(place(1), place(2)).start()
+    for number, error in enumerate((ConnectionRefusedError(), TimeoutError())):
+        _, _, factory, *_ = network.reactor.tcpClients[number]
+        factory.clientConnectionFailed(None, Failure(error))
+    counts = network.broadcaster.totals().counts
+    assert (counts.failed, counts.refused, counts.timeouts) == (2, 1, 1)
+
+
+def test_new_blocks_that_a_node_told_of_are_counted(network):
+    (wire,) = network.ready(1)
+    for block in (1, 1, 2):
+        wire.send(packed(block_inv(block)))
+    (figures,) = network.broadcaster.figures()
+    assert figures.told == 2
 
 
 # --- between runs ----------------------------------------------------------------------------------------

@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.dashd.network_peers import (
     FIRST_PAUSE,
+    FROM_DASHD,
     LAST_PAUSE,
     MAX_FAILURES,
     MAX_KNOWN,
+    MAX_RESTING,
     MAX_SCORE,
     Address,
     PeerBook,
+    RestingAddress,
     parse_address,
     usable_address,
 )
@@ -416,3 +419,31 @@ def test_whatever_stands_in_the_file(document):
         assert abs(peer.score) <= MAX_SCORE
     book.pick(5, set(), NOW)
     assert set(restored(orjson.loads(orjson.dumps(book.dump()))).known) == set(book.known)
+
+
+# --- what is shown -------------------------------------------------------------------------------------------
+
+
+def test_who_named_an_address_first(book):
+    book.learn(place(1), FROM_DASHD)
+    book.learn(place(1))
+    book.learn(place(2))
+    book.restore({"peers": [{"host": place(3)[0], "port": 9999, "score": 1, "worked": True}]})
+    assert book.sources() == {"dashd": 1, "network": 1, "remembered": 1}
+
+
+def test_addresses_that_rest(book):
+    for number in range(MAX_RESTING + 5):
+        book.learn(place(number))
+        book.failed(place(number), NOW - number / 10)
+    book.failed(place(0), NOW)
+    book.learn(place(999))
+    resting = book.resting(NOW)
+    assert len(resting) == MAX_RESTING
+    assert [each.remaining for each in resting] == sorted(each.remaining for each in resting)
+    host, port = place(MAX_RESTING + 4)
+    soonest = RestingAddress(host, port, 1, pytest.approx(FIRST_PAUSE - 5.4), FIRST_PAUSE)
+    assert resting[0] == soonest
+    assert book.resting(NOW + 2 * FIRST_PAUSE) == ()
+    (last,) = book.resting(NOW + FIRST_PAUSE + 1)
+    assert (last.host, last.failures, last.pause) == (place(0)[0], 2, 2 * FIRST_PAUSE)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
+from p2pool.base.turns import SLICE_STEPS, Turns
 from p2pool.dash import messages
 from p2pool.dash.messages import Headers, Ping, Pong, Verack
 from p2pool.dashd.p2p import (
@@ -526,3 +529,26 @@ def test_a_link_that_was_never_started_can_be_stopped(log):
     assert never.stopService().called
     assert never.send_block(b"x") == 0
     assert reactor.tcpClients == []
+
+
+def test_a_flood_of_messages_is_looked_at_in_turns_with_the_connection_paused():
+    """A node that nobody vouches for must not have a turn of the reactor for itself."""
+    soon: deque = deque()
+    turns = Turns(lambda: 0.0, soon.append)
+    session = P2pSession(MAGIC, b"/t/", 1, NOW)
+    connection, wire = P2pConnection(Clock(), session, Owner(), turns, "8.8.8.8"), StringTransport()
+    connection.makeConnection(wire)
+    wire.clear()
+    connection.dataReceived(HANDSHAKE + packed(*[Ping(number) for number in range(200)]))
+    answered = [message.nonce for message in unpacked(wire.value()) if isinstance(message, Pong)]
+    assert len(answered) < SLICE_STEPS
+    assert wire.producerState == "paused"
+    assert connection.host_key == "8.8.8.8"
+    while soon:
+        soon.popleft()()
+    answered = [message.nonce for message in unpacked(wire.value()) if isinstance(message, Pong)]
+    assert answered == list(range(200))
+    assert wire.producerState == "producing"
+    connection.dataReceived(packed(*[Ping(number) for number in range(200)]))
+    connection.connectionLost()
+    assert len(turns) == 0

@@ -393,6 +393,14 @@ def test_an_asset_unlock_of_dash_core_24_is_a_transaction_as_any_other():
     assert merkle_root(hashes) == int.from_bytes(root, "little")
 
 
+def test_a_hash_by_any_rule_is_believed():
+    """A dashd that hashes all bytes knows what it does."""
+    entry = asset_unlock.ENTRY | {"hash": asset_unlock.INSTANCE_HASH}
+    template = parsed(MATCHED, transactions=[entry])
+    assert [f"{t.hash:064x}" for t in template.transactions] == [asset_unlock.INSTANCE_HASH]
+    assert (template.problems, template.refusal) == ((), None)
+
+
 def test_a_withdrawal_signed_again_is_taken_with_its_new_bytes():
     known = TransactionCache()
     again = asset_unlock.signed_again()

@@ -110,7 +110,7 @@ def start_miner(node: InteropNode, directory: Path) -> subprocess.Popen[bytes]:
 
 def in_chain(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those that have come into the chain."""
-    return [block for block in blocks if block["status"] in ("accepted", "confirmed")]
+    return [block for block in blocks if block["detailed_status"] in ("accepted", "confirmed")]
 
 
 def mine(node: InteropNode, daemons: list[RealDash]) -> None:
@@ -157,7 +157,7 @@ def _kill(node: InteropNode, daemon: RealDash) -> None:
 def verdict(node: InteropNode, daemons: list[RealDash]) -> int:
     """What became of every block, as both daemons say; the exit status."""
     wait_for("one tip", lambda: len({daemon.rpc("getbestblockhash") for daemon in daemons}) == 1, 120)
-    wait_for("verdicts", lambda: all(block["status"] != "sent" for block in node.blocks()), 120)
+    wait_for("verdicts", lambda: all(block["detailed_status"] != "sent" for block in node.blocks()), 120)
     blocks, failures, transactions, with_transactions = node.blocks(), 0, 0, 0
     for block in in_chain(blocks):
         for daemon in daemons:
@@ -168,10 +168,10 @@ def verdict(node: InteropNode, daemons: list[RealDash]) -> int:
         transactions += shown["nTx"] - 1
         with_transactions += shown["nTx"] > 1
     for block in blocks:
-        if block["status"] == "refused":
+        if block["detailed_status"] == "refused":
             failures += 1
             print(f"  REFUSED: block {block['number']} {block['hash']}: {block['reason']}")
-    orphaned = [block for block in blocks if block["status"] == "orphaned"]
+    orphaned = [block for block in blocks if block["detailed_status"] == "orphaned"]
     status = node.get("dashd_status")
     print(f"  {len(blocks)} blocks found: {len(in_chain(blocks))} in the chain, {len(orphaned)} beaten by our own")
     print(f"  {transactions} transactions in {with_transactions} of them")

@@ -141,5 +141,7 @@ class Swarm:
         """All blocks that were found: those of the simulated chain, and those that lost a race to it."""
         hashes = {self.rpc("getblockhash", height) for height in range(1, self.rpc("getblockcount") + 1)}
         for node in self.nodes:
-            hashes |= {b["hash"] for b in node.try_get("recent_blocks") or [] if b["status"] == "accepted"}
+            hashes |= {
+                b["hash"] for b in node.try_get("recent_blocks") or [] if b["detailed_status"] == "accepted"
+            }
         return hashes

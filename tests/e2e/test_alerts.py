@@ -136,6 +136,7 @@ def test_a_block_is_told_with_what_the_chain_knows_of_it(tmp_path):
             assert told["value_duffs"] == known["value"]["duffs"]
             assert told["value"] == pytest.approx(told["value_duffs"] / 1e8)
             assert abs(told["timestamp"] - time.time()) < 120
+            assert isinstance(told["timestamp"], int)
             assert set(server.events("block")) == {"block_found"}
             assert "x-p2pool-signature" not in server.to("block")[0].headers
 

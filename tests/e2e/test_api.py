@@ -41,7 +41,9 @@ def node(tmp_path_factory):
     """One that mines, with a block in the chain and samples of its own."""
     directory = tmp_path_factory.mktemp("api")
     with NodeProcess(directory, "--simnet-miners", "1", "--simnet-block-period", "1", "-f", "1") as node:
-        wait_for("block", lambda: [b for b in node.try_get("recent_blocks") or [] if b["status"] == "accepted"])
+        wait_for(
+            "block", lambda: [b for b in node.try_get("recent_blocks") or [] if b["detailed_status"] == "accepted"]
+        )
         wait_for("payouts", lambda: node.get("current_payouts"))
         wait_for("samples", lambda: len(node.get("api/v1/samples")["points"]) >= 2)
         yield node
@@ -108,8 +110,7 @@ def test_refusals(node):
         ("/local_stats/more", 404, "not_found"),
         ("/api/v1/shares/" + "1" * 64, 404, "unknown_share"),
         ("/web/share/12", 404, "not_a_hash"),
-        ("/miner_stats/x", 404, "not_an_address"),
-        ("/miner_payouts/yNobody", 404, "not_an_address"),
+        ("/api/v1/addresses/yNobody", 404, "not_an_address"),
         ("/api/v1/workers/nobody", 404, "unknown_worker"),
         ("/api/v1/workers?limit=100000", 400, "bad_limit"),
         ("/api/v1/workers?offset=-1", 400, "bad_offset"),

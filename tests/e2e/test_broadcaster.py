@@ -23,7 +23,7 @@ def blocks_from_pool(daemon: DashProcess) -> int:
 
 
 def accepted(node: NodeProcess) -> list[Any]:
-    return [block for block in node.try_get("recent_blocks") or [] if block["status"] == "accepted"]
+    return [block for block in node.try_get("recent_blocks") or [] if block["detailed_status"] == "accepted"]
 
 
 def test_blocks_go_to_our_daemon_and_to_a_node_of_the_network(tmp_path):

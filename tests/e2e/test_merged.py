@@ -47,7 +47,7 @@ class AuxDaemonProcess(Process):
 
 
 def accepted_blocks(node: NodeProcess) -> list[dict]:
-    return [b for b in node.try_get("recent_blocks") or [] if b["status"] == "accepted"]
+    return [b for b in node.try_get("recent_blocks") or [] if b["detailed_status"] == "accepted"]
 
 
 def test_blocks_of_three_chains_with_the_same_work(tmp_path):

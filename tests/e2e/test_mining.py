@@ -21,7 +21,7 @@ MINER_ADDRESS = encode_address(SIMNET.parent.addresses.pubkey_hash, b"\x42" * 20
 
 
 def accepted_blocks(node: NodeProcess) -> list[dict]:
-    return [b for b in node.try_get("recent_blocks") or [] if b["status"] == "accepted"]
+    return [b for b in node.try_get("recent_blocks") or [] if b["detailed_status"] == "accepted"]
 
 
 def test_mine_stop_and_go_on(tmp_path):

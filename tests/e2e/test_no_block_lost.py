@@ -63,7 +63,7 @@ def test_the_main_daemon_is_dead(tmp_path: Path, dash: DashProcess):
             name = main.data.name
             with DashProcess(tmp_path, name, "--connect", spare.peer, like=main) as again:
                 again.ready().wait_for_tip(found)
-            assert node.block(found)["status"] == "accepted"
+            assert node.block(found)["detailed_status"] == "accepted"
             assert "Traceback" not in node.output
 
 
@@ -89,7 +89,7 @@ def test_all_are_dead_and_one_comes_back_a_minute_later(tmp_path: Path, dash: Da
             with node.miner():
                 served = time.monotonic() - back
             again.wait_for_tip(found)
-            wait_for("verdict", lambda: node.block(found).get("status") == "accepted")
+            wait_for("verdict", lambda: node.block(found).get("detailed_status") == "accepted")
             assert served < 2 + 3  # what a busy machine may add
             assert node.interrupt() < 10
         assert "Traceback" not in node.output
@@ -107,7 +107,7 @@ def test_killed_between_finding_and_sending(tmp_path: Path, dash: DashProcess):
     found = kept.stem.split("-")[1]
     with PoolNode(tmp_path, [dash]) as node:
         dash.wait_for_tip(found)
-        wait_for("verdict", lambda: node.block(found).get("status") == "accepted")
+        wait_for("verdict", lambda: node.block(found).get("detailed_status") == "accepted")
         for _ in range(6):
             dash.rpc("simnet_findblock")
         wait_for("end of its file", lambda: not pending(node))
@@ -157,10 +157,10 @@ def test_two_blocks_in_one_second(tmp_path: Path, dash: DashProcess):
         assert miner.mine(job) is True
         assert miner.mine(job) is True
         wait_for("four blocks", lambda: len(node.blocks()) == 4)
-        wait_for("verdicts", lambda: all(block["status"] != "sent" for block in node.blocks()))
+        wait_for("verdicts", lambda: all(block["detailed_status"] != "sent" for block in node.blocks()))
         rivals = [block for block in node.blocks() if block["number"] == 6]
-        won, beaten = sorted(rivals, key=lambda block: block["status"])
-        assert (won["status"], beaten["status"]) == ("accepted", "orphaned")
+        won, beaten = sorted(rivals, key=lambda block: block["detailed_status"])
+        assert (won["detailed_status"], beaten["detailed_status"]) == ("accepted", "orphaned")
         assert dash.in_chain(won["hash"])
         assert not dash.in_chain(beaten["hash"])
         dash.rpc("simnet_findblock", 7)

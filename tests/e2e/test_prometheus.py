@@ -15,6 +15,7 @@ import requests
 
 from p2pool.web.metrics import METRICS
 from tests.e2e.process import NodeProcess, free_port, wait_for
+from tests.web.metric_causes import ANNOUNCED
 from tests.web.monitoring import ALERTS, CONFIG, dashboard_expressions, rules
 
 PROMETHEUS = shutil.which("prometheus")
@@ -79,7 +80,7 @@ def test_prometheus_scrapes_a_node(tmp_path):
         node.wait_for_line("miners (X11) connect to stratum+tcp://")
         with prometheus(tmp_path, node.port) as server:
             wait_for("a scrape", lambda: server.value('up{job="p2pool-dash"} == 1'))
-            wait_for("a block of the pool", lambda: server.value("p2pool_blocks_found_total > 0"))
+            wait_for("a block of the pool", lambda: server.value("p2pool_blocks_found > 0"))
             wait_for("a share of the chain", lambda: server.value("p2pool_chain_shares_found_total > 0"))
             wait_for("the hash rate of workers", lambda: server.value("count(p2pool_worker_hashrate > 0) == 2"))
             wait_for("new blocks", lambda: server.value("count(rate(p2pool_new_block_to_job_seconds_count[1m]))"))
@@ -96,7 +97,7 @@ def check_names(server: Prometheus) -> None:
     names = set(server.ask("label/__name__/values"))
     for metric in METRICS:
         (described,) = known[metric.name]
-        assert described["type"] == ("unknown" if metric.kind == "untyped" else metric.kind)
+        assert described["type"] == metric.kind
         assert described["help"] == metric.help
         sample = f"{metric.name}_count" if metric.kind == "histogram" else metric.name
         assert sample in names or metric.name in MAY_BE_ABSENT, metric.name
@@ -106,9 +107,13 @@ def check_values(server: Prometheus, node: NodeProcess) -> None:
     """They are those of the node's own pages."""
     assert server.value("p2pool_connected_workers") == 2
     assert server.value("p2pool_dashd_up") == 1
-    assert server.value("p2pool_blocks_found") == server.value("p2pool_blocks_found_total")
+    assert {name: server.ask("metadata", metric=name)[name][0]["type"] for name in ANNOUNCED} == ANNOUNCED
+    (sample,) = server.ask("query", query="p2pool_shares_rejected")["result"]
+    assert set(sample["metric"]) == {"__name__", "instance", "job"}
+    by_reason = "sum(p2pool_shares_rejected_by_reason_total)"
+    assert server.value(f"p2pool_shares_rejected - on() {by_reason}") == 0
     accepted = node.get("local_stats")["submissions"]["accepted"]
-    wait_for("all submissions", lambda: (server.value("p2pool_shares_accepted_total") or 0) >= accepted or None)
+    wait_for("all submissions", lambda: (server.value("p2pool_shares_accepted") or 0) >= accepted or None)
     assert server.value("p2pool_submit_latency_seconds_count") > 0
     assert server.value("p2pool_job_fan_out_seconds_count") > 0
     assert server.value("p2pool_reactor_delay_seconds_count") > 10

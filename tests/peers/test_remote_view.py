@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.peers.messages import MAX_PAYLOAD, Envelope, ForgetTx, HaveTx, LosingTx, RawTransaction, RememberTx
-from p2pool.peers.remote_view import MAX_KNOWN, RemoteView, share_messages, split
+from p2pool.peers.remote_view import (
+    MAX_KNOWN,
+    RemoteView,
+    have_tx_messages,
+    losing_tx_messages,
+    share_messages,
+    split,
+)
 from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool
 from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
 from tests.dash import asset_unlock
@@ -64,17 +71,14 @@ def test_parts_of_a_list(sizes):
 
 
 def test_hash_lists_are_split_below_the_limit():
-    view, peer, _ = wired()
     hashes = tuple(range(150_000))
-    view.tell_added(peer, hashes)
-    view.tell_removed(peer, hashes)
-    have, losing = [[m for m in peer.said if isinstance(m, kind)] for kind in (HaveTx, LosingTx)]
+    have, losing = have_tx_messages(hashes), losing_tx_messages(hashes)
+    assert {type(message) for message in have} == {HaveTx}
+    assert {type(message) for message in losing} == {LosingTx}
     assert len(have) == len(losing) == 2
     assert tuple(h for message in have for h in message.tx_hashes) == hashes
     assert tuple(h for message in losing for h in message.tx_hashes) == hashes
-    peer.take()
-    view.tell_added(peer, ())
-    assert peer.take() == []
+    assert have_tx_messages(()) == losing_tx_messages(()) == []
 
 
 def test_shares_are_split_below_the_limit_in_order():

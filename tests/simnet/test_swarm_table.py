@@ -20,7 +20,7 @@ def test_a_state_out_of_a_node_s_json():
     chain = {"best_share": BEST, "held": 77}
     overall = {"pool_hash_rate": 5e4}
     local = {"peers": {"incoming": 1, "outgoing": 2}}
-    blocks = [{"status": "accepted"}, {"status": "refused"}, {"status": "sent"}]
+    blocks = [{"detailed_status": "accepted"}, {"detailed_status": "refused"}, {"detailed_status": "sent"}]
     expected = state(3, pool_rate=5e4, blocks=1)
     assert read_state(3, PAGE, chain, overall, local, blocks) == expected
     for wrong in ({"error": {"code": "starting"}}, None, [], 1):

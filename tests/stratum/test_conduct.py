@@ -315,3 +315,42 @@ def test_what_the_server_ends_for_its_own_reasons_is_no_offence(how):
             house.server.suspend()
             house.server.resume()
     assert house.stats.of("record_offence") == []
+
+
+def test_who_offends_does_not_make_its_own_offences_cheaper():
+    guard = make_guard()
+    good = working(guard, proven=True)
+    for number in range(4):
+        bad = working(guard, proven=True)
+        guard.offence(bad, Offence.MALFORMED, NOW)
+        assert good.host.cost.at(NOW) == Offence.MALFORMED.cost * (number + 1)
+        guard.disconnected(bad, 5, True, True, NOW)
+    guard.offence(guard.connected(HOST, NOW), Offence.MALFORMED, NOW)
+    assert good.host.limited_until > NOW  # the good one stays
+    assert good.closing is None
+    guard.unban(HOST)
+    assert sum(good.host.good.values()) == 1
+
+
+def test_the_counts_of_good_connections_return_to_nothing():
+    guard = make_guard()
+    host = guard.connected(HOST, NOW).host
+    members = [working(guard, proven=number % 2 == 0) for number in range(10)]
+    for conduct in members[:4]:
+        guard.offence(conduct, Offence.LOGIN, NOW)
+    assert list(host.good.values()) == [3, 3]
+    host.forgive(NOW)
+    assert list(host.good.values()) == [5, 5]
+    for conduct in members:
+        guard.disconnected(conduct, 100, True, True, NOW)
+    assert (host.working, list(host.good.values())) == (0, [0, 0])
+
+
+def test_who_worked_before_is_no_shield_for_itself_either():
+    guard = make_guard()
+    for _ in range(5):
+        assert guard.bans() == ()
+        bad = working(guard, proven=True)
+        guard.offence(bad, Offence.MALFORMED, NOW)
+        guard.disconnected(bad, 5, True, True, NOW)
+    assert [ban.host for ban in guard.bans()] == [HOST]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from p2pool.pool_stats import HostLoad
 from p2pool.stratum import server
 from p2pool.stratum.fanout import PAUSE
 from p2pool.stratum.fanout import SLICE as _SLICE
@@ -212,6 +213,17 @@ def test_who_does_not_log_in_is_closed_and_who_does_is_kept_alive():
     assert IDLE_RESEND < 30.0
     house.server.stop()
     assert not house.reactor.getDelayedCalls()
+
+
+def test_connections_and_workers_of_each_host_are_counted():
+    house = House()
+    house.server.start()
+    for username in (f"{ADDRESS}.a", f"{ADDRESS}.a", f"{ADDRESS}.b"):
+        house.miner(username)
+    house.connect("10.0.0.2")
+    house.reactor.advance(1)
+    assert house.stats.of("record_host_loads")[-1] == ([HostLoad(3, 2), HostLoad(1, 0)],)
+    house.server.stop()
 
 
 def test_a_defect_does_not_end_the_watch_over_time_limits():

@@ -20,6 +20,14 @@ from p2pool.web.views import Views
 from tests.support import make_template
 from tests.web.pages import Pool
 
+ANNOUNCED = {
+    "p2pool_connected_workers": "gauge",
+    "p2pool_pool_hashrate": "gauge",
+    "p2pool_shares_accepted": "counter",
+    "p2pool_shares_rejected": "counter",
+    "p2pool_blocks_found": "counter",
+}
+"""The first metrics, by the names and types under which they were announced; none has labels."""
 CHANGED = object()
 """The value is another one than before; which one is not for this table to say."""
 SHARES = 30
@@ -184,11 +192,10 @@ CAUSES: dict[str, Cause] = {
     "p2pool_bans": Cause(ban, 0, 1),
     "p2pool_local_hashrate": Cause(accepted(), 0, RATE),
     "p2pool_local_dead_hashrate": Cause(accepted(dead=True), 0, RATE),
-    "p2pool_shares_accepted_total": Cause(accepted(), 0, 1),
-    "p2pool_shares_dead_total": Cause(accepted(dead=True), 0, 1),
-    "p2pool_shares_rejected_total": Cause(refused, 0, 1, labels=LOW),
     "p2pool_shares_accepted": Cause(accepted(), 0, 1),
-    "p2pool_shares_rejected": Cause(refused, 0, 1, labels=LOW),
+    "p2pool_shares_dead_total": Cause(accepted(dead=True), 0, 1),
+    "p2pool_shares_rejected": Cause(refused, 0, 1),
+    "p2pool_shares_rejected_by_reason_total": Cause(refused, 0, 1, labels=LOW),
     "p2pool_chain_shares_found_total": Cause(chain_share(False), 0, 1),
     "p2pool_chain_shares_dead_total": Cause(chain_share(True), 0, 1),
     "p2pool_worker_hashrate": Cause(accepted(), None, RATE, labels=WORKER),
@@ -226,7 +233,6 @@ CAUSES: dict[str, Cause] = {
     ),
     "p2pool_peers": Cause(peer(incoming=True), 0, 1, labels=(("direction", "incoming"),)),
     "p2pool_peer_round_trip_seconds": Cause(peer(incoming=False), None, 0.125, labels=(("of", "farthest"),)),
-    "p2pool_blocks_found_total": Cause(block(1, BlockStatus.ACCEPTED), 0, 1),
     "p2pool_blocks_found": Cause(block(1, BlockStatus.ACCEPTED), 0, 1),
     "p2pool_blocks": Cause(block(1, BlockStatus.REFUSED), 0, 1, labels=(("status", "refused"),)),
     "p2pool_last_block_timestamp_seconds": Cause(block(1, BlockStatus.SENT, 123.0), None, 123),

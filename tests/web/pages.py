@@ -62,6 +62,7 @@ class Pool:
         web_static: Path = Path("/nowhere"),
         chain_length: int = 200,
         keeps_history: bool = False,
+        custom_pages: bool = False,
     ) -> None:
         network = easy_network(chain_length)
         self.tracker = Tracker(network)
@@ -100,7 +101,7 @@ class Pool:
         self.host = "10.0.0.1"
         """Who asks."""
         self.clock = Clock()
-        self.site = WebSite(self.views, web_static, self.clock)
+        self.site = WebSite(self.views, web_static, self.clock, custom_pages=custom_pages)
 
     def _history(self) -> History:
         """In a file that goes with this object; its threads are this one."""

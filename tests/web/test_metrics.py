@@ -17,18 +17,24 @@ from p2pool.web.metrics.miners import REASONS
 from tests.chains import NOW
 from tests.logged import logged
 from tests.support import ROOT, make_template
-from tests.web.metric_causes import CAUSES, CHANGED, SHARES, own_stales, with_sources
+from tests.web.metric_causes import ANNOUNCED, CAUSES, CHANGED, SHARES, own_stales, with_sources
 from tests.web.pages import Pool
 
 Labels = frozenset[tuple[str, str]]
 DOCUMENTED = re.compile(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
 
 
+def own_name(name: str) -> str:
+    """As it is on the page: the parser gives every counter the suffix _total."""
+    bare = name.removesuffix("_total")
+    return bare if bare in ANNOUNCED else name
+
+
 def samples(pool: Pool) -> dict[tuple[str, Labels], float]:
     """What a scrape brings, by name and labels; each is there once."""
     pool.refresh()
     found = [
-        ((sample.name, frozenset(sample.labels.items())), sample.value)
+        ((own_name(sample.name), frozenset(sample.labels.items())), sample.value)
         for family in text_string_to_metric_families(pool.views.metrics.decode())
         for sample in family.samples
     ]
@@ -68,7 +74,7 @@ def test_every_metric_has_a_cause_a_type_and_a_text():
     for metric in METRICS:
         assert f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n" in text
         assert metric.name.startswith(("p2pool_", "process_"))
-        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        assert metric.name.endswith("_total") == (metric.kind == "counter" and metric.name not in ANNOUNCED)
         assert metric.name.endswith("_seconds") or metric.kind != "histogram"
     assert text.count("# TYPE ") == len(METRICS)
 
@@ -80,6 +86,27 @@ def test_the_page_describes_exactly_these_metrics():
         (metric.name, str(metric.kind), ", ".join(f"`{label}`" for label in metric.labels), metric.help)
         for metric in METRICS
     ]
+
+
+@pytest.mark.parametrize("name", ANNOUNCED)
+def test_the_first_metrics_keep_their_names_and_types_and_have_no_labels(name):
+    pool = Pool(SHARES, make_template())
+    CAUSES[name].happen(pool)
+    pool.refresh()
+    lines = pool.views.metrics.decode().splitlines()
+    assert f"# TYPE {name} {ANNOUNCED[name]}" in lines
+    (sample,) = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    assert float(sample.removeprefix(f"{name} ")) > 0
+    assert not any(line.startswith(f"{name}_total") for line in lines)
+
+
+def test_a_worker_s_name_cannot_change_a_type():
+    pool = Pool()
+    pool.stats.record_worker_on("y.\n# TYPE p2pool_blocks_found untyped\n", 1.0, pool.now)
+    pool.refresh()
+    text = pool.views.metrics.decode()
+    assert text.count("\n# TYPE p2pool_blocks_found counter\n") == 1
+    assert "\n# TYPE p2pool_blocks_found untyped\n" not in text
 
 
 def test_an_empty_node():
@@ -94,9 +121,11 @@ def test_refusals_have_words_and_those_without_a_case_are_there():
     pool = Pool()
     for code in (21, 99, 99):
         pool.stats.record_refused(None, code, pool.now)
-    assert value(pool, "p2pool_shares_rejected_total", reason="stale", code="21") == 1
-    assert value(pool, "p2pool_shares_rejected_total", reason="other", code="99") == 2
-    zeros = [number for (name, _), number in samples(pool).items() if name == "p2pool_shares_rejected_total"]
+    assert value(pool, "p2pool_shares_rejected_by_reason_total", reason="stale", code="21") == 1
+    assert value(pool, "p2pool_shares_rejected_by_reason_total", reason="other", code="99") == 2
+    assert value(pool, "p2pool_shares_rejected") == 3
+    by_reason = "p2pool_shares_rejected_by_reason_total"
+    zeros = [number for (name, _), number in samples(pool).items() if name == by_reason]
     assert sorted(zeros) == [0.0] * (len(REASONS) - 1) + [1.0, 2.0]
 
 
@@ -144,7 +173,7 @@ def test_found_blocks_are_a_total_that_outlives_the_pages():
     for number in range(MAX_BLOCKS + 20):
         pool.stats.record_block(BlockRecord(pool.now, number, 1, "yA.1", None, 1))
         pool.stats.record_block(BlockRecord(pool.now, number, 1, "yA.1", None, 1, BlockStatus.ACCEPTED))
-    assert value(pool, "p2pool_blocks_found_total") == MAX_BLOCKS + 20
+    assert value(pool, "p2pool_blocks_found") == MAX_BLOCKS + 20
     assert value(pool, "p2pool_blocks", status="accepted") == MAX_BLOCKS
 
 

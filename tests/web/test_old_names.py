@@ -31,20 +31,25 @@ KNOWN = {
     "/node_info": "external_ip network p2p_port worker_port",
     "/ban_stats": "ban_duration banned_ips banned_ips_count banned_workers banned_workers_count ip_connections "
     "ip_violations max_violations",
-    "/stratum_security": "banned_ips_count banned_workers_count conn_worker_ratio rate_60s reject_rate "
-    "suspicious_workers threat_level threat_reasons",
+    "/stratum_security": "banned_ips_count banned_workers_count burst_ratio conn_worker_ratio limits rate_10s "
+    "rate_60s reject_rate suspicious_workers threat_level threat_reasons",
     "/web_rate_stats": "active_ips burst_limit limit_per_minute requests_last_minute",
     "/luck_stats": "average_luck avg_luck avg_time_between_blocks blocks blocks_found blocks_with_luck "
     "current_expected_time current_luck_trend luck_approximate luck_available max_luck "
     "max_time_between_blocks min_luck min_time_between_blocks note time_since_last_block",
     "/hashrate_samples": "newest_sample oldest_sample sample_count sample_interval",
-    "/broadcaster_status": "enabled health peers",
+    "/broadcaster_status": "bootstrapped configuration database enabled health peers statistics",
+    "/net_diff_samples": "newest_sample oldest_sample sample_count",
+    "/security_config": "ban_duration_seconds ban_enabled ip_whitelist_count max_connections_per_ip "
+    "max_share_rate_per_worker max_violations_before_ban web_auth_enabled web_auth_username web_burst_limit "
+    "web_rate_limit_enabled web_requests_per_minute worker_whitelist_count",
     "/web/currency_info": "address_explorer_url_prefix block_explorer_url_prefix symbol tx_explorer_url_prefix",
     "/stale_rates": "good",
 }
 KNOWN_ROWS = {
-    "/recent_blocks": "actual_hash_difficulty block_reward expected_time explorer_url hash luck luck_approximate "
-    "luck_method miner network_difficulty number pool_hashrate_at_find share status time_to_find ts",
+    "/recent_blocks": "actual_hash_difficulty avg_hashrate_used block_reward expected_time explorer_url "
+    "from_history hash hashrate_samples_used luck luck_approximate luck_method miner network_difficulty number "
+    "pool_hashrate_at_find share status time_to_find ts",
     "/peer_list": "address downtime incoming txpool_size uptime version web_port",
     "/web/log": "attempts_to_block attempts_to_share block_value current_payout local_dead_hash_rates "
     "local_hash_rates peers pool_hash_rate pool_stale_prop shares stale_shares stale_shares_breakdown time",
@@ -85,7 +90,8 @@ def test_the_broadcaster_s_peers(busy):
     told = busy.ask("/broadcaster_status").json
     (peer,) = told["peers"]["active"]
     assert (peer["host"], peer["port"], peer["protected"], peer["uptime_seconds"]) == ("192.0.2.7", 9999, False, 5)
-    assert told["health"] == {"healthy": True, "active_connections": 1, "total_connections": 1}
+    health = told["health"]
+    assert (health["healthy"], health["active_connections"], health["total_connections"]) == (True, 1, 1)
     pool = Pool()
     pool.views = Views(replace(pool.sources, broadcaster_enabled=False))
     pool.refresh()

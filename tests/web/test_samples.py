@@ -9,6 +9,7 @@ import math
 import pytest
 from jsonschema import Draft202012Validator
 
+from p2pool.history.records import POOL_FIGURES
 from p2pool.history.restoring import RestoredSample
 from p2pool.pool_stats import ShareRecord
 from p2pool.web.api import samples as graphs
@@ -285,7 +286,7 @@ def test_periods_from_a_time_on():
 
 
 def restored(second: float, rate: float, **workers: float) -> RestoredSample:
-    figures = dict.fromkeys(SCALARS) | {"pool_hash_rate": rate, "network_difficulty": 2.0}
+    figures = dict.fromkeys(POOL_FIGURES) | {"pool_hash_rate": rate, "network_difficulty": 2.0}
     return RestoredSample(START + second, tuple(figures.values()), workers, {}, {}, {})
 
 

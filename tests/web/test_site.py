@@ -101,7 +101,7 @@ def test_a_share(pool):
         ("/web/share/" + "%c2%b2" + "1" * 62, "not_a_hash"),
         ("/web/share/0x" + "1" * 62, "not_a_hash"),
         ("/web/share/" + "1" * 64 + "/", "not_a_hash"),
-        ("/web/share/" + "1" * 64, "unknown_share"),
+        ("/api/v1/shares/" + "1" * 64, "unknown_share"),
         ("/static/nothing.js", "not_found"),
         ("/static/sub/", "not_found"),
         ("/static/index.html/more", "not_found"),

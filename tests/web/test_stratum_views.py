@@ -87,7 +87,9 @@ def test_an_idle_node(pool):
         "offences": {},
         "banned_hosts": 0,
         "hosts": [],
+        "rate_10s": 0,
         "rate_60s": 0,
+        "burst_ratio": 0,
         "conn_worker_ratio": 0,
         "reject_rate": 0,
         "suspicious_workers": [],
@@ -95,6 +97,12 @@ def test_an_idle_node(pool):
         "threat_reasons": [],
         "banned_ips_count": 0,
         "banned_workers_count": 0,
+        "limits": {
+            "max_submissions_per_sec": 1000,
+            "max_connections": 10_000,
+            "min_difficulty": None,
+            "max_connections_per_ip": 1000,
+        },
     }
     assert bans == NO_BANS
 
@@ -119,12 +127,14 @@ def test_workers_and_the_sum_of_them(pool):
     rig, other, whole = figures["workers"]["yA.rig"], figures["workers"]["yB"], figures["pool"]
     assert (rig["connections"], rig["difficulty"], rig["accepted"], rig["dead"]) == (1, 8.0, 600, 300)
     assert rig["refused_by"] == {**NO_REFUSALS, "stale": 1, "low_difficulty": 1}
-    assert (rig["refused"], rig["shares"], rig["user_agent"]) == (2, 0, "miner/1")
+    assert (rig["refused"], rig["chain_shares"], rig["user_agent"]) == (2, 0, "miner/1")
+    assert (rig["shares"], other["shares"]) == (602, 601)  # submissions
+    assert (rig["first_seen"], other["first_seen"]) == (start, start)
     assert (rig["last_share"], rig["last_seen"]) == (pool.now, pool.now)
     assert rig["hash_rate"] == about(500, rel=0.05)
     assert rig["dead_hash_rate"] == about(250, rel=0.05)
     assert rig["hash_rates"] == {window: about(500, rel=0.05) for window in ("10m", "1m", "1h", "1d")}
-    assert (other["connections"], other["shares"], other["user_agent"]) == (0, 1, "")
+    assert (other["connections"], other["chain_shares"], other["user_agent"]) == (0, 1, "")
     assert whole["refused_by"] == {**NO_REFUSALS, "stale": 1, "low_difficulty": 2, "not_subscribed": 1}
     assert (whole["refused"], whole["accepted"], whole["dead"]) == (4, 1200, 300)
     assert (whole["connections"], whole["workers"]) == (1, 1)  # yB has no connection

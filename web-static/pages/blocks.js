@@ -55,6 +55,7 @@ const newestRow = (block) => ({
   height: block.number,
   worker: block.miner,
   dash: coins(block.value),
+  status: block.detailed_status,
 });
 
 const olderRow = (block) => ({

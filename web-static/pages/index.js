@@ -37,7 +37,7 @@ const blocksTable = new Table("blocks", {
     {
       title: "Status",
       create: () => make("span", { class: "status" }),
-      update: (cell, { status, reason }) => {
+      update: (cell, { detailed_status: status, reason }) => {
         const node = cell.firstElementChild;
         node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
         node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");

@@ -9,6 +9,8 @@ import { startShareSearch } from "../js/sharesearch.js";
 
 const PERIOD = 5000;
 const MOST_TRANSACTIONS = 500;
+const NO_SHARE = "None";
+const NOT_KNOWN = "unknown";
 const STALE = {
   orphan: "orphan: it announces that an earlier share of its miner lost the race against another one",
   doa: "dead on arrival: it announces that an earlier share of its miner came too late for its work",
@@ -68,9 +70,9 @@ function placePart(share) {
     "Place in the chain",
     facts(
       ["Hash", "The share’s name: the X11 hash of its block header.", fullHash(share.hash, "the hash")],
-      ["Parent", "The share that this one builds on.", share.parent === null ? "none: the first share of its chain" : shareLink(share.parent, share.parent)],
+      ["Parent", "The share that this one builds on.", share.parent === NO_SHARE ? "none: the first share of its chain" : shareLink(share.parent, share.parent)],
       ["Children", "Shares that build on this one. Where there are several, the chain with most work wins; the others become orphans.", childrenList(share.children)],
-      ["Far parent", "The share about a hundred before, which nodes use to skip along the chain.", share.far_parent === null ? "none: the chain is still short" : shareLink(share.far_parent, share.far_parent)],
+      ["Far parent", "The share about a hundred before, which nodes use to skip along the chain.", share.far_parent === NO_SHARE ? "none: the chain is still short" : shareLink(share.far_parent, share.far_parent)],
       ["Kind", "The format of the share. There is one today.", share.type_name],
       ["Verified", "Whether this node checked everything: the work, the difficulty and who is paid.", local.verified ? "yes" : "not yet, or it builds on shares that this node lacks"],
       ["Height", "Number of shares from the chain’s first to this one.", integer(share.share_data.absheight)],
@@ -141,7 +143,7 @@ function coinbasePart(share) {
     "Who this block would pay",
     make("p", { class: "lead" }, "The coinbase transaction creates the block’s coins. Every share must carry the exact outputs that the share chain demands."),
   );
-  if (gentx.raw === null) {
+  if (gentx.raw === NOT_KNOWN) {
     part.append(make("p", { class: "empty" }, "This node cannot rebuild the transaction: it lacks shares that come before this one."));
   } else {
     try {
@@ -159,7 +161,7 @@ function coinbasePart(share) {
     ),
     otherTransactions(share.block.other_transaction_hashes),
   );
-  if (gentx.raw !== null) part.append(folded("Raw transaction", gentx.raw));
+  if (gentx.raw !== NOT_KNOWN) part.append(folded("Raw transaction", gentx.raw));
   return part;
 }
 
@@ -212,7 +214,7 @@ function showWalk(share) {
   const walk = byId("walk");
   const step = (text, target) =>
     make("a", { href: `share.html?hash=${encodeURIComponent(target)}`, title: target }, text, mono(shortHash(target)));
-  const steps = [share.parent === null ? make("span", {}, "No parent: the chain’s first share") : step("← Parent ", share.parent)];
+  const steps = [share.parent === NO_SHARE ? make("span", {}, "No parent: the chain’s first share") : step("← Parent ", share.parent)];
   if (share.children.length === 0) steps.push(make("span", {}, "No child yet; this page looks again by itself"));
   share.children.forEach((child, i) => steps.push(step(i === 0 ? "Child → " : "Other child → ", child)));
   steps.push(make("a", { href: `chain.html?from=${encodeURIComponent(share.hash)}` }, "The chain from here down"));
@@ -281,8 +283,8 @@ async function look() {
 }
 
 function showAnswer({ status, text }) {
-  if (status === 200) showShare(parseExact(text));
-  else if (status === 404) showUnknown();
+  if (status === 200 && text === "null") showUnknown();
+  else if (status === 200) showShare(parseExact(text));
   else showMissing("The node cannot answer now", `It answered with status ${status}. This page tries again by itself.`);
 }
 

@@ -77,7 +77,7 @@ const payoutsTable = new Table("payouts", {
     { ...textColumn("Height", (block) => integer(block.block_height)), head: true },
     { title: "Block hash", create: (block) => copyValue(block.block_hash, shortHash(block.block_hash), "block hash") },
     textColumn("Payout", (block) => (block.payout === null ? "not known" : `${block.payout}\u00a0${symbol}`)),
-    { title: "Status", create: () => make("span", { class: "status" }), update: (cell, { status }) => showStatus(cell.firstElementChild, status) },
+    { title: "Status", create: () => make("span", { class: "status" }), update: (cell, { detailed_status: status }) => showStatus(cell.firstElementChild, status) },
   ],
 });
 
@@ -205,7 +205,6 @@ function showAddress(value, status) {
 
 function showPayouts(value, status) {
   told.set(showPayouts, [value, status]);
-  if (status === 404) payoutsTable.show([], EMPTY.payouts);
   if (status !== 200) return;
   const sums = [
     ["p-found", value.blocks_found, integer],

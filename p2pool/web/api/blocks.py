@@ -9,7 +9,9 @@ from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
 from p2pool.dash.transaction import parse_transaction
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.share.errors import ShareInvalid
+from p2pool.web.api.block_status import STATUS, STATUSES, statuses
 from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, amount, whole_number
+from p2pool.web.api.legacy_luck import LUCK_SUMMARY, luck_summary
 from p2pool.web.api.pool import explorers, pool_rate, stale_proportion
 from p2pool.web.api.schema import (
     AMOUNT,
@@ -28,6 +30,7 @@ from p2pool.web.api.schema import (
     number,
     record,
     text,
+    with_optional,
     words,
 )
 from p2pool.web.luck import PoolBlock, Round, Rounds
@@ -108,10 +111,11 @@ def _block(moment: Moment, found: BlockRecord, rounds: dict[int, Round]) -> dict
         "miner": found.worker,
         "value": found.subsidy * 1e-8,
         "block_reward": found.subsidy * 1e-8,
-        "status": found.status.value,
+        **statuses(found.status),
         "reason": found.reason or None,
         "confirmations": found.confirmations,
         "chainlock": found.chainlocked,
+        "from_history": found.share_hash is None or found.share_hash not in moment.node.tracker.forest,
         "explorer_url": explorer and f"{explorer}{found.block_hash:064x}",
         "network_difficulty": this.difficulty,
         "actual_hash_difficulty": target_to_difficulty(found.block_hash),
@@ -120,9 +124,18 @@ def _block(moment: Moment, found: BlockRecord, rounds: dict[int, Round]) -> dict
         "time_to_find": this.time_to_find,
         "expected_time": this.expected_time,
         "luck": this.luck,
-        "luck_method": None if this.method is None else "time_weighted_avg",
+        "hashrate_samples_used": this.measurements,
+        "luck_method": _luck_method(moment, this),
         "luck_approximate": this.method != "shares",
     }
+
+
+def _luck_method(moment: Moment, this: Round) -> str | None:
+    """How the luck is known, in the words of legacy p2pool-dash."""
+    if this.method is not None:
+        return "time_weighted_avg"
+    rounds = rounds_of(moment).rounds
+    return "first_block" if rounds and rounds[0].block == this.block else None
 
 
 def _blocks(moment: Moment, most: int) -> list[dict[str, Any]]:
@@ -132,8 +145,12 @@ def _blocks(moment: Moment, most: int) -> list[dict[str, Any]]:
 
 
 def recent_blocks(moment: Moment) -> list[dict[str, Any]]:
-    """/recent_blocks: the newest RECENT, newest first."""
-    return _blocks(moment, RECENT)
+    """/recent_blocks: the newest RECENT, newest first, with the luck of all these in the first of them."""
+    blocks, by_block = _blocks(moment, RECENT), moment.once(_rounds_by_block)
+    if blocks:
+        listed = [by_block.get(found.block_hash) for found in moment.snapshot.blocks[-RECENT:]]
+        blocks[0] |= luck_summary([each for each in listed if each is not None])
+    return blocks
 
 
 def block_history(moment: Moment) -> dict[str, dict[str, Any]]:
@@ -149,6 +166,11 @@ def block_history(moment: Moment) -> dict[str, dict[str, Any]]:
         }
         for block in _blocks(moment, len(moment.snapshot.blocks))
     }
+
+
+def _statuses(found: BlockRecord | None) -> dict[str, Any]:
+    """The status of a block of the chain, null if it is not among those that are remembered."""
+    return dict.fromkeys(STATUSES) if found is None else statuses(found.status)
 
 
 def _part(expected: float, actual: float) -> float | None:
@@ -206,7 +228,7 @@ def luck_stats(moment: Moment) -> dict[str, Any]:
                 "luck": each.luck,
                 "time_to_find": each.time_to_find,
                 "expected_time": each.expected_time,
-                "status": found[each.block.block_hash].status.value if each.block.block_hash in found else None,
+                **_statuses(found.get(each.block.block_hash)),
             }
             for each in reversed(rounds.rounds)
         ],
@@ -307,7 +329,6 @@ def luck(moment: Moment) -> dict[str, Any]:
 
 
 _LUCK = nullable(number("percent: 200 for a block that took half of the work that it should have"))
-STATUS = words(*(status.value for status in BlockStatus))
 ROUND_FIELDS = {
     "time_to_find": nullable({**SECONDS, "description": "since the block before, seconds"}),
     "expected_time": nullable(SECONDS),
@@ -325,10 +346,11 @@ _OLD_BLOCK = {
     "miner": text("the worker; empty or 'another node' where it was not found here"),
     "value": DASH,
     "block_reward": DASH,
-    "status": STATUS,
+    **STATUSES,
     "reason": nullable(text("why it was refused or orphaned")),
     "confirmations": count(),
     "chainlock": boolean(),
+    "from_history": boolean("whether its share is not held any more, or never was"),
     "explorer_url": text(),
     "network_difficulty": nullable(number()),
     "actual_hash_difficulty": number("that the block's hash would meet"),
@@ -337,7 +359,8 @@ _OLD_BLOCK = {
     "time_to_find": nullable(SECONDS),
     "expected_time": nullable(SECONDS),
     "luck": _LUCK,
-    "luck_method": nullable(text()),
+    "hashrate_samples_used": count("shares or samples that its round was measured by"),
+    "luck_method": nullable(words("time_weighted_avg", "first_block")),
     "luck_approximate": boolean(),
 }
 _OLD_LUCK = record(
@@ -363,7 +386,7 @@ _OLD_LUCK = record(
             luck=_LUCK,
             time_to_find=nullable(SECONDS),
             expected_time=nullable(SECONDS),
-            status=nullable(STATUS),
+            **{name: nullable(schema) for name, schema in STATUSES.items()},
         )
     ),
 )
@@ -427,8 +450,8 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/recent_blocks",
-        f"The pool's newest {RECENT} blocks, newest first",
-        array(record(**_OLD_BLOCK)),
+        f"The pool's newest {RECENT} blocks, newest first. The first of them tells of the luck of all these, too",
+        array(with_optional(record(**_OLD_BLOCK), **LUCK_SUMMARY)),
         view=recent_blocks,
     ),
     Endpoint(

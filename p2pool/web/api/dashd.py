@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from p2pool.base.histogram import HistogramSnapshot
+from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import (
     SECONDS,
@@ -59,34 +60,84 @@ def _times(times: HistogramSnapshot) -> dict[str, Any]:
 
 
 def broadcaster_status(moment: Moment) -> dict[str, Any]:
-    """/broadcaster_status: the nodes of the Dash network that found blocks are sent to. What the old software told
-    of its list of addresses and of single deliveries is not counted here and left out."""
-    peers, sent = moment.sources.dashd().broadcaster, moment.snapshot.sending.count
+    """/broadcaster_status: the nodes of the Dash network that found blocks are sent to, as front ends of legacy
+    p2pool-dash show them. dashd itself is not among the nodes: it has links of its own."""
+    figures, now = moment.sources.dashd(), moment.snapshot.time
+    peers, totals, sent = figures.broadcaster, figures.broadcasting(), moment.snapshot.sending.count
+    counts = totals.counts
+    tried = counts.deliveries + counts.failed_deliveries
     return {
         "enabled": moment.sources.broadcaster_enabled,
+        "bootstrapped": totals.known > 0,
         "connected": len(peers),
         "health": {
             "healthy": bool(peers),
             "active_connections": len(peers),
+            "protected_connections": 0,
             "total_connections": len(peers),
+            "target_max_peers": totals.max_peers,
+            "target_min_peers": 1,
+            "local_dashd_connected": figures.links_up > 0,
         },
         "blocks_broadcast": sent,
+        "statistics": {
+            "blocks_broadcast": sent,
+            "total_peer_broadcasts": tried,
+            "successful_broadcasts": counts.deliveries,
+            "failed_broadcasts": counts.failed_deliveries,
+            "success_rate_percent": 100 * counts.deliveries / tried if tried else 0.0,
+            "connection_attempts": counts.attempts,
+            "successful_connections": counts.connected,
+            "failed_connections": counts.failed,
+            "timeouts": counts.timeouts,
+            "refused": counts.refused,
+            "dashd_refreshes": counts.refreshes,
+        },
+        "database": {
+            "total_peers": totals.known,
+            "sources": dict(totals.sources),
+            "last_dashd_refresh": counts.refreshed,
+            "seconds_since_refresh": None if counts.refreshed is None else max(0, int(now - counts.refreshed)),
+        },
+        "configuration": {
+            "max_peers": totals.max_peers,
+            "min_peers": 1,
+            "max_connection_attempts": totals.dials_at_once,
+            "connection_timeout_seconds": totals.connect_time,
+            "dashd_refresh_interval_seconds": totals.refresh_period,
+        },
         "peers": {
             "protected": [],
-            "active": [
+            "active": [_broadcaster_peer(peer, now) for peer in peers],
+            "in_backoff": [
                 {
-                    "host": peer.host,
-                    "port": peer.port,
-                    "protected": False,
-                    "version": peer.software,
-                    "connected_since": moment.snapshot.time - peer.connected_for,
-                    "uptime_seconds": int(peer.connected_for),
-                    "clock_offset": peer.clock_offset,
+                    "host": each.host,
+                    "port": each.port,
+                    "backoff_remaining_seconds": int(each.remaining),
+                    "backoff_total_seconds": int(each.pause),
+                    "attempts": each.failures,
                 }
-                for peer in peers
+                for each in totals.resting
             ],
-            "in_backoff": [],
         },
+    }
+
+
+def _broadcaster_peer(peer: BroadcasterPeer, now: float) -> dict[str, Any]:
+    return {
+        "host": peer.host,
+        "port": peer.port,
+        "protected": False,
+        "version": peer.software,
+        "connected_since": now - peer.connected_for,
+        "uptime_seconds": int(peer.connected_for),
+        "clock_offset": peer.clock_offset,
+        "score": peer.score,
+        "source": peer.source,
+        "successful_broadcasts": peer.delivered,
+        "failed_broadcasts": peer.failed,
+        "blocks_relayed": peer.told,
+        "txs_relayed": 0,
     }
 
 
@@ -116,6 +167,81 @@ _DASHD = record(
     block_sending=_TIMES,
     blocks_waiting=count("found blocks that are not settled yet"),
 )
+_BROADCASTER = record(
+    enabled=boolean(),
+    bootstrapped=boolean("whether any address is known"),
+    connected=count(),
+    health=record(
+        "",
+        healthy=boolean(),
+        active_connections=count(),
+        protected_connections=count("none: dashd has links of its own"),
+        total_connections=count(),
+        target_max_peers=count(),
+        target_min_peers=count(),
+        local_dashd_connected=boolean("whether a link to a dashd is up"),
+    ),
+    blocks_broadcast=count(),
+    statistics=record(
+        "since the start",
+        blocks_broadcast=count(),
+        total_peer_broadcasts=count("blocks times nodes"),
+        successful_broadcasts=count(),
+        failed_broadcasts=count(),
+        success_rate_percent=number(),
+        connection_attempts=count(),
+        successful_connections=count(),
+        failed_connections=count(),
+        timeouts=count(),
+        refused=count(),
+        dashd_refreshes=count("answers of dashd about its own peers"),
+    ),
+    database=record(
+        "addresses",
+        total_peers=count(),
+        sources=mapping(count(), "by who named them: dashd, network, remembered"),
+        last_dashd_refresh=nullable(TIME),
+        seconds_since_refresh=nullable(count()),
+    ),
+    configuration=record(
+        "",
+        max_peers=count(),
+        min_peers=count(),
+        max_connection_attempts=count("at a time"),
+        connection_timeout_seconds=SECONDS,
+        dashd_refresh_interval_seconds=SECONDS,
+    ),
+    peers=record(
+        protected=array({}),
+        active=array(
+            record(
+                host=text(),
+                port=count(),
+                protected=boolean(),
+                version=text(),
+                connected_since=TIME,
+                uptime_seconds=count(),
+                clock_offset=number("how far its clock is ahead of ours, seconds"),
+                score=number("rises with each block that it tells of, falls with each failure"),
+                source=text("who named it: dashd, network, remembered"),
+                successful_broadcasts=count("blocks that it took"),
+                failed_broadcasts=count(),
+                blocks_relayed=count("new blocks that it told of"),
+                txs_relayed=count("none: transactions are not asked for"),
+            )
+        ),
+        in_backoff=array(
+            record(
+                host=text(),
+                port=count(),
+                backoff_remaining_seconds=count(),
+                backoff_total_seconds=count(),
+                attempts=count(),
+            ),
+            "addresses that failed, the next to be tried first",
+        ),
+    ),
+)
 ENDPOINTS = (
     Endpoint(
         "/api/v1/dashd",
@@ -127,27 +253,7 @@ ENDPOINTS = (
     Endpoint(
         "/broadcaster_status",
         "Nodes of the Dash network that found blocks are sent to",
-        record(
-            enabled=boolean(),
-            connected=count(),
-            health=record(healthy=boolean(), active_connections=count(), total_connections=count()),
-            blocks_broadcast=count(),
-            peers=record(
-                protected=array({}),
-                active=array(
-                    record(
-                        host=text(),
-                        port=count(),
-                        protected=boolean(),
-                        version=text(),
-                        connected_since=TIME,
-                        uptime_seconds=count(),
-                        clock_offset=number("how far its clock is ahead of ours, seconds"),
-                    )
-                ),
-                in_backoff=array({}),
-            ),
-        ),
+        _BROADCASTER,
         view=broadcaster_status,
     ),
 )

@@ -24,7 +24,8 @@ from p2pool.history.records import (
     SeriesKind,
 )
 from p2pool.pool_stats import EventKind
-from p2pool.web.api.blocks import ROUND_FIELDS, STATUS, round_fields
+from p2pool.web.api.block_status import STATUS
+from p2pool.web.api.blocks import ROUND_FIELDS, round_fields
 from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,

@@ -22,6 +22,7 @@ from p2pool.web.api.schema import (
     SECONDS,
     TIME,
     array,
+    boolean,
     count,
     mapping,
     nullable,
@@ -29,6 +30,7 @@ from p2pool.web.api.schema import (
     record,
     text,
 )
+from p2pool.web.api.stratum import BAN_COST
 from p2pool.web.sources import Moment, shares_of_last_hour
 
 DUFFS = 1e-8
@@ -243,6 +245,27 @@ def web_rate_stats(moment: Moment) -> dict[str, Any]:
     }
 
 
+def security_config(moment: Moment) -> dict[str, Any]:
+    """/security_config: what guards this node, without names and addresses. Workers are never banned or exempted
+    by their names here, and no pace of submissions is forbidden."""
+    rates, limits = moment.sources.web_rates(), moment.sources.stratum_limits
+    rate = None if rates is None else rates.rate
+    return {
+        "web_auth_enabled": moment.sources.web_password,
+        "web_auth_username": None,
+        "web_rate_limit_enabled": rate is not None,
+        "web_requests_per_minute": None if rate is None else rate * 60,
+        "web_burst_limit": None if rates is None else rates.burst,
+        "ban_enabled": True,
+        "ban_duration_seconds": moment.sources.ban_duration,
+        "max_violations_before_ban": BAN_COST,
+        "max_connections_per_ip": limits.max_connections_per_host,
+        "max_share_rate_per_worker": None,
+        "ip_whitelist_count": limits.never_banned,
+        "worker_whitelist_count": 0,
+    }
+
+
 _EFFICIENCY = {
     "efficiency_if_miner_perfect": nullable(number("the same, had no miner here delivered too late")),
     "efficiency": nullable(number("1 where as little is lost to stale shares as in the whole pool")),
@@ -339,6 +362,25 @@ ENDPOINTS = (
     ),
     Endpoint("/fee", "The operator's fee", number("percent"), view=lambda moment: moment.sources.fee),
     Endpoint("/web/version", "The software's version", text(), view=lambda moment: moment.sources.version),
+    Endpoint(
+        "/security_config",
+        "What guards this node: limits of the web and of miners; a limit is null where there is none",
+        record(
+            web_auth_enabled=boolean("whether pages need user and password"),
+            web_auth_username=nullable(text("not told")),
+            web_rate_limit_enabled=boolean(),
+            web_requests_per_minute=nullable(number("of one host")),
+            web_burst_limit=nullable(number("requests of one host at once")),
+            ban_enabled=boolean(),
+            ban_duration_seconds=SECONDS,
+            max_violations_before_ban=count("the cost at which a host is banned"),
+            max_connections_per_ip=count(),
+            max_share_rate_per_worker=nullable(number("none")),
+            ip_whitelist_count=count("networks that are never banned"),
+            worker_whitelist_count=count("none"),
+        ),
+        view=security_config,
+    ),
     Endpoint(
         "/web_rate_stats",
         "Who asks this site, by its rate limits; a limit is null where there is none",

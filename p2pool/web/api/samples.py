@@ -94,6 +94,7 @@ def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
     payouts = moment.per_tip(payout_amounts)
     addresses = moment.workers.by_address()
     seconds = max(1.0, snapshot.time - since)
+    received, sent = moment.memory.traffic.since(moment.sources.traffic())
     return {
         "pool_hash_rate": pool_rate(moment) if known else None,
         "pool_stale_proportion": stale_proportion(moment) if known else None,
@@ -114,6 +115,8 @@ def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
         "peers_outgoing": peers["outgoing"],
         "dashd_latency": latency,
         "memory": moment.sources.process_memory(),
+        "peer_bytes_received": received / seconds,
+        "peer_bytes_sent": sent / seconds,
     }
 
 
@@ -166,12 +169,13 @@ class _Span:
 
 
 _SPANS: Final = {
-    "hour": _Span(20, 180, lambda samples: samples.hour),
-    "day": _Span(300, 288, lambda samples: samples.day),
-    "week": _Span(1800, 336, lambda samples: samples.month),
-    "month": _Span(7200, 360, lambda samples: samples.month),
-    "year": _Span(86400, 365, lambda samples: samples.month),
+    "hour": _Span(24, 150, lambda samples: samples.hour),
+    "day": _Span(288, 300, lambda samples: samples.day),
+    "week": _Span(2016, 300, lambda samples: samples.month),
+    "month": _Span(8640, 300, lambda samples: samples.month),
+    "year": _Span(105_192, 300, lambda samples: samples.month),
 }
+"""The bins that front ends of legacy p2pool-dash know: they divide areas and means by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +208,13 @@ _GRAPHS: Final = {
     "unique_miner_count": _Source("working_addresses"),
     "connected_miners": _Source("connected_addresses"),
     "desired_version_rates": _Source(named="version_rates", default=0),
-    "traffic_rate": _Source(empty=_EMPTY, default=0),
+    "traffic_rate": _Source(
+        {"p2p/in": "peer_bytes_received", "p2p/out": "peer_bytes_sent"}, empty=_EMPTY, default=0
+    ),
     "getwork_latency": _Source("dashd_latency"),
     "memory_usage": _Source("memory"),
 }
-"""By the names that front ends of p2pool know. Of traffic nothing is measured."""
+"""By the names that front ends of p2pool know."""
 
 
 def graph_data(scene: Scene, arguments: Arguments) -> bytes:
@@ -219,18 +225,28 @@ def graph_data(scene: Scene, arguments: Arguments) -> bytes:
     rendered = samples.rendered.get((source, view))
     if rendered is None:
         span = _SPANS[view.removeprefix("last_")]
-        rows = _graph(_GRAPHS[source], span, span.ring(samples).samples(), scene.moment.snapshot.time)
+        rows = _graph(_GRAPHS[source], span, span.ring(samples), scene.moment.snapshot.time)
         rendered = samples.rendered[source, view] = orjson.dumps(rows)
     return rendered
 
 
-def _graph(source: _Source, span: _Span, samples: list[Sample], now: float) -> list[list[Any]]:
+_Weighed = list[tuple[float, Sample]]
+"""Samples with the seconds for which each counts."""
+
+
+def _graph(source: _Source, span: _Span, ring: Ring, now: float) -> list[list[Any]]:
     end = math.ceil(now / span.width) * span.width
-    bins: list[list[Sample]] = [[] for _ in range(span.bins)]
-    for sample in samples:
-        index = int((end - sample.start - 1e-6) // span.width)
-        if 0 <= index < span.bins:
-            bins[index].append(sample)
+    bins: list[_Weighed] = [[] for _ in range(span.bins)]
+    for sample in ring.samples():
+        # A sample counts in each bin that its period reaches into: else the newest bin is empty at times.
+        start = sample.start
+        until = min(start + ring.period, max(now, start + 0.001))
+        first, last = int((end - until) // span.width), int((end - start - 1e-6) // span.width)
+        for index in range(max(first, 0), min(last, span.bins - 1) + 1):
+            left = end - span.width * (index + 1)
+            seconds = min(until, left + span.width) - max(start, left)
+            if seconds > 0:
+                bins[index].append((seconds, sample))
     rows = []
     for index, inside in enumerate(bins):
         left, right = end - span.width * (index + 1), min(now, end - span.width * index)
@@ -239,23 +255,25 @@ def _graph(source: _Source, span: _Span, samples: list[Sample], now: float) -> l
     return rows
 
 
-def _bin(source: _Source, samples: list[Sample]) -> Any:
+def _bin(source: _Source, samples: _Weighed) -> Any:
     """The mean of a graph's figure over the samples of one bin."""
     if source.named:
         sums: dict[str, float] = {}
-        for sample in samples:
+        whole = sum(seconds for seconds, _ in samples)
+        for seconds, sample in samples:
             for name, value in sample.of(source.named).items():
-                sums[name] = sums.get(name, 0.0) + value
-        return {name: total / len(samples) for name, total in sums.items()}
+                sums[name] = sums.get(name, 0.0) + value * seconds
+        return {name: total / whole for name, total in sums.items()}
     if isinstance(source.scalars, str):
         return _mean(samples, source.scalars) if source.scalars else source.empty
     means = {name: _mean(samples, scalar) for name, scalar in source.scalars.items()}
     return {name: value for name, value in means.items() if value is not None} or source.empty
 
 
-def _mean(samples: list[Sample], scalar: str) -> float | None:
-    known = [value for sample in samples if (value := sample.scalar(scalar)) is not None]
-    return sum(known) / len(known) if known else None
+def _mean(samples: _Weighed, scalar: str) -> float | None:
+    known = [(seconds, value) for seconds, sample in samples if (value := sample.scalar(scalar)) is not None]
+    whole = sum(seconds for seconds, _ in known)
+    return sum(seconds * value for seconds, value in known) / whole if known else None
 
 
 def difficulty_history(scene: Scene, arguments: Arguments) -> bytes:
@@ -292,6 +310,20 @@ def hashrate_samples(moment: Moment) -> dict[str, Any]:
         "oldest_sample": told[0] if told else None,
         "newest_sample": told[-1] if told else None,
         "sample_interval": ring.period,
+    }
+
+
+def difficulty_samples(moment: Moment) -> dict[str, Any]:
+    """/net_diff_samples: what there is of the Dash network's difficulty."""
+    known = [
+        {"ts": sample.start, "difficulty": value}
+        for sample in moment.memory.samples.month.ends() or ()
+        if (value := sample.scalar("network_difficulty")) is not None
+    ]
+    return {
+        "sample_count": len(moment.memory.samples.month),
+        "oldest_sample": known[0] if known else None,
+        "newest_sample": known[-1] if known else None,
     }
 
 
@@ -340,6 +372,7 @@ _LOG_ENTRY = record(
     attempts_to_block=nullable(number()),
     block_value=DASH,
 )
+_DIFFICULTY_SAMPLE = nullable(record(ts=TIME, difficulty=number()))
 _HASHRATE_SAMPLE = nullable(record(ts=TIME, hashrate=nullable(HASH_RATE), network_diff=nullable(number())))
 ENDPOINTS = (
     Endpoint(
@@ -386,5 +419,11 @@ ENDPOINTS = (
             sample_interval=SECONDS,
         ),
         view=hashrate_samples,
+    ),
+    Endpoint(
+        "/net_diff_samples",
+        "What samples there are of the Dash network's difficulty",
+        record(sample_count=count(), oldest_sample=_DIFFICULTY_SAMPLE, newest_sample=_DIFFICULTY_SAMPLE),
+        view=difficulty_samples,
     ),
 )

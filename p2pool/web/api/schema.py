@@ -1,6 +1,7 @@
 """JSON Schema (2020-12, as OpenAPI 3.1 has it) in as few words as the endpoints' tables need.
 
-Everything that a `record` names is always there, and nothing else is: tests hold the answers to it.
+Everything that a `record` names is always there but for what `with_optional` adds, and nothing else is: tests hold
+the answers to it.
 """
 
 from __future__ import annotations
@@ -66,6 +67,16 @@ def mapping(values: Schema, description: str = "") -> Schema:
 def record(description: str = "", /, **fields: Schema) -> Schema:
     """An object with exactly these names."""
     return _of("object", description, properties=fields, required=list(fields), additionalProperties=False)
+
+
+def with_optional(schema: Schema, **fields: Schema) -> Schema:
+    """A record that may have these names, too."""
+    return {**schema, "properties": {**schema["properties"], **fields}}
+
+
+def either(*schemas: Schema) -> Schema:
+    """Any of these; the first is the usual one."""
+    return {"anyOf": list(schemas)}
 
 
 def nullable(schema: Schema) -> Schema:

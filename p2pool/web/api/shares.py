@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -30,6 +30,11 @@ from p2pool.web.api.schema import (
 from p2pool.web.rebuilds import Rebuilds
 from p2pool.web.sources import Moment, script_to_text
 
+NO_SHARE: Final = "None"
+"""The parent of a chain's first share, as front ends of p2pool know it."""
+NOT_KNOWN: Final = "unknown"
+"""The coinbase of a share whose chain is not held, as they know it."""
+
 
 def _hash(value: int | None) -> str | None:
     return None if value is None else f"{value:064x}"
@@ -47,8 +52,8 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
     root = walk_branch(share.gentx_hash, share.merkle_link)
     return {
         "hash": _hash(share_hash),
-        "parent": _hash(share.previous_hash),
-        "far_parent": _hash(share.far_share_hash),
+        "parent": _hash(share.previous_hash) or NO_SHARE,
+        "far_parent": _hash(share.far_share_hash) or NO_SHARE,
         "children": [_hash(c.share.hash) for c in sorted(children, key=lambda c: -len(c.children))],
         "type_name": "Share",
         "local": {
@@ -81,7 +86,7 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
             },
             "gentx": {
                 "hash": share.gentx_hash[::-1].hex(),
-                "raw": None if rebuilt is None else rebuilt.gentx.hex(),
+                "raw": NOT_KNOWN if rebuilt is None else rebuilt.gentx.hex(),
                 "coinbase": share.coinbase.hex(),
                 "value": share.subsidy * 1e-8,
                 "last_txout_nonce": share.last_txout_nonce[::-1].hex(),
@@ -153,18 +158,22 @@ def own_shares(moment: Moment) -> dict[str, Any]:
 
 
 def _old_details(scene: Scene, arguments: Arguments) -> bytes:
-    share = find_share(scene.node, arguments["hash"])
-    details = share_details(scene.node, share.hash, scene.sources.memory.rebuilds(scene.node.tracker))
+    """`null` for a share that is not held."""
+    details = share_details(scene.node, arguments["hash"], scene.sources.memory.rebuilds(scene.node.tracker))
     # Python's own JSON: targets are numbers beyond 64 bits.
     return json.dumps(details).encode()
 
 
 def _packed(scene: Scene, arguments: Arguments) -> bytes:
-    return find_share(scene.node, arguments["hash"]).envelope
+    """Nothing for a share that is not held."""
+    share = scene.node.tracker.get(arguments["hash"])
+    return b"" if share is None else share.envelope
 
 
 def _address(scene: Scene, arguments: Arguments) -> bytes:
-    return orjson.dumps(script_to_text(scene.node, find_share(scene.node, arguments["hash"]).script))
+    """`null` for a share that is not held."""
+    share = scene.node.tracker.get(arguments["hash"])
+    return orjson.dumps(None if share is None else script_to_text(scene.node, share.script))
 
 
 _BY_HASH = (share_hash("hash", "the share's"),)
@@ -194,10 +203,12 @@ _SHARE = record(
     subsidy=AMOUNT,
     transactions=count("beside the coinbase"),
 )
+_OLD_PARENT = text(f"a share's hash, or {NO_SHARE}", pattern=f"^([0-9a-f]{{64}}|{NO_SHARE})$")
 _OLD_SHARE = record(
+    "null if the share is not held",
     hash=HASH,
-    parent=nullable(HASH),
-    far_parent=nullable(HASH),
+    parent=_OLD_PARENT,
+    far_parent=_OLD_PARENT,
     children=array(HASH),
     type_name=text(),
     local=record(verified=boolean(), time_first_seen=TIME, peer_first_received_from=nullable(text())),
@@ -224,7 +235,13 @@ _OLD_SHARE = record(
             target=integer(),
             nonce=count(),
         ),
-        gentx=record(hash=HASH, raw=nullable(text()), coinbase=text(), value=DASH, last_txout_nonce=text()),
+        gentx=record(
+            hash=HASH,
+            raw=text(f"in hexadecimal, or {NOT_KNOWN}"),
+            coinbase=text(),
+            value=DASH,
+            last_txout_nonce=text(),
+        ),
         other_transaction_hashes=array(HASH),
     ),
 )
@@ -256,26 +273,23 @@ ENDPOINTS = (
     Endpoint(
         "/web/share/{hash}",
         "One share of the chain",
-        _OLD_SHARE,
+        nullable(_OLD_SHARE),
         look_up=_old_details,
         parameters=_BY_HASH,
-        refusals=(UNKNOWN_SHARE,),
     ),
     Endpoint(
         "/web/share_data/{hash}",
-        "A share as it goes between nodes",
+        "A share as it goes between nodes; nothing if it is not held",
         text(),
         look_up=_packed,
         parameters=_BY_HASH,
-        refusals=(UNKNOWN_SHARE,),
         content_type=b"application/octet-stream",
     ),
     Endpoint(
         "/web/payout_address/{hash}",
-        "Whom a share pays",
-        text(),
+        "Whom a share pays; null if it is not held",
+        nullable(text()),
         look_up=_address,
         parameters=_BY_HASH,
-        refusals=(UNKNOWN_SHARE,),
     ),
 )

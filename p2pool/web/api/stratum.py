@@ -6,12 +6,12 @@ The old paths have the names that front ends of p2pool know beside those of this
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 
-from p2pool.pool_stats import BanRecord, PoolSnapshot, WorkerSnapshot
+from p2pool.pool_stats import BanRecord, HostLoad, PoolSnapshot, WorkerSnapshot
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import (
     HASH_RATE,
@@ -28,14 +28,20 @@ from p2pool.web.api.schema import (
     text,
 )
 from p2pool.web.sources import Moment
+from p2pool.web.submission_pace import SUSPICIOUS_PACE
 
 _WINDOWS = ("1m", "1h", "1d")
 _MAX_SOFTWARE = 100
 """Kinds of software listed, the commonest first."""
-# Where the old front ends' colours change: connections a worker, and the refused part of submissions.
+# Where the old front ends' colours change: connections a worker, the refused part of submissions, submissions of
+# ten seconds against those of a minute, and the part of what the node is made for.
 _ELEVATED_RATIO, _WARNING_RATIO = 3.0, 5.0
 _ELEVATED_REFUSALS, _WARNING_REFUSALS = 0.2, 0.5
-_BAN_COST = 100
+_ELEVATED_BURST, _WARNING_BURST = 3.0, 5.0
+_WARNING_LOAD, _CRITICAL_LOAD = 0.5, 0.8
+_BURST_PACE = 10.0
+"""Submissions a second below which a burst is chance."""
+BAN_COST = 100
 """The cost at which stratum's guard bans a host."""
 REFUSALS = {
     20: "malformed",
@@ -81,8 +87,12 @@ def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
 
 
 def _old_worker(worker: WorkerSnapshot) -> dict[str, Any]:
+    """As legacy front ends know it: `shares` are submissions."""
     figures = worker_figures(worker)
+    figures["chain_shares"] = worker.shares
+    figures["shares"] = worker.accepted + worker.refused
     figures["rejected"] = worker.refused
+    figures["first_seen"] = worker.first_seen
     figures["active_connections"] = worker.connections
     figures["backup_connections"] = 0
     figures["connection_difficulties"] = [worker.difficulty] if worker.connections else []
@@ -120,8 +130,8 @@ def stratum_stats(moment: Moment) -> dict[str, Any]:
             "total_rejected": sum(snapshot.refused.values()),
             "submission_rate": snapshot.security.submission_rate,
             "uptime": snapshot.time - snapshot.start_time,
-            "ip_connections": _host_connections(snapshot),
-            "ip_workers": {},
+            "ip_connections": {f"host {number}": load.connections for number, load in _numbered(snapshot)},
+            "ip_workers": {f"host {number}": load.workers for number, load in _numbered(snapshot)},
             "threat_thresholds": {
                 "connection_worker_elevated": _ELEVATED_RATIO,
                 "connection_worker_warning": _WARNING_RATIO,
@@ -155,6 +165,11 @@ def _totals(snapshot: PoolSnapshot) -> dict[str, Any]:
     }
 
 
+def _numbered(snapshot: PoolSnapshot) -> Iterator[tuple[int, HostLoad]]:
+    """The hosts with the most connections, by number: the addresses of miners are nobody's business."""
+    return enumerate(snapshot.security.loads, 1)
+
+
 def _host_connections(snapshot: PoolSnapshot) -> dict[str, int]:
     """Of the hosts that cost something: the others' addresses are nobody's business."""
     return {host.host: host.connections for host in snapshot.security.hosts}
@@ -163,34 +178,57 @@ def _host_connections(snapshot: PoolSnapshot) -> dict[str, int]:
 def stratum_security(moment: Moment) -> dict[str, Any]:
     """/stratum_security: who comes, who is turned away, and which hosts cost most. Rates a second, over a
     minute."""
-    snapshot = moment.snapshot
+    snapshot, security = moment.snapshot, moment.snapshot.security
     connected = sum(1 for worker in snapshot.workers if worker.connections)
     judged = snapshot.accepted + sum(snapshot.refused.values())
     ratio = snapshot.connections / connected if connected else 0.0
     refused = sum(snapshot.refused.values()) / judged if judged else 0.0
     banned = len(_in_force(moment))
-    level, reasons = _threat(ratio, refused, banned)
+    recent, rate, limits = security.recent_submission_rate, security.submission_rate, moment.sources.stratum_limits
+    burst, most = recent / rate if rate else 0.0, limits.max_connections / limits.share_rate
+    fast = moment.memory.pace.fast_workers(snapshot)
+    level, reasons = _threat(
+        ratio, refused, banned, burst if recent >= _BURST_PACE else 0.0, recent / most, len(fast)
+    )
     return {
         **_security(moment),
-        "rate_60s": snapshot.security.submission_rate,
+        "rate_10s": recent,
+        "rate_60s": rate,
+        "burst_ratio": burst,
         "conn_worker_ratio": ratio,
         "reject_rate": refused,
-        "suspicious_workers": [],
+        "suspicious_workers": [{"name": name, "rate": pace} for name, pace in fast],
         "threat_level": level,
         "threat_reasons": reasons,
         "banned_ips_count": banned,
         "banned_workers_count": 0,
+        "limits": {
+            "max_submissions_per_sec": most,
+            "max_connections": limits.max_connections,
+            "min_difficulty": limits.min_difficulty,
+            "max_connections_per_ip": limits.max_connections_per_host,
+        },
     }
 
 
-def _threat(connections_per_worker: float, refused: float, banned: int) -> tuple[int, list[str]]:
-    """(0 normal, 1 elevated or 2 warning; why), as front ends colour it."""
+def _threat(
+    connections_per_worker: float, refused: float, banned: int, burst: float, load: float, fast_workers: int
+) -> tuple[int, list[str]]:
+    """(0 normal, 1 elevated, 2 warning or 3 critical; why), as front ends colour it."""
     reasons: list[tuple[int, str]] = []
     if connections_per_worker > _ELEVATED_RATIO:
         level = 2 if connections_per_worker > _WARNING_RATIO else 1
         reasons.append((level, f"{connections_per_worker:.1f} connections a worker"))
     if refused > _ELEVATED_REFUSALS:
         reasons.append((2 if refused > _WARNING_REFUSALS else 1, f"{refused:.0%} of all submissions were refused"))
+    if burst > _ELEVATED_BURST:
+        level = 2 if burst > _WARNING_BURST else 1
+        reasons.append((level, f"{burst:.1f} times as many submissions in the last 10 s as in the minute before"))
+    if load > _WARNING_LOAD:
+        level = 3 if load > _CRITICAL_LOAD else 2
+        reasons.append((level, f"{load:.0%} of the submissions that a node with all its connections expects"))
+    if fast_workers:
+        reasons.append((1, f"{fast_workers} workers submit more than {SUSPICIOUS_PACE:g} times a second"))
     if banned:
         reasons.append((1, f"{banned} hosts are banned"))
     return max((level for level, _ in reasons), default=0), [text for _, text in reasons]
@@ -243,7 +281,7 @@ def ban_stats(moment: Moment) -> dict[str, Any]:
         ],
         "ip_connections": _host_connections(moment.snapshot),
         "ban_duration": moment.sources.ban_duration,
-        "max_violations": _BAN_COST,
+        "max_violations": BAN_COST,
     }
 
 
@@ -313,7 +351,7 @@ _SECURITY = {
         record(
             host=text(),
             connections=count(),
-            cost=number(f"a host is banned at {_BAN_COST}"),
+            cost=number(f"a host is banned at {BAN_COST}"),
             submissions=count(),
             refused=count(),
         ),
@@ -343,13 +381,15 @@ ENDPOINTS = (
                 total_rejected=count(),
                 submission_rate=number("submissions a second"),
                 uptime=SECONDS,
-                ip_connections=_HOSTS,
-                ip_workers=mapping(count()),
+                ip_connections=mapping(count(), "connections of the hosts that have the most, without addresses"),
+                ip_workers=mapping(count(), "workers with different names on these hosts"),
                 threat_thresholds=record(connection_worker_elevated=number(), connection_worker_warning=number()),
             ),
             workers=mapping(
                 record(
-                    **_WORKER_FIELDS,
+                    **{**_WORKER_FIELDS, "shares": count("submissions, also refused ones")},
+                    chain_shares=count("shares of the share chain"),
+                    first_seen={**TIME, "description": "since the node's start, Unix seconds"},
                     rejected=count(),
                     active_connections=count(),
                     backup_connections=count(),
@@ -364,11 +404,25 @@ ENDPOINTS = (
         "Who comes, who is turned away, and which hosts cost most",
         record(
             **_SECURITY,
+            rate_10s=number("submissions a second over ten seconds"),
             rate_60s=number("submissions a second over a minute"),
+            burst_ratio=number("of these two"),
             conn_worker_ratio=number("connections a worker"),
             reject_rate=PART,
-            suspicious_workers=array(text()),
-            threat_level=integer("0 normal, 1 elevated, 2 warning", minimum=0, maximum=2),
+            suspicious_workers=array(
+                record(name=text(), rate=number("submissions a second")),
+                f"those with more than {SUSPICIOUS_PACE:g} submissions a second",
+            ),
+            limits=record(
+                "",
+                max_submissions_per_sec=number(
+                    "what all permitted connections send at the rate that vardiff aims at"
+                ),
+                max_connections=count(),
+                min_difficulty=nullable(number("null for the network's own")),
+                max_connections_per_ip=count(),
+            ),
+            threat_level=integer("0 normal, 1 elevated, 2 warning, 3 critical", minimum=0, maximum=3),
             threat_reasons=array(text()),
             banned_ips_count=count(),
             banned_workers_count=count(),

@@ -10,7 +10,9 @@ from p2pool.base.text import format_dash
 from p2pool.dash.address import AddressError, decode_address
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import BlockRecord, BlockStatus, WorkerSnapshot
+from p2pool.web.api.block_status import STATUSES, statuses
 from p2pool.web.api.endpoint import (
+    MAX_TEXT,
     OFFSET,
     Arguments,
     Endpoint,
@@ -35,10 +37,12 @@ from p2pool.web.api.schema import (
     array,
     boolean,
     count,
+    either,
     nullable,
     number,
     record,
     text,
+    with_optional,
 )
 from p2pool.web.api.stratum import WORKER, worker_figures
 from p2pool.web.sources import Moment
@@ -100,10 +104,14 @@ def one_worker(scene: Scene, arguments: Arguments) -> dict[str, Any]:
 # --- addresses ----------------------------------------------------------------------------------------------
 
 
+def _miner(moment: Moment, address: str) -> tuple[AddressFigures | None, int]:
+    """(an address's workers, the duffs that it would get)."""
+    return moment.workers.address(address), moment.per_tip(payout_amounts).get(address, 0)
+
+
 def _address(scene: Scene, address: str) -> tuple[AddressFigures | None, int]:
     """(an address's workers, the duffs that it would get). Raises Refused where it has neither."""
-    workers = scene.moment.workers.address(address)
-    duffs = scene.moment.per_tip(payout_amounts).get(address, 0)
+    workers, duffs = _miner(scene.moment, address)
     if workers is None and not duffs:
         raise UNKNOWN_ADDRESS.raised()
     return workers, duffs
@@ -135,10 +143,19 @@ def one_address(scene: Scene, arguments: Arguments) -> dict[str, Any]:
 _NOBODY = AddressFigures((), 0, 0.0, 0.0, 0, 0, 0, 0, 0.0, None)
 
 
+NO_ADDRESS: Final = {"error": "No address provided"}
+NO_MINER: Final = {"error": "Miner not found", "active": False}
+"""What legacy p2pool-dash answers, with status 200: its front end shows the text."""
+
+
 def miner_stats(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     """/miner_stats/{address}."""
     moment, address = scene.moment, arguments["address"]
-    workers, duffs = _address(scene, address)
+    if not address:
+        return NO_ADDRESS
+    workers, duffs = _miner(moment, address)
+    if workers is None and not duffs:
+        return NO_MINER
     together = workers or _NOBODY
     rate = together.hash_rate
     return {
@@ -156,11 +173,11 @@ def miner_stats(scene: Scene, arguments: Arguments) -> dict[str, Any]:
 
 def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     """/miner_payouts/{address}: the blocks that it found or that are known to pay it. What a block pays is known
-    of the blocks that came while this node was running."""
+    of the blocks that came while this node was running. An unknown address has none."""
     moment, address = scene.moment, arguments["address"]
+    if not address:
+        return NO_ADDRESS
     blocks = moment.once(_blocks_by_address).get(address, [])
-    if not blocks:
-        _address(scene, address)
     paid = [(block, _paid(moment, block, address)) for block in blocks]
     sums = {status: sum(duffs or 0 for block, duffs in paid if block.status is status) for status in BlockStatus}
     confirmed, maturing = sums[BlockStatus.CONFIRMED], sums[BlockStatus.ACCEPTED] + sums[BlockStatus.SENT]
@@ -179,7 +196,7 @@ def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
                 "block_reward": block.subsidy / 1e8,
                 "estimated_payout": None if duffs is None else duffs / 1e8,
                 "payout": None if duffs is None else format_dash(duffs),
-                "status": block.status.value,
+                **statuses(block.status),
                 "explorer_url": explorer and f"{explorer}{block.block_hash:064x}",
             }
             for block, duffs in islice(paid, MAX_BLOCKS)
@@ -218,6 +235,27 @@ ADDRESS = Parameter(
     "this is not a Dash address, or one with a typing error",
     in_path=True,
     status=404,
+)
+_ANY_ADDRESS = Parameter(
+    "address",
+    text("a Dash address; any other text is one that is not known", maxLength=MAX_TEXT),
+    str,
+    "not_an_address",
+    f"an address has at most {MAX_TEXT} characters",
+    in_path=True,
+    status=404,
+)
+_ERROR = with_optional(record("for an unknown address, with status 200", error=text()), active=boolean())
+_PAID_BLOCK = record(
+    "",
+    timestamp=TIME,
+    block_hash=HASH,
+    block_height=count(),
+    block_reward=DASH,
+    estimated_payout=nullable(number("DASH; null for blocks of earlier runs, of which it is not known")),
+    payout=nullable(text("the same as a decimal")),
+    **STATUSES,
+    explorer_url=text(),
 )
 _LIMIT = whole_number("limit", "how many to tell of", 1, MAX_WORKERS, DEFAULT_WORKERS)
 ENDPOINTS = (
@@ -276,47 +314,38 @@ ENDPOINTS = (
     Endpoint(
         "/miner_stats/{address}",
         "All workers of a payout address together",
-        record(
-            address=text(),
-            active=boolean(),
-            hashrate=HASH_RATE,
-            dead_hashrate=HASH_RATE,
-            doa_rate=PART,
-            share_difficulty=number("the highest of its workers'"),
-            time_to_share=nullable(SECONDS),
-            current_payout=DASH,
-            global_stale_prop=PART,
+        either(
+            record(
+                address=text(),
+                active=boolean(),
+                hashrate=HASH_RATE,
+                dead_hashrate=HASH_RATE,
+                doa_rate=PART,
+                share_difficulty=number("the highest of its workers'"),
+                time_to_share=nullable(SECONDS),
+                current_payout=DASH,
+                global_stale_prop=PART,
+            ),
+            _ERROR,
         ),
         look_up=miner_stats,
-        parameters=(ADDRESS,),
-        refusals=(UNKNOWN_ADDRESS,),
+        parameters=(_ANY_ADDRESS,),
     ),
     Endpoint(
         "/miner_payouts/{address}",
         f"Blocks that an address found or that pay it, the newest {MAX_BLOCKS}",
-        record(
-            address=text(),
-            blocks_found=count(),
-            total_estimated_rewards=DASH,
-            confirmed_rewards=DASH,
-            maturing_rewards=DASH,
-            blocks=array(
-                record(
-                    timestamp=TIME,
-                    block_hash=HASH,
-                    block_height=count(),
-                    block_reward=DASH,
-                    estimated_payout=nullable(
-                        number("DASH; null for blocks of earlier runs, of which it is not known")
-                    ),
-                    payout=nullable(text("the same as a decimal")),
-                    status=text(),
-                    explorer_url=text(),
-                )
+        either(
+            record(
+                address=text(),
+                blocks_found=count(),
+                total_estimated_rewards=DASH,
+                confirmed_rewards=DASH,
+                maturing_rewards=DASH,
+                blocks=array(_PAID_BLOCK),
             ),
+            _ERROR,
         ),
         look_up=miner_payouts,
-        parameters=(ADDRESS,),
-        refusals=(UNKNOWN_ADDRESS,),
+        parameters=(_ANY_ADDRESS,),
     ),
 )

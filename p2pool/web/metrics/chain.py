@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from p2pool.pool_stats import BlockStatus, PoolSnapshot
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, by_word, counter, gauge
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, announced_counter, by_word, gauge
 
 
 def _by_scope(pool: float, own: float) -> dict[str, float]:
@@ -99,14 +99,8 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
         "of",
         _round_trips,
     ),
-    counter(
-        "p2pool_blocks_found_total", "Blocks of the pool that came into the chain.", lambda s: s.blocks_accepted
-    ),
-    Declared(
-        "p2pool_blocks_found",
-        Kind.UNTYPED,
-        "The same as p2pool_blocks_found_total, under a name that dashboards of older software know.",
-        lambda view: [((), view.snapshot.blocks_accepted)],
+    announced_counter(
+        "p2pool_blocks_found", "Blocks of the pool that came into the chain.", lambda s: s.blocks_accepted
     ),
     by_word(
         "p2pool_blocks",

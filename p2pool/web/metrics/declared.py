@@ -24,18 +24,16 @@ Times = tuple[tuple[str, ...], HistogramSnapshot]
 
 
 class Kind(StrEnum):
-    """Prometheus' types. UNTYPED is for names of older software, which break its rules."""
+    """Prometheus' types."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
     HISTOGRAM = "histogram"
-    UNTYPED = "untyped"
 
 
-_FAMILIES: dict[Kind, Callable[..., GaugeMetricFamily | CounterMetricFamily | UntypedMetricFamily]] = {
+_FAMILIES: dict[Kind, Callable[..., GaugeMetricFamily | CounterMetricFamily]] = {
     Kind.GAUGE: GaugeMetricFamily,
     Kind.COUNTER: CounterMetricFamily,
-    Kind.UNTYPED: UntypedMetricFamily,
 }
 
 
@@ -49,17 +47,21 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A metric of numbers. A counter's name ends in _total."""
+    """A metric of numbers. A counter's name ends in _total, unless it is `announced`: one of the first names,
+    which stay as they are."""
 
     name: str
     kind: Kind
     help: str
     samples: Callable[[View], Iterable[Sample]]
     labels: tuple[str, ...] = ()
+    announced: bool = False
 
     def family(self, view: View) -> Metric:
-        """Its samples now."""
-        family = _FAMILIES[self.kind](self.name, self.help, labels=self.labels)
+        """Its samples now. prometheus_client would give an announced counter the suffix _total: it is rendered as
+        untyped, and `page` corrects that line."""
+        kind = UntypedMetricFamily if self.announced else _FAMILIES[self.kind]
+        family = kind(self.name, self.help, labels=self.labels)
         for labels, value in self.samples(view):
             family.add_metric(labels, value)
         return family
@@ -97,6 +99,11 @@ def gauge(name: str, help_text: str, value: Callable[[PoolSnapshot], float | Non
 def counter(name: str, help_text: str, value: Callable[[PoolSnapshot], float]) -> Declared:
     """A counter without labels."""
     return Declared(name, Kind.COUNTER, help_text, lambda view: _one(value(view.snapshot)))
+
+
+def announced_counter(name: str, help_text: str, value: Callable[[PoolSnapshot], float]) -> Declared:
+    """A counter without labels and without the suffix _total."""
+    return Declared(name, Kind.COUNTER, help_text, lambda view: _one(value(view.snapshot)), announced=True)
 
 
 def times(name: str, help_text: str, value: Callable[[PoolSnapshot], HistogramSnapshot]) -> DeclaredTimes:

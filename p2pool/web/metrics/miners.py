@@ -6,7 +6,18 @@ import heapq
 from collections.abc import Callable, Iterator
 
 from p2pool.pool_stats import PoolSnapshot, WorkerSnapshot
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, Sample, View, by_word, counter, gauge, times
+from p2pool.web.metrics.declared import (
+    Declared,
+    DeclaredTimes,
+    Kind,
+    Sample,
+    View,
+    announced_counter,
+    by_word,
+    counter,
+    gauge,
+    times,
+)
 
 REASONS = {
     20: "malformed",
@@ -105,25 +116,13 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
         "The part of p2pool_local_hashrate that came too late to be of use.",
         lambda s: s.dead_rate,
     ),
-    counter("p2pool_shares_accepted_total", "Submissions accepted.", lambda s: s.accepted),
+    announced_counter("p2pool_shares_accepted", "Submissions accepted.", lambda s: s.accepted),
     counter("p2pool_shares_dead_total", "Submissions accepted that came too late to be of use.", lambda s: s.dead),
+    announced_counter("p2pool_shares_rejected", "Submissions refused.", lambda s: sum(s.refused.values())),
     Declared(
-        "p2pool_shares_rejected_total",
+        "p2pool_shares_rejected_by_reason_total",
         Kind.COUNTER,
         "Submissions refused, by reason and stratum's error code.",
-        _rejected,
-        ("reason", "code"),
-    ),
-    Declared(
-        "p2pool_shares_accepted",
-        Kind.UNTYPED,
-        "The same as p2pool_shares_accepted_total, under a name that dashboards of older software know.",
-        lambda view: [((), view.snapshot.accepted)],
-    ),
-    Declared(
-        "p2pool_shares_rejected",
-        Kind.UNTYPED,
-        "The same as p2pool_shares_rejected_total, under a name that dashboards of older software know.",
         _rejected,
         ("reason", "code"),
     ),

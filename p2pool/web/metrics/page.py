@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from p2pool.pool_stats import PoolSnapshot
 from p2pool.web.metrics.chain import CHAIN
 from p2pool.web.metrics.dash_core import DASH_CORE
-from p2pool.web.metrics.declared import View
+from p2pool.web.metrics.declared import Declared, View
 from p2pool.web.metrics.miners import MINERS
 from p2pool.web.metrics.process import PROCESS
 
@@ -20,6 +20,12 @@ _log = Logger(namespace="p2pool.web")
 
 METRICS = (*MINERS, *CHAIN, *DASH_CORE, *PROCESS)
 """All there are, in the order of the page."""
+_RETYPED = [
+    (f"\n# TYPE {each.name} untyped\n".encode(), f"\n# TYPE {each.name} {each.kind}\n".encode())
+    for each in METRICS
+    if isinstance(each, Declared) and each.announced
+]
+"""Lines of the rendered text and what replaces them. No label can contain one: its newlines are escaped."""
 
 
 class _Collector:
@@ -38,7 +44,10 @@ def render_metrics(snapshot: PoolSnapshot, max_workers: int) -> bytes:
     """The exposition text; of workers, the `max_workers` strongest are named."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(View(snapshot, max_workers)))
-    return generate_latest(registry)
+    text = generate_latest(registry)
+    for untyped, typed in _RETYPED:
+        text = text.replace(untyped, typed, 1)
+    return text
 
 
 class MetricsPage:

@@ -64,14 +64,19 @@ class Pool:
 
 
 @contextmanager
-def running_pool(directory: Path) -> Iterator[Pool]:
-    """It has shares of every worker, a found block, a peer, and the beginnings of a history."""
+def running_pool(directory: Path, *flags: str, daemons: int = 1) -> Iterator[Pool]:
+    """It has shares of every worker, a found block, a peer, and the beginnings of a history. `flags` are for the
+    node that is looked at. Of the `daemons`, which follow each other, the nodes use the last one."""
     with ExitStack() as stack:
         rpc_port, p2p_port = free_port(), free_port()
-        arguments = ["-m", "p2pool.simnet", "--rpc-port", str(rpc_port), "--rpc-user", "u", "--rpc-password", "p"]
-        arguments += ["--p2p-port", str(p2p_port), "--initial-attempts", str(ATTEMPTS), "--block-period", "6"]
-        dash = stack.enter_context(Process(arguments, directory / "dash.log"))
-        dash.wait_for_line("simulated Dash Core")
+        for number in range(daemons):
+            follows = ["--connect", f"127.0.0.1:{p2p_port}"] if number else []
+            rpc_port, p2p_port = (free_port(), free_port()) if number else (rpc_port, p2p_port)
+            arguments = ["-m", "p2pool.simnet", "--rpc-port", str(rpc_port), "--rpc-user", "u"]
+            arguments += ["--rpc-password", "p", "--p2p-port", str(p2p_port), "--block-period", "6"]
+            arguments += ["--initial-attempts", str(ATTEMPTS), *follows]
+            dash = stack.enter_context(Process(arguments, directory / f"dash-{number}.log"))
+            dash.wait_for_line("simulated Dash Core")
 
         def start(name: str, *more: str) -> NodeProcess:
             (directory / name).mkdir()
@@ -80,7 +85,7 @@ def running_pool(directory: Path) -> Iterator[Pool]:
             node = NodeProcess(directory / name, "--outgoing-conns", "0", *more, *daemon, embedded=False)
             return stack.enter_context(node)
 
-        node = start("first")
+        node = start("first", *flags)
         start("second", "-n", f"127.0.0.1:{node.p2pool_port}")
         wait_for("figures", lambda: node.try_get("local_stats"))
         usernames = (f"{name}/0.0000001" for name in (*WORKERS, CONTROL))

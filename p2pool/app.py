@@ -6,15 +6,15 @@ This module and `cli` are the only ones that know the reactor.
 from __future__ import annotations
 
 import gc
+import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import DeferredLock, ensureDeferred
 from twisted.internet.task import cooperate
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -24,8 +24,11 @@ from p2pool import __version__
 from p2pool.alerting import Alerting
 from p2pool.base.delays import GarbageWatch, ReactorWatch
 from p2pool.base.errors import OperatorError
+from p2pool.base.observable import Event
 from p2pool.base.process import read_process_figures
 from p2pool.base.said import SaidOnce
+from p2pool.base.signals import SignalWatch
+from p2pool.base.terminal import open_terminal
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
 from p2pool.bench_log import PERIOD, TEMPLATE, BenchLog
@@ -39,7 +42,7 @@ from p2pool.dashd.rpc import Caller
 from p2pool.dashd.wallet import Wallet
 from p2pool.datadir import DataDirectory
 from p2pool.embedded import EmbeddedSimnet
-from p2pool.logs import start_logging
+from p2pool.logs import Logging, start_logging
 from p2pool.mining import Mining
 from p2pool.node import FoundAuxBlock, Node, NodeSettings
 from p2pool.pages import Pages
@@ -50,6 +53,7 @@ from p2pool.recording import Recording
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.shown_settings import shown_settings
+from p2pool.state_files import check_state_files
 from p2pool.web.api.node import unknown_version_problem
 from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
@@ -74,10 +78,18 @@ def run(config: Config) -> int:
     reactor: Any = global_reactor
     make_time_steady(reactor)
     directory = DataDirectory(config.datadir)
-    set_log_level = start_logging(config.logfile or config.datadir / "log", config.debug)
-    app = App(config, reactor, set_log_level)
+    logging = start_logging(
+        config.logfile or config.datadir / "log", config.debug, open_terminal(None) if config.no_console else None
+    )
+    for notice in config.notices:
+        _log.warn("{notice}", notice=notice)
+    check_state_files(config.datadir)
+    stop = _stop_once(reactor)
+    hung_up: Event[str] = Event()
+    hung_up.subscribe(lambda name: _reopen_log(logging, name))
+    SignalWatch(reactor, stop=stop, reopen=hung_up.fire).start()  # before anything that starts a thread
+    app = App(config, reactor, logging.set_level)
     failures: list[OperatorError] = []
-    stop = _stop_at_signals(reactor)
 
     def failed(failure: Failure) -> None:
         error = failure.value
@@ -85,7 +97,7 @@ def run(config: Config) -> int:
             _log.failure("the node could not start", failure)
             error = OperatorError("the node could not start because of a defect: see the log above", 1)
         failures.append(error)
-        stop()
+        stop("")
 
     reactor.callWhenRunning(lambda: ensureDeferred(app.start()).addErrback(failed))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(app.stop()))
@@ -102,20 +114,28 @@ def make_time_steady(reactor: Any) -> None:
     reactor.seconds = time.monotonic
 
 
-def _stop_at_signals(reactor: Any) -> Callable[[], None]:
-    """Ctrl-C and SIGTERM end the node. Returns what ends it, too; repetitions change nothing."""
+def _stop_once(reactor: Any) -> Callable[[str], None]:
+    """Return what ends the node, because of the signal `name` or without one; repetitions change nothing."""
     asked = False
 
-    def stop(*signal_and_frame: object) -> None:
+    def stop(name: str) -> None:
         nonlocal asked
         if not asked:
             asked = True
-            reactor.callFromThread(reactor.stop)
+            if name:
+                _log.info("{name} received", name=name)
+            reactor.callFromThread(reactor.stop)  # there may be no running reactor yet
 
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(signal_number) is not signal.SIG_IGN:
-            signal.signal(signal_number, stop)
     return stop
+
+
+def _reopen_log(logging: Logging, name: str) -> None:
+    logging.reopen()
+    _log.info(
+        "{name} received: the log file is reopened, and the node goes on; SIGTERM to process {process} stops it",
+        name=name,
+        process=os.getpid(),
+    )
 
 
 class App:
@@ -179,6 +199,7 @@ class App:
                 stats=self.stats,
                 dashd=self.dash_core.figures,
                 store_problem=lambda: self.persistence.problem,
+                lost_databases=self._lost_databases,
                 peers=self.peering.figures,
                 fee=config.fee,
                 donation=config.give_author,
@@ -213,6 +234,8 @@ class App:
         )
         self._timers: list[Timer] = []
         self._stopping = False
+        self._starting = DeferredLock()
+        """Held while services are started; they are stopped between two of them only."""
 
     # --- start -------------------------------------------------------------------------------------------
 
@@ -228,10 +251,26 @@ class App:
         self.peering.listen()
         self._wire()
         await self._load_shares()
-        if self._stopping:
+        if self._is_stopping():
             return
-        await self.alerting.alerts.start()
+        async with self._starting:
+            for step in (self.alerting.alerts.start, self._start_dash_core, self._start_services):
+                await step()
+                if self._is_stopping():
+                    return
+
+    def _lost_databases(self) -> list[str]:
+        emptied = (self.persistence.emptied, self.recording.emptied())
+        return [problem for problem in emptied if problem is not None]
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    async def _start_dash_core(self) -> None:
         await self.dash_core.start(self._find_dashd())
+
+    async def _start_services(self) -> None:
+        config = self.config
         if self.dash_core.pool is not None:
             self._keep_payout_addresses(self.dash_core.pool.daemons[0].rpc)
             await self.peering.start(self.dash_core.pool)
@@ -406,6 +445,7 @@ class App:
         """Leave nothing behind: miners, connections, blocks under way, shares, the simulation, in this order."""
         self._stopping = True
         _log.info("stopping")
+        await self._end(self._starting.acquire)
         self.alerting.alerts.leave()
         for timer in self._timers:
             timer.stop()

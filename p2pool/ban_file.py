@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,24 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from p2pool.base.files import write_file
+from p2pool.base.errors import ParseError
+from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.stratum.guard import Guard
 
 _log = Logger(namespace="p2pool.stratum")
 
-MAX_FILE = 4 << 20
-"""Bytes: ten thousand bans are about one and a half million."""
+BANS_FILE = StateFormat("stratum-bans.json", "the bans of miners", 4 << 20)
+"""Ten thousand bans are about one and a half million bytes."""
 
 
 class BanFile:
-    """The file of one guard. What cannot be read is set aside, never overwritten."""
+    """The file of one guard. What cannot be read is quarantined, never overwritten."""
 
     def __init__(
         self, guard: Guard, path: Path, run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
     ) -> None:
         self._guard = guard
-        self._path = path
+        self._file = StateFile(path, BANS_FILE)
         self._run_in_thread = run_in_thread
         self._due = False
         self._failed = False
@@ -37,42 +37,30 @@ class BanFile:
 
     def load(self, now: float) -> None:
         """Take over what the file says. Reads on the calling thread: at the start only."""
-        try:
-            if self._path.stat().st_size > MAX_FILE:
-                raise ValueError(f"more than {MAX_FILE} bytes")
-            rows = json.loads(self._path.read_bytes())
-            if not isinstance(rows, list):
-                raise ValueError("not a list")
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, RecursionError) as error:
-            self._set_aside(error)
-            return
-        count = self._guard.read_json(rows, now)
+        rows = self._file.read(_rows)
+        count = 0 if rows is None else self._guard.read_json(rows, now)
         if count:
             _log.info("{count} hosts of miners are still banned", count=count)
-
-    def _set_aside(self, error: Exception) -> None:
-        aside = self._path.with_name(self._path.name + ".damaged")
-        _log.warn(
-            "{path} cannot be read ({error}): set aside as {aside}", path=self._path, error=error, aside=aside
-        )
-        try:
-            self._path.replace(aside)
-        except OSError as reason:
-            _log.warn("{path} cannot be set aside: {reason}", path=self._path, reason=reason)
 
     async def save(self) -> None:
         """Write the file, where something changed since the last time."""
         if not self._due:
             return
         self._due = False
-        data = json.dumps(self._guard.to_json(), indent=0).encode()
+        document = {"bans": self._guard.to_json()}
         try:
-            await self._run_in_thread(lambda: write_file(self._path, data))
+            await self._run_in_thread(lambda: self._file.write(document))
             self._failed = False
         except OSError as error:
             self._due = True
             if not self._failed:
                 self._failed = True
-                _log.warn("bans cannot be written to {path}: {error}", path=self._path, error=error)
+                _log.warn("bans cannot be written to {path}: {error}", path=self._file.path, error=error)
+
+
+def _rows(document: object) -> list[object]:
+    """The bans; a bare list is the format before versions."""
+    rows = document.get("bans") if isinstance(document, dict) else document
+    if not isinstance(rows, list):
+        raise ParseError("it holds no list of bans")
+    return rows

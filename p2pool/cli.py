@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home
+from p2pool.base.signals import survive_signals
+from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
 from p2pool.config import load_config
 
 
 def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
     """Run until interrupted. Returns the exit status: 2 for what the operator has to put right."""
+    open_standard_streams()
+    survive_signals()
     try:
         config = load_config(
             sys.argv[1:] if argv is None else argv,
@@ -23,5 +28,9 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
 
         return run(config)
     except (OperatorError, ImportError) as error:
-        print(f"p2pool-dash: {error}", file=sys.stderr)
+        open_terminal(sys.stderr).write(f"p2pool-dash: {error}\n")
         return error.exit_status if isinstance(error, OperatorError) else 2
+    except KeyboardInterrupt:  # before the node was there to be stopped in order
+        return 128 + signal.SIGINT
+    finally:
+        flush_standard_streams()

@@ -23,6 +23,7 @@ from p2pool.dashd.merged import parse_merged_urls
 from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
 from p2pool.flags import build_parser
 from p2pool.history.database import Target, parse_target
+from p2pool.legacy_flags import check_positional, expand_files, take_legacy_flags
 from p2pool.networks import NETWORKS, SIMNET, Network
 from p2pool.web.auth import HashedSecret, hash_keys, hash_password
 from p2pool.web.known_hosts import parse_host_name
@@ -142,6 +143,10 @@ class Config:
     """Hashes a second of each embedded miner; None for as many as it can make with what others leave of the
     CPU."""
     simnet_block_period: float = 60.0
+    no_console: bool = False
+    """Log to the file only."""
+    notices: tuple[str, ...] = ()
+    """What to warn of at the start: flags that have no effect."""
 
     @property
     def embeds_simnet(self) -> bool:
@@ -165,7 +170,8 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
     """The configuration of a command line (without the program's name) and, for secrets, the environment. Raises
     OperatorError; `--help`, `--version` and unknown flags end the program as argparse does."""
     parser = build_parser(default_datadir)
-    given = vars(parser.parse_args(argv))
+    given = vars(parser.parse_args(expand_files(argv)))
+    check_positional(given.get("rpc_arguments", ()))
     path = given.pop("config", None)
     settings = _read_toml(parse_path("--config", path), parser) if path is not None else {}
     settings.update(given)
@@ -188,8 +194,12 @@ def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
         raise OperatorError(f"--config: cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise OperatorError(f"--config: {path} is not TOML: it is no text in UTF-8; save it as such") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise OperatorError(f"--config: {path} is not TOML: {str(error) or 'too deeply nested'}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise OperatorError(f"--config: {path} is not TOML: {error}") from None
+    except RecursionError:
+        raise OperatorError(
+            f"--config: {path} is nested too deeply: settings are text, numbers and lists"
+        ) from None
 
     def refuse(message: str) -> NoReturn:
         raise OperatorError(f"--config: {path}: {message}")
@@ -197,7 +207,6 @@ def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
     actions = {option: action for action in parser._actions for option in action.option_strings}
     if "rpcuser" in table and "rpcpassword" not in table:
         refuse("rpcuser without rpcpassword")
-    positional = [_text(key, table.pop(key), refuse) for key in ("rpcuser", "rpcpassword") if key in table]
     arguments: list[str] = []
     for key, value in table.items():
         flag = "--" + key.replace("_", "-")
@@ -211,9 +220,10 @@ def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
             refuse(f"{key} is true or false, not {value!r}")
         elif value:
             arguments.append(flag)
-    arguments += ["--", *positional] if positional else []
     parser.error = refuse  # type: ignore[method-assign]
-    return vars(parser.parse_args(arguments))
+    settings = vars(parser.parse_args(arguments))
+    settings.pop("rpc_arguments", None)  # a file has none
+    return settings
 
 
 def _text(key: str, value: object, refuse: Callable[[str], NoReturn]) -> str:
@@ -224,11 +234,10 @@ def _text(key: str, value: object, refuse: Callable[[str], NoReturn]) -> str:
 
 
 def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
+    notices = take_legacy_flags(settings)
     network = NETWORKS[settings.pop("net", "dash")]
-    mode, address, key_hash = _payouts(settings, network)
-    rpc_arguments = tuple(settings.pop("rpc_arguments", ()))
-    if len(rpc_arguments) > 2:
-        raise OperatorError(f"{len(rpc_arguments)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
+    mode, address, key_hash = _payouts(settings, network, notices)
+    rpc_arguments = _rpc_arguments(settings)
     _check_ranges(settings)
     settings["dashd"] = _daemons(settings.get("dashd", ()))
     host = settings.get("dashd_address")
@@ -269,8 +278,20 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         external_ip=None if external is None else _node("--external-ip", external),
         rpc_arguments=rpc_arguments,
         merged=parse_merged_urls(settings.pop("merged", ())),
+        notices=tuple(notices),
         **{name: value for name, value in settings.items() if name in known},
     )
+
+
+def _rpc_arguments(settings: dict[str, Any]) -> tuple[str, ...]:
+    """[RPCUSER] RPCPASS, as words or as flags; the words win."""
+    words = tuple(settings.pop("rpc_arguments", ()))
+    user, password = settings.pop("rpcuser", None), settings.pop("rpcpassword", None)
+    if words or (user is None and password is None):
+        return words
+    if password is None:
+        raise OperatorError("--rpcuser without --rpcpassword: give both, or neither")
+    return (password,) if user is None else (user, password)
 
 
 def _daemons(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
@@ -280,16 +301,16 @@ def _daemons(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
     return tuple(parse_daemon_url("--dashd", text) for text in texts)
 
 
-def _payouts(settings: dict[str, Any], network: Network) -> tuple[PayoutMode, str | None, bytes | None]:
+def _payouts(
+    settings: dict[str, Any], network: Network, notices: list[str]
+) -> tuple[PayoutMode, str | None, bytes | None]:
     """What -a says: (mode, address, its key hash); the latter two are None where dashd's wallet gives them."""
     address = settings.pop("address", SIMNET_ADDRESS if network is SIMNET else None)
     if address == "dynamic":
         return PayoutMode.DYNAMIC, None, None
     for flag, name in (("-i/--numaddresses", "numaddresses"), ("-t/--timeaddresses", "timeaddresses")):
-        if name in settings:
-            raise OperatorError(
-                f"{flag} {settings[name]:g} is for -a dynamic only: give that as well, or leave it out"
-            )
+        if settings.pop(name, None) is not None:
+            notices.append(f"{flag} has no effect without -a dynamic")
     if address is None:
         return PayoutMode.WALLET, None, None
     try:
@@ -355,7 +376,9 @@ def _check_history(settings: dict[str, Any], datadir: Path) -> None:
     given = settings.pop("stats_db", None)
     if given == "none":
         return
-    settings["stats_db"] = parse_target("--stats-db", given or str(datadir / "history.sqlite"))
+    target = settings["stats_db"] = parse_target("--stats-db", given or str(datadir / "history.sqlite"))
+    if given is not None and target.path is not None:
+        _check_directory("--stats-db", target.path)
     name = settings.get("stats_node")
     if name is not None and not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name):
         raise OperatorError(f"--stats-node {name}: give up to 64 letters, digits and .-_:")
@@ -376,6 +399,14 @@ def _origin(text: str) -> str:
             f"--ws-allow-origin {text}: give a site like https://example.org or http://10.0.0.1:8080"
         )
     return text
+
+
+def _check_directory(flag: str, path: Path) -> None:
+    """A directory that is not there is rather a slip, or a disk that is not mounted, than to be made."""
+    if not path.parent.is_dir():
+        raise OperatorError(
+            f"{flag} {path}: there is no directory {path.parent}: make it, or mount its disk, first"
+        )
 
 
 def _check_ranges(settings: dict[str, Any]) -> None:

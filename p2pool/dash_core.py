@@ -19,9 +19,9 @@ from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
 from p2pool.dashd.announced import AnnouncedChain
-from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.block_book import BLOCKS_FILE, BlockBook
 from p2pool.dashd.broadcast_counts import BroadcasterTotals
-from p2pool.dashd.broadcaster import Broadcaster, BroadcasterSettings
+from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE, Broadcaster, BroadcasterSettings
 from p2pool.dashd.credentials import (
     CredentialSource,
     credential_source,
@@ -115,7 +115,7 @@ class DashCore:
         self._run_in_thread = run_in_thread
         self._new_template = new_template
         self.notices = NoticeBoard(reactor.seconds, stats.record_new_block_job)
-        self.book = BlockBook(config.datadir / "blocks.json", run_in_thread)
+        self.book = BlockBook(config.datadir / BLOCKS_FILE.name, run_in_thread)
         self.spool = BlockSpool(config.datadir / "blocks", run_in_thread)
         self.pool: DaemonPool | None = None
         self.submitter: BlockSubmitter | None = None
@@ -207,7 +207,7 @@ class DashCore:
                 ours=frozenset(address for address in ours if address is not None),
             ),
             PeerBook(local, random.SystemRandom()),
-            self._config.datadir / "broadcaster-peers.json",
+            self._config.datadir / NETWORK_PEERS_FILE.name,
             self._run_in_thread,
             self._clock,
             lambda: secrets.randbits(64),

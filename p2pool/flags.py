@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from p2pool import __version__
+from p2pool.legacy_flags import add_legacy_flags
 from p2pool.networks import NETWORKS
 
 _DESCRIPTION = """\
@@ -90,6 +91,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_dash_core(parser)
     _add_merged(parser)
     _add_simnet(parser)
+    add_legacy_flags(parser)
     return parser
 
 
@@ -289,9 +291,8 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web-host",
         metavar="NAME",
         action="append",
-        help="a host name by which browsers reach this node, like pool.example.org; may be given several times. "
-        "Live updates, and all that needs a key or the password, are refused under any other name (always known: "
-        "IP addresses, localhost, this machine's name)",
+        help="a host name by which browsers reach this node; may be given several times. Live updates, and all that "
+        "needs a key or the password, are refused under other names than these, IP addresses and this machine's",
     )
     add(
         "--web-rate-limit",
@@ -456,6 +457,12 @@ def _add_dash_core(parser: argparse.ArgumentParser) -> None:
     )
     dashd.add_argument(
         "--disable-broadcaster", action="store_true", help="send found blocks to your own dashds only"
+    )
+    dashd.add_argument("--rpcuser", metavar="NAME", help="the user of dashd's RPC, with --rpcpassword")
+    dashd.add_argument(
+        "--rpcpassword",
+        metavar="PASSWORD",
+        help="its password; better in a --config file or dash.conf, since other users of the machine see flags",
     )
     dashd.add_argument(
         "rpc_arguments",

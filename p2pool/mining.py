@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from p2pool.ban_file import BanFile
+from p2pool.ban_file import BANS_FILE, BanFile
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
 from p2pool.bench_log import BenchLog
@@ -98,7 +98,7 @@ class Mining:
             len(config.ban_allow),
         )
         self.operator = Operator(self.server, clock)
-        self._bans = BanFile(self.server.guard, config.datadir / "stratum-bans.json", run_in_thread)
+        self._bans = BanFile(self.server.guard, config.datadir / BANS_FILE.name, run_in_thread)
         self._certificate: ServerCertificate | None = None
         self._port: Any = None
         self._tls_port: Any = None

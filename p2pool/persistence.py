@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.known_databases import KnownDatabases
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.node import Node
@@ -72,6 +73,9 @@ class Persistence:
         self._import_from = import_from
         self._store: ShareStore | None = None
         self._no_store: str | None = None
+        self._known = KnownDatabases(directory)
+        self.emptied: str | None = None
+        """A sentence if the store was found empty or missing at the start."""
         self._stopping = False
         self._loading = DeferredLock()
         """Held by `start`; the file must not be closed under what reads it."""
@@ -101,12 +105,21 @@ class Persistence:
     async def _open(self) -> ShareDatabase | None:
         path = self._directory / "shares.sqlite"
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock()))
+
+        def open_known() -> tuple[ShareDatabase, Path | None, str | None]:
+            emptied = self._known.before_opening(path, stamp)
+            opened = open_database(path, stamp)
+            self._known.opened(path)
+            return *opened, emptied
+
         try:
-            database, set_aside = await self._in_thread(lambda: open_database(path, stamp))
+            database, set_aside, self.emptied = await self._in_thread(open_known)
         except (sqlite3.Error, OSError) as error:
             self._no_store = f"cannot open the share store {path}: {error}"
             _log.error("{problem}; going on in memory, a restart would lose all shares", problem=self._no_store)
             return None
+        if self.emptied is not None:
+            _log.error("{problem}. Other nodes are asked for the share chain meanwhile", problem=self.emptied)
         if set_aside is not None:
             _log.warn(
                 "the share store {path} is damaged; it is set aside as {aside} and a new one begun",

@@ -12,7 +12,9 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from p2pool.base.daemon_thread import run_in_daemon_thread
-from p2pool.base.files import write_file
+from p2pool.base.errors import ParseError
+from p2pool.base.known_databases import KnownDatabases
+from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import printable
 from p2pool.config import Config
 from p2pool.history.records import DAY
@@ -22,7 +24,7 @@ from p2pool.pool_stats import EventRecord
 from p2pool.web.memory import Memory
 from p2pool.web.samples import restored_samples
 
-NODE_NAME_FILE: Final = "node-name"
+NODE_NAME_FILE: Final = StateFormat("node-name", "the name under which this node's history is kept", 4096)
 _GIVEN: Final = re.compile("[0-9a-f]{16}")
 _log = Logger(namespace="p2pool.history")
 
@@ -42,11 +44,16 @@ class Recording:
                 config.stats_retention * DAY,
                 clock,
                 self._run,
+                known=KnownDatabases(config.datadir),
             )
 
     def problem(self) -> str | None:
         """Why history is not written, None while it is, or where none is to be."""
         return None if self.history is None else self.history.problem
+
+    def emptied(self) -> str | None:
+        """Return a sentence if the database was found empty or missing at the start."""
+        return None if self.history is None else self.history.emptied
 
     def record_event(self, event: EventRecord) -> None:
         """Something happened."""
@@ -72,22 +79,24 @@ class Recording:
 
 def node_name(directory: Path) -> str:
     """The name of this node where none was given: chosen once, and kept in its data directory."""
-    path = directory / NODE_NAME_FILE
-    try:
-        kept = printable(path.read_text("utf-8", errors="replace").strip(), 64)
-        if _GIVEN.fullmatch(kept):
-            return kept
-        if kept:
-            _log.warn("{path} holds no name of a node: {kept}; it gets a new one", path=str(path), kept=kept)
-    except OSError:
-        pass  # none was chosen yet
+    file = StateFile(directory / NODE_NAME_FILE.name, NODE_NAME_FILE)
+    kept = file.read_bytes(_parse_name)
+    if kept is not None:
+        return kept
     name = secrets.token_hex(8)
     try:
-        write_file(path, name.encode() + b"\n")
+        file.write_bytes(name.encode() + b"\n")
     except OSError as error:
         _log.warn(
             "cannot write {path}: {error}; after a restart this node's history would be another one's",
-            path=str(path),
+            path=str(file.path),
             error=error.strerror,
         )
     return name
+
+
+def _parse_name(data: bytes) -> str:
+    text = data.decode("utf-8", "replace").strip()
+    if _GIVEN.fullmatch(text) is None:
+        raise ParseError(f"it holds no name of a node: {printable(text)}")
+    return text

@@ -26,7 +26,7 @@ SHOWN: Final = (
     *("web_host", "web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
     *("dashd_address", "dashd_rpc_port", "dashd_rpc_ssl", "dashd_p2p_port", "dashd_zmq"),
     *("broadcaster_max_peers", "disable_broadcaster", "simnet_miners", "simnet_hash_rate", "simnet_block_period"),
-    *("stats_retention", "stats_node"),
+    *("stats_retention", "stats_node", "no_console"),
 )
 """Fields of Config that are shown as they are."""
 COMPOSED: Final = (
@@ -47,7 +47,7 @@ WITHHELD: Final = (
     *("import_shares", "dashd_config_path"),
 )
 """Secrets, and paths, which tell strangers of the machine: only whether they are set is shown."""
-DERIVED: Final = ("key_hash",)
+DERIVED: Final = ("key_hash", "notices")
 """What follows from another field."""
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from errno import EACCES
 from pathlib import Path
 
 import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from p2pool.ban_file import MAX_FILE, BanFile
+from p2pool.ban_file import BANS_FILE, BanFile
 from p2pool.stratum.guard import Guard, GuardSettings
+from tests.failing_disk import failing_disk
 from tests.logged import logged
 from tests.stratum.miner import NOW, FakeStats
 
@@ -70,7 +72,7 @@ def test_it_is_written_only_when_something_changed(path):
     guard.tick(NOW + 200)
     save(file)
     assert len(writes) == 3
-    assert json.loads(path.read_bytes()) == []
+    assert json.loads(path.read_bytes()) == {"version": 1, "bans": []}
 
 
 def test_what_changes_while_it_is_written_is_written_next_time(path):
@@ -88,9 +90,9 @@ def test_what_changes_while_it_is_written_is_written_next_time(path):
     calls[0]()
     waiting.callback(None)
     assert first.called
-    assert len(json.loads(path.read_bytes())) == 1
+    assert len(json.loads(path.read_bytes())["bans"]) == 1
     save(file)
-    assert len(json.loads(path.read_bytes())) == 2
+    assert len(json.loads(path.read_bytes())["bans"]) == 2
 
 
 def test_without_a_file_there_are_no_bans_and_no_complaint(path):
@@ -112,7 +114,7 @@ def test_without_a_file_there_are_no_bans_and_no_complaint(path):
         b'{"10.0.0.1": 5}',
         b"7",
         b"[" + b"9" * 5000 + b"]",
-        b"[" + b" " * MAX_FILE + b"]",
+        b"[" + b" " * BANS_FILE.max_bytes + b"]",
     ],
     ids=["empty", "text", "bytes", "deep", "object", "number", "digits", "large"],
 )
@@ -131,17 +133,15 @@ def test_what_cannot_be_read_is_set_aside(path, data):
     guard.ban("10.0.0.1", NOW, 100, "one")
     save(file)
     assert aside.read_bytes() == data
-    assert len(json.loads(path.read_bytes())) == 1
+    assert len(json.loads(path.read_bytes())["bans"]) == 1
 
 
 def test_a_file_that_cannot_even_be_set_aside_stops_nothing(path):
-    path.mkdir(parents=True)  # a directory where the file should be, and something where it would go
-    (path.with_name("bans.json.damaged")).mkdir()
-    (path.with_name("bans.json.damaged") / "x").touch()
+    path.mkdir(parents=True)  # a directory where the file should be
     guard, file = make(path)
-    with logged() as log:
+    with logged() as log, failing_disk(OSError(EACCES, "Permission denied")):
         file.load(NOW)
-    assert len(log.lines) == 2
+    assert len(log.lines) == 1
     assert not log.tracebacks
     guard.ban("10.0.0.1", NOW, 100, "one")
     save(file)
@@ -152,7 +152,7 @@ def test_rows_that_say_nothing_are_passed_over(path):
     path.parent.mkdir()
     rows = [
         *(None, 5, "x", [], {}, ["10.0.0.1"], ["10.0.0.1", "a", "b", "c"], [1, 2, 3, 4]),
-        ["10.0.0.2", NOW, 10**400, "beyond all clocks"],
+        ["10.0.0.2", NOW, 10**18, "beyond all clocks"],
         ["127.0.0.1", NOW, NOW + 9, "loopback"],
         ["10.0.0.3", NOW, NOW + 9, "good"],
     ]
@@ -162,6 +162,14 @@ def test_rows_that_say_nothing_are_passed_over(path):
         file.load(NOW)
     assert hosts(guard) == ["10.0.0.3"]
     assert log.lines == ["1 hosts of miners are still banned"]
+
+
+def test_bans_of_the_format_before_versions_are_taken_over(path):
+    path.parent.mkdir()
+    path.write_text(json.dumps([["10.0.0.3", NOW, NOW + 9, "good"]]))
+    guard, file = make(path)
+    file.load(NOW)
+    assert hosts(guard) == ["10.0.0.3"]
 
 
 def test_a_disk_that_fails_is_said_once_and_tried_again(path):
@@ -175,7 +183,7 @@ def test_a_disk_that_fails_is_said_once_and_tried_again(path):
     assert str(path) in log.lines[0]
     path.parent.unlink()
     save(file)
-    assert len(json.loads(path.read_bytes())) == 1
+    assert len(json.loads(path.read_bytes())["bans"]) == 1
     path.unlink()
     path.parent.rmdir()
     path.parent.write_text("again")

@@ -75,7 +75,7 @@ def test_a_file_with_a_byte_order_mark(tmp_path):
         (b'datadir = "\xe4"\n', "no text in UTF-8"),
         (b"fee = \x00\n", "is not TOML"),
         (b"fee\n", "is not TOML"),
-        (b"fee = " + b"[" * 20_000, "is not TOML"),
+        (b"fee = " + b"[" * 20_000, "nested too deeply"),
         (b"#" * (MAX_FILE + 1), f"more than {MAX_FILE} bytes"),
     ],
 )

@@ -23,11 +23,6 @@ GUIDES = tuple(path for path in DOCUMENTS if path.name in ("README.md", "operato
 UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
 MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
 """Programs of ours beside the node."""
-GONE = {
-    *("--testnet", "--no-console", "--irc-announce", "--no-bugreport", "--compact-on-shutdown"),
-    *("--broadcaster-min-peers", "--iocp"),
-}
-"""Flags of the older software that the guide says are none here."""
 FOREIGN = ("/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/tmp", "/usr", "/var")
 """What begins so is a file."""
 ADDRESS = "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u"
@@ -106,13 +101,7 @@ def node_arguments(command: str) -> list[str] | None:
 def test_every_flag_that_is_named_exists(path, monkeypatch, capsys):
     known = node_flags().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
     named = {flag for span in read(path).spans for flag in _FLAG.findall(span)}
-    assert named - known - GONE == set()
-
-
-def test_flags_that_are_gone_are_gone():
-    named = {flag for span in read(ROOT / "docs" / "operators.md").spans for flag in _FLAG.findall(span)}
-    assert named >= GONE
-    assert node_flags() & GONE == set()
+    assert named - known == set()
 
 
 @of(*GUIDES)

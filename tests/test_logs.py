@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+from io import FileIO
 
 import pytest
 from hypothesis import given
@@ -16,7 +18,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.logs import format_line, start_logging
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
-HEAD = re.compile(r"2023-11-14 22:13:20\.120 info  \[node\] ")
+HEAD = re.compile(r"2023-11-14 22:13:20\.120Z info  \[node\] ")
 
 
 def event(text: str = "text", **fields):
@@ -30,13 +32,13 @@ def event(text: str = "text", **fields):
 
 
 def test_a_line():
-    assert format_line(event("share 5 accepted")) == "2023-11-14 22:13:20.120 info  [node] share 5 accepted\n"
+    assert format_line(event("share 5 accepted")) == "2023-11-14 22:13:20.120Z info  [node] share 5 accepted\n"
     assert format_line(event(log_level=LogLevel.critical)).split()[2] == "critical"
     assert "[twisted.web]" in format_line(event(log_namespace="twisted.web"))
 
 
 def test_an_event_with_nothing_in_it_is_a_line():
-    assert format_line({}) == "1970-01-01 00:00:00.000 info  [-] \n"
+    assert format_line({}) == "1970-01-01 00:00:00.000Z info  [-] \n"
     assert format_line({"log_format": "{missing}"}).count("\n") == 1
 
 
@@ -59,7 +61,7 @@ def test_what_cannot_be_printed_is_shown_escaped():
 @given(ANY_TEXT)
 def test_a_traceback_cannot_pass_for_another_event(text):
     try:
-        raise ValueError(f"{text}\n2023-11-14 22:13:20.120 info  [node] forged")
+        raise ValueError(f"{text}\n2023-11-14 22:13:20.120Z info  [node] forged")
     except ValueError:
         lines = format_line(event("it failed", log_failure=Failure()))
     first, *others = lines.splitlines()
@@ -88,7 +90,7 @@ def observer(monkeypatch):
 
 
 def test_terminal_and_file_have_the_same_lines(observer, tmp_path):
-    terminal, path = io.StringIO(), tmp_path / "new" / "log"
+    terminal, path = io.StringIO(), tmp_path / "log"
     observe = observer(path, terminal=terminal)
     observe(event("one \ud800"))
     observe(event("two"))
@@ -145,19 +147,105 @@ def test_the_files_are_bounded(observer, tmp_path, monkeypatch):
     assert "line 199" in (tmp_path / "log").read_text() + (tmp_path / "log.1").read_text()
 
 
+def test_a_file_renamed_by_another_program_is_begun_anew_and_stays_bounded(observer, tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "LOG_SIZE", 500)
+    observe = observer(tmp_path / "log")
+    observe(event("before"))
+    (tmp_path / "log").rename(tmp_path / "log-20231114")
+    observe(event("after"))
+    assert "after" not in (tmp_path / "log-20231114").read_text()
+    assert "after" in (tmp_path / "log").read_text()
+    (tmp_path / "log").unlink()
+    for number in range(200):
+        observe(event(f"line {number}"))
+    assert (tmp_path / f"log.{logs.LOG_FILES}").exists()
+    assert all(path.stat().st_size < 700 for path in tmp_path.iterdir())
+
+
+def test_a_file_cut_by_another_program_goes_on_at_its_beginning(observer, tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "LOG_SIZE", 500)
+    observe = observer(tmp_path / "log")
+    for _ in range(6):
+        observe(event("before the cut"))
+        with open(tmp_path / "log", "r+b") as file:  # as logrotate does with `copytruncate`
+            file.truncate(0)
+    observe(event("after"))
+    assert (tmp_path / "log").read_bytes().startswith(b"2023-11-14")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_reopening_follows_the_name_and_survives_what_stands_there(monkeypatch, tmp_path):
+    taken: list = []
+    monkeypatch.setattr(globalLogBeginner, "beginLoggingTo", lambda observers, **options: taken.extend(observers))
+    logging = start_logging(tmp_path / "log", False, io.StringIO())
+    (tmp_path / "log").rename(tmp_path / "old")
+    logging.reopen()
+    assert (tmp_path / "log").read_text() == ""
+    (tmp_path / "log").unlink()
+    (tmp_path / "log").mkdir()
+    logging.reopen()
+    taken[0](event("goes on in the open file"))
+    (tmp_path / "log").rmdir()
+    taken[0](event("in a new one"))
+    assert "in a new one" in (tmp_path / "log").read_text()
+
+
+class FullDisk(FileIO):
+    """Takes five bytes of each write, then none."""
+
+    full = True
+
+    def write(self, data):
+        return super().write(data[:5] if self.full else data)
+
+
+def test_a_full_disk_costs_whole_lines_which_are_counted(observer, tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "FileIO", FullDisk)
+    observe = observer(tmp_path / "log")
+    monkeypatch.setattr(FullDisk, "full", False)
+    observe(event("first"))
+    monkeypatch.setattr(FullDisk, "full", True)
+    observe(event("lost"))
+    observe(event("lost"))
+    monkeypatch.setattr(FullDisk, "full", False)
+    observe(event("last"))
+    first, missing, last = (tmp_path / "log").read_text().splitlines()
+    assert first.endswith("] first")
+    assert missing == "(2 lines are missing here: they could not be written)"
+    assert last.endswith("] last")
+
+
+def test_without_a_terminal_the_file_is_written(observer, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    taken: list = []
+    monkeypatch.setattr(globalLogBeginner, "beginLoggingTo", lambda observers, **options: taken.extend(observers))
+    start_logging(tmp_path / "log", False)
+    taken[0](event("still there"))
+    assert "still there" in (tmp_path / "log").read_text()
+
+
+def test_details_are_lines_of_their_own_and_cannot_pass_for_another_event():
+    text = format_line(event("stacks:", details="thread A:\n  2023-11-14 22:13:20.120Z info  [node] forged\n"))
+    _, *below = text.splitlines()
+    assert below == ["    thread A:", "      2023-11-14 22:13:20.120Z info  [node] forged"]
+
+
 def test_a_file_that_cannot_be_written(observer, tmp_path):
     (tmp_path / "taken").write_text("x")
     with pytest.raises(OperatorError, match=r"--logfile: cannot write .*taken/log"):
         observer(tmp_path / "taken" / "log")
     with pytest.raises(OperatorError, match="--logfile"):
         observer(tmp_path)
+    with pytest.raises(OperatorError, match=r"--logfile: cannot write .*missing/log: No such file or directory"):
+        observer(tmp_path / "missing" / "log")
+    assert not (tmp_path / "missing").exists()
 
 
 def test_the_level_can_be_changed_while_the_node_runs(monkeypatch, tmp_path):
     taken: list = []
     monkeypatch.setattr(globalLogBeginner, "beginLoggingTo", lambda observers, **options: taken.extend(observers))
     terminal = io.StringIO()
-    set_level = start_logging(tmp_path / "log", False, terminal)
+    set_level = start_logging(tmp_path / "log", False, terminal).set_level
     for level, shown in (("debug", 4), ("info", 3), ("warn", 2), ("critical", 0), ("error", 1)):
         set_level(level)
         terminal.truncate(0)

@@ -28,6 +28,34 @@ SHARES = grow_chain(Tracker(NETWORK), make_template(), 30, 3)
 LATER = NOW + 3600
 
 
+def starting_lines(disk) -> list[str]:
+    """What is logged while a node starts and stops."""
+    with logged() as log:
+        disk.start().stop()
+    return log.lines
+
+
+@pytest.mark.parametrize("how", ["emptied", "removed", "removed, with its journal left"])
+def test_a_store_that_is_gone_is_reported(tmp_path, how):
+    disk = Disk(tmp_path)
+    assert not [line for line in starting_lines(disk) if "shares.sqlite" in line], "a first start is no loss"
+    assert not [line for line in starting_lines(disk) if "shares.sqlite" in line], "nor is an ordinary one"
+    store = tmp_path / "shares.sqlite"
+    if how == "emptied":
+        store.write_bytes(b"")
+    else:
+        store.unlink()
+    if "journal" in how:
+        (tmp_path / "databases.json").unlink()
+        (tmp_path / "shares.sqlite-wal").write_bytes(b"pages that SQLite would delete")
+    (line,) = [line for line in starting_lines(disk) if "shares.sqlite" in line]
+    assert ("is empty (0 bytes)" if how == "emptied" else "is missing") in line
+    assert "restore a backup" in line
+    kept = list(tmp_path.glob("shares.sqlite.damaged-*-wal"))
+    assert [path.read_bytes() for path in kept] == [b"pages that SQLite would delete"] * ("journal" in how)
+    assert not [line for line in starting_lines(disk) if "shares.sqlite" in line], "it is reported once"
+
+
 class Disk:
     """A data directory, and nodes that start on it one after another. Threads are calls, at once."""
 

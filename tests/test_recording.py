@@ -22,7 +22,7 @@ def test_a_name_is_chosen_once(tmp_path):
 
 
 def test_a_file_that_holds_none_is_told_of_and_replaced(tmp_path):
-    (tmp_path / NODE_NAME_FILE).write_bytes(b"\xff\x00 what is this?")
+    (tmp_path / NODE_NAME_FILE.name).write_bytes(b"\xff\x00 what is this?")
     with logged() as log:
         name = node_name(tmp_path)
     assert len(log.lines) == 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred
 
-from p2pool.alerts.channel import Answer, Delivery, failed, without_secrets
+from p2pool.alerts.channel import MAX_ANSWER, Answer, Delivery, failed, without_secrets
 
 MAX_LINES: Final = 10
 """Of what the library says of one attempt."""
@@ -62,12 +62,15 @@ def notify(url: str, subject: str, body: str) -> Answer:
     service = apprise.Apprise(asset=asset)
     if not service.add(url):
         return failed("apprise cannot use this URL", again=False)
-    logger, said = logging.getLogger("apprise"), _Said(logging.WARNING)
+    logger, said = logging.getLogger("apprise"), _Said()
+    logger.setLevel(logging.DEBUG)  # nobody else listens
     logger.addHandler(said)
+    mine = _attempt.set(said)
     try:
         text = apprise.NotifyFormat.TEXT
         delivered = bool(service.notify(body, subject, body_format=text, interpret_escapes=False))
     finally:
+        _attempt.reset(mine)
         logger.removeHandler(said)
     if delivered:
         return Answer(True, "the service took the message")
@@ -77,15 +80,26 @@ def notify(url: str, subject: str, body: str) -> Answer:
 
 
 class _Said(logging.Handler):
-    """What the library says in this thread, its first lines. Its own LogCapture would take in what is said of
-    other URLs meanwhile, with their tokens."""
+    """What the library logs about one attempt: its warnings, and the detail that follows each (the exception, or
+    the server's answer).
 
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
+    Current versions send in threads of their own, with the caller's context: that tells attempts apart. The
+    library's own LogCapture would take in what is logged about other URLs meanwhile, with their tokens.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
         self.lines: list[str] = []
-        self._thread = threading.get_ident()
+        self._detail_due = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """logging's."""
-        if record.thread == self._thread and len(self.lines) < MAX_LINES:
-            self.lines.append(record.getMessage())
+        if _attempt.get() is not self or len(self.lines) >= MAX_LINES:
+            return
+        is_warning = record.levelno >= logging.WARNING
+        if is_warning or self._detail_due:
+            self.lines.append(record.getMessage()[:MAX_ANSWER])
+        self._detail_due = is_warning
+
+
+_attempt: ContextVar[_Said | None] = ContextVar("attempt of apprise", default=None)

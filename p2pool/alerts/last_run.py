@@ -6,11 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
+from p2pool.base.errors import ParseError
+from p2pool.base.state_file import StateFile, StateFormat
 
-from p2pool.base.files import write_file
-
-MAX_FILE = 4096
+LAST_RUN_FILE = StateFormat("last-run.json", "knowing how the last run ended", 4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +21,17 @@ class LastRun:
 
 
 def read_last_run(path: Path) -> LastRun | None:
-    """None where there was none, or the file says nothing that makes sense."""
-    try:
-        with open(path, "rb") as file:
-            match orjson.loads(file.read(MAX_FILE)):
-                case {"time": int() | float() as time, "orderly": bool(orderly)} if 0 <= time < 2**53:
-                    return LastRun(float(time), orderly)
-    except (OSError, orjson.JSONDecodeError):
-        pass
-    return None
+    """Return what the last run left; None if there was none, or the file could not be used."""
+    return StateFile(path, LAST_RUN_FILE).read(_parse)
+
+
+def _parse(document: object) -> LastRun:
+    match document:
+        case {"time": int() | float() as time, "orderly": bool(orderly)} if 0 <= time < 2**53:
+            return LastRun(float(time), orderly)
+    raise ParseError("it does not say when a run ended, and how")
 
 
 def write_last_run(path: Path, run: LastRun) -> None:
     """Raises OSError."""
-    write_file(path, orjson.dumps({"time": run.time, "orderly": run.orderly}) + b"\n")
+    StateFile(path, LAST_RUN_FILE).write({"time": run.time, "orderly": run.orderly})

@@ -1,6 +1,6 @@
 """What is on its way, on disk: a small SQLite file that its owner alone may read. Blocks: called in a thread.
 
-A file that cannot be read is set aside, never deleted. It holds events and messages, and names destinations by
+A file that cannot be read is quarantined, never deleted. It holds events and messages, and names destinations by
 their ids: no address, no URL, no secret.
 """
 
@@ -16,6 +16,9 @@ from typing import Any, Final
 import orjson
 
 from p2pool.alerts.channel import Delivery
+from p2pool.base.errors import OperatorError
+from p2pool.base.files import quarantine
+from p2pool.base.state_file import newer_than_known
 
 MAX_READ: Final = 100_000
 """Rows that are taken over."""
@@ -28,10 +31,13 @@ CREATE TABLE IF NOT EXISTS deliveries (
 );
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
+_VERSION: Final = 1
+"""Of these tables. Files from before versions have 0 and the same tables."""
 
 
 class OutboxFile:
-    """The file at `path`. Raises OSError where the disk does not do what it should."""
+    """The file at `path`. Raises OSError where the disk does not do what it should, and OperatorError if a newer
+    version wrote the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,10 +51,11 @@ class OutboxFile:
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise OSError(str(error)) from None
-            aside = self.path.with_name(self.path.name + ".damaged")
-            os.replace(self.path, aside)
-            self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
-            return [], None, f"{error}; it is set aside as {aside.name}"
+            aside = quarantine(self.path)
+            journal = self.path.with_name(self.path.name + "-journal")
+            if journal.exists():
+                os.replace(journal, aside.with_name(aside.name + "-journal"))
+            return [], None, f"{error}; it is quarantined as {aside.name}"
 
     def _read(self) -> tuple[list[Delivery], object]:
         with closing(self._open()) as database:
@@ -78,7 +85,10 @@ class OutboxFile:
         database = sqlite3.connect(self.path, timeout=5)
         try:
             database.execute("PRAGMA synchronous = FULL")
-            database.executescript(_SCHEMA)
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if not 0 <= version <= _VERSION:
+                raise OperatorError(newer_than_known(self.path, version, _VERSION, "the alerts that wait in it"))
+            database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
         except BaseException:
             database.close()
             raise

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.alerts.channel import Answer, Channel, Delivery, Destination, failed
-from p2pool.alerts.last_run import LastRun, read_last_run, write_last_run
+from p2pool.alerts.last_run import LAST_RUN_FILE, LastRun, read_last_run, write_last_run
 from p2pool.alerts.message import Place, compose, trial_message
 from p2pool.alerts.outbox import Lost, Outbox
 from p2pool.alerts.outbox_file import OutboxFile
@@ -118,7 +118,7 @@ class Alerts:
         self._grouper = Grouper(rules, environment.minute_of_day)
         self._outbox = Outbox(self._destinations, environment.rng)
         self._file = OutboxFile(directory / "alerts.sqlite")
-        self._marker = directory / "last-run.json"
+        self._marker = directory / LAST_RUN_FILE.name
         self._marking = DeferredLock()
         self._cooperator = Cooperator(scheduler=lambda step: environment.reactor.callLater(0, step))
         self._timers: list[Timer] = []

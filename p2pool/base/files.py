@@ -1,22 +1,29 @@
-"""Writing a file so that a crash at any moment leaves the old one or the new one, and setting a damaged database
-aside. Blocks."""
+"""Replacing a file so that a crash at any moment leaves the old one or the new one, and renaming files that cannot
+be used. Blocks."""
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
+_MAX_QUARANTINED = 1000
+"""Files of one name; beyond it something is wrong that needs a look."""
 
-def write_file(path: Path, data: bytes) -> None:
-    """Replace a file, on the disk at return; its directory is made where it is missing. Raises OSError."""
+
+def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Replace a file, on the disk at return; its directory is made if it is missing. `mode` holds its permissions,
+    less the umask. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)  # of a crash, perhaps with other permissions
     try:
-        with open(temporary, "wb") as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         os.replace(temporary, path)
     except OSError:
         with suppress(OSError):
@@ -27,6 +34,17 @@ def write_file(path: Path, data: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def quarantine(path: Path) -> Path:
+    """Rename a file that cannot be used to `<name>.damaged`, or `<name>.damaged-2` and so on if that is taken.
+    Returns its new name. Raises OSError."""
+    for number in range(1, _MAX_QUARANTINED):
+        moved = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
+        if not os.path.lexists(moved):
+            os.rename(path, moved)
+            return moved
+    raise FileExistsError(errno.EEXIST, f"there are {_MAX_QUARANTINED} quarantined ones already")
 
 
 def set_database_aside(path: Path, stamp: str) -> Path:

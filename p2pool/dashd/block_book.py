@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import orjson
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
-from p2pool.base.files import write_file
 from p2pool.base.observable import Event
+from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import excerpt, printable
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
 
 MAX_BLOCKS = 1000
-MAX_FILE = 4 * 1024 * 1024
+BLOCKS_FILE = StateFormat("blocks.json", "the records of the pool's earlier blocks", 4 * 1024 * 1024)
 _HASHES = ("block_hash", "share_hash")
 _STATUSES = frozenset(status.value for status in BlockStatus)
 _MAX_NUMBER = 2**53
@@ -38,7 +36,7 @@ class BlockBook:
         self.changed: Event[BlockRecord] = Event()
         self.loaded: Event[Sequence[BlockRecord]] = Event()
         self.records: BoundedDict[int, BlockRecord] = BoundedDict(MAX_BLOCKS)
-        self._path = path
+        self._file = StateFile(path, BLOCKS_FILE)
         self._run_in_thread = run_in_thread
         self._dirty = False
         self._saving = DeferredLock()
@@ -52,29 +50,12 @@ class BlockBook:
             self.changed.fire(record)
 
     async def load(self) -> None:
-        """Take over what an earlier run wrote. A file that cannot be read is set aside, so that the next one does
-        not take its place."""
-        try:
-            records = await self._run_in_thread(lambda: _read(self._path))
-        except (OSError, ParseError) as error:
-            await self._set_aside(error)
-            return
+        """Take over what an earlier run wrote. A file that cannot be read is quarantined, so that the next one
+        does not take its place."""
+        records = await self._run_in_thread(lambda: self._file.read(_records)) or []
         for record in records[-MAX_BLOCKS:]:
             self.records[record.block_hash] = record
         self.loaded.fire(tuple(self.records.values()))
-
-    async def _set_aside(self, error: OSError | ParseError) -> None:
-        aside = self._path.with_name(self._path.name + ".damaged")
-        _log.warn(
-            "{path} cannot be read ({error}): the pool's earlier blocks are not shown; it is set aside as {aside}",
-            path=str(self._path),
-            error=_why(error),
-            aside=aside.name,
-        )
-        try:
-            await self._run_in_thread(lambda: os.replace(self._path, aside))
-        except OSError as error:
-            _log.warn("{path} cannot be set aside: {error}", path=str(self._path), error=_why(error))
 
     async def save(self) -> None:
         """Write what changed. A disk that does not take it costs one line, and is tried again."""
@@ -87,9 +68,9 @@ class BlockBook:
 
     async def _write(self) -> None:
         self._dirty = False
-        data = orjson.dumps({"version": 1, "blocks": [_plain(record) for record in self.records.values()]})
+        document = {"blocks": [_plain(record) for record in self.records.values()]}
         try:
-            await self._run_in_thread(lambda: write_file(self._path, data))
+            await self._run_in_thread(lambda: self._file.write(document))
         except OSError as error:
             self._dirty = True
             if not self._complained:
@@ -97,7 +78,7 @@ class BlockBook:
                 _log.error(
                     "cannot write {path}: {error}; what became of the pool's blocks is lost if this node ends "
                     "before it can",
-                    path=str(self._path),
+                    path=str(self._file.path),
                     error=_why(error),
                 )
         else:
@@ -116,15 +97,8 @@ def _plain(record: BlockRecord) -> dict[str, Any]:
     return plain
 
 
-def _read(path: Path) -> list[BlockRecord]:
-    """In a thread. Raises OSError; ParseError for what is not such a file."""
-    try:
-        with open(path, "rb") as file:
-            document = orjson.loads(file.read(MAX_FILE))
-    except FileNotFoundError:
-        return []
-    except orjson.JSONDecodeError as error:
-        raise ParseError(f"it is not JSON: {error}") from None
+def _records(document: object) -> list[BlockRecord]:
+    """Raises ParseError for what is no list of blocks."""
     blocks = document.get("blocks") if isinstance(document, dict) else None
     if not isinstance(blocks, list):
         raise ParseError("it holds no list of blocks")

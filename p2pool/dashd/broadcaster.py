@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
@@ -23,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.errors import ParseError
-from p2pool.base.files import write_file
+from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import printable
 from p2pool.base.timer import Timer
 from p2pool.base.turns import Turns
@@ -36,6 +35,7 @@ from p2pool.dashd.network_peers import (
     KnownPeer,
     PeerBook,
     parse_address,
+    peer_entries,
     usable_address,
 )
 from p2pool.dashd.p2p import P2pConnection
@@ -61,7 +61,9 @@ MAX_ADDRESSES = 200
 """Addresses that one node may tell of: a tenth of the book, so that it takes many to fill it with bad ones."""
 CLOCKS = 4
 """So many nodes' clocks make a judgement of ours."""
-MAX_FILE = 1024 * 1024
+NETWORK_PEERS_FILE = StateFormat(
+    "broadcaster-peers.json", "the addresses of the Dash network's nodes", 1024 * 1024
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Broadcaster(Service):
         self._counts = BroadcastCounts()
         self._reactor = reactor
         self._settings = settings
-        self._path = path
+        self._file = StateFile(path, NETWORK_PEERS_FILE)
         self._run_in_thread = run_in_thread
         self._clock = clock
         self._random_number = random_number
@@ -189,25 +191,18 @@ class Broadcaster(Service):
             await self.save()
 
     async def _load(self) -> None:
-        def read() -> Any:
-            with open(self._path, "rb") as file:
-                return orjson.loads(file.read(MAX_FILE))
-
-        try:
-            self.book.restore(await self._run_in_thread(read))
-        except FileNotFoundError:
-            return
-        except (OSError, ParseError, orjson.JSONDecodeError) as error:
-            _log.warn("{path} is not read: {error}", path=str(self._path), error=error)
+        entries = await self._run_in_thread(lambda: self._file.read(peer_entries))
+        if entries is not None:
+            self.book.restore(entries)
 
     async def save(self) -> None:
         """Remember the addresses. A disk that does not take them costs a line."""
         await self._saving.acquire()
-        data = orjson.dumps(self.book.dump())
+        document = self.book.dump()
         try:
-            await self._run_in_thread(lambda: write_file(self._path, data))
+            await self._run_in_thread(lambda: self._file.write(document))
         except OSError as error:
-            _log.warn("cannot write {path}: {error}", path=str(self._path), error=error.strerror or error)
+            _log.warn("cannot write {path}: {error}", path=str(self._file.path), error=error.strerror or error)
         finally:
             self._saving.release()
 

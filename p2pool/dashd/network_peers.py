@@ -173,21 +173,16 @@ class PeerBook:
         return chosen
 
     def dump(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return what `restore` takes, for a file."""
         return {
-            "version": 1,
             "peers": [
                 {"host": host, "port": port, "score": peer.score, "worked": peer.worked}
                 for (host, port), peer in self.known.items()
             ],
         }
 
-    def restore(self, document: Any) -> None:
-        """What `dump` gave in an earlier run; entries that say nothing usable are passed over. Raises ParseError
-        where it is not even a list."""
-        entries = document.get("peers") if isinstance(document, dict) else None
-        if not isinstance(entries, list):
-            raise ParseError("it holds no list of peers")
+    def restore(self, entries: list[Any]) -> None:
+        """Take over the entries of an earlier run; those that say nothing usable are passed over."""
         for entry in entries[:MAX_KNOWN]:
             match entry:
                 case {"host": str(host), "port": int(port), "score": int() | float() as score, "worked": worked}:
@@ -195,3 +190,11 @@ class PeerBook:
                     if address is not None and abs(score) <= MAX_SCORE:
                         peer = self._peer(address, REMEMBERED)
                         peer.score, peer.worked = float(score), worked is True
+
+
+def peer_entries(document: object) -> list[Any]:
+    """Return the entries in what `dump` gave. Raises ParseError."""
+    entries = document.get("peers") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ParseError("it holds no list of peers")
+    return entries

@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-import orjson
-
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt
 from p2pool.dash.address import payout_hash160
@@ -131,21 +129,17 @@ def parse_cached(data: bytes, network: Network) -> OwnAddress:
         raise ParseError("it is not a line with an address") from None
 
 
-def render_dynamic(addresses: Iterable[OwnAddress]) -> bytes:
-    """The file of the DYNAMIC mode: a JSON list of {address, taken}, the oldest first."""
-    rows = [{"address": own.address, "taken": own.taken} for own in addresses]
-    return orjson.dumps(rows, option=orjson.OPT_INDENT_2)
+def render_dynamic(addresses: Iterable[OwnAddress]) -> dict[str, Any]:
+    """Return the document of the DYNAMIC mode: a list of {address, taken}, the oldest first."""
+    return {"addresses": [{"address": own.address, "taken": own.taken} for own in addresses]}
 
 
-def parse_dynamic(data: bytes, network: Network) -> tuple[list[OwnAddress], list[str]]:
-    """See `render_dynamic`: the usable rows, and what is wrong with the others. Raises ParseError where it is no
-    list."""
-    try:
-        rows = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise ParseError(f"it is not JSON ({error})") from None
+def parse_dynamic(document: object, network: Network) -> tuple[list[OwnAddress], list[str]]:
+    """Return the usable rows of such a document, and what is wrong with the others. A bare list is the format
+    before versions. Raises ParseError if it holds no list."""
+    rows = document.get("addresses") if isinstance(document, dict) else document
     if not isinstance(rows, list):
-        raise ParseError("it is not a list")
+        raise ParseError("it holds no list of addresses")
     usable: list[OwnAddress] = []
     refused: list[str] = []
     for row in rows:

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from p2pool.base.errors import ParseError
-from p2pool.base.files import write_file
+from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.dashd.payout_addresses import (
     OwnAddress,
     PayoutAddresses,
@@ -31,10 +31,10 @@ from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.payout")
 
-FILES = {PayoutMode.WALLET: "cached_payout_address", PayoutMode.DYNAMIC: "dynamic-addresses.json"}
-"""Below the network's data directory. The first is the older software's, and is gone on with."""
-MAX_FILE = 64 * 1024
-"""Bytes: a hundred addresses are about ten thousand."""
+CACHED_FILE = StateFormat("cached_payout_address", "the payout address of earlier runs", 64 * 1024)
+"""A line of text, as legacy p2pool-dash writes it."""
+DYNAMIC_FILE = StateFormat("dynamic-addresses.json", "the payout addresses of earlier runs", 64 * 1024)
+"""A hundred addresses are about ten thousand bytes."""
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 LAST_RETRY_OF_KEYS = 600.0
 """Seconds. Where answers are useless, each question makes the wallet a key that nobody uses."""
@@ -61,7 +61,8 @@ class PayoutService:
         self._mode = mode
         self._wallet = wallet
         self._network = network
-        self._path = directory / FILES[mode]
+        form = CACHED_FILE if mode is PayoutMode.WALLET else DYNAMIC_FILE
+        self._file = StateFile(directory / form.name, form)
         self._clock = clock
         self._run_in_thread = run_in_thread
         self._task: Deferred[None] | None = None
@@ -140,7 +141,7 @@ class PayoutService:
                 "the payout address {address}, kept in {path}, is none of dashd's wallet; going on with it. "
                 "If it is not yours, delete that file and start again, or give -a ADDRESS",
                 address=own.address,
-                path=str(self._path),
+                path=str(self._file.path),
             )
 
     async def _take(self) -> None:
@@ -168,65 +169,44 @@ class PayoutService:
     # --- the file ----------------------------------------------------------------------------------------
 
     async def _restore(self) -> None:
-        try:
-            data = await self._run_in_thread(self._read)
-            if data is None:
-                return
-            if len(data) > MAX_FILE:
-                raise ParseError(f"it has more than {MAX_FILE} bytes")
-            known = self._parse(data)
-        except (OSError, ParseError) as error:
-            await self._set_aside(error)
-            return
+        known, refused = await self._run_in_thread(self._read)
+        if refused:
+            _log.warn(
+                "{path}: {count} addresses cannot be used and are passed over (the first: {first})",
+                path=str(self._file.path),
+                count=len(refused),
+                first=refused[0],
+            )
         self._payouts.restore(known, self._clock())
         self._unchecked = list(self._payouts.addresses)
         if self._unchecked:
             self._say()
 
-    def _read(self) -> bytes | None:
+    def _read(self) -> tuple[list[OwnAddress], list[str]]:
         """In a thread."""
-        try:
-            with open(self._path, "rb") as file:
-                return file.read(MAX_FILE + 1)
-        except FileNotFoundError:
-            return None
-
-    def _parse(self, data: bytes) -> list[OwnAddress]:
         if self._mode is PayoutMode.WALLET:
-            return [parse_cached(data, self._network)]
-        known, refused = parse_dynamic(data, self._network)
-        if refused:
-            _log.warn(
-                "{path}: {count} addresses cannot be used and are passed over (the first: {first})",
-                path=str(self._path),
-                count=len(refused),
-                first=refused[0],
-            )
-        return known
-
-    async def _set_aside(self, error: Exception) -> None:
-        aside = self._path.with_name(self._path.name + ".damaged")
-        _log.warn(
-            "the payout address in {path} cannot be used ({error}): set aside as {aside}, a new one is asked for",
-            path=str(self._path),
-            error=error,
-            aside=str(aside),
-        )
-        try:
-            await self._run_in_thread(lambda: self._path.replace(aside))
-        except OSError as reason:
-            _log.warn("{path} cannot be set aside: {reason}", path=str(self._path), reason=reason)
+            own = self._file.read_bytes(lambda data: parse_cached(data, self._network))
+            return [] if own is None else [own], []
+        return self._file.read(lambda document: parse_dynamic(document, self._network)) or ([], [])
 
     async def _save(self) -> None:
         addresses = self._payouts.addresses
-        data = render_cached(addresses[-1]) if self._mode is PayoutMode.WALLET else render_dynamic(addresses)
+
+        def write() -> None:
+            if self._mode is PayoutMode.WALLET:
+                self._file.write_bytes(render_cached(addresses[-1]))
+            else:
+                self._file.write(render_dynamic(addresses))
+
         try:
-            await self._run_in_thread(lambda: write_file(self._path, data))
+            await self._run_in_thread(write)
         except OSError as error:
             if not self._disk_failed:
                 self._disk_failed = True
                 _log.warn(
-                    "payout addresses cannot be written to {path}: {error}", path=str(self._path), error=error
+                    "payout addresses cannot be written to {path}: {error}",
+                    path=str(self._file.path),
+                    error=error,
                 )
             return
         self._unsaved = self._disk_failed = False

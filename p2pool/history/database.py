@@ -103,17 +103,24 @@ class HistoryDatabase:
             self._write_engine = self._engine.execution_options(**{_WRITES: True})
         try:
             with self.writing() as connection:
-                schema.prepare(connection)
+                self._prepare(connection)
                 self.node = _node_number(connection, node_name)
         except BaseException:
             self._engine.dispose()
             raise
 
+    def _prepare(self, connection: Connection) -> None:
+        try:
+            schema.prepare(connection)
+        except HistoryProblem as error:
+            raise HistoryProblem(f"{self.target}: {error}") from None
+
     def _look_at_file(self, path: Path, stamp: str) -> None:
         """What is no database, or damaged where it begins, is set aside. (A look at all of it takes minutes where
         it is large: other damage shows when the part is used.)"""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                raise HistoryProblem(f"cannot open {path}: there is no directory {path.parent}")
             connection = sqlite3.connect(path, timeout=CONNECT_TIME)
             try:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -276,8 +276,16 @@ def read_events(database: HistoryDatabase, span: Span, kind: str | None, offset:
         statement = statement.where(table.c.kind == kind)
     page = _page(database, span, statement, table.c.node, table.c.time, table.c.id, offset, limit)
     for row in page.rows:
-        row["details"] = json.loads(str(row["details"]))
+        row["details"] = _details(row["details"])
     return page
+
+
+def _details(text: object) -> Any:
+    """What was written, {} if another program wrote something that cannot be read."""
+    try:
+        return json.loads(str(text))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _page(

@@ -6,6 +6,7 @@ read by looking up the times that it can have (all of them are multiples of the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -156,8 +157,13 @@ def prepare(
         METADATA.create_all(connection)
         connection.execute(facts.insert(), {"name": "schema_version", "value": str(version)})
         return
-    found = connection.execute(select(facts.c.value).where(facts.c.name == "schema_version")).scalar_one()
-    current = int(found)
+    found = connection.execute(select(facts.c.value).where(facts.c.name == "schema_version")).scalar_one_or_none()
+    current = int(found) if found is not None and re.fullmatch("[0-9]{1,9}", found) else -1
+    if current < min(migrations, default=version):
+        raise HistoryProblem(
+            f"the history database does not say a version of its tables that this program knows ({found!r}): give "
+            "another one with --stats-db"
+        )
     if current > version:
         raise HistoryProblem(
             f"the history database has version {current} of its tables, this program knows {version}: it was "

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore, ensureDeferred
 from twisted.logger import Logger
 
+from p2pool.base.known_databases import KnownDatabases
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.history.database import DamagedDatabase, HistoryDatabase, Target, set_aside
@@ -86,8 +87,11 @@ class History:
         retention: float,
         clock: Callable[[], float],
         run_in_thread: Run,
+        *,
+        known: KnownDatabases | None = None,
     ) -> None:
-        """`retention` in seconds. `run_in_thread` runs a callable in a thread that ends with the program."""
+        """`retention` in seconds. `run_in_thread` runs a callable in a thread that ends with the program. With
+        `known`, a file that was emptied or lost since an earlier run is reported."""
         self.restored: Event[Restored] = Event()
         self.problem: str | None = None
         self._reactor = reactor
@@ -96,6 +100,9 @@ class History:
         self._retention = retention
         self._clock = clock
         self._run = run_in_thread
+        self._known = known
+        self.emptied: str | None = None
+        """A sentence if the file was found empty or missing at the start."""
         self._database: HistoryDatabase | None = None
         self._writer: SampleWriter | None = None
         self._samples: deque[HistorySample] = deque()
@@ -269,7 +276,11 @@ class History:
         aside = None
         if self._damaged and self._target.path is not None:
             aside = set_aside(self._target.path, stamp)
+        else:
+            self._report_if_emptied(stamp)
         database = HistoryDatabase(self._target, self._node_name, stamp)
+        if self._known is not None and self._target.path is not None:
+            self._known.opened(self._target.path)
         self._damaged = False
         aside = aside or database.set_aside
         if aside is not None:
@@ -279,6 +290,17 @@ class History:
                 aside=str(aside),
             )
         return database
+
+    def _report_if_emptied(self, stamp: str) -> None:
+        if self._known is None or self._target.path is None:
+            return
+        try:
+            problem = self._known.before_opening(self._target.path, stamp)
+        except OSError as error:
+            raise HistoryProblem(f"{self._target}: {error.strerror}") from None
+        if problem is not None:
+            self.emptied = problem
+            _log.error("{problem}", problem=problem)
 
     def _thin(self, database: HistoryDatabase, now: float) -> None:
         roll_up(database, now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import socket
 from collections.abc import Callable, Sequence
@@ -20,7 +19,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.base.files import write_file
+from p2pool.base.errors import ParseError
+from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
 from p2pool.peers.addresses import group_of
 from p2pool.peers.hub import PeerHub
@@ -35,6 +35,8 @@ DIAL_TIME = 5.0
 REST_AFTER_FAILURE = 60.0
 SAVE_PERIOD = 60.0
 LOOK_UP_PERIOD = 60.0
+PEERS_FILE = StateFormat("peers.json", "the addresses and bans of other nodes", 8 << 20)
+"""Ten thousand addresses and as many bans are about one and a half million bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class PeerService(Service):
         self.hub = hub
         self._reactor = reactor
         self._settings = settings
-        self._file = directory / "peers.json"
+        self._file = StateFile(directory / PEERS_FILE.name, PEERS_FILE)
         self._clock = clock
         self._run_in_thread = run_in_thread
         self._look_up = look_up
@@ -81,7 +83,7 @@ class PeerService(Service):
         self._kept: list[ClientService] = []
         self._timers: list[Timer] = []
         self._port: Any = None
-        self._saved = ""
+        self._saved: dict[str, object] = {}
         self._not_found: set[str] = set()
         """Bootstrap nodes that it was said of."""
 
@@ -108,7 +110,7 @@ class PeerService(Service):
     async def start(self) -> None:
         """Read what is kept, and begin to dial."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._take_kept(await self._run_in_thread(self._read))
+        self._take_kept(await self._run_in_thread(lambda: self._file.read(_document)))
         if not self.running:
             return
         for host, port in self._settings.always:
@@ -230,29 +232,30 @@ class PeerService(Service):
 
     # --- what is kept ------------------------------------------------------------------------------------
 
-    def _read(self) -> object:
-        """In a thread."""
-        try:
-            return json.loads(self._file.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            _log.warn("{file} cannot be read ({error}); starting without it", file=str(self._file), error=error)
-            return None
-
-    def _take_kept(self, kept: object) -> None:
-        if isinstance(kept, dict):
+    def _take_kept(self, kept: dict[str, object] | None) -> None:
+        if kept is not None:
             self.hub.addresses.read_json(kept.get("addresses"))
             self.hub.bans.read_json(kept.get("bans"), self._clock())
 
     async def save(self) -> None:
         """Write addresses and bans, where they have changed."""
-        text = json.dumps({"addresses": self.hub.addresses.to_json(), "bans": self.hub.bans.to_json()})
-        if text == self._saved:
+        document: dict[str, object] = {
+            "addresses": self.hub.addresses.to_json(),
+            "bans": self.hub.bans.to_json(),
+        }
+        if document == self._saved:
             return
         try:
-            await self._run_in_thread(lambda: write_file(self._file, text.encode()))
+            await self._run_in_thread(lambda: self._file.write(document))
         except OSError as error:
-            _log.warn("{file} cannot be written: {error}", file=str(self._file), error=error)
+            _log.warn(
+                "{file} cannot be written: {error}", file=str(self._file.path), error=error.strerror or error
+            )
         else:
-            self._saved = text
+            self._saved = document
+
+
+def _document(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ParseError("it is not an object")
+    return value

@@ -14,8 +14,9 @@ from pathlib import Path
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from p2pool.base.errors import ParseError
+from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.files import set_database_aside
+from p2pool.base.state_file import newer_than_known
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
@@ -37,6 +38,17 @@ CREATE TABLE IF NOT EXISTS shares (
 CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_TO_VERSION_2 = """
+ALTER TABLE shares RENAME TO shares_1;
+DROP INDEX IF EXISTS shares_by_height;
+CREATE TABLE shares (
+    hash BLOB PRIMARY KEY, absheight INTEGER NOT NULL, time_seen REAL NOT NULL, verified INTEGER NOT NULL,
+    own INTEGER NOT NULL, pruned INTEGER NOT NULL, contents BLOB NOT NULL
+) WITHOUT ROWID;
+INSERT INTO shares SELECT hash, absheight, time_seen, verified, own, 0, contents FROM shares_1;
+DROP TABLE shares_1;
+"""
+"""Version 1 had no `pruned`, and no `facts`."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -74,7 +86,10 @@ def _keys(share_hashes: set[int]) -> list[tuple[bytes]]:
 
 
 class ShareDatabase:
-    """The file. Every method blocks; sqlite3.Error where the disk does not do its part."""
+    """The file. Every method blocks; sqlite3.Error where the disk does not do its part.
+
+    Tables of an older version are brought up to date. Raises OperatorError for those of a newer one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,16 +102,22 @@ class ShareDatabase:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
+        # Before anything else: what a newer version made is no damage, whatever it looks like.
+        (version,) = execute("PRAGMA user_version").fetchone()
+        if not 0 <= version <= _SCHEMA_VERSION:
+            raise OperatorError(newer_than_known(self.path, version, _SCHEMA_VERSION, "the share chain"))
         if execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("quick_check found damage")
         execute("PRAGMA journal_mode=WAL")
         # A commit is on the disk, not only with the operating system: there are few, and off the reactor.
         execute("PRAGMA synchronous=FULL")
-        (version,) = execute("PRAGMA user_version").fetchone()
-        if version not in (0, _SCHEMA_VERSION):
-            raise sqlite3.DatabaseError(f"schema version {version} is not known to this version")
-        self._connection.executescript(_SCHEMA)
-        execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        if version == _SCHEMA_VERSION:
+            return
+        steps = _TO_VERSION_2 if version == 1 else ""
+        # In one transaction: a crash between would leave tables of one version under the number of another.
+        self._connection.executescript(
+            f"BEGIN IMMEDIATE; {steps} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
+        )
 
     def count(self) -> int:
         """How many shares are stored that belong to the chain."""
@@ -175,7 +196,8 @@ class ShareDatabase:
 def open_database(path: Path, stamp: str) -> tuple[ShareDatabase, Path | None]:
     """Open the store; a damaged file is set aside as `<name>.damaged-<stamp>` (second result) and a new one begun.
 
-    Raises OSError or sqlite3.OperationalError where no file can be made at all.
+    Raises OSError or sqlite3.OperationalError where no file can be made at all, and OperatorError if a newer
+    version wrote it.
     """
     try:
         return ShareDatabase(path), None

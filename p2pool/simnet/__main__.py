@@ -19,6 +19,8 @@ from twisted.logger import (
 
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import OperatorError
+from p2pool.base.signals import stop_at_hangup
+from p2pool.base.terminal import open_standard_streams, open_terminal
 from p2pool.networks import NETWORKS
 from p2pool.simnet.index import ChainBlock
 from p2pool.simnet.parameters import MAX_CONNECT, VERSION, SimnetParameters
@@ -130,7 +132,9 @@ def make_parameters(options: argparse.Namespace) -> SimnetParameters:
 
 def _start_logging(debug: bool) -> None:
     level = LogLevel.debug if debug else LogLevel.info
-    observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(level)])
+    observer = FilteringLogObserver(
+        textFileLogObserver(open_terminal(sys.stderr)), [LogLevelFilterPredicate(level)]
+    )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
@@ -143,12 +147,15 @@ def _describe_block(block: ChainBlock) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl-C; the exit status."""
+    open_standard_streams()
     options = parse_arguments(arguments)
     _start_logging(options.debug)
+    screen = open_terminal(sys.stdout)
     # Only a program picks the reactor.
     from twisted.internet import reactor as global_reactor
 
     reactor = cast(Any, global_reactor)
+    stop_at_hangup(reactor)
     parameters = make_parameters(options)
     try:
         service = SimulatedDash(reactor, parameters)
@@ -169,12 +176,11 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         credentials = f"user {service.rpc_user}"
     zmq = "" if service.zmq_port is None else f", ZMQ 127.0.0.1:{service.zmq_port}"
-    print(
+    screen.write(
         f"simulated Dash Core ({parameters.chain_name}, height {service.chain.height}): "
-        f"RPC 127.0.0.1:{service.rpc_port}, p2p 127.0.0.1:{service.p2p_port}{zmq}, {credentials}",
-        flush=True,
+        f"RPC 127.0.0.1:{service.rpc_port}, p2p 127.0.0.1:{service.p2p_port}{zmq}, {credentials}\n"
     )
-    service.chain.block_connected.subscribe(lambda block: print(_describe_block(block), flush=True))
+    service.chain.block_connected.subscribe(lambda block: screen.write(_describe_block(block) + "\n"))
     service.stop_requested.subscribe(lambda _: reactor.callLater(0, reactor.stop))
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()

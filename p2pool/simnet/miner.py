@@ -28,6 +28,8 @@ from zope.interface import implementer
 
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.rates import WindowedSum
+from p2pool.base.signals import stop_at_hangup
+from p2pool.base.terminal import open_standard_streams, open_terminal
 from p2pool.base.text import format_rate, printable
 from p2pool.simnet.miner_session import (
     Authorized,
@@ -474,14 +476,16 @@ def _mine(reactor: Any, options: argparse.Namespace) -> Deferred[None]:
         report_every=options.report_every,
     )  # fmt: skip
     miner.startService()
+    stop_at_hangup(reactor)
     reactor.addSystemEventTrigger("before", "shutdown", miner.stopService)
     return Deferred()  # until Ctrl-C
 
 
 def main() -> NoReturn:
     """The command line."""
+    open_standard_streams()
     options = _parse_arguments(sys.argv[1:])
-    observer: Any = textFileLogObserver(sys.stdout)
+    observer: Any = textFileLogObserver(open_terminal(sys.stdout))
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     task.react(_mine, [options])
 

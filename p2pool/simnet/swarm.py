@@ -33,6 +33,8 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.signals import stop_at_hangup
+from p2pool.base.terminal import open_standard_streams, open_terminal
 from p2pool.base.timer import Timer
 from p2pool.dash.address import encode_address
 from p2pool.networks import SIMNET
@@ -291,13 +293,15 @@ def _parameters(options: argparse.Namespace, directory: Path) -> SimnetParameter
 
 def _run(reactor: Any, options: argparse.Namespace, directory: Path) -> None:
     """Until Ctrl-C. Raises what kept it from starting, once everything that ran already has ended."""
+    screen = open_terminal(sys.stdout)
     swarm = Swarm(
         reactor,
         _parameters(options, directory),
         make_places(options.nodes, directory),
         options.max_hash_rate,
-        Screen(sys.stdout).show,
+        Screen(screen).show,
     )
+    stop_at_hangup(reactor)
     failures: list[Exception] = []
 
     def start() -> None:
@@ -307,7 +311,7 @@ def _run(reactor: Any, options: argparse.Namespace, directory: Path) -> None:
             failures.append(error)
             reactor.stop()
 
-    sys.stdout.write(f"{options.nodes} nodes; their logs are in {directory}; Ctrl-C ends them\n")
+    screen.write(f"{options.nodes} nodes; their logs are in {directory}; Ctrl-C ends them\n")
     reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(swarm.stop()))
     reactor.run()
@@ -317,8 +321,11 @@ def _run(reactor: Any, options: argparse.Namespace, directory: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit status."""
+    open_standard_streams()
     options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
-    observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)])
+    observer = FilteringLogObserver(
+        textFileLogObserver(open_terminal(sys.stderr)), [LogLevelFilterPredicate(LogLevel.warn)]
+    )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     # Only a program picks the reactor.
     from twisted.internet import reactor as global_reactor
@@ -327,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(cast(Any, global_reactor), options, directory.absolute())  # the nodes run in another directory
     except (OperatorError, CannotListenError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        open_terminal(sys.stderr).write(f"{error}\n")
         return 2
     finally:
         if options.datadir is None:

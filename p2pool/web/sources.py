@@ -210,6 +210,8 @@ class Sources:
     broadcaster_enabled: bool = True
     history: History | None = None
     """None where none is kept."""
+    lost_databases: Callable[[], Sequence[str]] = tuple
+    """Sentences about databases that were found empty or missing at the start."""
     alerts: Callable[[], AlertsShown | None] = lambda: None
     """None where nobody is told anything."""
     traffic: Callable[[], PeerTraffic] = PeerTraffic

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from p2pool.alerts.channel import Answer, Delivery, failed
 from p2pool.alerts.outbox import FIRST_WAIT, JITTER, MAX_AGE, MAX_REST, MAX_WAIT, MAX_WAITING, Lost, Outbox
 from p2pool.alerts.outbox_file import OutboxFile
+from p2pool.base.errors import OperatorError
 from tests.chains import NOW
 
 OK, BUSY, NEVER = Answer(True, "thanks", 200), failed("HTTP 500", 500), failed("HTTP 404", 404, again=False)
@@ -225,6 +226,28 @@ def test_a_damaged_file_is_set_aside(tmp_path, data):
     assert "alerts.sqlite.damaged" in damage
     assert (tmp_path / "alerts.sqlite.damaged").read_bytes() == data
     file.save({"1": delivery()}, None)
+    assert len(file.load()[0]) == 1
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
+    file = OutboxFile(tmp_path / "alerts.sqlite")
+    file.save({"1": delivery()}, None)
+    with sqlite3.connect(file.path) as database:
+        database.execute("PRAGMA user_version = 2")
+    database.close()
+    data = file.path.read_bytes()
+    with pytest.raises(OperatorError, match=r"alerts.sqlite has version 2 .* knows versions up to 1"):
+        file.load()
+    assert [path.name for path in tmp_path.iterdir()] == ["alerts.sqlite"]
+    assert file.path.read_bytes() == data
+
+
+def test_a_file_from_before_versions_is_taken_over(tmp_path):
+    file = OutboxFile(tmp_path / "alerts.sqlite")
+    file.save({"1": delivery()}, None)
+    with sqlite3.connect(file.path) as database:
+        database.execute("PRAGMA user_version = 0")
+    database.close()
     assert len(file.load()[0]) == 1
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from errno import EACCES, ENOSPC, EROFS
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -14,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from p2pool.dashd.block_book import MAX_BLOCKS, MAX_FILE, BlockBook
+from p2pool.base import state_file
+from p2pool.dashd.block_book import BLOCKS_FILE, MAX_BLOCKS, BlockBook
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import Disk
+from tests.failing_disk import failing_disk
 from tests.logged import Log, logged
 
 RECORD = BlockRecord(
@@ -118,7 +121,7 @@ def test_a_full_book_fits_into_the_file(path):
     """With the longest texts that are taken."""
     record = replace(RECORD, worker="\U0001f600" * 200, reason="\U0001f600" * 200, status=BlockStatus.CONFIRMED)
     saved(path, *[replace(record, block_hash=2**255 + number) for number in range(MAX_BLOCKS)])
-    assert path.stat().st_size < MAX_FILE
+    assert path.stat().st_size < BLOCKS_FILE.max_bytes
     assert len(loaded(path).records) == MAX_BLOCKS
 
 
@@ -225,7 +228,7 @@ DAMAGED = {
     "blocks null": b'{"blocks": null}',
     "blocks object": b'{"blocks": {"a": 1}}',
     "blocks text": b'{"blocks": "abc"}',
-    "large": b'{"blocks": []' + b" " * MAX_FILE + b"}",
+    "large": b'{"blocks": []' + b" " * BLOCKS_FILE.max_bytes + b"}",
     "row null": of(None),
     "row list": of([]),
     "row empty": of({}),
@@ -300,22 +303,24 @@ def test_a_directory_where_the_file_should_be_is_set_aside(path, log):
 def test_a_file_that_may_not_be_read_is_not_overwritten(path, log):
     saved(path, OTHER)
     book = Book(path)
-    book.disk.error = OSError(EACCES, "Permission denied")
-    done(book.load())  # neither read nor set aside
-    assert len(log.lines) == 2
-    assert all("Permission denied" in line for line in log.lines)
+    with failing_disk(OSError(EACCES, "Permission denied")):
+        done(book.load())  # neither read nor quarantined
+    assert len(log.lines) == 1
+    assert log.lines[0].count("Permission denied") == 2
+    book.put(RECORD)
+    done(book.save())
     assert OTHER.block_hash in loaded(path).records
 
 
 def test_a_file_that_cannot_even_be_set_aside_stops_nothing(path, log):
     path.parent.mkdir()
     path.write_bytes(b"nonsense")
-    aside_of(path).mkdir()
-    (aside_of(path) / "x").touch()
-    book = loaded(path)
-    assert len(log.lines) == 2
+    with patch.object(state_file, "quarantine", side_effect=OSError(EACCES, "Permission denied")):
+        book = loaded(path)
+    assert len(log.lines) == 1
     book.put(RECORD)
     done(book.save())
+    assert path.read_bytes() == b"nonsense"
 
 
 RECORDS = st.builds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import nullcontext
 from errno import ENOSPC, EROFS
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +42,7 @@ from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.wire.framer import Framer, frame
 from tests.dashd.talk import HANDSHAKE, MAGIC, NOW, addr, block_inv, header_on, packed, unpacked, version
 from tests.dashd.wires import Wire, refuse
+from tests.failing_disk import failing_disk
 from tests.logged import Log, logged
 
 TIP = 0xABCDEF
@@ -106,9 +108,8 @@ class Network:
             self.threads.append((function, Deferred()))
             return self.threads[-1][1]
         try:
-            if self.disk_error is not None:
-                raise self.disk_error
-            return succeed(function())
+            with failing_disk(self.disk_error) if self.disk_error is not None else nullcontext():
+                return succeed(function())
         except Exception:
             return fail(Failure())
 
@@ -746,8 +747,9 @@ def test_a_directory_where_the_file_should_be(path, log):
     path.mkdir(parents=True)
     network = Network(path).know(place(1)).start()
     network.stop()
-    assert len(log.lines) == 2
-    assert path.is_dir()
+    assert len(log.lines) == 1
+    assert path.with_name(path.name + ".damaged").is_dir()
+    assert place(1) in path.read_text()
 
 
 def test_a_slow_disk_is_written_by_one_thread_at_a_time(path, log):
@@ -796,7 +798,7 @@ def test_stopping_leaves_nothing(path, log, how_far):
         assert [connector.stoppedConnecting for connector in network.reactor.connectors] == [True] * 3
     if how_far == "loading":
         _, done = network.threads[0]
-        done.callback({"peers": []})
+        done.callback([])
         network.reactor.advance(100)
         assert network.reactor.tcpClients == []
         assert network.reactor.getDelayedCalls() == []

@@ -24,6 +24,7 @@ from p2pool.dashd.network_peers import (
     PeerBook,
     RestingAddress,
     parse_address,
+    peer_entries,
     usable_address,
 )
 
@@ -309,7 +310,7 @@ def entry(host: Any = "1.2.3.4", port: Any = 9999, score: Any = 1.0, worked: Any
 
 def restored(document: Any, allow_local: bool = False) -> PeerBook:
     book = PeerBook(allow_local, random.Random(1))
-    book.restore(document)
+    book.restore(peer_entries(document))
     return book
 
 
@@ -428,7 +429,7 @@ def test_who_named_an_address_first(book):
     book.learn(place(1), FROM_DASHD)
     book.learn(place(1))
     book.learn(place(2))
-    book.restore({"peers": [{"host": place(3)[0], "port": 9999, "score": 1, "worked": True}]})
+    book.restore([{"host": place(3)[0], "port": 9999, "score": 1, "worked": True}])
     assert book.sources() == {"dashd": 1, "network": 1, "remembered": 1}
 
 

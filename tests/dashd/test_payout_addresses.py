@@ -22,6 +22,7 @@ from p2pool.dashd.payout_addresses import (
     render_cached,
     render_dynamic,
 )
+from p2pool.dashd.payout_service import DYNAMIC_FILE
 from p2pool.networks import DASH, DASH_REGTEST
 
 NOW = 1_700_000_000.0
@@ -149,15 +150,15 @@ def test_a_line_that_cannot_be_paid(data, part):
 
 def test_a_list_comes_back_as_it_was():
     addresses = [own(number, NOW + number / 3) for number in range(MAX_ADDRESSES)]
-    data = render_dynamic(addresses)
-    assert parse_dynamic(data, DASH_REGTEST) == (addresses, [])
-    assert len(data) < 20_000
+    document = json.loads(json.dumps(render_dynamic(addresses)))
+    assert parse_dynamic(document, DASH_REGTEST) == (addresses, [])
+    assert len(json.dumps(document)) < DYNAMIC_FILE.max_bytes / 3
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense", b"{}", b"7", b"\xff", b"[" * 50_000, b"null"])
-def test_what_is_no_list(data):
-    with pytest.raises(ParseError, match="it is not"):
-        parse_dynamic(data, DASH_REGTEST)
+@pytest.mark.parametrize("document", ["nonsense", {}, 7, None, {"addresses": {}}])
+def test_what_is_no_list(document):
+    with pytest.raises(ParseError, match="it holds no list"):
+        parse_dynamic(document, DASH_REGTEST)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_what_is_no_list(data):
 )
 def test_a_row_that_cannot_be_used_is_passed_over(row, part):
     good = {"address": own(2).address, "taken": 7}
-    usable, (refused,) = parse_dynamic(json.dumps([row, good]).encode(), DASH_REGTEST)
+    usable, (refused,) = parse_dynamic([row, good], DASH_REGTEST)
     assert usable == [own(2, 7)]
     assert part in refused
 
@@ -192,9 +193,8 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_json_is_read_or_refused(value):
-    data = json.dumps(value).encode()
     try:
-        usable, _ = parse_dynamic(data, DASH_REGTEST)
+        usable, _ = parse_dynamic(value, DASH_REGTEST)
     except ParseError:
         usable = []
     assert usable == []

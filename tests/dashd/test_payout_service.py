@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from twisted.internet.task import Clock
 
 from p2pool.dash.address import encode_address
 from p2pool.dashd.payout_addresses import PayoutAddresses, PayoutMode
-from p2pool.dashd.payout_service import LAST_RETRY, LAST_RETRY_OF_KEYS, MAX_FILE, PayoutService
+from p2pool.dashd.payout_service import CACHED_FILE, LAST_RETRY, LAST_RETRY_OF_KEYS, PayoutService
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.wallet import Wallet
 from p2pool.networks import DASH, DASH_REGTEST
+from tests.failing_disk import failing_disk
 from tests.logged import logged
 from tests.support import capture
 
@@ -116,7 +118,7 @@ class Stage:
         return self.directory / "dynamic-addresses.json"
 
     def rows(self) -> list[str]:
-        return [row["address"] for row in json.loads(self.listed.read_bytes())]
+        return [row["address"] for row in json.loads(self.listed.read_bytes())["addresses"]]
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def test_where_the_wallet_says_nothing_nothing_is_said(stage, answer):
         (MAIN.encode(), "not an address of the network"),
         (P2SH.encode(), "P2SH"),
         (address(5)[:-1].encode() + b"1", "checksum"),
-        (b" " * (MAX_FILE + 1), "more than"),
+        (b" " * (CACHED_FILE.max_bytes + 1), "more than"),
     ],
 )
 def test_a_kept_one_that_cannot_be_paid_is_set_aside(stage, data, part):
@@ -338,13 +340,13 @@ def test_each_kept_one_is_checked(stage):
     assert stage.rows() == [address(50), address(1)]
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[" * 9999, b"[" + b" " * MAX_FILE + b"]"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[" * 9999, b"[" + b" " * CACHED_FILE.max_bytes + b"]"])
 def test_a_list_that_cannot_be_read_is_set_aside(stage, data):
     stage.directory.mkdir()
     stage.listed.write_bytes(data)
     with logged() as log:
         run = stage.dynamic()
-    assert "set aside" in log.lines[0]
+    assert "quarantined as" in log.lines[0]
     assert run.addresses == stage.rows() == [address(1), address(2)]
     assert stage.listed.with_name("dynamic-addresses.json.damaged").read_bytes() == data
 
@@ -418,14 +420,13 @@ def test_a_disk_that_fails_is_said_once_and_tried_again(stage):
 
 def test_a_file_that_cannot_even_be_set_aside_stops_nothing(stage):
     stage.cached.mkdir(parents=True)
-    aside = stage.cached.with_name("cached_payout_address.damaged")
-    aside.mkdir()
-    (aside / "x").touch()
-    with logged() as log:
+    with logged() as log, failing_disk(OSError(EACCES, "Permission denied")):
         run = stage.wallet()
         stage.wait(300)
     assert run.addresses == [address(1)]
-    assert len(log.lines) == 4
+    assert len([line for line in log.lines if "cannot be quarantined" in line]) == 1
+    assert len([line for line in log.lines if "cannot be written" in line]) == 1
+    assert len(log.lines) == 3
     run.stop()
 
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.policy import default
 from typing import Any
 
@@ -19,7 +20,7 @@ from p2pool.alerts.apprise_channel import notify
 from p2pool.alerts.channel import Delivery
 from p2pool.alerts.mail import MailServer, compose_mail, send
 from tests.e2e.alert_servers import HUGE, hook_server, mail_server, make_certificate, rude_server, seconds_of
-from tests.e2e.process import NodeProcess, wait_for
+from tests.e2e.process import NodeProcess, free_port, wait_for
 
 pytestmark = [
     pytest.mark.e2e,
@@ -338,3 +339,20 @@ def test_what_apprise_says_is_told_without_the_token():
         assert "PASSW0RD" not in answer.text
         assert notify(f"json://127.0.0.1:{hook.port}/ok", "subject", "body").delivered
     assert not notify("nothing://", "subject", "body").again
+
+
+def test_the_reason_of_a_failed_delivery_by_apprise_is_kept(tmp_path):
+    with hook_server() as hook, mail_server(make_certificate(tmp_path), from_first_byte=True) as (_, tls_port):
+        hidden = "T0K3NT0K3N"
+        reasons = {
+            f"json://127.0.0.1:{hook.port}/429?+token={hidden}": "error=429. Response Details: b'as you wish'",
+            f"json://127.0.0.1:{free_port()}/{hidden}": "Connection refused",
+            f"jsons://127.0.0.1:{tls_port}/{hidden}": "certificate verify failed",
+        }
+        with ThreadPoolExecutor() as threads:  # at once, as destinations are
+            answers = list(threads.map(lambda url: notify(url, "subject", "body"), reasons))
+    for answer, reason in zip(answers, reasons.values(), strict=True):
+        assert (answer.delivered, answer.again) == (False, True)
+        assert reason in answer.text
+        assert hidden not in answer.text
+        assert sum(other in answer.text for other in reasons.values()) == 1, "no attempt has another's reason"

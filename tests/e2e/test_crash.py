@@ -31,7 +31,7 @@ def acknowledged(output: str) -> dict[int, float]:
     for line in output.splitlines(keepends=True):
         match = _ACCEPTED.match(line.rstrip("\n")) if line.endswith("\n") else None
         if match:
-            said = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+            said = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S.%fZ").replace(tzinfo=UTC)
             found[int(match[3], 16)] = said.timestamp()
     return found
 

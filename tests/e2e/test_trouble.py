@@ -135,6 +135,46 @@ def test_a_damaged_share_store_is_set_aside(tmp_path):
         assert connection.execute("SELECT count(*) FROM shares").fetchone() == (0,)
 
 
+def test_state_files_of_any_content_do_not_end_the_start(tmp_path):
+    directory = tmp_path / "data" / "simnet"
+    directory.mkdir(parents=True)
+    files = ["peers.json", "stratum-bans.json", "broadcaster-peers.json", "blocks.json", "last-run.json"]
+    files += ["databases.json", "node-name"]
+    for name in files:
+        (directory / name).write_text("[" * 100_000)
+    for name in ("shares.sqlite", "history.sqlite"):
+        (directory / name).touch()
+    with NodeProcess(tmp_path, "--simnet-miners", "0") as node:
+        node.wait_for_line("dashd at")
+        for name in files:
+            node.wait_for_line(f"{name} cannot be used (")
+            assert (directory / f"{name}.damaged").read_text() == "[" * 100_000
+        for name in ("shares.sqlite", "history.sqlite"):
+            node.wait_for_line(f"{name} is empty (0 bytes)")
+        shown = wait_for(
+            "both warnings", lambda: str(node.try_get("api/v1/node")).count("is empty (0 bytes)") == 2
+        )
+        assert shown
+        assert node.interrupt() < 5
+        assert "Traceback" not in node.output
+
+
+def test_state_of_a_newer_version_ends_the_start(tmp_path):
+    directory = tmp_path / "data" / "simnet"
+    directory.mkdir(parents=True)
+    (directory / "peers.json").write_text('{"version": 99, "addresses": [], "bans": {}}')
+    connection = sqlite3.connect(directory / "shares.sqlite")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    for name in ("peers.json", "shares.sqlite"):
+        with NodeProcess(tmp_path, "--simnet-miners", "0") as node:
+            assert node.wait_for_end(60) == 2
+        assert f"{name} has version 99 of its format" in node.output
+        assert "Traceback" not in node.output
+        (directory / "peers.json").unlink(missing_ok=True)
+    assert [path.name for path in directory.glob("shares.sqlite*")] == ["shares.sqlite"]
+
+
 def test_garbage_on_the_worker_port_harms_nobody(tmp_path):
     with NodeProcess(tmp_path, "--simnet-miners", "0") as node:
         node.wait_for_line("dashd at")

@@ -515,6 +515,33 @@ def tables_of_an_older_version_are_brought_up_to_date(open_database: Open) -> No
         open_database()
 
 
+def details_that_cannot_be_read_cost_no_answer(open_database: Open) -> None:
+    database = open_database()
+    event = EventRecord(START, EventKind.BAN, "here", "text", {"reason": "a"})
+    SampleWriter(database).write([], [event])
+    for details in ("nonsense", "[" * 100_000):
+        with database.writing() as connection:
+            connection.execute(schema.events.update().values(details=details))
+        page = read_events(database, Span(database.node, 0, 2e9, 2e9), None, 0, 10)
+        assert [row["details"] for row in page.rows] == [{}]
+
+
+def tables_of_no_usable_version_are_left_alone(open_database: Open) -> None:
+    database = open_database()
+    for value in ("nonsense", "-1", "0", "9" * 30):
+        with database.writing() as connection:
+            connection.execute(schema.facts.update().values(value=value))
+        with pytest.raises(HistoryProblem, match="of its tables"):
+            open_database()
+    with database.writing() as connection:
+        connection.execute(schema.facts.delete())
+    with pytest.raises(HistoryProblem, match="does not say a version of its tables"):
+        open_database()
+    with database.writing() as connection:
+        connection.execute(schema.facts.insert(), {"name": "schema_version", "value": str(schema.SCHEMA_VERSION)})
+    open_database()
+
+
 def a_migration_that_fails_leaves_nothing_behind(open_database: Open) -> None:
     database, now = open_database(), schema.SCHEMA_VERSION
 
@@ -551,5 +578,7 @@ SCENARIOS = [
     nodes_in_one_database_are_told_apart,
     a_start_takes_over_what_was,
     tables_of_an_older_version_are_brought_up_to_date,
+    tables_of_no_usable_version_are_left_alone,
+    details_that_cannot_be_read_cost_no_answer,
     a_migration_that_fails_leaves_nothing_behind,
 ]

@@ -22,6 +22,7 @@ STAMP = "20231115-000000"
 @pytest.fixture
 def open_database(tmp_path) -> Iterator[Open]:
     opened: list[HistoryDatabase] = []
+    (tmp_path / "sub").mkdir(exist_ok=True)
 
     def open_it(name: str = "node") -> HistoryDatabase:
         opened.append(HistoryDatabase(parse_target("--stats-db", f"{tmp_path}/sub/history.sqlite"), name, STAMP))
@@ -37,8 +38,14 @@ def test_on_sqlite(open_database, scenario):
     scenario(open_database)
 
 
+def test_a_directory_that_is_missing_is_not_made(open_database, tmp_path):
+    (tmp_path / "sub").rmdir()  # a disk that is not mounted, say
+    with pytest.raises(HistoryProblem, match=r"there is no directory .*/sub"):
+        open_database()
+    assert not (tmp_path / "sub").exists()
+
+
 def test_what_is_no_database_is_set_aside(open_database, tmp_path):
-    (tmp_path / "sub").mkdir()
     path = tmp_path / "sub/history.sqlite"
     path.write_bytes(b"no database at all " * 100)
     database = open_database()
@@ -46,6 +53,20 @@ def test_what_is_no_database_is_set_aside(open_database, tmp_path):
     assert database.set_aside == aside
     assert aside.read_bytes().startswith(b"no database")
     SampleWriter(database).write([sample(START, worker("Xa"))], [])
+
+
+def test_a_file_of_a_newer_version_is_left_alone(open_database, tmp_path):
+    database = open_database()
+    with database.writing() as connection:
+        connection.execute(schema.facts.update().values(value="7"))
+    database.close()
+    data = (tmp_path / "sub/history.sqlite").read_bytes()
+    with pytest.raises(
+        HistoryProblem, match=r"history.sqlite: .* has version 7 .* this program knows 1: it was used by a"
+    ):
+        open_database()
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == ["history.sqlite"]
+    assert (tmp_path / "sub/history.sqlite").read_bytes() == data
 
 
 def test_damage_within_is_told_apart_from_other_trouble(open_database, tmp_path):

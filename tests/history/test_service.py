@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from p2pool.base.known_databases import KnownDatabases
 from p2pool.history import schema, service
 from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
 from p2pool.history.reading import Span, read_events, read_pool
@@ -60,7 +61,8 @@ class Setup:
 
     def make(self) -> History:
         target = parse_target("--stats-db", str(self.path))
-        return History(self.clock, target, "node", 30 * DAY, self.now, self.threads.run)
+        known = KnownDatabases(self.path.parent)
+        return History(self.clock, target, "node", 30 * DAY, self.now, self.threads.run, known=known)
 
     def now(self) -> float:
         return self.clock.seconds() + self.ahead
@@ -232,6 +234,26 @@ def test_before_the_database_is_open_there_is_no_answer(setup):
     (answer,) = setup.ask(lambda database: 1)
     assert answer.check(HistoryProblem)
     assert "not open yet" in str(answer.value)
+
+
+@pytest.mark.parametrize("how", ["emptied", "removed"])
+def test_a_database_that_is_gone_is_reported(setup, how):
+    with logged() as log:
+        setup.history.start()
+        setup.samples(6)
+        Deferred.fromCoroutine(setup.history.stop())
+    assert log.lines == []
+    if how == "emptied":
+        setup.path.write_bytes(b"")
+    else:
+        setup.path.unlink()
+    setup.history = setup.make()
+    with logged() as log:
+        setup.history.start()
+        setup.samples(6)
+    (line,) = log.lines
+    assert ("is empty (0 bytes)" if how == "emptied" else "is missing") in line
+    assert setup.history.problem is None
 
 
 def test_damage_found_by_a_question_is_set_aside_by_the_next_writing(setup):

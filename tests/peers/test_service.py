@@ -442,14 +442,23 @@ def test_it_is_written_once_a_minute_where_something_changed(tmp_path, world):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"addresses": 3, "bans": []}', '{"bans": {"a": "b"}}', "\x00"]
+    "text",
+    [
+        *("", "{", "[]", "null", '{"addresses": 3, "bans": []}', '{"bans": {"a": "b"}}', "\x00"),
+        *("[" * 100_000, '{"addresses":' + "[" * 5000 + "]" * 5000 + "}"),
+    ],
 )
 def test_a_damaged_file_is_done_without(tmp_path, text):
     (tmp_path / "peers.json").write_text(text)
-    world = World(tmp_path).start()
+    with logged() as log:
+        world = World(tmp_path).start()
     assert len(world.hub.addresses) == len(world.hub.bans) == 0
+    assert not log.tracebacks
+    kept = tmp_path / "peers.json.damaged"
+    assert not kept.exists() or kept.read_text() == text
     world.done(world.service.stop())
-    assert json.loads((tmp_path / "peers.json").read_text()) == {"addresses": [], "bans": {}}
+    written = json.loads((tmp_path / "peers.json").read_text())
+    assert written == {"version": 1, "addresses": [], "bans": {}}
 
 
 def test_a_directory_that_cannot_be_written_costs_a_line(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
+from p2pool.base.errors import OperatorError
 from p2pool.share.share import Share
 from p2pool.sharechain import store as store_module
 from p2pool.sharechain.archive import ShareArchive
@@ -239,7 +240,50 @@ def test_a_damaged_row_is_passed_over_with_its_name(path, store):
     assert [item.share.hash for item in items if not isinstance(item, str)] == [SHARES[2].hash]
 
 
-@pytest.mark.parametrize("damage", ["not a database", "half", "flipped", "newer"])
+@pytest.mark.parametrize("version", [3, 99, -1])
+def test_a_file_of_a_newer_version_is_left_alone(path, store, version):
+    store.add(SHARES[0], NOW, own=False)
+    done(store.close())
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version={version}")
+    connection.close()
+    data = path.read_bytes()
+    with pytest.raises(
+        OperatorError, match=f"shares.sqlite has version {version} .* knows versions up to 2"
+    ) as error:
+        open_database(path, "20260101-000000")
+    assert "move the file away to begin without the share chain" in str(error.value)
+    assert path.read_bytes() == data
+    assert list(path.parent.glob("*.damaged-*")) == []
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(path):
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE shares (
+            hash BLOB PRIMARY KEY, absheight INTEGER NOT NULL, time_seen REAL NOT NULL, verified INTEGER NOT NULL,
+            own INTEGER NOT NULL, contents BLOB NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX shares_by_height ON shares (absheight);
+        PRAGMA user_version=1;
+        """
+    )
+    rows = [(s.hash.to_bytes(32, "little"), s.absheight, NOW, 1, 0, s.contents) for s in SHARES]
+    connection.executemany("INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    database, aside = open_database(path, "20260101-000000")
+    assert aside is None
+    database.set_fact("a", "b")
+    database.write(Batch(pruned={SHARES[0].hash}))
+    assert database.count() == len(SHARES) - 1
+    database.close()
+    assert stored(path).keys() == {share.hash for share in SHARES[1:]}
+    assert all(share.verified and not share.own for share in stored(path).values())
+
+
+@pytest.mark.parametrize("damage", ["not a database", "half", "flipped"])
 def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
     for share in SHARES:
         store.add(share, NOW, own=False)
@@ -249,14 +293,9 @@ def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
         data = bytearray(b"no database at all, but long enough to look like one" * 100)
     elif damage == "half":
         data = data[: len(data) // 2]
-    elif damage == "flipped":
+    else:
         for at in range(4096, len(data), 64):
             data[at] ^= 0xFF
-    else:
-        connection = sqlite3.connect(path)
-        connection.execute("PRAGMA user_version=99")
-        connection.close()
-        data = bytearray(path.read_bytes())
     path.write_bytes(data)
     database, aside = open_database(path, "20260101-000000")
     assert aside is not None

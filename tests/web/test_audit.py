@@ -63,6 +63,13 @@ def test_a_file_that_grows_is_set_aside_and_the_oldest_goes(tmp_path, monkeypatc
     assert kept == [number for number in range(14, 20) for _ in range(3)]
 
 
+def test_a_file_renamed_by_another_program_is_begun_anew(log):
+    record(log, 1)
+    log._path.rename(log._path.with_name("audit.log-20261129"))
+    record(log, 2)
+    assert numbers(log._path) == [2]
+
+
 def test_a_disk_that_does_not_take_it_is_a_warning_and_nothing_is_lost(log, threads):
     log._path.parent.write_text("a file where the directory should be")
     with logged() as lines:

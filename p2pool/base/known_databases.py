@@ -1,0 +1,78 @@
+"""Remembers which database files this node used, so that one that is gone or was emptied does not pass for a new
+one. Called by the owners of the databases before they open them, each in a thread. Blocks."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from twisted.logger import Logger
+
+from p2pool.base.errors import ParseError
+from p2pool.base.files import set_database_aside
+from p2pool.base.state_file import StateFile, StateFormat
+
+DATABASES_FILE = StateFormat("databases.json", "knowing which databases this node used", 64 * 1024)
+MAX_DATABASES = 100
+"""Paths that are remembered, the newest: operators try some."""
+_log = Logger(namespace="p2pool.files")
+
+
+class KnownDatabases:
+    """The paths of a data directory's databases."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = StateFile(directory / DATABASES_FILE.name, DATABASES_FILE)
+        self._lock = Lock()
+
+    def before_opening(self, path: Path, stamp: str) -> str | None:
+        """Return a sentence if the database at `path` is suspiciously empty or missing, else None.
+
+        Its write-ahead log, which SQLite would delete then, is quarantined with it as `<name>.damaged-<stamp>`.
+        Raises OSError.
+        """
+        size = _size(path)
+        if size is not None and size > 0:
+            return None
+        kept = None
+        if _size(path.with_name(path.name + "-wal")):
+            path.touch()
+            kept = set_database_aside(path, stamp)
+        if size == 0:
+            problem = f"{path} is empty (0 bytes): something emptied it"
+        elif kept is not None or self._knows(path):
+            problem = f"{path} is missing, and this node used it before"
+        else:
+            return None
+        rest = "" if kept is None else f"; what is left of it is kept as {kept.name} and {kept.name}-wal"
+        return f"{problem}. A new one is begun; to have the old one back, stop the node and restore a backup{rest}"
+
+    def _knows(self, path: Path) -> bool:
+        return str(path.absolute()) in (self._file.read(_paths) or [])
+
+    def opened(self, path: Path) -> None:
+        """Remember that the database at `path` is in use. A disk that does not take it costs a line."""
+        name = str(path.absolute())
+        with self._lock:
+            paths = self._file.read(_paths) or []
+            if name in paths:
+                return
+            try:
+                self._file.write({"paths": [*paths, name][-MAX_DATABASES:]})
+            except OSError as error:
+                _log.warn("cannot write {path}: {error}", path=str(self._file.path), error=error.strerror or error)
+
+
+def _size(path: Path) -> int | None:
+    with suppress(OSError):
+        return os.stat(path).st_size
+    return None
+
+
+def _paths(document: object) -> list[str]:
+    paths = document.get("paths") if isinstance(document, dict) else None
+    if not isinstance(paths, list):
+        raise ParseError("it holds no list of paths")
+    return [path for path in paths if isinstance(path, str)]

@@ -1,0 +1,111 @@
+"""Signals: which of them end a program, and that none ends it halfway.
+
+The system's default for most signals is to end the process at once. A closed terminal sends SIGHUP to what runs
+in it, tools for rotating logs send SIGHUP or SIGUSR1, Ctrl-\\ sends SIGQUIT. The node waits for signals in a
+thread of its own: each has its effect, and SIGQUIT its dump, whatever the main thread is doing.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from twisted.logger import Logger
+
+STOPPING: Final = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGXCPU))
+"""SIGXCPU: the limit of processor time (`ulimit -t`) is reached; SIGKILL follows."""
+REOPENING: Final = frozenset((signal.SIGHUP, signal.SIGUSR1))
+_HARMLESS_NAMES: Final = ("SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT")
+_log = Logger(namespace="p2pool")
+
+
+def harmless_signals() -> Iterator[int]:
+    """Yield all others whose default is to end the process without a bug in it; not every system has each."""
+    for name in _HARMLESS_NAMES:
+        if hasattr(signal, name):
+            yield getattr(signal, name)
+    if hasattr(signal, "SIGRTMIN"):
+        yield from range(signal.SIGRTMIN, signal.SIGRTMAX + 1)
+
+
+def survive_signals() -> None:
+    """Make signals that are not meant to end the program harmless. Called first, before the slow imports."""
+    for number in (*map(int, REOPENING), *harmless_signals()):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.SIG_IGN):
+            signal.signal(number, lambda *_: None)
+    # Writing to the terminal from the background (`stty tostop`) must not suspend the process.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+
+
+class SignalWatch:
+    """Calls `stop(name)` and `reopen(name)` in the reactor's thread with the name of a signal that asks for it."""
+
+    def __init__(self, reactor: Any, *, stop: Callable[[str], object], reopen: Callable[[str], object]) -> None:
+        self._reactor = reactor
+        self._stop = stop
+        self._reopen = reopen
+
+    def start(self) -> None:
+        """Block the signals in this thread and those that it starts, and wait for them in one of their own.
+
+        SIGINT and SIGQUIT that were ignored before (a job in a shell's background) stay ignored.
+        """
+        stopping = {int(number) for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN}
+        watched = stopping.union(map(int, REOPENING), harmless_signals())
+        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+        threading.Thread(target=self._watch, args=(watched,), name="signals", daemon=True).start()
+
+    def _watch(self, watched: set[int]) -> None:
+        while True:
+            self.received(signal.sigwait(watched))
+
+    def received(self, number: int) -> None:
+        """Act on a signal. Called in any thread."""
+        name = signal_name(number)
+        if number == signal.SIGQUIT:
+            # Logged here, not by the reactor: it may hang.
+            _log.warn("SIGQUIT received: what each thread does:", details=describe_threads())
+        if number in STOPPING:
+            self._reactor.callFromThread(self._stop, name)
+        elif number in REOPENING:
+            self._reactor.callFromThread(self._reopen, name)
+        else:
+            _log.info("{name} received: ignored", name=name)
+
+
+def stop_at_hangup(reactor: Any) -> None:
+    """For programs that are not daemons: SIGHUP and SIGQUIT end them in order, as SIGINT and SIGTERM do; unless
+    they were ignored before (`nohup`)."""
+    ending = [
+        number for number in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    survive_signals()
+    for number in ending:
+        signal.signal(number, lambda *_: reactor.callFromThread(_stop_if_running, reactor))
+
+
+def _stop_if_running(reactor: Any) -> None:
+    if reactor.running:
+        reactor.stop()
+
+
+def describe_threads() -> str:
+    """Return the stacks of all threads but the calling one, innermost call last."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"thread {names.get(ident, ident)}:\n" + "".join(traceback.format_stack(frame))
+        for ident, frame in sys._current_frames().items()
+        if ident != threading.get_ident()
+    )
+
+
+def signal_name(number: int) -> str:
+    """Return "SIGHUP" for 1."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

@@ -1,0 +1,163 @@
+"""Small files that the node keeps between runs, read and written in one way.
+
+Reading is safe with any content: size and depth are bounded, and what cannot be used is quarantined (renamed,
+never deleted) with one line in the log. A file of a newer version is no corruption: it stops the start with a
+sentence. Writing replaces the file so that a crash leaves the old one or the new one. Everything here blocks: it
+is called in threads, or at the start.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from twisted.logger import Logger
+
+from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.files import quarantine, write_file
+
+T = TypeVar("T")
+_log = Logger(namespace="p2pool.files")
+
+
+class NewerFile(OperatorError):
+    """A newer version of the program wrote the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateFormat:
+    """A file of the data directory. `version` is the newest that this program knows (JSON: the field `version`; a
+    file without one is older than all). `holds` completes "... begins without ..." for the log."""
+
+    name: str
+    holds: str
+    max_bytes: int
+    version: int = 1
+
+    def check(self, directory: Path) -> None:
+        """Raise NewerFile if the file in `directory` is of a newer version; pass over what cannot be read."""
+        with suppress(OSError, ParseError):
+            path = directory / self.name
+            self.check_version(path, _parse_json(_read_bytes(path, self.max_bytes)))
+
+    def check_version(self, path: Path, document: object) -> None:
+        """Raise NewerFile, or ParseError if the version is none."""
+        if not isinstance(document, dict) or "version" not in document:
+            return
+        found = document["version"]
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise ParseError("its version is not a number")
+        if found > self.version:
+            raise NewerFile(newer_than_known(path, found, self.version, self.holds))
+
+
+def newer_than_known(path: Path, found: int, known: int, holds: str) -> str:
+    """Return the sentence about a file of a newer version."""
+    return (
+        f"{path} has version {found} of its format, and this program knows versions up to {known}: a newer "
+        f"p2pool-dash wrote it. Start that one again, or move the file away to begin without {holds}"
+    )
+
+
+def check_versions(directory: Path, formats: Iterable[StateFormat]) -> None:
+    """Raise NewerFile for the first file in `directory` that is of a newer version."""
+    for each in formats:
+        each.check(directory)
+
+
+class StateFile:
+    """The file of a format at `path`."""
+
+    def __init__(self, path: Path, form: StateFormat) -> None:
+        self.path = path
+        self._form = form
+        self._in_the_way = False
+        """It cannot be used and cannot be quarantined: it is not written over."""
+
+    def read(self, parse: Callable[[Any], T]) -> T | None:
+        """Return `parse(document)` of the JSON in the file; None if there is no file, or it was quarantined.
+
+        `parse` raises ParseError if the document is not what it should be. Raises NewerFile.
+        """
+
+        def parse_document(data: bytes) -> T:
+            document = _parse_json(data)
+            self._form.check_version(self.path, document)
+            return parse(document)
+
+        return self.read_bytes(parse_document)
+
+    def read_bytes(self, parse: Callable[[bytes], T]) -> T | None:
+        """Return `parse(data)` of the file, as `read` does."""
+        try:
+            return parse(_read_bytes(self.path, self._form.max_bytes))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ParseError) as error:
+            self._quarantine(error)
+            return None
+
+    def _quarantine(self, error: OSError | ParseError) -> None:
+        why = _reason(error)
+        try:
+            moved = quarantine(self.path).name
+        except OSError as failure:
+            self._in_the_way = True
+            _log.error(
+                "{path} cannot be used ({why}) and cannot be quarantined ({failure}): this run begins without "
+                "{holds}, and keeps none; move the file away and start again",
+                path=str(self.path),
+                why=why,
+                failure=_reason(failure),
+                holds=self._form.holds,
+            )
+        else:
+            _log.warn(
+                "{path} cannot be used ({why}): quarantined as {moved}, and this run begins without {holds}",
+                path=str(self.path),
+                why=why,
+                moved=moved,
+                holds=self._form.holds,
+            )
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Replace the file by JSON with the format's version; only its owner may read it. Raises OSError."""
+        self.write_bytes(orjson.dumps({"version": self._form.version, **document}) + b"\n")
+
+    def write_bytes(self, data: bytes) -> None:
+        """Replace the file; only its owner may read it. Raises OSError."""
+        if self._in_the_way:
+            raise FileExistsError(0, "the former file cannot be used and could not be quarantined")
+        write_file(self.path, data, mode=0o600)
+
+
+def _read_bytes(path: Path, limit: int) -> bytes:
+    """Raises OSError, and ParseError for what is no regular file or is too large."""
+    # A pipe would never be opened otherwise.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ParseError("it is not a regular file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ParseError(f"it has more than {limit} bytes")
+    return data
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _parse_json(data: bytes) -> object:
+    if not data.strip():
+        raise ParseError("it is empty")
+    try:
+        return orjson.loads(data)  # its depth is bounded: no RecursionError
+    except orjson.JSONDecodeError as error:
+        raise ParseError(f"it is not JSON: {error}") from None

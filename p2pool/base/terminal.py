@@ -1,0 +1,109 @@
+"""Standard input, output and error: a program goes on when they are closed, broken or not read.
+
+Called by the programs (`cli`, the simulated daemon, the miner, the swarm) and by `logs`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import select
+import sys
+from typing import TextIO, cast
+
+_PIECE = 4096
+"""Bytes written at once: a pipe that is ready takes so many without blocking (PIPE_BUF)."""
+
+
+def open_terminal(stream: TextIO | None) -> TextIO:
+    """Return a `Terminal` that writes to `stream`; None is a closed one."""
+    return cast(TextIO, Terminal(stream))
+
+
+class Terminal(io.TextIOBase):
+    """A text stream whose `write` neither raises nor blocks.
+
+    What a stopped terminal (Ctrl-S) or a reader that does not read would hold up is dropped; the number of dropped
+    texts is shown when the stream takes some again.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._dropped = 0
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if stream is not None:
+                self._descriptor = stream.fileno()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return whether a person reads it; False when it is closed."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except (OSError, ValueError):
+            return False
+
+    def write(self, text: str) -> int:
+        """Show `text` if the stream takes it now. Returns its length."""
+        with contextlib.suppress(OSError, ValueError):
+            if self._descriptor is None:
+                self._write_object(text)
+            else:
+                self._write_descriptor(self._descriptor, text)
+        return len(text)
+
+    def _write_object(self, text: str) -> None:
+        if self._stream is not None:
+            self._stream.write(text)
+            self._stream.flush()
+
+    def _write_descriptor(self, descriptor: int, text: str) -> None:
+        if self._dropped:
+            text = f"({self._dropped} lines are missing here: the output was not read)\n{text}"
+        data = memoryview(text.encode(self._encoding, "backslashreplace"))
+        while data:
+            if not _takes_more(descriptor):
+                self._dropped += 1
+                return
+            data = data[os.write(descriptor, data[:_PIECE]) :]
+        self._dropped = 0
+
+
+def _takes_more(descriptor: int) -> bool:
+    """Whether a write returns at once. A broken stream does: with an error."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+def open_standard_streams() -> None:
+    """Open /dev/null in place of each standard stream that is closed.
+
+    Otherwise the next file that the program opens gets the free descriptor, and what libraries and the interpreter
+    print about errors is written into it.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: `descriptor`
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115
+
+
+def flush_standard_streams() -> None:
+    """Write out what is buffered. When nobody reads it any more, discard it: the interpreter would complain and
+    change the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream.fileno())
+                os.close(null)

@@ -1,0 +1,122 @@
+"""Command lines written for legacy p2pool-dash: its flags that have no meaning here, files of arguments, and words
+that only look like an RPC password. Called by `config`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from p2pool.base.errors import OperatorError
+from p2pool.dash.address import AddressError, payout_hash160
+from p2pool.networks import NETWORKS
+
+_REPLACED: Final[Mapping[str, str]] = {
+    "iocp": "this node does not run on Windows",
+    "irc_announce": "use --alert-url, --alert-email or --webhook",
+    "no_bugreport": "this node sends no reports; --alert-url and others report to you only",
+    "compact_on_shutdown": "there is nothing to compact; --disable-share-archive keeps no old shares",
+    "broadcaster_min_peers": "--broadcaster-max-peers is how many connections are kept",
+}
+"""Flags that do nothing here, and what to use."""
+_COMMANDS: Final = frozenset(("start", "stop", "restart", "reload", "status"))
+"""Of init scripts. None of them is a likely RPC user."""
+_WORDS: Final = frozenset(("run", "daemon", "help", "version", "install", "update", "upgrade"))
+_NETWORK_WORDS: Final = ("mainnet", "testnet", "regtest", "main", "test")
+_SHORTEST_PASSWORD: Final = 6
+"""A shorter single word is rather a slip than a password."""
+_MAX_FILE: Final = 1 << 20
+_MAX_NESTED: Final = 10
+
+
+def add_legacy_flags(parser: argparse.ArgumentParser) -> None:
+    """Accept what legacy p2pool-dash accepts."""
+    add = parser.add_argument_group("flags of legacy p2pool-dash").add_argument
+    add("--testnet", action="store_true", help="the testnet of --net: --net dash_testnet")
+    add("--no-console", action="store_true", help="log to the file only")
+    for name, instead in _REPLACED.items():
+        flag = "--" + name.replace("_", "-")
+        if name == "broadcaster_min_peers":
+            add(flag, metavar="N", type=int, help=f"no effect: {instead}")
+        else:
+            add(flag, action="store_true", help=f"no effect: {instead}")
+
+
+def take_legacy_flags(settings: dict[str, Any]) -> list[str]:
+    """Remove the flags above from `settings`, with --net set to the testnet. Returns what to warn of. Raises
+    OperatorError."""
+    notices = []
+    if settings.pop("testnet", False):
+        net = settings.get("net", "dash")
+        testnet = net if net.endswith("_testnet") else f"{net}_testnet"
+        if testnet not in NETWORKS:
+            raise OperatorError(f"--testnet: the network {net} has no testnet; give one of {', '.join(NETWORKS)}")
+        settings["net"] = testnet
+        notices.append(f"--testnet is an old name: use --net {testnet}")
+    for name, instead in _REPLACED.items():
+        if settings.pop(name, None):
+            notices.append(f"--{name.replace('_', '-')} has no effect: {instead}")
+    return notices
+
+
+def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
+    """Return the command line with each @FILE replaced by the words in it. Raises OperatorError."""
+    expanded: list[str] = []
+    for argument in arguments:
+        if not argument.startswith("@"):
+            expanded.append(argument)
+            continue
+        if depth == _MAX_NESTED:
+            raise OperatorError(f"{argument}: files of arguments name each other more than {_MAX_NESTED} deep")
+        try:
+            with open(Path(argument[1:]), encoding="utf-8") as file:
+                words = file.read(_MAX_FILE).split()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise OperatorError(
+                f"{argument}: cannot read arguments from the file {argument[1:]}: {why} (a password that begins "
+                "with @ is given as --rpcpassword=@...)"
+            ) from None
+        expanded += expand_files(words, depth + 1)
+    return expanded
+
+
+def check_positional(words: Sequence[str]) -> None:
+    """Raise OperatorError if what stands for [RPCUSER] RPCPASS is rather something else."""
+    if len(words) > 2:
+        raise OperatorError(f"{len(words)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
+    for word in words:
+        problem = _problem(word, len(words) == 1)
+        if problem is not None:
+            raise OperatorError(
+                f"{word}: {problem}. If it is dashd's RPC password, give it as --rpcpassword (with --rpcuser)"
+            )
+
+
+def _problem(word: str, alone: bool) -> str | None:
+    """Why a word is no plausible user or password; None if it may be."""
+    lower = word.lower()
+    if lower in _COMMANDS or (alone and lower in _WORDS):
+        return "there are no commands: without one the node starts, and Ctrl-C or SIGTERM stops it"
+    if alone and lower in (*NETWORKS, *_NETWORK_WORDS):
+        return f"give the network as --net, one of {', '.join(NETWORKS)}, or the testnet as --testnet"
+    if "://" in word:
+        return "give the URL of a dashd as --dashd; miners connect to the worker port (-w)"
+    if _is_address(word):
+        return f"give a payout address as -a {word}"
+    if alone and lower.endswith((".toml", ".conf")):
+        return f"give a file of settings as --config {word}, a dash.conf as --dashd-config-path {word}"
+    if alone and len(word) < _SHORTEST_PASSWORD:
+        return "a single word is dashd's RPC password, and this one is very short"
+    return None
+
+
+def _is_address(word: str) -> bool:
+    for network in NETWORKS.values():
+        try:
+            payout_hash160(word, network.parent.addresses, network.name)
+        except AddressError:
+            continue
+        return True
+    return False

@@ -291,8 +291,8 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web-host",
         metavar="NAME",
         action="append",
-        help="a host name by which browsers reach this node; may be given several times. Live updates, and all that "
-        "needs a key or the password, are refused under other names than these, IP addresses and this machine's",
+        help="a host name by which browsers reach this node; may be given several times. Live updates, and all "
+        "that needs a key or the password, are refused under other names than these, this machine's and addresses",
     )
     add(
         "--web-rate-limit",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.paths import default_in_home
 from p2pool.base.signals import survive_signals
 from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
 from p2pool.config import load_config
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
     try:
         config = load_config(
             sys.argv[1:] if argv is None else argv,
-            Path.home() / ".p2pool-dash" if default_datadir is None else default_datadir,
+            default_in_home(".p2pool-dash") if default_datadir is None else default_datadir,
         )
         # Imported late: a wrong flag is answered at once, and the reactor is installed here only.
         from p2pool.app import run

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 from p2pool.alerts.settings import AlertSettings, check_alerts
 from p2pool.base.errors import OperatorError
+from p2pool.base.hosts import parse_address
+from p2pool.base.paths import decode_text, parse_path
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, is_host, parse_daemon_url
 from p2pool.dashd.merged import parse_merged_urls
@@ -24,6 +26,7 @@ from p2pool.history.database import Target, parse_target
 from p2pool.legacy_flags import check_positional, expand_files, take_legacy_flags
 from p2pool.networks import NETWORKS, SIMNET, Network
 from p2pool.web.auth import HashedSecret, hash_keys, hash_password
+from p2pool.web.known_hosts import parse_host_name
 
 IpNetwork = IPv4Network | IPv6Network
 
@@ -31,9 +34,13 @@ SIMNET_ADDRESS = encode_address(SIMNET.parent.addresses.pubkey_hash, b"p2pool-si
 """Whom the simulated network pays where no address is given."""
 
 MAX_DIFFICULTY = 1_000_000.0
+MAX_FILE = 1 << 20
+"""Bytes of the file with the settings."""
 MAX_DAEMONS = 16
 """Each is asked twice a second whether it lives."""
 API_KEYS_VARIABLE = "P2POOL_API_KEYS"
+_HOST = r"(?:[^\[\]:\s\x00-\x1f\x7f]+)"
+"""The name or IPv4 address of a host where a port may follow."""
 _PATHS = (
     *("logfile", "web_static", "import_shares", "dashd_config_path", "ssl_cert", "ssl_key"),
     *("web_ssl_cert", "web_ssl_key", "api_key_file"),
@@ -99,6 +106,8 @@ class Config:
     web_ssl_self_signed: bool = False
     web_password: HashedSecret | None = None
     web_trusted_proxy: tuple[IpNetwork, ...] = ()
+    web_host: frozenset[str] = frozenset()
+    """Names by which browsers reach this node."""
     web_rate_limit: float = 200.0
     """Requests a second of one host; 0 for no limit."""
     api_keys: tuple[HashedSecret, ...] = ()
@@ -164,7 +173,7 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
     given = vars(parser.parse_args(expand_files(argv)))
     check_positional(given.get("rpc_arguments", ()))
     path = given.pop("config", None)
-    settings = _read_toml(_path("--config", path), parser) if path is not None else {}
+    settings = _read_toml(parse_path("--config", path), parser) if path is not None else {}
     settings.update(given)
     settings["api_keys"] = environment.get(API_KEYS_VARIABLE, "")
     settings["alerts"] = check_alerts(settings, environment)
@@ -174,10 +183,18 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
 def _read_toml(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
     """The file's settings as if they had been flags, so that both are checked alike."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise OperatorError(
+                f"--config: {path} has more than {MAX_FILE} bytes: is it the file with the settings?"
+            )
+        table = tomllib.loads(decode_text(data))
     except OSError as error:
         raise OperatorError(f"--config: cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise OperatorError(f"--config: {path} is not TOML: it is no text in UTF-8; save it as such") from None
+    except tomllib.TOMLDecodeError as error:
         raise OperatorError(f"--config: {path} is not TOML: {error}") from None
     except RecursionError:
         raise OperatorError(
@@ -231,16 +248,17 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
     host, port = _endpoint("-w/--worker-port", settings.pop("worker_port", None), network.worker_port)
     peer_host, peer_port = _endpoint("--p2pool-port", settings.pop("p2pool_port", None), network.p2p_port)
     external = settings.pop("external_ip", None)
-    datadir = _path("--datadir", settings.pop("datadir", default_datadir)) / network.name
+    datadir = parse_path("--datadir", settings.pop("datadir", default_datadir)) / network.name
     for name in _PATHS:
         if settings.get(name) is not None:
-            settings[name] = _path("--" + name.replace("_", "-"), settings[name])
+            settings[name] = parse_path("--" + name.replace("_", "-"), settings[name])
     web_static = settings.get("web_static")
     if web_static is not None and not web_static.is_dir():
         raise OperatorError(f"--web-static: {web_static} is not a directory")
     for name in ("ban_allow", "stratum_proxy_protocol", "web_trusted_proxy"):
         flag = "--" + name.replace("_", "-")
         settings[name] = tuple(_network(flag, text) for text in settings.get(name, ()))
+    settings["web_host"] = frozenset(parse_host_name("--web-host", text) for text in settings.get("web_host", ()))
     settings["ws_allow_origin"] = frozenset(_origin(text) for text in settings.get("ws_allow_origin", ()))
     _check_tls(settings)
     _check_web(settings)
@@ -391,14 +409,6 @@ def _check_directory(flag: str, path: Path) -> None:
         )
 
 
-def _path(flag: str, text: str | Path) -> Path:
-    """`text` with its ~ resolved."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise OperatorError(f"{flag} {text}: {error}") from None
-
-
 def _check_ranges(settings: dict[str, Any]) -> None:
     for name, low, high in (
         ("fee", 0, 100),
@@ -446,14 +456,17 @@ def _endpoint(flag: str, text: str | None, default_port: int) -> tuple[str, int]
     host, _, port = str(text).rpartition(":")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise OperatorError(f"{flag} {text}: give PORT or ADDR:PORT")
-    return host.strip("[]"), int(port)
+    address = host[1:-1] if re.fullmatch(r"\[.*:.*\]", host) else host
+    if not re.fullmatch(_HOST + "?", address) and parse_address(address) is None:
+        raise OperatorError(f"{flag} {text}: give PORT or ADDR:PORT, an IPv6 address in brackets: [::1]:7903")
+    return address, int(port)
 
 
 def _node(flag: str, text: str) -> tuple[str, int]:
     """ADDR or ADDR:PORT, IPv6 addresses in brackets where a port follows; port 0 where none is given."""
     if re.fullmatch(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*", text):
         return text, 0
-    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?", text)
+    match = re.fullmatch(rf"(?:\[([0-9a-fA-F:.%\w]+)\]|({_HOST}))(?::([0-9]{{1,5}}))?", text)
     if match is None or (match[3] is not None and not 0 < int(match[3]) < 65536):
         raise OperatorError(f"{flag} {text}: give ADDR or ADDR:PORT")
     return match[1] or match[2], int(match[3] or 0)

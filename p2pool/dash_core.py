@@ -6,14 +6,15 @@ import random
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2pool import __version__
+from p2pool.base.endpoints import loopback_address
 from p2pool.base.errors import OperatorError
+from p2pool.base.paths import default_in_home
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
@@ -69,11 +70,13 @@ class DaemonAddress:
 def daemon_addresses(config: Config) -> list[DaemonAddress]:
     """The daemons that the configuration names, the single one first. Raises OperatorError."""
     parent, given = config.network.parent, config.dashd_config_path
-    conf = read_dash_conf(given or Path.home() / ".dashcore" / "dash.conf", parent, required=given is not None)
+    conf = read_dash_conf(given or default_in_home(".dashcore") / "dash.conf", parent, required=given is not None)
     found = []
     if config.single_daemon:
         port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port
-        single = DaemonUrl("https" if config.dashd_rpc_ssl else "http", config.dashd_address or "127.0.0.1", port)
+        single = DaemonUrl(
+            "https" if config.dashd_rpc_ssl else "http", config.dashd_address or loopback_address(), port
+        )
         source = credential_source(config.rpc_arguments, conf, parent)
         p2p_port = config.dashd_p2p_port or parent.p2p_port
         found.append(DaemonAddress(single.address(port), source, single.host, p2p_port, config.dashd_zmq))

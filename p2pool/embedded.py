@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
-from p2pool.base.errors import OperatorError
+from p2pool.base.endpoints import cannot_listen, host_and_port, loopback_address
 from p2pool.config import Config
 from p2pool.dash.address import encode_address
 from p2pool.dash_core import DaemonAddress
@@ -37,12 +37,13 @@ class EmbeddedSimnet:
 
     def start_daemon(self) -> DaemonAddress:
         """Start it; where the node reaches it. Raises OperatorError."""
-        config = self._config
+        config, host = self._config, loopback_address()
         rate = config.simnet_hash_rate
         # What the chain begins with is a rule of it, as its block period: each pair has a chain of its own.
         chain = f"simulated-dash-{config.simnet_block_period:g}s" + ("" if rate is None else f"-{rate:g}")
         parameters = SimnetParameters(
             parent=config.network.parent,
+            rpc_host=host,
             data_directory=config.datadir / chain,
             rpc_port=config.dashd_rpc_port or config.network.parent.rpc_port,
             p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
@@ -53,20 +54,18 @@ class EmbeddedSimnet:
         try:
             daemon.startService()
         except CannotListenError as error:
-            raise OperatorError(
-                f"the simulated Dash Core cannot listen on port {error.port}: "
-                "choose other ones with --dashd-rpc-port and --dashd-p2p-port"
-            ) from None
+            flags = "--dashd-rpc-port and --dashd-p2p-port"
+            raise cannot_listen(error, (host, error.port), "the simulated Dash Core", flags) from None
         self._daemon = daemon
         _log.info(
-            "simulated Dash Core at height {height}: RPC 127.0.0.1:{rpc}, cookie {cookie}",
+            "simulated Dash Core at height {height}: RPC {rpc}, cookie {cookie}",
             height=daemon.chain.height,
-            rpc=daemon.rpc_port,
+            rpc=host_and_port(host, daemon.rpc_port),
             cookie=daemon.cookie_path,
         )
         credentials = Credentials(daemon.rpc_user, daemon.rpc_password, "of the embedded simulation")
-        url = f"http://127.0.0.1:{daemon.rpc_port}/"
-        return DaemonAddress(url, FixedCredentials(credentials), "127.0.0.1", daemon.p2p_port, None)
+        url = f"http://{host_and_port(host, daemon.rpc_port)}/"
+        return DaemonAddress(url, FixedCredentials(credentials), host, daemon.p2p_port, None)
 
     def start_miners(self, host: str, port: int) -> None:
         """Have them mine at this address. The first one is paid to the address that was given."""

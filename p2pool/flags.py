@@ -284,8 +284,15 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web-trusted-proxy",
         metavar="CIDR",
         action="append",
-        help="a reverse proxy at this address or network is believed where its X-Forwarded-For says who asks; may "
-        "be given several times",
+        help="a reverse proxy at this address or network is believed where its X-Forwarded-For says who asks, and "
+        "X-Forwarded-Host and X-Forwarded-Prefix for what; may be given several times",
+    )
+    add(
+        "--web-host",
+        metavar="NAME",
+        action="append",
+        help="a host name by which browsers reach this node; may be given several times. Live updates, and all "
+        "that needs a key or the password, are refused under other names than these, this machine's and addresses",
     )
     add(
         "--web-rate-limit",
@@ -412,7 +419,7 @@ def _add_dash_core(parser: argparse.ArgumentParser) -> None:
     dashd.add_argument(
         "--dashd-address",
         metavar="HOST",
-        help="where dashd runs (default: 127.0.0.1; on simnet: a simulated one in this process)",
+        help="where dashd runs (default: this machine; on simnet: a simulated one in this process)",
     )
     dashd.add_argument(
         "--dashd-rpc-port",

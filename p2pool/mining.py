@@ -12,24 +12,25 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.ban_file import BANS_FILE, BanFile
+from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
 from p2pool.bench_log import BenchLog
 from p2pool.config import Config
 from p2pool.node import Node, WorkChange
+from p2pool.own_certificate import find_certificate
 from p2pool.pool_stats import PoolStats
 from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import MAX_DRAINING, ServerLimits, StratumServer
 from p2pool.stratum.session import Session
-from p2pool.tls import ServerCertificate, find_certificate
+from p2pool.tls import ServerCertificate
 from p2pool.web.sources import ListeningPort, StratumLimits
 from p2pool.worker_port import (
     MAX_SILENT,
     TlsPort,
     WebConnections,
     WorkerPort,
-    host_in_url,
     keepalive_options,
     open_port,
 )
@@ -124,9 +125,8 @@ class Mining:
         where = config.worker_host, config.worker_port
         self._port = open_port(self._reactor, factory, where, "miners", "-w/--worker-port")
         _log.info(
-            "miners (X11) connect to stratum+tcp://{host}:{port}, people open {url}",
-            host=self.host,
-            port=self.port,
+            "miners (X11) connect to stratum+tcp://{where}, people open {url}",
+            where=host_and_port(self.host, self.port),
             url=people or self.url,
         )
         if self._certificate is not None and config.stratum_ssl_port is not None:
@@ -136,15 +136,14 @@ class Mining:
                 self._reactor, tls_factory, config.stratum_ssl_port, "miners", "--stratum-ssl-port"
             )
             _log.info(
-                "miners through TLS connect to stratum+ssl://{host}:{port}",
-                host=config.stratum_ssl_port[0] or "127.0.0.1",
-                port=self._tls_port.getHost().port,
+                "miners through TLS connect to stratum+ssl://{where}",
+                where=host_and_port(reachable_host(config.stratum_ssl_port[0]), self._tls_port.getHost().port),
             )
 
     @property
     def host(self) -> str:
         """A name under which this machine's own programs reach the worker port."""
-        return self._config.worker_host or "127.0.0.1"
+        return reachable_host(self._config.worker_host)
 
     @property
     def port(self) -> int:
@@ -159,7 +158,7 @@ class Mining:
     @property
     def url(self) -> str:
         """The first page's address on this machine, where pages are on the worker port."""
-        return f"http://{host_in_url(self.host)}:{self.port}/"
+        return f"http://{host_and_port(self.host, self.port)}/"
 
     def listening(self) -> list[ListeningPort]:
         """The ports that are open."""
@@ -167,7 +166,11 @@ class Mining:
         ports = [] if self._port is None else [ListeningPort(purpose, self.port)]
         if self._tls_port is not None and self._certificate is not None:
             port, used = int(self._tls_port.getHost().port), self._certificate
-            ports.append(ListeningPort("miners, through TLS", port, used.fingerprint, used.not_after))
+            ports.append(
+                ListeningPort(
+                    "miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint
+                )
+            )
         return ports
 
     def start(self) -> None:

@@ -4,9 +4,11 @@ what an operator has done."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
@@ -14,12 +16,15 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.timer import Timer
 from p2pool.config import Config
-from p2pool.tls import ServerCertificate, find_certificate
+from p2pool.own_certificate import find_certificate
+from p2pool.tls import ServerCertificate
 from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource, AlertTester, OperatorPort, admin_actions
 from p2pool.web.audit import AuditLog
+from p2pool.web.known_hosts import machine_names
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
@@ -29,7 +34,6 @@ from p2pool.worker_port import (
     HintFactory,
     WebConnections,
     WebPort,
-    host_in_url,
     keepalive_options,
     open_port,
 )
@@ -62,6 +66,7 @@ class Pages:
                 password=config.web_password,
                 rate_limit=config.web_rate_limit,
                 trusted_proxies=config.web_trusted_proxy,
+                host_names=known_host_names(config, socket.gethostname()),
             )
         )
         self._audit = AuditLog(config.datadir / "audit.log", clock, run_in_thread)
@@ -117,8 +122,8 @@ class Pages:
         if self._port is None or self._config.web_port is None:
             return None
         scheme = "http" if self._certificate is None else "https"
-        host = host_in_url(self._config.web_port[0] or "127.0.0.1")
-        return f"{scheme}://{host}:{self._port.getHost().port}/"
+        host = reachable_host(self._config.web_port[0])
+        return f"{scheme}://{host_and_port(host, self._port.getHost().port)}/"
 
     def listening(self) -> list[ListeningPort]:
         """The web's own port, where there is one."""
@@ -127,7 +132,9 @@ class Pages:
         port, used = int(self._port.getHost().port), self._certificate
         if used is None:
             return [ListeningPort("browsers", port)]
-        return [ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after)]
+        return [
+            ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
+        ]
 
     async def stop(self) -> None:
         """No more connections on the web's own port; the audit log is complete."""
@@ -136,3 +143,12 @@ class Pages:
         if self._port is not None:
             await self._port.stopListening()
         await self._audit.stop()
+
+
+def known_host_names(config: Config, machine: str) -> frozenset[str]:
+    """Return the host names of this node's web: those given with --web-host, those in other settings that say
+    where this node is, and those of the machine, whose host name is `machine`."""
+    page = urlsplit(config.alerts.page or "").hostname
+    external = None if config.external_ip is None else config.external_ip[0]
+    own = (config.worker_host, config.web_port[0] if config.web_port else None, external, page)
+    return config.web_host | machine_names(machine) | {name.lower() for name in own if name}

@@ -13,7 +13,8 @@ from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.base.daemon_thread import run_in_daemon_thread
-from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.endpoints import cannot_listen
+from p2pool.base.errors import ParseError
 from p2pool.base.text import format_duration, printable
 from p2pool.base.timer import Timer
 from p2pool.config import Config
@@ -122,10 +123,8 @@ class Peering:
         try:
             self.service.listen()
         except CannotListenError as error:
-            raise OperatorError(
-                f"cannot listen on port {self._config.p2pool_port} for other nodes ({error.socketError}): "
-                "choose another one with --p2pool-port"
-            ) from None
+            where = self._config.p2pool_host, self._config.p2pool_port
+            raise cannot_listen(error, where, "other nodes", "--p2pool-port") from None
 
     async def start(self, dashd: DaemonPool) -> None:
         """Begin, once the shares are loaded."""

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Final
 
 from p2pool.alerts.channel import Destination
+from p2pool.base.endpoints import host_and_port, host_in_url
 from p2pool.config import Config, IpNetwork
 from p2pool.dashd.daemon_url import DaemonUrl
 
@@ -22,7 +23,7 @@ SHOWN: Final = (
     *("max_connections", "max_connections_per_ip", "session_timeout", "ban_duration", "ban_allow"),
     *("login_time", "max_line", "max_unsent", "keepalive", "stratum_ssl_port", "ssl_self_signed"),
     *("stratum_proxy_protocol", "metrics_max_workers", "web_port", "web_ssl_self_signed", "web_trusted_proxy"),
-    *("web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
+    *("web_host", "web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
     *("dashd_address", "dashd_rpc_port", "dashd_rpc_ssl", "dashd_p2p_port", "dashd_zmq"),
     *("broadcaster_max_peers", "disable_broadcaster", "simnet_miners", "simnet_hash_rate", "simnet_block_period"),
     *("stats_retention", "stats_node", "no_console"),
@@ -90,8 +91,7 @@ def _endpoint(host: str, port: int) -> str:
     """host:port; the port alone for every interface, the host alone for the usual port."""
     if not host:
         return str(port)
-    inside = f"[{host}]" if ":" in host else host
-    return f"{inside}:{port}" if port else inside
+    return host_and_port(host, port) if port else host_in_url(host)
 
 
 def _daemon(url: DaemonUrl, default_port: int) -> str:

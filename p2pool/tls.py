@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -49,6 +49,8 @@ SESSION_TIME: Final = 24 * 3600
 when a line was down. 24 hours is what RFC 5246 (F.1.4) calls an upper limit."""
 SELF_SIGNED_DAYS: Final = 3650
 """Nobody renews a certificate that miners were told to accept by its fingerprint."""
+RSA_BITS: Final = 2048
+"""More would cost each handshake five times as much CPU time; making the key takes a part of a second, once."""
 SUBJECT: Final = "p2pool"
 LOOKS_BEFORE_WARNING: Final = 2
 """Certificate and key are often replaced one after the other: what does not load at one look may at the next."""
@@ -89,33 +91,58 @@ _FileState = tuple[int, int, int] | None
 _log = Logger(namespace="p2pool.tls")
 
 
+_Checked = tuple[list[x509.Certificate], _PrivateKey]
+"""A chain, the server's own certificate first, and its key."""
+
+
+class KeyKind(Enum):
+    """Kinds of keys of self-signed certificates."""
+
+    ECDSA = "P-256"
+    RSA = "RSA"
+
+
+class UnusableCertificate(OperatorError):
+    """What certificate and key hold is damaged, or does not belong together: `problem` says how."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}: {advice}")
+        self.problem = problem
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A pair of files that was good."""
+    """Files that were good together. `fingerprints` are those of each certificate; `not_after` is the first end of
+    their validity."""
 
     context: SSL.Context
-    fingerprint: str
+    fingerprints: tuple[str, ...]
     not_after: int
 
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerCertificate:
-    """A certificate with its issuers' and its key, as they stand in two files now or when they last were good."""
+    """A certificate with its issuers' and its key, as they stand in two files now or when they last were good; and
+    perhaps another one, with a key of another kind, for clients that know that kind only."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path, key: Path, beside: tuple[Path, Path] | None = None) -> None:
         """PEM files; the certificate's own first, those of its issuers after it. Raises OperatorError."""
-        self._certificate = certificate
-        self._key = key
+        self._files = [(certificate, key), *([beside] if beside is not None else [])]
         self._state = self._look()
         self._failed_looks = 0
-        self._warned_of: tuple[_FileState, _FileState] | None = None
-        self._refused: tuple[tuple[bytes, bytes], str] | None = None
+        self._warned_of: tuple[_FileState, ...] | None = None
+        self._refused: tuple[list[tuple[bytes, bytes]], str] | None = None
         self._loaded = self._load()
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate: pairs of hexadecimal digits and colons, as openssl prints it."""
-        return self._loaded.fingerprint
+        return self._loaded.fingerprints[0]
+
+    @property
+    def other_fingerprint(self) -> str | None:
+        """That of the certificate with a key of another kind, where there is one."""
+        return self._loaded.fingerprints[1] if len(self._loaded.fingerprints) > 1 else None
 
     @property
     def not_after(self) -> int:
@@ -150,32 +177,41 @@ class ServerCertificate:
         self._warned_of = None
         return True
 
-    def _look(self) -> tuple[_FileState, _FileState]:
-        return _state_of(self._certificate), _state_of(self._key)
+    def _look(self) -> tuple[_FileState, ...]:
+        return tuple(_state_of(path) for pair in self._files for path in pair)
 
     def _load(self) -> _Loaded:
         """Raises OperatorError."""
-        contents = _read(self._certificate, "certificate"), _read(self._key, "private key")
+        contents = [(_read(pair[0], "certificate"), _read(pair[1], "private key")) for pair in self._files]
         if self._refused is not None and self._refused[0] == contents:
             # Checking the same RSA key every few seconds would hold up the miners each time.
             raise OperatorError(self._refused[1])
         try:
-            loaded = _pair(self._certificate, self._key, *contents)
+            checked = {
+                pair[0]: _pair(*pair, *content) for pair, content in zip(self._files, contents, strict=True)
+            }
+            context = _context_of(checked, self._files[0][1])
         except OperatorError as error:
             self._refused = contents, str(error)
             raise
         self._refused = None
-        _log.info(
-            "TLS certificate {file}: SHA-256 fingerprint {fingerprint}, valid until {until}",
-            file=str(self._certificate),
-            fingerprint=loaded.fingerprint,
-            until=f"{datetime.fromtimestamp(loaded.not_after, UTC):%Y-%m-%d %H:%M:%S} UTC",
-        )
-        return loaded
+        fingerprints, ends = [], []
+        for path, (chain, _) in checked.items():
+            fingerprints.append(chain[0].fingerprint(hashes.SHA256()).hex(":").upper())
+            ends.append(int(chain[0].not_valid_after_utc.timestamp()))
+            _log.info(
+                "TLS certificate {file}: SHA-256 fingerprint {fingerprint}, valid until {until}",
+                file=str(path),
+                fingerprint=fingerprints[-1],
+                until=f"{datetime.fromtimestamp(ends[-1], UTC):%Y-%m-%d %H:%M:%S} UTC",
+            )
+        return _Loaded(context, tuple(fingerprints), min(ends))
 
 
-def make_self_signed(certificate: Path, key: Path, names: Sequence[str], now: float) -> None:
-    """Write a new P-256 key and a certificate that it signs itself, for DNS names and IP addresses.
+def make_self_signed(
+    certificate: Path, key: Path, names: Sequence[str], now: float, kind: KeyKind = KeyKind.ECDSA
+) -> None:
+    """Write a new key and a certificate that it signs itself, for DNS names and IP addresses.
 
     `now` is Unix time in seconds; valid from a day before it, for clocks that are slow, to ten years after it.
     The key file is its owner's only from its first moment. Both are on the disk at return. Raises OperatorError,
@@ -189,7 +225,11 @@ def make_self_signed(certificate: Path, key: Path, names: Sequence[str], now: fl
     alternatives = [_general_name(name) for name in dict.fromkeys(names)]
     if not alternatives:
         raise OperatorError(f"no name for the certificate {certificate}: give the host's DNS name or address")
-    private = ec.generate_private_key(ec.SECP256R1())
+    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    if kind is KeyKind.ECDSA:
+        private = ec.generate_private_key(ec.SECP256R1())
+    else:
+        private = rsa.generate_private_key(65537, RSA_BITS)
     made = _sign(private, alternatives, datetime.fromtimestamp(int(now), UTC))
     # The key first: a certificate alone would look as if its key had been lost.
     try:
@@ -206,26 +246,24 @@ def make_self_signed(certificate: Path, key: Path, names: Sequence[str], now: fl
         ) from None
 
 
-def find_certificate(
-    given: tuple[Path | None, Path | None], own: tuple[Path, Path], self_signed: bool, now: float
-) -> ServerCertificate:
-    """The certificate and key that were `given`, else the node's `own`; with `self_signed`, they are made where
-    neither of the two files exists. Raises OperatorError. Blocks: at the start only."""
-    certificate, key = given[0] or own[0], given[1] or own[1]
-    if self_signed and not certificate.exists() and not key.exists():
-        make_self_signed(certificate, key, _own_names(), now)
-        _log.info("self-signed certificate made: {path}", path=certificate)
-    return ServerCertificate(certificate, key)
+def check_pair(certificate: Path, key: Path) -> int:
+    """Return the last second, in Unix time, in which the certificate in these files is valid. Raises
+    OperatorError, and of that UnusableCertificate where what they hold is damaged or does not belong together."""
+    data = _read(certificate, "certificate"), _read(key, "private key")
+    chain, private = _pair(certificate, key, *data)
+    _context_of({certificate: (chain, private)}, key)
+    return int(chain[0].not_valid_after_utc.timestamp())
 
 
-def _own_names() -> list[str]:
-    """What this machine may be called."""
-    names = ["localhost", "127.0.0.1", "::1"]
-    own = socket.gethostname()
-    # Others cannot stand in a certificate.
-    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", own):
-        names.append(own)
-    return list(dict.fromkeys(names))
+def is_self_made(certificate: Path) -> bool:
+    """Whether a file's certificate is one that `make_self_signed` made. Raises OperatorError where it cannot be
+    read."""
+    try:
+        [found] = x509.load_pem_x509_certificates(_read(certificate, "certificate"))
+    except ValueError:
+        return False
+    common = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return found.issuer == found.subject and [each.value for each in common] == [SUBJECT]
 
 
 def _state_of(path: Path) -> _FileState:
@@ -255,32 +293,36 @@ def _read(path: Path, what: str) -> bytes:
     return data
 
 
-def _pair(certificate: Path, key: Path, certificate_data: bytes, key_data: bytes) -> _Loaded:
+def _pair(certificate: Path, key: Path, certificate_data: bytes, key_data: bytes) -> _Checked:
     """What the contents of the two files are worth together. Raises OperatorError."""
     try:
         chain = x509.load_pem_x509_certificates(certificate_data)
-        not_after = int(chain[0].not_valid_after_utc.timestamp())
         public = chain[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
-        raise OperatorError(
-            f"{certificate} holds no certificate in PEM format that can be used: give a file with the lines "
-            "'-----BEGIN CERTIFICATE-----' and '-----END CERTIFICATE-----'"
+        raise UnusableCertificate(
+            f"{certificate} holds no certificate in PEM format that can be used",
+            "give a file with the lines '-----BEGIN CERTIFICATE-----' and '-----END CERTIFICATE-----'",
         ) from None
     private = _private_key(key, key_data)
     if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public:
-        raise OperatorError(
-            f"the private key in {key} does not belong to the first certificate in {certificate}: give two files "
-            "that were made together, with the server's own certificate before those of its issuers"
+        raise UnusableCertificate(
+            f"the private key in {key} does not belong to the first certificate in {certificate}",
+            "give two files that were made together, with the server's own certificate before those of its "
+            "issuers",
         )
+    return chain, private
+
+
+def _context_of(checked: Mapping[Path, _Checked], key: Path) -> SSL.Context:
+    """The context of one or several certificates; `key` is the first one's key file. Raises OperatorError."""
     try:
-        context = _context(chain, private)
+        return _context(list(checked.values()))
     except SSL.Error as error:
         reasons = ", ".join(reason for _, _, reason in error.args[0])
         raise OperatorError(
-            f"OpenSSL does not take the certificate in {certificate} with the key in {key} ({reasons}): "
+            f"OpenSSL does not take the certificate in {next(iter(checked))} with the key in {key} ({reasons}): "
             "use a P-256 key, or RSA of at least 2048 bits, and SHA-256"
         ) from None
-    return _Loaded(context, chain[0].fingerprint(hashes.SHA256()).hex(":").upper(), not_after)
 
 
 def _private_key(path: Path, data: bytes) -> _PrivateKey:
@@ -293,9 +335,9 @@ def _private_key(path: Path, data: bytes) -> _PrivateKey:
             f"'openssl pkey -in {path} -out NEWFILE' has written, readable by the node's user only"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise OperatorError(
-            f"{path} holds no private key in PEM format that can be used: give a file with the lines "
-            "'-----BEGIN PRIVATE KEY-----' and '-----END PRIVATE KEY-----'"
+        raise UnusableCertificate(
+            f"{path} holds no private key in PEM format that can be used",
+            "give a file with the lines '-----BEGIN PRIVATE KEY-----' and '-----END PRIVATE KEY-----'",
         ) from None
     if not isinstance(private, _PrivateKey):
         raise OperatorError(
@@ -304,8 +346,9 @@ def _private_key(path: Path, data: bytes) -> _PrivateKey:
     return private
 
 
-def _context(chain: Sequence[x509.Certificate], private: _PrivateKey) -> SSL.Context:
-    """What the connections of one certificate share. Raises SSL.Error.
+def _context(certificates: Sequence[_Checked]) -> SSL.Context:
+    """What the connections of one certificate share, or of several with keys of different kinds, of which OpenSSL
+    takes what the client knows. Raises SSL.Error.
 
     Sessions are resumed by tickets, which the clients keep: 10,000 miners cost the node no memory, and a session
     cache, which would, is off. The key that seals tickets is as old as the context.
@@ -318,11 +361,12 @@ def _context(chain: Sequence[x509.Certificate], private: _PrivateKey) -> SSL.Con
     context.set_cipher_list(_CIPHERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_timeout(SESSION_TIME)
-    context.use_certificate(chain[0])
-    for issuer in chain[1:]:
-        context.add_extra_chain_cert(issuer)
-    context.use_privatekey(private)
-    context.check_privatekey()
+    for chain, private in certificates:
+        context.use_certificate(chain[0])
+        for issuer in chain[1:]:
+            context.add_extra_chain_cert(issuer)
+        context.use_privatekey(private)
+        context.check_privatekey()
     return context
 
 
@@ -341,7 +385,9 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _sign(
-    private: ec.EllipticCurvePrivateKey, alternatives: Sequence[x509.GeneralName], now: datetime
+    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey,
+    alternatives: Sequence[x509.GeneralName],
+    now: datetime,
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SUBJECT)])
     public = private.public_key()

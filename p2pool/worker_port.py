@@ -20,7 +20,8 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.endpoints import cannot_listen
+from p2pool.base.errors import ParseError
 from p2pool.base.fair import FairDict, FairQueue
 from p2pool.base.hosts import host_key, is_in, site_key
 from p2pool.first_bytes import GETWORK, TLS_HANDSHAKE, Foreign, GetworkAnswer, foreign_protocol
@@ -434,19 +435,12 @@ def open_port(reactor: Any, factory: Factory, where: tuple[str, int], whom: str,
                     raise
         return reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface=host)
     except CannotListenError as error:
-        raise OperatorError(
-            f"cannot listen on port {port} for {whom} ({error.socketError}): choose another one with {flag}"
-        ) from None
+        raise cannot_listen(error, where, whom, flag) from None
 
 
 def _is_taken(error: OSError) -> bool:
     """Whether the port itself is the trouble, not the lack of IPv6."""
     return error.errno in (errno.EADDRINUSE, errno.EACCES)
-
-
-def host_in_url(host: str) -> str:
-    """A host as URLs write it."""
-    return f"[{host}]" if ":" in host else host
 
 
 def _address_of(host: str, port: int) -> IAddress:

@@ -178,6 +178,9 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["-w", "\u00b2"], "ADDR:PORT"),
         (["-w", "9" * 5000], "ADDR:PORT"),
         (["--web-static", "/no/such/place"], "not a directory"),
+        (["-w", "::1"], "-w/--worker-port ::1: give PORT or ADDR:PORT, an IPv6 address in brackets: [::1]:7903"),
+        (["-w", "[::1"], "give PORT or ADDR:PORT"),
+        (["--p2pool-port", "[a.example]:1"], "--p2pool-port [a.example]:1: give PORT or ADDR:PORT"),
         (["--ws-allow-origin", "example.org"], "--ws-allow-origin example.org: give a site like https://"),
         (["--ws-allow-origin", "https://example.org/page"], "give a site like https://"),
         (["--datadir", "~nobody-of-this-name/x"], "--datadir ~nobody-of-this-name/x"),
@@ -279,6 +282,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             web-ssl-self-signed = true
             web-password = "me:secret"
             web-trusted-proxy = ["192.0.2.2", "2001:db8::/32"]
+            web-host = ["Pool.Example.org", "node"]
             web-rate-limit = 5
             api-key = ["0123456789abcdef", "{"k" * 20}"]
             api-key-file = "{tmp_path}/keys"
@@ -357,6 +361,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         web_ssl_self_signed=True,
         web_password=config.web_password,
         web_trusted_proxy=(ip_network("192.0.2.2"), ip_network("2001:db8::/32")),
+        web_host=frozenset({"pool.example.org", "node"}),
         web_rate_limit=5,
         api_keys=config.api_keys,
         api_key_endpoints=("/metrics", "/api/v1/*"),
@@ -403,7 +408,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices"}
-    assert len(settable) == 67, "a new setting: does the file know it?"
+    assert len(settable) == 68, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

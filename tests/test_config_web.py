@@ -60,6 +60,13 @@ def test_a_port_of_its_own_plain_or_through_tls():
         (["--web-port", "x"], ["--web-port x", "ADDR:PORT"]),
         (["--web-port", "65536"], ["--web-port 65536"]),
         (["--web-trusted-proxy", "nginx"], ["--web-trusted-proxy nginx", "192.168.0.0/16"]),
+        (
+            ["--web-host", "https://pool.example.org"],
+            ["--web-host 'https://pool.example.org'", "without https://"],
+        ),
+        (["--web-host", "pool.example.org:443"], ["--web-host 'pool.example.org:443'", "and port"]),
+        (["--web-host", "*.example.org"], ["--web-host '*.example.org'"]),
+        (["--web-host", ""], ["--web-host ''"]),
         (["--web-rate-limit", "-1"], ["--web-rate-limit -1", "between 0"]),
         (["--web-rate-limit", "nan"], ["--web-rate-limit nan"]),
         (["--web-password", "nocolon"], ["--web-password", "USER:PASSWORD"]),

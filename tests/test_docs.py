@@ -265,3 +265,11 @@ def test_files_of_the_backup_are_files_of_the_node():
 def test_variables_of_the_environment_are_read(path):
     named = set(re.findall(r"\bP2POOL_[A-Z_]+\b", path.read_text("utf-8")))
     assert {name for name in named if name not in texts()} == set()
+
+
+def test_the_tests_that_limits_are_held_by_exist():
+    text = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert named
+    for file, name in named:
+        assert (f"def {name}(" if name else "def test_") in (ROOT / file).read_text("utf-8"), f"{file}::{name}"

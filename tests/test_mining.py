@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
 from p2pool.config import SIMNET_ADDRESS, load_config
@@ -21,8 +22,10 @@ from tests.logged import logged
 class Hall:
     """Mining over a clock; `problem` is what stands against fresh work."""
 
-    def __init__(self, directory) -> None:
-        config = load_config(["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(directory)], directory)
+    def __init__(self, directory, *flags: str) -> None:
+        config = load_config(
+            ["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(directory), *flags], directory
+        )
         self.reactor = MemoryReactorClock()
         self.problem: str | None = None
         stats = PoolStats(NOW)
@@ -72,3 +75,17 @@ def test_trouble_that_passes_in_time_sends_nobody_away(hall):
         assert not hall.wait(WORK_PATIENCE - 1)
         hall.problem = None
         assert not hall.wait(2)
+
+
+@pytest.mark.parametrize(
+    ("interface", "host"), [("[::1]", "[::1]"), ("127.0.0.1", "127.0.0.1"), ("[2001:db8::7]", "[2001:db8::7]")]
+)
+def test_addresses_of_ports_have_brackets_in_log_lines(tmp_path, interface, host):
+    flags = ("-w", f"{interface}:7903", "--stratum-ssl-port", f"{interface}:7904", "--ssl-self-signed")
+    hall = Hall(tmp_path, *flags)
+    with logged() as log:
+        hall.mining.listen(Factory())
+    plain, tls = log.lines[-2:]
+    assert f"miners (X11) connect to stratum+tcp://{host}:" in plain
+    assert f"people open http://{host}:" in plain
+    assert f"miners through TLS connect to stratum+ssl://{host}:" in tls

@@ -30,7 +30,6 @@ from p2pool.worker_port import (
     WebConnections,
     WebPort,
     WorkerPort,
-    host_in_url,
     keepalive_options,
     open_port,
 )
@@ -223,6 +222,32 @@ def test_one_host_does_not_keep_the_others_out(monkeypatch):
 def test_this_machine_and_proxies_have_many_behind_them_but_no_more_than_all(monkeypatch):
     hosts = ["127.0.0.1"] * 4 + ["::1"] * 3 + ["10.9.0.1"] * 4
     assert count(hosts, (10, 2), monkeypatch, (ip_network("10.9.0.0/16"),)) == [True] * 10 + [False]
+
+
+def test_the_host_with_most_connections_gives_a_place_to_one_that_has_fewer(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 6)
+    port, opened = Port(), {}
+    hosts = ("10.0.0.1",) * 4 + ("10.0.0.2", "127.0.0.1", "10.0.0.3", "10.0.0.3")
+    for number, host in enumerate(hosts):
+        protocol = port.factory.buildProtocol(IPv4Address("TCP", host, 1))
+        opened[number] = protocol, Transport()
+        protocol.makeConnection(opened[number][1])
+        protocol.dataReceived(b"GET / HTTP/1.1\r\n")
+    # Two newcomers of one host took the places of the two oldest connections of the largest host.
+    assert [transport.aborted for _, transport in opened.values()] == [True, True] + [False] * 6
+    assert port.factory.browsers.count == 6
+    for protocol, _ in opened.values():
+        protocol.connectionLost()
+    assert (port.factory.browsers.count, port.factory.browsers._hosts) == (0, {})
+
+
+def test_hosts_that_hold_as_many_keep_their_connections(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 4)
+    browsers, evicted = WebConnections(), []
+    for host in ("10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2"):
+        browsers.opened(IPv4Address("TCP", host, 1), lambda host=host: evicted.append(host))
+    assert browsers.refusal(IPv4Address("TCP", "10.0.0.2", 1)) == "4 web connections"
+    assert evicted == []
 
 
 def test_who_has_gone_is_counted_no_more(monkeypatch):
@@ -516,6 +541,19 @@ def test_the_one_that_is_silent_longest_makes_room(monkeypatch):
     assert not speaking.disconnecting
 
 
+def test_a_host_with_many_silent_connections_does_not_cost_others_theirs(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_SILENT", 4)
+    port = Port()
+    honest = port.connect(IPv4Address("TCP", "10.0.0.1", 1))
+    crowd = [port.connect(IPv6Address("TCP", f"2001:db8::{number}", 1)) for number in range(10)]  # one /64
+    assert not honest[1].disconnecting
+    assert [t.disconnecting for _, t in crowd] == [True] * 7 + [False] * 3
+    honest[0].dataReceived(MINER)
+    for protocol, _ in crowd:
+        protocol.connectionLost()
+    assert len(port.factory._silent) == 0
+
+
 def test_a_tls_port_hands_over_with_the_first_byte():
     miners, clock = Recorders(), Clock()
     port = TlsPort(miners, clock)
@@ -798,7 +836,3 @@ def test_where_a_port_listens(host, errors, tried, listens):
             "cannot listen on port 5 for the web ([Errno 98] in use): choose another one with --web-port"
         )
     assert reactor.tried == tried
-
-
-def test_hosts_in_urls():
-    assert [host_in_url(host) for host in ("::1", "127.0.0.1", "x")] == ["[::1]", "127.0.0.1", "x"]

@@ -25,6 +25,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from p2pool.alerts.channel import MIN_SECRET, Answer, Delivery, failed, shortened
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.text import printable
 
 STEP_TIME: Final = 10.0
@@ -154,7 +155,7 @@ def _attempt(server: MailServer, recipient: str, message: EmailMessage) -> Answe
     except ssl.SSLCertVerificationError as error:
         return failed(f"the certificate of {server.host} cannot be trusted: {error.verify_message}")
     except (smtplib.SMTPException, OSError, EOFError, ValueError, MessageError) as error:
-        return failed(f"{server.host}:{server.port}: {error or type(error).__name__}")
+        return failed(f"{host_and_port(server.host, server.port)}: {error or type(error).__name__}")
     finally:
         watchdog.cancel()
         smtp.close()
@@ -175,8 +176,8 @@ def _talk(smtp: _Smtp, server: MailServer, recipient: str, message: EmailMessage
             smtp.ehlo()
         elif server.user is not None:
             return failed(
-                f"{server.host}:{server.port} offers no encryption (STARTTLS), and a login is not sent in the "
-                "open; give smtps://... where it has a port for that",
+                f"{host_and_port(server.host, server.port)} offers no encryption (STARTTLS), and a login is not "
+                "sent in the open; give smtps://... where it has a port for that",
                 again=False,
             )
     if server.user is not None:

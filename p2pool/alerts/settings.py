@@ -8,7 +8,6 @@ import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Final
 
 from p2pool.alerts.apprise_channel import service_of
@@ -18,6 +17,7 @@ from p2pool.alerts.rules import DEFAULT_EVENTS, QuietTimes, Rules
 from p2pool.alerts.watch import Thresholds
 from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
+from p2pool.base.paths import decode_text, parse_path
 from p2pool.base.text import printable
 from p2pool.pool_stats import EventKind
 
@@ -177,7 +177,7 @@ def _mail(settings: dict[str, Any], environment: Mapping[str, str], wanted: bool
             f"{PASSWORD_VARIABLE} in the environment, or --alert-smtp-password"
         )
     host, port, encrypted = _mail_server(server, user is not None)
-    ca = None if given["alert_smtp_ca"] is None else Path(given["alert_smtp_ca"]).expanduser()
+    ca = None if given["alert_smtp_ca"] is None else parse_path("--alert-smtp-ca", given["alert_smtp_ca"])
     if ca is not None and not ca.is_file():
         raise OperatorError(f"--alert-smtp-ca: {ca} is not a file; give certificates in PEM")
     sender = given["alert_from"] or (
@@ -318,13 +318,13 @@ def _secret(
 
 def _text_of(flag: str, file: str) -> str:
     try:
-        with open(Path(file).expanduser(), "rb") as opened:
+        with open(parse_path(flag, file), "rb") as opened:
             data = opened.read(MAX_FILE + 1)
         if len(data) <= MAX_FILE:
-            return data.decode("utf-8")
+            return decode_text(data)
         reason = f"it has more than {MAX_FILE} bytes"
     except OSError as error:
         reason = error.strerror or str(error)
-    except (UnicodeDecodeError, RuntimeError, ValueError):
+    except UnicodeDecodeError:
         reason = "it is not text"
     raise OperatorError(f"{flag}: cannot read {file}: {reason}; give a file of text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -87,9 +88,12 @@ class DashConf:
 
 def _read_text(path: Path) -> str:
     """At most _MAX_FILE bytes of a file; what is not UTF-8 is kept as surrogates, so that a password in another
-    encoding is sent as the bytes that it is."""
-    with open(path, "rb") as file:
-        return file.read(_MAX_FILE).decode("utf-8", "surrogateescape")
+    encoding is sent as the bytes that it is. Raises OSError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MAX_FILE).decode("utf-8-sig", "surrogateescape")
+    except ValueError:  # dash.conf may name any path
+        raise OSError(errno.EINVAL, "a path cannot have a NUL character in it") from None
 
 
 def read_dash_conf(path: Path, parent: ParentChain, required: bool) -> DashConf:

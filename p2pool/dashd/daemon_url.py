@@ -12,7 +12,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from twisted.internet.abstract import isIPv6Address
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import OperatorError
+from p2pool.base.paths import parse_path
 from p2pool.dashd.credentials import CookieFile, Credentials, CredentialSource, FixedCredentials
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -34,8 +36,7 @@ class DaemonUrl:
 
     def address(self, default_port: int) -> str:
         """The address without credentials, fit for logs and for requests."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port or default_port}/"
+        return f"{self.scheme}://{host_and_port(self.host, self.port or default_port)}/"
 
     def credentials(self, origin: str) -> CredentialSource | None:
         """Those that it names; `origin` says, for people, where they came from. None where it names none."""
@@ -81,7 +82,7 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
         port=port,
         user=None if parts.username is None else unquote(parts.username, errors="surrogateescape"),
         password=None if parts.password is None else unquote(parts.password, errors="surrogateescape"),
-        cookie=None if cookie is None else Path(cookie).expanduser(),
+        cookie=None if cookie is None else parse_path(f"{flag} ...?cookie=", cookie),
         p2p_port=_p2p_port(options.get("p2p"), refuse),
         zmq=None if options.get("zmq") is None else check_zmq_address(flag, options["zmq"]),
     )

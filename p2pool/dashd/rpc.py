@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import orjson
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,6 +23,7 @@ from twisted.web.client import (
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
+from p2pool.base.endpoints import unreachable_hint
 from p2pool.base.errors import OperatorError
 from p2pool.base.http_client import AnswerTooLarge, LimitedEndpoints, RequestBody
 from p2pool.base.text import excerpt, printable
@@ -128,7 +130,8 @@ class RpcClient:
         try:
             return await request
         except (ConnectError, ConnectionClosed, DNSLookupError) as error:
-            raise RpcUnavailable(f"{self.url}: {error}") from None
+            hint = unreachable_hint(error, urlsplit(self.url).hostname or "")
+            raise RpcUnavailable(f"{self.url}: {error}{hint}") from None
         except _BROKEN_OFF as error:
             if not deadline.active():
                 raise RpcTimeout(f"{self.url} did not answer {method} within {timeout:g} s") from None

@@ -18,6 +18,7 @@ from sqlalchemy.sql.dml import Insert
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import OperatorError
 from p2pool.base.files import set_database_aside
+from p2pool.base.paths import parse_path
 from p2pool.history import schema
 from p2pool.history.records import HistoryProblem, SeriesKind
 
@@ -54,7 +55,7 @@ class Target:
 def parse_target(flag: str, text: str) -> Target:
     """FILE or postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE. Raises OperatorError."""
     if "://" not in text:
-        path = Path(text).expanduser()
+        path = parse_path(flag, text)
         return Target(URL.create("sqlite", database=str(path)), path)
     if not _POSTGRESQL.match(text):
         raise OperatorError(

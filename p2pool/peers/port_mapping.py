@@ -40,32 +40,36 @@ class UpnpGateway:
     def __init__(self) -> None:
         try:
             import miniupnpc
-
-            self._upnp = miniupnpc.UPnP()
-            self._upnp.discoverdelay = _DISCOVERY_TIME_MS
-            self._upnp.discover()
-            self._upnp.selectigd()
-        except Exception as error:  # the library raises plain Exceptions
+        except ImportError as error:
             raise GatewayError(str(error)) from None
+        self._upnp = miniupnpc.UPnP()
+        self._upnp.discoverdelay = _DISCOVERY_TIME_MS
+        self._ask(
+            self._upnp.discover, f"no router answered the UPnP search within {_DISCOVERY_TIME_MS / 1000:g} s"
+        )
+        self._ask(self._upnp.selectigd, "none of the devices that answered the UPnP search is a router")
+
+    def _ask(self, step: Callable[[], Any], otherwise: str) -> Any:
+        """What a step of the library returns. Raises GatewayError, in the library's words, or `otherwise` where
+        it has none: it raises plain Exceptions, and its word for the lack of an answer is "Success"."""
+        try:
+            return step()
+        except Exception as error:
+            text = str(error).strip()
+            raise GatewayError(otherwise if text in ("", "Success") else text) from None
 
     def add(self, port: int) -> str:
         """See Gateway."""
         upnp = self._upnp
-        try:
-            if not upnp.addportmapping(port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)):
-                raise GatewayError("the router refuses")
-            return str(upnp.externalipaddress())
-        except GatewayError:
-            raise
-        except Exception as error:
-            raise GatewayError(str(error)) from None
+        mapping = port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)
+        if not self._ask(lambda: upnp.addportmapping(*mapping), "the router refuses without a reason"):
+            raise GatewayError("the router refuses")
+        return str(self._ask(upnp.externalipaddress, "the router does not tell its external address"))
 
     def remove(self, port: int) -> None:
         """See Gateway."""
-        try:
-            self._upnp.deleteportmapping(port, _PROTOCOL)
-        except Exception as error:
-            raise GatewayError(str(error)) from None
+        upnp = self._upnp
+        self._ask(lambda: upnp.deleteportmapping(port, _PROTOCOL), "the router refuses without a reason")
 
 
 class PortMapping:

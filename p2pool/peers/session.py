@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
 from p2pool.base.turns import Turns
@@ -173,7 +174,7 @@ class PeerSession:
     @property
     def label(self) -> str:
         """The peer, as logs and the tracker name it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
     @property
     def ready(self) -> bool:

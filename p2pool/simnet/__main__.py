@@ -17,6 +17,7 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import OperatorError
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -163,7 +164,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_status
     except CannotListenError as error:
-        print(f"cannot listen on {parameters.rpc_host}:{error.port}: {error.socketError}", file=sys.stderr)
+        print(
+            f"cannot listen on {host_and_port(parameters.rpc_host, error.port)}: {error.socketError}",
+            file=sys.stderr,
+        )
         return 2
     if service.cookie_path is not None:
         credentials = f"cookie {service.cookie_path}"

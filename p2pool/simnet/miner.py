@@ -26,6 +26,7 @@ from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.rates import WindowedSum
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -140,7 +141,7 @@ class _PoolEndpoint:
         return failure
 
     def __repr__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 class CpuMiner(Service):

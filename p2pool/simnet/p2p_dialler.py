@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.simnet.p2p_server import P2pServer, PeerProtocol
 from p2pool.simnet.parameters import MAX_CONNECT
 
@@ -60,7 +61,7 @@ class PeerDialler:
             raise TooManyPeers
         service = ClientService(
             TCP4ClientEndpoint(self._reactor, host, port, timeout=_CONNECT_SECONDS),
-            _OutboundFactory(self._server, f"{host}:{port}"),
+            _OutboundFactory(self._server, host_and_port(host, port)),
             retryPolicy=backoffPolicy(initialDelay=_FIRST_RETRY, maxDelay=_LAST_RETRY),
             clock=self._reactor,
         )

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.dash.messages import NetworkAddress
 from p2pool.simnet.chain import SimulatedChain
@@ -207,7 +208,7 @@ class P2pServer(Factory):
 
 
 def _address_text(address: object) -> str:
-    return f"{getattr(address, 'host', '?')}:{getattr(address, 'port', 0)}"
+    return host_and_port(str(getattr(address, "host", "?")), int(getattr(address, "port", 0)))
 
 
 def _render_peer(peer: PeerProtocol) -> Json:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import zmq
 
+from p2pool.base.endpoints import host_and_port, host_in_url
 from p2pool.base.errors import OperatorError
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.index import ChainBlock
@@ -43,11 +44,11 @@ class PublisherSocket:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
         try:
-            self._socket.bind(f"tcp://{host}:{port or '*'}")
+            self._socket.bind(f"tcp://{host_in_url(host)}:{port or '*'}")
         except zmq.ZMQError as error:
             self.close()
             raise OperatorError(
-                f"cannot publish over ZMQ on {host}:{port}: {error}; choose another --zmq-port"
+                f"cannot publish over ZMQ on {host_and_port(host, port)}: {error}; choose another --zmq-port"
             ) from None
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         """tcp://host:port."""

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 
 from twisted.logger import Logger
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.text import printable
 from p2pool.pool_stats import BanRecord
 from p2pool.stratum.guard import MAX_REASON
@@ -41,15 +42,26 @@ class Operator:
         return reached
 
     def reconnect(self, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
-        """client.reconnect to all or to one worker: to `host` and `port` after `wait` seconds, or, without a host,
-        to where they are."""
-        if host and not 0 < port < 65536:
+        """client.reconnect to all or to one worker, after `wait` seconds: to `host` and `port`; without a host, or
+        without either, to the one where they are.
+
+        What is not given is sent as null: miners of the cgminer family then keep what they have, while an empty
+        host makes cgminer refuse the whole message, and 0 is no port.
+        """
+        if (host or port) and not 0 < port < 65536:
             raise ValueError(f"port {port}: a port is between 1 and 65535")
         if not 0 <= wait <= MAX_WAIT:
             raise ValueError(f"wait {wait}: give seconds between 0 and {MAX_WAIT}")
-        where: list[str | int] = [printable(host, 253), port, wait] if host else []
+        where: list[str | int | None] = [printable(host, 253) or None, port or None, wait]
+        if where == [None, None, 0]:
+            where = []
         reached = self._each(worker, lambda session, now: session.reconnect(where, now))
-        _log.info("{count} connections asked to reconnect to {host}", count=reached, host=host or "where they are")
+        _log.info(
+            "{count} connections asked to reconnect to {host} in {wait} s",
+            count=reached,
+            host=host_and_port(host or "this host", port) if port else "where they are",
+            wait=wait,
+        )
         return reached
 
     def set_version_mask(self, mask: int) -> int:

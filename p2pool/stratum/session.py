@@ -279,8 +279,8 @@ class Session:
         if self.working:
             self.notify("client.show_message", [text], now)
 
-    def reconnect(self, where: list[str | int], now: float) -> None:
-        """Ask the machine to connect again: `[host, port, wait]`, or [] for the same place."""
+    def reconnect(self, where: list[str | int | None], now: float) -> None:
+        """Ask the machine to connect again: `[host, port, wait]`, None for what it has, or [] for all of it."""
         if self.working:
             self.notify("client.reconnect", where, now)
 

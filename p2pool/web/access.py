@@ -15,14 +15,17 @@ from urllib.parse import unquote_to_bytes
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.base.hosts import IpNetwork, host_key
+from p2pool.base.hosts import IpNetwork, host_key, is_in
 from p2pool.base.text import printable
 from p2pool.web.auth import HashedSecret, find_key, presented_key, presented_login
 from p2pool.web.client_address import client_address
+from p2pool.web.known_hosts import KnownHosts
 from p2pool.web.rate_limit import HostBuckets
 
 ADMIN_PREFIX = "/api/v1/admin"
 """All below it acts, and always needs a key."""
+LIVE_PATH = "/ws"
+"""Browsers let pages of any site connect there; it is open to pages of this node's own hosts only."""
 BURST_SECONDS, MIN_BURST = 5, 10
 """A host may ask for what it has not asked for in the last seconds, and always for a page with all its parts."""
 WRONG_TRIES, WRONG_TRY_SECONDS = 10, 6.0
@@ -44,13 +47,15 @@ Headers = tuple[tuple[bytes, bytes], ...]
 @dataclass(frozen=True, slots=True)
 class AccessSettings:
     """`key_endpoints` are globs of paths that need one of the `keys`; `rate_limit` is requests a second of one
-    host, 0 for no limit; `trusted_proxies` are believed where they say who asks."""
+    host, 0 for no limit; `trusted_proxies` are believed where they say who asks, and under which name and path;
+    `host_names` are those of this node besides IP addresses and localhost."""
 
     keys: tuple[HashedSecret, ...] = ()
     key_endpoints: tuple[str, ...] = ()
     password: HashedSecret | None = None
     rate_limit: float = 200.0
     trusted_proxies: tuple[IpNetwork, ...] = ()
+    host_names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +105,17 @@ class WebRateFigures:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The facts of a request. `path` is as it came, without the query; `header` gives the first value of one,
-    `forwarded` all of X-Forwarded-For."""
+    """The facts of a request. `path` is as it came, without the query; `values` gives those of a header, by its
+    name in small letters, in the order in which they came."""
 
     peer: str
     path: bytes
-    header: Callable[[str], str | None]
-    forwarded: Callable[[], Sequence[str]]
+    values: Callable[[str], Sequence[str]]
+
+    def header(self, name: str) -> str | None:
+        """Return the last value of a header; None where there is none."""
+        values = self.values(name)
+        return values[-1] if values else None
 
 
 class Access:
@@ -114,11 +123,17 @@ class Access:
 
     def __init__(self, settings: AccessSettings) -> None:
         self.settings = settings
+        self._hosts = KnownHosts(settings.host_names)
         rate = settings.rate_limit
         self._requests = HostBuckets(rate, max(MIN_BURST, rate * BURST_SECONDS)) if rate else None
         self._wrong = HostBuckets(1 / WRONG_TRY_SECONDS, WRONG_TRIES)
         self._count = self._wrong_count = self._throttled = 0
-        self._logged: BoundedDict[str, float] = BoundedDict(_LOGGED_HOSTS)
+        self._logged: BoundedDict[tuple[str, str], float] = BoundedDict(_LOGGED_HOSTS)
+        """When each (host, kind of line) was logged last."""
+
+    def trusts(self, peer: str) -> bool:
+        """Whether what a connection from this address says of its own clients is believed."""
+        return is_in(peer, self.settings.trusted_proxies)
 
     def judge(self, ask: Ask, now: float) -> Admitted | Refused:
         """Whether this request may go on. `now` in seconds, from any origin."""
@@ -126,7 +141,7 @@ class Access:
         self._count += 1
         client = ask.peer
         if settings.trusted_proxies:
-            client = client_address(client, ask.forwarded(), settings.trusted_proxies)
+            client = client_address(client, ask.values("x-forwarded-for"), settings.trusted_proxies)
         host = host_key(client)
         if self._requests is not None:
             wait = self._requests.take(host, now)
@@ -136,6 +151,12 @@ class Access:
         is_admin = ADMIN_PREFIX in paths
         needs_key = self._needs_key(paths)
         is_open = settings.password is None and not settings.key_endpoints and not is_admin
+        if needs_key or settings.password is not None or LIVE_PATH in paths:
+            stranger = self._hosts.stranger(
+                ask.values("host"), ask.values("x-forwarded-host") if self.trusts(ask.peer) else ()
+            )
+            if stranger is not None:  # before keys and passwords are looked at: none are tried out from there
+                return self._wrong_host(printable(stranger, 100), host, now)
         if not needs_key and settings.password is None:
             return Admitted(client, None, is_open)
         if is_admin and not settings.keys:
@@ -179,10 +200,28 @@ class Access:
     def _wrong_try(self, host: str, what: str, now: float) -> None:
         self._wrong_count += 1
         self._wrong.take(host, now)
-        if not 0 <= now - self._logged.get(host, -math.inf) < _LOG_PERIOD:
-            self._logged.pop(host, None)
-            self._logged[host] = now
+        if self._is_news(host, "credentials", now):
             _log.warn("{host} gave a wrong {what} to the web", host=host, what=what)
+
+    def _wrong_host(self, name: str, host: str, now: float) -> Refused:
+        if self._is_news(host, "host name", now):
+            _log.warn(
+                "refused a web request of {host} for the host name {name}: if this node is known by that name, "
+                "start it with --web-host {name}; if not, somebody tried DNS rebinding",
+                host=host,
+                name=name,
+            )
+        message = f"{name} is not known as a name of this node; its operator can make it one with --web-host"
+        return Refused(403, "unknown_host", message)
+
+    def _is_news(self, host: str, kind: str, now: float) -> bool:
+        """Whether a line of this kind about this host was not logged within the last minute."""
+        key = host, kind
+        if 0 <= now - self._logged.get(key, -math.inf) < _LOG_PERIOD:
+            return False
+        self._logged.pop(key, None)
+        self._logged[key] = now
+        return True
 
     def figures(self) -> WebRateFigures:
         """What happened so far."""

@@ -157,7 +157,7 @@ def admin_actions(
             lambda **given: {"connections": operator.show_message(**given)},
         ),
         "reconnect": Action(
-            "ask miners to connect anew, to another pool where host and port are given",
+            "ask miners to connect anew, to another pool if host and port are given, after wait seconds",
             {
                 "host": Field(_text, "a name or address", required=False),
                 "port": Field(_whole, "a number", required=False),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.paths import decode_text
 
 MIN_KEY, MAX_KEY = 16, 256
 """Characters of an API key: nobody guesses sixteen."""
@@ -129,7 +130,7 @@ def _lines_of(file: Path) -> list[str]:
     if len(data) > MAX_KEY_FILE:
         raise OperatorError(f"--api-key-file: {file} has more than {MAX_KEY_FILE} bytes; give one key a line")
     try:
-        lines = [line.strip() for line in data.decode("utf-8").splitlines()]
+        lines = [line.strip() for line in decode_text(data).splitlines()]
     except UnicodeDecodeError:
         raise OperatorError(f"--api-key-file: {file} is not text; give one key a line") from None
     keys = [line for line in lines if line and not line.startswith("#")]

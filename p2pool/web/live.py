@@ -25,6 +25,7 @@ from p2pool.base.errors import ParseError
 from p2pool.web.live_events import DERIVED_EVENTS
 from p2pool.web.live_hub import POLICY_VIOLATION, LiveClient, LiveHub, LiveLimits
 from p2pool.web.live_messages import is_allowed_origin, parse_views
+from p2pool.web.request import WebRequest
 from p2pool.web.resources import JSON_TYPE, GetResource, error
 from p2pool.web.views import Views
 
@@ -221,8 +222,9 @@ class LiveResource(GetResource):
         if not _is_handshake(request):
             return error(_UPGRADE_REQUIRED, "upgrade_required", "this address speaks WebSocket, version 13, only")
         origin = _text(origins[0]) if origins else None
-        if len(origins) > 1 or not is_allowed_origin(
-            origin, _text(request.getHeader(b"Host")), self._service.origins
+        hosts = request.hosts if isinstance(request, WebRequest) else [_text(request.getHeader(b"Host"))]
+        if len(origins) > 1 or not any(
+            is_allowed_origin(origin, host_asked, self._service.origins) for host_asked in hosts or [None]
         ):
             return error(FORBIDDEN, "origin_not_allowed", "pages of other sites may not listen here")
         if not self._service.hub.known_views:

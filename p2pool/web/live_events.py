@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.endpoints import host_and_port
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node, WorkChange
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventRecord
@@ -100,7 +101,7 @@ class PeerEvents:
         return [
             {
                 "event": "peer",
-                "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+                "address": host_and_port(host, port),
                 "incoming": incoming,
                 "connected": connected,
                 "peers": len(now),

@@ -49,6 +49,7 @@ class LiveLimits:
 
     clients: int = 1000
     per_host: int = 100
+    """When all places are taken, the host with most clients loses its oldest one to a host that has fewer."""
     queued_messages: int = 32
     queued_bytes: int = 1 << 20
     """Of what waits behind the message that is being sent."""
@@ -172,17 +173,31 @@ class LiveHub:
 
     def turned_away(self, host: str) -> str | None:
         """Why one more client of this host is not let in; None where it is."""
-        if len(self.clients) >= self.limits.clients:
-            return f"{self.limits.clients} clients are watching already"
         if self._hosts[host] >= self.limits.per_host:
             return f"{self.limits.per_host} clients of this address are watching already"
+        if len(self.clients) >= self.limits.clients and self._place_of(host) is None:
+            return f"{self.limits.clients} clients are watching already"
         return None
+
+    def _place_of(self, host: str) -> LiveClient | None:
+        """Who gives its place to one more client of this host: the oldest client of the host with most of them.
+        None where no host has more than this one would have."""
+        largest, held = max(self._hosts.items(), key=lambda item: item[1], default=("", 0))
+        if held <= self._hosts[host] + 1:
+            return None
+        return next(client for client in self.clients if client.host == largest)
 
     def join(
         self, port: ClientPort, host: str, views: frozenset[str], allowed: frozenset[str], now: float
     ) -> LiveClient:
         """A client that was let in; it has a snapshot at its first turn. `allowed` are the views that it may
         subscribe to later."""
+        if len(self.clients) >= self.limits.clients:
+            oldest = self._place_of(host)
+            if oldest is not None:
+                self.closing(oldest, now)
+                self.leave(oldest)
+                oldest.port.abort()
         client = LiveClient(port, host, views, allowed, self.limits, now)
         self.clients[client] = None
         self._hosts[host] += 1

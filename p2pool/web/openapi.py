@@ -26,6 +26,8 @@ def document(version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "p2pool-dash", "version": version, "description": _ABOUT},
+        # Relative to this document's own address: also below the path of a reverse proxy.
+        "servers": [{"url": ".."}],
         "paths": {
             endpoint.path: {"get": _operation(endpoint, topic)}
             for topic, endpoints in TOPICS.items()

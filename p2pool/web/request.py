@@ -3,6 +3,7 @@ and the headers that every answer carries. Thin over Twisted's classes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from twisted.web.server import Request
 
 from p2pool.base.hosts import host_key
 from p2pool.web.access import Access, Admitted, Ask, Refused
+from p2pool.web.redirects import parse_prefix
 from p2pool.web.resources import JSON_TYPE, READING, answer_now, error
 
 if TYPE_CHECKING:
@@ -145,6 +147,8 @@ class WebRequest(Request):
     is_refused = False
     admitted: Admitted | None = None
     """What the judge said, where it goes on."""
+    at_end: Callable[[], None] | None = None
+    """Called once when the answer is out or the client gone: what the answer holds is free again."""
 
     @property
     def is_open(self) -> bool:
@@ -195,16 +199,43 @@ class WebRequest(Request):
         super().process()  # type: ignore[no-untyped-call]
 
     def _judged_by(self, access: Access, now: float) -> Admitted | Refused:
-        headers = self.requestHeaders
+        return access.judge(Ask(self.channel.peer_host, self.path, self._values), now)
 
-        def header(name: str) -> str | None:
-            values = headers.getRawHeaders(name.encode())
-            return values[-1].decode("latin-1") if values else None
+    def _values(self, name: str) -> list[str]:
+        values = self.requestHeaders.getRawHeaders(name.encode()) or []
+        return [value.decode("latin-1") for value in values]
 
-        def forwarded() -> list[str]:
-            return [value.decode("latin-1") for value in headers.getRawHeaders(b"x-forwarded-for", [])]
+    @property
+    def prefix(self) -> str:
+        """The path under which a trusted reverse proxy serves the site, like /pool; "" without one."""
+        if not self.channel.site.access.trusts(self.channel.peer_host):
+            return ""
+        values = self._values("x-forwarded-prefix")
+        return parse_prefix(values[-1] if values else None)
 
-        return access.judge(Ask(self.channel.peer_host, self.path, header, forwarded), now)
+    @property
+    def hosts(self) -> list[str]:
+        """The names, each perhaps with a port, under which the client may have asked for this: the Host header,
+        and what a trusted reverse proxy was asked for."""
+        hosts = self._values("host")
+        if self.channel.site.access.trusts(self.channel.peer_host):
+            hosts += [value.rpartition(",")[2].strip(" \t") for value in self._values("x-forwarded-host")[-1:]]
+        return hosts
+
+    def finish(self) -> None:
+        """Twisted's: all of the answer is handed on."""
+        super().finish()  # type: ignore[no-untyped-call]
+        self._end()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Twisted's: nobody waits any more."""
+        self._end()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def _end(self) -> None:
+        at_end, self.at_end = self.at_end, None
+        if at_end is not None:
+            at_end()
 
     def render(self, resrc: resource.Resource) -> None:
         """Twisted's: let the resource answer, if it knows the method."""
@@ -228,7 +259,7 @@ class WebRequest(Request):
             self._set(b"Access-Control-Allow-Headers", b"If-None-Match")
             self._set(b"Access-Control-Max-Age", b"%d" % PREFLIGHT_TIME)
         self.setResponseCode(NO_CONTENT)
-        self.finish()  # type: ignore[no-untyped-call]
+        self.finish()
 
     def _set(self, name: bytes, value: bytes) -> None:
         self.responseHeaders.setRawHeaders(name, [value])
@@ -237,7 +268,7 @@ class WebRequest(Request):
         body = answer_now(self, JSON_TYPE, status, body)
         self._set(b"Content-Length", b"%d" % len(body))
         self.write(body)  # of a HEAD, Twisted leaves it out
-        self.finish()  # type: ignore[no-untyped-call]
+        self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Twisted's: a defect of ours."""

@@ -15,6 +15,7 @@ from p2pool.web.api.endpoint import Endpoint, Parameter, Refused, Scene
 from p2pool.web.api.table import ENDPOINTS
 from p2pool.web.openapi import document
 from p2pool.web.rendering import RunInThread
+from p2pool.web.request import client_host
 from p2pool.web.resources import JSON_TYPE, GetResource, RenderedResource, answer_later, answer_now, error
 from p2pool.web.static_files import NotFound
 from p2pool.web.views import Views
@@ -43,11 +44,11 @@ class _LookUp(GetResource):
 
     def render_GET(self, request: Request) -> bytes | int:
         """Twisted's."""
-        endpoint = self._endpoint
+        endpoint, scene = self._endpoint, self._scene.asked_by(client_host(request))
         try:
             arguments = dict(_path_arguments(endpoint.in_path, request.postpath or []))
             arguments |= {each.name: _query_argument(each, request) for each in endpoint.in_query}
-            told = endpoint.look_up(self._scene, arguments) if endpoint.look_up is not None else None
+            told = endpoint.look_up(scene, arguments) if endpoint.look_up is not None else None
         except Refused as refused:
             return answer_now(request, JSON_TYPE, *_refusal(refused))
         if isinstance(told, Deferred):

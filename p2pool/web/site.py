@@ -11,6 +11,7 @@ from twisted.web import resource, server
 from twisted.web.server import Request
 
 from p2pool.web.access import Access, AccessSettings
+from p2pool.web.redirects import redirect
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
 from p2pool.web.resources import READING, RenderedResource
@@ -37,8 +38,7 @@ class _Root(Branch):
 
     def render_GET(self, request: Request) -> bytes | int:
         """Twisted's."""
-        request.redirect(b"/static/index.html")
-        return b""
+        return redirect(request, b"static/index.html")
 
 
 class WebSite(server.Site):

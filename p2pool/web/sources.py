@@ -78,13 +78,14 @@ class KnownNode:
 
 @dataclass(frozen=True, slots=True)
 class ListeningPort:
-    """A port that is open: what for, and with TLS the certificate's SHA-256 (pairs of digits and colons) and the
-    last second of its validity."""
+    """A port that is open: what for, and with TLS the certificate's SHA-256 (pairs of digits and colons), the last
+    second of its validity, and the SHA-256 of another one for clients that know only keys of its kind."""
 
     purpose: str
     port: int
     fingerprint: str | None = None
     not_after: int | None = None
+    other_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from p2pool.pool_stats import WorkerSnapshot
+from p2pool.web.host_shares import HostShares
 
 ORDERS: Final[dict[str, Callable[[WorkerSnapshot], Any]]] = {
     "name": lambda worker: worker.name,
@@ -27,10 +28,13 @@ ORDERS: Final[dict[str, Callable[[WorkerSnapshot], Any]]] = {
 """What workers can be sorted by; equal ones by name."""
 MAX_LISTS: Final = 32
 """Filtered lists made of one snapshot, a second's that is."""
+MAX_LISTS_PER_HOST: Final = 8
+"""Of these, those made for one host: no single one keeps the others from searching."""
 
 
 class TooManyLists(Exception):
-    """This snapshot was searched in MAX_LISTS ways already: ask again in a second."""
+    """This snapshot was searched in MAX_LISTS ways already, or in MAX_LISTS_PER_HOST ways for this host: ask again
+    in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class WorkerIndex:
         self._by_address: dict[str, list[WorkerSnapshot]] | None = None
         self._ordered: dict[str, list[WorkerSnapshot]] = {}
         self._lists: dict[tuple[str, Wanted], list[WorkerSnapshot]] = {}
+        """Bound: MAX_LISTS."""
+        self._shares = HostShares(MAX_LISTS_PER_HOST)
         self._addresses: dict[str, AddressFigures] = {}
 
     def get(self, name: str) -> WorkerSnapshot | None:
@@ -109,13 +115,13 @@ class WorkerIndex:
             known = self._addresses[address] = _together(workers)
         return known
 
-    def ordered(self, order: str, wanted: Wanted = ALL) -> Sequence[WorkerSnapshot]:
-        """The wanted ones by `order` (one of ORDERS), rising. Raises TooManyLists."""
+    def ordered(self, order: str, wanted: Wanted = ALL, client: str = "") -> Sequence[WorkerSnapshot]:
+        """The wanted ones by `order` (one of ORDERS), rising, for a client's host. Raises TooManyLists."""
         if wanted == ALL:
             return self._all(order)
         known = self._lists.get((order, wanted))
         if known is None:
-            if len(self._lists) >= MAX_LISTS:
+            if len(self._lists) >= MAX_LISTS or not self._shares.take(client):
                 raise TooManyLists
             if wanted.address is None:
                 known = [worker for worker in self._all(order) if wanted.takes(worker)]

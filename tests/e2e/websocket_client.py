@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 from typing import Any
@@ -56,7 +57,8 @@ def masked(opcode: int, payload: bytes, final: bool = True) -> bytes:
 
 
 class WebSocket:
-    """One connection. `source` is the address that it comes from; `receive_buffer` makes it a slow one."""
+    """One connection. `source` is the address that it comes from; `receive_buffer` makes it a slow one; with `tls`
+    it is encrypted; `host` is asked for in place of the address."""
 
     def __init__(
         self,
@@ -66,6 +68,8 @@ class WebSocket:
         source: str = "127.0.0.1",
         receive_buffer: int | None = None,
         patience: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+        host: str | None = None,
     ) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
@@ -73,10 +77,12 @@ class WebSocket:
         self.socket.bind((source, 0))
         self.socket.settimeout(patience)
         self.socket.connect(("127.0.0.1", port))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self._patience = patience
         self._data = b""
         self.pings = 0
-        self.socket.sendall(handshake(f"127.0.0.1:{port}", path, *headers))
+        self.socket.sendall(handshake(host or f"127.0.0.1:{port}", path, *headers))
         head = self._take_until(b"\r\n\r\n").decode("latin-1")
         status = int(head.split()[1])
         if status != 101:

@@ -117,16 +117,32 @@ def test_the_library_is_asked_in_its_own_way(monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("fails_at", ["discover", "selectigd", "addportmapping", "deleteportmapping"])
-def test_whatever_the_library_raises_is_a_gateway_error(monkeypatch, fails_at):
+@pytest.mark.parametrize(
+    ("fails_at", "why"),
+    [
+        ("discover", "no router answered the UPnP search within 2 s"),
+        ("selectigd", "none of the devices that answered the UPnP search is a router"),
+        ("addportmapping", "the router refuses without a reason"),
+        ("externalipaddress", "the router does not tell its external address"),
+        ("deleteportmapping", "the router refuses without a reason"),
+    ],
+)
+@pytest.mark.parametrize("text", ["Success", "", "No UPnP device discovered"])
+def test_whatever_the_library_raises_is_a_reason(monkeypatch, fails_at, why, text):
+    """The library's word for the lack of any answer is "Success"."""
+
     class Failing(FakeUpnp):
         def __getattr__(self, name):
             if name == fails_at:
-                raise RuntimeError("Success")
+
+                def fail(*_):
+                    raise RuntimeError(text)
+
+                return fail
             return super().__getattr__(name)
 
     monkeypatch.setitem(sys.modules, "miniupnpc", SimpleNamespace(UPnP=Failing))
-    with pytest.raises(GatewayError):
+    with pytest.raises(GatewayError, match=why if text in ("", "Success") else text):
         gateway = UpnpGateway()
         gateway.add(1)
         gateway.remove(1)

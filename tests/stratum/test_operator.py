@@ -115,7 +115,9 @@ def test_nobody_is_there():
     ("arguments", "params"),
     [
         ((), []),
-        (("", 0, 30), []),
+        (("", 0, 30), [None, None, 30]),
+        (("", 7904, 3), [None, 7904, 3]),
+        (("", 7904), [None, 7904, 0]),
         (("pool.example", 7903), ["pool.example", 7903, 0]),
         (("pool.example", 65535, MAX_WAIT), ["pool.example", 65535, MAX_WAIT]),
         (("pool\n.example", 1, 0), ["pool?.example", 1, 0]),
@@ -144,6 +146,8 @@ def test_reconnect(arguments, params):
         ("pool.example", -1, 0, "port -1"),
         ("pool.example", 1, -1, "wait -1"),
         ("", 0, MAX_WAIT + 1, f"wait {MAX_WAIT + 1}"),
+        ("", 65536, 0, "port 65536"),
+        ("", -1, 0, "port -1"),
     ],
 )
 def test_reconnect_makes_sense(host, port, wait, text):

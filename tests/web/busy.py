@@ -73,7 +73,10 @@ def busy_pool(count: int = 60) -> Pool:
     pool.sources.history.record_event(event)
     known = [KnownNode("10.1.2.3", 8999, NOW, now), KnownNode("2001:db8::7", 8999, NOW, NOW + 60)]
     object.__setattr__(pool.sources, "known_nodes", lambda: known)
-    ports = [ListeningPort("miners", 7903), ListeningPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000)]
+    ports = [
+        ListeningPort("miners", 7903),
+        ListeningPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000, "CC:DD"),
+    ]
     object.__setattr__(pool.sources, "listening", lambda: ports)
     object.__setattr__(pool.sources, "settings", {"fee": 0.5, "p2pool-nodes": ["10.1.2.3"], "api-keys": True})
     for _ in range(8):

@@ -101,7 +101,7 @@ class Guarded(Pool):
         self.operator, self.threads = FakeOperator(), Threads()
         self.audit = AuditLog(directory / "audit.log", lambda: NOW, self.threads)
         actions = admin_actions(self.operator, self.operator.set_log_level)
-        self.access = Access(AccessSettings(**{"rate_limit": 0, **settings}))
+        self.access = Access(AccessSettings(**{"rate_limit": 0, "host_names": frozenset({"x"}), **settings}))
         self.site = WebSite(
             self.views,
             directory,

@@ -98,6 +98,8 @@ class Pool:
                 lambda restored: self.sources.memory.restore(restored_samples(restored.samples), restored.rounds)
             )
         self.views = Views(self.sources)
+        self.host = "10.0.0.1"
+        """Who asks."""
         self.clock = Clock()
         self.site = WebSite(self.views, web_static, self.clock, custom_pages=custom_pages)
 
@@ -119,7 +121,7 @@ class Pool:
         self.views.refresh(self.now)
 
     def connect(self) -> tuple:
-        protocol, transport = self.site.buildProtocol(IPv4Address("TCP", "10.0.0.1", 1)), StringTransport()
+        protocol, transport = self.site.buildProtocol(IPv4Address("TCP", self.host, 1)), StringTransport()
         protocol.makeConnection(transport)
         return protocol, transport
 

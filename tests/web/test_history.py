@@ -13,6 +13,7 @@ from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES, HistoryBusy, Hi
 from p2pool.history.restoring import read_restored
 from p2pool.pool_stats import EventKind, EventRecord, ShareRecord
 from p2pool.web.api import history_question
+from p2pool.web.api.endpoint import MAX_QUESTIONS_PER_HOST
 from p2pool.web.luck import PoolBlock
 from p2pool.web.samples import Samples, restored_samples
 from tests.logged import logged
@@ -217,6 +218,28 @@ def test_an_answer_comes_when_it_is_made(busy, slow):
     slow.answers[0].callback(b'{"late": true}')
     answer = take_apart(transport.value())
     assert (answer.status, answer.json, answer.headers["cache-control"]) == (200, {"late": True}, "no-store")
+
+
+def test_one_host_has_so_many_questions_at_a_time_and_leaves_the_rest_to_others(busy, slow, monkeypatch):
+    def asked(host: str):
+        monkeypatch.setattr(busy, "host", host)
+        protocol, transport = busy.connect()
+        protocol.dataReceived(b"GET /api/v1/history/top HTTP/1.1\r\nHost: x\r\n\r\n")
+        return transport
+
+    first, *_ = [asked("10.0.0.7") for _ in range(MAX_QUESTIONS_PER_HOST)]
+    refused = take_apart(asked("10.0.0.7").value())
+    assert (refused.status, refused.json["error"]["code"]) == (503, "no_history")
+    assert len(slow.answers) == MAX_QUESTIONS_PER_HOST
+    asked("10.0.0.8")
+    assert len(slow.answers) == MAX_QUESTIONS_PER_HOST + 1
+    for answer in slow.answers:
+        answer.callback(b"1")
+    assert take_apart(first.value()).status == 200
+    assert len(busy.views.scene.questions) == 0
+    asked("10.0.0.7")
+    slow.answers[-1].errback(HistoryProblem("gone"))
+    assert len(busy.views.scene.questions) == 0
 
 
 def test_a_head_has_no_body(busy, slow):

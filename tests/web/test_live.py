@@ -14,6 +14,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from p2pool.web.access import Access, AccessSettings
 from p2pool.web.api.table import ALIASES
 from p2pool.web.live import PAGE_VIEWS, LiveService
 from p2pool.web.live_hub import LiveLimits
@@ -36,7 +37,8 @@ class LivePool(Pool):
     def __init__(self, origins: frozenset[str] = frozenset(), **limits) -> None:
         super().__init__(5, make_template())
         self.live = LiveService(self.clock, self.clock.seconds, origins, limits=LiveLimits(**limits))
-        self.site = WebSite(self.views, Path("/nowhere"), self.clock, self.live.resource)
+        access = Access(AccessSettings(host_names=frozenset({"node.example"})))
+        self.site = WebSite(self.views, Path("/nowhere"), self.clock, self.live.resource, access)
         self.browsers = WebConnections()
         self.port = WorkerPort(Factory(), self.site, self.clock, browsers=self.browsers)
 
@@ -267,7 +269,26 @@ def test_what_is_no_handshake(pool, old, new):
 
 
 def test_another_method(pool):
-    assert pool.ask("/ws", "POST").status == 405
+    protocol, transport = pool.connect()
+    protocol.dataReceived(f"POST /ws HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+    assert take_apart(transport.value()).status == 405
+
+
+@pytest.mark.parametrize("headers", [(), ("Origin: http://evil.example:7903",)])
+def test_a_page_whose_host_name_leads_here_by_dns_rebinding_may_not_listen(pool, headers):
+    with logged() as log:
+        client = Client(pool, handshake("evil.example:7903", "/ws", *headers))
+    assert client.answer.status == 403
+    assert client.answer.json["error"]["code"] == "unknown_host"
+    [line] = log.lines
+    assert "10.0.0.1 for the host name evil.example:7903" in line
+    assert "--web-host" in line
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3:7903", "[::1]:7903", "localhost:7903", "NODE.example"])
+def test_pages_at_an_address_and_at_known_names_may_listen(pool, host):
+    client = Client(pool, handshake(host, "/ws", f"Origin: http://{host.lower()}"))
+    assert client.head().startswith(b"HTTP/1.1 101 ")
 
 
 def test_pages_of_this_node_and_of_friends_may_listen():

@@ -425,14 +425,29 @@ def test_bounds_of_clients():
     of_a = [Browser(hall, host="a") for _ in range(3)]
     assert "3 clients of this address" in (hall.hub.turned_away("a") or "")
     assert hall.hub.turned_away("b") is None
-    for host in "bc":
-        Browser(hall, host=host)
-    assert "5 clients" in (hall.hub.turned_away("d") or "")
     hall.hub.close(of_a[0].client, 1008, "", hall.now)
-    assert hall.hub.turned_away("d") is not None  # it is there until its connection is gone
+    assert hall.hub.turned_away("a") is not None  # it is there until its connection is gone
     hall.hub.leave(of_a[0].client)
     hall.hub.leave(of_a[0].client)
     assert hall.hub.turned_away("a") is None
+
+
+def test_the_host_with_most_clients_gives_a_place_to_one_that_has_fewer():
+    hall = Hall(clients=6, per_host=4)
+    crowd = [Browser(hall, host="a") for _ in range(4)]
+    others = [Browser(hall, host="b"), Browser(hall, host="b")]
+    hall.turns()
+    assert hall.hub.turned_away("c") is None
+    newcomer = Browser(hall, host="c")
+    assert ["abort" in each.log for each in (*crowd, *others)] == [True, False, False, False, False, False]
+    assert len(hall.hub.clients) == 6
+    hall.hub.leave(crowd[0].client)  # when its connection is gone
+    assert len(hall.hub.clients) == 6
+    Browser(hall, host="c")
+    # Now all hosts hold as many: none has to give one up.
+    assert all("6 clients" in (hall.hub.turned_away(host) or "") for host in "abc")
+    assert hall.hub.turned_away("d") is None
+    assert newcomer.client in hall.hub.clients
 
 
 def test_who_is_silent_is_asked_and_who_does_not_answer_is_gone(hall):

@@ -165,7 +165,7 @@ def test_pages_and_their_types(pool):
 def test_the_bare_address_leads_to_the_first_page(pool):
     answer = pool.ask("/")
     assert answer.status == 302
-    assert answer.headers["location"] == "/static/index.html"
+    assert answer.headers["location"] == "static/index.html"
 
 
 @pytest.mark.parametrize("path", ["/", "/local_stats", "/nothing", "/static/app.js", "/web/share/1", "/metrics"])

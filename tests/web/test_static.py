@@ -158,3 +158,12 @@ def test_pages_know_every_kind_of_event():
     text = (ROOT / "web-static/js/events.js").read_text("utf-8")
     table = text.partition("KINDS = {")[2].partition("};")[0]
     assert re.findall(r"^  (\w+): ", table, re.MULTILINE) == list(EventKind)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *SCRIPTS, STATIC / "style.css"], ids=lambda path: path.name)
+def test_no_file_refers_to_the_root_of_the_site(path):
+    """A reverse proxy may serve the node below a path."""
+    text = path.read_text("utf-8")
+    assert not re.findall(
+        r"""(?:href|src|action)=["']?/[^"'\s>]*|["'`]/[\w$]+/?[\w./$-]*["'`?{]|url\(["']?/""", text
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.web import worker_index
-from p2pool.web.worker_index import MAX_LISTS, ORDERS, TooManyLists, Wanted, WorkerIndex
+from p2pool.web.worker_index import MAX_LISTS, MAX_LISTS_PER_HOST, ORDERS, TooManyLists, Wanted, WorkerIndex
 from tests.logged import logged
 from tests.support import make_template
 from tests.web.busy import ALICE, BOB, NOBODY, SUBSIDY, busy_pool, payee
@@ -43,6 +43,9 @@ def busy() -> Pool:
 
 
 def ask(pool: Pool, query: str) -> dict:
+    pool.host = (
+        f"10.0.{len(query)}.{sum(query.encode()) % 250}"  # many ask: one host may search a few times a second
+    )
     answer = pool.ask(f"/api/v1/workers?{query}")
     assert answer.status == 200, answer.body
     return answer.json
@@ -123,7 +126,9 @@ def test_a_snapshot_is_sorted_once_for_each_order(crowd, monkeypatch):
 def test_searches_of_one_second_are_bounded():
     pool = busy_pool()
     for number in range(MAX_LISTS):
+        pool.host = f"10.0.0.{number // MAX_LISTS_PER_HOST}"
         assert pool.ask(f"/api/v1/workers?search=x{number}").status == 200
+    pool.host = "10.0.0.99"
     with logged() as log:
         refused = pool.ask("/api/v1/workers?search=more")
     assert (refused.status, refused.json["error"]["code"]) == (503, "busy")
@@ -134,10 +139,19 @@ def test_searches_of_one_second_are_bounded():
     assert pool.ask("/api/v1/workers?search=more").status == 200
 
 
+def test_one_host_does_not_keep_the_others_from_searching():
+    pool = busy_pool()
+    for number in range(MAX_LISTS):
+        pool.ask(f"/api/v1/workers?search=x{number}")
+    assert pool.ask("/api/v1/workers?search=more").status == 503
+    pool.host = "10.0.0.2"
+    assert pool.ask("/api/v1/workers?search=more").status == 200
+
+
 def test_the_index_without_a_node(crowd):
     index = WorkerIndex(crowd.stats.snapshot(crowd.now).workers)
     for number in range(MAX_LISTS):
-        index.ordered("name", Wanted(search=str(number)))
+        index.ordered("name", Wanted(search=str(number)), str(number % 5))
     with pytest.raises(TooManyLists):
         index.ordered("name", Wanted(search="more"))
     assert WorkerIndex(()).ordered("name") == []

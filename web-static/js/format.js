@@ -119,3 +119,6 @@ export function shortWorker(name) {
 }
 
 export const isHash = (text) => typeof text === "string" && /^[0-9a-f]{64}$/i.test(text);
+
+/** HOST:PORT, an IPv6 address in brackets. */
+export const hostAndPort = (host, port) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);

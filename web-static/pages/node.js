@@ -1,7 +1,7 @@
 // How the node is doing and how it is set up.
 
 import { byId, make, setText, setTime, timeNode } from "../js/dom.js";
-import { absoluteTime, bytes, duration, integer, known, percent, significant } from "../js/format.js";
+import { absoluteTime, bytes, duration, hostAndPort, integer, known, percent, significant } from "../js/format.js";
 import { lookUp, startPage } from "../js/page.js";
 import { Table, copyValueBoth, emptyNote, textColumn } from "../js/table.js";
 
@@ -111,7 +111,7 @@ const broadcaster = new Table("broadcaster", {
 function showBroadcaster({ enabled, peers, blocks_broadcast: sent }) {
   const rows = peers.active.map((peer) => ({
     ...peer,
-    key: peer.host.includes(":") ? `[${peer.host}]:${peer.port}` : `${peer.host}:${peer.port}`,
+    key: hostAndPort(peer.host, peer.port),
     since: Math.round(peer.connected_since / 5) * 5, // reckoned anew each second
   }));
   broadcaster.show(rows, make("span", {}, enabled ? "No node is connected now. Found blocks go to Dash Core, which passes them on." : "It is switched off (--disable-broadcaster)."));
@@ -162,8 +162,8 @@ const ports = new Table("ports", {
   ],
 });
 
-function showCertificate(node, { fingerprint, expires }) {
-  const key = `${fingerprint} ${expires}`;
+function showCertificate(node, { fingerprint, other_fingerprint: other, expires }) {
+  const key = `${fingerprint} ${other} ${expires}`;
   if (node.dataset.shown === key) return;
   node.dataset.shown = key;
   if (fingerprint === null) {
@@ -174,7 +174,8 @@ function showCertificate(node, { fingerprint, expires }) {
   const soon = left < MONTH ? "bad" : null;
   const until = left < 0 ? `expired on ${absoluteTime(expires)}` : `valid until ${absoluteTime(expires)}`;
   const digits = make("span", { class: "note mono whole-wrap" }, `SHA-256 ${fingerprint}`);
-  node.replaceChildren(make("span", { class: soon }, until), digits);
+  const rsa = other === null ? [] : [make("span", { class: "note mono whole-wrap" }, `RSA: SHA-256 ${other}`)];
+  node.replaceChildren(make("span", { class: soon }, until), digits, ...rsa);
 }
 
 const merged = new Table("merged", {

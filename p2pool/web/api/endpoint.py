@@ -18,6 +18,7 @@ from p2pool.base.text import format_dash
 from p2pool.node import Node
 from p2pool.share.share import Share
 from p2pool.web.api.schema import Schema, integer, text
+from p2pool.web.host_shares import HostShares
 from p2pool.web.resources import JSON_TYPE
 from p2pool.web.sources import Moment, Sources
 
@@ -52,12 +53,26 @@ STARTING: Final = Refusal(SERVICE_UNAVAILABLE, "starting", "the node is starting
 UNKNOWN_SHARE: Final = Refusal(NOT_FOUND, "unknown_share", "no share of this hash is held")
 
 
-class Scene:
-    """What look-ups may look at: the sources as they are now, and the newest moment that views were made of."""
+MAX_QUESTIONS_PER_HOST: Final = 12
+"""Questions to history of one host at a time, those that wait included: a page of graphs asks for six."""
 
-    def __init__(self, sources: Sources) -> None:
+
+class Scene:
+    """What look-ups may look at: the sources as they are now, and the newest moment that views were made of.
+    `client` is the host that asks."""
+
+    def __init__(self, sources: Sources, client: str = "") -> None:
         self.sources = sources
+        self.client = client
         self.newest: Moment | None = None
+        self.questions = HostShares(MAX_QUESTIONS_PER_HOST)
+        """Questions to history that are not answered yet."""
+
+    def asked_by(self, client: str) -> Scene:
+        """Return the same for a client's host."""
+        scene = Scene(self.sources, client)
+        scene.newest, scene.questions = self.newest, self.questions
+        return scene
 
     @property
     def node(self) -> Node:

@@ -21,6 +21,7 @@ RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "
 NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
 OUT_OF_ORDER: Final = "the history database is out of order; the node's log says why"
 """What strangers are told: the reason may name hosts, users and paths."""
+TOO_MANY_QUESTIONS: Final = "this host asks history too many questions at once; try again in a moment"
 NO_HISTORY: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
 BROKEN: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", OUT_OF_ORDER)
 UNKNOWN_NODE: Final = Refusal(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
@@ -49,16 +50,20 @@ def ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[byte
         first = reading.oldest(database, node) if start is None else start
         return question(database, reading.Span(node, min(end - 1, end if first is None else first), end, now))
 
-    return ensureDeferred(_answered(history, answer))
+    return ensureDeferred(_answered(scene, history, answer))
 
 
-async def _answered(history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
+async def _answered(scene: Scene, history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
+    if not scene.questions.take(scene.client):
+        raise Refused(SERVICE_UNAVAILABLE, "no_history", TOO_MANY_QUESTIONS)
     try:
         return await history.ask(answer)
     except HistoryBusy as busy:
         raise Refused(SERVICE_UNAVAILABLE, "no_history", str(busy)) from None
     except HistoryProblem:
         raise BROKEN.raised() from None
+    finally:
+        scene.questions.give_back(scene.client)
 
 
 def _time(name: str, description: str) -> Parameter:

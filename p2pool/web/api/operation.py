@@ -38,7 +38,13 @@ def _times(times: HistogramSnapshot) -> dict[str, Any]:
 def open_ports(moment: Moment) -> list[dict[str, Any]]:
     """/api/v1/ports."""
     return [
-        {"purpose": each.purpose, "port": each.port, "fingerprint": each.fingerprint, "expires": each.not_after}
+        {
+            "purpose": each.purpose,
+            "port": each.port,
+            "fingerprint": each.fingerprint,
+            "other_fingerprint": each.other_fingerprint,
+            "expires": each.not_after,
+        }
         for each in moment.sources.listening()
     ]
 
@@ -96,6 +102,9 @@ ENDPOINTS = (
                 purpose=text("for people"),
                 port=count(),
                 fingerprint=nullable(text("SHA-256 of the certificate; null without TLS")),
+                other_fingerprint=nullable(
+                    text("SHA-256 of the RSA certificate beside it, for clients that know RSA only")
+                ),
                 expires=nullable({**TIME, "description": "the certificate's last second, Unix seconds"}),
             )
         ),

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, whole_number
 from p2pool.web.api.schema import SECONDS, TIME, array, boolean, count, mapping, nullable, number, record, text
 from p2pool.web.sources import KnownNode, Moment, PeerFigures
 
 
-def _endpoint(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _key(peer: PeerFigures) -> str:
-    return _endpoint(peer.host, peer.port)
+    return host_and_port(peer.host, peer.port)
 
 
 def peer_addresses(moment: Moment) -> str:
@@ -97,7 +94,7 @@ def known_nodes(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         "limit": limit,
         "nodes": [
             {
-                "address": _endpoint(each.host, each.port),
+                "address": host_and_port(each.host, each.port),
                 "first_seen": each.first_seen,
                 "last_seen": each.last_seen,
                 "connected": (each.host, each.port) in connected,

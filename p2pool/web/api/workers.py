@@ -71,7 +71,7 @@ def worker_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         connected=None if connected is None else connected == "true",
     )
     try:
-        workers = scene.moment.workers.ordered(arguments["sort"], wanted)
+        workers = scene.moment.workers.ordered(arguments["sort"], wanted, scene.client)
     except TooManyLists:
         raise BUSY.raised() from None
     total, offset, limit = len(workers), arguments["offset"], arguments["limit"]

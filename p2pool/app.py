@@ -373,7 +373,10 @@ class App:
         """Warnings that no other line tells of, each once while it holds."""
         moment = Moment(self.views.sources, self.stats.snapshot(time.time(), LOOK_PERIOD))
         votes = unknown_version_problem(moment)
-        for text in self._said.news([*self.dash_core.advice(), *([] if votes is None else [votes])]):
+        work = self.node.context
+        left_out = None if work is None else work.notice
+        others = [text for text in (votes, left_out) if text is not None]
+        for text in self._said.news([*self.dash_core.advice(), *others]):
             _log.warn("{text}", text=text)
 
     async def _look_at_process(self) -> None:

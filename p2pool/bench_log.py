@@ -10,7 +10,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from p2pool.base.timings import Timings
-from p2pool.stratum.guard import Host
+from p2pool.stratum.conduct import Conduct
 from p2pool.stratum.house import House
 from p2pool.stratum.ports import WorkPort
 from p2pool.stratum.session import Session
@@ -52,7 +52,7 @@ class BenchLog:
         """A job broadcast reached its last connection so long after there was new work."""
         self.record(BROADCAST, seconds)
 
-    def session(self, house: House, host: Host, now: float) -> Session:
+    def session(self, house: House, host: Conduct, now: float) -> Session:
         """A connection whose submissions are measured."""
         return TimedSession(house, host, now, self._stopwatch, partial(self.record, SUBMIT))
 

@@ -129,6 +129,9 @@ class Config:
     merged: tuple[DaemonUrl, ...] = ()
     """Daemons of auxiliary chains, each with a port and credentials."""
     simnet_miners: int = 2
+    simnet_hash_rate: float | None = None
+    """Hashes a second of each embedded miner; None for as many as it can make with what others leave of the
+    CPU."""
     simnet_block_period: float = 60.0
 
     @property
@@ -376,6 +379,7 @@ def _check_ranges(settings: dict[str, Any]) -> None:
         ("outgoing_conns", 0, 100),
         ("simnet_miners", 0, 64),
         ("simnet_block_period", 1, 86400),
+        ("simnet_hash_rate", 1, 1e9),
         ("start_difficulty", 1e-12, 1e12),
         ("min_difficulty", 1e-12, 1e12),
         ("max_difficulty", 1e-12, 1e12),

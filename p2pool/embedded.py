@@ -20,6 +20,11 @@ from p2pool.simnet.service import SimulatedDash
 
 _log = Logger(namespace="p2pool")
 
+FIRST_BLOCK_SECONDS = 5.0
+"""How long one miner with a given hash rate takes for the first block on average."""
+UNLIMITED_ATTEMPTS = 2**20
+"""Hashes for the first block where the miners' rate is unknown: some ten seconds of one."""
+
 
 class EmbeddedSimnet:
     """One simulated daemon and `--simnet-miners` miners."""
@@ -33,13 +38,16 @@ class EmbeddedSimnet:
     def start_daemon(self) -> DaemonAddress:
         """Start it; where the node reaches it. Raises OperatorError."""
         config = self._config
+        rate = config.simnet_hash_rate
+        # What the chain begins with is a rule of it, as its block period: each pair has a chain of its own.
+        chain = f"simulated-dash-{config.simnet_block_period:g}s" + ("" if rate is None else f"-{rate:g}")
         parameters = SimnetParameters(
             parent=config.network.parent,
-            # One chain a block period: the period is a rule of the simulated chain.
-            data_directory=config.datadir / f"simulated-dash-{config.simnet_block_period:g}s",
+            data_directory=config.datadir / chain,
             rpc_port=config.dashd_rpc_port or config.network.parent.rpc_port,
             p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
             block_period=config.simnet_block_period,
+            initial_attempts=UNLIMITED_ATTEMPTS if rate is None else max(1, int(rate * FIRST_BLOCK_SECONDS)),
         )
         daemon = SimulatedDash(self._reactor, parameters, clock=time.time)
         try:
@@ -72,6 +80,7 @@ class EmbeddedSimnet:
                 f"{username}.cpu{number}",
                 password=f"d={self._config.network.min_difficulty}",
                 name=f"cpu{number}",
+                max_hash_rate=self._config.simnet_hash_rate,
             )
             miner.startService()
             self.miners.append(miner)

@@ -475,5 +475,11 @@ def _add_simnet(parser: argparse.ArgumentParser) -> None:
         "--simnet-miners", metavar="N", type=int, help="run N CPU miners in this process (default: 2)"
     )
     simnet.add_argument(
+        "--simnet-hash-rate",
+        metavar="H/S",
+        type=float,
+        help="hashes a second of each of these miners (default: as many as an otherwise idle CPU makes)",
+    )
+    simnet.add_argument(
         "--simnet-block-period", metavar="SECONDS", type=float, help="aim at one block in this time (default: 60)"
     )

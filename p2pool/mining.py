@@ -20,11 +20,19 @@ from p2pool.pool_stats import PoolStats
 from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
-from p2pool.stratum.server import ServerLimits, StratumServer
+from p2pool.stratum.server import MAX_DRAINING, ServerLimits, StratumServer
 from p2pool.stratum.session import Session
 from p2pool.tls import ServerCertificate, find_certificate
 from p2pool.web.sources import ListeningPort, StratumLimits
-from p2pool.worker_port import TlsPort, WebConnections, WorkerPort, host_in_url, keepalive_options, open_port
+from p2pool.worker_port import (
+    MAX_SILENT,
+    TlsPort,
+    WebConnections,
+    WorkerPort,
+    host_in_url,
+    keepalive_options,
+    open_port,
+)
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -32,6 +40,9 @@ WORK_PATIENCE = 120.0
 """Seconds without fresh work after which miners are better off at their backup pools."""
 OTHER_FILES = 2200
 """File descriptors for all but miners: browsers, peers, dashd, databases, the log."""
+PASSING_FILES = MAX_SILENT + MAX_DRAINING
+"""File descriptors for connections that have not said anything yet or are over, at most. Asked for if the system
+has them: without, a flood of these could take those of miners."""
 SAVE_PERIOD = 5.0
 CERTIFICATE_PERIOD = 5.0
 
@@ -233,8 +244,9 @@ def _affordable_connections(wanted: int) -> int:
     more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    best = needed + PASSING_FILES
+    if soft != resource.RLIM_INFINITY and soft < best:
+        soft = best if hard == resource.RLIM_INFINITY else min(best, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted

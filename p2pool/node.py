@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.observable import Event
+from p2pool.base.said import SaidOnce
 from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
 from p2pool.dash.target import (
@@ -134,6 +135,7 @@ class Node:
         """Why there is no work, though dashd gives templates; None while there is."""
         self.may_work: Callable[[], str | None] = lambda: None
         """Asked before work is made: what stands against it."""
+        self._reported = SaidOnce()
         self._clock = clock
         self._call_soon = call_soon
         self._rng = rng
@@ -141,6 +143,8 @@ class Node:
         self._aux: AuxCommitment | None = None
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
         self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
+        self._peers_transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
+        """Apart from those of templates: peers choose how many there are."""
         self._own_shares: BoundedDict[int, _OwnShare] = BoundedDict(_OWN_SHARES)
         self._stale_info = STALE_NONE
         self._pool_rate: tuple[int | None, float] = (None, 0.0)
@@ -167,7 +171,11 @@ class Node:
 
     def learn_transaction(self, transaction_hash: int, size: int) -> None:
         """A transaction's packed size: shares whose blocks would be too large are passed over."""
-        self._transaction_sizes[transaction_hash] = size
+        self._peers_transaction_sizes[transaction_hash] = size
+
+    def _transaction_size(self, transaction_hash: int) -> int | None:
+        size = self._transaction_sizes.get(transaction_hash)
+        return self._peers_transaction_sizes.get(transaction_hash) if size is None else size
 
     # --- from auxiliary chains -----------------------------------------------------------------------------
 
@@ -221,7 +229,7 @@ class Node:
     def _think(self) -> None:
         self._think_due = False
         now = self._clock()
-        thought = self.tracker.think(now, self.block_height, self._transaction_sizes.get, _CHECKS_AT_ONCE)
+        thought = self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE)
         for share, error in thought.refused:
             _log_refused(share, error)
         thought.pruned = prune(self.tracker, thought, now)
@@ -257,17 +265,29 @@ class Node:
                 _log.warn("no work for miners: {problem}", problem=problem)
             self.work_problem, self.context = problem, None
             return
-        self.work_problem = None
         previous = self.context
         try:
             context = build_work_context(
-                self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux
+                self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux, previous
             )
         except ShareInvalid as error:
-            _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
+            problem = f"no share can be made on block {self.template.height}: {error}"
+            if problem != self.work_problem:
+                _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
+            self.work_problem = problem  # the work from before stays
             return
-        self.context = context
+        self.work_problem, self.context = None, context
+        for text in self._reported.news([] if context.refusal is None else [context.refusal]):
+            _log.error("blocks found now would be refused: {text}", text=text)
         self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))
+
+    def block_problems(self) -> list[str]:
+        """Return why blocks of the current work would be refused, and what they leave out, as sentences."""
+        if self.context is None:
+            return []
+        found = [] if self.context.refusal is None else [f"found now would be refused: {self.context.refusal}"]
+        notice = self.context.notice
+        return found if notice is None else [*found, notice]
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
         """A job on the newest work; with the probability of the fee it pays the operator, where that one has an

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from twisted.logger import Logger
 
@@ -13,7 +13,7 @@ from p2pool.node import Node, WorkChange
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, parse_share
+from p2pool.share.share import Share, parse_share_steps
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought
 
 _log = Logger(namespace="p2pool.peers")
@@ -58,9 +58,9 @@ class PeerPool:
                 break
         return tuple(stops)[:maximum]
 
-    def parse(self, contents: bytes) -> Share:
+    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
         """See PoolPort."""
-        return parse_share(contents, self._node.network)
+        return parse_share_steps(contents, self._node.network)
 
     def add_shares(self, shares: Sequence[Share], sender: str) -> int:
         """See PoolPort."""

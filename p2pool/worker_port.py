@@ -21,18 +21,27 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
-from p2pool.base.hosts import host_key, is_in
+from p2pool.base.fair import FairDict, FairQueue
+from p2pool.base.hosts import host_key, is_in, site_key
+from p2pool.first_bytes import GETWORK, TLS_HANDSHAKE, Foreign, GetworkAnswer, foreign_protocol
 from p2pool.proxy_protocol import HeaderReader
 
 FIRST_BYTE_TIME = 30.0
 """Seconds within which a connection has to say something."""
 MAX_SILENT = 2000
-"""Connections of one port that have not said anything yet; beyond it the one that is silent longest goes."""
+"""Connections of one port that have not said anything yet, or no whole PROXY header; beyond it the site with most
+of them loses the one that is silent longest."""
 MAX_WEB_CONNECTIONS = 2000
 """Browsers and programs that look, at a time, half of them live: they must never take the miners' file
 descriptors."""
 MAX_WEB_CONNECTIONS_PER_HOST = 200
 """Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections."""
+MAX_WEB_CONNECTIONS_PER_SITE = 400
+"""Of these, those of one site (IPv6: its /48), which may have 65,536 hosts."""
+_MAX_LOGGED = 1000
+"""Hosts and kinds of log lines that a port remembers; beyond it the site with most of them loses one."""
+_LOG_PERIOD = 60.0
+"""Seconds between two log lines of one kind about one host."""
 LISTEN_BACKLOG = 4096
 """Thousands of miners may come back in the same second."""
 _WHITE_SPACE = b" \t\r\n"
@@ -65,6 +74,11 @@ class _Opening(Protocol):
         self._waiting: IDelayedCall | None = None
         self._ended: Callable[[], None] | None = None
 
+    @property
+    def host(self) -> str:
+        """The address that it comes from, of the load balancer before its header is read."""
+        return str(getattr(self._address, "host", "?"))
+
     def connectionMade(self) -> None:
         """Twisted's."""
         transport = self.transport
@@ -87,6 +101,13 @@ class _Opening(Protocol):
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
+    def evict(self) -> None:
+        """End a connection that was handed over: another one has its place from now on."""
+        self.give_up()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+
     def _settled(self) -> None:
         self._port.settled(self)
         if self._waiting is not None:
@@ -105,8 +126,7 @@ class _Opening(Protocol):
             try:
                 origin = self._header.feed(data)
             except ParseError as error:
-                host = getattr(self._address, "host", "?")
-                _log.warn("{host}: no PROXY header: {error}", host=host, error=error)
+                _log.warn("{host}: no PROXY header: {error}", host=self.host, error=error)
                 self.give_up()
                 return
             if origin is None:
@@ -128,7 +148,7 @@ class _Opening(Protocol):
             self.give_up()
             return
         self._inner = inner
-        self._ended = port.counted_out(data, self._address)
+        self._ended = port.counted_out(data, self._address, self)
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(self.transport)
         if data:
@@ -161,7 +181,8 @@ class ListeningPort(Factory):
         self.reactor = reactor
         self.keepalive = keepalive
         self._proxies = proxies
-        self._silent: dict[_Opening, None] = {}
+        self._silent: FairQueue[_Opening, str] = FairQueue()
+        self._logged: FairDict[tuple[str, str], float, str] = FairDict(_MAX_LOGGED)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Twisted's."""
@@ -173,61 +194,100 @@ class ListeningPort(Factory):
 
     def opened(self, opening: _Opening) -> None:
         """A connection that has not said anything yet."""
-        self._silent[opening] = None
-        if len(self._silent) > MAX_SILENT:
-            next(iter(self._silent)).give_up()
+        site = site_key(opening.host)
+        if len(self._silent) >= MAX_SILENT:
+            evicted = self._silent.candidate(site)
+            if evicted is not None:
+                evicted.give_up()
+        self._silent.add(opening, site)
 
     def settled(self, opening: _Opening) -> None:
         """It is no longer one of them."""
-        self._silent.pop(opening, None)
+        self._silent.discard(opening)
+
+    def log(self, address: IAddress, kind: str, text: str, *, warn: bool = True, **fields: object) -> None:
+        """Log a line about a host, once a minute for each kind of line; `text` is a format."""
+        host, now = str(getattr(address, "host", "?")), self.reactor.seconds()
+        key = host_key(host), kind
+        logged = self._logged.get(key)
+        if logged is None or not 0 <= now - logged < _LOG_PERIOD:
+            self._logged.put(key, now, site_key(host))
+            (_log.warn if warn else _log.debug)("{host}: " + text, host=host, **fields)
+
+    def disconnect(self, foreign: Foreign, address: IAddress) -> None:
+        """Log that a connection speaks something else; the caller has no protocol for it."""
+        what = foreign.what
+        self.log(address, what, "disconnected: it sent {what}", warn=foreign.is_mistake, what=what)
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
         """What takes the connection, or None where nobody does."""
         raise NotImplementedError
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
-        """What to do when the connection that was just handed over ends."""
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
+        """Return what to do when the connection that was just handed over ends."""
         return None
 
 
 class WebConnections:
     """How many browsers there are. Those of this machine and of `exempt` networks (proxies, behind which there are
-    many) count in the sum only. Bound: MAX_WEB_CONNECTIONS."""
+    many) count in the sum only.
+
+    Bound: MAX_WEB_CONNECTIONS. Beyond it the site with most connections loses its oldest one to a newcomer of a
+    site with fewer.
+    """
 
     def __init__(self, exempt: tuple[Network, ...] = ()) -> None:
         self.count = 0
         self._exempt = (*_LOOPBACK, *exempt)
         self._hosts: dict[str, int] = {}
+        self._sites: dict[str, int] = {}
+        self._evictable: FairQueue[_Opening, str] = FairQueue()
 
     def refusal(self, address: IAddress) -> str | None:
         """Why one more from there is not let in; None where it is welcome."""
         host = str(getattr(address, "host", ""))
-        if self.count >= MAX_WEB_CONNECTIONS:
+        if self.count >= MAX_WEB_CONNECTIONS and self._candidate(host) is None:
             return f"{self.count} web connections"
         if self._hosts.get(host_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_HOST and not is_in(host, self._exempt):
             return f"it has {MAX_WEB_CONNECTIONS_PER_HOST} web connections"
+        if self._sites.get(site_key(host), 0) >= MAX_WEB_CONNECTIONS_PER_SITE and not is_in(host, self._exempt):
+            return f"{site_key(host)} has {MAX_WEB_CONNECTIONS_PER_SITE} web connections"
         return None
 
-    def opened(self, address: IAddress) -> Callable[[], None]:
-        """One more; returns what is to be called at its end."""
-        key = host_key(str(getattr(address, "host", "")))
+    def _candidate(self, host: str) -> _Opening | None:
+        """Return the connection that makes room for one of `host`; None if its own site has as many as any."""
+        site = site_key(host)
+        return None if self._evictable.largest_group(site) == site else self._evictable.candidate(site)
+
+    def opened(self, address: IAddress, opening: _Opening | None = None) -> Callable[[], None]:
+        """Count one more; return what is to be called at its end."""
+        host = str(getattr(address, "host", ""))
+        if self.count >= MAX_WEB_CONNECTIONS and (evicted := self._candidate(host)) is not None:
+            evicted.evict()
+        if opening is not None and not is_in(host, self._exempt):
+            self._evictable.add(opening, site_key(host))
+        counted = (self._hosts, host_key(host)), (self._sites, site_key(host))
         self.count += 1
-        self._hosts[key] = self._hosts.get(key, 0) + 1
+        for counts, key in counted:
+            counts[key] = counts.get(key, 0) + 1
 
         def ended() -> None:
             self.count -= 1
-            self._hosts[key] -= 1
-            if not self._hosts[key]:
-                del self._hosts[key]
+            if opening is not None:
+                self._evictable.discard(opening)
+            for counts, key in counted:
+                counts[key] -= 1
+                if not counts[key]:
+                    del counts[key]
 
         return ended
 
-    def protocol_for(self, web: IProtocolFactory, address: IAddress) -> Any:
-        """The web's, where there is room for it."""
+    def protocol_for(self, web: IProtocolFactory, address: IAddress, port: ListeningPort) -> Any:
+        """Return the web's protocol if there is room for it; `port` logs the refusal."""
         refusal = self.refusal(address)
         if refusal is None:
             return web.buildProtocol(address)
-        _log.warn("refusing {host}: {refusal}", host=getattr(address, "host", "?"), refusal=refusal)
+        port.log(address, "no room", "refused: {refusal}", refusal=refusal)
         return None
 
 
@@ -262,17 +322,23 @@ class WorkerPort(ListeningPort):
         """A line of JSON is a miner's."""
         if data[:1] == b"{":
             return self.stratum.buildProtocol(address)
-        return self.browsers.protocol_for(self.web, address)
+        foreign = foreign_protocol(data)
+        if foreign is not None:
+            self.disconnect(foreign, address)
+            return None
+        if data.startswith(GETWORK) and self.browsers.refusal(address) is None:
+            self.log(address, "getwork", "getwork over HTTP is answered with a hint: miners use stratum+tcp://")
+            return GetworkAnswer(self.reactor)
+        return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
-        """Browsers are counted."""
-        return None if data[:1] == b"{" else self.browsers.opened(address)
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
+        """Browsers are counted, and getwork miners with them."""
+        return None if data[:1] == b"{" else self.browsers.opened(address, opening)
 
 
 class TlsPort(ListeningPort):
-    """Miners through TLS: `factory` is stratum's within a TLS factory."""
-
-    at_once = True
+    """Miners through TLS: `factory` is stratum's within a TLS factory. The client speaks first in TLS: who says
+    nothing never takes a miner's place."""
 
     def __init__(
         self,
@@ -285,8 +351,11 @@ class TlsPort(ListeningPort):
         self._factory = factory
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
-        """Always a miner."""
-        return self._factory.buildProtocol(address)
+        """Return a miner's protocol if the client speaks TLS."""
+        if data[0] == TLS_HANDSHAKE:
+            return self._factory.buildProtocol(address)
+        self.log(address, "no TLS", "disconnected: it does not speak TLS, for which this port is")
+        return None
 
 
 class WebPort(ListeningPort):
@@ -316,11 +385,11 @@ class WebPort(ListeningPort):
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
         """Always a browser."""
-        return self.browsers.protocol_for(self.web, address)
+        return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
         """All are counted."""
-        return self.browsers.opened(address)
+        return self.browsers.opened(address, opening)
 
 
 class _Hint(Protocol):

@@ -167,6 +167,7 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["--share-rate", "inf"], "--share-rate"),
         (["--simnet-miners", "65"], "--simnet-miners"),
         (["--simnet-block-period", "0"], "--simnet-block-period"),
+        (["--simnet-hash-rate", "0"], "--simnet-hash-rate"),
         (["--max-conns", "-1"], "--max-conns -1: must be between 0 and 1000"),
         (["--outgoing-conns", "101"], "--outgoing-conns 101: must be between 0 and 100"),
         (["--metrics-max-workers", "1001"], "--metrics-max-workers 1001: must be between 0 and 1000"),
@@ -304,6 +305,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             rpcpassword = 1234
             merged = ["http://u:p@127.0.0.1:12", "https://h:13?cookie=/c"]
             simnet-miners = 0
+            simnet-hash-rate = 5000
             simnet-block-period = 7.5
             stats-db = "postgresql://u:p@h/d"
             stats-retention = 400
@@ -389,6 +391,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             DaemonUrl("https", "h", 13, cookie=Path("/c")),
         ),
         simnet_miners=0,
+        simnet_hash_rate=5000,
         simnet_block_period=7.5,
         stats_db=parse_target("", "postgresql://u:p@h/d"),
         stats_retention=400,
@@ -399,7 +402,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    assert len(settable) == 65, "a new setting: does the file know it?"
+    assert len(settable) == 66, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

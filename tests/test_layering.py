@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
     "ban_file": 6,
     "tls": 7,
     "proxy_protocol": 6,
+    "first_bytes": 6,
     "app": 7,
     "cli": 7,
     "__main__": 7,

@@ -88,8 +88,46 @@ def test_a_template_that_no_share_can_carry_leaves_the_old_work():
     assert len(log.lines) == 1
     assert "201" in log.lines[0]
     assert not log.tracebacks
+    assert "201" in home.node.work_problem
     home.node.set_template(make_template(height=202, previous_block=6))
     assert home.last("work_changed").clean
+    assert home.node.work_problem is None
+
+
+def test_blocks_that_would_be_refused_are_work_and_said_once():
+    home = at_work()
+    assert home.node.block_problems() == []
+    with logged() as log:
+        for number in range(201, 206):
+            refused = make_template(height=number, previous_block=number, refusal=f"{number} bytes are too many")
+            home.node.set_template(refused)
+            assert home.last("work_changed").context.template is refused
+    assert log.lines == ["blocks found now would be refused: 201 bytes are too many"]
+    assert home.node.block_problems() == ["found now would be refused: 205 bytes are too many"]
+    home.node.set_template(make_template(height=206, previous_block=206))
+    assert home.node.block_problems() == []
+
+
+def test_what_is_left_out_so_that_blocks_fit_is_known():
+    home, empty = at_work(), bytes.fromhex("02000000000000000000")
+    template = make_template(transactions=[bytes([n]) * 32 for n in range(3)], previous_block=5)
+    transactions = tuple(t._replace(data=empty, fee=7) for t in template.transactions)
+    whole = replace(template, transactions=transactions, depends=((),) * 3)
+    home.node.set_template(whole)
+    assert (home.node.context.left_out, home.node.block_problems()) == (0, [])
+    job = home.node.make_job(b"\xee" * 20, None)
+    limit = len(job.check(bytes(8), job.timestamp, 0, job.version).block()) - 1
+    tight = replace(whole, size_limit=limit, previous_block=6)
+    home.node.set_template(tight)
+    context = home.node.context
+    assert (context.left_out, context.whole_template) == (1, tight)
+    assert context.template.subsidy == tight.subsidy - 7
+    assert home.node.template is tight
+    (notice,) = home.node.block_problems()
+    assert notice.startswith("1 of 3 transactions, 7 duffs of fees, are left out")
+    assert home.solve().gentx
+    home.node.set_template(replace(tight, received=tight.received + 15))
+    assert home.node.context is context
 
 
 def test_the_header_s_time_is_dashd_s_and_goes_on():

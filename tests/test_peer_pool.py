@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from p2pool.base.steps import finish
 from p2pool.dash.block import BlockHeader, parse_block
 from p2pool.dashd.template import BlockTemplate
 from p2pool.peer_pool import AGAIN_AFTER
@@ -63,7 +64,7 @@ def test_the_node_learns_how_large_the_transactions_of_others_are():
     member = with_chain(Member(Moment(), 1, SHORT), 5).join()
     data = b"\x01" * 321
     member.transactions.add([(0xABC, data)])
-    assert member.node._transaction_sizes[0xABC] == 321
+    assert member.node._transaction_size(0xABC) == 321
 
 
 # --- what peers ask of the node ----------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def test_the_chain_as_peers_see_it():
     assert not member.pool.has_share(5)
     assert [s.hash for s in member.pool.chain_part(best, 3)] == [s.hash for s in member.tracker.ancestors(best, 3)]
     assert member.pool.chain_part(5, 3) == []
-    assert member.pool.parse(member.tracker.get(best).contents).hash == best
+    assert finish(member.pool.parse_steps(member.tracker.get(best).contents)).hash == best
     assert member.pool.wanted() is member.node.wanted
 
 

@@ -207,16 +207,70 @@ def test_the_worker_that_was_silent_longest_is_forgotten(three_workers):
 
 def test_connected_workers_are_forgotten_last(three_workers):
     stats = three_workers
-    stats.record_worker_on("X.connected", 1.0, NOW)
-    stats.record_worker_on("X.left", 1.0, NOW)
+    for name in ("X.connected", "X.left"):
+        stats.record_worker_on(name, 1.0, NOW)
+        stats.record_accepted(name, 1, 1.0, False, NOW)
     stats.record_accepted("X.passing", 1, 1.0, False, NOW)
     stats.record_worker_off("X.left")
-    stats.record_worker_on("Y.a", 1.0, NOW)  # costs X.passing
-    stats.record_worker_on("Y.b", 1.0, NOW)  # costs X.left
+    for name in ("Y.a", "Y.b"):  # cost X.passing and X.left
+        stats.record_worker_on(name, 1.0, NOW)
+        stats.record_accepted(name, 1, 1.0, False, NOW)
     assert names(stats) == ["X.connected", "Y.a", "Y.b"]
     stats.record_worker_on("Y.c", 1.0, NOW)  # all are connected: the one silent longest
     assert names(stats) == ["Y.a", "Y.b", "Y.c"]
     assert stats.address_hash_rate("X", NOW) == 0
+
+
+def test_workers_that_never_worked_are_forgotten_first(three_workers):
+    stats = three_workers
+    stats.record_accepted("X.gone", 1, 1.0, False, NOW)
+    stats.record_worker_on("X.idle", 1.0, NOW)
+    stats.record_worker_on("X.left", 1.0, NOW)
+    stats.record_worker_off("X.left")
+    stats.record_worker_on("Y.a", 1.0, NOW)  # costs X.left
+    assert names(stats) == ["X.gone", "X.idle", "Y.a"]
+    stats.record_worker_on("Y.b", 1.0, NOW)  # costs X.idle
+    assert names(stats) == ["X.gone", "Y.a", "Y.b"]
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_one_client_s_names_do_not_push_out_the_statistics_of_others(connected, monkeypatch):
+    monkeypatch.setattr(workers, "MAX_WORKERS", 100)
+    stats = PoolStats(NOW)
+    for number in range(30):
+        name = f"X.works{number}"
+        stats.record_worker_on(name, 1.0, NOW, "10.0.0.1")
+        stats.record_accepted(name, 1, 1.0, False, NOW)
+        if number % 2:
+            stats.record_worker_off(name)
+    for number in range(30):
+        stats.record_worker_on(f"X.backup{number}", 1.0, NOW, f"10.0.1.{number}")
+    for number in range(2000):
+        name = f"address{number % 7}.{number}"
+        stats.record_worker_on(name, 1.0, NOW, "10.9.9.9")
+        if not connected:
+            stats.record_worker_off(name)
+    kept = names(stats)
+    assert len(kept) == 100
+    assert sum(name.startswith("X.works") for name in kept) == 30
+    assert sum(name.startswith("X.backup") for name in kept) == 30
+    for number in range(2000):  # with one submission each: all that it pushes out is its own
+        stats.record_worker_on(f"w.{number}", 1.0, NOW, "10.9.9.9")
+        stats.record_accepted(f"w.{number}", 1, 1.0, False, NOW)
+        stats.record_worker_off(f"w.{number}")
+    kept = names(stats)
+    assert sum(name.startswith("X.works") for name in kept) == 30
+
+
+def test_who_authorizes_a_name_of_somebody_else_takes_it_to_no_other_site(stats):
+    stats.record_worker_on("X.a", 1.0, NOW, "10.0.0.1")
+    stats.record_accepted("X.a", 1, 1.0, False, NOW)
+    stats.record_worker_on("X.a", 1.0, NOW, "10.9.9.9")
+    assert stats._workers.get("X.a").site == "10.0.0.1"
+    stats.record_worker_off("X.a")
+    stats.record_worker_off("X.a")
+    stats.record_worker_on("X.a", 1.0, NOW, "10.0.0.2")
+    assert stats._workers.get("X.a").site == "10.0.0.2"
 
 
 def test_what_was_forgotten_leaves_nothing_behind(three_workers):
@@ -235,10 +289,11 @@ EVENTS = st.lists(st.tuples(st.sampled_from(["on", "off", "accepted", "refused"]
 
 @given(EVENTS)
 def test_workers_whatever_the_order_of_events(events):
-    """The table against one that is searched: bounded, in order of silence, connected ones kept."""
+    """The table against one that is searched: bounded, in order of silence, those that worked kept, of these the
+    connected ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "MAX_WORKERS", 3)
-        stats, model, left = PoolStats(NOW), {}, []
+        stats, model, left, proven = PoolStats(NOW), {}, [], set()
         for kind, name in events:
             if kind == "off":
                 stats.record_worker_off(name)
@@ -247,10 +302,16 @@ def test_workers_whatever_the_order_of_events(events):
                     left += [] if model[name] else [name]
                 continue
             if name not in model and len(model) == 3:
-                forgotten = next((n for n in left if n in model and not model[n]), next(iter(model)))
+                unproven = [n for n in model if n not in proven]
+                idle = [n for n in left if n in unproven]
+                absent = [n for n in left if n in model and not model[n]]
+                forgotten = next(iter(idle or unproven or absent or model))
                 del model[forgotten]
+                proven.discard(forgotten)
                 left = [n for n in left if n != forgotten]
             model[name] = model.pop(name, 0) + (kind == "on")
+            if kind == "accepted":
+                proven.add(name)
             left = [n for n in left if n != name] + ([] if model[name] else [name])
             if kind == "on":
                 stats.record_worker_on(name, 1.0, NOW)
@@ -482,7 +543,8 @@ def test_thousands_are_forgotten_in_steps(stats):
     assert len(stats._workers._workers) == 4 * STEP
     for _ in steps:
         pass
-    assert stats._workers._workers == stats._workers._by_address == stats._workers._absent == {}
+    assert stats._workers._workers == stats._workers._by_address == {}
+    assert len(stats._workers._absent) == len(stats._workers._idle) == len(stats._workers._unproven) == 0
 
 
 UNCLEAN = "y.\x1b[31m\u2028\ud800" + "n" * 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import socket
 from ipaddress import IPv4Address as Ip4
 from ipaddress import IPv6Address as Ip6
@@ -16,9 +17,11 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogLevel, formatEvent
 
 from p2pool import worker_port
 from p2pool.base.errors import OperatorError
+from p2pool.first_bytes import REQUEST_TIME
 from p2pool.worker_port import (
     FIRST_BYTE_TIME,
     HintFactory,
@@ -97,9 +100,8 @@ class Port:
         (b'{"id":1}\n', True),
         (b"\r\n \t{", True),
         (b"GET / HTTP/1.1\r\n", False),
-        (b"\x16\x03\x01", False),
+        (b"PUT /", False),
         (b"[1]", False),
-        (b"\x00{", False),
     ],
 )
 def test_the_first_byte_decides(data, miner):
@@ -125,8 +127,8 @@ def test_nothing_is_lost_or_doubled_however_it_is_cut(pieces):
         protocol.dataReceived(piece)
     expected = b"".join(pieces).lstrip(b" \t\r\n")
     built = port.miners.built + port.browsers.built
-    assert len(built) == bool(expected)
-    if expected:
+    assert len(built) == (expected[:1].isalpha() or expected[:1] in (b"{", b"["))
+    if built:
         # White space between the pieces before the first byte is no part of a request either.
         assert built[0].data == expected
         assert bool(port.miners.built) == expected.startswith(b"{")
@@ -255,9 +257,7 @@ def test_the_web_s_own_port_waits_for_no_first_byte_and_takes_no_miners(monkeypa
     assert web.starts == ["start", "stop"]
 
 
-@pytest.mark.parametrize(
-    "data", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"GET", b"POST /api HTTP/1.1\r\n\r\n{}"]
-)
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"GET", b"POST /api HTTP/1.1\r\n\r\n{}"])
 def test_a_port_for_miners_only_gives_browsers_a_hint(data):
     miners, clock = Recorders(), Clock()
     factory = WorkerPort(miners, HintFactory("The pages are on port 5."), clock)
@@ -433,9 +433,7 @@ def test_a_second_header_is_not_believed():
     port = Port(BALANCERS)
     protocol, _ = port.connect()
     protocol.dataReceived(HEADERS[0][0] + HEADERS[1][0])
-    assert port.miners.built == []
-    assert port.browsers.addresses == [HEADERS[0][1]]
-    assert port.browsers.built[0].data == HEADERS[1][0]
+    assert port.miners.built == port.browsers.built == []
 
 
 def test_a_header_and_then_silence_ends_in_time():
@@ -451,12 +449,18 @@ def test_a_header_and_then_silence_ends_in_time():
     assert port.miners.built == []
 
 
-def test_a_header_from_anybody_else_is_not_believed():
+@pytest.mark.parametrize("header", [header for header, _ in HEADERS])
+def test_a_header_from_anybody_else_is_not_believed_and_the_log_says_what_to_do(header):
     port = Port("10.2.0.0/16", "2001:db8::/32")
-    protocol, _ = port.connect()
-    protocol.dataReceived(HEADERS[0][0] + MINER)
-    assert port.miners.built == []
-    assert port.browsers.addresses == [ADDRESS]
+    with logged() as log:
+        for _ in range(100):
+            protocol, transport = port.connect()
+            protocol.dataReceived(header + MINER)
+            assert transport.disconnecting
+    assert port.miners.built == port.browsers.built == []
+    assert len(log.lines) == 1
+    assert log.lines[0].startswith("10.1.2.3: disconnected: it sent a PROXY header")
+    assert "--stratum-proxy-protocol" in log.lines[0]
     protocol, _ = port.connect()
     protocol.dataReceived(MINER)
     assert port.miners.addresses == [ADDRESS]
@@ -481,7 +485,7 @@ def test_only_trusted_networks_are_load_balancers(address, expected):
     protocol, _ = port.connect(address)
     protocol.dataReceived(HEADERS[0][0] + MINER)
     assert port.miners.addresses == ([HEADERS[0][1]] if expected else [])
-    assert port.browsers.addresses == ([] if expected else [address])
+    assert port.browsers.addresses == []
 
 
 # --- many that say nothing, and TLS ------------------------------------------------------------------------
@@ -509,18 +513,18 @@ def test_the_one_that_is_silent_longest_makes_room(monkeypatch):
     assert not speaking.disconnecting
 
 
-def test_a_tls_port_hands_over_at_once():
+def test_a_tls_port_hands_over_with_the_first_byte():
     miners, clock = Recorders(), Clock()
     port = TlsPort(miners, clock)
     protocol, transport = port.buildProtocol(ADDRESS), StringTransport()
     protocol.makeConnection(transport)
+    assert miners.built == []  # who says nothing takes no miner's place
+    protocol.dataReceived(b"\x16\x03\x01")
     (inner,) = miners.built
     assert miners.addresses == [ADDRESS]
     assert inner.transport is transport
-    assert inner.data == b""
+    assert inner.data == b"\x16\x03\x01"
     assert not clock.getDelayedCalls()
-    protocol.dataReceived(b" \x16\x03\x01")
-    assert inner.data == b" \x16\x03\x01"
     protocol.connectionLost()
     assert inner.lost == 1
 
@@ -538,7 +542,7 @@ def test_a_tls_port_behind_a_load_balancer_waits_for_the_header(at_once):
     hello = b"\x16\x03\x01"
     protocol.dataReceived(header[20:] + (hello if at_once else b""))
     if not at_once:
-        assert miners.built[0].data == b""
+        assert miners.built == []
         protocol.dataReceived(hello)
     assert miners.addresses == [address]
     assert miners.built[0].data == hello
@@ -550,7 +554,206 @@ def test_a_tls_port_that_lets_nobody_in_closes():
     miners.closed = True
     protocol, transport = TlsPort(miners, Clock()).buildProtocol(ADDRESS), StringTransport()
     protocol.makeConnection(transport)
+    protocol.dataReceived(b"\x16\x03\x01")
     assert transport.disconnecting
+
+
+@pytest.mark.parametrize("data", [MINER, BROWSER, b"\x00"])
+def test_who_speaks_no_tls_on_a_tls_port_is_disconnected_with_one_line(data):
+    miners = Recorders()
+    port = TlsPort(miners, Clock())
+    with logged() as log:
+        for _ in range(10):
+            protocol, transport = port.buildProtocol(ADDRESS), StringTransport()
+            protocol.makeConnection(transport)
+            protocol.dataReceived(data)
+            assert transport.disconnecting
+    assert miners.built == []
+    (text,) = log.lines
+    assert "TLS" in text
+
+
+# --- what is neither stratum nor HTTP ----------------------------------------------------------------------
+
+HELLO = bytes.fromhex("16030100f8010000f40303")
+FOREIGN = [
+    (HELLO, "TLS", True),
+    (HELLO[:1], "TLS", True),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2", True),
+    (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH", False),
+    (bytes(range(128, 192)), "binary", False),  # what the Noise handshake of Stratum V2 may look like
+    (b"\x00{", "binary", False),
+]
+
+
+@pytest.mark.parametrize(("data", "what", "is_shown"), FOREIGN)
+@pytest.mark.parametrize("web", [Recorders, lambda: HintFactory("The pages are on port 5.")])
+def test_foreign_protocols_are_disconnected_at_once_with_one_log_line(data, what, is_shown, web):
+    clock, miners = Clock(), Recorders()
+    port = WorkerPort(miners, web(), clock)
+
+    def visit(address=ADDRESS) -> None:
+        protocol, transport = port.buildProtocol(address), StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(data)
+        assert transport.disconnecting
+        protocol.dataReceived(b"more")
+        protocol.connectionLost()
+
+    with logged() as log:
+        for _ in range(50):
+            visit()
+        visit(IPv4Address("TCP", "10.1.2.4", 4))
+        clock.advance(60)
+        visit()
+    assert miners.built == []
+    assert port.browsers.count == 0
+    level = LogLevel.warn if is_shown else LogLevel.debug
+    assert [what in formatEvent(event) for event in log if event["log_level"] == level] == [True] * 3
+    assert len(log.lines) == 3 * is_shown
+    assert not clock.getDelayedCalls()
+
+
+REQUEST = (
+    b"POST / HTTP/1.1\r\nAuthorization: Basic WEFkZHJlc3M6eA==\r\nHost: pool.example.org:7903\r\n"
+    b"User-Agent: cpuminer/2.5.1\r\nContent-Type: application/json\r\nX-Mining-Extensions: midstate\r\n"
+    b'Content-Length: 45\r\n\r\n{"method": "getwork", "params": [], "id":  7}\n'
+)
+
+
+def getwork(stream: bytes, cuts: list[int], factory: WorkerPort) -> tuple[bytes, Protocol, StringTransport]:
+    protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
+    protocol.makeConnection(transport)
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        protocol.dataReceived(stream[start:end])
+    return transport.value(), protocol, transport
+
+
+@pytest.mark.parametrize("cuts", [[], [200], [20, 21, 250], [len(REQUEST) - 2]])
+@pytest.mark.parametrize("web", [Recorders, lambda: HintFactory("The pages are on port 5.")])
+def test_a_getwork_miner_is_told_what_to_use(cuts, web):
+    clock = Clock()
+    with logged() as log:
+        factory = WorkerPort(Recorders(), web(), clock)
+        answer, protocol, transport = getwork(REQUEST, cuts, factory)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nX-Stratum: stratum+tcp://pool.example.org:7903" in head
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert json.loads(body) == {
+        "id": 7,
+        "result": None,
+        "error": {
+            "code": -32601,
+            "message": "this node does not serve getwork over HTTP; use stratum+tcp://pool.example.org:7903",
+        },
+    }
+    assert transport.disconnecting
+    assert len(log.lines) == 1
+    assert factory.browsers.count == 1
+    protocol.connectionLost()
+    assert factory.browsers.count == 0
+    assert not clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize(
+    ("agent", "switches"),
+    [
+        (b"cpuminer/2.5.1", True),
+        (b"cgminer/4.11.1", True),
+        (b"bfgminer/5.5.0", True),
+        (b"cpuminer-opt-26.1-x64L", False),  # it waits for ever then
+        (b"anything", False),
+    ],
+)
+def test_only_miners_that_can_switch_are_told_to(agent, switches):
+    request = REQUEST.replace(b"cpuminer/2.5.1", agent)
+    answer, protocol, _ = getwork(request, [], WorkerPort(Recorders(), Recorders(), Clock()))
+    assert (b"\r\nX-Stratum: " in answer) == switches
+    assert b"use stratum+tcp://pool.example.org:7903" in answer
+    protocol.connectionLost()
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"POST / HTTP/1.1\r\nHost: a b\x00\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST / HTTP/1.0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n[1]",
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n\xff{]",
+        b"POST / HTTP/1.1\r\n" + b"x" * 20_000,
+    ],
+)
+def test_odd_getwork_requests_are_answered_too(stream):
+    answer, protocol, transport = getwork(stream, [], WorkerPort(Recorders(), Recorders(), Clock()))
+    assert b'"message":"this node does not serve getwork over HTTP; use stratum+tcp:// with this host' in answer
+    assert b"X-Stratum" not in answer
+    assert transport.disconnecting
+    protocol.connectionLost()
+
+
+def test_a_getwork_request_without_end_is_answered_in_time():
+    clock = Clock()
+    factory = WorkerPort(Recorders(), Recorders(), clock)
+    _, protocol, transport = getwork(b"POST / HTTP/1.1\r\nHost: a\r\n", [], factory)
+    assert transport.value() == b""
+    clock.advance(REQUEST_TIME)
+    assert transport.value().startswith(b"HTTP/1.1 200 OK")
+    assert transport.disconnecting
+    protocol.dataReceived(b"\r\n")
+    protocol.connectionLost()
+    assert not clock.getDelayedCalls()
+
+
+def test_silent_connections_of_one_site_do_not_cost_others_their_own(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_SILENT", 5)
+    port = Port()
+    honest, honest_transport = port.connect(IPv4Address("TCP", "10.9.9.9", 1))
+    crowd = [port.connect(IPv6Address("TCP", f"2001:db8:7:{number:x}::1", 1)) for number in range(50)]
+    assert not honest_transport.disconnecting
+    assert [transport.disconnecting for _, transport in crowd] == [True] * 46 + [False] * 4
+    honest.dataReceived(MINER)
+    assert len(port.miners.built) == 1
+
+
+def test_browsers_of_one_site_are_bounded_together(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS_PER_SITE", 3)
+    hosts = [f"2001:db8:7:{number}::1" for number in range(5)] + ["2001:db8:8::1", "10.0.0.1"]
+    assert count(hosts, (100, 2), monkeypatch) == [True] * 3 + [False] * 2 + [True] * 2
+
+
+def test_browsers_of_one_site_make_room_for_those_of_others_when_all_places_are_taken(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 10)
+    port = Port()
+    port.factory.browsers._exempt = (ip_network("10.7.0.0/16"),)
+
+    def browser(host: str) -> StringTransport:
+        protocol, transport = port.connect(IPv4Address("TCP", host, 1))
+        transport.protocol = protocol
+        protocol.dataReceived(BROWSER)
+        return transport
+
+    proxied = [browser("10.7.0.1") for _ in range(4)]
+    crowd = [browser("10.9.9.9") for _ in range(6)]
+    assert browser("10.9.9.9").disconnecting  # its own site has most
+    others = [browser(f"10.1.1.{number}") for number in range(3)]
+    assert [transport.disconnecting for transport in crowd] == [True] * 3 + [False] * 3
+    assert not any(transport.disconnecting for transport in (*others, *proxied))
+    assert port.factory.browsers.count == 10
+    for transport in (*crowd, *others, *proxied):
+        transport.protocol.connectionLost()
+    assert port.factory.browsers.count == 0
+    assert port.factory.browsers._sites == {}
+    assert len(port.factory.browsers._evictable) == 0
+
+
+def test_refused_browsers_cost_one_log_line_a_minute(monkeypatch):
+    monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 0)
+    port = Port()
+    with logged() as log:
+        for _ in range(100):
+            port.connect()[0].dataReceived(BROWSER)
+    assert len(log.lines) == 1
 
 
 class Reactor:

@@ -6,17 +6,25 @@ shares, whose odd acceptance rules are consensus.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from p2pool.base.errors import ParseError
+from p2pool.base.steps import finish
 from p2pool.dash.hashes import sha256d
+from p2pool.dash.long_base58 import ALPHABET, DIGITS, leading_bytes, reaches, value_of
 from p2pool.dash.script import p2pkh_script, p2sh_script
 
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGITS = {letter: value for value, letter in enumerate(_ALPHABET)}
-_CHUNK = 10
-"""Base58 digits that fit a machine word."""
+_BASE58 = re.compile("[1-9A-HJ-NP-Za-km-z]*")
+_HEXADECIMAL = re.compile("[0-9a-fA-F]*")
+_ADDRESS_BYTES = 25
+"""A version, 20 bytes of hash, four of checksum."""
+_MAX_ADDRESS = 100
+"""Characters: no text of more is decoded for people, since 25 bytes never need as many."""
+_LONG = 200
+"""Base58 digits beyond which only the first bytes of a payee's number are computed."""
 _MAX_CACHED = 128
 """Characters: texts far longer than any payee are judged but not remembered."""
 
@@ -39,7 +47,7 @@ def base58_encode(data: bytes) -> str:
     digits = []
     while number:
         number, digit = divmod(number, 58)
-        digits.append(_ALPHABET[digit])
+        digits.append(ALPHABET[digit])
     zeros = len(data) - len(data.lstrip(b"\x00"))
     return "1" * zeros + "".join(reversed(digits))
 
@@ -47,32 +55,15 @@ def base58_encode(data: bytes) -> str:
 def base58_decode(text: str) -> bytes:
     """Base58 -> bytes. ParseError names a letter outside the alphabet.
 
-    Neighbouring chunks are joined, then neighbouring pairs, and so on: digit by digit the time would be quadratic,
-    and a payee's text has no limit of its own.
+    For texts that our side bounds: the time is worse than linear in their length.
     """
-    bad = next((letter for letter in text if letter not in _DIGITS), None)
+    bad = next((letter for letter in text if letter not in DIGITS), None)
     if bad is not None:
         raise ParseError(f"{bad!r} is not a base58 character")
     digits = text.lstrip("1")
-    first = len(digits) % _CHUNK
-    numbers = [_chunk_value(digits[:first])]
-    numbers += [_chunk_value(digits[at : at + _CHUNK]) for at in range(first, len(digits), _CHUNK)]
-    base = 58**_CHUNK
-    while len(numbers) > 1:
-        if len(numbers) % 2:
-            numbers.insert(0, 0)
-        numbers = [high * base + low for high, low in zip(numbers[::2], numbers[1::2], strict=True)]
-        base *= base
-    number = numbers[0]
+    number = value_of(digits)
     zeros = len(text) - len(digits)
     return b"\x00" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
-def _chunk_value(digits: str) -> int:
-    value = 0
-    for digit in digits:
-        value = value * 58 + _DIGITS[digit]
-    return value
 
 
 def encode_address(version: int, hash_bytes: bytes) -> str:
@@ -83,6 +74,8 @@ def encode_address(version: int, hash_bytes: bytes) -> str:
 
 def decode_address(text: str) -> tuple[int, bytes]:
     """Address -> (version, 20 bytes). AddressError says what is wrong with it."""
+    if len(text) > _MAX_ADDRESS:
+        raise AddressError(f"an address has 34 characters, this one {len(text)}")
     try:
         data = base58_decode(text)
     except ParseError as error:
@@ -112,9 +105,52 @@ def payee_script(payee: str, versions: AddressVersions) -> bytes | None:
     """The script that a share's payee text (one character a byte) stands for; None where it is skipped.
 
     Consensus, from the share-chain format, "packed payments": raises ParseError where the text makes the share
-    invalid, and never because of anything else.
+    invalid, and never because of anything else. `payee_script_steps` does the same in steps.
     """
-    return (_judge_payee if len(payee) > _MAX_CACHED else _cached_payee)(payee, versions)
+    if len(payee) <= _MAX_CACHED:
+        return _cached_payee(payee, versions)
+    return finish(payee_script_steps(payee, versions))
+
+
+def payee_script_steps(payee: str, versions: AddressVersions) -> Generator[None, None, bytes | None]:
+    """Return what `payee_script` does; every yield ends a step of at most about ten milliseconds.
+
+    Only a text that was made for it takes more than one: one of megabytes whose number lies on the border between
+    two answers.
+    """
+    if len(payee) <= _MAX_CACHED:
+        return _cached_payee(payee, versions)
+    if payee[0] == "!" or payee.startswith("script:"):
+        return _judge_payee(payee, versions)
+    if not _BASE58.fullmatch(payee):
+        return None
+    digits = payee.lstrip("1")
+    zeros = len(payee) - len(digits)
+    if zeros >= _ADDRESS_BYTES:
+        return None  # 25 zero bytes, whose checksum is wrong
+    if len(digits) <= _LONG:
+        return _judge_payee(payee, versions)
+    if (yield from _begins_with_an_address(digits, zeros)):
+        raise ParseError(_LEFT_OVER)
+    return None
+
+
+def _begins_with_an_address(digits: str, zeros: int) -> Generator[None, None, bool]:
+    """Whether so many zero bytes and the number of these digits begin with 21 bytes and their checksum."""
+    count = _ADDRESS_BYTES - zeros
+    low, high = leading_bytes(digits, count)
+    if low == high:
+        return _has_checksum(low[1].to_bytes(_ADDRESS_BYTES, "big"))
+    good_low, good_high = (_has_checksum(first.to_bytes(_ADDRESS_BYTES, "big")) for _, first in (low, high))
+    if good_low == good_high:
+        return good_low
+    length, first = high
+    reached = yield from reaches(digits, first, length - count)
+    return good_high if reached else good_low
+
+
+def _has_checksum(data: bytes) -> bool:
+    return sha256d(data[:21])[:4] == data[21:_ADDRESS_BYTES]
 
 
 def _judge_payee(payee: str, versions: AddressVersions) -> bytes | None:
@@ -128,10 +164,10 @@ def _judge_payee(payee: str, versions: AddressVersions) -> bytes | None:
         data = base58_decode(payee)
     except ParseError:
         return None
-    if len(data) < 25 or sha256d(data[:21])[:4] != data[21:25]:
+    if len(data) < _ADDRESS_BYTES or not _has_checksum(data):
         return None
-    if len(data) > 25:
-        raise ParseError("bytes after an address's checksum")
+    if len(data) > _ADDRESS_BYTES:
+        raise ParseError(_LEFT_OVER)
     if data[0] == versions.pubkey_hash:
         return p2pkh_script(data[1:21])
     if data[0] == versions.script_hash:
@@ -139,11 +175,13 @@ def _judge_payee(payee: str, versions: AddressVersions) -> bytes | None:
     return None
 
 
+_LEFT_OVER = "bytes after an address's checksum"
+
 # Bound: payees of templates change slowly; texts come from miners and other nodes, so the cache is finite.
 _cached_payee = lru_cache(maxsize=4096)(_judge_payee)
 
 
 def _unhex(text: str) -> bytes:
-    if len(text) % 2 or any(c not in "0123456789abcdefABCDEF" for c in text):
+    if len(text) % 2 or not _HEXADECIMAL.fullmatch(text):
         raise ParseError("a raw payee script is not hexadecimal")
     return bytes.fromhex(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import hash160
 
@@ -75,3 +77,31 @@ def coinbase_script(height: int, flags: bytes, extension: bytes, commitment: byt
     name, cut to the 100 bytes that a coinbase may have; the commitment stands where it is never cut."""
     pushed = push_data(commitment) if commitment else b""
     return (push_number(height) + pushed + flags + extension)[:100]
+
+
+_PUSHDATA_SIZES = {0x4C: 1, 0x4D: 2, 0x4E: 4}
+_SIGNATURE_OPERATIONS = {0xAC: 1, 0xAD: 1, 0xAE: 20, 0xAF: 20}
+
+
+def script_operations(script: bytes) -> Iterator[tuple[int, bytes | None]]:
+    """Operations of a script: (opcode, pushed bytes or None); a push that is cut short ends it with opcode -1."""
+    position = 0
+    while position < len(script):
+        opcode = script[position]
+        position += 1
+        if opcode > 0x4E:
+            yield opcode, None
+            continue
+        width = _PUSHDATA_SIZES.get(opcode, 0)
+        size = int.from_bytes(script[position : position + width], "little") if width else opcode
+        position += width
+        if position + size > len(script):
+            yield -1, None
+            return
+        yield opcode, script[position : position + size]
+        position += size
+
+
+def script_signature_operations(script: bytes) -> int:
+    """Signature operations of a script as blocks count them: each CHECKSIG one, each CHECKMULTISIG twenty."""
+    return sum(_SIGNATURE_OPERATIONS.get(opcode, 0) for opcode, _ in script_operations(script))

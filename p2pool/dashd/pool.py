@@ -200,9 +200,11 @@ class DaemonPool:
         return found
 
     def advice(self) -> list[str]:
-        """What else people should know: what daemons say of themselves, and clocks."""
+        """What else people should know: what daemons say of themselves, clocks, and what is wrong in templates."""
         found = []
         for daemon in self._serving_first():
+            if daemon.template is not None and daemon.service.problem is None:
+                found += [f"dashd at {daemon.name}: {text}" for text in daemon.template.problems]
             if daemon.facts is not None and daemon.service.problem is None:
                 found += [f"dashd at {daemon.name} {text}" for text in daemon.facts.problems()]
                 found += [f"dashd at {daemon.name}: {text}" for text in self._clock_problem(daemon)]

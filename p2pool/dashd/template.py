@@ -7,28 +7,35 @@ BlockTemplate. Source: Dash Core's getblocktemplate as captured from version 23.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt
 from p2pool.dash.address import AddressVersions, payee_script
+from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.target import bits_to_target, is_compact_target
+from p2pool.dash.transaction import LAST_KNOWN_TYPE, has_stable_hash, special_type, transaction_hash
+from p2pool.dashd.shortening import leave_out
 
 _MAX_UINT32, _MAX_AMOUNT = 0xFFFFFFFF, 2**63 - 1
 MAX_TRANSACTIONS = 65_535
 """A share's merkle link has at most 16 entries."""
 
 
+MAX_BLOCK_SIZE, MAX_SIGNATURE_OPERATIONS = 2_000_000, 40_000
+"""What a block may have since DIP 1; templates say it, too."""
+
+
 class TemplateTransaction(NamedTuple):
-    """A transaction to include. `hash_bytes` is its hash in hashing order; `fee` in duffs. (A tuple: thousands of
-    them are made while miners wait.)"""
+    """A transaction to include. `hash_bytes` is its hash in hashing order; `fee` in duffs; `signature_operations`
+    as dashd counts them. (A tuple: thousands of them are made while miners wait.)"""
 
     data: bytes
     hash_bytes: bytes
     fee: int
+    signature_operations: int = 0
 
     @property
     def hash(self) -> int:
@@ -41,7 +48,8 @@ class BlockTemplate:
     """What the next block must be. Times in Unix seconds, amounts in duffs, hashes as numbers.
 
     `payments` are masternode, superblock and platform payees as shares carry them: an address, or "!<hex>" of a
-    raw script. `received` is our clock when the answer came.
+    raw script; the first `masternode_payments` of them are the masternode's and the platform's. `received` is our
+    clock when the answer came.
     """
 
     height: int
@@ -60,6 +68,16 @@ class BlockTemplate:
     received: float
     branch: tuple[bytes, ...] = field(repr=False)
     """The merkle branch of the coinbase."""
+    masternode_payments: int = 0
+    depends: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+    """For each transaction, the places of those before it that it spends from; empty where nothing is known."""
+    size_limit: int = MAX_BLOCK_SIZE
+    """Bytes that the block may have."""
+    signature_operations_limit: int = MAX_SIGNATURE_OPERATIONS
+    problems: tuple[str, ...] = ()
+    """What is wrong with dashd's answer although there is work on it, for people."""
+    refusal: str | None = None
+    """Why dashd would refuse every block made from this; None where it would not, as far as is known here."""
 
     @property
     def target(self) -> int:
@@ -110,7 +128,9 @@ class TransactionCache:
         return held
 
     def add(self, text: str, transaction: TemplateTransaction) -> None:
-        """Remember a transaction that was decoded."""
+        """Remember a transaction that was decoded; not one whose hash can come again with other bytes."""
+        if has_stable_hash(transaction.data):
+            return
         if len(self._new) >= MAX_KNOWN:
             self._old, self._new = self._new, {}
         self._new[text] = transaction
@@ -161,9 +181,11 @@ def decode_ahead(answer: Any, known: TransactionCache) -> Iterator[None]:
         if not isinstance(text, str) or known.get(text) is not None:
             continue
         try:
-            known.add(text, _transaction(entry))
+            transaction, right = _transaction(entry)
         except ParseError:
             return
+        if right:
+            known.add(text, transaction)
         decoded += 1
         if decoded % PORTION == 0:
             yield
@@ -175,19 +197,23 @@ def parse_template(
     received: float,
     known: TransactionCache | None = None,
 ) -> BlockTemplate:
-    """The value of an answer. Transactions that are `known` are taken over undecoded. Raises ParseError."""
+    """The value of an answer. Transactions that are `known` are taken over undecoded. Raises ParseError.
+
+    A transaction whose hash is wrong is left out, with what depends on it; `problems` says so.
+    """
     known = known or TransactionCache()
     if not isinstance(answer, Mapping):
         raise ParseError(f"getblocktemplate: the answer is {excerpt(answer)}, not an object")
     entries = _payment_entries(answer)
-    transactions = _transactions(_field(answer, "transactions", list), known)
+    transactions, wrong, problems = _transactions(_field(answer, "transactions", list), known)
     current_time = _number(answer, "curtime", _MAX_UINT32)
     auxiliary = _field(answer, "coinbaseaux", dict, {})
     subsidy = _number(answer, "coinbasevalue", _MAX_AMOUNT)
-    amount = sum(_number(entry, "amount", _MAX_AMOUNT) for entry in entries)
+    amount = sum(_number(each.entry, "amount", _MAX_AMOUNT) for each in entries)
     if amount > subsidy:
         raise ParseError(f"getblocktemplate: payees get {amount} duffs of {subsidy}")
-    return BlockTemplate(
+    payments, of_masternode = _payments(entries, addresses)
+    template = BlockTemplate(
         height=_number(answer, "height", _MAX_UINT32),
         version=_number(answer, "version", _MAX_UINT32),
         previous_block=int.from_bytes(_unhex(answer.get("previousblockhash"), "previousblockhash", 32), "big"),
@@ -195,15 +221,21 @@ def parse_template(
         current_time=current_time,
         minimum_time=_number(answer, "mintime", _MAX_UINT32, current_time),
         subsidy=subsidy,
-        payments=_payments(entries, addresses),
+        payments=payments,
         payment_amount=amount,
         transactions=transactions,
         coinbase_flags=b"".join(_unhex(value, "coinbaseaux") for value in auxiliary.values()),
         coinbase_payload=_unhex(answer.get("coinbase_payload", ""), "coinbase_payload"),
         long_poll_id=_field(answer, "longpollid", str, ""),
         received=received,
-        branch=known.branch(transactions),
+        branch=() if wrong else known.branch(transactions),
+        masternode_payments=of_masternode,
+        depends=_depends(answer["transactions"]),
+        size_limit=_number(answer, "sizelimit", _MAX_UINT32, MAX_BLOCK_SIZE),
+        signature_operations_limit=_number(answer, "sigoplimit", _MAX_UINT32, MAX_SIGNATURE_OPERATIONS),
+        problems=tuple(problems),
     )
+    return _without_wrong(template, wrong) if wrong else template
 
 
 def _bits(answer: Mapping[str, Any]) -> int:
@@ -214,33 +246,55 @@ def _bits(answer: Mapping[str, Any]) -> int:
     return bits
 
 
-def _payment_entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """masternode[] (an object in old versions), then superblock[]."""
-    entries: list[Any] = []
+class _PayeeEntry(NamedTuple):
+    entry: Mapping[str, Any]
+    of_masternode: bool
+
+
+def _payment_entries(answer: Mapping[str, Any]) -> list[_PayeeEntry]:
+    """masternode[] (an object in old versions), then superblock[]. ParseError for anything else: what must be paid
+    is not passed over."""
+    found = []
     for name in ("masternode", "superblock"):
-        value = answer.get(name) or []
-        entries += [value] if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
-    for entry in entries:
-        if not isinstance(entry, Mapping):
-            raise ParseError(f"getblocktemplate: a payee is {excerpt(entry)}, not an object")
-    return entries
+        value = answer.get(name)
+        if value is None or value == {}:
+            continue
+        entries = [value] if isinstance(value, Mapping) else value
+        if not isinstance(entries, list):
+            raise ParseError(f"getblocktemplate: {name} is {excerpt(value)}, not a list")
+        for entry in entries:
+            if not isinstance(entry, Mapping):
+                raise ParseError(f"getblocktemplate: a payee is {excerpt(entry)}, not an object")
+            found.append(_PayeeEntry(entry, name == "masternode"))
+    return found
 
 
-def _payments(entries: list[Mapping[str, Any]], addresses: AddressVersions) -> tuple[tuple[str, int], ...]:
-    payments = []
-    for entry in entries:
-        payee, amount = _payee_text(entry, addresses), entry["amount"]
-        if payee and amount:
-            payments.append((payee, amount))
-    return tuple(payments)
+def _payments(entries: list[_PayeeEntry], addresses: AddressVersions) -> tuple[tuple[tuple[str, int], ...], int]:
+    """The payments, and how many of them are the masternode's and the platform's."""
+    payments, of_masternode = [], 0
+    for entry, masternode in entries:
+        amount = entry["amount"]
+        payee = _payee_text(entry, addresses)
+        if not amount:
+            continue  # a share cannot express it, and dashd makes no such entry
+        if not payee:
+            raise ParseError(
+                f"getblocktemplate: the {'masternode' if masternode else 'superblock'} payee "
+                f"{excerpt(entry.get('payee'))} must be paid {amount} duffs, but is no address of this network "
+                "and has no script: without the payment every block would be refused (bad-cb-payee)"
+            )
+        payments.append((payee, amount))
+        of_masternode += masternode
+    return tuple(payments), of_masternode
 
 
 def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
     """The address, where it stands for exactly the script to pay, else the raw script as "!<hex>".
 
-    What dashd demands is `script`; an entry without either form cannot be carried and yields ''.
+    What dashd demands is `script`; '' for an entry without either form, which cannot be paid.
     """
-    payee, script = entry.get("payee") or "", entry.get("script") or ""
+    payee, script = entry.get("payee"), entry.get("script")
+    payee, script = "" if payee is None else payee, "" if script is None else script
     if not isinstance(payee, str) or not isinstance(script, str):
         raise ParseError(f"getblocktemplate: a payee is {excerpt(entry)}")
     wanted = _unhex(script, "a payee's script")
@@ -254,25 +308,71 @@ def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
     return "!" + wanted.hex() if wanted else ""
 
 
-def _transactions(entries: list[Any], known: TransactionCache) -> tuple[TemplateTransaction, ...]:
+def _transactions(
+    entries: list[Any], known: TransactionCache
+) -> tuple[tuple[TemplateTransaction, ...], list[int], list[str]]:
+    """The transactions, the places of those whose hash is wrong, and what to say of hashes that do not follow."""
     if len(entries) > MAX_TRANSACTIONS:
         raise ParseError(f"getblocktemplate: {len(entries)} transactions")
-    transactions = []
-    for entry in entries:
+    transactions, wrong, unknown = [], [], []
+    for place, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise ParseError(f"getblocktemplate: a transaction is {excerpt(entry)}, not an object")
         text = entry.get("hash")
         held = known.get(text) if isinstance(text, str) else None
         if held is None:
-            held = _transaction(entry)
-            known.add(entry["hash"], held)
+            held, right = _transaction(entry)
+            if right:
+                known.add(entry["hash"], held)
+            elif special_type(held.data) > LAST_KNOWN_TYPE:
+                unknown.append(f"{held.hash:064x}")
+            else:
+                wrong.append(place)
         transactions.append(held)
-    return tuple(transactions)
+    if not unknown:
+        return tuple(transactions), wrong, []
+    text = (
+        f"{_several('transaction', unknown)}: dashd's hash is used, this software does not know the type; upgrade"
+    )
+    return tuple(transactions), wrong, [text]
 
 
-def _transaction(entry: Mapping[str, Any]) -> TemplateTransaction:
+def _transaction(entry: Mapping[str, Any]) -> tuple[TemplateTransaction, bool]:
+    """The transaction of an entry, under the hash that the entry gives, and whether some rule makes that hash of
+    its bytes."""
     data = _unhex(entry.get("data"), "a transaction's data")
-    hash_bytes = sha256(sha256(data).digest()).digest()
-    if hash_bytes[::-1].hex() != entry.get("hash"):
-        raise ParseError(f"getblocktemplate: transaction {excerpt(entry.get('hash'))} has another hash")
-    return TemplateTransaction(data, hash_bytes, _number(entry, "fee", _MAX_AMOUNT, 0))
+    hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
+    right = hash_bytes == transaction_hash(data) or (has_stable_hash(data) and hash_bytes == sha256d(data))
+    fee, operations = _number(entry, "fee", _MAX_AMOUNT, 0), _number(entry, "sigops", _MAX_UINT32, 0)
+    return TemplateTransaction(data, hash_bytes, fee, operations), right
+
+
+def _depends(entries: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
+    """The places that entries say they depend on (there they count from 1); nothing where one does not say."""
+    found = []
+    for place, entry in enumerate(entries):
+        if "depends" not in entry:
+            return ()
+        depends = entry["depends"]
+        if not depends:
+            found.append(())
+            continue
+        if not isinstance(depends, list) or not all(type(n) is int and 0 < n <= place for n in depends):
+            raise ParseError(f"getblocktemplate: transaction {place + 1} depends on {excerpt(depends)}")
+        found.append(tuple(number - 1 for number in depends))
+    return tuple(found)
+
+
+def _without_wrong(template: BlockTemplate, wrong: list[int]) -> BlockTemplate:
+    """The template without transactions whose hash is wrong."""
+    shorter, refusal = leave_out(template, wrong)
+    if shorter.subsidy < shorter.payment_amount:
+        raise ParseError(f"getblocktemplate: payees get {shorter.payment_amount} duffs of {shorter.subsidy}")
+    named = [f"{template.transactions[place].hash:064x}" for place in wrong]
+    text = f"{_several('transaction', named)}: the hash does not fit the data; left out, with what depends on it"
+    return replace(shorter, problems=(*template.problems, text), refusal=refusal)
+
+
+def _several(what: str, names: list[str]) -> str:
+    """The first of these by its name, the others by their number."""
+    return f"{what} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")

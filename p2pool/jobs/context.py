@@ -12,10 +12,11 @@ from p2pool.dash.auxpow import AuxCommitment
 from p2pool.dash.script import coinbase_script
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.dashd.template import BlockTemplate
+from p2pool.jobs.block_limits import Coinbase, fit_block, left_out_notice
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
 from p2pool.share.generation import ShareData, ShareInfoPacker
-from p2pool.share.payouts import PayoutTable, gentx_suffix
+from p2pool.share.payouts import PayoutTable, gentx_suffix, paid_payments
 from p2pool.share.rules import (
     WEIGHT_UNIT,
     ParentContext,
@@ -40,6 +41,21 @@ class WorkContext:
     """Our clock in Unix seconds."""
     aux: AuxCommitment | None = None
     """What the coinbase commits to of other chains; None without merged mining."""
+    whole_template: BlockTemplate | None = None
+    """What dashd gave, where `template` leaves transactions of it out."""
+    refusal: str | None = None
+    """Why dashd would refuse every block of this work, and what to do; None where it would not."""
+
+    @property
+    def left_out(self) -> int:
+        """How many of dashd's transactions are left out so that the block fits."""
+        whole = self.whole_template or self.template
+        return len(whole.transactions) - len(self.template.transactions)
+
+    @property
+    def notice(self) -> str | None:
+        """What people should know of what is left out; None for nothing."""
+        return None if self.whole_template is None else left_out_notice(self.whole_template, self.template)
 
     @property
     def tip(self) -> tuple[int, int | None]:
@@ -54,15 +70,15 @@ def build_work_context(
     network: Network,
     now: float,
     aux: AuxCommitment | None = None,
+    previous: WorkContext | None = None,
 ) -> WorkContext:
-    """Ask the chain once for all that jobs need.
+    """Ask the chain once for all that jobs need. `previous` is the work before: where it is on the same template,
+    it spares some of that.
 
     Raises ShareInvalid where the template cannot be put into a share (payees that exceed the subsidy).
     """
+    paid = paid_payments(template.payments, network.parent.addresses)
     parent = parent_context(view, best_share, network)
-    refs = reference_transactions(
-        view, best_share, parent.height, [transaction.hash for transaction in template.transactions]
-    )
     weights = view.weights(
         parent.weights_start,
         parent.weights_length,
@@ -70,6 +86,17 @@ def build_work_context(
     )
     coinbase = coinbase_script(
         template.height, template.coinbase_flags, network.coinbase_extension, b"" if aux is None else aux.data
+    )
+    suffix = gentx_suffix(template.coinbase_payload)
+    payouts = PayoutTable(weights, template.subsidy, paid)
+    largest = Coinbase.largest(payouts, coinbase, suffix, bool(template.coinbase_payload))
+    fit = fit_block(template, largest, _reusable(previous, template))
+    whole, template = template, fit.template
+    if template is not whole:  # with other fees, so other payments
+        paid = paid_payments(template.payments, network.parent.addresses)
+        payouts = PayoutTable(weights, template.subsidy, paid)
+    refs = reference_transactions(
+        view, best_share, parent.height, [transaction.hash for transaction in template.transactions]
     )
     data = ShareData(
         previous_hash=best_share,
@@ -83,10 +110,17 @@ def build_work_context(
         network=network,
         template=template,
         parent=parent,
-        payouts=PayoutTable(weights, template.subsidy, template.payments, network.parent.addresses),
+        payouts=payouts,
         packer=ShareInfoPacker(data, parent, refs),
         coinbase=coinbase,
-        suffix=gentx_suffix(template.coinbase_payload),
+        suffix=suffix,
         created=now,
         aux=aux,
+        whole_template=None if template is whole else whole,
+        refusal=fit.refusal,
     )
+
+
+def _reusable(previous: WorkContext | None, template: BlockTemplate) -> BlockTemplate | None:
+    """What the work before left of the same template."""
+    return previous.template if previous is not None and previous.whole_template is template else None

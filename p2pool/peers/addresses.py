@@ -7,19 +7,27 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+from p2pool.base.hosts import host_key
 from p2pool.peers.messages import PeerAddress, SeenAddress
 
 MAX_ADDRESSES = 10_000
+MAX_OF_SOURCE = 1_000
+"""Addresses that the peers of one neighbourhood may put into the book: a tenth of it."""
+PROVEN = ""
+"""The source of addresses that we were connected to, or looked up ourselves."""
 MAX_BANS = 10_000
 BAN_TIME = 3600.0
 _HOUR = 3600.0
 
 
+@lru_cache(maxsize=4096)
 def group_of(host: str) -> str:
-    """The neighbourhood of a host: /16 of IPv4, /32 of IPv6, the host itself where it is no address."""
+    """Return the neighbourhood of a host, or of a network as `host_key` gives it: /16 of IPv4, /32 of IPv6, the
+    text itself where it is no address."""
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host.partition("/")[0])
     except ValueError:
         return host
     return str(ipaddress.ip_network((address, 16 if address.version == 4 else 32), strict=False))
@@ -60,26 +68,60 @@ class _Known:
     services: int
     first_seen: float
     last_seen: float
+    source: str = PROVEN
 
 
 class AddressBook:
-    """At most MAX_ADDRESSES places where nodes listen. Times are Unix seconds."""
+    """Places where nodes listen. Times are Unix seconds.
+
+    Bound: MAX_ADDRESSES, of which MAX_OF_SOURCE from one source. A full book gives up an address of the source
+    that has most of them; those that are proven stay.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], _Known] = {}
+        self._of_source: dict[str, dict[tuple[str, int], None]] = {}
+        """The addresses of each source, oldest first."""
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, address: PeerAddress, seen: float) -> None:
-        """A node was seen there. A full book takes no more new ones."""
+    def add(self, address: PeerAddress, seen: float, source: str = PROVEN) -> None:
+        """A node was seen there. `source` is the neighbourhood of the peer that says so."""
         key = (address.host, address.port)
         known = self._known.get(key)
         if known is not None:
             known.services = address.services
             known.last_seen = max(known.last_seen, seen)
-        elif len(self._known) < MAX_ADDRESSES:
-            self._known[key] = _Known(address.services, seen, seen)
+            if source == PROVEN != known.source:
+                self._forget(key)
+                self._insert(key, known, PROVEN)
+        elif self._makes_room(source):
+            self._insert(key, _Known(address.services, seen, seen), source)
+
+    def _makes_room(self, source: str) -> bool:
+        """Whether one more of this source may come in. A source beyond its share gives up its own oldest."""
+        if source != PROVEN and len(self._of_source.get(source, ())) >= MAX_OF_SOURCE:
+            self._forget(next(iter(self._of_source[source])))
+        elif len(self._known) >= MAX_ADDRESSES:
+            others = [name for name in self._of_source if name != PROVEN]
+            if not others:
+                return False
+            greediest = max(others, key=lambda name: len(self._of_source[name]))
+            self._forget(next(iter(self._of_source[greediest])))
+        return True
+
+    def _insert(self, key: tuple[str, int], known: _Known, source: str) -> None:
+        known.source = source
+        self._known[key] = known
+        self._of_source.setdefault(source, {})[key] = None
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        known = self._known.pop(key)
+        addresses = self._of_source[known.source]
+        del addresses[key]
+        if not addresses:
+            del self._of_source[known.source]
 
     def seen(self) -> Iterator[tuple[str, int, float, float]]:
         """(host, port, first seen, last seen) of all, in no order."""
@@ -99,25 +141,44 @@ class AddressBook:
 
     def to_json(self) -> list[list[object]]:
         """For a file."""
-        return [[*key, known.services, known.first_seen, known.last_seen] for key, known in self._known.items()]
+        return [
+            [*key, known.services, known.first_seen, known.last_seen, known.source]
+            for key, known in self._known.items()
+        ]
 
     def read_json(self, rows: object) -> int:
         """Take over what `to_json` gave; what is not of that form is passed over. Returns how many."""
         before = len(self._known)
         for row in rows if isinstance(rows, list) else []:
             match row:
-                case [str(host), int(port), int(services), int() | float() as first, int() | float() as last]:
-                    fits = _is_ip(host) and 0 < port < 65536 and 0 <= services < 2**64
-                    if fits and len(self._known) < MAX_ADDRESSES and 0 <= first <= last < 2**63:
-                        self._known[host, port] = _Known(services, float(first), float(last))
+                case [
+                    str(host),
+                    int(port),
+                    int(services),
+                    int() | float() as first,
+                    int() | float() as last,
+                    *rest,
+                ]:
+                    source = rest[0] if rest and isinstance(rest[0], str) else PROVEN
+                    fits = _is_ip(host) and 0 < port < 65536 and 0 <= services < 2**64 and len(source) <= 64
+                    new = len(self._known) < MAX_ADDRESSES and (host, port) not in self._known
+                    if fits and new and 0 <= first <= last < 2**63:
+                        self._insert((host, port), _Known(services, float(first), float(last)), source)
         return len(self._known) - before
 
 
 class Bans:
-    """Hosts that are kept out, until when (Unix seconds). At most MAX_BANS; the oldest go first."""
+    """Hosts that are kept out, until when (Unix seconds). A host is what `host_key` says: an IPv4 address, or the
+    network of 64 bits of an IPv6 one.
+
+    Bound: MAX_BANS. Beyond it the oldest of the neighbourhood with most bans goes, so that nobody who has many
+    addresses frees others by being banned.
+    """
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
+        self._groups: dict[str, dict[str, None]] = {}
+        """The hosts of each neighbourhood, those banned last at the end."""
 
     def __len__(self) -> int:
         return len(self._until)
@@ -126,17 +187,31 @@ class Bans:
         """Keep a host out. Never this machine."""
         if is_loopback(host):
             return
-        self._until[host] = max(self._until.pop(host, 0.0), now + seconds)
+        key = host_key(host)
+        until = max(self._until.get(key, 0.0), now + seconds)
+        self._lift(key)
+        self._until[key] = until
+        self._groups.setdefault(group_of(key), {})[key] = None
         if len(self._until) > MAX_BANS:
-            del self._until[next(iter(self._until))]
+            expired = next((each for each, until in self._until.items() if until <= now), None)
+            greediest = max(self._groups, key=lambda group: len(self._groups[group]))
+            self._lift(expired or next(iter(self._groups[greediest])))
+
+    def _lift(self, key: str) -> None:
+        if self._until.pop(key, None) is not None:
+            group = group_of(key)
+            del self._groups[group][key]
+            if not self._groups[group]:
+                del self._groups[group]
 
     def is_banned(self, host: str, now: float) -> bool:
         """Whether it is kept out now."""
-        until = self._until.get(host)
+        key = host_key(host)
+        until = self._until.get(key)
         if until is None:
             return False
         if now >= until:
-            del self._until[host]
+            self._lift(key)
             return False
         return True
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 
+from p2pool.peers.addresses import is_loopback
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.session import PeerSession
 from p2pool.share.share import Share
 
 MAX_AT_ONCE = 8
 """Requests under way in all; each peer has one."""
+MAX_OF_HOST = 2
+"""Requests under way to one host, however many connections it has."""
 PARENTS = 500
 """A random number below it is asked for, so that one reply that is too large does not stop everything."""
 MAX_STOPS = 100
@@ -25,7 +29,7 @@ class Downloader:
         self._pool = pool
         self._peers = peers
         self._rng = rng
-        self._asked: dict[int, str] = {}
+        self._asked: dict[int, PeerSession] = {}
         """Share hash -> the peer that was asked. At most MAX_AT_ONCE, and one for each peer that said its best."""
         self._rests: dict[int, float] = {}
         """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
@@ -41,11 +45,22 @@ class Downloader:
             return
         idle = [peer for peer in self._peers() if not peer.requests]
         self._rng.shuffle(idle)
+        idle = self._one_host_each(idle)
         self._rng.shuffle(open_hashes)  # no hash that nobody has stands before the others for ever
         room = max(0, MAX_AT_ONCE - len(self._asked))
         stops = self._pool.request_stops(MAX_STOPS)
         for share_hash, peer in zip(open_hashes, idle[:room], strict=False):
             self._ask(peer, share_hash, self._rng.randrange(PARENTS), stops, now)
+
+    def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
+        """At most MAX_OF_HOST of a host, with those under way: one that never answers must not have all places."""
+        asked = Counter(peer.host_key for peer in self._asked.values())
+        chosen = []
+        for peer in idle:
+            if asked[peer.host_key] < MAX_OF_HOST or is_loopback(peer.host):
+                asked[peer.host_key] += 1
+                chosen.append(peer)
+        return chosen
 
     def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
         """Ask a peer for the one share that it says is its best."""
@@ -53,7 +68,7 @@ class Downloader:
             self._ask(peer, share_hash, 0, (), now)
 
     def _ask(self, peer: PeerSession, share_hash: int, parents: int, stops: tuple[int, ...], now: float) -> None:
-        self._asked[share_hash] = peer.label
+        self._asked[share_hash] = peer
 
         def answered(shares: Sequence[Share] | None) -> None:
             self._asked.pop(share_hash, None)

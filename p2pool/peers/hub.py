@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from twisted.logger import Logger
@@ -11,17 +12,20 @@ from twisted.python.failure import Failure
 
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
+from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
 from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
+from p2pool.peers.allowance import Allowance
 from p2pool.peers.broadcast import Broadcaster
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop, Misbehaviour
-from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, PeerAddress, Ping, SeenAddress
+from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, Message, PeerAddress, Ping, SeenAddress
 from p2pool.peers.ports import PoolPort
+from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
-from p2pool.peers.transactions import MAX_FRESH, MiningChange, TransactionPool
+from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
 from p2pool.share.share import Share
 
 _log = Logger(namespace="p2pool.peers")
@@ -37,7 +41,9 @@ TRIM_PERIOD = 10.0
 DRAWING_PERIOD = 1.0
 """Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
-"""Incoming connections of one /16."""
+"""Incoming connections of one /16 of IPv4, or /32 of IPv6."""
+TELLING_TIME = 0.010
+"""Seconds of a turn of the reactor in which all peers are gone through, for one thing or another."""
 KEPT_SHARES = 120
 """Transactions that the newest shares introduced are kept known."""
 
@@ -85,6 +91,12 @@ class PeerHub:
         self._clock = clock
         self.monotonic = monotonic
         self._call_soon = call_soon
+        self._allowance = Allowance()
+        self._unheard: deque[tuple[PeerSession, MiningChange]] = deque()
+        """Who has not heard of a change of the template. Bound: those that stand, for each of the last changes."""
+        self._unheard_due = False
+        self._trimming = False
+        self.turns = Turns(monotonic, call_soon)
         self._rng = rng
         self._pings: dict[PeerSession, float] = {}
         self.round_trips = RoundTrips(monotonic, rng)
@@ -226,9 +238,20 @@ class PeerHub:
                 peer.send(AddrMe(settings.listen_port))
 
     def _trim(self) -> None:
-        wanted: set[int] = set()
-        for session in self.sessions:
-            wanted.update(session.remembered)
+        if not self._trimming:
+            self._trimming = True
+            self._collect(set(), list(self.sessions))
+
+    def _collect(self, wanted: set[int], sessions: list[PeerSession]) -> None:
+        """What peers have us remember, over several turns: they may be hundreds of thousands. What is added
+        meanwhile, and lost here, is known again the next time."""
+        until = self.monotonic() + TELLING_TIME
+        while sessions:
+            if self.monotonic() > until:
+                self._call_soon(lambda: self._collect(wanted, sessions))
+                return
+            wanted.update(sessions.pop().remembered)
+        self._trimming = False
         best = self._pool.best_share_hash()
         if best is not None:
             for share in self._pool.chain_part(best, KEPT_SHARES):
@@ -254,7 +277,7 @@ class PeerHub:
             return
         if not is_dialable(address, session.host):
             return
-        self.addresses.add(seen.address, float(min(seen.timestamp, int(now))))
+        self.addresses.add(seen.address, float(min(seen.timestamp, int(now))), group_of(session.host))
         if self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 
@@ -268,9 +291,9 @@ class PeerHub:
 
     # --- shares ------------------------------------------------------------------------------------------
 
-    def parse(self, contents: bytes) -> Share:
+    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
         """See session.Hub."""
-        return self._pool.parse(contents)
+        return self._pool.parse_steps(contents)
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
         """See session.Hub."""
@@ -280,12 +303,11 @@ class PeerHub:
         """See session.Hub."""
         self.downloader.fetch(share_hash, session, self.monotonic())
 
-    def shares_for(self, hashes: Sequence[int], parents: int, stops: Sequence[int]) -> Iterator[Share]:
+    def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
         """See session.Hub."""
-        ends = set(stops)
         for share_hash in hashes:
             for share in self._pool.chain_part(share_hash, parents + 1):
-                if share.hash in ends:
+                if share.hash in stops:
                     break
                 yield share
 
@@ -295,25 +317,52 @@ class PeerHub:
 
     def tell_best_block(self, header: BlockHeader) -> None:
         """Our parent chain has a new best block."""
-        for peer in self.peers:
-            peer.send(BestBlock(header))
+        self._send_all([BestBlock(header)])
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """See session.Hub."""
+        """Call it after the current event."""
         self._call_soon(function)
 
     # --- transactions ------------------------------------------------------------------------------------
 
+    def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
+        """See session.Hub. What a host may make known to all has a bound; its own shares may name the rest."""
+        new = [(tx_hash, data) for tx_hash, data in transactions if tx_hash not in self.transactions.known]
+        if is_loopback(session.host):
+            self.transactions.add(new)
+        else:
+            self.transactions.add(self._allowance.take(session.host_key, new, self.monotonic()))
+
+    def _send_all(self, messages: Sequence[Message]) -> None:
+        """The same for all peers, and framed once: a list of hashes may have hundreds of kilobytes."""
+        peers = self.peers
+        if peers:
+            framed = b"".join(peers[0].frame(message) for message in messages)
+            for peer in peers:
+                peer.send_framed(framed)
+
     def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
-        for peer in self.peers:
-            peer.remote.tell_added(peer, tx_hashes)
-        if self.transactions.fresh_bytes > MAX_FRESH:
+        self._send_all(have_tx_messages(tx_hashes))
+        pool = self.transactions
+        if pool.fresh_bytes > MAX_FRESH or pool.fresh_count > MAX_FRESH_COUNT:
             self._trim()
 
     def _transactions_removed(self, tx_hashes: tuple[int, ...]) -> None:
-        for peer in self.peers:
-            peer.remote.tell_removed(peer, tx_hashes)
+        self._send_all(losing_tx_messages(tx_hashes))
 
     def _mining_changed(self, change: MiningChange) -> None:
-        for peer in self.peers:
+        """Each peer lacks others, and all of them may be megabytes: they hear of it over several turns."""
+        self._unheard.extend((peer, change) for peer in self.peers)
+        if not self._unheard_due:
+            self._tell_mining()
+
+    def _tell_mining(self) -> None:
+        self._unheard_due = False
+        until = self.monotonic() + TELLING_TIME
+        while self._unheard:
+            if self.monotonic() > until:
+                self._unheard_due = True
+                self._call_soon(self._tell_mining)
+                return
+            peer, change = self._unheard.popleft()
             peer.remote.tell_mining(peer, change)

@@ -6,14 +6,15 @@ make a message malformed. Source: the specification's page on peers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from p2pool.base.errors import ParseError
+from p2pool.base.steps import finish
 from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dash.hashes import sha256d_int
-from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
+from p2pool.dash.transaction import MIN_TRANSACTION, has_stable_hash, pass_transaction, transaction_hash
 from p2pool.share.share import open_envelope
 from p2pool.wire.codec import (
     Reader,
@@ -34,6 +35,15 @@ MIN_ENVELOPE = 200
 """Bytes. No share has fewer: a bound for counts of shares, so that megabytes of empty ones cost no second."""
 MAX_TRANSACTIONS = 25_000
 """Transactions in one `remember_tx`. At 110 bytes each they exceed what a peer may have another one keep."""
+
+MAX_ADDRS = 1000
+"""Addresses that are read of one `addrs`."""
+MAX_HAVE_TX = 10_000
+"""Hashes that are read of one `have_tx`: so many are kept of a peer."""
+_TRANSACTIONS_AT_ONCE = 500
+_TRANSACTION_BYTES_AT_ONCE = 500_000
+"""Transactions hashed in a step, and their bytes: about 2 ms."""
+_SEEN_SIZE, _HASH_SIZE = 34, 32
 
 GOOD, TOO_LONG = 0, 1
 """Results of a `sharereply`; 2 to 6 are unknown errors."""
@@ -75,10 +85,12 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class RawTransaction:
-    """A transaction's bytes and their hash."""
+    """A transaction's bytes and its hash. `other_hash` is the double SHA-256 of all bytes where the hash is
+    another number (see `dash.transaction`): legacy p2pool-dash calls the transaction by that."""
 
     hash: int
     data: bytes
+    other_hash: int | None = None
 
 
 def _pack_list(items: Iterable[bytes]) -> bytes:
@@ -307,8 +319,18 @@ def _read_version(reader: Reader) -> Version:
 
 
 def _read_addrs(reader: Reader) -> Addrs:
-    count = reader.count(34)
-    return Addrs(tuple(SeenAddress(reader.uint64(), _read_address(reader)) for _ in range(count)))
+    count = reader.count(_SEEN_SIZE)
+    read = min(count, MAX_ADDRS)
+    addresses = tuple(SeenAddress(reader.uint64(), _read_address(reader)) for _ in range(read))
+    reader.position += (count - read) * _SEEN_SIZE
+    return Addrs(addresses)
+
+
+def _read_have_tx(reader: Reader) -> HaveTx:
+    """Of a long list the end, as nobody remembers more of a peer."""
+    count = reader.count(_HASH_SIZE)
+    reader.position += max(0, count - MAX_HAVE_TX) * _HASH_SIZE
+    return HaveTx(tuple(reader.uint256() for _ in range(min(count, MAX_HAVE_TX))))
 
 
 def _read_envelopes(reader: Reader) -> tuple[Envelope, ...]:
@@ -326,17 +348,26 @@ def _read_share_reply(reader: Reader) -> ShareReply:
     return ShareReply(request_id, result, _read_envelopes(reader))
 
 
-def _read_remember_tx(reader: Reader) -> RememberTx:
+def _remember_tx_steps(reader: Reader) -> Generator[None, None, RememberTx]:
     tx_hashes = _read_hashes(reader)
     transactions = []
     count = reader.count(MIN_TRANSACTION)
     if count > MAX_TRANSACTIONS:
         raise ParseError(f"{count} transactions to remember")
-    for _ in range(count):
+    read = 0
+    for number in range(1, count + 1):
         start = reader.position
-        read_transaction(reader)
+        pass_transaction(reader)
         data = reader.data[start : reader.position]
-        transactions.append(RawTransaction(sha256d_int(data), data))
+        whole = sha256d_int(data)
+        if has_stable_hash(data):
+            transactions.append(RawTransaction(int.from_bytes(transaction_hash(data), "little"), data, whole))
+        else:
+            transactions.append(RawTransaction(whole, data))
+        read += len(data)
+        if number % _TRANSACTIONS_AT_ONCE == 0 or read > _TRANSACTION_BYTES_AT_ONCE:
+            read = 0
+            yield
     return RememberTx(tx_hashes, tuple(transactions))
 
 
@@ -352,9 +383,9 @@ _READERS: dict[str, Callable[[Reader], Message]] = {
     ),
     "sharereply": _read_share_reply,
     "bestblock": lambda reader: BestBlock(read_header(reader)),
-    "have_tx": lambda reader: HaveTx(_read_hashes(reader)),
+    "have_tx": _read_have_tx,
     "losing_tx": lambda reader: LosingTx(_read_hashes(reader)),
-    "remember_tx": _read_remember_tx,
+    "remember_tx": lambda reader: finish(_remember_tx_steps(reader)),
     "forget_tx": lambda reader: ForgetTx(_read_hashes(reader)),
 }
 
@@ -362,12 +393,23 @@ _READERS: dict[str, Callable[[Reader], Message]] = {
 def parse_message(command: str, payload: bytes) -> Message | None:
     """The message of a frame's command and payload; None for a command that is not known here (it is ignored).
 
-    Raises ParseError for anything that is not exactly the message.
+    Raises ParseError for anything that is not exactly the message. Of lists that nobody makes full use of, a part
+    is read: see MAX_ADDRS and MAX_HAVE_TX.
     """
     read = _READERS.get(command)
     if read is None:
         return None
     reader = Reader(payload)
     message = read(reader)
+    reader.expect_end()
+    return message
+
+
+def message_steps(command: str, payload: bytes) -> Generator[None, None, Message | None]:
+    """Return what `parse_message` does; every yield ends a step of a few milliseconds."""
+    if command != RememberTx.command:
+        return parse_message(command, payload)
+    reader = Reader(payload)
+    message = yield from _remember_tx_steps(reader)
     reader.expect_end()
     return message

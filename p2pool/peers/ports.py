@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
@@ -24,8 +24,8 @@ class PoolPort(Protocol):
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         """Shares at which an answer to a request may end: the heads held, and those 10 behind them."""
 
-    def parse(self, contents: bytes) -> Share:
-        """Raises ParseError, ShareInvalid."""
+    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+        """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
     def add_shares(self, shares: Sequence[Share], sender: str) -> int:
         """Take over shares; returns how many were new."""

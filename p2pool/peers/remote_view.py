@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from p2pool.peers.messages import (
+    MAX_HAVE_TX,
     MAX_PAYLOAD,
     Envelope,
     ForgetTx,
@@ -17,9 +18,15 @@ from p2pool.peers.messages import (
     RememberTx,
     Shares,
 )
-from p2pool.peers.transactions import MAX_REMEMBERED, MiningChange, TransactionPool, counted_size
+from p2pool.peers.transactions import (
+    MAX_REMEMBERED,
+    MiningChange,
+    TransactionPool,
+    counted_size,
+    hash_follows,
+)
 
-MAX_KNOWN = 10_000
+MAX_KNOWN = MAX_HAVE_TX
 """Transactions that one peer is believed to have; beyond it the oldest are forgotten."""
 _ROOM = MAX_PAYLOAD - 64
 T = TypeVar("T")
@@ -82,18 +89,9 @@ class RemoteView:
 
     def introduce(self, sender: Sender, pool: TransactionPool) -> None:
         """After the handshake: what we know, and what our next shares will name."""
-        self.tell_added(sender, tuple(pool.known))
+        for message in have_tx_messages(tuple(pool.known)):
+            sender.send(message)
         self._remember(sender, pool.mining)
-
-    def tell_added(self, sender: Sender, tx_hashes: Sequence[int]) -> None:
-        """We know these now."""
-        for part in split(tx_hashes, lambda _: 32):
-            sender.send(HaveTx(tuple(part)))
-
-    def tell_removed(self, sender: Sender, tx_hashes: Sequence[int]) -> None:
-        """We know these no longer."""
-        for part in split(tx_hashes, lambda _: 32):
-            sender.send(LosingTx(tuple(part)))
 
     def tell_mining(self, sender: Sender, change: MiningChange) -> None:
         """Our template has changed."""
@@ -106,6 +104,8 @@ class RemoteView:
         for tx_hash, data in transactions.items():
             size = counted_size(data)
             if tx_hash in self._remembers or self._remembered_size + size > MAX_REMEMBERED:
+                continue
+            if tx_hash not in self._known and not hash_follows(tx_hash, data):
                 continue
             self._remembers[tx_hash] = size
             self._remembered_size += size
@@ -126,8 +126,14 @@ class RemoteView:
             sender.send(ForgetTx(tuple(part)))
 
     def can_learn(self, tx_hashes: Iterable[int], pool: TransactionPool) -> bool:
-        """Whether the peer has these, or we can send them to it."""
-        return all(h in self._known or h in self._remembers or pool.get(h) is not None for h in tx_hashes)
+        """Whether the peer has these, or we can send them to it. Bytes that legacy p2pool-dash hashes to another
+        number teach a peer nothing: it would disconnect us for a share that names them, and can ask for the share
+        as a later one's parent."""
+        return all(h in self._known or h in self._remembers or self._can_send(h, pool) for h in tx_hashes)
+
+    def _can_send(self, tx_hash: int, pool: TransactionPool) -> bool:
+        data = pool.get(tx_hash)
+        return data is not None and hash_follows(tx_hash, data)
 
     def send_shares(
         self, sender: Sender, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
@@ -150,3 +156,13 @@ class RemoteView:
 def share_messages(envelopes: Sequence[Envelope]) -> list[Shares]:
     """`shares` messages that each fit into the payload limit."""
     return [Shares(tuple(part)) for part in split(envelopes, lambda envelope: len(envelope.contents) + 10)]
+
+
+def have_tx_messages(tx_hashes: Sequence[int]) -> list[HaveTx]:
+    """`have_tx` messages that each fit into the payload limit."""
+    return [HaveTx(tuple(part)) for part in split(tx_hashes, lambda _: 32)]
+
+
+def losing_tx_messages(tx_hashes: Sequence[int]) -> list[LosingTx]:
+    """`losing_tx` messages that each fit into the payload limit."""
+    return [LosingTx(tuple(part)) for part in split(tx_hashes, lambda _: 32)]

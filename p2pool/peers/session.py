@@ -6,12 +6,15 @@ Misbehaviour (its host is banned as well), as the specification says.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from twisted.logger import Logger
+
 from p2pool.base.errors import ParseError
+from p2pool.base.hosts import host_key
+from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
 from p2pool.networks.parameters import SHARE_VERSION
@@ -29,6 +32,7 @@ from p2pool.peers.messages import (
     Message,
     PeerAddress,
     Ping,
+    RawTransaction,
     RememberTx,
     SeenAddress,
     ShareReply,
@@ -42,6 +46,8 @@ from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share
 from p2pool.wire.framer import ChecksumError, Framer, frame
 
+_log = Logger(namespace="p2pool.peers")
+
 HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 100.0
 REQUEST_TIME = 15.0
@@ -49,9 +55,15 @@ MAX_REQUESTS = 64
 MAX_ADDRESSES_SENT = 100
 _MAX_REPLY_SHARES = 1000
 _PARSED_AT_ONCE = 64
-"""Shares parsed in one turn of the reactor: about 3 ms."""
-_STEPS_AT_ONCE = 50
-"""Messages, or portions of long ones, that one connection may have looked at in one turn of the reactor."""
+"""Shares parsed in one step: about 3 ms."""
+_TAKEN_AT_ONCE = 250
+"""Shares handed on in one step: about 12 ms."""
+_ASKED_AT_ONCE = 2000
+"""Hashes of one request looked up in one step."""
+_ANNOUNCED_AT_ONCE = 2000
+"""Transactions made known in one step: about 5 ms."""
+_ADDRESSES_AT_ONCE = 50
+_NO_STEP: tuple[()] = ()
 _MAX_ADDRS = 1000
 _ADDRS_PERIOD = 60.0
 """So many addresses are looked at in so many seconds; more of them are of no use to anybody."""
@@ -64,6 +76,8 @@ class Hub(Protocol):
     """What a session calls. Implemented by the manager."""
 
     transactions: TransactionPool
+    turns: Turns
+    """Shares the reactor's time between all connections."""
 
     def welcome(self, session: PeerSession) -> None:
         """The handshake is done; Drop where this connection is not wanted."""
@@ -83,17 +97,17 @@ class Hub(Protocol):
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
         """The peer's best share."""
 
-    def parse(self, contents: bytes) -> Share:
+    def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
+        """Transactions (hash, bytes) that the peer has us remember, which were not known before."""
+
+    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
         """See PoolPort."""
 
-    def shares_for(self, hashes: Sequence[int], parents: int, stops: Sequence[int]) -> Iterator[Share]:
+    def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
         """What a `sharereq` asks for."""
 
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
         """See PoolPort.best_block_heard."""
-
-    def call_soon(self, function: Callable[[], None]) -> None:
-        """Call it after the current event."""
 
 
 @dataclass(slots=True)
@@ -132,6 +146,7 @@ class PeerSession:
         flow: Callable[[bool], None] = lambda paused: None,
     ) -> None:
         self.host, self.port, self.incoming = host, port, incoming
+        self.host_key = host_key(host)
         self.version: Version | None = None
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
@@ -142,15 +157,17 @@ class PeerSession:
         self._fail = fail
         self._flow = flow
         self._framer = Framer(introduction.prefix, messages.MAX_PAYLOAD)
-        self._inbox: deque[tuple[str, bytes]] = deque()
-        """Waits while something long is worked through. Bound: the connection is paused meanwhile."""
+        """Has what was not looked at yet. Bound: one message and what came at once; then it is held."""
         self._portions: Iterator[None] | None = None
-        """What is left to do for the message before the inbox."""
-        self._paused = False
+        """What is left to do for the message that was taken last."""
+        self._held = False
         self._requests: dict[int, _Request] = {}
         self.remembered: dict[int, bytes] = {}
         """Transactions that the peer has us keep."""
         self._remembered_size = 0
+        self._other_names: dict[int, int] = {}
+        """For those that are remembered under two hashes: each one's other hash."""
+        self._newer_warned = False
         self._addresses_heard, self._addresses_since = 0, now
 
     @property
@@ -225,6 +242,8 @@ class PeerSession:
 
     def check_time(self, now: float) -> None:
         """To be called about once a second. Raises Drop where the peer is silent or does not answer."""
+        if self._held:
+            return  # what it said waits here
         if not self.ready and now - self.connected_at > HANDSHAKE_TIME:
             raise Drop("no handshake within 10 s")
         if self.ready and now - self.heard_at > SILENCE_TIME:
@@ -237,7 +256,7 @@ class PeerSession:
         if self.closed:
             return
         self.closed = True
-        self._inbox.clear()
+        self._hub.turns.forget(self)
         requests, self._requests = self._requests, {}
         for request in requests.values():
             request.answered(None)
@@ -249,52 +268,44 @@ class PeerSession:
         if self.closed:
             return
         self.heard_at = now
-        try:
-            self._inbox.extend(self._framer.feed(data))
-        except ChecksumError as error:
-            raise Misbehaviour(str(error)) from None
-        if not self._paused:
-            self._work()
+        self._framer.add(data)
+        self._hub.turns.submit(self)
 
-    def _work(self) -> None:
-        """Look at what came, in order, as far as one turn of the reactor allows; what is left is for the next one,
-        and the connection is paused until then."""
-        for _ in range(_STEPS_AT_ONCE):
-            if self.closed:
-                return
-            if self._portions is not None:
-                if next(self._portions, _DONE) is not _DONE:
-                    break
-                self._portions = None
-            elif self._inbox:
-                command, payload = self._inbox.popleft()
-                self._handle(command, payload, self.heard_at)
-            else:
-                self._pause(False)
-                return
-        self._pause(True)
-        self._hub.call_soon(self._continue)
+    def step(self) -> bool:
+        """See turns.Client: one message, or a portion of a long one. Raises Drop, Misbehaviour."""
+        if self.closed:
+            return False
+        if self._portions is None:
+            try:
+                message = self._framer.next_message()
+            except ChecksumError as error:
+                raise Misbehaviour(str(error)) from None
+            if message is None:
+                return False
+            self._portions = self._handle(*message, self.heard_at)
+        if next(self._portions, _DONE) is _DONE:
+            self._portions = None
+        return True
 
-    def _continue(self) -> None:
-        try:
-            self._work()
-        except Exception as error:
-            self._fail(error)
+    def hold(self, held: bool) -> None:
+        """See turns.Client."""
+        self._held = held
+        if not self.closed:
+            self._flow(held)
 
-    def _pause(self, paused: bool) -> None:
-        if paused is not self._paused:
-            self._paused = paused
-            self._flow(paused)
+    def failed(self, error: Exception) -> None:
+        """See turns.Client."""
+        self._fail(error)
 
-    def _handle(self, command: str, payload: bytes, now: float) -> None:
+    def _handle(self, command: str, payload: bytes, now: float) -> Iterator[None]:
         if not self.ready and command != Version.command:
             raise Misbehaviour(f"{command[:12]!r} before version")
         try:
-            message = messages.parse_message(command, payload)
+            message = yield from messages.message_steps(command, payload)
         except ParseError as error:
             raise Misbehaviour(f"malformed {command}: {error}") from None
         if message is not None:
-            _HANDLERS[type(message)](self, message, now)
+            yield from _HANDLERS[type(message)](self, message, now) or _NO_STEP
 
     # --- each message ------------------------------------------------------------------------------------
 
@@ -319,9 +330,12 @@ class PeerSession:
         if self._addresses_allowed(1, now):
             self._hub.listens(self, message.port)
 
-    def _on_addrs(self, message: Addrs, now: float) -> None:
-        for seen in message.addresses[: self._addresses_allowed(len(message.addresses), now)]:
+    def _on_addrs(self, message: Addrs, now: float) -> Iterator[None]:
+        allowed = self._addresses_allowed(len(message.addresses), now)
+        for number, seen in enumerate(message.addresses[:allowed], 1):
             self._hub.address_heard(seen, self)
+            if number % _ADDRESSES_AT_ONCE == 0:
+                yield
 
     def _addresses_allowed(self, count: int, now: float) -> int:
         """How many of so many addresses are looked at: a flood of them would only cost time and be passed on."""
@@ -334,14 +348,11 @@ class PeerSession:
     def _on_getaddrs(self, message: GetAddrs, now: float) -> None:
         self.send(Addrs(tuple(self._hub.good_addresses(min(message.count, MAX_ADDRESSES_SENT)))))
 
-    def _on_shares(self, message: Shares, now: float) -> None:
-        self._portions = self._take_shares(message.shares)
-
-    def _take_shares(self, envelopes: Sequence[Envelope]) -> Iterator[None]:
+    def _on_shares(self, message: Shares, now: float) -> Iterator[None]:
         shares: list[Share] = []
-        pool = self._hub.transactions
+        pool, envelopes = self._hub.transactions, message.shares
         for number, envelope in enumerate(envelopes, 1):
-            share = self._parse(envelope)
+            share = yield from self._parse(envelope)
             if share is not None:
                 for tx_hash in share.new_transaction_hashes:
                     if tx_hash not in self.remembered and pool.get(tx_hash) is None:
@@ -349,52 +360,64 @@ class PeerSession:
                 shares.append(share)
             if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
                 yield
-        if shares:
-            self._hub.shares_came(shares, self)
+        for start in range(0, len(shares), _TAKEN_AT_ONCE):
+            if start:
+                yield
+            self._hub.shares_came(shares[start : start + _TAKEN_AT_ONCE], self)
 
-    def _parse(self, envelope: Envelope) -> Share | None:
+    def _parse(self, envelope: Envelope) -> Generator[None, None, Share | None]:
         if envelope.kind < SHARE_VERSION:
             raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
         if envelope.kind > SHARE_VERSION:
-            return None  # of a newer version than ours
+            self._warn_of_newer(envelope.kind)
+            return None
         try:
-            return self._hub.parse(envelope.contents)
+            return (yield from self._hub.parse_steps(envelope.contents))
         except (ParseError, ShareInvalid) as error:
             raise Misbehaviour(f"an invalid share: {error}") from None
 
-    def _on_sharereq(self, message: ShareReq, now: float) -> None:
-        self._portions = self._answer(message)
+    def _warn_of_newer(self, kind: int) -> None:
+        """Warn, once a connection, of shares that this software cannot read."""
+        if not self._newer_warned:
+            self._newer_warned = True
+            text = "peer {peer} sends shares of type {kind}, which this version cannot read: ignored; upgrade?"
+            _log.warn(text, peer=self.label, kind=kind)
 
-    def _answer(self, message: ShareReq) -> Iterator[None]:
-        """One answer in a turn: megabytes may have to be put together for a request of a hundred bytes."""
-        self.send(self._reply_to(message))
+    def _on_sharereq(self, message: ShareReq, now: float) -> Iterator[None]:
+        """One answer in a step: megabytes may have to be put together for a request of a hundred bytes."""
+        reply = yield from self._reply_to(message)
         yield
+        self.send(reply)
 
-    def _reply_to(self, message: ShareReq) -> ShareReply:
+    def _reply_to(self, message: ShareReq) -> Generator[None, None, ShareReply]:
         parents = min(message.parents, _MAX_REPLY_SHARES // len(message.hashes)) if message.hashes else 0
         room = messages.MAX_PAYLOAD - 64
         found: list[Envelope] = []
-        for share in self._hub.shares_for(message.hashes, parents, message.stops):
-            room -= len(share.contents) + 10
-            if room < 0:
-                return ShareReply(message.id, messages.TOO_LONG, ())
-            found.append(Envelope(SHARE_VERSION, share.contents))
+        stops = frozenset(message.stops)
+        for start in range(0, len(message.hashes), _ASKED_AT_ONCE):
+            if start:
+                yield
+            for share in self._hub.shares_for(message.hashes[start : start + _ASKED_AT_ONCE], parents, stops):
+                room -= len(share.contents) + 10
+                if room < 0:
+                    return ShareReply(message.id, messages.TOO_LONG, ())
+                found.append(Envelope(SHARE_VERSION, share.contents))
         return ShareReply(message.id, messages.GOOD, tuple(found))
 
-    def _on_sharereply(self, message: ShareReply, now: float) -> None:
+    def _on_sharereply(self, message: ShareReply, now: float) -> Iterator[None]:
         request = self._requests.get(message.id)
         if request is None:
             return  # late, or never asked for: of no use to us
         request.sent = now  # the peer is not late any more, however long we take
         envelopes = message.shares if message.result == messages.GOOD else ()
-        self._portions = self._take_reply(message.id, request, envelopes[: request.parents + 1])
+        yield from self._take_reply(message.id, request, envelopes[: request.parents + 1])
 
     def _take_reply(self, request_id: int, request: _Request, envelopes: Sequence[Envelope]) -> Iterator[None]:
         """Only what was asked for is taken: the share, and each one's parent after it."""
         shares: list[Share] = []
         expected: int | None = request.share_hash
         for number, envelope in enumerate(envelopes, 1):
-            share = self._parse(envelope)
+            share = yield from self._parse(envelope)
             if share is None or share.hash != expected:
                 break
             shares.append(share)
@@ -417,7 +440,7 @@ class PeerSession:
     def _on_losing_tx(self, message: LosingTx, now: float) -> None:
         self.remote.lost(message.tx_hashes)
 
-    def _on_remember_tx(self, message: RememberTx, now: float) -> None:
+    def _on_remember_tx(self, message: RememberTx, now: float) -> Iterator[None]:
         pool = self._hub.transactions
         new: list[tuple[int, bytes]] = []
         for tx_hash in message.tx_hashes:
@@ -426,9 +449,28 @@ class PeerSession:
                 raise Drop(f"it refers to transaction {tx_hash:064x}, which is not known")
             self._remember(tx_hash, data)
         for transaction in message.transactions:
-            self._remember(transaction.hash, transaction.data)
-            new.append((transaction.hash, transaction.data))
-        pool.add(new)
+            for tx_hash in self._remember_raw(transaction):
+                new.append((tx_hash, transaction.data))
+        for start in range(0, len(new), _ANNOUNCED_AT_ONCE):
+            yield
+            self._hub.transactions_came(new[start : start + _ANNOUNCED_AT_ONCE], self)
+
+    def _remember_raw(self, transaction: RawTransaction) -> tuple[int, ...]:
+        """Keep a transaction that came whole. Returns the hashes that it is known by: both, where legacy
+        p2pool-dash calls it by another one, since nobody says which of them the peer's shares will name."""
+        tx_hash, other = transaction.hash, transaction.other_hash
+        if other is None:
+            self._remember(tx_hash, transaction.data)
+            return (tx_hash,)
+        if tx_hash in self.remembered:  # another signed instance of the same withdrawal
+            self._remember(other, transaction.data)
+            return (other,)
+        self._remember(tx_hash, transaction.data)
+        if other in self.remembered:
+            return (tx_hash,)
+        self.remembered[other] = transaction.data
+        self._other_names |= {tx_hash: other, other: tx_hash}
+        return tx_hash, other
 
     def _remember(self, tx_hash: int, data: bytes) -> None:
         if tx_hash in self.remembered:
@@ -443,9 +485,12 @@ class PeerSession:
             data = self.remembered.pop(tx_hash, None)
             if data is not None:
                 self._remembered_size -= counted_size(data)
+                other = self._other_names.pop(tx_hash, None)
+                if other is not None:
+                    del self.remembered[other], self._other_names[other]
 
 
-_HANDLERS: dict[type[Message], Callable[..., None]] = {
+_HANDLERS: dict[type[Message], Callable[..., Iterator[None] | None]] = {
     Version: PeerSession._on_version,
     Ping: PeerSession._on_ping,
     AddrMe: PeerSession._on_addrme,

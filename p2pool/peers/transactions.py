@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from p2pool.base.observable import Event
+from p2pool.dash.hashes import sha256d_int
+from p2pool.dash.transaction import has_stable_hash
 
 GRACE = 20.0
 """Seconds that a transaction stays usable once it is lost: shares on the wire may still name it."""
@@ -17,6 +19,8 @@ MAX_LOST = 50_000_000
 """Bytes of lost transactions that are kept for so long; beyond it the oldest go."""
 MAX_FRESH = 50_000_000
 """Bytes that may come before it is time to `trim`, whenever the last time was."""
+MAX_FRESH_COUNT = 50_000
+"""Transactions, likewise: with more of them `trim` would take too long."""
 MAX_REMEMBERED = 2_500_000
 """Bytes of transactions that one peer may have another keep, as `counted_size` counts them."""
 OVERHEAD = 100
@@ -25,6 +29,11 @@ OVERHEAD = 100
 def counted_size(data: bytes) -> int:
     """What a transaction counts, here and between nodes: its bytes and 100 more."""
     return len(data) + OVERHEAD
+
+
+def hash_follows(tx_hash: int, data: bytes) -> bool:
+    """Whether everybody, legacy p2pool-dash too, hashes these bytes to this. Cheap for all but asset unlocks."""
+    return not has_stable_hash(data) or sha256d_int(data) == tx_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,8 @@ class TransactionPool:
     """Known transactions by hash.
 
     Bound: `trim` is called every few seconds and leaves the template's, those that peers have us remember (2.5 MB
-    for each peer) and those of the last shares; it is called at once where `fresh_bytes` exceeds MAX_FRESH.
+    for each peer) and those of the last shares; it is called at once where `fresh_bytes` exceeds MAX_FRESH or
+    `fresh_count` MAX_FRESH_COUNT.
     """
 
     def __init__(self) -> None:
@@ -51,7 +61,7 @@ class TransactionPool:
         self.mining_changed: Event[MiningChange] = Event()
         self._lost: dict[int, tuple[float, bytes]] = {}
         """Hash -> (when it was lost, bytes). At most MAX_LOST bytes."""
-        self.fresh_bytes = 0
+        self.fresh_bytes = self.fresh_count = 0
         """What came since the last `trim`."""
 
     def get(self, tx_hash: int) -> bytes | None:
@@ -67,6 +77,7 @@ class TransactionPool:
         new = {tx_hash: data for tx_hash, data in transactions if tx_hash not in self.known}
         if new:
             self.known.update(new)
+            self.fresh_count += len(new)
             self.fresh_bytes += sum(counted_size(data) for data in new.values())
             self.added.fire(tuple(new))
 
@@ -74,6 +85,9 @@ class TransactionPool:
         """The template's transactions are these now."""
         before, self.mining = self.mining, dict(transactions)
         self.add(self.mining.items())
+        for tx_hash, data in self.mining.items():
+            if before.get(tx_hash) is not data:  # our dashd's bytes count, where a hash leaves some of them out
+                self.known[tx_hash] = data
         added = {tx_hash: data for tx_hash, data in self.mining.items() if tx_hash not in before}
         removed = {tx_hash: data for tx_hash, data in before.items() if tx_hash not in self.mining}
         if added or removed:
@@ -81,7 +95,7 @@ class TransactionPool:
 
     def trim(self, wanted: set[int], now: float) -> None:
         """Forget all but the template's transactions and `wanted`. Of those, what was lost is known again."""
-        self.fresh_bytes = 0
+        self.fresh_bytes = self.fresh_count = 0
         self.add([(h, self._lost[h][1]) for h in wanted if h in self._lost])
         for tx_hash in [h for h, (when, _) in self._lost.items() if not 0 <= now - when <= GRACE]:
             del self._lost[tx_hash]

@@ -38,6 +38,10 @@ class ChainFigures:
     """Why shares are not written; None while all is well."""
     work_problem: str | None = None
     """Why there is no work for miners though Dash Core gives templates; None while there is."""
+    block_problem: str | None = None
+    """Why dashd would refuse a block found now; None where it would not."""
+    left_out: int = 0
+    """Transactions of dashd's template that blocks leave out because they would be too large."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""The workers that the node remembers, and their addresses: bounded, those silent longest forgotten first."""
+"""The workers that the node remembers, and their addresses: bounded, those that never worked forgotten first."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Final
 
+from p2pool.base.fair import FairQueue
 from p2pool.base.rates import DecayingRates, WindowedSum
 from p2pool.base.text import printable
 from p2pool.pool_stats.records import RATE_WINDOWS, AddressSnapshot, WorkerSnapshot
@@ -12,7 +13,8 @@ from p2pool.pool_stats.records import RATE_WINDOWS, AddressSnapshot, WorkerSnaps
 RATE_WINDOW: Final = 600.0
 """Seconds of the sliding window that hash rates are measured over."""
 MAX_WORKERS: Final = 10_000
-"""Workers remembered; those without a connection are forgotten first, of these the one silent longest."""
+"""Workers remembered. Beyond it those without an accepted submission are forgotten first, then those without a
+connection; of either, one of the site (as given to `WorkerTable.seen`) with most of them."""
 MAX_WORKER_NAME: Final = 128
 MAX_SOFTWARE: Final = 128
 MAX_REFUSAL_CODES: Final = 32
@@ -53,13 +55,16 @@ class Worker:
         "rates",
         "refused_by",
         "shares",
+        "site",
         "software",
         "work",
     )
 
-    def __init__(self, name: str, group: AddressGroup, now: float) -> None:
+    def __init__(self, name: str, group: AddressGroup, site: str, now: float) -> None:
         self.name = name
         self.group = group
+        self.site = site
+        """Where it was authorized from: the records of one site count together."""
         self.connections = 0
         self.difficulty = 0.0
         self.accepted = self.dead = self.shares = 0
@@ -185,32 +190,63 @@ class WorkerTable:
         self._workers: dict[str, Worker] = {}
         self._by_address: dict[str, AddressGroup] = {}
         """The same workers by the address before the dot: a job asks for an address's rate."""
-        self._absent: dict[str, None] = {}
-        """The names of those without a connection, who are forgotten before the others; the first goes first."""
+        self._unproven: FairQueue[str, str] = FairQueue()
+        """The names, by site, of those without an accepted submission."""
+        self._idle: FairQueue[str, str] = FairQueue()
+        """Of these, the ones without a connection."""
+        self._absent: FairQueue[str, str] = FairQueue()
+        """All those without a connection, in the order in which they were seen last."""
 
-    def seen(self, name: str, now: float) -> Worker:
-        """The worker, made where it is new, and moved to the end of the table."""
+    def seen(self, name: str, now: float, site: str | None = None) -> Worker:
+        """Return the worker, made if it is new, and move it to the end of the table. `site` is where it is
+        authorized from."""
         worker = self._workers.pop(name, None)
         if worker is None:
             clean = printable(name, MAX_WORKER_NAME)
-            worker = self._workers.pop(clean, None) or self._new(clean, now)
-        name = worker.name
-        self._workers[name] = worker
-        if not worker.connections:
-            self._absent.pop(name, None)
-            self._absent[name] = None
+            worker = self._workers.pop(clean, None) or self._new(clean, site or "", now)
+        self._workers[worker.name] = worker
+        if site is not None and worker.site != site and not (worker.accepted and worker.connections):
+            worker.site = site
+        if not worker.connections or not worker.accepted:
+            self._file(worker)
         worker.last_seen = now
         return worker
 
-    def _new(self, name: str, now: float) -> Worker:
+    def worked(self, worker: Worker) -> None:
+        """Note its first accepted submission: from now on it is forgotten after those that have none."""
+        self._unproven.discard(worker.name)
+        self._idle.discard(worker.name)
+
+    def _file(self, worker: Worker) -> None:
+        """Put it where it belongs among those that may be forgotten, as the newest one."""
+        name = worker.name
+        for queue, belongs in (
+            (self._unproven, not worker.accepted),
+            (self._idle, not worker.accepted and not worker.connections),
+            (self._absent, not worker.connections),
+        ):
+            if belongs:
+                queue.add(name, worker.site)
+            else:
+                queue.discard(name)
+
+    def _new(self, name: str, site: str, now: float) -> Worker:
         if len(self._workers) >= MAX_WORKERS:
-            self._forget(next(iter(self._absent or self._workers)))
+            self._forget(self._candidate(site))
         address = _address_of(name)
         group = self._by_address.get(address)
         if group is None:
             group = self._by_address[address] = AddressGroup(address)
-        worker = group.workers[name] = Worker(name, group, now)
+        worker = group.workers[name] = Worker(name, group, site, now)
         return worker
+
+    def _candidate(self, site: str) -> str:
+        """Return the name to forget for a new one of `site`."""
+        largest = self._unproven.largest_group(site)
+        if largest is not None:
+            return next(iter(self._idle.group(largest) or self._unproven.group(largest)))
+        # Seldom: the new one is without an accepted submission, and goes next.
+        return self._absent.candidate(site) or next(iter(self._workers))
 
     def get(self, name: str) -> Worker | None:
         """The worker, where it is remembered; it was not seen thereby."""
@@ -218,18 +254,20 @@ class WorkerTable:
 
     def connected(self, worker: Worker) -> None:
         """It has one connection more."""
-        self._absent.pop(worker.name, None)
         worker.connections += 1
+        self._absent.discard(worker.name)
+        self._idle.discard(worker.name)
 
     def disconnected(self, worker: Worker) -> None:
         """It has one connection fewer."""
         if worker.connections:
             worker.connections -= 1
             if not worker.connections:
-                self._absent[worker.name] = None
+                self._file(worker)
 
     def _forget(self, name: str) -> None:
-        self._absent.pop(name, None)
+        for queue in (self._absent, self._idle, self._unproven):
+            queue.discard(name)
         group = self._workers.pop(name).group
         del group.workers[name]
         group.changed = True

@@ -10,9 +10,9 @@ from p2pool.dash.target import bits_to_target, target_to_average_attempts
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.payouts import PayoutTable, gentx_prefix, gentx_suffix
+from p2pool.share.payouts import PayoutTable, gentx_prefix, gentx_suffix, paid_payments
 from p2pool.share.rules import WEIGHT_UNIT, ParentContext, parent_context, reference_transactions
-from p2pool.share.share import Share, ref_hash_of
+from p2pool.share.share import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,16 @@ def rebuild_gentx(share: Share, view: ChainView, context: ParentContext, network
         context.weights_length,
         WEIGHT_UNIT * network.spread * target_to_average_attempts(share.block_target),
     )
-    table = PayoutTable(weights, share.subsidy, share.payments, network.parent.addresses)
-    share_info = share.contents[share.share_info_start : share.share_info_end]
+    paid = share.paid
+    if paid is None:
+        paid = paid_payments(share.payments, network.parent.addresses)
+    elif isinstance(paid, str):
+        raise ShareInvalid(Reason.PAYEE_MALFORMED, paid)
+    table = PayoutTable(weights, share.subsidy, paid)
     return b"".join(
         (
             gentx_prefix(table, share.script, share.coinbase, bool(share.coinbase_payload)),
-            ref_hash_of(share_info, share.ref_merkle_link, network),
+            share.ref_hash,
             share.last_txout_nonce,
             gentx_suffix(share.coinbase_payload),
         )

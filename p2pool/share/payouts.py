@@ -6,10 +6,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
-from p2pool.base.errors import ParseError
-from p2pool.dash.address import AddressVersions, payee_script
+from p2pool.base.steps import finish
+from p2pool.dash.address import AddressVersions
 from p2pool.share.chain_view import Weights
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.payments import PaidPayments, judge_payments, pack_output
 from p2pool.share.share import DONATION_SCRIPT, GENTX_BEFORE_REF_HASH
 from p2pool.wire.codec import pack_uint64, pack_varint, pack_varstr
 
@@ -17,20 +18,12 @@ _WORKERS_PART, _FINDER_PART = 49, 50
 """49/50 of a payout goes by weight, 1/50 to the finder of the block."""
 
 
-def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions) -> list[tuple[bytes, int]]:
-    """The (script, amount) outputs of a share's packed payments, in their order, without those that are skipped.
+def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions) -> PaidPayments:
+    """The outputs of a share's packed payments, in their order, without those that are skipped.
 
     Raises ShareInvalid where a payee's text makes the share invalid, whatever its amount.
     """
-    paid = []
-    for payee, amount in payments:
-        try:
-            script = payee_script(payee, versions)
-        except ParseError as error:
-            raise ShareInvalid(Reason.PAYEE_MALFORMED, str(error)) from None
-        if script is not None and amount:
-            paid.append((script, amount))
-    return paid
+    return finish(judge_payments(payments, versions))
 
 
 def worker_amounts(weights: Weights, payout: int) -> dict[bytes, int]:
@@ -42,39 +35,27 @@ def worker_amounts(weights: Weights, payout: int) -> dict[bytes, int]:
     return {script: share_of_payout * weight // divisor for script, weight in weights.by_script.items()}
 
 
-def pack_output(script: bytes, amount: int) -> bytes:
-    """One output: uint64 duffs, varstr script."""
-    return pack_uint64(amount) + pack_varstr(script)
-
-
 class PayoutTable:
     """The outputs for one tip and template, ready for any finder.
 
     Everything is serialized once; an address then costs one bisection and one join (`prefix_for`).
-    Raises ShareInvalid at construction where the payments exceed the subsidy or a payee is malformed.
+    Raises ShareInvalid at construction where the payments exceed the subsidy.
     """
 
     __slots__ = (
         "_joined",
         "_offsets",
-        "_payments",
+        "_paid",
         "_scripts",
         "_workers_total",
         "amounts",
         "finder_bonus",
-        "payments",
         "payout",
     )
 
-    def __init__(
-        self,
-        weights: Weights,
-        subsidy: int,
-        payments: Sequence[tuple[str, int]],
-        versions: AddressVersions,
-    ) -> None:
-        self.payments = paid_payments(payments, versions)
-        self.payout = subsidy - sum(amount for _, amount in self.payments)
+    def __init__(self, weights: Weights, subsidy: int, paid: PaidPayments) -> None:
+        self._paid = paid
+        self.payout = subsidy - paid.total
         if self.payout < 0:
             raise ShareInvalid(Reason.NEGATIVE_PAYOUT, f"{self.payout} duffs are left")
         self.finder_bonus = self.payout // _FINDER_PART
@@ -86,7 +67,11 @@ class PayoutTable:
         pieces = [pack_output(script, self.amounts[script]) for script in self._scripts]
         self._offsets = list(accumulate(map(len, pieces), initial=0))
         self._joined = b"".join(pieces)
-        self._payments = b"".join(pack_output(script, amount) for script, amount in self.payments)
+
+    @property
+    def payments(self) -> list[tuple[bytes, int]]:
+        """(script, duffs) of what the chain itself pays, in their order."""
+        return self._paid.outputs()
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
         """Duffs by script where `finder` finds the block, the donation's included and the payments not."""
@@ -100,7 +85,7 @@ class PayoutTable:
         """(count of outputs, their bytes up to and including GENTX_BEFORE_REF_HASH) for `finder`."""
         scripts, offsets, joined = self._scripts, self._offsets, self._joined
         spent = self._workers_total
-        count = len(scripts) + len(self.payments) + 2
+        count = len(scripts) + self._paid.count + 2
         workers = joined
         if finder != DONATION_SCRIPT and self.finder_bonus:
             spent += self.finder_bonus
@@ -114,7 +99,7 @@ class PayoutTable:
                 own = pack_output(finder, amount + self.finder_bonus)
                 workers = joined[: offsets[at]] + own + joined[offsets[at + 1] :]
         donation = pack_uint64(self.payout - spent)
-        return count, b"".join((workers, self._payments, donation, GENTX_BEFORE_REF_HASH))
+        return count, b"".join((workers, self._paid.packed, donation, GENTX_BEFORE_REF_HASH))
 
 
 def gentx_prefix(table: PayoutTable, finder: bytes, coinbase: bytes, has_payload: bool) -> bytes:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from p2pool.dash.target import MAX_UINT256, bits_to_target, target_to_average_attempts, target_to_bits
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.share import Share
 
 FAR_SHARE_DISTANCE = 99
 REF_LOOKBEHIND = 100
+_MANY = 200
+"""Transactions introduced by one share that are not gone through for each share above it."""
 MAX_TIMESTAMP = 2**32 - 1
 WEIGHT_UNIT = 65535
 """A share's attempts are weighed times this; its donation field is a part of it."""
@@ -116,6 +120,16 @@ def _target_limit(view: ChainView, previous_hash: int, height: int, network: Net
     return clip(target, network.min_target, network.max_target)
 
 
+# Bound: the shares that references may name, and as many again for a fork.
+@lru_cache(maxsize=2 * REF_LOOKBEHIND)
+def _positions(share: Share) -> dict[int, int]:
+    """Where each transaction that a share introduces stands first. Made once: whoever introduces tens of thousands
+    must not have them gone through for each share above."""
+    hashes = share.new_transaction_hashes
+    last = len(hashes) - 1
+    return {transaction_hash: last - index for index, transaction_hash in enumerate(reversed(hashes))}
+
+
 @dataclass(frozen=True, slots=True)
 class TransactionRefs:
     """How a share names its transactions: those it introduces, and (distance, index) for each wanted one."""
@@ -132,11 +146,17 @@ def reference_transactions(
         return TransactionRefs((), ())
     known: dict[int, tuple[int, int]] = {}
     if previous_hash is not None:
-        lookbehind = min(height, REF_LOOKBEHIND)
-        for distance, share in enumerate(view.ancestors(previous_hash, lookbehind), 1):
-            for index, transaction_hash in enumerate(share.new_transaction_hashes):
-                if transaction_hash not in known:
-                    known[transaction_hash] = (distance, index)
+        missing = set(wanted)
+        for distance, share in enumerate(view.ancestors(previous_hash, min(height, REF_LOOKBEHIND)), 1):
+            new = share.new_transaction_hashes
+            found = missing & _positions(share).keys() if len(new) > _MANY else missing.intersection(new)
+            if found:
+                positions = _positions(share)
+                for transaction_hash in found:
+                    known[transaction_hash] = (distance, positions[transaction_hash])
+                missing -= found
+                if not missing:
+                    break
     new_hashes: list[int] = []
     refs = []
     for transaction_hash in wanted:

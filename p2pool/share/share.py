@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 from p2pool.base.errors import ParseError
+from p2pool.base.steps import finish
 from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, sha256d
 from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11_digest
@@ -14,6 +16,7 @@ from p2pool.dash.script import p2pkh_script
 from p2pool.dash.target import bits_to_target, target_to_average_attempts
 from p2pool.networks.parameters import SHARE_VERSION, Network
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.payments import MIN_PAYMENT, PaidPayments, judge_payments, pass_payments, read_payments
 from p2pool.wire.codec import Reader, pack_uint32, pack_uint64, pack_varint, pack_varstr
 
 DONATION_SCRIPT: Final = bytes.fromhex("76a91420cb5c22b1e4d5947e5c112c7696b51ad9af3c6188ac")
@@ -25,6 +28,14 @@ MAX_MERKLE_LINK = 16
 MAX_REFS = (1 << MAX_MERKLE_LINK) - 1
 """Transactions beside the coinbase that a merkle link of the greatest length covers."""
 MAX_REF_DISTANCE = 110
+_FEW_PAYMENTS = 4096
+"""Bytes of packed payments that are kept as objects and judged when they are needed."""
+_REFS_AT_ONCE = 16_000
+"""References read in a step: about 8 ms."""
+_WALKED_AT_ONCE = 10_000
+"""Entries of a branch hashed in a step: about 10 ms."""
+_LARGE = 200_000
+"""Bytes of a share that is taken in more than one step, whatever it is made of."""
 
 # Bound: payout scripts repeat from share to share; interning keeps one object for each in use.
 _script_of = lru_cache(maxsize=16384)(p2pkh_script)
@@ -37,6 +48,7 @@ class Share:
     """
 
     __slots__ = (
+        "_payments",
         "absheight",
         "abswork",
         "attempts",
@@ -58,10 +70,13 @@ class Share:
         "merkle_link",
         "minimum_attempts",
         "new_transaction_hashes",
+        "paid",
         "payment_amount",
-        "payments",
+        "payments_count",
+        "payments_start",
         "previous_block",
         "previous_hash",
+        "ref_hash",
         "ref_merkle_link",
         "script",
         "share_info_end",
@@ -97,7 +112,13 @@ class Share:
     stale_info: int
     desired_version: int
     payment_amount: int
-    payments: tuple[tuple[str, int], ...]
+    payments_start: int
+    payments_count: int
+    _payments: tuple[tuple[str, int], ...] | None
+    """None where they are many or long: as objects they take twenty times the room."""
+    paid: PaidPayments | str | None
+    """What many or long payments come to, or why they make the share invalid; None where that is computed when it
+    is needed."""
     # the rest of share_info
     new_transaction_hashes: tuple[int, ...]
     transaction_hash_refs: tuple[tuple[int, int], ...]
@@ -112,10 +133,19 @@ class Share:
     last_txout_nonce: bytes
     merkle_link: tuple[bytes, ...]
     # derived
+    ref_hash: bytes
+    """What the generation transaction commits to: share_info and the branch above it."""
     attempts: int
     """Work: average attempts to meet `bits`."""
     minimum_attempts: int
     """Average attempts to meet `max_bits`: what retargeting adds up."""
+
+    @property
+    def payments(self) -> tuple[tuple[str, int], ...]:
+        """(payee, duffs) of each packed payment; a payee is text of one character a byte."""
+        if self._payments is not None:
+            return self._payments
+        return tuple(read_payments(Reader(self.contents, self.payments_start), self.payments_count))
 
     @property
     def target(self) -> int:
@@ -178,7 +208,19 @@ def pack_header(
 
 def ref_hash_of(share_info: bytes, branch: tuple[bytes, ...], network: Network) -> bytes:
     """The 32 bytes with which a generation transaction commits to packed share_info."""
-    return walk_branch(sha256d(network.identifier + share_info), branch)
+    return finish(_ref_hash_steps(share_info, branch, network))
+
+
+def _ref_hash_steps(
+    share_info: bytes, branch: tuple[bytes, ...], network: Network
+) -> Generator[None, None, bytes]:
+    """The branch may have as many entries as a message has room for."""
+    value = sha256d(network.identifier + share_info)
+    for start in range(0, len(branch), _WALKED_AT_ONCE):
+        if start:
+            yield
+        value = walk_branch(value, branch[start : start + _WALKED_AT_ONCE])
+    return value
 
 
 def pack_envelope(contents: bytes) -> bytes:
@@ -203,7 +245,16 @@ def parse_envelope(data: bytes, network: Network) -> Share:
 
 
 def parse_share(contents: bytes, network: Network, known_hash: int | None = None) -> Share:
-    """Parse and do the checks that need no parents.
+    """Parse and do the checks that need no parents, all at once: see `parse_share_steps`."""
+    return finish(parse_share_steps(contents, network, known_hash))
+
+
+def parse_share_steps(
+    contents: bytes, network: Network, known_hash: int | None = None
+) -> Generator[None, None, Share]:
+    """Parse, do the checks that need no parents, and judge many or long payments.
+
+    An everyday share takes one step; one of megabytes yields whenever the reactor may do something else.
 
     `known_hash` spares the one X11 where we have just computed it ourselves; never pass what came from outside.
     Raises ParseError (malformed) or ShareInvalid (breaks a rule).
@@ -213,8 +264,8 @@ def parse_share(contents: bytes, network: Network, known_hash: int | None = None
     reader = Reader(contents)
     _read_min_header(reader, share)
     share.share_info_start = reader.position
-    _read_share_data(reader, share)
-    _read_chain_fields(reader, share)
+    yield from _read_share_data(reader, share)
+    yield from _read_chain_fields(reader, share)
     share.share_info_end = reader.position
     share.ref_merkle_link = _read_branch(reader)
     share.last_txout_nonce = reader.take(8)
@@ -222,20 +273,33 @@ def parse_share(contents: bytes, network: Network, known_hash: int | None = None
     share.merkle_link = _read_branch(reader)
     packed_payload = reader.varstr()
     reader.expect_end()
+    if len(contents) > _LARGE:
+        yield
 
     _check_form(share)
     target = bits_to_target(share.bits)
     if target > network.max_target:
         raise ShareInvalid(Reason.TARGET_TOO_EASY, f"bits {share.bits:08x}")
-    ref_hash = ref_hash_of(contents[share.share_info_start : share.share_info_end], share.ref_merkle_link, network)
-    tail = b"".join((ref_hash, share.last_txout_nonce, b"\x00\x00\x00\x00", packed_payload))
+    share_info = contents[share.share_info_start : share.share_info_end]
+    share.ref_hash = yield from _ref_hash_steps(share_info, share.ref_merkle_link, network)
+    tail = b"".join((share.ref_hash, share.last_txout_nonce, b"\x00\x00\x00\x00", packed_payload))
     share.gentx_hash = _hash_link_digest(state, extra_data, length, tail)
     share.hash = known_hash if known_hash is not None else int.from_bytes(x11_digest(share.header), "little")
     if share.hash > target:
         raise ShareInvalid(Reason.NO_WORK, f"{share.hash:064x}")
     share.attempts = target_to_average_attempts(target)
     share.minimum_attempts = target_to_average_attempts(bits_to_target(share.max_bits))
+    share.paid = None if share._payments is not None else (yield from _judge(share, network))
     return share
+
+
+def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments | str]:
+    """What the payments come to. That they make the share invalid is said when it is checked."""
+    payments = read_payments(Reader(share.contents, share.payments_start), share.payments_count)
+    try:
+        return (yield from judge_payments(payments, network.parent.addresses))
+    except ShareInvalid as error:
+        return error.detail
 
 
 def _read_min_header(reader: Reader, share: Share) -> None:
@@ -246,7 +310,7 @@ def _read_min_header(reader: Reader, share: Share) -> None:
     share.header_nonce = reader.uint32()
 
 
-def _read_share_data(reader: Reader, share: Share) -> None:
+def _read_share_data(reader: Reader, share: Share) -> Generator[None, None, None]:
     share.previous_hash = reader.uint256() or None
     share.coinbase = reader.varstr()
     share.coinbase_payload = reader.varstr()
@@ -257,16 +321,27 @@ def _read_share_data(reader: Reader, share: Share) -> None:
     share.stale_info = reader.uint8()
     share.desired_version = reader.varint()
     share.payment_amount = reader.uint64()
-    count = reader.count(9)
-    share.payments = tuple((reader.varstr().decode("latin-1"), reader.uint64()) for _ in range(count))
+    share.payments_count = count = reader.count(MIN_PAYMENT)
+    share.payments_start = start = reader.position
+    share._payments = None
+    yield from pass_payments(reader, count)
+    if reader.position - start <= _FEW_PAYMENTS:
+        share._payments = tuple(read_payments(Reader(reader.data, start), count))
 
 
-def _read_chain_fields(reader: Reader, share: Share) -> None:
+def _read_chain_fields(reader: Reader, share: Share) -> Generator[None, None, None]:
     share.new_transaction_hashes = tuple(reader.uint256_list())
     varint, count = reader.varint, reader.count(2)
     if count > MAX_REFS:  # before they are read: three megabytes of them would take most of a second
         raise ShareInvalid(Reason.TOO_MANY_REFS, str(count))
-    share.transaction_hash_refs = tuple((varint(), varint()) for _ in range(count))
+    if count > _REFS_AT_ONCE:
+        yield
+    refs: list[tuple[int, int]] = []
+    for left in range(count, 0, -_REFS_AT_ONCE):
+        refs += [(varint(), varint()) for _ in range(min(left, _REFS_AT_ONCE))]
+        if left > _REFS_AT_ONCE:
+            yield
+    share.transaction_hash_refs = tuple(refs)
     share.far_share_hash = reader.uint256() or None
     share.max_bits = reader.uint32()
     share.bits = reader.uint32()

@@ -85,6 +85,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--reported-version", type=_version, default=VERSION, help="what to say as version (default: %(default)s)"
     )
+    parser.add_argument(
+        "--v24-height", type=int, help="from this height on the rules of Dash Core 24 hold (default: never)"
+    )
+    parser.add_argument(
+        "--owner-payouts", type=int, default=1, help="owners of a masternode under these rules (default: 1)"
+    )
+    parser.add_argument(
+        "--block-max-size",
+        type=int,
+        default=SimnetParameters().block_max_size,
+        help="blockmaxsize of dash.conf: bytes that templates are filled to (default: %(default)s)",
+    )
     parser.add_argument("--no-transactions", action="store_true", help="make no transactions")
     parser.add_argument("--debug", action="store_true", help="log more")
     options = parser.parse_args(arguments)
@@ -109,6 +121,9 @@ def make_parameters(options: argparse.Namespace) -> SimnetParameters:
         zmq_port=options.zmq_port,
         connect=tuple(options.connect),
         reported_version=options.reported_version,
+        v24_height=options.v24_height,
+        owner_payouts=max(1, options.owner_payouts),
+        block_max_size=options.block_max_size,
     )
 
 

@@ -15,13 +15,14 @@ from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.observable import Event
 from p2pool.dash.transaction import Transaction
 from p2pool.simnet.economy import Economy
-from p2pool.simnet.errors import BlockInvalid
+from p2pool.simnet.errors import BlockInvalid, TransactionRefused
 from p2pool.simnet.genesis import genesis_block
 from p2pool.simnet.index import ActiveChain, ChainBlock
 from p2pool.simnet.ledger import Ledger, Undo
 from p2pool.simnet.mempool import Mempool, MempoolEntry
-from p2pool.simnet.parameters import ChainRules
+from p2pool.simnet.parameters import DEFAULT_BLOCK_MAX_SIZE, ChainRules
 from p2pool.simnet.retarget import WINDOW, TimedBits, next_bits
+from p2pool.simnet.special import is_asset_unlock, special_effects
 from p2pool.simnet.store import BlockStore, MemoryStore
 from p2pool.simnet.template import BlockTemplate, build_template
 from p2pool.simnet.validation import (
@@ -66,8 +67,10 @@ class SimulatedChain:
         now: Callable[[], float],
         open_store: Callable[[int], BlockStore] = lambda genesis_hash: MemoryStore(),
         mempool_limit: int = 200,
+        block_max_size: int = DEFAULT_BLOCK_MAX_SIZE,
     ) -> None:
         """`open_store(genesis hash)` gives the store, whose blocks are replayed. Raises what it raises."""
+        self._block_max_size = block_max_size
         self.rules = rules
         self.economy = Economy(rules)
         self.block_connected: Event[ChainBlock] = Event()
@@ -79,7 +82,7 @@ class SimulatedChain:
         self.chainlock: ChainBlock | None = None
         """The newest block with a ChainLock; it is in the best chain for good. Not kept over a restart."""
         self.ledger = Ledger()
-        self.mempool = Mempool(self.ledger, mempool_limit)
+        self.mempool = Mempool(self.ledger, mempool_limit, rules.is_v24)
         self._now = now
         self._genesis = genesis_block(rules)
         genesis = ChainBlock(self._genesis.header, self._genesis.hash, None, len(self._genesis.raw), 1)
@@ -179,7 +182,7 @@ class SimulatedChain:
         try:
             check_contents(decoded)
             check_header(decoded.header, self._header_context(self.tip, self._now()))
-            check_contents_in_context(decoded.block, self.height + 1, self.tip.median_time)
+            self._check_in_context(decoded, self.tip)
             self.ledger.disconnect(self._connect(decoded, self.height + 1))
         except BlockInvalid as error:
             return error.reason
@@ -210,10 +213,15 @@ class SimulatedChain:
 
     def add_transaction(self, transaction: Transaction) -> MempoolEntry:
         """Take a transaction into the mempool. Raises TransactionRefused."""
+        waiting = {entry.hash: entry.transaction for entry in self.mempool} | {transaction.hash: transaction}
+        unlocked = special_effects(waiting.values()).unlocked if is_asset_unlock(transaction) else 0
+        if unlocked > self.economy.credit_pool(self.height, self.tip.unlocked):
+            raise TransactionRefused("failed-creditpool-unlock-too-much")
         return self.mempool.add(transaction, self._now(), self.height, self.tip.median_time)
 
     def _template(self, previous: ChainBlock, waiting: Iterable[MempoolEntry], updates: int) -> BlockTemplate:
-        return build_template(self.economy, previous, self.next_bits(previous), waiting, updates)
+        bits = self.next_bits(previous)
+        return build_template(self.economy, previous, bits, waiting, updates, self._block_max_size)
 
     # --- inside ----------------------------------------------------------------------------------------
 
@@ -247,11 +255,15 @@ class SimulatedChain:
             raise BlockInvalid("bad-chainlock")
         return previous
 
+    def _check_in_context(self, decoded: DecodedBlock, previous: ChainBlock) -> None:
+        height = previous.height + 1
+        check_contents_in_context(decoded.block, height, previous.median_time, self.rules.is_v24(height))
+
     def _judge(self, decoded: DecodedBlock) -> str:
         """What there is to say of a block that will not be taken because the tip is frozen."""
         try:
             previous = self._check_header(decoded, self._now())
-            check_contents_in_context(decoded.block, previous.height + 1, previous.median_time)
+            self._check_in_context(decoded, previous)
             if previous is self.tip:
                 self.ledger.disconnect(self._connect(decoded, previous.height + 1))
         except BlockInvalid as error:
@@ -268,10 +280,11 @@ class SimulatedChain:
         previous = self._check_header(decoded, now)
         # From here on the header is good: a block that fails is remembered.
         try:
-            check_contents_in_context(decoded.block, previous.height + 1, previous.median_time)
+            self._check_in_context(decoded, previous)
             entry = ChainBlock(
                 decoded.header, decoded.hash, previous, len(decoded.raw), len(decoded.transaction_hashes)
             )
+            entry.unlocked = previous.unlocked + special_effects(decoded.block.transactions).unlocked
             switch = self._connect_if_best(entry, decoded)
         except BlockInvalid:
             self._failed.add(decoded.hash)
@@ -341,8 +354,8 @@ class SimulatedChain:
 
     def _connect(self, decoded: DecodedBlock, height: int) -> Undo:
         """Apply a block on top of the tip to the ledger. BlockInvalid leaves the ledger as it was."""
-        economy = self.economy
-        check_payload(decoded.coinbase, economy.coinbase_payload(height))
+        economy, effects = self.economy, special_effects(decoded.block.transactions)
+        check_payload(decoded.coinbase, economy.coinbase_payload(height, effects, self.tip.unlocked))
         check_commitments(decoded.block, economy.commitments(height, decoded.header.previous_block))
         undo = self.ledger.connect(decoded.block.transactions, decoded.transaction_hashes, height)
         try:
@@ -351,6 +364,7 @@ class SimulatedChain:
                 economy.coinbase_value(height, undo.total_fees),
                 economy.superblock_payees(height),
                 economy.masternode_payees(height, undo.total_fees),
+                self.rules.is_v24(height),
             )
         except BlockInvalid:
             self.ledger.disconnect(undo)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p2pool.dash.address import encode_address
+from p2pool.dash.hashes import sha256d
 from p2pool.dash.script import p2pkh_script, p2sh_script
 from p2pool.dash.transaction import QUORUM_COMMITMENT_TYPE, Transaction
 from p2pool.simnet.parameters import ChainRules
 from p2pool.simnet.payloads import BitSet, CoinbasePayload, QuorumCommitment
+from p2pool.simnet.special import NO_EFFECTS, SpecialEffects
 
 BLOCK_SUBSIDY = 371_733_134
 """Duffs of every block, without superblock amounts."""
@@ -78,7 +80,26 @@ class Economy:
         """The burn and the masternode whose turn it is; one in eight is paid to a script address."""
         burn = burn_amount(BLOCK_SUBSIDY)
         amount = masternode_share(BLOCK_SUBSIDY + fees) - burn
-        return Payee("", BURN_SCRIPT, burn), self.masternode_payee(height % MASTERNODES, amount)
+        turn, platform = height % MASTERNODES, Payee("", BURN_SCRIPT, burn)
+        if self._rules.is_v24(height) and self._rules.owner_payouts > 1:
+            return platform, *self._owners(turn, amount)
+        return platform, self.masternode_payee(turn, amount)
+
+    def _owners(self, turn: int, amount: int) -> tuple[Payee, ...]:
+        """Several owners, with different shares, and for every other masternode an operator, as Dash Core 24
+        divides an amount: parts in hundredths of a percent, the last owner gets what is left."""
+        count = self._rules.owner_payouts
+        operator = amount * 1234 // 10_000 if turn % 2 else 0
+        left = owned = amount - operator
+        payees = []
+        for number in range(1, count):
+            part = owned * (10_000 * number // (count * (count + 1) // 2)) // 10_000
+            payees.append(self._key_payee(f"masternode/{turn}/owner/{number}", part))
+            left -= part
+        payees.append(self.masternode_payee(turn, left))
+        if operator:
+            payees.append(self._key_payee(f"masternode/{turn}/operator", operator))
+        return tuple(payees)
 
     def masternode_payee(self, turn: int, amount: int) -> Payee:
         """Where the masternode of that turn (0 to MASTERNODES - 1) is paid; `amount` in duffs."""
@@ -89,16 +110,28 @@ class Economy:
         """What the coinbase may pay out at most (duffs)."""
         return BLOCK_SUBSIDY + fees + sum(payee.amount for payee in self.superblock_payees(height))
 
-    def coinbase_payload(self, height: int) -> CoinbasePayload:
-        """What the payload of the coinbase at this height must be. Like regtest's: no ChainLocks, no quorums."""
+    def coinbase_payload(
+        self, height: int, effects: SpecialEffects = NO_EFFECTS, unlocked: int = 0
+    ) -> CoinbasePayload:
+        """What the payload of the coinbase at this height must be. Like regtest's: no ChainLocks, no quorums.
+
+        `effects` are those of the block's transactions, `unlocked` duffs left the credit pool before.
+        """
         epoch = height // _MASTERNODE_LIST_PERIOD
         root = self._rules.derive(f"masternode list/{epoch}")
+        for provider in effects.providers:
+            root = sha256d(root + provider.to_bytes(32, "little"))
         return CoinbasePayload(
-            version=3,
+            version=4 if self._rules.is_v24(height) else 3,
             height=height,
             masternode_list_root=int.from_bytes(root, "little"),
-            credit_pool_balance=height * burn_amount(BLOCK_SUBSIDY),
+            credit_pool_balance=self.credit_pool(height, unlocked) - effects.unlocked,
+            asset_unlocks_root=effects.unlocks_root,
         )
+
+    def credit_pool(self, height: int, unlocked: int) -> int:
+        """Duffs in the credit pool after the block at this height, where `unlocked` have left it."""
+        return height * burn_amount(BLOCK_SUBSIDY) - unlocked
 
     def commitments(self, height: int, previous_block: int) -> tuple[Transaction, ...]:
         """The quorum commitments that a block must begin with: a null commitment every so many blocks."""

@@ -23,6 +23,7 @@ class ChainBlock:
         "previous",
         "size",
         "transaction_count",
+        "unlocked",
         "work",
     )
 
@@ -41,6 +42,8 @@ class ChainBlock:
         self.transaction_count = transaction_count
         self.median_time = self._median_time()
         """Median time of the last 11 blocks, this one included (seconds)."""
+        self.unlocked = 0
+        """Duffs that left the credit pool in the chain up to this block."""
         self.position = -1
         """Where the store keeps the block; -1 where it does not (the genesis)."""
         self.failed = False

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import hash160
 from p2pool.dash.script import p2sh_script
 from p2pool.dash.transaction import Transaction
 from p2pool.simnet.errors import BlockInvalid
+from p2pool.simnet.special import AssetUnlock, is_asset_unlock, parse_asset_unlock
 
 OutPoint = tuple[int, int]
 """Transaction hash and output index."""
@@ -40,6 +42,8 @@ class Undo:
     spent: tuple[tuple[OutPoint, Coin], ...]
     created: tuple[OutPoint, ...]
     fees: tuple[int, ...]
+    unlocks: tuple[int, ...] = ()
+    """Indexes of asset unlocks."""
 
     @property
     def total_fees(self) -> int:
@@ -61,30 +65,34 @@ def check_spendable(coin: Coin, height: int) -> None:
 class Ledger:
     """The unspent outputs at one tip. It grows with the chain: nobody spends the miners' outputs."""
 
-    __slots__ = ("coins", "faucet")
+    __slots__ = ("coins", "faucet", "unlocks")
 
     def __init__(self) -> None:
         self.coins: dict[OutPoint, Coin] = {}
         self.faucet: dict[OutPoint, Coin] = {}
         """Those of `coins` that pay to FAUCET_SCRIPT, oldest first."""
+        self.unlocks: set[int] = set()
+        """Indexes of the asset unlocks in the chain."""
 
     def connect(self, transactions: Sequence[Transaction], hashes: Sequence[int], height: int) -> Undo:
         """Apply a block's transactions, the coinbase first. BlockInvalid leaves the ledger as it was."""
         spent: list[tuple[OutPoint, Coin]] = []
         created: list[OutPoint] = []
         fees: list[int] = []
+        unlocks: list[int] = []
         try:
             for index, (transaction, transaction_hash) in enumerate(zip(transactions, hashes, strict=True)):
                 if index > 0:
-                    fees.append(self._spend(transaction, height, spent))
+                    fees.append(self._spend(transaction, height, spent, unlocks))
                 self._create(transaction, transaction_hash, height, index == 0, created)
         except BlockInvalid:
-            self.disconnect(Undo(tuple(spent), tuple(created), ()))
+            self.disconnect(Undo(tuple(spent), tuple(created), (), tuple(unlocks)))
             raise
-        return Undo(tuple(spent), tuple(created), tuple(fees))
+        return Undo(tuple(spent), tuple(created), tuple(fees), tuple(unlocks))
 
     def disconnect(self, undo: Undo) -> None:
         """Take back what `connect` did."""
+        self.unlocks.difference_update(undo.unlocks)
         for outpoint in reversed(undo.created):
             self._remove(outpoint)
         for outpoint, coin in reversed(undo.spent):
@@ -93,8 +101,29 @@ class Ledger:
         for outpoint in undo.created:
             self._remove(outpoint)
 
-    def _spend(self, transaction: Transaction, height: int, spent: list[tuple[OutPoint, Coin]]) -> int:
+    def check_unlock(self, transaction: Transaction) -> AssetUnlock:
+        """The payload of an asset unlock that may be in the next block. Raises BlockInvalid."""
+        try:
+            unlock = parse_asset_unlock(transaction.extra_payload)
+        except ParseError:
+            raise BlockInvalid("bad-assetunlocktx-payload") from None
+        if unlock.index in self.unlocks:
+            raise BlockInvalid("bad-assetunlock-duplicated-index")
+        return unlock
+
+    def _spend(
+        self,
+        transaction: Transaction,
+        height: int,
+        spent: list[tuple[OutPoint, Coin]],
+        unlocks: list[int],
+    ) -> int:
         """Remove the inputs; the fee."""
+        if is_asset_unlock(transaction):
+            unlock = self.check_unlock(transaction)
+            self.unlocks.add(unlock.index)
+            unlocks.append(unlock.index)
+            return unlock.fee
         if not transaction.inputs:
             return 0  # a quorum commitment
         total = 0

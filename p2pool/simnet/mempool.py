@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from p2pool.base.observable import Event
-from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.transaction import Transaction
 from p2pool.simnet.errors import BlockInvalid, TransactionRefused
 from p2pool.simnet.ledger import Coin, Ledger, OutPoint, check_spendable, is_unspendable
 from p2pool.simnet.scripts import signature_operations
+from p2pool.simnet.special import SPECIAL_TYPES, is_asset_unlock, is_special
 from p2pool.simnet.validation import check_transaction, is_final
 
 _MAX_TRANSACTION_SIZE = 100_000
@@ -43,8 +43,12 @@ class MempoolEntry:
 class Mempool:
     """At most `limit` waiting transactions, valid on top of `ledger`, which is the chain's and follows its tip."""
 
-    def __init__(self, ledger: Ledger, limit: int) -> None:
+    def __init__(
+        self, ledger: Ledger, limit: int, takes_special: Callable[[int], bool] = lambda height: False
+    ) -> None:
+        """`takes_special`: whether a block at a height may have special transactions of Dash Core 24."""
         self._ledger = ledger
+        self._takes_special = takes_special
         self._limit = limit
         self._entries: dict[int, MempoolEntry] = {}
         self._spent: dict[OutPoint, int] = {}
@@ -67,7 +71,13 @@ class Mempool:
         return self._spent.get(outpoint)
 
     def add(self, transaction: Transaction, now: float, height: int, median_time: int) -> MempoolEntry:
-        """Take a transaction for the block after the tip at `height`. Raises TransactionRefused."""
+        """Take a transaction for the block after the tip at `height`. Another signed instance of an asset unlock
+        replaces the one that waits. Raises TransactionRefused."""
+        waiting, raw = self._entries.get(transaction.hash), transaction.pack()
+        if waiting is not None and waiting.raw != raw:
+            self._entries[waiting.hash] = again = replace(waiting, transaction=transaction, raw=raw)
+            self.updates += 1
+            return again
         entry = self._admit(transaction, now, height, median_time)
         self._insert(entry)
         self.transaction_added.fire(entry)
@@ -89,14 +99,16 @@ class Mempool:
 
     def _admit(self, transaction: Transaction, now: float, height: int, median_time: int) -> MempoolEntry:
         raw = transaction.pack()
-        hash_ = sha256d_int(raw)
+        hash_ = transaction.hash
         if hash_ in self._entries:
             raise TransactionRefused("txn-already-in-mempool")
         if len(self._entries) >= self._limit:
             raise TransactionRefused("mempool full")
         if transaction.is_coinbase:
             raise TransactionRefused("coinbase")
-        if transaction.version >= 3 and transaction.type != 0:
+        if transaction.has_payload and not (
+            self._takes_special(height + 1) and is_special(transaction, SPECIAL_TYPES)
+        ):
             raise TransactionRefused("bad-tx-type")
         if len(raw) > _MAX_TRANSACTION_SIZE:
             raise TransactionRefused("tx-size")
@@ -116,6 +128,8 @@ class Mempool:
 
     def _inputs(self, transaction: Transaction, height: int) -> tuple[int, tuple[int, ...]]:
         """The fee, and the waiting transactions that are spent."""
+        if is_asset_unlock(transaction):
+            return self._ledger.check_unlock(transaction).fee, ()
         total = 0
         depends: dict[int, None] = {}
         for item in transaction.inputs:

@@ -106,7 +106,8 @@ class HashingThread(threading.Thread):
         """The thread's life; called by `start`."""
         failure: BaseException | None = None
         try:
-            _be_nice()
+            if self._rate is None:
+                _be_nice()  # a throttled thread takes little, and should get it
             self._hash_until_stopped()
         except BaseException as error:  # reported to the owner, who logs it with its traceback
             failure = error

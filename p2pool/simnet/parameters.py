@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from p2pool.dash.address import AddressVersions
@@ -15,6 +15,12 @@ EASIEST_BITS = 0x207FFFFF
 
 VERSION = 230102
 """The Dash Core that is simulated: 23.1.2."""
+
+DEFAULT_BLOCK_MAX_SIZE = 1_850_000
+"""Bytes. Dash Core's own default, 2,000,000, leaves no room for a coinbase that pays a whole pool."""
+
+MAX_OWNERS = 8
+"""Owners of a masternode, as in Dash Core 24."""
 
 MAX_CONNECT = 8
 """Other daemons that are dialled: as many as Dash Core takes with -addnode."""
@@ -58,6 +64,13 @@ class SimnetParameters:
     """What getnetworkinfo says as `version`; the texts with a version in them follow it."""
     signalling_until: int = 0
     """Up to this height templates ask miners to signal the soft fork `testdummy` by a version bit."""
+    v24_height: int | None = None
+    """From this height on the rules of Dash Core 24 hold (coinbase payload version 4, transactions of types 9 to
+    12, several owners of a masternode); None for never."""
+    owner_payouts: int = 1
+    """Owners that a masternode has from `v24_height` on, at most MAX_OWNERS."""
+    block_max_size: int = DEFAULT_BLOCK_MAX_SIZE
+    """`blockmaxsize` of dash.conf: bytes that templates are filled to, with 1000 for the coinbase."""
     wallet: bool = True
     """Whether there is getnewaddress: a Dash Core can be built without its wallet."""
 
@@ -77,6 +90,8 @@ class ChainRules:
     superblock_interval: int
     commitment_interval: int
     seed: int
+    v24_height: int | None = field(default=None, repr=False)
+    owner_payouts: int = field(default=1, repr=False)
 
     @property
     def initial_target(self) -> int:
@@ -85,7 +100,12 @@ class ChainRules:
 
     def fingerprint(self) -> bytes:
         """16 bytes that differ wherever the rules do; they are part of the genesis."""
-        return sha256d(repr(self).encode())[:16]
+        newer = "" if self.v24_height is None else f" v24 {self.v24_height} {self.owner_payouts}"
+        return sha256d((repr(self) + newer).encode())[:16]
+
+    def is_v24(self, height: int) -> bool:
+        """Whether the rules of Dash Core 24 hold for the block at this height."""
+        return self.v24_height is not None and height >= self.v24_height
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes that depend on the seed and on what they are for."""
@@ -102,4 +122,6 @@ def chain_rules(parameters: SimnetParameters) -> ChainRules:
         superblock_interval=parameters.superblock_interval,
         commitment_interval=parameters.commitment_interval,
         seed=parameters.seed,
+        v24_height=parameters.v24_height,
+        owner_payouts=min(parameters.owner_payouts, MAX_OWNERS),
     )

@@ -18,7 +18,7 @@ _MAX_QUORUM_SIZE = 400
 
 @dataclass(frozen=True, slots=True)
 class CoinbasePayload:
-    """The coinbase's payload. Fields from version 2 and 3 on are at their zero where the version lacks them."""
+    """The coinbase's payload. Fields of later versions are at their zero where the version lacks them."""
 
     version: int
     height: int
@@ -28,6 +28,7 @@ class CoinbasePayload:
     best_chainlock_signature: bytes = bytes(SIGNATURE_SIZE)
     credit_pool_balance: int = 0
     """Duffs."""
+    asset_unlocks_root: int = 0
 
     def pack(self) -> bytes:
         """The bytes that a coinbase carries."""
@@ -40,14 +41,16 @@ class CoinbasePayload:
                 self.best_chainlock_signature,
                 pack_uint64(self.credit_pool_balance),
             ]
+        if self.version >= 4:
+            parts.append(pack_uint256(self.asset_unlocks_root))
         return b"".join(parts)
 
 
 def parse_coinbase_payload(data: bytes) -> CoinbasePayload:
-    """The payload that is all of `data`, versions 1 to 3. Raises ParseError."""
+    """The payload that is all of `data`, versions 1 to 4. Raises ParseError."""
     reader = Reader(data)
     version = reader.uint16()
-    if not 1 <= version <= 3:
+    if not 1 <= version <= 4:
         raise ParseError(f"coinbase payload of version {version}")
     payload = CoinbasePayload(
         version,
@@ -57,6 +60,7 @@ def parse_coinbase_payload(data: bytes) -> CoinbasePayload:
         reader.varint() if version >= 3 else 0,
         reader.take(SIGNATURE_SIZE) if version >= 3 else bytes(SIGNATURE_SIZE),
         reader.uint64() if version >= 3 else 0,
+        reader.uint256() if version >= 4 else 0,
     )
     reader.expect_end()
     return payload

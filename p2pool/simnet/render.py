@@ -172,6 +172,8 @@ def render_transaction(
         commitment = _commitment(transaction)
         if commitment is not None:
             result["qcTx"] = commitment
+    if transaction.has_stable_hash:
+        result["instanceHash"] = hash_hex(transaction.instance_hash)
     if fee is not None:
         result["fee"] = dash(fee)
     result["hex"] = raw.hex()
@@ -252,6 +254,8 @@ def render_coinbase_payload(payload: CoinbasePayload) -> Json:
         result["bestCLHeightDiff"] = payload.best_chainlock_height_difference
         result["bestCLSignature"] = payload.best_chainlock_signature.hex()
         result["creditPoolBalance"] = dash(payload.credit_pool_balance)
+    if payload.version >= 4:
+        result["merkleRootAssetUnlocks"] = hash_hex(payload.asset_unlocks_root)
     return result
 
 

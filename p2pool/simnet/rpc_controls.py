@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.clock import ShiftedClock
+from p2pool.simnet.errors import TransactionRefused
 from p2pool.simnet.faults import ErrorKind, FaultControls
 from p2pool.simnet.finder import BlockFinder, FinderBusy
 from p2pool.simnet.p2p_dialler import PeerDialler, TooManyPeers
@@ -16,6 +17,7 @@ from p2pool.simnet.render import hash_hex
 from p2pool.simnet.rpc import (
     INVALID_PARAMETER,
     MISC_ERROR,
+    VERIFY_REJECTED,
     Kind,
     Method,
     Parameter,
@@ -61,6 +63,7 @@ class RpcControls:
         return [
             (self.simnet_findblock, (count, Parameter("fork_depth", Kind.NUMBER))),
             (self.simnet_sendtx, (count,)),
+            (self.simnet_special, (Parameter("type", Kind.NUMBER, True), Parameter("index", Kind.NUMBER))),
             (self.simnet_chainlock, (Parameter("blockhash", Kind.STRING),)),
             (self.simnet_silence, (seconds,)),
             (self.simnet_error, (Parameter("calls", Kind.NUMBER), Parameter("kind", Kind.STRING))),
@@ -90,6 +93,16 @@ class RpcControls:
         number = int(_bounded(_whole(count, "count", 1), "count", 0, _MOST_TRANSACTIONS))
         made = [self._of.transactions.make() for _ in range(number)]
         return [hash_hex(entry.hash) for entry in made if entry is not None]
+
+    def simnet_special(self, kind: object, index: object) -> object:
+        """Make a special transaction of Dash Core 24: an asset unlock (type 9; index names the withdrawal; one
+        that waits is signed anew) or one of types 1 to 4 and 10 to 12; its hash. Needs v24_height."""
+        number = int(_bounded(_whole(kind, "type", 0), "type", 1, 0xFFFF))
+        withdrawal = int(_bounded(_whole(index, "index", 0), "index", 0, 2**63))
+        try:
+            return hash_hex(self._of.transactions.make_special(number, withdrawal).hash)
+        except TransactionRefused as error:
+            raise RpcError(VERIFY_REJECTED, error.reason) from None
 
     def simnet_chainlock(self, blockhash: str | None) -> object:
         """Give a block of the best chain (default: the tip) a ChainLock, and with it those below; its hash."""

@@ -5,14 +5,10 @@ The descriptor checksum is that of BIP 380.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from p2pool.dash.address import AddressVersions, encode_address
-from p2pool.dash.script import p2pkh_hash, p2sh_hash
+from p2pool.dash.script import p2pkh_hash, p2sh_hash, script_operations, script_signature_operations
 from p2pool.dash.transaction import Transaction
 
-_PUSHDATA_SIZES = {0x4C: 1, 0x4D: 2, 0x4E: 4}
-_SIGNATURE_OPERATIONS = {0xAC: 1, 0xAD: 1, 0xAE: 20, 0xAF: 20}
 _NAMES = {
     0x61: "OP_NOP",
     0x69: "OP_VERIFY",
@@ -29,29 +25,10 @@ _NAMES = {
 }
 
 
-def _operations(script: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """(opcode, pushed bytes or None); a push cut short ends the walk with opcode -1."""
-    position = 0
-    while position < len(script):
-        opcode = script[position]
-        position += 1
-        if opcode > 0x4E:
-            yield opcode, None
-            continue
-        width = _PUSHDATA_SIZES.get(opcode, 0)
-        size = int.from_bytes(script[position : position + width], "little") if width else opcode
-        position += width
-        if position + size > len(script):
-            yield -1, None
-            return
-        yield opcode, script[position : position + size]
-        position += size
-
-
 def signature_operations(transaction: Transaction) -> int:
     """Signature operations as blocks count them: those written in inputs' and outputs' own scripts."""
     scripts = [item.script for item in transaction.inputs] + [item.script for item in transaction.outputs]
-    return sum(_SIGNATURE_OPERATIONS.get(opcode, 0) for s in scripts for opcode, _ in _operations(s))
+    return sum(map(script_signature_operations, scripts))
 
 
 def _show_push(data: bytes) -> str:
@@ -67,7 +44,7 @@ def _show_push(data: bytes) -> str:
 def assembly(script: bytes) -> str:
     """The script in words, as `asm` shows it."""
     words = []
-    for opcode, data in _operations(script):
+    for opcode, data in script_operations(script):
         if opcode == -1:
             words.append("[error]")
         elif data is not None:

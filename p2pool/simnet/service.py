@@ -79,7 +79,9 @@ class SimulatedDash(Service):
         self.status = NodeStatus(parameters.reported_version)
         now = self.clock.now
         rules = chain_rules(parameters)
-        self.chain = SimulatedChain(rules, now, self._open_store, parameters.mempool_limit)
+        self.chain = SimulatedChain(
+            rules, now, self._open_store, parameters.mempool_limit, parameters.block_max_size
+        )
         self.faults = FaultControls(reactor.seconds)
         self.transactions = TransactionMaker(self.chain)
         self.finder = BlockFinder(self.chain, now, self._search_in_thread)

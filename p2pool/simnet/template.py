@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from p2pool.dash.transaction import Transaction
 from p2pool.simnet.economy import Economy, Payee
 from p2pool.simnet.index import ChainBlock
 from p2pool.simnet.mempool import MempoolEntry
+from p2pool.simnet.special import special_effects
 from p2pool.simnet.validation import MAX_BLOCK_SIZE, MAX_SIGNATURE_OPERATIONS
 
-_COINBASE_RESERVE = 1000
-"""Bytes that getmininginfo counts for the coinbase."""
-
-# Kept free for the coinbase, which pays every miner of a pool.
-_BLOCK_SIZE_RESERVE = 150_000
-_SIGNATURE_OPERATIONS_RESERVE = 4_000
+_COINBASE_RESERVE, _COINBASE_OPERATIONS = 1000, 100
+"""What Dash Core counts for the coinbase, in bytes and signature operations, however many a pool pays with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +50,29 @@ class BlockTemplate:
 
 
 def build_template(
-    economy: Economy, previous: ChainBlock, bits: int, waiting: Iterable[MempoolEntry], updates: int
+    economy: Economy,
+    previous: ChainBlock,
+    bits: int,
+    waiting: Iterable[MempoolEntry],
+    updates: int,
+    max_size: int = MAX_BLOCK_SIZE,
 ) -> BlockTemplate:
-    """The template for the block after `previous`; `waiting` must be valid on top of it, parents first."""
+    """The template for the block after `previous`; `waiting` must be valid on top of it, parents first. It is
+    filled as Dash Core's are where dash.conf has blockmaxsize=`max_size`."""
     height = previous.height + 1
     chosen = [
         TemplateTransaction(commitment.pack(), commitment.hash, (), 0, 0)
         for commitment in economy.commitments(height, previous.hash)
     ]
     positions: dict[int, int] = {}
-    size, operations = sum(len(c.raw) for c in chosen), 0
+    max_size = max(_COINBASE_RESERVE, min(MAX_BLOCK_SIZE - _COINBASE_RESERVE, max_size))
+    size, operations = _COINBASE_RESERVE + sum(len(c.raw) for c in chosen), _COINBASE_OPERATIONS
+    special: list[Transaction] = []
     for entry in waiting:
         size_after, operations_after = size + entry.size, operations + entry.signature_operations
         if (
-            size_after > MAX_BLOCK_SIZE - _BLOCK_SIZE_RESERVE
-            or operations_after > MAX_SIGNATURE_OPERATIONS - _SIGNATURE_OPERATIONS_RESERVE
+            size_after >= max_size
+            or operations_after >= MAX_SIGNATURE_OPERATIONS
             or any(parent not in positions for parent in entry.depends)
         ):
             continue
@@ -74,6 +80,8 @@ def build_template(
         depends = tuple(positions[parent] for parent in entry.depends)
         chosen.append(TemplateTransaction(entry.raw, entry.hash, depends, entry.fee, entry.signature_operations))
         positions[entry.hash] = len(chosen)
+        if entry.transaction.has_payload:
+            special.append(entry.transaction)
     fees = sum(transaction.fee for transaction in chosen)
     return BlockTemplate(
         previous=previous,
@@ -84,6 +92,6 @@ def build_template(
         coinbase_value=economy.coinbase_value(height, fees),
         masternode=economy.masternode_payees(height, fees),
         superblock=economy.superblock_payees(height),
-        coinbase_payload=economy.coinbase_payload(height).pack(),
+        coinbase_payload=economy.coinbase_payload(height, special_effects(special), previous.unlocked).pack(),
         updates=updates,
     )

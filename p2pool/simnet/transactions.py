@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 
 from p2pool.dash.script import p2pkh_script
-from p2pool.dash.transaction import Transaction, TxInput, TxOutput
+from p2pool.dash.transaction import ASSET_UNLOCK_TYPE, Transaction, TxInput, TxOutput
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.errors import TransactionRefused
 from p2pool.simnet.ledger import FAUCET_REDEEM_SCRIPT, FAUCET_SCRIPT, Coin, OutPoint
 from p2pool.simnet.mempool import MAX_ANCESTORS, MempoolEntry
+from p2pool.simnet.payloads import SIGNATURE_SIZE
+from p2pool.simnet.special import AssetUnlock
 
 _SPEND_FAUCET = bytes([len(FAUCET_REDEEM_SCRIPT)]) + FAUCET_REDEEM_SCRIPT
 _FEES = range(226, 50_000)
@@ -24,6 +26,11 @@ _PAYMENT_SHARE = 0.1
 """How often a transaction pays a small amount to a key, which stays in the ledger for good."""
 _PAYMENTS = range(10_000, 1_000_000)
 _SMALLEST_COIN = 2_000_000
+_WITHDRAWAL = 10_000_000
+"""Duffs that an asset unlock pays out."""
+_SPECIAL_FEE = 5000
+_SPECIAL_PAYLOAD = 150
+"""Bytes. What they say does not matter to a simulation."""
 
 
 class TransactionMaker:
@@ -51,6 +58,32 @@ class TransactionMaker:
             return self._chain.add_transaction(transaction)
         except TransactionRefused:
             return None
+
+    def make_special(self, kind: int, index: int) -> MempoolEntry:
+        """Put a special transaction into the mempool: an asset unlock (type 9) of the withdrawal `index`, signed
+        anew if it waits already, or one of another type that spends a coin. Raises TransactionRefused."""
+        if kind == ASSET_UNLOCK_TYPE:
+            return self._chain.add_transaction(self._asset_unlock(index))
+        coins = self._pick_coins()[:1]
+        if not coins:
+            raise TransactionRefused("mempool full")
+        ((hash_, number), coin) = coins[0]
+        transaction = Transaction(
+            3,
+            kind,
+            (TxInput(hash_, number, _SPEND_FAUCET),),
+            (TxOutput(coin.value - _SPECIAL_FEE, FAUCET_SCRIPT),),
+            0,
+            self._random.randbytes(_SPECIAL_PAYLOAD),
+        )
+        return self._chain.add_transaction(transaction)
+
+    def _asset_unlock(self, index: int) -> Transaction:
+        output = TxOutput(_WITHDRAWAL, p2pkh_script(self._chain.rules.derive(f"withdrawal/{index}")[:20]))
+        quorum = int.from_bytes(self._random.randbytes(32), "little")
+        signature = self._random.randbytes(SIGNATURE_SIZE)
+        payload = AssetUnlock(2, index, _SPECIAL_FEE, self._chain.height, quorum, signature)
+        return Transaction(3, ASSET_UNLOCK_TYPE, (), (output,), 0, payload.pack())
 
     def _outputs(self, total: int) -> tuple[TxOutput, ...]:
         outputs = []

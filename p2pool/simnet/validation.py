@@ -7,12 +7,12 @@ payload; a pool writes it, and a wrong one is a defect that a simulation should 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import Block, BlockHeader, read_block
-from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.merkle import merkle_root
 from p2pool.dash.script import coinbase_height
 from p2pool.dash.target import bits_to_target
@@ -22,10 +22,13 @@ from p2pool.simnet.errors import BlockInvalid, BlockUndecodable
 from p2pool.simnet.parameters import EASIEST_BITS
 from p2pool.simnet.payloads import CoinbasePayload, parse_coinbase_payload
 from p2pool.simnet.scripts import signature_operations
+from p2pool.simnet.special import SPECIAL_TYPES, is_asset_unlock
 from p2pool.wire.codec import Reader
 
 MAX_BLOCK_SIZE = 2_000_000
 MAX_SIGNATURE_OPERATIONS = 40_000
+MAX_TRANSACTION_SIZE = 100_000
+"""Bytes of any transaction since DIP 1, the coinbase included."""
 MAX_FUTURE_SECONDS = 7200
 _MAX_MONEY = 21_000_000 * 100_000_000
 _COINBASE_SCRIPT_SIZES = range(1, 101)
@@ -64,7 +67,7 @@ def decode_block(data: bytes) -> DecodedBlock:
         raise BlockUndecodable("Block decode failed") from None
     if not block.transactions or not block.transactions[0].is_coinbase:
         raise BlockUndecodable("Block does not start with a coinbase")
-    hashes = tuple(sha256d_int(transaction.pack()) for transaction in block.transactions)
+    hashes = tuple(transaction.hash for transaction in block.transactions)
     return DecodedBlock(block, data[: reader.position], block.header.hash(), hashes)
 
 
@@ -99,7 +102,7 @@ def check_contents(decoded: DecodedBlock) -> None:
 def check_transaction(transaction: Transaction) -> None:
     """What can be said of a transaction alone. Raises BlockInvalid."""
     is_commitment = transaction.version >= 3 and transaction.type == QUORUM_COMMITMENT_TYPE
-    if not transaction.inputs and not is_commitment:
+    if not transaction.inputs and not is_commitment and not is_asset_unlock(transaction):
         raise BlockInvalid("bad-txns-vin-empty")
     if not transaction.outputs and not is_commitment:
         raise BlockInvalid("bad-txns-vout-empty")
@@ -143,15 +146,18 @@ def check_header(header: BlockHeader, context: HeaderContext) -> None:
         raise BlockInvalid("time-too-new")
 
 
-def check_contents_in_context(block: Block, height: int, median_time: int) -> None:
-    """Lock times, the coinbase's form, and its height push."""
+def check_contents_in_context(block: Block, height: int, median_time: int, is_v24: bool = False) -> None:
+    """Sizes and lock times of transactions, the coinbase's form, and its height push."""
+    if any(len(transaction.pack()) > MAX_TRANSACTION_SIZE for transaction in block.transactions):
+        raise BlockInvalid("bad-txns-oversize")
     if not all(is_final(transaction, height, median_time) for transaction in block.transactions):
         raise BlockInvalid("bad-txns-nonfinal")
     coinbase = block.transactions[0]
     if coinbase.version != 3 or coinbase.type != COINBASE_TYPE:
         raise BlockInvalid("bad-cb-type")
+    types = (0, QUORUM_COMMITMENT_TYPE, *(SPECIAL_TYPES if is_v24 else ()))
     for transaction in block.transactions[1:]:
-        if transaction.version >= 3 and transaction.type not in (0, QUORUM_COMMITMENT_TYPE):
+        if transaction.version >= 3 and transaction.type not in types:
             raise BlockInvalid("bad-tx-type")
     try:
         pushed = coinbase_height(coinbase.inputs[0].script)
@@ -190,6 +196,8 @@ def check_payload(coinbase: Transaction, expected: CoinbasePayload) -> None:
         raise BlockInvalid("bad-cbtx-invalid-clsig")
     if payload.credit_pool_balance != expected.credit_pool_balance:
         raise BlockInvalid("bad-cbtx-assetlocked-amount")
+    if payload.asset_unlocks_root != expected.asset_unlocks_root:
+        raise BlockInvalid("bad-cbtx-assetunlocksmerkleroot")
 
 
 def check_commitments(block: Block, expected: Sequence[Transaction]) -> None:
@@ -204,9 +212,14 @@ def check_commitments(block: Block, expected: Sequence[Transaction]) -> None:
 
 
 def check_payments(
-    coinbase: Transaction, limit: int, superblock: Sequence[Payee], masternode: Sequence[Payee]
+    coinbase: Transaction,
+    limit: int,
+    superblock: Sequence[Payee],
+    masternode: Sequence[Payee],
+    each_its_own: bool = False,
 ) -> None:
-    """The coinbase pays at most `limit` duffs, and every payee its exact amount.
+    """The coinbase pays at most `limit` duffs, and every payee its exact amount; `each_its_own`: two equal
+    masternode payments need two outputs, as from Dash Core 24 on.
 
     A missing superblock payee makes the amount wrong, not the payee (capture 71).
     """
@@ -217,3 +230,7 @@ def check_payments(
         raise BlockInvalid("bad-cb-amount")
     if any((payee.script, payee.amount) not in paid for payee in masternode):
         raise BlockInvalid("bad-cb-payee")
+    if each_its_own:
+        outputs = Counter((output.script, output.value) for output in coinbase.outputs)
+        if Counter((payee.script, payee.amount) for payee in masternode) - outputs:
+            raise BlockInvalid("bad-cb-payee")

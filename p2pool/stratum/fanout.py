@@ -8,7 +8,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from p2pool.base.observable import Event
-from p2pool.stratum.jobs import JobBook
+from p2pool.stratum.jobs import JobRegistry
 from p2pool.stratum.session import Session
 
 SLICE = 100
@@ -34,13 +34,13 @@ class FanOut:
     def __init__(
         self,
         reactor: IReactorTime,
-        book: JobBook,
+        registry: JobRegistry,
         sessions: Iterable[Session],
         serve: Serve,
         clock: Callable[[], float],
     ) -> None:
         self._reactor = reactor
-        self._book = book
+        self._registry = registry
         self._sessions = sessions
         self._serve = serve
         self._clock = clock
@@ -49,8 +49,6 @@ class FanOut:
         self.all_served: Event[float] = Event()
         """A round is over: seconds since there was work that its last connection had not heard of."""
         self._parent_block: int | None = None
-        self._clean = self._next_clean = False
-        """Whether the round under way and the next one make older jobs worthless."""
         self._round: Iterator[None] | None = None
         self._began: float | None = None
         self._untold: float | None = None
@@ -62,10 +60,9 @@ class FanOut:
 
     def work_changed(self, parent_block: int, clean: bool, more_to_come: bool) -> None:
         """There is new work."""
-        self._book.work_changed(parent_block, self._clock())
+        self._registry.work_changed(parent_block, clean, self._clock())
         if self._untold is None:
             self._untold = self._reactor.seconds()
-        self._next_clean = self._next_clean or clean
         new_parent, self._parent_block = parent_block != self._parent_block, parent_block
         if self._waiting is not None and not new_parent:
             return  # the round that waits will take the newest work there is
@@ -90,7 +87,6 @@ class FanOut:
     def _begin(self) -> None:
         self._waiting = None
         self._began = self._reactor.seconds()
-        self._clean, self._next_clean = self._clean or self._next_clean, False
         if self._round is None and self._untold is not None:
             self._telling = self._untold  # else some have not heard yet of what the round under way tells
         self._untold = None
@@ -99,13 +95,12 @@ class FanOut:
             self._advance()
 
     def _serve_all(self) -> Iterator[None]:
-        clean = self._clean
         sessions = list(self._sessions)
         earning = [session for session in sessions if session.earning]
         idle = [session for session in sessions if not session.earning]
         now, told = self._clock(), False
         for count, session in enumerate([*earning, *idle], 1):
-            self._serve(session, session.send_work, now, clean, False)
+            self._serve(session, session.send_work, now)
             if not told and session.working and self._parent_block is not None:
                 told = True
                 self.first_sent.fire(self._parent_block)
@@ -122,6 +117,6 @@ class FanOut:
         try:
             next(self._round)
         except StopIteration:
-            self._round, self._clean = None, False
+            self._round = None
             return
         self._next_slice = self._reactor.callLater(0, self._advance)

@@ -1,9 +1,9 @@
-"""Who is kept out: a cost per host that decays, bans that survive a restart, and how many connections a host may
-have.
+"""Who is kept out, and what happens to those who misbehave.
 
-A host is an IPv4 address or an IPv6 network of 64 bits (what one customer gets). A hall of a thousand machines may
-stand behind one address: what its connections cost is measured by how many of them there are, and submissions are
-judged together. Loopback and the operator's own networks are never banned.
+A host is an IPv4 address or an IPv6 network of 64 bits (what one customer gets). A farm of a thousand machines may
+be behind one address, so `conduct` divides a host's costs by what works there, and judges each connection by
+itself. A host whose cost reaches the limit is banned if nothing works there; else its working connections stay and
+new ones are limited to a trickle. Loopback and the operator's own networks are never banned.
 """
 
 from __future__ import annotations
@@ -11,57 +11,44 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from twisted.logger import Logger
 
-from p2pool.base.bounded import BoundedDict
-from p2pool.base.hosts import host_key
+from p2pool.base.fair import FairDict, FairQueue
+from p2pool.base.hosts import host_key, site_key
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
 from p2pool.pool_stats import BanRecord, HostRecord
+from p2pool.stratum.conduct import BAN_COST, JUDGED_SUBMISSIONS, Conduct, Host, Offence
+from p2pool.stratum.places import Places
 from p2pool.stratum.ports import StatsPort
 
 _log = Logger(namespace="p2pool.stratum")
 
 Network = IPv4Network | IPv6Network
 
-BAN_COST = 100.0
-"""A host whose cost reaches this is banned."""
-_HALF_LIFE = 60.0
-"""Seconds in which a cost halves."""
 _SHORT_LIFE = 10.0
 """A connection that ends sooner, without an accepted submission, came too fast."""
-JUDGED_SUBMISSIONS = 100
-"""Submissions of a host after which they are judged: more than half refused is a ban."""
 BANNED = "banned"
 """Why a banned host is turned away; the ban itself was logged."""
+LIMITED = "new connections of its host are limited"
+"""Why a connection of a host that misbehaved is turned away although others of it work; the limit was logged."""
+TOO_MANY_OF_HOST = "too many connections of one host"
 MAX_BANS = 10_000
+"""Bans in force. Beyond it the site with most bans loses its oldest one."""
 MAX_REASON = 100
 """Characters of a ban's reason."""
 _MAX_TIME = 1e11
 """Unix seconds beyond any clock."""
 MAX_ABSENT_HOSTS = 10_000
-"""Hosts without a connection whose cost is remembered."""
+"""Hosts without a connection whose cost is remembered. Beyond it the site with most of them loses one."""
 _SHOWN_HOSTS = 50
 _LOGGED_HOSTS = 1000
+"""Hosts and kinds of log lines that are remembered. Beyond it the site with most of them loses one."""
 _LOG_PERIOD = 60.0
 """Seconds between two log lines of one kind about connections of one host."""
-
-
-class Offence(Enum):
-    """What costs a host, and how much. RECONNECT is divided by the connections that the host had at a time."""
-
-    MALFORMED = "malformed lines", 20.0
-    LOGIN = "refused authorizes", 10.0
-    RECONNECT = "reconnecting too fast", 5.0
-    SUBMISSIONS = "more than half of its submissions refused", BAN_COST
-
-    def __init__(self, text: str, cost: float) -> None:
-        self.text = text
-        self.cost = cost
 
 
 @lru_cache(maxsize=4096)
@@ -87,121 +74,169 @@ class GuardSettings:
     max_connections_per_host: int = 1000
 
 
-class Host:
-    """One host's behaviour. Constant space."""
-
-    __slots__ = ("_cost", "_updated", "connections", "key", "peak", "refused", "submissions", "working")
-
-    def __init__(self, key: str, now: float) -> None:
-        self.key = key
-        self.connections = 0
-        self.working = 0
-        """Of these, the authorized ones."""
-        self.peak = 1
-        """The most authorized connections that it had at a time."""
-        self.submissions = self.refused = 0
-        self._cost = 0.0
-        self._updated = now
-
-    def cost(self, now: float) -> float:
-        """What is left of its cost."""
-        return float(self._cost * 2.0 ** -(max(0.0, now - self._updated) / _HALF_LIFE))
-
-    def charge(self, cost: float, now: float) -> float:
-        """Add to it; returns the sum."""
-        self._cost = self.cost(now) + cost
-        self._updated = now
-        return self._cost
-
-    def forgive(self) -> None:
-        """Begin anew."""
-        self._cost = 0.0
-        self.submissions = self.refused = 0
-
-
 class Guard:
     """All hosts. `banned` fires with the key of a host that has just been banned."""
 
     def __init__(self, settings: GuardSettings, stats: StatsPort) -> None:
         self.settings = settings
         self.banned: Event[str] = Event()
+        self.misbehaved: Event[Conduct] = Event()
+        """A connection has to be closed; its `closing` says why."""
         self.bans_changed: Event[None] = Event()
+        self.places = Places()
+        """Which connections make room for others."""
         self._stats = stats
         self._hosts: dict[str, Host] = {}
         """Those with connections. Bound: the server's connections."""
-        self._absent: BoundedDict[str, Host] = BoundedDict(MAX_ABSENT_HOSTS)
+        self._absent: FairDict[str, Host, str] = FairDict(MAX_ABSENT_HOSTS)
         self._bans: dict[str, BanRecord] = {}
-        self._logged: BoundedDict[str, float] = BoundedDict(_LOGGED_HOSTS)
+        self._bans_by_site: FairQueue[str, str] = FairQueue()
+        """The keys of `_bans`."""
+        self._logged: FairDict[tuple[str, str], float, str] = FairDict(_LOGGED_HOSTS)
 
     # --- connections -------------------------------------------------------------------------------------
 
     def turned_away(self, host: str, now: float) -> str | None:
-        """Why a new connection of `host` is not let in; None where it is welcome."""
+        """Return why a new connection of `host` is not let in; None if it is welcome."""
         key = host_key(host)
         if self._bans and self.is_banned(key, now):
             return BANNED
-        known = self._hosts.get(key)
-        if known is not None and known.connections >= self.settings.max_connections_per_host:
-            return "too many connections of one host"
-        return None
+        known = self._hosts.get(key) or self._absent.get(key)
+        if known is None:
+            return None
+        if known.connections >= self.settings.max_connections_per_host:
+            return TOO_MANY_OF_HOST
+        return LIMITED if now < known.limited_until and not known.admits(now) else None
 
-    def connected(self, host: str, now: float) -> Host:
-        """A connection was let in."""
+    def connected(self, host: str, now: float) -> Conduct:
+        """Account for a connection that was let in."""
         key = host_key(host)
         known = self._hosts.get(key)
         if known is None:
-            known = self._absent.pop(key, None) or Host(key, now)
+            known = self._absent.pop(key) or Host(key, now)
             self._hosts[key] = known
-        known.connections += 1
-        return known
+        conduct = Conduct(known, now)
+        known.members[conduct] = None
+        self.places.opened(conduct)
+        return conduct
 
-    def authorized(self, host: Host) -> None:
-        """A connection came as far as working."""
-        host.working += 1
-        host.peak = max(host.peak, host.working)
+    def authorized(self, conduct: Conduct, now: float) -> None:
+        """Note that a connection came as far as working."""
+        conduct.authorized_at = now
+        conduct.host.working += 1
+        conduct.host.recount(conduct)
+        self.places.authorized(conduct)
 
-    def disconnected(self, host: Host, lasted: float, authorized: bool, earned: bool, now: float) -> None:
-        """A connection ended after so many seconds. Those that never got as far as working, and those that were
-        gone at once, are what a reconnect storm is made of."""
-        host.connections -= 1
+    def disconnected(self, conduct: Conduct, lasted: float, authorized: bool, earned: bool, now: float) -> None:
+        """Account for the end of a connection after so many seconds. Those that never got as far as working, and
+        those that were gone at once, are what a reconnect storm is made of."""
+        host = conduct.host
+        good, working = host.weight(now), host.working_weight(now)
+        del host.members[conduct]
         host.working -= authorized
-        if not host.connections and self._hosts.pop(host.key, None) is not None:
-            self._absent[host.key] = host
-        if not authorized or (lasted < _SHORT_LIFE and not earned):
-            self._charge(host, Offence.RECONNECT, Offence.RECONNECT.cost / host.peak, now)
+        conduct.is_over = True
+        host.recount(conduct)
+        self.places.closed(conduct)
+        host.carried += conduct.submissions
+        host.carried_refused += conduct.refused
+        if conduct.cost or conduct.excused:
+            pass  # it has paid for something worse, or the server ended it
+        elif not authorized:
+            self._charge(conduct, Offence.RECONNECT, Offence.RECONNECT.cost / good, now)
+        elif lasted < _SHORT_LIFE and not earned:
+            self._charge(conduct, Offence.RECONNECT, Offence.RECONNECT.cost / working, now)
+        self._judge_carried(conduct, now)
+        if not host.members and self._hosts.pop(host.key, None) is not None and host.is_worth_remembering(now):
+            self._absent.put(host.key, host, host.site)
+
+    def make_room(self, host: str, now: float) -> Conduct | None:
+        """Return the connection to close so that one of `host` has a place; None where all have worked."""
+        return self.places.candidate(site_key(host), now)
 
     def may_log(self, host: str, what: str, now: float) -> bool:
-        """Whether it is time for a log line of this kind about `host`: a storm gets one a minute."""
-        key = f"{host_key(host)} {what}"
-        due = not 0 <= now - self._logged.get(key, -_LOG_PERIOD) < _LOG_PERIOD
-        if due:
-            self._logged.pop(key, None)
-            self._logged[key] = now
-        return due
+        """Return whether it is time for a log line of this kind about `host`: a storm gets one a minute."""
+        key = host_key(host), what
+        logged = self._logged.get(key)
+        if logged is not None and 0 <= now - logged < _LOG_PERIOD:
+            return False
+        self._logged.put(key, now, site_key(host))
+        return True
 
     # --- behaviour ---------------------------------------------------------------------------------------
 
-    def offence(self, host: Host, offence: Offence, now: float) -> None:
-        """It did something that costs it."""
-        self._charge(host, offence, offence.cost, now)
+    def offence(self, conduct: Conduct, offence: Offence, now: float) -> None:
+        """Charge something that a connection did."""
+        self._charge_own(conduct, offence, offence.cost, now)
 
-    def submission(self, host: Host, refused: bool, now: float) -> None:
-        """A submission was judged."""
+    def login_refused(self, conduct: Conduct, username: object, now: float) -> None:
+        """Charge a refused authorize: little where the same address was refused before, since software repeats a
+        mistyped setting for hours."""
+        cost = conduct.login_cost(username, now)
+        self._charge_own(conduct, Offence.LOGIN, cost, now)
+
+    def submission(self, conduct: Conduct, refused: bool, now: float) -> None:
+        """Account for a submission that was judged."""
+        host = conduct.host
         host.submissions += 1
-        host.refused += refused
-        if host.submissions >= JUDGED_SUBMISSIONS:
-            bad = host.refused * 2 > host.submissions
-            host.submissions = host.refused = 0
-            if bad:
-                self._charge(host, Offence.SUBMISSIONS, Offence.SUBMISSIONS.cost, now)
+        conduct.submissions += 1
+        if refused:
+            host.refused += 1
+            conduct.refused += 1
+        elif not conduct.accepted:
+            conduct.accepted = True
+            host.recount(conduct)
+            self.places.worked(conduct)
+        if conduct.submissions >= JUDGED_SUBMISSIONS:
+            is_bad = conduct.refused * 2 > conduct.submissions
+            host.submissions -= conduct.submissions
+            host.refused -= conduct.refused
+            conduct.submissions = conduct.refused = 0
+            if is_bad:
+                self.offence(conduct, Offence.SUBMISSIONS, now)
 
-    def _charge(self, host: Host, offence: Offence, cost: float, now: float) -> None:
+    def _judge_carried(self, conduct: Conduct, now: float) -> None:
+        """Judge what ended connections left: reconnecting before each judgement must not help."""
+        host = conduct.host
+        if host.carried >= JUDGED_SUBMISSIONS:
+            is_bad = host.carried_refused * 2 > host.carried
+            host.submissions -= host.carried
+            host.refused -= host.carried_refused
+            host.carried = host.carried_refused = 0
+            if is_bad:
+                self._charge(conduct, Offence.SUBMISSIONS, Offence.SUBMISSIONS.cost / host.weight(now), now)
+
+    def _charge_own(self, conduct: Conduct, offence: Offence, cost: float, now: float) -> None:
+        """Charge the connection, which no longer counts as a good one of its host then, and the host."""
+        host = conduct.host
+        is_too_much = conduct.cost.add(cost, now) >= BAN_COST
+        host.recount(conduct)
+        if is_too_much and conduct.closing is None and not self.never_banned(host.key):
+            conduct.closing = offence.text
+            self.misbehaved.fire(conduct)
+        self._charge(conduct, offence, cost / host.weight(now), now)
+
+    def _charge(self, conduct: Conduct, offence: Offence, cost: float, now: float) -> None:
+        """Charge the host."""
         self._stats.record_offence(offence.text)
+        host = conduct.host
         if host.key in self._bans:
             return  # what it had sent before it was banned is still judged
-        if host.charge(cost, now) >= BAN_COST and not self.never_banned(host.key):
-            host.forgive()
+        if host.cost.add(cost, now) < BAN_COST or self.never_banned(host.key):
+            return
+        has_settled = host.has_settled(now)
+        host.forgive(now)
+        if not has_settled:
             self.ban(host.key, now, self.settings.ban_duration, offence.text)
+            return
+        host.limited_until = now + self.settings.ban_duration
+        if self.may_log(host.key, LIMITED, now):
+            _log.warn(
+                "{host}: {reason}; its {count} working connections stay, new ones are limited for {seconds:.0f} s",
+                host=host.key,
+                reason=offence.text,
+                count=host.working,
+                seconds=self.settings.ban_duration,
+            )
 
     # --- bans --------------------------------------------------------------------------------------------
 
@@ -209,23 +244,33 @@ class Guard:
         """Keep a host (an address, or a key as bans are listed) out for `seconds` from now."""
         key = host_key(host)
         self._bans.pop(key, None)  # the newest is the last
-        if len(self._bans) >= MAX_BANS:
-            del self._bans[min(self._bans, key=lambda banned: self._bans[banned].until)]
         record = BanRecord(key, now, now + seconds, reason)
-        self._bans[key] = record
+        self._keep_ban(record)
         self._changed()
         _log.warn("{host} is banned for {seconds:.0f} s: {reason}", host=key, seconds=seconds, reason=reason)
         self.banned.fire(key)
         return record
+
+    def _keep_ban(self, record: BanRecord) -> None:
+        """Keep a ban, at the cost of the oldest one of the site with most bans if there are too many."""
+        site = site_key(record.host)
+        if record.host not in self._bans_by_site and len(self._bans_by_site) >= MAX_BANS:
+            victim = self._bans_by_site.candidate(site)
+            if victim is not None:
+                self._bans_by_site.discard(victim)
+                del self._bans[victim]
+        self._bans[record.host] = record
+        self._bans_by_site.add(record.host, site)
 
     def unban(self, host: str) -> bool:
         """Let a host in again; whether it was banned."""
         key = host_key(host)
         if self._bans.pop(key, None) is None:
             return False
-        for hosts in (self._hosts, self._absent):
-            if key in hosts:
-                hosts[key].forgive()
+        self._bans_by_site.discard(key)
+        known = self._hosts.get(key) or self._absent.get(key)
+        if known is not None:
+            known.forgive(now=known.cost.updated)
         self._changed()
         _log.info("{host} is no longer banned", host=key)
         return True
@@ -252,16 +297,17 @@ class Guard:
         over = [key for key, record in self._bans.items() if now >= record.until]
         for key in over:
             del self._bans[key]
+            self._bans_by_site.discard(key)
         if over:
             self._changed()
         self._stats.record_hosts(self._worst(now))
 
     def _worst(self, now: float) -> list[HostRecord]:
         costly = [
-            (host.cost(now), host)
-            for hosts in (self._hosts, self._absent)
-            for host in hosts.values()
-            if host._cost
+            (host.cost.at(now), host)
+            for hosts in (self._hosts.values(), self._absent.values())
+            for host in hosts
+            if host.cost
         ]
         worst = heapq.nlargest(_SHOWN_HOSTS, costly, key=lambda item: item[0])
         return [
@@ -292,7 +338,7 @@ class Guard:
                         continue
                     if len(self._bans) < MAX_BANS and not self.never_banned(key):
                         reason = printable(reason, MAX_REASON)
-                        self._bans[key] = BanRecord(key, float(since), float(until), reason)
+                        self._keep_ban(BanRecord(key, float(since), float(until), reason))
                         taken += 1
         self._stats.record_bans(self._bans.values())
         return taken

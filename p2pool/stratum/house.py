@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from p2pool.networks.parameters import Network
 from p2pool.stratum.guard import Guard
-from p2pool.stratum.jobs import JobBook
+from p2pool.stratum.jobs import JobRegistry
+from p2pool.stratum.paces import Paces
 from p2pool.stratum.ports import StatsPort, WorkPort
+from p2pool.stratum.seen import SolutionLedger
 from p2pool.stratum.sessions import SessionTable
 from p2pool.stratum.vardiff import Vardiff
 
@@ -40,7 +42,7 @@ class SessionSettings:
 class House:
     """What the sessions of one server share: settings, work, counters, jobs, the guard and the session table."""
 
-    __slots__ = ("book", "guard", "sessions", "settings", "stats", "work")
+    __slots__ = ("guard", "paces", "registry", "sessions", "settings", "solutions", "stats", "work")
 
     def __init__(
         self,
@@ -55,4 +57,6 @@ class House:
         self.stats = stats
         self.guard = guard
         self.sessions = sessions
-        self.book = JobBook(work)
+        self.registry = JobRegistry(work)
+        self.solutions = SolutionLedger()
+        self.paces = Paces()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import orjson
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.fair import FairShares
 from p2pool.jobs.job import Job
 from p2pool.stratum.ports import WorkPort
 
 MAX_ADDRESS_JOBS = 20_000
-"""Payout addresses with a current job; beyond it the oldest job is built again when wanted."""
-MAX_ISSUED = 100_000
-"""Jobs that may still be answered, about 3 KB each with 50 payees; the oldest are given up first."""
+"""Current jobs by payout address; beyond it the oldest one is built again when it is requested."""
+MAX_VARIANTS = 4
+"""Other jobs on the same work per address, for connections whose difficulty changed. A connection that has had all
+of them gets its next difficulty with the next work."""
+MAX_HELD = 100_000
+"""Jobs that may still be answered, counted once per site that got them, about 3 KB each with 50 payees. Beyond it
+the site and address that hold most give up their oldest job; never one on the newest work, of which there are at
+most MAX_VARIANTS + 1 per connection."""
+_RETIRED_AT_ONCE = 5_000
+"""Jobs released in one call of `retire`: a few milliseconds."""
 _REMEMBERED_PARENTS = 16
 """Earlier parent blocks whose jobs may be in their grace time; there are hardly ever two."""
 GRACE = 60.0
@@ -26,18 +32,26 @@ def swap_words(hash_bytes: bytes) -> bytes:
 
 
 class IssuedJob:
-    """A Job under an id of at most 8 hex digits. `job` is None when its time is over: connections may hold on to
-    the id, but the work and its lines are let go. The notify lines are made once for all connections."""
+    """A Job under an id of at most 8 hex digits. `job` is None once it is released: connections may hold on to the
+    id, but the work and its lines are gone. The notify lines are made once for all connections.
 
-    __slots__ = ("_lines", "job", "job_id")
+    `generation` counts changes of work; `variant` tells jobs of one address on the same work apart."""
 
-    def __init__(self, job_id: str, job: Job) -> None:
+    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "last_holder", "variant")
+
+    def __init__(self, job_id: str, job: Job, generation: int = 0, variant: int = 0) -> None:
         self.job_id = job_id
         self.job: Job | None = job
+        self.generation = generation
+        self.variant = variant
+        self.holders = 0
+        """Sites that were sent this job and have not given it up."""
+        self.last_holder = ""
+        """The site that was sent it last: most jobs have only one."""
         self._lines: tuple[bytes, bytes] | None = None
 
     def notify(self, clean: bool) -> bytes:
-        """The whole notify line; empty when the job's time is over."""
+        """Return the whole notify line; empty once the job is released."""
         if self._lines is None:
             if self.job is None:
                 return b""
@@ -62,55 +76,73 @@ class IssuedJob:
         return head + b",false]}\n", head + b",true]}\n"
 
     def superseded(self) -> None:
-        """There is a newer one: the lines are hardly wanted any more (and would be made again)."""
+        """Drop the lines: there is newer work, and they are hardly needed any more (and would be made again)."""
+        self._lines = None
+
+    def release(self) -> None:
+        """Let go of the work: no submission for this job is judged any more."""
+        self.job = None
         self._lines = None
 
 
-class JobBook:
-    """One job an address and tip. Which jobs a connection may answer is the connection's own, bounded, list.
+class JobRegistry:
+    """One job per address and tip, and a few variants of it. Which jobs a connection may answer is the
+    connection's own, bounded, list.
 
-    Jobs on the current parent block are valid however old they are: one that solves the block is a block.
+    Jobs on the current parent block are valid however old they are: one that solves the block is a block. Where
+    memory runs out, sites give up their own: see MAX_HELD.
     """
 
     def __init__(self, work: WorkPort) -> None:
         self._work = work
-        self._current: BoundedDict[tuple[bytes, float | None], IssuedJob] = BoundedDict(MAX_ADDRESS_JOBS)
+        self._current: BoundedDict[tuple[bytes, float | None, int], IssuedJob] = BoundedDict(MAX_ADDRESS_JOBS)
+        self._generation = 0
+        """How often the work changed."""
+        self._clean_generation = 0
+        """The last change that made all earlier jobs worthless."""
         self._counter = 0
         self._parent_block: int | None = None
-        self._issued: dict[int, deque[IssuedJob]] = {}
-        """By parent block, in order of issue; MAX_ISSUED in all."""
-        self._issued_count = 0
+        self._held: dict[int, FairShares[IssuedJob]] = {}
+        """By parent block: the jobs by (site, address); MAX_HELD in all."""
+        self._held_count = 0
         self._ended: dict[int, float] = {}
-        """When the earlier parent blocks were left; retired after GRACE."""
+        """When the earlier parent blocks were left; their jobs are released after GRACE."""
 
-    def work_changed(self, parent_block: int, now: float) -> None:
-        """There is new work: jobs are built anew when asked for. Those on another parent block have had their
-        day and live for a grace time only."""
+    def work_changed(self, parent_block: int, clean: bool, now: float) -> None:
+        """Note that there is new work, which makes earlier jobs worthless if `clean`: jobs are built anew when
+        they are requested. Those on another parent block live for a grace time only."""
         for issued in self._current.values():
             issued.superseded()
         self._current.clear()
+        self._generation += 1
+        if clean:
+            self._clean_generation = self._generation
         if parent_block != self._parent_block:
             if self._parent_block is not None:
                 self._ended[self._parent_block] = now
             self._parent_block = parent_block
             self._ended.pop(parent_block, None)
             if len(self._ended) > _REMEMBERED_PARENTS:
-                self._let_go(next(iter(self._ended)))
+                self._release_all(next(iter(self._ended)))
 
     def retire(self, now: float) -> None:
-        """Let go of the jobs whose time is over; called again and again."""
+        """Release jobs whose time is over, a portion in each call; call it every second or so."""
+        portion = _RETIRED_AT_ONCE
         for parent_block in [block for block, ended in self._ended.items() if now - ended > GRACE]:
-            self._let_go(parent_block)
+            portion -= self._release_all(parent_block, portion)
 
-    def _let_go(self, parent_block: int) -> None:
-        del self._ended[parent_block]
-        for issued in self._issued.pop(parent_block, ()):
-            self._issued_count -= 1
-            issued.job = None
-            issued.superseded()
+    def _release_all(self, parent_block: int, at_most: int = MAX_HELD) -> int:
+        """Release the jobs of an earlier parent block; returns how many it were."""
+        held, count = self._held.get(parent_block), 0
+        while held and count < at_most:
+            self._give_up_one(parent_block, held)
+            count += 1
+        if not held:
+            del self._ended[parent_block]
+        return count
 
     def judged_by(self, issued: IssuedJob, now: float) -> Job | None:
-        """The job, where a submission for it is still judged."""
+        """Return the job that a submission for `issued` is judged by; None if its time is over."""
         job = issued.job
         if job is None:
             return None
@@ -120,33 +152,68 @@ class JobBook:
         ended = self._ended.get(parent_block)
         return job if ended is not None and now - ended <= GRACE else None
 
-    def job_for(self, key_hash: bytes, share_difficulty: float | None) -> IssuedJob | None:
-        """The current job of a payout address that wishes shares of a difficulty; None while there is no work."""
-        key = (key_hash, share_difficulty)
+    def is_newest(self, issued: IssuedJob) -> bool:
+        """Return whether a job is on the newest work."""
+        return issued.generation == self._generation and issued.job is not None
+
+    def ended(self, issued: IssuedJob) -> bool:
+        """Return whether newer work made a job worthless: its successor is sent with clean_jobs."""
+        return issued.generation < self._clean_generation
+
+    def job_for(
+        self, site: str, key_hash: bytes, share_difficulty: float | None, variant: int = 0
+    ) -> IssuedJob | None:
+        """Return the current job of a payout address (20 bytes) that requests shares of a difficulty, for a
+        connection of `site`; None while there is no work, and beyond MAX_VARIANTS.
+
+        Variants are different work: a solution of one is none of another."""
+        if variant > MAX_VARIANTS:
+            return None
+        key = (key_hash, share_difficulty, variant)
         issued = self._current.get(key)
         if issued is None or issued.job is None:
             job = self._work.make_job(key_hash, share_difficulty)
             if job is None:
                 return None
-            issued = self._current[key] = self._issue(job)
+            self._counter = (self._counter + 1) % (1 << 32)
+            issued = self._current[key] = IssuedJob(f"{self._counter:x}", job, self._generation, variant)
+        if issued.last_holder != site:
+            self._hold(site, key_hash, issued)
         return issued
 
-    def reissue(self, job: Job) -> IssuedJob:
-        """The same work under a new id: a difficulty may change only together with a job."""
-        return self._issue(job)
+    def _hold(self, site: str, key_hash: bytes, issued: IssuedJob) -> None:
+        issued.last_holder = site
+        if issued.job is None:
+            return
+        parent_block = issued.job.context.template.previous_block
+        held = self._held.setdefault(parent_block, FairShares())
+        if not held.add((site, key_hash), issued):
+            return
+        issued.holders += 1
+        self._held_count += 1
+        while self._held_count > MAX_HELD:
+            if not self._make_room():
+                return
 
-    def _issue(self, job: Job) -> IssuedJob:
-        self._counter = (self._counter + 1) % (1 << 32)
-        issued = IssuedJob(f"{self._counter:x}", job)
-        self._issued.setdefault(job.context.template.previous_block, deque()).append(issued)
-        self._issued_count += 1
-        if self._issued_count > MAX_ISSUED:
-            self._give_up_oldest()
-        return issued
+    def _make_room(self) -> bool:
+        """Have the greediest owner on the parent block with most jobs give up its oldest; False if all that it
+        holds is on the newest work."""
+        for parent_block, held in sorted(self._held.items(), key=lambda item: -len(item[1])):
+            greediest = held.greediest()
+            if greediest is not None and greediest[1].generation != self._generation:
+                self._give_up_one(parent_block, held)
+                return True
+        return False
 
-    def _give_up_oldest(self) -> None:
-        parent_block, oldest = next(iter(self._issued.items()))
-        oldest.popleft().job = None
-        self._issued_count -= 1
-        if not oldest:
-            del self._issued[parent_block]
+    def _give_up_one(self, parent_block: int, held: FairShares[IssuedJob]) -> None:
+        greediest = held.greediest()
+        if greediest is None:
+            return
+        path, issued = greediest
+        held.remove(path, issued)
+        self._held_count -= 1
+        issued.holders -= 1
+        if not issued.holders:
+            issued.release()
+        if not held:
+            self._held.pop(parent_block, None)

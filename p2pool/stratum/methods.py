@@ -47,7 +47,7 @@ def _minimum_difficulty(session: Session, options: dict[str, Any], result: dict[
     before = session.vardiff.difficulty
     session.vardiff.set_minimum(max(minimum or 0.0, session.house.settings.min_difficulty))
     if session.vardiff.difficulty != before:
-        session.work_due = False
+        session.change_due = True
     return True
 
 
@@ -79,8 +79,8 @@ def subscribe(session: Session, params: list[Any], now: float) -> list[Any]:
     asked = params[1] if len(params) > 1 else None
     if isinstance(asked, str):
         session.resume(asked, now)
-    session.subscribed = True
-    session.work_due = True
+    session.subscribed = session.restart_due = True
+    session.feed.subscribed(session.extranonce1)
     session_id = session.state.session_id
     subscriptions = [["mining.set_difficulty", session_id], ["mining.notify", session_id]]
     return [subscriptions, session.extranonce1.hex(), EXTRANONCE2_SIZE]
@@ -89,15 +89,16 @@ def subscribe(session: Session, params: list[Any], now: float) -> list[Any]:
 def authorize(session: Session, params: list[Any], now: float) -> bool:
     """mining.authorize: several workers may share a connection, but only of one payout address."""
     if not params or not isinstance(params[0], str):
-        raise Refusal(Code.UNAUTHORIZED, "no username")
+        raise Refusal(Code.UNAUTHORIZED, "no username: set a Dash address as the username")
     username = parse_username(params[0], session.house.settings.network)
     payee = session.payee
     if payee is not None and username.key_hash != payee.key_hash:
         text = f"this connection mines to {payee.address}; use another connection for {username.address}"
-        raise Refusal(Code.UNAUTHORIZED, text)
+        raise Refusal(Code.UNAUTHORIZED, text, is_offence=False)
     if params[0] not in session.workers:
         if len(session.workers) >= MAX_WORKERS_PER_CONNECTION:
-            raise Refusal(Code.UNAUTHORIZED, f"more than {MAX_WORKERS_PER_CONNECTION} workers")
+            text = f"more than {MAX_WORKERS_PER_CONNECTION} workers on one connection; use another connection"
+            raise Refusal(Code.UNAUTHORIZED, text, is_offence=False)
         if payee is None:
             _apply_options(session, username, params[1] if len(params) > 1 else None)
         session.add_worker(params[0], username, now)
@@ -143,8 +144,7 @@ def suggest_target(session: Session, params: list[Any], now: float) -> bool:
 def _suggest(session: Session, difficulty: float) -> bool:
     if not session.vardiff.fixed:
         session.vardiff.set(difficulty)
-        if session.working:
-            session.work_due = False
+        session.change_due = True
     return True
 
 

@@ -66,14 +66,19 @@ class StratumProtocol(Protocol):
             else:
                 session.receive_line(line, now)
             if session.closing is not None:
-                self.flush()
+                self._finish(session, now)
                 self._judge_rest(session, lines[index + 1 :], now)
                 return
         if len(self._buffer) > max_line:
             session.end_for_malformed(f"a line of more than {max_line} bytes", now)
+        self._finish(session, now)
+
+    def _finish(self, session: Session, now: float) -> None:
+        """All lines that came together are handled: send the answers, and one job if any of them led to one."""
+        session.finish_input(now)
         self.flush()
         if session.submissions:
-            server.record_submissions(session.submissions, server.clock() - now)
+            self._server.record_submissions(session.submissions, self._server.clock() - now)
             session.submissions = 0
 
     def _judge_rest(self, session: Session, lines: list[bytes], now: float) -> None:

@@ -10,8 +10,11 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from p2pool.base.fair import FairQueue
+from p2pool.base.hosts import site_key
+from p2pool.stratum.conduct import Conduct
 from p2pool.stratum.fanout import FanOut
-from p2pool.stratum.guard import BANNED, Guard, GuardSettings, Host
+from p2pool.stratum.guard import BANNED, Guard, GuardSettings
 from p2pool.stratum.host_loads import host_loads
 from p2pool.stratum.house import House, SessionSettings
 from p2pool.stratum.ports import StatsPort, WorkPort
@@ -27,7 +30,7 @@ _ROTA = 5
 DRAIN_TIME = 2.0
 """Seconds for which a connection that is over is still read."""
 MAX_DRAINING = 2000
-"""Connections that are drained at a time; beyond it the oldest is ended at once."""
+"""Connections that are drained at a time; beyond it the site with most of them has its oldest ended at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,13 @@ class StratumServer(Factory):
         clock: Callable[[], float],
         limits: ServerLimits | None = None,
         guard_settings: GuardSettings | None = None,
-        make_session: Callable[[House, Host, float], Session] = Session,
+        make_session: Callable[[House, Conduct, float], Session] = Session,
     ) -> None:
         self.clock = clock
         self.limits = limits or ServerLimits()
         self.guard = Guard(guard_settings or GuardSettings(), stats)
         self.guard.banned.subscribe(self._host_banned)
+        self.guard.misbehaved.subscribe(self._misbehaved)
         self._house = House(settings, work, stats, self.guard, SessionTable(self.limits.session_timeout))
         self._house.sessions.displaced.subscribe(self._displaced)
         self._make_session = make_session
@@ -68,11 +72,12 @@ class StratumServer(Factory):
         self.record_submissions = stats.record_submissions
         self._reactor = reactor
         self.connections: dict[Session, StratumProtocol] = {}
-        self._fan_out = FanOut(reactor, self._house.book, self.connections, self.serve, clock)
+        self._fan_out = FanOut(reactor, self._house.registry, self.connections, self.serve, clock)
         self._fan_out.all_served.subscribe(stats.record_fan_out)
         self.first_job_sent, self.all_jobs_sent = self._fan_out.first_sent, self._fan_out.all_served
         self._draining: dict[StratumProtocol, float] = {}
         """Until when (the reactor's seconds), in the order in which it ends."""
+        self._draining_by_site: FairQueue[StratumProtocol, str] = FairQueue()
         self._rota: list[Session] = []
         self._rota_step = 0
         self.suspended = False
@@ -100,6 +105,7 @@ class StratumServer(Factory):
         self.suspended = True
         for session in list(self.connections):
             session.closing = session.closing or "there is no fresh work"
+            session.host.excused = True
             self._flush(session)
 
     def resume(self) -> None:
@@ -122,35 +128,56 @@ class StratumServer(Factory):
         if self.suspended:
             return None
         now = self.clock()
-        full = len(self.connections) >= self.limits.max_connections
-        reason = "too many connections" if full else self.guard.turned_away(protocol.host, now)
+        reason = self.guard.turned_away(protocol.host, now)
+        if reason is None and not self._has_place(protocol.host, now):
+            reason = "too many connections"
         if reason is not None:
             self._stats.record_turned_away(reason, now)
             if reason != BANNED and self.guard.may_log(protocol.host, reason, now):
                 _log.warn("{host} is not let in: {reason}", host=protocol.host, reason=reason)
             return None
-        session = self._make_session(self._house, self.guard.connected(protocol.host, now), now)
+        conduct = self.guard.connected(protocol.host, now)
+        conduct.owner = session = self._make_session(self._house, conduct, now)
         self.connections[session] = protocol
         self._stats.record_connected(now)
         return session
 
+    def _has_place(self, host: str, now: float) -> bool:
+        """Return whether one more connection of `host` has a place, after closing one that never worked if all are
+        taken."""
+        if len(self.connections) < self.limits.max_connections:
+            return True
+        evicted = self.guard.make_room(host, now)
+        if evicted is None:
+            return False
+        evicted.closing, evicted.excused = "it never worked and others need its place", True
+        if evicted.authorized_at is None and evicted.owner in self.connections:
+            self.connections[evicted.owner].abort()  # it has no work, so there is nothing to wait for
+        self._close_connection(evicted)
+        return len(self.connections) < self.limits.max_connections
+
     def unregister(self, session: Session) -> None:
         """The connection is over."""
         del self.connections[session]
+        session.host.owner = None
         session.connection_lost(self.clock())
         self._stats.record_disconnected()
 
     def drain(self, protocol: StratumProtocol) -> None:
         """What a connection that is over has already sent is read for a moment."""
+        site = site_key(protocol.host)
+        if len(self._draining) >= MAX_DRAINING:
+            evicted = self._draining_by_site.candidate(site)
+            if evicted is not None:
+                self.drained(evicted)  # the reactor tells of its end later
+                evicted.abort()
         self._draining[protocol] = self._reactor.seconds() + DRAIN_TIME
-        if len(self._draining) > MAX_DRAINING:
-            oldest = next(iter(self._draining))
-            del self._draining[oldest]  # the reactor tells of its end later
-            oldest.abort()
+        self._draining_by_site.add(protocol, site)
 
     def drained(self, protocol: StratumProtocol) -> None:
         """It is gone."""
         self._draining.pop(protocol, None)
+        self._draining_by_site.discard(protocol)
 
     def _host_banned(self, key: str) -> None:
         """Its connections are closed, after what is being done for one of them."""
@@ -159,6 +186,16 @@ class StratumServer(Factory):
     def _close_host(self, key: str) -> None:
         for session in [s for s in self.connections if s.host.key == key]:
             session.closing = session.closing or "its host is banned"
+            self._flush(session)
+
+    def _misbehaved(self, conduct: Conduct) -> None:
+        """Close the connection, after what is being done for it."""
+        self._reactor.callLater(0, self._close_connection, conduct)
+
+    def _close_connection(self, conduct: Conduct) -> None:
+        session = conduct.owner
+        if isinstance(session, Session):
+            session.closing = session.closing or conduct.closing
             self._flush(session)
 
     def _displaced(self, session: Resumable) -> None:
@@ -200,6 +237,7 @@ class StratumServer(Factory):
 
     def _tick(self) -> None:
         now, seconds = self.clock(), self._reactor.seconds()
+        self._house.registry.retire(now)
         if not self._rota:
             self._rota = list(self.connections)
             self._rota_step = -(-len(self._rota) // _ROTA)  # a round takes its time even if most of them go
@@ -207,7 +245,7 @@ class StratumServer(Factory):
             self._stats.record_host_loads(
                 host_loads((session.host.key, session.workers) for session in self.connections)
             )
-            self._house.book.retire(now)
+            self._house.solutions.retire()
             self._house.sessions.expire(now)
         count = self._rota_step
         due, self._rota = self._rota[:count], self._rota[count:]
@@ -217,5 +255,5 @@ class StratumServer(Factory):
             protocol, until = next(iter(self._draining.items()))
             if seconds < until:
                 break
-            del self._draining[protocol]
+            self.drained(protocol)
             protocol.abort()

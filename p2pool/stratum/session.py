@@ -6,21 +6,21 @@ here touches a socket; `protocol` feeds lines and writes `take_output()`.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from p2pool.base.bounded import BoundedSet
-from p2pool.dash.target import difficulty_to_average_attempts, difficulty_to_target
+from p2pool.dash.target import difficulty_to_average_attempts
 from p2pool.jobs.job import Job
-from p2pool.stratum.errors import Code, Refusal
-from p2pool.stratum.guard import Host, Offence
+from p2pool.stratum.conduct import Conduct, Offence
+from p2pool.stratum.errors import Code, Refusal, low_difficulty
+from p2pool.stratum.feed import JobFeed
 from p2pool.stratum.house import House
 from p2pool.stratum.jobs import GRACE
-from p2pool.stratum.messages import answer_line, difficulty_line, notification_line, request_line
+from p2pool.stratum.messages import answer_line, notification_line, request_line
 from p2pool.stratum.methods import METHODS, NEEDS_SUBSCRIBE
-from p2pool.stratum.sessions import EXTRANONCE2_SIZE, MinerState, SentJob
+from p2pool.stratum.requests import BadLine, parse_line
+from p2pool.stratum.seen import Solutions
+from p2pool.stratum.sessions import MinerState, SentJob
 from p2pool.stratum.software import Software
 from p2pool.stratum.submission import Submission, VersionMasks, parse_submission
 from p2pool.stratum.username import Username
@@ -34,18 +34,12 @@ PING_TIME = 60.0
 """Seconds that it has to answer."""
 MIN_SECONDS_PER_PSEUDOSHARE = 1.0
 """However many workers share a connection."""
-_MAX_CHANGES = 8
-"""Changes of difficulty that are sent between two ticks. Each is a job of its own, and the book is bounded: many
-wishes must not push out what others work on."""
+_MAX_TAKEOVERS = 8
+"""Times between two ticks that a session may be resumed by other connections."""
 _MAX_REFUSED = 64
 """Hashes of refused submissions remembered, to call their repetition what it is."""
 _GET_VERSION_ID, _PING_ID = 1, 2
 """Ids of our own requests: at most one of each is unanswered."""
-
-
-@lru_cache(maxsize=4096)
-def _target_of(difficulty: float) -> int:
-    return difficulty_to_target(difficulty)
 
 
 class Session:
@@ -53,39 +47,39 @@ class Session:
 
     __slots__ = (
         "_awaited",
-        "_changes",
         "_earners",
         "_former_mask",
         "_former_mask_until",
         "_last_heard",
         "_last_sent",
-        "_newest",
-        "_newest_is_clean",
         "_output",
         "_refused",
-        "_sent_difficulty",
+        "_takeovers",
         "_version_due",
+        "change_due",
         "closing",
         "connected",
         "earning",
+        "feed",
         "host",
         "house",
         "mask_due",
         "payee",
+        "restart_due",
         "resumed",
         "software",
         "state",
         "submissions",
         "subscribed",
         "version_mask",
-        "work_due",
         "workers",
     )
 
-    def __init__(self, house: House, host: Host, now: float) -> None:
+    def __init__(self, house: House, host: Conduct, now: float) -> None:
         self.house = house
         self.host = host
         self.connected = now
+        self.feed = JobFeed(house.registry, host.site)
         self.state: MinerState = house.sessions.new_state(house.settings.new_vardiff())
         house.sessions.opened(self)
         self.subscribed = self.resumed = False
@@ -98,16 +92,14 @@ class Session:
         """Whether anything was ever accepted: such connections are served first."""
         self.closing: str | None = None
         """Why the connection has to be closed; None while it is fine."""
-        self.work_due: bool | None = None
-        """Whether a method leads to a job, and whether it is a clean one: sent after the method's answer."""
+        self.restart_due = self.change_due = False
+        """Whether the miner begins anew, or its difficulty changed: it gets a job after all that it sent at once
+        is answered."""
         self.mask_due = False
         """Whether the miner has to be told its version mask: not before it is authorized."""
         self._version_due = False
-        self._changes = 0
-        """Changes of difficulty since the last tick."""
-        self._newest: SentJob | None = None
-        self._newest_is_clean = False
-        self._sent_difficulty: float | None = None
+        self._takeovers = 0
+        """Since the last tick."""
         self._last_sent = self._last_heard = now
         self._output: list[bytes] = []
         self._awaited: dict[int, float] = {}
@@ -151,34 +143,34 @@ class Session:
         return data
 
     def receive_line(self, line: bytes, now: float) -> None:
-        """Handle one line. Never raises for what a miner sends."""
-        try:
-            message = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            if line.strip():
-                self._malformed(now, "a line that is not JSON")
-            return
-        if not isinstance(message, dict):
-            self._malformed(now, "a line that is not a JSON object")
+        """Handle one line. Never raises for what a miner sends. `finish_input` is to follow."""
+        if not line.strip():
             return
         self._last_heard = now
+        self._awaited.pop(_PING_ID, None)  # whoever talks is there
+        try:
+            message, refusal = parse_line(line)
+        except BadLine as error:
+            self._malformed(now, str(error), error.fatal)
+            return
         method = message.get("method")
         if not isinstance(method, str):
             if "method" in message or not ("result" in message or "error" in message):
-                self._malformed(now, "a request without a method")
+                self._malformed(now, "a request without a method", fatal=True)
             else:  # JSON-RPC 2.0 has no result beside an error
                 self._answered(message.get("id"), message.get("result"))
             return
-        self._answer(message.get("id"), *self._call(method, message.get("params"), now), now)
-        if self.work_due is not None:
-            clean, self.work_due = self.work_due, None
-            # Whatever makes another job counts: the book gives up the oldest, which may be somebody else's.
-            another = not clean or self.vardiff.difficulty != self._sent_difficulty
-            self._changes += another
-            if not another or self._changes <= _MAX_CHANGES:
-                self.send_work(now, clean)
-        if not self.working:
+        self._answer(message.get("id"), *self._call(method, message.get("params"), now, refusal), now)
+
+    def finish_input(self, now: float) -> None:
+        """Send what follows from the lines that came together: one job, however many of them lead to one."""
+        if not self.working or self.closing is not None:
             return
+        state, payee = self.state, self.payee
+        if payee is not None and (self.restart_due or self.change_due):
+            send = self.feed.restart if self.restart_due else self.feed.change
+            self.restart_due = self.change_due = False
+            self._send(send(state, payee), now)
         if self._version_due:
             self._version_due = False
             self._ask_version(now)
@@ -189,11 +181,11 @@ class Session:
     def judge_line(self, line: bytes, now: float) -> None:
         """A line that came after the connection was given up: a submission is still judged, without an answer."""
         try:
-            message = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            message, refusal = parse_line(line)
+        except BadLine:
             return
-        if isinstance(message, dict) and message.get("method") == "mining.submit":
-            self._call("mining.submit", message.get("params"), now)
+        if message.get("method") == "mining.submit":
+            self._call("mining.submit", message.get("params"), now, refusal)
 
     def tick(self, now: float) -> None:
         """Every few seconds: time limits, vardiff for the silent, and a sign of life."""
@@ -204,16 +196,20 @@ class Session:
         if self.state.knows_ping and not self._still_there(now):
             self.closing = "a ping was not answered in time"
             return
-        postponed, self._changes = self._changes > _MAX_CHANGES, 0
-        idle = now - self._last_sent >= IDLE_RESEND
-        if self._newest is not None and (self.vardiff.adjust(now) or idle or postponed):
-            self.send_work(now, clean=False)
+        self._takeovers = 0
+        state, payee = self.state, self.payee
+        if payee is None or state.newest is None:
+            return
+        if self.vardiff.adjust(now):
+            self._send(self.feed.change(state, payee), now)
+        if now - self._last_sent >= IDLE_RESEND:
+            self._send(self.feed.repeat(state, payee), now)
 
     def connection_lost(self, now: float) -> None:
         """The connection ended: its workers have one fewer, and what it was can be resumed."""
         for username in self.workers.values():
             self.house.stats.record_worker_off(username.name)
-        self.house.sessions.closed(self, self.working, now)
+        self.house.sessions.closed(self, self.host.site, self.working, now)
         self.house.guard.disconnected(
             self.host, now - self.connected, self.payee is not None, bool(self._earners), now
         )
@@ -230,15 +226,13 @@ class Session:
         state.vardiff.seconds, state.share_rate = own.seconds, self.state.share_rate
         state.asked_mask, state.knows_ping = self.state.asked_mask, self.state.knows_ping
         state.extranonce_changes = self.state.extranonce_changes
-        state.jobs = dict(self.state.jobs)
+        state.jobs, state.newest = dict(self.state.jobs), self.state.newest
         self.state = state
-        self._newest = None
-        self._changes += 1
-        if self._changes > _MAX_CHANGES:
+        self._takeovers += 1
+        if self._takeovers > _MAX_TAKEOVERS:
             self.closing = self.closing or "its session was resumed by other connections again and again"
-        if self.closing is None:
-            self.notify("mining.set_extranonce", [state.extranonce1.hex(), EXTRANONCE2_SIZE], now)
-            self.send_work(now, clean=True)
+        if self.closing is None and self.payee is not None:
+            self._send(self.feed.change(state, self.payee, clean=True), now)
 
     # --- joining -----------------------------------------------------------------------------------------
 
@@ -248,7 +242,6 @@ class Session:
         if session_id == own.session_id or not self.house.sessions.resume(self, session_id, now):
             return
         self.resumed = True
-        self._newest = None
         # What was said on this connection before is newer than what the session remembers.
         state = self.state
         state.extranonce_changes |= own.extranonce_changes
@@ -265,48 +258,21 @@ class Session:
         """A worker was authorized; `given` is what it calls itself in submissions."""
         house = self.house
         self.workers[given] = username
-        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now)
+        house.stats.record_worker_on(username.name, self.vardiff.difficulty, now, self.host.site)
         house.stats.record_software(username.name, str(self.software))
-        self.work_due = True
         if self.payee is None:
             self.payee = username
-            house.guard.authorized(self.host)
+            self.restart_due = True
+            house.guard.authorized(self.host, now)
+            house.paces.tell(self.vardiff, username.name, now)
             self._version_due = True
 
     # --- what the operator and the server send -------------------------------------------------------------
 
-    def send_work(self, now: float, clean: bool, again: bool = True) -> None:
-        """Send the current job, preceded by its difficulty where that changed. Not `again`: unless the miner has
-        it, as in a round that was overtaken by newer work."""
-        payee = self.payee
-        if payee is None or not self.subscribed:
-            return
-        book = self.house.book
-        issued = book.job_for(payee.key_hash, payee.share_difficulty)
-        if issued is None:
-            return
-        state, newest = self.state, self._newest
-        # A session that was resumed may have had this work: an id must not come to mean something else.
-        difficulty, extranonce1 = state.vardiff.difficulty, state.extranonce1
-        former = newest or state.former(issued, extranonce1)
-        was_clean, self._newest_is_clean = self._newest_is_clean, clean
-        if former is None or former.issued.job is not issued.job:
-            sent = SentJob(issued, difficulty, _target_of(difficulty), extranonce1)
-        elif former.difficulty != difficulty or former.extranonce1 != extranonce1:
-            if issued.job is not None:
-                issued = book.reissue(issued.job)
-            sent = former.reissued(issued, difficulty, _target_of(difficulty), extranonce1)
-        else:
-            sent = former
-            if sent is newest and not again and clean <= was_clean:
-                return
-        if difficulty != self._sent_difficulty:
-            self._sent_difficulty = difficulty
-            self._send(difficulty_line(difficulty), now)
-        if sent is not newest:
-            self._newest = sent
-            state.remember(sent)
-        self._send(sent.issued.notify(clean), now)
+    def send_work(self, now: float) -> None:
+        """Send the job on the newest work, unless the miner has it."""
+        if self.subscribed and self.payee is not None:
+            self._send(self.feed.renew(self.state, self.payee), now)
 
     def show_message(self, text: str, now: float) -> None:
         """A message for the people behind the machine."""
@@ -344,9 +310,10 @@ class Session:
         """Send a notification."""
         self._send(notification_line(method, params), now)
 
-    def _send(self, line: bytes, now: float) -> None:
-        self._output.append(line)
-        self._last_sent = now
+    def _send(self, lines: bytes, now: float) -> None:
+        if lines:
+            self._output.append(lines)
+            self._last_sent = now
 
     def _still_there(self, now: float) -> bool:
         """Ask a silent miner whether it is; False where it did not say so in time."""
@@ -360,11 +327,15 @@ class Session:
 
     # --- answering ---------------------------------------------------------------------------------------
 
-    def _call(self, method: str, params: Any, now: float) -> tuple[Any, Refusal | None]:
-        """(result, refusal) of a request."""
+    def _call(
+        self, method: str, params: Any, now: float, refusal: Refusal | None = None
+    ) -> tuple[Any, Refusal | None]:
+        """(result, refusal) of a request; `refusal` if the line that it came in was not well-formed."""
         is_submit = method == "mining.submit"
         self.submissions += is_submit
         try:
+            if refusal is not None:
+                raise refusal
             handler = METHODS.get(method)
             if handler is None:
                 raise Refusal(Code.OTHER, f"unknown method {method[:60]}")
@@ -375,14 +346,15 @@ class Session:
             if method in NEEDS_SUBSCRIBE and not self.subscribed:
                 raise Refusal(Code.NOT_SUBSCRIBED, "not subscribed")
             return handler(self, params, now), None
-        except Refusal as refusal:
+        except Refusal as error:
             house = self.house
             if is_submit:
-                house.stats.record_refused(self._submitter(params), int(refusal.code), now)
+                house.stats.record_refused(self._submitter(params), int(error.code), now)
                 house.guard.submission(self.host, True, now)
-            elif method == "mining.authorize":
-                house.guard.offence(self.host, Offence.LOGIN, now)
-            return None, refusal
+            elif method == "mining.authorize" and error.is_offence:
+                given = params[0] if isinstance(params, list) and params else None
+                house.guard.login_refused(self.host, given, now)
+            return None, error
 
     def _submitter(self, params: Any) -> str | None:
         """Whose refused submission it is, as far as that is known."""
@@ -409,10 +381,13 @@ class Session:
             for username in self.workers.values():
                 self.house.stats.record_software(username.name, str(self.software))
 
-    def _malformed(self, now: float, what: str) -> None:
-        """Not even a request: say so, and that is the end of it."""
+    def _malformed(self, now: float, what: str, fatal: bool) -> None:
+        """Answer a line that is no request; if `fatal`, that ends the connection."""
         self._answer(None, None, Refusal(Code.OTHER, what), now)
-        self.end_for_malformed(what, now)
+        if fatal:
+            self.end_for_malformed(what, now)
+        else:
+            self.house.guard.offence(self.host, Offence.MALFORMED, now)
 
     def end_for_malformed(self, what: str, now: float) -> None:
         """The connection is to be closed, and its host pays for the line."""
@@ -428,7 +403,7 @@ class Session:
         worker = self.workers.get(given) if isinstance(given, str) else None
         job_id = params[1] if len(params) > 1 else None
         sent = self.state.jobs.get(job_id) if isinstance(job_id, str) else None
-        job = None if sent is None else self.house.book.judged_by(sent.issued, now)
+        job = None if sent is None else self.house.registry.judged_by(sent.issued, now)
         if sent is None or job is None:
             if worker is None:
                 raise _unauthorized()
@@ -437,7 +412,7 @@ class Session:
         masks = VersionMasks(self.version_mask, former, self.house.settings.version_mask)
         submission = parse_submission(params, job, masks, now)
         key = submission.key
-        if sent.seen is not None and key in sent.seen:
+        if sent.solutions is not None and key in sent.solutions:
             raise Refusal(Code.DUPLICATE, "duplicate share")
         return self._judge(sent, job, submission, worker, now)
 
@@ -456,15 +431,17 @@ class Session:
                 raise _unauthorized()
             if submission.refusal is not None:
                 raise submission.refusal
+            if sent.spent:
+                self.change_due = True
+                raise Refusal(Code.JOB_NOT_FOUND, "job not found (stale): too many solutions of one job")
             if self._refused is not None and found in self._refused:
                 raise Refusal(Code.DUPLICATE, "duplicate share")
             if found > sent.target:
                 if self._refused is None:
                     self._refused = BoundedSet(_MAX_REFUSED)
                 self._refused.add(found)
-                text = f"low difficulty share: above difficulty {sent.difficulty:g}"
-                raise Refusal(Code.LOW_DIFFICULTY, text)
-        sent.remember(submission.key)
+                raise low_difficulty(found, sent.difficulty)
+        self._remember(sent, submission.key, used)
         # A share of the chain that misses the connection's difficulty is used, but says nothing of the hash rate.
         difficulty = sent.difficulty if found <= sent.target else 0.0
         attempts = difficulty_to_average_attempts(difficulty)
@@ -478,11 +455,20 @@ class Session:
         if name not in self._earners:
             self._earners.add(name)
             self.share_pace()
+            self.house.paces.record({name}, self.vardiff.difficulty, self.host.site, now)
         vardiff = self.state.vardiff
         if difficulty:
             vardiff.accepted(difficulty, now)
         if vardiff.adjust(now):
-            self.work_due = False
+            self.change_due = True
+            self.house.paces.record(self._earners, vardiff.difficulty, self.host.site, now)
+
+    def _remember(self, sent: SentJob, key: bytes, used: bool) -> None:
+        """Note what was accepted, so that it is not accepted again."""
+        if sent.solutions is None:
+            sent.solutions = Solutions(sent.issued, self.host.site)
+        if sent.solutions.add(key, used=used):
+            self.house.solutions.grown(sent.solutions)
 
     def share_pace(self) -> None:
         """Each worker that submits on this connection should have its pseudoshare in the time wished."""

@@ -9,51 +9,40 @@ from __future__ import annotations
 import secrets
 from typing import Protocol
 
-from p2pool.base.bounded import BoundedDict
+from p2pool.base.fair import FairDict
 from p2pool.base.observable import Event
 from p2pool.stratum.jobs import IssuedJob
+from p2pool.stratum.seen import Solutions
 from p2pool.stratum.vardiff import Vardiff
 
 EXTRANONCE2_SIZE = 4
 """Bytes; with the 4 of extranonce1 they are the share's last_txout_nonce."""
 MAX_SAVED = 20_000
-"""Sessions remembered after their connection ended; the oldest go first."""
+"""Sessions remembered after their connection ended. Beyond it the site that left most behind loses its oldest."""
 MAX_JOBS = 256
 """Jobs that a connection may still answer: more than an hour of share-chain tips."""
-MAX_SEEN = 8192
-"""Accepted submissions of one job remembered to refuse duplicates."""
 _PRUNE_AT = 24
 
 
 class SentJob:
-    """A job as a miner got it: at which difficulty, with which extranonce1, and what it already submitted."""
+    """A job as a miner got it: at which difficulty, with which extranonce1, and what was accepted for it.
 
-    __slots__ = ("difficulty", "extranonce1", "issued", "seen", "target")
+    A miner is never sent the same work under two ids, so one solution has one difficulty."""
+
+    __slots__ = ("difficulty", "extranonce1", "issued", "solutions", "target")
 
     def __init__(self, issued: IssuedJob, difficulty: float, target: int, extranonce1: bytes) -> None:
         self.issued = issued
         self.difficulty = difficulty
         self.target = target
         self.extranonce1 = extranonce1
-        self.seen: dict[bytes, None] | None = None
+        self.solutions: Solutions | None = None
+        """None while nothing was accepted."""
 
-    def remember(self, key: bytes) -> None:
-        """What was accepted; the oldest is forgotten first."""
-        seen = self.seen
-        if seen is None:
-            seen = self.seen = {}
-        elif len(seen) >= MAX_SEEN:
-            del seen[next(iter(seen))]
-        seen[key] = None
-
-    def reissued(self, issued: IssuedJob, difficulty: float, target: int, extranonce1: bytes) -> SentJob:
-        """The same work under another id: what was submitted for it counts as submitted."""
-        sent = SentJob(issued, difficulty, target, extranonce1)
-        if extranonce1 == self.extranonce1:
-            if self.seen is None:
-                self.seen = {}
-            sent.seen = self.seen
-        return sent
+    @property
+    def spent(self) -> bool:
+        """Return whether solutions of this job are no longer credited."""
+        return self.solutions is not None and self.solutions.spent
 
 
 class MinerState:
@@ -65,6 +54,7 @@ class MinerState:
         "extranonce_changes",
         "jobs",
         "knows_ping",
+        "newest",
         "session_id",
         "share_rate",
         "vardiff",
@@ -83,15 +73,11 @@ class MinerState:
         self.knows_ping = False
         self.jobs: dict[str, SentJob] = {}
 
-    def former(self, issued: IssuedJob, extranonce1: bytes) -> SentJob | None:
-        """The same work as it was sent before: under this extranonce1, whose submissions are remembered there."""
-        for sent in reversed(self.jobs.values()):
-            if sent.issued.job is issued.job and sent.extranonce1 == extranonce1:
-                return sent
-        return self.jobs.get(issued.job_id)
+        self.newest: SentJob | None = None
+        """The last job that was sent."""
 
     def remember(self, sent: SentJob) -> None:
-        """A job was sent. Bound: MAX_JOBS; those whose time is over go first."""
+        """Note that a job was sent. Bound: MAX_JOBS; those whose time is over go first."""
         jobs = self.jobs
         if len(jobs) >= _PRUNE_AT:
             for job_id in [job_id for job_id, old in jobs.items() if old.issued.job is None]:
@@ -99,6 +85,12 @@ class MinerState:
             if len(jobs) >= MAX_JOBS:
                 del jobs[next(iter(jobs))]
         jobs[sent.issued.job_id] = sent
+        self.newest = sent
+
+    def last_variant(self, generation: int) -> int:
+        """Return the highest variant among the jobs that were sent of one generation; -1 without any."""
+        variants = (sent.issued.variant for sent in self.jobs.values() if sent.issued.generation == generation)
+        return max(variants, default=-1)
 
 
 class Resumable(Protocol):
@@ -118,7 +110,7 @@ class SessionTable:
         """A live session whose state another connection took over, after it was told."""
         self._timeout = timeout
         self._live: dict[str, Resumable] = {}
-        self._saved: BoundedDict[str, tuple[MinerState, float]] = BoundedDict(MAX_SAVED)
+        self._saved: FairDict[str, tuple[MinerState, float], str] = FairDict(MAX_SAVED)
         """(state, when it expires), by session id, in the order in which they expire."""
         self._extranonces: set[bytes] = set()
 
@@ -155,7 +147,7 @@ class SessionTable:
             owner.displace(own, now)
             self.displaced.fire(owner)
             return True
-        saved = self._saved.pop(session_id, None)
+        saved = self._saved.pop(session_id)
         if saved is None:
             return False
         state, expires = saved
@@ -169,8 +161,8 @@ class SessionTable:
         self._live[session_id] = session
         return True
 
-    def closed(self, session: Resumable, worth_keeping: bool, now: float) -> None:
-        """A connection ended; what it leaves behind can be resumed for a while."""
+    def closed(self, session: Resumable, site: str, worth_keeping: bool, now: float) -> None:
+        """A connection of `site` ended; what it leaves behind can be resumed for a while."""
         state = session.state
         if self._live.get(state.session_id) is not session:
             return
@@ -178,16 +170,16 @@ class SessionTable:
         if not worth_keeping or self._timeout <= 0:
             self._extranonces.discard(state.extranonce1)
             return
-        if len(self._saved) >= MAX_SAVED:
-            oldest, _ = self._saved.pop(next(iter(self._saved)))
-            self._extranonces.discard(oldest.extranonce1)
-        self._saved[state.session_id] = (state, now + self._timeout)
+        evicted = self._saved.put(state.session_id, (state, now + self._timeout), site)
+        if evicted is not None:
+            self._extranonces.discard(evicted[0].extranonce1)
 
     def expire(self, now: float) -> None:
         """Forget those that nobody came back for."""
         while self._saved:
-            session_id, (state, expires) = next(iter(self._saved.items()))
+            session_id = next(iter(self._saved))
+            state, expires = self._saved[session_id]
             if now < expires:
                 return
-            del self._saved[session_id]
+            self._saved.pop(session_id)
             self._extranonces.discard(state.extranonce1)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from p2pool.jobs.job import Job, Outcome
+from p2pool.stratum.conduct import Conduct
 from p2pool.stratum.errors import Refusal
-from p2pool.stratum.guard import Host
 from p2pool.stratum.house import House
 from p2pool.stratum.ports import WorkPort
 from p2pool.stratum.session import Session
@@ -23,17 +23,19 @@ class TimedSession(Session):
 
     __slots__ = ("_record", "_stopwatch")
 
-    def __init__(self, house: House, host: Host, now: float, stopwatch: Clock, record: Record) -> None:
+    def __init__(self, house: House, host: Conduct, now: float, stopwatch: Clock, record: Record) -> None:
         super().__init__(house, host, now)
         self._stopwatch = stopwatch
         self._record = record
 
-    def _call(self, method: str, params: Any, now: float) -> tuple[Any, Refusal | None]:
+    def _call(
+        self, method: str, params: Any, now: float, refusal: Refusal | None = None
+    ) -> tuple[Any, Refusal | None]:
         if method != "mining.submit":
-            return super()._call(method, params, now)
+            return super()._call(method, params, now, refusal)
         start = self._stopwatch()
         try:
-            return super()._call(method, params, now)
+            return super()._call(method, params, now, refusal)
         finally:
             self._record(self._stopwatch() - start, self._submitter(params) or "")
 

@@ -1,4 +1,8 @@
-"""Usernames and passwords of miners: `ADDRESS[.worker | _worker][+DIFF][/DIFF][+sSECONDS]`, `d=DIFF`."""
+"""Usernames and passwords of miners: `ADDRESS[.worker | _worker][+DIFF][/DIFF][+sSECONDS]`, `d=DIFF`.
+
+An option that is no number is a part of the worker's name, as in legacy p2pool-dash: `ADDRESS/rig1`,
+`ADDRESS.rig+abc`. A number that makes no sense is refused, and so is a sign with nothing after it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from dataclasses import dataclass
 
 from p2pool.base.text import printable
 from p2pool.dash.address import AddressError, payout_hash160
+from p2pool.dash.address_problem import address_problem
 from p2pool.networks.parameters import Network
 from p2pool.stratum.errors import Code, Refusal
 from p2pool.stratum.vardiff import clamp
@@ -46,25 +51,42 @@ def positive_number(value: object) -> float | None:
     return number if math.isfinite(number) and number > 0 else None
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_username(text: str, network: Network) -> Username:
-    """Raises Refusal(24) with a text that says what is wrong with the address, (20) for a malformed option."""
+    """Take a username apart. Raises Refusal(24) with a text that says what is wrong with the address, (20) for a
+    malformed option."""
     if len(text) > _MAX_USERNAME:
-        raise Refusal(Code.UNAUTHORIZED, f"username of {len(text)} characters")
+        text = f"the username has {len(text)} characters: {_MAX_USERNAME} are allowed"
+        raise Refusal(Code.UNAUTHORIZED, text)
     match = _USERNAME.fullmatch(text)
     if match is None:
         raise Refusal(Code.UNAUTHORIZED, f"username {text!r} is not ADDRESS.worker")
     address = match["address"].strip()
     try:
         key_hash = payout_hash160(address, network.parent.addresses, network.name)
-    except AddressError as error:
-        raise Refusal(Code.UNAUTHORIZED, f"payout address {address!r}: {error}") from None
+    except AddressError:
+        problem = address_problem(address, network.parent.addresses, network.name)
+        raise Refusal(Code.UNAUTHORIZED, problem) from None
     options: dict[str, float] = {}
+    worker = (match["worker"] or "").strip()
     for kind, value in _OPTION.findall(match["options"]):
         number = positive_number(value)
-        if number is None:
+        if number is not None:
+            options[kind] = number
+        elif not value or _is_number(value):
             raise Refusal(Code.OTHER, f"{kind}{value} in the username is not a positive number")
-        options[kind] = number
-    worker = printable((match["worker"] or "").strip(), 64)
+        elif worker:
+            worker += kind + value
+        else:
+            worker = (kind + value)[1:].strip()
+    worker = printable(worker, 64)
     rate, share_difficulty = options.get("+s"), options.get("/")
     return Username(
         name=f"{address}.{worker}" if worker else address,

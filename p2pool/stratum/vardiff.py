@@ -1,7 +1,12 @@
 """Variable difficulty: one connection's pseudoshares at a steady pace. `session` calls it.
 
-Fast up, patient down, and nothing for a connection that never submitted (a backup). Values are powers of two:
-common firmware rounds down to one and would submit low-difficulty shares otherwise.
+Fast up, patient down. Values are powers of two: common firmware rounds down to one and would submit low-difficulty
+shares otherwise.
+
+A connection that never submitted is a slow machine, for which the start is too difficult, or a backup. There is
+one search: the difficulty falls in _SEARCH_STEPS steps to what the slowest machine needs, stays there for some
+minutes, and goes back to the start if nothing came. So a backup costs a handful of jobs, and thousands of fast
+machines that fail over to this node hours later do not begin with a flood of tiny submissions.
 
 The judgement is two sequential tests, one for "too fast" and one for "too slow". Each sums work and time since
 the pace was last not suspicious (as in Page's cumulative sum test), so a miner that changes after hours is judged
@@ -36,6 +41,18 @@ _FALL = 0.25
 _WINDOW = 90.0
 """Wanted intervals that a test sums up before the sums are halved: a pace that is nearly suspicious for hours
 must not hide a change after them."""
+
+_SLOWEST = 2.0**-10
+"""The difficulty that the search ends at, if it is not below the minimum: 100 kH/s submit once in 42 s."""
+_SEARCH_STEPS = 4
+_SEARCH_PATIENCE = 60.0
+"""Seconds of silence before each step."""
+_ASKED_PATIENCE = 600.0
+"""Seconds of silence before the first step if the miner asked for its start: it should know."""
+_SEARCH_TIME = 840.0
+"""Seconds from the first step until the search is given up."""
+_LONGEST_CALL = 15.0
+"""Seconds that one call counts at most: no jump of a clock and no time without a connection ends a search."""
 
 
 def power_of_two(difficulty: float) -> float:
@@ -73,8 +90,12 @@ class Vardiff:
         "_gap",
         "_heard",
         "_last",
+        "_patience",
+        "_searched",
+        "_silence",
         "_slow_time",
         "_slow_work",
+        "_start",
         "difficulty",
         "fixed",
         "maximum",
@@ -89,9 +110,17 @@ class Vardiff:
         self._fast_work = self._fast_time = 0.0
         self._slow_work = self._slow_time = 0.0
         self.set(_step(clamp(start, minimum, maximum), minimum, maximum))
+        self._patience = _SEARCH_PATIENCE
 
     def set(self, difficulty: float, fixed: bool = False) -> None:
         """Start over from a difficulty that the miner asked for: what it asks for is not rounded."""
+        self._patience = _ASKED_PATIENCE
+        self._silence = 0.0
+        """Seconds without a pseudoshare, before the first one."""
+        self._searched: float | None = None
+        """When the search was called last; None before the first call."""
+        self._start = 0.0
+        """The difficulty that the search began from; 0 before its first step."""
         self.difficulty = clamp(difficulty, self.minimum, self.maximum)
         self.fixed = fixed
         self._last: float | None = None
@@ -107,6 +136,10 @@ class Vardiff:
         if self.difficulty < self.minimum:
             self.difficulty = _step(self.minimum, self.minimum, self.maximum)
 
+    def stop_search(self) -> None:
+        """Keep the start, however silent the connection is: its worker is known to be fast."""
+        self._patience = math.inf
+
     def accepted(self, difficulty: float, now: float) -> None:
         """Count a pseudoshare that met `difficulty`; `adjust` is to follow."""
         if self._last is None:
@@ -120,8 +153,10 @@ class Vardiff:
     def adjust(self, now: float) -> bool:
         """Judge the pace; True where `difficulty` changed."""
         last = self._last
-        if last is None or self.fixed:
+        if self.fixed:
             return False
+        if last is None:
+            return self._search(now)
         self._last = now
         elapsed = now - last
         seconds = self.seconds
@@ -166,6 +201,25 @@ class Vardiff:
         if self._slow_time > window:
             self._slow_work, self._slow_time = self._slow_work / 2, self._slow_time / 2
         return False
+
+    def _search(self, now: float) -> bool:
+        """Lower the difficulty of a connection without any pseudoshare so far; True where it changed."""
+        before, self._searched = self._searched, now
+        if before is None:
+            return False
+        self._silence += clamp(now - before, 0.0, _LONGEST_CALL)
+        since = self._silence - self._patience
+        if since < 0:
+            return False
+        if not self._start:
+            self._start = self.difficulty
+        if since >= _SEARCH_TIME:
+            self._patience = math.inf
+            return self._change(max(self._start, self.difficulty))
+        floor = max(self.minimum, _SLOWEST)
+        step = min(_SEARCH_STEPS, 1 + int(since / _SEARCH_PATIENCE))
+        lowered = self._start * (floor / self._start) ** (step / _SEARCH_STEPS)
+        return lowered < self.difficulty and self._change(lowered)
 
     def _too_fast(self, boundary: float) -> bool:
         """Whether the sums since the pace was last fine are beyond chance, and enough to choose from."""

@@ -33,7 +33,7 @@ class Gathering:
 
     def _gather_chain(self) -> None:
         sources, node = self._sources, self._sources.node
-        tracker, best, template = node.tracker, node.best_share, node.template
+        tracker, best, template, work = node.tracker, node.best_share, node.template, node.context
         share = None if best is None else tracker.get(best)
         self._walk(node, best, sources.lookbehind)
         own = node.stale_counts()
@@ -55,6 +55,8 @@ class Gathering:
                 network_difficulty=0.0 if template is None else target_to_difficulty(template.target),
                 store_problem=sources.store_problem(),
                 work_problem=node.work_problem,
+                block_problem=None if work is None else work.refusal,
+                left_out=0 if work is None else work.left_out,
             )
         )
 

@@ -58,14 +58,29 @@ class Framer:
 
         The iterator must be used up (or the connection dropped) before the next `feed`.
         """
+        self.add(data)
+        while True:
+            message = self.next_message()
+            if message is None:
+                return
+            yield message
+
+    def add(self, data: bytes) -> None:
+        """Take bytes over. What is complete is for `next_message`."""
+        self._buffer += data
+
+    def next_message(self) -> tuple[str, bytes] | None:
+        """The next complete message, None where there is none; ChecksumError where its payload is damaged.
+
+        The time is that of one payload's checksum, or of skipping what is no message.
+        """
         buffer = self._buffer
-        buffer += data
         head = len(self._prefix) + _HEADER_SIZE
         while True:
             if not self._seek_prefix():
-                return
+                return None
             if len(buffer) < head:
-                return
+                return None
             offset = len(self._prefix)
             raw_command = bytes(buffer[offset : offset + _COMMAND_SIZE]).rstrip(b"\x00")
             length = int.from_bytes(buffer[offset + 12 : offset + 16], "little")
@@ -73,13 +88,13 @@ class Framer:
                 del buffer[: len(self._prefix)]
                 continue
             if len(buffer) < head + length:
-                return
+                return None
             checksum = bytes(buffer[offset + 16 : head])
             payload = bytes(buffer[head : head + length])
             del buffer[: head + length]
             if checksum != _checksum(payload):
                 raise ChecksumError(f"wrong checksum of a {raw_command!r} message of {length} bytes")
-            yield raw_command.decode("latin-1"), payload
+            return raw_command.decode("latin-1"), payload
 
     def _seek_prefix(self) -> bool:
         """Drop what cannot be the start of a message; True where the buffer starts with the prefix."""

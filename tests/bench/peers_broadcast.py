@@ -71,7 +71,9 @@ def serve(count: int, shares: int) -> None:
     station = Station(1, 0.0)
     chain = grow_chain(station.node.tracker, bench_template(1), CHAIN, 50)
     station.now = float(chain[-1].timestamp + 20)
-    station.node._call_soon = station.hub._call_soon = lambda call: reactor.callLater(0, call)
+    station.node._call_soon = station.hub._call_soon = station.hub.turns._call_soon = lambda call: (
+        reactor.callLater(0, call)
+    )
     station.node.loaded()
     station.start()
     station.node.set_template(bench_template(1))

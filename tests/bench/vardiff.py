@@ -320,7 +320,7 @@ def main() -> None:
     table.add("call_us", "accepted and adjust, one core", seconds_per_submission() * 1e6, "us")
     print(
         f"Settled: the pace is within 25 % of the best difficulty's for the next {STANDS / 60:g} minutes.\n"
-        f"Miners below 10 GH/s are not measured from {MAINNET_START:g}: they find nothing for long,\n"
-        "and who never submitted is left alone by rule."
+        f"Miners below 10 GH/s are not measured from {MAINNET_START:g}: they find nothing before the difficulty\n"
+        "of a silent connection is lowered (see tests/stratum/test_vardiff.py)."
     )
     table.print()

@@ -429,6 +429,35 @@ def test_figures(two):
     assert Pool(1).pool.figures()[0].height is None
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_a_payee_that_cannot_be_paid_is_a_problem_and_no_work(log, other):
+    made = Pool(1 + other)
+    for rpc in made.rpcs:
+        rpc.at(1)
+    made.rpcs[0].at(1, masternode=[{"payee": "garbage", "amount": 100_000_000}])
+    made.start().wait(3)
+    (problem,) = made.pool.problems()
+    assert "'garbage' must be paid 100000000 duffs" in problem
+    assert "bad-cb-payee" in problem
+    assert sum("'garbage'" in line for line in log.lines) == 1
+    assert made.templates == ([("d1", 1)] if other else [])
+    assert (made.pool.problem is None) is other
+    made.rpcs[0].at(1)
+    made.wait(3)
+    assert made.pool.problems() == []
+    made.stop()
+
+
+def test_what_is_wrong_in_a_template_is_advice(log):
+    made = Pool(1)
+    made.rpcs[0].at(1, transactions=[{"data": "00", "hash": "ab" * 32}])
+    made.start().wait(1)
+    assert made.templates == [("d0", 1)]
+    (advice,) = [text for text in made.pool.advice() if "ab" * 32 in text]
+    assert advice.startswith("dashd at d0: transaction ")
+    made.stop()
+
+
 def test_a_daemons_own_warnings_and_a_wrong_clock(log):
     made = Pool(1)
     made.rpcs[0].answers["getnetworkinfo"] = NETWORK_INFO | {"warnings": "upgrade me"}

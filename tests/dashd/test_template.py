@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import payee_script
 from p2pool.dash.hashes import sha256d, sha256d_int
-from p2pool.dash.merkle import merkle_root, walk_branch
+from p2pool.dash.merkle import coinbase_branch, merkle_root, walk_branch
 from p2pool.dash.transaction import parse_transaction
 from p2pool.dashd import template as template_module
 from p2pool.dashd.template import (
@@ -23,6 +23,7 @@ from p2pool.dashd.template import (
     parse_template,
 )
 from p2pool.networks import DASH, DASH_REGTEST
+from tests.dash import asset_unlock
 from tests.support import TESTS, capture, make_template
 
 VERSIONS = DASH_REGTEST.parent.addresses
@@ -139,6 +140,47 @@ def test_payees(entry, payee):
     assert template.payment_amount == 7
 
 
+NOT_PAYABLE = [
+    {"payee": "garbage"},
+    {"payee": "garbage", "script": ""},
+    {"payee": "", "script": ""},
+    {"payee": None, "script": None},
+    {},
+    {"payee": ADDRESS[:-1] + "j"},
+    {"payee": ADDRESS + "1" * 5},
+    {"payee": "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u"},
+    {"payee": "!" + P2PKH},
+    {"payee": "script:" + P2PKH},
+    {"payee": "x" * 10_000},
+]
+
+
+@pytest.mark.parametrize("entry", NOT_PAYABLE, ids=lambda entry: f"{entry!r:.40}")
+@pytest.mark.parametrize("name", ["masternode", "superblock"])
+def test_what_must_be_paid_and_cannot_be_is_never_passed_over(name, entry):
+    with pytest.raises(ParseError) as error:
+        parsed(MATCHED, **{name: [entry | {"amount": 1_234_567}]})
+    assert name in str(error.value)
+    assert "1234567 duffs" in str(error.value)
+    assert "bad-cb-payee" in str(error.value)
+    assert len(str(error.value)) < 300
+    assert parsed(MATCHED, masternode=[entry | {"amount": 0}]).payments == ()
+
+
+@pytest.mark.parametrize("value", ["", 0, False, "x", 5, ()])
+@pytest.mark.parametrize("name", ["masternode", "superblock"])
+def test_payees_in_a_form_that_is_not_known_are_never_passed_over(name, value):
+    with pytest.raises(ParseError, match=name):
+        parsed(MATCHED, **{name: value})
+
+
+@pytest.mark.parametrize("field", ["payee", "script"])
+@pytest.mark.parametrize("value", [0, False, [], {}])
+def test_a_payee_or_script_that_is_no_text_is_malformed(field, value):
+    with pytest.raises(ParseError, match="payee"):
+        parsed(MATCHED, masternode=[{"payee": ADDRESS, "script": P2PKH, "amount": 5} | {field: value}])
+
+
 def test_an_old_form_of_masternode_and_entries_without_amount():
     entry = {"payee": ADDRESS, "script": P2PKH, "amount": 9}
     assert parsed(MATCHED, masternode=entry).payments == ((ADDRESS, 9),)
@@ -194,8 +236,8 @@ BAD = [
     ("transactions", {}),
     ("transactions", [5]),
     ("transactions", [{}]),
-    ("transactions", [{"data": "00", "hash": "00" * 32}]),
-    ("transactions", [{"data": "00", "hash": sha256d(b"\x00").hex()}]),  # the hash in the wrong order
+    ("transactions", [{"data": "00", "hash": "00" * 31}]),
+    ("transactions", [{"data": "00"}]),
     ("transactions", [{"data": "00", "hash": sha256d(b"\x00")[::-1].hex(), "fee": -5}]),
     ("transactions", [{"data": None, "hash": sha256d(b"\x00")[::-1].hex()}]),
     ("masternode", 5),
@@ -334,6 +376,141 @@ def test_known_transactions_are_bounded_and_those_in_use_stay(monkeypatch):
         assert known.get("used") is used
     assert known.get("5") is None
     assert len(known._new) + len(known._old) <= 21
+
+
+# --- hashes ----------------------------------------------------------------------------------------------
+
+
+def test_an_asset_unlock_of_dash_core_24_is_a_transaction_as_any_other():
+    entries = [*answer_of(MATCHED)["transactions"], asset_unlock.ENTRY]
+    template = parsed(MATCHED, transactions=entries)
+    last = template.transactions[-1]
+    assert (f"{last.hash:064x}", last.data) == (asset_unlock.HASH, asset_unlock.DATA)
+    assert (last.fee, last.signature_operations) == (5000, 1)
+    assert template.problems == ()
+    hashes = [0, *(int(entry["hash"], 16) for entry in entries)]
+    root = walk_branch(bytes(32), template.branch)
+    assert merkle_root(hashes) == int.from_bytes(root, "little")
+
+
+def test_a_hash_by_any_rule_is_believed():
+    """A dashd that hashes all bytes knows what it does."""
+    entry = asset_unlock.ENTRY | {"hash": asset_unlock.INSTANCE_HASH}
+    template = parsed(MATCHED, transactions=[entry])
+    assert [f"{t.hash:064x}" for t in template.transactions] == [asset_unlock.INSTANCE_HASH]
+    assert (template.problems, template.refusal) == ((), None)
+
+
+def test_a_withdrawal_signed_again_is_taken_with_its_new_bytes():
+    known = TransactionCache()
+    again = asset_unlock.signed_again()
+    for data in (asset_unlock.DATA, again, asset_unlock.DATA):
+        answer = answer_of(MATCHED) | {"transactions": [asset_unlock.ENTRY | {"data": data.hex()}]}
+        assert list(decode_ahead(answer, known)) == []
+        (taken,) = parse_template(answer, VERSIONS, NOW, known).transactions
+        assert (taken.data, f"{taken.hash:064x}") == (data, asset_unlock.HASH)
+
+
+def test_transactions_of_types_that_are_not_known_pass():
+    for kind in (10, 11, 12, 13, 99, 0xFFFF):
+        data = asset_unlock.with_payload(b"whatever", kind=kind).pack()
+        entry = {"data": data.hex(), "hash": sha256d(data)[::-1].hex(), "fee": 7}
+        template = parsed(MATCHED, transactions=[entry])
+        assert [t.data for t in template.transactions] == [data]
+        assert template.problems == ()
+
+
+def wrong_hash(answer: dict[str, Any], place: int) -> str:
+    """Gives one transaction of an answer a hash that no rule makes of it."""
+    answer["transactions"][place]["hash"] = named = f"{place:02x}" * 32
+    return named
+
+
+def test_a_wrong_hash_costs_that_transaction_and_what_depends_on_it():
+    answer = answer_of(MATCHED)
+    entries = answer["transactions"]
+    entries[9]["depends"], entries[10]["depends"], entries[12]["depends"] = [8], [9], [11]
+    named, fees = wrong_hash(answer, 8), [entry["fee"] for entry in entries]
+    template, whole = parse_template(answer, VERSIONS, NOW), parsed(MATCHED)
+    assert template.transactions == tuple(whole.transactions[n] for n in range(14) if n not in (8, 10, 12))
+    assert template.depends == ((),) * 6 + ((5,), (6, 5), (7,), (), ())
+    lost = fees[8] + fees[10] + fees[12]
+    assert template.subsidy == answer["coinbasevalue"] - lost
+    assert template.branch == tuple(coinbase_branch([t.hash_bytes for t in template.transactions]))
+    (problem,) = template.problems
+    assert named in problem
+    assert template.refusal is None
+    # What dashd will demand of the coinbase without these fees.
+    reward, burn = template.subsidy, answer["masternode"][0]["amount"]
+    assert [amount for _, amount in template.payments] == [burn, reward * 3 // 4 - burn]
+    assert template.payment_amount == reward * 3 // 4
+
+
+def test_a_wrong_hash_is_not_remembered_as_a_right_one():
+    known, answer = TransactionCache(), answer_of(MATCHED)
+    named = wrong_hash(answer, 13)
+    for _ in range(2):
+        assert list(decode_ahead(answer, known)) == []
+        assert len(parse_template(answer, VERSIONS, NOW, known).transactions) == 13
+    assert known.get(named) is None
+
+
+def test_fees_that_a_block_is_not_worth_are_malformed():
+    answer = answer_of(MATCHED)
+    answer["transactions"][8]["fee"] = answer["coinbasevalue"]
+    wrong_hash(answer, 8)
+    with pytest.raises(ParseError, match="payees get"):
+        parse_template(answer, VERSIONS, NOW)
+
+
+def test_where_one_transaction_does_not_say_nothing_is_known_of_dependencies():
+    answer = answer_of(MATCHED)
+    assert len(parse_template(answer, VERSIONS, NOW).depends) == 14
+    del answer["transactions"][13]["depends"]
+    assert parse_template(answer, VERSIONS, NOW).depends == ()
+
+
+def test_many_wrong_hashes_are_one_sentence():
+    answer = answer_of(MATCHED)
+    for place in range(14):
+        wrong_hash(answer, place)
+    template = parse_template(answer, VERSIONS, NOW)
+    (problem,) = template.problems
+    assert (template.transactions, template.branch) == ((), ())
+    assert template.subsidy == answer["coinbasevalue"] - 101_936
+    assert "00" * 32 in problem
+    assert "and 13 more" in problem
+    assert len(problem) < 250
+
+
+def test_without_a_special_transaction_the_coinbase_payload_would_be_wrong():
+    answer = answer_of(MATCHED)
+    answer["transactions"].append(dict(asset_unlock.ENTRY))
+    named = wrong_hash(answer, 14)
+    template = parse_template(answer, VERSIONS, NOW)
+    assert len(template.transactions) == 14
+    assert template.refusal is not None
+    assert named in template.refusal
+
+
+def test_of_a_type_that_is_not_known_the_hash_is_believed():
+    data = asset_unlock.with_payload(b"whatever", kind=13).pack()
+    template = parsed(MATCHED, transactions=[{"data": data.hex(), "hash": "ab" * 32, "fee": 7}])
+    assert [f"{t.hash:064x}" for t in template.transactions] == ["ab" * 32]
+    (problem,) = template.problems
+    assert "upgrade" in problem
+    assert template.refusal is None
+
+
+@pytest.mark.parametrize("depends", ["1", [0], [3], [True], [1.0], ["1"], {"1": 1}])
+def test_depends_names_earlier_transactions(depends):
+    entries = answer_of(MATCHED)["transactions"]
+    entries[2]["depends"] = depends
+    with pytest.raises(ParseError, match="depends"):
+        parsed(MATCHED, transactions=entries)
+
+
+# --- the same work ---------------------------------------------------------------------------------------
 
 
 def test_a_block_that_dashd_offers_twice_is_the_same_work():

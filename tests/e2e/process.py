@@ -23,6 +23,9 @@ PATIENCE = 180.0
 """Seconds that anything may take on a busy machine; a test that passes waits much less."""
 
 
+HASH_RATE = 20_000
+"""Hashes a second of each embedded miner: a third of what one makes alone on a core. So shares and blocks take the
+same time on a busy machine, and miners leave the tests that run beside them their turn."""
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
 _PORTS = range(20_000 + 1_500 * _WORKER, 21_500 + 1_500 * _WORKER)
 """Below those that the system gives to outgoing connections, which come and go at any time. Tests that run beside
@@ -148,6 +151,8 @@ class NodeProcess(Process):
         self.port = port or free_port()
         self.rpc_port, self.p2pool_port = free_port(), p2pool_port or free_port()
         dashd = ("--dashd-rpc-port", str(self.rpc_port), "--dashd-p2p-port", str(free_port()))
+        if network == "simnet" and "--simnet-hash-rate" not in arguments:
+            arguments = (*arguments, "--simnet-hash-rate", f"{HASH_RATE}")
         super().__init__(
             [
                 *(*program, "--net", network, "--datadir", str(directory / "data")),

@@ -14,6 +14,7 @@ from p2pool.peers.addresses import (
     BAN_TIME,
     MAX_ADDRESSES,
     MAX_BANS,
+    MAX_OF_SOURCE,
     AddressBook,
     Bans,
     group_of,
@@ -212,3 +213,79 @@ def test_bans_survive_a_restart_but_not_for_longer_than_an_hour():
     again = Bans()
     again.read_json(strange, NOW)
     assert [host for host in strange if again.is_banned(host, NOW)] == ["f"]
+
+
+def test_a_ban_holds_for_all_addresses_of_a_customer():
+    """Who has one IPv6 address has 2**64 of them."""
+    bans = Bans()
+    bans.ban("2001:db8:0:7::1", NOW)
+    assert bans.is_banned("2001:db8:0:7:ffff::9", NOW)
+    assert not bans.is_banned("2001:db8:0:8::1", NOW)
+    bans.ban("::ffff:8.8.4.4", NOW)
+    assert bans.is_banned("8.8.4.4", NOW)
+    again = Bans()
+    again.read_json({"2001:db8:0:9::1": NOW + 60, **bans.to_json()}, NOW)
+    assert again.is_banned("2001:db8:0:9::2", NOW)
+    assert again.is_banned("2001:db8:0:7::3", NOW)
+
+
+def test_who_is_banned_many_times_frees_nobody_else():
+    """A /48 has 65,536 networks of 64 bits."""
+    bans = Bans()
+    bans.ban(PUBLIC, NOW)
+    for n in range(MAX_BANS + 50):
+        bans.ban(f"2001:db8:0:{n:x}::1", NOW + 1)
+    assert len(bans) == MAX_BANS
+    assert bans.is_banned(PUBLIC, NOW + 2)
+    assert not bans.is_banned("2001:db8:0:0::1", NOW + 2)
+
+
+def test_an_expired_ban_goes_first():
+    bans = Bans()
+    for n in range(MAX_BANS):
+        bans.ban(address(n).host, NOW, 10 if n == 77 else 100)
+    bans.ban(PUBLIC, NOW + 50)
+    assert not bans.is_banned(address(77).host, NOW + 50)
+    assert bans.is_banned(address(0).host, NOW + 50)
+
+
+def test_one_source_cannot_fill_the_book():
+    book = AddressBook()
+    for n in range(MAX_ADDRESSES):
+        book.add(address(n), NOW, "9.9.0.0/16")
+    assert len(book) == MAX_OF_SOURCE
+    kept = {seen.address for seen in book.good(MAX_ADDRESSES, NOW, random.Random(1))}
+    assert address(MAX_ADDRESSES - 1) in kept
+    assert address(0) not in kept
+
+
+def test_a_full_book_gives_up_what_the_greediest_source_said():
+    book = AddressBook()
+    for n in range(MAX_ADDRESSES):
+        book.add(address(n), NOW, f"source {n % 20}")
+    book.add(address(MAX_ADDRESSES), NOW, "another one")
+    book.add(address(MAX_ADDRESSES + 1), NOW)
+    places = {host for host, *_ in book.seen()}
+    assert len(book) == MAX_ADDRESSES
+    assert {address(MAX_ADDRESSES).host, address(MAX_ADDRESSES + 1).host} <= places
+    assert address(0).host not in places
+
+
+def test_what_we_were_connected_to_is_nobodys_to_push_out():
+    book = AddressBook()
+    book.add(address(0), NOW, "source")
+    book.add(address(0), NOW)
+    for n in range(1, 2 * MAX_ADDRESSES):
+        book.add(address(n), NOW, f"source {n % 20}" if n % 2 else "source")
+    assert (address(0).host, 9999) in {(host, port) for host, port, *_ in book.seen()}
+
+
+def test_sources_survive_a_restart_and_rows_of_earlier_versions_are_read():
+    book, again = AddressBook(), AddressBook()
+    book.add(address(0), NOW, "source")
+    assert again.read_json([*json.loads(json.dumps(book.to_json())), [address(1).host, 9999, 0, 1.0, 2.0]]) == 2
+    for n in range(2, MAX_OF_SOURCE + 2):
+        again.add(address(n), NOW, "source")
+    places = {host for host, *_ in again.seen()}
+    assert address(0).host not in places
+    assert address(1).host in places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from p2pool.peers.download import MAX_AT_ONCE, MAX_STOPS, PARENTS, Downloader
+from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS, Downloader
 from p2pool.peers.messages import Ping, ShareReply, ShareReq
 from tests.peers.wiring import StubPool, Talk, chain, envelope
 
@@ -145,3 +145,14 @@ def test_the_best_share_of_a_peer():
     assert depot.pool.came == [([HASHES[0]], first.label)]
     depot.downloader.fetch(HASHES[0], second, 0.0)
     assert depot.asked() == []
+
+
+def test_one_host_has_two_requests_at_most_however_many_connections_it_has():
+    """Silent connections of one host would have all places for fifteen seconds, and again after them."""
+    depot = Depot(peers=2)
+    depot.talks += [Talk(host="203.0.113.200") for _ in range(10)]
+    depot.pool.missing = HASHES[:12]
+    asked = [talk.session.host for talk, _ in depot.step(0.0)]
+    assert asked.count("203.0.113.200") == MAX_OF_HOST
+    assert {"203.0.113.1", "203.0.113.2"} <= set(asked)
+    assert depot.step(1.0) == []

@@ -452,7 +452,7 @@ def test_what_a_peer_has_us_keep_by_hash_is_kept_though_we_just_lost_it():
 
 def test_a_flood_of_transactions_is_trimmed_before_the_time():
     hall = Hall()
-    guest, pool = hall.guest(7), hall.hub.transactions
+    guest, pool = hall.guest(7, "127.0.0.1"), hall.hub.transactions  # the one host without an allowance
     for number in range(2 * MAX_FRESH // 2_000_000):
         item = transaction(number, 2_000_000)
         guest.say(RememberTx((), (item,)), ForgetTx((item.hash,)))

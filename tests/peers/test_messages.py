@@ -37,6 +37,7 @@ from p2pool.peers.messages import (
 )
 from p2pool.wire.codec import Reader
 from p2pool.wire.framer import Framer, frame
+from tests.dash import asset_unlock
 from tests.support import number, vectors
 
 VECTORS = vectors("p2p_messages")
@@ -153,3 +154,13 @@ def test_mutated_messages_are_messages_or_parse_errors(vector, data):
         return
     assert message is not None
     assert message.pack() == bytes(payload)
+
+
+def test_an_asset_unlock_has_dash_cores_hash_and_that_of_its_bytes():
+    said = RememberTx((), (RawTransaction(0, asset_unlock.DATA),))
+    (heard,) = parse_message("remember_tx", said.pack()).transactions
+    assert (f"{heard.hash:064x}", f"{heard.other_hash:064x}") == (asset_unlock.HASH, asset_unlock.INSTANCE_HASH)
+    assert heard.data == asset_unlock.DATA
+    plain = asset_unlock.with_payload(b"\x01" + asset_unlock.UNLOCK.extra_payload[1:]).pack()
+    (heard,) = parse_message("remember_tx", RememberTx((), (RawTransaction(0, plain),)).pack()).transactions
+    assert heard == RawTransaction(sha256d_int(plain), plain)

@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
+from p2pool.base.turns import SLICE_TIME
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import AddrMe, Ping, ShareReq, Shares
 from p2pool.peers.protocol import MAX_UNSENT, PeerFactory
@@ -133,6 +134,7 @@ def test_closing_is_nobodys_fault():
 
 def test_the_connection_is_paused_while_shares_are_worked_through():
     door, shares = Door(), chain(200)[::-1]
+    door.moment.tick = SLICE_TIME
     door.say(Shares(tuple(map(envelope, shares))))
     assert door.pipe.paused
     assert door.pool.came == []
@@ -143,6 +145,7 @@ def test_the_connection_is_paused_while_shares_are_worked_through():
 
 def test_a_connection_that_ended_is_not_resumed():
     door, shares = Door(), chain(200)[::-1]
+    door.moment.tick = SLICE_TIME
     door.say(Shares((*map(envelope, shares), envelope(shares[0], kind=3))))
     door.moment.run()
     assert door.pipe.paused

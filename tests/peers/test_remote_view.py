@@ -5,10 +5,18 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pool.peers.messages import MAX_PAYLOAD, Envelope, ForgetTx, HaveTx, LosingTx, RememberTx
-from p2pool.peers.remote_view import MAX_KNOWN, RemoteView, share_messages, split
+from p2pool.peers.messages import MAX_PAYLOAD, Envelope, ForgetTx, HaveTx, LosingTx, RawTransaction, RememberTx
+from p2pool.peers.remote_view import (
+    MAX_KNOWN,
+    RemoteView,
+    have_tx_messages,
+    losing_tx_messages,
+    share_messages,
+    split,
+)
 from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool
 from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
+from tests.dash import asset_unlock
 from tests.peers.wiring import transaction
 
 
@@ -63,17 +71,14 @@ def test_parts_of_a_list(sizes):
 
 
 def test_hash_lists_are_split_below_the_limit():
-    view, peer, _ = wired()
     hashes = tuple(range(150_000))
-    view.tell_added(peer, hashes)
-    view.tell_removed(peer, hashes)
-    have, losing = [[m for m in peer.said if isinstance(m, kind)] for kind in (HaveTx, LosingTx)]
+    have, losing = have_tx_messages(hashes), losing_tx_messages(hashes)
+    assert {type(message) for message in have} == {HaveTx}
+    assert {type(message) for message in losing} == {LosingTx}
     assert len(have) == len(losing) == 2
     assert tuple(h for message in have for h in message.tx_hashes) == hashes
     assert tuple(h for message in losing for h in message.tx_hashes) == hashes
-    peer.take()
-    view.tell_added(peer, ())
-    assert peer.take() == []
+    assert have_tx_messages(()) == losing_tx_messages(()) == []
 
 
 def test_shares_are_split_below_the_limit_in_order():
@@ -200,3 +205,36 @@ def test_no_order_of_events_makes_a_peer_drop_us(steps):
 
 def size_of(data: bytes) -> int:
     return len(data) + REMEMBERED_OVERHEAD
+
+
+# --- transactions that legacy p2pool-dash calls by another hash --------------------------------------------------
+
+UNLOCK, INSTANCE = asset_unlock.UNLOCK.hash, asset_unlock.UNLOCK.instance_hash
+
+
+def test_an_asset_unlock_is_only_named_to_a_peer_that_has_it_by_that_hash():
+    """Legacy p2pool-dash hashes all bytes: it would disconnect us for a share, and for forgetting what it does not
+    remember."""
+    view, peer, pool = wired()
+    pool.set_mining([(UNLOCK, asset_unlock.DATA)])
+    assert peer.take() == []
+    assert not view.can_learn([UNLOCK], pool)
+    view.send_shares(peer, [UNLOCK], [], pool)
+    pool.set_mining([])
+    assert peer.take() == []
+    view.has([UNLOCK])
+    peer.known[UNLOCK] = asset_unlock.DATA
+    pool.set_mining([(UNLOCK, asset_unlock.DATA)])
+    assert peer.take() == [RememberTx((UNLOCK,), ())]
+    assert view.can_learn([UNLOCK], pool)
+    pool.set_mining([])
+    assert peer.take() == [ForgetTx((UNLOCK,))]
+
+
+def test_by_the_hash_of_its_bytes_it_is_sent_as_any_other():
+    view, peer, pool = wired()
+    pool.add([(INSTANCE, asset_unlock.DATA)])
+    assert view.can_learn([INSTANCE], pool)
+    view.send_shares(peer, [INSTANCE], [b"share"], pool)
+    whole = RememberTx((), (RawTransaction(INSTANCE, asset_unlock.DATA),))
+    assert peer.take() == [whole, b"share", ForgetTx((INSTANCE,))]

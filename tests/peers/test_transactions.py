@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.peers.transactions import MAX_FRESH, MAX_LOST, MiningChange, TransactionPool
+from p2pool.peers.transactions import MAX_FRESH, MAX_LOST, MiningChange, TransactionPool, hash_follows
+from tests.dash import asset_unlock
 
 
 class Told:
@@ -120,3 +121,22 @@ def test_peers_who_listen_know_what_we_know(steps):
             assert all(pool.get(n) == bytes([n]) for n in before)
         assert view == set(pool.known)
         assert mined == set(pool.mining) <= view
+
+
+def test_our_dashds_bytes_count_where_a_peer_sent_others_of_the_same_hash():
+    """An asset unlock that was signed again has the same hash; a peer may also have made up the signature."""
+    pool, again = TransactionPool(), asset_unlock.signed_again()
+    tx_hash = asset_unlock.UNLOCK.hash
+    pool.add([(tx_hash, again)])
+    pool.set_mining([(tx_hash, asset_unlock.DATA)])
+    assert pool.get(tx_hash) == asset_unlock.DATA
+    pool.add([(tx_hash, again)])
+    assert pool.get(tx_hash) == asset_unlock.DATA
+    pool.set_mining([(tx_hash, again)])
+    assert pool.get(tx_hash) == again
+
+
+def test_whose_hash_everybody_makes_of_the_bytes():
+    assert hash_follows(asset_unlock.UNLOCK.instance_hash, asset_unlock.DATA)
+    assert not hash_follows(asset_unlock.UNLOCK.hash, asset_unlock.DATA)
+    assert hash_follows(5, b"anything else")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
 
 from twisted.internet.testing import StringTransport
 
+from p2pool.base.turns import Turns
 from p2pool.dash.hashes import sha256d_int
 from p2pool.networks import Network
 from p2pool.peers import messages
@@ -17,7 +18,7 @@ from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, Version, parse_message
 from p2pool.peers.session import Introduction, PeerSession
 from p2pool.peers.transactions import TransactionPool
-from p2pool.share.share import Share, parse_share
+from p2pool.share.share import Share, parse_share_steps
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import pack_varstr
 from p2pool.wire.framer import Framer, frame
@@ -95,9 +96,17 @@ class StubHub:
         self.transactions = TransactionPool()
         self.calls: list[tuple] = []
         self.soon: deque[Callable[[], None]] = deque()
+        self.tick = 0.0
+        """Seconds that each look at the clock takes: SLICE_TIME makes each step the last of its slice."""
+        self.clock = 0.0
+        self.turns = Turns(self._seconds, self.soon.append)
         self.held: tuple[Share, ...] = ()
         self.addresses: list = []
         self.unwelcome = False
+
+    def _seconds(self) -> float:
+        self.clock += self.tick
+        return self.clock
 
     def names(self) -> list[str]:
         return [call[0] for call in self.calls]
@@ -131,8 +140,11 @@ class StubHub:
     def share_hash_heard(self, share_hash, session):
         self.calls.append(("share_hash", share_hash))
 
-    def parse(self, contents):
-        return parse_share(contents, NETWORK)
+    def transactions_came(self, transactions, session):
+        self.transactions.add(transactions)
+
+    def parse_steps(self, contents):
+        return parse_share_steps(contents, NETWORK)
 
     def shares_for(self, hashes, parents, stops):
         self.calls.append(("asked", len(hashes), parents, tuple(stops)))
@@ -140,9 +152,6 @@ class StubHub:
 
     def best_block(self, header, block_hash):
         self.calls.append(("best_block", block_hash))
-
-    def call_soon(self, function):
-        self.soon.append(function)
 
 
 class Talk:
@@ -210,8 +219,8 @@ class StubPool:
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         return (11, 12)[:maximum]
 
-    def parse(self, contents: bytes) -> Share:
-        return parse_share(contents, NETWORK)
+    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+        return parse_share_steps(contents, NETWORK)
 
     def add_shares(self, shares: Sequence[Share], sender: str) -> int:
         self.came.append(([share.hash for share in shares], sender))
@@ -229,12 +238,15 @@ class Moment:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.tick = 0.0
+        """Seconds that each look at the monotonic clock takes."""
         self.soon: deque[Callable[[], None]] = deque()
 
     def unix(self) -> float:
         return NOW + self.now
 
     def monotonic(self) -> float:
+        self.now += self.tick
         return self.now
 
     def run(self) -> None:

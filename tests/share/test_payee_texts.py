@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.base.errors import ParseError
+from p2pool.dash import address as address_module
 from p2pool.dash.address import base58_decode, base58_encode, payee_script
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.sharechain.tracker import Tracker
@@ -105,3 +106,13 @@ def test_a_long_raw_script_is_paid():
     script = bytes(range(256)) * 20
     draft = valid_draft(tracker, None, payments=(("!" + script.hex(), 7),), paid=[(script, 7)])
     tracker.check(share_of(draft))
+
+
+def test_no_long_text_is_decoded_whole(monkeypatch):
+    """800,000 digits cost two seconds in one turn of the reactor, for the price of one share."""
+    decoded = []
+    whole = address_module.base58_decode
+    monkeypatch.setattr(address_module, "base58_decode", lambda text: decoded.append(len(text)) or whole(text))
+    for text in ("z" * 3000, "1" * 3000, "1" * 24 + "z" * 3000, "z" * 3000 + "0"):
+        assert payee_script(text, VERSIONS) is None
+    assert decoded == []

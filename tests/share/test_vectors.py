@@ -237,7 +237,7 @@ def assert_payments(vector: dict, network: Network) -> None:
         with pytest.raises(ShareInvalid):
             paid_payments(payments, network.parent.addresses)
         return
-    first = paid_payments(payments[:1], network.parent.addresses)
+    first = paid_payments(payments[:1], network.parent.addresses).outputs()
     assert [amount for _, amount in first] == ([payments[0][1]] if vector["effect"] == "paid" else [])
     if "outputs" in vector:
         gentx = parse_transaction(bytes.fromhex(vector["gentx"]))

@@ -16,7 +16,6 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from p2pool.dash.address import AddressVersions
 from p2pool.dash.block import BlockHeader, assemble_block
-from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.merkle import merkle_root
 from p2pool.dash.script import p2pkh_script
 from p2pool.dash.transaction import Transaction, TxInput, TxOutput, parse_transaction
@@ -63,6 +62,7 @@ class Simulation:
             self.shifted.now,
             lambda genesis: MemoryStore() if directory is None else FileStore(directory, genesis),
             parameters.mempool_limit,
+            parameters.block_max_size,
         )
         now = self.shifted.now
         self.transactions = TransactionMaker(self.chain)
@@ -136,7 +136,7 @@ class Simulation:
         if others is None:
             others = tuple(parse_transaction(transaction.raw) for transaction in template.transactions)
         transactions = (coinbase or self.coinbase(template), *others)
-        root = merkle_root([sha256d_int(transaction.pack()) for transaction in transactions])
+        root = merkle_root([transaction.hash for transaction in transactions])
         timestamp = max(int(self.clock.seconds()), template.minimum_time)
         made = header(BlockHeader(BLOCK_VERSION, template.previous.hash, root, timestamp, template.bits, 0))
         if mined:

@@ -81,9 +81,9 @@ class Miner:
             options = SessionSettings(network=DASH_REGTEST, start_difficulty=start_difficulty, **settings_)
             stats = FakeStats()
             house = House(options, work or FakeWork(), stats, Guard(GuardSettings(), stats), SessionTable(TIMEOUT))
-            house.book.work_changed(0xABCD, NOW)
+            house.registry.work_changed(0xABCD, True, NOW)
         self.house = house
-        self.work, self.stats, self.book = house.work, house.stats, house.book
+        self.work, self.stats, self.registry = house.work, house.stats, house.registry
         self.now = NOW
         self.host = house.guard.connected("10.0.0.1", NOW)
         self.session = Session(house, self.host, NOW)
@@ -92,6 +92,7 @@ class Miner:
 
     def raw(self, line: bytes) -> list[dict]:
         self.session.receive_line(line, self.now)
+        self.session.finish_input(self.now)
         return self.out()
 
     def out(self) -> list[dict]:

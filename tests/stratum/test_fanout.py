@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 from twisted.internet.task import Clock
 
-from p2pool.stratum import jobs
 from p2pool.stratum.fanout import PAUSE, SLICE, FanOut
-from p2pool.stratum.jobs import JobBook
+from p2pool.stratum.jobs import JobRegistry
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, NOW, FakeWork
 from tests.stratum.wire import House, Transport, notifies
@@ -195,14 +194,14 @@ class Seat:
         self.number, self.earning, self.order = number, earning, order
         self.working = True
 
-    def send_work(self, now: float, clean: bool, again: bool = True) -> None:
+    def send_work(self, now: float) -> None:
         self.order.append(self.number)
 
 
 def make_seats(count: int, serve) -> tuple[Clock, list[int], FanOut]:
     reactor, order = Clock(), []
     seats = [Seat(number, number % 3 == 2, order) for number in range(count)]
-    return reactor, order, FanOut(reactor, JobBook(FakeWork()), seats, serve, lambda: NOW + reactor.seconds())
+    return reactor, order, FanOut(reactor, JobRegistry(FakeWork()), seats, serve, lambda: NOW + reactor.seconds())
 
 
 def test_those_that_earn_are_first_whatever_slice_they_are_in():
@@ -317,18 +316,3 @@ def test_after_stop_nothing_happens_any_more(waits):
     assert not reactor.getDelayedCalls()
     reactor.advance(10)
     assert len(served) == before
-
-
-def test_a_current_job_that_was_given_up_is_built_anew(monkeypatch):
-    """More issued jobs than may be remembered: nobody is sent an empty line for want of one."""
-    monkeypatch.setattr(jobs, "MAX_ISSUED", 4)
-    work = FakeWork()
-    book = JobBook(work)
-    book.work_changed(work.template.previous_block, NOW)
-    first = book.job_for(b"\x01" * 20, None)
-    for _ in range(4):
-        book.reissue(book.job_for(b"\x02" * 20, None).job)
-    assert first.job is None
-    again = book.job_for(b"\x01" * 20, None)
-    assert again.job is not None
-    assert again.notify(True)

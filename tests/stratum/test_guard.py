@@ -12,14 +12,11 @@ from hypothesis import strategies as st
 from p2pool.base.hosts import host_key
 from p2pool.pool_stats import BanRecord, PoolStats
 from p2pool.stratum import guard as guard_module
+from p2pool.stratum.conduct import BAN_COST, JUDGED_SUBMISSIONS, Conduct, Decaying, Offence
 from p2pool.stratum.guard import (
-    BAN_COST,
-    JUDGED_SUBMISSIONS,
     MAX_REASON,
     Guard,
     GuardSettings,
-    Host,
-    Offence,
     ip_network,
 )
 from tests.logged import logged
@@ -34,14 +31,19 @@ def make_guard(*allowed: str, stats=None, **settings) -> Guard:
     return Guard(GuardSettings(allowed=networks, **settings), stats or FakeStats())
 
 
+def cost(conduct: Conduct, now: float = NOW) -> float:
+    """What is left of its host's cost."""
+    return conduct.host.cost.at(now)
+
+
 def is_out(guard: Guard, host: str = HOST, now: float = NOW) -> bool:
     return guard.turned_away(host, now) == guard_module.BANNED
 
 
-def worker(guard: Guard, host: str = HOST, now: float = NOW) -> Host:
+def worker(guard: Guard, host: str = HOST, now: float = NOW) -> Conduct:
     """A connection that is authorized."""
     known = guard.connected(host, now)
-    guard.authorized(known)
+    guard.authorized(known, now)
     return known
 
 
@@ -49,13 +51,13 @@ def worker(guard: Guard, host: str = HOST, now: float = NOW) -> Host:
 
 
 def test_a_cost_halves_in_a_minute():
-    host = Host(HOST, NOW)
-    assert host.charge(40, NOW) == 40
-    assert host.cost(NOW + 60) == 20
-    assert host.cost(NOW - 1000) == 40  # a clock set back makes it no larger
-    assert host.charge(1, NOW + 120) == 11
-    assert host.cost(NOW + 180) == 5.5
-    assert host.cost(NOW + 1e9) == 0
+    cost = Decaying(60.0, NOW)
+    assert cost.add(40, NOW) == 40
+    assert cost.at(NOW + 60) == 20
+    assert cost.at(NOW - 1000) == 40  # a clock set back makes it no larger
+    assert cost.add(1, NOW + 120) == 11
+    assert cost.at(NOW + 180) == 5.5
+    assert cost.at(NOW + 1e9) == 0
 
 
 # --- offences ------------------------------------------------------------------------------------------------
@@ -79,7 +81,7 @@ def test_so_many_of_an_offence_at_once_are_a_ban(offence, count):
     assert banned == [HOST]
     assert guard.bans() == (BanRecord(HOST, NOW, NOW + 300, offence.text),)
     assert guard._stats.of("record_offence") == [(offence.text,)] * count
-    assert host.cost(NOW) == 0  # after the ban it begins anew
+    assert cost(host) == 0  # after the ban it begins anew
 
 
 def test_the_same_offences_with_time_between_them_are_none():
@@ -88,7 +90,7 @@ def test_the_same_offences_with_time_between_them_are_none():
     for number in range(200):
         guard.offence(host, Offence.MALFORMED, NOW + 32 * number)
         guard.offence(host, Offence.LOGIN, NOW + 32 * number)
-    assert host.cost(NOW + 32 * 199) > 90  # near the limit: no room for more
+    assert cost(host, NOW + 32 * 199) > 90  # near the limit: no room for more
     assert not is_out(guard, now=NOW + 32 * 199)
     guard.offence(host, Offence.MALFORMED, NOW + 32 * 199)
     assert is_out(guard, now=NOW + 32 * 199)
@@ -121,10 +123,10 @@ def test_which_ends_of_connections_cost(lasted, authorized, earned, costs):
     guard = make_guard()
     host = guard.connected(HOST, NOW)
     if authorized:
-        guard.authorized(host)
+        guard.authorized(host, NOW)
     guard.disconnected(host, lasted, authorized, earned, NOW)
-    assert host.cost(NOW) == (Offence.RECONNECT.cost if costs else 0)
-    assert (host.connections, host.working) == (0, 0)
+    assert cost(host) == (Offence.RECONNECT.cost if costs else 0)
+    assert (host.host.connections, host.host.working) == (0, 0)
 
 
 def test_a_hall_that_reconnects_at_once_is_welcome_again_and_again():
@@ -180,7 +182,7 @@ def test_a_storm_of_connections_that_never_authorize_is_banned():
 # --- submissions -----------------------------------------------------------------------------------------------
 
 
-def submissions(guard: Guard, host: Host, refused: int, accepted: int, now: float = NOW) -> None:
+def submissions(guard: Guard, host: Conduct, refused: int, accepted: int, now: float = NOW) -> None:
     for number in range(refused + accepted):
         guard.submission(host, number < refused, now)
 
@@ -202,22 +204,24 @@ def test_exactly_half_is_not_and_every_hundred_is_judged_by_itself():
     for _ in range(20):
         submissions(guard, host, 50, 50)
     assert not is_out(guard)
-    assert host.cost(NOW) == 0
+    assert cost(host) == 0
     submissions(guard, host, 0, 1000)  # a good past buys nothing
     submissions(guard, host, 51, 49)
     assert is_out(guard)
 
 
-def test_submissions_are_judged_across_reconnects_and_connections():
+def test_submissions_are_judged_across_reconnects():
     guard = make_guard()
     first = worker(guard)
     submissions(guard, first, 30, 0)
     guard.disconnected(first, 100, True, True, NOW)
-    second, third = worker(guard, now=NOW + 60), worker(guard, now=NOW + 60)
-    submissions(guard, second, 21, 20)
-    submissions(guard, third, 0, 28)
-    assert not is_out(guard)
-    guard.submission(third, False, NOW + 60)
+    second = worker(guard, now=NOW + 60)
+    submissions(guard, second, 21, 48, NOW + 60)
+    guard.disconnected(second, 100, True, True, NOW + 60)
+    assert not is_out(guard, now=NOW + 60)
+    third = worker(guard, now=NOW + 60)
+    submissions(guard, third, 0, 1, NOW + 60)
+    guard.disconnected(third, 100, True, True, NOW + 60)
     assert is_out(guard, now=NOW + 60)
 
 
@@ -273,7 +277,7 @@ def test_loopback_and_the_allow_list_are_never_banned(allowed, host, exempt):
 def test_so_many_connections_of_one_host():
     guard = make_guard(max_connections_per_host=3)
     hosts = [guard.connected(f"2001:db8::{n}", NOW) for n in range(3)]
-    assert len({id(host) for host in hosts}) == 1
+    assert len({id(host.host) for host in hosts}) == 1
     assert guard.turned_away("2001:db8::99", NOW) == "too many connections of one host"
     assert guard.turned_away("2001:db8:0:1::99", NOW) is None
     guard.disconnected(hosts[0], 100, False, False, NOW)
@@ -370,7 +374,7 @@ def test_those_that_cost_most_are_shown():
     guard = make_guard(stats=stats)
     for number in range(80):
         host = worker(guard, f"10.0.1.{number}")
-        host.charge(number, NOW)
+        host.host.cost.add(number, NOW)
         submissions(guard, host, 2, 1)
         if number % 2:
             guard.disconnected(host, 100, True, False, NOW)
@@ -387,7 +391,7 @@ def test_those_that_cost_most_are_shown():
 
 def test_all_connections_of_a_banned_host_are_closed_and_no_others():
     house = House()
-    ours = [house.miner() for _ in range(5)]
+    ours = [house.connect() for _ in range(5)]
     waiting, waiting_wire = house.connect()
     other, other_wire = house.connect(OTHER)
     for number in range(10):
@@ -422,7 +426,7 @@ def test_a_banned_host_is_turned_away_without_a_log_line():
 
 def test_malformed_lines_on_the_wire_are_a_ban():
     house = House()
-    miners = [house.miner() for _ in range(6)]
+    miners = [house.connect() for _ in range(6)]
     house.reactor.advance(20)
     for protocol, wire in miners[:5]:
         assert not wire.disconnecting
@@ -520,7 +524,7 @@ def test_hosts_that_are_gone_are_remembered_within_bounds(monkeypatch):
         guard.disconnected(host, 100, True, False, NOW)
     assert len(guard._absent) == 3
     assert not guard._hosts
-    costs = [guard.connected(f"10.0.0.{number}", NOW).cost(NOW) for number in (6, 7, 9)]
+    costs = [cost(guard.connected(f"10.0.0.{number}", NOW)) for number in (6, 7, 9)]
     assert costs == [0, 20, 20]
     assert len(guard._absent) == 1
     assert max(costs) < BAN_COST

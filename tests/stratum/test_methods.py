@@ -335,8 +335,8 @@ def test_set_difficulty_comes_only_with_a_job_and_only_when_it_changed():
     miner.login()
     assert methods(miner.call("mining.suggest_difficulty", 8)) == [None, "mining.set_difficulty", "mining.notify"]
     assert "mining.set_difficulty" not in methods(miner.call("mining.suggest_difficulty", 8))
-    miner.book.work_changed(0xBEEF, NOW)
-    miner.session.send_work(NOW, clean=True)
+    miner.registry.work_changed(0xBEEF, True, NOW)
+    miner.session.send_work(NOW)
     (notify,) = miner.out()
     assert notify["params"][8] is True
 
@@ -417,7 +417,7 @@ def test_a_late_share_is_dead_on_arrival_up_to_the_end_of_the_grace_time():
     nonces = [hunt(miner, notify, start=n * 1000) for n in range(3)]
     assert miner.submit(notify, nonces[0])[0]["result"] is True
     miner.work.current = False
-    miner.book.work_changed(0xBEEF, NOW)
+    miner.registry.work_changed(0xBEEF, True, NOW)
     miner.now = NOW + GRACE
     assert miner.submit(notify, nonces[1])[0]["result"] is True
     assert [dead for *_, dead, _ in miner.stats.of("record_accepted")] == [False, True]
@@ -483,8 +483,8 @@ def test_what_was_refused_for_one_job_is_judged_anew_for_another():
     """The four fields of a submission say nothing without their job: here they are a block."""
     miner = Miner(start_difficulty=1000.0)
     first = miner.login()
-    miner.book.work_changed(0xABCD, NOW)
-    miner.session.send_work(NOW, clean=True)
+    miner.registry.work_changed(0xABCD, True, NOW)
+    miner.session.send_work(NOW)
     (message,) = miner.out()
     second = message["params"]
     nonce = hunt(miner, second, target=2**250)
@@ -516,13 +516,13 @@ def test_a_reconnect_does_not_make_submitted_shares_new_again(other_difficulty):
     answer, difficulty, again, *_ = miner.call("mining.authorize", ADDRESS, "x")
     assert answer["result"] is True
     assert difficulty["method"] == "mining.set_difficulty"
-    assert (again["params"][0] != notify[0]) is other_difficulty
-    for job in (notify, again["params"]):
-        assert code(miner.submit(job, first)) == 22
+    assert again["params"][0] != notify[0]
+    assert again["params"][2] != notify[2]  # other work: it begins anew, and would find the same once more
+    assert code(miner.submit(notify, first)) == 22
     easy = hunt(miner, notify, start=int(first, 16) + 1, above=difficulty_to_target(2.0**-29))
     if other_difficulty:
-        assert code(miner.submit(again["params"], easy)) == 23
-        easy = hunt(miner, notify, start=int(easy, 16) + 1, above=difficulty_to_target(2.0**-29))
+        other = hunt(miner, again["params"], above=difficulty_to_target(2.0**-29))
+        assert code(miner.submit(again["params"], other)) == 23
     assert miner.submit(notify, easy)[0]["result"] is True  # at the difficulty that it was issued with
 
 

@@ -149,10 +149,10 @@ def slow_house(monkeypatch, seconds: float) -> House:
     house = House()
     call = Session._call
 
-    def slow(self, method, params, now):
+    def slow(self, method, params, now, refusal):
         if method == "mining.submit":
             house.reactor.advance(seconds)
-        return call(self, method, params, now)
+        return call(self, method, params, now, refusal)
 
     monkeypatch.setattr(Session, "_call", slow)
     return house

@@ -167,7 +167,9 @@ def test_a_house_without_work_is_closed_until_there_is_some():
 
 def test_no_more_connections_than_the_house_holds():
     house = House(max_connections=3)
-    miners = [house.connect() for _ in range(3)]
+    miners = [house.miner() for _ in range(3)]
+    for protocol, _ in miners:
+        house.server.guard.submission(protocol.session.host, False, house.now())
     with logged() as log:
         protocol, transport = house.connect("10.1.2.3")
         protocol.dataReceived(line("mining.ping"))

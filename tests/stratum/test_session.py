@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
+from p2pool.stratum.errors import low_difficulty
 from p2pool.stratum.jobs import GRACE
 from p2pool.stratum.session import IDLE_RESEND, Session
 from p2pool.stratum.sessions import MAX_JOBS
@@ -59,7 +61,11 @@ def test_every_error_code():
     assert miner.submit(notify, nonce)[0]["result"] is True
     assert code(miner.submit(notify, nonce)) == 22
     bad = miner.find(notify, 2**256, above=EASY)
-    assert code(miner.submit(notify, bad)) == 23
+    answer = miner.submit(notify, bad)
+    assert code(answer) == 23
+    text = answer[0]["error"][1]
+    found, required = re.fullmatch(r"low difficulty share: (\S+) is below the required (\S+)", text).groups()
+    assert float(found) < float(required) == pytest.approx(2.0**-20, rel=1e-5)
     codes = [c for _, c, _ in miner.stats.of("record_refused")]
     assert codes == [25, 24, 21, 20, 20, 20, 20, 20, 20, 22, 23]
     assert len(miner.stats.of("record_accepted")) == 1
@@ -71,14 +77,12 @@ def test_every_error_code():
         ("XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u", "not an address of the network"),
         ("8epbR3BVXRugGKDznX5jiBqhaMNVQBBDC4", "P2SH"),
         (ADDRESS[:-1] + "V", "checksum"),
-        ("", "25 bytes"),
-        ("worker1", "base58|25 bytes"),
+        ("", "no address in the username"),
+        ("worker1", "worker1 is not a Dash address"),
         ("x" * 300, "300 characters"),
     ],
 )
 def test_addresses_that_cannot_be_paid_are_refused_with_the_reason(username, text):
-    import re
-
     miner = Miner()
     miner.call("mining.subscribe")
     answer = miner.call("mining.authorize", username, "x")
@@ -178,7 +182,7 @@ def test_late_work_is_dead_on_arrival_then_unknown():
     first = miner.find(notify, EASY)
     second = miner.find(notify, EASY, start=int(first, 16) + 1)
     miner.work.current = False
-    miner.book.work_changed(0xBEEF, NOW)
+    miner.registry.work_changed(0xBEEF, True, NOW)
     assert miner.submit(notify, first)[0]["result"] is True
     assert miner.stats.of("record_accepted")[0][3] is True
     miner.now += GRACE + 1
@@ -188,18 +192,16 @@ def test_late_work_is_dead_on_arrival_then_unknown():
 def test_a_changed_difficulty_comes_with_a_job_and_old_jobs_keep_theirs():
     miner = Miner()
     notify = miner.login()
-    miner.session.vardiff.set(2.0**-10)
-    miner.session.send_work(miner.now, clean=False)
-    difficulty, again = miner.out()
+    answer, difficulty, again = miner.call("mining.suggest_difficulty", 2.0**-10)
+    assert answer["result"] is True
     assert difficulty["params"] == [2.0**-10]
     assert again["params"][0] != notify[0]
-    assert again["params"][1:8] == notify[1:8]
-    nonce = miner.find(notify, EASY, above=difficulty_to_target(2.0**-10))
+    assert again["params"][2] != notify[2]  # other work: miners begin anew, and would find the same once more
+    nonce = miner.find(again["params"], EASY, above=difficulty_to_target(2.0**-10))
     assert code(miner.submit(again["params"], nonce)) == 23
-    # the same work: what was submitted under one id is known under the other
-    assert code(miner.submit(notify, nonce)) == 22
-    other = miner.find(notify, EASY, above=difficulty_to_target(2.0**-10), start=int(nonce, 16) + 1)
+    other = miner.find(notify, EASY, above=difficulty_to_target(2.0**-10))
     assert miner.submit(notify, other)[0]["result"] is True
+    assert code(miner.submit(notify, other)) == 22
 
 
 def test_time_limits():
@@ -226,7 +228,7 @@ def test_no_work_yet_then_work():
     assert answer["result"] is True
     assert question["method"] == "client.get_version"
     miner.work.template = template
-    miner.session.send_work(NOW, clean=True)
+    miner.session.send_work(NOW)
     assert [m["method"] for m in miner.out()] == ["mining.set_difficulty", "mining.notify"]
 
 
@@ -236,6 +238,7 @@ def test_connections_of_one_address_share_a_job():
     other = Session(miner.house, miner.host, NOW)
     for method, params in (("mining.subscribe", []), ("mining.authorize", [ADDRESS + ".b", "x"])):
         other.receive_line(json.dumps({"id": 1, "method": method, "params": params}).encode(), NOW)
+    other.finish_input(NOW)
     notify = json.loads(other.take_output().splitlines()[-2])
     assert notify["params"] == first
     assert miner.work.made == 1
@@ -250,7 +253,6 @@ def test_connections_of_one_address_share_a_job():
         b'{"id":1}',
         b'{"id":1,"method":5}',
         b'{"id":1,"method":null,"params":[]}',
-        b"\xff\xfe{}",
         b"[" * 5000,
     ],
 )
@@ -341,12 +343,12 @@ def test_a_connection_remembers_the_last_256_jobs_and_256_workers():
     miner = Miner()
     first = miner.login()
     for number in range(MAX_JOBS - 1):
-        miner.book.work_changed(0xABCD, NOW)
-        miner.session.send_work(NOW, clean=False)
+        miner.registry.work_changed(0xABCD, True, NOW)
+        miner.session.send_work(NOW)
         assert [m["method"] for m in miner.out()] == ["mining.notify"], number  # the difficulty is the same
     assert code(miner.submit(first, "zz")) == 20  # still known: it is the nonce that is wrong
-    miner.book.work_changed(0xABCD, NOW)
-    miner.session.send_work(NOW, clean=False)
+    miner.registry.work_changed(0xABCD, True, NOW)
+    miner.session.send_work(NOW)
     miner.out()
     assert code(miner.submit(first, "zz")) == 21
     for number in range(255):
@@ -355,3 +357,12 @@ def test_a_connection_remembers_the_last_256_jobs_and_256_workers():
     assert miner.call("mining.authorize", f"{ADDRESS}.7", "x")[0]["result"] is True
     miner.session.connection_lost(miner.now)
     assert len(miner.stats.of("record_worker_on")) == len(miner.stats.of("record_worker_off")) == 256
+
+
+@pytest.mark.parametrize("required", [2.0**-30, 0.001, 1.0, 64.0, 1e6])
+@pytest.mark.parametrize("excess", [1.0, 1.0000001, 1.5, 1e9])
+def test_a_low_share_s_difficulty_is_always_said_to_be_below_the_required_one(required, excess):
+    text = low_difficulty(int(difficulty_to_target(required) * excess) + 1, required).text
+    found, wanted = re.fullmatch(r"low difficulty share: (\S+) is below the required (\S+)", text).groups()
+    assert float(found) < float(wanted)
+    assert float(wanted) == pytest.approx(required, rel=1e-5)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.target import difficulty_to_target
-from p2pool.networks import DASH_REGTEST
+from p2pool.networks import DASH, DASH_REGTEST
 from p2pool.stratum.errors import Code, Refusal
 from p2pool.stratum.username import parse_username, password_difficulty, positive_number
 
@@ -53,9 +53,34 @@ def test_the_forms_of_a_username(rest, worker, fixed, share, rate):
     assert (username.fixed_difficulty, username.share_difficulty, username.share_rate) == (fixed, share, rate)
 
 
-@pytest.mark.parametrize("option", ["+", "/", "+s", "+x", "+-1", "/0", "+nan", "/inf", "+s1_0", "+1e999", "++2"])
-def test_malformed_options_are_refused_as_such(option):
+@pytest.mark.parametrize(
+    ("rest", "worker"),
+    [
+        ("/rig1", "rig1"),
+        ("+512.rig1", "512.rig1"),
+        (".rig+abc", "rig+abc"),
+        ("_rig/left+right", "rig/left+right"),
+        ("+solar", "solar"),
+        (".rig+solar", "rig+solar"),
+    ],
+)
+def test_an_option_that_is_no_number_is_part_of_the_worker_s_name(rest, worker):
+    username = parse(ADDRESS + rest)
+    assert username.name == (f"{ADDRESS}.{worker}" if worker else ADDRESS)
+    assert (username.fixed_difficulty, username.share_difficulty, username.share_rate) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "option", ["+", "/", "+s", "+-1", "/0", "+nan", "/inf", "+s1_0", "+1e999", "++2", ".rig+"]
+)
+def test_numbers_that_make_no_sense_and_bare_signs_are_refused_as_such(option):
     assert refused(ADDRESS + option).code is Code.OTHER
+
+
+def test_options_and_what_is_none_in_any_order():
+    username = parse(f"{ADDRESS}/rig1/4096+x+512+s20+y")
+    assert username.name == f"{ADDRESS}.rig1+x+y"
+    assert (username.fixed_difficulty, username.share_difficulty, username.share_rate) == (512, 4096, 20)
 
 
 @pytest.mark.parametrize(
@@ -64,17 +89,47 @@ def test_malformed_options_are_refused_as_such(option):
         (encode_address(76, KEY_HASH), "not an address of the network dash_regtest"),
         (encode_address(VERSIONS.script_hash, KEY_HASH), "P2SH"),
         (ADDRESS[:-1] + ("1" if ADDRESS[-1] != "1" else "2"), "checksum"),
-        (ADDRESS[:-1], "25 bytes|checksum"),
-        ("", "25 bytes"),
-        (".rig", "25 bytes"),
-        ("0OIl", "base58"),
-        (ADDRESS + "x" * 300, "characters"),
+        (ADDRESS[:-1], "33 characters instead of 34"),
+        ("y" + "0" + ADDRESS[2:], "no address has the character '0'"),
+        ("", "no address in the username: set a Dash address (34 characters, begins with y)"),
+        (".rig", "no address in the username"),
+        ("/rig", "no address in the username"),
+        ("bitcoinrig", "bitcoinrig is not a Dash address (34 characters, begins with y): set one as the username"),
+        ("0OIl", "0OIl is not a Dash address"),
+        (encode_address(0, KEY_HASH), "is a Bitcoin address, not an address of the network"),
+        (encode_address(48, KEY_HASH), "is a Litecoin address"),
+        (encode_address(199, KEY_HASH), "is an address of another coin"),
+        ("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "is a Bitcoin address"),
+        ("0x52908400098527886E0F7030069857D2E4169EE7", "is an Ethereum address"),
+        (encode_address(76, KEY_HASH), "is an address of the Dash main network"),
+        (ADDRESS + "x" * 300, "the username has 334 characters: 256 are allowed"),
     ],
 )
 def test_an_address_that_cannot_be_paid_is_refused_with_the_reason(text, part):
     refusal = refused(text)
     assert refusal.code is Code.UNAUTHORIZED
     assert any(p in refusal.text for p in part.split("|"))
+
+
+def test_on_the_main_network_addresses_begin_with_x_and_those_of_the_test_network_are_named():
+    for text, problem in (
+        ("bitcoinrig", "bitcoinrig is not a Dash address (34 characters, begins with X): set one as the username"),
+        (ADDRESS, f"{ADDRESS} is an address of the Dash test network, not an address of the network dash: set "),
+    ):
+        with pytest.raises(Refusal) as caught:
+            parse_username(text, DASH)
+        assert caught.value.text.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "text", ["y" * 34, "X" * 34, "1" * 34, "\u202e" * 34, "y" + "\x00" * 33, "a" * 250, "\ud800"]
+)
+def test_every_message_is_one_short_printable_sentence_without_bytes(text):
+    message = refused(text).text
+    assert message.isprintable()
+    assert len(message) < 200
+    assert "byte" not in message
+    assert "base58" not in message
 
 
 @pytest.mark.parametrize(("wish", "target"), [("1e-300", 2**256 - 1), ("1e300", 0)])

@@ -202,7 +202,8 @@ def test_a_clock_that_jumps_ahead_is_one_silence():
 
 def test_the_time_before_the_first_pseudoshare_is_no_slowness():
     vardiff = make()
-    assert silence(vardiff, START, 100_000) == []
+    silence(vardiff, START, 100_000)
+    assert vardiff.difficulty == 16
     mine(vardiff, 100, 10.0, START + 100_000)
     assert vardiff.difficulty == 16
 
@@ -211,6 +212,123 @@ def test_a_backup_that_never_submitted_is_left_alone():
     vardiff = make()
     assert not vardiff.adjust(START + 1e6)
     assert vardiff.difficulty == 16
+
+
+# --- the search for slow machines ----------------------------------------------------------------------------
+
+
+def test_a_silent_connection_is_searched_for_once_in_four_steps_and_back():
+    vardiff = make(start=64.0)
+    assert silence(vardiff, START, 3 * 86_400) == [(65, 4), (125, 0.25), (185, 2**-6), (245, 0.001), (905, 64)]
+
+
+@pytest.mark.parametrize(
+    ("start", "minimum", "changes"),
+    [
+        (1024.0, 1.0, [256, 32, 8, 1]),  # no lower than the operator's minimum
+        (2.0**-9, 0.001, [0.001]),
+        (2.0**-12, 2.0**-20, []),  # easier than the slowest machine needs
+        (16.0, 16.0, []),
+    ],
+)
+def test_the_search_keeps_within_the_limits(start, minimum, changes):
+    vardiff = make(start=start, minimum=minimum)
+    found = [difficulty for _, difficulty in silence(vardiff, START, 800)]
+    assert len(found) <= 4
+    assert found[-1:] == changes[-1:]
+    assert all(power_of_two(difficulty) == difficulty or difficulty == minimum for difficulty in found)
+    assert min([*found, start]) >= minimum
+
+
+def test_a_minimum_that_the_miner_asks_for_during_the_search_holds_after_it():
+    vardiff = make(start=64.0)
+    silence(vardiff, START, 130)
+    vardiff.set_minimum(128.0)
+    assert vardiff.difficulty == 128
+    silence(vardiff, START + 130, 10_000)
+    assert vardiff.difficulty == 128
+
+
+def test_a_start_that_was_asked_for_is_kept_for_ten_minutes():
+    vardiff = make()
+    vardiff.set(512.0)
+    changes = silence(vardiff, START, 86_400)
+    assert changes[0][0] == 605
+    assert changes[-1] == (1445, 512)
+    assert len(changes) == 5
+
+
+def test_who_was_fast_or_is_known_to_be_is_not_searched_for():
+    fast, known = make(start=64.0), make(start=64.0)
+    mine(fast, 30, 10.0)
+    fast.set(64.0)  # resumed by another connection, or asked for
+    assert silence(fast, START + 300, 595) == []
+    known.stop_search()
+    assert silence(known, START, 86_400) == []
+    assert known.difficulty == 64
+
+
+def test_a_clock_that_jumps_does_not_end_the_search():
+    vardiff = make(start=64.0)
+    for number in range(60):
+        vardiff.adjust(START + 5.0 * number + (86_400.0 if number % 20 > 10 else 0.0))  # ahead and back again
+    assert vardiff.difficulty < 0.02
+
+
+def first_share(hash_rate: float, seed: int, start: float = 64.0) -> tuple[float, bench.Run]:
+    """When a steady machine on a line with latency has its first pseudoshare, and all that came of three hours."""
+    vardiff = make(start=start)
+    first: list[float] = []
+
+    class Watched(bench.Connection):
+        def _submit(self, result: bench.Run) -> bool:
+            before = result.accepted
+            changed = super()._submit(result)
+            if result.accepted > before and not first:
+                first.append(self.now)
+            return changed
+
+    run = Watched(bench.Miner(), [(0.0, hash_rate)], 10_800.0, random.Random(seed), vardiff).run()
+    return (first[0] if first else math.inf), run
+
+
+@pytest.mark.parametrize("hash_rate", [1e5, 1e6, 1e7, 1e8, 1e9])
+def test_a_slow_machine_shows_life_within_ten_minutes_and_settles(hash_rate):
+    firsts = []
+    for seed in range(30):
+        first, run = first_share(hash_rate, seed)
+        firsts.append(first)
+        ideal = max(0.001, hash_rate / bench.HASHES * 10)
+        assert 0.2 < run.changes[-1][1] / ideal < 5
+        assert run.refused == 0
+    assert max(firsts) < 600
+
+
+@pytest.mark.parametrize("hash_rate", [1e10, 1.7e12])
+def test_an_asic_is_as_soon_at_its_difficulty_as_without_a_search(hash_rate):
+    submitted: dict[bool, int] = {False: 0, True: 0}
+    for searched in (False, True):
+        for seed in range(10):
+            vardiff = make(start=64.0)
+            if not searched:
+                vardiff.stop_search()
+            run = bench.Connection(bench.Miner(), [(0.0, hash_rate)], 3600.0, random.Random(seed), vardiff).run()
+            submitted[searched] += run.accepted
+            assert run.refused == 0
+    assert submitted[True] < 1.2 * submitted[False] + 200
+
+
+@pytest.mark.parametrize("wait", [100.0, 300.0, 700.0, 2000.0])
+def test_an_asic_that_begins_late_floods_nobody(wait):
+    """Its firmware tunes for minutes, or this node was its backup."""
+    vardiff = make(start=64.0)
+    phases = [(0.0, 0.0), (wait, 1.7e12)]
+    run = bench.Connection(bench.Miner(), phases, wait + 600, random.Random(1), vardiff).run()
+    at_rest = 600 / 10 * 3
+    assert run.accepted < (at_rest + 600 if wait > 905 else at_rest + 3 * bench.FASTEST)
+    assert len([when for when, _ in run.changes if when > wait + 10]) <= 3
+    assert 0.5 < vardiff.difficulty / (1.7e12 / bench.HASHES * 10) < 2
+    assert run.refused == 0
 
 
 def test_a_fixed_difficulty_stays():

@@ -148,6 +148,16 @@ def no_peers(pool: Pool) -> None:
     pool.node.work_problem = "not connected to any other node"
 
 
+def work_with(pool: Pool, **changes) -> None:
+    """Work that is otherwise than it was."""
+    node = pool.node
+    if node.context is None:
+        node.context = build_work_context(
+            pool.tracker, node.best_share, make_template(), pool.tracker.network, pool.now
+        )
+    node.context = replace(node.context, **changes)
+
+
 def own_stales(pool: Pool) -> None:
     pool.node.stale_counts = lambda: StaleCounts(20, 2, 1, 0, 0)
 
@@ -217,6 +227,10 @@ CAUSES: dict[str, Cause] = {
     ),
     "p2pool_store_problem": Cause(store_fails, 0, 1),
     "p2pool_work_problem": Cause(no_peers, 0, 1),
+    "p2pool_block_problem": Cause(lambda pool: work_with(pool, refusal="bad-blk-length"), 0, 1),
+    "p2pool_transactions_left_out": Cause(
+        lambda pool: work_with(pool, whole_template=make_template(transactions=[bytes(32)] * 3)), 0, 3
+    ),
     "p2pool_peers": Cause(peer(incoming=True), 0, 1, labels=(("direction", "incoming"),)),
     "p2pool_peer_round_trip_seconds": Cause(peer(incoming=False), None, 0.125, labels=(("of", "farthest"),)),
     "p2pool_blocks_found": Cause(block(1, BlockStatus.ACCEPTED), 0, 1),

@@ -13,6 +13,7 @@ from p2pool.dash.hashes import hash160
 from p2pool.dash.script import p2pk_script, p2pkh_script, p2sh_script
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import OwnAddress
+from p2pool.jobs.context import build_work_context
 from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
 from p2pool.web import views
 from p2pool.web.api import node as node_views
@@ -262,3 +263,12 @@ def test_a_majority_that_votes_for_a_version_that_is_not_known_is_said(monkeypat
     assert text.startswith("100% of the pool's work votes for share version 16")
     assert rendered(pool)["local_stats"]["warnings"] == [f"votes: {text}"]
     assert unknown_version_problem(Pool(0, make_template()).moment) is None
+
+
+def test_what_stands_against_blocks_is_a_warning():
+    pool = Pool(3)
+    network, best = pool.tracker.network, pool.node.best_share
+    context = build_work_context(pool.tracker, best, make_template(), network, pool.now)
+    pool.node.context = replace(context, refusal="a block has up to 2000001 bytes")
+    text = "blocks: found now would be refused: a block has up to 2000001 bytes"
+    assert text in rendered(pool)["local_stats"]["warnings"]

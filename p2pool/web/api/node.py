@@ -161,7 +161,8 @@ def warnings(moment: Moment) -> list[str]:
     }
     merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
-    return [*moment.sources.dashd().warnings, *others]
+    blocks = [f"blocks: {problem}" for problem in moment.node.block_problems()]
+    return [*moment.sources.dashd().warnings, *blocks, *others]
 
 
 def unknown_version_problem(moment: Moment) -> str | None:

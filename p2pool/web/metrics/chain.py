@@ -75,6 +75,16 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
         "chain is not there yet.",
         lambda s: float(s.chain.work_problem is not None),
     ),
+    gauge(
+        "p2pool_block_problem",
+        "1 while dashd would refuse a block found now, because it is too large or lacks what must be in it.",
+        lambda s: float(s.chain.block_problem is not None),
+    ),
+    gauge(
+        "p2pool_transactions_left_out",
+        "Transactions of dashd's template that blocks leave out because they would be too large with them.",
+        lambda s: s.chain.left_out,
+    ),
     by_word(
         "p2pool_peers",
         Kind.GAUGE,

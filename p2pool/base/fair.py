@@ -1,0 +1,235 @@
+"""Bounded tables in which nobody can push out the others: when one is full, the largest owner loses its oldest
+item.
+
+A table that evicts its oldest entry lets one client push out everybody else's. Here each item belongs to an owner,
+and an owner keeps as many as any other, however many the largest one adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T", bound=Hashable)
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+G = TypeVar("G", bound=Hashable)
+
+Path = tuple[Hashable, ...]
+"""An owner within an owner, the outermost first: (host,) or (host, address)."""
+
+
+class _Group(Generic[T]):
+    """The owners of one level, bucketed by how many items each holds."""
+
+    __slots__ = ("by_size", "largest", "members", "size")
+
+    def __init__(self) -> None:
+        self.members: dict[Hashable, _Group[T] | dict[T, None]] = {}
+        self.by_size: dict[int, dict[Hashable, None]] = {}
+        self.largest = 0
+        self.size = 0
+
+    def resized(self, name: Hashable, before: int, after: int) -> None:
+        """Move a member from one bucket to another; drop one that holds nothing any more."""
+        self.size += after - before
+        if before:
+            bucket = self.by_size[before]
+            del bucket[name]
+            if not bucket:
+                del self.by_size[before]
+        if after:
+            self.by_size.setdefault(after, {})[name] = None
+            self.largest = max(self.largest, after)
+        else:
+            del self.members[name]
+        while self.largest and self.largest not in self.by_size:
+            self.largest -= 1
+
+    def greediest(self) -> Hashable:
+        """Return the member that holds most; among equals the one that reached that size first."""
+        return next(iter(self.by_size[self.largest]))
+
+
+class FairShares(Generic[T]):
+    """Items by owner. No bound of its own: the table that uses it calls `greediest` when it is full.
+
+    `add`, `remove` and `greediest` take constant time. All paths must have the same length.
+    """
+
+    __slots__ = ("_root",)
+
+    def __init__(self) -> None:
+        self._root: _Group[T] = _Group()
+
+    def __len__(self) -> int:
+        return self._root.size
+
+    def items(self, path: Path) -> dict[T, None]:
+        """Return what an owner holds, the oldest first. Not to be changed."""
+        return self._find(path, create=False)[1] or {}
+
+    def holds_most(self, owner: Hashable) -> bool:
+        """Return whether no other outermost owner holds more."""
+        return owner in self._root.by_size.get(self._root.largest, ())
+
+    def add(self, path: Path, item: T) -> bool:
+        """Note that the owner at `path` holds `item`; False if it already did."""
+        groups, items = self._find(path, create=True)
+        if items is None or item in items:
+            return False
+        items[item] = None
+        self._resize(groups, path, len(items) - 1, len(items))
+        return True
+
+    def remove(self, path: Path, item: T) -> bool:
+        """Note that the owner at `path` no longer holds `item`; False if it did not."""
+        groups, items = self._find(path, create=False)
+        if items is None or item not in items:
+            return False
+        del items[item]
+        self._resize(groups, path, len(items) + 1, len(items))
+        return True
+
+    def greediest(self) -> tuple[Path, T] | None:
+        """Return (path, item): the oldest item of the owner that holds most, at each level; None if there is
+        none."""
+        group: _Group[T] | dict[T, None] = self._root
+        path: list[Hashable] = []
+        while isinstance(group, _Group):
+            if not group.size:
+                return None
+            name = group.greediest()
+            path.append(name)
+            group = group.members[name]
+        return tuple(path), next(iter(group))
+
+    def _find(self, path: Path, *, create: bool) -> tuple[list[_Group[T]], dict[T, None] | None]:
+        """The groups along a path, outermost first, and the items at its end."""
+        group, groups = self._root, [self._root]
+        for name in path[:-1]:
+            member = group.members.get(name)
+            if member is None:
+                if not create:
+                    return groups, None
+                member = group.members[name] = _Group()
+            if not isinstance(member, _Group):
+                raise TypeError(f"{path} is longer than an earlier path")
+            groups.append(member)
+            group = member
+        items = group.members.get(path[-1])
+        if items is None and create:
+            items = group.members[path[-1]] = {}
+        if isinstance(items, _Group):
+            raise TypeError(f"{path} is shorter than an earlier path")
+        return groups, items
+
+    @staticmethod
+    def _resize(groups: list[_Group[T]], path: Path, before: int, after: int) -> None:
+        """Carry a change of the innermost owner's size outwards."""
+        for group, name in zip(reversed(groups), reversed(path), strict=True):
+            size = group.size
+            group.resized(name, before, after)
+            before, after = size, group.size
+
+
+class FairQueue(Generic[K, G]):
+    """Keys in the order in which they were added, each of a group. Every operation takes constant time.
+
+    `candidate` names the key to evict: the oldest one of the largest group, of the newcomer's own group if no
+    other is larger. So a group keeps as many keys as any other, however many the largest one adds.
+    """
+
+    __slots__ = ("_group_of", "_shares")
+
+    def __init__(self) -> None:
+        self._group_of: dict[K, G] = {}
+        self._shares: FairShares[K] = FairShares()
+
+    def __len__(self) -> int:
+        return len(self._group_of)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._group_of
+
+    def __iter__(self) -> Iterator[K]:
+        """Iterate over the keys, the oldest first."""
+        return iter(self._group_of)
+
+    def group(self, group: G) -> dict[K, None]:
+        """Return the keys of a group, the oldest first. Not to be changed."""
+        return self._shares.items((group,))
+
+    def add(self, key: K, group: G) -> None:
+        """Add a key as the newest one; one that is there already moves to the end."""
+        self.discard(key)
+        self._group_of[key] = group
+        self._shares.add((group,), key)
+
+    def discard(self, key: K) -> bool:
+        """Remove a key; return whether it was there."""
+        if key not in self._group_of:
+            return False
+        return self._shares.remove((self._group_of.pop(key),), key)
+
+    def largest_group(self, newcomer: G | None = None) -> G | None:
+        """Return the group with most keys, `newcomer` if no other has more; None while there are no keys."""
+        candidate = self.candidate(newcomer)
+        return None if candidate is None else self._group_of[candidate]
+
+    def candidate(self, newcomer: G | None = None) -> K | None:
+        """Return the key to evict so that a key of the group `newcomer` has room; None while there are no keys."""
+        if newcomer is not None and self._shares.holds_most(newcomer):
+            return next(iter(self.group(newcomer)))
+        greediest = self._shares.greediest()
+        return None if greediest is None else greediest[1]
+
+
+class FairDict(Generic[K, V, G]):
+    """A mapping of at most `limit` entries, each of a group. Setting a known key moves it to the end."""
+
+    __slots__ = ("_queue", "_values", "limit")
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"limit must be positive, not {limit}")
+        self.limit = limit
+        self._queue: FairQueue[K, G] = FairQueue()
+        self._values: dict[K, V] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __iter__(self) -> Iterator[K]:
+        """Iterate over the keys, those set longest ago first."""
+        return iter(self._queue)
+
+    def __getitem__(self, key: K) -> V:
+        return self._values[key]
+
+    def values(self) -> Iterator[V]:
+        """Iterate over the values, those set longest ago first."""
+        return (self._values[key] for key in self._queue)
+
+    def get(self, key: K) -> V | None:
+        """Return the value of a key; None where there is none."""
+        return self._values.get(key)
+
+    def put(self, key: K, value: V, group: G) -> V | None:
+        """Set a value; return the one that was evicted for it, if any."""
+        evicted = None
+        if key not in self._values and len(self._values) >= self.limit:
+            candidate = self._queue.candidate(group)
+            if candidate is not None:
+                evicted = self.pop(candidate)
+        self._values[key] = value
+        self._queue.add(key, group)
+        return evicted
+
+    def pop(self, key: K) -> V | None:
+        """Remove a key; return its value, None where there was none."""
+        self._queue.discard(key)
+        return self._values.pop(key, None)

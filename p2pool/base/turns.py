@@ -1,0 +1,147 @@
+"""Fair turns of the reactor for connections whose other side chooses how much work we do.
+
+Pure; the clock is passed in.
+Whoever sends gets its input looked at while there is time in this turn of the reactor. When that is used up,
+clients wait and are paused, and the later turns go to the host that has had the least time so far. Between two
+turns the reactor serves everybody else: miners, browsers, Dash Core. Called by `peers` and by `dashd.broadcaster`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from p2pool.base.bounded import BoundedDict
+
+TURN_TIME = 0.010
+"""Seconds of a turn of the reactor that all clients together get. The last step of them may take longer."""
+SLICE_TIME = 0.002
+"""Seconds that one client gets before another one that waits."""
+SLICE_STEPS = 50
+"""Steps of one slice, however short they are."""
+CREDIT = TURN_TIME
+"""Seconds by which a host that was idle is served before those that wait already: so much work is done soon."""
+_STEP_CHARGE = 1e-6
+"""Seconds that a step costs at least: what is too short to be measured is work, too."""
+_REMEMBERED_HOSTS = 1024
+
+
+class Client(Protocol):
+    """A connection. Its host is who is charged: several connections of one host have one share together."""
+
+    @property
+    def host_key(self) -> str:
+        """See base.hosts.host_key."""
+
+    def step(self) -> bool:
+        """Do a bounded piece of the work that waits, in order; False where nothing waits any more."""
+
+    def hold(self, held: bool) -> None:
+        """Take no more input while the client waits for its turn; go on afterwards."""
+
+    def failed(self, error: Exception) -> None:
+        """A step in a later turn raised this."""
+
+
+class Turns:
+    """`clock` gives seconds, `call_soon` runs a callable in the next turn of the reactor.
+
+    Bound: a client waits once; what it holds meanwhile is bounded by itself, as it is held.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], object],
+        *,
+        turn_time: float = TURN_TIME,
+        slice_time: float = SLICE_TIME,
+    ) -> None:
+        self._clock = clock
+        self._call_soon = call_soon
+        self._turn_time = turn_time
+        self._slice_time = slice_time
+        self._waiting: dict[str, deque[Client]] = {}
+        """By host."""
+        self._held: set[Client] = set()
+        self._spent: BoundedDict[str, float] = BoundedDict(_REMEMBERED_HOSTS)
+        """By host: seconds used. Who was idle does not save them up: it begins a little below `_level`."""
+        self._level = 0.0
+        """What those that wait have used at least."""
+        self._used = 0.0
+        """Seconds of this turn."""
+        self._due = False
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def submit(self, client: Client) -> None:
+        """A client has work. Some of it is done at once if nobody waits and this turn has time left; then what its
+        steps raise is the caller's."""
+        if client in self._held:
+            return
+        host = client.host_key
+        self._spent[host] = max(self._spent.get(host, 0.0), self._level - CREDIT)
+        self._schedule()
+        if not self._waiting and self._used < self._turn_time and not self._serve(client):
+            return
+        self._held.add(client)
+        self._waiting.setdefault(host, deque()).append(client)
+        client.hold(True)
+
+    def forget(self, client: Client) -> None:
+        """A client has ended."""
+        if client in self._held:
+            self._held.discard(client)
+            queue = self._waiting[client.host_key]
+            queue.remove(client)
+            if not queue:
+                del self._waiting[client.host_key]
+
+    def _schedule(self) -> None:
+        if not self._due:
+            self._due = True
+            self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._due, self._used = False, 0.0
+        while self._waiting and self._used < self._turn_time:
+            host = min(self._waiting, key=self._has_used)
+            client = self._waiting[host][0]
+            try:
+                more = self._serve(client)
+            except Exception as error:
+                self.forget(client)
+                client.failed(error)
+                continue
+            if client not in self._held:
+                continue  # it ended meanwhile
+            if more:
+                self._waiting[host].rotate(-1)
+            else:
+                self.forget(client)
+                client.hold(False)
+        if self._waiting:
+            self._schedule()
+
+    def _has_used(self, host: str) -> float:
+        return self._spent.get(host, self._level)
+
+    def _serve(self, client: Client) -> bool:
+        """One slice; whether more waits. It is charged to the client's host, whatever happens."""
+        host = client.host_key
+        spent = self._has_used(host)
+        self._level = max(self._level, spent)
+        start, steps, more = self._clock(), 0, True
+        elapsed = 0.0
+        try:
+            while more and steps < SLICE_STEPS and elapsed < self._slice_time:
+                steps += 1
+                more = client.step()
+                elapsed = self._clock() - start
+        finally:
+            cost = max(self._clock() - start, steps * _STEP_CHARGE)
+            self._used += cost
+            self._spent[host] = spent + cost
+        return more

@@ -1,0 +1,105 @@
+"""Special transactions of Dash Core 24: asset unlocks (DIP 27) and those of shared masternodes (types 10 to 12).
+
+Called by the chain (what a block's special transactions change in the coinbase payload), the mempool and the RPC.
+Nobody signs anything: every signature counts as valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import sha256d_int
+from p2pool.dash.merkle import merkle_root
+from p2pool.dash.transaction import ASSET_UNLOCK_TYPE, Transaction
+from p2pool.simnet.payloads import SIGNATURE_SIZE
+from p2pool.wire.codec import Reader, pack_uint32, pack_uint64, pack_uint256
+
+PROVIDER_TYPES = (1, 2, 3, 4, 10, 11, 12)
+"""Registrations of masternodes, their changes and their end: they change the masternode list."""
+SPECIAL_TYPES = (*PROVIDER_TYPES, ASSET_UNLOCK_TYPE)
+"""Special transactions that may wait for a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetUnlock:
+    """The payload of an asset unlock. `fee` in duffs; the last three fields are signed anew when it expires."""
+
+    version: int
+    index: int
+    fee: int
+    requested_height: int
+    quorum_hash: int
+    signature: bytes
+
+    def pack(self) -> bytes:
+        """145 bytes."""
+        return b"".join(
+            (
+                bytes([self.version]),
+                pack_uint64(self.index),
+                pack_uint32(self.fee),
+                pack_uint32(self.requested_height),
+                pack_uint256(self.quorum_hash),
+                self.signature,
+            )
+        )
+
+
+def parse_asset_unlock(data: bytes) -> AssetUnlock:
+    """The payload that is all of `data`, versions 1 and 2. Raises ParseError."""
+    reader = Reader(data)
+    version = reader.uint8()
+    if version not in (1, 2):
+        raise ParseError(f"asset unlock of version {version}")
+    unlock = AssetUnlock(
+        version, reader.uint64(), reader.uint32(), reader.uint32(), reader.uint256(), reader.take(SIGNATURE_SIZE)
+    )
+    reader.expect_end()
+    return unlock
+
+
+def is_special(transaction: Transaction, types: Iterable[int]) -> bool:
+    """Whether this is a special transaction of one of the types."""
+    return transaction.has_payload and transaction.type in types
+
+
+def is_asset_unlock(transaction: Transaction) -> bool:
+    """Whether this is an asset unlock."""
+    return is_special(transaction, (ASSET_UNLOCK_TYPE,))
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialEffects:
+    """What the special transactions of a block change in its coinbase payload."""
+
+    unlocked: int = 0
+    """Duffs that leave the credit pool."""
+    unlocks_root: int = 0
+    """The merkle root over the hashes of all bytes of asset unlocks from version 2 on, 0 for none."""
+    providers: tuple[int, ...] = ()
+    """Hashes of transactions that change the masternode list."""
+
+
+NO_EFFECTS = SpecialEffects()
+
+
+def special_effects(transactions: Iterable[Transaction]) -> SpecialEffects:
+    """What these transactions change; payloads that cannot be read change nothing."""
+    unlocked = 0
+    instances: list[int] = []
+    providers: list[int] = []
+    for transaction in transactions:
+        if is_special(transaction, PROVIDER_TYPES):
+            providers.append(transaction.hash)
+        if not is_asset_unlock(transaction):
+            continue
+        if transaction.has_stable_hash:
+            instances.append(sha256d_int(transaction.pack()))
+        try:
+            unlocked += parse_asset_unlock(transaction.extra_payload).fee
+        except ParseError:
+            continue
+        unlocked += sum(output.value for output in transaction.outputs)
+    return SpecialEffects(unlocked, merkle_root(instances), tuple(providers))

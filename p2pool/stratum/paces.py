@@ -1,0 +1,35 @@
+"""Which workers are known to be fast: a second or later connection of one needs no search for a slow machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from p2pool.base.fair import FairDict
+from p2pool.stratum.vardiff import Vardiff
+
+MAX_PACES: Final = 10_000
+"""Workers remembered. Beyond it the site with most of them loses the one recorded longest ago."""
+MEMORY: Final = 86_400.0
+"""Seconds for which a worker is remembered."""
+
+
+class Paces:
+    """Worker name -> the difficulty that it last worked at, and when. Bound: MAX_PACES."""
+
+    def __init__(self) -> None:
+        self._known: FairDict[str, tuple[float, float], str] = FairDict(MAX_PACES)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def record(self, names: Iterable[str], difficulty: float, site: str, now: float) -> None:
+        """Remember at which difficulty workers that submit work; those of a site count together."""
+        for name in names:
+            self._known.put(name, (difficulty, now), site)
+
+    def tell(self, vardiff: Vardiff, name: str, now: float) -> None:
+        """Keep a new connection's start if its worker lately worked at that difficulty or a higher one."""
+        difficulty, when = self._known.get(name) or (0.0, 0.0)
+        if difficulty >= vardiff.difficulty and 0 <= now - when < MEMORY:
+            vardiff.stop_search()

@@ -1,0 +1,97 @@
+"""Fair shares: whoever holds most gives up its own oldest item, and nobody else's."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pool.base.fair import FairShares
+
+
+def test_the_owner_that_holds_most_gives_up_its_oldest():
+    shares: FairShares[int] = FairShares()
+    for item in range(5):
+        assert shares.add(("greedy",), item)
+    assert shares.add(("modest",), 100)
+    assert shares.greediest() == (("greedy",), 0)
+    assert shares.remove(("greedy",), 0)
+    assert shares.greediest() == (("greedy",), 1)
+    assert (len(shares), len(shares.items(("greedy",))), len(shares.items(("modest",)))) == (5, 4, 1)
+
+
+def test_one_that_holds_no_more_than_an_equal_share_is_never_touched():
+    shares: FairShares[tuple] = FairShares()
+    for item in range(10):
+        shares.add(("honest",), ("honest", item))
+    for number in range(10_000):
+        shares.add((f"flood{number % 50}",), ("flood", number))
+        while len(shares) > 1000:
+            path, item = shares.greediest()
+            shares.remove(path, item)
+    assert len(shares.items(("honest",))) == 10
+
+
+def test_within_a_host_the_address_that_holds_most_gives_up_first():
+    shares: FairShares[int] = FairShares()
+    shares.add(("host", "quiet"), 0)
+    for item in range(1, 4):
+        shares.add(("host", "busy"), item)
+    for item in range(10, 12):
+        shares.add(("other", "one"), item)
+    assert shares.greediest() == (("host", "busy"), 1)
+    assert shares.holds_most("host")
+    assert not shares.holds_most("other")
+
+
+def test_what_is_not_there_cannot_be_removed_and_what_is_there_is_counted_once():
+    shares: FairShares[int] = FairShares()
+    assert shares.greediest() is None
+    assert not shares.remove(("a", "b"), 1)
+    assert shares.add(("a", "b"), 1)
+    assert not shares.add(("a", "b"), 1)
+    assert not shares.remove(("a", "c"), 1)
+    assert shares.remove(("a", "b"), 1)
+    assert len(shares) == 0
+    assert shares.greediest() is None
+
+
+def test_paths_of_different_lengths_are_a_mistake():
+    shares: FairShares[int] = FairShares()
+    shares.add(("a", "b"), 1)
+    with pytest.raises(TypeError):
+        shares.add(("a",), 2)
+    with pytest.raises(TypeError):
+        shares.add(("a", "b", "c"), 2)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 2), st.integers(0, 5)), max_size=80))
+def test_sizes_and_the_greediest_are_what_a_plain_count_says(steps):
+    shares: FairShares[int] = FairShares()
+    held: dict[tuple, dict[int, None]] = {}
+    for add, host, address, item in steps:
+        items = held.setdefault((host, address), {})
+        if add:
+            assert shares.add((host, address), item) is (item not in items)
+            items.setdefault(item)
+        else:
+            assert shares.remove((host, address), item) is (item in items)
+            items.pop(item, None)
+        hosts = Counter()
+        for (owner, _), items in held.items():
+            hosts[owner] += len(items)
+        assert len(shares) == sum(hosts.values())
+        assert all(
+            shares.holds_most(owner) is (count == max(hosts.values()))
+            for owner, count in hosts.items()
+            if len(shares)
+        )
+        if not len(shares):
+            assert shares.greediest() is None
+            continue
+        (owner, inner), oldest = shares.greediest()
+        assert hosts[owner] == max(hosts.values())
+        assert len(held[owner, inner]) == max(len(items) for path, items in held.items() if path[0] == owner)
+        assert oldest == next(iter(held[owner, inner]))

@@ -1,0 +1,175 @@
+"""Shares of megabytes, which the work of one share buys: parsed and judged in steps, and once."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from p2pool.dash.address import encode_address
+from p2pool.share import payments as payments_module
+from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.rules import reference_transactions
+from p2pool.share.share import Share, parse_share, parse_share_steps
+from p2pool.sharechain.tracker import Tracker
+from tests.chains import NOW
+from tests.share.builder import EASY, mined, share_of, valid_draft
+
+VERSION = EASY.parent.addresses.pubkey_hash
+
+
+def parsed(contents: bytes) -> tuple[int, Share]:
+    """The steps that it takes, and the share."""
+    steps = parse_share_steps(contents, EASY)
+    for count in range(1, 10_000):
+        try:
+            next(steps)
+        except StopIteration as done:
+            return count, done.value
+    raise AssertionError("no end")
+
+
+def addresses(count: int) -> tuple[tuple[str, int], ...]:
+    return tuple((encode_address(VERSION, n.to_bytes(20, "little")), n % 2) for n in range(count))
+
+
+def test_an_everyday_share_takes_one_step():
+    steps, share = parsed(mined(valid_draft(Tracker(EASY), None, payments=addresses(40))))
+    assert steps == 1
+    assert share.paid is None
+
+
+def test_many_payments_are_judged_in_steps_and_once(monkeypatch):
+    judged = []
+    whole = payments_module.payee_script
+    monkeypatch.setattr(
+        payments_module, "payee_script", lambda payee, versions: judged.append(1) or whole(payee, versions)
+    )
+    tracker, given = Tracker(EASY), addresses(20_000)
+    paid = [(b"\x76\xa9\x14" + n.to_bytes(20, "little") + b"\x88\xac", n % 2) for n in range(20_000) if n % 2]
+    contents = mined(valid_draft(tracker, None, payments=given, paid=paid))
+    steps, share = parsed(contents)
+    assert steps > 20_000 // 2_000
+    assert share.payments == given
+    assert share.paid.outputs() == paid
+    assert len(judged) == 20_000
+    tracker.add(share, NOW)
+    tracker.check(share)
+    tracker.rebuild(share)
+    assert len(judged) == 20_000
+
+
+def test_payments_as_objects_are_not_kept_of_a_large_share():
+    share = share_of(valid_draft(Tracker(EASY), None, payments=addresses(1000)))
+    assert share._payments is None
+    assert len(share.payments) == 1000
+
+
+def test_what_makes_a_large_share_invalid_is_said_when_it_is_checked():
+    tracker = Tracker(EASY)
+    share = share_of(valid_draft(tracker, None, payments=(*addresses(1000), ("!6", 1))))
+    for _ in range(2):
+        with pytest.raises(ShareInvalid, match="hexadecimal") as caught:
+            tracker.check(share)
+        assert caught.value.reason is Reason.PAYEE_MALFORMED
+
+
+def test_a_long_branch_is_walked_in_steps():
+    branch = tuple(n.to_bytes(32, "little") for n in range(50_000))
+    tracker = Tracker(EASY)
+    contents = mined(valid_draft(tracker, None, ref_merkle_link=branch))
+    steps, share = parsed(contents)
+    assert steps >= 5
+    assert share.ref_merkle_link == branch
+    tracker.check(share)
+
+
+def test_steps_end_where_the_whole_does():
+    contents = mined(valid_draft(Tracker(EASY), None, payments=addresses(3000)))
+    one, (_, other) = parse_share(contents, EASY), parsed(contents)
+    derived = {name: (getattr(one, name), getattr(other, name)) for name in Share.__slots__}
+    assert [name for name, (a, b) in derived.items() if a != b] == []
+
+
+def test_large_shares_count_more_in_a_run_of_the_tracker():
+    """150 everyday shares are verified in a turn of the reactor; of those of a hundred kilobytes, fewer."""
+    tracker, previous = Tracker(EASY), None
+    for _ in range(6):
+        share = share_of(valid_draft(tracker, previous, payments=(("z" * 60_000, 0),)))
+        tracker.add(share, NOW)
+        previous = share.hash
+    runs = 0
+    while True:
+        runs += 1
+        thought = tracker.think(NOW, lambda block: 0, lambda tx: None, max_checks=5)
+        if not thought.unfinished:
+            break
+    assert len(tracker.verified) == 6
+    assert runs >= 3
+
+
+class Introducing:
+    """A share that introduces transactions; counts how often they are gone through."""
+
+    def __init__(self, hashes: tuple[int, ...]) -> None:
+        self.hashes = hashes
+        self.gone_through = 0
+
+    @property
+    def new_transaction_hashes(self) -> Introducing:
+        return self
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def __iter__(self):
+        self.gone_through += 1
+        return iter(self.hashes)
+
+    def __reversed__(self):
+        self.gone_through += 1
+        return reversed(self.hashes)
+
+
+class Above:
+    """A ChainView of nothing but such shares, nearest first."""
+
+    def __init__(self, *shares: Introducing) -> None:
+        self.shares = shares
+
+    def ancestors(self, share_hash: int, count: int):
+        return iter(self.shares[:count])
+
+
+def naive_references(shares, wanted):
+    known: dict[int, tuple[int, int]] = {}
+    for distance, share in enumerate(shares, 1):
+        for index, tx_hash in enumerate(share.hashes):
+            known.setdefault(tx_hash, (distance, index))
+    new: list[int] = []
+    refs = []
+    for tx_hash in wanted:
+        ref = known.get(tx_hash)
+        if ref is None:
+            ref = (0, len(new))
+            new.append(tx_hash)
+        refs.append(ref)
+    return tuple(new), tuple(refs)
+
+
+@pytest.mark.parametrize("size", [3, 199, 200, 201, 1000])
+def test_references_are_the_nearest_and_the_first(size):
+    rng = random.Random(size)
+    for _ in range(20):
+        shares = [Introducing(tuple(rng.choices(range(size * 3), k=size))) for _ in range(6)]
+        wanted = [rng.randrange(size * 4) for _ in range(50)]
+        refs = reference_transactions(Above(*shares), 1, 6, wanted)
+        assert (refs.new_hashes, refs.refs) == naive_references(shares, wanted)
+
+
+def test_many_introduced_transactions_are_gone_through_once():
+    """A hundred shares with 15,000 each cost 0.7 s for every share above them, and for every new template."""
+    shares = [Introducing(tuple(range(n * 10**6, n * 10**6 + 1000))) for n in range(10)]
+    for first in range(5):
+        reference_transactions(Above(*shares), 1, 10, range(first * 10**9, first * 10**9 + 50))
+    assert [share.gone_through for share in shares] == [1] * 10

@@ -98,14 +98,18 @@ class RemoteView:
         self._forget(sender, change.removed)
         self._remember(sender, change.added)
 
-    def _remember(self, sender: Sender, transactions: Mapping[int, bytes]) -> list[int]:
-        """Have the peer keep these, as far as it has room for them. Returns which ones it keeps now."""
+    def _remember(self, sender: Sender, transactions: Mapping[int, bytes], ahead: bool = True) -> list[int]:
+        """Have the peer keep these, as far as it has room for them. Returns which ones it keeps now.
+
+        What legacy p2pool-dash hashes to another number is not sent `ahead` of a share: such a peer would
+        disconnect us for having it forget a transaction that it does not remember.
+        """
         kept: list[int] = []
         for tx_hash, data in transactions.items():
             size = counted_size(data)
             if tx_hash in self._remembers or self._remembered_size + size > MAX_REMEMBERED:
                 continue
-            if tx_hash not in self._known and not hash_follows(tx_hash, data):
+            if ahead and tx_hash not in self._known and not hash_follows(tx_hash, data):
                 continue
             self._remembers[tx_hash] = size
             self._remembered_size += size
@@ -126,20 +130,16 @@ class RemoteView:
             sender.send(ForgetTx(tuple(part)))
 
     def can_learn(self, tx_hashes: Iterable[int], pool: TransactionPool) -> bool:
-        """Whether the peer has these, or we can send them to it. Bytes that legacy p2pool-dash hashes to another
-        number teach a peer nothing: it would disconnect us for a share that names them, and can ask for the share
-        as a later one's parent."""
-        return all(h in self._known or h in self._remembers or self._can_send(h, pool) for h in tx_hashes)
-
-    def _can_send(self, tx_hash: int, pool: TransactionPool) -> bool:
-        data = pool.get(tx_hash)
-        return data is not None and hash_follows(tx_hash, data)
+        """Whether the peer has these, or we can send them to it."""
+        return all(h in self._known or h in self._remembers or pool.get(h) is not None for h in tx_hashes)
 
     def send_shares(
         self, sender: Sender, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
     ) -> None:
         """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks.
-        Nothing where it has no room for them: it would have to drop us, and can ask for the shares later."""
+        Nothing where it has no room for them: it would have to drop us, and can ask for the shares later. (Legacy
+        p2pool-dash drops us for a share with an asset unlock that it hashes otherwise; it asks for the share when
+        it is connected again, for our best share is named then.)"""
         lacking: dict[int, bytes] = {}
         for tx_hash in new_hashes:
             data = None if tx_hash in self._known or tx_hash in self._remembers else pool.get(tx_hash)
@@ -147,7 +147,7 @@ class RemoteView:
                 lacking[tx_hash] = data
         if self._remembered_size + sum(counted_size(data) for data in lacking.values()) > MAX_REMEMBERED:
             return
-        kept = self._remember(sender, lacking)
+        kept = self._remember(sender, lacking, ahead=False)
         for data in framed:
             sender.send_framed(data)
         self._forget(sender, kept)

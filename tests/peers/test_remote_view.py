@@ -212,23 +212,28 @@ def size_of(data: bytes) -> int:
 UNLOCK, INSTANCE = asset_unlock.UNLOCK.hash, asset_unlock.UNLOCK.instance_hash
 
 
-def test_an_asset_unlock_is_only_named_to_a_peer_that_has_it_by_that_hash():
-    """Legacy p2pool-dash hashes all bytes: it would disconnect us for a share, and for forgetting what it does not
-    remember."""
+def test_an_asset_unlock_is_not_sent_ahead_to_a_peer_that_may_call_it_otherwise():
+    """Legacy p2pool-dash hashes all bytes: it would disconnect us for forgetting what it does not remember."""
     view, peer, pool = wired()
     pool.set_mining([(UNLOCK, asset_unlock.DATA)])
-    assert peer.take() == []
-    assert not view.can_learn([UNLOCK], pool)
-    view.send_shares(peer, [UNLOCK], [], pool)
     pool.set_mining([])
     assert peer.take() == []
     view.has([UNLOCK])
     peer.known[UNLOCK] = asset_unlock.DATA
     pool.set_mining([(UNLOCK, asset_unlock.DATA)])
     assert peer.take() == [RememberTx((UNLOCK,), ())]
-    assert view.can_learn([UNLOCK], pool)
     pool.set_mining([])
     assert peer.take() == [ForgetTx((UNLOCK,))]
+
+
+def test_with_a_share_that_introduces_it_it_is_sent_to_all():
+    """Who hashes as Dash Core does learns it; legacy p2pool-dash drops us and asks for the share afterwards."""
+    view, peer, pool = wired()
+    pool.set_mining([(UNLOCK, asset_unlock.DATA)])
+    assert view.can_learn([UNLOCK], pool)
+    view.send_shares(peer, [UNLOCK], [b"share"], pool)
+    whole = RememberTx((), (RawTransaction(UNLOCK, asset_unlock.DATA),))
+    assert peer.take() == [whole, b"share", ForgetTx((UNLOCK,))]
 
 
 def test_by_the_hash_of_its_bytes_it_is_sent_as_any_other():

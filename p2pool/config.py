@@ -260,6 +260,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         settings[name] = tuple(_network(flag, text) for text in settings.get(name, ()))
     settings["web_host"] = frozenset(parse_host_name("--web-host", text) for text in settings.get("web_host", ()))
     settings["ws_allow_origin"] = frozenset(_origin(text) for text in settings.get("ws_allow_origin", ()))
+    _check_simnet(settings, network)
     _check_tls(settings)
     _check_web(settings)
     _check_history(settings, datadir)
@@ -317,6 +318,19 @@ def _payouts(
         return PayoutMode.GIVEN, address, payout_hash160(address, network.parent.addresses, network.name)
     except AddressError as error:
         raise OperatorError(f"-a {address}: {error} (give a Dash address, or 'dynamic')") from None
+
+
+def _check_simnet(settings: dict[str, Any], network: Network) -> None:
+    """CPU miners and the block period are the embedded simulation's: without it they would do nothing."""
+    if network is not SIMNET and settings.get("simnet_miners"):
+        raise OperatorError("--simnet-miners is for --net simnet: leave it out, or choose that network")
+    other = "--dashd" if settings["dashd"] else "--dashd-address" if settings.get("dashd_address") else None
+    for name in ("simnet_miners", "simnet_block_period"):
+        if network is SIMNET and other is not None and settings.get(name):  # 0 miners are what there is
+            raise OperatorError(
+                f"--{name.replace('_', '-')} is for the simulated Dash Core in this process, whose place {other} "
+                "takes: leave one of them out (python -m p2pool.simnet.miner mines at any node)"
+            )
 
 
 def _check_tls(settings: dict[str, Any]) -> None:

@@ -52,6 +52,8 @@ from p2pool.web.sources import DashCoreFigures, script_to_text
 _log = Logger(namespace="p2pool.dashd")
 
 SAVE_PERIOD = 1.0
+ROOM_PERIOD = 2.0
+"""Seconds between two looks whether a disk that did not take a found block has room again."""
 MAX_CLOCK_OFFSET = 60.0
 """Seconds by which our clock may differ from those of the network before people are told."""
 
@@ -162,6 +164,7 @@ class DashCore:
             subscriber.start()
         self._timers = [
             Timer(self._reactor, SAVE_PERIOD, self.book.save, now=False),
+            Timer(self._reactor, ROOM_PERIOD, self.spool.check_room, now=False),
             Timer(self._reactor, LOOK_PERIOD, follower.look, now=False),
             Timer(self._reactor, LIST_PERIOD, self._lister.look, now=False),
         ]

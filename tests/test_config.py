@@ -164,6 +164,7 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["--share-rate", "0"], "--share-rate"),
         (["--share-rate", "inf"], "--share-rate"),
         (["--simnet-miners", "65"], "--simnet-miners"),
+        (["--simnet-miners", "1"], "--simnet-miners is for --net simnet"),
         (["--simnet-block-period", "0"], "--simnet-block-period"),
         (["--simnet-hash-rate", "0"], "--simnet-hash-rate"),
         (["--max-conns", "-1"], "--max-conns -1: must be between 0 and 1000"),
@@ -190,6 +191,23 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
 )
 def test_values_out_of_range(arguments, part):
     assert part in refusal("-a", MAIN, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--dashd", "http://u:p@h", "--simnet-miners", "1"], "--simnet-miners is for the simulated Dash Core"),
+        (["--dashd", "http://u:p@h", "--simnet-miners", "2"], "whose place --dashd takes"),
+        (["--dashd-address", "h", "--simnet-block-period", "5"], "whose place --dashd-address takes"),
+    ],
+)
+def test_flags_of_the_simulation_that_is_not_there_do_not_pass_in_silence(arguments, part):
+    assert part in refusal("--net", "simnet", *arguments)
+
+
+def test_no_miners_are_fine_on_any_network(tmp_path):
+    for more in (["--net", "simnet", "--dashd", "http://u:p@h"], ["-a", MAIN]):
+        assert load_config([*more, "--simnet-miners", "0"], tmp_path).simnet_miners == 0
 
 
 @pytest.mark.parametrize(

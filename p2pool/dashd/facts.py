@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,4 +116,12 @@ async def check_daemon(rpc: Caller, network: Network) -> DaemonFacts:
         raise WrongDaemon(
             f"dashd has version {excerpt(version)}; {MINIMUM_VERSION} (20.0) or newer is needed: upgrade it"
         )
+    await _check_submission(rpc)
     return facts
+
+
+async def _check_submission(rpc: Caller) -> None:
+    """Find out before work is given whether a found block may be submitted: an rpcwhitelist can leave that out.
+    What is submitted is nothing, which every Dash Core refuses to decode. Raises RpcForbidden, RpcUnavailable."""
+    with suppress(RpcError):
+        await rpc.call("submitblock", "")

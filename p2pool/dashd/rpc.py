@@ -39,6 +39,8 @@ MAX_ANSWER = 64 * 1024 * 1024
 _FRAMING = 64 * 1024
 """Bytes that the framing of an answer in chunks may take besides an eighth of MAX_ANSWER."""
 _CONNECT_TIMEOUT = 5.0
+_QUEUE_FULL = b"Work queue depth exceeded"
+"""What Dash Core says with HTTP 500 or 503."""
 
 
 class RpcError(Exception):
@@ -60,6 +62,10 @@ class RpcTimeout(RpcUnavailable):
 
 class RpcUnauthorized(RpcUnavailable):
     """The user or the password is wrong."""
+
+
+class RpcForbidden(RpcUnavailable):
+    """Dash Core lets this machine not in, or this user not call the method."""
 
 
 class Caller(Protocol):
@@ -88,6 +94,8 @@ class RpcClient:
         endpoints = LimitedEndpoints(reactor, _CONNECT_TIMEOUT, most + most // 8 + _FRAMING)
         self._agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
         self._request_id = 0
+        self._is_let_in = False
+        """Whether a call went well: what is forbidden then is so by rpcwhitelist."""
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
         """The result of a method.
@@ -100,7 +108,10 @@ class RpcClient:
             credentials = self._credentials = self._credentials or self._read_credentials()
             status, body = await self._post(credentials, method, params, timeout)
             if status != 401:
-                return _result(status, body)
+                self._check_status(status, body, credentials, method)
+                result = _result(status, body)
+                self._is_let_in = True
+                return result
             # The cookie is rewritten at each start of dashd: read it again, once.
             self._credentials = None
             if fresh or attempt == 2:
@@ -108,6 +119,22 @@ class RpcClient:
         raise RpcUnauthorized(
             f"{self.url} refuses user {credentials.user!r} with the password {credentials.origin}"
         )
+
+    def _check_status(self, status: int, body: bytes, credentials: Credentials, method: str) -> None:
+        """Raise what an answer without JSON means by its status: RpcForbidden, RpcUnavailable."""
+        if status == 403 and not body.startswith(b"{"):
+            whom = f"user {credentials.user!r} call it: add {method} to its rpcwhitelist in dash.conf"
+            if self._is_let_in:
+                raise RpcForbidden(f"{self.url} answers {method} with HTTP 403: it does not let {whom}")
+            raise RpcForbidden(
+                f"{self.url} answers {method} with HTTP 403: it does not let this machine in (allow it with "
+                f"rpcallowip in dash.conf), or does not let {whom}"
+            )
+        if status == 503 or (status == 500 and _QUEUE_FULL in body[:200]):
+            raise RpcUnavailable(
+                f"{self.url} answers {method} with HTTP {status}: too many calls wait for it; rpcworkqueue=64 and "
+                "rpcthreads=16 in dash.conf give it room"
+            )
 
     def _read_credentials(self) -> Credentials:
         try:

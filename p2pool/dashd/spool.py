@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from errno import EINVAL
+from errno import EACCES, EDQUOT, EINVAL, EIO, ENOSPC, EROFS
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -44,6 +44,8 @@ MAX_TIME = 2.0**33
 MAX_AMOUNT = 2**53
 """Duffs: more than there will ever be, and what every reader of JSON keeps exactly."""
 _VERSION = 1
+_PASSING = frozenset({ENOSPC, EDQUOT, EROFS, EIO, EACCES})
+"""Errors of the disk as a whole, which go away: that is seen by trying."""
 _NAME = re.compile("(0|[1-9][0-9]{0,9})-([0-9a-f]{64})")
 UNKNOWN = "found before the node was restarted"
 
@@ -55,6 +57,8 @@ class BlockSpool:
         self.directory = directory
         self.problem: str | None = None
         """Why the newest block could not be written; None while all is well."""
+        self._failed_size = 0
+        """Bytes that could not be written because the disk was full or the like; 0 if none."""
         self._run_in_thread = run_in_thread
         self._under_way: dict[Path, DeferredLock] = {}
         """A slow disk must not finish what was begun first with a file after what was begun last. Bound: one a
@@ -63,7 +67,7 @@ class BlockSpool:
     async def keep(self, block: FoundBlock) -> bool:
         """On disk when this returns; False where that failed."""
         path = self._pending(block.height, block.block_hash)
-        return await self._file_action(path, lambda: _write(path, block))
+        return await self._file_action(path, lambda: _write(path, block), 2 * len(block.data) + 1)
 
     async def forget(self, height: int, block_hash: int) -> None:
         """Nothing more can become of a block."""
@@ -103,7 +107,24 @@ class BlockSpool:
     def _pending(self, height: int, block_hash: int) -> Path:
         return self.directory / f"{height}-{block_hash:064x}.pending"
 
-    async def _file_action(self, path: Path, action: Callable[[], None]) -> bool:
+    async def check_room(self) -> None:
+        """Clear the warning as soon as the disk takes again what it did not take: nobody knows when the next block
+        is found. Does nothing while there is no warning."""
+        if self.problem is None or not self._failed_size:
+            return
+        path, size = self.directory / ".room", self._failed_size
+
+        def write() -> None:
+            write_file(path, bytes(size))
+            path.unlink()
+
+        with suppress(OSError):
+            await self._run_in_thread(write)
+            if self.problem is not None:
+                _log.info("found blocks can be kept on disk again")
+            self.problem, self._failed_size = None, 0
+
+    async def _file_action(self, path: Path, action: Callable[[], None], size: int = 0) -> bool:
         lock = self._under_way.setdefault(path, DeferredLock())
         await lock.acquire()
         try:
@@ -117,12 +138,13 @@ class BlockSpool:
                     problem=problem,
                 )
             self.problem = problem
+            self._failed_size = size if error.errno in _PASSING else 0
             return False
         finally:
             if not lock.waiting:
                 del self._under_way[path]
             lock.release()
-        self.problem = None
+        self.problem, self._failed_size = None, 0
         return True
 
     def _read(self) -> tuple[list[FoundBlock], list[str]]:

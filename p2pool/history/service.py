@@ -163,8 +163,8 @@ class History:
         if busy >= BUSY:
             self._report(f"{self._target} has not answered for {int(busy)} seconds")
         self._recorded += 1
-        if self._recorded * PERIOD <= FLUSH_PERIOD:
-            self._flush_now()
+        if self._recorded * PERIOD <= FLUSH_PERIOD or self.problem is not None:
+            self._flush_now()  # a warning must not outlast what it warns of by a minute
 
     def _keep(self, sample: HistorySample) -> None:
         self._samples.append(sample)

@@ -351,9 +351,12 @@ def test_facts(chain: str, network: str) -> None:
 
 
 def test_the_right_and_the_wrong_daemon() -> None:
-    right = Replayed("10_getblockchaininfo", "10_getnetworkinfo")
+    right = Replayed("10_getblockchaininfo", "10_getnetworkinfo", "40_submitblock_empty_string")
     assert result_of(check_daemon(right, DASH_REGTEST)).line == "/Dash Core:23.1.2/ on chain regtest, height 450"
-    main = Replayed("70_mainnet_getblockchaininfo_genesis", "70_mainnet_getnetworkinfo", "10_getblockheader")
+    main = Replayed(
+        *("70_mainnet_getblockchaininfo_genesis", "70_mainnet_getnetworkinfo", "10_getblockheader"),
+        "40_submitblock_empty_string",
+    )
     assert result_of(check_daemon(main, DASH)).chain == "main"
     for network, chain in ((DASH, "10_getblockchaininfo"), (DASH_REGTEST, "70_mainnet_getblockchaininfo_genesis")):
         with pytest.raises(WrongDaemon, match="start the right dashd"):

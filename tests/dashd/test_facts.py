@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from p2pool.dashd.facts import MAX_TIME_OFFSET, DaemonFacts, WrongDaemon, check_daemon, parse_facts, read_facts
-from p2pool.dashd.rpc import RpcError, RpcUnavailable
+from p2pool.dashd.rpc import RpcError, RpcForbidden, RpcUnavailable
 from p2pool.networks import DASH, DASH_REGTEST, DASH_TESTNET
 from tests.support import capture
 
@@ -25,6 +25,7 @@ class Rpc:
 
     def __init__(self, chain: Any = CHAIN, network: Any = NETWORK, header: Any = None) -> None:
         self.answers = {"getblockchaininfo": chain, "getnetworkinfo": network, "getblockheader": header}
+        self.answers["submitblock"] = RpcError(-22, "Block decode failed")
         self.asked: list[tuple[Any, ...]] = []
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
@@ -187,9 +188,21 @@ def test_the_oldest_that_is_right():
     assert check(network=NETWORK | {"version": 200_000}).version == 200_000
 
 
+def test_a_user_that_may_not_submit_blocks_is_found_out_before_there_is_work():
+    """A found block would be refused otherwise, and nobody had known."""
+    rpc = Rpc()
+    assert isinstance(result_of(check_daemon(rpc, DASH_REGTEST)), DaemonFacts)
+    assert rpc.asked[-1] == ("submitblock", "")
+    rpc.answers["submitblock"] = trouble = RpcForbidden("answers submitblock with HTTP 403")
+    assert result_of(check_daemon(rpc, DASH_REGTEST)).value is trouble
+    for harmless in (RpcError(-22, "Block decode failed"), RpcError(-32601, "Method not found"), "inconclusive"):
+        rpc.answers["submitblock"] = harmless
+        assert isinstance(result_of(check_daemon(rpc, DASH_REGTEST)), DaemonFacts)
+
+
 def test_a_chain_with_a_known_block_is_asked_for_it():
     rpc = Rpc(header={})
     assert isinstance(result_of(check_daemon(rpc, DASH_TESTNET)), DaemonFacts)
-    assert rpc.asked[-1] == ("getblockheader", DASH_TESTNET.parent.known_block)
+    assert ("getblockheader", DASH_TESTNET.parent.known_block) in rpc.asked
     trouble = RpcError(-28, "Loading")
     assert check(DASH_TESTNET, header=trouble).value is trouble

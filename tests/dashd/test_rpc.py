@@ -15,7 +15,15 @@ from twisted.internet.testing import MemoryReactorClock
 from p2pool.base.errors import OperatorError
 from p2pool.dashd import rpc as rpc_module
 from p2pool.dashd.credentials import Credentials
-from p2pool.dashd.rpc import RpcClient, RpcError, RpcTimeout, RpcUnauthorized, RpcUnavailable, _result
+from p2pool.dashd.rpc import (
+    RpcClient,
+    RpcError,
+    RpcForbidden,
+    RpcTimeout,
+    RpcUnauthorized,
+    RpcUnavailable,
+    _result,
+)
 from tests.dashd.wires import Wire, refuse
 from tests.support import capture
 
@@ -257,6 +265,38 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(dashd, monkeypatch):
     assert "more than 1000 bytes" in str(call.error)
     assert wire.disconnecting
     wire.send(b" " * 500)  # what was on the way
+    dashd.stop()
+
+
+def test_forbidden_names_the_settings_that_forbid(dashd):
+    call = dashd.call("getblocktemplate")
+    wire = dashd.accept()
+    wire.send(reply(b"", 403))
+    assert type(call.error) is RpcForbidden
+    assert str(call.error).startswith(
+        f"{URL} answers getblocktemplate with HTTP 403: it does not let this machine in"
+    )
+    assert "rpcallowip" in str(call.error)
+    assert "add getblocktemplate to its rpcwhitelist" in str(call.error)
+    call = dashd.call()
+    wire.send(ok(5))
+    assert call.result == 5
+    call = dashd.call("submitblock")
+    wire.send(reply(b"", 403))
+    assert "rpcallowip" not in str(call.error)  # another call went well from here
+    assert "let user 'user' call it: add submitblock to its rpcwhitelist in dash.conf" in str(call.error)
+    dashd.stop()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(503, b"Work queue depth exceeded"), (500, b"Work queue depth exceeded\r\n"), (503, b"")]
+)
+def test_a_full_queue_names_the_setting_that_helps(dashd, status, body):
+    call = dashd.call("getblocktemplate")
+    dashd.accept().send(reply(body, status))
+    assert type(call.error) is RpcUnavailable
+    assert f"answers getblocktemplate with HTTP {status}: too many calls wait" in str(call.error)
+    assert "rpcworkqueue=64" in str(call.error)
     dashd.stop()
 
 

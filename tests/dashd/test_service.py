@@ -48,6 +48,7 @@ class FakeRpc:
             "getnetworkinfo": NETWORK_INFO,
             "getblockheader": {},
             "getblocktemplate": template(1),
+            "submitblock": RpcError(-22, "Block decode failed"),
         }
         self.best: Any = None  # what getbestblockhash says; None: the block that the newest template stands on
         self.calls: list[tuple[float, str, tuple[Any, ...], float]] = []

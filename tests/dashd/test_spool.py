@@ -121,6 +121,37 @@ def test_a_disk_that_fails_is_said_once_and_shown_until_it_works(spool, log, err
     assert len(log.lines) == 2
 
 
+def test_the_warning_goes_as_soon_as_there_is_room_for_what_did_not_fit(spool, log, monkeypatch):
+    result_of(spool.check_room())
+    assert not spool.directory.exists()  # nothing is written while all is well
+    spool.disk.error = FULL
+    assert result_of(spool.keep(BLOCK)) is False
+    result_of(spool.check_room())
+    assert spool.problem is not None
+    spool.disk.error = None
+    written: list[tuple[str, int]] = []
+
+    def write(path: Path, data: bytes) -> None:
+        written.append((path.name, len(data)))
+        path.touch()
+
+    monkeypatch.setattr(module, "write_file", write)
+    spool.directory.mkdir()
+    result_of(spool.check_room())
+    assert spool.problem is None
+    assert written == [(".room", 2 * len(DATA) + 1)]
+    assert spool.files() == []
+    assert log.lines[1:] == ["found blocks can be kept on disk again"]
+
+
+def test_what_does_not_pass_by_itself_is_not_tried(spool):
+    """Or the warning would come and go with each attempt."""
+    spool.directory.write_text("in the way")
+    assert result_of(spool.keep(BLOCK)) is False
+    result_of(spool.check_room())
+    assert spool.problem is not None
+
+
 def test_half_a_file_is_not_left_on_a_full_disk(spool, monkeypatch):
     def full(descriptor: int) -> None:
         raise FULL

@@ -60,7 +60,7 @@ class PeerPool:
 
     def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
         """See PoolPort."""
-        return parse_share_steps(contents, self._node.network)
+        return parse_share_steps(contents, self._node.network, is_held=self._node.tracker.is_settled)
 
     def add_shares(self, shares: Sequence[Share], sender: str) -> int:
         """See PoolPort."""

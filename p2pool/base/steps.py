@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -16,3 +16,22 @@ def finish(steps: Generator[None, None, T]) -> T:
         except StopIteration as done:
             result: T = done.value
             return result
+
+
+class SharedSteps(Generic[T]):
+    """Work in steps that several wait for: whoever is given time does the next step, and it is done once."""
+
+    def __init__(self, steps: Generator[None, None, T]) -> None:
+        self._steps: Generator[None, None, T] | None = steps
+        self._result: T | None = None
+
+    def result(self) -> Generator[None, None, T]:
+        """Return the result, in the steps that are left. The work must not raise."""
+        while self._steps is not None:
+            try:
+                next(self._steps)
+            except StopIteration as done:
+                self._steps, self._result = None, done.value
+            else:
+                yield
+        return self._result  # type: ignore[return-value]

@@ -10,9 +10,11 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import get_ident
 
+from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
-from p2pool.base.steps import finish
+from p2pool.base.steps import SharedSteps, finish
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.long_base58 import ALPHABET, DIGITS, leading_bytes, reaches, value_of
 from p2pool.dash.script import p2pkh_script, p2sh_script
@@ -145,7 +147,11 @@ def _begins_with_an_address(digits: str, zeros: int) -> Generator[None, None, bo
     if good_low == good_high:
         return good_low
     length, first = high
-    reached = yield from reaches(digits, first, length - count)
+    key = sha256d(digits.encode()), get_ident()
+    comparison = _comparisons.get(key)
+    if comparison is None:
+        comparison = _comparisons[key] = SharedSteps(reaches(digits, first, length - count))
+    reached = yield from comparison.result()
     return good_high if reached else good_low
 
 
@@ -175,6 +181,9 @@ def _judge_payee(payee: str, versions: AddressVersions) -> bytes | None:
     return None
 
 
+# Bound: each is of megabytes while it is under way, and one bit afterwards. The same share comes from many peers,
+# at the same time and again later. By thread as well: shares are read from disk in one of their own.
+_comparisons: BoundedDict[tuple[bytes, int], SharedSteps[bool]] = BoundedDict(8)
 _LEFT_OVER = "bytes after an address's checksum"
 
 # Bound: payees of templates change slowly; texts come from miners and other nodes, so the cache is finite.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -250,12 +250,16 @@ def parse_share(contents: bytes, network: Network, known_hash: int | None = None
 
 
 def parse_share_steps(
-    contents: bytes, network: Network, known_hash: int | None = None
+    contents: bytes,
+    network: Network,
+    known_hash: int | None = None,
+    is_held: Callable[[int], bool] = lambda share_hash: False,
 ) -> Generator[None, None, Share]:
     """Parse, do the checks that need no parents, and judge many or long payments.
 
     An everyday share takes one step; one of megabytes yields whenever the reactor may do something else.
 
+    Payments of a share that `is_held` already, by its hash, are not judged again: it comes from many peers.
     `known_hash` spares the one X11 where we have just computed it ourselves; never pass what came from outside.
     Raises ParseError (malformed) or ShareInvalid (breaks a rule).
     """
@@ -289,7 +293,9 @@ def parse_share_steps(
         raise ShareInvalid(Reason.NO_WORK, f"{share.hash:064x}")
     share.attempts = target_to_average_attempts(target)
     share.minimum_attempts = target_to_average_attempts(bits_to_target(share.max_bits))
-    share.paid = None if share._payments is not None else (yield from _judge(share, network))
+    share.paid = None
+    if share._payments is None and not is_held(share.hash):
+        share.paid = yield from _judge(share, network)
     return share
 
 

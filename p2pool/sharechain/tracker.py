@@ -144,6 +144,10 @@ class Tracker:
     def __contains__(self, share_hash: object) -> bool:
         return share_hash in self.forest
 
+    def is_settled(self, share_hash: int) -> bool:
+        """Whether a share is held, or was found invalid: then nothing of it has to be judged any more."""
+        return share_hash in self.forest or share_hash in self._refused
+
     def arrival(self, share_hash: int) -> Arrival:
         """When and from whom a held share came."""
         return self._arrivals[share_hash]

@@ -76,7 +76,6 @@ def test_a_number_on_the_border_is_compared_in_steps():
     for number, expected in ((border, INVALID), (border - 1, None)):
         text = text_of(number)
         steps = payee_script_steps(text, NETWORK_VERSIONS)
-        assert judged(text) == expected
         steps_taken = 0
         try:
             while True:
@@ -85,6 +84,7 @@ def test_a_number_on_the_border_is_compared_in_steps():
         except (StopIteration, ParseError):
             pass
         assert steps_taken > 3
+        assert judged(text) == expected
 
 
 def test_the_comparison_of_megabytes_yields_between_products_of_limbs(monkeypatch):
@@ -135,3 +135,26 @@ def test_the_interval_holds_the_first_bytes():
 def test_no_long_text_is_decoded_for_people():
     with pytest.raises(address.AddressError, match="34 characters, this one 800000"):
         decode_address("z" * 800_000)
+
+
+def test_the_same_number_on_the_border_is_compared_once(monkeypatch):
+    """The share comes from many peers at the same time, and from who means harm again and again."""
+    compared = []
+    whole = long_base58.reaches
+    monkeypatch.setattr(address, "reaches", lambda *a: compared.append(1) or whole(*a))
+    good = with_checksum(bytes([VERSIONS[0]]) + b"\x07" * 20)
+    text = text_of((int.from_bytes(good, "big") << 8 * 20_000) - 1)
+    waiting = [payee_script_steps(text, NETWORK_VERSIONS) for _ in range(3)]
+    steps, results = 0, []
+    while waiting:
+        for each in list(waiting):
+            try:
+                next(each)
+                steps += 1
+            except StopIteration as done:
+                results.append(done.value)
+                waiting.remove(each)
+    assert results == [None] * 3
+    assert judged(text) is None
+    assert len(compared) == 1
+    assert steps < 20

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from p2pool.base.steps import finish
 from p2pool.dash.address import encode_address
 from p2pool.share import payments as payments_module
 from p2pool.share.errors import Reason, ShareInvalid
@@ -57,6 +58,16 @@ def test_many_payments_are_judged_in_steps_and_once(monkeypatch):
     tracker.check(share)
     tracker.rebuild(share)
     assert len(judged) == 20_000
+
+
+def test_the_payments_of_a_share_that_is_held_are_not_judged_again():
+    """It comes from every peer."""
+    contents = mined(valid_draft(Tracker(EASY), None, payments=addresses(20_000)))
+    asked = []
+    steps = parse_share_steps(contents, EASY, is_held=lambda share_hash: asked.append(share_hash) or True)
+    share = finish(steps)
+    assert asked == [share.hash]
+    assert share.paid is None
 
 
 def test_payments_as_objects_are_not_kept_of_a_large_share():
@@ -173,3 +184,15 @@ def test_many_introduced_transactions_are_gone_through_once():
     for first in range(5):
         reference_transactions(Above(*shares), 1, 10, range(first * 10**9, first * 10**9 + 50))
     assert [share.gone_through for share in shares] == [1] * 10
+
+
+def test_a_share_that_was_found_invalid_is_settled():
+    tracker = Tracker(EASY)
+    share = share_of(valid_draft(tracker, None, payments=(*addresses(1000), ("!6", 1))))
+    assert not tracker.is_settled(share.hash)
+    tracker.add(share, NOW, "peer")
+    assert tracker.is_settled(share.hash)
+    thought = tracker.think(NOW, lambda block: 0, lambda tx: None)
+    assert thought.removed == [share]
+    assert share.hash not in tracker
+    assert tracker.is_settled(share.hash)

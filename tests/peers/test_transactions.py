@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,3 +122,15 @@ def test_peers_who_listen_know_what_we_know(steps):
             assert all(pool.get(n) == bytes([n]) for n in before)
         assert view == set(pool.known)
         assert mined == set(pool.mining) <= view
+
+
+def test_a_flood_that_is_over_leaves_no_large_tables_behind():
+    pool = TransactionPool()
+    pool.set_mining([(1, b"one")])
+    for round_number in range(3):
+        now = 100.0 * round_number
+        pool.add([(number, b"x") for number in range(2, 20_000)])
+        pool.trim(set(), now)
+        pool.trim(set(), now + 21)
+        assert list(pool.known) == [1]
+        assert sys.getsizeof(pool.known) + sys.getsizeof(pool._lost) < 10_000

@@ -70,7 +70,8 @@ def _history_sample(
     return HistorySample(
         snapshot.time,
         scalars,
-        snapshot.workers,
+        # Of the others nothing is written, and samples wait for a minute or more: anybody can name workers.
+        tuple(worker for worker in snapshot.workers if worker.accepted),
         named["payouts"],
         named["version_rates"],
         snapshot.recent_shares,

@@ -233,11 +233,16 @@ class PeerSession:
             raise Drop("a request was not answered within 15 s")
 
     def close(self) -> None:
-        """The connection has ended."""
+        """The connection has ended. What the peer made us keep is given up at once: the session itself is in a
+        cycle with its connection, and the garbage collector, which counts objects, may take minutes."""
         if self.closed:
             return
         self.closed = True
         self._inbox.clear()
+        self._portions = None
+        self.remembered.clear()
+        self.remote = RemoteView()
+        self._framer = Framer(self._introduction.prefix, messages.MAX_PAYLOAD)
         requests, self._requests = self._requests, {}
         for request in requests.values():
             request.answered(None)

@@ -60,6 +60,10 @@ _ADDRS_PERIOD = 60.0
 _DONE = object()
 
 
+def _ignore(_: object) -> None:
+    """Stand in for a connection that has ended."""
+
+
 class Hub(Protocol):
     """What a session calls. Implemented by the manager."""
 
@@ -233,8 +237,8 @@ class PeerSession:
             raise Drop("a request was not answered within 15 s")
 
     def close(self) -> None:
-        """The connection has ended. What the peer made us keep is given up at once: the session itself is in a
-        cycle with its connection, and the garbage collector, which counts objects, may take minutes."""
+        """The connection has ended. What the peer made us keep is given up at once, and the connection with all
+        that waits in it: the garbage collector counts objects, not their bytes, and may take minutes."""
         if self.closed:
             return
         self.closed = True
@@ -243,6 +247,7 @@ class PeerSession:
         self.remembered.clear()
         self.remote = RemoteView()
         self._framer = Framer(self._introduction.prefix, messages.MAX_PAYLOAD)
+        self._write = self._fail = self._flow = _ignore
         requests, self._requests = self._requests, {}
         for request in requests.values():
             request.answered(None)

@@ -9,6 +9,10 @@ import pytest
 from tests.bench import __main__ as bench
 from tests.bench import (
     dashd,
+    floods,
+    floods_peers,
+    floods_stratum,
+    floods_web,
     history,
     measure,
     peers,
@@ -62,6 +66,47 @@ SMALL_WEB = {
     "SHARES": 4,
     "BLOCK_ATTEMPTS": 2**10,
 }
+SMALL_FLOODS = {
+    floods: {
+        "ROUNDS": 1,
+        "SETTLE": 0.0,
+        "IDLE": 0.0,
+        "PEERS_IDLE": 0.0,
+        "LONG_IDLE": 0.0,
+        "APART": False,
+        "BLOCKS": 1,
+        "TRANSACTIONS": 5,
+        "PAYEES": 2,
+        "SHARES": 4,
+        "BLOCK_ATTEMPTS": 2**10,
+    },
+    floods_stratum: {
+        "LOGINS": 3,
+        "NAMES": 3,
+        "BAD_LOGINS": 3,
+        "CHANGING": 3,
+        "CHANGES": 3,
+        "SUBMITTING": 3,
+        "SUBMISSIONS": 3,
+        "GARBAGE": 3,
+        "SILENT": 6,
+        "SLOW": 3,
+        "HOLD": 0.1,
+    },
+    floods_web: {
+        "EACH": 1,
+        "PATHS": 8,
+        "HALVES": 3,
+        "SLOW": 3,
+        "POSTS": 3,
+        "WATCHERS": 3,
+        "SLOW_WATCHERS": 3,
+        "AT_ONCE": 3,
+        "WATCHING": 0.2,
+        "HOLD": 0.1,
+    },
+    floods_peers: {"PEERS": 5, "AGAIN": 1, "TRANSACTIONS": 3, "ADDRESSES": 3, "HASHES": 3, "PATIENCE": 0.3},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +131,9 @@ def small(monkeypatch):
         monkeypatch.setattr(history, name, value)
     for name, value in SMALL_DASHD.items():
         monkeypatch.setattr(dashd, name, value)
+    for module, values in SMALL_FLOODS.items():
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(web.shutil, "which", lambda name: None)  # the generator of our own
 
 
@@ -97,6 +145,7 @@ def small(monkeypatch):
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
         ("dashd", {"notice_p99_ms", "found_p99_ms", "template_2mb_ms"}),
         ("history", {"size_mb", "slowest_ms", "top_year_x11", "worker_month_x11", "write_minute_x11", "prune_s"}),
+        ("floods", {f"{kind}_idle_mb" for kind in (*(kind.name for kind in floods.KINDS), "templates")}),
         ("vardiff", {"settle_median_s", "steady_changes_per_hour", "refused_by_changes"}),
         ("web", {"record_us", "snapshot_10000_ms", "local_stats_per_s", "ws_1000_ms", "stratum_slowdown"}),
         ("stratum", {"submits_per_s_1", "submit_p99_ms", "fanout_50_ms", "connection_bytes", "tls_fanout_20_ms"}),

@@ -33,7 +33,6 @@ from p2pool.peers.messages import (
     Message,
     PeerAddress,
     Ping,
-    RawTransaction,
     RememberTx,
     SeenAddress,
     ShareReply,
@@ -41,8 +40,9 @@ from p2pool.peers.messages import (
     Shares,
     Version,
 )
+from p2pool.peers.remembered import RememberedTransactions
 from p2pool.peers.remote_view import RemoteView
-from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool, counted_size
+from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share
 from p2pool.wire.framer import ChecksumError, Framer, frame
@@ -71,6 +71,10 @@ _ADDRS_PERIOD = 60.0
 
 
 _DONE = object()
+
+
+def _ignore(_: object) -> None:
+    """Stand in for a connection that has ended."""
 
 
 class Hub(Protocol):
@@ -163,11 +167,8 @@ class PeerSession:
         """What is left to do for the message that was taken last."""
         self._held = False
         self._requests: dict[int, _Request] = {}
-        self.remembered: dict[int, bytes] = {}
-        """Transactions that the peer has us keep."""
-        self._remembered_size = 0
-        self._other_names: dict[int, int] = {}
-        """For those that are remembered under two hashes: each one's other hash."""
+        self.remembered = RememberedTransactions()
+        """What the peer has us keep."""
         self._newer_warned = False
         self._addresses_heard, self._addresses_since = 0, now
 
@@ -232,7 +233,7 @@ class PeerSession:
     @property
     def remembered_size(self) -> int:
         """Bytes that what the peer has us keep counts."""
-        return self._remembered_size
+        return self.remembered.size
 
     @property
     def requests(self) -> int:
@@ -253,11 +254,17 @@ class PeerSession:
             raise Drop("a request was not answered within 15 s")
 
     def close(self) -> None:
-        """The connection has ended."""
+        """The connection has ended. What the peer made us keep is given up at once, and the connection with all
+        that waits in it: the garbage collector counts objects, not their bytes, and may take minutes."""
         if self.closed:
             return
         self.closed = True
         self._hub.turns.forget(self)
+        self._portions = None
+        self.remembered = RememberedTransactions()
+        self.remote = RemoteView()
+        self._framer = Framer(self._introduction.prefix, messages.MAX_PAYLOAD)
+        self._write = self._fail = self._flow = _ignore
         requests, self._requests = self._requests, {}
         for request in requests.values():
             request.answered(None)
@@ -448,47 +455,16 @@ class PeerSession:
             data = pool.get(tx_hash)
             if data is None:
                 raise Drop(f"it refers to transaction {tx_hash:064x}, which is not known")
-            self._remember(tx_hash, data)
+            self.remembered.keep(tx_hash, data)
         for transaction in message.transactions:
-            for tx_hash in self._remember_raw(transaction):
+            for tx_hash in self.remembered.keep_whole(transaction):
                 new.append((tx_hash, transaction.data))
         for start in range(0, len(new), _ANNOUNCED_AT_ONCE):
             yield
             self._hub.transactions_came(new[start : start + _ANNOUNCED_AT_ONCE], self)
 
-    def _remember_raw(self, transaction: RawTransaction) -> tuple[int, ...]:
-        """Keep a transaction that came whole. Returns the hashes that it is known by: both, where legacy
-        p2pool-dash calls it by another one, since nobody says which of them the peer's shares will name."""
-        tx_hash, other = transaction.hash, transaction.other_hash
-        if other is None:
-            self._remember(tx_hash, transaction.data)
-            return (tx_hash,)
-        if tx_hash in self.remembered:  # another signed instance of the same withdrawal
-            self._remember(other, transaction.data)
-            return (other,)
-        self._remember(tx_hash, transaction.data)
-        if other in self.remembered:
-            return (tx_hash,)
-        self.remembered[other] = transaction.data
-        self._other_names |= {tx_hash: other, other: tx_hash}
-        return tx_hash, other
-
-    def _remember(self, tx_hash: int, data: bytes) -> None:
-        if tx_hash in self.remembered:
-            raise Drop(f"transaction {tx_hash:064x} to remember twice")
-        self._remembered_size += counted_size(data)
-        if self._remembered_size > MAX_REMEMBERED:
-            raise Misbehaviour(f"more than {MAX_REMEMBERED} bytes of transactions to remember")
-        self.remembered[tx_hash] = data
-
     def _on_forget_tx(self, message: ForgetTx, now: float) -> None:
-        for tx_hash in message.tx_hashes:
-            data = self.remembered.pop(tx_hash, None)
-            if data is not None:
-                self._remembered_size -= counted_size(data)
-                other = self._other_names.pop(tx_hash, None)
-                if other is not None:
-                    del self.remembered[other], self._other_names[other]
+        self.remembered.forget(message.tx_hashes)
 
 
 _HANDLERS: dict[type[Message], Callable[..., Iterator[None] | None]] = {

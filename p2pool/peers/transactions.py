@@ -97,13 +97,19 @@ class TransactionPool:
         """Forget all but the template's transactions and `wanted`. Of those, what was lost is known again."""
         self.fresh_bytes = self.fresh_count = 0
         self.add([(h, self._lost[h][1]) for h in wanted if h in self._lost])
-        for tx_hash in [h for h, (when, _) in self._lost.items() if not 0 <= now - when <= GRACE]:
+        over = [h for h, (when, _) in self._lost.items() if not 0 <= now - when <= GRACE]
+        for tx_hash in over:
             del self._lost[tx_hash]
         lost = [h for h in self.known if h not in self.mining and h not in wanted]
         for tx_hash in lost:
             self._lost.pop(tx_hash, None)  # so that the order is that of the loss
             self._lost[tx_hash] = (now, self.known.pop(tx_hash))
         self._bound_lost()
+        # A dict keeps the table of its largest size when it shrinks; a copy has one of its own size.
+        if len(lost) > len(self.known):
+            self.known = self.known.copy()
+        if len(over) > len(self._lost):
+            self._lost = self._lost.copy()
         if lost:
             self.removed.fire(tuple(lost))
 

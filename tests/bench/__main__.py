@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("mining", "sharechain", "peers", "vardiff", "dashd", "stratum", "web", "history")
+BENCHMARKS = ("mining", "sharechain", "peers", "vardiff", "dashd", "stratum", "web", "history", "floods")
 
 
 def main(names: list[str]) -> int:

@@ -165,7 +165,7 @@ def _measure_miners(table: Table, node: BenchNode, directory: Path) -> None:
 
 
 @contextmanager
-def _many_files() -> Iterator[None]:
+def many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -178,7 +178,7 @@ def main() -> None:
     """Print the table."""
     table = Table(f"web: one node, {PAYEES} payees (node on one core, all others on another)")
     add_rows(table)
-    with _many_files(), tempfile.TemporaryDirectory(prefix="p2pool-bench-") as name:
+    with many_files(), tempfile.TemporaryDirectory(prefix="p2pool-bench-") as name:
         directory, flags = Path(name), node_flags()
         prepare_shares(directory / "shares", SHARES, PAYEES)
         most = str(2 * max(MINERS, 1000))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -218,3 +221,22 @@ def test_traffic_is_counted_both_ways():
     door.protocol.fail(Drop("x"))
     door.protocol.dataReceived(ping)
     assert door.hub.bytes_received == received + len(ping)
+
+
+def test_a_connection_that_ended_goes_at_once_with_what_waits_in_it():
+    """Megabytes may wait for one that does not read: the garbage collector would take its time."""
+    gc.collect()
+    gc.disable()
+    try:
+        door = Door()
+        door.say(Ping())
+        pipe, session = weakref.ref(door.pipe), door.session
+        door.pipe.producer = None  # as Twisted's transports do at their end
+        door.protocol.connectionLost(GONE)
+        door.moment.run()
+        door.pipe = door.protocol = None
+        door.ended.clear()
+        assert pipe() is None
+        assert session.closed
+    finally:
+        gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -340,3 +341,22 @@ def test_the_end_in_the_middle_of_a_long_answer():
     assert answer.answers == [None]
     talk.hub.run()
     assert answer.answers == [None]
+
+
+def test_a_session_that_has_ended_keeps_nothing_that_the_peer_sent():
+    """Somebody may still refer to it: its protocol does, until the garbage collector runs."""
+    tracemalloc.start()
+    try:
+        talk = Talk()
+        talk.say(RememberTx((), tuple(transaction(number, 400) for number in range(500))))
+        talk.say(HaveTx(tuple(range(2**200, 2**200 + 5000))))
+        talk.raw(frame(PREFIX, "shares", bytes(500_000))[:-1])
+        talk.hub.transactions.trim(set(), 0.0)
+        talk.hub.transactions.trim(set(), 100.0)
+        held, _ = tracemalloc.get_traced_memory()
+        talk.session.close()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held > 1_200_000
+    assert left < 100_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -140,3 +142,15 @@ def test_whose_hash_everybody_makes_of_the_bytes():
     assert hash_follows(asset_unlock.UNLOCK.instance_hash, asset_unlock.DATA)
     assert not hash_follows(asset_unlock.UNLOCK.hash, asset_unlock.DATA)
     assert hash_follows(5, b"anything else")
+
+
+def test_a_flood_that_is_over_leaves_no_large_tables_behind():
+    pool = TransactionPool()
+    pool.set_mining([(1, b"one")])
+    for round_number in range(3):
+        now = 100.0 * round_number
+        pool.add([(number, b"x") for number in range(2, 20_000)])
+        pool.trim(set(), now)
+        pool.trim(set(), now + 21)
+        assert list(pool.known) == [1]
+        assert sys.getsizeof(pool.known) + sys.getsizeof(pool._lost) < 10_000

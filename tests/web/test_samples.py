@@ -329,3 +329,15 @@ def test_expected_blocks_count_what_was_sampled():
     # Where the time begins before the first sample, the period that it lies in counts from there.
     expected, seconds = samples.expected_blocks(START - 86400, START + 100)
     assert (expected, seconds) == (pytest.approx(25), pytest.approx(100))
+
+
+def test_samples_that_wait_to_be_written_do_not_keep_workers_that_never_worked():
+    pool = Pool(5, make_template())
+    for number in range(50):
+        pool.stats.record_worker_on(f"yA.idle{number}", 1.0, pool.now)
+        pool.stats.record_refused(f"yA.idle{number}", 23, pool.now)
+    pool.stats.record_accepted("yA.busy", 1000.0, 1.0, False, pool.now)
+    moment = pool.moment
+    assert len(moment.snapshot.workers) == 51
+    made = graphs._history_sample(moment, {}, {"payouts": {}, "version_rates": {}})
+    assert [worker.name for worker in made.workers] == ["yA.busy"]

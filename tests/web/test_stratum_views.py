@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
+import orjson
 import pytest
 
 from p2pool.base.text import printable
@@ -292,3 +294,20 @@ def test_looking_asks_nobody(pool):
     pool.stats.record_worker_on("yA", 1.0, pool.now)
     assert [pool.ask(f"/{view}").json for view in VIEWS] == before
     assert json.loads(pool.views.rendered["stratum_stats"]) == before[0]
+
+
+def test_the_kept_json_of_workers_takes_no_more_memory_than_it_has_bytes(pool):
+    """There may be ten thousand of them, and anybody may name them."""
+    count = 300
+    for number in range(count):
+        pool.stats.record_worker_on(f"yA.{number}", 1.0, pool.now)
+    workers = pool.stats.snapshot(pool.now).workers
+    render = stratum._RenderedWorkers()
+    tracemalloc.start()
+    try:
+        rendered = render(workers)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(rendered) == count
+    assert size / count < len(orjson.dumps(rendered)) / count + 400

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
+from p2pool.base.compact_json import dump_compact
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.history.records import PERIOD, HistorySample
 from p2pool.web.api.blocks import rounds_of
@@ -61,7 +60,7 @@ def take_sample(moment: Moment) -> None:
     if moment.sources.history is not None:
         moment.sources.history.record(_history_sample(moment, scalars, named))
     if last is None or int(now // LOG_PERIOD) != int(last // LOG_PERIOD):
-        moment.memory.log.append(orjson.dumps(_log_entry(moment)))
+        moment.memory.log.append(dump_compact(_log_entry(moment)))
 
 
 def _history_sample(
@@ -71,7 +70,8 @@ def _history_sample(
     return HistorySample(
         snapshot.time,
         scalars,
-        snapshot.workers,
+        # Of the others nothing is written, and samples wait for a minute or more: anybody can name workers.
+        tuple(worker for worker in snapshot.workers if worker.accepted),
         named["payouts"],
         named["version_rates"],
         snapshot.recent_shares,
@@ -226,7 +226,7 @@ def graph_data(scene: Scene, arguments: Arguments) -> bytes:
     if rendered is None:
         span = _SPANS[view.removeprefix("last_")]
         rows = _graph(_GRAPHS[source], span, span.ring(samples), scene.moment.snapshot.time)
-        rendered = samples.rendered[source, view] = orjson.dumps(rows)
+        rendered = samples.rendered[source, view] = dump_compact(rows)
     return rendered
 
 
@@ -281,7 +281,7 @@ def difficulty_history(scene: Scene, arguments: Arguments) -> bytes:
     samples, key = scene.sources.memory.samples, ("network_difficulty", arguments["period"])
     rendered = samples.rendered.get(key)
     if rendered is None:
-        rendered = samples.rendered[key] = orjson.dumps(_difficulties(scene, _SPANS[arguments["period"]]))
+        rendered = samples.rendered[key] = dump_compact(_difficulties(scene, _SPANS[arguments["period"]]))
     return rendered
 
 

@@ -84,6 +84,7 @@ SMALL_FLOODS = {
         "LOGINS": 3,
         "NAMES": 3,
         "BAD_LOGINS": 3,
+        "CROWD": 3,
         "CHANGING": 3,
         "CHANGES": 3,
         "SUBMITTING": 3,

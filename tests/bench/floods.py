@@ -25,11 +25,11 @@ from tests.bench.web import many_files
 ROUNDS = 3
 SETTLE = 8.0
 """Seconds before the first figure: what the node makes once (views, the share window) is there."""
-IDLE = 15.0
+IDLE = 10.0
 """Seconds after a round: lingering connections and saved sessions (--session-timeout) are over."""
 PEERS_IDLE = 35.0
 """The same for transactions of peers, which are kept for a while after nobody needs them."""
-LONG_IDLE = 60.0
+LONG_IDLE = 20.0
 """Seconds after the last round, in addition."""
 BLOCKS, TRANSACTIONS = 10, 200
 """New blocks, and transactions before each: as many as the simulated Dash Core's mempool takes."""
@@ -64,6 +64,7 @@ def many_workers(port: int, round_number: int) -> int:
 
 KINDS = (
     Kind("logins", floods_stratum.logins),
+    Kind("crowd", floods_stratum.crowd),
     Kind("difficulty", floods_stratum.difficulty_changes),
     Kind("submissions", floods_stratum.submissions),
     Kind("malformed", floods_stratum.malformed_lines),

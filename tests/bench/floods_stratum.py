@@ -15,6 +15,8 @@ from tests.bench.stratum_load import DIFFICULTY
 LOGINS, NAMES, AT_ONCE = 100, 100, 50
 """Connections that log in, the worker names of each, and how many connections there are at a time."""
 BAD_LOGINS = 500
+CROWD = 1800
+"""Connections that are logged in at the same time: the node takes 2,000 that have not said anything yet."""
 CHANGING, CHANGES = 200, 100
 """Connections that change their difficulty, and how often each does."""
 SUBMITTING, SUBMISSIONS = 40, 200
@@ -81,6 +83,13 @@ def _logged_in(clients: list[Client], name: str) -> None:
         user = f"{address('steady', number % 20)}.{name}{number}{_EXTREME}"
         client.send(line(0, "mining.subscribe", "flood", None) + line(1, "mining.authorize", user, "x"))
     serve(clients, lambda client: _answers(client) > 1 and _JOB.search(client.data) is not None)
+
+
+def crowd(port: int, round_number: int) -> int:
+    """As many miners at once as a farm has, who have work and leave."""
+    with connected(port, CROWD) as clients:
+        _logged_in(clients, "c")
+        return sum(_answers(client) for client in clients)
 
 
 def difficulty_changes(port: int, round_number: int) -> int:

@@ -9,6 +9,7 @@ that each take about ten milliseconds.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact
 from itertools import zip_longest
@@ -157,8 +158,9 @@ def _multiply(left: Limbs, right: Limbs, added: Limbs) -> Generator[None, None, 
 def _carried(columns: Limbs) -> Iterator[Decimal]:
     """Columns of any size as limbs, without the empty ones at the top."""
     limbs: Limbs = []
-    carry = Decimal(0)
-    for column in columns:
+    carry, waiting = Decimal(0), deque(columns)
+    while waiting or carry:
+        column = waiting.popleft() if waiting else Decimal(0)
         total = _EXACT.add(column, carry)
         carry = Decimal(0)
         if total >= _LIMB:

@@ -116,6 +116,16 @@ def test_the_comparison_of_megabytes_yields_between_products_of_limbs(monkeypatc
     assert longest <= 2 * long_base58._LIMB_DIGITS + 40 * long_base58._LIMB_DIGITS // 16
 
 
+def test_a_number_wider_than_its_limb_is_carried(monkeypatch):
+    monkeypatch.setattr(long_base58, "_BLOCK", 10)
+    monkeypatch.setattr(long_base58, "_LIMB_DIGITS", 20)
+    monkeypatch.setattr(long_base58, "_LIMB", long_base58._EXACT.scaleb(long_base58.Decimal(1), 20))
+    for mantissa in (10**20 - 1, 10**20, 10**59, 256**25 - 1):
+        number = mantissa * 256**200
+        assert finish(long_base58.reaches(text_of(number), mantissa, 200))
+        assert not finish(long_base58.reaches(text_of(number - 1), mantissa, 200))
+
+
 @pytest.mark.parametrize("above", [0, 1])
 def test_reaches_is_exact(above):
     number = 58**3000 + 12345

@@ -91,7 +91,8 @@ def test_fresh_addresses_take_turns_and_survive_a_restart(tmp_path):
             assert later[2] not in first
             assert node.interrupt() < 5
             assert "Traceback" not in node.output
-        kept = [row["address"] for row in json.loads((node.data / "dynamic-addresses.json").read_bytes())]
+        document = json.loads((node.data / "dynamic-addresses.json").read_bytes())
+        kept = [row["address"] for row in document["addresses"]]
         assert len(kept) == 3
         with RegtestNode(tmp_path, rpc_port, "second.log", "-a", "dynamic", "-i", "3") as again:
             addresses = wait_for("addresses", lambda: again.try_get("payout_addrs"))

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from p2pool.dash.target import difficulty_to_target
 from p2pool.stratum import seen
 from p2pool.stratum.jobs import MAX_VARIANTS
 from p2pool.stratum.session import PING_AFTER, PING_TIME
@@ -81,13 +82,13 @@ def test_while_a_change_waits_the_old_job_is_repeated_as_what_it_is():
 
 def test_the_credit_of_a_solution_is_that_of_the_difficulty_that_its_work_was_sent_with():
     """It cannot be chosen afterwards: no other id stands for the same work."""
-    miner = Miner()
+    miner = Miner(start_difficulty=2.0**-26)
     notify = miner.login()
-    nonce = miner.find(notify, 2**256 // 2**22)  # good enough for four times the difficulty
-    changed = notifies(miner.call("mining.suggest_difficulty", 2.0**-18))[0]
+    nonce = miner.find(notify, difficulty_to_target(2.0**-24))  # good enough for four times the difficulty
+    changed = notifies(miner.call("mining.suggest_difficulty", 2.0**-24))[0]
     assert code(miner.submit(changed, nonce)) in (22, 23)
     assert miner.submit(notify, nonce)[0]["result"] is True
-    assert [call[2] for call in miner.stats.of("record_accepted")] == [2.0**-20]
+    assert [call[2] for call in miner.stats.of("record_accepted")] == [2.0**-26]
 
 
 # --- a miner that begins anew ------------------------------------------------------------------------------------

@@ -40,10 +40,10 @@ class JobFeed:
 
     def renew(self, state: MinerState, payee: Username) -> bytes:
         """Send the job on the newest work, unless the miner has it."""
-        former = state.newest
-        if self._newest(state) is not None:
+        former, registry = state.newest, self._registry
+        if former is not None and registry.is_newest(former.issued):
             return b""
-        clean = former is None or self._registry.ended(former.issued)
+        clean = former is None or registry.ended(former.issued)
         sent = self._next(state, payee, 0)
         return b"" if sent is None else self._lines(sent, clean)
 

@@ -37,17 +37,15 @@ class IssuedJob:
 
     `generation` counts changes of work; `variant` tells jobs of one address on the same work apart."""
 
-    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "last_holder", "variant")
+    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "variant")
 
     def __init__(self, job_id: str, job: Job, generation: int = 0, variant: int = 0) -> None:
         self.job_id = job_id
         self.job: Job | None = job
         self.generation = generation
         self.variant = variant
-        self.holders = 0
+        self.holders: set[str] = set()
         """Sites that were sent this job and have not given it up."""
-        self.last_holder = ""
-        """The site that was sent it last: most jobs have only one."""
         self._lines: tuple[bytes, bytes] | None = None
 
     def notify(self, clean: bool) -> bytes:
@@ -177,19 +175,17 @@ class JobRegistry:
                 return None
             self._counter = (self._counter + 1) % (1 << 32)
             issued = self._current[key] = IssuedJob(f"{self._counter:x}", job, self._generation, variant)
-        if issued.last_holder != site:
+        if site not in issued.holders:
             self._hold(site, key_hash, issued)
         return issued
 
     def _hold(self, site: str, key_hash: bytes, issued: IssuedJob) -> None:
-        issued.last_holder = site
         if issued.job is None:
             return
         parent_block = issued.job.context.template.previous_block
         held = self._held.setdefault(parent_block, FairShares())
-        if not held.add((site, key_hash), issued):
-            return
-        issued.holders += 1
+        held.add((site, key_hash), issued)
+        issued.holders.add(site)
         self._held_count += 1
         while self._held_count > MAX_HELD:
             if not self._make_room():
@@ -212,7 +208,7 @@ class JobRegistry:
         path, issued = greediest
         held.remove(path, issued)
         self._held_count -= 1
-        issued.holders -= 1
+        issued.holders.discard(str(path[0]))
         if not issued.holders:
             issued.release()
         if not held:

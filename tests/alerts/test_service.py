@@ -362,7 +362,7 @@ def test_a_disk_that_is_full_is_one_line_and_nothing_is_lost(tmp_path):
     path.rmdir()
     node.run(30)
     assert node.alerts.figures().problem is None
-    assert len(node.alerts._file.load()[0]) == 1
+    assert len(node.alerts._store.file.load()[0]) == 1
 
 
 def test_a_defect_of_a_channel_is_in_the_log_and_tried_again(tmp_path):

@@ -105,8 +105,9 @@ class AlertStore:
         self._state_changed = True
         if isinstance(failure.value, OSError):
             self._failed(failure.value)
-        else:
+        elif self.problem is None:  # once: it is tried again each second
             _log.failure("writing {path} failed", failure, path=str(self.file.path))
+            self.problem = "internal error, which is in the log"
 
     def _failed(self, error: OSError) -> None:
         problem = error.strerror or str(error)

@@ -22,6 +22,7 @@ from p2pool.alerts.watch import Watch
 from p2pool.alerts.webhook import Webhook, parse_url
 from p2pool.base.daemon_thread import run_in_daemon_thread
 from p2pool.base.observable import Event
+from p2pool.base.paths import MAX_PATH
 from p2pool.base.text import printable
 from p2pool.config import Config
 from p2pool.dashd.block_book import BlockBook
@@ -85,7 +86,7 @@ class Alerting:
         config = self._config
         log: Path = config.logfile or config.datadir / "log"
         node = config.alerts.node or printable(socket.gethostname())
-        return Place(node, config.network.name, config.alerts.page or self._page(), str(log))
+        return Place(node, config.network.name, config.alerts.page or self._page(), printable(str(log), MAX_PATH))
 
     def test(self, destination: str) -> Deferred[dict[str, object]]:
         """The operator's test button: what each destination answered, as JSON. Raises ValueError."""

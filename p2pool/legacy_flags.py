@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.paths import decode_text
 from p2pool.dash.address import AddressError, payout_hash160
 from p2pool.networks import NETWORKS
 
@@ -70,8 +71,11 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
         if depth == _MAX_NESTED:
             raise OperatorError(f"{argument}: files of arguments name each other more than {_MAX_NESTED} deep")
         try:
-            with open(Path(argument[1:]), encoding="utf-8") as file:
-                words = file.read(_MAX_FILE).split()
+            with open(Path(argument[1:]), "rb") as file:
+                data = file.read(_MAX_FILE + 1)
+            if len(data) > _MAX_FILE:
+                raise ValueError(f"it has more than {_MAX_FILE} bytes")  # a word cut in two may be another address
+            words = decode_text(data).split()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             raise OperatorError(

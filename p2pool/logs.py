@@ -90,8 +90,7 @@ class WatchedLogFile:
     def write(self, text: str) -> None:
         """Append lines. Never raises: there is nobody to report to."""
         with self._lock, contextlib.suppress(OSError):
-            self._follow_name()
-            if self._size >= self._rotate_at:
+            if self._follow_name() and self._size >= self._rotate_at:
                 with contextlib.suppress(OSError):
                     self._rotate()
             if self._dropped:
@@ -108,16 +107,22 @@ class WatchedLogFile:
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
 
-    def _follow_name(self) -> None:
+    def _follow_name(self) -> bool:
+        """Open the file by its name if another one has it; whether the open file has it now. One that was rotated
+        already, with no room for the next, must not be rotated again: each time would push out an older file."""
         try:
             status = os.stat(self.path)
         except OSError:
             status = None
         if status is not None and (status.st_dev, status.st_ino) == self._identity:
             self._size = status.st_size  # somebody may have cut it (logrotate's copytruncate)
-            return
-        with contextlib.suppress(OSError):  # the directory is gone, say: the open file still takes lines
+            return True
+        try:
             self.reopen()
+        except OSError:  # the directory is gone, say: the open file still takes lines
+            self._size = os.fstat(self._file.fileno()).st_size
+            return False
+        return True
 
     def _append(self, data: bytes) -> None:
         before = self._size

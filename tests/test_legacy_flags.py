@@ -122,3 +122,10 @@ def test_files_of_arguments(tmp_path: Path):
     assert "name each other" in refusal(f"@{tmp_path / 'loop'}")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert "cannot read" in refusal(f"@{tmp_path / 'binary'}")
+
+
+def test_a_file_of_arguments_may_begin_with_a_byte_order_mark_but_is_never_cut(tmp_path: Path):
+    (tmp_path / "marked").write_text(f"\ufeff-a {MAIN}", "utf-8")
+    assert load(f"@{tmp_path / 'marked'}").payout_address == MAIN
+    (tmp_path / "large").write_text(" " * (1 << 20) + f"-a {MAIN}")
+    assert "it has more than" in refusal(f"@{tmp_path / 'large'}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import re
 import sys
 from io import FileIO
@@ -213,6 +215,51 @@ def test_a_full_disk_costs_whole_lines_which_are_counted(observer, tmp_path, mon
     assert first.endswith("] first")
     assert missing == "(2 lines are missing here: they could not be written)"
     assert last.endswith("] last")
+
+
+class NoRoomForNewFiles:
+    """os.open on a disk without inodes: renaming works, making a file does not."""
+
+    def __init__(self) -> None:
+        self.lasts = False
+        self._open = os.open
+
+    def __call__(self, path, *arguments):
+        if self.lasts and not os.path.exists(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._open(path, *arguments)
+
+
+def test_a_rotation_without_room_for_a_new_file_pushes_out_no_older_files(observer, tmp_path, monkeypatch):
+    no_room = NoRoomForNewFiles()
+    monkeypatch.setattr(os, "open", no_room)
+    monkeypatch.setattr(logs, "LOG_SIZE", 500)
+    observe = observer(tmp_path / "log")
+    for number in range(1, logs.LOG_FILES + 1):
+        (tmp_path / f"log.{number}").write_text(f"older file {number}\n")
+    no_room.lasts = True
+    for number in range(20):
+        observe(event(f"line {number}"))
+    assert (tmp_path / "log.2").read_text() == "older file 1\n"
+    assert (tmp_path / f"log.{logs.LOG_FILES}").read_text() == f"older file {logs.LOG_FILES - 1}\n"
+    no_room.lasts = False
+    observe(event("room again"))
+    assert "line 19" in (tmp_path / "log.1").read_text()
+    assert "room again" in (tmp_path / "log").read_text()
+
+
+def test_a_full_disk_cuts_no_lines_out_of_a_file_that_lost_its_name(observer, tmp_path, monkeypatch):
+    no_room = NoRoomForNewFiles()
+    monkeypatch.setattr(os, "open", no_room)
+    monkeypatch.setattr(logs, "FileIO", FullDisk)
+    monkeypatch.setattr(FullDisk, "full", False)
+    observe = observer(tmp_path / "log")
+    (tmp_path / "log").rename(tmp_path / "moved")
+    no_room.lasts = True
+    observe(event("after the move"))
+    monkeypatch.setattr(FullDisk, "full", True)
+    observe(event("lost"))
+    assert "after the move" in (tmp_path / "moved").read_text()
 
 
 def test_without_a_terminal_the_file_is_written(observer, tmp_path, monkeypatch):

@@ -88,7 +88,8 @@ class OutboxFile:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if not 0 <= version <= _VERSION:
                 raise OperatorError(newer_than_known(self.path, version, _VERSION, "the alerts that wait in it"))
-            database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
+            if version < _VERSION:  # or each save would write, and wait for the disk, twice
+                database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
         except BaseException:
             database.close()
             raise

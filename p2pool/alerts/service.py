@@ -16,15 +16,14 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock, gathe
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import Cooperator
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from p2pool.alerts.channel import Answer, Channel, Delivery, Destination, failed
 from p2pool.alerts.last_run import LAST_RUN_FILE, LastRun, read_last_run, write_last_run
 from p2pool.alerts.message import Place, compose, trial_message
 from p2pool.alerts.outbox import Lost, Outbox
-from p2pool.alerts.outbox_file import OutboxFile
 from p2pool.alerts.rules import Grouper, Rules
-from p2pool.alerts.told import ONCE, ToldOnce, delivery_id, with_told
+from p2pool.alerts.store import AlertStore
+from p2pool.alerts.told import ONCE, ToldOnce, delivery_id
 from p2pool.alerts.watch import Watch
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
@@ -120,7 +119,14 @@ class Alerts:
         self._told = ToldOnce()
         self._last: LastRun | None = None
         self._outbox = Outbox(self._destinations, environment.rng)
-        self._file = OutboxFile(directory / "alerts.sqlite")
+        self._store = AlertStore(
+            directory / "alerts.sqlite",
+            self._outbox,
+            self._grouper,
+            self._told,
+            run_in_thread=environment.run_in_thread,
+            call_soon=lambda call: environment.reactor.callLater(0, call),
+        )
         self._marker = directory / LAST_RUN_FILE.name
         self._marking = DeferredLock()
         self._cooperator = Cooperator(scheduler=lambda step: environment.reactor.callLater(0, step))
@@ -130,10 +136,6 @@ class Alerts:
         self._overflowing: set[str] = set()
         """Destinations for which too much is waiting: that is said once, not for each thing that is dropped."""
         self._started: float | None = None
-        self._loaded = not destinations
-        self._grouper_changed = False
-        self._writing: Deferred[None] | None = None
-        self._problem: str | None = None
         self._leave_by: float | None = None
         self._cut_off = False
         """Whether attempts were ended because the node ends."""
@@ -147,7 +149,7 @@ class Alerts:
         last: LastRun | None = await world.run_in_thread(lambda: read_last_run(self._marker))
         self._last = last
         if self._destinations:
-            await self._load(now)
+            await self._store.load(now)
         self._started = now
         await self._mark(LastRun(now, False))
         self._happened([self._watch.started(last, now)])
@@ -157,27 +159,13 @@ class Alerts:
             Timer(world.reactor, MARK_PERIOD, self._still_running, now=False),
         ]
 
-    async def _load(self, now: float) -> None:
-        try:
-            deliveries, state, damage = await self._world.run_in_thread(self._file.load)
-        except OSError as error:
-            self._write_failed(error)
-        else:
-            if damage is not None:
-                _log.warn("{path} cannot be read: {damage}", path=str(self._file.path), damage=damage)
-            self._outbox.restore(deliveries, now)
-            self._grouper.restore(state, now)
-            self._told.restore(state)
-            if self._outbox.waiting:
-                _log.info("{count} alerts of the last run are still to be delivered", count=self._outbox.waiting)
-        self._loaded = True
-
     def leave(self) -> None:
         """The node is being stopped: say so, and wait for nothing more that could be told together with it."""
         if self._started is None or self._leave_by is not None:
             return
         now = self._world.clock()
         self._leave_by = self._world.reactor.seconds() + LEAVE_TIME
+        self._store.is_ending = True
         self._happened([self._watch.stopping(now - self._started, now)])
 
     async def stop(self) -> None:
@@ -189,7 +177,7 @@ class Alerts:
         self.leave()
         self._pump()
         await self._wait_for_attempts()
-        await self._save_all()
+        await self._store.save_all()
         await self._mark(LastRun(self._world.clock(), True))
 
     async def _wait_for_attempts(self) -> None:
@@ -206,15 +194,6 @@ class Alerts:
         self._leave_by, self._cut_off = reactor.seconds(), True
         for attempt in list(self._under_way.values()):
             attempt.cancel()
-
-    async def _save_all(self) -> None:
-        if not self._destinations:
-            return
-        if self._writing is not None:
-            await self._writing
-        self._save()
-        if self._writing is not None:
-            await self._writing
 
     async def _still_running(self) -> None:
         await self._mark(LastRun(self._world.clock(), False))
@@ -272,10 +251,10 @@ class Alerts:
         now = self._world.clock()
         if not self._told.take(event):
             return
-        if self._destinations and event.kind in ONCE:
-            self._grouper_changed = True  # to have it written
+        if event.kind in ONCE:
+            self._store.state_changed()
         if any(each.for_people for each in self._destinations.values()) and self._grouper.offer(event, now):
-            self._grouper_changed = True
+            self._store.state_changed()
         content: dict[str, object] | None = None
         for destination in self._destinations.values():
             if destination.events is not None and event.kind in destination.events:
@@ -313,7 +292,7 @@ class Alerts:
 
     def _pump(self) -> None:
         """Begin everything that is due, and write what changed."""
-        if not self._loaded:
+        if not self._store.is_loaded:
             return
         now = self._world.clock()
         notices = self._grouper.due(now, leaving=self._leave_by is not None)
@@ -322,12 +301,13 @@ class Alerts:
             for destination in self._destinations.values():
                 if destination.for_people:
                     self._put(destination, {"subject": message.subject, "body": message.body}, now)
-        self._grouper_changed = self._grouper_changed or bool(notices)
+        if notices:
+            self._store.state_changed()
         for name in self._destinations:
             delivery = self._outbox.next(name, now)
             if delivery is not None:
                 self._attempt(delivery)
-        self._save()
+        self._store.save()
 
     def _attempt(self, delivery: Delivery) -> None:
         attempt: Deferred[None] = Deferred.fromCoroutine(self._deliver(delivery))
@@ -385,47 +365,6 @@ class Alerts:
                 reason=lost.reason,
             )
 
-    # --- on disk -----------------------------------------------------------------------------------------
-
-    def _save(self) -> None:
-        """Begin to write what changed, unless a write is under way: `_written` begins the next one."""
-        if self._writing is not None or not self._loaded:
-            return
-        changes, grouper_changed = self._outbox.take_changes(), self._grouper_changed
-        if not changes and not grouper_changed:
-            return
-        self._grouper_changed = False
-        state = with_told(self._grouper.to_json(), self._told)
-        writing = self._world.run_in_thread(lambda: self._file.save(changes, state))
-        self._writing = writing.addCallbacks(lambda _: self._written(), lambda why: self._unwritten(why, changes))
-        if self._writing is not None and self._writing.called:
-            self._writing = None
-
-    def _written(self) -> None:
-        self._writing = None
-        self._problem = None
-        if self._leave_by is None:
-            self._world.reactor.callLater(0, self._save)
-
-    def _unwritten(self, failure: Failure, changes: dict[str, Delivery | None]) -> None:
-        self._writing = None
-        self._outbox.give_back(changes)
-        self._grouper_changed = True
-        if isinstance(failure.value, OSError):
-            self._write_failed(failure.value)
-        else:
-            _log.failure("writing {path} failed", failure, path=str(self._file.path))
-
-    def _write_failed(self, error: OSError) -> None:
-        problem = error.strerror or str(error)
-        if self._problem is None:
-            _log.error(
-                "cannot write {path}: {problem}; alerts that are still to be delivered are lost if this node ends",
-                path=str(self._file.path),
-                problem=problem,
-            )
-        self._problem = problem
-
     # --- for pages and operators -------------------------------------------------------------------------
 
     def figures(self) -> AlertFigures:
@@ -437,7 +376,7 @@ class Alerts:
             quiet_times=tuple(f"{_hour(begin)}-{_hour(end)}" for begin, end in rules.quiet.spans),
             is_quiet=self._grouper.is_quiet(self._world.clock()),
             held=self._grouper.held,
-            problem=self._problem,
+            problem=self._store.problem,
         )
 
     def _figures_of(self, destination: Destination) -> DestinationFigures:

@@ -50,11 +50,11 @@ class KnownDatabases:
         return f"{problem}. A new one is begun; to have the old one back, stop the node and restore a backup{rest}"
 
     def _knows(self, path: Path) -> bool:
-        return str(path.absolute()) in (self._file.read(_paths) or [])
+        return _name(path) in (self._file.read(_paths) or [])
 
     def opened(self, path: Path) -> None:
         """Remember that the database at `path` is in use. A disk that does not take it costs a line."""
-        name = str(path.absolute())
+        name = _name(path)
         with self._lock:
             paths = self._file.read(_paths) or []
             if name in paths:
@@ -63,6 +63,11 @@ class KnownDatabases:
                 self._file.write({"paths": [*paths, name][-MAX_DATABASES:]})
             except OSError as error:
                 _log.warn("cannot write {path}: {error}", path=str(self._file.path), error=error.strerror or error)
+
+
+def _name(path: Path) -> str:
+    """The path as JSON can hold it, whatever bytes it has."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
 
 
 def _size(path: Path) -> int | None:

@@ -61,7 +61,10 @@ class SignalWatch:
 
     def _watch(self, watched: set[int]) -> None:
         while True:
-            self.received(signal.sigwait(watched))
+            try:
+                self.received(signal.sigwait(watched))
+            except Exception:  # without this thread nothing but SIGKILL would end the program
+                _log.failure("acting on a signal failed")
 
     def received(self, number: int) -> None:
         """Act on a signal. Called in any thread."""

@@ -8,6 +8,7 @@ is called in threads, or at the start.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,9 @@ from p2pool.base.files import quarantine, write_file
 
 T = TypeVar("T")
 _log = Logger(namespace="p2pool.files")
+
+_SYSTEM_ERRORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN))
+"""Errors of a read that say nothing about the file: it may be as it should be."""
 
 
 class NewerFile(OperatorError):
@@ -78,7 +82,7 @@ class StateFile:
         self.path = path
         self._form = form
         self._in_the_way = False
-        """It cannot be used and cannot be quarantined: it is not written over."""
+        """It could not be read and is where it was: it is not written over."""
 
     def read(self, parse: Callable[[Any], T]) -> T | None:
         """Return `parse(document)` of the JSON in the file; None if there is no file, or it was quarantined.
@@ -100,8 +104,20 @@ class StateFile:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ParseError) as error:
-            self._quarantine(error)
+            if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+                self._leave(error)
+            else:
+                self._quarantine(error)
             return None
+
+    def _leave(self, error: OSError) -> None:
+        self._in_the_way = True
+        _log.error(
+            "{path} cannot be read now ({why}): this run begins without {holds}, and keeps none; start again",
+            path=str(self.path),
+            why=_reason(error),
+            holds=self._form.holds,
+        )
 
     def _quarantine(self, error: OSError | ParseError) -> None:
         why = _reason(error)
@@ -133,7 +149,7 @@ class StateFile:
     def write_bytes(self, data: bytes) -> None:
         """Replace the file; only its owner may read it. Raises OSError."""
         if self._in_the_way:
-            raise FileExistsError(0, "the former file cannot be used and could not be quarantined")
+            raise FileExistsError(0, "the former file could not be read, or could not be quarantined")
         write_file(self.path, data, mode=0o600)
 
 

@@ -110,6 +110,8 @@ def _plain(record: BlockRecord) -> dict[str, Any]:
     plain = asdict(record)
     for name in _HASHES:
         plain[name] = None if plain[name] is None else f"{plain[name]:064x}"
+    # A peer's share says any 64 bits, and what is written must be read again.
+    plain["subsidy"] = min(record.subsidy, _MAX_NUMBER - 1)
     return plain
 
 

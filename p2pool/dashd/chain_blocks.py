@@ -68,6 +68,8 @@ class ChainBlockLister:
             place = await daemon.place(record.block_hash)
             if place is None or daemon.height < 0:
                 break  # it does not answer: next time
+            if record.block_hash in self._book.records:
+                continue  # it was submitted meanwhile: the book knows more
             settled = _settled(record, place, daemon.height)
             # One that is not settled goes to the end: many of them must not keep others from their turn.
             self._waiting.pop(record.block_hash, None)

@@ -124,7 +124,7 @@ class BlockSpool:
                 _log.info("found blocks can be kept on disk again")
             self.problem, self._failed_size = None, 0
 
-    async def _file_action(self, path: Path, action: Callable[[], None], size: int = 0) -> bool:
+    async def _file_action(self, path: Path, action: Callable[[], None], size: int = 1) -> bool:
         lock = self._under_way.setdefault(path, DeferredLock())
         await lock.acquire()
         try:

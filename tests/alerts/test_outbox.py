@@ -229,6 +229,21 @@ def test_a_damaged_file_is_set_aside(tmp_path, data):
     assert len(file.load()[0]) == 1
 
 
+def test_a_save_is_one_transaction(tmp_path):
+    """Each costs a wait for the disk. SQLite counts them in the file's header."""
+
+    def transactions() -> int:
+        return int.from_bytes(file.path.read_bytes()[24:28], "big")
+
+    file = OutboxFile(tmp_path / "alerts.sqlite")
+    file.load()
+    before = transactions()
+    file.load()
+    assert transactions() == before
+    file.save({"1": delivery()}, None)
+    assert transactions() == before + 1
+
+
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
     file = OutboxFile(tmp_path / "alerts.sqlite")
     file.save({"1": delivery()}, None)

@@ -362,7 +362,23 @@ def test_a_disk_that_is_full_is_one_line_and_nothing_is_lost(tmp_path):
     path.rmdir()
     node.run(30)
     assert node.alerts.figures().problem is None
-    assert len(node.alerts._file.load()[0]) == 1
+    assert len(node.alerts._store.file.load()[0]) == 1
+
+
+def test_a_bug_in_writing_is_one_traceback_and_shown(tmp_path, monkeypatch):
+    node = Running(tmp_path, BLOCKS).start()
+
+    def broken(*_):
+        raise TypeError("not JSON")
+
+    with monkeypatch.context() as patch, logged() as log:
+        patch.setattr(node.alerts._store.file, "save", broken)
+        node.alerts.block_changed(block())
+        node.run(30)
+    assert len(log.tracebacks) == 1
+    assert node.alerts.figures().problem == "internal error, which is in the log"
+    node.run(5)
+    assert node.alerts.figures().problem is None
 
 
 def test_a_defect_of_a_channel_is_in_the_log_and_tried_again(tmp_path):

@@ -8,6 +8,7 @@ import threading
 import pytest
 from twisted.logger import globalLogPublisher
 
+from p2pool.base import signals
 from p2pool.base.signals import (
     REOPENING,
     STOPPING,
@@ -126,6 +127,30 @@ def test_quit_dumps_every_other_thread_without_the_reactor(reactor, logged):
     assert "test_quit_dumps_every_other_thread" in event["details"]
     assert "one that asks" not in event["details"]
     assert "MainThread" not in describe_threads()
+
+
+class LastSignal(BaseException):
+    """Ends the thread that waits for signals."""
+
+
+def test_a_bug_in_the_dump_does_not_end_the_wait_for_signals(reactor, monkeypatch):
+    def broken():
+        raise RuntimeError("no stacks today")
+
+    coming = iter([signal.SIGQUIT, signal.SIGTERM])
+
+    def sigwait(watched):
+        for number in coming:
+            return number
+        raise LastSignal
+
+    monkeypatch.setattr(signals, "describe_threads", broken)
+    monkeypatch.setattr(signal, "sigwait", sigwait)
+    stopped: list = []
+    with pytest.raises(LastSignal):
+        SignalWatch(reactor, stop=stopped.append, reopen=print)._watch(set())
+    reactor.turn()
+    assert stopped == ["SIGTERM"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])

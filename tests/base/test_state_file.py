@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from errno import EACCES, ENOSPC
+from errno import EACCES, EMFILE, ENOSPC
 from pathlib import Path
 from unittest.mock import patch
 
@@ -115,6 +115,21 @@ def test_what_cannot_be_quarantined_is_not_written_over(file):
     with pytest.raises(OSError, match="could not be quarantined"):
         file.write({"things": []})
     assert file.path.read_text() == "nonsense"
+
+
+def test_a_file_that_the_system_has_no_means_to_read_stays_as_it_is(file):
+    """Too many open files, say: it is not corrupt."""
+    file.write({"things": [1]})
+    with (
+        patch.object(state_file.os, "open", side_effect=OSError(EMFILE, "Too many open files")),
+        logged() as log,
+    ):
+        assert file.read(things) is None
+    (line,) = log.lines
+    assert "things.json cannot be read now (Too many open files): this run begins without all things" in line
+    with pytest.raises(OSError, match="could not be read"):
+        file.write({"things": []})
+    assert StateFile(file.path, FORM).read(things) == [1]
 
 
 def test_a_full_disk_leaves_the_old_file(file):

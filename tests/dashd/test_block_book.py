@@ -125,6 +125,14 @@ def test_a_full_book_fits_into_the_file(path):
     assert len(loaded(path).records) == MAX_BLOCKS
 
 
+def test_an_absurd_value_of_a_peers_block_does_not_spoil_the_file(path, log):
+    """A share can say any 64 bits."""
+    absurd = replace(OTHER, subsidy=2**64 - 1)
+    saved(path, RECORD, absurd)
+    assert list(loaded(path).records) == [RECORD.block_hash, absurd.block_hash]
+    assert log.lines == []
+
+
 def test_without_a_file_there_are_no_blocks_and_no_complaint(path, log):
     assert not loaded(path).records
     assert log.lines == []

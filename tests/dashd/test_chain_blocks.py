@@ -80,6 +80,27 @@ def test_a_block_of_before_the_start_is_listed_at_once_and_is_no_news(listing, p
     assert listing.look(3).daemon.looked == 1
 
 
+def test_a_block_that_is_submitted_while_dashd_is_asked_is_left_to_that(listing):
+    """Else the book said who did not find it, and that it is orphaned while it is under way."""
+    submitted = replace(NEW, worker="me.rig")
+    answer: Deferred[Place | None] = Deferred()
+
+    async def place(block_hash: int) -> Place | None:
+        return await answer
+
+    listing.daemon.place = place
+    listing.daemon.height = NEW.height + BURIED
+    listing.lister.want(NEW)
+    listing.clock.advance(PATIENCE)
+    looking = Deferred.fromCoroutine(listing.lister.look())
+    listing.book.put(submitted)
+    answer.callback(Place(0, False))
+    assert looking.called
+    assert list(listing.book.records.values()) == [submitted]
+    listing.look()
+    assert listing.lister.waiting == 0
+
+
 def test_a_block_of_after_the_start_is_news_if_nobody_submitted_it(listing):
     listing.daemon.places[0xCD] = Place(2, False)
     listing.lister.want(NEW)

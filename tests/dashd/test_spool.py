@@ -144,6 +144,18 @@ def test_the_warning_goes_as_soon_as_there_is_room_for_what_did_not_fit(spool, l
     assert log.lines[1:] == ["found blocks can be kept on disk again"]
 
 
+def test_the_warning_goes_after_a_file_could_not_be_removed(spool):
+    """The next found block may be months away."""
+    result_of(spool.keep(BLOCK))
+    spool.disk.error = OSError(EROFS, "Read-only file system")
+    result_of(spool.forget(7, 0xAB))
+    result_of(spool.check_room())
+    assert spool.problem is not None
+    spool.disk.error = None
+    result_of(spool.check_room())
+    assert spool.problem is None
+
+
 def test_what_does_not_pass_by_itself_is_not_tried(spool):
     """Or the warning would come and go with each attempt."""
     spool.directory.write_text("in the way")

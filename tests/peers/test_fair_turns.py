@@ -312,6 +312,28 @@ def test_peers_hear_of_a_full_template_over_several_turns(monkeypatch):
         assert said == [RememberTx((), (first,)), ForgetTx((first.hash,)), RememberTx((), (second,))]
 
 
+def test_who_left_meanwhile_is_spared_the_template(monkeypatch):
+    node = Node(monkeypatch)
+    guests = [node.guest(number) for number in range(30)]
+    packed = []
+    whole = RememberTx.pack
+
+    def pack(message: RememberTx) -> bytes:
+        node.moment.now += 0.004
+        packed.append(message)
+        return whole(message)
+
+    monkeypatch.setattr(RememberTx, "pack", pack)
+    item = transaction(1)
+    node.hub.transactions.set_mining([(item.hash, item.data)])
+    at_once = len(packed)
+    assert at_once < 10
+    for guest in guests:
+        guest.leave()
+    node.run()
+    assert len(packed) == at_once
+
+
 def test_many_small_transactions_are_trimmed_before_the_time(monkeypatch):
     monkeypatch.setattr("p2pool.peers.hub.MAX_FRESH_COUNT", 500)
     node = Node(monkeypatch)

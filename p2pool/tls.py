@@ -233,7 +233,7 @@ def make_self_signed(
     made = _sign(private, alternatives, datetime.fromtimestamp(int(now), UTC))
     # The key first: a certificate alone would look as if its key had been lost.
     try:
-        _write_secret(key, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        write_file(key, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
         try:
             write_file(certificate, made.public_bytes(Encoding.PEM))
         except OSError:
@@ -406,26 +406,3 @@ def _sign(
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .sign(private, hashes.SHA256())
     )
-
-
-def _write_secret(path: Path, data: bytes) -> None:
-    """As base.files.write_file, but nobody else can read the file at any moment. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    # What a crash left there may have another owner or mode: a new file has neither.
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

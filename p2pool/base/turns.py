@@ -106,24 +106,30 @@ class Turns:
 
     def _turn(self) -> None:
         self._due, self._used = False, 0.0
-        while self._waiting and self._used < self._turn_time:
-            host = min(self._waiting, key=self._has_used)
-            client = self._waiting[host][0]
-            try:
-                more = self._serve(client)
-            except Exception as error:
-                self.forget(client)
-                client.failed(error)
-                continue
-            if client not in self._held:
-                continue  # it ended meanwhile
-            if more:
-                self._waiting[host].rotate(-1)
-            else:
-                self.forget(client)
-                client.hold(False)
-        if self._waiting:
-            self._schedule()
+        try:
+            while self._waiting and self._used < self._turn_time:
+                self._serve_next()
+        finally:  # whatever went wrong with one client, the others go on
+            if self._waiting:
+                self._schedule()
+
+    def _serve_next(self) -> None:
+        """Give a slice to the client of the host that has had least."""
+        host = min(self._waiting, key=self._has_used)
+        client = self._waiting[host][0]
+        try:
+            more = self._serve(client)
+        except Exception as error:
+            self.forget(client)
+            client.failed(error)
+            return
+        if client not in self._held:
+            return  # it ended meanwhile
+        if more:
+            self._waiting[host].rotate(-1)
+        else:
+            self.forget(client)
+            client.hold(False)
 
     def _has_used(self, host: str) -> float:
         return self._spent.get(host, self._level)

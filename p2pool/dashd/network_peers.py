@@ -11,6 +11,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from p2pool.base.errors import ParseError
+from p2pool.base.hosts import is_global
 
 Address = tuple[str, int]
 """IP address as text, port."""
@@ -73,9 +74,7 @@ def usable_address(host: str, port: int, allow_local: bool) -> Address | None:
         address = address.ipv4_mapped or address
     if not MIN_PORT <= port < 65536 or address.is_multicast or address.is_unspecified:
         return None
-    # Reserved ones that count as global are IPv4 addresses written as IPv6 in various ways.
-    public = address.is_global and not address.is_reserved
-    return (str(address), port) if public or allow_local else None
+    return (str(address), port) if allow_local or is_global(address) else None
 
 
 def _neighbourhood(address: Address) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from p2pool.base.hosts import host_key
+from p2pool.base.hosts import host_key, is_global
 from p2pool.peers.messages import PeerAddress, SeenAddress
 
 MAX_ADDRESSES = 10_000
@@ -60,7 +60,7 @@ def is_dialable(address: PeerAddress, heard_from: str) -> bool:
         return False
     if ip.is_unspecified or ip.is_multicast:
         return False
-    return ip.is_global or not source.is_global
+    return is_global(ip) or not is_global(source)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from p2pool.peers.session import PeerSession
 from p2pool.share.share import Share
 
 MAX_AT_ONCE = 8
-"""Requests under way in all; each peer has one."""
+"""Requests under way for what the tracker wants; each peer has one."""
 MAX_OF_HOST = 2
 """Requests under way to one host, however many connections it has."""
 PARENTS = 500
@@ -31,6 +31,9 @@ class Downloader:
         self._rng = rng
         self._asked: dict[int, PeerSession] = {}
         """Share hash -> the peer that was asked. At most MAX_AT_ONCE, and one for each peer that said its best."""
+        self._announced: set[int] = set()
+        """Of these, what the peer itself said is its best. They take no places: anybody can announce shares that
+        do not exist, and again as soon as it was dropped."""
         self._rests: dict[int, float] = {}
         """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
         self.received = 0
@@ -47,7 +50,7 @@ class Downloader:
         self._rng.shuffle(idle)
         idle = self._one_host_each(idle)
         self._rng.shuffle(open_hashes)  # no hash that nobody has stands before the others for ever
-        room = max(0, MAX_AT_ONCE - len(self._asked))
+        room = max(0, MAX_AT_ONCE - len(self._asked) + len(self._announced))
         stops = self._pool.request_stops(MAX_STOPS)
         for share_hash, peer in zip(open_hashes, idle[:room], strict=False):
             self._ask(peer, share_hash, self._rng.randrange(PARENTS), stops, now)
@@ -65,6 +68,7 @@ class Downloader:
     def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
         """Ask a peer for the one share that it says is its best."""
         if not self._pool.has_share(share_hash) and share_hash not in self._asked:
+            self._announced.add(share_hash)
             self._ask(peer, share_hash, 0, (), now)
 
     def _ask(self, peer: PeerSession, share_hash: int, parents: int, stops: tuple[int, ...], now: float) -> None:
@@ -72,6 +76,7 @@ class Downloader:
 
         def answered(shares: Sequence[Share] | None) -> None:
             self._asked.pop(share_hash, None)
+            self._announced.discard(share_hash)
             if shares is None:
                 return  # the peer is gone: another one may be asked at once
             if not shares:

@@ -365,4 +365,5 @@ class PeerHub:
                 self._call_soon(self._tell_mining)
                 return
             peer, change = self._unheard.popleft()
-            peer.remote.tell_mining(peer, change)
+            if not peer.closed:
+                peer.remote.tell_mining(peer, change)

@@ -115,10 +115,11 @@ class RemoteView:
             self._remembered_size += size
             kept.append(tx_hash)
         by_hash = [tx_hash for tx_hash in kept if tx_hash in self._known]
-        in_full = [RawTransaction(h, transactions[h]) for h in kept if h not in self._known]
+        # Bytes that have two hashes go once: the peer knows them by both, and would drop us for the second time.
+        in_full = {transactions[h]: RawTransaction(h, transactions[h]) for h in kept if h not in self._known}
         for hashes in split(by_hash, lambda _: 32):
             sender.send(RememberTx(tuple(hashes), ()))
-        for part in split(in_full, lambda transaction: len(transaction.data)):
+        for part in split(list(in_full.values()), lambda transaction: len(transaction.data)):
             sender.send(RememberTx((), tuple(part)))
         return kept
 

@@ -6,6 +6,7 @@ Misbehaviour (its host is banned as well), as the specification says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,6 +53,9 @@ _log = Logger(namespace="p2pool.peers")
 HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 100.0
 REQUEST_TIME = 15.0
+LONGEST_REQUEST = 120.0
+"""Seconds until an answer, however long what the peer sends has to wait here: who floods us must not keep a
+request open without end."""
 MAX_REQUESTS = 64
 MAX_ADDRESSES_SENT = 100
 _MAX_REPLY_SHARES = 1000
@@ -117,7 +121,8 @@ class Hub(Protocol):
 
 @dataclass(slots=True)
 class _Request:
-    sent: float
+    due: float
+    last_due: float
     share_hash: int
     parents: int
     answered: Callable[[Sequence[Share] | None], None]
@@ -227,7 +232,9 @@ class PeerSession:
         if self.closed or len(self._requests) >= MAX_REQUESTS:
             answered(None)
             return
-        self._requests[request_id] = _Request(now, share_hash, parents, answered)
+        self._requests[request_id] = _Request(
+            now + REQUEST_TIME, now + LONGEST_REQUEST, share_hash, parents, answered
+        )
         self.send(ShareReq(request_id, (share_hash,), parents, stops))
 
     @property
@@ -244,13 +251,15 @@ class PeerSession:
 
     def check_time(self, now: float) -> None:
         """To be called about once a second. Raises Drop where the peer is silent or does not answer."""
-        if self._held:
-            return  # what it said waits here
-        if not self.ready and now - self.connected_at > HANDSHAKE_TIME:
+        if self._held:  # what it said waits here: it is not late while it waits, nor at once afterwards
+            self.heard_at = now
+            for request in self._requests.values():
+                request.due = max(request.due, min(now + REQUEST_TIME, request.last_due))
+        elif not self.ready and now - self.connected_at > HANDSHAKE_TIME:
             raise Drop("no handshake within 10 s")
         if self.ready and now - self.heard_at > SILENCE_TIME:
             raise Drop("silent for 100 s")
-        if any(now - request.sent > REQUEST_TIME for request in self._requests.values()):
+        if any(now > request.due for request in self._requests.values()):
             raise Drop("a request was not answered within 15 s")
 
     def close(self) -> None:
@@ -416,7 +425,7 @@ class PeerSession:
         request = self._requests.get(message.id)
         if request is None:
             return  # late, or never asked for: of no use to us
-        request.sent = now  # the peer is not late any more, however long we take
+        request.due = math.inf  # the peer is not late any more, however long we take
         envelopes = message.shares if message.result == messages.GOOD else ()
         yield from self._take_reply(message.id, request, envelopes[: request.parents + 1])
 

@@ -8,7 +8,6 @@ something happens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -22,6 +21,7 @@ from zope.interface import implementer
 
 from p2pool.base.direct_write import WriteSome, direct_writer, write_at_once
 from p2pool.base.errors import ParseError
+from p2pool.base.hosts import host_key
 from p2pool.web.live_events import DERIVED_EVENTS
 from p2pool.web.live_hub import POLICY_VIOLATION, LiveClient, LiveHub, LiveLimits
 from p2pool.web.live_messages import is_allowed_origin, parse_views
@@ -299,15 +299,7 @@ def all_views(request: Request, known: frozenset[str]) -> frozenset[str]:
 
 def peer_host(request: Request) -> str:
     """The host that a client is counted by: its IPv4 address, or its IPv6 network of 64 bits."""
-    text = str(getattr(request.getClientAddress(), "host", ""))
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return text
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        return str(mapped)
-    return text if address.version == 4 else str(ip_network((int(address), 64), strict=False))
+    return host_key(str(getattr(request.getClientAddress(), "host", "")))
 
 
 class LiveService:

@@ -82,8 +82,7 @@ def serve(
 ) -> bytes | int:
     """The answer to a GET or HEAD: what Twisted's render methods return."""
     request.setHeader(b"Content-Type", content_type)
-    # Kept by browsers, but asked for again each time: that is what the tag is for.
-    request.setHeader(b"Cache-Control", b"no-cache" if getattr(request, "is_open", True) else b"private, no-cache")
+    let_keep(request)
     compressed = False
     if len(rendering.body) >= MIN_COMPRESSED and is_compressible(content_type):
         request.setHeader(b"Vary", b"Accept-Encoding")
@@ -102,6 +101,11 @@ def serve(
     waiting = _Waiting(request)
     body.addCallbacks(waiting.finish, lambda failure: waiting.fail(failure, "compressing"))
     return NOT_DONE_YET
+
+
+def let_keep(request: Request) -> None:
+    """Let browsers keep the answer, but ask for it again each time: that is what tags and times are for."""
+    request.setHeader(b"Cache-Control", b"no-cache" if getattr(request, "is_open", True) else b"private, no-cache")
 
 
 class _Waiting:

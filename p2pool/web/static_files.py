@@ -22,7 +22,7 @@ from p2pool.web.host_shares import HostShares
 from p2pool.web.redirects import redirect
 from p2pool.web.rendering import Rendering, RunInThread
 from p2pool.web.request import WebRequest, client_host
-from p2pool.web.resources import JSON_TYPE, GetResource, answer_now, error, serve
+from p2pool.web.resources import JSON_TYPE, GetResource, answer_now, error, let_keep, serve
 
 MAX_KEPT_FILE = 512 * 1024
 """Bytes of a file that is kept in memory; larger ones are sent from the disk, piece by piece."""
@@ -135,6 +135,7 @@ class StaticFiles(static.File):
             return answer_now(request, JSON_TYPE, *error(SERVICE_UNAVAILABLE, "busy", _TOO_MANY))
         if isinstance(request, WebRequest):
             request.at_end = lambda: self.sent.give_back(host)
+        let_keep(request)
         return super().render_GET(request)  # type: ignore[no-untyped-call, no-any-return]
 
     def makeProducer(self, request: Request, fileForReading: IO[bytes]) -> static.StaticProducer:

@@ -190,3 +190,25 @@ def test_a_client_may_end_during_its_own_step(reactor, turns):
     reactor.run()
     assert (len(client.done), len(other.done)) == (4, 50)
     assert client.holds == [True]
+
+
+def test_a_client_that_cannot_even_fail_stops_nobody_else(reactor, turns):
+    class Broken(Sender):
+        def step(self) -> bool:
+            self.reactor.now += 0.003
+            if self.holds:
+                raise ValueError("a step")
+            return True
+
+        def failed(self, error: Exception) -> None:
+            raise RuntimeError("no end")
+
+    other = Sender(reactor, "b", 0.001, 30)
+    turns.submit(Broken(reactor, "a"))
+    turns.submit(other)
+    with pytest.raises(RuntimeError):
+        reactor.run()
+    reactor.run()
+    assert other.done == list(range(30))
+    assert other.holds == [True, False]
+    assert len(turns) == 0

@@ -78,6 +78,8 @@ def place(number: int, port: int = 9999) -> Address:
         ("[ff02::1]:9999", None),
         ("[2001:db8::1]:9999", None),
         ("[fd87:d87e:eb43::1]:9999", None),  # a hidden service as IPv6
+        ("[2002:c0a8:105::1]:9999", None),  # 6to4 of 192.168.1.5
+        ("[fec0::1]:9999", None),
         ("abcdefghijklmnopqrstuvwxyz234567.onion:9999", None),
         ("dash.example:9999", None),
         ("localhost:9999", None),

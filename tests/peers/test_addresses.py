@@ -66,6 +66,11 @@ def test_the_loopback():
         ("224.0.0.1", 9, PUBLIC, False),
         ("::1", 9, PUBLIC, False),
         ("2606:4700::1", 9, PUBLIC, True),
+        ("2002:c0a8:105::1", 9, PUBLIC, False),  # 6to4 of 192.168.1.5
+        ("64:ff9b::c0a8:105", 9, PUBLIC, False),  # NAT64
+        ("fec0::1", 9, PUBLIC, False),
+        ("2002:808:808::1", 9, PUBLIC, True),
+        ("fec0::1", 9, PRIVATE, True),
         ("node.example", 9, PUBLIC, False),
     ],
 )

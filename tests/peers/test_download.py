@@ -68,14 +68,24 @@ def test_one_hash_is_asked_of_one_peer():
 
 def test_no_more_than_so_many_at_once():
     depot = Depot(peers=12)
-    for talk, share_hash in zip(depot.talks, HASHES[:9], strict=False):
-        depot.downloader.fetch(share_hash, talk.session, 0.0)
-    assert len(depot.asked()) == 9
-    depot.pool.missing = HASHES[9:]
-    assert depot.step(0.0) == []
-    depot = Depot(peers=12)
     depot.pool.missing = HASHES
     assert len(depot.step(0.0)) == MAX_AT_ONCE
+
+
+def test_peers_that_announce_what_they_do_not_have_take_no_places():
+    """Nine connections of three neighbourhoods are enough, which come back as soon as they are dropped."""
+    depot = Depot(peers=12)
+    for number, talk in enumerate(depot.talks[:9]):
+        depot.downloader.fetch(1000 + number, talk.session, 0.0)
+    assert len(depot.asked()) == 9
+    depot.pool.missing = HASHES[9:]
+    asked = depot.step(0.0)
+    assert {id(talk) for talk, _ in asked} == {id(talk) for talk in depot.talks[9:]}
+    assert {request.hashes[0] for _, request in asked} == set(HASHES[9:])
+    for talk in depot.talks[:9]:
+        talk.session.close()
+    assert len(depot.downloader._asked) == 3
+    assert depot.downloader._announced == set()
 
 
 def test_an_empty_answer_rests_a_second_from_when_it_came():

@@ -13,7 +13,7 @@ from p2pool.base.turns import TURN_TIME
 from p2pool.dash.transaction import Transaction, TxInput, TxOutput, pass_transaction, read_transaction
 from p2pool.peers import messages
 from p2pool.peers.allowance import MAX_BYTES, MAX_TRANSACTIONS, PERIOD, Allowance
-from p2pool.peers.errors import Misbehaviour
+from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import (
     MAX_ADDRS,
     MAX_HAVE_TX,
@@ -28,6 +28,7 @@ from p2pool.peers.messages import (
     SeenAddress,
     parse_message,
 )
+from p2pool.peers.session import LONGEST_REQUEST
 from p2pool.wire import codec
 from p2pool.wire.codec import Reader, pack_varint
 from p2pool.wire.framer import frame
@@ -133,10 +134,27 @@ def test_a_peer_whose_input_waits_is_not_late(monkeypatch):
     talk.session.request(1, 5, 0, (), 0.0, lambda shares: None)
     talk.session.receive(framed(*[AddrMe(n) for n in range(1, 5)]), 1.0)
     assert talk.flow == [True]
-    talk.session.check_time(5000.0)
+    for second in range(2, 101):
+        talk.session.check_time(float(second))
     talk.hub.run()
-    with pytest.raises(Exception, match="silent"):
-        talk.session.check_time(5000.0)
+    assert talk.flow == [True, False]
+    talk.session.check_time(100.9)  # what came meanwhile has not been read yet
+    talk.session.check_time(115.0)
+    with pytest.raises(Drop, match="15 s"):
+        talk.session.check_time(115.1)
+
+
+def test_a_flood_keeps_no_request_open_without_end():
+    """Four hosts that flood and never answer would have all places for requests, and nobody else is asked."""
+    talk = Talk()
+    talk.hub.tick = TURN_TIME
+    talk.session.request(1, 5, 0, (), 0.0, lambda shares: None)
+    talk.session.receive(framed(*[AddrMe(n) for n in range(1, 200)]), 1.0)
+    for second in range(2, int(LONGEST_REQUEST) + 1):
+        talk.session.check_time(float(second))
+    assert talk.flow == [True]
+    with pytest.raises(Drop, match="not answered"):
+        talk.session.check_time(LONGEST_REQUEST + 1)
 
 
 def test_the_wrong_far_down_a_list_of_transactions_is_found_and_nothing_of_it_is_kept():
@@ -292,6 +310,28 @@ def test_peers_hear_of_a_full_template_over_several_turns(monkeypatch):
     for guest in guests:
         said = [message for message in guest.heard.take() if not isinstance(message, HaveTx)]
         assert said == [RememberTx((), (first,)), ForgetTx((first.hash,)), RememberTx((), (second,))]
+
+
+def test_who_left_meanwhile_is_spared_the_template(monkeypatch):
+    node = Node(monkeypatch)
+    guests = [node.guest(number) for number in range(30)]
+    packed = []
+    whole = RememberTx.pack
+
+    def pack(message: RememberTx) -> bytes:
+        node.moment.now += 0.004
+        packed.append(message)
+        return whole(message)
+
+    monkeypatch.setattr(RememberTx, "pack", pack)
+    item = transaction(1)
+    node.hub.transactions.set_mining([(item.hash, item.data)])
+    at_once = len(packed)
+    assert at_once < 10
+    for guest in guests:
+        guest.leave()
+    node.run()
+    assert len(packed) == at_once
 
 
 def test_many_small_transactions_are_trimmed_before_the_time(monkeypatch):

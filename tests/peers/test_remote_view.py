@@ -17,7 +17,7 @@ from p2pool.peers.remote_view import (
 from p2pool.peers.transactions import MAX_REMEMBERED, TransactionPool
 from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
 from tests.dash import asset_unlock
-from tests.peers.wiring import transaction
+from tests.peers.wiring import Talk, transaction
 
 
 class Strict:
@@ -243,3 +243,20 @@ def test_by_the_hash_of_its_bytes_it_is_sent_as_any_other():
     view.send_shares(peer, [INSTANCE], [b"share"], pool)
     whole = RememberTx((), (RawTransaction(INSTANCE, asset_unlock.DATA),))
     assert peer.take() == [whole, b"share", ForgetTx((INSTANCE,))]
+
+
+def test_shares_that_call_it_by_either_hash_go_to_one_peer_together():
+    """A share of legacy p2pool-dash and one of ours, each new, may both introduce it."""
+    view, _, pool = wired()
+    talk = Talk()
+    pool.add([(UNLOCK, asset_unlock.DATA), (INSTANCE, asset_unlock.DATA)])
+    sent = []
+    talk.session.send_framed = sent.append
+    view.send_shares(talk.session, [UNLOCK, INSTANCE], [b"share"], pool)
+    before, share, after = sent
+    assert share == b"share"
+    talk.raw(before)
+    assert set(talk.session.remembered) == {UNLOCK, INSTANCE}
+    talk.raw(after)
+    assert talk.session.remembered == {}
+    assert talk.session.remembered_size == 0

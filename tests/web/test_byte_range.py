@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from p2pool.web.byte_range import UNSATISFIABLE, parse_byte_range
 from p2pool.web.static_files import MAX_KEPT_FILE, MAX_SENT, MAX_SENT_PER_HOST
 from tests.logged import logged
+from tests.web.guarded import KEY, Guarded, secret
 from tests.web.pages import Pool, take_apart
 
 
@@ -117,3 +118,12 @@ def test_who_takes_no_answer_holds_a_few_files_open_and_leaves_the_rest_to_other
     assert (sent.count, len(sent)) == (0, 0)
     assert pool.ask("/static/large.bin", "HEAD").status == 200
     assert sent.count == 0
+
+
+def test_caches_keep_a_large_file_as_they_keep_a_small_one(pool, tmp_path):
+    """Without a word, a proxy's cache may give a file that needs a key to those who have none."""
+    assert pool.ask("/static/large.bin").headers["cache-control"] == "no-cache"
+    guarded = Guarded(tmp_path, keys=(secret(KEY),), key_endpoints=("/static",))
+    for method in ("GET", "HEAD"):
+        answer = guarded.ask("/static/large.bin", method, f"X-API-Key: {KEY}")
+        assert (answer.status, answer.headers["cache-control"]) == (200, "private, no-cache")

@@ -50,6 +50,7 @@ class Session:
         "_earners",
         "_former_mask",
         "_former_mask_until",
+        "_is_displaced",
         "_last_heard",
         "_last_sent",
         "_output",
@@ -100,6 +101,8 @@ class Session:
         self._version_due = False
         self._takeovers = 0
         """Since the last tick."""
+        self._is_displaced = False
+        """Whether it ends because another connection has its session: nobody knows the id of what it leaves."""
         self._last_sent = self._last_heard = now
         self._output: list[bytes] = []
         self._awaited: dict[int, float] = {}
@@ -209,7 +212,8 @@ class Session:
         """The connection ended: its workers have one fewer, and what it was can be resumed."""
         for username in self.workers.values():
             self.house.stats.record_worker_off(username.name)
-        self.house.sessions.closed(self, self.host.site, self.working, now)
+        worth_keeping = self.working and not self._is_displaced
+        self.house.sessions.closed(self, self.host.site, worth_keeping, now)
         self.house.guard.disconnected(
             self.host, now - self.connected, self.payee is not None, bool(self._earners), now
         )
@@ -219,7 +223,7 @@ class Session:
         extranonce1; the work that it has stays valid."""
         if not self.working or not self.state.extranonce_changes:
             self.closing = "its session was resumed by another connection"
-            self.subscribed = False  # nobody knows the id of what it leaves behind
+            self._is_displaced = True
         own = self.state.vardiff
         state.vardiff.set_minimum(own.minimum)
         state.vardiff.set(own.difficulty, own.fixed)

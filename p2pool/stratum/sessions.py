@@ -11,7 +11,7 @@ from typing import Protocol
 
 from p2pool.base.fair import FairDict
 from p2pool.base.observable import Event
-from p2pool.stratum.jobs import IssuedJob
+from p2pool.stratum.jobs import IssuedJob, Request
 from p2pool.stratum.seen import Solutions
 from p2pool.stratum.vardiff import Vardiff
 
@@ -87,10 +87,14 @@ class MinerState:
         jobs[sent.issued.job_id] = sent
         self.newest = sent
 
-    def last_variant(self, generation: int) -> int:
-        """Return the highest variant among the jobs that were sent of one generation; -1 without any."""
-        variants = (sent.issued.variant for sent in self.jobs.values() if sent.issued.generation == generation)
-        return max(variants, default=-1)
+    def last_variant(self, generation: int, request: Request) -> int:
+        """Return the highest variant among the jobs that were sent for a request of one generation; -1 without
+        any."""
+        issued = (sent.issued for sent in self.jobs.values())
+        return max(
+            (job.variant for job in issued if job.generation == generation and job.request == request),
+            default=-1,
+        )
 
 
 class Resumable(Protocol):

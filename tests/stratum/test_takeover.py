@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.stratum.miner import ADDRESS, EASY
+import pytest
+
+from tests.stratum.miner import ADDRESS, EASY, OTHER_ADDRESS
 from tests.stratum.test_sessions import Rig
 from tests.stratum.wire import House, line
 
@@ -26,3 +28,33 @@ def test_a_connection_that_lost_its_session_leaves_none_behind():
     first = Rig(house)
     Rig(house, first.session_id)
     assert len(house.server._house.sessions) == 0
+
+
+def paid(rig: Rig) -> set[bytes]:
+    """Whom the jobs that a connection may answer pay."""
+    return {sent.issued.job.key_hash for sent in rig.session.state.jobs.values()}
+
+
+@pytest.mark.parametrize("submits", [False, True])
+def test_who_resumes_a_session_under_another_address_gets_no_job_of_the_former_one(submits):
+    house = House()
+    first = Rig(house)
+    if submits:
+        first.submit(first.notify, first.find(first.notify, EASY))
+    former = paid(first)
+    first.leave()
+    second = Rig(house, first.session_id, OTHER_ADDRESS)
+    assert second.session_id == first.session_id
+    assert {second.session.state.newest.issued.job.key_hash}.isdisjoint(former)
+    second.leave()
+    third = Rig(house, first.session_id)  # and back again
+    assert {third.session.state.newest.issued.job.key_hash} == former
+    assert len({sent.issued.job_id for sent in third.session.state.jobs.values()}) == 3
+
+
+def test_who_resumes_a_session_with_another_wish_for_shares_gets_work_with_it():
+    house = House()
+    first = Rig(house)
+    first.leave()
+    second = Rig(house, first.session_id, ADDRESS + "/4096")
+    assert second.notify[2] != first.notify[2]

@@ -219,19 +219,13 @@ class Session:
         )
 
     def displace(self, state: MinerState, now: float) -> None:
-        """Another connection resumed this session. Where the miner can be told so, it goes on under another
-        extranonce1; the work that it has stays valid."""
+        """Another connection resumed this session. Where the miner can be told so, it goes on with the session id
+        and extranonce1 of `state`; the work that it has stays valid."""
         if not self.working or not self.state.extranonce_changes:
             self.closing = "its session was resumed by another connection"
             self._is_displaced = True
-        own = self.state.vardiff
-        state.vardiff.set_minimum(own.minimum)
-        state.vardiff.set(own.difficulty, own.fixed)
-        state.vardiff.seconds, state.share_rate = own.seconds, self.state.share_rate
-        state.asked_mask, state.knows_ping = self.state.asked_mask, self.state.knows_ping
-        state.extranonce_changes = self.state.extranonce_changes
-        state.jobs, state.newest = dict(self.state.jobs), self.state.newest
-        self.state = state
+        # A state of its own: what the other one said before is in `state`, and is still read there.
+        self.state = state = self.state.copied(state.session_id, state.extranonce1)
         self._takeovers += 1
         if self._takeovers > _MAX_TAKEOVERS:
             self.closing = self.closing or "its session was resumed by other connections again and again"

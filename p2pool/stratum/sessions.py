@@ -7,6 +7,7 @@ to it that no two miners ever have the same extranonce1.
 from __future__ import annotations
 
 import secrets
+from copy import copy
 from typing import Protocol
 
 from p2pool.base.fair import FairDict
@@ -75,6 +76,13 @@ class MinerState:
 
         self.newest: SentJob | None = None
         """The last job that was sent."""
+
+    def copied(self, session_id: str, extranonce1: bytes) -> MinerState:
+        """Return the same under another id and extranonce1, with the same jobs."""
+        state = copy(self)
+        state.session_id, state.extranonce1 = session_id, extranonce1
+        state.vardiff, state.jobs = copy(self.vardiff), dict(self.jobs)
+        return state
 
     def remember(self, sent: SentJob) -> None:
         """Note that a job was sent. Bound: MAX_JOBS; those whose time is over go first."""

@@ -58,3 +58,16 @@ def test_who_resumes_a_session_with_another_wish_for_shares_gets_work_with_it():
     first.leave()
     second = Rig(house, first.session_id, ADDRESS + "/4096")
     assert second.notify[2] != first.notify[2]
+
+
+def test_what_was_said_before_a_live_session_was_taken_over_is_newer_than_what_it_remembers():
+    house = House()
+    first = Rig(house, before=[("mining.configure", ["version-rolling"], {"version-rolling.mask": "1fffe000"})])
+    options = {"version-rolling.mask": "00006000", "minimum-difficulty.value": 2.0**-10}
+    codes = ["version-rolling", "minimum-difficulty", "subscribe-extranonce"]
+    second = Rig(house, first.session_id, before=[("mining.configure", codes, options)])
+    assert second.extranonce1 == first.extranonce1
+    assert second.session.version_mask == second.session.state.asked_mask == 0x6000
+    assert second.told_difficulty == [2.0**-10]
+    assert second.session.state.extranonce_changes
+    assert first.session.state.asked_mask == 0x1FFFE000

@@ -23,6 +23,8 @@ MAX_SAVED = 20_000
 MAX_JOBS = 256
 """Jobs that a connection may still answer: more than an hour of share-chain tips."""
 _PRUNE_AT = 24
+_EXPIRED_AT_ONCE = 5_000
+"""Sessions forgotten in one call of `expire`: some milliseconds. All of MAX_SAVED may end in the same second."""
 
 
 class SentJob:
@@ -187,8 +189,10 @@ class SessionTable:
             self._extranonces.discard(evicted[0].extranonce1)
 
     def expire(self, now: float) -> None:
-        """Forget those that nobody came back for."""
-        while self._saved:
+        """Forget those that nobody came back for, a portion in each call."""
+        for _ in range(_EXPIRED_AT_ONCE):
+            if not self._saved:
+                return
             session_id = next(iter(self._saved))
             state, expires = self._saved[session_id]
             if now < expires:

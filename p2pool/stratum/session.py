@@ -332,7 +332,7 @@ class Session:
         is_submit = method == "mining.submit"
         self.submissions += is_submit
         try:
-            if refusal is not None:
+            if refusal is not None and not is_submit:
                 raise refusal
             handler = METHODS.get(method)
             if handler is None:
@@ -343,9 +343,11 @@ class Session:
                 raise Refusal(Code.OTHER, "params is not a list")
             if method in NEEDS_SUBSCRIBE and not self.subscribed:
                 raise Refusal(Code.NOT_SUBSCRIBED, "not subscribed")
+            if refusal is not None:
+                return self.submit(params, now, refusal), None
             return handler(self, params, now), None
-        except Refusal as error:
-            house = self.house
+        except Refusal as raised:
+            house, error = self.house, refusal or raised
             if is_submit:
                 house.stats.record_refused(self._submitter(params), int(error.code), now)
                 house.guard.submission(self.host, True, now)
@@ -394,9 +396,10 @@ class Session:
 
     # --- submissions -------------------------------------------------------------------------------------
 
-    def submit(self, params: list[Any], now: float) -> bool:
+    def submit(self, params: list[Any], now: float, refusal: Refusal | None = None) -> bool:
         """Judge a submission by the job and the difficulty that it was issued with. What could be a block is
-        hashed before anything is refused that does not make it another header. Raises Refusal."""
+        hashed before anything is refused that does not make it another header, as `refusal` (what is wrong with
+        its line). Raises Refusal."""
         given = params[0] if params else None
         worker = self.workers.get(given) if isinstance(given, str) else None
         job_id = params[1] if len(params) > 1 else None
@@ -409,6 +412,8 @@ class Session:
         former = self._former_mask if now <= self._former_mask_until else 0
         masks = VersionMasks(self.version_mask, former, self.house.settings.version_mask)
         submission = parse_submission(params, job, masks, now)
+        if refusal is not None:
+            submission = submission._replace(refusal=refusal)
         key = submission.key
         if sent.solutions is not None and key in sent.solutions:
             raise Refusal(Code.DUPLICATE, "duplicate share")

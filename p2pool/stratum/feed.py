@@ -71,7 +71,9 @@ class JobFeed:
     def repeat(self, state: MinerState, payee: Username) -> bytes:
         """Send the current job again, as a sign of life."""
         sent = self._newest(state)
-        return self.renew(state, payee) if sent is None else self._lines(sent, clean=False)
+        if sent is None:
+            return self.renew(state, payee)
+        return self._lines(sent, clean=False) if self._is_for(sent, payee) else b""
 
     def _newest(self, state: MinerState) -> SentJob | None:
         """The last job that was sent, if it is on the newest work."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.stratum.miner import ADDRESS, EASY, OTHER_ADDRESS
 from tests.stratum.test_sessions import Rig
-from tests.stratum.wire import House, line
+from tests.stratum.wire import House, line, notifies
 
 
 def test_a_block_that_was_on_its_way_when_the_session_was_resumed_elsewhere_counts():
@@ -71,3 +71,19 @@ def test_what_was_said_before_a_live_session_was_taken_over_is_newer_than_what_i
     assert second.told_difficulty == [2.0**-10]
     assert second.session.state.extranonce_changes
     assert first.session.state.asked_mask == 0x1FFFE000
+
+
+def test_no_job_of_the_former_address_is_repeated_while_there_is_none_for_the_new_one():
+    house = House()
+    first = Rig(house)
+    first.leave()
+    house.work.template, template = None, house.work.template  # no new job can be made
+    protocol, wire = house.connect()
+    protocol.dataReceived(line("mining.subscribe", "rig/1", first.session_id))
+    protocol.dataReceived(line("mining.authorize", OTHER_ADDRESS, "x"))
+    house.reactor.advance(60)
+    house.server.serve(protocol.session, protocol.session.tick, house.now())
+    assert notifies(wire.messages()) == []
+    house.work.template = template
+    house.server.work_changed(template.previous_block, True)
+    assert len(notifies(wire.messages())) == 1

@@ -156,6 +156,11 @@ class SessionTable:
             return True
         if owner is not None:
             state, own = owner.state, session.state
+            if own.jobs:
+                # What was accepted for them is forgotten: their extranonce1 must never have the same work again.
+                del self._live[own.session_id]
+                self._extranonces.discard(own.extranonce1)
+                own = self.new_state(own.vardiff)
             self._live[state.session_id], self._live[own.session_id] = session, owner
             session.state = state
             owner.displace(own, now)

@@ -87,3 +87,16 @@ def test_no_job_of_the_former_address_is_repeated_while_there_is_none_for_the_ne
     house.work.template = template
     house.server.work_changed(template.previous_block, True)
     assert len(notifies(wire.messages())) == 1
+
+
+def test_no_solution_is_accepted_twice_by_going_from_session_to_session():
+    """Two connections of two addresses that change places and back: the work is not new again."""
+    house = House()
+    other = Rig(house, username=OTHER_ADDRESS, before=[("mining.extranonce.subscribe",)])
+    rig = Rig(house, before=[("mining.extranonce.subscribe",)])
+    nonce = rig.find(rig.notify, EASY)
+    assert rig.submit(rig.notify, nonce)[0]["result"] is True
+    rig.call("mining.subscribe", "x", other.session_id)
+    rig.call("mining.subscribe", "x", rig.session_id)
+    assert rig.submit(rig.notify, nonce)[0]["result"] is False
+    assert len(house.stats.of("record_accepted")) == 1

@@ -278,6 +278,20 @@ def test_one_client_s_names_do_not_push_out_the_statistics_of_others(connected, 
     assert sum(name.startswith("X.works") for name in kept) == 30
 
 
+def test_names_that_all_work_and_are_connected_do_not_push_out_those_of_others(monkeypatch):
+    monkeypatch.setattr(workers, "MAX_WORKERS", 100)
+    stats = PoolStats(NOW)
+    for number in range(30):
+        stats.record_worker_on(f"X.works{number}", 1.0, NOW, "10.0.0.1")
+        stats.record_accepted(f"X.works{number}", 1, 1.0, False, NOW)
+    for number in range(2000):
+        stats.record_worker_on(f"w.{number}", 1.0, NOW, "10.9.9.9")
+        stats.record_accepted(f"w.{number}", 1, 1.0, False, NOW)
+    kept = names(stats)
+    assert len(kept) == 100
+    assert sum(name.startswith("X.works") for name in kept) == 30
+
+
 def test_who_authorizes_a_name_of_somebody_else_takes_it_to_no_other_site(stats):
     stats.record_worker_on("X.a", 1.0, NOW, "10.0.0.1")
     stats.record_accepted("X.a", 1, 1.0, False, NOW)

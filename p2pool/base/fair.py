@@ -3,10 +3,14 @@ item.
 
 A table that evicts its oldest entry lets one client push out everybody else's. Here each item belongs to an owner,
 and an owner keeps as many as any other, however many the largest one adds.
+
+What loses its oldest entry again and again is an OrderedDict: a plain dict passes over all that were removed
+before it finds its first one.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
@@ -25,8 +29,8 @@ class _Group(Generic[T]):
     __slots__ = ("by_size", "largest", "members", "size")
 
     def __init__(self) -> None:
-        self.members: dict[Hashable, _Group[T] | dict[T, None]] = {}
-        self.by_size: dict[int, dict[Hashable, None]] = {}
+        self.members: dict[Hashable, _Group[T] | OrderedDict[T, None]] = {}
+        self.by_size: dict[int, OrderedDict[Hashable, None]] = {}
         self.largest = 0
         self.size = 0
 
@@ -39,12 +43,18 @@ class _Group(Generic[T]):
             if not bucket:
                 del self.by_size[before]
         if after:
-            self.by_size.setdefault(after, {})[name] = None
+            self._bucket(after)[name] = None
             self.largest = max(self.largest, after)
         else:
             del self.members[name]
         while self.largest and self.largest not in self.by_size:
             self.largest -= 1
+
+    def _bucket(self, size: int) -> OrderedDict[Hashable, None]:
+        bucket = self.by_size.get(size)
+        if bucket is None:
+            bucket = self.by_size[size] = OrderedDict()
+        return bucket
 
     def greediest(self) -> Hashable:
         """Return the member that holds most; among equals the one that reached that size first."""
@@ -94,7 +104,7 @@ class FairShares(Generic[T]):
     def greediest(self) -> tuple[Path, T] | None:
         """Return (path, item): the oldest item of the owner that holds most, at each level; None if there is
         none."""
-        group: _Group[T] | dict[T, None] = self._root
+        group: _Group[T] | OrderedDict[T, None] = self._root
         path: list[Hashable] = []
         while isinstance(group, _Group):
             if not group.size:
@@ -104,7 +114,7 @@ class FairShares(Generic[T]):
             group = group.members[name]
         return tuple(path), next(iter(group))
 
-    def _find(self, path: Path, *, create: bool) -> tuple[list[_Group[T]], dict[T, None] | None]:
+    def _find(self, path: Path, *, create: bool) -> tuple[list[_Group[T]], OrderedDict[T, None] | None]:
         """The groups along a path, outermost first, and the items at its end."""
         group, groups = self._root, [self._root]
         for name in path[:-1]:
@@ -119,7 +129,7 @@ class FairShares(Generic[T]):
             group = member
         items = group.members.get(path[-1])
         if items is None and create:
-            items = group.members[path[-1]] = {}
+            items = group.members[path[-1]] = OrderedDict()
         if isinstance(items, _Group):
             raise TypeError(f"{path} is shorter than an earlier path")
         return groups, items
@@ -143,7 +153,7 @@ class FairQueue(Generic[K, G]):
     __slots__ = ("_group_of", "_shares")
 
     def __init__(self) -> None:
-        self._group_of: dict[K, G] = {}
+        self._group_of: OrderedDict[K, G] = OrderedDict()
         self._shares: FairShares[K] = FairShares()
 
     def __len__(self) -> int:

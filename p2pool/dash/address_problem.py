@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from p2pool.base.text import printable
-from p2pool.dash.address import AddressError, AddressVersions, base58_decode, decode_address, encode_address
+from p2pool.dash.address import AddressError, AddressVersions, decode_address, encode_address
+from p2pool.dash.long_base58 import ALPHABET
 
 LENGTH: Final = 34
 """Characters of every Dash address: 25 bytes that begin with one of its version bytes."""
@@ -30,6 +32,7 @@ _KIND_OF_PREFIX: Final = {
     "tb1": "an address of the Bitcoin test network",
     "0x": "an Ethereum address",
 }
+_NOT_BASE58: Final = re.compile(f"[^{ALPHABET}]")
 _LOOKS_LIKE_ONE: Final = range(LENGTH - 4, LENGTH + 5)
 """Lengths of a text that is probably a mistyped address."""
 
@@ -62,17 +65,9 @@ def _not_decoded(text: str, shown: str, first: str, wanted: str) -> str:
 
 def _slip(text: str) -> str:
     """What is wrong with a text that looks like an address."""
-    bad = next((letter for letter in text if not _is_base58(letter)), None)
+    bad = _NOT_BASE58.search(text)
     if bad is not None:
-        return f"no address has the character {printable(bad)!r}"
+        return f"no address has the character {printable(bad[0])!r}"
     if len(text) != LENGTH:
         return f"it has {len(text)} characters instead of {LENGTH}"
     return "its checksum is wrong"
-
-
-def _is_base58(letter: str) -> bool:
-    try:
-        base58_decode(letter)
-    except ValueError:
-        return False
-    return True

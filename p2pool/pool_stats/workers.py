@@ -14,7 +14,7 @@ RATE_WINDOW: Final = 600.0
 """Seconds of the sliding window that hash rates are measured over."""
 MAX_WORKERS: Final = 10_000
 """Workers remembered. Beyond it those without an accepted submission are forgotten first, then those without a
-connection; of either, one of the site (as given to `WorkerTable.seen`) with most of them."""
+connection, then any; of these, one of the site (as given to `WorkerTable.seen`) with most of them."""
 MAX_WORKER_NAME: Final = 128
 MAX_SOFTWARE: Final = 128
 MAX_REFUSAL_CODES: Final = 32
@@ -196,6 +196,8 @@ class WorkerTable:
         """Of these, the ones without a connection."""
         self._absent: FairQueue[str, str] = FairQueue()
         """All those without a connection, in the order in which they were seen last."""
+        self._by_site: FairQueue[str, str] = FairQueue()
+        """All of them."""
 
     def seen(self, name: str, now: float, site: str | None = None) -> Worker:
         """Return the worker, made if it is new, and move it to the end of the table. `site` is where it is
@@ -224,6 +226,7 @@ class WorkerTable:
             (self._unproven, not worker.accepted),
             (self._idle, not worker.accepted and not worker.connections),
             (self._absent, not worker.connections),
+            (self._by_site, True),
         ):
             if belongs:
                 queue.add(name, worker.site)
@@ -246,7 +249,7 @@ class WorkerTable:
         if largest is not None:
             return next(iter(self._idle.group(largest) or self._unproven.group(largest)))
         # Seldom: the new one is without an accepted submission, and goes next.
-        return self._absent.candidate(site) or next(iter(self._workers))
+        return self._absent.candidate(site) or self._by_site.candidate(site) or next(iter(self._workers))
 
     def get(self, name: str) -> Worker | None:
         """The worker, where it is remembered; it was not seen thereby."""
@@ -266,7 +269,7 @@ class WorkerTable:
                 self._file(worker)
 
     def _forget(self, name: str) -> None:
-        for queue in (self._absent, self._idle, self._unproven):
+        for queue in (self._absent, self._idle, self._unproven, self._by_site):
             queue.discard(name)
         group = self._workers.pop(name).group
         del group.workers[name]

@@ -48,30 +48,32 @@ class JobFeed:
         return b"" if sent is None else self._lines(sent, clean)
 
     def change(self, state: MinerState, payee: Username, clean: bool = False) -> bytes:
-        """Send other work if the difficulty or extranonce1 is no longer that of the newest job, or if that job is
-        spent. Without other work left it waits for the next."""
+        """Send other work if the newest job no longer suits the connection, or is spent. Without other work left
+        it waits for the next."""
         sent = self._newest(state)
         if sent is None:
             return self.renew(state, payee)
-        if not self._outdated(sent, state):
+        if not self._outdated(sent, state, payee):
             return b""
-        other = self._other(state, payee, sent)
+        other = self._other(state, payee)
         return b"" if other is None else self._lines(other, clean)
 
     def restart(self, state: MinerState, payee: Username) -> bytes:
         """Send a job to a miner that begins anew: its nonces restart, so not one that it has solutions of."""
         sent = self._newest(state)
-        if sent is not None and (sent.solutions is not None or self._outdated(sent, state)):
-            sent = self._other(state, payee, sent) or sent
-            if sent.extranonce1 != self._extranonce1:
-                return b""  # what is left is work for an extranonce1 that another connection has now
-        sent = sent or self._next(state, payee, 0)
+        if sent is None or sent.solutions is not None or self._outdated(sent, state, payee):
+            former, sent = sent, self._other(state, payee)
+            # What is left may be work for another address, or for an extranonce1 that another connection has now.
+            if sent is None and former is not None and self._is_for(former, payee):
+                sent = former if former.extranonce1 == self._extranonce1 else None
         return b"" if sent is None else self._lines(sent, clean=True)
 
     def repeat(self, state: MinerState, payee: Username) -> bytes:
         """Send the current job again, as a sign of life."""
         sent = self._newest(state)
-        return self.renew(state, payee) if sent is None else self._lines(sent, clean=False)
+        if sent is None:
+            return self.renew(state, payee)
+        return self._lines(sent, clean=False) if self._is_for(sent, payee) else b""
 
     def _newest(self, state: MinerState) -> SentJob | None:
         """The last job that was sent, if it is on the newest work."""
@@ -79,14 +81,24 @@ class JobFeed:
         return sent if sent is not None and self._registry.is_newest(sent.issued) else None
 
     @staticmethod
-    def _outdated(sent: SentJob, state: MinerState) -> bool:
-        return sent.difficulty != state.vardiff.difficulty or sent.extranonce1 != state.extranonce1 or sent.spent
+    def _is_for(sent: SentJob, payee: Username) -> bool:
+        """Whether a job is for this payee: a session may be resumed under another address."""
+        return sent.issued.request == payee.request
 
-    def _other(self, state: MinerState, payee: Username, sent: SentJob) -> SentJob | None:
-        return self._next(state, payee, state.last_variant(sent.issued.generation) + 1)
+    def _outdated(self, sent: SentJob, state: MinerState, payee: Username) -> bool:
+        return (
+            sent.difficulty != state.vardiff.difficulty
+            or sent.extranonce1 != state.extranonce1
+            or sent.spent
+            or not self._is_for(sent, payee)
+        )
+
+    def _other(self, state: MinerState, payee: Username) -> SentJob | None:
+        """The next job on the newest work that was not sent yet."""
+        return self._next(state, payee, state.last_variant(self._registry.generation, payee.request) + 1)
 
     def _next(self, state: MinerState, payee: Username, variant: int) -> SentJob | None:
-        issued = self._registry.job_for(self._site, payee.key_hash, payee.share_difficulty, variant)
+        issued = self._registry.job_for(self._site, *payee.request, variant)
         if issued is None:
             return None
         difficulty = state.vardiff.difficulty

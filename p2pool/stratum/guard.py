@@ -149,6 +149,11 @@ class Guard:
         if not host.members and self._hosts.pop(host.key, None) is not None and host.is_worth_remembering(now):
             self._absent.put(host.key, host, host.site)
 
+    def connections_of(self, key: str) -> list[Conduct]:
+        """Return the connections of a host, the oldest first."""
+        host = self._hosts.get(key)
+        return [] if host is None else list(host.members)
+
     def make_room(self, host: str, now: float) -> Conduct | None:
         """Return the connection to close so that one of `host` has a place; None where all have worked."""
         return self.places.candidate(site_key(host), now)

@@ -31,17 +31,24 @@ def swap_words(hash_bytes: bytes) -> bytes:
     return b"".join(hash_bytes[i : i + 4][::-1] for i in range(0, 32, 4))
 
 
+Request = tuple[bytes, float | None]
+"""What a job is asked for: a payout address (20 bytes), and the difficulty of shares that it requests."""
+
+
 class IssuedJob:
     """A Job under an id of at most 8 hex digits. `job` is None once it is released: connections may hold on to the
     id, but the work and its lines are gone. The notify lines are made once for all connections.
 
-    `generation` counts changes of work; `variant` tells jobs of one address on the same work apart."""
+    `generation` counts changes of work; `variant` tells jobs for one request on the same work apart."""
 
-    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "variant")
+    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "request", "variant")
 
-    def __init__(self, job_id: str, job: Job, generation: int = 0, variant: int = 0) -> None:
+    def __init__(
+        self, job_id: str, job: Job, request: Request = (b"", None), *, generation: int = 0, variant: int = 0
+    ) -> None:
         self.job_id = job_id
         self.job: Job | None = job
+        self.request = request
         self.generation = generation
         self.variant = variant
         self.holders: set[str] = set()
@@ -93,8 +100,8 @@ class JobRegistry:
 
     def __init__(self, work: WorkPort) -> None:
         self._work = work
-        self._current: BoundedDict[tuple[bytes, float | None, int], IssuedJob] = BoundedDict(MAX_ADDRESS_JOBS)
-        self._generation = 0
+        self._current: BoundedDict[tuple[Request, int], IssuedJob] = BoundedDict(MAX_ADDRESS_JOBS)
+        self.generation = 0
         """How often the work changed."""
         self._clean_generation = 0
         """The last change that made all earlier jobs worthless."""
@@ -112,9 +119,9 @@ class JobRegistry:
         for issued in self._current.values():
             issued.superseded()
         self._current.clear()
-        self._generation += 1
+        self.generation += 1
         if clean:
-            self._clean_generation = self._generation
+            self._clean_generation = self.generation
         if parent_block != self._parent_block:
             if self._parent_block is not None:
                 self._ended[self._parent_block] = now
@@ -152,7 +159,7 @@ class JobRegistry:
 
     def is_newest(self, issued: IssuedJob) -> bool:
         """Return whether a job is on the newest work."""
-        return issued.generation == self._generation and issued.job is not None
+        return issued.generation == self.generation and issued.job is not None
 
     def ended(self, issued: IssuedJob) -> bool:
         """Return whether newer work made a job worthless: its successor is sent with clean_jobs."""
@@ -167,24 +174,27 @@ class JobRegistry:
         Variants are different work: a solution of one is none of another."""
         if variant > MAX_VARIANTS:
             return None
-        key = (key_hash, share_difficulty, variant)
+        request = (key_hash, share_difficulty)
+        key = (request, variant)
         issued = self._current.get(key)
         if issued is None or issued.job is None:
             job = self._work.make_job(key_hash, share_difficulty)
             if job is None:
                 return None
             self._counter = (self._counter + 1) % (1 << 32)
-            issued = self._current[key] = IssuedJob(f"{self._counter:x}", job, self._generation, variant)
+            issued = self._current[key] = IssuedJob(
+                f"{self._counter:x}", job, request, generation=self.generation, variant=variant
+            )
         if site not in issued.holders:
-            self._hold(site, key_hash, issued)
+            self._hold(site, issued)
         return issued
 
-    def _hold(self, site: str, key_hash: bytes, issued: IssuedJob) -> None:
+    def _hold(self, site: str, issued: IssuedJob) -> None:
         if issued.job is None:
             return
         parent_block = issued.job.context.template.previous_block
         held = self._held.setdefault(parent_block, FairShares())
-        held.add((site, key_hash), issued)
+        held.add((site, issued.request[0]), issued)
         issued.holders.add(site)
         self._held_count += 1
         while self._held_count > MAX_HELD:
@@ -196,7 +206,7 @@ class JobRegistry:
         holds is on the newest work."""
         for parent_block, held in sorted(self._held.items(), key=lambda item: -len(item[1])):
             greediest = held.greediest()
-            if greediest is not None and greediest[1].generation != self._generation:
+            if greediest is not None and greediest[1].generation != self.generation:
                 self._give_up_one(parent_block, held)
                 return True
         return False

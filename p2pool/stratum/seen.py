@@ -10,11 +10,12 @@ from __future__ import annotations
 from p2pool.base.fair import FairQueue
 from p2pool.stratum.jobs import IssuedJob
 
-CHUNK = 1024
-"""Solutions of one job that are accounted for together; most jobs never have so many."""
-MAX_CHUNKS = 1024
-"""Chunks in all: a million solutions of some 100 bytes each. What jobs hold below one chunk is bounded by the jobs
-that connections may answer."""
+CHUNK = 64
+"""Solutions of one job that are accounted for together; most jobs never have so many. With more, a client with
+many connections could spread its solutions so that none of them are counted."""
+MAX_CHUNKS = 16_384
+"""Chunks in all: a million solutions of some 100 bytes each. What jobs hold below one chunk, about as much as the
+job itself, is bounded by the jobs that connections may answer."""
 
 
 class Solutions:

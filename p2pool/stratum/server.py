@@ -184,9 +184,9 @@ class StratumServer(Factory):
         self._reactor.callLater(0, self._close_host, key)
 
     def _close_host(self, key: str) -> None:
-        for session in [s for s in self.connections if s.host.key == key]:
-            session.closing = session.closing or "its host is banned"
-            self._flush(session)
+        for conduct in self.guard.connections_of(key):
+            conduct.closing = conduct.closing or "its host is banned"
+            self._close_connection(conduct)
 
     def _misbehaved(self, conduct: Conduct) -> None:
         """Close the connection, after what is being done for it."""

@@ -50,6 +50,7 @@ class Session:
         "_earners",
         "_former_mask",
         "_former_mask_until",
+        "_is_displaced",
         "_last_heard",
         "_last_sent",
         "_output",
@@ -100,6 +101,8 @@ class Session:
         self._version_due = False
         self._takeovers = 0
         """Since the last tick."""
+        self._is_displaced = False
+        """Whether it ends because another connection has its session: nobody knows the id of what it leaves."""
         self._last_sent = self._last_heard = now
         self._output: list[bytes] = []
         self._awaited: dict[int, float] = {}
@@ -209,25 +212,20 @@ class Session:
         """The connection ended: its workers have one fewer, and what it was can be resumed."""
         for username in self.workers.values():
             self.house.stats.record_worker_off(username.name)
-        self.house.sessions.closed(self, self.host.site, self.working, now)
+        worth_keeping = self.working and not self._is_displaced
+        self.house.sessions.closed(self, self.host.site, worth_keeping, now)
         self.house.guard.disconnected(
             self.host, now - self.connected, self.payee is not None, bool(self._earners), now
         )
 
     def displace(self, state: MinerState, now: float) -> None:
-        """Another connection resumed this session. Where the miner can be told so, it goes on under another
-        extranonce1; the work that it has stays valid."""
+        """Another connection resumed this session. Where the miner can be told so, it goes on with the session id
+        and extranonce1 of `state`; the work that it has stays valid."""
         if not self.working or not self.state.extranonce_changes:
             self.closing = "its session was resumed by another connection"
-            self.subscribed = False  # nobody knows the id of what it leaves behind
-        own = self.state.vardiff
-        state.vardiff.set_minimum(own.minimum)
-        state.vardiff.set(own.difficulty, own.fixed)
-        state.vardiff.seconds, state.share_rate = own.seconds, self.state.share_rate
-        state.asked_mask, state.knows_ping = self.state.asked_mask, self.state.knows_ping
-        state.extranonce_changes = self.state.extranonce_changes
-        state.jobs, state.newest = dict(self.state.jobs), self.state.newest
-        self.state = state
+            self._is_displaced = True
+        # A state of its own: what the other one said before is in `state`, and is still read there.
+        self.state = state = self.state.copied(state.session_id, state.extranonce1)
         self._takeovers += 1
         if self._takeovers > _MAX_TAKEOVERS:
             self.closing = self.closing or "its session was resumed by other connections again and again"
@@ -334,7 +332,7 @@ class Session:
         is_submit = method == "mining.submit"
         self.submissions += is_submit
         try:
-            if refusal is not None:
+            if refusal is not None and not is_submit:
                 raise refusal
             handler = METHODS.get(method)
             if handler is None:
@@ -345,9 +343,11 @@ class Session:
                 raise Refusal(Code.OTHER, "params is not a list")
             if method in NEEDS_SUBSCRIBE and not self.subscribed:
                 raise Refusal(Code.NOT_SUBSCRIBED, "not subscribed")
+            if refusal is not None:
+                return self.submit(params, now, refusal), None
             return handler(self, params, now), None
-        except Refusal as error:
-            house = self.house
+        except Refusal as raised:
+            house, error = self.house, refusal or raised
             if is_submit:
                 house.stats.record_refused(self._submitter(params), int(error.code), now)
                 house.guard.submission(self.host, True, now)
@@ -396,9 +396,10 @@ class Session:
 
     # --- submissions -------------------------------------------------------------------------------------
 
-    def submit(self, params: list[Any], now: float) -> bool:
+    def submit(self, params: list[Any], now: float, refusal: Refusal | None = None) -> bool:
         """Judge a submission by the job and the difficulty that it was issued with. What could be a block is
-        hashed before anything is refused that does not make it another header. Raises Refusal."""
+        hashed before anything is refused that does not make it another header, as `refusal` (what is wrong with
+        its line). Raises Refusal."""
         given = params[0] if params else None
         worker = self.workers.get(given) if isinstance(given, str) else None
         job_id = params[1] if len(params) > 1 else None
@@ -411,6 +412,8 @@ class Session:
         former = self._former_mask if now <= self._former_mask_until else 0
         masks = VersionMasks(self.version_mask, former, self.house.settings.version_mask)
         submission = parse_submission(params, job, masks, now)
+        if refusal is not None:
+            submission = submission._replace(refusal=refusal)
         key = submission.key
         if sent.solutions is not None and key in sent.solutions:
             raise Refusal(Code.DUPLICATE, "duplicate share")

@@ -7,11 +7,12 @@ to it that no two miners ever have the same extranonce1.
 from __future__ import annotations
 
 import secrets
+from copy import copy
 from typing import Protocol
 
 from p2pool.base.fair import FairDict
 from p2pool.base.observable import Event
-from p2pool.stratum.jobs import IssuedJob
+from p2pool.stratum.jobs import IssuedJob, Request
 from p2pool.stratum.seen import Solutions
 from p2pool.stratum.vardiff import Vardiff
 
@@ -22,6 +23,8 @@ MAX_SAVED = 20_000
 MAX_JOBS = 256
 """Jobs that a connection may still answer: more than an hour of share-chain tips."""
 _PRUNE_AT = 24
+_EXPIRED_AT_ONCE = 5_000
+"""Sessions forgotten in one call of `expire`: some milliseconds. All of MAX_SAVED may end in the same second."""
 
 
 class SentJob:
@@ -76,6 +79,13 @@ class MinerState:
         self.newest: SentJob | None = None
         """The last job that was sent."""
 
+    def copied(self, session_id: str, extranonce1: bytes) -> MinerState:
+        """Return the same under another id and extranonce1, with the same jobs."""
+        state = copy(self)
+        state.session_id, state.extranonce1 = session_id, extranonce1
+        state.vardiff, state.jobs = copy(self.vardiff), dict(self.jobs)
+        return state
+
     def remember(self, sent: SentJob) -> None:
         """Note that a job was sent. Bound: MAX_JOBS; those whose time is over go first."""
         jobs = self.jobs
@@ -87,10 +97,14 @@ class MinerState:
         jobs[sent.issued.job_id] = sent
         self.newest = sent
 
-    def last_variant(self, generation: int) -> int:
-        """Return the highest variant among the jobs that were sent of one generation; -1 without any."""
-        variants = (sent.issued.variant for sent in self.jobs.values() if sent.issued.generation == generation)
-        return max(variants, default=-1)
+    def last_variant(self, generation: int, request: Request) -> int:
+        """Return the highest variant among the jobs that were sent for a request of one generation; -1 without
+        any."""
+        issued = (sent.issued for sent in self.jobs.values())
+        return max(
+            (job.variant for job in issued if job.generation == generation and job.request == request),
+            default=-1,
+        )
 
 
 class Resumable(Protocol):
@@ -142,6 +156,11 @@ class SessionTable:
             return True
         if owner is not None:
             state, own = owner.state, session.state
+            if own.jobs:
+                # What was accepted for them is forgotten: their extranonce1 must never have the same work again.
+                del self._live[own.session_id]
+                self._extranonces.discard(own.extranonce1)
+                own = self.new_state(own.vardiff)
             self._live[state.session_id], self._live[own.session_id] = session, owner
             session.state = state
             owner.displace(own, now)
@@ -175,8 +194,10 @@ class SessionTable:
             self._extranonces.discard(evicted[0].extranonce1)
 
     def expire(self, now: float) -> None:
-        """Forget those that nobody came back for."""
-        while self._saved:
+        """Forget those that nobody came back for, a portion in each call."""
+        for _ in range(_EXPIRED_AT_ONCE):
+            if not self._saved:
+                return
             session_id = next(iter(self._saved))
             state, expires = self._saved[session_id]
             if now < expires:

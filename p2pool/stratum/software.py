@@ -24,12 +24,12 @@ class Software:
         self._user_agent = printable(user_agent, MAX_USER_AGENT)
 
     def learn(self, text: str) -> bool:
-        """Something that it says of itself; whether that was new."""
+        """Something that it says of itself; whether the text is another one now."""
         text = printable(text.strip(), MAX_SAID)
         if not text or text in self._said or text in self._user_agent:
             return False
-        self._said = f"{self._said}; {text}".lstrip("; ")[:MAX_SAID]
-        return True
+        before, self._said = self._said, f"{self._said}; {text}".lstrip("; ")[:MAX_SAID]
+        return self._said != before
 
     def __str__(self) -> str:
         return "; ".join(part for part in (self._user_agent, self._said) if part)

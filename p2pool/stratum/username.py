@@ -37,6 +37,11 @@ class Username:
     share_difficulty: float | None
     share_rate: float | None
 
+    @property
+    def request(self) -> tuple[bytes, float | None]:
+        """What its jobs are asked for: whom they pay, and the difficulty of shares."""
+        return self.key_hash, self.share_difficulty
+
 
 def positive_number(value: object) -> float | None:
     """A finite number above zero out of a number or its text, else None."""

@@ -230,6 +230,19 @@ def test_solutions_of_released_jobs_are_forgotten(monkeypatch):
     assert len(ledger) == len(solutions) == 0
 
 
+def test_solutions_that_are_spread_over_many_jobs_are_bounded_too(monkeypatch):
+    """With 1,000 connections and four other jobs of each on the same work there are enough to spread them over."""
+    allowed = 20_000
+    monkeypatch.setattr(seen, "MAX_CHUNKS", allowed // seen.CHUNK)
+    ledger = seen.SolutionLedger()
+    spread = [seen.Solutions(None, "greedy") for _ in range(100)]
+    for number in range(1000):
+        for solutions in spread:
+            if not solutions.spent and solutions.add(number.to_bytes(4, "big"), used=False):
+                ledger.grown(solutions)
+    assert sum(map(len, spread)) < allowed + len(spread) * 64
+
+
 def test_one_greedy_host_spends_its_own_jobs(monkeypatch):
     monkeypatch.setattr(seen, "MAX_CHUNKS", 4)
     ledger = seen.SolutionLedger()

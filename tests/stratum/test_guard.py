@@ -539,3 +539,24 @@ def test_the_log_s_memory_is_bounded(monkeypatch):
     assert guard.may_log("10.0.0.9", "b", NOW + 59)  # another kind of line
     assert guard.may_log("10.0.0.9", "a", NOW + 60)
     assert guard.may_log("10.0.0.9", "a", NOW - 1000)  # the clock was set back
+
+
+def test_a_ban_looks_at_no_other_host_s_connections():
+    class Counted(dict):
+        looked_at = 0
+
+        def __iter__(self):
+            for session in super().__iter__():
+                Counted.looked_at += 1
+                yield session
+
+    house = House()
+    for number in range(20):
+        house.connect(f"10.0.1.{number}")
+    banned = [house.connect("10.0.0.9")[1] for _ in range(3)]
+    house.server.connections = Counted(house.server.connections)
+    house.server.guard.ban("10.0.0.9", house.now(), 300.0, "test")
+    house.reactor.advance(0)
+    assert all(wire.disconnecting for wire in banned)
+    assert len(house.server.connections) == 20
+    assert Counted.looked_at == 0

@@ -654,3 +654,29 @@ def test_whole_conversations_never_raise(steps, size, logged_in):
     assert len(house.server) == 0
     assert len(house.stats.of("record_worker_on")) == len(house.stats.of("record_worker_off"))
     assert not house.work.solved_outcomes
+
+
+@pytest.mark.parametrize("worker", [b"%s.caf\xe9", b"%s\x00", b"nobody\x01"])
+def test_a_block_in_a_line_with_a_bad_byte_counts_and_a_pseudoshare_does_not(worker):
+    house = House()
+    protocol, wire, notify, miner = login(house)
+    for nonce, is_block in ((miner.find(notify, EASY), False), (miner.find(notify, BLOCK), True)):
+        protocol.session.state.jobs[notify[0]].issued.job.block_target = BLOCK if is_block else 0
+        good = submission(notify, nonce)
+        protocol.dataReceived(good.replace(ADDRESS.encode(), worker.replace(b"%s", ADDRESS.encode())))
+        (answer,) = wire.messages()
+        assert answer["id"] == 1
+        assert (answer["error"] is None) is is_block
+        if not is_block:
+            assert code([answer]) == 20
+        assert len(house.work.solved_outcomes) == is_block
+    assert len(house.stats.of("record_accepted")) == 1
+
+
+def test_a_machine_that_says_ever_more_of_itself_is_soon_no_news():
+    """Each piece of news is recorded for all workers of a connection: 64 KB of them took half a second."""
+    house = House()
+    protocol, _, _, _ = login(house)
+    for number in range(1000):
+        protocol.dataReceived(line("mining.configure", ["info"], {"info.hw-id": f"{number:04}"}))
+    assert len(house.stats.of("record_software")) < 50

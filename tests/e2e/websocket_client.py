@@ -11,6 +11,8 @@ import struct
 import time
 from typing import Any
 
+from tests.e2e.process import PATIENCE
+
 CLOSE, PING, PONG = 8, 9, 10
 
 
@@ -67,7 +69,7 @@ class WebSocket:
         *headers: str,
         source: str = "127.0.0.1",
         receive_buffer: int | None = None,
-        patience: float = 30.0,
+        patience: float = PATIENCE,
         tls: ssl.SSLContext | None = None,
         host: str | None = None,
     ) -> None:

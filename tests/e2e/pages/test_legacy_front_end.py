@@ -1,9 +1,9 @@
 """The front end of legacy p2pool-dash (its `web-static`), served by our node with --web-static: every page of it
 works in a real browser, without an error of any kind, and shows the node's own figures.
 
-It is not part of this software: `P2POOL_LEGACY_WEB=DIR` says where the `web-static` of a checkout of
-github.com/frstrtr/p2pool-dash is; without it these tests are skipped. Its pages load the library Highcharts from
-another site; a stand-in that keeps what it is given takes its place."""
+It is not part of this software: `P2POOL_LEGACY_WEB=DIR` says where a checkout of github.com/frstrtr/p2pool-dash
+is, or its web-static; without it these tests are skipped. Its pages load the library Highcharts from another site;
+a stand-in that keeps what it is given takes its place."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ def _checkout() -> Path:
     if not given:
         pytest.skip("P2POOL_LEGACY_WEB does not say where the web-static of legacy p2pool-dash is")
     directory = Path(given)
+    if (directory / "web-static").is_dir():
+        directory /= "web-static"
     missing = [page for page in PAGES if not (directory / f"{page}.html").is_file()]
     assert not missing, f"P2POOL_LEGACY_WEB={directory} has no {', '.join(missing)}"
     return directory

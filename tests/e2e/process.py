@@ -145,14 +145,15 @@ class NodeProcess(Process):
         program: Sequence[str] = ("run_p2pool.py",),
         embedded: bool = True,
         network: str = "simnet",
+        hash_rate: float | None = HASH_RATE,
     ) -> None:
         """Not `embedded`: on daemons that the arguments name."""
         self.directory = directory
         self.port = port or free_port()
         self.rpc_port, self.p2pool_port = free_port(), p2pool_port or free_port()
         dashd = ("--dashd-rpc-port", str(self.rpc_port), "--dashd-p2p-port", str(free_port()))
-        if network == "simnet" and "--simnet-hash-rate" not in arguments:
-            arguments = (*arguments, "--simnet-hash-rate", f"{HASH_RATE}")
+        if network == "simnet" and hash_rate is not None:
+            arguments = (*arguments, "--simnet-hash-rate", f"{hash_rate}")
         super().__init__(
             [
                 *(*program, "--net", network, "--datadir", str(directory / "data")),

@@ -262,7 +262,7 @@ class Alerts:
                 self._put(destination, content, now, delivery_id(event, destination.id, self._world.place()))
 
     def _object(self, event: EventRecord) -> dict[str, object]:
-        """What a webhook is told of an event: docs/alerts.md says the type of each field."""
+        """What a webhook is sent for an event: docs/alerts.md says the type of each field."""
         return {
             **event.details,
             **self._named(event.kind.value, event.time),

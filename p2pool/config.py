@@ -25,6 +25,7 @@ from p2pool.flags import build_parser
 from p2pool.history.database import Target, parse_target
 from p2pool.legacy_flags import check_positional, expand_files, take_legacy_flags
 from p2pool.networks import NETWORKS, SIMNET, Network
+from p2pool.simnet.rule_sets import V23, parse_rules
 from p2pool.web.auth import HashedSecret, hash_keys, hash_password
 from p2pool.web.known_hosts import parse_host_name
 
@@ -143,6 +144,8 @@ class Config:
     """Hashes a second of each embedded miner; None for as many as it can make with what others leave of the
     CPU."""
     simnet_block_period: float = 60.0
+    simnet_rules: str = V23
+    """As `simnet.rule_sets.parse_rules` reads it."""
     no_console: bool = False
     """Log to the file only."""
     notices: tuple[str, ...] = ()
@@ -325,7 +328,13 @@ def _check_simnet(settings: dict[str, Any], network: Network) -> None:
     if network is not SIMNET and settings.get("simnet_miners"):
         raise OperatorError("--simnet-miners is for --net simnet: leave it out, or choose that network")
     other = "--dashd" if settings["dashd"] else "--dashd-address" if settings.get("dashd_address") else None
-    for name in ("simnet_miners", "simnet_block_period"):
+    rules = settings.get("simnet_rules")
+    if rules is not None:
+        try:
+            parse_rules(rules)
+        except ValueError as error:
+            raise OperatorError(f"--simnet-rules: {error}") from None
+    for name in ("simnet_miners", "simnet_block_period", "simnet_rules"):
         if network is SIMNET and other is not None and settings.get(name):  # 0 miners are what there is
             raise OperatorError(
                 f"--{name.replace('_', '-')} is for the simulated Dash Core in this process, whose place {other} "

@@ -15,7 +15,8 @@ from p2pool.dash.address import encode_address
 from p2pool.dash_core import DaemonAddress
 from p2pool.dashd.credentials import Credentials, FixedCredentials
 from p2pool.simnet.miner import CpuMiner
-from p2pool.simnet.parameters import SimnetParameters
+from p2pool.simnet.parameters import MAX_OWNERS, SimnetParameters
+from p2pool.simnet.rule_sets import parse_rules
 from p2pool.simnet.service import SimulatedDash
 
 _log = Logger(namespace="p2pool")
@@ -38,9 +39,10 @@ class EmbeddedSimnet:
     def start_daemon(self) -> DaemonAddress:
         """Start it; where the node reaches it. Raises OperatorError."""
         config, host = self._config, loopback_address()
-        rate = config.simnet_hash_rate
-        # What the chain begins with is a rule of it, as its block period: each pair has a chain of its own.
+        rate, v24_height = config.simnet_hash_rate, parse_rules(config.simnet_rules)
+        # What the chain begins with is a rule of it, as its block period: each combination has a chain of its own.
         chain = f"simulated-dash-{config.simnet_block_period:g}s" + ("" if rate is None else f"-{rate:g}")
+        chain += "" if v24_height is None else f"-v24-{v24_height}"
         parameters = SimnetParameters(
             parent=config.network.parent,
             rpc_host=host,
@@ -48,6 +50,9 @@ class EmbeddedSimnet:
             rpc_port=config.dashd_rpc_port or config.network.parent.rpc_port,
             p2p_port=config.dashd_p2p_port or config.network.parent.p2p_port,
             block_period=config.simnet_block_period,
+            v24_height=v24_height,
+            owner_payouts=MAX_OWNERS,
+            withdrawals=v24_height is not None,
             initial_attempts=UNLIMITED_ATTEMPTS if rate is None else max(1, int(rate * FIRST_BLOCK_SECONDS)),
         )
         daemon = SimulatedDash(self._reactor, parameters, clock=time.time)

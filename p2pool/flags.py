@@ -486,9 +486,7 @@ def _add_merged(parser: argparse.ArgumentParser) -> None:
 
 def _add_simnet(parser: argparse.ArgumentParser) -> None:
     simnet = parser.add_argument_group("simulated network (--net simnet)")
-    simnet.add_argument(
-        "--simnet-miners", metavar="N", type=int, help="run N CPU miners in this process (default: 2)"
-    )
+    simnet.add_argument("--simnet-miners", metavar="N", type=int, help="CPU miners to run in it (default: 2)")
     simnet.add_argument(
         "--simnet-hash-rate",
         metavar="H/S",
@@ -497,4 +495,7 @@ def _add_simnet(parser: argparse.ArgumentParser) -> None:
     )
     simnet.add_argument(
         "--simnet-block-period", metavar="SECONDS", type=float, help="aim at one block in this time (default: 60)"
+    )
+    simnet.add_argument(
+        "--simnet-rules", metavar="NAME", help="v23, or v24@150: Dash Core 24's from block 150 on (default: v23)"
     )

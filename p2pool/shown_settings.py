@@ -25,7 +25,14 @@ SHOWN: Final = (
     *("stratum_proxy_protocol", "metrics_max_workers", "web_port", "web_ssl_self_signed", "web_trusted_proxy"),
     *("web_host", "web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
     *("dashd_address", "dashd_rpc_port", "dashd_rpc_ssl", "dashd_p2p_port", "dashd_zmq"),
-    *("broadcaster_max_peers", "disable_broadcaster", "simnet_miners", "simnet_hash_rate", "simnet_block_period"),
+    *(
+        "broadcaster_max_peers",
+        "disable_broadcaster",
+        "simnet_miners",
+        "simnet_hash_rate",
+        "simnet_block_period",
+        "simnet_rules",
+    ),
     *("stats_retention", "stats_node", "no_console"),
 )
 """Fields of Config that are shown as they are."""

@@ -167,6 +167,10 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["--simnet-miners", "1"], "--simnet-miners is for --net simnet"),
         (["--simnet-block-period", "0"], "--simnet-block-period"),
         (["--simnet-hash-rate", "0"], "--simnet-hash-rate"),
+        (["--simnet-rules", "v25"], "--simnet-rules: v25 is not v23, v24 or v24@HEIGHT"),
+        (["--simnet-rules", "v23@5"], "--simnet-rules: v23@5 is not v23, v24 or v24@HEIGHT"),
+        (["--simnet-rules", "v24@0"], "--simnet-rules: 0 is no height from 1 to 10000000"),
+        (["--simnet-rules", "v24@"], "--simnet-rules: nothing is no height"),
         (["--max-conns", "-1"], "--max-conns -1: must be between 0 and 1000"),
         (["--outgoing-conns", "101"], "--outgoing-conns 101: must be between 0 and 100"),
         (["--metrics-max-workers", "1001"], "--metrics-max-workers 1001: must be between 0 and 1000"),
@@ -199,6 +203,7 @@ def test_values_out_of_range(arguments, part):
         (["--dashd", "http://u:p@h", "--simnet-miners", "1"], "--simnet-miners is for the simulated Dash Core"),
         (["--dashd", "http://u:p@h", "--simnet-miners", "2"], "whose place --dashd takes"),
         (["--dashd-address", "h", "--simnet-block-period", "5"], "whose place --dashd-address takes"),
+        (["--dashd-address", "h", "--simnet-rules", "v24"], "whose place --dashd-address takes"),
     ],
 )
 def test_flags_of_the_simulation_that_is_not_there_do_not_pass_in_silence(arguments, part):
@@ -328,6 +333,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             simnet-miners = 0
             simnet-hash-rate = 5000
             simnet-block-period = 7.5
+            simnet-rules = "v24@150"
             stats-db = "postgresql://u:p@h/d"
             stats-retention = 400
             stats-node = "home-1"
@@ -416,6 +422,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_miners=0,
         simnet_hash_rate=5000,
         simnet_block_period=7.5,
+        simnet_rules="v24@150",
         stats_db=parse_target("", "postgresql://u:p@h/d"),
         stats_retention=400,
         stats_node="home-1",
@@ -426,7 +433,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices"}
-    assert len(settable) == 68, "a new setting: does the file know it?"
+    assert len(settable) == 69, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

@@ -23,8 +23,9 @@ from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
 from p2pool.networks import NETWORKS
 from p2pool.simnet.index import ChainBlock
-from p2pool.simnet.parameters import MAX_CONNECT, VERSION, SimnetParameters
+from p2pool.simnet.parameters import MAX_CONNECT, MAX_OWNERS, VERSION, SimnetParameters
 from p2pool.simnet.peer_name import parse_peer_name
+from p2pool.simnet.rule_sets import parse_rules
 from p2pool.simnet.service import SimulatedDash
 
 _NETWORKS = ("simnet", "dash_regtest")
@@ -47,6 +48,13 @@ def _port(text: str) -> int:
 def _peer(text: str) -> tuple[str, int]:
     try:
         return parse_peer_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _rules(text: str) -> int | None:
+    try:
+        return parse_rules(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -89,11 +97,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--reported-version", type=_version, default=VERSION, help="what to say as version (default: %(default)s)"
     )
     parser.add_argument(
-        "--v24-height", type=int, help="from this height on the rules of Dash Core 24 hold (default: never)"
+        "--rules",
+        metavar="NAME[@HEIGHT]",
+        type=_rules,
+        help="the rules of the chain: v23, or v24@150 for those of Dash Core 24 from block 150 on (default: v23)",
     )
     parser.add_argument(
-        "--owner-payouts", type=int, default=1, help="owners of a masternode under these rules (default: 1)"
+        "--owner-payouts",
+        type=int,
+        default=1,
+        help=f"owners of a masternode under the rules of Dash Core 24, at most {MAX_OWNERS} (default: 1)",
     )
+    parser.add_argument("--withdrawals", action="store_true", help="make asset unlocks and sign them again, too")
     parser.add_argument(
         "--block-max-size",
         type=int,
@@ -124,8 +139,9 @@ def make_parameters(options: argparse.Namespace) -> SimnetParameters:
         zmq_port=options.zmq_port,
         connect=tuple(options.connect),
         reported_version=options.reported_version,
-        v24_height=options.v24_height,
+        v24_height=options.rules,
         owner_payouts=max(1, options.owner_payouts),
+        withdrawals=options.withdrawals,
         block_max_size=options.block_max_size,
     )
 

@@ -131,6 +131,11 @@ class SimulatedChain:
         undo = self._undo.get(block.hash)
         return None if undo is None or block not in self.active else undo.fees
 
+    def count_version_bit(self, first: int, last: int, bit: int) -> int:
+        """How many blocks of the best chain from height `first` to `last` have a bit of their version set."""
+        blocks = (self.active.at(height) for height in range(max(0, first), last + 1))
+        return sum(block is not None and block.header.version >> bit & 1 for block in blocks)
+
     def is_locked(self, block: ChainBlock) -> bool:
         """Whether a ChainLock covers the block: its own, or that of one above it."""
         return self.chainlock is not None and block.height <= self.chainlock.height and block in self.active

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.clock import ShiftedClock
+from p2pool.simnet.deployments import Signalling
 from p2pool.simnet.long_poll import LongPolls
 from p2pool.simnet.render import Json
 from p2pool.simnet.status import NodeStatus
@@ -50,6 +51,11 @@ class NodeContext:
     signalling_until: int = 0
     """The last height whose template asks for a version bit."""
     wallet: bool = True
+
+    @property
+    def signalling(self) -> Signalling:
+        """What soft forks depend on."""
+        return Signalling(self.signalling_until, self.chain.rules.v24_height, self.chain.count_version_bit)
 
     @property
     def is_main(self) -> bool:

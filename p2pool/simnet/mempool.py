@@ -10,8 +10,8 @@ from p2pool.dash.transaction import Transaction
 from p2pool.simnet.errors import BlockInvalid, TransactionRefused
 from p2pool.simnet.ledger import Coin, Ledger, OutPoint, check_spendable, is_unspendable
 from p2pool.simnet.scripts import signature_operations
-from p2pool.simnet.special import SPECIAL_TYPES, is_asset_unlock, is_special
-from p2pool.simnet.validation import check_transaction, is_final
+from p2pool.simnet.special import is_asset_unlock, is_special, parse_asset_unlock, special_types
+from p2pool.simnet.validation import check_transaction, check_unlock_version, is_final
 
 _MAX_TRANSACTION_SIZE = 100_000
 MAX_ANCESTORS = 25
@@ -43,12 +43,10 @@ class MempoolEntry:
 class Mempool:
     """At most `limit` waiting transactions, valid on top of `ledger`, which is the chain's and follows its tip."""
 
-    def __init__(
-        self, ledger: Ledger, limit: int, takes_special: Callable[[int], bool] = lambda height: False
-    ) -> None:
-        """`takes_special`: whether a block at a height may have special transactions of Dash Core 24."""
+    def __init__(self, ledger: Ledger, limit: int, is_v24: Callable[[int], bool] = lambda height: False) -> None:
+        """`is_v24`: whether the rules of Dash Core 24 hold for a block at a height."""
         self._ledger = ledger
-        self._takes_special = takes_special
+        self._is_v24 = is_v24
         self._limit = limit
         self._entries: dict[int, MempoolEntry] = {}
         self._spent: dict[OutPoint, int] = {}
@@ -79,6 +77,7 @@ class Mempool:
             self.updates += 1
             return again
         entry = self._admit(transaction, now, height, median_time)
+        self._forget_other_version(transaction)
         self._insert(entry)
         self.transaction_added.fire(entry)
         return entry
@@ -106,9 +105,8 @@ class Mempool:
             raise TransactionRefused("mempool full")
         if transaction.is_coinbase:
             raise TransactionRefused("coinbase")
-        if transaction.has_payload and not (
-            self._takes_special(height + 1) and is_special(transaction, SPECIAL_TYPES)
-        ):
+        is_v24 = self._is_v24(height + 1)
+        if transaction.has_payload and not is_special(transaction, special_types(is_v24)):
             raise TransactionRefused("bad-tx-type")
         if len(raw) > _MAX_TRANSACTION_SIZE:
             raise TransactionRefused("tx-size")
@@ -116,6 +114,7 @@ class Mempool:
             raise TransactionRefused("non-final")
         try:
             check_transaction(transaction)
+            check_unlock_version(transaction, is_v24)
             fee, depends = self._inputs(transaction, height + 1)
         except BlockInvalid as error:
             raise TransactionRefused(error.reason) from None
@@ -166,6 +165,16 @@ class Mempool:
                 found.add(hash_)
                 pending += self._entries[hash_].depends
         return found
+
+    def _forget_other_version(self, unlock: Transaction) -> None:
+        """A withdrawal that waits in another version, and so under another hash, is replaced."""
+        if not is_asset_unlock(unlock):
+            return
+        index = parse_asset_unlock(unlock.extra_payload).index
+        for entry in tuple(self._entries.values()):
+            other = entry.transaction
+            if is_asset_unlock(other) and parse_asset_unlock(other.extra_payload).index == index:
+                del self._entries[entry.hash]
 
     def _insert(self, entry: MempoolEntry) -> None:
         self._entries[entry.hash] = entry

@@ -65,10 +65,13 @@ class SimnetParameters:
     signalling_until: int = 0
     """Up to this height templates ask miners to signal the soft fork `testdummy` by a version bit."""
     v24_height: int | None = None
-    """From this height on the rules of Dash Core 24 hold (coinbase payload version 4, transactions of types 9 to
-    12, several owners of a masternode); None for never."""
+    """From this height on the rules of Dash Core 24 hold (coinbase payload version 4, asset unlocks of version 2,
+    transactions of types 10 to 12, several owners of a masternode); None for never. See `rule_sets`."""
     owner_payouts: int = 1
     """Owners that a masternode has from `v24_height` on, at most MAX_OWNERS."""
+    withdrawals: bool = False
+    """Whether the simulation makes asset unlocks by itself, some of which are signed again before they are
+    mined."""
     block_max_size: int = DEFAULT_BLOCK_MAX_SIZE
     """`blockmaxsize` of dash.conf: bytes that templates are filled to, with 1000 for the coinbase."""
     wallet: bool = True
@@ -82,7 +85,9 @@ class SimnetParameters:
 
 @dataclass(frozen=True, slots=True)
 class ChainRules:
-    """What decides whether a block is valid. Two chains with equal rules share their genesis."""
+    """What decides whether a block is valid. Chains whose rules differ in what Dash Core 24 brings only share
+    their genesis: a daemon that was not upgraded follows the others' chain up to the height where the rules
+    change."""
 
     addresses: AddressVersions
     block_period: float
@@ -99,9 +104,8 @@ class ChainRules:
         return bits_to_target(self.initial_bits)
 
     def fingerprint(self) -> bytes:
-        """16 bytes that differ wherever the rules do; they are part of the genesis."""
-        newer = "" if self.v24_height is None else f" v24 {self.v24_height} {self.owner_payouts}"
-        return sha256d((repr(self) + newer).encode())[:16]
+        """16 bytes that differ wherever the rules at the genesis do; they are part of it."""
+        return sha256d(repr(self).encode())[:16]
 
     def is_v24(self, height: int) -> bool:
         """Whether the rules of Dash Core 24 hold for the block at this height."""

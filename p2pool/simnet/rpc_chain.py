@@ -59,7 +59,7 @@ class ChainMethods:
             "chainwork": hash_hex(tip.work),
             "size_on_disk": chain.store.size,
             "pruned": False,
-            "softforks": softforks(self._context.is_main, tip.height, self._context.signalling_until),
+            "softforks": softforks(self._context.is_main, tip.height, self._context.signalling),
             "warnings": status.warnings,
         }
 

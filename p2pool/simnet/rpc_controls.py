@@ -95,8 +95,8 @@ class RpcControls:
         return [hash_hex(entry.hash) for entry in made if entry is not None]
 
     def simnet_special(self, kind: object, index: object) -> object:
-        """Make a special transaction of Dash Core 24: an asset unlock (type 9; index names the withdrawal; one
-        that waits is signed anew) or one of types 1 to 4 and 10 to 12; its hash. Needs v24_height."""
+        """Make a special transaction: an asset unlock (type 9; index names the withdrawal; one that waits is
+        signed again) or one of types 1 to 4 and, under the rules of Dash Core 24, 10 to 12; its hash."""
         number = int(_bounded(_whole(kind, "type", 0), "type", 1, 0xFFFF))
         withdrawal = int(_bounded(_whole(index, "index", 0), "index", 0, 2**63))
         try:

@@ -60,7 +60,7 @@ class MiningMethods:
             await self._long_poll(options["longpollid"])
         chain = self._chain
         context = self._context
-        signals = template_signals(context.is_main, chain.height, context.signalling_until)
+        signals = template_signals(context.is_main, chain.height, context.signalling)
         superblocks = chain.rules.superblock_interval > 0
         return render_template(chain.template(), signals, context.clock.now(), superblocks)
 

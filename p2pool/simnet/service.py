@@ -231,7 +231,7 @@ class _Running:
             self.dialler.add(host, port)
         if parameters.transaction_period <= 0:
             return
-        self._loop = LoopingCall(self._service.transactions.make)
+        self._loop = LoopingCall(self._service.transactions.make_next, parameters.withdrawals)
         self._loop.clock = self._service._reactor  # type: ignore[assignment]
         self._loop.start(parameters.transaction_period, now=False).addErrback(self._transactions_failed)
 

@@ -1,4 +1,4 @@
-"""Special transactions of Dash Core 24: asset unlocks (DIP 27) and those of shared masternodes (types 10 to 12).
+"""Special transactions: asset unlocks (DIP 27), and those of masternodes with Dash Core 24's types 10 to 12.
 
 Called by the chain (what a block's special transactions change in the coinbase payload), the mempool and the RPC.
 Nobody signs anything: every signature counts as valid.
@@ -16,10 +16,21 @@ from p2pool.dash.transaction import ASSET_UNLOCK_TYPE, Transaction
 from p2pool.simnet.payloads import SIGNATURE_SIZE
 from p2pool.wire.codec import Reader, pack_uint32, pack_uint64, pack_uint256
 
-PROVIDER_TYPES = (1, 2, 3, 4, 10, 11, 12)
+SHARED_MASTERNODE_TYPES = (10, 11, 12)
+"""What Dash Core 24 brings for masternodes with several owners of the collateral."""
+PROVIDER_TYPES = (1, 2, 3, 4, *SHARED_MASTERNODE_TYPES)
 """Registrations of masternodes, their changes and their end: they change the masternode list."""
 SPECIAL_TYPES = (*PROVIDER_TYPES, ASSET_UNLOCK_TYPE)
 """Special transactions that may wait for a block."""
+STABLE_UNLOCK = 2
+"""The payload version of asset unlocks whose hash leaves out what a quorum signs: from Dash Core 24 on."""
+
+
+def special_types(is_v24: bool) -> tuple[int, ...]:
+    """Return the types of special transactions that may be in a block besides quorum commitments."""
+    return (
+        SPECIAL_TYPES if is_v24 else tuple(kind for kind in SPECIAL_TYPES if kind not in SHARED_MASTERNODE_TYPES)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from p2pool.simnet.errors import TransactionRefused
 from p2pool.simnet.ledger import FAUCET_REDEEM_SCRIPT, FAUCET_SCRIPT, Coin, OutPoint
 from p2pool.simnet.mempool import MAX_ANCESTORS, MempoolEntry
 from p2pool.simnet.payloads import SIGNATURE_SIZE
-from p2pool.simnet.special import AssetUnlock
+from p2pool.simnet.special import STABLE_UNLOCK, AssetUnlock, is_asset_unlock
 
 _SPEND_FAUCET = bytes([len(FAUCET_REDEEM_SCRIPT)]) + FAUCET_REDEEM_SCRIPT
 _FEES = range(226, 50_000)
@@ -31,6 +31,8 @@ _WITHDRAWAL = 10_000_000
 _SPECIAL_FEE = 5000
 _SPECIAL_PAYLOAD = 150
 """Bytes. What they say does not matter to a simulation."""
+_WITHDRAWAL_EVERY = 4
+"""In a simulation with withdrawals, so many transactions to one of these."""
 
 
 class TransactionMaker:
@@ -39,6 +41,25 @@ class TransactionMaker:
     def __init__(self, chain: SimulatedChain) -> None:
         self._chain = chain
         self._random = random.Random(f"transactions/{chain.rules.seed}")
+        self._turn = 0
+        self._withdrawal = 0
+
+    def make_next(self, withdrawals: bool) -> None:
+        """Make what a network makes by itself: a transaction or, `withdrawals`, now and then an asset unlock. The
+        one that waits is signed again before there is another, as an expired one is."""
+        self._turn += 1
+        if not withdrawals or self._turn % _WITHDRAWAL_EVERY:
+            self.make()
+            return
+        waiting = any(is_asset_unlock(entry.transaction) for entry in self._chain.mempool)
+        if not waiting or self._withdrawal in self._chain.ledger.unlocks:
+            self._withdrawal += 1
+            while self._withdrawal in self._chain.ledger.unlocks:
+                self._withdrawal += 1
+        try:
+            self.make_special(ASSET_UNLOCK_TYPE, self._withdrawal)
+        except TransactionRefused:
+            return  # the mempool is full, or the credit pool too small
 
     def make(self) -> MempoolEntry | None:
         """Put one transaction into the mempool; None where it is full or there is no coin to spend."""
@@ -82,7 +103,8 @@ class TransactionMaker:
         output = TxOutput(_WITHDRAWAL, p2pkh_script(self._chain.rules.derive(f"withdrawal/{index}")[:20]))
         quorum = int.from_bytes(self._random.randbytes(32), "little")
         signature = self._random.randbytes(SIGNATURE_SIZE)
-        payload = AssetUnlock(2, index, _SPECIAL_FEE, self._chain.height, quorum, signature)
+        version = STABLE_UNLOCK if self._chain.rules.is_v24(self._chain.height + 1) else STABLE_UNLOCK - 1
+        payload = AssetUnlock(version, index, _SPECIAL_FEE, self._chain.height, quorum, signature)
         return Transaction(3, ASSET_UNLOCK_TYPE, (), (output,), 0, payload.pack())
 
     def _outputs(self, total: int) -> tuple[TxOutput, ...]:

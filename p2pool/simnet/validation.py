@@ -22,7 +22,7 @@ from p2pool.simnet.errors import BlockInvalid, BlockUndecodable
 from p2pool.simnet.parameters import EASIEST_BITS
 from p2pool.simnet.payloads import CoinbasePayload, parse_coinbase_payload
 from p2pool.simnet.scripts import signature_operations
-from p2pool.simnet.special import SPECIAL_TYPES, is_asset_unlock
+from p2pool.simnet.special import is_asset_unlock, special_types
 from p2pool.wire.codec import Reader
 
 MAX_BLOCK_SIZE = 2_000_000
@@ -155,16 +155,23 @@ def check_contents_in_context(block: Block, height: int, median_time: int, is_v2
     coinbase = block.transactions[0]
     if coinbase.version != 3 or coinbase.type != COINBASE_TYPE:
         raise BlockInvalid("bad-cb-type")
-    types = (0, QUORUM_COMMITMENT_TYPE, *(SPECIAL_TYPES if is_v24 else ()))
+    types = (0, QUORUM_COMMITMENT_TYPE, *special_types(is_v24))
     for transaction in block.transactions[1:]:
         if transaction.version >= 3 and transaction.type not in types:
             raise BlockInvalid("bad-tx-type")
+        check_unlock_version(transaction, is_v24)
     try:
         pushed = coinbase_height(coinbase.inputs[0].script)
     except ParseError:
         raise BlockInvalid("bad-cb-height") from None
     if pushed != height:
         raise BlockInvalid("bad-cb-height")
+
+
+def check_unlock_version(transaction: Transaction, is_v24: bool) -> None:
+    """Asset unlocks with a stable hash come with Dash Core 24; version 1 stays valid. Raises BlockInvalid."""
+    if is_asset_unlock(transaction) and transaction.extra_payload[:1] > b"\x01" and not is_v24:
+        raise BlockInvalid("bad-assetunlocktx-version")
 
 
 def is_final(transaction: Transaction, height: int, median_time: int) -> bool:
@@ -219,15 +226,21 @@ def check_payments(
     each_its_own: bool = False,
 ) -> None:
     """The coinbase pays at most `limit` duffs, and every payee its exact amount; `each_its_own`: two equal
-    masternode payments need two outputs, as from Dash Core 24 on.
+    payments need two outputs, as from Dash Core 24 on.
 
-    A missing superblock payee makes the amount wrong, not the payee (capture 71).
+    A missing superblock payee makes the amount wrong, not the payee (capture 71); superblock payees have their
+    order.
     """
     if sum(output.value for output in coinbase.outputs) > limit:
         raise BlockInvalid("bad-cb-amount")
-    paid = {(output.script, output.value) for output in coinbase.outputs}
-    if any((payee.script, payee.amount) not in paid for payee in superblock):
-        raise BlockInvalid("bad-cb-amount")
+    in_order = [(output.script, output.value) for output in coinbase.outputs]
+    start = 0
+    for payee in superblock:
+        try:
+            start = in_order.index((payee.script, payee.amount), start) + each_its_own
+        except ValueError:
+            raise BlockInvalid("bad-cb-amount") from None
+    paid = set(in_order)
     if any((payee.script, payee.amount) not in paid for payee in masternode):
         raise BlockInvalid("bad-cb-payee")
     if each_its_own:

@@ -244,12 +244,22 @@ def test_superblock_not_paid_and_not_claimed(simulation: Any) -> None:
 
 
 def test_order_of_outputs_is_free(simulation: Any) -> None:
-    simulation.wait_for_height(9)
+    simulation.wait_for_height(8)
     coinbase = simulation.coinbase()
     assert (
         simulation.chain.submit(simulation.block(coinbase=replace(coinbase, outputs=coinbase.outputs[::-1])))
         is None
     )
+
+
+def test_superblock_payees_have_their_order(simulation: Any) -> None:
+    """Dash Core looks for each behind the one before it (governance/classes.cpp)."""
+    simulation.wait_for_height(9)
+    coinbase = simulation.coinbase()
+    reversed_ = replace(coinbase, outputs=coinbase.outputs[::-1])
+    assert simulation.chain.submit(simulation.block(coinbase=reversed_)) == "bad-cb-amount"
+    moved = replace(coinbase, outputs=(*coinbase.outputs[-2:], *coinbase.outputs[:-2]))
+    assert simulation.chain.submit(simulation.block(coinbase=moved)) is None
 
 
 def test_commitments(simulation: Any) -> None:
@@ -358,7 +368,7 @@ def test_malformed_transactions(simulation: Any, change: Any, reason: str) -> No
 
 
 def test_special_transactions_of_other_types(simulation: Any) -> None:
-    special = replace(simulation.spend(simulation.faucet_coins()[0], 1), version=3, type=1)
+    special = replace(simulation.spend(simulation.faucet_coins()[0], 1), version=3, type=10)
     _refused(simulation, simulation.block(others=(special,)), "bad-tx-type", remembered=True)
 
 

@@ -127,11 +127,13 @@ def test_before_the_rules_hold_nothing_of_it_is_taken(make_simulation: Any) -> N
     simulation = make_simulation(v24_height=HEIGHT, owner_payouts=8)
     simulation.wait_for_height(HEIGHT - 2)
     with pytest.raises(TransactionRefused, match="bad-tx-type"):
-        simulation.transactions.make_special(9, 0)
+        simulation.transactions.make_special(10, 0)
+    with pytest.raises(TransactionRefused, match="bad-assetunlocktx-version"):
+        simulation.chain.add_transaction(asset_unlock.UNLOCK)
     assert parse_coinbase_payload(simulation.chain.template().coinbase_payload).version == 3
     assert len(simulation.chain.template().masternode) == 2
     early = simulation.block(others=(asset_unlock.UNLOCK,))
-    assert simulation.chain.submit(early) == "bad-tx-type"
+    assert simulation.chain.submit(early) == "bad-assetunlocktx-version"
 
 
 def test_a_withdrawal_happens_once_and_a_reorganisation_brings_it_back(v24: Any) -> None:

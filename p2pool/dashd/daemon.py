@@ -59,6 +59,9 @@ class Daemon:
         self.link: BlockLink | None = None
         self.stuck: str | None = None
         """Why it counts as failed though it answers; the pool decides."""
+        self.outdated: str | None = None
+        """Why it must not serve at all: it follows rules that another daemon knows to be over; the pool
+        decides."""
         self._clock = clock
 
     # --- health ------------------------------------------------------------------------------------------
@@ -81,7 +84,7 @@ class Daemon:
     @property
     def problem(self) -> str | None:
         """What is wrong, for people; None while all is well."""
-        return self.service.problem or self.stuck
+        return self.service.problem or self.outdated or self.stuck
 
     @property
     def responsive(self) -> bool:
@@ -89,8 +92,11 @@ class Daemon:
         return self.problem is None and self.service.delay < RESPONSIVE
 
     def rank(self) -> tuple[int, bool, bool]:
-        """What makes it better than another: newer work, then being well, then being quick."""
+        """What makes it better than another: newer work, then being well, then being quick. Work of a daemon with
+        outdated rules counts as none, however new it is."""
         last, height = self.service.last_answer, self.height
+        if self.outdated is not None:
+            return -1, False, False
         if not self.responsive and (last is None or abs(self._clock() - last) > FRESH):
             height = -1
         return height, self.problem is None, self.responsive

@@ -16,6 +16,13 @@ MINIMUM_VERSION = 200_000
 MAX_TIME_OFFSET = 60
 """Seconds by which a daemon's clock may differ from those of its peers before people are told."""
 _MAX_WARNING = 300
+_MAX_FORKS, _MAX_FORK_NAME = 100, 32
+_MOST_BLOCKS_BEHIND = 3
+"""Blocks by which the answers of two daemons that are well may differ, since both are asked every ten seconds."""
+_CERTAIN = ("locked_in", "active")
+"""States (BIP 9) of a hard fork that activates, whatever comes."""
+_NOT_BEGUN = ("defined", "failed")
+"""States of a fork that a daemon does not expect: the one after them is `started`, for a whole period."""
 
 
 class WrongDaemon(OperatorError):
@@ -37,6 +44,21 @@ class DaemonFacts:
     connections: int
     time_offset: int
     warnings: str
+    forks: tuple[tuple[str, str, int], ...] = ()
+    """Forks of the chain's rules: name, BIP 9 state (`active` also for one that is buried in the software), and
+    the height where its rules begin; 0 where that is not known yet."""
+
+    def not_expected(self, other: DaemonFacts) -> list[tuple[str, int]]:
+        """Return the forks that are certain to the other daemon and that this one knows nothing of, with the
+        height where their rules begin. Empty where this daemon is behind: it may learn of them yet."""
+        if self.initial_download or self.blocks < other.blocks - _MOST_BLOCKS_BEHIND:
+            return []
+        own = {name: state for name, state, _ in self.forks}
+        return [
+            (name, height)
+            for name, state, height in other.forks
+            if state in _CERTAIN and own.get(name, _NOT_BEGUN[0]) in _NOT_BEGUN
+        ]
 
     @property
     def line(self) -> str:
@@ -67,6 +89,21 @@ def _text(answer: Mapping[str, Any], name: str) -> str:
     return printable("; ".join(part for part in parts if isinstance(part, str)).strip(), _MAX_WARNING)
 
 
+def _forks(chain_info: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
+    """Those of `softforks` that have a state; what is malformed is passed over."""
+    forks = chain_info.get("softforks")
+    found = []
+    for name, fork in list(forks.items())[:_MAX_FORKS] if isinstance(forks, dict) else ():
+        if not isinstance(fork, dict) or not isinstance(name, str):
+            continue
+        bip9 = fork.get("bip9")
+        state, activation = _CERTAIN[-1], 0
+        if isinstance(bip9, dict):
+            state, activation = _text(bip9, "status")[:_MAX_FORK_NAME], _number(bip9, "activation_height")
+        found.append((printable(name, _MAX_FORK_NAME), state, _number(fork, "height") or activation))
+    return tuple(found)
+
+
 def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
     """The facts out of two answers. Raises RpcUnavailable where they are no objects."""
     if not isinstance(chain_info, Mapping) or not isinstance(network_info, Mapping):
@@ -85,6 +122,7 @@ def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
         connections=_number(network_info, "connections"),
         time_offset=_number(network_info, "timeoffset"),
         warnings="; ".join(dict.fromkeys(text for text in warnings if text)),
+        forks=_forks(chain_info),
     )
 
 

@@ -2,7 +2,7 @@
 
 The best is the one with the newest work; among equals the one that serves stays, so that a hiccup of one does not
 make new jobs for everybody. A daemon that answers but stays behind the others, or behind what the network proves
-with headers, counts as failed.
+with headers, counts as failed. One that was not upgraded for a hard fork does not serve: see `_outdated`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dashd.announced import AnnouncedChain
 from p2pool.dashd.daemon import Daemon
+from p2pool.dashd.facts import DaemonFacts
 from p2pool.dashd.notices import Road
 from p2pool.dashd.rpc import RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
@@ -71,6 +72,8 @@ class DaemonPool:
         self._behind_since: dict[Daemon, float] = {}
         self._moved: dict[Daemon, tuple[int, float]] = {}
         """Each daemon's tip, and since when it has been that."""
+        self._required: dict[Daemon, int] = {}
+        """Of each daemon with outdated rules, the version of the coinbase payload that it must come to."""
         self._timer: Timer | None = None
 
     # --- life --------------------------------------------------------------------------------------------
@@ -94,7 +97,9 @@ class DaemonPool:
 
     def _took(self, daemon: Daemon, template: BlockTemplate) -> None:
         self.chain.learn(template.previous_block, template.height - 1, template.target)
-        if not self._choose() and daemon is self.serving:  # it may have gone back, where another one did not
+        self._check_rules()
+        # It may have gone back, where another one did not.
+        if not self._choose() and daemon is self.serving and daemon.outdated is None:
             self.template.fire(template)
 
     def _choose(self) -> bool:
@@ -130,7 +135,7 @@ class DaemonPool:
             return None
         for daemon in self.daemons:
             takes = daemon.service.answer_time
-            equal = daemon is not serving and daemon.rank() == serving.rank()
+            equal = daemon is not serving and daemon.outdated is None and daemon.rank() == serving.rank()
             if equal and takes is not None and takes * QUICKER < taken and takes + QUICKER_BY < taken:
                 return daemon
         return None
@@ -156,7 +161,8 @@ class DaemonPool:
         ):
             self._moved[daemon] = (template.previous_block, now)
         highest = max(newest, self.chain.height)
-        if template is None or daemon.service.problem is not None or daemon.height >= highest:
+        failed = daemon.service.problem is not None or daemon.outdated is not None
+        if template is None or failed or daemon.height >= highest:
             self._behind_since.pop(daemon, None)
             return None
         if now - self._behind_since.setdefault(daemon, now) < STUCK_TIME:
@@ -164,6 +170,47 @@ class DaemonPool:
         if daemon.height >= newest and now - self._moved[daemon][1] < SILENT_TIME:
             return None  # headers alone say so, and blocks come
         return f"stuck at height {daemon.height}, others are at {highest}"
+
+    # --- whose rules are over ----------------------------------------------------------------------------
+
+    def _check_rules(self) -> None:
+        """Compare the daemons' newest templates, and tell of what changed."""
+        for daemon in self.daemons:
+            outdated = self._outdated(daemon)
+            if outdated is None and daemon.outdated is not None:
+                _log.info("dashd at {name} has the current rules again", name=daemon.name)
+            elif outdated is not None and daemon.outdated is None:
+                _log.error("dashd at {name} has {outdated}", name=daemon.name, outdated=outdated)
+            daemon.outdated = outdated
+
+    def _outdated(self, daemon: Daemon) -> str | None:
+        """What to say of a daemon that was not upgraded for a hard fork; None for any other. For the same block,
+        its coinbase payload has an older version than another daemon's, which the network would refuse
+        (bad-cbtx-version). It stays so on a chain of its own, until it makes payloads of that version or the
+        others are back before the fork."""
+        own = daemon.template
+        if own is None:
+            self._required.pop(daemon, None)
+            return None
+        others = [
+            (other, other.template.payload_version)
+            for other in self.daemons
+            if other is not daemon
+            and other.template is not None
+            and other.template.previous_block == own.previous_block
+            and other not in self._required
+        ]
+        newer = [(other, version) for other, version in others if version > own.payload_version]
+        if newer:
+            other, self._required[daemon] = newer[0]
+            return (
+                f"outdated rules: its coinbase payload for block {own.height} has version "
+                f"{own.payload_version}, that of dashd at {other.name} {newer[0][1]}. The network would refuse "
+                "its blocks, so it gives no work: upgrade it"
+            )
+        if others or own.payload_version >= self._required.get(daemon, 0):
+            self._required.pop(daemon, None)
+        return daemon.outdated if daemon in self._required else None
 
     # --- news --------------------------------------------------------------------------------------------
 
@@ -208,7 +255,20 @@ class DaemonPool:
             if daemon.facts is not None and daemon.service.problem is None:
                 found += [f"dashd at {daemon.name} {text}" for text in daemon.facts.problems()]
                 found += [f"dashd at {daemon.name}: {text}" for text in self._clock_problem(daemon)]
+                found += [f"dashd at {daemon.name} {text}" for text in self._coming_forks(daemon.facts)]
         return found
+
+    def _coming_forks(self, facts: DaemonFacts) -> list[str]:
+        """Hard forks that another daemon knows to come, and this one does not."""
+        coming: dict[str, str] = {}
+        for other in self.daemons:
+            if other.facts is None or other.service.problem is not None:
+                continue
+            for name, height in facts.not_expected(other.facts):
+                when = f"begins at block {height}" if height else "has begun"
+                text = f"does not know that hard fork {name} {when}, as dashd at {other.name} says: upgrade it"
+                coming.setdefault(name, text)
+        return list(coming.values())
 
     def _serving_first(self) -> list[Daemon]:
         return sorted(self.daemons, key=lambda daemon: daemon is not self.serving)

@@ -143,8 +143,7 @@ def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
     before, after = _masternode_part(reward) - burnt, _masternode_part(reward - fees) - burnt
     if before != sum(amounts) or after <= 0:
         return None
-    payload_version = int.from_bytes(template.coinbase_payload[:2], "little")
-    divided = _divide_again(before, amounts, after, payload_version >= _SEVERAL_OWNERS_PAYLOAD)
+    divided = _divide_again(before, amounts, after, template.payload_version >= _SEVERAL_OWNERS_PAYLOAD)
     if divided is None or min(divided) <= 0:
         return None
     payees = [payee for payee, _ in paid]

@@ -89,6 +89,11 @@ class BlockTemplate:
         """All fees of the template's transactions."""
         return sum(transaction.fee for transaction in self.transactions)
 
+    @property
+    def payload_version(self) -> int:
+        """The version of the coinbase payload, 0 where there is none. Nothing else of the payload is read."""
+        return int.from_bytes(self.coinbase_payload[:2], "little")
+
     def same_work(self, other: BlockTemplate | None) -> bool:
         """Whether a job from the other template would do as well as one from this."""
         return (

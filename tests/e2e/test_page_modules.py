@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,15 @@ def test_a_browser_reads_the_coinbase_as_it_is(tmp_path):
         payment_amount=15,
         coinbase_payload=b"\x03" * 300,
     )
+    owners = tuple((f"!76a914{number:02x}{'5c' * 19}88ac", 100 + number) for number in range(9))
+    of_version_24 = replace(
+        with_payload,
+        payments=(("!6a", 3), *owners),
+        payment_amount=3 + sum(amount for _, amount in owners),
+        coinbase_payload=b"\x04\x00" + b"\x09" * 220,
+    )
     told = []
-    for pool in (busy_pool(), Pool(30, with_payload), Pool(3, make_template())):
+    for pool in (busy_pool(), Pool(30, with_payload), Pool(30, of_version_24), Pool(3, make_template())):
         pool.refresh()
         coinbase = pool.ask("/api/v1/coinbase").json
         outputs = parse_transaction(bytes.fromhex(coinbase["hex"])).outputs

@@ -82,6 +82,29 @@ def test_the_amounts_are_those_of_the_list_of_payouts(pool):
         assert row["in_coinbase"]["duffs"] == pytest.approx(row["amount"]["duffs"] * 0.98, rel=0.15, abs=1)
 
 
+@pytest.mark.parametrize("version", [3, 4, 999])
+def test_ten_payments_of_masternode_and_platform_and_any_payload(version):
+    """As from Dash Core 24 on: the platform, eight owners, an operator; what the payload says is not read."""
+    payload = version.to_bytes(2, "little") + b"\x07" * 300
+    scripts = [f"76a914{number:02x}{'5a' * 19}88ac" for number in range(8)]
+    payments = (("!6a", 3_000_000_000), *(("!" + script, 800_000_000 + i) for i, script in enumerate(scripts)))
+    payments += (("!a914" + "5b" * 20 + "87", 5),)
+    amount = sum(duffs for _, duffs in payments)
+    template = make_template(
+        subsidy=SUBSIDY, payments=payments, payment_amount=amount, coinbase_payload=payload, masternode_payments=10
+    )
+    pool = Pool(5, template)
+    pool.refresh()
+    told = told_by(pool)
+    chain = [each for each in told["outputs"] if each["kind"] in ("credit_pool", "masternode")]
+    assert [("!" + each["script"], each["amount"]["duffs"]) for each in chain] == list(payments)
+    assert [each["kind"] for each in chain] == ["credit_pool", *["masternode"] * 9]
+    [part] = [part for part in told["parts"] if part["name"] == "payload"]
+    shown = told["hex"][2 * part["from"] :]
+    assert len(shown) == 2 * part["length"]
+    assert shown.endswith(payload.hex())
+
+
 def test_every_duff_of_the_block_is_told(pool):
     told = told_by(pool)
     assert sum(each["amount"]["duffs"] for each in told["outputs"]) == told["total"]["duffs"] == SUBSIDY

@@ -64,7 +64,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkChange:
-    """There is new work. `clean` where the parent block or the share-chain tip is another."""
+    """There is new work. `clean` where the parent block, the share-chain tip or Dash's rules are others."""
 
     context: WorkContext
     clean: bool
@@ -279,7 +279,7 @@ class Node:
         self.work_problem, self.context = None, context
         for text in self._reported.news([] if context.refusal is None else [context.refusal]):
             _log.error("blocks found now would be refused: {text}", text=text)
-        self.work_changed.fire(WorkChange(context, previous is None or previous.tip != context.tip))
+        self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 
     def block_problems(self) -> list[str]:
         """Return why blocks of the current work would be refused, and what they leave out, as sentences."""
@@ -430,6 +430,11 @@ class Node:
 def _address_of(version: int, key_hash: bytes) -> str:
     """Base58 is slow, and each tip asks for the address of every payee at once."""
     return encode_address(version, key_hash)
+
+
+def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
+    """Whether what is found on the former work would be dead, or a block with a coinbase payload of other rules."""
+    return former.tip != newer.tip or former.template.payload_version != newer.template.payload_version
 
 
 def _log_refused(share: Share, error: Exception) -> None:

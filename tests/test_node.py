@@ -51,6 +51,18 @@ def test_a_template_of_other_work_is_told_at_once(changes, clean):
     assert home.soon == []  # not even a turn of the reactor later
 
 
+@pytest.mark.parametrize(("before", "after", "clean"), [(3, 4, True), (4, 3, True), (4, 4, False)])
+def test_another_version_of_the_coinbase_payload_makes_clean_work(before, after, clean):
+    """Another daemon, which was upgraded for a hard fork: blocks of the former work would be refused. Shares of it
+    are as good as ever."""
+    home = Home()
+    home.node.set_template(make_template(coinbase_payload=before.to_bytes(2, "little") + bytes(60)))
+    job = home.node.make_job(KEY, None)
+    home.node.set_template(make_template(coinbase_payload=after.to_bytes(2, "little") + bytes(61)))
+    assert home.last("work_changed").clean is clean
+    assert home.node.is_current(job)
+
+
 def test_a_template_of_the_same_work_disturbs_nobody():
     home = at_work()
     home.node.set_template(make_template(current_time=1_700_000_030, received=NOW + 30, long_poll_id="y"))

@@ -433,7 +433,8 @@ def _address_of(version: int, key_hash: bytes) -> str:
 
 
 def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
-    """Whether what is found on the former work would be dead, or a block with a coinbase payload of other rules."""
+    """Whether what is found on the former work would be dead, or a block with a coinbase payload of other
+    rules."""
     return former.tip != newer.tip or former.template.payload_version != newer.template.payload_version
 
 

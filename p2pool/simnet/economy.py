@@ -26,6 +26,11 @@ BURN_SCRIPT = b"\x6a"
 MASTERNODES = 8
 """How many take turns in being paid."""
 
+SHARED_MASTERNODE = 6
+"""Whose turn it is when the owners share the collateral (Dash Core 24)."""
+COLLATERAL = 1000 * 100_000_000
+"""Duffs that a masternode locks."""
+
 _MASTERNODE_LIST_PERIOD = 24
 _SUPERBLOCK_P2PKH_AMOUNT = 150_000_000
 _SUPERBLOCK_P2SH_AMOUNT = 225_000_000
@@ -87,13 +92,15 @@ class Economy:
 
     def _owners(self, turn: int, amount: int) -> tuple[Payee, ...]:
         """Several owners, with different shares, and for every other masternode an operator, as Dash Core 24
-        divides an amount: parts in hundredths of a percent, the last owner gets what is left."""
+        divides an amount: parts in hundredths of a percent, the last owner gets what is left. One masternode is
+        shared: its owners' parts are those that each has of the collateral, to the duff."""
         count = self._rules.owner_payouts
         operator = amount * 1234 // 10_000 if turn % 2 else 0
         left = owned = amount - operator
+        whole = COLLATERAL if turn == SHARED_MASTERNODE else 10_000
         payees = []
         for number in range(1, count):
-            part = owned * (10_000 * number // (count * (count + 1) // 2)) // 10_000
+            part = owned * (whole * number // (count * (count + 1) // 2)) // whole
             payees.append(self._key_payee(f"masternode/{turn}/owner/{number}", part))
             left -= part
         payees.append(self.masternode_payee(turn, left))

@@ -14,7 +14,7 @@ from p2pool.dash.transaction import Transaction, TxInput, TxOutput
 from p2pool.dashd.shortening import COLLATERAL, leave_out, payments_without, shorten
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction, parse_template
 from p2pool.networks import DASH_REGTEST
-from p2pool.simnet.economy import Economy
+from p2pool.simnet.economy import SHARED_MASTERNODE, Economy
 from p2pool.simnet.parameters import SimnetParameters, chain_rules
 from tests.dash import asset_unlock
 from tests.support import capture, make_template
@@ -68,6 +68,19 @@ def test_most_amounts_of_several_owners_can_be_computed():
             before = replace(before, transactions=(TemplateTransaction(b"", bytes(32), fees),))
             computed += payments_without(before, 12_345) is not None
     assert computed > 600
+
+
+@pytest.mark.parametrize("owners", range(2, 9))
+def test_parts_of_a_shared_collateral(owners):
+    """They can be told from the amounts where they are multiples of 0.1 DASH. Else nothing is left out, rather
+    than that somebody is paid a duff too little."""
+    fees, left_out = 150_000, 12_345
+    before = of_economy(owners, SHARED_MASTERNODE, fees)
+    before = replace(before, transactions=(TemplateTransaction(b"", bytes(32), fees),))
+    after = of_economy(owners, SHARED_MASTERNODE, fees - left_out)
+    tenths_of_a_coin = owners == 4  # which have 1, 2, 3 and 4 tenths of 1000 DASH
+    assert payments_without(before, left_out) == (after.payments if tenths_of_a_coin else None)
+    assert payments_without(before, 0) == before.payments
 
 
 @pytest.mark.parametrize("name", [MATCHED, WITHOUT])

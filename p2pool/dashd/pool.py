@@ -96,8 +96,9 @@ class DaemonPool:
     # --- who serves --------------------------------------------------------------------------------------
 
     def _took(self, daemon: Daemon, template: BlockTemplate) -> None:
-        self.chain.learn(template.previous_block, template.height - 1, template.target)
         self._check_rules()
+        if daemon.outdated is None:  # others are not stuck because they do not have its blocks
+            self.chain.learn(template.previous_block, template.height - 1, template.target)
         # It may have gone back, where another one did not.
         if not self._choose() and daemon is self.serving and daemon.outdated is None:
             self.template.fire(template)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from p2pool.dashd.pool import STUCK_TIME
+from p2pool.dashd.notices import Road
+from p2pool.dashd.pool import SILENT_TIME, STUCK_TIME
 from p2pool.dashd.service import FACTS_PERIOD
 from tests.dashd.test_facts import CHAIN
-from tests.dashd.test_pool import Pool
+from tests.dashd.test_pool import EASY, Pool, header_on
 from tests.logged import logged
 
 OLD, NEW = "0300" + "11" * 40, "0400" + "22" * 72
@@ -78,6 +79,17 @@ def test_it_does_not_even_where_its_own_chain_is_longer(two, log):
     assert two.templates[-1] == ("d1", 3)
     assert not any("stuck" in text for text in two.pool.problems())
     assert len([line for line in log.lines if line.startswith("dashd at d0 has outdated rules")]) == 1
+
+
+def test_headers_on_its_chain_do_not_make_the_upgraded_one_stuck(two):
+    easy = f"{EASY:08x}"
+    for rpc, payload in zip(two.rpcs, (OLD, NEW), strict=True):
+        rpc.block(2, coinbase_payload=payload, bits=easy)
+    two.rpcs[0].block(3, coinbase_payload=OLD, bits=easy)
+    two.pool.headers_heard(Road.P2P, (header_on(3),))
+    two.wait(SILENT_TIME + 5)
+    assert len(two.pool.problems()) == 1
+    assert two.pool.problem is None
 
 
 def test_where_the_upgraded_one_dies_it_does_not_take_over(two):

@@ -496,6 +496,4 @@ def _add_simnet(parser: argparse.ArgumentParser) -> None:
     simnet.add_argument(
         "--simnet-block-period", metavar="SECONDS", type=float, help="aim at one block in this time (default: 60)"
     )
-    simnet.add_argument(
-        "--simnet-rules", metavar="NAME", help="v23, or v24@150: Dash Core 24's from block 150 on (default: v23)"
-    )
+    simnet.add_argument("--simnet-rules", metavar="NAME", help="the chain's rules: v23, v24@HEIGHT (default: v23)")

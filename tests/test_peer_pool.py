@@ -12,6 +12,7 @@ from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.messages import Shares
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Thought, Tracker
 from tests.chains import NOW, grow_chain
 from tests.logged import logged
@@ -89,7 +90,7 @@ def test_the_chain_as_peers_see_it():
     assert not member.pool.has_share(5)
     assert [s.hash for s in member.pool.chain_part(best, 3)] == [s.hash for s in member.tracker.ancestors(best, 3)]
     assert member.pool.chain_part(5, 3) == []
-    assert finish(member.pool.parse_steps(member.tracker.get(best).contents)).hash == best
+    assert finish(member.pool.parse_steps(VERSION_16, member.tracker.get(best).contents)).hash == best
     assert member.pool.wanted() is member.node.wanted
 
 

@@ -10,6 +10,7 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.peer_pool import AGAIN_AFTER
 from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.messages import Shares
+from p2pool.share.check import RebuiltShare
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
@@ -273,3 +274,13 @@ def test_a_block_that_was_forgotten_meanwhile_is_nothing():
     listener.member.tick()
     assert listener.member.blocks == []
     assert listener.heard() == []
+
+
+@pytest.mark.usefixtures("log")
+def test_a_block_whose_share_does_not_name_its_transactions_is_passed_on_but_cannot_be_submitted(monkeypatch):
+    listener = Listener()
+    share = listener.block_from()
+    monkeypatch.setattr(listener.member.node.tracker, "rebuild", lambda share: RebuiltShare(b"a coinbase", None))
+    listener.give(share)
+    assert listener.member.blocks == []
+    assert listener.heard() == [[share.contents]]

@@ -41,7 +41,8 @@ class Codec16:
         """See ShareCodec."""
         read_min_header(reader, share)
         share.share_info_start = start = reader.position
-        yield from _read_share_data(reader, share)
+        _read_share_data(reader, share)
+        yield from read_packed_payments(reader, share)
         yield from _read_chain_fields(reader, share)
         share.share_info_end = end = reader.position
         share.ref_merkle_link = read_branch(reader)
@@ -64,7 +65,8 @@ def read_min_header(reader: Reader, share: Share) -> None:
     share.header_nonce = reader.uint32()
 
 
-def _read_share_data(reader: Reader, share: Share) -> Generator[None, None, None]:
+def _read_share_data(reader: Reader, share: Share) -> None:
+    """Up to the packed payments."""
     share.previous_hash = reader.uint256() or None
     share.coinbase = reader.varstr()
     share.coinbase_payload = reader.varstr()
@@ -75,7 +77,6 @@ def _read_share_data(reader: Reader, share: Share) -> Generator[None, None, None
     share.stale_info = reader.uint8()
     share.desired_version = reader.varint()
     share.payment_amount = reader.uint64()
-    yield from read_packed_payments(reader, share)
 
 
 def read_packed_payments(reader: Reader, share: Share) -> Generator[None, None, None]:

@@ -24,7 +24,7 @@ from p2pool.sharechain.archive import ShareArchive
 
 _log = Logger(namespace="p2pool.store")
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shares (
     hash BLOB PRIMARY KEY,        -- 32 bytes, little-endian
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS shares (
     verified INTEGER NOT NULL,
     own INTEGER NOT NULL,         -- found by a miner of this node
     pruned INTEGER NOT NULL,      -- behind the chain, waits for the archive
+    live INTEGER NOT NULL,        -- came as it was found: time_seen tells when that was
     contents BLOB NOT NULL        -- as on the wire, without the envelope
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
@@ -49,6 +50,13 @@ INSERT INTO shares SELECT hash, absheight, time_seen, verified, own, 0, contents
 DROP TABLE shares_1;
 """
 """Version 1 had no `pruned`, and no `facts`."""
+_TO_VERSION_3 = """
+ALTER TABLE shares ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+UPDATE shares SET live = own;
+"""
+"""Version 2 had no `live`: which of the others came as they were found is not known any more."""
+_STEPS = {0: "", 1: _TO_VERSION_2 + _TO_VERSION_3, 2: _TO_VERSION_3}
+"""What makes today's tables of those of a version; 0 is a new file."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -61,6 +69,7 @@ class StoredShare:
     time_seen: float
     verified: bool
     own: bool
+    live: bool = False
 
 
 @dataclass(slots=True)
@@ -68,8 +77,8 @@ class Batch:
     """What one transaction writes, in this order: removed, shares, verified, pruned."""
 
     removed: set[int] = field(default_factory=set)
-    shares: dict[int, tuple[bytes, int, float, bool]] = field(default_factory=dict)
-    """hash -> (contents, absheight, time seen, own)"""
+    shares: dict[int, tuple[bytes, int, float, bool, bool]] = field(default_factory=dict)
+    """hash -> (contents, absheight, time seen, own, live)"""
     verified: set[int] = field(default_factory=set)
     pruned: set[int] = field(default_factory=set)
 
@@ -113,10 +122,9 @@ class ShareDatabase:
         execute("PRAGMA synchronous=FULL")
         if version == _SCHEMA_VERSION:
             return
-        steps = _TO_VERSION_2 if version == 1 else ""
         # In one transaction: a crash between would leave tables of one version under the number of another.
         self._connection.executescript(
-            f"BEGIN IMMEDIATE; {steps} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {_STEPS[version]} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
         )
 
     def count(self) -> int:
@@ -127,9 +135,9 @@ class ShareDatabase:
     def read(self, network: Network) -> Iterator[StoredShare | str]:
         """All shares of the chain, oldest first; a text instead where one is damaged (and passed over)."""
         rows = self._connection.execute(
-            "SELECT hash, time_seen, verified, own, contents FROM shares WHERE pruned = 0 ORDER BY absheight"
+            "SELECT hash, time_seen, verified, own, live, contents FROM shares WHERE pruned = 0 ORDER BY absheight"
         )
-        for key, time_seen, verified, own, contents in rows:
+        for key, time_seen, verified, own, live, contents in rows:
             try:
                 share = parse_share(contents, network)
             except (ParseError, ShareInvalid) as error:
@@ -138,7 +146,7 @@ class ShareDatabase:
             if _key(share.hash) != key:
                 yield f"stored share {bytes(key)[::-1].hex()} has another hash"
                 continue
-            yield StoredShare(share, time_seen, bool(verified), bool(own))
+            yield StoredShare(share, time_seen, bool(verified), bool(own), bool(live))
 
     def write(self, batch: Batch) -> None:
         """One transaction, on the disk at return."""
@@ -148,10 +156,11 @@ class ShareDatabase:
             execute("BEGIN IMMEDIATE")
             connection.executemany("DELETE FROM shares WHERE hash = ?", _keys(batch.removed))
             connection.executemany(
-                "INSERT INTO shares VALUES (?, ?, ?, 0, ?, 0, ?) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
+                "INSERT INTO shares (hash, absheight, time_seen, verified, own, pruned, live, contents) "
+                "VALUES (?, ?, ?, 0, ?, 0, ?, ?) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
                 [
-                    (_key(share_hash), absheight, time_seen, own, contents)
-                    for share_hash, (contents, absheight, time_seen, own) in batch.shares.items()
+                    (_key(share_hash), absheight, time_seen, own, live, contents)
+                    for share_hash, (contents, absheight, time_seen, own, live) in batch.shares.items()
                 ],
             )
             connection.executemany("UPDATE shares SET verified = 1 WHERE hash = ?", _keys(batch.verified))
@@ -233,9 +242,9 @@ class ShareStore:
         self.problem: str | None = None
         """Why nothing can be written, for people; None while all is well."""
 
-    def add(self, share: Share, time_seen: float, own: bool) -> None:
+    def add(self, share: Share, time_seen: float, own: bool, *, live: bool = False) -> None:
         """Remember to write a share."""
-        self._pending.shares[share.hash] = (share.contents, share.absheight, time_seen, own)
+        self._pending.shares[share.hash] = (share.contents, share.absheight, time_seen, own, live)
         self._pending.pruned.discard(share.hash)
         self._trim()
 

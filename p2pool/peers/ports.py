@@ -28,8 +28,9 @@ class PoolPort(Protocol):
     def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
-    def add_shares(self, shares: Sequence[Share], sender: str) -> int:
-        """Take over shares; returns how many were new."""
+    def add_shares(self, shares: Sequence[Share], sender: str, *, announced: bool) -> int:
+        """Take over shares; return how many were new. `announced` says that the peer sent them as new ones, which
+        nobody had asked it for."""
 
     def wanted(self) -> Sequence[int]:
         """Missing parents."""

@@ -20,7 +20,7 @@ from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
 from p2pool.peers import messages
-from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
@@ -333,7 +333,7 @@ class PeerSession:
         if message.version < messages.PROTOCOL_VERSION:
             raise Misbehaviour(f"protocol {message.version} is too old")
         if message.nonce == self._introduction.nonce:
-            raise Drop("")  # we reached ourselves
+            raise OwnNode("")
         self.version = message
         self._hub.welcome(self)
         if message.best_share_hash is not None:

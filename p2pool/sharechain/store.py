@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -34,8 +35,9 @@ CREATE TABLE IF NOT EXISTS shares (
     verified INTEGER NOT NULL,
     own INTEGER NOT NULL,         -- found by a miner of this node
     pruned INTEGER NOT NULL,      -- behind the chain, waits for the archive
-    contents BLOB NOT NULL,       -- as on the wire, without the envelope
-    type INTEGER NOT NULL         -- of the envelope
+    live INTEGER NOT NULL,        -- came as it was found: time_seen tells when that was
+    type INTEGER NOT NULL,        -- of the envelope
+    contents BLOB NOT NULL        -- as on the wire, without the envelope
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -52,9 +54,14 @@ DROP TABLE shares_1;
 """
 """Version 1 had no `pruned`, and no `facts`."""
 _TO_VERSION_3 = """
+ALTER TABLE shares ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+UPDATE shares SET live = own;
 ALTER TABLE shares ADD COLUMN type INTEGER NOT NULL DEFAULT 16;
 """
-"""Up to version 2 all shares were of type 16."""
+"""Version 2 had no `live`: which of the others came as they were found is not known any more. Nor had it `type`:
+all shares were of type 16."""
+_STEPS = {0: "", 1: _TO_VERSION_2 + _TO_VERSION_3, 2: _TO_VERSION_3}
+"""What makes today's tables of those of a version; 0 is a new file."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -67,6 +74,23 @@ class StoredShare:
     time_seen: float
     verified: bool
     own: bool
+    live: bool = False
+
+
+class PackedShare(NamedTuple):
+    """A share as it waits to be written."""
+
+    type: int
+    contents: bytes
+    absheight: int
+    time_seen: float
+    own: bool
+    live: bool
+
+    @classmethod
+    def of(cls, share: Share, time_seen: float, own: bool, live: bool = False) -> PackedShare:
+        """Pack a share, with its version's type."""
+        return cls(share.version.type, share.contents, share.absheight, time_seen, own, live)
 
 
 @dataclass(slots=True)
@@ -74,8 +98,8 @@ class Batch:
     """What one transaction writes, in this order: removed, shares, verified, pruned."""
 
     removed: set[int] = field(default_factory=set)
-    shares: dict[int, tuple[int, bytes, int, float, bool]] = field(default_factory=dict)
-    """hash -> (type, contents, absheight, time seen, own)"""
+    shares: dict[int, PackedShare] = field(default_factory=dict)
+    """By hash."""
     verified: set[int] = field(default_factory=set)
     pruned: set[int] = field(default_factory=set)
 
@@ -119,10 +143,9 @@ class ShareDatabase:
         execute("PRAGMA synchronous=FULL")
         if version == _SCHEMA_VERSION:
             return
-        steps = {0: "", 1: _TO_VERSION_2 + _TO_VERSION_3, 2: _TO_VERSION_3}[version]
         # In one transaction: a crash between would leave tables of one version under the number of another.
         self._connection.executescript(
-            f"BEGIN IMMEDIATE; {steps} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {_STEPS[version]} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
         )
 
     def count(self) -> int:
@@ -134,9 +157,10 @@ class ShareDatabase:
         """All shares of the chain, oldest first; a text instead of each that is damaged, or of a type that
         is not known, and is passed over."""
         rows = self._connection.execute(
-            "SELECT hash, time_seen, verified, own, type, contents FROM shares WHERE pruned = 0 ORDER BY absheight"
+            "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0 "
+            "ORDER BY absheight"
         )
-        for key, time_seen, verified, own, kind, contents in rows:
+        for key, time_seen, verified, own, live, kind, contents in rows:
             version = versions.get(kind)
             if version is None:
                 yield f"stored share {bytes(key)[::-1].hex()} is of type {kind}, not {versions}"
@@ -149,7 +173,7 @@ class ShareDatabase:
             if _key(share.hash) != key:
                 yield f"stored share {bytes(key)[::-1].hex()} has another hash"
                 continue
-            yield StoredShare(share, time_seen, bool(verified), bool(own))
+            yield StoredShare(share, time_seen, bool(verified), bool(own), bool(live))
 
     def write(self, batch: Batch) -> None:
         """One transaction, on the disk at return."""
@@ -159,12 +183,9 @@ class ShareDatabase:
             execute("BEGIN IMMEDIATE")
             connection.executemany("DELETE FROM shares WHERE hash = ?", _keys(batch.removed))
             connection.executemany(
-                "INSERT INTO shares (hash, absheight, time_seen, verified, own, pruned, contents, type) "
-                "VALUES (?, ?, ?, 0, ?, 0, ?, ?) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
-                [
-                    (_key(share_hash), absheight, time_seen, own, contents, kind)
-                    for share_hash, (kind, contents, absheight, time_seen, own) in batch.shares.items()
-                ],
+                "INSERT INTO shares (hash, type, contents, absheight, time_seen, own, live, verified, pruned) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
+                [(_key(share_hash), *packed) for share_hash, packed in batch.shares.items()],
             )
             connection.executemany("UPDATE shares SET verified = 1 WHERE hash = ?", _keys(batch.verified))
             # What was never verified is not history, and whoever sends rubbish must not fill the archive with it.
@@ -245,10 +266,9 @@ class ShareStore:
         self.problem: str | None = None
         """Why nothing can be written, for people; None while all is well."""
 
-    def add(self, share: Share, time_seen: float, own: bool) -> None:
+    def add(self, share: Share, time_seen: float, own: bool, *, live: bool = False) -> None:
         """Remember to write a share."""
-        kind = share.version.type
-        self._pending.shares[share.hash] = (kind, share.contents, share.absheight, time_seen, own)
+        self._pending.shares[share.hash] = PackedShare.of(share, time_seen, own, live)
         self._pending.pruned.discard(share.hash)
         self._trim()
 

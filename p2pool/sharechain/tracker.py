@@ -35,10 +35,12 @@ TransactionSize = Callable[[int], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a share came and from whom (None: ourselves)."""
+    """When a share came and from whom (None: ourselves, or loaded). `live` says whether it came as it was found:
+    by a miner of ours, or as the newest share that a peer announced."""
 
     time_seen: float
     sender: str | None
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -149,17 +151,17 @@ class Tracker:
         return share_hash in self.forest or share_hash in self._refused
 
     def arrival(self, share_hash: int) -> Arrival:
-        """When and from whom a held share came."""
+        """Return when and from whom a held share came. KeyError where it is not held."""
         return self._arrivals[share_hash]
 
-    def add(self, share: Share, time_seen: float, sender: str | None = None) -> bool:
-        """Hold a share; False where it was held before. `think` decides what it is worth."""
+    def add(self, share: Share, time_seen: float, sender: str | None = None, *, live: bool = False) -> bool:
+        """Hold a share (see Arrival); False where it was held before. `think` decides what it is worth."""
         if share.hash in self.forest:
             return False
         node = self.forest.add(share)
         if node.parent is None:
             node.tree.grown = time_seen
-        self._arrivals[share.hash] = Arrival(time_seen, sender)
+        self._arrivals[share.hash] = Arrival(time_seen, sender, live)
         self.unverified_bytes += len(share.contents)
         return True
 

@@ -13,7 +13,7 @@ from p2pool.dashd.template import BlockTemplate, parse_template
 from p2pool.share.share import Share, parse_share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.pruning import prune
-from p2pool.sharechain.store import Batch, ShareDatabase
+from p2pool.sharechain.store import Batch, PackedShare, ShareDatabase
 from p2pool.sharechain.tracker import Tracker
 from tests.bench.measure import Table
 from tests.bench.mining import TRANSACTIONS, make_node, share_times
@@ -89,7 +89,7 @@ def load(directory: Path, packed: list[bytes], verified: bool) -> float:
     path = directory / f"shares-{verified}.sqlite"
     database = ShareDatabase(path)
     shares = [parse_share(VERSION_16, contents, network) for contents in packed]
-    batch = Batch(shares={share.hash: (16, share.contents, share.absheight, NOW, False) for share in shares})
+    batch = Batch(shares={share.hash: PackedShare.of(share, NOW, False) for share in shares})
     if verified:
         batch.verified = {share.hash for share in shares}
     database.write(batch)

@@ -199,6 +199,8 @@ def test_the_chain_from_the_best_share_down(forked):
         version = forked.node.network.parent.addresses.pubkey_hash
         assert row == {
             "ts": share.timestamp,
+            "time_found": share.timestamp,
+            "time_found_source": "first_seen",
             "hash": f"{share.hash:064x}",
             "payout_address": encode_address(version, share.pubkey_hash),
             "difficulty": target_to_difficulty(share.target),

@@ -35,6 +35,8 @@ def test_a_share_is_told_as_it_is():
     assert details["local"] == {
         "verified": True,
         "time_first_seen": NOW + 10 * 20,
+        "time_found": NOW + 10 * 20,
+        "time_found_source": "first_seen",
         "peer_first_received_from": None,
     }
     data = details["share_data"]

@@ -55,7 +55,7 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.shown_settings import shown_settings
 from p2pool.state_files import check_state_files
 from p2pool.web.api.node import unknown_version_problem
-from p2pool.web.api.pool import pool_rate
+from p2pool.web.api.pool import observed_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
@@ -218,6 +218,7 @@ class App:
                 history=self.recording.history,
                 traffic=self.peering.traffic,
                 known_nodes=self.peering.known_nodes,
+                look_ups=self.peering.look_ups,
                 listening=self._listening,
                 settings=shown_settings(config),
             )
@@ -430,7 +431,7 @@ class App:
             "chain of {height} shares, pool {pool}; here {local} from {connections} connections, "
             "{shares} shares, {blocks} blocks, {refused} refused; up {uptime}",
             height=0 if node.best_share is None else node.tracker.height(node.best_share),
-            pool=format_rate(pool_rate(moment)),
+            pool=format_rate(observed_rate(moment)),
             local=format_rate(snapshot.hash_rate),
             connections=snapshot.connections,
             shares=snapshot.shares,

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from p2pool.alerts.settings import AlertSettings, check_alerts
-from p2pool.base.errors import OperatorError
+from p2pool.base.endpoints import HOST, parse_place
+from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.hosts import parse_address
 from p2pool.base.paths import decode_text, parse_path
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
@@ -40,8 +41,6 @@ MAX_FILE = 1 << 20
 MAX_DAEMONS = 16
 """Each is asked twice a second whether it lives."""
 API_KEYS_VARIABLE = "P2POOL_API_KEYS"
-_HOST = r"(?:[^\[\]:\s\x00-\x1f\x7f]+)"
-"""The name or IPv4 address of a host where a port may follow."""
 _PATHS = (
     *("logfile", "web_static", "import_shares", "dashd_config_path", "ssl_cert", "ssl_key"),
     *("web_ssl_cert", "web_ssl_key", "api_key_file"),
@@ -69,6 +68,8 @@ class Config:
     p2pool_port: int = 0
     p2pool_nodes: tuple[tuple[str, int], ...] = ()
     """(host, port) to stay connected with; port 0 for the network's own."""
+    bootstrap: tuple[tuple[str, int], ...] = ()
+    """(host, port) where nodes are looked for if too few are connected; port 0 for the network's own."""
     max_conns: int = 40
     outgoing_conns: int = 6
     external_ip: tuple[str, int] | None = None
@@ -279,6 +280,7 @@ def _checked(settings: dict[str, Any], default_datadir: Path) -> Config:
         p2pool_host=peer_host,
         p2pool_port=peer_port,
         p2pool_nodes=tuple(_node("-n/--p2pool-node", text) for text in settings.pop("p2pool_node", ())),
+        bootstrap=tuple(_node("--bootstrap", text) for text in settings.pop("bootstrap", ())),
         external_ip=None if external is None else _node("--external-ip", external),
         rpc_arguments=rpc_arguments,
         merged=parse_merged_urls(settings.pop("merged", ())),
@@ -480,16 +482,14 @@ def _endpoint(flag: str, text: str | None, default_port: int) -> tuple[str, int]
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise OperatorError(f"{flag} {text}: give PORT or ADDR:PORT")
     address = host[1:-1] if re.fullmatch(r"\[.*:.*\]", host) else host
-    if not re.fullmatch(_HOST + "?", address) and parse_address(address) is None:
+    if not re.fullmatch(HOST + "?", address) and parse_address(address) is None:
         raise OperatorError(f"{flag} {text}: give PORT or ADDR:PORT, an IPv6 address in brackets: [::1]:7903")
     return address, int(port)
 
 
 def _node(flag: str, text: str) -> tuple[str, int]:
     """ADDR or ADDR:PORT, IPv6 addresses in brackets where a port follows; port 0 where none is given."""
-    if re.fullmatch(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*", text):
-        return text, 0
-    match = re.fullmatch(rf"(?:\[([0-9a-fA-F:.%\w]+)\]|({_HOST}))(?::([0-9]{{1,5}}))?", text)
-    if match is None or (match[3] is not None and not 0 < int(match[3]) < 65536):
-        raise OperatorError(f"{flag} {text}: give ADDR or ADDR:PORT")
-    return match[1] or match[2], int(match[3] or 0)
+    try:
+        return parse_place(text)
+    except ParseError as error:
+        raise OperatorError(f"{flag} {text}: {error}") from None

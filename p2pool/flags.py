@@ -8,6 +8,7 @@ from pathlib import Path
 from p2pool import __version__
 from p2pool.legacy_flags import add_legacy_flags
 from p2pool.networks import NETWORKS
+from p2pool.peer_flags import add_peer_flags
 
 _DESCRIPTION = """\
 A node of p2pool for Dash: miners point their machines at it, and every block that the pool finds pays all of
@@ -87,7 +88,7 @@ def build_parser(default_datadir: Path) -> argparse.ArgumentParser:
     _add_web(parser)
     _add_webhooks(parser)
     _add_alerts(parser)
-    _add_peers(parser)
+    add_peer_flags(parser)
     _add_dash_core(parser)
     _add_merged(parser)
     _add_simnet(parser)
@@ -377,39 +378,6 @@ def _add_alerts(parser: argparse.ArgumentParser) -> None:
     add("--alert-quiet-except", metavar="LIST", help="events that are told in quiet times, too")
     add("--alert-node", metavar="NAME", help="what messages call this node (default: the machine's name)")
     add("--alert-page", metavar="URL", help="where people find its pages (default: the address on this machine)")
-
-
-def _add_peers(parser: argparse.ArgumentParser) -> None:
-    peers = parser.add_argument_group("other p2pool nodes")
-    peers.add_argument(
-        "--p2pool-port",
-        metavar="[ADDR:]PORT",
-        help=f"listen here for other nodes (default: all interfaces, {_ports('p2p_port')})",
-    )
-    peers.add_argument(
-        "-n",
-        "--p2pool-node",
-        metavar="ADDR[:PORT]",
-        action="append",
-        help="stay connected with this node; may be given several times",
-    )
-    peers.add_argument(
-        "--max-conns", metavar="N", type=int, help="accept this many connections of other nodes (default: 40)"
-    )
-    peers.add_argument(
-        "--outgoing-conns", metavar="N", type=int, help="connect to other nodes until there are N (default: 6)"
-    )
-    peers.add_argument(
-        "--external-ip",
-        metavar="ADDR[:PORT]",
-        help="tell other nodes to reach this one here (default: the address that they see)",
-    )
-    peers.add_argument(
-        "--disable-upnp", action="store_true", help="do not ask the router (UPnP) to let other nodes in"
-    )
-    peers.add_argument(
-        "--disable-advertise", action="store_true", help="do not tell other nodes that this one can be reached"
-    )
 
 
 def _add_dash_core(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ new work. Nothing here blocks, and nothing here knows of sockets.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,7 +34,8 @@ from p2pool.pool_stats import PoolStats, ShareRecord
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
-from p2pool.sharechain.figures import pool_attempts_per_second
+from p2pool.sharechain.figures import observed_attempts_per_second
+from p2pool.sharechain.found_times import FoundTimes
 from p2pool.sharechain.pruning import prune
 from p2pool.sharechain.store import StoredShare
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought, Tracker
@@ -194,7 +195,7 @@ class Node:
         """Take over from the store; `loaded` comes after the last."""
         for stored in shares:
             share = stored.share
-            if self.tracker.add(share, stored.time_seen):
+            if self.tracker.add(share, stored.time_seen, live=stored.live):
                 if stored.verified:
                     self._verified_before.append(share.hash)
                 if stored.own:
@@ -208,12 +209,14 @@ class Node:
             tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()
 
-    def add_shares(self, shares: Iterable[Share], sender: str | None) -> int:
-        """Shares from a peer; returns how many were new."""
+    def add_shares(self, shares: Sequence[Share], sender: str | None, *, announced: bool = False) -> int:
+        """Take shares from a peer; return how many were new. `announced` says that the peer sent them by itself,
+        as new ones: those that none of the others builds on were just found."""
         added = 0
         now = self._clock()
+        parents = {share.previous_hash for share in shares}
         for share in shares:
-            if self.tracker.add(share, now, sender):
+            if self.tracker.add(share, now, sender, live=announced and share.hash not in parents):
                 added += 1
                 self.share_added.fire((share, False))
         if added:
@@ -335,7 +338,8 @@ class Node:
         address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
         rate = self.stats.address_hash_rate(address, now)
         if self._pool_rate[0] != best:
-            self._pool_rate = (best, pool_attempts_per_second(self.tracker, best, lookbehind))
+            rate_of_pool = observed_attempts_per_second(self.tracker, best, lookbehind, self.found_times())
+            self._pool_rate = (best, rate_of_pool)
         pool_rate = self._pool_rate[1]
         dust = self.network.parent.dust_threshold
         kept = template.subsidy * (1 - self.settings.donation / 65535)
@@ -376,12 +380,16 @@ class Node:
     def _take_own_share(self, outcome: Outcome, worker: str, now: float) -> None:
         dead = not self.is_current(outcome.job)
         share = outcome.share()
-        if not self.tracker.add(share, now):
+        if not self.tracker.add(share, now, live=True):
             return
         self._own_shares[share.hash] = _OwnShare(share.absheight, dead)
         self.share_added.fire((share, True))
         self.stats.record_share(ShareRecord(now, share.hash, worker, dead, share.attempts))
         self._schedule_think()
+
+    def found_times(self) -> FoundTimes:
+        """Return what tells people when shares were found, as of now."""
+        return FoundTimes(self.tracker, self.best_share, self._clock())
 
     def own_share_hashes(self) -> list[int]:
         """Our shares that are held, newest first; also those of earlier runs."""

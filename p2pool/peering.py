@@ -25,9 +25,11 @@ from p2pool.dashd.notices import Road
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
+from p2pool.networks.bootstrap import built_in_nodes
 from p2pool.node import Node
 from p2pool.peer_pool import PeerNews, PeerPool
-from p2pool.peers.addresses import is_loopback
+from p2pool.peers.addresses import FoundBy, is_loopback
+from p2pool.peers.bootstrap import LIST_FILE, BootstrapSettings
 from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import PeerAddress
@@ -35,7 +37,7 @@ from p2pool.peers.port_mapping import PortMapping
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
-from p2pool.web.sources import KnownNode, PeerFigures, PeerTraffic
+from p2pool.web.sources import KnownNode, NodeLookUps, NodeOrigin, PeerFigures, PeerTraffic
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -45,6 +47,23 @@ PROGRESS_SHARES = 100
 
 SHOWN_SOFTWARE = 100
 """Characters of what a peer calls its software."""
+
+
+def shown_origin(found_by: FoundBy) -> NodeOrigin:
+    """Return how a node became known as pages may show it."""
+    return NodeOrigin(found_by.origin.value, found_by.name)
+
+
+def bootstrap_settings(config: Config) -> BootstrapSettings:
+    """Return where to look for other nodes; the package's own names only on networks with peers by default."""
+    network = config.network
+    return BootstrapSettings(
+        port=network.p2p_port,
+        given=config.bootstrap,
+        built_in=tuple((name, network.p2p_port) for name in network.bootstrap) if network.persist else (),
+        file=config.datadir / LIST_FILE,
+        built_in_list=(lambda: built_in_nodes(network.name)) if network.persist else None,
+    )
 
 
 class Peering:
@@ -87,18 +106,13 @@ class Peering:
             lambda call: reactor.callLater(0, call),
             rng,
         )
-        bootstrap = (
-            tuple((name, network.p2p_port) for name in network.bootstrap)
-            if network.persist and config.outgoing_conns
-            else ()
-        )
         self.service = PeerService(
             reactor,
             self.hub,
             DialSettings(
                 listen=(host, port),
                 always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
-                bootstrap=bootstrap,
+                bootstrap=bootstrap_settings(config) if config.outgoing_conns else None,
                 outgoing=config.outgoing_conns,
             ),
             config.datadir,
@@ -176,6 +190,7 @@ class Peering:
                 known_transactions=len(session.remote),
                 remembered_bytes=session.remembered_size,
                 round_trip=self.hub.round_trips.of(session),
+                found_by=shown_origin(self.hub.found_by(session)),
             )
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
@@ -187,7 +202,15 @@ class Peering:
 
     def known_nodes(self) -> list[KnownNode]:
         """Where other nodes were seen."""
-        return [KnownNode(*seen) for seen in self.hub.addresses.seen()]
+        return [
+            KnownNode(seen.host, seen.port, seen.first_seen, seen.last_seen, shown_origin(seen.found_by))
+            for seen in self.hub.addresses.seen()
+        ]
+
+    def look_ups(self) -> NodeLookUps:
+        """Return how it was last looked for other nodes."""
+        last = self.service.last_look_up
+        return NodeLookUps() if last is None else NodeLookUps(last.time, last.found)
 
     def _say_progress(self) -> None:
         """While a chain is fetched: how far it is, and how long it will take at this pace."""

@@ -217,7 +217,8 @@ class Persistence:
     def _share_added(self, added: tuple[Share, bool]) -> None:
         share, own = added
         if self._store is not None:
-            self._store.add(share, self._clock(), own)
+            arrival = self._node.tracker.arrival(share.hash)
+            self._store.add(share, arrival.time_seen, own, live=arrival.live)
         if share.is_block:
             flushed = Deferred.fromCoroutine(self.flush())
             flushed.addErrback(lambda failure: _log.failure("a block's share could not be written", failure))

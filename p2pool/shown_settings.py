@@ -18,7 +18,15 @@ from p2pool.dashd.daemon_url import DaemonUrl
 
 SHOWN: Final = (
     *("payout_address", "payout_mode", "numaddresses", "timeaddresses", "debug", "bench"),
-    *("p2pool_nodes", "max_conns", "outgoing_conns", "external_ip", "disable_advertise", "disable_upnp"),
+    *(
+        "p2pool_nodes",
+        "bootstrap",
+        "max_conns",
+        "outgoing_conns",
+        "external_ip",
+        "disable_advertise",
+        "disable_upnp",
+    ),
     *("fee", "give_author", "share_rate", "start_difficulty", "min_difficulty", "max_difficulty"),
     *("max_connections", "max_connections_per_ip", "session_timeout", "ban_duration", "ban_allow"),
     *("login_time", "max_line", "max_unsent", "keepalive", "stratum_ssl_port", "ssl_self_signed"),

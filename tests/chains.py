@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from p2pool.dashd.template import BlockTemplate
@@ -29,9 +30,21 @@ def easy_network(chain_length: int = 4320) -> Network:
 
 
 def grow_chain(
-    tracker: Tracker, template: BlockTemplate, count: int, payees: int, best: int | None = None, seed: int = 1
+    tracker: Tracker,
+    template: BlockTemplate,
+    count: int,
+    payees: int,
+    best: int | None = None,
+    seed: int = 1,
+    *,
+    pace: float | None = None,
+    header_time: Callable[[int, float], float] = lambda number, now: now,
 ) -> list[Share]:
-    """Add `count` shares on top of `best`, paying `payees` addresses in turn; verified without a check."""
+    """Add `count` shares on top of `best`, paying `payees` addresses in turn; verified without a check.
+
+    They are found every `pace` seconds (the network's share period), here, and `header_time(number, now)` is what
+    their headers say.
+    """
     rng = random.Random(seed)
     network = tracker.network
     keys = [rng.randbytes(20) for _ in range(payees)]
@@ -40,17 +53,18 @@ def grow_chain(
         now = float(tracker.get(best).timestamp)
     shares = []
     for number in range(count):
-        now += network.share_period
+        now += network.share_period if pace is None else pace
         context = build_work_context(tracker, best, template, network, now)
         payee = PayeeFields(keys[number % payees], 655, 0, rng.getrandbits(32))
-        job = Job(context, payee, 2**256 - 1, int(now), template.current_time)
+        header = int(header_time(number, now))
+        job = Job(context, payee, 2**256 - 1, int(now), header)
         outcome = next(
             o
             for nonce in range(1 << 16)
-            if (o := job.check(rng.randbytes(8), template.current_time, nonce, template.version)).meets_share
+            if (o := job.check(rng.randbytes(8), header, nonce, template.version)).meets_share
         )
         share = outcome.share()
-        tracker.add(share, now)
+        tracker.add(share, now, live=True)
         tracker.trust(share.hash)
         best = share.hash
         shares.append(share)

@@ -276,6 +276,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             worker-port = "0.0.0.0:7"
             p2pool-port = "127.0.0.1:8"
             p2pool-node = ["a.example", "[::1]:9"]
+            bootstrap = ["b.example:8", "::2"]
             max-conns = 5
             outgoing-conns = 3
             external-ip = "203.0.113.5:77"
@@ -352,6 +353,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         p2pool_host="127.0.0.1",
         p2pool_port=8,
         p2pool_nodes=(("a.example", 0), ("::1", 9)),
+        bootstrap=(("b.example", 8), ("::2", 0)),
         max_conns=5,
         outgoing_conns=3,
         external_ip=("203.0.113.5", 77),
@@ -569,8 +571,11 @@ def test_main_says_one_line(monkeypatch, capsys, tmp_path, error, status):
     ],
 )
 def test_other_nodes(text, node):
-    config = load("--net", "simnet", "-n", text, "--p2pool-node", "other", "--external-ip", text)
-    assert config.p2pool_nodes == (node, ("other", 0))
+    config = load(
+        *("--net", "simnet", "-n", text, "--p2pool-node", "other", "--external-ip", text),
+        *("--bootstrap", text, "--bootstrap", "other"),
+    )
+    assert config.p2pool_nodes == config.bootstrap == (node, ("other", 0))
     assert config.external_ip == node
 
 

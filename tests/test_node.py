@@ -199,10 +199,10 @@ def test_a_node_that_finds_a_large_part_makes_harder_shares():
     assert wished == pytest.approx(rate * home.network.share_period / LOCAL_PART, rel=1e-6)
 
 
-def grown(count: int = 200, **changes) -> Home:
+def grown(count: int = 200, pace: float = 20, **changes) -> Home:
     home = Home(chain_length=400)
-    grow_chain(home.tracker, make_template(), count, 5)
-    home.now = NOW + count * 20
+    grow_chain(home.tracker, make_template(), count, 5, pace=pace)
+    home.now = NOW + count * pace
     home.node.loaded()
     home.node.set_template(make_template(**changes))
     return home
@@ -218,6 +218,14 @@ def test_who_would_be_paid_dust_makes_harder_shares_and_who_earns_does_not():
     home.stats.record_accepted(address + ".a", 60.0, 1.0, False, home.now)  # a large part of a tiny pool
     easier = desired(home)
     assert target_to_average_attempts(easier) != pytest.approx(attempts, rel=0.01)
+
+
+def test_what_is_dust_in_a_slow_pool_is_told_by_the_rate_that_it_has():
+    """By timestamps it would seem 92 times as fast, and everybody's part of it as small."""
+    home = grown(pace=3600)
+    desired(home)
+    best = home.tracker.get(home.node.best_share)
+    assert home.node._pool_rate == (best.hash, pytest.approx(best.attempts / 3600))
 
 
 def test_a_block_that_pays_nothing_still_has_work():
@@ -488,3 +496,16 @@ def test_where_something_stands_against_it_there_is_no_work():
     assert home.node.work_problem is None
     assert home.node.make_job(KEY, None) is not None
     assert home.names()[-1] == "work_changed"
+
+
+def test_of_shares_that_a_peer_announces_the_newest_came_live():
+    """Those that it builds on may be old: the peer sends what we may lack."""
+    home = at_work()
+    shares = elsewhere(home, None, 10)
+    home.node.add_shares(shares[:5], "peer")
+    home.node.add_shares(shares[5:], "peer", announced=True)
+    arrivals = [home.tracker.arrival(share.hash) for share in shares]
+    assert [arrival.live for arrival in arrivals] == [False] * 9 + [True]
+    outcome = home.solve()
+    home.node.solved(outcome, "w")
+    assert home.tracker.arrival(outcome.hash).live

@@ -305,7 +305,7 @@ def test_share_files_in_the_data_directory_are_imported_once(tmp_path):
 
 def test_our_archive_can_be_imported(disk, tmp_path):
     directory = tmp_path / "archive"
-    ShareArchive(directory).write(1, [share.contents for share in SHARES])
+    ShareArchive(directory).write(1, [(16, share.contents) for share in SHARES])
     disk.start(import_from=directory).think()
     assert disk.node.best_share == SHARES[-1].hash
 
@@ -313,3 +313,19 @@ def test_our_archive_can_be_imported(disk, tmp_path):
 def test_a_directory_that_cannot_be_imported_is_an_operators_error(disk, tmp_path):
     with pytest.raises(OperatorError, match=r"--import-shares: cannot read .*nowhere"):
         disk.start(import_from=tmp_path / "nowhere")
+
+
+def test_a_restart_knows_which_shares_came_live(disk):
+    """A chain that is downloaded and goes on live, and the same after a restart."""
+    disk.start()
+    disk.node.add_shares(SHARES[:20], "peer")
+    for share in SHARES[20:]:
+        disk.node.add_shares([share], "peer", announced=True)
+    disk.think()
+    best = disk.node.best_share
+    live = [disk.node.tracker.arrival(share.hash).live for share in SHARES]
+    assert live == [False] * 20 + [True] * 10
+    disk.stop().start()
+    disk.think()
+    assert disk.node.best_share == best
+    assert [disk.node.tracker.arrival(share.hash).live for share in SHARES] == live

@@ -4,17 +4,33 @@ opened. IPv6 addresses are put into brackets wherever a port may follow (RFC 398
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from functools import cache
 from typing import Final
 
 from twisted.internet.error import CannotListenError
 
-from p2pool.base.errors import OperatorError
+from p2pool.base.errors import OperatorError, ParseError
 
 IPV4_LOOPBACK: Final = "127.0.0.1"
 IPV6_LOOPBACK: Final = "::1"
 _NO_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+HOST: Final = r"(?:[^\[\]:\s\x00-\x1f\x7f]+)"
+"""The name or IPv4 address of a host where a port may follow."""
+
+
+def parse_place(text: str) -> tuple[str, int]:
+    """Return (host, port) of HOST or HOST:PORT, IPv6 addresses in brackets where a port follows; port 0 where none
+    is given. Raises ParseError."""
+    if re.fullmatch(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*", text):
+        return text, 0
+    match = re.fullmatch(rf"(?:\[([0-9a-fA-F:.%\w]+)\]|({HOST}))(?::([0-9]{{1,5}}))?", text)
+    if match is None or (match[3] is not None and not 0 < int(match[3]) < 65536):
+        raise ParseError("give ADDR or ADDR:PORT")
+    return match[1] or match[2], int(match[3] or 0)
 
 
 def host_in_url(host: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from p2pool.base.hosts import host_key, is_global
 from p2pool.peers.messages import PeerAddress, SeenAddress
@@ -16,7 +18,9 @@ MAX_ADDRESSES = 10_000
 MAX_OF_SOURCE = 1_000
 """Addresses that the peers of one neighbourhood may put into the book: a tenth of it."""
 PROVEN = ""
-"""The source of addresses that we were connected to, or looked up ourselves."""
+"""The source of addresses that we were connected to."""
+NAMED = "bootstrap"
+"""The source of addresses that bootstrap names and lists gave, all together."""
 MAX_BANS = 10_000
 BAN_TIME = 3600.0
 _HOUR = 3600.0
@@ -63,12 +67,63 @@ def is_dialable(address: PeerAddress, heard_from: str) -> bool:
     return is_global(ip) or not is_global(source)
 
 
+class Origin(Enum):
+    """How a node became known. The words are in peers.json and in the API."""
+
+    GIVEN = "p2pool_node"
+    """--p2pool-node."""
+    BOOTSTRAP = "bootstrap"
+    """--bootstrap."""
+    FILE = "bootstrap_file"
+    """The operator's list in the data directory."""
+    BUILT_IN = "built_in"
+    """A name or list that comes with the package."""
+    PEER = "peer"
+    """Another node told of it."""
+    INCOMING = "incoming"
+    """It connected to this node."""
+    REMEMBERED = "remembered"
+    """An earlier version of the program remembered it without saying how it became known."""
+
+
+class FoundBy(NamedTuple):
+    """How a node became known, and the name that had its address, "" if it was none."""
+
+    origin: Origin
+    name: str = ""
+
+
+_UNKNOWN = FoundBy(Origin.REMEMBERED)
+_ORIGINS = {origin.value: origin for origin in Origin}
+_MAX_NAME = 260
+"""Characters of a name with a port: DNS has 253."""
+
+
+def _read_found_by(fields: Sequence[object]) -> FoundBy:
+    """What `to_json` wrote, or an earlier version, or anybody."""
+    match fields:
+        case [str(word), str(name), *_] if word in _ORIGINS and len(name) <= _MAX_NAME and name.isprintable():
+            return FoundBy(_ORIGINS[word], name)
+    return _UNKNOWN
+
+
 @dataclass(slots=True)
 class _Known:
     services: int
     first_seen: float
     last_seen: float
     source: str = PROVEN
+    found_by: FoundBy = _UNKNOWN
+
+
+class SeenNode(NamedTuple):
+    """Where a node was seen, Unix seconds."""
+
+    host: str
+    port: int
+    first_seen: float
+    last_seen: float
+    found_by: FoundBy
 
 
 class AddressBook:
@@ -86,18 +141,21 @@ class AddressBook:
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, address: PeerAddress, seen: float, source: str = PROVEN) -> None:
-        """A node was seen there. `source` is the neighbourhood of the peer that says so."""
+    def add(self, address: PeerAddress, seen: float, source: str = PROVEN, found_by: FoundBy = _UNKNOWN) -> None:
+        """Take an address where a node was seen. `source` is the neighbourhood of the peer that says so; how a
+        node became known stays what it was first."""
         key = (address.host, address.port)
         known = self._known.get(key)
         if known is not None:
             known.services = address.services
             known.last_seen = max(known.last_seen, seen)
+            if known.found_by.origin is Origin.REMEMBERED:
+                known.found_by = found_by
             if source == PROVEN != known.source:
                 self._forget(key)
                 self._insert(key, known, PROVEN)
         elif self._makes_room(source):
-            self._insert(key, _Known(address.services, seen, seen), source)
+            self._insert(key, _Known(address.services, seen, seen, found_by=found_by), source)
 
     def _makes_room(self, source: str) -> bool:
         """Whether one more of this source may come in. A source beyond its share gives up its own oldest."""
@@ -123,10 +181,20 @@ class AddressBook:
         if not addresses:
             del self._of_source[known.source]
 
-    def seen(self) -> Iterator[tuple[str, int, float, float]]:
-        """(host, port, first seen, last seen) of all, in no order."""
+    def forget(self, host: str, port: int) -> None:
+        """Forget an address, if it is known."""
+        if (host, port) in self._known:
+            self._forget((host, port))
+
+    def found_by(self, host: str, port: int) -> FoundBy | None:
+        """Return how a node became known; None if it is not."""
+        known = self._known.get((host, port))
+        return None if known is None else known.found_by
+
+    def seen(self) -> Iterator[SeenNode]:
+        """Yield all nodes, in no order."""
         for (host, port), known in self._known.items():
-            yield host, port, known.first_seen, known.last_seen
+            yield SeenNode(host, port, known.first_seen, known.last_seen, known.found_by)
 
     def good(self, count: int, now: float, rng: random.Random) -> list[SeenAddress]:
         """Up to `count` of them by chance, those seen for long and lately more often."""
@@ -142,7 +210,10 @@ class AddressBook:
     def to_json(self) -> list[list[object]]:
         """For a file."""
         return [
-            [*key, known.services, known.first_seen, known.last_seen, known.source]
+            [
+                *(*key, known.services, known.first_seen, known.last_seen, known.source),
+                *(known.found_by.origin.value, known.found_by.name),
+            ]
             for key, known in self._known.items()
         ]
 
@@ -163,7 +234,8 @@ class AddressBook:
                     fits = _is_ip(host) and 0 < port < 65536 and 0 <= services < 2**64 and len(source) <= 64
                     new = len(self._known) < MAX_ADDRESSES and (host, port) not in self._known
                     if fits and new and 0 <= first <= last < 2**63:
-                        self._insert((host, port), _Known(services, float(first), float(last)), source)
+                        node = _Known(services, float(first), float(last), found_by=_read_found_by(rest[1:]))
+                        self._insert((host, port), node, source)
         return len(self._known) - before
 
 

@@ -7,5 +7,9 @@ class Drop(Exception):
     """End this connection; the text says why, for one log line (empty: not worth one)."""
 
 
+class OwnNode(Drop):
+    """The other end is this node itself."""
+
+
 class Misbehaviour(Drop):
     """End it and ban its host."""

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.bounded import BoundedSet
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
-from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
+from p2pool.peers.addresses import AddressBook, Bans, FoundBy, Origin, group_of, is_dialable, is_loopback
 from p2pool.peers.allowance import Allowance
 from p2pool.peers.broadcast import Broadcaster
 from p2pool.peers.download import Downloader
-from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
 from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, Message, PeerAddress, Ping, SeenAddress
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
@@ -27,6 +28,7 @@ from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
 from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
 from p2pool.share.share import Share
+from p2pool.share.version import ShareVersion
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -44,6 +46,7 @@ MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
 TELLING_TIME = 0.010
 """Seconds of a turn of the reactor in which all peers are gone through, for one thing or another."""
+_GIVEN, _OUR_ADDRESSES = 1000, 100
 KEPT_SHARES = 120
 """Transactions that the newest shares introduced are kept known."""
 
@@ -79,6 +82,10 @@ class PeerHub:
         self.transactions = transactions
         self.addresses = AddressBook()
         self.bans = Bans()
+        self.given: BoundedSet[tuple[str, int]] = BoundedSet(_GIVEN)
+        """Where nodes of --p2pool-node were reached."""
+        self._ours: BoundedSet[tuple[str, int]] = BoundedSet(_OUR_ADDRESSES)
+        """Where this node reached itself."""
         self.peers_changed: Event[int] = Event()
         """How many peers there are now."""
         self.bytes_received = self.bytes_sent = 0
@@ -162,6 +169,10 @@ class PeerHub:
         if isinstance(error, Misbehaviour):
             self.bans.ban(session.host, self._clock())
             _log.warn("peer {peer} dropped and banned: {error}", peer=session.label, error=printable(str(error)))
+        elif isinstance(error, OwnNode):
+            if not session.incoming:
+                self._ours.add((session.host, session.port))
+                self.addresses.forget(session.host, session.port)
         elif isinstance(error, Drop):
             if str(error):
                 _log.info("peer {peer} dropped: {error}", peer=session.label, error=printable(str(error)))
@@ -184,7 +195,8 @@ class PeerHub:
                 raise Drop("")
         self._plan_ping(session)
         if not session.incoming:
-            self.addresses.add(PeerAddress(session.host, session.port, version.services), self._clock())
+            address = PeerAddress(session.host, session.port, version.services)
+            self.addresses.add(address, self._clock(), found_by=self.found_by(session))
         _log.info(
             "peer {peer} {how}: {software}, protocol {protocol}",
             peer=session.label,
@@ -268,16 +280,34 @@ class PeerHub:
             return
         services = 0 if session.version is None else session.version.services
         address = PeerAddress(session.host, port, services)
-        self.address_heard(SeenAddress(int(self._clock()), address), session)
+        self._take_address(SeenAddress(int(self._clock()), address), session, Origin.INCOMING)
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
         """See session.Hub."""
-        now, address, ours = self._clock(), seen.address, self.settings.external
-        if ours is not None and (address.host, address.port) == (ours.host, ours.port):
+        self._take_address(seen, session, Origin.PEER)
+
+    def is_ours(self, host: str, port: int) -> bool:
+        """Whether this node is reached there, as far as it knows."""
+        external = self.settings.external
+        return (external is not None and (host, port) == (external.host, external.port)) or (
+            host,
+            port,
+        ) in self._ours
+
+    def found_by(self, session: PeerSession) -> FoundBy:
+        """Return how a peer became known."""
+        if session.incoming:
+            return FoundBy(Origin.INCOMING)
+        if (session.host, session.port) in self.given:
+            return FoundBy(Origin.GIVEN)
+        return self.addresses.found_by(session.host, session.port) or FoundBy(Origin.REMEMBERED)
+
+    def _take_address(self, seen: SeenAddress, session: PeerSession, origin: Origin) -> None:
+        now, address = self._clock(), seen.address
+        if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return
-        if not is_dialable(address, session.host):
-            return
-        self.addresses.add(seen.address, float(min(seen.timestamp, int(now))), group_of(session.host))
+        last_seen = float(min(seen.timestamp, int(now)))
+        self.addresses.add(address, last_seen, group_of(session.host), FoundBy(origin))
         if self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 
@@ -291,13 +321,13 @@ class PeerHub:
 
     # --- shares ------------------------------------------------------------------------------------------
 
-    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """See session.Hub."""
-        return self._pool.parse_steps(contents)
+        return self._pool.parse_steps(version, contents)
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
         """See session.Hub."""
-        self._pool.add_shares(shares, session.label)
+        self._pool.add_shares(shares, session.label, announced=True)
 
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
         """See session.Hub."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
 from p2pool.share.share import Share
+from p2pool.share.version import ShareVersion
 
 
 class PoolPort(Protocol):
@@ -24,11 +25,12 @@ class PoolPort(Protocol):
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         """Shares at which an answer to a request may end: the heads held, and those 10 behind them."""
 
-    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
-    def add_shares(self, shares: Sequence[Share], sender: str) -> int:
-        """Take over shares; returns how many were new."""
+    def add_shares(self, shares: Sequence[Share], sender: str, *, announced: bool) -> int:
+        """Take over shares; return how many were new. `announced` says that the peer sent them as new ones, which
+        nobody had asked it for."""
 
     def wanted(self) -> Sequence[int]:
         """Missing parents."""

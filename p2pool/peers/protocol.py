@@ -131,6 +131,7 @@ class PeerFactory(Factory):
         self.hub = hub
         self.incoming = incoming
         self.protocols: set[PeerProtocol] = set()
+        self.began: Event[PeerSession] = Event()
         self.ended: Event[PeerSession] = Event()
 
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
@@ -142,6 +143,8 @@ class PeerFactory(Factory):
     def opened(self, protocol: PeerProtocol) -> None:
         """A connection stands."""
         self.protocols.add(protocol)
+        if protocol.session is not None:
+            self.began.fire(protocol.session)
 
     def lost(self, protocol: PeerProtocol) -> None:
         """It has ended."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import random
-import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
-from p2pool.peers.addresses import group_of
+from p2pool.peers.addresses import NAMED, group_of
+from p2pool.peers.bootstrap import MAX_FOUND, Bootstrap, BootstrapSettings
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
@@ -34,20 +36,34 @@ MAX_ATTEMPTS = 30
 DIAL_TIME = 5.0
 REST_AFTER_FAILURE = 60.0
 SAVE_PERIOD = 60.0
-LOOK_UP_PERIOD = 60.0
+FEW_PEERS = 2
+"""With fewer outgoing connections than this the node looks for other nodes: one could be lying, or cut off."""
+REMEMBERED_FIRST = 30.0
+"""Seconds in which remembered nodes alone are dialled."""
+LOOK_UP_PERIOD, LONGEST_PERIOD = 60.0, 960.0
+"""Seconds between two look-ups: they double while it is of no use."""
 PEERS_FILE = StateFormat("peers.json", "the addresses and bans of other nodes", 8 << 20)
 """Ten thousand addresses and as many bans are about one and a half million bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DialSettings:
-    """`listen` is (interface, port), None for no listening; `always` are kept connected; names of `bootstrap` are
-    resolved at the start, and again while nobody is known. So many `outgoing` connections are wanted."""
+    """`listen` is (interface, port), None for no listening; `always` are kept connected; where `bootstrap` says is
+    looked for nodes while fewer than FEW_PEERS are connected, None for nowhere. So many `outgoing` connections are
+    wanted."""
 
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()
-    bootstrap: Sequence[tuple[str, int]] = ()
+    bootstrap: BootstrapSettings | None = None
     outgoing: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class LastLookUp:
+    """When it was last looked for nodes, Unix seconds, and how many addresses were named."""
+
+    time: float
+    found: int
 
 
 class PeerService(Service):
@@ -71,11 +87,13 @@ class PeerService(Service):
         self._file = StateFile(directory / PEERS_FILE.name, PEERS_FILE)
         self._clock = clock
         self._run_in_thread = run_in_thread
-        self._look_up = look_up
         self._rng = rng
         self._accepting = PeerFactory(hub, True)
         self._dialling = PeerFactory(hub, False)
         self._dialling.ended.subscribe(self._connection_ended)
+        self._keeping = PeerFactory(hub, False)
+        """Those of --p2pool-node."""
+        self._keeping.began.subscribe(lambda session: hub.given.add((session.host, session.port)))
         self._attempts: dict[str, Deferred[Any]] = {}
         """By group. At most MAX_ATTEMPTS."""
         self._resting: BoundedDict[str, float] = BoundedDict(1000)
@@ -84,8 +102,16 @@ class PeerService(Service):
         self._timers: list[Timer] = []
         self._port: Any = None
         self._saved: dict[str, object] = {}
-        self._not_found: set[str] = set()
-        """Bootstrap nodes that it was said of."""
+        self._bootstrap: Bootstrap | None = None
+        if settings.bootstrap is not None:
+            self._bootstrap = Bootstrap(settings.bootstrap, run_in_thread, look_up)
+        self._looking = False
+        self._next_look_up, self._pause = 0.0, LOOK_UP_PERIOD
+        """On the reactor's clock."""
+        self._named: deque[PeerAddress] = deque(maxlen=MAX_FOUND)
+        """Addresses of the last look-up that were not dialled yet: they come before those that are remembered."""
+        self.last_look_up: LastLookUp | None = None
+        """None before the first, and where nobody looks."""
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -116,18 +142,18 @@ class PeerService(Service):
         for host, port in self._settings.always:
             service = ClientService(
                 HostnameEndpoint(self._reactor, host, port, timeout=DIAL_TIME),
-                self._dialling,
+                self._keeping,
                 retryPolicy=backoffPolicy(initialDelay=1.0, maxDelay=60.0),
                 clock=self._reactor,
             )
             service.startService()
             self._kept.append(service)
+        if self.hub.addresses:
+            self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
             Timer(self._reactor, 1.0, self._tick),
             Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
-            Timer(self._reactor, LOOK_UP_PERIOD, self._find_bootstrap_nodes_again, now=False),
         ]
-        self._find_bootstrap_nodes()
 
     async def stop(self) -> None:
         """End all connections and keep what we know."""
@@ -142,7 +168,7 @@ class PeerService(Service):
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
             self._port = None
-        for factory in (self._accepting, self._dialling):
+        for factory in (self._accepting, self._dialling, self._keeping):
             for protocol in list(factory.protocols):
                 protocol.close()
         if started:
@@ -150,11 +176,12 @@ class PeerService(Service):
 
     def _tick(self) -> None:
         self.hub.tick(self.fail)
+        self._look_for_nodes()
         self._dial()
 
     def fail(self, session: PeerSession, error: Exception) -> None:
         """End a connection."""
-        for factory in (self._accepting, self._dialling):
+        for factory in (self._accepting, self._dialling, self._keeping):
             for protocol in factory.protocols:
                 if protocol.session is session:
                     protocol.fail(error)
@@ -173,15 +200,16 @@ class PeerService(Service):
             return
         now = self._clock()
         connected = {(session.host, session.port) for session in sessions}
-        for seen in self.hub.addresses.good(8, now, self._rng):
-            address = seen.address
+        good = (seen.address for seen in self.hub.addresses.good(8, now, self._rng))
+        for address in chain(tuple(self._named), good):
             group = group_of(address.host)
+            if group in self._attempts:
+                continue
+            with contextlib.suppress(ValueError):
+                self._named.remove(address)
             rests = self._resting.get(address.host, 0.0) > now
             if not (
-                rests
-                or group in self._attempts
-                or (address.host, address.port) in connected
-                or self.hub.bans.is_banned(address.host, now)
+                rests or (address.host, address.port) in connected or self.hub.bans.is_banned(address.host, now)
             ):
                 self._try(address, group)
                 return
@@ -206,29 +234,35 @@ class PeerService(Service):
         if not session.ready:
             self._rest(session.host)
 
-    def _find_bootstrap_nodes(self) -> None:
-        for host, port in self._settings.bootstrap:
-            self._resolve(host, port)
+    # --- looking for nodes -------------------------------------------------------------------------------
 
-    def _find_bootstrap_nodes_again(self) -> None:
-        """A machine may come up before its network does."""
-        if not self.hub.addresses and not self.hub.peers:
-            self._find_bootstrap_nodes()
+    def _look_for_nodes(self) -> None:
+        """Ask names and lists while too few are connected: not only at the start, since an address book may be
+        full of nodes that are gone. Incoming connections do not count, as for dialling."""
+        now = self._reactor.seconds()
+        outgoing = sum(1 for session in self.hub.peers if not session.incoming)
+        if outgoing >= min(FEW_PEERS, self._settings.outgoing):
+            self._next_look_up, self._pause = now + REMEMBERED_FIRST, LOOK_UP_PERIOD
+            self._named.clear()
+        elif self._bootstrap is not None and not self._looking and now >= self._next_look_up:
+            self._looking = True
+            self._next_look_up, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PERIOD)
+            looked = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
+            looked.addErrback(lambda failure: _log.failure("looking for other nodes failed", failure))
 
-    def _resolve(self, host: str, port: int) -> None:
-        """Names of well-known nodes -> addresses; a name that has none costs one line."""
-
-        def found(addresses: Sequence[Any]) -> None:
-            for _family, _type, _protocol, _name, address in addresses:
-                self.hub.addresses.add(PeerAddress(str(address[0]), port), self._clock())
-
-        def failed(failure: Failure) -> None:
-            if host not in self._not_found:
-                self._not_found.add(host)
-                _log.warn("bootstrap node {host}: {error}", host=host, error=failure.getErrorMessage())
-
-        lookup = self._look_up(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        lookup.addCallbacks(found, failed)
+    async def _look_up_nodes(self, bootstrap: Bootstrap) -> None:
+        try:
+            found = await bootstrap.ask(self.hub.is_ours)
+        finally:
+            self._looking = False
+        if not self.running:
+            return
+        now = self._clock()
+        self.last_look_up = LastLookUp(now, len(found))
+        self._named.clear()
+        for each in found:
+            self.hub.addresses.add(each.address, now, NAMED, each.by)
+            self._named.append(each.address)
 
     # --- what is kept ------------------------------------------------------------------------------------
 

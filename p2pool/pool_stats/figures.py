@@ -16,9 +16,9 @@ class StaleRatios:
 
 @dataclass(frozen=True, slots=True)
 class ChainFigures:
-    """The share chain and the parent chain. Rates in hashes a second; `pool_rate` includes stale work. `height` is
-    the length of the best chain that is held, `absolute_height` its place since the first share ever. Times are in
-    Unix seconds and difficulties Dash's. What is not known is 0, `last_share_time` None."""
+    """The share chain and the parent chain. Rates in hashes a second, stale work included. `height` is the length
+    of the best chain that is held, `absolute_height` its place since the first share ever. Times are in Unix
+    seconds and difficulties Dash's. What is not known is 0, times of the last share None."""
 
     height: int = 0
     absolute_height: int = 0
@@ -26,8 +26,14 @@ class ChainFigures:
     verified: int = 0
     heads: int = 0
     last_share_time: float | None = None
+    """Its timestamp, which lags in a slow pool."""
+    last_share_found: float | None = None
+    """When it was found, as far as this node can tell."""
     share_difficulty: float = 0.0
     pool_rate: float = 0.0
+    """By the timestamps of shares, which other nodes come to as well."""
+    observed_rate: float = 0.0
+    """Over the time in which the shares were found: for people."""
     stales: StaleRatios = StaleRatios()
     """Of the whole chain, over the last hour."""
     own_stales: StaleRatios = StaleRatios()

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -20,11 +21,12 @@ from p2pool.base.state_file import newer_than_known
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
+from p2pool.share.versions import SHARE_VERSIONS, ShareVersions
 from p2pool.sharechain.archive import ShareArchive
 
 _log = Logger(namespace="p2pool.store")
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shares (
     hash BLOB PRIMARY KEY,        -- 32 bytes, little-endian
@@ -33,6 +35,8 @@ CREATE TABLE IF NOT EXISTS shares (
     verified INTEGER NOT NULL,
     own INTEGER NOT NULL,         -- found by a miner of this node
     pruned INTEGER NOT NULL,      -- behind the chain, waits for the archive
+    live INTEGER NOT NULL,        -- came as it was found: time_seen tells when that was
+    type INTEGER NOT NULL,        -- of the envelope
     contents BLOB NOT NULL        -- as on the wire, without the envelope
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
@@ -49,6 +53,15 @@ INSERT INTO shares SELECT hash, absheight, time_seen, verified, own, 0, contents
 DROP TABLE shares_1;
 """
 """Version 1 had no `pruned`, and no `facts`."""
+_TO_VERSION_3 = """
+ALTER TABLE shares ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+UPDATE shares SET live = own;
+ALTER TABLE shares ADD COLUMN type INTEGER NOT NULL DEFAULT 16;
+"""
+"""Version 2 had no `live`: which of the others came as they were found is not known any more. Nor had it `type`:
+all shares were of type 16."""
+_STEPS = {0: "", 1: _TO_VERSION_2 + _TO_VERSION_3, 2: _TO_VERSION_3}
+"""What makes today's tables of those of a version; 0 is a new file."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -61,6 +74,23 @@ class StoredShare:
     time_seen: float
     verified: bool
     own: bool
+    live: bool = False
+
+
+class PackedShare(NamedTuple):
+    """A share as it waits to be written."""
+
+    type: int
+    contents: bytes
+    absheight: int
+    time_seen: float
+    own: bool
+    live: bool
+
+    @classmethod
+    def of(cls, share: Share, time_seen: float, own: bool, live: bool = False) -> PackedShare:
+        """Pack a share, with its version's type."""
+        return cls(share.version.type, share.contents, share.absheight, time_seen, own, live)
 
 
 @dataclass(slots=True)
@@ -68,8 +98,8 @@ class Batch:
     """What one transaction writes, in this order: removed, shares, verified, pruned."""
 
     removed: set[int] = field(default_factory=set)
-    shares: dict[int, tuple[bytes, int, float, bool]] = field(default_factory=dict)
-    """hash -> (contents, absheight, time seen, own)"""
+    shares: dict[int, PackedShare] = field(default_factory=dict)
+    """By hash."""
     verified: set[int] = field(default_factory=set)
     pruned: set[int] = field(default_factory=set)
 
@@ -113,10 +143,9 @@ class ShareDatabase:
         execute("PRAGMA synchronous=FULL")
         if version == _SCHEMA_VERSION:
             return
-        steps = _TO_VERSION_2 if version == 1 else ""
         # In one transaction: a crash between would leave tables of one version under the number of another.
         self._connection.executescript(
-            f"BEGIN IMMEDIATE; {steps} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {_STEPS[version]} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
         )
 
     def count(self) -> int:
@@ -124,21 +153,27 @@ class ShareDatabase:
         (count,) = self._connection.execute("SELECT count(*) FROM shares WHERE pruned = 0").fetchone()
         return int(count)
 
-    def read(self, network: Network) -> Iterator[StoredShare | str]:
-        """All shares of the chain, oldest first; a text instead where one is damaged (and passed over)."""
+    def read(self, network: Network, versions: ShareVersions = SHARE_VERSIONS) -> Iterator[StoredShare | str]:
+        """All shares of the chain, oldest first; a text instead of each that is damaged, or of a type that
+        is not known, and is passed over."""
         rows = self._connection.execute(
-            "SELECT hash, time_seen, verified, own, contents FROM shares WHERE pruned = 0 ORDER BY absheight"
+            "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0 "
+            "ORDER BY absheight"
         )
-        for key, time_seen, verified, own, contents in rows:
+        for key, time_seen, verified, own, live, kind, contents in rows:
+            version = versions.get(kind)
+            if version is None:
+                yield f"stored share {bytes(key)[::-1].hex()} is of type {kind}, not {versions}"
+                continue
             try:
-                share = parse_share(contents, network)
+                share = parse_share(version, contents, network)
             except (ParseError, ShareInvalid) as error:
                 yield f"stored share {bytes(key)[::-1].hex()}: {error}"
                 continue
             if _key(share.hash) != key:
                 yield f"stored share {bytes(key)[::-1].hex()} has another hash"
                 continue
-            yield StoredShare(share, time_seen, bool(verified), bool(own))
+            yield StoredShare(share, time_seen, bool(verified), bool(own), bool(live))
 
     def write(self, batch: Batch) -> None:
         """One transaction, on the disk at return."""
@@ -148,11 +183,9 @@ class ShareDatabase:
             execute("BEGIN IMMEDIATE")
             connection.executemany("DELETE FROM shares WHERE hash = ?", _keys(batch.removed))
             connection.executemany(
-                "INSERT INTO shares VALUES (?, ?, ?, 0, ?, 0, ?) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
-                [
-                    (_key(share_hash), absheight, time_seen, own, contents)
-                    for share_hash, (contents, absheight, time_seen, own) in batch.shares.items()
-                ],
+                "INSERT INTO shares (hash, type, contents, absheight, time_seen, own, live, verified, pruned) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
+                [(_key(share_hash), *packed) for share_hash, packed in batch.shares.items()],
             )
             connection.executemany("UPDATE shares SET verified = 1 WHERE hash = ?", _keys(batch.verified))
             # What was never verified is not history, and whoever sends rubbish must not fill the archive with it.
@@ -170,13 +203,13 @@ class ShareDatabase:
         The file is complete before the rows go: a crash between costs at most a file that is written twice.
         """
         rows = self._connection.execute(
-            "SELECT hash, absheight, contents FROM shares WHERE pruned = 1 ORDER BY absheight LIMIT ?",
+            "SELECT hash, absheight, type, contents FROM shares WHERE pruned = 1 ORDER BY absheight LIMIT ?",
             (ARCHIVE_BATCH,),
         ).fetchall()
         if len(rows) < ARCHIVE_BATCH:
             return None
-        path = archive.write(rows[0][1], [contents for _, _, contents in rows])
-        self.write(Batch(removed={int.from_bytes(key, "little") for key, _, _ in rows}))
+        path = archive.write(rows[0][1], [(kind, contents) for _, _, kind, contents in rows])
+        self.write(Batch(removed={int.from_bytes(key, "little") for key, *_ in rows}))
         return path
 
     def fact(self, name: str) -> str | None:
@@ -233,9 +266,9 @@ class ShareStore:
         self.problem: str | None = None
         """Why nothing can be written, for people; None while all is well."""
 
-    def add(self, share: Share, time_seen: float, own: bool) -> None:
+    def add(self, share: Share, time_seen: float, own: bool, *, live: bool = False) -> None:
         """Remember to write a share."""
-        self._pending.shares[share.hash] = (share.contents, share.absheight, time_seen, own)
+        self._pending.shares[share.hash] = PackedShare.of(share, time_seen, own, live)
         self._pending.pruned.discard(share.hash)
         self._trim()
 

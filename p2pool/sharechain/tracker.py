@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from p2pool.base.bounded import BoundedSet
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import Weights
-from p2pool.share.check import RebuiltShare, check_share, rebuild_gentx, referenced_transactions
+from p2pool.share.check import RebuiltShare, check_share, rebuild_share
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.rules import MAX_TIMESTAMP, parent_context
+from p2pool.share.rules import MAX_TIMESTAMP
 from p2pool.share.share import Share
 from p2pool.sharechain.forest import Forest, Tree
 from p2pool.sharechain.weights import WeightWindows
@@ -35,10 +35,12 @@ TransactionSize = Callable[[int], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a share came and from whom (None: ourselves)."""
+    """When a share came and from whom (None: ourselves, or loaded). `live` says whether it came as it was found:
+    by a miner of ours, or as the newest share that a peer announced."""
 
     time_seen: float
     sender: str | None
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -149,17 +151,17 @@ class Tracker:
         return share_hash in self.forest or share_hash in self._refused
 
     def arrival(self, share_hash: int) -> Arrival:
-        """When and from whom a held share came."""
+        """Return when and from whom a held share came. KeyError where it is not held."""
         return self._arrivals[share_hash]
 
-    def add(self, share: Share, time_seen: float, sender: str | None = None) -> bool:
-        """Hold a share; False where it was held before. `think` decides what it is worth."""
+    def add(self, share: Share, time_seen: float, sender: str | None = None, *, live: bool = False) -> bool:
+        """Hold a share (see Arrival); False where it was held before. `think` decides what it is worth."""
         if share.hash in self.forest:
             return False
         node = self.forest.add(share)
         if node.parent is None:
             node.tree.grown = time_seen
-        self._arrivals[share.hash] = Arrival(time_seen, sender)
+        self._arrivals[share.hash] = Arrival(time_seen, sender, live)
         self.unverified_bytes += len(share.contents)
         return True
 
@@ -205,9 +207,7 @@ class Tracker:
 
     def rebuild(self, share: Share) -> RebuiltShare:
         """Coinbase and other transactions' hashes of a verified share: what its block is made of."""
-        context = parent_context(self, share.previous_hash, self.network)
-        gentx = rebuild_gentx(share, self, context, self.network)
-        return RebuiltShare(gentx, referenced_transactions(share, self))
+        return rebuild_share(share, self, self.network)
 
     def _verify(self, share: Share, thought: Thought) -> bool:
         if share.hash in self.verified:
@@ -385,10 +385,10 @@ class Tracker:
             return known or 0
         total = 0
         try:
-            transaction_hashes = referenced_transactions(share, self)
+            transaction_hashes = share.version.rules.named_transactions(share, self)
         except ShareInvalid:
             return 0  # it names transactions of a share that is not held any more
-        for transaction_hash in transaction_hashes:
+        for transaction_hash in transaction_hashes or ():
             size = transaction_size(transaction_hash)
             if size is None:
                 return 0  # not settled: asked again at the next run

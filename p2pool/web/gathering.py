@@ -9,7 +9,7 @@ from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node, StaleCounts
 from p2pool.pool_stats import ChainFigures, DaemonRecord, DashdFigures, PeerCounts, StaleRatios
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
-from p2pool.sharechain.figures import pool_attempts_per_second
+from p2pool.sharechain.figures import observed_attempts_per_second, pool_attempts_per_second
 from p2pool.web.sources import Sources
 
 _log = Logger(namespace="p2pool.web")
@@ -21,7 +21,8 @@ class Gathering:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._walked: tuple[int | None, int] | None = None
-        self._stales, self._pool_rate = StaleRatios(), 0.0
+        self._stales, self._pool_rate, self._observed_rate = StaleRatios(), 0.0, 0.0
+        self._found: float | None = None
 
     def gather(self) -> None:
         """Record everything. Who fails keeps its last figures; the failure is logged."""
@@ -45,10 +46,12 @@ class Gathering:
                 verified=len(tracker.verified.nodes),
                 heads=len(tracker.forest.heads),
                 last_share_time=None if share is None else float(share.timestamp),
+                last_share_found=self._found,
                 share_difficulty=target_to_difficulty(
                     node.network.max_target if share is None else share.max_target
                 ),
                 pool_rate=self._pool_rate,
+                observed_rate=self._observed_rate,
                 stales=self._stales,
                 own_stales=_own_ratios(own),
                 block_height=0 if template is None else template.height - 1,
@@ -65,8 +68,13 @@ class Gathering:
         is not in the chain itself."""
         if self._walked == (best, count):
             return
-        self._walked, self._stales, self._pool_rate = (best, count), StaleRatios(), 0.0
-        if best is None or not count:
+        self._walked, self._stales = (best, count), StaleRatios()
+        self._pool_rate, self._observed_rate, self._found = 0.0, 0.0, None
+        if best is None:
+            return
+        found = node.found_times()
+        self._found = found.of(best).time
+        if not count:
             return
         orphans = dead = 0
         for share in node.tracker.ancestors(best, count):
@@ -75,6 +83,7 @@ class Gathering:
         made = count + orphans + dead
         self._stales = StaleRatios(orphans / made, dead / made)
         self._pool_rate = pool_attempts_per_second(node.tracker, best, count) * made / count
+        self._observed_rate = observed_attempts_per_second(node.tracker, best, count, found) * made / count
 
     def _gather_peers(self) -> None:
         peers = self._sources.peers()

@@ -31,7 +31,7 @@ MAX_TOLD = 10
 
 def share_event(node: Node, share: Share, own: bool, now: float) -> Event | None:
     """A share that is held from now on; None for one that is no news. `own` where a miner here found it."""
-    if now - share.timestamp > SHARE_AGE:
+    if now - node.found_times().of(share.hash).time > SHARE_AGE:
         return None
     return {
         "event": "share",

@@ -122,7 +122,8 @@ class ChainBlocks:
                 break
             walked += 1
             if share.is_block:
-                self._blocks[share.hash] = PoolBlock(share.timestamp, share.hash, share.hash)
+                # The Dash network holds the header's time of a block to its limits; the share's timestamp may lag.
+                self._blocks[share.hash] = PoolBlock(share.header_timestamp, share.hash, share.hash)
         return walked
 
 

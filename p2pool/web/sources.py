@@ -24,6 +24,25 @@ from p2pool.web.worker_index import WorkerIndex
 T = TypeVar("T")
 
 
+class NodeOrigin(NamedTuple):
+    """How another node became known, in the words of `peers.addresses.Origin`, and the name that had its address,
+    "" if it was none. Which peer told of which node is nobody else's business."""
+
+    origin: str = "remembered"
+    name: str = ""
+
+
+REMEMBERED = NodeOrigin()
+
+
+class NodeLookUps(NamedTuple):
+    """When names and lists were last asked for other nodes, Unix seconds (None: not since the start), and how many
+    addresses they named."""
+
+    time: float | None = None
+    found: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
     """Another node that we are connected with. Times in seconds; `round_trip` is None where it is not known yet.
@@ -40,6 +59,7 @@ class PeerFigures:
     known_transactions: int
     remembered_bytes: int
     round_trip: float | None
+    found_by: NodeOrigin = REMEMBERED
 
 
 class PeerTraffic(NamedTuple):
@@ -74,6 +94,7 @@ class KnownNode:
     port: int
     first_seen: float
     last_seen: float
+    found_by: NodeOrigin = REMEMBERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +238,7 @@ class Sources:
     traffic: Callable[[], PeerTraffic] = PeerTraffic
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
+    look_ups: Callable[[], NodeLookUps] = NodeLookUps
     listening: Callable[[], Sequence[ListeningPort]] = tuple
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the operator has set, by the flag's name, fit for everybody's eyes."""

@@ -17,6 +17,8 @@ from p2pool.peers.addresses import (
     MAX_OF_SOURCE,
     AddressBook,
     Bans,
+    FoundBy,
+    Origin,
     group_of,
     is_dialable,
     is_loopback,
@@ -294,3 +296,30 @@ def test_sources_survive_a_restart_and_rows_of_earlier_versions_are_read():
     places = {host for host, *_ in again.seen()}
     assert address(0).host not in places
     assert address(1).host in places
+
+
+def test_how_a_node_became_known_stays_what_it_was_first():
+    book = AddressBook()
+    book.add(address(0), NOW, found_by=FoundBy(Origin.REMEMBERED))
+    book.add(address(0), NOW, "peers", FoundBy(Origin.BUILT_IN, "node.example"))
+    book.add(address(0), NOW, found_by=FoundBy(Origin.PEER))
+    assert book.found_by(address(0).host, 9999) == (Origin.BUILT_IN, "node.example")
+    assert book.found_by(address(1).host, 9999) is None
+    book.forget(address(0).host, 9999)
+    book.forget(address(1).host, 9999)
+    assert len(book) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["peer"], ["who knows", ""], [7, 8], ["peer", "x" * 300], ["peer", "\n"]])
+def test_a_row_that_does_not_say_how_it_became_known_is_remembered(more):
+    book = AddressBook()
+    assert book.read_json([["8.8.8.8", 9, 0, 1.0, 2.0, "source", *more]]) == 1
+    assert book.found_by("8.8.8.8", 9) == (Origin.REMEMBERED, "")
+
+
+def test_earlier_versions_can_read_the_rows():
+    """They take what comes after the source for nothing."""
+    book = AddressBook()
+    book.add(address(0), NOW, "source", FoundBy(Origin.BUILT_IN, "node.example"))
+    (row,) = json.loads(json.dumps(book.to_json()))
+    assert row == [address(0).host, 9999, 0, NOW, NOW, "source", "built_in", "node.example"]

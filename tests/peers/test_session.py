@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from p2pool.base.turns import SLICE_TIME
 from p2pool.dash.block import BlockHeader, read_header
-from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
 from p2pool.peers.messages import (
     MAX_PAYLOAD,
     AddrMe,
@@ -125,9 +125,9 @@ def test_a_newer_protocol_is_welcome():
 
 def test_our_own_nonce_is_ourselves_no_misbehaviour():
     talk = Talk(ready=False)
-    with pytest.raises(Drop) as error:
+    with pytest.raises(OwnNode) as error:
         talk.say(version(nonce=5))
-    assert only_dropped(error)
+    assert not isinstance(error.value, Misbehaviour)
     assert not talk.session.ready
     assert talk.hub.calls == []
 

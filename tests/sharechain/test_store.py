@@ -17,7 +17,7 @@ from p2pool.share.share import Share
 from p2pool.sharechain import store as store_module
 from p2pool.sharechain.archive import ShareArchive
 from p2pool.sharechain.importing import ImportCounts, read_share_files, share_files
-from p2pool.sharechain.store import Batch, ShareDatabase, ShareStore, StoredShare, open_database
+from p2pool.sharechain.store import Batch, PackedShare, ShareDatabase, ShareStore, StoredShare, open_database
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW, easy_network, grow_chain
 from tests.logged import logged
@@ -240,7 +240,7 @@ def test_a_damaged_row_is_passed_over_with_its_name(path, store):
     assert [item.share.hash for item in items if not isinstance(item, str)] == [SHARES[2].hash]
 
 
-@pytest.mark.parametrize("version", [3, 99, -1])
+@pytest.mark.parametrize("version", [4, 99, -1])
 def test_a_file_of_a_newer_version_is_left_alone(path, store, version):
     store.add(SHARES[0], NOW, own=False)
     done(store.close())
@@ -249,7 +249,7 @@ def test_a_file_of_a_newer_version_is_left_alone(path, store, version):
     connection.close()
     data = path.read_bytes()
     with pytest.raises(
-        OperatorError, match=f"shares.sqlite has version {version} .* knows versions up to 2"
+        OperatorError, match=f"shares.sqlite has version {version} .* knows versions up to 3"
     ) as error:
         open_database(path, "20260101-000000")
     assert "move the file away to begin without the share chain" in str(error.value)
@@ -283,6 +283,39 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path):
     assert all(share.verified and not share.own for share in stored(path).values())
 
 
+def test_shares_in_a_file_of_the_second_version_are_of_type_16(path):
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE IF NOT EXISTS shares (
+            hash BLOB PRIMARY KEY,        -- 32 bytes, little-endian
+            absheight INTEGER NOT NULL,   -- for reading oldest first
+            time_seen REAL NOT NULL,      -- Unix seconds
+            verified INTEGER NOT NULL,
+            own INTEGER NOT NULL,         -- found by a miner of this node
+            pruned INTEGER NOT NULL,      -- behind the chain, waits for the archive
+            contents BLOB NOT NULL        -- as on the wire, without the envelope
+        ) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
+        CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        PRAGMA user_version=2;
+        """
+    )
+    rows = [(s.hash.to_bytes(32, "little"), s.absheight, NOW, 1, 0, 0, s.contents) for s in SHARES]
+    connection.executemany("INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    assert [item.share.version.type for item in stored(path).values()] == [16] * len(SHARES)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert connection.execute("SELECT DISTINCT type FROM shares").fetchall() == [(16,)]
+    connection.close()
+    database = ShareDatabase(path)
+    database.write(Batch(shares={1: PackedShare(36, b"others", 1, NOW, False, False)}, removed={SHARES[0].hash}))
+    assert f"stored share {1:064x} is of type 36, not 16" in list(database.read(NETWORK))
+    database.close()
+
+
 @pytest.mark.parametrize("damage", ["not a database", "half", "flipped"])
 def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
     for share in SHARES:
@@ -302,7 +335,7 @@ def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
     assert aside.name == "shares.sqlite.damaged-20260101-000000"
     assert aside.read_bytes() == bytes(data)
     assert database.count() == 0
-    database.write(Batch(shares={SHARES[0].hash: (SHARES[0].contents, 1, NOW, False)}))
+    database.write(Batch(shares={SHARES[0].hash: PackedShare.of(SHARES[0], NOW, False)}))
     database.close()
 
 
@@ -403,3 +436,41 @@ def test_facts(path):
     database.set_fact("x", "2")
     database.close()
     assert ShareDatabase(path).fact("x") == "2"
+
+
+def test_whether_a_share_came_live_is_kept(path, store):
+    store.add(SHARES[0], NOW, own=True, live=True)
+    store.add(SHARES[1], NOW, own=False, live=True)
+    store.add(SHARES[2], NOW, own=False)
+    done(store.close())
+    found = stored(path)
+    assert [found[share.hash].live for share in SHARES[:3]] == [True, True, False]
+
+
+def test_a_file_of_the_second_version_is_brought_up_to_date(path):
+    """Which of others' shares came live was not kept: our own did."""
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE shares (
+            hash BLOB PRIMARY KEY, absheight INTEGER NOT NULL, time_seen REAL NOT NULL, verified INTEGER NOT NULL,
+            own INTEGER NOT NULL, pruned INTEGER NOT NULL, contents BLOB NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX shares_by_height ON shares (pruned, absheight);
+        CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        PRAGMA user_version=2;
+        """
+    )
+    rows = [
+        (s.hash.to_bytes(32, "little"), s.absheight, NOW, 1, n % 2, 0, s.contents) for n, s in enumerate(SHARES)
+    ]
+    connection.executemany("INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    database, aside = open_database(path, "20260101-000000")
+    assert aside is None
+    database.write(Batch(pruned={SHARES[0].hash}))
+    database.close()
+    found = stored(path)
+    assert [found[share.hash].live for share in SHARES[1:]] == [n % 2 == 1 for n in range(1, len(SHARES))]
+    assert all(share.time_seen == NOW for share in found.values())

@@ -22,6 +22,11 @@ table is served as an OpenAPI 3.1 document at `/api/openapi.json`.
 - An error is `{"error": {"code": "...", "message": "..."}}` with a fitting status. Codes stay, messages may
   change. Any path may answer 503 `starting` in the first seconds.
 - The pool's figures are those of the share chain's last hour; its hash rate counts the whole chain's stale shares.
+- A share's timestamp is part of the consensus and lags without end in a slow pool. Fields that rest on timestamps
+  (`hash_rate`, `pool_hash_rate` and `/rate` of the pool, `time` and `ts` of shares) are for comparing with other
+  nodes. Those for people rest on when shares were found (`observed_...`, `time_found`): when this node first saw
+  a share that came as it was found, else the times in its and its neighbours' headers. So do graphs, history, and
+  the expected times of luck.
 """
 
 

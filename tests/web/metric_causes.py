@@ -59,12 +59,12 @@ def add_share(pool: Pool, stale_info: int = STALE_NONE) -> None:
     pool.now += 20
     context = build_work_context(tracker, node.best_share, make_template(), tracker.network, pool.now)
     payee = PayeeFields(b"\x05" * 20, 655, stale_info, 77)
-    job = Job(context, payee, 2**256 - 1, int(pool.now), make_template().current_time)
+    job = Job(context, payee, 2**256 - 1, int(pool.now), int(pool.now))
     outcome = next(
         o for nonce in range(1 << 16) if (o := job.check(bytes(8), job.timestamp, nonce, job.version)).meets_share
     )
     share = outcome.share()
-    tracker.add(share, pool.now)
+    tracker.add(share, pool.now, live=True)
     tracker.trust(share.hash)
     node.loaded()
     assert node.best_share == share.hash
@@ -211,9 +211,11 @@ CAUSES: dict[str, Cause] = {
         lambda pool: pool.stats.record_fan_out(0.3), 0, 0.3, "p2pool_job_fan_out_seconds_sum"
     ),
     "p2pool_pool_hashrate": Cause(add_share, CHANGED, CHANGED),
+    "p2pool_pool_observed_hashrate": Cause(add_share, CHANGED, CHANGED),
     "p2pool_share_chain_height": Cause(add_share, SHARES, SHARES + 1),
     "p2pool_share_chain_absolute_height": Cause(add_share, SHARES, SHARES + 1),
     "p2pool_share_chain_last_share_timestamp_seconds": Cause(add_share, CHANGED, CHANGED),
+    "p2pool_share_chain_last_share_found_timestamp_seconds": Cause(add_share, CHANGED, CHANGED),
     "p2pool_share_chain_shares_held": Cause(fork, SHARES, SHARES + 1),
     "p2pool_share_chain_shares_verified": Cause(add_share, SHARES, SHARES + 1),
     "p2pool_share_chain_heads": Cause(fork, 1, 2),

@@ -63,11 +63,12 @@ class Pool:
         chain_length: int = 200,
         keeps_history: bool = False,
         custom_pages: bool = False,
+        pace: float = 20.0,
     ) -> None:
         network = easy_network(chain_length)
         self.tracker = Tracker(network)
-        self.shares = grow_chain(self.tracker, template or make_template(), count, 3)
-        self.now = NOW + count * 20 + 5
+        self.shares = grow_chain(self.tracker, template or make_template(), count, 3, pace=pace)
+        self.now = NOW + count * pace + 5
         self.stats = PoolStats(NOW)
         settings = NodeSettings(lambda: b"\x01" * 20, 0.5, 655)
         self.node = Node(

@@ -10,7 +10,7 @@ import pytest
 from p2pool.dash.address import encode_address
 from p2pool.dash.target import target_to_difficulty
 from p2pool.networks.parameters import SHARE_VERSION
-from p2pool.share.share import parse_envelope
+from p2pool.share.versions import parse_envelope
 from p2pool.sharechain.store import StoredShare
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.api import chain
@@ -199,6 +199,8 @@ def test_the_chain_from_the_best_share_down(forked):
         version = forked.node.network.parent.addresses.pubkey_hash
         assert row == {
             "ts": share.timestamp,
+            "time_found": share.timestamp,
+            "time_found_source": "first_seen",
             "hash": f"{share.hash:064x}",
             "payout_address": encode_address(version, share.pubkey_hash),
             "difficulty": target_to_difficulty(share.target),

@@ -72,6 +72,8 @@ def test_where_other_nodes_were_seen():
         "first_seen": NOW,
         "last_seen": NOW + 60,
         "connected": False,
+        "found_by": "remembered",
+        "found_by_name": None,
     }
     assert pool.ask("/api/v1/known_nodes?offset=1&limit=1").json["nodes"] == [second]
     assert pool.ask("/api/v1/known_nodes?offset=2").json["nodes"] == []

@@ -7,7 +7,8 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from p2pool.web.sources import PeerFigures
+from p2pool.web.sources import KnownNode, NodeLookUps, NodeOrigin, PeerFigures
+from tests.chains import NOW
 from tests.logged import logged
 from tests.support import make_template
 from tests.web.pages import Pool
@@ -124,3 +125,32 @@ def test_no_text_of_a_peer_breaks_the_json():
     software = "\u00ff\u0080\ud7ff" + HOSTILE
     pool = pool_with(peer("10.1.2.3", 1, software=software))
     assert json.loads(pool.ask("/peer_versions").body) == {"10.1.2.3:1": software}
+
+
+def test_how_nodes_became_known_is_said_of_each_and_in_sum():
+    named, told = NodeOrigin("built_in", "node.example"), NodeOrigin("peer")
+    pool = pool_with(
+        peer("10.1.2.3", 1, incoming=False, found_by=named),
+        peer("10.1.2.4", 2, incoming=False, found_by=told),
+        peer("10.1.2.5", 3, incoming=False, found_by=told),
+        peer("10.1.2.6", 4),
+    )
+    known = [
+        KnownNode("10.1.2.3", 1, NOW, NOW, named),
+        *(KnownNode("10.2.2.2", n, NOW, NOW, told) for n in (1, 2)),
+    ]
+    object.__setattr__(pool.sources, "known_nodes", lambda: known)
+    assert pool.ask("/api/v1/node").json["bootstrap"] == {"last_look_up": None, "addresses_found": 0}
+    object.__setattr__(pool.sources, "look_ups", lambda: NodeLookUps(NOW, 3))
+    pool.now += 1
+    pool.refresh()
+    first, second, *_ = pool.ask("/api/v1/peers").json["peers"]
+    assert (first["found_by"], first["found_by_name"]) == ("built_in", "node.example")
+    assert (second["found_by"], second["found_by_name"]) == ("peer", None)
+    node = pool.ask("/api/v1/node").json
+    assert node["peers_found_by"] == {"peer": 2, "built_in": 1, "remembered": 1}
+    assert node["bootstrap"] == {"last_look_up": NOW, "addresses_found": 3}
+    answer = pool.ask("/api/v1/known_nodes").json
+    assert answer["found_by"] == {"peer": 2, "built_in": 1}
+    by_address = {each["address"]: (each["found_by"], each["found_by_name"]) for each in answer["nodes"]}
+    assert by_address == {"10.1.2.3:1": named, "10.2.2.2:1": ("peer", None), "10.2.2.2:2": ("peer", None)}

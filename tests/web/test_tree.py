@@ -84,6 +84,8 @@ def test_a_share_as_it_is_told(pool):
         "parent": f"{share.previous_hash:064x}",
         "height": share.absheight,
         "time": share.timestamp,
+        "time_found": share.timestamp,
+        "time_found_source": "first_seen",
         "address": script_to_text(pool.node, share.script),
         "difficulty": row["difficulty"],
         "own": False,

@@ -35,11 +35,11 @@ const shownTexts = new Map();
 // --- the list ----------------------------------------------------------------------------------------------
 
 const table = new Table("chain", {
-  caption: "Shares of the chain, newest first: time, hash, payout address, difficulty, stale and block",
+  caption: "Shares of the chain, newest first: when found, hash, payout address, difficulty, stale and block",
   few: 400,
   empty: emptyNote(),
   columns: [
-    timeColumn("Time"),
+    timeColumn("Found"),
     { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
     { title: "Payout address", create: (share) => copyValueBoth(share.payout_address, "address") },
     textColumn("Difficulty", (share) => difficulty(share.difficulty)),
@@ -68,7 +68,7 @@ function showPage(page) {
   const lead = older ? `${counted(page.held, "share")} of this chain are held here, this one included.` : "From the best share down.";
   setText(byId("chain-lead"), lead);
   table.show(
-    shares.map((share) => ({ ...share, key: share.hash })),
+    shares.map((share) => ({ ...share, key: share.hash, ts: share.time_found })),
     make("span", {}, "No share yet. The chain begins with the first share that a miner finds."),
   );
   byId("stale-note").hidden = shares.length === 0;
@@ -103,11 +103,11 @@ function showNone(title, ...texts) {
 // --- the forks ---------------------------------------------------------------------------------------------
 
 const forks = new Table("forks", {
-  caption: "Shares of the newest that are not in the best chain: time, hash, height, payout address, difficulty and finder",
+  caption: "Shares of the newest that are not in the best chain: when found, hash, height, payout address, difficulty and finder",
   few: 50,
   empty: emptyNote(),
   columns: [
-    timeColumn("Time"),
+    timeColumn("Found"),
     { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
     textColumn("Height", ({ height }) => integer(height)),
     { title: "Payout address", create: ({ address }) => copyValueBoth(address, "address") },
@@ -131,7 +131,7 @@ function showTree({ shares }) {
   }
   const aside = shares.filter(({ in_best_chain: inBest }) => !inBest);
   forks.show(
-    aside.map((share) => ({ ...share, key: share.hash, ts: share.time })),
+    aside.map((share) => ({ ...share, key: share.hash, ts: share.time_found })),
     make("span", {}, `None of the newest ${integer(shares.length)} shares is on a fork.`),
   );
 }

@@ -94,9 +94,9 @@ function showPool(pool) {
   symbol = pool.symbol;
   const waiting = pool.block_height === null;
   const known = pool.share_chain_height >= 2;
-  put("f-pool", known ? hashRate(pool.hash_rate) : "not known yet");
+  put("f-pool", known ? hashRate(pool.observed_hash_rate) : "not known yet");
   put("f-pool-note", poolNote(pool, known));
-  put("f-time", known && pool.expected_time_to_block !== null ? duration(pool.expected_time_to_block) : "not known yet");
+  put("f-time", known && pool.observed_time_to_block !== null ? duration(pool.observed_time_to_block) : "not known yet");
   put("f-time-note", known ? "for the whole pool, on average" : "needs a pool hash rate and Dash Core");
   put("f-diff", waiting ? "–" : difficulty(pool.network_difficulty));
   put("f-diff-note", waiting ? "waiting for Dash Core" : `network at ${hashRate(pool.network_hash_rate)}`);
@@ -104,13 +104,13 @@ function showPool(pool) {
   put("f-chain", integer(pool.share_chain_height));
   put("h-stale", percent(pool.stale_proportion));
   put("c-prefix", pool.network === "dash" ? "it starts with X" : "on this test network it starts with y");
-  document.title = known ? `${hashRate(pool.hash_rate)} – p2pool-dash node` : "p2pool-dash node";
+  document.title = known ? `${hashRate(pool.observed_hash_rate)} – p2pool-dash node` : "p2pool-dash node";
 }
 
 function poolNote(pool, known) {
   if (!known) return "the share chain has fewer than two shares";
   if (!(pool.network_hash_rate > 0)) return "all miners of the pool";
-  const part = pool.hash_rate / pool.network_hash_rate;
+  const part = pool.observed_hash_rate / pool.network_hash_rate;
   return part >= 1 ? "about all of the network, going by its difficulty" : `${percent(part, 2)} of the whole network`;
 }
 

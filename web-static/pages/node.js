@@ -2,6 +2,7 @@
 
 import { byId, make, setText, setTime, timeNode } from "../js/dom.js";
 import { absoluteTime, bytes, duration, hostAndPort, integer, known, percent, significant } from "../js/format.js";
+import { originsText } from "../js/origins.js";
 import { lookUp, startPage } from "../js/page.js";
 import { Table, copyValueBoth, emptyNote, textColumn } from "../js/table.js";
 
@@ -134,6 +135,15 @@ function showNode(node) {
     ["Operator’s addresses", "Where the fee is paid to.", own.length === 0 ? "none yet" : list],
     ["Efficiency", "Yield compared with the pool’s average: above 100% this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
+  showRows("others", [
+    ["Connected", "How they became known. The page about peers has each of them.", originsText(node.peers_found_by) || "none"],
+    ["Last look-up", "Names and lists are asked while fewer than two outgoing connections stand.", lookText(node.bootstrap)],
+  ]);
+}
+
+function lookText({ last_look_up: time, addresses_found: found }) {
+  if (time === null) return "not needed since the start";
+  return `${absoluteTime(time)}: ${integer(found)} ${found === 1 ? "address" : "addresses"}`;
 }
 
 function showProcess(process) {

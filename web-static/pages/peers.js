@@ -4,6 +4,7 @@ import { barsTable } from "../js/bars.js";
 import { byId, make, setText, timeNode, setTime } from "../js/dom.js";
 import { bytes, integer, known, significant } from "../js/format.js";
 import { Listing, showPages } from "../js/listing.js";
+import { originText, originsText } from "../js/origins.js";
 import { lookUp, startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn } from "../js/table.js";
 
@@ -15,7 +16,7 @@ const direction = ({ incoming }) => (incoming ? "came to us" : "we went to it");
 // --- connected ---------------------------------------------------------------------------------------------
 
 const peers = new Listing("peers", {
-  caption: "Connected nodes: address, direction, software, protocol, since when, round trip, and transactions",
+  caption: "Connected nodes: address, direction, how it became known, software, protocol, since when, round trip, and transactions",
   order: ["Round trip", false],
   what: "an address or software",
   search: ({ address, software }) => `${address} ${software}`,
@@ -23,6 +24,7 @@ const peers = new Listing("peers", {
   columns: [
     { title: "Address", head: true, words: true, by: ({ address }) => address, create: ({ address }) => make("span", { class: "mono" }, address) },
     { ...textColumn("Direction", direction, null), words: true, by: direction },
+    { ...textColumn("Known from", originText, null), words: true, by: originText },
     { ...textColumn("Software", ({ software }) => software || "–", null), words: true, by: ({ software }) => software },
     { ...textColumn("Protocol", ({ protocol }) => String(protocol)), by: ({ protocol }) => protocol },
     {
@@ -91,12 +93,13 @@ function showVotes({ share_version: own, version_votes: votes }) {
 // --- known addresses ---------------------------------------------------------------------------------------
 
 const addresses = new Table("known", {
-  caption: "Known addresses of nodes: address, whether connected, first and last seen",
+  caption: "Known addresses of nodes: address, whether connected, how it became known, first and last seen",
   few: PAGE,
   empty: emptyNote(),
   columns: [
     { title: "Address", head: true, create: ({ address }) => make("span", { class: "mono" }, address) },
     textColumn("Connected", ({ connected }) => (connected ? "yes" : "no"), null),
+    textColumn("Known from", originText, null),
     { title: "Last seen", create: (node) => timeNode(node.last_seen), update: (cell, node) => setTime(cell.firstElementChild, node.last_seen) },
     { title: "First seen", create: (node) => timeNode(node.first_seen) },
   ],
@@ -107,6 +110,7 @@ let page = 0;
 const again = lookUp(() => `api/v1/known_nodes?offset=${page * PAGE}&limit=${PAGE}`, 15000, (value, status) => {
   if (status !== 200) return;
   setText(byId("f-known"), integer(value.total));
+  setText(byId("known-from"), value.total === 0 ? "" : ` They are known from: ${originsText(value.found_by)}.`);
   addresses.show(value.nodes.map((node) => ({ ...node, key: node.address })), make("span", {}, "No node was seen yet."));
   setText(byId("known-count"), value.total === 0 ? "" : integer(value.total));
   showPages(byId("known-pages"), page, Math.ceil(value.total / PAGE), (wanted) => {

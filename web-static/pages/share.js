@@ -95,7 +95,8 @@ function minerPart(share) {
     "Miner and time",
     facts(
       ["Payout address", "Who is paid for this share.", workerLink(data.payout_address, mono(data.payout_address)), " ", copyButton(data.payout_address, "the address")],
-      ["Timestamp", "When it was mined, as its miner’s node says. The rules keep it near its parent’s, so it can lag behind.", time(data.timestamp)],
+      ["Found", foundNote(local.time_found_source), time(local.time_found)],
+      ["Timestamp", "For the rules of the share chain, which keep it near its parent’s: in a slow pool it lags behind.", time(data.timestamp)],
       ["First seen here", "When this node got it.", seen ? time(local.time_first_seen) : "not known"],
       ["Received from", "The node that passed it on first.", peer === null || peer === undefined ? "found by this node, or loaded from its disk" : String(peer)],
       ["Stale info", "How nodes tell the pool about lost work, so that hash rates can be corrected.", stale === null ? "none: it announces no lost share" : (STALE[stale] ?? stale)],
@@ -104,6 +105,11 @@ function minerPart(share) {
       ["Version wanted", "The share version that its miner’s node votes for.", integer(data.desired_version)],
     ),
   );
+}
+
+function foundNote(source) {
+  if (source === "first_seen") return "When its miner found it: this node saw it at once.";
+  return "When its miner found it, by the times in its and its neighbours’ headers: this node got it later.";
 }
 
 function difficultyPart(share) {

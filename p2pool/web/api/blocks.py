@@ -12,7 +12,7 @@ from p2pool.share.errors import ShareInvalid
 from p2pool.web.api.block_status import STATUS, STATUSES, statuses
 from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, amount, whole_number
 from p2pool.web.api.legacy_luck import LUCK_SUMMARY, luck_summary
-from p2pool.web.api.pool import explorers, pool_rate, stale_proportion
+from p2pool.web.api.pool import explorers, observed_rate, stale_proportion
 from p2pool.web.api.schema import (
     AMOUNT,
     DASH,
@@ -182,7 +182,7 @@ def _summary(moment: Moment, rounds: Rounds) -> dict[str, Any]:
     known = [each for each in rounds.rounds if each.luck is not None]
     expected = sum(each.expected_work or 0.0 for each in known)
     actual = sum(each.actual_work or 0.0 for each in known)
-    template, rate = moment.node.template, pool_rate(moment)
+    template, rate = moment.node.template, observed_rate(moment)
     attempts = None if template is None else float(target_to_average_attempts(template.target))
     since = max(0.0, moment.snapshot.time - rounds.rounds[-1].block.time) if rounds.rounds else None
     current = rounds.current_work

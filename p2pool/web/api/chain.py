@@ -14,6 +14,7 @@ from p2pool.node import Node
 from p2pool.share.share import Share
 from p2pool.sharechain.figures import stale_name
 from p2pool.sharechain.forest import Forest
+from p2pool.sharechain.found_times import FoundSource, FoundTime
 from p2pool.web.api.endpoint import (
     UNKNOWN_SHARE,
     Arguments,
@@ -23,13 +24,24 @@ from p2pool.web.api.endpoint import (
     share_hash,
     whole_number,
 )
-from p2pool.web.api.schema import HASH, TIME, array, boolean, count, nullable, number, record, text
+from p2pool.web.api.schema import HASH, TIME, array, boolean, count, nullable, number, record, text, words
 from p2pool.web.sources import script_to_text
 
 MAX_LISTED = 1000
 """Hashes in a list: several times what the tracker keeps of heads; an answer of at most 67 kB."""
 MAX_SHARES, DEFAULT_SHARES = 200, 50
 """Shares on a page of /web/chain: at most 80 kB."""
+
+
+TIMESTAMP = {**TIME, "description": "Unix seconds; its timestamp, which rules keep near its parent's: it may lag"}
+FOUND = {
+    "time_found": {**TIME, "description": "when it was found, as far as this node can tell, Unix seconds"},
+    "time_found_source": words(
+        *(source.value for source in FoundSource),
+        description="first_seen: it came to this node as it was found; header: by the times in its header and its "
+        "neighbours'",
+    ),
+}
 
 
 def hash_text(share_hash: int) -> str:
@@ -76,15 +88,18 @@ def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
     shares = list(forest.ancestors(first, count))
     below = shares[-1].previous_hash
     page["held"] = forest.height(first)
-    page["shares"] = [_row(node, share) for share in shares]
+    found = node.found_times().of_chain(first, count)
+    page["shares"] = [_row(node, share, when) for share, when in zip(shares, found, strict=True)]
     page["next"] = _optional(below) if below in forest else None
     page["missing_parent"] = _optional(forest.tail(first))
     return page
 
 
-def _row(node: Node, share: Share) -> dict[str, Any]:
+def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
     return {
         "ts": share.timestamp,
+        "time_found": found.time,
+        "time_found_source": found.source.value,
         "hash": hash_text(share.hash),
         "payout_address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),
@@ -115,7 +130,8 @@ _PAGE = record(
         "held": count("shares from this one down"),
         "shares": array(
             record(
-                ts=TIME,
+                ts=TIMESTAMP,
+                **FOUND,
                 hash=HASH,
                 payout_address=text(),
                 difficulty=number(),

@@ -12,7 +12,7 @@ from p2pool.share.share import STALE_DOA, STALE_ORPHAN
 from p2pool.sharechain.figures import desired_version_work
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.payouts import own_addresses, own_payouts, payout_amounts
-from p2pool.web.api.peers import peer_counts
+from p2pool.web.api.peers import bootstrap_figures, peer_counts, peer_origins
 from p2pool.web.api.pool import best_max_target, stale_proportion
 from p2pool.web.api.schema import (
     AMOUNT,
@@ -206,6 +206,8 @@ def node_figures(moment: Moment) -> dict[str, Any]:
         "connections": snapshot.connections,
         "workers": sum(1 for worker in snapshot.workers if worker.connections),
         "peers": peer_counts(moment),
+        "peers_found_by": peer_origins(moment),
+        "bootstrap": bootstrap_figures(moment),
         "memory": sources.process_memory(),
         **_efficiency(moment),
         "warnings": warnings(moment),
@@ -341,6 +343,14 @@ ENDPOINTS = (
             connections=count("of miners"),
             workers=count("connected ones"),
             peers=_PEERS,
+            peers_found_by=mapping(count(), "how many connected nodes became known in which way"),
+            bootstrap=record(
+                "looking for other nodes while too few are connected",
+                last_look_up=nullable(
+                    {**TIME, "description": "Unix seconds; null if there was no need since the start"}
+                ),
+                addresses_found=count("by the last look-up"),
+            ),
             memory=nullable(number("bytes")),
             **_EFFICIENCY,
             warnings=array(text(), "what an operator should know"),

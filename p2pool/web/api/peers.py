@@ -5,12 +5,27 @@ Names, units and the forms of addresses are those that tools of p2pool know.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from p2pool.base.endpoints import host_and_port
+from p2pool.peers.addresses import Origin
 from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, whole_number
-from p2pool.web.api.schema import SECONDS, TIME, array, boolean, count, mapping, nullable, number, record, text
-from p2pool.web.sources import KnownNode, Moment, PeerFigures
+from p2pool.web.api.schema import (
+    SECONDS,
+    TIME,
+    array,
+    boolean,
+    count,
+    mapping,
+    nullable,
+    number,
+    record,
+    text,
+    words,
+)
+from p2pool.web.sources import KnownNode, Moment, NodeOrigin, PeerFigures
 
 
 def _key(peer: PeerFigures) -> str:
@@ -73,14 +88,39 @@ def peer_figures(moment: Moment) -> dict[str, Any]:
                 "known_transactions": peer.known_transactions,
                 "remembered_bytes": peer.remembered_bytes,
                 "round_trip": peer.round_trip,
+                **_origin(peer.found_by),
             }
             for peer in moment.sources.peers()
         ],
     }
 
 
+def _origin(found_by: NodeOrigin) -> dict[str, Any]:
+    return {"found_by": found_by.origin, "found_by_name": found_by.name or None}
+
+
+def origins(nodes: Iterable[PeerFigures | KnownNode]) -> dict[str, int]:
+    """Return how many nodes became known in which way, most first."""
+    return dict(Counter(node.found_by.origin for node in nodes).most_common())
+
+
+def peer_origins(moment: Moment) -> dict[str, int]:
+    """Return how the connected nodes became known."""
+    return origins(moment.sources.peers())
+
+
+def bootstrap_figures(moment: Moment) -> dict[str, Any]:
+    """Return when it was last looked for other nodes, and what that gave."""
+    last = moment.sources.look_ups()
+    return {"last_look_up": last.time, "addresses_found": last.found}
+
+
 def _in_order(moment: Moment) -> list[KnownNode]:
     return sorted(moment.sources.known_nodes(), key=lambda known: (-known.last_seen, known.host, known.port))
+
+
+def _known_origins(moment: Moment) -> dict[str, int]:
+    return origins(moment.sources.known_nodes())
 
 
 def known_nodes(scene: Scene, arguments: Arguments) -> dict[str, Any]:
@@ -90,6 +130,7 @@ def known_nodes(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     connected = {(peer.host, peer.port) for peer in moment.sources.peers()}
     return {
         "total": len(known),
+        "found_by": moment.once(_known_origins),
         "offset": offset,
         "limit": limit,
         "nodes": [
@@ -98,6 +139,7 @@ def known_nodes(scene: Scene, arguments: Arguments) -> dict[str, Any]:
                 "first_seen": each.first_seen,
                 "last_seen": each.last_seen,
                 "connected": (each.host, each.port) in connected,
+                **_origin(each.found_by),
             }
             for each in known[offset : offset + limit]
         ],
@@ -115,6 +157,14 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
+_FOUND_BY = {
+    "found_by": words(
+        *(origin.value for origin in Origin),
+        description="how it became known: --p2pool-node, --bootstrap, the list bootstrap.txt, a built-in name or "
+        "list, another node that told of it, it came to this one, or remembered by an earlier version",
+    ),
+    "found_by_name": nullable(text("the name that had its address, null if it was written as an address")),
+}
 _PING = nullable(number("milliseconds; null where it is not known yet"))
 ENDPOINTS = (
     Endpoint(
@@ -133,6 +183,7 @@ ENDPOINTS = (
                     known_transactions=count("that it says it has"),
                     remembered_bytes=count("of transactions that it has us keep"),
                     round_trip=nullable(SECONDS),
+                    **_FOUND_BY,
                 )
             ),
         ),
@@ -143,10 +194,17 @@ ENDPOINTS = (
         "Where other nodes were seen, the latest first: where this one looks for new connections",
         record(
             total=count(),
+            found_by=mapping(count(), "how many became known in which way"),
             offset=count(),
             limit=count(),
             nodes=array(
-                record(address=text(), first_seen=TIME, last_seen=TIME, connected=boolean("whether we are, now"))
+                record(
+                    address=text(),
+                    first_seen=TIME,
+                    last_seen=TIME,
+                    connected=boolean("whether we are, now"),
+                    **_FOUND_BY,
+                )
             ),
         ),
         look_up=known_nodes,

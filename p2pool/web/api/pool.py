@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
@@ -10,6 +11,8 @@ from p2pool.node import Node
 from p2pool.sharechain.figures import (
     average_stale_proportion,
     desired_version_work,
+    observed_attempts_per_second,
+    observed_seconds,
     pool_attempts_per_second,
     stale_work,
 )
@@ -62,7 +65,7 @@ def stale_proportion(moment: Moment) -> float:
 
 
 def nonstale_rate(moment: Moment) -> float:
-    """Hashes a second of the share chain over the last hour."""
+    """Hashes a second of the share chain over the last hour, by the timestamps of its shares."""
     node, lookbehind = moment.node, moment.sources.lookbehind
     if node.best_share is None or not lookbehind:
         return 0.0
@@ -70,17 +73,53 @@ def nonstale_rate(moment: Moment) -> float:
 
 
 def pool_rate(moment: Moment) -> float:
-    """The pool's hash rate: the chain's, corrected by the stale proportion of the whole chain."""
+    """The pool's hash rate by the timestamps of shares, which other nodes come to as well: the chain's, corrected
+    by the stale proportion of the whole chain."""
     return nonstale_rate(moment) / (1 - stale_proportion(moment))
 
 
+@dataclass(frozen=True, slots=True)
+class ObservedRate:
+    """Hashes a second of the share chain without stale work, and the seconds in which its shares were found."""
+
+    nonstale: float = 0.0
+    seconds: float = 0.0
+
+
+def _observed_rate(node: Node) -> ObservedRate:
+    lookbehind, best = shares_of_last_hour(node), node.best_share
+    if best is None or not lookbehind:
+        return ObservedRate()
+    found = node.found_times()
+    return ObservedRate(
+        observed_attempts_per_second(node.tracker, best, lookbehind, found),
+        observed_seconds(node.tracker, best, lookbehind, found),
+    )
+
+
+def observed_rate(moment: Moment) -> float:
+    """The pool's hash rate for people: over the time in which the shares were found, stale work included."""
+    return moment.per_tip(_observed_rate).nonstale / (1 - stale_proportion(moment))
+
+
 def stale_rates_of(node: Node) -> dict[str, float]:
-    """Hashes a second of the last hour: the chain's ("good"), and what its shares announce as stale."""
+    """Hashes a second of the last hour by timestamps: the chain's ("good"), and what its shares announce as
+    stale."""
     lookbehind, best = shares_of_last_hour(node), node.best_share
     if best is None or lookbehind < 2:
         return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
     near, far = node.tracker.get(best), node.tracker.nth_parent(best, lookbehind - 1)
     seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
+    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
+    return {name: hashes / seconds for name, hashes in work.items()}
+
+
+def observed_stale_rates_of(node: Node) -> dict[str, float]:
+    """Return what `stale_rates_of` does, over the time in which the shares were found."""
+    lookbehind, best = shares_of_last_hour(node), node.best_share
+    if best is None or lookbehind < 2:
+        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
+    seconds = observed_seconds(node.tracker, best, lookbehind, node.found_times())
     work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
     return {name: hashes / seconds for name, hashes in work.items()}
 
@@ -143,10 +182,12 @@ def global_stats(moment: Moment) -> dict[str, Any]:
 def pool_figures(moment: Moment) -> dict[str, Any]:
     """/api/v1/pool."""
     node, template, rate = moment.node, moment.node.template, pool_rate(moment)
+    observed = moment.per_tip(_observed_rate)
+    observed_all = observed_rate(moment)
     attempts = None if template is None else float(target_to_average_attempts(template.target))
     subsidy = 0 if template is None else template.subsidy
     payments = 0 if template is None else template.payment_amount
-    rates = moment.per_tip(stale_rates_of)
+    rates, observed_rates = moment.per_tip(stale_rates_of), moment.per_tip(observed_stale_rates_of)
     return {
         "network": node.network.name,
         "symbol": node.network.parent.symbol,
@@ -155,6 +196,11 @@ def pool_figures(moment: Moment) -> dict[str, Any]:
         "stale_proportion": stale_proportion(moment),
         "orphan_rate": rates["orphan"],
         "dead_rate": rates["doa"],
+        "observed_hash_rate": observed_all,
+        "observed_nonstale_hash_rate": observed.nonstale,
+        "observed_orphan_rate": observed_rates["orphan"],
+        "observed_dead_rate": observed_rates["doa"],
+        "observed_seconds": observed.seconds,
         "share_difficulty": share_difficulty(moment),
         "share_period": node.network.share_period,
         "share_version": SHARE_VERSION,
@@ -167,6 +213,7 @@ def pool_figures(moment: Moment) -> dict[str, Any]:
         "network_hash_rate": _network_hash_rate(moment),
         "block_attempts": attempts,
         "expected_time_to_block": attempts / rate if attempts is not None and rate else None,
+        "observed_time_to_block": attempts / observed_all if attempts is not None and observed_all else None,
         "block_value": amount(subsidy),
         "block_value_payments": amount(payments),
         "block_value_miners": amount(subsidy - payments),
@@ -192,11 +239,27 @@ ENDPOINTS = (
         record(
             network=text(),
             symbol=text("of the coin"),
-            hash_rate={**HASH_RATE, "description": "hashes a second, stale ones included"},
-            nonstale_hash_rate=HASH_RATE,
+            hash_rate={
+                **HASH_RATE,
+                "description": "hashes a second, stale ones included, by the timestamps of shares, which lag in a "
+                "slow pool: for comparing with other nodes",
+            },
+            nonstale_hash_rate={**HASH_RATE, "description": "hashes a second, by timestamps"},
             stale_proportion=PART,
-            orphan_rate=HASH_RATE,
-            dead_rate=HASH_RATE,
+            orphan_rate={**HASH_RATE, "description": "hashes a second, by timestamps"},
+            dead_rate={**HASH_RATE, "description": "hashes a second, by timestamps"},
+            observed_hash_rate={
+                **HASH_RATE,
+                "description": "hashes a second, stale ones included, over the time in which the shares were "
+                "found: the pool's hash rate for people",
+            },
+            observed_nonstale_hash_rate=HASH_RATE,
+            observed_orphan_rate=HASH_RATE,
+            observed_dead_rate=HASH_RATE,
+            observed_seconds={
+                **SECONDS,
+                "description": "seconds in which the shares of all these were found: an hour, more in a slow pool",
+            },
             share_difficulty=number("of the easiest share"),
             share_period=SECONDS,
             share_version=count(),
@@ -208,7 +271,8 @@ ENDPOINTS = (
             network_difficulty=nullable(number()),
             network_hash_rate=HASH_RATE,
             block_attempts=nullable(number("hashes that a block takes on average")),
-            expected_time_to_block=nullable(SECONDS),
+            expected_time_to_block=nullable({**SECONDS, "description": "seconds, by hash_rate"}),
+            observed_time_to_block=nullable({**SECONDS, "description": "seconds, by observed_hash_rate"}),
             block_value=AMOUNT,
             block_value_payments=AMOUNT,
             block_value_miners=AMOUNT,

@@ -18,9 +18,10 @@ from p2pool.web.api.peers import peer_counts
 from p2pool.web.api.pool import (
     best_max_target,
     network_difficulty,
+    observed_rate,
+    observed_stale_rates_of,
     pool_rate,
     stale_proportion,
-    stale_rates_of,
     version_votes,
 )
 from p2pool.web.api.schema import (
@@ -83,7 +84,7 @@ def _history_sample(
 def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
     snapshot, node = moment.snapshot, moment.node
     known = node.best_share is not None and moment.sources.lookbehind > 0
-    rates, peers = moment.per_tip(stale_rates_of), peer_counts(moment)
+    rates, peers = moment.per_tip(observed_stale_rates_of), peer_counts(moment)
     since = snapshot.time - PERIOD if last is None else last
     work = {False: 0, True: 0}
     for share in reversed(snapshot.recent_shares):
@@ -96,7 +97,7 @@ def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
     seconds = max(1.0, snapshot.time - since)
     received, sent = moment.memory.traffic.since(moment.sources.traffic())
     return {
-        "pool_hash_rate": pool_rate(moment) if known else None,
+        "pool_hash_rate": observed_rate(moment) if known else None,
         "pool_stale_proportion": stale_proportion(moment) if known else None,
         "pool_good_rate": rates["good"] if known else None,
         "pool_orphan_rate": rates["orphan"] if known else None,
@@ -122,7 +123,7 @@ def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
 
 def _keyed(moment: Moment) -> dict[str, Mapping[str, float]]:
     workers, payouts = moment.snapshot.workers, moment.per_tip(payout_amounts)
-    rate = pool_rate(moment)
+    rate = observed_rate(moment)
     here = [address for address in moment.workers.by_address() if address in payouts]
     return {
         "worker_hash_rates": {worker.name: worker.hash_rate for worker in workers if worker.hash_rate > 0},

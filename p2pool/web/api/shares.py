@@ -11,6 +11,7 @@ from p2pool.dash.merkle import walk_branch
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.sharechain.figures import stale_name
+from p2pool.web.api.chain import FOUND, TIMESTAMP
 from p2pool.web.api.endpoint import UNKNOWN_SHARE, Arguments, Endpoint, Scene, amount, find_share, share_hash
 from p2pool.web.api.schema import (
     AMOUNT,
@@ -46,7 +47,7 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
     share = tracker.get(share_hash)
     if share is None:
         return None
-    arrival = tracker.arrival(share_hash)
+    arrival, found = tracker.arrival(share_hash), node.found_times().of(share_hash)
     children = tracker.forest.nodes[share_hash].children
     rebuilt = rebuilds.of(share)
     root = walk_branch(share.gentx_hash, share.merkle_link)
@@ -59,6 +60,8 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
         "local": {
             "verified": share_hash in tracker.verified,
             "time_first_seen": arrival.time_seen,
+            "time_found": found.time,
+            "time_found_source": found.source.value,
             "peer_first_received_from": arrival.sender,
         },
         "share_data": {
@@ -92,7 +95,7 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
                 "last_txout_nonce": share.last_txout_nonce[::-1].hex(),
             },
             "other_transaction_hashes": []
-            if rebuilt is None
+            if rebuilt is None or rebuilt.other_transaction_hashes is None
             else [_hash(h) for h in rebuilt.other_transaction_hashes],
         },
     }
@@ -103,7 +106,7 @@ def share_figures(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     programs. Without the coinbase, which would have to be computed."""
     share = find_share(scene.node, arguments["hash"])
     tracker = scene.node.tracker
-    arrival = tracker.arrival(share.hash)
+    arrival, found = tracker.arrival(share.hash), scene.node.found_times().of(share.hash)
     return {
         "hash": _hash(share.hash),
         "parent": _hash(share.previous_hash),
@@ -113,6 +116,8 @@ def share_figures(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         "first_seen": arrival.time_seen,
         "received_from": arrival.sender,
         "time": share.timestamp,
+        "time_found": found.time,
+        "time_found_source": found.source.value,
         "height": share.absheight,
         "chain_work": _hash(share.abswork),
         "address": script_to_text(scene.node, share.script),
@@ -187,7 +192,8 @@ _SHARE = record(
     verified=boolean(),
     first_seen=TIME,
     received_from=nullable(text("null where it is our own or was loaded")),
-    time=TIME,
+    time=TIMESTAMP,
+    **FOUND,
     height=count("shares below it, as it says itself"),
     chain_work={**HASH, "description": "work of the chain up to it, as it says itself, modulo 2^128"},
     address=text("whom it pays"),
@@ -211,9 +217,9 @@ _OLD_SHARE = record(
     far_parent=_OLD_PARENT,
     children=array(HASH),
     type_name=text(),
-    local=record(verified=boolean(), time_first_seen=TIME, peer_first_received_from=nullable(text())),
+    local=record(verified=boolean(), time_first_seen=TIME, **FOUND, peer_first_received_from=nullable(text())),
     share_data=record(
-        timestamp=TIME,
+        timestamp=TIMESTAMP,
         target=integer(),
         max_target=integer(),
         payout_address=text(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.sharechain import forest
 from p2pool.sharechain.figures import stale_name
-from p2pool.web.api.chain import MAX_LISTED, hash_text
+from p2pool.sharechain.found_times import FoundTime
+from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, hash_text
 from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, whole_number
-from p2pool.web.api.schema import HASH, TIME, array, boolean, count, nullable, number, record, text
+from p2pool.web.api.schema import HASH, array, boolean, count, nullable, number, record, text
 from p2pool.web.sources import script_to_text
 
 MAX_SHARES: Final = 500
@@ -65,21 +66,28 @@ def share_tree(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/tree."""
     node, most = scene.node, arguments["count"]
     own = set(node.own_share_hashes())
-    chain = {share.hash for share in node.tracker.ancestors(node.best_share, most)}
+    chain, times = [share.hash for share in node.tracker.ancestors(node.best_share, most)], node.found_times()
+    # Those of one chain together: one by one costs twenty times as much.
+    known = dict(zip(chain, times.of_chain(chain[0], most), strict=True)) if chain else {}
     return {
         "best_share": None if node.best_share is None else hash_text(node.best_share),
         "heads": len(node.tracker.forest.heads),
-        "shares": [_row(node, found, own, chain) for found in newest_shares(node, most)],
+        "shares": [
+            _row(node, found, known.get(found.share.hash) or times.of(found.share.hash), own, known)
+            for found in newest_shares(node, most)
+        ],
     }
 
 
-def _row(node: Node, found: forest.Node, own: set[int], chain: set[int]) -> dict[str, Any]:
+def _row(node: Node, found: forest.Node, when: FoundTime, own: set[int], chain: Container[int]) -> dict[str, Any]:
     share = found.share
     return {
         "hash": hash_text(share.hash),
         "parent": None if share.previous_hash is None else hash_text(share.previous_hash),
         "height": share.absheight,
         "time": share.timestamp,
+        "time_found": when.time,
+        "time_found_source": when.source.value,
         "address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),
         "own": share.hash in own,
@@ -106,7 +114,8 @@ ENDPOINTS = (
                         {**HASH, "description": "which need not be among these, or held; null for a first"}
                     ),
                     height=count("shares below it, as it says itself"),
-                    time=TIME,
+                    time=TIMESTAMP,
+                    **FOUND,
                     address=text("whom it pays"),
                     difficulty=number(),
                     own=boolean("whether a miner of this node found it"),

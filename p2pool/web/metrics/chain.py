@@ -27,8 +27,15 @@ def _round_trips(snapshot: PoolSnapshot) -> dict[str, float]:
 CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     gauge(
         "p2pool_pool_hashrate",
-        "Hashes a second of the whole pool over the last hour, stale work included.",
+        "Hashes a second of the whole pool over the last hour, stale work included, by the timestamps of shares: "
+        "for comparing with other nodes, since timestamps lag in a slow pool.",
         lambda s: s.chain.pool_rate,
+    ),
+    gauge(
+        "p2pool_pool_observed_hashrate",
+        "Hashes a second of the whole pool, stale work included, over the time in which the last hour's shares "
+        "were found.",
+        lambda s: s.chain.observed_rate,
     ),
     gauge("p2pool_share_chain_height", "Length of the best share chain held.", lambda s: s.chain.height),
     gauge(
@@ -38,8 +45,13 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     ),
     gauge(
         "p2pool_share_chain_last_share_timestamp_seconds",
-        "When the best share was found, Unix time.",
+        "Timestamp of the best share, Unix time. It lags in a slow pool.",
         lambda s: s.chain.last_share_time,
+    ),
+    gauge(
+        "p2pool_share_chain_last_share_found_timestamp_seconds",
+        "When the best share was found, as far as this node can tell, Unix time.",
+        lambda s: s.chain.last_share_found,
     ),
     gauge("p2pool_share_chain_shares_held", "Shares held, forks included.", lambda s: s.chain.held),
     gauge("p2pool_share_chain_shares_verified", "Shares held that are verified.", lambda s: s.chain.verified),

@@ -19,7 +19,7 @@ NODE, POOL, STRATUM = "api/v1/node", "api/v1/pool", "api/v1/stratum"
 WORKER = f"api/v1/workers/{quote(HOSTILE, safe='')}"
 FIGURES = {
     "index": (
-        Figure("#f-pool", POOL, ("hash_rate",)),
+        Figure("#f-pool", POOL, ("observed_hash_rate",)),
         Figure("#f-local", NODE, ("hash_rate",)),
         Figure("#f-diff", POOL, ("network_difficulty",)),
         Figure("#f-height", POOL, ("block_height",)),

@@ -77,12 +77,13 @@ class ChainVotes:
         newer = [version for version in work if version > SHARE_VERSION]
         return max(newer, key=lambda version: (work[version], -version), default=None)
 
-    def shares_until(self, version: int, window: OldWindow, percents: Sequence[int]) -> dict[int, int | None]:
-        """Return after how many further shares each percentage of the work in `window` votes for `version` (0:
-        it does now; None: it will not). Votes that were cast are counted exactly; shares to come are assumed to
-        vote as the recent ones do. To be asked only with `has_history`."""
+    def shares_until(
+        self, version: int, window: OldWindow, percents: Sequence[int], rate: float
+    ) -> dict[int, int | None]:
+        """Return after how many further shares each percentage of the work in `window` votes for `version` (0: it
+        does now; None: it will not). Votes that were cast are counted exactly; of the work of shares to come, the
+        part `rate` is taken to vote for it. To be asked only with `has_history`."""
         shares = self.newest_first[: window.start + window.count]
-        rate = self.recent.part(self.recent.work.get(version, 0))
         usual = self.chain.total_work / max(1, self.chain.total_shares)
         inside = Tally.of(shares[window.start :], window.count)
         votes: float = inside.work.get(version, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.pool_stats import VoteFigures
-from p2pool.share.votes import C2POOL_REFUSES_OLD, C2POOL_VERSION, reaches
+from p2pool.share.votes import C2POOL_VERSION, C2poolRefusal, c2pool_refusal, own_vote, reaches
 from p2pool.sharechain.votes import ChainVotes, Tally, count_votes
 from p2pool.web.sources import Sources
 
@@ -24,12 +24,21 @@ def chain_votes(sources: Sources) -> ChainVotes:
     return sources.memory.latest("votes", key, lambda: count_votes(tracker, best, recent))
 
 
+def refusal_upon(votes: ChainVotes, parent_vote: int | None) -> C2poolRefusal | None:
+    """Return why c2pool-dash refuses a share of this node if the best share votes `parent_vote`."""
+    return c2pool_refusal(
+        own_vote(parent_vote, votes.window.work),
+        parent_vote,
+        has_history=votes.has_history,
+        chain_work=votes.chain.work,
+        window_work=votes.window.work,
+    )
+
+
 def own_shares_refused(votes: ChainVotes) -> bool:
     """Return whether c2pool-dash refuses shares that vote as this node's do, upon parent shares that vote
-    otherwise."""
-    chain = votes.chain
-    newer = chain.work.get(C2POOL_VERSION, 0)
-    return votes.has_history and reaches(newer, chain.total_work, C2POOL_REFUSES_OLD)
+    C2POOL_VERSION."""
+    return refusal_upon(votes, C2POOL_VERSION) is not None
 
 
 def votes_problem(votes: ChainVotes) -> str | None:

@@ -4,6 +4,7 @@ own part of the schema; `SECTIONS` puts them together."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from p2pool.share.votes import (
@@ -33,7 +34,7 @@ from p2pool.web.api.schema import (
     words,
 )
 from p2pool.web.sources import Moment
-from p2pool.web.votes import chain_votes, own_shares_refused, votes_problem
+from p2pool.web.votes import chain_votes, own_shares_refused, refusal_upon, votes_problem
 
 MOST_VERSIONS: Final = 10
 """Versions that a tally lists one by one: a vote is any 64-bit number, and each share could have its own."""
@@ -143,70 +144,112 @@ def next_section(moment: Moment) -> dict[str, Any]:
     return moment.memory.latest("transition next", votes, lambda: _next(votes, period))
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What other software does once `percent` of the work in a stretch of the chain (`span`) votes for a version
+    from `lowest` to `highest`. `meaning` is for people, with {version} for the version."""
+
+    name: str
+    span: str
+    percent: int
+    meaning: str
+    lowest: int = 0
+    highest: int = 2**64
+
+
+RULES: Final = (
+    Rule(
+        "c2pool_accepts",
+        "window",
+        C2POOL_ACCEPTS,
+        "c2pool-dash accepts shares that vote {version} on top of shares that vote lower",
+    ),
+    Rule(
+        "legacy_switches",
+        "window",
+        LEGACY_SWITCHES,
+        "a release of legacy p2pool-dash that knows version {version} accepts shares of that version",
+    ),
+    Rule(
+        "c2pool_lifts_floor",
+        "window",
+        C2POOL_LIFTS_FLOOR,
+        f"c2pool-dash accepts new peers only if they announce protocol {C2POOL_FLOOR} or higher",
+        lowest=C2POOL_VERSION,
+    ),
+    Rule(
+        "c2pool_refuses_old",
+        "chain",
+        C2POOL_REFUSES_OLD,
+        "c2pool-dash refuses shares that vote below {version}, such as this node's, on top of shares that vote "
+        "otherwise",
+        lowest=C2POOL_VERSION,
+        highest=C2POOL_VERSION,
+    ),
+)
+
+
 def _next(votes: ChainVotes, period: int) -> dict[str, Any]:
+    refusal = refusal_upon(votes, votes.parent_vote)
+    version = votes.leading
     return {
-        "version": votes.leading,
+        "version": version,
         "own_shares_refused": own_shares_refused(votes) if votes.has_history else None,
-        "steps": [] if votes.leading is None else _steps(votes, votes.leading, period),
+        "own_share_now": None if refusal is None else refusal.value,
+        "steps": [] if version is None else _steps(votes, version, period),
     }
 
 
 def _steps(votes: ChainVotes, version: int, period: int) -> list[dict[str, Any]]:
-    """What each rule waits for, for one version."""
-    whole = OldWindow(0, votes.chain.wanted)
-    steps = {
-        "c2pool_accepts": (
-            "window",
-            C2POOL_ACCEPTS,
-            f"c2pool-dash would accept shares that vote {version} on top of shares that vote lower",
-        ),
-        "legacy_switches": (
-            "window",
-            LEGACY_SWITCHES,
-            f"a release of legacy p2pool-dash that knows version {version} would accept shares of that version",
-        ),
+    rules = [rule for rule in RULES if rule.lowest <= version <= rule.highest]
+    present = votes.recent.part(votes.recent.work.get(version, 0))
+    waits = {
+        (span, rate): votes.shares_until(
+            version, window, [rule.percent for rule in rules if rule.span == span], rate
+        )
+        for span, window in (("window", votes.old_window), ("chain", OldWindow(0, votes.chain.wanted)))
+        for rate in (present, 1.0)
+        if votes.has_history
     }
-    if version >= C2POOL_VERSION:
-        steps["c2pool_lifts_floor"] = (
-            "window",
-            C2POOL_LIFTS_FLOOR,
-            f"c2pool-dash would stop accepting new peers that announce a protocol below {C2POOL_FLOOR}",
-        )
-    if version == C2POOL_VERSION:
-        steps["c2pool_refuses_old"] = (
-            "chain",
-            C2POOL_REFUSES_OLD,
-            f"c2pool-dash would refuse shares that vote below {C2POOL_VERSION}, such as this node's, on top of "
-            "shares that vote otherwise",
-        )
-    tallies = {"window": votes.window, "chain": votes.chain}
-    spans = {"window": votes.old_window, "chain": whole}
-    waits: dict[str, dict[int, int | None]] = {}
-    if votes.has_history:
-        for name, span in spans.items():
-            waits[name] = votes.shares_until(version, span, [p for n, p, _ in steps.values() if n == name])
-    made = []
-    for rule, (name, percent, meaning) in steps.items():
-        tally = tallies[name]
-        work = tally.work.get(version, 0)
-        part = tally.part(work)
-        wait = waits.get(name, {}).get(percent)
-        made.append(
-            {
-                "rule": rule,
-                "meaning": meaning,
-                "span": name,
-                "percent": percent,
-                "part": part if votes.has_history else None,
-                "missing": max(0.0, percent / 100 - part) if votes.has_history else None,
-                "reached": reaches(work, tally.total_work, percent) if votes.has_history else None,
-                "in_shares": wait,
-                "in_seconds": None if wait is None else wait * period,
-            }
-        )
-    return made
+
+    def wait(rule: Rule, rate: float) -> dict[str, Any] | None:
+        shares = waits.get((rule.span, rate), {}).get(rule.percent)
+        return None if shares is None else {"shares": shares, "seconds": shares * period}
+
+    return [
+        {
+            "rule": rule.name,
+            "meaning": rule.meaning.replace("{version}", str(version)),
+            "span": rule.span,
+            "percent": rule.percent,
+            **_standing(rule, votes, version),
+            "at_present_rate": wait(rule, present),
+            "at_the_earliest": wait(rule, 1.0),
+        }
+        for rule in rules
+    ]
 
 
+def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
+    """How far a rule is from being met."""
+    if not votes.has_history:
+        return {"part": None, "missing": None, "reached": None}
+    tally = votes.chain if rule.span == "chain" else votes.window
+    work = tally.work.get(version, 0)
+    part = tally.part(work)
+    return {
+        "part": part,
+        "missing": max(0.0, rule.percent / 100 - part),
+        "reached": reaches(work, tally.total_work, rule.percent),
+    }
+
+
+_WAIT = nullable(
+    record(
+        shares=count("further shares until then; 0 if it is reached"),
+        seconds={**SECONDS, "description": "the same at one share each share period"},
+    )
+)
 _NEXT = record(
     "what would happen next; nothing of it makes this node do anything",
     version=nullable(count("the version above this node's that most of the work votes for; null if none does")),
@@ -216,19 +259,20 @@ _NEXT = record(
             "null while the chain is too short"
         )
     ),
+    own_share_now=nullable(
+        text("why c2pool-dash would refuse a share of this node upon the best share; null if not")
+    ),
     steps=array(
         record(
-            rule=words("c2pool_accepts", "legacy_switches", "c2pool_lifts_floor", "c2pool_refuses_old"),
-            meaning=text("what would happen, for people"),
+            rule=words(*(rule.name for rule in RULES)),
+            meaning=text("what happens then, for people"),
             span=words("window", "chain", description="whose work counts"),
             percent=count("of the work that must vote for the version"),
             part=nullable({**PART, "description": "of the work that does; null while the chain is too short"}),
             missing=nullable(PART),
             reached=nullable(boolean()),
-            in_shares=nullable(
-                count("further shares until then if votes go on as in the last hour; null if it is never reached")
-            ),
-            in_seconds=nullable({**SECONDS, "description": "the same at one share each share period"}),
+            at_present_rate={**_WAIT, "description": "when, if votes go on as in the last hour; null for never"},
+            at_the_earliest={**_WAIT, "description": "when, if all shares from now on vote for it"},
         )
     ),
 )

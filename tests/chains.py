@@ -55,13 +55,15 @@ def grow_chain(
     best: int | None = None,
     seed: int = 1,
     vote: Callable[[int], int] | None = None,
+    start: float = NOW,
 ) -> list[Share]:
-    """Add `count` shares on top of `best`, paying `payees` addresses in turn; verified without a check. `vote`
-    gives the version that share number n votes for; without it, that is what this node votes for."""
+    """Add `count` shares on top of `best`, or from `start` (Unix seconds) on, paying `payees` addresses in turn;
+    verified without a check. `vote` gives the version that share number n votes for; without it, that is what this
+    node votes for."""
     rng = random.Random(seed)
     network = tracker.network
     keys = [rng.randbytes(20) for _ in range(payees)]
-    now = NOW
+    now = start
     if best is not None:
         now = float(tracker.get(best).timestamp)
     shares = []

@@ -10,7 +10,7 @@ from p2pool.dash.address import encode_address
 from p2pool.networks import DASH_REGTEST
 from tests.e2e.process import NodeProcess, wait_for
 from tests.e2e.stratum_client import StratumClient
-from tests.e2e.votes import votes, voting_pool
+from tests.e2e.votes import votes, voting_nodes
 
 pytestmark = pytest.mark.e2e
 MINER = encode_address(DASH_REGTEST.parent.addresses.pubkey_hash, b"\x07" * 20)
@@ -25,7 +25,7 @@ def metric(node: NodeProcess, name: str) -> float | None:
 
 
 def test_a_chain_that_votes_36(tmp_path):
-    with voting_pool(tmp_path, lambda number: 16 if number % 25 == 0 else 36) as nodes:  # 96 %
+    with voting_nodes(tmp_path, lambda number: 16 if number % 25 == 0 else 36, 2) as nodes:  # 96 %
         first, second = nodes
         told = first.get(TRANSITION)
         assert told["votes"]["parent"] == 36

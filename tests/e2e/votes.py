@@ -31,8 +31,8 @@ def store_chain(path: Path, vote: Callable[[int], int]) -> None:
 
 
 @contextmanager
-def voting_pool(directory: Path, vote: Callable[[int], int]) -> Iterator[tuple[NodeProcess, NodeProcess]]:
-    """The node that holds the chain, and one that has downloaded and verified it."""
+def voting_nodes(directory: Path, vote: Callable[[int], int], count: int = 1) -> Iterator[list[NodeProcess]]:
+    """The node that holds the chain, and others that have downloaded and verified it."""
     with ExitStack() as stack:
         rpc_port = free_port()
         daemon = [
@@ -40,22 +40,18 @@ def voting_pool(directory: Path, vote: Callable[[int], int]) -> Iterator[tuple[N
             *("--p2p-port", "0", "--rpc-user", "u", "--rpc-password", "p"),
         ]
         stack.enter_context(Process(daemon, directory / "dash.log")).wait_for_line("simulated Dash Core")
-        store_chain(directory / "first" / "data" / "dash_regtest" / "shares.sqlite", vote)
-
-        def start(name: str, *flags: str) -> NodeProcess:
-            (directory / name).mkdir(exist_ok=True)
-            flags = (*flags, "--outgoing-conns", "0", "--disable-upnp", "--min-difficulty", "0.0000001")
-            flags = (*flags, "--dashd-rpc-port", str(rpc_port), "u", "p")
-            node = NodeProcess(directory / name, *flags, embedded=False, network="dash_regtest")
-            stack.enter_context(node)
-            wait_for("the chain", lambda: (votes(node) or {}).get("enough_shares"))
-            return node
-
-        first = start("first")
-        second = start("second", "-n", f"127.0.0.1:{first.p2pool_port}")
-        yield first, second
-        for node in (first, second):
-            assert "Traceback" not in node.output
+        store_chain(directory / "0" / "data" / "dash_regtest" / "shares.sqlite", vote)
+        nodes: list[NodeProcess] = []
+        for number in range(count):
+            (directory / str(number)).mkdir(exist_ok=True)
+            peer = ["-n", f"127.0.0.1:{nodes[0].p2pool_port}"] if nodes else []
+            flags = [*peer, "--outgoing-conns", "0", "--disable-upnp", "--min-difficulty", "0.0000001"]
+            flags += ["--dashd-rpc-port", str(rpc_port), "u", "p"]
+            node = NodeProcess(directory / str(number), *flags, embedded=False, network="dash_regtest")
+            nodes.append(stack.enter_context(node))
+            wait_for("the chain", lambda: (votes(nodes[-1]) or {}).get("enough_shares"))
+        yield nodes
+        assert [node for node in nodes if "Traceback" in node.output] == []
 
 
 def votes(node: NodeProcess) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ const PAGES = [
   ["chain.html", "Shares"],
   ["graphs.html", "Graphs"],
   ["peers.html", "Peers"],
-  ["transition.html", "Transition"],
+  ["transition.html", "Votes"],
   ["events.html", "Events"],
   ["node.html", "Node"],
 ];

@@ -16,7 +16,7 @@ const votesTable = new Table("votes", {
   few: 30,
   empty: emptyNote(),
   columns: [
-    { title: "Version", head: true, create: ({ version }) => make("span", {}, String(version)) },
+    { title: "Version", head: true, create: ({ version }) => make("span", {}, versionText(version)) },
     textColumn("Last hour", partIn("recent")),
     textColumn("Whole chain", partIn("chain")),
     textColumn("Oldest tenth", partIn("window")),
@@ -33,6 +33,8 @@ const levels = new Table("levels", {
   ],
 });
 
+/** Votes are 64-bit numbers; numbers here are exact up to 2^53. */
+const versionText = (version) => (Number.isSafeInteger(version) ? String(version) : `about ${version.toExponential(3)}`);
 const reachedText = (reached) => (reached === null ? "unknown" : reached ? "reached" : "not reached");
 
 function showVotes(votes) {
@@ -71,7 +73,7 @@ const steps = new Table("steps", {
   few: 10,
   empty: emptyNote(),
   columns: [
-    { title: "What happens", head: true, words: true, create: ({ meaning }) => make("span", {}, meaning) },
+    { title: "What happens", head: true, side: "words", create: ({ meaning }) => make("span", {}, meaning) },
     textColumn("Needs", ({ percent: needed, span }) => `${needed}% of ${SPANS[span]}`),
     textColumn("Has", ({ part }) => percent(part)),
     textColumn("Missing", ({ missing }) => (missing === 0 ? "nothing" : percent(missing))),

@@ -64,7 +64,7 @@ FIGURES = {
         Figure("#f-own", TRANSITION, ("votes", "own")),
         Figure("#f-parent", TRANSITION, ("votes", "parent")),
         Figure("#f-chain", TRANSITION, ("votes", "chain", "newer_work")),
-        Figure("#votes-body th", TRANSITION, ("votes", "chain", "versions", 0, "version")),
+        Figure("#votes-body tbody th", TRANSITION, ("votes", "chain", "versions", 0, "version")),
     ),
     "node": (Figure("#daemons-body [data-label=Height]", "api/v1/dashd", ("daemons", 0, "height")),),
     "events": (Figure("#events-count", "api/v1/history/events?range=week", ("total",)),),

@@ -209,14 +209,14 @@ class Node:
             tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()
 
-    def add_shares(self, shares: Sequence[Share], sender: str | None, *, announced: bool = False) -> int:
-        """Take shares from a peer; return how many were new. `announced` says that the peer sent them by itself,
-        as new ones: those that none of the others builds on were just found."""
+    def add_shares(self, shares: Sequence[Share], sender: str | None, *, requested: bool = False) -> int:
+        """Take shares from a peer, `requested` or not; return how many were new. Of those that it sent by itself
+        the ones that none of the others builds on were just found."""
         added = 0
         now = self._clock()
         parents = {share.previous_hash for share in shares}
         for share in shares:
-            if self.tracker.add(share, now, sender, live=announced and share.hash not in parents):
+            if self.tracker.add(share, now, sender, live=not requested and share.hash not in parents):
                 added += 1
                 self.share_added.fire((share, False))
         if added:

@@ -63,9 +63,9 @@ class PeerPool:
         """See PoolPort."""
         return parse_share_steps(version, contents, self._node.network, is_held=self._node.tracker.is_settled)
 
-    def add_shares(self, shares: Sequence[Share], sender: str, *, announced: bool) -> int:
+    def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
         """See PoolPort."""
-        return self._node.add_shares(shares, sender, announced=announced)
+        return self._node.add_shares(shares, sender, requested=requested)
 
     def wanted(self) -> Sequence[int]:
         """See PoolPort."""

@@ -502,8 +502,8 @@ def test_of_shares_that_a_peer_announces_the_newest_came_live():
     """Those that it builds on may be old: the peer sends what we may lack."""
     home = at_work()
     shares = elsewhere(home, None, 10)
-    home.node.add_shares(shares[:5], "peer")
-    home.node.add_shares(shares[5:], "peer", announced=True)
+    home.node.add_shares(shares[:5], "peer", requested=True)
+    home.node.add_shares(shares[5:], "peer")
     arrivals = [home.tracker.arrival(share.hash) for share in shares]
     assert [arrival.live for arrival in arrivals] == [False] * 9 + [True]
     outcome = home.solve()

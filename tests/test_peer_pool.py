@@ -142,7 +142,7 @@ class Listener:
         return share
 
     def give(self, share: Share) -> None:
-        self.member.pool.add_shares([share], "8.5.0.1:4000", announced=True)
+        self.member.pool.add_shares([share], "8.5.0.1:4000")
         self.moment.run()
 
 

@@ -318,9 +318,9 @@ def test_a_directory_that_cannot_be_imported_is_an_operators_error(disk, tmp_pat
 def test_a_restart_knows_which_shares_came_live(disk):
     """A chain that is downloaded and goes on live, and the same after a restart."""
     disk.start()
-    disk.node.add_shares(SHARES[:20], "peer")
+    disk.node.add_shares(SHARES[:20], "peer", requested=True)
     for share in SHARES[20:]:
-        disk.node.add_shares([share], "peer", announced=True)
+        disk.node.add_shares([share], "peer")
     disk.think()
     best = disk.node.best_share
     live = [disk.node.tracker.arrival(share.hash).live for share in SHARES]

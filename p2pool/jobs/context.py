@@ -19,6 +19,7 @@ from p2pool.share.payouts import Payouts, gentx_suffix, paid_payments
 from p2pool.share.rules import ParentContext
 from p2pool.share.version import ShareVersion
 from p2pool.share.versions import MINTED
+from p2pool.share.votes import own_vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def build_work_context(
         subsidy=template.subsidy,
         payment_amount=template.payment_amount,
         payments=template.payments,
+        desired_version=_own_vote(view, best_share),
     )
     return WorkContext(
         network=network,
@@ -116,6 +118,11 @@ def build_work_context(
         whole_template=None if template is whole else whole,
         refusal=fit.refusal,
     )
+
+
+def _own_vote(view: ChainView, best_share: int | None) -> int:
+    parent = None if best_share is None else view.get(best_share)
+    return own_vote(None if parent is None else parent.desired_version)
 
 
 def _reusable(previous: WorkContext | None, template: BlockTemplate) -> BlockTemplate | None:

@@ -327,7 +327,7 @@ class PeerHub:
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
         """See session.Hub."""
-        self._pool.add_shares(shares, session.label, announced=True)
+        self._pool.add_shares(shares, session.label)
 
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
         """See session.Hub."""

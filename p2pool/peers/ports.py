@@ -28,9 +28,8 @@ class PoolPort(Protocol):
     def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
-    def add_shares(self, shares: Sequence[Share], sender: str, *, announced: bool) -> int:
-        """Take over shares; return how many were new. `announced` says that the peer sent them as new ones, which
-        nobody had asked it for."""
+    def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
+        """Take over shares, `requested` by us or not; returns how many were new."""
 
     def wanted(self) -> Sequence[int]:
         """Missing parents."""

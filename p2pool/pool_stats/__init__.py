@@ -2,7 +2,14 @@
 workers and addresses, `process` what is counted of the process itself, `records` and `figures` are the values that
 go in and out."""
 
-from p2pool.pool_stats.figures import ChainFigures, DaemonRecord, DashdFigures, PeerCounts, StaleRatios
+from p2pool.pool_stats.figures import (
+    ChainFigures,
+    DaemonRecord,
+    DashdFigures,
+    PeerCounts,
+    StaleRatios,
+    VoteFigures,
+)
 from p2pool.pool_stats.process import ProcessSnapshot
 from p2pool.pool_stats.records import (
     AddressSnapshot,
@@ -39,5 +46,6 @@ __all__ = [
     "SecuritySnapshot",
     "ShareRecord",
     "StaleRatios",
+    "VoteFigures",
     "WorkerSnapshot",
 ]

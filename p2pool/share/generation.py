@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from p2pool.networks.parameters import SHARE_VERSION
-
 
 @dataclass(frozen=True, slots=True)
 class ShareData:
@@ -18,7 +16,7 @@ class ShareData:
     subsidy: int
     payment_amount: int
     payments: tuple[tuple[str, int], ...]
-    desired_version: int = SHARE_VERSION
+    desired_version: int
 
 
 @dataclass(frozen=True, slots=True)

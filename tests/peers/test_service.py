@@ -475,7 +475,12 @@ def test_a_list_that_cannot_be_read_costs_a_line(tmp_path):
 
 def test_a_name_gives_so_many_addresses_and_no_others_than_nodes_can_have(tmp_path, monkeypatch):
     local = ["127.0.0.1", "0.0.0.0", "10.0.0.1", "224.0.0.1", "fe80::1%eth0", "::"]
-    names(monkeypatch, many_example=[f"8.{n}.0.1" for n in range(200)], local_example=local, mine_example=local)
+    names(
+        monkeypatch,
+        many_example=[f"8.{n}.0.1" for n in range(200)],
+        local_example=["192.168.0.1", "127.0.0.2"],
+        mine_example=local,
+    )
     world = looking(
         tmp_path, ("mine.example", 0), built_in=[("many.example", 0), ("local.example", 0)], file=None
     ).start()

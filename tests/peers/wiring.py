@@ -223,7 +223,7 @@ class StubPool:
     def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         return parse_share_steps(version, contents, NETWORK)
 
-    def add_shares(self, shares: Sequence[Share], sender: str, *, announced: bool) -> int:
+    def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
         self.came.append(([share.hash for share in shares], sender))
         return sum(self.tracker.add(share, NOW, sender) for share in shares)
 

@@ -11,6 +11,7 @@ const PAGES = [
   ["chain.html", "Shares"],
   ["graphs.html", "Graphs"],
   ["peers.html", "Peers"],
+  ["transition.html", "Votes"],
   ["events.html", "Events"],
   ["node.html", "Node"],
 ];

@@ -17,6 +17,7 @@ from tests.e2e.pages.shown import Figure, agrees, differences, settled
 pytestmark = pytest.mark.e2e
 NODE, POOL, STRATUM = "api/v1/node", "api/v1/pool", "api/v1/stratum"
 WORKER = f"api/v1/workers/{quote(HOSTILE, safe='')}"
+TRANSITION = "api/v1/transition"
 FIGURES = {
     "index": (
         Figure("#f-pool", POOL, ("observed_hash_rate",)),
@@ -58,6 +59,12 @@ FIGURES = {
         Figure("#f-in", "api/v1/peers", ("incoming",)),
         Figure("#f-out", "api/v1/peers", ("outgoing",)),
         Figure("#peers-body [data-label=Protocol]", "api/v1/peers", ("peers", 0, "protocol")),
+    ),
+    "transition": (
+        Figure("#f-own", TRANSITION, ("votes", "own")),
+        Figure("#f-parent", TRANSITION, ("votes", "parent")),
+        Figure("#f-chain", TRANSITION, ("votes", "chain", "newer_work")),
+        Figure("#votes-body tbody th", TRANSITION, ("votes", "chain", "versions", 0, "version")),
     ),
     "node": (Figure("#daemons-body [data-label=Height]", "api/v1/dashd", ("daemons", 0, "height")),),
     "events": (Figure("#events-count", "api/v1/history/events?range=week", ("total",)),),

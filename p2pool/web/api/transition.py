@@ -16,6 +16,7 @@ from p2pool.share.votes import (
     LEGACY_SWITCHES,
     LEVELS,
     OldWindow,
+    c2pool_lifts_floor,
     own_vote,
     reaches,
 )
@@ -213,22 +214,24 @@ def _steps(votes: ChainVotes, version: int, period: int) -> list[dict[str, Any]]
         if votes.has_history
     }
 
-    def wait(rule: Rule, rate: float) -> dict[str, Any] | None:
-        shares = waits.get((rule.span, rate), {}).get(rule.percent)
-        return None if shares is None else {"shares": shares, "seconds": shares * period}
+    def step(rule: Rule) -> dict[str, Any]:
+        standing = _standing(rule, votes, version)
 
-    return [
-        {
+        def wait(rate: float) -> dict[str, Any] | None:
+            shares = 0 if standing["reached"] else waits.get((rule.span, rate), {}).get(rule.percent)
+            return None if shares is None else {"shares": shares, "seconds": shares * period}
+
+        return {
             "rule": rule.name,
             "meaning": rule.meaning.replace("{version}", str(version)),
             "span": rule.span,
             "percent": rule.percent,
-            **_standing(rule, votes, version),
-            "at_present_rate": wait(rule, present),
-            "at_the_earliest": wait(rule, 1.0),
+            **standing,
+            "at_present_rate": wait(present),
+            "at_the_earliest": wait(1.0),
         }
-        for rule in rules
-    ]
+
+    return [step(rule) for rule in rules]
 
 
 def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
@@ -238,11 +241,10 @@ def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
     tally = votes.chain if rule.span == "chain" else votes.window
     work = tally.work.get(version, 0)
     part = tally.part(work)
-    return {
-        "part": part,
-        "missing": max(0.0, rule.percent / 100 - part),
-        "reached": reaches(work, tally.total_work, rule.percent),
-    }
+    reached = reaches(work, tally.total_work, rule.percent)
+    if rule.name == "c2pool_lifts_floor":  # rounded down there
+        reached = c2pool_lifts_floor(version, has_history=True, window_work=tally.work)
+    return {"part": part, "missing": max(0.0, rule.percent / 100 - part), "reached": reached}
 
 
 _WAIT = nullable(

@@ -61,6 +61,19 @@ def votes_problem(votes: ChainVotes) -> str | None:
     return None
 
 
+def branch_problem(votes: ChainVotes) -> str | None:
+    """Return what an operator has to know of a share in the best chain that c2pool-dash refuses for its vote, None
+    while there is none."""
+    newest = votes.refused.newest
+    if newest is None:
+        return None
+    return (
+        f"c2pool-dash refuses share {newest.hash:064x} of the best chain, which votes {newest.desired_version} on "
+        f"top of a share that votes {votes.refused.parent_vote}: nodes that run it follow another branch. See "
+        "transition.html"
+    )
+
+
 def vote_figures(sources: Sources) -> VoteFigures:
     """Return the votes as metrics, warnings and alerts take them."""
     votes = chain_votes(sources)
@@ -78,4 +91,6 @@ def _figures(votes: ChainVotes) -> VoteFigures:
         recent=votes.recent.part(votes.recent.newer_work) if votes.recent.total_work else None,
         refused=own_shares_refused(votes),
         problem=votes_problem(votes),
+        refused_shares=votes.refused.count,
+        branch_problem=branch_problem(votes),
     )

@@ -23,6 +23,7 @@ from p2pool.share.votes import (
 from p2pool.sharechain.votes import ChainVotes, Tally
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import (
+    HASH,
     PART,
     SECONDS,
     Schema,
@@ -35,7 +36,7 @@ from p2pool.web.api.schema import (
     words,
 )
 from p2pool.web.sources import Moment
-from p2pool.web.votes import chain_votes, own_shares_refused, refusal_upon, votes_problem
+from p2pool.web.votes import branch_problem, chain_votes, own_shares_refused, refusal_upon, votes_problem
 
 MOST_VERSIONS: Final = 10
 """Versions that a tally lists one by one: a vote is any 64-bit number, and each share could have its own."""
@@ -62,6 +63,12 @@ def _votes(votes: ChainVotes) -> dict[str, Any]:
         "parent": votes.parent_vote,
         "enough_shares": votes.has_history,
         "problem": votes_problem(votes),
+        "refused_by_c2pool": {
+            "shares": votes.refused.count,
+            "newest": None if votes.refused.newest is None else f"{votes.refused.newest.hash:064x}",
+            "shares_above": None if votes.refused.newest is None else votes.refused.above,
+            "problem": branch_problem(votes),
+        },
         "chain": _tally(votes.chain),
         "window": {"from_parent": votes.old_window.start, **_tally(votes.window)},
         "recent": _tally(votes.recent),
@@ -120,6 +127,13 @@ _VOTES = record(
     parent=nullable(count("the version that the best share votes for; null without shares")),
     enough_shares=boolean("whether the chain has all the shares that rules about votes need"),
     problem=nullable(text("what an operator has to know")),
+    refused_by_c2pool=record(
+        "shares of the best chain that c2pool-dash refuses for their votes, among those of the last hour",
+        shares=count(),
+        newest=nullable(HASH),
+        shares_above=nullable(count("how many shares are on top of the newest")),
+        problem=nullable(text("what an operator has to know")),
+    ),
     chain=record("the whole chain", **_TALLY),
     window=record(
         "the oldest tenth of the chain, which rules read",

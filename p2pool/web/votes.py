@@ -62,15 +62,15 @@ def votes_problem(votes: ChainVotes) -> str | None:
 
 
 def branch_problem(votes: ChainVotes) -> str | None:
-    """Return what an operator has to know of a share in the best chain that c2pool-dash refuses for its vote, None
-    while there is none."""
-    newest = votes.refused.newest
-    if newest is None:
+    """Return what an operator has to know of shares in the best chain that c2pool-dash refuses for their votes, or
+    None. As more of them come, the text changes in its numbers only, so that it is logged once."""
+    refused = votes.refused
+    if refused.newest is None:
         return None
     return (
-        f"c2pool-dash refuses share {newest.hash:064x} of the best chain, which votes {newest.desired_version} on "
-        f"top of a share that votes {votes.refused.parent_vote}: nodes that run it follow another branch. See "
-        "transition.html"
+        f"c2pool-dash refuses shares of the best chain for their votes, {refused.count} of the last hour (the "
+        f"newest votes {refused.newest.desired_version} on top of {refused.parent_vote}): nodes that run it follow "
+        "another branch. The page transition.html names the newest"
     )
 
 

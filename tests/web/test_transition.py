@@ -9,13 +9,14 @@ from functools import cache
 import pytest
 
 from p2pool.alerts.watch import Thresholds, Watch
+from p2pool.base.said import SaidOnce
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.pool_stats import EventKind
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import Share, parse_envelope
 from p2pool.web.api.transition import MOST_VERSIONS
-from p2pool.web.votes import chain_votes
+from p2pool.web.votes import branch_problem, chain_votes
 from tests.chains import voting
 from tests.logged import logged
 from tests.support import make_template
@@ -269,8 +270,18 @@ def test_a_share_of_the_best_chain_that_c2pool_refuses_is_named(vote, found):
     assert (told["shares"], told["shares_above"]) == found
     assert told["newest"] == f"{newest.hash:064x}"
     assert warnings == [f"branch: {told['problem']}"]
-    assert f"{newest.hash:064x} of the best chain, which votes {newest.desired_version} on top" in warnings[0]
+    assert f"{found[0]} of the last hour (the newest votes {newest.desired_version} on top of " in warnings[0]
     assert f"p2pool_refused_votes {float(found[0])}" in pool.views.metrics.decode()
+
+
+def test_a_further_refused_share_is_no_further_line_in_the_log():
+    said = SaidOnce()
+    for depth in (20, 21, 30):
+        pool = Pool(
+            300, make_template(), chain_length=LENGTH, vote=lambda n, at=depth: 36 if 299 - n == at else 16
+        )
+        problem = branch_problem(chain_votes(pool.sources))
+        assert said.news([problem]) == ([problem] if depth == 20 else [])
 
 
 def test_on_a_young_chain_every_vote_that_rises_is_refused_unless_more_may_be_known():

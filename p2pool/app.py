@@ -60,7 +60,7 @@ from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
 from p2pool.web.sources import ListeningPort, Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
-from p2pool.web.votes import chain_votes, votes_problem
+from p2pool.web.votes import vote_figures
 
 STATUS_PERIOD = 60.0
 ADVICE_PERIOD = 10.0
@@ -411,10 +411,10 @@ class App:
 
     def _say_advice(self) -> None:
         """Warnings that no other line tells of, each once while it holds."""
-        votes = votes_problem(chain_votes(self.views.sources))
+        votes = vote_figures(self.views.sources)
         work = self.node.context
         left_out = None if work is None else work.notice
-        others = [text for text in (votes, left_out) if text is not None]
+        others = [text for text in (votes.problem, votes.branch_problem, left_out) if text is not None]
         for text in self._said.news([*self.dash_core.advice(), *others]):
             _log.warn("{text}", text=text)
 

@@ -28,6 +28,10 @@ class VoteFigures:
     """Whether c2pool-dash refuses shares that vote as this node's do, upon parent shares that vote otherwise."""
     problem: str | None = None
     """What an operator has to know; None while higher versions do not dominate."""
+    refused_shares: int = 0
+    """Shares of the best chain, of the last hour, that c2pool-dash refuses for their votes."""
+    branch_problem: str | None = None
+    """Why nodes that run c2pool-dash follow another branch; None if they do not, as far as votes tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Final
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.share.share import Share
 from p2pool.share.votes import OldWindow, reaches
+from p2pool.sharechain.refused_votes import RefusedVotes, refused_votes
 from p2pool.sharechain.tracker import Tracker
 
 _FINE: Final = 1000
@@ -68,6 +69,8 @@ class ChainVotes:
     recent: Tally
     old_window: OldWindow
     newest_first: Sequence[Share]
+    refused: RefusedVotes
+    """Recent shares that c2pool-dash refuses for their votes."""
 
     @property
     def has_history(self) -> bool:
@@ -123,7 +126,11 @@ def count_votes(tracker: Tracker, best: int | None, recent: int) -> ChainVotes:
     Costs a walk of CHAIN_LENGTH shares, a few milliseconds."""
     length = tracker.network.chain_length
     window = OldWindow.of(length)
-    shares = list(tracker.ancestors(best, max(length, recent)))
+    shares = list(tracker.ancestors(best, length + recent + 1))
+    refused = RefusedVotes()
+    if best is not None:
+        height, rooted = tracker.height(best), tracker.is_rooted(best)
+        refused = refused_votes(shares, recent, height=height, rooted=rooted, length=length)
     return ChainVotes(
         parent_vote=shares[0].desired_version if shares else None,
         chain=Tally.of(shares[:length], length),
@@ -131,4 +138,5 @@ def count_votes(tracker: Tracker, best: int | None, recent: int) -> ChainVotes:
         recent=Tally.of(shares[:recent], recent),
         old_window=window,
         newest_first=shares[:length],
+        refused=refused,
     )

@@ -61,6 +61,19 @@ def votes_problem(votes: ChainVotes) -> str | None:
     return None
 
 
+def branch_problem(votes: ChainVotes) -> str | None:
+    """Return what an operator has to know of shares in the best chain that c2pool-dash refuses for their votes, or
+    None. As more of them come, the text changes in its numbers only, so that it is logged once."""
+    refused = votes.refused
+    if refused.newest is None:
+        return None
+    return (
+        f"c2pool-dash refuses shares of the best chain for their votes, {refused.count} of the last hour (the "
+        f"newest votes {refused.newest.desired_version} on top of {refused.parent_vote}): nodes that run it follow "
+        "another branch. The page transition.html names the newest"
+    )
+
+
 def vote_figures(sources: Sources) -> VoteFigures:
     """Return the votes as metrics, warnings and alerts take them."""
     votes = chain_votes(sources)
@@ -78,4 +91,6 @@ def _figures(votes: ChainVotes) -> VoteFigures:
         recent=votes.recent.part(votes.recent.newer_work) if votes.recent.total_work else None,
         refused=own_shares_refused(votes),
         problem=votes_problem(votes),
+        refused_shares=votes.refused.count,
+        branch_problem=branch_problem(votes),
     )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool.share.votes import OldWindow
+from p2pool.sharechain.refused_votes import RefusedVotes
 from p2pool.sharechain.tracker import Tracker
 from p2pool.sharechain.votes import ChainVotes, Tally, count_votes
 from tests.chains import easy_network, grow_chain
@@ -36,6 +37,7 @@ def votes_of(newest_first: list[Vote], recent: int = 5) -> ChainVotes:
         Tally.of(newest_first[:recent], recent),
         window,
         newest_first,
+        RefusedVotes(),
     )
 
 
@@ -141,7 +143,7 @@ def test_one_walk_of_the_chain_counts_everything(monkeypatch):
     walk = tracker.ancestors
     monkeypatch.setattr(tracker, "ancestors", lambda best, count: walked.append(count) or walk(best, count))
     count_votes(tracker, shares[-1].hash, 7)
-    assert walked == [LENGTH]
+    assert walked == [LENGTH + 7 + 1]
 
 
 def test_other_networks_have_windows_by_the_same_formulas():

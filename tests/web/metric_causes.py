@@ -61,6 +61,12 @@ def newer_votes(pool: Pool) -> None:
     with_sources(pool, memory=Memory())
 
 
+def one_newer_vote(pool: Pool) -> None:
+    """Let one share vote for version 36 on a chain whose others do not."""
+    pool.shares[-10].desired_version = 36
+    with_sources(pool, memory=Memory())
+
+
 def long_chain_of_newer_votes(pool: Pool) -> None:
     """Let all shares vote for version 36 on a chain that is long enough for rules about votes."""
     pool.tracker.network = replace(pool.tracker.network, chain_length=SHARES)
@@ -255,6 +261,7 @@ CAUSES: dict[str, Cause] = {
     "p2pool_newer_votes_ratio": Cause(newer_votes, 0, 1, labels=(("span", "recent"),)),
     "p2pool_newer_votes_version": Cause(newer_votes, None, 36),
     "p2pool_own_votes_refused": Cause(long_chain_of_newer_votes, 0, 1),
+    "p2pool_refused_votes": Cause(one_newer_vote, 0, 1),
     "p2pool_dashd_up": Cause(lambda pool: setattr(pool, "problem", "it does not answer"), 1, 0),
     "p2pool_daemon_up": Cause(daemon(problem="down"), None, 0, labels=ON),
     "p2pool_daemon_serving": Cause(daemon(), None, 1, labels=ON),

@@ -9,6 +9,7 @@ from functools import cache
 import pytest
 
 from p2pool.alerts.watch import Thresholds, Watch
+from p2pool.base.said import SaidOnce
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.pool_stats import EventKind
@@ -16,7 +17,7 @@ from p2pool.share.generation import PayeeFields
 from p2pool.share.share import Share
 from p2pool.share.versions import parse_envelope
 from p2pool.web.api.transition import MOST_VERSIONS
-from p2pool.web.votes import chain_votes
+from p2pool.web.votes import branch_problem, chain_votes
 from tests.chains import voting
 from tests.logged import logged
 from tests.support import make_template
@@ -127,7 +128,8 @@ def test_0_percent_nothing_is_about_to_change():
         (30, [0], [], None),
         (50, [0, 50], [], "50% of the last hour's work votes for share versions above 16 (mostly 36), which"),
         (60, [0, 50, 60], ["c2pool_accepts"], "60% of the last hour's work votes for"),
-        (90, [0, 50, 60, 85], ["c2pool_accepts", "legacy_switches"], "90% of the last hour's work votes for"),
+        # c2pool-dash rounds 95 % of these ten hashes down to nine.
+        (90, [0, 50, 60, 85], C2POOL_RULES[:3], "90% of the last hour's work votes for"),
         (
             100,
             [0, 50, 60, 85, 95],
@@ -159,7 +161,7 @@ def test_levels_rules_and_warnings(percent, levels, reached, says):
         if step["percent"] > percent + 20:  # a window of ten shares swings by ten percent
             assert step["at_present_rate"] is None
         assert step["at_the_earliest"]["seconds"] == step["at_the_earliest"]["shares"] * 20
-    warnings = pool.ask("/api/v1/node").json["warnings"]
+    warnings = [text for text in pool.ask("/api/v1/node").json["warnings"] if text.startswith("votes: ")]
     problem = told["votes"]["problem"]
     assert warnings == ([] if says is None else [f"votes: {problem}"])
     assert says is None or problem.startswith(says)
@@ -238,6 +240,57 @@ def test_another_version_than_36():
     assert [step["rule"] for step in told["next"]["steps"]] == C2POOL_RULES[:2]
     assert told["next"]["own_shares_refused"] is False
     assert "(mostly 17)" in told["votes"]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("vote", "found"),
+    [
+        (lambda depth: 16, None),
+        (lambda depth: 36 if depth == 20 else 16, (1, 20)),
+        (lambda depth: 36 if depth in (20, 50) else 16, (2, 20)),
+        (lambda depth: 36 if depth == 4 else 16, None),  # it may yet be orphaned
+        (lambda depth: 36 if depth == 200 else 16, None),  # it is more than an hour old
+        (lambda depth: 16 if depth == 20 else 36, (1, 20)),  # as one of ours would be
+        (lambda depth: 36 if depth % 3 else 16, None),  # 60 % of each window, less than 95 % of the chain
+        (lambda depth: 36 if depth % 2 else 16, (53, 5)),  # half; below the 110th too little is held
+        (lambda depth: 36 if depth > 90 or depth == 20 else 16, (1, 90)),  # 16 upon a chain of 36; 60 % at 20
+        (lambda depth: 17 if depth == 20 else 16, (1, 20)),
+        (lambda depth: 15 if depth == 20 else 16, None),
+    ],
+)
+def test_a_share_of_the_best_chain_that_c2pool_refuses_is_named(vote, found):
+    """Of 300 shares an hour has 180; depths count from the best share."""
+    pool = Pool(300, make_template(), chain_length=LENGTH, vote=lambda number: vote(299 - number))
+    told = transition(pool)["votes"]["refused_by_c2pool"]
+    warnings = [text for text in pool.ask("/api/v1/node").json["warnings"] if text.startswith("branch: ")]
+    if found is None:
+        assert told == {"shares": 0, "newest": None, "shares_above": None, "problem": None}
+        assert warnings == []
+        return
+    newest = pool.shares[299 - found[1]]
+    assert (told["shares"], told["shares_above"]) == found
+    assert told["newest"] == f"{newest.hash:064x}"
+    assert warnings == [f"branch: {told['problem']}"]
+    assert f"{found[0]} of the last hour (the newest votes {newest.desired_version} on top of " in warnings[0]
+    assert f"p2pool_refused_votes {float(found[0])}" in pool.views.metrics.decode()
+
+
+def test_a_further_refused_share_is_no_further_line_in_the_log():
+    said = SaidOnce()
+    for depth in (20, 21, 30):
+        pool = Pool(
+            300, make_template(), chain_length=LENGTH, vote=lambda n, at=depth: 36 if 299 - n == at else 16
+        )
+        problem = branch_problem(chain_votes(pool.sources))
+        assert said.news([problem]) == ([problem] if depth == 20 else [])
+
+
+def test_on_a_young_chain_every_vote_that_rises_is_refused_unless_more_may_be_known():
+    pool = Pool(30, make_template(), chain_length=LENGTH, vote=lambda number: 36 if number == 9 else 16)
+    assert transition(pool)["votes"]["refused_by_c2pool"]["shares_above"] == 20
+    pool.tracker.forest.remove(pool.shares[0].hash)
+    pool.node.best_share = pool.shares[-2].hash  # another one
+    assert transition(pool)["votes"]["refused_by_c2pool"]["shares"] == 0
 
 
 # --- one place that says it --------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // The transition to another share version: who votes for what, and what other software would make of it.
 
-import { byId, make, setText } from "../js/dom.js";
+import { byId, make, setText, shareLink } from "../js/dom.js";
 import { duration, integer, percent } from "../js/format.js";
 import { startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn } from "../js/table.js";
@@ -53,7 +53,18 @@ function showVotes(votes) {
   votesTable.show(versionRows(votes), make("span", {}, "The chain has no shares yet: nobody has voted."));
   const others = Math.max(recent.other_versions, chain.other_versions, oldest.other_versions);
   setText(byId("votes-others"), others === 0 ? "" : `${integer(others)} more versions have less work and are not listed.`);
+  showRefused(votes.refused_by_c2pool);
   levels.show(votes.levels.map((level) => ({ ...level, key: level.percent })));
+}
+
+/** Shares of the chain that c2pool-dash does not follow. */
+function showRefused({ shares, newest, shares_above: above }) {
+  const holder = byId("votes-refused");
+  holder.hidden = newest === null;
+  if (newest === null || holder.dataset.of === `${newest} ${shares} ${above}`) return;
+  holder.dataset.of = `${newest} ${shares} ${above}`;
+  const text = `c2pool-dash refuses ${counted(shares)} of the last hour for ${shares === 1 ? "its vote" : "their votes"}. The newest is `;
+  holder.replaceChildren(text, shareLink(newest), `, with ${counted(above)} above it: nodes that run c2pool-dash follow another branch.`);
 }
 
 /** A row for each version that is listed for one of the three. */

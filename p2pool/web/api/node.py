@@ -156,6 +156,7 @@ def warnings(moment: Moment) -> list[str]:
         "work": moment.node.work_problem,
         "shares": moment.sources.store_problem(),
         "votes": moment.snapshot.chain.votes.problem,
+        "branch": moment.snapshot.chain.votes.branch_problem,
         "payout address": moment.sources.payouts.problem,
     }
     merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]

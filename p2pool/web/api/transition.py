@@ -16,12 +16,14 @@ from p2pool.share.votes import (
     LEGACY_SWITCHES,
     LEVELS,
     OldWindow,
+    c2pool_lifts_floor,
     own_vote,
     reaches,
 )
 from p2pool.sharechain.votes import ChainVotes, Tally
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import (
+    HASH,
     PART,
     SECONDS,
     Schema,
@@ -34,7 +36,7 @@ from p2pool.web.api.schema import (
     words,
 )
 from p2pool.web.sources import Moment
-from p2pool.web.votes import chain_votes, own_shares_refused, refusal_upon, votes_problem
+from p2pool.web.votes import branch_problem, chain_votes, own_shares_refused, refusal_upon, votes_problem
 
 MOST_VERSIONS: Final = 10
 """Versions that a tally lists one by one: a vote is any 64-bit number, and each share could have its own."""
@@ -61,6 +63,12 @@ def _votes(votes: ChainVotes) -> dict[str, Any]:
         "parent": votes.parent_vote,
         "enough_shares": votes.has_history,
         "problem": votes_problem(votes),
+        "refused_by_c2pool": {
+            "shares": votes.refused.count,
+            "newest": None if votes.refused.newest is None else f"{votes.refused.newest.hash:064x}",
+            "shares_above": None if votes.refused.newest is None else votes.refused.above,
+            "problem": branch_problem(votes),
+        },
         "chain": _tally(votes.chain),
         "window": {"from_parent": votes.old_window.start, **_tally(votes.window)},
         "recent": _tally(votes.recent),
@@ -119,6 +127,13 @@ _VOTES = record(
     parent=nullable(count("the version that the best share votes for; null without shares")),
     enough_shares=boolean("whether the chain has all the shares that rules about votes need"),
     problem=nullable(text("what an operator has to know")),
+    refused_by_c2pool=record(
+        "shares of the best chain that c2pool-dash refuses for their votes, among those of the last hour",
+        shares=count(),
+        newest=nullable(HASH),
+        shares_above=nullable(count("how many shares are on top of the newest")),
+        problem=nullable(text("what an operator has to know")),
+    ),
     chain=record("the whole chain", **_TALLY),
     window=record(
         "the oldest tenth of the chain, which rules read",
@@ -213,22 +228,24 @@ def _steps(votes: ChainVotes, version: int, period: int) -> list[dict[str, Any]]
         if votes.has_history
     }
 
-    def wait(rule: Rule, rate: float) -> dict[str, Any] | None:
-        shares = waits.get((rule.span, rate), {}).get(rule.percent)
-        return None if shares is None else {"shares": shares, "seconds": shares * period}
+    def step(rule: Rule) -> dict[str, Any]:
+        standing = _standing(rule, votes, version)
 
-    return [
-        {
+        def wait(rate: float) -> dict[str, Any] | None:
+            shares = 0 if standing["reached"] else waits.get((rule.span, rate), {}).get(rule.percent)
+            return None if shares is None else {"shares": shares, "seconds": shares * period}
+
+        return {
             "rule": rule.name,
             "meaning": rule.meaning.replace("{version}", str(version)),
             "span": rule.span,
             "percent": rule.percent,
-            **_standing(rule, votes, version),
-            "at_present_rate": wait(rule, present),
-            "at_the_earliest": wait(rule, 1.0),
+            **standing,
+            "at_present_rate": wait(present),
+            "at_the_earliest": wait(1.0),
         }
-        for rule in rules
-    ]
+
+    return [step(rule) for rule in rules]
 
 
 def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
@@ -238,11 +255,10 @@ def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
     tally = votes.chain if rule.span == "chain" else votes.window
     work = tally.work.get(version, 0)
     part = tally.part(work)
-    return {
-        "part": part,
-        "missing": max(0.0, rule.percent / 100 - part),
-        "reached": reaches(work, tally.total_work, rule.percent),
-    }
+    reached = reaches(work, tally.total_work, rule.percent)
+    if rule.name == "c2pool_lifts_floor":  # rounded down there
+        reached = c2pool_lifts_floor(version, has_history=True, window_work=tally.work)
+    return {"part": part, "missing": max(0.0, rule.percent / 100 - part), "reached": reached}
 
 
 _WAIT = nullable(

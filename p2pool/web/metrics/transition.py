@@ -31,4 +31,9 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
         "1 while c2pool-dash refuses shares that vote as this node's do, on top of shares that vote otherwise.",
         lambda s: float(s.chain.votes.refused),
     ),
+    gauge(
+        "p2pool_refused_votes",
+        "Shares of the best chain, of the last hour, that c2pool-dash refuses for their votes.",
+        lambda s: s.chain.votes.refused_shares,
+    ),
 )

@@ -77,6 +77,10 @@ def test_what_the_page_says_is_what_the_node_says(voting):
         earliest = row["If all shares vote for it"]
         wanted = f"in {step['at_the_earliest']['shares']} shares, about "
         assert earliest == "now" if step["reached"] else earliest.startswith(wanted)
+    refused = votes["refused_by_c2pool"]
+    assert refused["shares"] > 1
+    assert f"c2pool-dash refuses {refused['shares']} shares of the last hour" in view.text("#votes-refused")
+    assert refused["newest"] in view.page.get_attribute("#votes-refused a", "href")
     assert "which this node does not know" in view.text("#banner")
     assert view.record.trouble == []
 

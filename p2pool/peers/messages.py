@@ -28,7 +28,6 @@ from p2pool.wire.codec import (
     pack_varstr,
 )
 
-PROTOCOL_VERSION = 1700
 MAX_PAYLOAD = 3_145_728
 MAX_SUB_VERSION = 512
 MIN_ENVELOPE = 200

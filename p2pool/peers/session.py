@@ -19,7 +19,7 @@ from p2pool.base.hosts import host_key
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
-from p2pool.networks.parameters import SHARE_VERSION
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL, SHARE_VERSION
 from p2pool.peers import messages
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import (
@@ -192,7 +192,7 @@ class PeerSession:
         us = self._introduction
         self.send(
             Version(
-                version=messages.PROTOCOL_VERSION,
+                version=ANNOUNCED_PROTOCOL,
                 services=0,
                 receiver=PeerAddress(self.host, self.port),
                 sender=PeerAddress(us.host, us.port),
@@ -329,8 +329,8 @@ class PeerSession:
     def _on_version(self, message: Version, now: float) -> None:
         if self.version is not None:
             raise Misbehaviour("a second version message")
-        if message.version < messages.PROTOCOL_VERSION:
-            raise Misbehaviour(f"protocol {message.version} is too old")
+        if message.version < MINIMUM_PROTOCOL:
+            raise Misbehaviour(f"protocol {message.version} is too old: at least {MINIMUM_PROTOCOL} is needed")
         if message.nonce == self._introduction.nonce:
             raise Drop("")  # we reached ourselves
         self.version = message

@@ -2,7 +2,18 @@
 workers and addresses, `process` what is counted of the process itself, `records` and `figures` are the values that
 go in and out."""
 
-from p2pool.pool_stats.figures import ChainFigures, DaemonRecord, DashdFigures, PeerCounts, StaleRatios
+from p2pool.pool_stats.figures import (
+    ChainFigures,
+    DaemonRecord,
+    DashdFigures,
+    EarlyCloses,
+    LostSoftware,
+    NewerType,
+    PeerCensus,
+    PeerCounts,
+    SoftwareCount,
+    StaleRatios,
+)
 from p2pool.pool_stats.process import ProcessSnapshot
 from p2pool.pool_stats.records import (
     AddressSnapshot,
@@ -28,16 +39,21 @@ __all__ = [
     "ChainFigures",
     "DaemonRecord",
     "DashdFigures",
+    "EarlyCloses",
     "EventKind",
     "EventRecord",
     "HostLoad",
     "HostRecord",
+    "LostSoftware",
+    "NewerType",
+    "PeerCensus",
     "PeerCounts",
     "PoolSnapshot",
     "PoolStats",
     "ProcessSnapshot",
     "SecuritySnapshot",
     "ShareRecord",
+    "SoftwareCount",
     "StaleRatios",
     "WorkerSnapshot",
 ]

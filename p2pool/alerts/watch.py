@@ -12,6 +12,7 @@ from typing import Final
 from p2pool.alerts.blocks import BlockWatch
 from p2pool.alerts.condition import Condition, Turn
 from p2pool.alerts.last_run import LastRun
+from p2pool.alerts.votes import VoteWatch
 from p2pool.alerts.workers import MAX_WORKERS, WorkerWatch
 from p2pool.base.text import format_duration, format_rate, printable
 from p2pool.pool_stats import BanRecord, BlockRecord, EventKind, EventRecord, PoolSnapshot
@@ -73,6 +74,7 @@ class Watch:
             "blocks": Condition(thresholds.storage_problem),
             "history": Condition(thresholds.storage_problem),
         }
+        self._votes = VoteWatch()
         self._rate = Condition(thresholds.hash_rate_drop_time)
         self._baseline = self._dropped = 0.0
         """What the hash rate was before it dropped, and when it did."""
@@ -130,7 +132,13 @@ class Watch:
 
     def looking(self, snapshot: PoolSnapshot) -> Iterator[EventRecord | None]:
         """What happened since the last look, in steps of less than a few milliseconds; None between two steps."""
-        for look in (self._look_at_dashd, self._look_at_peers, self._look_at_stores, self._look_at_rate):
+        for look in (
+            self._look_at_dashd,
+            self._look_at_peers,
+            self._look_at_stores,
+            self._look_at_rate,
+            self._votes.looking,
+        ):
             for event in look(snapshot):
                 yield from self._admitted(event)
         yield None

@@ -13,6 +13,7 @@ from p2pool.pool_stats.figures import (
     PeerCounts,
     SoftwareCount,
     StaleRatios,
+    VoteFigures,
 )
 from p2pool.pool_stats.process import ProcessSnapshot
 from p2pool.pool_stats.records import (
@@ -55,5 +56,6 @@ __all__ = [
     "ShareRecord",
     "SoftwareCount",
     "StaleRatios",
+    "VoteFigures",
     "WorkerSnapshot",
 ]

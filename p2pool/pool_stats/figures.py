@@ -15,6 +15,22 @@ class StaleRatios:
 
 
 @dataclass(frozen=True, slots=True)
+class VoteFigures:
+    """Parts of the work that vote for share versions above this node's: of the whole chain, of its oldest tenth,
+    and of the last hour. None where the chain is too short."""
+
+    leading: int | None = None
+    """The higher version that most of the work votes for; None if no share does."""
+    chain: float | None = None
+    window: float | None = None
+    recent: float | None = None
+    refused: bool = False
+    """Whether c2pool-dash refuses shares that vote as this node's do, upon parent shares that vote otherwise."""
+    problem: str | None = None
+    """What an operator has to know; None while higher versions do not dominate."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChainFigures:
     """The share chain and the parent chain. Rates in hashes a second; `pool_rate` includes stale work. `height` is
     the length of the best chain that is held, `absolute_height` its place since the first share ever. Times are in
@@ -42,6 +58,7 @@ class ChainFigures:
     """Why dashd would refuse a block found now; None where it would not."""
     left_out: int = 0
     """Transactions of dashd's template that blocks leave out because they would be too large."""
+    votes: VoteFigures = VoteFigures()
 
 
 @dataclass(frozen=True, slots=True)

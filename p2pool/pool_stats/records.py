@@ -119,6 +119,10 @@ class EventKind(StrEnum):
     BAN = "ban"
     STORAGE_PROBLEM = "storage_problem"
     STORAGE_BACK = "storage_back"
+    VOTES_RISEN = "votes_risen"
+    VOTES_FALLEN = "votes_fallen"
+    OWN_VOTES_REFUSED = "own_votes_refused"
+    OWN_VOTES_ACCEPTED = "own_votes_accepted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,7 @@ class App:
                 history=self.recording.history,
                 traffic=self.peering.traffic,
                 known_nodes=self.peering.known_nodes,
+                census=self.peering.hub.census,
                 listening=self._listening,
                 settings=shown_settings(config),
             )

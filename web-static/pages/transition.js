@@ -2,6 +2,7 @@
 
 import { byId, setText } from "../js/dom.js";
 import { duration, integer, percent } from "../js/format.js";
+import { showPeers, showTypes } from "../js/othernodes.js";
 import { startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn } from "../js/table.js";
 
@@ -60,7 +61,7 @@ function showNext(next) {
   steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), document.createTextNode("Nothing to wait for."));
 }
 
-// --- the sections of "types", "peers" and "refused" come here ------------------------------------------------
+// --- the section of "refused" comes here ------------------------------------------------
 
 startPage({
   views: [VIEW],
@@ -69,5 +70,7 @@ startPage({
     if (now === undefined) return;
     showVotes(now.votes);
     showNext(now.next);
+    showTypes(now.types);
+    showPeers(now.peers);
   },
 });

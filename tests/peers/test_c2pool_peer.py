@@ -58,7 +58,7 @@ class Beside:
             self._carry()
 
     def _carry(self) -> None:
-        while self.to_node or self.to_peer:
+        while self.ended is None and (self.to_node or self.to_peer):
             while self.to_node and self.ended is None:
                 try:
                     self.session.receive(self.to_node.popleft(), self.moment.now)

@@ -7,6 +7,8 @@ import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from p2pool.peers.download import NEWER_REST, PARENTS, Downloader
 from p2pool.peers.errors import Drop, Misbehaviour
@@ -93,6 +95,21 @@ def test_more_than_there_can_be_of_known_shares_are_passed_over():
     message = parse_message("shares", payload)
     assert isinstance(message, Shares)
     assert len(message.shares) == MAX_SHARES
+
+
+NEWER = st.builds(Envelope, st.integers(17, 2**64 - 1), st.binary(max_size=400))
+
+
+@given(st.lists(st.one_of(NEWER, st.sampled_from(SHARES).map(envelope)), max_size=20), st.integers(1, 4))
+def test_whatever_such_shares_are_the_others_are_taken_and_nobody_is_dropped(envelopes, parts):
+    talk = Talk()
+    size = len(envelopes) // parts + 1
+    talk.say(*(Shares(tuple(envelopes[start : start + size])) for start in range(0, len(envelopes), size)))
+    known = {envelope(share): share.hash for share in SHARES}
+    taken = [share_hash for call in talk.hub.calls if call[0] == "shares" for share_hash in call[1]]
+    assert taken == [known[each] for each in envelopes if each.kind == 16]
+    assert talk.hub.newer == [each.kind for each in envelopes if each.kind > 16]
+    assert not talk.session.closed
 
 
 def test_a_list_that_cannot_fit_is_malformed_all_the_same():

@@ -219,6 +219,7 @@ class App:
                 traffic=self.peering.traffic,
                 known_nodes=self.peering.known_nodes,
                 look_ups=self.peering.look_ups,
+                census=self.peering.hub.census,
                 listening=self._listening,
                 settings=shown_settings(config),
             )

@@ -361,7 +361,8 @@ def _add_alerts(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=NUMBER",
         action="append",
         help="when something counts: worker_down=600, dashd_lost=60, peers_lost=300, storage_problem=10, "
-        "hash_rate_drop_time=300 (seconds), hash_rate_drop=50 (percent of the hour's average); may be repeated",
+        "software_lost=600, hash_rate_drop_time=300 (seconds), hash_rate_drop=50 (percent of the hour's average); "
+        "may be repeated",
     )
     add(
         "--alert-group",

@@ -57,6 +57,11 @@ _MANY: Final[Mapping[EventKind, str]] = {
     EventKind.VOTES_FALLEN: "votes for newer share versions fell below {n} levels",
     EventKind.OWN_VOTES_REFUSED: "c2pool-dash began {n} times to refuse this node's votes",
     EventKind.OWN_VOTES_ACCEPTED: "c2pool-dash accepted this node's votes again {n} times",
+    EventKind.NEWER_SHARE_TYPE: "shares of {n} types that this node does not know",
+    EventKind.SOFTWARE_LOST: "all nodes of {n} kinds of software were lost",
+    EventKind.SOFTWARE_BACK: "nodes of {n} kinds of software are connected again",
+    EventKind.HANDSHAKES_CLOSED: "other nodes began {n} times to close new connections at once",
+    EventKind.HANDSHAKES_KEPT: "other nodes kept new connections again {n} times",
 }
 _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.NODE_UP: "the node runs",
@@ -76,6 +81,11 @@ _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.VOTES_FALLEN: "fewer votes for a newer share version",
     EventKind.OWN_VOTES_REFUSED: "c2pool-dash refuses shares of this node",
     EventKind.OWN_VOTES_ACCEPTED: "c2pool-dash accepts this node's votes again",
+    EventKind.NEWER_SHARE_TYPE: "shares of a type that this node does not know ({subject})",
+    EventKind.SOFTWARE_LOST: "no node of {subject} is connected",
+    EventKind.SOFTWARE_BACK: "nodes of {subject} are connected again",
+    EventKind.HANDSHAKES_CLOSED: "other nodes close new connections at once",
+    EventKind.HANDSHAKES_KEPT: "other nodes keep new connections again",
 }
 _BLOCKS = "the list of blocks at {page}api/v1/blocks"
 _WORKERS = "the workers at {page}api/v1/workers, then the machines, their network and their power"
@@ -83,6 +93,14 @@ _DASHD = "what is known of it at {page}api/v1/dashd; on its machine: dash-cli ge
 _PEERS = "the list of nodes at {page}api/v1/peers; this machine's network and firewall (-n names a node to keep)"
 _DISK = "room and rights on the disk of the data directory (df -h), the database where there is one, and {log}"
 _VOTES = "the votes at {page}static/transition.html, and whether there is a newer release of p2pool-dash"
+_TYPES = (
+    "who sends them, and how many, at {page}static/transition.html, and whether there is a newer release of "
+    "p2pool-dash; one node alone may have made them up"
+)
+_SOFTWARE = (
+    "the nodes by software and protocol at {page}static/transition.html, and whether there is a newer release of "
+    "p2pool-dash"
+)
 _LOOK: Final[Mapping[EventKind, str]] = {
     EventKind.BLOCK_FOUND: _BLOCKS,
     EventKind.BLOCK_CONFIRMED: _BLOCKS,
@@ -106,6 +124,11 @@ _LOOK: Final[Mapping[EventKind, str]] = {
     EventKind.VOTES_FALLEN: _VOTES,
     EventKind.OWN_VOTES_REFUSED: _VOTES,
     EventKind.OWN_VOTES_ACCEPTED: _VOTES,
+    EventKind.NEWER_SHARE_TYPE: _TYPES,
+    EventKind.SOFTWARE_LOST: _SOFTWARE,
+    EventKind.SOFTWARE_BACK: _SOFTWARE,
+    EventKind.HANDSHAKES_CLOSED: _SOFTWARE,
+    EventKind.HANDSHAKES_KEPT: _SOFTWARE,
 }
 
 

@@ -36,6 +36,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "dashd_lost": (1, 86_400),
     "peers_lost": (1, 86_400),
     "storage_problem": (0, 86_400),
+    "software_lost": (1, 86_400),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from p2pool.alerts.blocks import BlockWatch
 from p2pool.alerts.condition import Condition, Turn
 from p2pool.alerts.last_run import LastRun
+from p2pool.alerts.other_nodes import OtherNodesWatch
 from p2pool.alerts.votes import VoteWatch
 from p2pool.alerts.workers import MAX_WORKERS, WorkerWatch
 from p2pool.base.text import format_duration, format_rate, printable
@@ -44,6 +45,7 @@ class Thresholds:
     dashd_lost: float = 60.0
     peers_lost: float = 300.0
     storage_problem: float = 10.0
+    software_lost: float = 600.0
 
 
 class Watch:
@@ -75,6 +77,7 @@ class Watch:
             "history": Condition(thresholds.storage_problem),
         }
         self._votes = VoteWatch()
+        self._other_nodes = OtherNodesWatch(thresholds.software_lost)
         self._rate = Condition(thresholds.hash_rate_drop_time)
         self._baseline = self._dropped = 0.0
         """What the hash rate was before it dropped, and when it did."""
@@ -138,6 +141,7 @@ class Watch:
             self._look_at_stores,
             self._look_at_rate,
             self._votes.looking,
+            self._other_nodes.looking,
         ):
             for event in look(snapshot):
                 yield from self._admitted(event)

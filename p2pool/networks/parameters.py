@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from p2pool.dash.address import AddressVersions
 
 SHARE_VERSION = 16
-PROTOCOL_VERSION = 1700
+ANNOUNCED_PROTOCOL = 3600
+"""The protocol number in our `version` message. c2pool-dash can lift the lowest number that it accepts from 1700
+to 3600, by votes of the share chain; a node that announces less is then cut off when it next connects. Messages
+are the same for both numbers, and every known node accepts any number from 1700 on."""
+MINIMUM_PROTOCOL = 1700
+"""The lowest number that we accept in a peer's `version`: legacy p2pool-dash announces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,6 @@ class Network:
     bootstrap: tuple[str, ...]
     persist: bool
     """Whether this node joins peers by default."""
-    minimum_protocol: int = PROTOCOL_VERSION
     start_difficulty: float = 100.0
     """The difficulty that a stratum connection begins with."""
     min_difficulty: float = 0.001

@@ -6,10 +6,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from p2pool.base.bounded import BoundedDict
 from p2pool.peers.addresses import is_loopback
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.session import PeerSession
-from p2pool.share.share import Share
+from p2pool.peers.share_intake import Answer
 
 MAX_AT_ONCE = 8
 """Requests under way for what the tracker wants; each peer has one."""
@@ -20,6 +21,10 @@ PARENTS = 500
 MAX_STOPS = 100
 REST = 1.0
 """Seconds before a share that a peer did not have is asked for again."""
+NEWER_REST = 600.0
+"""Seconds before a peer is asked again for a share that it says is of a newer type than we know."""
+MAX_NEWER = 4096
+"""Such answers that are remembered."""
 
 
 class Downloader:
@@ -36,6 +41,9 @@ class Downloader:
         do not exist, and again as soon as it was dropped."""
         self._rests: dict[int, float] = {}
         """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
+        self._newer: BoundedDict[tuple[int, str], float] = BoundedDict(MAX_NEWER)
+        """(share hash, the peer that says that it is of a newer type) -> when that peer may be asked for it again.
+        Others are asked: what a peer says of a share is not proven."""
         self.received = 0
         """Shares that came in answers."""
 
@@ -52,8 +60,14 @@ class Downloader:
         self._rng.shuffle(open_hashes)  # no hash that nobody has stands before the others for ever
         room = max(0, MAX_AT_ONCE - len(self._asked) + len(self._announced))
         stops = self._pool.request_stops(MAX_STOPS)
-        for share_hash, peer in zip(open_hashes, idle[:room], strict=False):
-            self._ask(peer, share_hash, self._rng.randrange(PARENTS), stops, now)
+        for share_hash in open_hashes:
+            if not room or not idle:
+                return
+            peer = next((peer for peer in idle if self._newer.get((share_hash, peer.label), 0.0) <= now), None)
+            if peer is not None:
+                idle.remove(peer)
+                room -= 1
+                self._ask(peer, share_hash, self._rng.randrange(PARENTS), stops, now)
 
     def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
         """At most MAX_OF_HOST of a host, with those under way: one that never answers must not have all places."""
@@ -66,19 +80,36 @@ class Downloader:
         return chosen
 
     def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
-        """Ask a peer for the one share that it says is its best."""
+        """Ask a peer for the one share that it says is its best. Where that is of a newer type, the peer is asked
+        once more, for what is below it: a node without shares would not find the chain otherwise."""
         if not self._pool.has_share(share_hash) and share_hash not in self._asked:
             self._announced.add(share_hash)
-            self._ask(peer, share_hash, 0, (), now)
+            self._ask(peer, share_hash, 0, (), now, best=True)
 
-    def _ask(self, peer: PeerSession, share_hash: int, parents: int, stops: tuple[int, ...], now: float) -> None:
+    def _ask(
+        self,
+        peer: PeerSession,
+        share_hash: int,
+        parents: int,
+        stops: tuple[int, ...],
+        now: float,
+        best: bool = False,
+    ) -> None:
         self._asked[share_hash] = peer
 
-        def answered(shares: Sequence[Share] | None) -> None:
+        def answered(shares: Answer | None) -> None:
             self._asked.pop(share_hash, None)
             self._announced.discard(share_hash)
             if shares is None:
                 return  # the peer is gone: another one may be asked at once
+            for newer in shares.newer:
+                self._newer[newer, peer.label] = peer.heard_at + NEWER_REST
+            if not shares and share_hash in shares.newer:
+                if best:
+                    self._announced.add(share_hash)
+                    stops = self._pool.request_stops(MAX_STOPS)
+                    self._ask(peer, share_hash, PARENTS - 1, stops, peer.heard_at)
+                return
             if not shares:
                 self._rests[share_hash] = peer.heard_at + REST
                 return

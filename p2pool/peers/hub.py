@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,14 +20,29 @@ from p2pool.networks.parameters import Network
 from p2pool.peers.addresses import AddressBook, Bans, FoundBy, Origin, group_of, is_dialable, is_loopback
 from p2pool.peers.allowance import Allowance
 from p2pool.peers.broadcast import Broadcaster
+from p2pool.peers.census import Counted, SoftwareWatch, count_software
 from p2pool.peers.download import Downloader
+from p2pool.peers.early_closes import EARLY, EarlyCloseWatch
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
-from p2pool.peers.messages import AddrMe, Addrs, BestBlock, GetAddrs, Message, PeerAddress, Ping, SeenAddress
+from p2pool.peers.messages import (
+    AddrMe,
+    Addrs,
+    BestBlock,
+    GetAddrs,
+    Message,
+    PeerAddress,
+    Ping,
+    SeenAddress,
+    Version,
+)
+from p2pool.peers.newer_types import NewerTypes
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
+from p2pool.peers.software import software_name
 from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
+from p2pool.pool_stats import PeerCensus
 from p2pool.share.share import Share
 from p2pool.share.version import ShareVersion
 
@@ -111,6 +127,9 @@ class PeerHub:
         self._next_advertisement = 0.0
         self._next_drawing = monotonic()
         self._drawn: Sequence[SeenAddress] = ()
+        self._newer_types = NewerTypes()
+        self._software = SoftwareWatch()
+        self._early_closes = EarlyCloseWatch()
         self.downloader = Downloader(pool, lambda: self.peers, rng)
         transactions.added.subscribe(self._transactions_added)
         transactions.removed.subscribe(self._transactions_removed)
@@ -178,11 +197,21 @@ class PeerHub:
                 _log.info("peer {peer} dropped: {error}", peer=session.label, error=printable(str(error)))
         elif error is not None:
             _log.failure("a defect met peer {peer}", Failure(error), peer=session.label)
-        elif session.ready:
-            _log.info("peer {peer} has left", peer=session.label)
+        else:
+            self._left(session)
         if session.ready:
             self.peers_changed.fire(len(self.peers))
         self.downloader.step(self.monotonic())
+
+    def _left(self, session: PeerSession) -> None:
+        """The other side has ended the connection."""
+        version, now = session.version, self.monotonic()
+        if version is not None:
+            _log.info("peer {peer} has left", peer=session.label)
+        # Who is connected already ends a second connection, and means nothing by it.
+        is_second = any(peer.host_key == session.host_key for peer in self.peers)
+        if now - session.connected_at <= EARLY and not is_second:
+            self._early_closes.closed(session.host_key, None if version is None else version.version, now)
 
     def welcome(self, session: PeerSession) -> None:
         """See session.Hub."""
@@ -201,7 +230,7 @@ class PeerHub:
             "peer {peer} {how}: {software}, protocol {protocol}",
             peer=session.label,
             how="connected to us" if session.incoming else "connected",
-            software=printable(version.sub_version.decode("latin-1"), 60),
+            software=_software_text(session),
             protocol=version.version,
         )
         self.peers_changed.fire(len(self.peers))
@@ -222,6 +251,10 @@ class PeerHub:
                 self._plan_ping(session)
                 session.send(Ping())
         peers = self.peers
+        self._software.look((software_name(version.sub_version) for version in _versions(peers)), now)
+        for peer in peers:
+            if now - peer.connected_at > EARLY:
+                self._early_closes.stayed(peer.host_key)
         if now >= self._next_ask:
             self._next_ask = now + self._rng.expovariate(1 / ASK_ADDRESSES_PERIOD)
             if peers and len(self.addresses) < PREFERRED_ADDRESSES:
@@ -234,6 +267,21 @@ class PeerHub:
             self._trim()
         self.round_trips.step(peers)
         self.downloader.step(now)
+
+    def census(self) -> PeerCensus:
+        """What the peers are, by their own account."""
+        now = self.monotonic()
+        counted = [
+            Counted(software_name(peer.version.sub_version), peer.version.version, peer.incoming)
+            for peer in self.peers
+            if peer.version is not None
+        ]
+        return PeerCensus(
+            count_software(counted),
+            self._newer_types.rows(),
+            self._software.lost(now),
+            self._early_closes.figures(now, self._clock()),
+        )
 
     def _plan_ping(self, session: PeerSession) -> None:
         pause = min(self._rng.expovariate(1 / PING_PERIOD), LONGEST_PAUSE)
@@ -325,6 +373,27 @@ class PeerHub:
         """See session.Hub."""
         return self._pool.parse_steps(version, contents)
 
+    def newer_share(self, kind: int, session: PeerSession) -> None:
+        """See session.Hub. One line for each type, and again when it goes on or becomes more."""
+        row = self._newer_types.record(
+            kind,
+            peer=session.label,
+            host=session.host_key,
+            software=_software_text(session),
+            now=self._clock(),
+        )
+        if row is not None:
+            _log.warn(
+                "peer {peer} ({software}) sends shares of type {kind}, which this version cannot read: ignored; "
+                "{shares} of them since {since} UTC, from {hosts} hosts. Look for a newer version of it",
+                peer=session.label,
+                software=_software_text(session),
+                kind=kind,
+                shares=row.shares,
+                since=datetime.fromtimestamp(row.first_seen, UTC).strftime("%Y-%m-%d %H:%M"),
+                hosts=row.hosts,
+            )
+
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
         """See session.Hub."""
         self._pool.add_shares(shares, session.label)
@@ -397,3 +466,13 @@ class PeerHub:
             peer, change = self._unheard.popleft()
             if not peer.closed:
                 peer.remote.tell_mining(peer, change)
+
+
+def _versions(peers: Iterable[PeerSession]) -> Iterator[Version]:
+    return (peer.version for peer in peers if peer.version is not None)
+
+
+def _software_text(session: PeerSession) -> str:
+    """What a peer calls its software, fit for logs."""
+    version = session.version
+    return "" if version is None else printable(version.sub_version.decode("latin-1"), 60)

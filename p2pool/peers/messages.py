@@ -28,11 +28,15 @@ from p2pool.wire.codec import (
     pack_varstr,
 )
 
-PROTOCOL_VERSION = 1700
 MAX_PAYLOAD = 3_145_728
 MAX_SUB_VERSION = 512
-MIN_ENVELOPE = 200
-"""Bytes. No share has fewer: a bound for counts of shares, so that megabytes of empty ones cost no second."""
+_MIN_SHARE = 200
+"""Bytes. No share of a type that is known has fewer."""
+_MIN_ENVELOPE = 2
+"""Bytes of a share without contents: what types to come have in them is not known."""
+MAX_SHARES = MAX_PAYLOAD // _MIN_SHARE
+"""Shares that are read of one message: more fit in only if they are shorter than any that is known. What follows
+them is passed over, so that megabytes of empty ones cost no second."""
 MAX_TRANSACTIONS = 25_000
 """Transactions in one `remember_tx`. At 110 bytes each they exceed what a peer may have another one keep."""
 
@@ -43,7 +47,11 @@ MAX_HAVE_TX = 10_000
 _TRANSACTIONS_AT_ONCE = 500
 _TRANSACTION_BYTES_AT_ONCE = 500_000
 """Transactions hashed in a step, and their bytes: about 2 ms."""
+_ENVELOPES_AT_ONCE = 1000
+"""Shares taken out of a message in a step: about 2 ms."""
 _SEEN_SIZE, _HASH_SIZE = 34, 32
+REQUEST_ID_SIZE = 32
+"""Bytes of the id that a `sharereply` begins with."""
 
 GOOD, TOO_LONG = 0, 1
 """Results of a `sharereply`; 2 to 6 are unknown errors."""
@@ -333,19 +341,31 @@ def _read_have_tx(reader: Reader) -> HaveTx:
     return HaveTx(tuple(reader.uint256() for _ in range(min(count, MAX_HAVE_TX))))
 
 
-def _read_envelopes(reader: Reader) -> tuple[Envelope, ...]:
-    return tuple(Envelope(*open_envelope(reader)) for _ in range(reader.count(MIN_ENVELOPE)))
+def _envelopes_steps(reader: Reader) -> Generator[None, None, tuple[Envelope, ...]]:
+    """Up to MAX_SHARES, of any type and with any contents; of a longer list nothing more is looked at."""
+    count, envelopes = reader.count(_MIN_ENVELOPE), []
+    for number in range(1, min(count, MAX_SHARES) + 1):
+        envelopes.append(Envelope(*open_envelope(reader)))
+        if number % _ENVELOPES_AT_ONCE == 0:
+            yield
+    if count > MAX_SHARES:
+        reader.position = reader.end
+    return tuple(envelopes)
+
+
+def _shares_steps(reader: Reader) -> Generator[None, None, Shares]:
+    return Shares((yield from _envelopes_steps(reader)))
 
 
 def _read_hashes(reader: Reader) -> tuple[int, ...]:
     return tuple(reader.uint256_list())
 
 
-def _read_share_reply(reader: Reader) -> ShareReply:
+def _share_reply_steps(reader: Reader) -> Generator[None, None, ShareReply]:
     request_id, result = reader.uint256(), reader.varint()
     if result > _LAST_RESULT:
         raise ParseError(f"a sharereply with result {result}")
-    return ShareReply(request_id, result, _read_envelopes(reader))
+    return ShareReply(request_id, result, (yield from _envelopes_steps(reader)))
 
 
 def _remember_tx_steps(reader: Reader) -> Generator[None, None, RememberTx]:
@@ -377,24 +397,30 @@ _READERS: dict[str, Callable[[Reader], Message]] = {
     "addrme": lambda reader: AddrMe(reader.uint16()),
     "addrs": _read_addrs,
     "getaddrs": lambda reader: GetAddrs(reader.uint32()),
-    "shares": lambda reader: Shares(_read_envelopes(reader)),
+    "shares": lambda reader: finish(_shares_steps(reader)),
     "sharereq": lambda reader: ShareReq(
         reader.uint256(), _read_hashes(reader), reader.varint(), _read_hashes(reader)
     ),
-    "sharereply": _read_share_reply,
+    "sharereply": lambda reader: finish(_share_reply_steps(reader)),
     "bestblock": lambda reader: BestBlock(read_header(reader)),
     "have_tx": _read_have_tx,
     "losing_tx": lambda reader: LosingTx(_read_hashes(reader)),
     "remember_tx": lambda reader: finish(_remember_tx_steps(reader)),
     "forget_tx": lambda reader: ForgetTx(_read_hashes(reader)),
 }
+_LONG: dict[str, Callable[[Reader], Generator[None, None, Message]]] = {
+    "remember_tx": _remember_tx_steps,
+    "shares": _shares_steps,
+    "sharereply": _share_reply_steps,
+}
+"""Messages that take longer than a step."""
 
 
 def parse_message(command: str, payload: bytes) -> Message | None:
     """The message of a frame's command and payload; None for a command that is not known here (it is ignored).
 
     Raises ParseError for anything that is not exactly the message. Of lists that nobody makes full use of, a part
-    is read: see MAX_ADDRS and MAX_HAVE_TX.
+    is read: see MAX_ADDRS, MAX_HAVE_TX and MAX_SHARES.
     """
     read = _READERS.get(command)
     if read is None:
@@ -407,9 +433,10 @@ def parse_message(command: str, payload: bytes) -> Message | None:
 
 def message_steps(command: str, payload: bytes) -> Generator[None, None, Message | None]:
     """Return what `parse_message` does; every yield ends a step of a few milliseconds."""
-    if command != RememberTx.command:
+    steps = _LONG.get(command)
+    if steps is None:
         return parse_message(command, payload)
     reader = Reader(payload)
-    message = yield from _remember_tx_steps(reader)
+    message = yield from steps(reader)
     reader.expect_end()
     return message

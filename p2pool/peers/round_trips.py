@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from p2pool.peers.session import PeerSession
-from p2pool.share.share import Share
+from p2pool.peers.share_intake import Answer
 
 FIRST_AFTER = 10.0
 """Seconds after the handshake: at first both sides are busy with what they tell each other."""
@@ -43,7 +43,7 @@ class RoundTrips:
                 self._ask(peer, measured, now)
 
     def _ask(self, peer: PeerSession, measured: _Measured, now: float) -> None:
-        def answered(shares: Sequence[Share] | None) -> None:
+        def answered(shares: Answer | None) -> None:
             if shares is not None:
                 measured.times.append(max(0.0, self._monotonic() - now))
 

@@ -19,6 +19,7 @@ from p2pool.base.hosts import host_key
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
 from p2pool.peers import messages
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
 from p2pool.peers.messages import (
@@ -42,12 +43,9 @@ from p2pool.peers.messages import (
 )
 from p2pool.peers.remembered import RememberedTransactions
 from p2pool.peers.remote_view import RemoteView
-from p2pool.peers.transactions import TransactionPool
-from p2pool.share.errors import ShareInvalid
+from p2pool.peers.share_intake import Answer, IntakeHub, answered_shares, new_shares
 from p2pool.share.share import Share
-from p2pool.share.version import ShareVersion
-from p2pool.share.versions import SHARE_VERSIONS
-from p2pool.wire.framer import ChecksumError, Framer, frame
+from p2pool.wire.framer import ChecksumError, Framer, PayloadTooLong, frame
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -60,8 +58,6 @@ request open without end."""
 MAX_REQUESTS = 64
 MAX_ADDRESSES_SENT = 100
 _MAX_REPLY_SHARES = 1000
-_PARSED_AT_ONCE = 64
-"""Shares parsed in one step: about 3 ms."""
 _TAKEN_AT_ONCE = 250
 """Shares handed on in one step: about 12 ms."""
 _ASKED_AT_ONCE = 2000
@@ -73,8 +69,8 @@ _NO_STEP: tuple[()] = ()
 _MAX_ADDRS = 1000
 _ADDRS_PERIOD = 60.0
 """So many addresses are looked at in so many seconds; more of them are of no use to anybody."""
-
-
+_HEADS = {ShareReply.command: messages.REQUEST_ID_SIZE}
+"""What of a message that is too long is looked at, too."""
 _DONE = object()
 
 
@@ -82,10 +78,9 @@ def _ignore(_: object) -> None:
     """Stand in for a connection that has ended."""
 
 
-class Hub(Protocol):
+class Hub(IntakeHub, Protocol):
     """What a session calls. Implemented by the manager."""
 
-    transactions: TransactionPool
     turns: Turns
     """Shares the reactor's time between all connections."""
 
@@ -110,9 +105,6 @@ class Hub(Protocol):
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
         """Transactions (hash, bytes) that the peer has us remember, which were not known before."""
 
-    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        """See PoolPort."""
-
     def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
         """What a `sharereq` asks for."""
 
@@ -126,7 +118,7 @@ class _Request:
     last_due: float
     share_hash: int
     parents: int
-    answered: Callable[[Sequence[Share] | None], None]
+    answered: Callable[[Answer | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +159,7 @@ class PeerSession:
         self._write = write
         self._fail = fail
         self._flow = flow
-        self._framer = Framer(introduction.prefix, messages.MAX_PAYLOAD)
+        self._framer = Framer(introduction.prefix, messages.MAX_PAYLOAD, _HEADS)
         """Has what was not looked at yet. Bound: one message and what came at once; then it is held."""
         self._portions: Iterator[None] | None = None
         """What is left to do for the message that was taken last."""
@@ -175,7 +167,7 @@ class PeerSession:
         self._requests: dict[int, _Request] = {}
         self.remembered = RememberedTransactions()
         """What the peer has us keep."""
-        self._newer_warned = False
+        self._too_long_logged = False
         self._addresses_heard, self._addresses_since = 0, now
 
     @property
@@ -193,7 +185,7 @@ class PeerSession:
         us = self._introduction
         self.send(
             Version(
-                version=messages.PROTOCOL_VERSION,
+                version=ANNOUNCED_PROTOCOL,
                 services=0,
                 receiver=PeerAddress(self.host, self.port),
                 sender=PeerAddress(us.host, us.port),
@@ -226,10 +218,10 @@ class PeerSession:
         parents: int,
         stops: tuple[int, ...],
         now: float,
-        answered: Callable[[Sequence[Share] | None], None],
+        answered: Callable[[Answer | None], None],
     ) -> None:
-        """Ask for a share and its parents. `answered` gets the shares, nearest first, or None where the
-        connection ended without them; it is called exactly once."""
+        """Ask for a share and its parents. `answered` gets the answer, or None where the connection ended without
+        one; it is called exactly once."""
         if self.closed or len(self._requests) >= MAX_REQUESTS:
             answered(None)
             return
@@ -298,6 +290,9 @@ class PeerSession:
                 message = self._framer.next_message()
             except ChecksumError as error:
                 raise Misbehaviour(str(error)) from None
+            except PayloadTooLong as error:
+                self._too_long(error)
+                return True
             if message is None:
                 return False
             self._portions = self._handle(*message, self.heard_at)
@@ -330,8 +325,8 @@ class PeerSession:
     def _on_version(self, message: Version, now: float) -> None:
         if self.version is not None:
             raise Misbehaviour("a second version message")
-        if message.version < messages.PROTOCOL_VERSION:
-            raise Misbehaviour(f"protocol {message.version} is too old")
+        if message.version < MINIMUM_PROTOCOL:
+            raise Misbehaviour(f"protocol {message.version} is too old: at least {MINIMUM_PROTOCOL} is needed")
         if message.nonce == self._introduction.nonce:
             raise OwnNode("")
         self.version = message
@@ -367,40 +362,11 @@ class PeerSession:
         self.send(Addrs(tuple(self._hub.good_addresses(min(message.count, MAX_ADDRESSES_SENT)))))
 
     def _on_shares(self, message: Shares, now: float) -> Iterator[None]:
-        shares: list[Share] = []
-        pool, envelopes = self._hub.transactions, message.shares
-        for number, envelope in enumerate(envelopes, 1):
-            share = yield from self._parse(envelope)
-            if share is not None:
-                for tx_hash in share.new_transaction_hashes:
-                    if tx_hash not in self.remembered and pool.get(tx_hash) is None:
-                        raise Drop(f"a share with transaction {tx_hash:064x}, which is not known")
-                shares.append(share)
-            if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
-                yield
+        shares = yield from new_shares(self._hub, self, message.shares)
         for start in range(0, len(shares), _TAKEN_AT_ONCE):
             if start:
                 yield
             self._hub.shares_came(shares[start : start + _TAKEN_AT_ONCE], self)
-
-    def _parse(self, envelope: Envelope) -> Generator[None, None, Share | None]:
-        version = SHARE_VERSIONS.get(envelope.kind)
-        if version is None:
-            if SHARE_VERSIONS.is_obsolete(envelope.kind):
-                raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
-            self._warn_of_newer(envelope.kind)
-            return None
-        try:
-            return (yield from self._hub.parse_steps(version, envelope.contents))
-        except (ParseError, ShareInvalid) as error:
-            raise Misbehaviour(f"an invalid share: {error}") from None
-
-    def _warn_of_newer(self, kind: int) -> None:
-        """Warn, once a connection, of shares that this software cannot read."""
-        if not self._newer_warned:
-            self._newer_warned = True
-            text = "peer {peer} sends shares of type {kind}, which this version cannot read: ignored; upgrade?"
-            _log.warn(text, peer=self.label, kind=kind)
 
     def _on_sharereq(self, message: ShareReq, now: float) -> Iterator[None]:
         """One answer in a step: megabytes may have to be put together for a request of a hundred bytes."""
@@ -429,22 +395,22 @@ class PeerSession:
             return  # late, or never asked for: of no use to us
         request.due = math.inf  # the peer is not late any more, however long we take
         envelopes = message.shares if message.result == messages.GOOD else ()
-        yield from self._take_reply(message.id, request, envelopes[: request.parents + 1])
+        wanted = envelopes[: request.parents + 1]
+        answer = yield from answered_shares(self._hub, self, request.share_hash, wanted)
+        del self._requests[message.id]
+        request.answered(answer)
 
-    def _take_reply(self, request_id: int, request: _Request, envelopes: Sequence[Envelope]) -> Iterator[None]:
-        """Only what was asked for is taken: the share, and each one's parent after it."""
-        shares: list[Share] = []
-        expected: int | None = request.share_hash
-        for number, envelope in enumerate(envelopes, 1):
-            share = yield from self._parse(envelope)
-            if share is None or share.hash != expected:
-                break
-            shares.append(share)
-            expected = share.previous_hash
-            if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
-                yield
-        del self._requests[request_id]
-        request.answered(shares)
+    def _too_long(self, error: PayloadTooLong) -> None:
+        """An answer that is longer than we take is one of none, as if the peer had said so itself: other nodes
+        have other limits. The next request asks for another number of shares."""
+        request = self._requests.pop(int.from_bytes(error.head, "little"), None)
+        if request is None:
+            return
+        if not self._too_long_logged:
+            self._too_long_logged = True
+            text = "peer {peer} answers with {length} bytes, more than the {limit} that are taken; asking for less"
+            _log.info(text, peer=self.label, length=error.length, limit=messages.MAX_PAYLOAD)
+        request.answered(Answer())
 
     def _on_bestblock(self, message: BestBlock, now: float) -> None:
         header = message.header

@@ -72,6 +72,73 @@ class ChainFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class NewerType:
+    """A share type above the one that this software knows, as other nodes sent it since the start. `kind` is None
+    for all types above the last one that is counted by itself. `peer` (host:port) sent the first one, and calls
+    its software `software`; `hosts` counts those that sent some, up to a bound. Unix seconds."""
+
+    kind: int | None
+    shares: int
+    first_seen: float
+    last_seen: float
+    peer: str
+    software: str
+    hosts: int
+
+    @property
+    def name(self) -> str:
+        """The type as text."""
+        return "other" if self.kind is None else str(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftwareCount:
+    """Connected nodes of one software that announce one protocol. `protocol` is None where several are counted
+    together."""
+
+    software: str
+    protocol: int | None
+    incoming: int
+    outgoing: int
+
+
+@dataclass(frozen=True, slots=True)
+class LostSoftware:
+    """A software of which nodes were connected for long, and none is any more for `lost_for` seconds. `most` is
+    the largest number that there was at once."""
+
+    software: str
+    lost_for: float
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyCloses:
+    """Nodes that closed the connection soon after it was made, and are not connected now. `hosts` counts them,
+    `sites` their neighbourhoods (/16 of IPv4, /32 of IPv6), `closes` the connections, `lasting` for how many
+    seconds that goes on. `lowest` and `highest` are the protocols that they announced, None where none did."""
+
+    hosts: int = 0
+    sites: int = 0
+    closes: int = 0
+    lasting: float = 0.0
+    since: float | None = None
+    lowest: int | None = None
+    highest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCensus:
+    """What other nodes are, by their own account."""
+
+    software: tuple[SoftwareCount, ...] = ()
+    """Those with most nodes first; the rest together as "other"."""
+    newer_types: tuple[NewerType, ...] = ()
+    lost: tuple[LostSoftware, ...] = ()
+    early_closes: EarlyCloses = EarlyCloses()
+
+
+@dataclass(frozen=True, slots=True)
 class PeerCounts:
     """Connected nodes by direction; round-trip times in seconds, None where none is known."""
 
@@ -79,6 +146,7 @@ class PeerCounts:
     outgoing: int = 0
     nearest: float | None = None
     farthest: float | None = None
+    census: PeerCensus = PeerCensus()
 
 
 @dataclass(frozen=True, slots=True)

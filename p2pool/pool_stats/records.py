@@ -123,6 +123,11 @@ class EventKind(StrEnum):
     VOTES_FALLEN = "votes_fallen"
     OWN_VOTES_REFUSED = "own_votes_refused"
     OWN_VOTES_ACCEPTED = "own_votes_accepted"
+    NEWER_SHARE_TYPE = "newer_share_type"
+    SOFTWARE_LOST = "software_lost"
+    SOFTWARE_BACK = "software_back"
+    HANDSHAKES_CLOSED = "handshakes_closed"
+    HANDSHAKES_KEPT = "handshakes_kept"
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,13 @@ class Gathering:
         incoming = sum(1 for peer in peers if peer.incoming)
         times = [peer.round_trip for peer in peers if peer.round_trip is not None]
         self._sources.stats.record_peers(
-            PeerCounts(incoming, len(peers) - incoming, min(times, default=None), max(times, default=None))
+            PeerCounts(
+                incoming,
+                len(peers) - incoming,
+                min(times, default=None),
+                max(times, default=None),
+                self._sources.census(),
+            )
         )
 
     def _gather_dashd(self) -> None:

@@ -17,7 +17,7 @@ from p2pool.dashd.pool import DaemonFigures
 from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
-from p2pool.pool_stats import PoolSnapshot, PoolStats
+from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
 from p2pool.web.memory import Memory
 from p2pool.web.worker_index import WorkerIndex
 
@@ -236,6 +236,8 @@ class Sources:
     alerts: Callable[[], AlertsShown | None] = lambda: None
     """None where nobody is told anything."""
     traffic: Callable[[], PeerTraffic] = PeerTraffic
+    census: Callable[[], PeerCensus] = PeerCensus
+    """What the connected nodes are, by their own account."""
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     look_ups: Callable[[], NodeLookUps] = NodeLookUps

@@ -69,8 +69,8 @@ def branch_problem(votes: ChainVotes) -> str | None:
         return None
     return (
         f"c2pool-dash refuses shares of the best chain for their votes, {refused.count} of the last hour (the "
-        f"newest votes {refused.newest.desired_version} on top of {refused.parent_vote}): nodes that run it follow "
-        "another branch. The page transition.html names the newest"
+        f"newest votes {refused.newest.desired_version} on top of {refused.parent_vote}): nodes that run it "
+        "follow another branch. The page transition.html names the newest"
     )
 
 

@@ -6,7 +6,7 @@ checksum being the first four bytes of the payload's double SHA-256.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from p2pool.base.errors import ParseError
@@ -17,6 +17,14 @@ _HEADER_SIZE = _COMMAND_SIZE + 4 + 4
 
 class ChecksumError(ParseError):
     """A payload does not match its checksum."""
+
+
+class PayloadTooLong(ParseError):
+    """A message's announced length exceeds the limit. `head` is the beginning of its payload."""
+
+    def __init__(self, command: str, length: int, head: bytes) -> None:
+        super().__init__(f"a {command} message of {length} bytes is too long")
+        self.command, self.length, self.head = command, length, head
 
 
 def _checksum(payload: bytes) -> bytes:
@@ -43,14 +51,16 @@ class Framer:
     """Incremental: bytes in, (command, payload) out.
 
     The buffer never holds more than one message of `max_payload` plus what one `feed` brought. Bytes that are
-    not a message, and a message whose announced length exceeds `max_payload`, are skipped up to the next prefix.
+    not a message, and a message whose announced length exceeds `max_payload`, are skipped up to the next prefix. A
+    command in `heads` (command -> bytes of payload) is reported by PayloadTooLong before it is skipped.
     """
 
-    __slots__ = ("_buffer", "_max_payload", "_prefix")
+    __slots__ = ("_buffer", "_heads", "_max_payload", "_prefix")
 
-    def __init__(self, prefix: bytes, max_payload: int) -> None:
+    def __init__(self, prefix: bytes, max_payload: int, heads: Mapping[str, int] | None = None) -> None:
         self._prefix = prefix
         self._max_payload = max_payload
+        self._heads = heads or {}
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -70,7 +80,8 @@ class Framer:
         self._buffer += data
 
     def next_message(self) -> tuple[str, bytes] | None:
-        """The next complete message, None where there is none; ChecksumError where its payload is damaged.
+        """The next complete message, None where there is none; ChecksumError where its payload is damaged,
+        PayloadTooLong where it is too long and its command one of `heads`.
 
         The time is that of one payload's checksum, or of skipping what is no message.
         """
@@ -85,7 +96,13 @@ class Framer:
             raw_command = bytes(buffer[offset : offset + _COMMAND_SIZE]).rstrip(b"\x00")
             length = int.from_bytes(buffer[offset + 12 : offset + 16], "little")
             if length > self._max_payload:
+                wanted = self._heads.get(raw_command.decode("latin-1"), 0)
+                if len(buffer) < head + wanted:
+                    return None
+                beginning = bytes(buffer[head : head + wanted])
                 del buffer[: len(self._prefix)]
+                if wanted:
+                    raise PayloadTooLong(raw_command.decode("latin-1"), length, beginning)
                 continue
             if len(buffer) < head + length:
                 return None

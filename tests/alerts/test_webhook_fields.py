@@ -16,8 +16,12 @@ from p2pool.pool_stats import (
     BlockStatus,
     ChainFigures,
     DashdFigures,
+    EarlyCloses,
     EventKind,
     EventRecord,
+    LostSoftware,
+    NewerType,
+    PeerCensus,
     PeerCounts,
     VoteFigures,
 )
@@ -36,11 +40,14 @@ KINDS = {
     "hash_rate": {"hash_rate_drop", "hash_rate_back"},
     "votes": {"votes_risen", "votes_fallen"},
     "own_votes": {"own_votes_refused", "own_votes_accepted"},
+    "software": {"software_lost", "software_back"},
+    "handshakes": {"handshakes_closed", "handshakes_kept"},
 }
 TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "text or null": (str, type(None)),
     "integer": (int,),
+    "integer or null": (int, type(None)),
     "number": (int, float),
     "true or false": (bool,),
     "true, false or null": (bool, type(None)),
@@ -80,11 +87,22 @@ def everything() -> Iterator[EventRecord]:
         "hash_rate": 5.0,
         "hash_rates": (5.0, 1e9, 1e9),
     }
+    strange = PeerCensus(
+        newer_types=(NewerType(36, 3, NOW + 0.5, NOW + 1.5, "8.1.0.1:9", "c2pool", 1),),
+        lost=(LostSoftware("c2pool", 100.5, 2),),
+        early_closes=EarlyCloses(3, 3, 5, 60.5, NOW + 0.5, 1700, 3600),
+    )
     for second in range(0, 12_000, 10):
         now = NOW + second + 0.125
         is_bad = 5000 < second < 8000
         last = now - 1 if not is_bad else NOW + 5000.125
-        figures = {**healthy, **(bad if is_bad else {}), "workers": (worker("yA.rig", second // 10, last),)}
+        nodes = {"peers": PeerCounts(1, 1, census=strange)} if 8500 < second < 10_000 else {}
+        figures = {
+            **healthy,
+            **nodes,
+            **(bad if is_bad else {}),
+            "workers": (worker("yA.rig", second // 10, last),),
+        }
         yield from (each for each in watch.looking(snapshot(now, **figures)) if each is not None)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from p2pool.networks import NETWORKS, SIMNET
-from p2pool.networks.parameters import PROTOCOL_VERSION, SHARE_VERSION
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL, SHARE_VERSION
+from p2pool.share.votes import C2POOL_FLOOR
 from tests.support import vectors
 
 VECTORS = vectors("networks")
@@ -43,7 +44,8 @@ def test_constants(name):
 
 def test_versions():
     assert VECTORS["share_version"] == SHARE_VERSION
-    assert VECTORS["protocol_version"] == PROTOCOL_VERSION
+    assert VECTORS["protocol_version"] == MINIMUM_PROTOCOL  # what legacy p2pool-dash announces
+    assert ANNOUNCED_PROTOCOL >= C2POOL_FLOOR == 3600  # the highest that c2pool-dash can demand
 
 
 def test_the_simulated_network_cannot_be_taken_for_another():

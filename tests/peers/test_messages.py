@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import read_header
 from p2pool.dash.hashes import sha256d_int
+from p2pool.networks.parameters import MINIMUM_PROTOCOL
 from p2pool.peers import messages
 from p2pool.peers.messages import (
     MAX_PAYLOAD,
-    PROTOCOL_VERSION,
     AddrMe,
     Addrs,
     BestBlock,
@@ -100,7 +100,7 @@ def test_the_existing_networks_bytes(vector):
 
 
 def test_constants():
-    assert (VECTORS["protocol_version"], VECTORS["max_payload"]) == (PROTOCOL_VERSION, MAX_PAYLOAD)
+    assert (VECTORS["protocol_version"], VECTORS["max_payload"]) == (MINIMUM_PROTOCOL, MAX_PAYLOAD)
     assert set(EXPECTED) == {vector["command"] for vector in VECTORS["messages"]} == set(messages._READERS)
 
 

@@ -59,7 +59,7 @@ def test_the_hello_says_who_we_are():
     talk.session.hello()
     (hello,) = talk.heard.take()
     assert isinstance(hello, Version)
-    assert (hello.version, hello.services, hello.mode, hello.nonce) == (1700, 0, 1, 5)
+    assert (hello.version, hello.services, hello.mode, hello.nonce) == (3600, 0, 1, 5)
     assert hello.receiver == PeerAddress("203.0.113.9", 4000)
     assert hello.sender == PeerAddress("198.51.100.1", 9999)
     assert hello.best_share_hash is None
@@ -117,10 +117,12 @@ def test_an_old_protocol_is_refused(number):
     assert not talk.session.ready
 
 
-def test_a_newer_protocol_is_welcome():
+@pytest.mark.parametrize("number", [1700, 1701, 3599, 3600, 3601, 0xFFFFFFFF])
+def test_every_protocol_from_the_lowest_accepted_on_is_welcome(number):
     talk = Talk(ready=False)
-    talk.say(version(number=1701))
+    talk.say(version(number=number))
     assert talk.session.ready
+    assert talk.session.version.version == number
 
 
 def test_our_own_nonce_is_ourselves_no_misbehaviour():

@@ -38,7 +38,6 @@ from p2pool.peers.transactions import MAX_REMEMBERED
 from p2pool.peers.transactions import OVERHEAD as REMEMBERED_OVERHEAD
 from p2pool.wire.codec import Reader
 from tests.dash import asset_unlock
-from tests.logged import logged
 from tests.peers.wiring import TX, Recorder, Talk, chain, envelope, framed, transaction
 from tests.support import vectors
 
@@ -67,38 +66,10 @@ def test_shares_come_in():
     assert talk.hub.calls == [("shares", tuple(share.hash for share in shares))]
 
 
-def test_an_older_type_is_misbehaviour_a_newer_one_is_not_for_us():
-    share, newer = chain(2)
-    talk = Talk()
-    talk.say(Shares((envelope(newer, 17), envelope(share))))
-    assert talk.hub.calls == [("shares", (share.hash,))]
-    talk.say(Shares((envelope(newer, 17),)))
-    assert len(talk.hub.calls) == 1
-    with pytest.raises(Misbehaviour):
-        talk.say(Shares((envelope(share, 15),)))
-
-
-def test_a_newer_type_is_warned_of_once_a_connection():
-    for _ in range(2):
-        talk = Talk()
-        with logged() as log:
-            for kind in (17, 36, 2**64 - 1):
-                talk.say(Shares((envelope(chain(1)[0], kind),) * 3))
-        (line,) = log.lines
-        assert line.startswith(
-            f"peer {talk.session.label} sends shares of type 17, which this version cannot read"
-        )
-        assert not talk.session.closed
-
-
-def test_a_newer_type_in_an_answer_is_warned_of_and_ends_it():
+def test_an_older_type_is_misbehaviour():
     talk, (share,) = Talk(), chain(1)
-    answers: list = []
-    talk.session.request(7, share.hash, 5, (), 0.0, answers.append)
-    with logged() as log:
-        talk.say(ShareReply(7, messages.GOOD, (envelope(share, 17),)))
-    assert answers == [[]]
-    assert "type 17" in log.lines[0]
+    with pytest.raises(Misbehaviour, match="obsolete type 15"):
+        talk.say(Shares((envelope(share, 15),)))
 
 
 def test_a_share_without_work_is_misbehaviour():

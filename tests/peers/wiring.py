@@ -104,6 +104,8 @@ class StubHub:
         self.held: tuple[Share, ...] = ()
         self.addresses: list = []
         self.unwelcome = False
+        self.newer: list[int] = []
+        """Types of shares that are newer than we know."""
 
     def _seconds(self) -> float:
         self.clock += self.tick
@@ -146,6 +148,9 @@ class StubHub:
 
     def parse_steps(self, version, contents):
         return parse_share_steps(version, contents, NETWORK)
+
+    def newer_share(self, kind, session):
+        self.newer.append(kind)
 
     def shares_for(self, hashes, parents, stops):
         self.calls.append(("asked", len(hashes), parents, tuple(stops)))

@@ -10,7 +10,18 @@ from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.networks import DASH_REGTEST
 from p2pool.node import _OwnShare
-from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord, ShareRecord
+from p2pool.pool_stats import (
+    BlockRecord,
+    BlockStatus,
+    EarlyCloses,
+    EventKind,
+    EventRecord,
+    LostSoftware,
+    NewerType,
+    PeerCensus,
+    ShareRecord,
+    SoftwareCount,
+)
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
 from p2pool.web.sources import KnownNode, ListeningPort, PeerFigures
 from tests.chains import NOW
@@ -71,6 +82,13 @@ def busy_pool(count: int = 60) -> Pool:
     object.__setattr__(pool.sources, "merged", lambda: [AuxFigures("http://c:1/", 5, 2, 1, None)])
     event = EventRecord(now, EventKind.BAN, "10.0.0.1", "10.0.0.1 is banned", {"seconds": 5})
     pool.sources.history.record_event(event)
+    census = PeerCensus(
+        software=(SoftwareCount("p2pool-dash", 1700, 0, 1), SoftwareCount("other", 1700, 1, 0)),
+        newer_types=(NewerType(36, 2, now, now, "10.1.2.3:8999", "c2pool", 1),),
+        lost=(LostSoftware("c2pool", 700.0, 2),),
+        early_closes=EarlyCloses(1, 1, 2, 60.0, now, 3600, 3600),
+    )
+    object.__setattr__(pool.sources, "census", lambda: census)
     known = [KnownNode("10.1.2.3", 8999, NOW, now), KnownNode("2001:db8::7", 8999, NOW, NOW + 60)]
     object.__setattr__(pool.sources, "known_nodes", lambda: known)
     ports = [

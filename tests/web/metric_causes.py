@@ -12,7 +12,17 @@ from p2pool.dashd.pool import DaemonFigures
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.node import StaleCounts
-from p2pool.pool_stats import BanRecord, BlockRecord, BlockStatus, ShareRecord
+from p2pool.pool_stats import (
+    BanRecord,
+    BlockRecord,
+    BlockStatus,
+    EarlyCloses,
+    LostSoftware,
+    NewerType,
+    PeerCensus,
+    ShareRecord,
+    SoftwareCount,
+)
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.web.memory import Memory
@@ -52,6 +62,11 @@ def with_sources(pool: Pool, **changes) -> None:
     """Look at other sources."""
     pool.sources = replace(pool.sources, **changes)
     pool.views = Views(pool.sources)
+
+
+def census(**figures) -> Callable[[Pool], None]:
+    """Let other nodes be so."""
+    return lambda pool: with_sources(pool, census=lambda: PeerCensus(**figures))
 
 
 def newer_votes(pool: Pool) -> None:
@@ -262,6 +277,20 @@ CAUSES: dict[str, Cause] = {
     "p2pool_newer_votes_version": Cause(newer_votes, None, 36),
     "p2pool_own_votes_refused": Cause(long_chain_of_newer_votes, 0, 1),
     "p2pool_refused_votes": Cause(one_newer_vote, 0, 1),
+    "p2pool_peers_by_software": Cause(
+        census(software=(SoftwareCount("c2pool", 3600, 1, 2),)), 0, 3, labels=(("software", "c2pool"),)
+    ),
+    "p2pool_peers_by_protocol": Cause(
+        census(software=(SoftwareCount("c2pool", 3600, 1, 2),)), 0, 3, labels=(("protocol", "3600"),)
+    ),
+    "p2pool_newer_type_shares_total": Cause(
+        census(newer_types=(NewerType(36, 5, 1.0, 2.0, "8.1.0.1:9", "c2pool", 1),)),
+        None,
+        5,
+        labels=(("type", "36"),),
+    ),
+    "p2pool_peers_lost_software": Cause(census(lost=(LostSoftware("c2pool", 99.0, 2),)), 0, 1),
+    "p2pool_peers_closing_early": Cause(census(early_closes=EarlyCloses(3, 2, 5)), 0, 3),
     "p2pool_dashd_up": Cause(lambda pool: setattr(pool, "problem", "it does not answer"), 1, 0),
     "p2pool_daemon_up": Cause(daemon(problem="down"), None, 0, labels=ON),
     "p2pool_daemon_serving": Cause(daemon(), None, 1, labels=ON),

@@ -27,6 +27,11 @@ export const KINDS = {
   votes_fallen: ["Votes for a newer version fell", ""],
   own_votes_refused: ["Own votes refused by c2pool-dash", "bad"],
   own_votes_accepted: ["Own votes accepted again", "good"],
+  newer_share_type: ["Unknown share type", "bad"],
+  software_lost: ["A software’s nodes lost", "bad"],
+  software_back: ["A software’s nodes back", "good"],
+  handshakes_closed: ["Connections closed at once", "bad"],
+  handshakes_kept: ["Connections kept again", "good"],
 };
 const CLASSES = { good: "status accepted", bad: "status refused" };
 const OF_WORKERS = new Set(["worker_up", "worker_down"]);

@@ -2,6 +2,7 @@
 
 import { byId, make, setText, shareLink } from "../js/dom.js";
 import { duration, integer, percent } from "../js/format.js";
+import { showPeers, showTypes } from "../js/othernodes.js";
 import { startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn } from "../js/table.js";
 
@@ -113,7 +114,7 @@ function showNext(next, { parent, own, enough_shares: enough }) {
   steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), make("span", {}, "No rule is waiting for votes."));
 }
 
-// --- the sections of "types", "peers" and "refused" come here ------------------------------------------------
+// --- the section of "refused" comes here ------------------------------------------------
 
 startPage({
   views: [VIEW],
@@ -123,5 +124,7 @@ startPage({
     showVotes(now.votes);
     showNext(now.next, now.votes);
     setText(byId("period"), duration(now.next.share_period));
+    showTypes(now.types);
+    showPeers(now.peers);
   },
 });

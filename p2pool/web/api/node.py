@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from p2pool.dash.target import target_to_average_attempts
-from p2pool.networks.parameters import PROTOCOL_VERSION
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
 from p2pool.node import Node
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
 from p2pool.web.api.endpoint import Endpoint, amount
@@ -103,7 +103,7 @@ def local_stats(moment: Moment) -> dict[str, Any]:
         "warnings": warnings(moment),
         "donation_proportion": sources.donation / 100,
         "version": sources.version,
-        "protocol_version": PROTOCOL_VERSION,
+        "protocol_version": ANNOUNCED_PROTOCOL,
         "fee": sources.fee,
         "merged_mining": [
             {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
@@ -171,7 +171,8 @@ def node_figures(moment: Moment) -> dict[str, Any]:
     payouts = moment.per_tip(payout_amounts)
     return {
         "version": sources.version,
-        "protocol_version": PROTOCOL_VERSION,
+        "protocol_version": ANNOUNCED_PROTOCOL,
+        "minimum_protocol": MINIMUM_PROTOCOL,
         "network": moment.node.network.name,
         "time": snapshot.time,
         "start_time": snapshot.start_time,
@@ -291,7 +292,7 @@ _LOCAL_STATS = record(
     warnings=array(text(), "what an operator should know"),
     donation_proportion=PART,
     version=text(),
-    protocol_version=count(),
+    protocol_version=count("that it announces to other nodes"),
     fee=number("percent"),
     merged_mining=array(_MERGED),
 )
@@ -308,7 +309,8 @@ ENDPOINTS = (
         "This node",
         record(
             version=text(),
-            protocol_version=count(),
+            protocol_version=count("that it announces to other nodes"),
+            minimum_protocol=count("the lowest that it accepts from other nodes"),
             network=text(),
             time={**TIME, "description": "when these figures were made, Unix seconds"},
             start_time=TIME,

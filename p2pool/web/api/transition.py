@@ -22,6 +22,7 @@ from p2pool.share.votes import (
 )
 from p2pool.sharechain.votes import ChainVotes, Tally
 from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.other_nodes import PEERS, TYPES, peers_section, types_section
 from p2pool.web.api.schema import (
     HASH,
     PART,
@@ -301,8 +302,8 @@ _NEXT = record(
 SECTIONS: Final[dict[str, tuple[Callable[[Moment], dict[str, Any]], Schema]]] = {
     "votes": (votes_section, _VOTES),
     "next": (next_section, _NEXT),
-    # "types": shares of types above this node's that peers sent.
-    # "peers": connected peers by announced protocol and software.
+    "types": (types_section, TYPES),
+    "peers": (peers_section, PEERS),
     # "refused": branches of the share chain that this node refuses.
 }
 """By name: what makes it, and its schema."""

@@ -1,0 +1,105 @@
+"""The shares that a peer sends, out of their envelopes. Called by `session`.
+
+A share of a newer type than we know is counted and left out, whatever is in it, and costs its sender nothing:
+nodes that know such a type send it to everybody. The other shares of the message are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from p2pool.base.errors import ParseError
+from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.messages import Envelope
+from p2pool.peers.transactions import TransactionPool
+from p2pool.share.errors import ShareInvalid
+from p2pool.share.share import Share
+from p2pool.share.version import ShareVersion
+from p2pool.share.versions import SHARE_VERSIONS
+
+if TYPE_CHECKING:
+    from p2pool.peers.session import PeerSession
+
+_PARSED_AT_ONCE = 64
+"""Shares parsed in one step: about 3 ms."""
+
+
+class IntakeHub(Protocol):
+    """What is called for each share."""
+
+    transactions: TransactionPool
+
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
+        """See PoolPort."""
+
+    def newer_share(self, kind: int, session: PeerSession) -> None:
+        """The peer sent a share of a newer type than we know."""
+
+
+class Answer(list[Share]):
+    """The shares of a `sharereply` that are of use, nearest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.newer: list[int] = []
+        """Hashes of shares that were asked for, or are parents of the one before them, and that the peer says are
+        of a newer type. Nothing proves it."""
+
+
+def new_shares(
+    hub: IntakeHub, session: PeerSession, envelopes: Sequence[Envelope]
+) -> Generator[None, None, list[Share]]:
+    """Return the shares of a `shares` message. Raises Misbehaviour, and Drop where a transaction that a share
+    introduces is not known."""
+    shares: list[Share] = []
+    for number, envelope in enumerate(envelopes, 1):
+        share = yield from _parse(hub, session, envelope)
+        if share is not None:
+            for tx_hash in share.new_transaction_hashes:
+                if tx_hash not in session.remembered and hub.transactions.get(tx_hash) is None:
+                    raise Drop(f"a share with transaction {tx_hash:064x}, which is not known")
+            shares.append(share)
+        if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
+            yield
+    return shares
+
+
+def answered_shares(
+    hub: IntakeHub, session: PeerSession, share_hash: int, envelopes: Sequence[Envelope]
+) -> Generator[None, None, Answer]:
+    """Return what answers a request for a share and its parents: that share, and each one's parent after it.
+
+    A share of a newer type does not say here what its parent is, so the one after it may be any, as in `shares`:
+    the chain below is still of use to a node that lacks it. Raises Misbehaviour."""
+    answer = Answer()
+    expected: int | None = share_hash
+    for number, envelope in enumerate(envelopes, 1):
+        share = yield from _parse(hub, session, envelope)
+        if share is None:
+            if expected is not None:
+                answer.newer.append(expected)
+            expected = None
+        elif expected in (None, share.hash):
+            answer.append(share)
+            expected = share.previous_hash
+            if expected is None:
+                break  # the first share of a chain has no parent
+        else:
+            break
+        if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
+            yield
+    return answer
+
+
+def _parse(hub: IntakeHub, session: PeerSession, envelope: Envelope) -> Generator[None, None, Share | None]:
+    """Return the share; None for one of a newer type. Raises Misbehaviour."""
+    version = SHARE_VERSIONS.get(envelope.kind)
+    if version is None:
+        if SHARE_VERSIONS.is_obsolete(envelope.kind):
+            raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
+        hub.newer_share(envelope.kind, session)
+        return None
+    try:
+        return (yield from hub.parse_steps(version, envelope.contents))
+    except (ParseError, ShareInvalid) as error:
+        raise Misbehaviour(f"an invalid share: {error}") from None

@@ -1,0 +1,108 @@
+"""The sections `types` and `peers` of /api/v1/transition: share types that only other nodes know, and which
+software and protocol these nodes announce."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL, SHARE_VERSION
+from p2pool.web.api.schema import TIME, array, count, nullable, record, text
+from p2pool.web.sources import Moment
+
+
+def types_section(moment: Moment) -> dict[str, Any]:
+    """Shares of types above this node's that peers sent."""
+    rows = moment.snapshot.peers.census.newer_types
+    return {
+        "known": SHARE_VERSION,
+        "shares": sum(row.shares for row in rows),
+        "newer": [
+            {
+                "type": row.kind,
+                "shares": row.shares,
+                "first_seen": row.first_seen,
+                "last_seen": row.last_seen,
+                "peer": row.peer,
+                "software": row.software,
+                "hosts": row.hosts,
+            }
+            for row in rows
+        ],
+    }
+
+
+TYPES = record(
+    "shares of types above this node's that other nodes sent since its start; it ignores them",
+    known=count("the newest type that this node knows"),
+    shares=count("of all newer types"),
+    newer=array(
+        record(
+            type=nullable(count("null: all types above 127 together")),
+            shares=count(),
+            first_seen=TIME,
+            last_seen=TIME,
+            peer=text("who sent the first one, host:port"),
+            software=text("as that node calls itself"),
+            hosts=count("that sent some, at most 100 are told apart"),
+        )
+    ),
+)
+
+
+def peers_section(moment: Moment) -> dict[str, Any]:
+    """Connected nodes by announced protocol and software, and what became of others."""
+    snapshot = moment.snapshot
+    census = snapshot.peers.census
+    closes = census.early_closes
+    return {
+        "announced": ANNOUNCED_PROTOCOL,
+        "minimum": MINIMUM_PROTOCOL,
+        "software": [
+            {
+                "software": row.software,
+                "protocol": row.protocol,
+                "incoming": row.incoming,
+                "outgoing": row.outgoing,
+            }
+            for row in census.software
+        ],
+        "lost": [
+            {"software": lost.software, "since": snapshot.time - lost.lost_for, "most": lost.most}
+            for lost in census.lost
+        ],
+        "closing_early": {
+            "hosts": closes.hosts,
+            "closes": closes.closes,
+            "since": closes.since,
+            "lowest_protocol": closes.lowest,
+            "highest_protocol": closes.highest,
+        },
+    }
+
+
+PEERS = record(
+    "connected nodes by announced protocol and software",
+    announced=count("the protocol that this node announces"),
+    minimum=count("the lowest protocol that it accepts"),
+    software=array(
+        record(
+            software=text("a name without a version, or other"),
+            protocol=nullable(count("null: several rows with few nodes together")),
+            incoming=count("nodes that came to us"),
+            outgoing=count("nodes that we connected to"),
+        ),
+        "most nodes first",
+    ),
+    lost=array(
+        record(software=text(), since=TIME, most=count("nodes of it that were connected at once")),
+        "software of which nodes were connected for half an hour or longer, and none is any more",
+    ),
+    closing_early=record(
+        "nodes that closed the connection within 10 s in the last hour, and are not connected now",
+        hosts=count(),
+        closes=count("connections"),
+        since=nullable(TIME),
+        lowest_protocol=nullable(count("that they announced; null if none did")),
+        highest_protocol=nullable(count()),
+    ),
+)

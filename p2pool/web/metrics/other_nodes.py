@@ -1,0 +1,64 @@
+"""Metrics of what other nodes are: their software and protocol, share types that only they know, and whether they
+accept this node. Labels are words of ours: what a peer calls itself never becomes one."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
+from p2pool.peers.software import KNOWN, OTHER
+from p2pool.pool_stats import PoolSnapshot
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, by_word, gauge
+
+_PROTOCOLS = (str(MINIMUM_PROTOCOL), str(ANNOUNCED_PROTOCOL))
+
+
+def _software(snapshot: PoolSnapshot) -> dict[str, float]:
+    counts: Counter[str] = Counter()
+    for row in snapshot.peers.census.software:
+        counts[row.software if row.software in KNOWN else OTHER] += row.incoming + row.outgoing
+    return {name: counts[name] for name in (*KNOWN, OTHER)}
+
+
+def _protocols(snapshot: PoolSnapshot) -> dict[str, float]:
+    counts: Counter[str] = Counter()
+    for row in snapshot.peers.census.software:
+        protocol = str(row.protocol)
+        counts[protocol if protocol in _PROTOCOLS else OTHER] += row.incoming + row.outgoing
+    return {name: counts[name] for name in (*_PROTOCOLS, OTHER)}
+
+
+OTHER_NODES: tuple[Declared | DeclaredTimes, ...] = (
+    by_word(
+        "p2pool_peers_by_software",
+        Kind.GAUGE,
+        "Connected nodes by what they call their software; other is every name that this node does not know.",
+        "software",
+        _software,
+    ),
+    by_word(
+        "p2pool_peers_by_protocol",
+        Kind.GAUGE,
+        "Connected nodes by the protocol number that they announce.",
+        "protocol",
+        _protocols,
+    ),
+    by_word(
+        "p2pool_newer_type_shares_total",
+        Kind.COUNTER,
+        "Shares of types that this node does not know, which peers sent and it ignored; other is every type above "
+        "127.",
+        "type",
+        lambda s: {row.name: row.shares for row in s.peers.census.newer_types},
+    ),
+    gauge(
+        "p2pool_peers_lost_software",
+        "Kinds of software of which nodes were connected for half an hour or longer, and none is any more.",
+        lambda s: len(s.peers.census.lost),
+    ),
+    gauge(
+        "p2pool_peers_closing_early",
+        "Nodes that closed the connection within 10 s in the last hour, and are not connected now.",
+        lambda s: s.peers.census.early_closes.hosts,
+    ),
+)

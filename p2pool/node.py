@@ -36,8 +36,9 @@ from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
 from p2pool.sharechain.figures import pool_attempts_per_second
 from p2pool.sharechain.pruning import prune
+from p2pool.sharechain.refused import WINDOW, Refusal, RefusedBranches
 from p2pool.sharechain.store import StoredShare
-from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought, Tracker
+from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Arrival, Thought, Tracker
 
 _log = Logger(namespace="p2pool.node")
 
@@ -129,6 +130,10 @@ class Node:
         """After each choice of the best share: what was verified and removed."""
         self.best_changed: Event[int | None] = Event()
         """The new best share."""
+        self.refused = RefusedBranches(tracker)
+        """Shares that break a rule of the chain, and what stands on them."""
+        self.share_refused: Event[Refusal] = Event()
+        """A peer sent such a share."""
         self.block_wanted: Event[int] = Event()
         """The hash of a block whose height the choice of the best share needs (see `learn_block_height`)."""
         self.work_problem: str | None = None
@@ -207,18 +212,40 @@ class Node:
         for tree in self.tracker.forest.trees.values():
             tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()
+        hour = 2 * int(WINDOW) // self.network.share_period
+        self.refused.restored(self.tracker.ancestors(self.best_share, hour))
 
-    def add_shares(self, shares: Iterable[Share], sender: str | None) -> int:
-        """Shares from a peer; returns how many were new."""
+    def add_shares(self, shares: Iterable[Share], sender: str | None, *, requested: bool = False) -> int:
+        """Shares from a peer, `requested` or not; returns how many were new and are held."""
         added = 0
         now = self._clock()
         for share in shares:
-            if self.tracker.add(share, now, sender):
+            if share.hash in self.tracker:
+                continue
+            origin = self.refused.origin(share)
+            if origin is not None:
+                arrival = Arrival(now, sender, requested)
+                self._forgot_refused(self.refused.take(share, origin, arrival))
+                self._blame(share, arrival)
+            elif self.tracker.add(share, now, sender, requested=requested):
                 added += 1
                 self.share_added.fire((share, False))
         if added:
             self._schedule_think()
         return added
+
+    def _forgot_refused(self, shares: list[Share]) -> None:
+        """They hung from a share that turned out to be refused, if any did."""
+        self.wanted = [share_hash for share_hash in self.wanted if share_hash not in self.refused]
+        if self.best_share is not None and self.best_share not in self.tracker:
+            self._think()
+        if shares:
+            self.thought.fire(Thought(best=self.best_share, removed=shares))
+
+    def _blame(self, share: Share, arrival: Arrival) -> None:
+        """Tell what a refused share costs its sender."""
+        if arrival.sender is not None:
+            self.share_refused.fire(Refusal(arrival.sender, self.refused.cost(share, arrival.requested)))
 
     def _schedule_think(self) -> None:
         """Shares that come together are thought about once."""
@@ -229,13 +256,15 @@ class Node:
     def _think(self) -> None:
         self._think_due = False
         now = self._clock()
-        thought = self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE)
+        thought = self._choose(now)
         for share, error in thought.refused:
-            _log_refused(share, error)
+            arrival = thought.arrivals[share.hash]
+            _log_refused(share, error, arrival.sender)
+            self._blame(share, arrival)
         thought.pruned = prune(self.tracker, thought, now)
         if thought.unfinished:
             self._schedule_think()
-        self.wanted = thought.wanted
+        self.wanted = [share_hash for share_hash in thought.wanted if share_hash not in self.refused]
         self.thought.fire(thought)
         if thought.best != self.best_share:
             self.best_share = thought.best
@@ -243,6 +272,23 @@ class Node:
             self._count_stales()
             self.renew_work()
             self.best_changed.fire(thought.best)
+
+    def _choose(self, now: float) -> Thought:
+        """Verify and choose. What stands on a refused share is forgotten first, so that it is never the best."""
+
+        def think() -> Thought:
+            return self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE)
+
+        thought = think()
+        dropped = self.refused.judge(thought, self.best_share)
+        if dropped:
+            again = think()
+            dropped += self.refused.judge(again, self.best_share)
+            thought.follow(again)
+            thought.removed += dropped
+            thought.verified = [share for share in thought.verified if share.hash in self.tracker]
+        thought.unfinished = thought.unfinished or self.refused.unfinished
+        return thought
 
     def block_height(self, block_hash: int) -> int:
         """Height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where it is not known (yet)."""
@@ -432,9 +478,12 @@ def _address_of(version: int, key_hash: bytes) -> str:
     return encode_address(version, key_hash)
 
 
-def _log_refused(share: Share, error: Exception) -> None:
+def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
     share_hash = f"{share.hash:064x}"[-8:]
     if isinstance(error, ShareInvalid):
-        _log.warn("share {share_hash} refused: {error}", share_hash=share_hash, error=error)
+        sender = sender or "this node"
+        _log.warn(
+            "share {share_hash} from {sender} refused: {error}", share_hash=share_hash, sender=sender, error=error
+        )
     else:
         _log.failure("share {share_hash} could not be checked", Failure(error), share_hash=share_hash)

@@ -40,9 +40,9 @@ class Home:
     def spy(self, thing: object, name: str) -> None:
         method = getattr(thing, name)
 
-        def spied(*arguments):
+        def spied(*arguments, **named):
             self.told.append((name, arguments))
-            return method(*arguments)
+            return method(*arguments, **named)
 
         setattr(thing, name, spied)
 

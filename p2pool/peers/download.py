@@ -83,6 +83,6 @@ class Downloader:
                 self._rests[share_hash] = peer.heard_at + REST
                 return
             self.received += len(shares)
-            self._pool.add_shares(shares, peer.label)
+            self._pool.add_shares(shares, peer.label, requested=True)
 
         peer.request(self._rng.getrandbits(256), share_hash, parents, stops, now, answered)

@@ -16,7 +16,7 @@ class PoolPort(Protocol):
         """The share that we work on."""
 
     def has_share(self, share_hash: int) -> bool:
-        """Whether a share is held."""
+        """Whether a share is held, or is known to be refused: nobody has to send it."""
 
     def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
         """A share and its ancestors, nearest first, at most `count`; nothing where it is not held."""
@@ -27,8 +27,8 @@ class PoolPort(Protocol):
     def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
         """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
-    def add_shares(self, shares: Sequence[Share], sender: str) -> int:
-        """Take over shares; returns how many were new."""
+    def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
+        """Take over shares, `requested` by us or not; returns how many were new."""
 
     def wanted(self) -> Sequence[int]:
         """Missing parents."""

@@ -222,7 +222,7 @@ class StubPool:
     def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
         return parse_share_steps(contents, NETWORK)
 
-    def add_shares(self, shares: Sequence[Share], sender: str) -> int:
+    def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
         self.came.append(([share.hash for share in shares], sender))
         return sum(self.tracker.add(share, NOW, sender) for share in shares)
 

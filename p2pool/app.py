@@ -54,13 +54,13 @@ from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.shown_settings import shown_settings
 from p2pool.state_files import check_state_files
-from p2pool.web.api.node import unknown_version_problem
 from p2pool.web.api.pool import pool_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
 from p2pool.web.sources import ListeningPort, Moment, NodePorts, Sources, script_to_text
 from p2pool.web.views import Views
+from p2pool.web.votes import chain_votes, votes_problem
 
 STATUS_PERIOD = 60.0
 ADVICE_PERIOD = 10.0
@@ -410,11 +410,11 @@ class App:
 
     def _say_advice(self) -> None:
         """Warnings that no other line tells of, each once while it holds."""
-        moment = Moment(self.views.sources, self.stats.snapshot(time.time(), LOOK_PERIOD))
-        votes = unknown_version_problem(moment)
+        votes = votes_problem(chain_votes(self.views.sources))
         work = self.node.context
         left_out = None if work is None else work.notice
-        others = [text for text in (votes, left_out) if text is not None]
+        split = self.node.refused_work().problem
+        others = [text for text in (votes, split, left_out) if text is not None]
         for text in self._said.news([*self.dash_core.advice(), *others]):
             _log.warn("{text}", text=text)
 

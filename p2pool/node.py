@@ -30,7 +30,7 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job, Outcome
 from p2pool.networks.parameters import Network
-from p2pool.pool_stats import PoolStats, ShareRecord
+from p2pool.pool_stats import PoolStats, RefusedWork, ShareRecord
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
@@ -233,6 +233,10 @@ class Node:
         if added:
             self._schedule_think()
         return added
+
+    def refused_work(self) -> RefusedWork:
+        """The last hour's work, and what of it is on shares that this node refuses."""
+        return self.refused.figures(self._clock())
 
     def _forgot_refused(self, shares: list[Share]) -> None:
         """They hung from a share that turned out to be refused, if any did."""

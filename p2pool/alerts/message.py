@@ -53,6 +53,12 @@ _MANY: Final[Mapping[EventKind, str]] = {
     EventKind.BAN: "{n} addresses of miners banned",
     EventKind.STORAGE_PROBLEM: "{n} problems with the disk or the database",
     EventKind.STORAGE_BACK: "{n} problems with the disk or the database are over",
+    EventKind.VOTES_RISEN: "votes for newer share versions reached {n} levels",
+    EventKind.VOTES_FALLEN: "votes for newer share versions fell below {n} levels",
+    EventKind.OWN_VOTES_REFUSED: "c2pool-dash began {n} times to refuse this node's votes",
+    EventKind.OWN_VOTES_ACCEPTED: "c2pool-dash accepted this node's votes again {n} times",
+    EventKind.CHAIN_SPLIT: "most of the network's work was refused {n} times",
+    EventKind.CHAIN_JOINED: "most of the network's work was accepted again {n} times",
 }
 _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.NODE_UP: "the node runs",
@@ -68,12 +74,23 @@ _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.BAN: "{subject} is banned",
     EventKind.STORAGE_PROBLEM: "{subject} cannot be written",
     EventKind.STORAGE_BACK: "writing works again ({subject})",
+    EventKind.VOTES_RISEN: "more votes for a newer share version",
+    EventKind.VOTES_FALLEN: "fewer votes for a newer share version",
+    EventKind.OWN_VOTES_REFUSED: "c2pool-dash refuses shares of this node",
+    EventKind.OWN_VOTES_ACCEPTED: "c2pool-dash accepts this node's votes again",
+    EventKind.CHAIN_SPLIT: "this node refuses most of the network's work",
+    EventKind.CHAIN_JOINED: "this node accepts most of the network's work again",
 }
 _BLOCKS = "the list of blocks at {page}api/v1/blocks"
 _WORKERS = "the workers at {page}api/v1/workers, then the machines, their network and their power"
 _DASHD = "what is known of it at {page}api/v1/dashd; on its machine: dash-cli getblockchaininfo, and its debug.log"
 _PEERS = "the list of nodes at {page}api/v1/peers; this machine's network and firewall (-n names a node to keep)"
 _DISK = "room and rights on the disk of the data directory (df -h), the database where there is one, and {log}"
+_SPLIT = (
+    "the refused branches at {page}static/transition.html, and whether there is a newer release of p2pool-dash; "
+    "docs/operators.md says what you can do"
+)
+_VOTES = "the votes at {page}static/transition.html, and whether there is a newer release of p2pool-dash"
 _LOOK: Final[Mapping[EventKind, str]] = {
     EventKind.BLOCK_FOUND: _BLOCKS,
     EventKind.BLOCK_CONFIRMED: _BLOCKS,
@@ -93,6 +110,12 @@ _LOOK: Final[Mapping[EventKind, str]] = {
     EventKind.BAN: "the bans at {page}api/v1/bans; to lift one, POST to {page}api/v1/admin/unban",
     EventKind.STORAGE_PROBLEM: _DISK,
     EventKind.STORAGE_BACK: _DISK,
+    EventKind.VOTES_RISEN: _VOTES,
+    EventKind.VOTES_FALLEN: _VOTES,
+    EventKind.OWN_VOTES_REFUSED: _VOTES,
+    EventKind.OWN_VOTES_ACCEPTED: _VOTES,
+    EventKind.CHAIN_SPLIT: _SPLIT,
+    EventKind.CHAIN_JOINED: _SPLIT,
 }
 
 

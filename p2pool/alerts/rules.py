@@ -31,6 +31,8 @@ WAITS: Final[Mapping[EventKind, float]] = {
     EventKind.DASHD_LOST: 1.0,
     EventKind.STORAGE_PROBLEM: 3.0,
     EventKind.HASH_RATE_DROP: 1.0,
+    EventKind.OWN_VOTES_REFUSED: 1.0,
+    EventKind.CHAIN_SPLIT: 1.0,
 }
 """Seconds that a kind's first event waits for others; the others wait for the whole of `group`, if that is
 more."""

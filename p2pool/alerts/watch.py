@@ -12,6 +12,7 @@ from typing import Final
 from p2pool.alerts.blocks import BlockWatch
 from p2pool.alerts.condition import Condition, Turn
 from p2pool.alerts.last_run import LastRun
+from p2pool.alerts.votes import VoteWatch
 from p2pool.alerts.workers import MAX_WORKERS, WorkerWatch
 from p2pool.base.text import format_duration, format_rate, printable
 from p2pool.pool_stats import BanRecord, BlockRecord, EventKind, EventRecord, PoolSnapshot
@@ -30,6 +31,10 @@ MAX_PER_HOUR: Final = 1000
 """Events of one kind in an hour: a flood of bans must not fill anybody's database. Of workers there are as many as
 are watched, so that a hall that goes dark is told with its true size."""
 MAX_REASON: Final = 300
+SPLIT_PATIENCE: Final = 5.0
+"""Seconds that most of the network's work must be refused: two shares of it show that already."""
+SPLIT_CALM: Final = 600.0
+"""Seconds that it must be accepted again, since a part of it comes and goes with chance."""
 _OF_WORKERS: Final = (EventKind.WORKER_DOWN, EventKind.WORKER_UP)
 
 
@@ -73,6 +78,8 @@ class Watch:
             "blocks": Condition(thresholds.storage_problem),
             "history": Condition(thresholds.storage_problem),
         }
+        self._votes = VoteWatch()
+        self._split = Condition(SPLIT_PATIENCE, SPLIT_CALM)
         self._rate = Condition(thresholds.hash_rate_drop_time)
         self._baseline = self._dropped = 0.0
         """What the hash rate was before it dropped, and when it did."""
@@ -130,7 +137,14 @@ class Watch:
 
     def looking(self, snapshot: PoolSnapshot) -> Iterator[EventRecord | None]:
         """What happened since the last look, in steps of less than a few milliseconds; None between two steps."""
-        for look in (self._look_at_dashd, self._look_at_peers, self._look_at_stores, self._look_at_rate):
+        for look in (
+            self._look_at_dashd,
+            self._look_at_peers,
+            self._look_at_stores,
+            self._look_at_rate,
+            self._votes.looking,
+            self._look_at_split,
+        ):
             for event in look(snapshot):
                 yield from self._admitted(event)
         yield None
@@ -199,6 +213,22 @@ class Watch:
                     f"{what} are written again" if what != "history" else "history is written again",
                     {"what": what, "reason": reason},
                 )
+
+    def _look_at_split(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+        refused = snapshot.chain.refused
+        turn = self._split.look(refused.problem, snapshot.time)
+        if turn is None:
+            return
+        leading = refused.branches[0] if refused.branches else None
+        details: dict[str, object] = {"part": refused.part, "part_since": refused.part_since}
+        if leading is not None:
+            details |= {"reason": leading.reason, "first_share": f"{leading.first_share:064x}"}
+            details["software"] = ", ".join(leading.software)
+        well = (
+            f"most of the network's work is on shares that this node accepts, after {format_duration(turn.lasted)}"
+        )
+        kinds = EventKind.CHAIN_SPLIT, EventKind.CHAIN_JOINED
+        yield _event(snapshot.time, kinds, turn, "", turn.reason, well, details)
 
     def _look_at_rate(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         now, rate, average = snapshot.time, snapshot.hash_rate, snapshot.hash_rates[HOUR_RATE]

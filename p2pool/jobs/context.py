@@ -23,6 +23,7 @@ from p2pool.share.rules import (
     parent_context,
     reference_transactions,
 )
+from p2pool.share.votes import own_vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def build_work_context(
         subsidy=template.subsidy,
         payment_amount=template.payment_amount,
         payments=template.payments,
+        desired_version=_own_vote(view, best_share),
     )
     return WorkContext(
         network=network,
@@ -119,6 +121,11 @@ def build_work_context(
         whole_template=None if template is whole else whole,
         refusal=fit.refusal,
     )
+
+
+def _own_vote(view: ChainView, best_share: int | None) -> int:
+    parent = None if best_share is None else view.get(best_share)
+    return own_vote(None if parent is None else parent.desired_version)
 
 
 def _reusable(previous: WorkContext | None, template: BlockTemplate) -> BlockTemplate | None:

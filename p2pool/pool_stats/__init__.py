@@ -2,7 +2,16 @@
 workers and addresses, `process` what is counted of the process itself, `records` and `figures` are the values that
 go in and out."""
 
-from p2pool.pool_stats.figures import ChainFigures, DaemonRecord, DashdFigures, PeerCounts, StaleRatios
+from p2pool.pool_stats.figures import (
+    ChainFigures,
+    DaemonRecord,
+    DashdFigures,
+    PeerCounts,
+    RefusedBranch,
+    RefusedWork,
+    StaleRatios,
+    VoteFigures,
+)
 from p2pool.pool_stats.process import ProcessSnapshot
 from p2pool.pool_stats.records import (
     AddressSnapshot,
@@ -36,8 +45,11 @@ __all__ = [
     "PoolSnapshot",
     "PoolStats",
     "ProcessSnapshot",
+    "RefusedBranch",
+    "RefusedWork",
     "SecuritySnapshot",
     "ShareRecord",
     "StaleRatios",
+    "VoteFigures",
     "WorkerSnapshot",
 ]

@@ -4,7 +4,7 @@ by whoever asks them; until then they are as they stand here."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,24 @@ class RefusedWork:
     branches: tuple[RefusedBranch, ...] = ()
     is_majority: bool = False
     """Whether more than half of what was heard since the leading branch began is on it."""
+    problem: str | None = None
+    """What an operator must know of it, as a sentence; None while it is no majority."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoteFigures:
+    """Parts of the work that vote for share versions above this node's: of the whole chain, of its oldest tenth,
+    and of the last hour. None where the chain is too short."""
+
+    leading: int | None = None
+    """The higher version that most of the work votes for; None if no share does."""
+    chain: float | None = None
+    window: float | None = None
+    recent: float | None = None
+    refused: bool = False
+    """Whether c2pool-dash refuses shares that vote as this node's do, upon parent shares that vote otherwise."""
+    problem: str | None = None
+    """What an operator has to know; None while higher versions do not dominate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +92,8 @@ class ChainFigures:
     """Why dashd would refuse a block found now; None where it would not."""
     left_out: int = 0
     """Transactions of dashd's template that blocks leave out because they would be too large."""
-    refused: RefusedWork = field(default_factory=RefusedWork)
-    """Work on shares that this node refuses."""
-    refused_problem: str | None = None
-    """What an operator must know of it, as a sentence; None unless most of the network's work is refused."""
+    votes: VoteFigures = VoteFigures()
+    refused: RefusedWork = RefusedWork()
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,12 @@ class EventKind(StrEnum):
     BAN = "ban"
     STORAGE_PROBLEM = "storage_problem"
     STORAGE_BACK = "storage_back"
+    VOTES_RISEN = "votes_risen"
+    VOTES_FALLEN = "votes_fallen"
+    OWN_VOTES_REFUSED = "own_votes_refused"
+    OWN_VOTES_ACCEPTED = "own_votes_accepted"
+    CHAIN_SPLIT = "chain_split"
+    CHAIN_JOINED = "chain_joined"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p2pool.dash.hashes import BLOCK_SIZE, midstate
-from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.share.rules import ParentContext, TransactionRefs
 from p2pool.share.share import GENTX_BEFORE_REF_HASH
 from p2pool.wire.codec import (
@@ -28,7 +27,7 @@ class ShareData:
     subsidy: int
     payment_amount: int
     payments: tuple[tuple[str, int], ...]
-    desired_version: int = SHARE_VERSION
+    desired_version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,3 @@ def stale_work(tracker: Tracker, best: int, count: int) -> dict[str, int]:
         if name is not None:
             work[name] = work.get(name, 0) + share.attempts
     return work
-
-
-def desired_version_work(tracker: Tracker, best: int, count: int) -> dict[int, int]:
-    """Work of the last `count` shares by the version that they vote for."""
-    work: dict[int, int] = {}
-    for share in tracker.ancestors(best, count):
-        work[share.desired_version] = work.get(share.desired_version, 0) + share.attempts
-    return work

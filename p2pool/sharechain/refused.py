@@ -9,7 +9,7 @@ and hands over what each `Tracker.think` came to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -318,7 +318,7 @@ class RefusedBranches:
         leading = branches[0] if branches else None
         part_since = 0.0 if leading is None else self._part_since(leading, now)
         is_majority = leading is not None and leading.shares >= ENOUGH_SHARES and part_since > 0.5
-        return RefusedWork(
+        found = RefusedWork(
             accepted=float(accepted),
             refused=float(refused),
             part=refused / (accepted + refused) if refused else 0.0,
@@ -326,6 +326,7 @@ class RefusedBranches:
             branches=tuple(branches),
             is_majority=is_majority,
         )
+        return replace(found, problem=_problem(found)) if is_majority else found
 
     @staticmethod
     def _figures_of(root: int, branch: _Branch, work: int) -> RefusedBranch:
@@ -355,10 +356,8 @@ def _count_name(names: dict[str, int], name: str) -> None:
     names[name] = names.get(name, 0) + 1
 
 
-def refusal_notice(figures: RefusedWork) -> str | None:
-    """Return what an operator must know of refused branches, as one sentence; None unless most work is on one."""
-    if not figures.is_majority:
-        return None
+def _problem(figures: RefusedWork) -> str:
+    """What an operator must know of the leading branch, which has most of the work, as one sentence."""
     branch = figures.branches[0]
     since = datetime.fromtimestamp(branch.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     hour, later = f"{figures.part:.0%}", f"{figures.part_since:.0%}"

@@ -19,8 +19,9 @@ from p2pool.pool_stats import (
     EventKind,
     EventRecord,
     PeerCounts,
+    VoteFigures,
 )
-from tests.alerts.happenings import block, snapshot, worker
+from tests.alerts.happenings import block, snapshot, split, worker
 from tests.alerts.test_service import HOOK, Running
 from tests.chains import NOW
 from tests.support import ROOT
@@ -33,6 +34,9 @@ KINDS = {
     "peers": {"peers_lost", "peers_back"},
     "storage": {"storage_problem", "storage_back"},
     "hash_rate": {"hash_rate_drop", "hash_rate_back"},
+    "votes": {"votes_risen", "votes_fallen"},
+    "own_votes": {"own_votes_refused", "own_votes_accepted"},
+    "split": {"chain_split", "chain_joined"},
 }
 TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -43,7 +47,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "true, false or null": (bool, type(None)),
 }
 ADDED_BY_DELIVERY = {"delivery", "sent"}
-MAY_BE_ABSENT = {"lasted", "down_since", "away", "reason", "until"}
+MAY_BE_ABSENT = {"lasted", "down_since", "away", "reason", "until", "first_share", "software"}
 """Of some events, as the table says in words."""
 
 
@@ -68,11 +72,14 @@ def everything() -> Iterator[EventRecord]:
     yield from watch.banned("192.0.2.1", NOW + 0.25)
     for number, status in enumerate((BlockStatus.CONFIRMED, BlockStatus.ORPHANED, BlockStatus.REFUSED)):
         yield from watch.block_changed(block(number, status, time=NOW + 0.5, share_hash=None), NOW + 7.75)
-    healthy = {"hash_rates": (1e9, 1e9, 1e9), "hash_rate": 1e9}
+    well = ChainFigures(votes=VoteFigures(None, 0.0, 0.0, 0.0))
+    healthy = {"hash_rates": (1e9, 1e9, 1e9), "hash_rate": 1e9, "chain": well}
     bad = {
         "dashd": DashdFigures(problem="down", spool_problem="disk full"),
         "peers": PeerCounts(),
-        "chain": ChainFigures(store_problem="disk full"),
+        "chain": ChainFigures(
+            store_problem="disk full", votes=VoteFigures(36, 0.96, 0.625, 1.0, True), refused=split(NOW + 5000)
+        ),
         "hash_rate": 5.0,
         "hash_rates": (5.0, 1e9, 1e9),
     }

@@ -14,12 +14,12 @@ from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import Share, open_envelope, parse_envelope, ref_hash_of
 from p2pool.sharechain.figures import (
     average_stale_proportion,
-    desired_version_work,
     expected_payouts,
     pool_attempts_per_second,
     stale_work,
 )
 from p2pool.sharechain.tracker import Tracker
+from p2pool.sharechain.votes import Tally
 from p2pool.wire.codec import Reader
 from tests.support import TESTS, le, network_of, number, vectors
 
@@ -151,7 +151,7 @@ def assert_statistics(tracker: Tracker, think: dict) -> None:
     for entry in think["pool_attempts_per_second"]:
         assert repr(pool_attempts_per_second(tracker, best, entry["dist"])) == entry["float"]
     assert repr(average_stale_proportion(tracker, best, 100)) == think["average_stale_prop"]
-    counts = desired_version_work(tracker, best, 50)
+    counts = Tally.of(tracker.ancestors(best, 50), 50).work
     assert {str(k): f"{v:x}" for k, v in counts.items()} == think["desired_version_counts"]
     stales = stale_work(tracker, best, 100)  # sums over one fewer, as the vector's 99
     assert {k: f"{v:x}" for k, v in stales.items()} == think["stale_counts"]

@@ -24,7 +24,6 @@ from p2pool.sharechain.refused import (
     WINDOW,
     Origin,
     Refusal,
-    refusal_notice,
 )
 from tests.logged import logged
 from tests.sharechain.judged import NOW, FakeShare, JudgedTracker
@@ -157,7 +156,7 @@ def test_a_branch_longer_than_our_young_chain_is_not_followed():
     listener.node.best_changed.subscribe(best.append)
     listener.hear(*listener.branch(12))
     assert (best, listener.node.best_share) == ([], listener.tip)
-    assert refusal_notice(listener.figures) is not None
+    assert listener.figures.problem is not None
 
 
 def test_parts_of_a_refused_branch_that_come_first_go_when_their_parent_is_known(listener):
@@ -303,7 +302,7 @@ def test_the_operator_is_told_within_a_minute_of_the_majority_going_elsewhere(li
     assert figures.is_majority
     assert figures.part == pytest.approx(2 / 181, abs=0.002)  # of the hour: that alone would take half an hour
     assert figures.part_since == pytest.approx(2 / 3)
-    assert refusal_notice(figures) == (
+    assert figures.problem == (
         "1% of the work heard in the last hour, and 67% of that since 2023-11-14 23:13:40 UTC, is on shares that "
         "this node refuses: generation transaction does not pay what the chain says; the first of them is "
         f"{BAD:064x}, sent by c2pool. Miners here stay on the branch that this node accepts: see Refused branches "
@@ -314,14 +313,14 @@ def test_the_operator_is_told_within_a_minute_of_the_majority_going_elsewhere(li
 def test_one_refused_share_is_no_branch_of_the_network(listener):
     listener.hear(Heard(BAD, listener.tip))
     assert listener.figures.part == 1.0
-    assert refusal_notice(listener.figures) is None
+    assert listener.figures.problem is None
 
 
 def test_a_branch_with_less_than_half_of_the_work_since_it_began_is_no_majority(listener):
     listener.hear(*listener.branch(2))
     listener.hear(*listener.branch(2, first=500))
     assert listener.figures.part_since == 0.5
-    assert refusal_notice(listener.figures) is None
+    assert listener.figures.problem is None
 
 
 def test_many_cheap_shares_are_no_majority(listener):
@@ -338,7 +337,7 @@ def test_it_is_over_when_the_network_comes_back(listener):
     for number in range(801, 804):
         listener.hear(listener.later(number, below))
         below = number
-    assert refusal_notice(listener.figures) is None
+    assert listener.figures.problem is None
 
 
 def test_an_old_branch_is_judged_by_the_last_hour(listener):

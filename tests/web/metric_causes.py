@@ -15,6 +15,9 @@ from p2pool.node import StaleCounts
 from p2pool.pool_stats import BanRecord, BlockRecord, BlockStatus, ShareRecord
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
+from p2pool.sharechain.refused import Origin
+from p2pool.sharechain.tracker import Arrival
+from p2pool.web.memory import Memory
 from p2pool.web.sources import DashCoreFigures, PeerFigures
 from p2pool.web.views import Views
 from tests.support import make_template
@@ -51,6 +54,26 @@ def with_sources(pool: Pool, **changes) -> None:
     """Look at other sources."""
     pool.sources = replace(pool.sources, **changes)
     pool.views = Views(pool.sources)
+
+
+def newer_votes(pool: Pool) -> None:
+    """Let all shares vote for version 36."""
+    for share in pool.shares:
+        share.desired_version = 36
+    with_sources(pool, memory=Memory())
+
+
+def long_chain_of_newer_votes(pool: Pool) -> None:
+    """Let all shares vote for version 36 on a chain that is long enough for rules about votes."""
+    pool.tracker.network = replace(pool.tracker.network, chain_length=SHARES)
+    newer_votes(pool)
+
+
+def refuse_shares(pool: Pool) -> None:
+    """Let all that was heard be refused."""
+    origin = Origin(pool.shares[0].hash, "wrong absheight")
+    for share in pool.shares:
+        pool.node.refused.take(share, origin, Arrival(pool.now, "192.0.2.1:1"))
 
 
 def add_share(pool: Pool, stale_info: int = STALE_NONE) -> None:
@@ -236,6 +259,12 @@ CAUSES: dict[str, Cause] = {
     "p2pool_blocks_found": Cause(block(1, BlockStatus.ACCEPTED), 0, 1),
     "p2pool_blocks": Cause(block(1, BlockStatus.REFUSED), 0, 1, labels=(("status", "refused"),)),
     "p2pool_last_block_timestamp_seconds": Cause(block(1, BlockStatus.SENT, 123.0), None, 123),
+    "p2pool_newer_votes_ratio": Cause(newer_votes, 0, 1, labels=(("span", "recent"),)),
+    "p2pool_newer_votes_version": Cause(newer_votes, None, 36),
+    "p2pool_own_votes_refused": Cause(long_chain_of_newer_votes, 0, 1),
+    "p2pool_refused_work_ratio": Cause(refuse_shares, 0, 1),
+    "p2pool_chain_split": Cause(refuse_shares, 0, 1),
+    "p2pool_refused_branch_work_ratio": Cause(refuse_shares, None, 1, labels=(("reason", "wrong absheight"),)),
     "p2pool_dashd_up": Cause(lambda pool: setattr(pool, "problem", "it does not answer"), 1, 0),
     "p2pool_daemon_up": Cause(daemon(problem="down"), None, 0, labels=ON),
     "p2pool_daemon_serving": Cause(daemon(), None, 1, labels=ON),

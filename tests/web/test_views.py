@@ -16,10 +16,8 @@ from p2pool.dashd.payout_addresses import OwnAddress
 from p2pool.jobs.context import build_work_context
 from p2pool.pool_stats import BlockRecord, BlockStatus, ShareRecord
 from p2pool.web import views
-from p2pool.web.api import node as node_views
 from p2pool.web.api import payouts
 from p2pool.web.api.legacy_luck import LUCK_SUMMARY
-from p2pool.web.api.node import unknown_version_problem
 from p2pool.web.api.pool import pool_rate, stale_proportion
 from p2pool.web.api.table import ALIASES
 from p2pool.web.sources import script_to_text
@@ -253,16 +251,6 @@ def test_merged_mining_is_shown_and_its_trouble_is_a_warning():
         {"daemon": "http://b:2/", "chain_id": None, "accepted": 0, "refused": 0},
     ]
     assert local["warnings"] == ["merged mining with http://b:2/: refused"]
-
-
-def test_a_majority_that_votes_for_a_version_that_is_not_known_is_said(monkeypatch):
-    pool = Pool(30, make_template())
-    assert unknown_version_problem(pool.moment) is None
-    monkeypatch.setattr(node_views, "SHARE_VERSION", 15)  # as if this software were older than its shares
-    text = unknown_version_problem(pool.moment)
-    assert text.startswith("100% of the pool's work votes for share version 16")
-    assert rendered(pool)["local_stats"]["warnings"] == [f"votes: {text}"]
-    assert unknown_version_problem(Pool(0, make_template()).moment) is None
 
 
 def test_what_stands_against_blocks_is_a_warning():

@@ -23,6 +23,12 @@ export const KINDS = {
   ban: ["Miner’s address banned", ""],
   storage_problem: ["Cannot be written", "bad"],
   storage_back: ["Written again", "good"],
+  votes_risen: ["Votes for a newer version rose", ""],
+  votes_fallen: ["Votes for a newer version fell", ""],
+  own_votes_refused: ["Own votes refused by c2pool-dash", "bad"],
+  own_votes_accepted: ["Own votes accepted again", "good"],
+  chain_split: ["Most work refused", "bad"],
+  chain_joined: ["Most work accepted again", "good"],
 };
 const CLASSES = { good: "status accepted", bad: "status refused" };
 const OF_WORKERS = new Set(["worker_up", "worker_down"]);

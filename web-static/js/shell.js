@@ -11,6 +11,7 @@ const PAGES = [
   ["chain.html", "Shares"],
   ["graphs.html", "Graphs"],
   ["peers.html", "Peers"],
+  ["transition.html", "Transition"],
   ["events.html", "Events"],
   ["node.html", "Node"],
 ];

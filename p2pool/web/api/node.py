@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from p2pool.dash.target import target_to_average_attempts
-from p2pool.networks.parameters import PROTOCOL_VERSION, SHARE_VERSION
+from p2pool.networks.parameters import PROTOCOL_VERSION
 from p2pool.node import Node
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
-from p2pool.sharechain.figures import desired_version_work
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.payouts import own_addresses, own_payouts, payout_amounts
 from p2pool.web.api.peers import peer_counts
@@ -32,6 +31,7 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.api.stratum import BAN_COST
 from p2pool.web.sources import Moment, shares_of_last_hour
+from p2pool.web.votes import chain_votes, votes_problem
 
 DUFFS = 1e-8
 
@@ -156,30 +156,14 @@ def warnings(moment: Moment) -> list[str]:
     problems = {
         "work": moment.node.work_problem,
         "shares": moment.sources.store_problem(),
-        "votes": unknown_version_problem(moment),
+        "votes": votes_problem(chain_votes(moment.sources)),
         "payout address": moment.sources.payouts.problem,
+        "split": moment.snapshot.chain.refused.problem,
     }
     merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
     blocks = [f"blocks: {problem}" for problem in moment.node.block_problems()]
     return [*moment.sources.dashd().warnings, *blocks, *others, *moment.sources.lost_databases()]
-
-
-def unknown_version_problem(moment: Moment) -> str | None:
-    """Whether more than half of the last hour's work votes for share versions that this software does not know."""
-    node, lookbehind = moment.node, moment.sources.lookbehind
-    if node.best_share is None or not lookbehind:
-        return None
-    work = desired_version_work(node.tracker, node.best_share, lookbehind)
-    unknown = {version: part for version, part in work.items() if version > SHARE_VERSION}
-    part = sum(unknown.values()) / sum(work.values())
-    if part <= 0.5:
-        return None
-    version = max(unknown, key=lambda each: unknown[each])
-    return (
-        f"{part:.0%} of the pool's work votes for share version {version}, which this software does not know: "
-        "upgrade it"
-    )
 
 
 def node_figures(moment: Moment) -> dict[str, Any]:

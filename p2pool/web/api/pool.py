@@ -9,7 +9,6 @@ from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.node import Node
 from p2pool.sharechain.figures import (
     average_stale_proportion,
-    desired_version_work,
     pool_attempts_per_second,
     stale_work,
 )
@@ -28,6 +27,7 @@ from p2pool.web.api.schema import (
     text,
 )
 from p2pool.web.sources import Moment, shares_of_last_hour
+from p2pool.web.votes import chain_votes
 
 HASHES_PER_DIFFICULTY: Final = 2**32
 """As front ends reckon a network's hash rate from its difficulty."""
@@ -85,14 +85,10 @@ def stale_rates_of(node: Node) -> dict[str, float]:
     return {name: hashes / seconds for name, hashes in work.items()}
 
 
-def version_votes(node: Node) -> dict[str, float]:
+def version_votes(moment: Moment) -> dict[str, float]:
     """Parts of the last hour's work by the share version that it votes for."""
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or not lookbehind:
-        return {}
-    work = desired_version_work(node.tracker, best, lookbehind)
-    total = sum(work.values())
-    return {str(version): part / total for version, part in work.items()}
+    recent = chain_votes(moment.sources).recent
+    return {str(version): recent.part(work) for version, work in recent.work.items()}
 
 
 def best_max_target(moment: Moment) -> int:
@@ -158,7 +154,7 @@ def pool_figures(moment: Moment) -> dict[str, Any]:
         "share_difficulty": share_difficulty(moment),
         "share_period": node.network.share_period,
         "share_version": SHARE_VERSION,
-        "version_votes": moment.per_tip(version_votes),
+        "version_votes": version_votes(moment),
         "best_share": None if node.best_share is None else f"{node.best_share:064x}",
         "share_chain_height": chain_height(node),
         "shares_held": len(node.tracker),

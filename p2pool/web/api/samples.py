@@ -128,7 +128,7 @@ def _keyed(moment: Moment) -> dict[str, Mapping[str, float]]:
         "worker_hash_rates": {worker.name: worker.hash_rate for worker in workers if worker.hash_rate > 0},
         "worker_dead_hash_rates": {worker.name: worker.dead_rate for worker in workers if worker.dead_rate > 0},
         "payouts": {address: payouts[address] / 1e8 for address in here},
-        "version_rates": {version: part * rate for version, part in moment.per_tip(version_votes).items()},
+        "version_rates": {version: part * rate for version, part in version_votes(moment).items()},
     }
 
 

@@ -23,6 +23,7 @@ from p2pool.web.api import (
     samples,
     shares,
     stratum,
+    transition,
     tree,
     workers,
 )
@@ -37,6 +38,7 @@ TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "blocks": blocks.ENDPOINTS,
     "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS, *tree.ENDPOINTS),
     "peers": peers.ENDPOINTS,
+    "transition": transition.ENDPOINTS,
     "dashd": dashd.ENDPOINTS,
     "history": (*history.ENDPOINTS, *samples.ENDPOINTS),
     "alerts": alerts.ENDPOINTS,

@@ -1,5 +1,5 @@
-"""/metrics for Prometheus: every metric is declared once, in `miners`, `chain`, `dash_core` or `process`; `page`
-renders them out of one snapshot. docs/metrics.md describes the same ones for people."""
+"""/metrics for Prometheus: every metric is declared once, in `miners`, `chain`, `transition`, `dash_core` or
+`process`; `page` renders them out of one snapshot. docs/metrics.md describes the same ones for people."""
 
 from p2pool.web.metrics.page import METRICS, MetricsPage, render_metrics
 

@@ -15,10 +15,11 @@ from p2pool.web.metrics.dash_core import DASH_CORE
 from p2pool.web.metrics.declared import Declared, View
 from p2pool.web.metrics.miners import MINERS
 from p2pool.web.metrics.process import PROCESS
+from p2pool.web.metrics.transition import TRANSITION
 
 _log = Logger(namespace="p2pool.web")
 
-METRICS = (*MINERS, *CHAIN, *DASH_CORE, *PROCESS)
+METRICS = (*MINERS, *CHAIN, *TRANSITION, *DASH_CORE, *PROCESS)
 """All there are, in the order of the page."""
 _RETYPED = [
     (f"\n# TYPE {each.name} untyped\n".encode(), f"\n# TYPE {each.name} {each.kind}\n".encode())

@@ -1,0 +1,300 @@
+"""The transition to another share version, watched: /api/v1/transition. Each section has its own functions and its
+own part of the schema; `SECTIONS` puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from p2pool.share.votes import (
+    C2POOL_ACCEPTS,
+    C2POOL_FLOOR,
+    C2POOL_LIFTS_FLOOR,
+    C2POOL_REFUSES_OLD,
+    C2POOL_VERSION,
+    LEGACY_SWITCHES,
+    LEVELS,
+    OldWindow,
+    own_vote,
+    reaches,
+)
+from p2pool.sharechain.votes import ChainVotes, Tally
+from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.refused import REFUSED, refused_section
+from p2pool.web.api.schema import (
+    PART,
+    SECONDS,
+    Schema,
+    array,
+    boolean,
+    count,
+    nullable,
+    record,
+    text,
+    words,
+)
+from p2pool.web.sources import Moment
+from p2pool.web.votes import chain_votes, own_shares_refused, refusal_upon, votes_problem
+
+MOST_VERSIONS: Final = 10
+"""Versions that a tally lists one by one: a vote is any 64-bit number, and each share could have its own."""
+
+
+def transition(moment: Moment) -> dict[str, Any]:
+    """/api/v1/transition."""
+    return {name: make(moment) for name, (make, _) in SECTIONS.items()}
+
+
+# --- votes -------------------------------------------------------------------------------------------------------
+
+
+def votes_section(moment: Moment) -> dict[str, Any]:
+    """Who votes for what, over three stretches of the chain."""
+    votes = chain_votes(moment.sources)
+    return moment.memory.latest("transition votes", votes, lambda: _votes(votes))
+
+
+def _votes(votes: ChainVotes) -> dict[str, Any]:
+    spans = {"chain": votes.chain, "window": votes.window}
+    return {
+        "own": own_vote(votes.parent_vote),
+        "parent": votes.parent_vote,
+        "enough_shares": votes.has_history,
+        "problem": votes_problem(votes),
+        "chain": _tally(votes.chain),
+        "window": {"from_parent": votes.old_window.start, **_tally(votes.window)},
+        "recent": _tally(votes.recent),
+        "levels": [
+            {
+                "percent": percent,
+                **{
+                    name: reaches(tally.newer_work, tally.total_work, percent) if votes.has_history else None
+                    for name, tally in spans.items()
+                },
+            }
+            for percent in LEVELS
+        ],
+    }
+
+
+def _tally(tally: Tally) -> dict[str, Any]:
+    listed = sorted(tally.work, key=lambda version: (-tally.work[version], version))[:MOST_VERSIONS]
+    others = len(tally.work) - len(listed)
+    return {
+        "shares": tally.total_shares,
+        "wanted": tally.wanted,
+        "newer_work": tally.part(tally.newer_work),
+        "newer_shares": tally.newer_shares / tally.total_shares if tally.total_shares else 0.0,
+        "versions": [
+            {
+                "version": version,
+                "work": tally.part(tally.work[version]),
+                "shares": tally.shares[version],
+            }
+            for version in listed
+        ],
+        "other_versions": others,
+    }
+
+
+_TALLY = {
+    "shares": count("that were counted"),
+    "wanted": count("how many it would be on a chain that is long enough"),
+    "newer_work": {**PART, "description": "part of the work that votes for versions above this node's"},
+    "newer_shares": {**PART, "description": "the same by count: part of the shares"},
+    "versions": array(
+        record(
+            version=count(),
+            work={**PART, "description": "part of the work that votes for it"},
+            shares=count("that vote for it"),
+        ),
+        f"by work, the most first, at most {MOST_VERSIONS}",
+    ),
+    "other_versions": count("versions that are not listed"),
+}
+_CROSSED = nullable(boolean("whether it is reached; null while the chain is too short"))
+_VOTES = record(
+    "votes for share versions",
+    own=count("the version that shares of this node vote for"),
+    parent=nullable(count("the version that the best share votes for; null without shares")),
+    enough_shares=boolean("whether the chain has all the shares that rules about votes need"),
+    problem=nullable(text("what an operator has to know")),
+    chain=record("the whole chain", **_TALLY),
+    window=record(
+        "the oldest tenth of the chain, which rules read",
+        from_parent=count("how many shares behind the best share it begins"),
+        **_TALLY,
+    ),
+    recent=record("the newest shares, about an hour", **_TALLY),
+    levels=array(
+        record(
+            percent=count("of the work, for versions above this node's; 0: any"), chain=_CROSSED, window=_CROSSED
+        )
+    ),
+)
+
+
+# --- next --------------------------------------------------------------------------------------------------------
+
+
+def next_section(moment: Moment) -> dict[str, Any]:
+    """What would happen next, and when at the earliest."""
+    votes = chain_votes(moment.sources)
+    period = moment.node.network.share_period
+    return moment.memory.latest("transition next", votes, lambda: _next(votes, period))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What other software does once `percent` of the work in a stretch of the chain (`span`) votes for a version
+    from `lowest` to `highest`. `meaning` is for people, with {version} for the version."""
+
+    name: str
+    span: str
+    percent: int
+    meaning: str
+    lowest: int = 0
+    highest: int = 2**64
+
+
+RULES: Final = (
+    Rule(
+        "c2pool_accepts",
+        "window",
+        C2POOL_ACCEPTS,
+        "c2pool-dash accepts shares that vote {version} on top of shares that vote lower",
+    ),
+    Rule(
+        "legacy_switches",
+        "window",
+        LEGACY_SWITCHES,
+        "a release of legacy p2pool-dash that knows version {version} accepts shares of that version",
+    ),
+    Rule(
+        "c2pool_lifts_floor",
+        "window",
+        C2POOL_LIFTS_FLOOR,
+        f"c2pool-dash accepts new peers only if they announce protocol {C2POOL_FLOOR} or higher",
+        lowest=C2POOL_VERSION,
+    ),
+    Rule(
+        "c2pool_refuses_old",
+        "chain",
+        C2POOL_REFUSES_OLD,
+        "c2pool-dash refuses shares that vote below {version}, such as this node's, on top of shares that vote "
+        "otherwise",
+        lowest=C2POOL_VERSION,
+        highest=C2POOL_VERSION,
+    ),
+)
+
+
+def _next(votes: ChainVotes, period: int) -> dict[str, Any]:
+    refusal = refusal_upon(votes, votes.parent_vote)
+    version = votes.leading
+    return {
+        "version": version,
+        "own_shares_refused": own_shares_refused(votes) if votes.has_history else None,
+        "own_share_now": None if refusal is None else refusal.value,
+        "steps": [] if version is None else _steps(votes, version, period),
+    }
+
+
+def _steps(votes: ChainVotes, version: int, period: int) -> list[dict[str, Any]]:
+    rules = [rule for rule in RULES if rule.lowest <= version <= rule.highest]
+    present = votes.recent.part(votes.recent.work.get(version, 0))
+    waits = {
+        (span, rate): votes.shares_until(
+            version, window, [rule.percent for rule in rules if rule.span == span], rate
+        )
+        for span, window in (("window", votes.old_window), ("chain", OldWindow(0, votes.chain.wanted)))
+        for rate in (present, 1.0)
+        if votes.has_history
+    }
+
+    def wait(rule: Rule, rate: float) -> dict[str, Any] | None:
+        shares = waits.get((rule.span, rate), {}).get(rule.percent)
+        return None if shares is None else {"shares": shares, "seconds": shares * period}
+
+    return [
+        {
+            "rule": rule.name,
+            "meaning": rule.meaning.replace("{version}", str(version)),
+            "span": rule.span,
+            "percent": rule.percent,
+            **_standing(rule, votes, version),
+            "at_present_rate": wait(rule, present),
+            "at_the_earliest": wait(rule, 1.0),
+        }
+        for rule in rules
+    ]
+
+
+def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
+    """How far a rule is from being met."""
+    if not votes.has_history:
+        return {"part": None, "missing": None, "reached": None}
+    tally = votes.chain if rule.span == "chain" else votes.window
+    work = tally.work.get(version, 0)
+    part = tally.part(work)
+    return {
+        "part": part,
+        "missing": max(0.0, rule.percent / 100 - part),
+        "reached": reaches(work, tally.total_work, rule.percent),
+    }
+
+
+_WAIT = nullable(
+    record(
+        shares=count("further shares until then; 0 if it is reached"),
+        seconds={**SECONDS, "description": "the same at one share each share period"},
+    )
+)
+_NEXT = record(
+    "what would happen next; nothing of it makes this node do anything",
+    version=nullable(count("the version above this node's that most of the work votes for; null if none does")),
+    own_shares_refused=nullable(
+        boolean(
+            "whether c2pool-dash refuses shares that vote as this node's do on top of shares that vote otherwise; "
+            "null while the chain is too short"
+        )
+    ),
+    own_share_now=nullable(
+        text("why c2pool-dash would refuse a share of this node upon the best share; null if not")
+    ),
+    steps=array(
+        record(
+            rule=words(*(rule.name for rule in RULES)),
+            meaning=text("what happens then, for people"),
+            span=words("window", "chain", description="whose work counts"),
+            percent=count("of the work that must vote for the version"),
+            part=nullable({**PART, "description": "of the work that does; null while the chain is too short"}),
+            missing=nullable(PART),
+            reached=nullable(boolean()),
+            at_present_rate={**_WAIT, "description": "when, if votes go on as in the last hour; null for never"},
+            at_the_earliest={**_WAIT, "description": "when, if all shares from now on vote for it"},
+        )
+    ),
+)
+
+
+# --- the sections ------------------------------------------------------------------------------------------------
+
+SECTIONS: Final[dict[str, tuple[Callable[[Moment], dict[str, Any]], Schema]]] = {
+    "votes": (votes_section, _VOTES),
+    "next": (next_section, _NEXT),
+    # "types": shares of types above this node's that peers sent.
+    # "peers": connected peers by announced protocol and software.
+    "refused": (refused_section, REFUSED),
+}
+"""By name: what makes it, and its schema."""
+
+ENDPOINTS = (
+    Endpoint(
+        "/api/v1/transition",
+        "Votes for share versions, and what other software would make of them",
+        record("", **{name: schema for name, (_, schema) in SECTIONS.items()}),
+        view=transition,
+    ),
+)

@@ -1,0 +1,63 @@
+"""Metrics of the transition to another share version: what shares vote for, and which ones are refused."""
+
+from __future__ import annotations
+
+from p2pool.pool_stats import PoolSnapshot
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, by_word, gauge
+
+
+def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
+    votes = snapshot.chain.votes
+    parts = {"chain": votes.chain, "window": votes.window, "recent": votes.recent}
+    return {span: part for span, part in parts.items() if part is not None}
+
+
+def _refused(snapshot: PoolSnapshot) -> dict[str, float]:
+    """A word for each rule of the code, not for each branch: others choose how many branches there are."""
+    refused = snapshot.chain.refused
+    heard = refused.accepted + refused.refused
+    parts: dict[str, float] = {}
+    for branch in refused.branches:
+        if branch.work:
+            parts[branch.reason] = parts.get(branch.reason, 0.0) + branch.work / heard
+    return parts
+
+
+TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
+    by_word(
+        "p2pool_newer_votes_ratio",
+        Kind.GAUGE,
+        "Part of the work that votes for share versions above this node's: of the whole chain, of its oldest "
+        "tenth (window), and of the last hour (recent). The first two are absent while the chain is too short.",
+        "span",
+        _newer,
+    ),
+    gauge(
+        "p2pool_newer_votes_version",
+        "The share version above this node's that most of the work votes for; absent if none does.",
+        lambda s: s.chain.votes.leading,
+    ),
+    gauge(
+        "p2pool_own_votes_refused",
+        "1 while c2pool-dash refuses shares that vote as this node's do, on top of shares that vote otherwise.",
+        lambda s: float(s.chain.votes.refused),
+    ),
+    gauge(
+        "p2pool_refused_work_ratio",
+        "Part of the work heard in the last hour that is on shares that this node refuses.",
+        lambda s: s.chain.refused.part,
+    ),
+    gauge(
+        "p2pool_chain_split",
+        "1 while more than half of the work heard since the leading refused branch began is on that branch.",
+        lambda s: float(s.chain.refused.is_majority),
+    ),
+    by_word(
+        "p2pool_refused_branch_work_ratio",
+        Kind.GAUGE,
+        "Part of the work heard in the last hour that is on refused branches, by the rule that their first share "
+        "breaks.",
+        "reason",
+        _refused,
+    ),
+)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from p2pool.dashd.template import BlockTemplate
-from p2pool.jobs.context import build_work_context
+from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST, Network
-from p2pool.share.generation import PayeeFields
+from p2pool.share.generation import PayeeFields, ShareData, ShareInfoPacker
+from p2pool.share.rules import reference_transactions
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 
@@ -28,10 +30,34 @@ def easy_network(chain_length: int = 4320) -> Network:
     )
 
 
+def voting(context: WorkContext, tracker: Tracker, version: int) -> WorkContext:
+    """The context of a maker of shares that votes for a version of its own choice."""
+    template, parent = context.template, context.parent
+    data = ShareData(
+        previous_hash=parent.previous_hash,
+        coinbase=context.coinbase,
+        coinbase_payload=template.coinbase_payload,
+        subsidy=template.subsidy,
+        payment_amount=template.payment_amount,
+        payments=template.payments,
+        desired_version=version,
+    )
+    hashes = [transaction.hash for transaction in template.transactions]
+    refs = reference_transactions(tracker, parent.previous_hash, parent.height, hashes)
+    return replace(context, packer=ShareInfoPacker(data, parent, refs))
+
+
 def grow_chain(
-    tracker: Tracker, template: BlockTemplate, count: int, payees: int, best: int | None = None, seed: int = 1
+    tracker: Tracker,
+    template: BlockTemplate,
+    count: int,
+    payees: int,
+    best: int | None = None,
+    seed: int = 1,
+    vote: Callable[[int], int] | None = None,
 ) -> list[Share]:
-    """Add `count` shares on top of `best`, paying `payees` addresses in turn; verified without a check."""
+    """Add `count` shares on top of `best`, paying `payees` addresses in turn; verified without a check. `vote`
+    gives the version that share number n votes for; without it, that is what this node votes for."""
     rng = random.Random(seed)
     network = tracker.network
     keys = [rng.randbytes(20) for _ in range(payees)]
@@ -42,6 +68,8 @@ def grow_chain(
     for number in range(count):
         now += network.share_period
         context = build_work_context(tracker, best, template, network, now)
+        if vote is not None:
+            context = voting(context, tracker, vote(number))
         payee = PayeeFields(keys[number % payees], 655, 0, rng.getrandbits(32))
         job = Job(context, payee, 2**256 - 1, int(now), template.current_time)
         outcome = next(

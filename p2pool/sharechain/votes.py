@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.share.share import Share
 from p2pool.share.votes import OldWindow, reaches
 from p2pool.sharechain.tracker import Tracker
+
+_FINE: Final = 1000
+"""Parts of a hash in which forecasts are reckoned: test networks have shares of one hash."""
 
 
 @dataclass(slots=True)
@@ -84,10 +88,10 @@ class ChainVotes:
         does now; None: it will not). Votes that were cast are counted exactly; of the work of shares to come, the
         part `rate` is taken to vote for it. To be asked only with `has_history`."""
         shares = self.newest_first[: window.start + window.count]
-        usual = self.chain.total_work / max(1, self.chain.total_shares)
+        usual = self.chain.total_work * _FINE // max(1, self.chain.total_shares)
+        usual_votes = round(rate * usual)
         inside = Tally.of(shares[window.start :], window.count)
-        votes: float = inside.work.get(version, 0)
-        total: float = inside.total_work
+        votes, total = inside.work.get(version, 0) * _FINE, inside.total_work * _FINE
         found: dict[int, int | None] = dict.fromkeys(percents)
         missing = list(percents)
         for step in range(window.start + window.count + 1):
@@ -95,20 +99,20 @@ class ChainVotes:
             if not missing or step == window.start + window.count:
                 break
             leaving = shares[-1 - step]
-            votes -= leaving.attempts if leaving.desired_version == version else 0
-            total -= leaving.attempts
+            votes -= leaving.attempts * _FINE if leaving.desired_version == version else 0
+            total -= leaving.attempts * _FINE
             if step < window.start:
                 entering = shares[window.start - 1 - step]
-                votes += entering.attempts if entering.desired_version == version else 0
-                total += entering.attempts
+                votes += entering.attempts * _FINE if entering.desired_version == version else 0
+                total += entering.attempts * _FINE
             else:
-                votes += rate * usual
+                votes += usual_votes
                 total += usual
         return found
 
 
-def _reached(found: dict[int, int | None], percent: int, step: int, votes: float, total: float) -> bool:
-    if not reaches(round(votes), round(total), percent):
+def _reached(found: dict[int, int | None], percent: int, step: int, votes: int, total: int) -> bool:
+    if not reaches(votes, total, percent):
         return False
     found[percent] = step
     return True

@@ -11,7 +11,7 @@ from p2pool.pool_stats import ChainFigures, DaemonRecord, DashdFigures, PeerCoun
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
 from p2pool.sharechain.figures import pool_attempts_per_second
 from p2pool.web.sources import Sources
-from p2pool.web.votes import chain_votes, vote_figures
+from p2pool.web.votes import vote_figures
 
 _log = Logger(namespace="p2pool.web")
 
@@ -58,7 +58,7 @@ class Gathering:
                 work_problem=node.work_problem,
                 block_problem=None if work is None else work.refusal,
                 left_out=0 if work is None else work.left_out,
-                votes=vote_figures(chain_votes(sources)),
+                votes=vote_figures(sources),
                 refused=node.refused_work(),
             )
         )

@@ -61,9 +61,13 @@ def votes_problem(votes: ChainVotes) -> str | None:
     return None
 
 
-def vote_figures(votes: ChainVotes) -> VoteFigures:
-    """Return the votes as metrics and alerts take them."""
+def vote_figures(sources: Sources) -> VoteFigures:
+    """Return the votes as metrics, warnings and alerts take them."""
+    votes = chain_votes(sources)
+    return sources.memory.latest("vote figures", votes, lambda: _figures(votes))
 
+
+def _figures(votes: ChainVotes) -> VoteFigures:
     def part(tally: Tally) -> float | None:
         return tally.part(tally.newer_work) if votes.has_history else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +54,8 @@ def take_apart(data: bytes) -> Answer:
 
 
 class Pool:
-    """A node at the end of a chain of `count` shares, its views and its site. `problem` is dashd's."""
+    """A node at the end of a chain of `count` shares, its views and its site. `problem` is dashd's; `vote` gives
+    the version that a share of the chain votes for, by its number."""
 
     def __init__(
         self,
@@ -63,10 +65,11 @@ class Pool:
         chain_length: int = 200,
         keeps_history: bool = False,
         custom_pages: bool = False,
+        vote: Callable[[int], int] | None = None,
     ) -> None:
         network = easy_network(chain_length)
         self.tracker = Tracker(network)
-        self.shares = grow_chain(self.tracker, template or make_template(), count, 3)
+        self.shares = grow_chain(self.tracker, template or make_template(), count, 3, vote=vote)
         self.now = NOW + count * 20 + 5
         self.stats = PoolStats(NOW)
         settings = NodeSettings(lambda: b"\x01" * 20, 0.5, 655)

@@ -31,7 +31,6 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.api.stratum import BAN_COST
 from p2pool.web.sources import Moment, shares_of_last_hour
-from p2pool.web.votes import chain_votes, votes_problem
 
 DUFFS = 1e-8
 
@@ -156,7 +155,7 @@ def warnings(moment: Moment) -> list[str]:
     problems = {
         "work": moment.node.work_problem,
         "shares": moment.sources.store_problem(),
-        "votes": votes_problem(chain_votes(moment.sources)),
+        "votes": moment.snapshot.chain.votes.problem,
         "payout address": moment.sources.payouts.problem,
         "split": moment.snapshot.chain.refused.problem,
     }

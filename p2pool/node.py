@@ -27,10 +27,11 @@ from p2pool.dash.target import (
 )
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.template import BlockTemplate
-from p2pool.jobs.context import WorkContext, build_work_context
+from p2pool.jobs.context import WorkContext, build_work_context, require_outputs
 from p2pool.jobs.job import Job, Outcome
 from p2pool.networks.parameters import Network
 from p2pool.pool_stats import PoolStats, RefusedWork, ShareRecord
+from p2pool.share.donation import is_donation_key, paid_as_donation
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
@@ -260,7 +261,10 @@ class Node:
     def _think(self) -> None:
         self._think_due = False
         now = self._clock()
-        thought = self._choose(now)
+        thought = self.refused.choose(
+            lambda: self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE),
+            self.best_share,
+        )
         for share, error in thought.refused:
             arrival = thought.arrivals[share.hash]
             _log_refused(share, error, arrival.sender)
@@ -276,23 +280,6 @@ class Node:
             self._count_stales()
             self.renew_work()
             self.best_changed.fire(thought.best)
-
-    def _choose(self, now: float) -> Thought:
-        """Verify and choose. What stands on a refused share is forgotten first, so that it is never the best."""
-
-        def think() -> Thought:
-            return self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE)
-
-        thought = think()
-        dropped = self.refused.judge(thought, self.best_share)
-        if dropped:
-            again = think()
-            dropped += self.refused.judge(again, self.best_share)
-            thought.follow(again)
-            thought.removed += dropped
-            thought.verified = [share for share in thought.verified if share.hash in self.tracker]
-        thought.unfinished = thought.unfinished or self.refused.unfinished
-        return thought
 
     def block_height(self, block_hash: int) -> int:
         """Height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where it is not known (yet)."""
@@ -317,6 +304,7 @@ class Node:
             return
         previous = self.context
         try:
+            require_outputs(self.template, self.network)
             context = build_work_context(
                 self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux, previous
             )
@@ -345,11 +333,13 @@ class Node:
         context = self.context
         if context is None:
             return None
-        if self.settings.fee and self._rng.uniform(0, 100) < self.settings.fee:
-            key_hash = self.settings.operator_key_hash() or key_hash
+        paid = self._paid(key_hash)
+        if paid is None:
+            return None
+        key_hash, donation = paid
         payee = PayeeFields(
             key_hash=key_hash,
-            donation=self.settings.donation,
+            donation=donation,
             stale_info=self._stale_info,
             nonce=self._rng.getrandbits(32),
         )
@@ -360,6 +350,21 @@ class Node:
         except ShareInvalid as error:
             _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
             return None
+
+    def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
+        """The key and the donation of a miner's next job; with the probability of the fee it pays the operator."""
+        settings, donation = self.settings, self.settings.donation
+        operator = settings.operator_key_hash()
+        if settings.fee and operator is not None and self._rng.uniform(0, 100) < settings.fee:
+            if is_donation_key(operator):
+                return paid_as_donation((key_hash, *self._recent_finders()))
+            key_hash = operator
+        if is_donation_key(key_hash):
+            return paid_as_donation((operator, *self._recent_finders()))
+        return key_hash, donation
+
+    def _recent_finders(self) -> list[bytes]:
+        return [share.pubkey_hash for share in self.tracker.ancestors(self.best_share, 20)]
 
     def _header_time(self, template: BlockTemplate, now: float) -> int:
         """dashd's clock, going on since its newest answer: ours may have been set meanwhile."""

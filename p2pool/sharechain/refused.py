@@ -144,6 +144,19 @@ class RefusedBranches:
         tree = self._tracker.forest.trees.get(share.hash)
         return [] if tree is None else self._drop(tree.roots.values(), origin)
 
+    def choose(self, think: Callable[[], Thought], best: int | None) -> Thought:
+        """Think, and forget what stands on refused shares before it can be the best: see `judge`."""
+        thought = think()
+        dropped = self.judge(thought, best)
+        if dropped:
+            again = think()
+            dropped += self.judge(again, best)
+            thought.follow(again)
+            thought.removed += dropped
+            thought.verified = [share for share in thought.verified if share.hash in self._tracker]
+        thought.unfinished = thought.unfinished or bool(self._doomed)
+        return thought
+
     def judge(self, thought: Thought, best: int | None) -> list[Share]:
         """Count what a run of `Tracker.think` verified and refused. `best` is the best share before it.
 
@@ -222,11 +235,6 @@ class RefusedBranches:
             self._count(share, arrival, origin)
         self._doomed.update((root, origin) for root in roots if root in self._tracker)
         return dropped
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether more has to be forgotten: think again soon."""
-        return bool(self._doomed)
 
     # --- counting ----------------------------------------------------------------------------------------
 

@@ -115,7 +115,9 @@ def test_0_percent_nothing_is_about_to_change():
     assert (votes["window"]["from_parent"], votes["window"]["shares"], votes["window"]["wanted"]) == (90, 10, 10)
     assert [level["percent"] for level in votes["levels"]] == [0, 50, 60, 85, 95]
     assert not any(level["chain"] or level["window"] for level in votes["levels"])
-    assert told["next"] == {"version": None, "own_shares_refused": False, "own_share_now": None, "steps": []}
+    assert told["votes"]["chain"]["newer"] == told["votes"]["window"]["newer"] == 0
+    nothing = {"version": None, "own_shares_refused": False, "own_share_now": None, "steps": []}
+    assert told["next"] == {**nothing, "share_period": 20}
 
 
 @pytest.mark.parametrize(

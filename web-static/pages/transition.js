@@ -6,58 +6,98 @@ import { startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn } from "../js/table.js";
 
 const VIEW = "api/v1/transition";
-const SPANS = { chain: "whole chain", window: "oldest tenth" };
 
 // --- votes -------------------------------------------------------------------------------------------------
 
-const partIn = (name) => (row) => (row[name] === undefined ? "none" : `${percent(row[name].work)} (${integer(row[name].shares)})`);
+const partIn = (name) => (row) => (row[name] === undefined ? "none" : `${percent(row[name].work)}, ${counted(row[name].shares)}`);
+const counted = (shares) => `${integer(shares)}\u00a0share${shares === 1 ? "" : "s"}`;
 const votesTable = new Table("votes", {
   caption: "Votes by share version: part of the work and number of shares in the last hour, the whole chain and its oldest tenth",
   few: 30,
   empty: emptyNote(),
   columns: [
-    { title: "Version", head: true, create: ({ version }) => document.createTextNode(String(version)) },
+    { title: "Version", head: true, create: ({ version }) => make("span", {}, String(version)) },
     textColumn("Last hour", partIn("recent")),
     textColumn("Whole chain", partIn("chain")),
     textColumn("Oldest tenth", partIn("window")),
   ],
 });
+const levels = new Table("levels", {
+  caption: "Levels of votes for newer versions: whether each is reached in the whole chain and in its oldest tenth",
+  few: 10,
+  empty: emptyNote(),
+  columns: [
+    { title: "Level", head: true, create: ({ percent: level }) => make("span", {}, level === 0 ? "any vote" : `${level}% of the work`) },
+    textColumn("Whole chain", ({ chain }) => reachedText(chain)),
+    textColumn("Oldest tenth", ({ window: inWindow }) => reachedText(inWindow)),
+  ],
+});
+
+const reachedText = (reached) => (reached === null ? "unknown" : reached ? "reached" : "not reached");
 
 function showVotes(votes) {
+  const { chain, window: oldest, recent } = votes;
   setText(byId("f-own"), String(votes.own));
+  for (const node of document.querySelectorAll(".own")) setText(node, String(votes.own));
   setText(byId("f-parent"), votes.parent === null ? "none" : String(votes.parent));
-  for (const name of ["recent", "chain", "window"]) setText(byId(`f-${name}`), percent(votes[name].newer_work));
+  for (const [name, tally] of Object.entries({ recent, chain, window: oldest })) {
+    const none = tally.shares === 0;
+    setText(byId(`f-${name}`), none ? "–" : percent(tally.newer_work));
+    setText(byId(`f-${name}-note`), none ? "no shares there yet" : `of the work, and ${integer(tally.newer)} of ${counted(tally.shares)}`);
+  }
+  const lead = `Votes count by work: a share that was harder to find counts for more. The last hour has ${counted(recent.shares)}, the whole chain ${counted(chain.wanted)}, and its oldest tenth, which the rules read, ${counted(oldest.wanted)}, ${integer(oldest.from_parent)} behind the newest.`;
+  const short = ` Only ${counted(chain.shares)} are held now: the rules do not apply before all ${integer(chain.wanted)} are there.`;
+  setText(byId("votes-lead"), votes.enough_shares ? lead : lead + short);
+  votesTable.show(versionRows(votes), make("span", {}, "The chain has no shares yet: nobody has voted."));
+  const others = Math.max(recent.other_versions, chain.other_versions, oldest.other_versions);
+  setText(byId("votes-others"), others === 0 ? "" : `${integer(others)} more versions have less work and are not listed.`);
+  levels.show(votes.levels.map((level) => ({ ...level, key: level.percent })));
+}
+
+/** A row for each version that is listed for one of the three. */
+function versionRows(votes) {
   const rows = new Map();
   for (const name of ["recent", "chain", "window"]) {
     for (const one of votes[name].versions) rows.set(one.version, { ...rows.get(one.version), key: one.version, version: one.version, [name]: one });
   }
-  votesTable.show([...rows.values()].sort((a, b) => a.version - b.version), document.createTextNode("No share yet: nobody has voted."));
+  return [...rows.values()].sort((a, b) => a.version - b.version);
 }
 
 // --- next --------------------------------------------------------------------------------------------------
 
+const SPANS = { chain: "the whole chain", window: "the oldest tenth" };
 const steps = new Table("steps", {
-  caption: "What would happen at which part of the work, how much is missing, and when at the earliest",
+  caption: "What happens once enough of the work votes for the version: what it needs, what it has, what is missing, and when it gets there",
   few: 10,
   empty: emptyNote(),
   columns: [
-    { title: "What", head: true, create: ({ meaning }) => document.createTextNode(meaning) },
-    textColumn("Needs", ({ percent: needed, span }) => `${needed}% of the ${SPANS[span]}`),
+    { title: "What happens", head: true, words: true, create: ({ meaning }) => make("span", {}, meaning) },
+    textColumn("Needs", ({ percent: needed, span }) => `${needed}% of ${SPANS[span]}`),
     textColumn("Has", ({ part }) => percent(part)),
-    textColumn("When", whenText),
+    textColumn("Missing", ({ missing }) => (missing === 0 ? "nothing" : percent(missing))),
+    textColumn("If votes go on as in the last hour", ({ reached, at_present_rate: when }) => whenText(reached, when)),
+    textColumn("If all shares vote for it", ({ reached, at_the_earliest: when }) => whenText(reached, when)),
   ],
 });
 
-function whenText({ reached, in_shares: shares, in_seconds: seconds }) {
+function whenText(reached, when) {
   if (reached === null) return "unknown";
   if (reached) return "now";
-  return shares === null ? "not at the present rate" : `in ${integer(shares)} shares, about ${duration(seconds)}`;
+  return when === null ? "never" : `in ${counted(when.shares)}, about ${duration(when.seconds)}`;
 }
 
-function showNext(next) {
-  const lead = next.version === null ? "No share votes for a newer version: nothing is about to change." : `For version ${next.version}:`;
-  setText(byId("next-lead"), lead);
-  steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), document.createTextNode("Nothing to wait for."));
+function showNext(next, { parent, own, enough_shares: enough }) {
+  const none = "No share votes for a newer version: nothing is about to change.";
+  const some = `Version ${next.version} has most of the votes for newer versions. What other software does once enough of the work votes for it:`;
+  setText(byId("next-lead"), next.version === null ? none : enough ? some : `${some} (not before the chain has all its shares)`);
+  const texts = [];
+  if (next.own_shares_refused) texts.push(`c2pool-dash refuses shares that vote ${own}, as this node’s do, on top of shares that vote otherwise.`);
+  if (next.own_share_now !== null) texts.push(`It would refuse a share of this node now: the newest share votes ${parent} (${next.own_share_now}).`);
+  else if (next.own_shares_refused) texts.push(`The newest share votes ${parent}, so it would accept one now.`);
+  setText(byId("next-own"), texts.join(" "));
+  byId("next-own").hidden = texts.length === 0;
+  byId("next-own").classList.toggle("bad", texts.length > 0);
+  steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), make("span", {}, "No rule is waiting for votes."));
 }
 
 // --- refused -----------------------------------------------------------------------------------------------
@@ -94,7 +134,8 @@ startPage({
     const now = values.get(VIEW);
     if (now === undefined) return;
     showVotes(now.votes);
-    showNext(now.next);
+    showNext(now.next, now.votes);
+    setText(byId("period"), duration(now.next.share_period));
     showRefused(now.refused);
   },
 });

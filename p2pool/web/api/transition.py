@@ -85,7 +85,7 @@ def _tally(tally: Tally) -> dict[str, Any]:
         "shares": tally.total_shares,
         "wanted": tally.wanted,
         "newer_work": tally.part(tally.newer_work),
-        "newer_shares": tally.newer_shares / tally.total_shares if tally.total_shares else 0.0,
+        "newer": tally.newer_shares,
         "versions": [
             {
                 "version": version,
@@ -102,7 +102,7 @@ _TALLY = {
     "shares": count("that were counted"),
     "wanted": count("how many it would be on a chain that is long enough"),
     "newer_work": {**PART, "description": "part of the work that votes for versions above this node's"},
-    "newer_shares": {**PART, "description": "the same by count: part of the shares"},
+    "newer": count("shares that vote for versions above this node's"),
     "versions": array(
         record(
             version=count(),
@@ -195,6 +195,7 @@ def _next(votes: ChainVotes, period: int) -> dict[str, Any]:
     version = votes.leading
     return {
         "version": version,
+        "share_period": period,
         "own_shares_refused": own_shares_refused(votes) if votes.has_history else None,
         "own_share_now": None if refusal is None else refusal.value,
         "steps": [] if version is None else _steps(votes, version, period),
@@ -254,6 +255,7 @@ _WAIT = nullable(
 _NEXT = record(
     "what would happen next; nothing of it makes this node do anything",
     version=nullable(count("the version above this node's that most of the work votes for; null if none does")),
+    share_period={**SECONDS, "description": "seconds between shares, on average"},
     own_shares_refused=nullable(
         boolean(
             "whether c2pool-dash refuses shares that vote as this node's do on top of shares that vote otherwise; "

@@ -8,7 +8,7 @@ and hands over what each `Tracker.think` came to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -49,6 +49,8 @@ MAX_WEIGHT: Final = 4
 """How many times as much the cheapest share costs. No more, since others relay what they take for valid: whoever
 can make one cheap share must not be able to have everybody banned who relays it."""
 _BYTES_OF_A_UNIT = 16_000
+NAMED: Final = 3
+"""Software that a sentence names."""
 OTHERS: Final = 0
 """In buckets: branches that are not told apart. No share has this hash."""
 OWN = "this node"
@@ -364,6 +366,13 @@ def _count_name(names: dict[str, int], name: str) -> None:
     names[name] = names.get(name, 0) + 1
 
 
+def _names(software: Mapping[str, int]) -> str:
+    """Those that sent most, and how many others did."""
+    names = sorted(software, key=lambda name: -software[name])
+    named = ", ".join(names[:NAMED])
+    return named if len(names) <= NAMED else f"{named} and {len(names) - NAMED} others"
+
+
 def _problem(figures: RefusedWork) -> str:
     """What an operator must know of the leading branch, which has most of the work, as one sentence."""
     branch = figures.branches[0]
@@ -372,6 +381,6 @@ def _problem(figures: RefusedWork) -> str:
     return (
         f"{hour} of the work heard in the last hour, and {later} of that since {since}, is on shares that this "
         f"node refuses: {branch.reason}; the first of them is {branch.first_share:064x}, sent by "
-        f"{', '.join(branch.software)}. Miners here stay on the branch that this node accepts: see Refused "
+        f"{_names(branch.software)}. Miners here stay on the branch that this node accepts: see Refused "
         "branches in docs/operators.md"
     )

@@ -389,6 +389,7 @@ def test_names_of_software_are_bounded(listener):
     for number, share in enumerate(listener.branch(MAX_SOFTWARE + 4)):
         listener.hear(share, sender=f"software {number}")
     [branch] = listener.figures.branches
+    assert f"sent by other, software 0, software 1 and {MAX_SOFTWARE - 2} others." in listener.figures.problem
     assert len(branch.software) == MAX_SOFTWARE + 1
     assert branch.software["other"] == 4
 

@@ -186,6 +186,7 @@ def test_a_long_branch_goes_in_portions():
     assert [count for count in removed if count] == [2 * DROPPED_AT_ONCE, 500]  # two runs in one turn
     assert len(listener.tracker) == 3000
     assert len(listener.removed) == len(set(listener.removed)) == 2 * DROPPED_AT_ONCE + 500
+    assert listener.work() == (0, len(shares))  # most of which were taken for valid at first
 
 
 def test_a_new_node_stands_where_the_network_does_though_a_share_below_is_refused():

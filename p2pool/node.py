@@ -245,6 +245,7 @@ class Node:
         if self.best_share is not None and self.best_share not in self.tracker:
             self._think()
         if shares:
+            self._schedule_think()  # there may be more of them
             self.thought.fire(Thought(best=self.best_share, removed=shares))
 
     def _blame(self, share: Share, arrival: Arrival) -> None:

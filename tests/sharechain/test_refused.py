@@ -189,6 +189,19 @@ def test_a_long_branch_goes_in_portions():
     assert listener.work() == (0, len(shares))  # most of which were taken for valid at first
 
 
+def test_a_long_part_of_a_refused_branch_goes_in_portions_when_its_parent_is_known():
+    listener = Listener(ours=20, chain_length=3000)
+    first, second, *others = listener.branch(DROPPED_AT_ONCE + 502)
+    listener.hear(first)
+    listener.hear(*others)
+    assert len(listener.tracker) == 20 + len(others)
+    listener.node.add_shares([second], PEER, requested=True)
+    assert len(listener.tracker) == 20 + 500
+    listener.run()
+    assert len(listener.tracker) == 20
+    assert len(listener.removed) == len(set(listener.removed)) == 1 + len(others)
+
+
 def test_a_new_node_stands_where_the_network_does_though_a_share_below_is_refused():
     """Nothing else is there: without a verified share below it a refused one is only where verifying ends."""
     listener = Listener(ours=0, chain_length=4)
@@ -437,3 +450,36 @@ def test_what_went_with_a_refused_share_costs_nothing_and_ours_neither(listener)
     listener.hear(Heard(BAD + 50, listener.tip), sender=None)
     assert len(listener.refusals) == 1
     assert listener.figures.branches[-1].software == {"this node": 1}
+
+
+# --- whatever comes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_shares_in_any_order(seed):
+    """Nothing stands on a refused share, nothing refused is asked for, and each share counts once at most."""
+    rng = random.Random(seed)
+    listener = Listener(ours=rng.choice([0, 6, 40]), chain_length=rng.choice([4, 16]))
+    shares = []
+    for number in range(1000, 1000 + rng.randrange(5, 80)):
+        below = rng.choice([number - 1, number - 1, number - 1, rng.randrange(990, number), listener.tip])
+        shares.append(Heard(number, below if below is None or below >= 1000 else listener.tip))
+    listener.tracker.invalid = {share.hash for share in shares if rng.random() < rng.choice([0, 0.1, 0.4])}
+    rng.shuffle(shares)
+    with logged() as log:
+        while shares:
+            part = [shares.pop() for _ in range(min(len(shares), rng.randrange(1, 9)))]
+            listener.hear(*part, *rng.choices(part, k=2), requested=rng.random() < 0.5)
+            check_consistency(listener)
+    assert log.tracebacks == []
+
+
+def check_consistency(listener: Listener) -> None:
+    node, tracker = listener.node, listener.tracker
+    assert not any(share_hash in node.refused for share_hash in tracker.forest.trees)
+    assert not any(share_hash in node.refused for share_hash in (*tracker.forest.nodes, *node.wanted))
+    assert node.best_share is None or node.best_share in tracker
+    assert set(tracker.verified.nodes) <= set(tracker.forest.nodes)
+    counted = node.refused._counted.values()
+    assert listener.figures.accepted == sum(each.work for each in counted if each.root is None)
+    assert listener.figures.refused == sum(each.work for each in counted if each.root is not None)

@@ -174,7 +174,8 @@ class RefusedBranches:
         for share, error in reversed(thought.refused):  # a head comes before what it stands on
             if isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE:
                 continue
-            dropped += self._judge_root(share, error, thought.arrivals[share.hash])
+            room = DROPPED_AT_ONCE - len(dropped)
+            dropped += self._judge_root(share, error, thought.arrivals[share.hash], room)
         for share in thought.verified:
             if share.hash in self._tracker:
                 self._count(share, self._tracker.arrival(share.hash), self._held_origin(share, thought.best))
@@ -185,7 +186,7 @@ class RefusedBranches:
         for share in shares:
             self._count(share, self._tracker.arrival(share.hash), None)
 
-    def _judge_root(self, share: Share, error: Exception, arrival: Arrival) -> list[Share]:
+    def _judge_root(self, share: Share, error: Exception, arrival: Arrival, room: int) -> list[Share]:
         parent = share.previous_hash
         origin = None if parent is None else self._refused.get(parent)
         if origin is None:
@@ -196,7 +197,7 @@ class RefusedBranches:
         if held and parent not in self._tracker.verified:
             return []
         self._refused[share.hash] = origin
-        return self._drop_above(share.hash, origin, DROPPED_AT_ONCE)
+        return self._drop_above(share.hash, origin, room)
 
     def _held_origin(self, share: Share, best: int | None) -> Origin | None:
         """The origin of a verified share on a held refused one, unless the best share stands there, too."""
@@ -245,6 +246,10 @@ class RefusedBranches:
         before = self._counted.get(share.hash)
         if before is not None and (before.root is not None or origin is None):
             return
+        if before is None and not self._in_window(share, arrival.time_seen):
+            if origin is not None:
+                self._counted[share.hash] = _Counted(0, 0, origin.root)
+            return
         time, work = self._time_of(share, arrival.time_seen), share.attempts
         if self._asked:
             work = min(work, MAX_HARDER * self._asked)
@@ -259,10 +264,6 @@ class RefusedBranches:
             branch.work += work
             branch.since, branch.last = min(branch.since, time), max(branch.last, time)
             _count_name(branch.software, OWN if arrival.sender is None else self.software_of(arrival.sender))
-        if before is None and not self._in_window(share, arrival.time_seen):
-            if origin is not None:
-                self._counted[share.hash] = _Counted(place, 0, origin.root)
-            return
         root = None if origin is None else (OTHERS if branch is None else origin.root)
         self._counted[share.hash] = _Counted(place, work, root)
         bucket = self._buckets.get(place)

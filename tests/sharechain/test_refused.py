@@ -253,6 +253,7 @@ def test_replays_of_old_shares_count_for_nothing(listener, age, counts):
     for share in listener.branch(2, header_timestamp=NOW - age):
         listener.hear(share)
     assert listener.work() == (counts // 2, counts)
+    assert [branch.shares for branch in listener.figures.branches] == [2] * (counts > 0)
 
 
 def test_what_was_downloaded_counts_when_it_was_made(listener):

@@ -15,6 +15,7 @@ from p2pool.peers.refusal_budget import RefusalBudget
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share_steps
+from p2pool.share.version import ShareVersion
 from p2pool.sharechain.refused import Refusal
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought
 
@@ -60,9 +61,9 @@ class PeerPool:
                 break
         return tuple(stops)[:maximum]
 
-    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """See PoolPort."""
-        return parse_share_steps(contents, self._node.network, is_held=self._node.tracker.is_settled)
+        return parse_share_steps(version, contents, self._node.network, is_held=self._node.tracker.is_settled)
 
     def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
         """See PoolPort."""
@@ -180,6 +181,8 @@ class PeerNews:
             rebuilt = self._node.tracker.rebuild(share)
         except (ShareInvalid, ParseError):
             return
+        if rebuilt.other_transaction_hashes is None:
+            return  # the share does not say what is in its block
         transactions = [self._transactions.get(tx_hash) for tx_hash in rebuilt.other_transaction_hashes]
         if any(data is None for data in transactions):
             return

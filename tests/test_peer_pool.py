@@ -11,8 +11,10 @@ from p2pool.peer_pool import AGAIN_AFTER
 from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.messages import Shares
 from p2pool.peers.refusal_budget import TIMES
+from p2pool.share.check import RebuiltShare
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Thought, Tracker
 from tests.chains import NOW, grow_chain
 from tests.logged import logged
@@ -93,7 +95,7 @@ def test_the_chain_as_peers_see_it():
     assert not member.pool.has_share(5)
     assert [s.hash for s in member.pool.chain_part(best, 3)] == [s.hash for s in member.tracker.ancestors(best, 3)]
     assert member.pool.chain_part(5, 3) == []
-    assert finish(member.pool.parse_steps(member.tracker.get(best).contents)).hash == best
+    assert finish(member.pool.parse_steps(VERSION_16, member.tracker.get(best).contents)).hash == best
     assert member.pool.wanted() is member.node.wanted
 
 
@@ -276,3 +278,13 @@ def test_a_block_that_was_forgotten_meanwhile_is_nothing():
     listener.member.tick()
     assert listener.member.blocks == []
     assert listener.heard() == []
+
+
+@pytest.mark.usefixtures("log")
+def test_a_block_whose_share_does_not_name_its_transactions_is_passed_on_but_cannot_be_submitted(monkeypatch):
+    listener = Listener()
+    share = listener.block_from()
+    monkeypatch.setattr(listener.member.node.tracker, "rebuild", lambda share: RebuiltShare(b"a coinbase", None))
+    listener.give(share)
+    assert listener.member.blocks == []
+    assert listener.heard() == [[share.contents]]

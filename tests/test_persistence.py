@@ -305,7 +305,7 @@ def test_share_files_in_the_data_directory_are_imported_once(tmp_path):
 
 def test_our_archive_can_be_imported(disk, tmp_path):
     directory = tmp_path / "archive"
-    ShareArchive(directory).write(1, [share.contents for share in SHARES])
+    ShareArchive(directory).write(1, [(16, share.contents) for share in SHARES])
     disk.start(import_from=directory).think()
     assert disk.node.best_share == SHARES[-1].hash
 

@@ -14,6 +14,7 @@ from p2pool.peers.messages import Shares
 from p2pool.peers.refusal_budget import TIMES
 from p2pool.share.errors import Reason
 from p2pool.share.share import Share, parse_share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.refused import WINDOW
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW
@@ -43,7 +44,7 @@ def world() -> World:
 def breach_of(world: World, reason: Reason) -> Breach:
     """One whose share stands on the world's long or fast chain."""
     parents = {share.hash for share in world.tracker.heads()} | {world.fast_tip}
-    return next(b for b in CHAIN[reason](world) if parse_share(b.bad, EASY).previous_hash in parents)
+    return next(b for b in CHAIN[reason](world) if parse_share(VERSION_16, b.bad, EASY).previous_hash in parents)
 
 
 def neighbours(tracker: Tracker, bad: Share) -> tuple[Member, Guest]:
@@ -63,7 +64,7 @@ def neighbours(tracker: Tracker, bad: Share) -> tuple[Member, Guest]:
 @pytest.mark.parametrize("reason", UNCHECKED, ids=lambda reason: reason.name)
 def test_it_is_refused_and_noticed_and_its_sender_is_kept(world, reason):
     breach = breach_of(world, reason)
-    bad = parse_share(breach.bad, EASY)
+    bad = parse_share(VERSION_16, breach.bad, EASY)
     member, guest = neighbours(breach.tracker, bad)
     other = Tracker(EASY)
     for share in (*reversed(chain_below(breach.tracker, bad.previous_hash)), bad):
@@ -86,7 +87,7 @@ def test_it_is_refused_and_noticed_and_its_sender_is_kept(world, reason):
 
 def test_its_software_may_have_it_as_the_best_share_and_is_not_asked_for_it_again(world):
     breach = breach_of(world, Reason.ABSHEIGHT)
-    bad = parse_share(breach.bad, EASY)
+    bad = parse_share(VERSION_16, breach.bad, EASY)
     member, guest = neighbours(breach.tracker, bad)
     guest.say(Shares((envelope(bad),)))
     member.moment.run()
@@ -98,7 +99,7 @@ def test_its_software_may_have_it_as_the_best_share_and_is_not_asked_for_it_agai
 
 def test_a_flood_of_cheap_ones_costs_the_connection(world):
     """Each is a share of its own, far easier than what the chain asks for."""
-    bad = parse_share(breach_of(world, Reason.ABSHEIGHT).bad, EASY)
+    bad = parse_share(VERSION_16, breach_of(world, Reason.ABSHEIGHT).bad, EASY)
     member, guest = neighbours(world.tracker, bad)
     other = Tracker(EASY)
     for share in (*reversed(chain_below(world.tracker, bad.previous_hash)), bad):

@@ -14,7 +14,7 @@ from p2pool.dash.pow import HEADER_SIZE
 from p2pool.dash.script import script_signature_operations
 from p2pool.dashd.shortening import shorten
 from p2pool.dashd.template import BlockTemplate
-from p2pool.share.payouts import PayoutTable, gentx_prefix
+from p2pool.share.payouts import Payouts, gentx_prefix
 from p2pool.wire.codec import pack_varint
 
 MAX_COINBASE_SIZE = 100_000
@@ -35,7 +35,7 @@ class Coinbase:
     signature_operations: int
 
     @classmethod
-    def largest(cls, table: PayoutTable, script: bytes, suffix: bytes, has_payload: bool) -> Coinbase:
+    def largest(cls, table: Payouts, script: bytes, suffix: bytes, has_payload: bool) -> Coinbase:
         """`script` is the coinbase script, `suffix` what follows the nonce."""
         size = len(gentx_prefix(table, _SOMEBODY_ELSE, script, has_payload)) + _REF_HASH_AND_NONCE + len(suffix)
         paid = sum(script_signature_operations(payee) for payee, _ in table.payments)

@@ -10,20 +10,16 @@ from dataclasses import dataclass
 
 from p2pool.dash.auxpow import AuxCommitment
 from p2pool.dash.script import coinbase_script
-from p2pool.dash.target import target_to_average_attempts
 from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.block_limits import Coinbase, fit_block, left_out_notice
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.generation import ShareData, ShareInfoPacker
-from p2pool.share.payouts import PayoutTable, gentx_suffix, paid_payments
-from p2pool.share.rules import (
-    WEIGHT_UNIT,
-    ParentContext,
-    parent_context,
-    reference_transactions,
-)
+from p2pool.share.generation import ShareData, SharePacker
+from p2pool.share.payouts import Payouts, gentx_suffix, paid_payments
+from p2pool.share.rules import ParentContext
+from p2pool.share.version import ShareVersion
+from p2pool.share.versions import MINTED
 from p2pool.share.votes import own_vote
 
 
@@ -32,10 +28,12 @@ class WorkContext:
     """The work that follows one share on one template."""
 
     network: Network
+    version: ShareVersion
+    """What the share will be of."""
     template: BlockTemplate
     parent: ParentContext
-    payouts: PayoutTable
-    packer: ShareInfoPacker
+    payouts: Payouts
+    packer: SharePacker
     coinbase: bytes
     suffix: bytes
     """What follows the nonce in the generation transaction."""
@@ -73,6 +71,7 @@ def build_work_context(
     now: float,
     aux: AuxCommitment | None = None,
     previous: WorkContext | None = None,
+    version: ShareVersion = MINTED,
 ) -> WorkContext:
     """Ask the chain once for all that jobs need. `previous` is the work before: where it is on the same template,
     it spares some of that.
@@ -80,24 +79,21 @@ def build_work_context(
     Raises ShareInvalid where the template cannot be put into a share (payees that exceed the subsidy).
     """
     paid = paid_payments(template.payments, network.parent.addresses)
-    parent = parent_context(view, best_share, network)
-    weights = view.weights(
-        parent.weights_start,
-        parent.weights_length,
-        WEIGHT_UNIT * network.spread * target_to_average_attempts(template.target),
-    )
+    rules = version.rules
+    parent = rules.parent_context(view, best_share, network)
+    weights = version.weights(view, parent, template.target, network)
     coinbase = coinbase_script(
         template.height, template.coinbase_flags, network.coinbase_extension, b"" if aux is None else aux.data
     )
     suffix = gentx_suffix(template.coinbase_payload)
-    payouts = PayoutTable(weights, template.subsidy, paid)
+    payouts = version.payouts(weights, template.subsidy, paid)
     largest = Coinbase.largest(payouts, coinbase, suffix, bool(template.coinbase_payload))
     fit = fit_block(template, largest, _reusable(previous, template))
     whole, template = template, fit.template
     if template is not whole:  # with other fees, so other payments
         paid = paid_payments(template.payments, network.parent.addresses)
-        payouts = PayoutTable(weights, template.subsidy, paid)
-    refs = reference_transactions(
+        payouts = version.payouts(weights, template.subsidy, paid)
+    refs = rules.references(
         view, best_share, parent.height, [transaction.hash for transaction in template.transactions]
     )
     data = ShareData(
@@ -111,10 +107,11 @@ def build_work_context(
     )
     return WorkContext(
         network=network,
+        version=version,
         template=template,
         parent=parent,
         payouts=payouts,
-        packer=ShareInfoPacker(data, parent, refs),
+        packer=version.codec.packer(data, parent, refs),
         coinbase=coinbase,
         suffix=suffix,
         created=now,

@@ -10,7 +10,7 @@ from p2pool.dash.pow import x11_digest
 from p2pool.dash.script import p2pkh_script
 from p2pool.dash.target import bits_to_target
 from p2pool.jobs.context import WorkContext
-from p2pool.share.generation import PayeeFields, SolvedHeader, assemble_contents
+from p2pool.share.generation import PayeeFields, SolvedHeader
 from p2pool.share.payouts import gentx_prefix
 from p2pool.share.share import Share, parse_share, ref_hash_of
 
@@ -59,13 +59,14 @@ class Job:
         self.aux_target = _NOTHING_MEETS if context.aux is None else context.aux.easiest_target
         self.timestamp = header_timestamp
         self.version = template.version
-        self.share_info = context.packer.pack(
+        packer = context.packer
+        self.share_info = packer.share_info(
             payee, self.bits, parent.timestamp_for(share_timestamp, context.network)
         )
         prefix = gentx_prefix(
             context.payouts, p2pkh_script(payee.key_hash), context.coinbase, bool(template.coinbase_payload)
         )
-        self.coinb1 = prefix + ref_hash_of(self.share_info, (), context.network)
+        self.coinb1 = prefix + ref_hash_of(packer.ref_bytes(self.share_info), (), context.network)
         self.coinb2 = context.suffix
         self._absorbed = sha256(self.coinb1)
         self._header_before = template.previous_block.to_bytes(32, "little")
@@ -155,7 +156,7 @@ class Outcome:
     def share(self) -> Share:
         """The share. Raises ShareInvalid where the hash does not meet the share target."""
         context, header = self.job.context, self.header
-        contents = assemble_contents(
+        contents = context.packer.contents(
             SolvedHeader(
                 version=int.from_bytes(header[0:4], "little"),
                 previous_block=context.template.previous_block,
@@ -167,6 +168,5 @@ class Outcome:
             self.job.gentx_prefix,
             self.nonce_bytes,
             context.template.branch,
-            context.template.coinbase_payload,
         )
-        return parse_share(contents, context.network, known_hash=self.hash)
+        return parse_share(context.version, contents, context.network, known_hash=self.hash)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.peers.messages import Envelope
 from p2pool.peers.remote_view import share_messages
 from p2pool.peers.session import PeerSession
@@ -53,7 +52,7 @@ class Broadcaster:
                 continue
             key = tuple(share.hash for share in theirs)
             if key not in framed:  # the same bytes for all peers, packed once
-                envelopes = [Envelope(SHARE_VERSION, share.contents) for share in theirs]
+                envelopes = [Envelope(share.version.type, share.contents) for share in theirs]
                 framed[key] = [peer.frame(message) for message in share_messages(envelopes)]
             new_hashes = [tx_hash for share in theirs for tx_hash in share.new_transaction_hashes]
             peer.remote.send_shares(peer, new_hashes, framed[key], self._transactions)

@@ -27,6 +27,7 @@ from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
 from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
 from p2pool.share.share import Share
+from p2pool.share.version import ShareVersion
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -291,9 +292,9 @@ class PeerHub:
 
     # --- shares ------------------------------------------------------------------------------------------
 
-    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """See session.Hub."""
-        return self._pool.parse_steps(contents)
+        return self._pool.parse_steps(version, contents)
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
         """See session.Hub."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
 from p2pool.share.share import Share
+from p2pool.share.version import ShareVersion
 
 
 class PoolPort(Protocol):
@@ -24,7 +25,7 @@ class PoolPort(Protocol):
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         """Shares at which an answer to a request may end: the heads held, and those 10 behind them."""
 
-    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
     def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:

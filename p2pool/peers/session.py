@@ -19,7 +19,6 @@ from p2pool.base.hosts import host_key
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
-from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.peers import messages
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import (
@@ -46,6 +45,8 @@ from p2pool.peers.remote_view import RemoteView
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share
+from p2pool.share.version import ShareVersion
+from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.wire.framer import ChecksumError, Framer, frame
 
 _log = Logger(namespace="p2pool.peers")
@@ -109,7 +110,7 @@ class Hub(Protocol):
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
         """Transactions (hash, bytes) that the peer has us remember, which were not known before."""
 
-    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
         """See PoolPort."""
 
     def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
@@ -383,13 +384,14 @@ class PeerSession:
             self._hub.shares_came(shares[start : start + _TAKEN_AT_ONCE], self)
 
     def _parse(self, envelope: Envelope) -> Generator[None, None, Share | None]:
-        if envelope.kind < SHARE_VERSION:
-            raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
-        if envelope.kind > SHARE_VERSION:
+        version = SHARE_VERSIONS.get(envelope.kind)
+        if version is None:
+            if SHARE_VERSIONS.is_obsolete(envelope.kind):
+                raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
             self._warn_of_newer(envelope.kind)
             return None
         try:
-            return (yield from self._hub.parse_steps(envelope.contents))
+            return (yield from self._hub.parse_steps(version, envelope.contents))
         except (ParseError, ShareInvalid) as error:
             raise Misbehaviour(f"an invalid share: {error}") from None
 
@@ -418,7 +420,7 @@ class PeerSession:
                 room -= len(share.contents) + 10
                 if room < 0:
                     return ShareReply(message.id, messages.TOO_LONG, ())
-                found.append(Envelope(SHARE_VERSION, share.contents))
+                found.append(Envelope(share.version.type, share.contents))
         return ShareReply(message.id, messages.GOOD, tuple(found))
 
     def _on_sharereply(self, message: ShareReply, now: float) -> Iterator[None]:

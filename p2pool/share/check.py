@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import coinbase_branch
-from p2pool.dash.target import bits_to_target, target_to_average_attempts
+from p2pool.dash.target import bits_to_target
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.payouts import PayoutTable, gentx_prefix, gentx_suffix, paid_payments
-from p2pool.share.rules import WEIGHT_UNIT, ParentContext, parent_context, reference_transactions
+from p2pool.share.payouts import gentx_prefix, gentx_suffix, paid_payments
+from p2pool.share.rules import ParentContext, reference_transactions
 from p2pool.share.share import Share
 
 
@@ -20,7 +20,8 @@ class RebuiltShare:
     """What checking computes anyway and a block needs: the coinbase's bytes and the other transactions."""
 
     gentx: bytes
-    other_transaction_hashes: tuple[int, ...]
+    other_transaction_hashes: tuple[int, ...] | None
+    """None if shares of this version do not say which transactions their block has."""
 
 
 def check_share(share: Share, view: ChainView, network: Network) -> RebuiltShare:
@@ -28,17 +29,22 @@ def check_share(share: Share, view: ChainView, network: Network) -> RebuiltShare
 
     The caller makes sure that the chain is rooted or long enough (share-chain format, "The tracker").
     """
-    context = parent_context(view, share.previous_hash, network)
+    rules = share.version.rules
+    context = rules.parent_context(view, share.previous_hash, network)
     _check_fields(share, context, network)
-    wanted = referenced_transactions(share, view)
-    _check_refs(share, view, context, wanted)
+    named = rules.check_transactions(share, view, context)
     gentx = rebuild_gentx(share, view, context, network)
     if sha256d(gentx) != share.gentx_hash:
         raise ShareInvalid(Reason.GENTX)
-    branch = coinbase_branch([h.to_bytes(32, "little") for h in wanted])
-    if tuple(branch) != share.merkle_link:
-        raise ShareInvalid(Reason.MERKLE_LINK)
-    return RebuiltShare(gentx, wanted)
+    rules.check_merkle_link(share, named)
+    return RebuiltShare(gentx, named)
+
+
+def rebuild_share(share: Share, view: ChainView, network: Network) -> RebuiltShare:
+    """Return what the chain says of a share that was checked. Raises ShareInvalid."""
+    rules = share.version.rules
+    context = rules.parent_context(view, share.previous_hash, network)
+    return RebuiltShare(rebuild_gentx(share, view, context, network), rules.named_transactions(share, view))
 
 
 def _check_fields(share: Share, context: ParentContext, network: Network) -> None:
@@ -78,25 +84,32 @@ def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
     return tuple(hashes)
 
 
-def _check_refs(share: Share, view: ChainView, context: ParentContext, wanted: tuple[int, ...]) -> None:
-    expected = reference_transactions(view, share.previous_hash, context.height, wanted)
+def check_referenced_transactions(share: Share, view: ChainView, context: ParentContext) -> tuple[int, ...]:
+    """Return the hashes that a share's references name. ShareInvalid if they are not in their canonical form."""
+    named = referenced_transactions(share, view)
+    expected = reference_transactions(view, share.previous_hash, context.height, named)
     if share.transaction_hash_refs != expected.refs or share.new_transaction_hashes != expected.new_hashes:
         raise ShareInvalid(Reason.TRANSACTION_REFS)
+    return named
+
+
+def check_merkle_link(share: Share, named: tuple[int, ...] | None) -> None:
+    """Raise ShareInvalid if the merkle link does not lead over the transactions that the share names."""
+    branch = coinbase_branch([h.to_bytes(32, "little") for h in named or ()])
+    if tuple(branch) != share.merkle_link:
+        raise ShareInvalid(Reason.MERKLE_LINK)
 
 
 def rebuild_gentx(share: Share, view: ChainView, context: ParentContext, network: Network) -> bytes:
     """The generation transaction that the chain prescribes for this share. Raises ShareInvalid."""
-    weights = view.weights(
-        context.weights_start,
-        context.weights_length,
-        WEIGHT_UNIT * network.spread * target_to_average_attempts(share.block_target),
-    )
+    version = share.version
+    weights = version.weights(view, context, share.block_target, network)
     paid = share.paid
     if paid is None:
         paid = paid_payments(share.payments, network.parent.addresses)
     elif isinstance(paid, str):
         raise ShareInvalid(Reason.PAYEE_MALFORMED, paid)
-    table = PayoutTable(weights, share.subsidy, paid)
+    table = version.payouts(weights, share.subsidy, paid)
     return b"".join(
         (
             gentx_prefix(table, share.script, share.coinbase, bool(share.coinbase_payload)),

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from p2pool.dash.script import p2pkh_hash
-from p2pool.share.share import DONATION_SCRIPT
+from p2pool.share.payouts import DONATION_SCRIPT
 
 DONATION_KEY_HASH: Final = p2pkh_hash(DONATION_SCRIPT)
 ALL: Final = 65535

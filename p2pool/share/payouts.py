@@ -5,15 +5,27 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Final, Protocol
 
 from p2pool.base.steps import finish
 from p2pool.dash.address import AddressVersions
 from p2pool.share.chain_view import Weights
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.payments import PaidPayments, judge_payments, pack_output
-from p2pool.share.share import DONATION_SCRIPT, GENTX_BEFORE_REF_HASH
 from p2pool.wire.codec import pack_uint64, pack_varint, pack_varstr
 
+DONATION_SCRIPT: Final = bytes.fromhex("76a91420cb5c22b1e4d5947e5c112c7696b51ad9af3c6188ac")
+"""Whom shares of type 16 give the rest to."""
+
+
+def before_ref_hash(donation_script: bytes) -> bytes:
+    """The constant bytes right before ref_hash: the donation output's end and the last output's start."""
+    return pack_varstr(donation_script) + pack_uint64(0) + b"\x2a\x6a\x28"
+
+
+GENTX_BEFORE_REF_HASH: Final = before_ref_hash(DONATION_SCRIPT)
+MINER, PAYMENT, DONATION = "miner", "payment", "donation"
+"""Kinds of outputs: by weight in the window, what the chain itself pays, the rest."""
 _WORKERS_PART, _FINDER_PART = 49, 50
 """49/50 of a payout goes by weight, 1/50 to the finder of the block."""
 
@@ -35,8 +47,33 @@ def worker_amounts(weights: Weights, payout: int) -> dict[bytes, int]:
     return {script: share_of_payout * weight // divisor for script, weight in weights.by_script.items()}
 
 
+class Payouts(Protocol):
+    """The outputs for one tip and template, ready for any finder: what a share version's `payouts` make."""
+
+    donation_script: bytes
+    amounts: dict[bytes, int]
+    """Duffs by script from the window, without the donation's and the finder's part; no zeros."""
+    finder_bonus: int
+    """Duffs that the finder gets besides."""
+    payout: int
+    """Duffs left of the subsidy after the packed payments."""
+
+    @property
+    def payments(self) -> list[tuple[bytes, int]]:
+        """(script, duffs) of what the chain itself pays, in their order."""
+
+    def amounts_for(self, finder: bytes) -> dict[bytes, int]:
+        """Duffs by script where `finder` finds the block, the donation's included and the payments not."""
+
+    def outputs_for(self, finder: bytes) -> list[tuple[str, bytes, int]]:
+        """(MINER, PAYMENT or DONATION, script, duffs) in the transaction's order, without the last output."""
+
+    def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
+        """(count of outputs, their bytes up to and including what is constant before ref_hash) for `finder`."""
+
+
 class PayoutTable:
-    """The outputs for one tip and template, ready for any finder.
+    """The outputs of type 16. See `Payouts`.
 
     Everything is serialized once; an address then costs one bisection and one join (`prefix_for`).
     Raises ShareInvalid at construction where the payments exceed the subsidy.
@@ -52,6 +89,7 @@ class PayoutTable:
         "finder_bonus",
         "payout",
     )
+    donation_script = DONATION_SCRIPT
 
     def __init__(self, weights: Weights, subsidy: int, paid: PaidPayments) -> None:
         self._paid = paid
@@ -70,19 +108,29 @@ class PayoutTable:
 
     @property
     def payments(self) -> list[tuple[bytes, int]]:
-        """(script, duffs) of what the chain itself pays, in their order."""
+        """See Payouts."""
         return self._paid.outputs()
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
-        """Duffs by script where `finder` finds the block, the donation's included and the payments not."""
+        """See Payouts."""
         amounts = dict(self.amounts)
         if finder != DONATION_SCRIPT and self.finder_bonus:
             amounts[finder] = amounts.get(finder, 0) + self.finder_bonus
         amounts[DONATION_SCRIPT] = self.payout - sum(amounts.values())
         return amounts
 
+    def outputs_for(self, finder: bytes) -> list[tuple[str, bytes, int]]:
+        """See Payouts: miners by their scripts, what the chain pays, the donation."""
+        amounts = self.amounts_for(finder)
+        rest = amounts.pop(DONATION_SCRIPT)
+        return [
+            *((MINER, script, amounts[script]) for script in sorted(amounts)),
+            *((PAYMENT, script, duffs) for script, duffs in self.payments),
+            (DONATION, DONATION_SCRIPT, rest),
+        ]
+
     def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
-        """(count of outputs, their bytes up to and including GENTX_BEFORE_REF_HASH) for `finder`."""
+        """See Payouts."""
         scripts, offsets, joined = self._scripts, self._offsets, self._joined
         spent = self._workers_total
         count = len(scripts) + self._paid.count + 2
@@ -102,7 +150,7 @@ class PayoutTable:
         return count, b"".join((workers, self._paid.packed, donation, GENTX_BEFORE_REF_HASH))
 
 
-def gentx_prefix(table: PayoutTable, finder: bytes, coinbase: bytes, has_payload: bool) -> bytes:
+def gentx_prefix(table: Payouts, finder: bytes, coinbase: bytes, has_payload: bool) -> bytes:
     """The generation transaction up to ref_hash."""
     version = b"\x03\x00\x05\x00" if has_payload else b"\x01\x00\x00\x00"
     count, outputs = table.prefix_for(finder)

@@ -8,10 +8,14 @@ from functools import lru_cache
 
 from p2pool.dash.target import MAX_UINT256, bits_to_target, target_to_average_attempts, target_to_bits
 from p2pool.networks.parameters import Network
-from p2pool.share.chain_view import ChainView
+from p2pool.share.chain_view import ChainView, Weights
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
 
+MAX_MERKLE_LINK = 16
+MAX_REFS = (1 << MAX_MERKLE_LINK) - 1
+"""Transactions beside the coinbase that a merkle link of the greatest length covers."""
+MAX_REF_DISTANCE = 110
 FAR_SHARE_DISTANCE = 99
 REF_LOOKBEHIND = 100
 _MANY = 200
@@ -24,6 +28,25 @@ WEIGHT_UNIT = 65535
 def clip(value: int, low: int, high: int) -> int:
     """`value`, moved into [low, high]."""
     return low if value < low else min(value, high)
+
+
+def check_form(share: Share) -> None:
+    """Check the rules on single fields of a share of type 16. Raises ShareInvalid."""
+    if not 2 <= len(share.coinbase) <= 100:
+        raise ShareInvalid(Reason.COINBASE_SIZE, f"{len(share.coinbase)} bytes")
+    if len(share.merkle_link) > MAX_MERKLE_LINK:
+        raise ShareInvalid(Reason.MERKLE_LINK_TOO_LONG, f"{len(share.merkle_link)} entries")
+    if share.header_version > 0xFFFFFFFF:
+        raise ShareInvalid(Reason.HEADER_VERSION, str(share.header_version))
+    if share.transaction_hash_refs or share.new_transaction_hashes:
+        named = set()
+        for distance, index in share.transaction_hash_refs:
+            if distance >= MAX_REF_DISTANCE:
+                raise ShareInvalid(Reason.REF_TOO_FAR, f"{distance} shares back")
+            if distance == 0:
+                named.add(index)
+        if named != set(range(len(share.new_transaction_hashes))):
+            raise ShareInvalid(Reason.NEW_TRANSACTIONS_NOT_NAMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +64,10 @@ class ParentContext:
     previous_abswork: int
     far_share_hash: int | None
     weights_start: int | None
-    """Where the PPLNS window begins: the parent's parent."""
+    """Where the PPLNS window begins: for type 16 the parent's parent."""
     weights_length: int
+    abswork_modulus: int = 1 << 128
+    """What the accumulated work is kept modulo of: the room that the share's version has for it."""
 
     def bits_for(self, desired_target: int) -> int:
         """The compact target of a successor that wishes `desired_target`."""
@@ -63,7 +88,7 @@ class ParentContext:
 
     def abswork_for(self, bits: int) -> int:
         """The accumulated work of a successor with these bits."""
-        return (self.previous_abswork + target_to_average_attempts(bits_to_target(bits))) % (1 << 128)
+        return (self.previous_abswork + target_to_average_attempts(bits_to_target(bits))) % self.abswork_modulus
 
 
 def parent_context(view: ChainView, previous_hash: int | None, network: Network) -> ParentContext:
@@ -118,6 +143,15 @@ def _target_limit(view: ChainView, previous_hash: int, height: int, network: Net
     last = previous.max_target
     target = clip(target, last * 9 // 10, last * 11 // 10)
     return clip(target, network.min_target, network.max_target)
+
+
+def window_weights(view: ChainView, context: ParentContext, block_target: int, network: Network) -> Weights:
+    """Return the weights of a share of type 16: those of the window, cut where they exceed SPREAD blocks' work."""
+    return view.weights(
+        context.weights_start,
+        context.weights_length,
+        WEIGHT_UNIT * network.spread * target_to_average_attempts(block_target),
+    )
 
 
 # Bound: the shares that references may name, and as many again for a fork.

@@ -20,13 +20,13 @@ class ShareArchive:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def write(self, first_height: int, packed: Sequence[bytes]) -> Path:
-        """Write shares (contents, without envelopes), oldest first, into a file of their own; returns its path.
+    def write(self, first_height: int, packed: Sequence[tuple[int, bytes]]) -> Path:
+        """Write shares, each (type, contents), oldest first, into a file of their own; returns its path.
 
         `first_height` is the absheight of the first one. The same shares make the same file,
         so that writing them again does no harm. Raises OSError.
         """
-        text = b"".join(b"5 " + pack_envelope(contents).hex().encode() + b"\n" for contents in packed)
+        text = b"".join(b"5 " + pack_envelope(*share).hex().encode() + b"\n" for share in packed)
         name = f"shares-{first_height:010d}-{sha256(text).hexdigest()[:8]}.gz"
         path = self.directory / name
         # Without a time the same shares give the same bytes.

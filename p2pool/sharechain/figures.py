@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.share.rules import WEIGHT_UNIT
-from p2pool.share.share import DONATION_SCRIPT, STALE_DOA, STALE_NONE, STALE_ORPHAN
+from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.sharechain.tracker import Tracker
 
 _STALE_NAMES = {STALE_ORPHAN: "orphan", STALE_DOA: "doa"}
@@ -18,7 +18,10 @@ def stale_name(stale_info: int) -> str | None:
 
 
 def expected_payouts(tracker: Tracker, best: int, block_target: int, subsidy: int) -> dict[bytes, int]:
-    """Duffs by script if a block were found now, without the finder's part; the rest goes to DONATION_SCRIPT."""
+    """Duffs by script if a block were found now, without the finder's part; the rest goes to the donation."""
+    newest = tracker.get(best)
+    if newest is None:
+        raise KeyError(best)
     network = tracker.network
     weights = tracker.weights(
         best,
@@ -28,7 +31,8 @@ def expected_payouts(tracker: Tracker, best: int, block_target: int, subsidy: in
     total = weights.total
     payouts = {script: subsidy * weight // total for script, weight in weights.by_script.items()}
     rest = subsidy - sum(payouts.values())
-    payouts[DONATION_SCRIPT] = payouts.get(DONATION_SCRIPT, 0) + rest
+    donation_script = newest.version.donation_script
+    payouts[donation_script] = payouts.get(donation_script, 0) + rest
     return payouts
 
 

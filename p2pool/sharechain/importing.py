@@ -17,7 +17,8 @@ from pathlib import Path
 from p2pool.base.errors import ParseError
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, parse_envelope
+from p2pool.share.share import Share
+from p2pool.share.versions import parse_envelope
 
 MAX_LINE = 16 * 1024 * 1024
 """Bytes; a longer line is damaged."""

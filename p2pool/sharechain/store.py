@@ -20,11 +20,12 @@ from p2pool.base.state_file import newer_than_known
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
+from p2pool.share.versions import SHARE_VERSIONS, ShareVersions
 from p2pool.sharechain.archive import ShareArchive
 
 _log = Logger(namespace="p2pool.store")
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shares (
     hash BLOB PRIMARY KEY,        -- 32 bytes, little-endian
@@ -33,7 +34,8 @@ CREATE TABLE IF NOT EXISTS shares (
     verified INTEGER NOT NULL,
     own INTEGER NOT NULL,         -- found by a miner of this node
     pruned INTEGER NOT NULL,      -- behind the chain, waits for the archive
-    contents BLOB NOT NULL        -- as on the wire, without the envelope
+    contents BLOB NOT NULL,       -- as on the wire, without the envelope
+    type INTEGER NOT NULL         -- of the envelope
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -49,6 +51,10 @@ INSERT INTO shares SELECT hash, absheight, time_seen, verified, own, 0, contents
 DROP TABLE shares_1;
 """
 """Version 1 had no `pruned`, and no `facts`."""
+_TO_VERSION_3 = """
+ALTER TABLE shares ADD COLUMN type INTEGER NOT NULL DEFAULT 16;
+"""
+"""Up to version 2 all shares were of type 16."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -68,8 +74,8 @@ class Batch:
     """What one transaction writes, in this order: removed, shares, verified, pruned."""
 
     removed: set[int] = field(default_factory=set)
-    shares: dict[int, tuple[bytes, int, float, bool]] = field(default_factory=dict)
-    """hash -> (contents, absheight, time seen, own)"""
+    shares: dict[int, tuple[int, bytes, int, float, bool]] = field(default_factory=dict)
+    """hash -> (type, contents, absheight, time seen, own)"""
     verified: set[int] = field(default_factory=set)
     pruned: set[int] = field(default_factory=set)
 
@@ -113,7 +119,7 @@ class ShareDatabase:
         execute("PRAGMA synchronous=FULL")
         if version == _SCHEMA_VERSION:
             return
-        steps = _TO_VERSION_2 if version == 1 else ""
+        steps = {0: "", 1: _TO_VERSION_2 + _TO_VERSION_3, 2: _TO_VERSION_3}[version]
         # In one transaction: a crash between would leave tables of one version under the number of another.
         self._connection.executescript(
             f"BEGIN IMMEDIATE; {steps} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
@@ -124,14 +130,19 @@ class ShareDatabase:
         (count,) = self._connection.execute("SELECT count(*) FROM shares WHERE pruned = 0").fetchone()
         return int(count)
 
-    def read(self, network: Network) -> Iterator[StoredShare | str]:
-        """All shares of the chain, oldest first; a text instead where one is damaged (and passed over)."""
+    def read(self, network: Network, versions: ShareVersions = SHARE_VERSIONS) -> Iterator[StoredShare | str]:
+        """All shares of the chain, oldest first; a text instead of each that is damaged, or of a type that
+        is not known, and is passed over."""
         rows = self._connection.execute(
-            "SELECT hash, time_seen, verified, own, contents FROM shares WHERE pruned = 0 ORDER BY absheight"
+            "SELECT hash, time_seen, verified, own, type, contents FROM shares WHERE pruned = 0 ORDER BY absheight"
         )
-        for key, time_seen, verified, own, contents in rows:
+        for key, time_seen, verified, own, kind, contents in rows:
+            version = versions.get(kind)
+            if version is None:
+                yield f"stored share {bytes(key)[::-1].hex()} is of type {kind}, not {versions}"
+                continue
             try:
-                share = parse_share(contents, network)
+                share = parse_share(version, contents, network)
             except (ParseError, ShareInvalid) as error:
                 yield f"stored share {bytes(key)[::-1].hex()}: {error}"
                 continue
@@ -148,10 +159,11 @@ class ShareDatabase:
             execute("BEGIN IMMEDIATE")
             connection.executemany("DELETE FROM shares WHERE hash = ?", _keys(batch.removed))
             connection.executemany(
-                "INSERT INTO shares VALUES (?, ?, ?, 0, ?, 0, ?) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
+                "INSERT INTO shares (hash, absheight, time_seen, verified, own, pruned, contents, type) "
+                "VALUES (?, ?, ?, 0, ?, 0, ?, ?) ON CONFLICT (hash) DO UPDATE SET pruned = 0",
                 [
-                    (_key(share_hash), absheight, time_seen, own, contents)
-                    for share_hash, (contents, absheight, time_seen, own) in batch.shares.items()
+                    (_key(share_hash), absheight, time_seen, own, contents, kind)
+                    for share_hash, (kind, contents, absheight, time_seen, own) in batch.shares.items()
                 ],
             )
             connection.executemany("UPDATE shares SET verified = 1 WHERE hash = ?", _keys(batch.verified))
@@ -170,13 +182,13 @@ class ShareDatabase:
         The file is complete before the rows go: a crash between costs at most a file that is written twice.
         """
         rows = self._connection.execute(
-            "SELECT hash, absheight, contents FROM shares WHERE pruned = 1 ORDER BY absheight LIMIT ?",
+            "SELECT hash, absheight, type, contents FROM shares WHERE pruned = 1 ORDER BY absheight LIMIT ?",
             (ARCHIVE_BATCH,),
         ).fetchall()
         if len(rows) < ARCHIVE_BATCH:
             return None
-        path = archive.write(rows[0][1], [contents for _, _, contents in rows])
-        self.write(Batch(removed={int.from_bytes(key, "little") for key, _, _ in rows}))
+        path = archive.write(rows[0][1], [(kind, contents) for _, _, kind, contents in rows])
+        self.write(Batch(removed={int.from_bytes(key, "little") for key, *_ in rows}))
         return path
 
     def fact(self, name: str) -> str | None:
@@ -235,7 +247,8 @@ class ShareStore:
 
     def add(self, share: Share, time_seen: float, own: bool) -> None:
         """Remember to write a share."""
-        self._pending.shares[share.hash] = (share.contents, share.absheight, time_seen, own)
+        kind = share.version.type
+        self._pending.shares[share.hash] = (kind, share.contents, share.absheight, time_seen, own)
         self._pending.pruned.discard(share.hash)
         self._trim()
 

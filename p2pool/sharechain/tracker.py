@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from p2pool.base.bounded import BoundedSet
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import Weights
-from p2pool.share.check import RebuiltShare, check_share, rebuild_gentx, referenced_transactions
+from p2pool.share.check import RebuiltShare, check_share, rebuild_share
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.rules import MAX_TIMESTAMP, parent_context
+from p2pool.share.rules import MAX_TIMESTAMP
 from p2pool.share.share import Share
 from p2pool.sharechain.forest import Forest, Tree
 from p2pool.sharechain.weights import WeightWindows
@@ -218,9 +218,7 @@ class Tracker:
 
     def rebuild(self, share: Share) -> RebuiltShare:
         """Coinbase and other transactions' hashes of a verified share: what its block is made of."""
-        context = parent_context(self, share.previous_hash, self.network)
-        gentx = rebuild_gentx(share, self, context, self.network)
-        return RebuiltShare(gentx, referenced_transactions(share, self))
+        return rebuild_share(share, self, self.network)
 
     def _verify(self, share: Share, thought: Thought) -> bool:
         if share.hash in self.verified:
@@ -399,10 +397,10 @@ class Tracker:
             return known or 0
         total = 0
         try:
-            transaction_hashes = referenced_transactions(share, self)
+            transaction_hashes = share.version.rules.named_transactions(share, self)
         except ShareInvalid:
             return 0  # it names transactions of a share that is not held any more
-        for transaction_hash in transaction_hashes:
+        for transaction_hash in transaction_hashes or ():
             size = transaction_size(transaction_hash)
             if size is None:
                 return 0  # not settled: asked again at the next run

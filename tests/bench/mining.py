@@ -16,6 +16,7 @@ from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import parse_share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.jobs import IssuedJob
@@ -102,7 +103,7 @@ def share_times(node: Node) -> tuple[float, float]:
         if (o := job.check(struct.pack("<Q", nonce), job.timestamp, nonce, job.version)).meets_share
     )
     share = outcome.share()
-    parse = seconds_per_call(lambda: parse_share(share.contents, network))
+    parse = seconds_per_call(lambda: parse_share(VERSION_16, share.contents, network))
     tracker.add(share, NOW)
     check = seconds_per_call(lambda: tracker.check(share))
     return parse, check

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from p2pool.dashd.template import BlockTemplate, parse_template
 from p2pool.share.share import Share, parse_share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.pruning import prune
 from p2pool.sharechain.store import Batch, ShareDatabase
 from p2pool.sharechain.tracker import Tracker
@@ -87,8 +88,8 @@ def load(directory: Path, packed: list[bytes], verified: bool) -> float:
     network = easy_network()
     path = directory / f"shares-{verified}.sqlite"
     database = ShareDatabase(path)
-    shares = [parse_share(contents, network) for contents in packed]
-    batch = Batch(shares={share.hash: (share.contents, share.absheight, NOW, False) for share in shares})
+    shares = [parse_share(VERSION_16, contents, network) for contents in packed]
+    batch = Batch(shares={share.hash: (16, share.contents, share.absheight, NOW, False) for share in shares})
     if verified:
         batch.verified = {share.hash for share in shares}
     database.write(batch)
@@ -117,7 +118,7 @@ def hold(packed: list[bytes]) -> Tracker:
     tracker = Tracker(network)
     for contents in packed:
         # A copy, because what comes from a socket or a file is new bytes too.
-        share = parse_share(bytes(bytearray(contents)), network)
+        share = parse_share(VERSION_16, bytes(bytearray(contents)), network)
         tracker.add(share, NOW)
         tracker.trust(share.hash)
     thinking(tracker)(NOW)
@@ -146,7 +147,7 @@ def main() -> None:
     packed, following, forks = chain_contents()
     tracker = hold(packed)
     tip, *branches = [
-        [parse_share(contents, tracker.network) for contents in part] for part in (following, *forks)
+        [parse_share(VERSION_16, contents, tracker.network) for contents in part] for part in (following, *forks)
     ]
     mean, median, worst = best_share_times(tracker, arrivals(tip, branches))
     table.add_time("best_share_x11", f"best share after one new share, {FORKS} forks: mean", mean, 30)

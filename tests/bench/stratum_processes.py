@@ -230,4 +230,4 @@ def prepare_shares(directory: Path, count: int, payees: int) -> Path:
     """A share archive whose chain pays so many addresses; its shares have real work, and stand in the past."""
     template = make_template(bits=0x1B00FFFF)  # a block is out of reach
     shares = grow_chain(Tracker(SIMNET), template, count, payees)
-    return ShareArchive(directory).write(1, [share.contents for share in shares]).parent
+    return ShareArchive(directory).write(1, [(share.version.type, share.contents) for share in shares]).parent

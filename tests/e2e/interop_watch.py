@@ -17,6 +17,7 @@ from typing import Any
 
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.share import parse_share
+from p2pool.share.versions import VERSION_16
 
 SETTLED = 2.0
 """Seconds that both hold one best share before payouts are compared: pages are made once a second."""
@@ -185,7 +186,7 @@ def verified_below(port: int, share: str) -> bool:
 def new_transactions(packed: bytes) -> int:
     """How many transactions a share is the first to name."""
     length = {0xFD: 3, 0xFE: 5}.get(packed[1], 1)  # of the length before the contents; the type is one byte
-    return len(parse_share(packed[1 + length :], DASH_REGTEST).new_transaction_hashes)
+    return len(parse_share(VERSION_16, packed[1 + length :], DASH_REGTEST).new_transaction_hashes)
 
 
 def shares(arguments: argparse.Namespace) -> int:

@@ -19,9 +19,11 @@ from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.generation import PayeeFields, ShareData, ShareInfoPacker
+from p2pool.share.generation import PayeeFields, ShareData
+from p2pool.share.payouts import DONATION_SCRIPT
 from p2pool.share.rules import reference_transactions
-from p2pool.share.share import DONATION_SCRIPT, parse_envelope, parse_share
+from p2pool.share.share import parse_share
+from p2pool.share.versions import VERSION_16, parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.jobs import swap_words
 from tests.support import capture, make_template, network_of, vectors
@@ -110,7 +112,7 @@ def context_with(context, tracker, share, template, network):
         share.payments,
         share.desired_version,
     )
-    return replace(context, coinbase=share.coinbase, packer=ShareInfoPacker(data, context.parent, refs))
+    return replace(context, coinbase=share.coinbase, packer=VERSION_16.codec.packer(data, context.parent, refs))
 
 
 @settings(max_examples=12)
@@ -157,7 +159,7 @@ def assert_changes_are_refused(tracker: Tracker, outcome, rng: random.Random) ->
         contents = bytearray(original.contents)
         contents[rng.randrange(len(contents))] ^= 1 << rng.randrange(8)
         try:
-            changed = parse_share(bytes(contents), NETWORK)
+            changed = parse_share(VERSION_16, bytes(contents), NETWORK)
             assert changed.hash != original.hash
             tracker.check(changed)
         except (ParseError, ShareInvalid):

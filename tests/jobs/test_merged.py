@@ -15,7 +15,7 @@ from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.generation import PayeeFields
-from p2pool.share.share import parse_envelope
+from p2pool.share.versions import parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.aux_daemon import AuxBlock, AuxChain, check_proof
 from tests.support import make_template

@@ -19,6 +19,7 @@ from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction
 from p2pool.peers.session import Introduction, PeerSession
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share, parse_share_steps
+from p2pool.share.version import ShareVersion
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import pack_varstr
 from p2pool.wire.framer import Framer, frame
@@ -143,8 +144,8 @@ class StubHub:
     def transactions_came(self, transactions, session):
         self.transactions.add(transactions)
 
-    def parse_steps(self, contents):
-        return parse_share_steps(contents, NETWORK)
+    def parse_steps(self, version, contents):
+        return parse_share_steps(version, contents, NETWORK)
 
     def shares_for(self, hashes, parents, stops):
         self.calls.append(("asked", len(hashes), parents, tuple(stops)))
@@ -219,8 +220,8 @@ class StubPool:
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         return (11, 12)[:maximum]
 
-    def parse_steps(self, contents: bytes) -> Generator[None, None, Share]:
-        return parse_share_steps(contents, NETWORK)
+    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
+        return parse_share_steps(version, contents, NETWORK)
 
     def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
         self.came.append(([share.hash for share in shares], sender))

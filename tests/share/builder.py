@@ -1,7 +1,7 @@
 """Shares with arbitrary fields: a valid share on any chain, any field of which may be changed before it is mined.
 
     good = valid_draft(tracker, parent_hash)
-    share = parse_share(mined(replace(good, absheight=7)), network)
+    share = parse_share(VERSION_16, mined(replace(good, absheight=7)), network)
 
 The chain's rules are written down here a second time, straight from the share-chain format: with plain lists,
 from the first share to the last, and with nothing that the code under test computes. So a draft that the check
@@ -19,6 +19,7 @@ from p2pool.dash.hashes import midstate
 from p2pool.dash.pow import x11
 from p2pool.networks import DASH_REGTEST, Network
 from p2pool.share.share import Share, parse_share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 
 DONATION = bytes.fromhex("76a91420cb5c22b1e4d5947e5c112c7696b51ad9af3c6188ac")
@@ -220,7 +221,7 @@ def mined(draft: Draft) -> bytes:
 
 def share_of(draft: Draft) -> Share:
     """The share, which must be good enough to be parsed."""
-    return parse_share(mined(draft), draft.network)
+    return parse_share(VERSION_16, mined(draft), draft.network)
 
 
 # --- the rules of the chain, naively ---------------------------------------------------------------------

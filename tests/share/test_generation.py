@@ -13,7 +13,8 @@ from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import Network
 from p2pool.share.generation import PayeeFields
-from p2pool.share.share import Share, parse_envelope
+from p2pool.share.share import Share
+from p2pool.share.versions import parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from tests.share.builder import (
     DONATION,

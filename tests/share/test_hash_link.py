@@ -6,6 +6,7 @@ import pytest
 
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share, parse_share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.builder import BEFORE_REF_HASH, EASY, START, Draft, grow, valid_draft
 
@@ -34,7 +35,7 @@ def parsed_with_some_nonce(draft: Draft) -> Share:
     has work."""
     for nonce in range(10_000):
         try:
-            return parse_share(draft.contents(nonce), EASY)
+            return parse_share(VERSION_16, draft.contents(nonce), EASY)
         except ShareInvalid as refusal:
             if refusal.reason is not Reason.NO_WORK:
                 raise

@@ -12,6 +12,7 @@ from p2pool.share import payments as payments_module
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.rules import reference_transactions
 from p2pool.share.share import Share, parse_share, parse_share_steps
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW
 from tests.share.builder import EASY, mined, share_of, valid_draft
@@ -21,7 +22,7 @@ VERSION = EASY.parent.addresses.pubkey_hash
 
 def parsed(contents: bytes) -> tuple[int, Share]:
     """The steps that it takes, and the share."""
-    steps = parse_share_steps(contents, EASY)
+    steps = parse_share_steps(VERSION_16, contents, EASY)
     for count in range(1, 10_000):
         try:
             next(steps)
@@ -64,7 +65,9 @@ def test_the_payments_of_a_share_that_is_held_are_not_judged_again():
     """It comes from every peer."""
     contents = mined(valid_draft(Tracker(EASY), None, payments=addresses(20_000)))
     asked = []
-    steps = parse_share_steps(contents, EASY, is_held=lambda share_hash: asked.append(share_hash) or True)
+    steps = parse_share_steps(
+        VERSION_16, contents, EASY, is_held=lambda share_hash: asked.append(share_hash) or True
+    )
     share = finish(steps)
     assert asked == [share.hash]
     assert share.paid is None
@@ -72,7 +75,7 @@ def test_the_payments_of_a_share_that_is_held_are_not_judged_again():
 
 def test_payments_as_objects_are_not_kept_of_a_large_share():
     share = share_of(valid_draft(Tracker(EASY), None, payments=addresses(1000)))
-    assert share._payments is None
+    assert share.kept_payments is None
     assert len(share.payments) == 1000
 
 
@@ -97,7 +100,7 @@ def test_a_long_branch_is_walked_in_steps():
 
 def test_steps_end_where_the_whole_does():
     contents = mined(valid_draft(Tracker(EASY), None, payments=addresses(3000)))
-    one, (_, other) = parse_share(contents, EASY), parsed(contents)
+    one, (_, other) = parse_share(VERSION_16, contents, EASY), parsed(contents)
     derived = {name: (getattr(one, name), getattr(other, name)) for name in Share.__slots__}
     assert [name for name, (a, b) in derived.items() if a != b] == []
 

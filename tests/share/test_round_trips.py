@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.base.errors import ParseError
-from p2pool.share.share import open_envelope, parse_envelope, parse_share
+from p2pool.share.share import open_envelope, parse_share
+from p2pool.share.versions import VERSION_16, parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import Reader
 from tests.share.builder import (
@@ -77,7 +78,7 @@ SAME_NAMES = (
 def test_share_contents(draft, nonce, work):
     work = min(work, to_target(draft.bits))
     contents = draft.contents(nonce)
-    share = parse_share(contents, EASY, known_hash=work)
+    share = parse_share(VERSION_16, contents, EASY, known_hash=work)
     assert {name: getattr(share, name) for name in SAME_NAMES} == {n: getattr(draft, n) for n in SAME_NAMES}
     assert share.new_transaction_hashes == draft.new_hashes
     assert share.transaction_hash_refs == draft.refs
@@ -96,7 +97,7 @@ def test_contents_cut_short_or_with_more_are_refused(draft, data):
     cut = data.draw(st.integers(0, len(contents) - 1))
     for damaged in (contents[:cut], contents + data.draw(st.binary(min_size=1, max_size=40))):
         with pytest.raises(ParseError):
-            parse_share(damaged, EASY, known_hash=0)
+            parse_share(VERSION_16, damaged, EASY, known_hash=0)
 
 
 @given(st.integers(0, 2**64 - 1), st.binary(max_size=300), st.binary(max_size=10))

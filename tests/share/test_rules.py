@@ -9,6 +9,7 @@ import pytest
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.rules import parent_context
 from p2pool.share.share import parse_share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.breaches import CHAIN, LOAD, Breach, World
 from tests.share.builder import (
@@ -36,7 +37,7 @@ def test_every_reason_has_a_breaker():
 
 def assert_neighbour_is_accepted(breach: Breach) -> None:
     tracker = breach.elsewhere or breach.tracker
-    share = parse_share(breach.good, tracker.network)
+    share = parse_share(VERSION_16, breach.good, tracker.network)
     tracker.check(share)
 
 
@@ -44,7 +45,7 @@ def assert_neighbour_is_accepted(breach: Breach) -> None:
 def test_rules_that_need_no_parents(world, reason):
     for breach in LOAD[reason](world):
         with pytest.raises(ShareInvalid) as caught:
-            parse_share(breach.bad, EASY)
+            parse_share(VERSION_16, breach.bad, EASY)
         assert caught.value.reason is reason, breach.label
         assert_neighbour_is_accepted(breach)
 
@@ -52,7 +53,7 @@ def test_rules_that_need_no_parents(world, reason):
 @pytest.mark.parametrize("reason", CHAIN, ids=lambda r: r.name)
 def test_rules_against_the_chain(world, reason):
     for breach in CHAIN[reason](world):
-        share = parse_share(breach.bad, EASY)
+        share = parse_share(VERSION_16, breach.bad, EASY)
         with pytest.raises(ShareInvalid) as caught:
             breach.tracker.check(share)
         assert caught.value.reason is reason, breach.label
@@ -69,7 +70,7 @@ def test_the_chain_of_the_builder_is_valid_throughout(world):
 @pytest.mark.parametrize("distance", [101, 109])
 def test_a_reference_beyond_100_shares_loads_but_is_never_canonical(world, distance):
     draft = replace(world.draft(world.announced(distance)), new_hashes=(), refs=((distance, 0),))
-    share = parse_share(mined(draft), EASY)
+    share = parse_share(VERSION_16, mined(draft), EASY)
     with pytest.raises(ShareInvalid) as caught:
         world.tracker.check(share)
     assert caught.value.reason is Reason.TRANSACTION_REFS
@@ -79,17 +80,17 @@ def test_a_hash_equal_to_the_target_is_enough(world):
     """Equality cannot be mined: the hash is given."""
     draft = world.draft()
     contents, target = draft.contents(work_nonce(draft)), to_target(draft.bits)
-    assert parse_share(contents, EASY, known_hash=target).hash == target
+    assert parse_share(VERSION_16, contents, EASY, known_hash=target).hash == target
     with pytest.raises(ShareInvalid) as caught:
-        parse_share(contents, EASY, known_hash=target + 1)
+        parse_share(VERSION_16, contents, EASY, known_hash=target + 1)
     assert caught.value.reason is Reason.NO_WORK
 
 
 def test_a_hash_equal_to_the_block_s_target_is_a_block(world):
     draft = world.draft(block_bits=0x1F00FFFF)
     contents, target = draft.contents(work_nonce(draft)), to_target(draft.block_bits)
-    assert parse_share(contents, EASY, known_hash=target).is_block
-    assert not parse_share(contents, EASY, known_hash=target + 1).is_block
+    assert parse_share(VERSION_16, contents, EASY, known_hash=target).is_block
+    assert not parse_share(VERSION_16, contents, EASY, known_hash=target + 1).is_block
 
 
 @pytest.mark.parametrize(("last", "possible"), [(2**32 - 2, True), (2**32 - 1, False)])

@@ -11,6 +11,7 @@ import pytest
 from p2pool.base.errors import ParseError
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.builder import EASY, Draft, grow, mined, share_of, valid_draft
 
@@ -64,7 +65,7 @@ def chain() -> tuple[Tracker, Draft]:
 
 def changed_fields(one: Share, other: Share) -> list[str]:
     follows = {"contents", "hash", "gentx_hash", "ref_hash", "payments_start", "payments_count"}
-    names = [name.removeprefix("_") for name in Share.__slots__]
+    names = [name.removeprefix("kept_") for name in Share.__slots__]
     return [n for n in names if n not in follows and getattr(one, n) != getattr(other, n)]
 
 
@@ -86,7 +87,7 @@ def assert_equivalent(original: Share, changed: Share) -> str:
 def test_every_single_byte(chain):
     tracker, draft = chain
     contents = mined(draft)
-    original = parse_share(contents, NETWORK)
+    original = parse_share(VERSION_16, contents, NETWORK)
     assert tracker.check(original).gentx == draft.gentx
     assert original.far_share_hash is not None
     rng = random.Random(1)
@@ -97,7 +98,7 @@ def test_every_single_byte(chain):
             data = bytearray(contents)
             data[place] ^= flip
             try:
-                changed = parse_share(bytes(data), NETWORK)
+                changed = parse_share(VERSION_16, bytes(data), NETWORK)
                 tracker.check(changed)
             except (ParseError, ShareInvalid):
                 continue

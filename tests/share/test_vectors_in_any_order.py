@@ -11,7 +11,8 @@ import pytest
 from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import sha256d
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, parse_envelope
+from p2pool.share.share import Share
+from p2pool.share.versions import parse_envelope
 from p2pool.sharechain.figures import expected_payouts
 from p2pool.sharechain.tracker import Tracker
 from tests.share.test_vectors import (

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from p2pool.networks import DASH_REGTEST, Network
 from p2pool.share.check import RebuiltShare
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.version import ShareVersion
+from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Thought, Tracker
 
 NOW = 1_700_000_000.0
@@ -32,6 +34,7 @@ class FakeShare:
     new_transaction_hashes: tuple[int, ...] = ()
     script: bytes = b"a"
     donation: int = 0
+    version: ShareVersion = VERSION_16
 
     @property
     def minimum_attempts(self) -> int:

@@ -75,7 +75,7 @@ def test_a_line_without_end_is_not_read_into_memory(tmp_path, monkeypatch):
 
 
 def test_an_archive_that_was_cut_short(tmp_path):
-    path = ShareArchive(tmp_path).write(1, [share.contents for share in SHARES])
+    path = ShareArchive(tmp_path).write(1, [(16, share.contents) for share in SHARES])
     path.write_bytes(path.read_bytes()[:-20])
     hashes, counts = read(path)
     assert hashes == [share.hash for share in SHARES][: len(hashes)]
@@ -85,8 +85,8 @@ def test_an_archive_that_was_cut_short(tmp_path):
 
 
 def test_the_same_shares_make_the_same_archive_file(tmp_path):
-    first = ShareArchive(tmp_path / "a").write(7, [share.contents for share in SHARES])
-    second = ShareArchive(tmp_path / "b").write(7, [share.contents for share in SHARES])
+    first = ShareArchive(tmp_path / "a").write(7, [(16, share.contents) for share in SHARES])
+    second = ShareArchive(tmp_path / "b").write(7, [(16, share.contents) for share in SHARES])
     assert first.name == second.name
     assert first.read_bytes() == second.read_bytes()
     assert gzip.decompress(first.read_bytes()) == b"".join(LINES)

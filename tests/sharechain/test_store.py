@@ -240,7 +240,7 @@ def test_a_damaged_row_is_passed_over_with_its_name(path, store):
     assert [item.share.hash for item in items if not isinstance(item, str)] == [SHARES[2].hash]
 
 
-@pytest.mark.parametrize("version", [3, 99, -1])
+@pytest.mark.parametrize("version", [4, 99, -1])
 def test_a_file_of_a_newer_version_is_left_alone(path, store, version):
     store.add(SHARES[0], NOW, own=False)
     done(store.close())
@@ -249,7 +249,7 @@ def test_a_file_of_a_newer_version_is_left_alone(path, store, version):
     connection.close()
     data = path.read_bytes()
     with pytest.raises(
-        OperatorError, match=f"shares.sqlite has version {version} .* knows versions up to 2"
+        OperatorError, match=f"shares.sqlite has version {version} .* knows versions up to 3"
     ) as error:
         open_database(path, "20260101-000000")
     assert "move the file away to begin without the share chain" in str(error.value)
@@ -283,6 +283,39 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path):
     assert all(share.verified and not share.own for share in stored(path).values())
 
 
+def test_a_file_of_the_second_version_is_brought_up_to_date(path):
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE IF NOT EXISTS shares (
+            hash BLOB PRIMARY KEY,        -- 32 bytes, little-endian
+            absheight INTEGER NOT NULL,   -- for reading oldest first
+            time_seen REAL NOT NULL,      -- Unix seconds
+            verified INTEGER NOT NULL,
+            own INTEGER NOT NULL,         -- found by a miner of this node
+            pruned INTEGER NOT NULL,      -- behind the chain, waits for the archive
+            contents BLOB NOT NULL        -- as on the wire, without the envelope
+        ) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS shares_by_height ON shares (pruned, absheight);
+        CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        PRAGMA user_version=2;
+        """
+    )
+    rows = [(s.hash.to_bytes(32, "little"), s.absheight, NOW, 1, 0, 0, s.contents) for s in SHARES]
+    connection.executemany("INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    assert [item.share.version.type for item in stored(path).values()] == [16] * len(SHARES)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert connection.execute("SELECT DISTINCT type FROM shares").fetchall() == [(16,)]
+    connection.close()
+    database = ShareDatabase(path)
+    database.write(Batch(shares={1: (36, b"others", 1, NOW, False)}, removed={SHARES[0].hash}))
+    assert f"stored share {1:064x} is of type 36, not 16" in list(database.read(NETWORK))
+    database.close()
+
+
 @pytest.mark.parametrize("damage", ["not a database", "half", "flipped"])
 def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
     for share in SHARES:
@@ -302,7 +335,7 @@ def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
     assert aside.name == "shares.sqlite.damaged-20260101-000000"
     assert aside.read_bytes() == bytes(data)
     assert database.count() == 0
-    database.write(Batch(shares={SHARES[0].hash: (SHARES[0].contents, 1, NOW, False)}))
+    database.write(Batch(shares={SHARES[0].hash: (16, SHARES[0].contents, 1, NOW, False)}))
     database.close()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from p2pool.dash.hashes import sha256d_int
-from p2pool.share.share import parse_envelope
+from p2pool.share.versions import parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from tests.support import network_of, vectors
 

@@ -10,7 +10,7 @@ import pytest
 from p2pool.dash.address import encode_address
 from p2pool.dash.target import target_to_difficulty
 from p2pool.networks.parameters import SHARE_VERSION
-from p2pool.share.share import parse_envelope
+from p2pool.share.versions import parse_envelope
 from p2pool.sharechain.store import StoredShare
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.api import chain

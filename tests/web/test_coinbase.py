@@ -9,7 +9,7 @@ import pytest
 from p2pool.dash.script import coinbase_height, p2pkh_script
 from p2pool.dash.transaction import parse_transaction
 from p2pool.share import payouts as shared_out
-from p2pool.share.share import DONATION_SCRIPT
+from p2pool.share.payouts import DONATION_SCRIPT
 from p2pool.web.api import coinbase
 from p2pool.web.sources import script_to_text
 from tests.chains import grow_chain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_a_share_is_told_as_it_is():
     assert (data["absheight"], data["timestamp"]) == (share.absheight, share.timestamp)
     hashes = details["block"]["other_transaction_hashes"]
     assert hashes == [f"{int.from_bytes(byte * 32, 'little'):064x}" for byte in (b"\x05", b"\x06")]
+
+
+def test_a_share_that_does_not_name_its_transactions(monkeypatch):
+    pool = Pool(3, make_template(transactions=[b"\x05" * 32]))
+    rebuild = pool.tracker.rebuild
+    monkeypatch.setattr(
+        pool.tracker, "rebuild", lambda share: replace(rebuild(share), other_transaction_hashes=None)
+    )
+    block = details_of(pool, pool.shares[-1].hash)["block"]
+    assert block["other_transaction_hashes"] == []
+    assert sha256d(bytes.fromhex(block["gentx"]["raw"]))[::-1].hex() == block["gentx"]["hash"]
 
 
 def test_anyone_can_check_the_work_from_what_is_told():

@@ -12,8 +12,7 @@ from typing import Any, Final
 from p2pool.dash.script import p2pkh_script
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
-from p2pool.share.payouts import PayoutTable, gentx_prefix
-from p2pool.share.share import DONATION_SCRIPT
+from p2pool.share.payouts import MINER, PAYMENT, Payouts, gentx_prefix
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.schema import AMOUNT, HASH, TIME, array, boolean, count, nullable, record, text, words
 from p2pool.web.sources import Moment, script_to_text
@@ -35,7 +34,7 @@ def _paid_to_miners(moment: Moment, context: WorkContext) -> dict[str, int]:
     table = context.payouts
     rest = table.payout - table.finder_bonus - sum(table.amounts.values())
     paid: dict[str, int] = {}
-    for script, duffs in (*table.amounts.items(), (DONATION_SCRIPT, rest)):
+    for script, duffs in (*table.amounts.items(), (table.donation_script, rest)):
         if duffs:
             address = script_to_text(moment.node, script)
             paid[address] = paid.get(address, 0) + duffs
@@ -56,8 +55,8 @@ def coinbase(moment: Moment) -> dict[str, Any] | None:
 def _coinbase(moment: Moment, context: WorkContext) -> dict[str, Any]:
     own = {p2pkh_script(each.key_hash) for each in moment.sources.payouts.addresses}
     newest = moment.sources.payouts.newest
-    finder = DONATION_SCRIPT if newest is None else p2pkh_script(newest.key_hash)
     table, template = context.payouts, context.template
+    finder = table.donation_script if newest is None else p2pkh_script(newest.key_hash)
     prefix = gentx_prefix(table, finder, context.coinbase, bool(template.coinbase_payload))
     whole = prefix + bytes(_REF_HASH + _NONCE) + context.suffix
     return {
@@ -73,12 +72,11 @@ def _coinbase(moment: Moment, context: WorkContext) -> dict[str, Any]:
     }
 
 
-def _outputs(node: Node, table: PayoutTable, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
+def _outputs(node: Node, table: Payouts, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
     """All outputs in the transaction's order, which is the share-chain format's: miners by their scripts, what the
     chain pays, the donation, the commitment. Thousands of them are some ten milliseconds."""
-    amounts = table.amounts_for(finder)
-    rest, nothing = amounts.pop(DONATION_SCRIPT), amount(0)
-    bonus = nothing if finder == DONATION_SCRIPT else amount(table.finder_bonus)
+    nothing = amount(0)
+    bonus = nothing if finder == table.donation_script else amount(table.finder_bonus)
 
     def output(kind: str, script: bytes, duffs: int) -> dict[str, Any]:
         told = script_to_text(node, script)
@@ -87,19 +85,20 @@ def _outputs(node: Node, table: PayoutTable, finder: bytes, own: set[bytes]) -> 
             "script": script.hex(),
             "address": None if told[0] == "!" else told,
             "amount": amount(duffs),
-            "finder_part": bonus if kind == "miner" and script == finder else nothing,
+            "finder_part": bonus if kind == MINER and script == finder else nothing,
             "own": script in own,
         }
 
     return [
-        *(output("miner", script, amounts[script]) for script in sorted(amounts)),
-        *(
-            output("credit_pool" if script == _CREDIT_POOL else "masternode", script, duffs)
-            for script, duffs in table.payments
-        ),
-        output("donation", DONATION_SCRIPT, rest),
+        *(output(_kind(made, script), script, duffs) for made, script, duffs in table.outputs_for(finder)),
         output("commitment", _COMMITMENT + bytes(_REF_HASH + _NONCE), 0),
     ]
+
+
+def _kind(made: str, script: bytes) -> str:
+    if made != PAYMENT:
+        return made
+    return "credit_pool" if script == _CREDIT_POOL else "masternode"
 
 
 def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
                 "last_txout_nonce": share.last_txout_nonce[::-1].hex(),
             },
             "other_transaction_hashes": []
-            if rebuilt is None
+            if rebuilt is None or rebuilt.other_transaction_hashes is None
             else [_hash(h) for h in rebuilt.other_transaction_hashes],
         },
     }

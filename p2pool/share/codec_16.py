@@ -1,0 +1,207 @@
+"""How a share of type 16 is read and packed (share-chain format, "Share"). Used through `versions.VERSION_16`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import lru_cache
+
+from p2pool.dash.hashes import BLOCK_SIZE, midstate
+from p2pool.dash.script import p2pkh_script
+from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.generation import PayeeFields, ShareData, SolvedHeader
+from p2pool.share.payments import MIN_PAYMENT, pass_payments, read_payments
+from p2pool.share.payouts import GENTX_BEFORE_REF_HASH
+from p2pool.share.rules import MAX_REFS, ParentContext, TransactionRefs
+from p2pool.share.share import Links, Share
+from p2pool.wire.codec import (
+    Reader,
+    pack_uint16,
+    pack_uint32,
+    pack_uint64,
+    pack_uint256_list,
+    pack_varint,
+    pack_varstr,
+)
+
+_FEW_PAYMENTS = 4096
+"""Bytes of packed payments that are kept as objects and judged when they are needed."""
+_REFS_AT_ONCE = 16_000
+"""References read in a step: about 8 ms."""
+
+# Bound: payout scripts repeat from share to share; interning keeps one object for each in use.
+_script_of = lru_cache(maxsize=16384)(p2pkh_script)
+
+
+class Codec16:
+    """See `version.ShareCodec`."""
+
+    share_class = Share
+
+    def read(self, reader: Reader, share: Share) -> Generator[None, None, Links]:
+        """See ShareCodec."""
+        read_min_header(reader, share)
+        share.share_info_start = start = reader.position
+        _read_share_data(reader, share)
+        yield from read_packed_payments(reader, share)
+        yield from _read_chain_fields(reader, share)
+        share.share_info_end = end = reader.position
+        share.ref_merkle_link = read_branch(reader)
+        share.last_txout_nonce = reader.take(8)
+        state, extra_data, length = reader.take(32), reader.varstr(), reader.varint()
+        share.merkle_link = read_branch(reader)
+        return Links(share.contents[start:end], state, extra_data, length, reader.varstr())
+
+    def packer(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> Packer16:
+        """See ShareCodec."""
+        return Packer16(data, parent, refs)
+
+
+def read_min_header(reader: Reader, share: Share) -> None:
+    """Read the fields of the header that are not in the share otherwise."""
+    share.header_version = reader.varint()
+    share.previous_block = reader.uint256()
+    share.header_timestamp = reader.uint32()
+    share.block_bits = reader.uint32()
+    share.header_nonce = reader.uint32()
+
+
+def _read_share_data(reader: Reader, share: Share) -> None:
+    """Up to the packed payments."""
+    share.previous_hash = reader.uint256() or None
+    share.coinbase = reader.varstr()
+    share.coinbase_payload = reader.varstr()
+    share.share_nonce = reader.uint32()
+    share.script = _script_of(reader.take(20))
+    share.subsidy = reader.uint64()
+    share.donation = reader.uint16()
+    share.stale_info = reader.uint8()
+    share.desired_version = reader.varint()
+    share.payment_amount = reader.uint64()
+
+
+def read_packed_payments(reader: Reader, share: Share) -> Generator[None, None, None]:
+    """Pass over the packed payments, in steps, and keep them as objects if they are few."""
+    share.payments_count = count = reader.count(MIN_PAYMENT)
+    share.payments_start = start = reader.position
+    share.kept_payments = None
+    yield from pass_payments(reader, count)
+    if reader.position - start <= _FEW_PAYMENTS:
+        share.kept_payments = tuple(read_payments(Reader(reader.data, start), count))
+
+
+def _read_chain_fields(reader: Reader, share: Share) -> Generator[None, None, None]:
+    share.new_transaction_hashes = tuple(reader.uint256_list())
+    varint, count = reader.varint, reader.count(2)
+    if count > MAX_REFS:  # before they are read: three megabytes of them would take most of a second
+        raise ShareInvalid(Reason.TOO_MANY_REFS, str(count))
+    if count > _REFS_AT_ONCE:
+        yield
+    refs: list[tuple[int, int]] = []
+    for left in range(count, 0, -_REFS_AT_ONCE):
+        refs += [(varint(), varint()) for _ in range(min(left, _REFS_AT_ONCE))]
+        if left > _REFS_AT_ONCE:
+            yield
+    share.transaction_hash_refs = tuple(refs)
+    share.far_share_hash = reader.uint256() or None
+    share.max_bits = reader.uint32()
+    share.bits = reader.uint32()
+    share.timestamp = reader.uint32()
+    share.absheight = reader.uint32()
+    share.abswork = reader.uint128()
+
+
+def read_branch(reader: Reader) -> tuple[bytes, ...]:
+    """Read a list of hashes (32 bytes each)."""
+    return tuple(reader.take(32) for _ in range(reader.count(32)))
+
+
+class Packer16:
+    """See `generation.SharePacker`. What all payees on one tip have in common is packed once."""
+
+    __slots__ = ("_before_nonce", "_packed_payload", "_parent", "_payments", "_refs", "_subsidy")
+
+    def __init__(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> None:
+        self._parent = parent
+        self._before_nonce = b"".join(
+            (
+                (data.previous_hash or 0).to_bytes(32, "little"),
+                pack_varstr(data.coinbase),
+                pack_varstr(data.coinbase_payload),
+            )
+        )
+        payload = data.coinbase_payload
+        self._packed_payload = pack_varstr(pack_varstr(payload) if payload else b"")
+        self._subsidy = pack_uint64(data.subsidy)
+        payments = [pack_varstr(payee.encode("latin-1")) + pack_uint64(amount) for payee, amount in data.payments]
+        self._payments = b"".join(
+            (
+                pack_varint(data.desired_version),
+                pack_uint64(data.payment_amount),
+                pack_varint(len(payments)),
+                *payments,
+            )
+        )
+        self._refs = b"".join(
+            (
+                pack_uint256_list(refs.new_hashes),
+                pack_varint(len(refs.refs)),
+                *[pack_varint(distance) + pack_varint(index) for distance, index in refs.refs],
+                (parent.far_share_hash or 0).to_bytes(32, "little"),
+                pack_uint32(parent.max_bits),
+            )
+        )
+
+    def share_info(self, payee: PayeeFields, bits: int, timestamp: int) -> bytes:
+        """See SharePacker."""
+        parent = self._parent
+        return b"".join(
+            (
+                self._before_nonce,
+                pack_uint32(payee.nonce),
+                payee.key_hash,
+                self._subsidy,
+                pack_uint16(payee.donation),
+                payee.stale_info.to_bytes(1, "little"),
+                self._payments,
+                self._refs,
+                pack_uint32(bits),
+                pack_uint32(timestamp),
+                pack_uint32(parent.absheight),
+                parent.abswork_for(bits).to_bytes(16, "little"),
+            )
+        )
+
+    def ref_bytes(self, share_info: bytes) -> bytes:
+        """Return share_info: type 16 commits to nothing else."""
+        return share_info
+
+    def contents(
+        self,
+        header: SolvedHeader,
+        share_info: bytes,
+        gentx_prefix: bytes,
+        last_txout_nonce: bytes,
+        merkle_link: tuple[bytes, ...],
+    ) -> bytes:
+        """See SharePacker."""
+        unfinished = len(gentx_prefix) % BLOCK_SIZE
+        tail = gentx_prefix[len(gentx_prefix) - unfinished :]
+        extra_data = tail[: max(0, unfinished - len(GENTX_BEFORE_REF_HASH))]
+        return b"".join(
+            (
+                pack_varint(header.version),
+                header.previous_block.to_bytes(32, "little"),
+                pack_uint32(header.timestamp),
+                pack_uint32(header.bits),
+                pack_uint32(header.nonce),
+                share_info,
+                b"\x00",  # ref_merkle_link: no branch
+                last_txout_nonce,
+                midstate(gentx_prefix),
+                pack_varstr(extra_data),
+                pack_varint(len(gentx_prefix)),
+                pack_varint(len(merkle_link)),
+                *merkle_link,
+                self._packed_payload,
+            )
+        )

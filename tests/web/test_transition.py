@@ -13,7 +13,8 @@ from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.pool_stats import EventKind
 from p2pool.share.generation import PayeeFields
-from p2pool.share.share import Share, parse_envelope
+from p2pool.share.share import Share
+from p2pool.share.versions import parse_envelope
 from p2pool.web.api.transition import MOST_VERSIONS
 from p2pool.web.votes import chain_votes
 from tests.chains import voting

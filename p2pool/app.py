@@ -415,7 +415,8 @@ class App:
         votes = vote_figures(self.views.sources)
         work = self.node.context
         left_out = None if work is None else work.notice
-        others = [text for text in (votes.problem, votes.branch_problem, left_out) if text is not None]
+        split = self.node.refused_work().problem
+        others = [text for text in (votes.problem, votes.branch_problem, split, left_out) if text is not None]
         for text in self._said.news([*self.dash_core.advice(), *others]):
             _log.warn("{text}", text=text)
 

@@ -27,18 +27,21 @@ from p2pool.dash.target import (
 )
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.template import BlockTemplate
-from p2pool.jobs.context import WorkContext, build_work_context
+from p2pool.jobs.context import WorkContext, build_work_context, require_outputs
 from p2pool.jobs.job import Job, Outcome
 from p2pool.networks.parameters import Network
-from p2pool.pool_stats import PoolStats, ShareRecord
+from p2pool.pool_stats import PoolStats, RefusedWork, ShareRecord
+from p2pool.share.donation import is_donation_key, paid_as_donation
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
-from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
+from p2pool.share.share import Share
 from p2pool.sharechain.figures import observed_attempts_per_second
 from p2pool.sharechain.found_times import FoundTimes
+from p2pool.sharechain.own_shares import OwnShares, StaleCounts
 from p2pool.sharechain.pruning import prune
+from p2pool.sharechain.refused import WINDOW, Refusal, RefusedBranches
 from p2pool.sharechain.store import StoredShare
-from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought, Tracker
+from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Arrival, Thought, Tracker
 
 _log = Logger(namespace="p2pool.node")
 
@@ -46,7 +49,6 @@ LOCAL_PART = 0.0167
 """The part of the pool's shares that one node should make: beyond it its shares get harder instead."""
 _KNOWN_BLOCKS = 5_000
 _KNOWN_TRANSACTIONS = 50_000
-_OWN_SHARES = 500
 _MAX_TEMPLATE_AGE = 3600.0
 """Seconds. Without dashd the header's time goes on for so long; dashd refuses blocks two hours ahead."""
 _CHECKS_AT_ONCE = 150
@@ -80,25 +82,6 @@ class FoundAuxBlock:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class StaleCounts:
-    """Own shares of the recent past: all, those not in the best chain, and what of them the chain recorded."""
-
-    total: int
-    orphans: int
-    dead: int
-    orphans_recorded: int
-    dead_recorded: int
-
-
-@dataclass(frozen=True, slots=True)
-class _OwnShare:
-    """A share of ours: its place, and whether it was too late when it was found."""
-
-    absheight: int
-    dead: bool
-
-
 class Node:
     """See the module. `call_soon` runs a callable after the current event, `clock` gives Unix seconds."""
 
@@ -130,6 +113,10 @@ class Node:
         """After each choice of the best share: what was verified and removed."""
         self.best_changed: Event[int | None] = Event()
         """The new best share."""
+        self.refused = RefusedBranches(tracker)
+        """Shares that break a rule of the chain, and what stands on them."""
+        self.share_refused: Event[Refusal] = Event()
+        """A peer sent such a share."""
         self.block_wanted: Event[int] = Event()
         """The hash of a block whose height the choice of the best share needs (see `learn_block_height`)."""
         self.work_problem: str | None = None
@@ -146,8 +133,7 @@ class Node:
         self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
         self._peers_transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
         """Apart from those of templates: peers choose how many there are."""
-        self._own_shares: BoundedDict[int, _OwnShare] = BoundedDict(_OWN_SHARES)
-        self._stale_info = STALE_NONE
+        self._own_shares = OwnShares(tracker)
         self._pool_rate: tuple[int | None, float] = (None, 0.0)
         """The pool's hash rate as of a best share: every address's job asks for it."""
         self._verified_before: list[int] = []
@@ -199,7 +185,7 @@ class Node:
                 if stored.verified:
                     self._verified_before.append(share.hash)
                 if stored.own:
-                    self._own_shares[share.hash] = _OwnShare(share.absheight, dead=False)
+                    self._own_shares.add(share)
 
     def loaded(self) -> None:
         """Everything stored was taken over: choose the best share."""
@@ -208,20 +194,49 @@ class Node:
         for tree in self.tracker.forest.trees.values():
             tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()
+        hour = 2 * int(WINDOW) // self.network.share_period
+        self.refused.restored(self.tracker.ancestors(self.best_share, hour))
 
     def add_shares(self, shares: Sequence[Share], sender: str | None, *, requested: bool = False) -> int:
-        """Take shares from a peer, `requested` or not; return how many were new. Of those that it sent by itself
-        the ones that none of the others builds on were just found."""
+        """Take shares from a peer, `requested` or not; return how many were new and are held. Of those that it
+        sent by itself the ones that none of the others builds on were just found."""
         added = 0
         now = self._clock()
         parents = {share.previous_hash for share in shares}
         for share in shares:
-            if self.tracker.add(share, now, sender, live=not requested and share.hash not in parents):
+            if share.hash in self.tracker:
+                continue
+            origin = self.refused.origin(share)
+            if origin is not None:
+                arrival = Arrival(now, sender, requested=requested)
+                self._forgot_refused(self.refused.take(share, origin, arrival))
+                self._blame(share, arrival)
+            elif self.tracker.add(
+                share, now, sender, live=not requested and share.hash not in parents, requested=requested
+            ):
                 added += 1
                 self.share_added.fire((share, False))
         if added:
             self._schedule_think()
         return added
+
+    def refused_work(self) -> RefusedWork:
+        """The last hour's work, and what of it is on shares that this node refuses."""
+        return self.refused.figures(self._clock())
+
+    def _forgot_refused(self, shares: list[Share]) -> None:
+        """They hung from a share that turned out to be refused, if any did."""
+        self.wanted = [share_hash for share_hash in self.wanted if share_hash not in self.refused]
+        if self.best_share is not None and self.best_share not in self.tracker:
+            self._think()
+        if shares:
+            self._schedule_think()  # there may be more of them
+            self.thought.fire(Thought(best=self.best_share, removed=shares))
+
+    def _blame(self, share: Share, arrival: Arrival) -> None:
+        """Tell what a refused share costs its sender."""
+        if arrival.sender is not None:
+            self.share_refused.fire(Refusal(arrival.sender, self.refused.cost(share, arrival.requested)))
 
     def _schedule_think(self) -> None:
         """Shares that come together are thought about once."""
@@ -232,18 +247,22 @@ class Node:
     def _think(self) -> None:
         self._think_due = False
         now = self._clock()
-        thought = self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE)
+        thought = self.refused.choose(
+            lambda: self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE),
+            self.best_share,
+        )
         for share, error in thought.refused:
-            _log_refused(share, error)
+            arrival = thought.arrivals[share.hash]
+            _log_refused(share, error, arrival.sender)
+            self._blame(share, arrival)
         thought.pruned = prune(self.tracker, thought, now)
         if thought.unfinished:
             self._schedule_think()
-        self.wanted = thought.wanted
+        self.wanted = [share_hash for share_hash in thought.wanted if share_hash not in self.refused]
         self.thought.fire(thought)
         if thought.best != self.best_share:
             self.best_share = thought.best
-            self._forget_old_shares()
-            self._count_stales()
+            self._own_shares.follow(thought.best)
             self.renew_work()
             self.best_changed.fire(thought.best)
 
@@ -270,6 +289,7 @@ class Node:
             return
         previous = self.context
         try:
+            require_outputs(self.template, self.network)
             context = build_work_context(
                 self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux, previous
             )
@@ -298,12 +318,14 @@ class Node:
         context = self.context
         if context is None:
             return None
-        if self.settings.fee and self._rng.uniform(0, 100) < self.settings.fee:
-            key_hash = self.settings.operator_key_hash() or key_hash
+        paid = self._paid(key_hash)
+        if paid is None:
+            return None
+        key_hash, donation = paid
         payee = PayeeFields(
             key_hash=key_hash,
-            donation=self.settings.donation,
-            stale_info=self._stale_info,
+            donation=donation,
+            stale_info=self._own_shares.stale_info,
             nonce=self._rng.getrandbits(32),
         )
         now = self._clock()
@@ -313,6 +335,21 @@ class Node:
         except ShareInvalid as error:
             _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
             return None
+
+    def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
+        """The key and the donation of a miner's next job; with the probability of the fee it pays the operator."""
+        settings, donation = self.settings, self.settings.donation
+        operator = settings.operator_key_hash()
+        if settings.fee and operator is not None and self._rng.uniform(0, 100) < settings.fee:
+            if is_donation_key(operator):
+                return paid_as_donation((key_hash, *self._recent_finders()))
+            key_hash = operator
+        if is_donation_key(key_hash):
+            return paid_as_donation((operator, *self._recent_finders()))
+        return key_hash, donation
+
+    def _recent_finders(self) -> list[bytes]:
+        return [share.pubkey_hash for share in self.tracker.ancestors(self.best_share, 20)]
 
     def _header_time(self, template: BlockTemplate, now: float) -> int:
         """dashd's clock, going on since its newest answer: ours may have been set meanwhile."""
@@ -382,7 +419,7 @@ class Node:
         share = outcome.share()
         if not self.tracker.add(share, now, live=True):
             return
-        self._own_shares[share.hash] = _OwnShare(share.absheight, dead)
+        self._own_shares.add(share, dead=dead)
         self.share_added.fire((share, True))
         self.stats.record_share(ShareRecord(now, share.hash, worker, dead, share.attempts))
         self._schedule_think()
@@ -392,46 +429,12 @@ class Node:
         return FoundTimes(self.tracker, self.best_share, self._clock())
 
     def own_share_hashes(self) -> list[int]:
-        """Our shares that are held, newest first; also those of earlier runs."""
-        return [share_hash for share_hash in reversed(self._own_shares) if share_hash in self.tracker]
-
-    # --- stales ------------------------------------------------------------------------------------------
+        """Return the hashes of own shares that are held, newest first; also those of earlier runs."""
+        return self._own_shares.held()
 
     def stale_counts(self) -> StaleCounts:
-        """Over the last own shares: what became of them."""
-        orphans = dead = orphans_recorded = dead_recorded = 0
-        best = self.best_share
-        for share_hash, own in self._own_shares.items():
-            if best is not None and self.tracker.forest.is_ancestor(share_hash, best):
-                share = self.tracker.get(share_hash)
-                if share is not None:
-                    orphans_recorded += share.stale_info == STALE_ORPHAN
-                    dead_recorded += share.stale_info == STALE_DOA
-            elif own.dead:
-                dead += 1
-            else:
-                orphans += 1
-        return StaleCounts(len(self._own_shares), orphans, dead, orphans_recorded, dead_recorded)
-
-    def _forget_old_shares(self) -> None:
-        """The tracker forgets the old end of the chain: what lay there must not pass for stale then, and no stale
-        one may outlive the share that announced it."""
-        best = None if self.best_share is None else self.tracker.get(self.best_share)
-        if best is None:
-            return
-        oldest = best.absheight - 2 * self.network.chain_length
-        for share_hash in [h for h, own in self._own_shares.items() if own.absheight < oldest]:
-            del self._own_shares[share_hash]
-
-    def _count_stales(self) -> None:
-        """What the next own share announces: a stale one that the chain has not recorded yet."""
-        counts = self.stale_counts()
-        if counts.orphans > counts.orphans_recorded:
-            self._stale_info = STALE_ORPHAN
-        elif counts.dead > counts.dead_recorded:
-            self._stale_info = STALE_DOA
-        else:
-            self._stale_info = STALE_NONE
+        """Return what became of the last own shares."""
+        return self._own_shares.counts(self.best_share)
 
 
 @lru_cache(maxsize=20_000)
@@ -446,9 +449,12 @@ def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
     return former.tip != newer.tip or former.template.payload_version != newer.template.payload_version
 
 
-def _log_refused(share: Share, error: Exception) -> None:
+def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
     share_hash = f"{share.hash:064x}"[-8:]
     if isinstance(error, ShareInvalid):
-        _log.warn("share {share_hash} refused: {error}", share_hash=share_hash, error=error)
+        sender = sender or "this node"
+        _log.warn(
+            "share {share_hash} from {sender} refused: {error}", share_hash=share_hash, sender=sender, error=error
+        )
     else:
         _log.failure("share {share_hash} could not be checked", Failure(error), share_hash=share_hash)

@@ -11,10 +11,12 @@ from p2pool.dash.block import BlockHeader, assemble_block
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.node import Node, WorkChange
 from p2pool.peers.hub import PeerHub
+from p2pool.peers.refusal_budget import RefusalBudget
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share, parse_share_steps
 from p2pool.share.version import ShareVersion
+from p2pool.sharechain.refused import Refusal
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought
 
 _log = Logger(namespace="p2pool.peers")
@@ -40,7 +42,7 @@ class PeerPool:
 
     def has_share(self, share_hash: int) -> bool:
         """See PoolPort."""
-        return share_hash in self._node.tracker
+        return share_hash in self._node.tracker or share_hash in self._node.refused
 
     def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
         """See PoolPort."""
@@ -96,6 +98,7 @@ class PeerNews:
         self._call_later = call_later
         self._punish = punish
         self._block_found = block_found
+        self._budget = RefusalBudget(node.network.share_period)
         self._held_back: set[int] = set()
         """Blocks' shares of ours that are not on disk yet. Bound: each for the time of one write."""
         hub.broadcaster.mark_sent(node.tracker.forest.nodes)
@@ -103,6 +106,7 @@ class PeerNews:
         node.share_added.subscribe(self._share_added)
         node.best_changed.subscribe(self._best_changed)
         node.thought.subscribe(self._thought)
+        node.share_refused.subscribe(self._share_refused)
         node.work_changed.subscribe(self._work_changed)
 
     def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
@@ -134,9 +138,14 @@ class PeerNews:
     def _work_changed(self, change: WorkChange) -> None:
         self._transactions.set_mining((t.hash, t.data) for t in change.context.template.transactions)
 
+    def _share_refused(self, refusal: Refusal) -> None:
+        """Whose rules are others relays what this node refuses, and is no attacker: only a flood costs the host
+        its connections."""
+        host = next((each.host_key for each in self._hub.sessions if each.label == refusal.sender), None)
+        if host is not None and not self._budget.spend(host, refusal.cost, self._hub.monotonic()):
+            self._punish(refusal.sender, "it sent too many shares that break the chain's rules, or too cheap ones")
+
     def _thought(self, thought: Thought) -> None:
-        for label in thought.bad_senders:
-            self._punish(label, "it sent a share that breaks the chain's rules")
         self._hub.broadcaster.forget(share.hash for share in (*thought.removed, *thought.pruned))
         for share in thought.verified:
             if share.is_block:

@@ -151,6 +151,7 @@ class Peering:
             self._punish,
             self._block_found,
         )
+        self._node.refused.software_of = self._software_of
         dashd.template.subscribe(self._template)
         if self._config.network.persist:
             self._node.may_work = self._work_problem
@@ -227,6 +228,13 @@ class Peering:
             total=max(total, held),
             left=format_duration(max(0, total - held) * PROGRESS_PERIOD / (received - before)),
         )
+
+    def _software_of(self, label: str) -> str:
+        """What a peer calls its software; empty if it is gone."""
+        for session in self.hub.sessions:
+            if session.label == label and session.version is not None:
+                return printable(session.version.sub_version.decode("latin-1"), SHOWN_SOFTWARE)
+        return ""
 
     def _work_problem(self) -> str | None:
         """A share that does not stand on the network's chain is work for nothing."""

@@ -11,7 +11,6 @@ from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST, Network
 from p2pool.share.generation import PayeeFields, ShareData
-from p2pool.share.rules import reference_transactions
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 
@@ -43,7 +42,7 @@ def voting(context: WorkContext, tracker: Tracker, version: int) -> WorkContext:
         desired_version=version,
     )
     hashes = [transaction.hash for transaction in template.transactions]
-    refs = reference_transactions(tracker, parent.previous_hash, parent.height, hashes)
+    refs = context.version.rules.references(tracker, parent.previous_hash, parent.height, hashes)
     return replace(context, packer=context.version.codec.packer(data, parent, refs))
 
 

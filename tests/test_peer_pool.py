@@ -10,6 +10,7 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.peer_pool import AGAIN_AFTER
 from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.messages import Shares
+from p2pool.peers.refusal_budget import TIMES
 from p2pool.share.check import RebuiltShare
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
@@ -33,7 +34,7 @@ def log():
 
 
 @pytest.mark.usefixtures("log")
-def test_who_sent_a_share_that_breaks_a_rule_of_the_chain_is_banned():
+def test_who_sends_a_share_that_breaks_a_rule_of_the_chain_stays_and_who_floods_us_is_banned():
     member = Member(Moment(), 1, SHORT).join()
     neighbours = [Guest(member.hub, f"8.{n}.0.1", nonce=n) for n in (7, 8)]
     invalid = grow_chain(Tracker(SHORT), make_template(), 1, 3)[0]
@@ -42,8 +43,11 @@ def test_who_sent_a_share_that_breaks_a_rule_of_the_chain_is_banned():
         raise ShareInvalid(Reason.GENTX)
 
     member.tracker.check = refuse
-    neighbours[0].say(Shares((envelope(invalid),)))
-    member.moment.run()
+    for sent in range(2 * TIMES * 180):
+        neighbours[0].say(Shares((envelope(invalid),)))
+        member.moment.run()
+        if sent == TIMES * 180 - 1:
+            assert neighbours[0].ended is None
     assert isinstance(neighbours[0].ended, Misbehaviour)
     assert neighbours[1].ended is None
     assert member.hub.bans.is_banned("8.7.0.1", member.moment.unix())

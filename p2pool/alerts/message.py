@@ -62,6 +62,8 @@ _MANY: Final[Mapping[EventKind, str]] = {
     EventKind.SOFTWARE_BACK: "nodes of {n} kinds of software are connected again",
     EventKind.HANDSHAKES_CLOSED: "other nodes began {n} times to close new connections at once",
     EventKind.HANDSHAKES_KEPT: "other nodes kept new connections again {n} times",
+    EventKind.CHAIN_SPLIT: "most of the network's work was refused {n} times",
+    EventKind.CHAIN_JOINED: "most of the network's work was accepted again {n} times",
 }
 _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.NODE_UP: "the node runs",
@@ -86,12 +88,18 @@ _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.SOFTWARE_BACK: "nodes of {subject} are connected again",
     EventKind.HANDSHAKES_CLOSED: "other nodes close new connections at once",
     EventKind.HANDSHAKES_KEPT: "other nodes keep new connections again",
+    EventKind.CHAIN_SPLIT: "this node refuses most of the network's work",
+    EventKind.CHAIN_JOINED: "this node accepts most of the network's work again",
 }
 _BLOCKS = "the list of blocks at {page}api/v1/blocks"
 _WORKERS = "the workers at {page}api/v1/workers, then the machines, their network and their power"
 _DASHD = "what is known of it at {page}api/v1/dashd; on its machine: dash-cli getblockchaininfo, and its debug.log"
 _PEERS = "the list of nodes at {page}api/v1/peers; this machine's network and firewall (-n names a node to keep)"
 _DISK = "room and rights on the disk of the data directory (df -h), the database where there is one, and {log}"
+_SPLIT = (
+    "the refused branches at {page}static/transition.html, and whether there is a newer release of p2pool-dash; "
+    "docs/operators.md says what you can do"
+)
 _VOTES = "the votes at {page}static/transition.html, and whether there is a newer release of p2pool-dash"
 _TYPES = (
     "who sends them, and how many, at {page}static/transition.html, and whether there is a newer release of "
@@ -129,6 +137,8 @@ _LOOK: Final[Mapping[EventKind, str]] = {
     EventKind.SOFTWARE_BACK: _SOFTWARE,
     EventKind.HANDSHAKES_CLOSED: _SOFTWARE,
     EventKind.HANDSHAKES_KEPT: _SOFTWARE,
+    EventKind.CHAIN_SPLIT: _SPLIT,
+    EventKind.CHAIN_JOINED: _SPLIT,
 }
 
 

@@ -33,6 +33,7 @@ WAITS: Final[Mapping[EventKind, float]] = {
     EventKind.HASH_RATE_DROP: 1.0,
     EventKind.OWN_VOTES_REFUSED: 1.0,
     EventKind.HANDSHAKES_CLOSED: 1.0,
+    EventKind.CHAIN_SPLIT: 1.0,
 }
 """Seconds that a kind's first event waits for others; the others wait for the whole of `group`, if that is
 more."""

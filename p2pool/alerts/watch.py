@@ -32,6 +32,10 @@ MAX_PER_HOUR: Final = 1000
 """Events of one kind in an hour: a flood of bans must not fill anybody's database. Of workers there are as many as
 are watched, so that a hall that goes dark is told with its true size."""
 MAX_REASON: Final = 300
+SPLIT_PATIENCE: Final = 5.0
+"""Seconds that most of the network's work must be refused: two shares of it show that already."""
+SPLIT_CALM: Final = 600.0
+"""Seconds that it must be accepted again, since a part of it comes and goes with chance."""
 _OF_WORKERS: Final = (EventKind.WORKER_DOWN, EventKind.WORKER_UP)
 
 
@@ -78,6 +82,7 @@ class Watch:
         }
         self._votes = VoteWatch()
         self._other_nodes = OtherNodesWatch(thresholds.software_lost)
+        self._split = Condition(SPLIT_PATIENCE, SPLIT_CALM)
         self._rate = Condition(thresholds.hash_rate_drop_time)
         self._baseline = self._dropped = 0.0
         """What the hash rate was before it dropped, and when it did."""
@@ -142,6 +147,7 @@ class Watch:
             self._look_at_rate,
             self._votes.looking,
             self._other_nodes.looking,
+            self._look_at_split,
         ):
             for event in look(snapshot):
                 yield from self._admitted(event)
@@ -211,6 +217,22 @@ class Watch:
                     f"{what} are written again" if what != "history" else "history is written again",
                     {"what": what, "reason": reason},
                 )
+
+    def _look_at_split(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+        refused = snapshot.chain.refused
+        turn = self._split.look(refused.problem, snapshot.time)
+        if turn is None:
+            return
+        leading = refused.branches[0] if refused.branches else None
+        details: dict[str, object] = {"part": refused.part, "part_since": refused.part_since}
+        if leading is not None:
+            details |= {"reason": leading.reason, "first_share": f"{leading.first_share:064x}"}
+            details["software"] = ", ".join(leading.software)
+        well = (
+            f"most of the network's work is on shares that this node accepts, after {format_duration(turn.lasted)}"
+        )
+        kinds = EventKind.CHAIN_SPLIT, EventKind.CHAIN_JOINED
+        yield _event(snapshot.time, kinds, turn, "", turn.reason, well, details)
 
     def _look_at_rate(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         now, rate, average = snapshot.time, snapshot.hash_rate, snapshot.hash_rates[HOUR_RATE]

@@ -14,6 +14,7 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.block_limits import Coinbase, fit_block, left_out_notice
 from p2pool.networks.parameters import Network
 from p2pool.share.chain_view import ChainView
+from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import ShareData, SharePacker
 from p2pool.share.payouts import Payouts, gentx_suffix, paid_payments
 from p2pool.share.rules import ParentContext
@@ -123,6 +124,17 @@ def build_work_context(
 def _own_vote(view: ChainView, best_share: int | None) -> int:
     parent = None if best_share is None else view.get(best_share)
     return own_vote(None if parent is None else parent.desired_version)
+
+
+def require_outputs(template: BlockTemplate, network: Network) -> None:
+    """Raise ShareInvalid unless each of the template's payments makes an output.
+
+    By the rules of the share chain others are skipped; c2pool-dash counts them as outputs all the same, and
+    refuses shares that contain one. `parse_template` makes none.
+    """
+    skipped = len(template.payments) - paid_payments(template.payments, network.parent.addresses).count
+    if skipped:
+        raise ShareInvalid(Reason.PAYEE_MALFORMED, f"{skipped} of the template's payments would make no output")
 
 
 def _reusable(previous: WorkContext | None, template: BlockTemplate) -> BlockTemplate | None:

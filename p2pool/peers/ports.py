@@ -17,7 +17,7 @@ class PoolPort(Protocol):
         """The share that we work on."""
 
     def has_share(self, share_hash: int) -> bool:
-        """Whether a share is held."""
+        """Whether a share is held, or is known to be refused: nobody has to send it."""
 
     def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
         """A share and its ancestors, nearest first, at most `count`; nothing where it is not held."""

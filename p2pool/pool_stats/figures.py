@@ -3,6 +3,7 @@ by whoever asks them; until then they are as they stand here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -12,6 +13,39 @@ class StaleRatios:
 
     orphan: float = 0.0
     dead: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedBranch:
+    """A share that this node refuses, and what others built on it. `work` is that of the last hour, in average
+    attempts; `shares` are all; `software` counts them by the software of whoever sent them first."""
+
+    first_share: int
+    reason: str
+    since: float
+    last: float
+    shares: int
+    work: float
+    software: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedWork:
+    """The work of all shares heard in the last hour, in average attempts, by whether this node accepts them.
+
+    `part` (0 to 1) is the refused part of it, `part_since` the leading branch's part of what was heard since that
+    branch began; `branches` come with the most work first.
+    """
+
+    accepted: float = 0.0
+    refused: float = 0.0
+    part: float = 0.0
+    part_since: float = 0.0
+    branches: tuple[RefusedBranch, ...] = ()
+    is_majority: bool = False
+    """Whether more than half of what was heard since the leading branch began is on it."""
+    problem: str | None = None
+    """What an operator must know of it, as a sentence; None while it is no majority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +103,7 @@ class ChainFigures:
     left_out: int = 0
     """Transactions of dashd's template that blocks leave out because they would be too large."""
     votes: VoteFigures = VoteFigures()
+    refused: RefusedWork = RefusedWork()
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,8 @@ class EventKind(StrEnum):
     SOFTWARE_BACK = "software_back"
     HANDSHAKES_CLOSED = "handshakes_closed"
     HANDSHAKES_KEPT = "handshakes_kept"
+    CHAIN_SPLIT = "chain_split"
+    CHAIN_JOINED = "chain_joined"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,12 @@ TransactionSize = Callable[[int], int | None]
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """When a share came and from whom (None: ourselves, or loaded). `live` says whether it came as it was found:
-    by a miner of ours, or as the newest share that a peer announced."""
+    by a miner of ours, or as the newest share that a peer announced; `requested` if this node asked for it."""
 
     time_seen: float
     sender: str | None
     live: bool = False
+    requested: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,12 +84,24 @@ class Thought:
     """What the node let `prune` forget afterwards."""
     refused: list[tuple[Share, Exception]] = field(default_factory=list)
     """Each share once, however often it is met. Another error than ShareInvalid is a defect of ours."""
+    arrivals: dict[int, Arrival] = field(default_factory=dict)
+    """Of the refused ones."""
     verified: list[Share] = field(default_factory=list)
     """Shares verified by this run."""
     heads: list[HeadScore] = field(default_factory=list)
     """Heads of the best tail, worst first."""
     unfinished: bool = False
     """Whether more is to be verified than this run was allowed to: think again soon."""
+
+    def follow(self, again: Thought) -> None:
+        """Take over what the next run came to, which follows at once."""
+        self.best, self.heads, self.wanted = again.best, again.heads, again.wanted
+        self.bad_senders |= again.bad_senders
+        self.removed += again.removed
+        self.refused += again.refused
+        self.arrivals.update(again.arrivals)
+        self.verified += again.verified
+        self.unfinished = self.unfinished or again.unfinished
 
 
 class Tracker:
@@ -154,14 +167,22 @@ class Tracker:
         """Return when and from whom a held share came. KeyError where it is not held."""
         return self._arrivals[share_hash]
 
-    def add(self, share: Share, time_seen: float, sender: str | None = None, *, live: bool = False) -> bool:
+    def add(
+        self,
+        share: Share,
+        time_seen: float,
+        sender: str | None = None,
+        *,
+        live: bool = False,
+        requested: bool = False,
+    ) -> bool:
         """Hold a share (see Arrival); False where it was held before. `think` decides what it is worth."""
         if share.hash in self.forest:
             return False
         node = self.forest.add(share)
         if node.parent is None:
             node.tree.grown = time_seen
-        self._arrivals[share.hash] = Arrival(time_seen, sender, live)
+        self._arrivals[share.hash] = Arrival(time_seen, sender, live, requested)
         self.unverified_bytes += len(share.contents)
         return True
 
@@ -219,6 +240,7 @@ class Tracker:
             self.check(share)
         except Exception as error:  # a defect of ours that a hostile share finds must not end all thinking
             thought.refused.append((share, error))
+            thought.arrivals[share.hash] = self._arrivals[share.hash]
             if not (isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE):
                 self._refused.add(share.hash)
             return False

@@ -6,10 +6,11 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from p2pool.dash.target import target_to_difficulty
-from p2pool.node import Node, StaleCounts
+from p2pool.node import Node
 from p2pool.pool_stats import ChainFigures, DaemonRecord, DashdFigures, PeerCounts, StaleRatios
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
 from p2pool.sharechain.figures import observed_attempts_per_second, pool_attempts_per_second
+from p2pool.sharechain.own_shares import StaleCounts
 from p2pool.web.sources import Sources
 from p2pool.web.votes import vote_figures
 
@@ -62,6 +63,7 @@ class Gathering:
                 block_problem=None if work is None else work.refusal,
                 left_out=0 if work is None else work.left_out,
                 votes=vote_figures(sources),
+                refused=node.refused_work(),
             )
         )
 

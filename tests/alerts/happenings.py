@@ -15,6 +15,8 @@ from p2pool.pool_stats import (
     PeerCounts,
     PoolSnapshot,
     PoolStats,
+    RefusedBranch,
+    RefusedWork,
     WorkerSnapshot,
 )
 from tests.chains import NOW
@@ -38,6 +40,12 @@ def snapshot(now: float, **changes: Any) -> PoolSnapshot:
         "start_time": NOW,
     } | changes
     return replace(PoolStats(NOW).snapshot(now), time=now, **fields)
+
+
+def split(since: float) -> RefusedWork:
+    """Most of the network's work is on a refused share."""
+    branch = RefusedBranch(0xBAD, "wrong absheight", since, since + 20, 2, 200.0, {"c2pool": 2})
+    return RefusedWork(100.0, 200.0, 2 / 3, 0.75, (branch,), True, "67% of the work")
 
 
 def block(number: int = 1, status: BlockStatus = BlockStatus.SENT, **changes: Any) -> BlockRecord:

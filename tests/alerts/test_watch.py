@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from p2pool.alerts.condition import Condition
 from p2pool.alerts.last_run import LastRun, read_last_run, write_last_run
-from p2pool.alerts.watch import BACK, MAX_PER_HOUR, NEW_NORMAL, WARM, Thresholds, Watch
+from p2pool.alerts.watch import BACK, MAX_PER_HOUR, NEW_NORMAL, SPLIT_CALM, SPLIT_PATIENCE, WARM, Thresholds, Watch
 from p2pool.alerts.workers import INTERVALS, MAX_WORKERS, STEP, WORKED, WorkerWatch
 from p2pool.pool_stats import BanRecord, BlockStatus, ChainFigures, DashdFigures, EventKind, PeerCounts
-from tests.alerts.happenings import block, snapshot, worker
+from tests.alerts.happenings import block, snapshot, split, worker
 from tests.chains import NOW
 
 
@@ -257,6 +257,27 @@ def test_stores_that_cannot_be_written(what):
     looker.history_problem = None
     assert looker.look() == []
     assert looker.look(30) == [EventKind.STORAGE_BACK]
+
+
+def test_most_of_the_work_on_a_refused_branch():
+    looker, bad = Looker(), {"chain": ChainFigures(refused=split(NOW))}
+    assert looker.look(**bad) == []
+    assert looker.look(SPLIT_PATIENCE, **bad) == [EventKind.CHAIN_SPLIT]
+    [found] = looker.found
+    assert found.text == "67% of the work"
+    assert found.details == {
+        "since": looker.now - SPLIT_PATIENCE,
+        "part": 2 / 3,
+        "part_since": 0.75,
+        "reason": "wrong absheight",
+        "first_share": f"{0xBAD:064x}",
+        "software": "c2pool",
+    }
+    assert looker.look(1) == []
+    assert looker.look(SPLIT_CALM - 1) == []
+    assert looker.look(1, **bad) == []  # not yet over
+    assert looker.look(1) == []
+    assert looker.look(SPLIT_CALM) == [EventKind.CHAIN_JOINED]
 
 
 def test_a_hash_rate_that_drops_and_comes_back():

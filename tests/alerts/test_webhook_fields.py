@@ -25,7 +25,7 @@ from p2pool.pool_stats import (
     PeerCounts,
     VoteFigures,
 )
-from tests.alerts.happenings import block, snapshot, worker
+from tests.alerts.happenings import block, snapshot, split, worker
 from tests.alerts.test_service import HOOK, Running
 from tests.chains import NOW
 from tests.support import ROOT
@@ -42,6 +42,7 @@ KINDS = {
     "own_votes": {"own_votes_refused", "own_votes_accepted"},
     "software": {"software_lost", "software_back"},
     "handshakes": {"handshakes_closed", "handshakes_kept"},
+    "split": {"chain_split", "chain_joined"},
 }
 TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -53,7 +54,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "true, false or null": (bool, type(None)),
 }
 ADDED_BY_DELIVERY = {"delivery", "sent"}
-MAY_BE_ABSENT = {"lasted", "down_since", "away", "reason", "until"}
+MAY_BE_ABSENT = {"lasted", "down_since", "away", "reason", "until", "first_share", "software"}
 """Of some events, as the table says in words."""
 
 
@@ -83,7 +84,9 @@ def everything() -> Iterator[EventRecord]:
     bad = {
         "dashd": DashdFigures(problem="down", spool_problem="disk full"),
         "peers": PeerCounts(),
-        "chain": ChainFigures(store_problem="disk full", votes=VoteFigures(36, 0.96, 0.625, 1.0, True)),
+        "chain": ChainFigures(
+            store_problem="disk full", votes=VoteFigures(36, 0.96, 0.625, 1.0, True), refused=split(NOW + 5000)
+        ),
         "hash_rate": 5.0,
         "hash_rates": (5.0, 1e9, 1e9),
     }

@@ -11,7 +11,6 @@ from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
-from p2pool.node import StaleCounts
 from p2pool.pool_stats import (
     BanRecord,
     BlockRecord,
@@ -25,6 +24,9 @@ from p2pool.pool_stats import (
 )
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
+from p2pool.sharechain.own_shares import StaleCounts
+from p2pool.sharechain.refused import Origin
+from p2pool.sharechain.tracker import Arrival
 from p2pool.web.memory import Memory
 from p2pool.web.sources import DashCoreFigures, PeerFigures
 from p2pool.web.views import Views
@@ -86,6 +88,13 @@ def long_chain_of_newer_votes(pool: Pool) -> None:
     """Let all shares vote for version 36 on a chain that is long enough for rules about votes."""
     pool.tracker.network = replace(pool.tracker.network, chain_length=SHARES)
     newer_votes(pool)
+
+
+def refuse_shares(pool: Pool) -> None:
+    """Let all that was heard be refused."""
+    origin = Origin(pool.shares[0].hash, "wrong absheight")
+    for share in pool.shares:
+        pool.node.refused.take(share, origin, Arrival(pool.now, "192.0.2.1:1"))
 
 
 def add_share(pool: Pool, stale_info: int = STALE_NONE) -> None:
@@ -291,6 +300,9 @@ CAUSES: dict[str, Cause] = {
     ),
     "p2pool_peers_lost_software": Cause(census(lost=(LostSoftware("c2pool", 99.0, 2),)), 0, 1),
     "p2pool_peers_closing_early": Cause(census(early_closes=EarlyCloses(3, 2, 5)), 0, 3),
+    "p2pool_refused_work_ratio": Cause(refuse_shares, 0, 1),
+    "p2pool_chain_split": Cause(refuse_shares, 0, 1),
+    "p2pool_refused_branch_work_ratio": Cause(refuse_shares, None, 1, labels=(("reason", "wrong absheight"),)),
     "p2pool_dashd_up": Cause(lambda pool: setattr(pool, "problem", "it does not answer"), 1, 0),
     "p2pool_daemon_up": Cause(daemon(problem="down"), None, 0, labels=ON),
     "p2pool_daemon_serving": Cause(daemon(), None, 1, labels=ON),

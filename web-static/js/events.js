@@ -32,6 +32,8 @@ export const KINDS = {
   software_back: ["A software’s nodes back", "good"],
   handshakes_closed: ["Connections closed at once", "bad"],
   handshakes_kept: ["Connections kept again", "good"],
+  chain_split: ["Most work refused", "bad"],
+  chain_joined: ["Most work accepted again", "good"],
 };
 const CLASSES = { good: "status accepted", bad: "status refused" };
 const OF_WORKERS = new Set(["worker_up", "worker_down"]);

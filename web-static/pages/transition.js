@@ -1,7 +1,7 @@
 // The transition to another share version: who votes for what, and what other software would make of it.
 
-import { byId, make, setText, shareLink } from "../js/dom.js";
-import { duration, integer, percent } from "../js/format.js";
+import { byId, make, setText, shareLink, timeNode } from "../js/dom.js";
+import { duration, integer, percent, shortHash } from "../js/format.js";
 import { showPeers, showTypes } from "../js/othernodes.js";
 import { startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn } from "../js/table.js";
@@ -114,7 +114,31 @@ function showNext(next, { parent, own, enough_shares: enough }) {
   steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), make("span", {}, "No rule is waiting for votes."));
 }
 
-// --- the section of "refused" comes here ------------------------------------------------
+// --- refused -----------------------------------------------------------------------------------------------
+
+const software = ({ software: names }) => Object.entries(names).map(([name, count]) => `${name} (${integer(count)})`).join(", ");
+const branches = new Table("refused", {
+  caption: "Shares that this node refuses, and what others built on them: the rule, the first share, since when, part of the last hour’s work, shares, and who sent them",
+  few: 10,
+  empty: emptyNote(),
+  columns: [
+    { title: "Rule", head: true, words: true, create: ({ reason }) => document.createTextNode(reason) },
+    { title: "First share", create: ({ first_share: hash }) => make("span", { class: "mono", title: hash }, shortHash(hash)) },
+    { title: "Since", create: ({ since }) => timeNode(Math.round(since)) },
+    textColumn("Last hour’s work", ({ part }) => percent(part)),
+    textColumn("Shares", ({ shares }) => integer(shares)),
+    { ...textColumn("Sent by", software, null), words: true },
+  ],
+});
+
+function showRefused({ part, problem, branches: list }) {
+  const lead = list.length === 0
+    ? "Everything heard in the last hour follows this node’s rules."
+    : `${percent(part)} of the work heard in the last hour is on shares that this node refuses.`;
+  setText(byId("refused-lead"), problem ?? lead);
+  byId("refused-lead").classList.toggle("bad", problem !== null);
+  branches.show(list.map((branch) => ({ ...branch, key: branch.first_share })), document.createTextNode("No refused shares."));
+}
 
 startPage({
   views: [VIEW],
@@ -126,5 +150,6 @@ startPage({
     setText(byId("period"), duration(now.next.share_period));
     showTypes(now.types);
     showPeers(now.peers);
+    showRefused(now.refused);
   },
 });

@@ -158,6 +158,7 @@ def warnings(moment: Moment) -> list[str]:
         "votes": moment.snapshot.chain.votes.problem,
         "branch": moment.snapshot.chain.votes.branch_problem,
         "payout address": moment.sources.payouts.problem,
+        "split": moment.snapshot.chain.refused.problem,
     }
     merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]

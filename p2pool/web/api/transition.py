@@ -23,6 +23,7 @@ from p2pool.share.votes import (
 from p2pool.sharechain.votes import ChainVotes, Tally
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.other_nodes import PEERS, TYPES, peers_section, types_section
+from p2pool.web.api.refused import REFUSED, refused_section
 from p2pool.web.api.schema import (
     HASH,
     PART,
@@ -304,7 +305,7 @@ SECTIONS: Final[dict[str, tuple[Callable[[Moment], dict[str, Any]], Schema]]] = 
     "next": (next_section, _NEXT),
     "types": (types_section, TYPES),
     "peers": (peers_section, PEERS),
-    # "refused": branches of the share chain that this node refuses.
+    "refused": (refused_section, REFUSED),
 }
 """By name: what makes it, and its schema."""
 

@@ -1,4 +1,4 @@
-"""Metrics of the transition to another share version: what shares vote for."""
+"""Metrics of the transition to another share version: what shares vote for, and which ones are refused."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
     votes = snapshot.chain.votes
     parts = {"chain": votes.chain, "window": votes.window, "recent": votes.recent}
     return {span: part for span, part in parts.items() if part is not None}
+
+
+def _refused(snapshot: PoolSnapshot) -> dict[str, float]:
+    """A word for each rule of the code, not for each branch: others choose how many branches there are."""
+    refused = snapshot.chain.refused
+    heard = refused.accepted + refused.refused
+    parts: dict[str, float] = {}
+    for branch in refused.branches:
+        if branch.work:
+            parts[branch.reason] = parts.get(branch.reason, 0.0) + branch.work / heard
+    return parts
 
 
 TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
@@ -35,5 +46,23 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_refused_votes",
         "Shares of the best chain, of the last hour, that c2pool-dash refuses for their votes.",
         lambda s: s.chain.votes.refused_shares,
+    ),
+    gauge(
+        "p2pool_refused_work_ratio",
+        "Part of the work heard in the last hour that is on shares that this node refuses.",
+        lambda s: s.chain.refused.part,
+    ),
+    gauge(
+        "p2pool_chain_split",
+        "1 while more than half of the work heard since the leading refused branch began is on that branch.",
+        lambda s: float(s.chain.refused.is_majority),
+    ),
+    by_word(
+        "p2pool_refused_branch_work_ratio",
+        Kind.GAUGE,
+        "Part of the work heard in the last hour that is on refused branches, by the rule that their first share "
+        "breaks.",
+        "reason",
+        _refused,
     ),
 )

@@ -1,0 +1,85 @@
+"""Shares that miners of this node found: which of them the chain took, and which stale ones it has recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN, Share
+from p2pool.sharechain.tracker import Tracker
+
+MAX_OWN_SHARES: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StaleCounts:
+    """Own shares of the recent past: all, those not in the best chain, and what of them the chain recorded."""
+
+    total: int
+    orphans: int
+    dead: int
+    orphans_recorded: int
+    dead_recorded: int
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnShare:
+    """The height of an own share, and whether it was too late when it was found."""
+
+    absheight: int
+    dead: bool
+
+
+class OwnShares:
+    """Remembers own shares by their hash. Bound: MAX_OWN_SHARES; the oldest go first."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._shares: BoundedDict[int, _OwnShare] = BoundedDict(MAX_OWN_SHARES)
+        self.stale_info = STALE_NONE
+        """What the next own share announces: a stale one that the chain has not recorded yet."""
+
+    def add(self, share: Share, *, dead: bool = False) -> None:
+        """Remember an own share; `dead` if it was too late when it was found."""
+        self._shares[share.hash] = _OwnShare(share.absheight, dead)
+
+    def held(self) -> list[int]:
+        """Return the hashes of those that the tracker holds, newest first; also those of earlier runs."""
+        return [share_hash for share_hash in reversed(self._shares) if share_hash in self._tracker]
+
+    def counts(self, best: int | None) -> StaleCounts:
+        """Return what became of them in the chain that ends in the best share."""
+        orphans = dead = orphans_recorded = dead_recorded = 0
+        for share_hash, own in self._shares.items():
+            if best is not None and self._tracker.forest.is_ancestor(share_hash, best):
+                share = self._tracker.get(share_hash)
+                if share is not None:
+                    orphans_recorded += share.stale_info == STALE_ORPHAN
+                    dead_recorded += share.stale_info == STALE_DOA
+            elif own.dead:
+                dead += 1
+            else:
+                orphans += 1
+        return StaleCounts(len(self._shares), orphans, dead, orphans_recorded, dead_recorded)
+
+    def follow(self, best: int | None) -> None:
+        """The best share is another one: forget what is too old, and decide what the next own share announces."""
+        self._forget_old(best)
+        counts = self.counts(best)
+        if counts.orphans > counts.orphans_recorded:
+            self.stale_info = STALE_ORPHAN
+        elif counts.dead > counts.dead_recorded:
+            self.stale_info = STALE_DOA
+        else:
+            self.stale_info = STALE_NONE
+
+    def _forget_old(self, best_hash: int | None) -> None:
+        """The tracker forgets the old end of the chain: what lay there must not pass for stale then, and no stale
+        one may outlive the share that announced it."""
+        best = None if best_hash is None else self._tracker.get(best_hash)
+        if best is None:
+            return
+        oldest = best.absheight - 2 * self._tracker.network.chain_length
+        for share_hash in [h for h, own in self._shares.items() if own.absheight < oldest]:
+            del self._shares[share_hash]

@@ -1,0 +1,387 @@
+"""Branches of the share chain that this node refuses, and how much of the network's work is on them.
+
+Another implementation may accept a share that this node refuses, and most of the network may go on from there.
+What is built on a refused share is refused with it: it is neither held nor asked for, and its work is counted, so
+that the operator can be told. Pure; times are Unix seconds. `Node` asks here before it holds a share of a peer,
+and hands over what each `Tracker.think` came to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.pool_stats.figures import RefusedBranch, RefusedWork
+from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.share import Share
+from p2pool.sharechain.forest import Node as ForestNode
+from p2pool.sharechain.tracker import Arrival, Thought, Tracker
+
+WINDOW: Final = 3600.0
+"""Seconds over which work is added up."""
+STEP: Final = 10.0
+"""Seconds of one bucket of it."""
+LIVE: Final = 120.0
+"""A share whose header is not older than this when it is first seen counts at that moment; an older one was
+downloaded, and counts at the time in its header."""
+AHEAD: Final = 7200.0
+"""Seconds that a header may be ahead of our clock, as for blocks."""
+MAX_BRANCHES: Final = 32
+"""Branches that are told apart. Beyond it, the one with least work is not."""
+MAX_SOFTWARE: Final = 16
+"""Names of software told apart for each branch."""
+MAX_REFUSED: Final = 20_000
+"""Refused shares that are remembered: more than two days of the network's shares."""
+MAX_COUNTED: Final = 20_000
+"""Shares remembered as counted: a hundred times as many as the network makes in an hour."""
+MAX_HARDER: Final = 30
+"""A share can be so many times as hard as the chain asks; what claims more counts as no more."""
+DROPPED_AT_ONCE: Final = 1000
+"""Shares of refused branches forgotten in one run: about 10 ms."""
+ENOUGH_SHARES: Final = 2
+"""One refused share is somebody's mistake; the network follows it when another stands on it."""
+UNIT: Final = 8
+"""What an unasked refused share that carries about the work that the chain asks for costs its sender's host."""
+MAX_WEIGHT: Final = 4
+"""How many times as much the cheapest share costs. No more, since others relay what they take for valid: whoever
+can make one cheap share must not be able to have everybody banned who relays it."""
+_BYTES_OF_A_UNIT = 16_000
+NAMED: Final = 3
+"""Software that a sentence names."""
+OTHERS: Final = 0
+"""In buckets: branches that are not told apart. No share has this hash."""
+OWN = "this node"
+
+
+class Origin(NamedTuple):
+    """Why a share is refused: the first refused share of its branch, and the rule that one breaks."""
+
+    root: int
+    reason: str
+
+
+class Refusal(NamedTuple):
+    """A peer sent a refused share. `cost` counts against the budget of its host."""
+
+    sender: str
+    cost: int
+
+
+@dataclass(slots=True)
+class _Branch:
+    reason: str
+    since: float
+    last: float
+    shares: int = 0
+    work: int = 0
+    software: dict[str, int] = field(default_factory=dict)
+    """Shares by the software of whoever sent them first. Bound: MAX_SOFTWARE and one for all others."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    accepted: int = 0
+    refused: dict[int, int] = field(default_factory=dict)
+    """Work by branch. Bound: MAX_BRANCHES and OTHERS."""
+
+
+class _Counted(NamedTuple):
+    place: int
+    work: int
+    root: int | None
+    """None for an accepted share."""
+
+
+class RefusedBranches:
+    """See the module. `software_of` gives the software of the peer with a label."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.software_of: Callable[[str], str] = lambda label: ""
+        self._tracker = tracker
+        self._refused: BoundedDict[int, Origin] = BoundedDict(MAX_REFUSED)
+        self._counted: BoundedDict[int, _Counted] = BoundedDict(MAX_COUNTED)
+        self._branches: dict[int, _Branch] = {}
+        self._buckets: dict[int, _Bucket] = {}
+        """By time // STEP. Bound: those of WINDOW."""
+        self._doomed: dict[int, Origin] = {}
+        """Refused shares of which more has to be forgotten. Bound: emptied by DROPPED_AT_ONCE shares a run."""
+        self._asked = 0
+        """Average attempts that the chain asks for, as of the best share; 0 without one."""
+
+    # --- questions ---------------------------------------------------------------------------------------
+
+    def __contains__(self, share_hash: object) -> bool:
+        """Whether a share is refused and not held."""
+        return share_hash in self._refused and share_hash not in self._tracker
+
+    def origin(self, share: Share) -> Origin | None:
+        """Why a share that is not held is refused without a check: it was refused before, or stands on one that
+        was. None for any other."""
+        known = self._refused.get(share.hash)
+        if known is None and share.previous_hash is not None and share.previous_hash in self:
+            known = self._refused[share.previous_hash]
+        return known
+
+    def cost(self, share: Share, requested: bool) -> int:
+        """What a refused share costs the host that sent it.
+
+        One with about as much work as the chain asks for costs its sender as much as a valid one: it is no offence
+        within the budget of a host, and none at all if this node requested it. Cheap and large ones cost more.
+        """
+        size = len(share.contents) // _BYTES_OF_A_UNIT
+        if not self._asked:
+            return size + (1 if requested else UNIT)
+        weight = min(MAX_WEIGHT, max(1, self._asked // share.attempts))
+        return size + (UNIT * weight if weight > 1 or not requested else 0)
+
+    # --- what happens ------------------------------------------------------------------------------------
+
+    def take(self, share: Share, origin: Origin, arrival: Arrival) -> list[Share]:
+        """Count a share that is refused because of its origin. Returns what hung from it and was forgotten."""
+        self._refused[share.hash] = origin
+        self._count(share, arrival, origin)
+        tree = self._tracker.forest.trees.get(share.hash)
+        return [] if tree is None else self._drop(tree.roots.values(), origin)
+
+    def choose(self, think: Callable[[], Thought], best: int | None) -> Thought:
+        """Think, and forget what stands on refused shares before it can be the best: see `judge`."""
+        thought = think()
+        dropped = self.judge(thought, best)
+        if dropped:
+            again = think()
+            dropped += self.judge(again, best)
+            thought.follow(again)
+            thought.removed += dropped
+            thought.verified = [share for share in thought.verified if share.hash in self._tracker]
+        thought.unfinished = thought.unfinished or bool(self._doomed)
+        return thought
+
+    def judge(self, thought: Thought, best: int | None) -> list[Share]:
+        """Count what a run of `Tracker.think` verified and refused. `best` is the best share before it.
+
+        Returns the shares that were forgotten because they stand on a refused one. A refused share below which
+        nothing is verified stays, and what is on it: such is the chain of a node that is new.
+        """
+        share = None if best is None else self._tracker.get(best)
+        self._asked = 0 if share is None else share.minimum_attempts
+        dropped: list[Share] = []
+        doomed, self._doomed = self._doomed, {}
+        for root, origin in doomed.items():
+            dropped += self._drop_above(root, origin, DROPPED_AT_ONCE - len(dropped))
+        for share, error in reversed(thought.refused):  # a head comes before what it stands on
+            if isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE:
+                continue
+            room = DROPPED_AT_ONCE - len(dropped)
+            dropped += self._judge_root(share, error, thought.arrivals[share.hash], room)
+        for share in thought.verified:
+            if share.hash in self._tracker:
+                self._count(share, self._tracker.arrival(share.hash), self._held_origin(share, thought.best))
+        return dropped
+
+    def restored(self, shares: Iterable[Share]) -> None:
+        """Count verified shares of an earlier run."""
+        for share in shares:
+            self._count(share, self._tracker.arrival(share.hash), None)
+
+    def _judge_root(self, share: Share, error: Exception, arrival: Arrival, room: int) -> list[Share]:
+        parent = share.previous_hash
+        origin = None if parent is None else self._refused.get(parent)
+        if origin is None:
+            reason = error.reason.value if isinstance(error, ShareInvalid) else "internal error of this node"
+            origin = Origin(share.hash, reason)
+        self._count(share, arrival, origin)
+        held = share.hash in self._tracker
+        if held and parent not in self._tracker.verified:
+            return []
+        self._refused[share.hash] = origin
+        return self._drop_above(share.hash, origin, room)
+
+    def _held_origin(self, share: Share, best: int | None) -> Origin | None:
+        """The origin of a verified share on a held refused one, unless the best share stands there, too."""
+        nodes = self._tracker.verified.nodes
+        node = nodes[share.hash]
+        tail = node.tree.tail
+        branch = None if tail is None else self._branches.get(tail)
+        if tail is None or branch is None or (best is not None and nodes[best].tree is node.tree):
+            return None
+        return Origin(tail, branch.reason)
+
+    # --- forgetting --------------------------------------------------------------------------------------
+
+    def _drop_above(self, share_hash: int, origin: Origin, limit: int) -> list[Share]:
+        """Forget a refused share, where it is held, and what stands on it."""
+        node = self._tracker.forest.nodes.get(share_hash)
+        tree = self._tracker.forest.trees.get(share_hash)
+        if node is not None:
+            nodes: Iterable[ForestNode] = [node]
+        else:
+            nodes = [] if tree is None else tree.roots.values()
+        return self._drop(nodes, origin, limit)
+
+    def _drop(self, nodes: Iterable[ForestNode], origin: Origin, limit: int = DROPPED_AT_ONCE) -> list[Share]:
+        """Forget these and all above them, heads first."""
+        pending, order = list(nodes), []
+        roots = [node.share.hash for node in pending]
+        while pending:
+            node = pending.pop()
+            order.append(node)
+            pending += node.children
+        dropped = []
+        for node in reversed(order[max(0, len(order) - max(0, limit)) :]):
+            share = node.share
+            arrival = self._tracker.arrival(share.hash)
+            dropped.append(self._tracker.remove(share.hash))
+            self._refused[share.hash] = origin
+            self._count(share, arrival, origin)
+        self._doomed.update((root, origin) for root in roots if root in self._tracker)
+        return dropped
+
+    # --- counting ----------------------------------------------------------------------------------------
+
+    def _count(self, share: Share, arrival: Arrival, origin: Origin | None) -> None:
+        """Count a share once; one that was taken for valid before is moved to its branch."""
+        before = self._counted.get(share.hash)
+        if before is not None and (before.root is not None or origin is None):
+            return
+        if before is None and not self._in_window(share, arrival.time_seen):
+            if origin is not None:
+                self._counted[share.hash] = _Counted(0, 0, origin.root)
+            return
+        time, work = self._time_of(share, arrival.time_seen), share.attempts
+        if self._asked:
+            work = min(work, MAX_HARDER * self._asked)
+        place = int(time // STEP)
+        if before is not None:
+            place, work = before.place, before.work
+            if before.place in self._buckets:
+                self._buckets[before.place].accepted -= work
+        branch = None if origin is None else self._branch(origin, work, time)
+        if branch is not None:
+            branch.shares += 1
+            branch.work += work
+            branch.since, branch.last = min(branch.since, time), max(branch.last, time)
+            _count_name(branch.software, OWN if arrival.sender is None else self.software_of(arrival.sender))
+        root = None if origin is None else (OTHERS if branch is None else origin.root)
+        self._counted[share.hash] = _Counted(place, work, root)
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            bucket = self._buckets[place] = _Bucket()
+            self._forget_before(arrival.time_seen - WINDOW)
+        if root is None:
+            bucket.accepted += work
+        else:
+            bucket.refused[root] = bucket.refused.get(root, 0) + work
+
+    @staticmethod
+    def _time_of(share: Share, seen: float) -> float:
+        old = LIVE < seen - share.header_timestamp <= WINDOW
+        return float(share.header_timestamp) if old else seen
+
+    @staticmethod
+    def _in_window(share: Share, seen: float) -> bool:
+        """Whether a share can be of the last hour: replays of older ones count for nothing."""
+        return -AHEAD <= seen - share.header_timestamp <= WINDOW
+
+    def _branch(self, origin: Origin, work: int, time: float) -> _Branch | None:
+        known = self._branches.get(origin.root)
+        if known is None:
+            if len(self._branches) >= MAX_BRANCHES:
+                least = min(self._branches, key=lambda root: self._branches[root].work)
+                if self._branches[least].work >= work:
+                    return None
+                self._fold(least)
+            known = self._branches[origin.root] = _Branch(origin.reason, time, time)
+        return known
+
+    def _fold(self, root: int) -> None:
+        """Tell a branch apart no more."""
+        del self._branches[root]
+        for bucket in self._buckets.values():
+            work = bucket.refused.pop(root, 0)
+            if work:
+                bucket.refused[OTHERS] = bucket.refused.get(OTHERS, 0) + work
+
+    def _forget_before(self, time: float) -> None:
+        for place in [place for place in self._buckets if (place + 1) * STEP <= time]:
+            del self._buckets[place]
+        for root in [root for root, branch in self._branches.items() if branch.last < time]:
+            self._fold(root)
+
+    # --- figures -----------------------------------------------------------------------------------------
+
+    def figures(self, now: float) -> RefusedWork:
+        """The last hour's work, and what of it is on refused branches."""
+        self._forget_before(now - WINDOW)
+        accepted = sum(bucket.accepted for bucket in self._buckets.values())
+        work: dict[int, int] = {}
+        for bucket in self._buckets.values():
+            for root, amount in bucket.refused.items():
+                work[root] = work.get(root, 0) + amount
+        refused = sum(work.values())
+        branches = sorted(
+            (self._figures_of(root, branch, work.get(root, 0)) for root, branch in self._branches.items()),
+            key=lambda branch: branch.work,
+            reverse=True,
+        )
+        leading = branches[0] if branches else None
+        part_since = 0.0 if leading is None else self._part_since(leading, now)
+        is_majority = leading is not None and leading.shares >= ENOUGH_SHARES and part_since > 0.5
+        found = RefusedWork(
+            accepted=float(accepted),
+            refused=float(refused),
+            part=refused / (accepted + refused) if refused else 0.0,
+            part_since=part_since,
+            branches=tuple(branches),
+            is_majority=is_majority,
+        )
+        return replace(found, problem=_problem(found)) if is_majority else found
+
+    @staticmethod
+    def _figures_of(root: int, branch: _Branch, work: int) -> RefusedBranch:
+        return RefusedBranch(
+            first_share=root,
+            reason=branch.reason,
+            since=branch.since,
+            last=branch.last,
+            shares=branch.shares,
+            work=float(work),
+            software=dict(branch.software),
+        )
+
+    def _part_since(self, branch: RefusedBranch, now: float) -> float:
+        """The branch's part of the work heard since it began, at most in the last hour."""
+        first = int(max(branch.since, now - WINDOW) // STEP)
+        buckets = [bucket for place, bucket in self._buckets.items() if place >= first]
+        on_it = sum(bucket.refused.get(branch.first_share, 0) for bucket in buckets)
+        heard = sum(bucket.accepted + sum(bucket.refused.values()) for bucket in buckets)
+        return on_it / heard if heard else 0.0
+
+
+def _count_name(names: dict[str, int], name: str) -> None:
+    name = name or "unknown"
+    if name not in names and len(names) >= MAX_SOFTWARE:
+        name = "other"
+    names[name] = names.get(name, 0) + 1
+
+
+def _names(software: Mapping[str, int]) -> str:
+    """Those that sent most, and how many others did."""
+    names = sorted(software, key=lambda name: -software[name])
+    named = ", ".join(names[:NAMED])
+    return named if len(names) <= NAMED else f"{named} and {len(names) - NAMED} others"
+
+
+def _problem(figures: RefusedWork) -> str:
+    """What an operator must know of the leading branch, which has most of the work, as one sentence."""
+    branch = figures.branches[0]
+    since = datetime.fromtimestamp(branch.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    hour, later = f"{figures.part:.0%}", f"{figures.part_since:.0%}"
+    return (
+        f"{hour} of the work heard in the last hour, and {later} of that since {since}, is on shares that this "
+        f"node refuses: {branch.reason}; the first of them is {branch.first_share:064x}, sent by "
+        f"{_names(branch.software)}. Miners here stay on the branch that this node accepts: see Refused "
+        "branches in docs/operators.md"
+    )

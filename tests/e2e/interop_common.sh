@@ -210,6 +210,11 @@ absent() {
     fi
 }
 
+show_messages() {
+    say "messages while we dialled (\"hashes\": transactions named in them):"
+    sed 's/^/  /' "$WORK/relay.counts" || fail "no messages were counted"
+}
+
 verdict() {
     if [ "$FAILURES" -eq 0 ]; then
         say "VERDICT: the two agree"

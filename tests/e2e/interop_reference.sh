@@ -87,11 +87,6 @@ check_logs() {
     cd "$ROOT"
 }
 
-show_messages() {
-    say "messages while we dialled (\"hashes\": transactions named in them):"
-    sed 's/^/  /' "$WORK/relay.counts" || fail "no messages were counted"
-}
-
 main() {
     check_tools
     cd "$ROOT"

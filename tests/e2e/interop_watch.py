@@ -256,6 +256,8 @@ class Relay:
 
     def _count(self, way: str, command: str, payload: bytes) -> None:
         self.counts[f"{way}: {command}"] += 1
+        if command == "version":
+            self.counts[f"{way}: version {int.from_bytes(payload[:4], 'little')}"] += 1
         if command in ("have_tx", "losing_tx", "forget_tx", "remember_tx"):
             self.counts[f"{way}: {command} hashes"] += payload[0]  # exact below 253
         if command == "remember_tx" and payload[0] < 253:

@@ -153,13 +153,25 @@ with_dashd() {
     ask blocks "${PORTS[rpc]}"
 }
 
+# handshake WHICH PATTERN
+handshake() {
+    if grep -qE "peers\] peer .* $2: c2pool, protocol 3600" "$WORK/ours.log"; then
+        say "  handshake of protocol 3600, $1"
+    else
+        fail "no handshake of protocol 3600, $1"
+    fi
+}
+
 check_logs() {
     local bad='banning peer|attempt_verify FAILED|Peer referenced|Peer sent|Failed to|[Hh]andler e|\[error\]|FORFEIT'
     phase "logs"
+    handshake "dialled by us" "connected"
+    handshake "dialled by theirs" "connected to us"
     cd "$WORK"
-    absent "ban, refused share or error in theirs" "$bad" theirs.log fresh-theirs.log
+    # That is how it stops listening.
+    grep -vh 'accept error: Operation canceled' theirs.log fresh-theirs.log >checked.log
+    absent "ban, refused share or error in theirs" "$bad" checked.log
     absent "complaint in ours" ' (warn|error|critical) |Traceback| banned| dropped' ours.log fresh-ours.log
-    grep -hE 'peers\] peer .* connected' ours.log fresh-ours.log | sed 's/.*connected: /  a peer of ours: /' | sort | uniq -c
     cd "$ROOT"
 }
 
@@ -184,6 +196,7 @@ main() {
     chain
     fresh_ours
     fresh_theirs
+    show_messages
     with_legacy
     end_miners
     end ours

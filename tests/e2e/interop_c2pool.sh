@@ -123,7 +123,8 @@ with_legacy() {
     export P2POOL_INTEROP_TESTNET=1
     start_legacy legacy "${PORTS[legacy_web]}" "${PORTS[legacy_p2p]}" -n "127.0.0.1:${PORTS[ours_p2p]}" \
         -n "127.0.0.1:${PORTS[theirs_p2p]}"
-    run legacy-miner "$PYTHON" -m tests.e2e.interop_miner "${PORTS[legacy_web]}" --first 9000 --suffix /0.00025
+    run legacy-miner "$PYTHON" -m tests.e2e.interop_miner "${PORTS[legacy_web]}" --first 9000 \
+        --suffix +0.00025/0.00025
     watch_to $((SHARES + 20))
     agree "${PORTS[ours_web]}" "${PORTS[legacy_web]}" --news
     chain
@@ -163,15 +164,19 @@ handshake() {
 }
 
 check_logs() {
-    local bad='banning peer|attempt_verify FAILED|Peer referenced|Peer sent|Failed to|[Hh]andler e|\[error\]|FORFEIT'
+    local bad='banning peer|attempt_verify FAILED|Failed to|[Hh]andler e|\[error\]|FORFEIT'
     phase "logs"
     handshake "dialled by us" "connected"
     handshake "dialled by theirs" "connected to us"
     cd "$WORK"
     # That is how it stops listening.
-    grep -vh 'accept error: Operation canceled' theirs.log fresh-theirs.log >checked.log
-    absent "ban, refused share or error in theirs" "$bad" checked.log
-    absent "complaint in ours" ' (warn|error|critical) |Traceback| banned| dropped' ours.log fresh-ours.log
+    grep -vh 'accept error: Operation canceled' theirs.log fresh-theirs.log >theirs-checked.log
+    # Two miners may find a block of one height, and a dashd may be a test build.
+    grep -vhE 'another block of its height came first|is orphaned: block|pre-release test build' ours.log \
+        fresh-ours.log >ours-checked.log
+    absent "ban, refused share or error in theirs" "$bad" theirs-checked.log
+    absent "unknown or twice named transaction in theirs" 'Peer (referenced|sent)' two.log
+    absent "complaint in ours" ' (warn|error|critical) |Traceback| banned| dropped' ours-checked.log
     cd "$ROOT"
 }
 
@@ -197,6 +202,7 @@ main() {
     fresh_ours
     fresh_theirs
     show_messages
+    cp "$WORK/theirs.log" "$WORK/two.log"  # before legacy p2pool-dash, which keeps transactions with its peers
     with_legacy
     end_miners
     end ours

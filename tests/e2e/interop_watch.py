@@ -1,4 +1,4 @@
-"""What `interop_reference.sh` compares: two nodes of one share chain over their web ports.
+"""What the trials with other software compare: two nodes of one share chain over their web ports.
 
 A program of its own: `interop_watch.py watch|agree|shares|relay ...`; exit status 1 is a difference.
 """
@@ -13,11 +13,13 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.share import parse_share
 from p2pool.share.versions import VERSION_16
+from tests.e2e.interop_coinbases import both_coinbases
 
 SETTLED = 2.0
 """Seconds that both hold one best share before payouts are compared: pages are made once a second."""
@@ -57,12 +59,18 @@ def best(port: int) -> str | None:
     return found if found.strip("0") else None
 
 
+Paid = Mapping[str, float]
+"""Address or script -> amount."""
+Compared = Callable[[], tuple[Paid, Paid]]
+"""What ours pays and what theirs."""
+
+
 def payouts(port: int) -> dict[str, float]:
     """Address -> DASH, without nothings."""
     return {address: amount for address, amount in get(port, "current_payouts").items() if amount}
 
 
-def same_parts(one: dict[str, float], other: dict[str, float]) -> bool:
+def same_parts(one: Paid, other: Paid) -> bool:
     """Whether both pay the same parts to the same addresses; the sums differ with the transactions' fees."""
     if one.keys() != other.keys():
         return False
@@ -73,8 +81,10 @@ def same_parts(one: dict[str, float], other: dict[str, float]) -> bool:
 class Watch:
     """Looks at both nodes again and again."""
 
-    def __init__(self, ours: int, theirs: int) -> None:
+    def __init__(self, ours: int, theirs: int, paid: Compared | None = None) -> None:
+        """`paid` returns what both would pay now (by default: their pages of current payouts)."""
         self.ours, self.theirs = ours, theirs
+        self.paid = paid or (lambda: (payouts(ours), payouts(theirs)))
         self.agreed_since: float | None = None
         self.differ_since: float | None = None
         self.longest = 0.0
@@ -102,7 +112,7 @@ class Watch:
         """Once both have held the same share for long enough, and still hold it afterwards."""
         if self.agreed_since is None or time.monotonic() - self.agreed_since < SETTLED:
             return
-        one, other = payouts(self.ours), payouts(self.theirs)
+        one, other = self.paid()
         if best(self.ours) != share or best(self.theirs) != share:
             return
         if one == other:
@@ -139,9 +149,16 @@ class Watch:
         )
 
 
+def paid_in_coinbases(arguments: argparse.Namespace) -> Compared | None:
+    """What to compare where the other's stratum port was named: its page of payouts may mean something else."""
+    if arguments.stratum is None:
+        return None
+    return lambda: both_coinbases(arguments.ours, arguments.stratum)
+
+
 def watch(arguments: argparse.Namespace) -> int:
     """Until the share chain has reached a height and payouts were compared: one look a second."""
-    state, before, height = Watch(arguments.ours, arguments.theirs), None, 0
+    state, before, height = Watch(arguments.ours, arguments.theirs, paid_in_coinbases(arguments)), None, 0
     deadline = time.monotonic() + arguments.patience
     while (height < arguments.height or not state.compared) and time.monotonic() < deadline:
         share = state.look()
@@ -240,6 +257,8 @@ class Relay:
 
     def _count(self, way: str, command: str, payload: bytes) -> None:
         self.counts[f"{way}: {command}"] += 1
+        if command == "version":
+            self.counts[f"{way}: version {int.from_bytes(payload[:4], 'little')}"] += 1
         if command in ("have_tx", "losing_tx", "forget_tx", "remember_tx"):
             self.counts[f"{way}: {command} hashes"] += payload[0]  # exact below 253
         if command == "remember_tx" and payload[0] < 253:
@@ -270,6 +289,7 @@ def main() -> int:
     parser.add_argument("--height", type=int, default=0)
     parser.add_argument("--patience", type=float, default=120)
     parser.add_argument("--news", action="store_true", help="agree: on a share that neither began with")
+    parser.add_argument("--stratum", type=int, help="watch: compare coinbases with those of this port of theirs")
     parser.add_argument("--finders", type=int, default=2)
     parser.add_argument("--counts", default="relay.counts")
     arguments = parser.parse_args()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
-from p2pool.networks import NETWORKS, SIMNET
-from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL, SHARE_VERSION
+from p2pool.networks import DASH_REGTEST, DASH_TESTNET, NETWORKS, SIMNET
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL, SHARE_VERSION, Network
 from p2pool.share.votes import C2POOL_FLOOR
+from tests.e2e.c2pool_network import C2POOL_REGTEST
 from tests.support import vectors
 
 VECTORS = vectors("networks")
@@ -54,3 +57,13 @@ def test_the_simulated_network_cannot_be_taken_for_another():
     ports = [p for n in NETWORKS.values() for p in (n.p2p_port, n.worker_port)]
     assert len(set(ports)) == len(ports)
     assert len(SIMNET.coinbase_extension) == SIMNET.coinbase_extension[0] + 1
+
+
+def test_the_network_beside_c2pool_is_the_test_networks_share_chain_on_regtest_and_no_choice_of_users():
+    assert C2POOL_REGTEST.name not in NETWORKS
+    assert C2POOL_REGTEST.parent == DASH_REGTEST.parent
+    assert C2POOL_REGTEST.bootstrap == ()
+    own = {"name", "parent", "bootstrap", "start_difficulty", "min_difficulty"}
+    for field in fields(Network):
+        if field.name not in own:
+            assert getattr(C2POOL_REGTEST, field.name) == getattr(DASH_TESTNET, field.name), field.name

@@ -435,7 +435,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode", "worker_host", "p2pool_host"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices"}
-    assert len(settable) == 69, "a new setting: does the file know it?"
+    assert len(settable) == 70, "a new setting: does the file know it?"
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

@@ -9,7 +9,6 @@ from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.networks import DASH_REGTEST
-from p2pool.node import _OwnShare
 from p2pool.pool_stats import (
     BlockRecord,
     BlockStatus,
@@ -44,7 +43,7 @@ def busy_pool(count: int = 60) -> Pool:
     pool = Pool(count, template, keeps_history=True)
     stats, now = pool.stats, pool.now
     for share in pool.shares[::3]:
-        pool.node._own_shares[share.hash] = _OwnShare(share.absheight, dead=False)
+        pool.node._own_shares.add(share)
     pool.miner = payee(pool)
     for name, connected in ((f"{ALICE}.rig1", True), (f"{ALICE}.rig2", False), (pool.miner, True)):
         if connected:

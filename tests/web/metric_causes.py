@@ -286,6 +286,9 @@ CAUSES: dict[str, Cause] = {
     "p2pool_newer_votes_version": Cause(newer_votes, None, 36),
     "p2pool_own_votes_refused": Cause(long_chain_of_newer_votes, 0, 1),
     "p2pool_refused_votes": Cause(one_newer_vote, 0, 1),
+    "p2pool_refused_work_ratio": Cause(refuse_shares, 0, 1),
+    "p2pool_chain_split": Cause(refuse_shares, 0, 1),
+    "p2pool_refused_branch_work_ratio": Cause(refuse_shares, None, 1, labels=(("reason", "wrong absheight"),)),
     "p2pool_peers_by_software": Cause(
         census(software=(SoftwareCount("c2pool", 3600, 1, 2),)), 0, 3, labels=(("software", "c2pool"),)
     ),
@@ -300,9 +303,6 @@ CAUSES: dict[str, Cause] = {
     ),
     "p2pool_peers_lost_software": Cause(census(lost=(LostSoftware("c2pool", 99.0, 2),)), 0, 1),
     "p2pool_peers_closing_early": Cause(census(early_closes=EarlyCloses(3, 2, 5)), 0, 3),
-    "p2pool_refused_work_ratio": Cause(refuse_shares, 0, 1),
-    "p2pool_chain_split": Cause(refuse_shares, 0, 1),
-    "p2pool_refused_branch_work_ratio": Cause(refuse_shares, None, 1, labels=(("reason", "wrong absheight"),)),
     "p2pool_dashd_up": Cause(lambda pool: setattr(pool, "problem", "it does not answer"), 1, 0),
     "p2pool_daemon_up": Cause(daemon(problem="down"), None, 0, labels=ON),
     "p2pool_daemon_serving": Cause(daemon(), None, 1, labels=ON),

@@ -61,7 +61,7 @@ def test_shares_have_the_time_at_which_they_were_found(slow):
 
 def test_metrics_have_both(slow):
     lines = slow.ask("/metrics").body.decode().splitlines()
-    values = {line.split()[0]: float(line.split()[1]) for line in lines if not line.startswith("#")}
+    values = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
     assert values["p2pool_pool_hashrate"] / values["p2pool_pool_observed_hashrate"] == pytest.approx(FACTOR)
     assert values["p2pool_share_chain_last_share_found_timestamp_seconds"] == NOW + 200 * HOUR
     assert values["p2pool_share_chain_last_share_timestamp_seconds"] == slow.shares[-1].timestamp

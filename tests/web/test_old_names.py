@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from p2pool.node import _OwnShare
 from p2pool.web.api.pool import EXPLORERS
 from p2pool.web.memory import LastMinute
 from p2pool.web.views import Views
@@ -124,7 +123,7 @@ def test_our_shares_of_the_last_hour():
     pool = Pool(60, make_template())
     ours = pool.shares[::6]
     for share in ours:
-        pool.node._own_shares[share.hash] = _OwnShare(share.absheight, dead=False)
+        pool.node._own_shares.add(share)
     ours[1].stale_info, ours[2].stale_info, ours[3].stale_info = 253, 254, 254
     pool.refresh()
     told = pool.ask("/local_stats").json

@@ -107,9 +107,9 @@ def test_which_shares_are_in_the_best_chain_and_which_are_verified(pool):
 
 def test_own_shares_are_marked(pool):
     share = pool.shares[38]
-    pool.node._own_shares[share.hash] = object()
+    pool.node._own_shares.add(share)
     assert [row["hash"] for row in rows(pool, 100) if row["own"]] == [f"{share.hash:064x}"]
-    del pool.node._own_shares[share.hash]
+    del pool.node._own_shares._shares[share.hash]
 
 
 def test_who_makes_heights_up_does_not_hide_the_best_chain():

@@ -35,6 +35,8 @@ MAX_SOFTWARE: Final = 16
 """Names of software told apart for each branch."""
 MAX_REFUSED: Final = 20_000
 """Refused shares that are remembered: more than two days of the network's shares."""
+MAX_LENGTHS: Final = 1024
+"""Branches whose length is remembered."""
 MAX_COUNTED: Final = 20_000
 """Shares remembered as counted: a hundred times as many as the network makes in an hour."""
 MAX_HARDER: Final = 30
@@ -108,6 +110,12 @@ class RefusedBranches:
         """By time // STEP. Bound: those of WINDOW."""
         self._doomed: dict[int, Origin] = {}
         """Refused shares of which more has to be forgotten. Bound: emptied by DROPPED_AT_ONCE shares a run."""
+        self._lengths: BoundedDict[int, int] = BoundedDict(MAX_LENGTHS)
+        """Shares remembered as refused, by the first of their branch."""
+        self._released: BoundedDict[int, None] = BoundedDict(MAX_LENGTHS)
+        """First shares of branches that have more shares than the chain is long. So far up, the format's rules
+        judge shares without that one: nodes that follow them take the branch once it has a chain's length of
+        verified shares, and so does this one."""
         self._asked = 0
         """Average attempts that the chain asks for, as of the best share; 0 without one."""
 
@@ -115,14 +123,24 @@ class RefusedBranches:
 
     def __contains__(self, share_hash: object) -> bool:
         """Whether a share is refused and not held."""
-        return share_hash in self._refused and share_hash not in self._tracker
+        return (
+            isinstance(share_hash, int) and self._known(share_hash) is not None and share_hash not in self._tracker
+        )
+
+    def _known(self, share_hash: int) -> Origin | None:
+        """Why a share was refused; None for one that was not, or is of a released branch and not its first."""
+        origin = self._refused.get(share_hash)
+        if origin is None or (share_hash != origin.root and origin.root in self._released):
+            return None
+        return origin
 
     def origin(self, share: Share) -> Origin | None:
         """Why a share that is not held is refused without a check: it was refused before, or stands on one that
         was. None for any other."""
-        known = self._refused.get(share.hash)
+        known = self._known(share.hash)
         if known is None and share.previous_hash is not None and share.previous_hash in self:
-            known = self._refused[share.previous_hash]
+            below = self._refused[share.previous_hash]
+            known = None if below.root in self._released else below
         return known
 
     def cost(self, share: Share, requested: bool) -> int:
@@ -141,10 +159,19 @@ class RefusedBranches:
 
     def take(self, share: Share, origin: Origin, arrival: Arrival) -> list[Share]:
         """Count a share that is refused because of its origin. Returns what hung from it and was forgotten."""
-        self._refused[share.hash] = origin
+        self._refuse(share.hash, origin)
         self._count(share, arrival, origin)
         tree = self._tracker.forest.trees.get(share.hash)
-        return [] if tree is None else self._drop(tree.roots.values(), origin)
+        if tree is None or share.hash in self._released:
+            return []
+        return self._drop(tree.roots.values(), origin)
+
+    def _refuse(self, share_hash: int, origin: Origin) -> None:
+        if share_hash not in self._refused:
+            length = self._lengths[origin.root] = self._lengths.get(origin.root, 0) + 1
+            if length > self._tracker.network.chain_length:
+                self._released[origin.root] = None
+        self._refused[share_hash] = origin
 
     def choose(self, think: Callable[[], Thought], best: int | None) -> Thought:
         """Think, and forget what stands on refused shares before it can be the best: see `judge`."""
@@ -163,7 +190,8 @@ class RefusedBranches:
         """Count what a run of `Tracker.think` verified and refused. `best` is the best share before it.
 
         Returns the shares that were forgotten because they stand on a refused one. A refused share below which
-        nothing is verified stays, and what is on it: such is the chain of a node that is new.
+        nothing is verified stays, and what is on it: such is the chain of a node that is new. So does one with
+        more shares above it than the chain is long.
         """
         share = None if best is None else self._tracker.get(best)
         self._asked = 0 if share is None else share.minimum_attempts
@@ -179,6 +207,10 @@ class RefusedBranches:
         for share in thought.verified:
             if share.hash in self._tracker:
                 self._count(share, self._tracker.arrival(share.hash), self._held_origin(share, thought.best))
+        node = None if thought.best is None else self._tracker.forest.nodes.get(thought.best)
+        root = OTHERS if node is None else self._root_below(node.tree.tail)
+        if root in self._released:
+            self._accept(root)
         return dropped
 
     def restored(self, shares: Iterable[Share]) -> None:
@@ -194,20 +226,36 @@ class RefusedBranches:
             origin = Origin(share.hash, reason)
         self._count(share, arrival, origin)
         held = share.hash in self._tracker
-        if held and parent not in self._tracker.verified:
+        if held and (parent not in self._tracker.verified or self._is_far_below(share.hash)):
             return []
-        self._refused[share.hash] = origin
+        self._refuse(share.hash, origin)
         return self._drop_above(share.hash, origin, room)
+
+    def _is_far_below(self, share_hash: int) -> bool:
+        """Whether a held share has so many above it that the format's rules judge these without it."""
+        forest, chain_length = self._tracker.forest, self._tracker.network.chain_length
+        far = forest.nodes[share_hash].depth + chain_length
+        return any(
+            node.depth > far and forest.is_ancestor(share_hash, head) for head, node in forest.heads.items()
+        )
 
     def _held_origin(self, share: Share, best: int | None) -> Origin | None:
         """The origin of a verified share on a held refused one, unless the best share stands there, too."""
-        nodes = self._tracker.verified.nodes
-        node = nodes[share.hash]
-        tail = node.tree.tail
-        branch = None if tail is None else self._branches.get(tail)
-        if tail is None or branch is None or (best is not None and nodes[best].tree is node.tree):
-            return None
-        return Origin(tail, branch.reason)
+        for nodes in (self._tracker.verified.nodes, self._tracker.forest.nodes):
+            tree = nodes[share.hash].tree
+            root = self._root_below(tree.tail)
+            branch = self._branches.get(root)
+            leading = None if best is None else nodes.get(best)
+            if branch is not None and (leading is None or leading.tree is not tree):
+                return Origin(root, branch.reason)
+        return None
+
+    def _root_below(self, tail: int | None) -> int:
+        """Return the first share of the branch that a tree hangs from; OTHERS for one that hangs from none."""
+        if tail is None:
+            return OTHERS
+        origin = self._refused.get(tail)
+        return tail if origin is None else origin.root
 
     # --- forgetting --------------------------------------------------------------------------------------
 
@@ -234,7 +282,7 @@ class RefusedBranches:
             share = node.share
             arrival = self._tracker.arrival(share.hash)
             dropped.append(self._tracker.remove(share.hash))
-            self._refused[share.hash] = origin
+            self._refuse(share.hash, origin)
             self._count(share, arrival, origin)
         self._doomed.update((root, origin) for root in roots if root in self._tracker)
         return dropped
@@ -303,6 +351,15 @@ class RefusedBranches:
             work = bucket.refused.pop(root, 0)
             if work:
                 bucket.refused[OTHERS] = bucket.refused.get(OTHERS, 0) + work
+
+    def _accept(self, root: int) -> None:
+        """Count a branch as accepted: the best share is on it."""
+        if self._branches.pop(root, None) is None:
+            return
+        for bucket in self._buckets.values():
+            bucket.accepted += bucket.refused.pop(root, 0)
+        for share_hash in [each for each, counted in self._counted.items() if counted.root == root]:
+            self._counted[share_hash] = self._counted[share_hash]._replace(root=None)
 
     def _forget_before(self, time: float) -> None:
         for place in [place for place in self._buckets if (place + 1) * STEP <= time]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -157,6 +157,53 @@ def test_a_branch_longer_than_our_young_chain_is_not_followed():
     listener.hear(*listener.branch(12))
     assert (best, listener.node.best_share) == ([], listener.tip)
     assert listener.figures.problem is not None
+
+
+def test_a_branch_with_more_shares_than_the_chain_is_judged_as_the_format_says():
+    """Every node that follows the format takes it once it has a chain's length of verified shares; a node that
+    did not would stay alone for ever."""
+    listener, alone = Listener(ours=40), JudgedTracker()
+    alone.invalid.add(BAD)
+    alone.trusted(40)
+    branch = listener.branch(80, attempts=2 * WORK)
+    held = []
+    for share in branch[:40]:
+        listener.now += 20.0
+        listener.hear(replace(share, header_timestamp=listener.now))
+        held.append(share.hash in listener.tracker)
+        alone.add(share, NOW)
+    assert held == [False] * 17 + [True] * 23  # the first share, and so many as the chain is long
+    assert listener.node.wanted == [branch[16].hash]
+    assert (listener.node.best_share, listener.figures.is_majority) == (listener.tip, True)
+    listener.hear(*reversed(branch[:17]), requested=True)  # as an answer, with the refused share at its end
+    assert BAD not in listener.tracker
+    assert listener.node.wanted == []
+    for share in branch[40:]:
+        listener.hear(share)
+        alone.add(share, NOW)
+        assert listener.node.best_share == alone.thought().best
+    assert listener.node.best_share == branch[-1].hash
+    assert listener.figures.problem is None
+    assert listener.hear(Heard(BAD, 40), requested=True) == 0
+    assert listener.node.best_share == branch[-1].hash
+
+
+def test_a_branch_that_is_followed_no_longer_counts_as_refused():
+    listener = Listener(ours=40)
+    branch = listener.branch(60, attempts=2 * WORK)
+    listener.hear(branch[0])
+    listener.hear(*branch[1:])
+    listener.hear(*branch[1:], requested=True)
+    assert listener.node.best_share == branch[-1].hash
+    assert (listener.figures.refused, listener.figures.branches) == (0, ())
+
+
+def test_a_refused_share_deeper_than_the_chain_is_long_does_not_hold_back_a_node_that_was_away():
+    listener = Listener(ours=40)
+    branch = listener.branch(60, attempts=2 * WORK)
+    listener.hear(*branch, requested=True)
+    assert listener.node.best_share == branch[-1].hash
+    assert (listener.figures.problem, listener.node.wanted) == (None, [])
 
 
 def test_parts_of_a_refused_branch_that_come_first_go_when_their_parent_is_known(listener):
@@ -338,7 +385,8 @@ def test_a_branch_with_less_than_half_of_the_work_since_it_began_is_no_majority(
     assert listener.figures.problem is None
 
 
-def test_many_cheap_shares_are_no_majority(listener):
+def test_many_cheap_shares_are_no_majority():
+    listener = Listener(chain_length=300)
     listener.hear(*listener.branch(1, first=500))
     for share in listener.branch(WORK - 1, attempts=1):
         listener.hear(share)
@@ -355,7 +403,8 @@ def test_it_is_over_when_the_network_comes_back(listener):
     assert listener.figures.problem is None
 
 
-def test_an_old_branch_is_judged_by_the_last_hour(listener):
+def test_an_old_branch_is_judged_by_the_last_hour():
+    listener = Listener(chain_length=300)
     below = on = listener.tip
     for number in range(200):
         if number < 60:
@@ -399,7 +448,8 @@ def test_the_branches_with_most_work_are_told_apart(listener):
     assert len(bucket.refused) <= MAX_BRANCHES + 1
 
 
-def test_names_of_software_are_bounded(listener):
+def test_names_of_software_are_bounded():
+    listener = Listener(chain_length=300)
     listener.node.refused.software_of = lambda label: label
     for number, share in enumerate(listener.branch(MAX_SOFTWARE + 4)):
         listener.hear(share, sender=f"software {number}")
@@ -477,7 +527,8 @@ def test_any_shares_in_any_order(seed):
 
 def check_consistency(listener: Listener) -> None:
     node, tracker = listener.node, listener.tracker
-    assert not any(share_hash in node.refused for share_hash in tracker.forest.trees)
+    hanging = [tail for tail in tracker.forest.trees if tail in node.refused]
+    assert all(tail in node.refused._released for tail in hanging)
     assert not any(share_hash in node.refused for share_hash in (*tracker.forest.nodes, *node.wanted))
     assert node.best_share is None or node.best_share in tracker
     assert set(tracker.verified.nodes) <= set(tracker.forest.nodes)

@@ -200,10 +200,13 @@ def test_a_branch_that_is_followed_no_longer_counts_as_refused():
 
 def test_a_refused_share_deeper_than_the_chain_is_long_does_not_hold_back_a_node_that_was_away():
     listener = Listener(ours=40)
-    branch = listener.branch(60, attempts=2 * WORK)
+    branch = listener.branch(20, attempts=2 * WORK)
     listener.hear(*branch, requested=True)
     assert listener.node.best_share == branch[-1].hash
     assert (listener.figures.problem, listener.node.wanted) == (None, [])
+    listener.hear(Heard(BAD + 900, BAD + 1))  # a fork so low that the refused share is checked
+    assert BAD in listener.tracker.checked
+    assert listener.node.best_share == branch[-1].hash
 
 
 def test_parts_of_a_refused_branch_that_come_first_go_when_their_parent_is_known(listener):

@@ -1,7 +1,13 @@
 """Settings of the whole suite."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 # Speed is the business of tests/bench: a busy machine must not make a property fail.
 settings.register_profile("p2pool", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("p2pool")
+
+# What runs in a shell's background ignores Ctrl-C, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

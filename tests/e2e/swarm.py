@@ -128,12 +128,16 @@ class Swarm:
         return wait_for(what, lambda: self.agreed(numbers, above))
 
     def chain(self, node: NodeProcess, start: str) -> list[dict]:
-        """All shares that a node holds from one down, newest first."""
+        """All shares that a node holds from one down, newest first, without when it takes them to be found: that
+        depends on whether it saw them come."""
         rows: list[dict] = []
         following: str | None = start
         while following is not None:
             page = node.get(f"web/chain?count=200&from={following}")
-            rows += page["shares"]
+            rows += [
+                {name: value for name, value in row.items() if not name.startswith("time_found")}
+                for row in page["shares"]
+            ]
             following = page["next"]
         return rows
 

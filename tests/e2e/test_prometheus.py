@@ -27,6 +27,9 @@ MAY_BE_ABSENT = {
     "p2pool_connections_turned_away_total": "nobody was turned away",
     "p2pool_offences_total": "nobody misbehaved",
     "p2pool_peer_round_trip_seconds": "there are no peers",
+    "p2pool_newer_votes_version": "all vote for the version that is known",
+    "p2pool_newer_type_shares_total": "nobody sent such shares",
+    "p2pool_refused_branch_work_ratio": "nothing was refused",
 }
 
 

@@ -54,12 +54,12 @@ function showVotes(votes) {
   votesTable.show(versionRows(votes), make("span", {}, "The chain has no shares yet: nobody has voted."));
   const others = Math.max(recent.other_versions, chain.other_versions, oldest.other_versions);
   setText(byId("votes-others"), others === 0 ? "" : `${integer(others)} more versions have less work and are not listed.`);
-  showRefused(votes.refused_by_c2pool);
+  showRefusedVotes(votes.refused_by_c2pool);
   levels.show(votes.levels.map((level) => ({ ...level, key: level.percent })));
 }
 
-/** Shares of the chain that c2pool-dash does not follow. */
-function showRefused({ shares, newest, shares_above: above }) {
+/** Shares of the best chain that c2pool-dash refuses for their votes. */
+function showRefusedVotes({ shares, newest, shares_above: above }) {
   const holder = byId("votes-refused");
   holder.hidden = newest === null;
   if (newest === null || holder.dataset.of === `${newest} ${shares} ${above}`) return;
@@ -131,7 +131,7 @@ const branches = new Table("refused", {
   ],
 });
 
-function showRefused({ part, problem, branches: list }) {
+function showBranches({ part, problem, branches: list }) {
   const lead = list.length === 0
     ? "Everything heard in the last hour follows this node’s rules."
     : `${percent(part)} of the work heard in the last hour is on shares that this node refuses.`;
@@ -150,6 +150,6 @@ startPage({
     setText(byId("period"), duration(now.next.share_period));
     showTypes(now.types);
     showPeers(now.peers);
-    showRefused(now.refused);
+    showBranches(now.refused);
   },
 });

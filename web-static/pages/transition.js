@@ -48,8 +48,8 @@ function showVotes(votes) {
     setText(byId(`f-${name}`), none ? "–" : percent(tally.newer_work));
     setText(byId(`f-${name}-note`), none ? "no shares there yet" : `of the work, and ${integer(tally.newer)} of ${counted(tally.shares)}`);
   }
-  const lead = `Votes count by work: a share that was harder to find counts for more. The last hour has ${counted(recent.shares)}, the whole chain ${counted(chain.wanted)}, and its oldest tenth, which the rules read, ${counted(oldest.wanted)}, ${integer(oldest.from_parent)} behind the newest.`;
-  const short = ` Only ${counted(chain.shares)} are held now: the rules do not apply before all ${integer(chain.wanted)} are there.`;
+  const lead = `Votes count by work: a share that was harder to find counts for more. There are ${counted(recent.shares)} of the last hour. A full chain has ${counted(chain.wanted)}; its oldest tenth, which the rules read, has ${counted(oldest.wanted)} and begins ${integer(oldest.from_parent)} behind the newest.`;
+  const short = ` This chain has only ${counted(chain.shares)} so far: the rules do not apply before it is full.`;
   setText(byId("votes-lead"), votes.enough_shares ? lead : lead + short);
   votesTable.show(versionRows(votes), make("span", {}, "The chain has no shares yet: nobody has voted."));
   const others = Math.max(recent.other_versions, chain.other_versions, oldest.other_versions);
@@ -103,7 +103,7 @@ function whenText(reached, when) {
 function showNext(next, { parent, own, enough_shares: enough }) {
   const none = "No share votes for a newer version: nothing is about to change.";
   const some = `Version ${next.version} has most of the votes for newer versions. What other software does once enough of the work votes for it:`;
-  setText(byId("next-lead"), next.version === null ? none : enough ? some : `${some} (not before the chain has all its shares)`);
+  setText(byId("next-lead"), next.version === null ? none : enough ? some : `${some} (not before the chain is full)`);
   const texts = [];
   if (next.own_shares_refused) texts.push(`c2pool-dash refuses shares that vote ${own}, as this node’s do, on top of shares that vote otherwise.`);
   if (next.own_share_now !== null) texts.push(`It would refuse a share of this node now: the newest share votes ${parent} (${next.own_share_now}).`);

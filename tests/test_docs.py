@@ -216,6 +216,16 @@ def test_every_link_leads_somewhere(path):
             assert not anchor or anchor in anchors(target), link
 
 
+_OF_OTHERS = {"p2pool/dash/stratum.py"}
+"""Files of legacy p2pool-dash that the documents name."""
+
+
+@of(*sorted((ROOT / "docs").glob("*.md")))
+def test_every_file_that_is_named_exists(path):
+    named = set(re.findall(r"`((?:p2pool|tests)/[\w/-]+\.(?:py|sh|c))\b", path.read_text("utf-8"))) - _OF_OTHERS
+    assert {file for file in named if not (ROOT / file).is_file()} == set()
+
+
 # --- texts -------------------------------------------------------------------------------------------------
 
 

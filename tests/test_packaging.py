@@ -1,8 +1,10 @@
-"""What is installed: every list of requirements can be read by setuptools, which pyproject.toml has read them."""
+"""What is installed: lists of requirements that setuptools can read, and the data files of packages."""
 
 from __future__ import annotations
 
+import runpy
 import tomllib
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -19,3 +21,21 @@ def test_lists_of_requirements_hold_requirements_only(name: str) -> None:
     lines = [line.partition(" #")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
     assert requirements
+
+
+def test_a_wheel_holds_the_data_files_of_packages(monkeypatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", given.update)
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    held = set()
+    for package, patterns in given["package_data"].items():
+        folder = ROOT / given["package_dir"].get(package, package.replace(".", "/"))
+        held.update(path for pattern in patterns for path in folder.glob(pattern))
+    data = {
+        path
+        for path in (ROOT / "p2pool").rglob("*")
+        if path.is_file() and path.suffix in (".txt", ".json", ".typed")
+    }
+    assert ROOT / "p2pool/networks/bootstrap_nodes/dash.txt" in data
+    assert {str(path.relative_to(ROOT)) for path in data - held} == set()

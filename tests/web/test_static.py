@@ -53,6 +53,19 @@ def test_a_page_has_what_the_shell_fills_and_what_people_without_it_need(path):
     assert "js/theme.js" in [attributes.get("src") for tag, attributes in page.elements if tag == "script"]
 
 
+_DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE)
+_IMPORTED = re.compile(r"^import \{([^}]+)\}", re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_module_declares_each_name_once(path):
+    """A second declaration of a name is a syntax error: nothing of the module runs."""
+    text = path.read_text("utf-8")
+    imported = [name.split()[-1] for names in _IMPORTED.findall(text) for name in names.split(",") if name.strip()]
+    names = imported + _DECLARED.findall(text)
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 @pytest.mark.parametrize(("old", "new"), MOVED.items())
 def test_an_old_address_leads_to_the_page_with_and_without_scripts(old, new):
     page = page_of(STATIC / old)

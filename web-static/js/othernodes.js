@@ -28,7 +28,7 @@ export function showTypes({ known, newer }) {
   const lead =
     newer.length === 0
       ? `This node knows share types up to ${known}. Since it was started, nobody has sent a newer one.`
-      : `This node knows share types up to ${known}. It ignores the newer ones below, and punishes nobody for them. One node alone may have made them up; from several, they mean that a newer version of this software is needed.`;
+      : `This node knows share types up to ${known}. It ignores the newer ones below, and does not ban their senders. A single node may have made them up. If several send them, look for a newer release of this software.`;
   setText(byId("types-lead"), lead);
   types.show(
     newer.map((row) => ({ ...row, key: row.type ?? "other", ts: Math.round(row.last_seen) })),

@@ -136,8 +136,8 @@ function showNode(node) {
     ["Efficiency", "Yield compared with the pool’s average: above 100% this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
-    ["Connected", "How they became known. The page about peers has each of them.", originsText(node.peers_found_by) || "none"],
-    ["Last look-up", "Names and lists are asked while fewer than two outgoing connections stand.", lookText(node.bootstrap)],
+    ["Connected", "How this node learnt of them. The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
+    ["Last look-up", "This node looks for others while it has fewer than two outgoing connections.", lookText(node.bootstrap)],
   ]);
 }
 

@@ -48,18 +48,18 @@ function showVotes(votes) {
     setText(byId(`f-${name}`), none ? "–" : percent(tally.newer_work));
     setText(byId(`f-${name}-note`), none ? "no shares there yet" : `of the work, and ${integer(tally.newer)} of ${counted(tally.shares)}`);
   }
-  const lead = `Votes count by work: a share that was harder to find counts for more. The last hour has ${counted(recent.shares)}, the whole chain ${counted(chain.wanted)}, and its oldest tenth, which the rules read, ${counted(oldest.wanted)}, ${integer(oldest.from_parent)} behind the newest.`;
-  const short = ` Only ${counted(chain.shares)} are held now: the rules do not apply before all ${integer(chain.wanted)} are there.`;
+  const lead = `Votes count by work: a share that was harder to find counts for more. There are ${counted(recent.shares)} of the last hour. A full chain has ${counted(chain.wanted)}; its oldest tenth, which the rules read, has ${counted(oldest.wanted)} and begins ${integer(oldest.from_parent)} behind the newest.`;
+  const short = ` This chain has only ${counted(chain.shares)} so far: the rules do not apply before it is full.`;
   setText(byId("votes-lead"), votes.enough_shares ? lead : lead + short);
   votesTable.show(versionRows(votes), make("span", {}, "The chain has no shares yet: nobody has voted."));
   const others = Math.max(recent.other_versions, chain.other_versions, oldest.other_versions);
   setText(byId("votes-others"), others === 0 ? "" : `${integer(others)} more versions have less work and are not listed.`);
-  showRefused(votes.refused_by_c2pool);
+  showRefusedVotes(votes.refused_by_c2pool);
   levels.show(votes.levels.map((level) => ({ ...level, key: level.percent })));
 }
 
-/** Shares of the chain that c2pool-dash does not follow. */
-function showRefused({ shares, newest, shares_above: above }) {
+/** Shares of the best chain that c2pool-dash refuses for their votes. */
+function showRefusedVotes({ shares, newest, shares_above: above }) {
   const holder = byId("votes-refused");
   holder.hidden = newest === null;
   if (newest === null || holder.dataset.of === `${newest} ${shares} ${above}`) return;
@@ -103,7 +103,7 @@ function whenText(reached, when) {
 function showNext(next, { parent, own, enough_shares: enough }) {
   const none = "No share votes for a newer version: nothing is about to change.";
   const some = `Version ${next.version} has most of the votes for newer versions. What other software does once enough of the work votes for it:`;
-  setText(byId("next-lead"), next.version === null ? none : enough ? some : `${some} (not before the chain has all its shares)`);
+  setText(byId("next-lead"), next.version === null ? none : enough ? some : `${some} (not before the chain is full)`);
   const texts = [];
   if (next.own_shares_refused) texts.push(`c2pool-dash refuses shares that vote ${own}, as this node’s do, on top of shares that vote otherwise.`);
   if (next.own_share_now !== null) texts.push(`It would refuse a share of this node now: the newest share votes ${parent} (${next.own_share_now}).`);
@@ -131,7 +131,7 @@ const branches = new Table("refused", {
   ],
 });
 
-function showRefused({ part, problem, branches: list }) {
+function showBranches({ part, problem, branches: list }) {
   const lead = list.length === 0
     ? "Everything heard in the last hour follows this node’s rules."
     : `${percent(part)} of the work heard in the last hour is on shares that this node refuses.`;
@@ -150,6 +150,6 @@ startPage({
     setText(byId("period"), duration(now.next.share_period));
     showTypes(now.types);
     showPeers(now.peers);
-    showRefused(now.refused);
+    showBranches(now.refused);
   },
 });

@@ -30,6 +30,8 @@ UNCHECKED = (
     Reason.ABSHEIGHT,
     Reason.ABSWORK,
     Reason.FAR_SHARE,
+    Reason.REF_TOO_FAR,
+    Reason.NEW_TRANSACTIONS_NOT_NAMED,
     Reason.TRANSACTION_REFS,
     Reason.MERKLE_LINK,
 )

@@ -32,6 +32,9 @@ STUCK_TIME = 30.0
 SILENT_TIME = 300.0
 """Seconds without a new block after which a daemon behind headers alone counts as stuck: peers may have mined them
 for that purpose, which is cheap on test networks. One block in seven takes longer."""
+LEFT_ALONE_TIME, LEFT_ALONE_BLOCKS = 3600.0, 12
+"""Where a daemon with outdated rules got so many blocks while all others got none for so many seconds, the network
+is with it, whatever they say: half of its work at least made them."""
 CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
@@ -188,7 +191,7 @@ class DaemonPool:
         """What to say of a daemon that was not upgraded for a hard fork; None for any other. For the same block,
         its coinbase payload has an older version than another daemon's, which the network would refuse
         (bad-cbtx-version). It stays so on a chain of its own, until it makes payloads of that version or the
-        others are back before the fork."""
+        others are back before the fork, or left alone by the network."""
         own = daemon.template
         if own is None:
             self._required.pop(daemon, None)
@@ -209,9 +212,18 @@ class DaemonPool:
                 f"{own.payload_version}, that of dashd at {other.name} {newer[0][1]}. The network would refuse "
                 "its blocks, so it gives no work: upgrade it"
             )
-        if others or own.payload_version >= self._required.get(daemon, 0):
+        if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)
         return daemon.outdated if daemon in self._required else None
+
+    def _is_left_alone(self, outdated: Daemon) -> bool:
+        """Whether the network went on with the blocks of this daemon, and without all that others make."""
+        since = self._reactor.seconds() - LEFT_ALONE_TIME
+        return all(
+            other.height + LEFT_ALONE_BLOCKS <= outdated.height and self._moved.get(other, (0, 0.0))[1] <= since
+            for other in self.daemons
+            if other not in self._required
+        )
 
     # --- news --------------------------------------------------------------------------------------------
 

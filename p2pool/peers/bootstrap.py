@@ -122,11 +122,12 @@ class Bootstrap:
         self._failed: BoundedDict[str, None] = BoundedDict(2 * MAX_NODES)
         """Names and files whose fault was reported."""
 
-    async def ask(self, is_ours: Callable[[str, int], bool]) -> list[Found]:
-        """Return the addresses that are named, at most MAX_FOUND, addresses written as such first; those that
-        `is_ours` knows are left out. Never raises for what is wrong with a name or a list."""
+    async def ask(self, is_ours: Callable[[str, int], bool], heard: Callable[[Found], None]) -> int:
+        """Give `heard` the addresses that are named, addresses written as such first: a name may take minutes.
+        Returns how many there are, at most MAX_FOUND; those that `is_ours` knows are left out. Never raises for
+        what is wrong with a name or a list."""
         places = await self._places()
-        found: dict[tuple[str, int], Found] = {}
+        found: set[tuple[str, int]] = set()
         for resolve in (False, True):
             for place, origin in places:
                 if (parse_address(place.host) is None) is not resolve:
@@ -135,8 +136,9 @@ class Bootstrap:
                 for each in self._usable(hosts, place, origin):
                     key = (each.address.host, each.address.port)
                     if key not in found and not is_ours(*key) and len(found) < MAX_FOUND:
-                        found[key] = each
-        return list(found.values())
+                        found.add(key)
+                        heard(each)
+        return len(found)
 
     async def _places(self) -> list[tuple[Place, Origin]]:
         """In the order in which they are asked: what the operator says comes before what the package says."""

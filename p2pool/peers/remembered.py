@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
-from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.messages import RawTransaction
 from p2pool.peers.transactions import MAX_REMEMBERED, counted_size
 
 
-class RememberedTransactions(dict[int, bytes]):
-    """Transaction hash -> bytes. Bound: MAX_REMEMBERED bytes, as `counted_size` counts."""
+class RememberedTransactions(OrderedDict[int, bytes]):
+    """Transaction hash -> bytes, oldest first. Bound: MAX_REMEMBERED bytes, as `counted_size` counts; beyond it
+    the oldest go. c2pool-dash fills it at the handshake, never gives that up, and sends what its shares name on
+    top.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,12 +24,16 @@ class RememberedTransactions(dict[int, bytes]):
         """For those that are kept under two hashes: each one's other hash."""
 
     def keep(self, tx_hash: int, data: bytes) -> None:
-        """Keep a transaction. Raises Drop where it is there already, Misbehaviour beyond the bound."""
+        """Keep a transaction; one that is there already stays as it is: c2pool-dash sends it again where it has
+        not heard yet that we know it. Raises Misbehaviour for one that alone exceeds the bound."""
         if tx_hash in self:
-            raise Drop(f"transaction {tx_hash:064x} to remember twice")
-        self.size += counted_size(data)
-        if self.size > MAX_REMEMBERED:
-            raise Misbehaviour(f"more than {MAX_REMEMBERED} bytes of transactions to remember")
+            return
+        counted = counted_size(data)
+        if counted > MAX_REMEMBERED:
+            raise Misbehaviour(f"a transaction of {len(data)} bytes to remember")
+        while self.size + counted > MAX_REMEMBERED:
+            self.forget((next(iter(self)),))
+        self.size += counted
         self[tx_hash] = data
 
     def keep_whole(self, transaction: RawTransaction) -> tuple[int, ...]:

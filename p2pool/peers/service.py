@@ -24,7 +24,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
 from p2pool.peers.addresses import NAMED, group_of
-from p2pool.peers.bootstrap import MAX_FOUND, Bootstrap, BootstrapSettings
+from p2pool.peers.bootstrap import MAX_FOUND, Bootstrap, BootstrapSettings, Found
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
@@ -251,18 +251,17 @@ class PeerService(Service):
             looked.addErrback(lambda failure: _log.failure("looking for other nodes failed", failure))
 
     async def _look_up_nodes(self, bootstrap: Bootstrap) -> None:
+        self._named.clear()
         try:
-            found = await bootstrap.ask(self.hub.is_ours)
+            found = await bootstrap.ask(self.hub.is_ours, self._take_named)
         finally:
             self._looking = False
-        if not self.running:
-            return
-        now = self._clock()
-        self.last_look_up = LastLookUp(now, len(found))
-        self._named.clear()
-        for each in found:
-            self.hub.addresses.add(each.address, now, NAMED, each.by)
-            self._named.append(each.address)
+        if self.running:
+            self.last_look_up = LastLookUp(self._clock(), found)
+
+    def _take_named(self, found: Found) -> None:
+        self.hub.addresses.add(found.address, self._clock(), NAMED, found.by)
+        self._named.append(found.address)
 
     # --- what is kept ------------------------------------------------------------------------------------
 

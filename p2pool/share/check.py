@@ -14,6 +14,9 @@ from p2pool.share.payouts import gentx_prefix, gentx_suffix, paid_payments
 from p2pool.share.rules import ParentContext, reference_transactions
 from p2pool.share.share import Share
 
+MAX_REF_DISTANCE = 110
+"""Shares back that a reference may name. It is looked at before the chain is."""
+
 
 @dataclass(frozen=True, slots=True)
 class RebuiltShare:
@@ -66,12 +69,14 @@ def _check_fields(share: Share, context: ParentContext, network: Network) -> Non
 
 
 def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
-    """The hashes of the transactions that a share's references name. ShareInvalid where one names none."""
-    if not share.transaction_hash_refs:
-        return ()
+    """The hashes of the transactions that a share's references name. ShareInvalid where one names none.
+
+    c2pool-dash looks at no reference, so these rules are not among those whose breach is misbehaviour."""
     hashes = []
     new_hashes = {0: share.new_transaction_hashes}  # by distance: many references name the same share
     for distance, index in share.transaction_hash_refs:
+        if distance >= MAX_REF_DISTANCE:
+            raise ShareInvalid(Reason.REF_TOO_FAR, f"{distance} shares back")
         held = new_hashes.get(distance)
         if held is None:
             holder = None
@@ -86,6 +91,9 @@ def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
 
 def check_referenced_transactions(share: Share, view: ChainView, context: ParentContext) -> tuple[int, ...]:
     """Return the hashes that a share's references name. ShareInvalid if they are not in their canonical form."""
+    new = {index for distance, index in share.transaction_hash_refs if distance == 0}
+    if new != set(range(len(share.new_transaction_hashes))):
+        raise ShareInvalid(Reason.NEW_TRANSACTIONS_NOT_NAMED)
     named = referenced_transactions(share, view)
     expected = reference_transactions(view, share.previous_hash, context.height, named)
     if share.transaction_hash_refs != expected.refs or share.new_transaction_hashes != expected.new_hashes:

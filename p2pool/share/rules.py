@@ -15,7 +15,6 @@ from p2pool.share.share import Share
 MAX_MERKLE_LINK = 16
 MAX_REFS = (1 << MAX_MERKLE_LINK) - 1
 """Transactions beside the coinbase that a merkle link of the greatest length covers."""
-MAX_REF_DISTANCE = 110
 FAR_SHARE_DISTANCE = 99
 REF_LOOKBEHIND = 100
 _MANY = 200
@@ -38,15 +37,6 @@ def check_form(share: Share) -> None:
         raise ShareInvalid(Reason.MERKLE_LINK_TOO_LONG, f"{len(share.merkle_link)} entries")
     if share.header_version > 0xFFFFFFFF:
         raise ShareInvalid(Reason.HEADER_VERSION, str(share.header_version))
-    if share.transaction_hash_refs or share.new_transaction_hashes:
-        named = set()
-        for distance, index in share.transaction_hash_refs:
-            if distance >= MAX_REF_DISTANCE:
-                raise ShareInvalid(Reason.REF_TOO_FAR, f"{distance} shares back")
-            if distance == 0:
-                named.add(index)
-        if named != set(range(len(share.new_transaction_hashes))):
-            raise ShareInvalid(Reason.NEW_TRANSACTIONS_NOT_NAMED)
 
 
 @dataclass(frozen=True, slots=True)

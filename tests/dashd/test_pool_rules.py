@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from p2pool.dashd.notices import Road
-from p2pool.dashd.pool import SILENT_TIME, STUCK_TIME
+from p2pool.dashd.pool import LEFT_ALONE_BLOCKS, LEFT_ALONE_TIME, SILENT_TIME, STUCK_TIME
 from p2pool.dashd.service import FACTS_PERIOD
 from tests.dashd.test_facts import CHAIN
 from tests.dashd.test_pool import EASY, Pool, header_on
@@ -103,6 +103,34 @@ def test_where_the_upgraded_one_dies_it_does_not_take_over(two):
     assert two.templates[before:] == []
     assert two.serving == "d1"
     assert two.pool.problem is not None
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_where_the_network_goes_on_with_its_blocks_alone_it_serves_again(two, quick):
+    """The other one has rules of its own, or is cut off: miners must not work on its last block for ever."""
+    for rpc, payload in zip(two.rpcs, (OLD, NEW), strict=True):
+        rpc.block(2, coinbase_payload=payload)
+    for number in range(3, 2 + LEFT_ALONE_BLOCKS):
+        two.rpcs[0].block(number, coinbase_payload=OLD)
+    two.wait(10 if quick else LEFT_ALONE_TIME + 5, step=1.0)
+    assert two.serving == "d1"
+    two.rpcs[0].block(2 + LEFT_ALONE_BLOCKS, coinbase_payload=OLD)
+    two.wait(5)
+    assert two.serving == ("d1" if quick else "d0")
+    if not quick:
+        two.wait(STUCK_TIME + 1)
+        assert [text.partition(" is ")[0][:20] for text in two.pool.problems()] == ["dashd at d1: stuck a"]
+
+
+def test_blocks_of_the_upgraded_one_keep_it_out(two):
+    for rpc, payload in zip(two.rpcs, (OLD, NEW), strict=True):
+        rpc.block(2, coinbase_payload=payload)
+    two.wait(LEFT_ALONE_TIME, step=1.0)
+    two.rpcs[1].block(3, coinbase_payload=NEW, previousblockhash="ab" * 32)
+    for number in range(3, 5 + LEFT_ALONE_BLOCKS):
+        two.rpcs[0].block(number, coinbase_payload=OLD)
+    two.wait(5)
+    assert two.serving == "d1"
 
 
 def test_it_serves_again_once_it_was_upgraded(two, log):

@@ -517,6 +517,27 @@ def test_names_are_resolved_one_after_another(tmp_path):
     world.done(world.service.stop())
 
 
+def test_a_name_that_takes_long_does_not_hold_up_addresses_nor_names_before_it(tmp_path):
+    world = looking(tmp_path, ("slow.example", 0), ("8.1.0.1", 0))
+    waiting: list[Deferred] = []
+
+    def look_up(function):
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    world.service._bootstrap._look_up = look_up
+    (tmp_path / "bootstrap.txt").write_text("slower.example\n")
+    world.start()
+    world.seconds(5)
+    assert world.dialled() == [("8.1.0.1", 7777)]
+    waiting[0].callback([(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.2.0.1", 7777))])
+    world.seconds(5)
+    assert world.dialled() == [("8.2.0.1", 7777)]
+    assert len(waiting) == 2
+    assert world.service.last_look_up is None
+    world.done(world.service.stop())
+
+
 def test_how_nodes_became_known_is_remembered(tmp_path):
     world = World(
         tmp_path,

@@ -312,20 +312,17 @@ def test_a_transaction_that_nobody_knows_cannot_be_remembered_by_hash():
 
 @pytest.mark.parametrize("first", ["hash", "full"])
 @pytest.mark.parametrize("second", ["hash", "full"])
-@pytest.mark.parametrize("apart", [False, True])
-def test_remembering_twice_drops(first, second, apart):
+def test_remembering_twice_keeps_it_once(first, second):
+    """c2pool-dash sends what its shares name again where our `have_tx` has not reached it yet."""
     talk, item = Talk(), transaction(1)
     talk.hub.transactions.add([(item.hash, item.data)])
-    said = [RememberTx((item.hash,), ()) if how == "hash" else RememberTx((), (item,)) for how in (first, second)]
-    if not apart:
-        if (first, second) == ("full", "hash"):
-            return  # hashes come first in a message
-        hashes = tuple(h for message in said for h in message.tx_hashes)
-        said = [RememberTx(hashes, tuple(t for message in said for t in message.transactions))]
-    with pytest.raises(Drop) as error:
-        for message in said:
-            talk.say(message)
-    assert only_dropped(error)
+    for how in (first, second):
+        talk.say(RememberTx((item.hash,), ()) if how == "hash" else RememberTx((), (item,)))
+    talk.say(RememberTx((item.hash, item.hash), (item, item)))
+    assert talk.session.remembered == {item.hash: item.data}
+    assert talk.session.remembered_size == len(item.data) + REMEMBERED_OVERHEAD
+    talk.say(ForgetTx((item.hash,)))
+    assert talk.session.remembered_size == 0
 
 
 def test_forgotten_ones_may_be_remembered_again():
@@ -334,13 +331,21 @@ def test_forgotten_ones_may_be_remembered_again():
         talk.say(RememberTx((), (item,)), ForgetTx((item.hash,)))
 
 
-def test_too_much_to_remember_is_misbehaviour():
+def test_beyond_the_bound_the_oldest_go():
+    """c2pool-dash fills it at the handshake, and sends on top what its shares name: no fault of an honest node."""
     talk, rest = Talk(), MAX_REMEMBERED - 1_000_000 - REMEMBERED_OVERHEAD
-    talk.say(RememberTx((), (transaction(1, 1_000_000 - REMEMBERED_OVERHEAD),)))
-    talk.say(RememberTx((), (transaction(2, rest),)))
+    first, second = transaction(1, 1_000_000 - REMEMBERED_OVERHEAD), transaction(2, rest)
+    third = transaction(3, 27)
+    talk.say(RememberTx((), (first,)), RememberTx((), (second,)))
     assert talk.session.remembered_size == MAX_REMEMBERED
-    with pytest.raises(Misbehaviour):
-        talk.say(RememberTx((), (transaction(3, 27),)))
+    talk.say(RememberTx((), (third,)))
+    assert set(talk.session.remembered) == {second.hash, third.hash}
+    assert talk.session.remembered_size == MAX_REMEMBERED - 1_000_000 + 27 + REMEMBERED_OVERHEAD
+    talk.say(ForgetTx((first.hash,)))
+    assert talk.session.remembered_size == MAX_REMEMBERED - 1_000_000 + 27 + REMEMBERED_OVERHEAD
+
+
+def test_one_transaction_that_exceeds_the_bound_is_misbehaviour():
     with pytest.raises(Misbehaviour):
         Talk().say(RememberTx((), (transaction(1, MAX_REMEMBERED - REMEMBERED_OVERHEAD + 1),)))
 
@@ -349,8 +354,10 @@ def test_each_transaction_counts_a_hundred_bytes_more():
     talk = Talk()
     small = [transaction(number, 27) for number in range(MAX_REMEMBERED // 127 + 1)]
     talk.say(RememberTx((), tuple(small[:-1])))
-    with pytest.raises(Misbehaviour):
-        talk.say(RememberTx((), tuple(small[-1:])))
+    assert len(talk.session.remembered) == len(small) - 1
+    talk.say(RememberTx((), tuple(small[-1:])))
+    assert small[0].hash not in talk.session.remembered
+    assert len(talk.session.remembered) == len(small) - 1
 
 
 # --- transactions whose hash leaves bytes out --------------------------------------------------------------------
@@ -383,10 +390,17 @@ def test_a_withdrawal_that_was_signed_again_is_remembered_beside_the_first():
 
 
 @pytest.mark.parametrize("names", [(), ("hash",), ("other_hash",)])
-def test_remembering_an_asset_unlock_twice_drops(names):
+def test_remembering_an_asset_unlock_twice_keeps_it_once(names):
     talk = Talk()
     talk.say(RememberTx((), (UNLOCK,)))
-    said = RememberTx(tuple(getattr(UNLOCK, name) for name in names), () if names else (UNLOCK,))
-    with pytest.raises(Drop) as error:
-        talk.say(said)
-    assert only_dropped(error)
+    talk.say(RememberTx(tuple(getattr(UNLOCK, name) for name in names), () if names else (UNLOCK,)))
+    assert talk.session.remembered_size == len(UNLOCK.data) + REMEMBERED_OVERHEAD
+    talk.say(ForgetTx((UNLOCK.hash,)))
+    assert talk.session.remembered == {}
+
+
+def test_an_asset_unlock_goes_with_both_names_where_it_is_the_oldest():
+    talk = Talk()
+    talk.say(RememberTx((), (UNLOCK,)), RememberTx((), (transaction(1, MAX_REMEMBERED - REMEMBERED_OVERHEAD),)))
+    assert len(talk.session.remembered) == 1
+    assert talk.session.remembered_size == MAX_REMEMBERED

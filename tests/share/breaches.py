@@ -114,7 +114,7 @@ def header_version(world: World) -> Iterator[Breach]:
 
 def ref_too_far(world: World) -> Iterator[Breach]:
     bad = replace(world.draft(world.announced(110)), new_hashes=(), refs=((110, 0),))
-    # From 101 to 109 a reference loads, but is never the canonical one: see test_rules.py.
+    # From 101 to 109 a reference is followed, but is never the canonical one: see test_rules.py.
     yield world.breach("110 back, 100", bad, world.draft(world.announced(100)))
 
 
@@ -396,15 +396,15 @@ LOAD: dict[Reason, Breaker] = {
     Reason.COINBASE_SIZE: coinbase_size,
     Reason.MERKLE_LINK_TOO_LONG: merkle_link_too_long,
     Reason.HEADER_VERSION: header_version,
-    Reason.REF_TOO_FAR: ref_too_far,
     Reason.TOO_MANY_REFS: too_many_refs,
-    Reason.NEW_TRANSACTIONS_NOT_NAMED: new_transactions_not_named,
     Reason.HASH_LINK_EXTRA_DATA: hash_link_extra_data,
     Reason.HASH_LINK_LENGTH: hash_link_length,
     Reason.TARGET_TOO_EASY: target_too_easy,
     Reason.NO_WORK: no_work,
 }
 CHAIN: dict[Reason, Breaker] = {
+    Reason.REF_TOO_FAR: ref_too_far,
+    Reason.NEW_TRANSACTIONS_NOT_NAMED: new_transactions_not_named,
     Reason.REF_NAMES_NOTHING: ref_names_nothing,
     Reason.PAYEE_MALFORMED: payee_malformed,
     Reason.NEGATIVE_PAYOUT: negative_payout,

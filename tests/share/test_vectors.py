@@ -8,7 +8,7 @@ from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.transaction import parse_transaction
 from p2pool.networks import Network
-from p2pool.share.errors import ShareInvalid
+from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.payouts import paid_payments
 from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import Share, open_envelope, ref_hash_of
@@ -97,6 +97,11 @@ def assert_weights(tracker: Tracker, vector: dict) -> None:
     assert got.donation == int(vector["donation_weight"], 16)
 
 
+FOUND_LATER = (Reason.REF_TOO_FAR, Reason.NEW_TRANSACTIONS_NOT_NAMED)
+"""Rules that legacy p2pool-dash looks at when it loads a share, and this node when it checks it: c2pool-dash
+relays what breaks them."""
+
+
 def judge(tracker: Tracker, raw: bytes) -> tuple[str, str | None, Share | None]:
     """(verdict, stage, share) as the vectors name them; an accepted share or one not checkable stays held."""
     network = tracker.network
@@ -109,8 +114,8 @@ def judge(tracker: Tracker, raw: bytes) -> tuple[str, str | None, Share | None]:
         return "not checkable", None, share
     try:
         rebuilt = tracker.check(share)
-    except ShareInvalid:
-        return "refused", "check", share
+    except ShareInvalid as error:
+        return "refused", "load" if error.reason in FOUND_LATER else "check", share
     assert sha256d(rebuilt.gentx) == share.gentx_hash
     tracker.trust(share.hash)
     return "accepted", None, share
@@ -186,8 +191,8 @@ def stage_of_failure(tracker: Tracker, raw: bytes) -> str:
     tracker.add(share, 0.0)
     try:
         tracker.check(share)
-    except ShareInvalid:
-        return "check"
+    except ShareInvalid as error:
+        return "load_share" if error.reason in FOUND_LATER else "check"
     finally:
         if share.hash not in tracker.verified:
             tracker.forest.remove(share.hash)

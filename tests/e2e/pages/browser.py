@@ -180,13 +180,35 @@ def skip_without_chromium() -> None:
         pytest.skip("there is no Chromium on this machine (Debian: apt install chromium)")
 
 
+class _Shared:
+    """The one Playwright of this process: it cannot be started a second time while it runs."""
+
+    def __init__(self) -> None:
+        self._playwright: Any = None
+        self._users = 0
+
+    def __enter__(self) -> Any:
+        from playwright.sync_api import sync_playwright
+
+        if not self._users:
+            self._playwright = sync_playwright().start()
+        self._users += 1
+        return self._playwright
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._playwright.stop()
+
+
+_shared = _Shared()
+
+
 @contextmanager
 def running_browser(url: str) -> Iterator[Browser]:
-    """A browser, where there is Chromium."""
-    from playwright.sync_api import sync_playwright
-
+    """A browser, where there is Chromium. Several may run at once."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
+    with _shared as playwright:
         engine = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
             yield Browser(engine, url)

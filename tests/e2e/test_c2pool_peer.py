@@ -82,8 +82,7 @@ def test_one_that_lifts_its_floor_to_3600_keeps_us_beside_one_of_1700(node):
         assert peer.stands
         assert old.stands
         assert far.stands
-        types = {row["type"]: row for row in transition(node)["types"]["newer"]}
-        assert {kind: row["shares"] for kind, row in types.items()} == {36: 15_003, 40: 1, None: 1}
+        types = wait_for("all newer types", lambda: _counted(node, {36: 15_003, 40: 1, None: 1}))
         assert types[36]["software"] == "c2pool"
         assert metric(node, 'p2pool_newer_type_shares_total{type="36"}') == 15_003
         assert metric(node, 'p2pool_peers_by_software{software="c2pool"}') == 3
@@ -97,6 +96,12 @@ def test_one_that_lifts_its_floor_to_3600_keeps_us_beside_one_of_1700(node):
 def _three(node: NodeProcess) -> list[dict] | None:
     rows = transition(node)["peers"]["software"]
     return rows if sum(row["incoming"] for row in rows) == 3 else None
+
+
+def _counted(node: NodeProcess, expected: dict[int | None, int]) -> dict[int | None, dict] | None:
+    """Rows of newer types by type, once so many shares of each were counted: what came is read in turns."""
+    types = {row["type"]: row for row in transition(node)["types"]["newer"]}
+    return types if {kind: row["shares"] for kind, row in types.items()} == expected else None
 
 
 def test_one_below_1700_is_refused(node):

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +19,16 @@ SURVIVED = (
     *(signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF),
     *(signal.SIGPIPE, signal.SIGIO, signal.SIGRTMIN, signal.SIGTTOU),
 )
+
+
+@pytest.fixture(autouse=True)
+def _heeded() -> Iterator[None]:
+    """Programs that are started heed a hangup, also where nohup has this one ignore it."""
+    former = signal.getsignal(signal.SIGHUP)
+    if former is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
 
 
 def test_signals_and_a_rotated_log(tmp_path):

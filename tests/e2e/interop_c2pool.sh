@@ -151,6 +151,8 @@ with_dashd() {
     start_miners
     watch_to 20
     end_miners
+    end ours  # before its dashd, whose end it would report
+    end theirs
     ask blocks "${PORTS[rpc]}"
 }
 
@@ -202,7 +204,7 @@ main() {
     fresh_ours
     fresh_theirs
     show_messages
-    cp "$WORK/theirs.log" "$WORK/two.log"  # before legacy p2pool-dash, which keeps transactions with its peers
+    cp "$WORK/theirs.log" "$WORK/two.log"  # before legacy p2pool-dash joins
     with_legacy
     end_miners
     end ours

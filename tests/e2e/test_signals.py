@@ -23,12 +23,14 @@ SURVIVED = (
 
 @pytest.fixture(autouse=True)
 def _heeded() -> Iterator[None]:
-    """Programs that are started heed a hangup, also where nohup has this one ignore it."""
-    former = signal.getsignal(signal.SIGHUP)
-    if former is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Programs that are started heed hangup and quit, also where nohup or a shell's background has this one ignore
+    them."""
+    ignored = [each for each in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGHUP, former)
+    for each in ignored:
+        signal.signal(each, signal.SIG_IGN)
 
 
 def test_signals_and_a_rotated_log(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from p2pool.base.process import ProcessFigures
@@ -318,6 +318,12 @@ EVENTS = st.lists(st.tuples(st.sampled_from(["on", "off", "accepted", "refused"]
 
 
 @given(EVENTS)
+@example(  # all worked and are connected: the most silent one goes
+    [
+        *[("accepted", "e"), ("accepted", "d"), ("on", "e"), ("on", "d"), ("on", "b")],
+        *[("accepted", "e"), ("accepted", "b"), ("on", "c")],
+    ]
+)
 def test_workers_whatever_the_order_of_events(events):
     """The table against one that is searched: bounded, in order of silence, those that worked kept, of these the
     connected ones."""

@@ -248,8 +248,14 @@ class WorkerTable:
         largest = self._unproven.largest_group(site)
         if largest is not None:
             return next(iter(self._idle.group(largest) or self._unproven.group(largest)))
-        # Seldom: the new one is without an accepted submission, and goes next.
-        return self._absent.candidate(site) or self._by_site.candidate(site) or next(iter(self._workers))
+        absent = self._absent.candidate(site)
+        if absent is not None:
+            return absent
+        # Seldom: the new one is without an accepted submission, and goes next. The site's queue is not in order of
+        # silence, as every submission would have to move its worker.
+        crowded = self._by_site.largest_group(site)
+        members = self._by_site.group(site if crowded is None else crowded)
+        return next((name for name in self._workers if name in members), next(iter(self._workers)))
 
     def get(self, name: str) -> Worker | None:
         """The worker, where it is remembered; it was not seen thereby."""

@@ -248,7 +248,8 @@ class Node:
         self._think_due = False
         now = self._clock()
         thought = self.refused.choose(
-            lambda: self.tracker.think(now, self.block_height, self._transaction_size, _CHECKS_AT_ONCE),
+            lambda checks: self.tracker.think(now, self.block_height, self._transaction_size, checks),
+            _CHECKS_AT_ONCE,
             self.best_share,
         )
         for share, error in thought.refused:

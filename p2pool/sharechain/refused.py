@@ -173,14 +173,14 @@ class RefusedBranches:
                 self._released[origin.root] = None
         self._refused[share_hash] = origin
 
-    def choose(self, think: Callable[[], Thought], best: int | None) -> Thought:
-        """Think, and forget what stands on refused shares before it can be the best: see `judge`."""
-        thought = think()
+    def choose(self, think: Callable[[int], Thought], checks: int, best: int | None) -> Thought:
+        """Think, and forget what stands on refused shares before it can be the best: see `judge`. `think` gets how
+        many shares it may check: `checks`, and none where it has to choose again, since what that refused could be
+        below the new choice."""
+        thought = think(checks)
         dropped = self.judge(thought, best)
         if dropped:
-            again = think()
-            dropped += self.judge(again, best)
-            thought.follow(again)
+            thought.follow(think(0))
             thought.removed += dropped
             thought.verified = [share for share in thought.verified if share.hash in self._tracker]
         thought.unfinished = thought.unfinished or bool(self._doomed)

@@ -233,7 +233,7 @@ def test_a_long_branch_goes_in_portions():
         for call in calls:
             call()
         removed.append(before - len(listener.tracker))
-    assert [count for count in removed if count] == [2 * DROPPED_AT_ONCE, 500]  # two runs in one turn
+    assert [count for count in removed if count] == [DROPPED_AT_ONCE, DROPPED_AT_ONCE, 500]
     assert len(listener.tracker) == 3000
     assert len(listener.removed) == len(set(listener.removed)) == 2 * DROPPED_AT_ONCE + 500
     assert listener.work() == (0, len(shares))  # most of which were taken for valid at first
@@ -273,6 +273,16 @@ def test_a_branch_whose_best_share_goes_is_left_at_once():
     listener.node.refused._refused[99] = Origin(99, "wrong")
     listener.hear(Heard(100, 99), requested=True)
     assert (listener.node.best_share, len(listener.tracker)) == (None, 0)
+
+
+def test_two_refused_branches_longer_than_a_young_chain_go_one_after_the_other():
+    """Their checks take more than one run. What the second one refused was the best share of the same run."""
+    listener = Listener(ours=20, chain_length=3000)
+    listener.tracker.invalid.add(2 * BAD)
+    listener.hear(*listener.branch(100), *listener.branch(140, first=2 * BAD))
+    check_consistency(listener)
+    assert (listener.node.best_share, len(listener.tracker)) == (listener.tip, 20)
+    assert len(listener.removed) == 240
 
 
 def test_what_is_valid_is_held_and_followed_as_before(listener):

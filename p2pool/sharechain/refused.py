@@ -118,6 +118,8 @@ class RefusedBranches:
         verified shares, and so does this one."""
         self._asked = 0
         """Average attempts that the chain asks for, as of the best share; 0 without one."""
+        self._held: BoundedDict[int, Origin] = BoundedDict(MAX_LENGTHS)
+        """Refused shares that are held: see `judge`."""
 
     # --- questions ---------------------------------------------------------------------------------------
 
@@ -190,8 +192,8 @@ class RefusedBranches:
         """Count what a run of `Tracker.think` verified and refused. `best` is the best share before it.
 
         Returns the shares that were forgotten because they stand on a refused one. A refused share below which
-        nothing is verified stays, and what is on it: such is the chain of a node that is new. So does one with
-        more shares above it than the chain is long.
+        nothing is verified stays until its parent is, and what is on it: such is the chain of a node that is new.
+        So does one with more shares above it than the chain is long.
         """
         share = None if best is None else self._tracker.get(best)
         self._asked = 0 if share is None else share.minimum_attempts
@@ -204,13 +206,14 @@ class RefusedBranches:
                 continue
             room = DROPPED_AT_ONCE - len(dropped)
             dropped += self._judge_root(share, error, thought.arrivals[share.hash], room)
+        dropped += self._judge_held(DROPPED_AT_ONCE - len(dropped))
         for share in thought.verified:
             if share.hash in self._tracker:
                 self._count(share, self._tracker.arrival(share.hash), self._held_origin(share, thought.best))
         node = None if thought.best is None else self._tracker.forest.nodes.get(thought.best)
-        root = OTHERS if node is None else self._root_below(node.tree.tail)
-        if root in self._released:
-            self._accept(root)
+        below = None if node is None else self._origin_below(node.tree.tail)
+        if below is not None and below.root in self._released:
+            self._accept(below.root)
         return dropped
 
     def restored(self, shares: Iterable[Share]) -> None:
@@ -225,11 +228,27 @@ class RefusedBranches:
             reason = error.reason.value if isinstance(error, ShareInvalid) else "internal error of this node"
             origin = Origin(share.hash, reason)
         self._count(share, arrival, origin)
-        held = share.hash in self._tracker
-        if held and (parent not in self._tracker.verified or self._is_far_below(share.hash)):
+        if share.hash in self._tracker and self._must_stay(share):
+            self._held[share.hash] = origin
             return []
         self._refuse(share.hash, origin)
         return self._drop_above(share.hash, origin, room)
+
+    def _judge_held(self, room: int) -> list[Share]:
+        """Look again at refused shares that are held: their parents may be verified by now."""
+        dropped: list[Share] = []
+        for share_hash, origin in list(self._held.items()):
+            share = self._tracker.get(share_hash)
+            if share is None:
+                del self._held[share_hash]
+            elif not self._must_stay(share):
+                del self._held[share_hash]
+                self._refuse(share_hash, origin)
+                dropped += self._drop_above(share_hash, origin, room - len(dropped))
+        return dropped
+
+    def _must_stay(self, share: Share) -> bool:
+        return share.previous_hash not in self._tracker.verified or self._is_far_below(share.hash)
 
     def _is_far_below(self, share_hash: int) -> bool:
         """Whether a held share has so many above it that the format's rules judge these without it."""
@@ -243,19 +262,15 @@ class RefusedBranches:
         """The origin of a verified share on a held refused one, unless the best share stands there, too."""
         for nodes in (self._tracker.verified.nodes, self._tracker.forest.nodes):
             tree = nodes[share.hash].tree
-            root = self._root_below(tree.tail)
-            branch = self._branches.get(root)
+            origin = self._origin_below(tree.tail)
             leading = None if best is None else nodes.get(best)
-            if branch is not None and (leading is None or leading.tree is not tree):
-                return Origin(root, branch.reason)
+            if origin is not None and (leading is None or leading.tree is not tree):
+                return origin
         return None
 
-    def _root_below(self, tail: int | None) -> int:
-        """Return the first share of the branch that a tree hangs from; OTHERS for one that hangs from none."""
-        if tail is None:
-            return OTHERS
-        origin = self._refused.get(tail)
-        return tail if origin is None else origin.root
+    def _origin_below(self, tail: int | None) -> Origin | None:
+        """The origin of what hangs from this share; None if that is no refused one."""
+        return None if tail is None else self._refused.get(tail) or self._held.get(tail)
 
     # --- forgetting --------------------------------------------------------------------------------------
 

@@ -285,6 +285,36 @@ def test_two_refused_branches_longer_than_a_young_chain_go_one_after_the_other()
     assert len(listener.removed) == 240
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_new_node_leaves_a_refused_branch_once_the_chain_below_it_is_verified(is_first):
+    """It hears of both branches at once, and may check the refused share before what is below."""
+    listener = Listener(ours=0, chain_length=600)
+    old = {"header_timestamp": NOW - 2 * WINDOW}
+    ours, theirs = listener.branch(1400, first=1, below=777_777, **old), listener.branch(100, below=1200, **old)
+    listener.hear(*(theirs[::-1] + ours[::-1] if is_first else ours[::-1] + theirs[::-1]), requested=True)
+    assert listener.node.best_share == 1400
+    assert BAD not in listener.tracker
+    assert BAD in listener.node.refused
+    for number in range(5):
+        listener.hear(listener.later(BAD + 100 + number, BAD + 99 + number))
+    assert listener.work() == (0, 5)
+    assert listener.figures.is_majority
+
+
+def test_what_stands_on_a_held_refused_share_counts_as_refused_however_old_that_is():
+    """There is nothing verified below it, so it stays; the best share is elsewhere."""
+    listener = Listener(ours=40)
+    listener.hear(Heard(BAD, 555, header_timestamp=NOW - 2 * WINDOW))
+    branch = listener.branch(30, first=BAD + 1, below=BAD, header_timestamp=NOW - 2 * WINDOW, attempts=1)
+    listener.tracker.invalid.add(BAD + 20)
+    listener.hear(*branch, requested=True)
+    assert (listener.node.best_share, BAD + 20 in listener.tracker) == (listener.tip, True)
+    for number in range(3):
+        listener.hear(listener.later(BAD + 31 + number, BAD + 30 + number))
+    assert listener.work() == (0, 3)
+    assert listener.figures.branches[0].first_share == BAD + 20
+
+
 def test_what_is_valid_is_held_and_followed_as_before(listener):
     listener.hear(Heard(BAD, listener.tip))
     good = listener.branch(3, first=500)

@@ -400,7 +400,12 @@ class RefusedBranches:
         )
         leading = branches[0] if branches else None
         part_since = 0.0 if leading is None else self._part_since(leading, now)
-        is_majority = leading is not None and leading.shares >= ENOUGH_SHARES and part_since > 0.5
+        is_majority = (
+            leading is not None
+            and leading.shares >= ENOUGH_SHARES
+            and leading.work >= self._asked  # or two cheap ones would be most of what a moment brings
+            and part_since > 0.5
+        )
         found = RefusedWork(
             accepted=float(accepted),
             refused=float(refused),

@@ -437,6 +437,16 @@ def test_many_cheap_shares_are_no_majority():
     assert not listener.figures.is_majority
 
 
+def test_two_cheap_shares_are_no_majority_of_a_moment_without_others(listener):
+    """They would raise the alarm whenever somebody likes, since their branch began with them."""
+    for share in listener.branch(2, attempts=WORK // 2 - 1):
+        listener.hear(share)
+    assert listener.figures.part_since == 1.0
+    assert listener.figures.problem is None
+    listener.hear(Heard(BAD + 2, BAD + 1, attempts=2))
+    assert listener.figures.problem is not None
+
+
 def test_it_is_over_when_the_network_comes_back(listener):
     minute_of_majority(listener)
     below = listener.tip

@@ -339,15 +339,15 @@ class Node:
 
     def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
         """The key and the donation of a miner's next job; with the probability of the fee it pays the operator."""
-        settings, donation = self.settings, self.settings.donation
-        operator = settings.operator_key_hash()
-        if settings.fee and operator is not None and self._rng.uniform(0, 100) < settings.fee:
-            if is_donation_key(operator):
+        settings = self.settings
+        if settings.fee and self._rng.uniform(0, 100) < settings.fee:
+            operator = settings.operator_key_hash()
+            if operator is not None and is_donation_key(operator):
                 return paid_as_donation((key_hash, *self._recent_finders()))
-            key_hash = operator
+            key_hash = operator or key_hash
         if is_donation_key(key_hash):
-            return paid_as_donation((operator, *self._recent_finders()))
-        return key_hash, donation
+            return paid_as_donation((settings.operator_key_hash(), *self._recent_finders()))
+        return key_hash, settings.donation
 
     def _recent_finders(self) -> list[bytes]:
         return [share.pubkey_hash for share in self.tracker.ancestors(self.best_share, 20)]

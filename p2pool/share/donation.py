@@ -14,10 +14,9 @@ from typing import Final
 
 from p2pool.dash.script import p2pkh_hash
 from p2pool.share.payouts import DONATION_SCRIPT
+from p2pool.share.rules import WEIGHT_UNIT
 
 DONATION_KEY_HASH: Final = p2pkh_hash(DONATION_SCRIPT)
-ALL: Final = 65535
-"""A donation of 100 %."""
 
 
 def is_donation_key(key_hash: bytes) -> bool:
@@ -29,4 +28,4 @@ def paid_as_donation(finders: Iterable[bytes | None]) -> tuple[bytes, int] | Non
     """Return key and donation of a share that is to pay the donation's address: the first of `finders` that is
     another key. None if there is none."""
     finder = next((finder for finder in finders if finder is not None and not is_donation_key(finder)), None)
-    return None if finder is None else (finder, ALL)
+    return None if finder is None else (finder, WEIGHT_UNIT)

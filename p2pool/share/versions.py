@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from p2pool.base.errors import ParseError
-from p2pool.networks.parameters import Network
+from p2pool.networks.parameters import SHARE_VERSION, Network
 from p2pool.share.check import check_merkle_link, check_referenced_transactions, referenced_transactions
 from p2pool.share.codec_16 import Codec16
 from p2pool.share.payouts import DONATION_SCRIPT, PayoutTable
@@ -15,7 +15,7 @@ from p2pool.share.version import ShareRules, ShareVersion
 from p2pool.wire.codec import Reader
 
 VERSION_16: Final = ShareVersion(
-    type=16,
+    type=SHARE_VERSION,
     codec=Codec16(),
     weights=window_weights,
     payouts=PayoutTable,

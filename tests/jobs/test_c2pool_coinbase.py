@@ -15,9 +15,10 @@ from p2pool.jobs.context import build_work_context, require_outputs
 from p2pool.jobs.job import Job
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
-from p2pool.share.donation import ALL, DONATION_KEY_HASH
+from p2pool.share.donation import DONATION_KEY_HASH
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields
+from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.economy import Economy
@@ -187,7 +188,7 @@ def test_a_worker_who_is_also_a_masternode_has_two_outputs():
 
 
 @pytest.mark.parametrize("subsidy", [0, 1, 49, 50, 99, 2500, 50_000_000_000])
-@pytest.mark.parametrize("donation", [0, 655, 65534, ALL])
+@pytest.mark.parametrize("donation", [0, 655, 65534, WEIGHT_UNIT])
 def test_amounts_down_to_nothing_equal_ones_and_all_donations(subsidy, donation):
     chain = Chain().grown(*KEYS, *KEYS, donation=donation)
     chain.add(make_template(subsidy=subsidy), KEYS[2], donation)
@@ -221,7 +222,7 @@ def test_a_finder_who_is_the_donation_and_all_that_its_share_is_in_the_window_of
 
 def test_with_a_donation_of_all_only_its_own_share_is_refused_there():
     chain = Chain().grown(*KEYS)
-    chain.add(make_template(), DONATION_KEY_HASH, ALL, accepted=False)
+    chain.add(make_template(), DONATION_KEY_HASH, WEIGHT_UNIT, accepted=False)
     chain.grown(*KEYS)
 
 
@@ -260,13 +261,13 @@ class Minting:
         (OPERATOR, 0.0, KEYS[0], (KEYS[0], 655)),
         (OPERATOR, 100.0, KEYS[0], (OPERATOR, 655)),
         (None, 100.0, KEYS[0], (KEYS[0], 655)),
-        (OPERATOR, 0.0, DONATION_KEY_HASH, (OPERATOR, ALL)),
+        (OPERATOR, 0.0, DONATION_KEY_HASH, (OPERATOR, WEIGHT_UNIT)),
         (OPERATOR, 100.0, DONATION_KEY_HASH, (OPERATOR, 655)),  # the fee
-        (None, 0.0, DONATION_KEY_HASH, (KEYS[-1], ALL)),  # the best share's
-        (DONATION_KEY_HASH, 100.0, KEYS[0], (KEYS[0], ALL)),  # the fee is a donation
+        (None, 0.0, DONATION_KEY_HASH, (KEYS[-1], WEIGHT_UNIT)),  # the best share's
+        (DONATION_KEY_HASH, 100.0, KEYS[0], (KEYS[0], WEIGHT_UNIT)),  # the fee is a donation
         (DONATION_KEY_HASH, 0.0, KEYS[0], (KEYS[0], 655)),
-        (DONATION_KEY_HASH, 100.0, DONATION_KEY_HASH, (KEYS[-1], ALL)),
-        (DONATION_KEY_HASH, 0.0, DONATION_KEY_HASH, (KEYS[-1], ALL)),
+        (DONATION_KEY_HASH, 100.0, DONATION_KEY_HASH, (KEYS[-1], WEIGHT_UNIT)),
+        (DONATION_KEY_HASH, 0.0, DONATION_KEY_HASH, (KEYS[-1], WEIGHT_UNIT)),
     ],
 )
 def test_whoever_gives_the_donations_address_is_paid_by_a_donation_of_all(operator, fee, miner, paid):
@@ -288,7 +289,7 @@ def test_it_pays_the_donation_what_its_own_key_would_have_but_for_the_finders_pa
     """From the share after next on, and exactly."""
     plain, ours = Chain().grown(*KEYS), Chain().grown(*KEYS)
     plain.add(make_template(), DONATION_KEY_HASH, accepted=False)
-    ours.add(make_template(), OPERATOR, ALL)
+    ours.add(make_template(), OPERATOR, WEIGHT_UNIT)
     plain.grown(KEYS[0])
     ours.grown(KEYS[0])
     told = []

@@ -141,8 +141,10 @@ class PeerNews:
     def _share_refused(self, refusal: Refusal) -> None:
         """Whose rules are others relays what this node refuses, and is no attacker: only a flood costs the host
         its connections."""
-        host = next((each.host_key for each in self._hub.sessions if each.label == refusal.sender), None)
-        if host is not None and not self._budget.spend(host, refusal.cost, self._hub.monotonic()):
+        session = self._hub.session_of(refusal.sender)
+        if session is None:
+            return
+        if not self._budget.spend(session.host_key, refusal.cost, self._hub.monotonic()):
             self._punish(refusal.sender, "it sent too many shares that break the chain's rules, or too cheap ones")
 
     def _thought(self, thought: Thought) -> None:

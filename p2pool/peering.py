@@ -15,7 +15,7 @@ from p2pool import __version__
 from p2pool.base.daemon_thread import run_in_daemon_thread
 from p2pool.base.endpoints import cannot_listen
 from p2pool.base.errors import ParseError
-from p2pool.base.text import format_duration, printable
+from p2pool.base.text import format_duration
 from p2pool.base.timer import Timer
 from p2pool.config import Config
 from p2pool.dash.block import BlockHeader
@@ -185,7 +185,7 @@ class Peering:
                 host=session.host,
                 port=session.port,
                 incoming=session.incoming,
-                software=printable(session.version.sub_version.decode("latin-1"), SHOWN_SOFTWARE),
+                software=session.software(SHOWN_SOFTWARE),
                 protocol=session.version.version,
                 connected_for=now - session.connected_at,
                 known_transactions=len(session.remote),
@@ -231,10 +231,8 @@ class Peering:
 
     def _software_of(self, label: str) -> str:
         """What a peer calls its software; empty if it is gone."""
-        for session in self.hub.sessions:
-            if session.label == label and session.version is not None:
-                return printable(session.version.sub_version.decode("latin-1"), SHOWN_SOFTWARE)
-        return ""
+        session = self.hub.session_of(label)
+        return "" if session is None else session.software(SHOWN_SOFTWARE)
 
     def _work_problem(self) -> str | None:
         """A share that does not stand on the network's chain is work for nothing."""
@@ -245,9 +243,9 @@ class Peering:
         return None
 
     def _punish(self, label: str, why: str) -> None:
-        for session in list(self.hub.sessions):
-            if session.label == label:
-                self.service.fail(session, Misbehaviour(why))
+        session = self.hub.session_of(label)
+        if session is not None:
+            self.service.fail(session, Misbehaviour(why))
 
     def _block_heard(self, header: BlockHeader) -> None:
         if self._dashd is not None:

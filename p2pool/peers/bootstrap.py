@@ -198,9 +198,8 @@ class Bootstrap:
         """Only what is written as an address, or said by the operator, may be in a private network: a name that
         somebody blocks often has this machine's address, or none."""
         is_name = parse_address(place.host) is None
-        by = FoundBy(origin, host_and_port(*place) if is_name and place.port != self._settings.port else "")
-        if is_name and not by.name:
-            by = FoundBy(origin, place.host)
+        written = place.host if place.port == self._settings.port else host_and_port(*place)
+        by = FoundBy(origin, written if is_name else "")
         for host in hosts:
             try:
                 address = ipaddress.ip_address(host)

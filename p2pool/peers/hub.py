@@ -63,6 +63,8 @@ MAX_PER_GROUP = 3
 TELLING_TIME = 0.010
 """Seconds of a turn of the reactor in which all peers are gone through, for one thing or another."""
 _GIVEN, _OUR_ADDRESSES = 1000, 100
+_LOGGED_SOFTWARE = 60
+"""Characters of what a peer calls its software."""
 KEPT_SHARES = 120
 """Transactions that the newest shares introduced are kept known."""
 
@@ -141,6 +143,10 @@ class PeerHub:
     def peers(self) -> list[PeerSession]:
         """The connections whose handshake is done."""
         return [session for session in self.sessions if session.ready and not session.closed]
+
+    def session_of(self, label: str) -> PeerSession | None:
+        """Return the connection with a label; None once it has ended."""
+        return next((session for session in self.sessions if session.label == label), None)
 
     def may_accept(self, host: str) -> bool:
         """Whether an incoming connection is welcome."""
@@ -230,7 +236,7 @@ class PeerHub:
             "peer {peer} {how}: {software}, protocol {protocol}",
             peer=session.label,
             how="connected to us" if session.incoming else "connected",
-            software=_software_text(session),
+            software=session.software(_LOGGED_SOFTWARE),
             protocol=version.version,
         )
         self.peers_changed.fire(len(self.peers))
@@ -379,7 +385,7 @@ class PeerHub:
             kind,
             peer=session.label,
             host=session.host_key,
-            software=_software_text(session),
+            software=session.software(_LOGGED_SOFTWARE),
             now=self._clock(),
         )
         if row is not None:
@@ -387,7 +393,7 @@ class PeerHub:
                 "peer {peer} ({software}) sends shares of type {kind}, which this version cannot read: ignored; "
                 "{shares} of them since {since} UTC, from {hosts} hosts. Look for a newer version of it",
                 peer=session.label,
-                software=_software_text(session),
+                software=session.software(_LOGGED_SOFTWARE),
                 kind=kind,
                 shares=row.shares,
                 since=datetime.fromtimestamp(row.first_seen, UTC).strftime("%Y-%m-%d %H:%M"),
@@ -470,9 +476,3 @@ class PeerHub:
 
 def _versions(peers: Iterable[PeerSession]) -> Iterator[Version]:
     return (peer.version for peer in peers if peer.version is not None)
-
-
-def _software_text(session: PeerSession) -> str:
-    """What a peer calls its software, fit for logs."""
-    version = session.version
-    return "" if version is None else printable(version.sub_version.decode("latin-1"), 60)

@@ -397,15 +397,12 @@ _READERS: dict[str, Callable[[Reader], Message]] = {
     "addrme": lambda reader: AddrMe(reader.uint16()),
     "addrs": _read_addrs,
     "getaddrs": lambda reader: GetAddrs(reader.uint32()),
-    "shares": lambda reader: finish(_shares_steps(reader)),
     "sharereq": lambda reader: ShareReq(
         reader.uint256(), _read_hashes(reader), reader.varint(), _read_hashes(reader)
     ),
-    "sharereply": lambda reader: finish(_share_reply_steps(reader)),
     "bestblock": lambda reader: BestBlock(read_header(reader)),
     "have_tx": _read_have_tx,
     "losing_tx": lambda reader: LosingTx(_read_hashes(reader)),
-    "remember_tx": lambda reader: finish(_remember_tx_steps(reader)),
     "forget_tx": lambda reader: ForgetTx(_read_hashes(reader)),
 }
 _LONG: dict[str, Callable[[Reader], Generator[None, None, Message]]] = {
@@ -422,21 +419,18 @@ def parse_message(command: str, payload: bytes) -> Message | None:
     Raises ParseError for anything that is not exactly the message. Of lists that nobody makes full use of, a part
     is read: see MAX_ADDRS, MAX_HAVE_TX and MAX_SHARES.
     """
-    read = _READERS.get(command)
-    if read is None:
-        return None
-    reader = Reader(payload)
-    message = read(reader)
-    reader.expect_end()
-    return message
+    return finish(message_steps(command, payload))
 
 
 def message_steps(command: str, payload: bytes) -> Generator[None, None, Message | None]:
     """Return what `parse_message` does; every yield ends a step of a few milliseconds."""
-    steps = _LONG.get(command)
-    if steps is None:
-        return parse_message(command, payload)
     reader = Reader(payload)
-    message = yield from steps(reader)
+    steps, read = _LONG.get(command), _READERS.get(command)
+    if steps is not None:
+        message = yield from steps(reader)
+    elif read is not None:
+        message = read(reader)
+    else:
+        return None
     reader.expect_end()
     return message

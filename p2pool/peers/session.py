@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
+from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
@@ -174,6 +175,12 @@ class PeerSession:
     def label(self) -> str:
         """The peer, as logs and the tracker name it."""
         return host_and_port(self.host, self.port)
+
+    def software(self, most: int) -> str:
+        """Return what the peer calls its software, fit for logs and pages, at most `most` characters; empty
+        before the handshake."""
+        version = self.version
+        return "" if version is None else printable(version.sub_version.decode("latin-1"), most)
 
     @property
     def ready(self) -> bool:

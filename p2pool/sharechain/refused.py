@@ -163,7 +163,10 @@ class RefusedBranches:
         """Count a share that is refused because of its origin. Returns what hung from it and was forgotten."""
         self._refuse(share.hash, origin)
         self._count(share, arrival, origin)
-        return [] if share.hash in self._released else self._drop_above(share.hash, origin, DROPPED_AT_ONCE)
+        tree = self._tracker.forest.trees.get(share.hash)
+        if tree is None or share.hash in self._released:
+            return []
+        return self._drop(tree.roots.values(), origin)
 
     def _refuse(self, share_hash: int, origin: Origin) -> None:
         if share_hash not in self._refused:
@@ -272,13 +275,19 @@ class RefusedBranches:
     # --- forgetting --------------------------------------------------------------------------------------
 
     def _drop_above(self, share_hash: int, origin: Origin, limit: int) -> list[Share]:
-        """Forget a refused share, if it is held, and what stands on it: heads first, at most `limit` shares."""
+        """Forget a refused share, where it is held, and what stands on it."""
         node = self._tracker.forest.nodes.get(share_hash)
         tree = self._tracker.forest.trees.get(share_hash)
-        hanging = () if tree is None else tree.roots.values()
-        pending = list(hanging) if node is None else [node]
-        order: list[ForestNode] = []
-        roots = [each.share.hash for each in pending]
+        if node is not None:
+            nodes: Iterable[ForestNode] = [node]
+        else:
+            nodes = [] if tree is None else tree.roots.values()
+        return self._drop(nodes, origin, limit)
+
+    def _drop(self, nodes: Iterable[ForestNode], origin: Origin, limit: int = DROPPED_AT_ONCE) -> list[Share]:
+        """Forget these and all above them, heads first."""
+        pending, order = list(nodes), []
+        roots = [node.share.hash for node in pending]
         while pending:
             node = pending.pop()
             order.append(node)

@@ -44,6 +44,11 @@ FOUND = {
 }
 
 
+def found_fields(found: FoundTime) -> dict[str, Any]:
+    """Return what `FOUND` describes."""
+    return {"time_found": found.time, "time_found_source": found.source.value}
+
+
 def hash_text(share_hash: int) -> str:
     """64 hex digits."""
     return f"{share_hash:064x}"
@@ -98,8 +103,7 @@ def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
 def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
     return {
         "ts": share.timestamp,
-        "time_found": found.time,
-        "time_found_source": found.source.value,
+        **found_fields(found),
         "hash": hash_text(share.hash),
         "payout_address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),

@@ -11,7 +11,7 @@ from p2pool.dash.merkle import walk_branch
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.sharechain.figures import stale_name
-from p2pool.web.api.chain import FOUND, TIMESTAMP
+from p2pool.web.api.chain import FOUND, TIMESTAMP, found_fields
 from p2pool.web.api.endpoint import UNKNOWN_SHARE, Arguments, Endpoint, Scene, amount, find_share, share_hash
 from p2pool.web.api.schema import (
     AMOUNT,
@@ -60,8 +60,7 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
         "local": {
             "verified": share_hash in tracker.verified,
             "time_first_seen": arrival.time_seen,
-            "time_found": found.time,
-            "time_found_source": found.source.value,
+            **found_fields(found),
             "peer_first_received_from": arrival.sender,
         },
         "share_data": {
@@ -116,8 +115,7 @@ def share_figures(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         "first_seen": arrival.time_seen,
         "received_from": arrival.sender,
         "time": share.timestamp,
-        "time_found": found.time,
-        "time_found_source": found.source.value,
+        **found_fields(found),
         "height": share.absheight,
         "chain_work": _hash(share.abswork),
         "address": script_to_text(scene.node, share.script),

@@ -12,7 +12,7 @@ from p2pool.node import Node
 from p2pool.sharechain import forest
 from p2pool.sharechain.figures import stale_name
 from p2pool.sharechain.found_times import FoundTime
-from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, hash_text
+from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, found_fields, hash_text
 from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, whole_number
 from p2pool.web.api.schema import HASH, array, boolean, count, nullable, number, record, text
 from p2pool.web.sources import script_to_text
@@ -86,8 +86,7 @@ def _row(node: Node, found: forest.Node, when: FoundTime, own: set[int], chain: 
         "parent": None if share.previous_hash is None else hash_text(share.previous_hash),
         "height": share.absheight,
         "time": share.timestamp,
-        "time_found": when.time,
-        "time_found_source": when.source.value,
+        **found_fields(when),
         "address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),
         "own": share.hash in own,

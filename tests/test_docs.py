@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from p2pool.config import load_config
-from p2pool.flags import build_parser
+from p2pool.app.config import load_config
+from p2pool.app.flags import build_parser
 from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module

@@ -13,8 +13,8 @@ import pytest
 from p2pool.alerts.settings import check_alerts
 from p2pool.alerts.watch import Thresholds
 from p2pool.alerts.webhook import sign
-from p2pool.config import load_config
-from p2pool.flags import build_parser
+from p2pool.app.config import load_config
+from p2pool.app.flags import build_parser
 from p2pool.pool_stats import EventKind
 from tests.chains import NOW
 from tests.support import ROOT

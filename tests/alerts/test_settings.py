@@ -8,8 +8,8 @@ from p2pool.alerts.channel import DestinationKind
 from p2pool.alerts.rules import DEFAULT_EVENTS, QuietTimes
 from p2pool.alerts.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, URLS_VARIABLE, AlertSettings
 from p2pool.alerts.watch import Thresholds
+from p2pool.app.config import load_config
 from p2pool.base.errors import OperatorError
-from p2pool.config import load_config
 from p2pool.pool_stats import EventKind
 
 HOOK, MAIL = ("--webhook", "https://h.example/x/TOKEN?k=v"), ("--alert-email", "me@example.org")

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from p2pool.node import Node, NodeSettings
-from p2pool.peer_pool import PeerNews, PeerPool
+from p2pool.node.peers_adapter import PeerNews, PeerPool
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.session import PeerSession
 from p2pool.peers.transactions import TransactionPool

@@ -31,7 +31,7 @@ from tests.logged import Log, logged
 
 
 def lines_of(log: Log) -> list[str]:
-    """What people see: Twisted's lines under the name of our class are filtered away (see p2pool.logs)."""
+    """What people see: Twisted's lines under the name of our class are filtered away (see p2pool.app.logs)."""
     return Log(event for event in log if event["log_namespace"] != "p2pool.dashd.p2p.DashdLink").lines
 
 

@@ -16,7 +16,7 @@ import orjson
 import pytest
 import requests
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.dash.messages import Verack
 from p2pool.dashd.p2p_session import P2pSession
 from p2pool.networks import SIMNET

@@ -22,11 +22,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.dash.address import encode_address
+from p2pool.net.proxy_protocol import HeaderReader
+from p2pool.net.tls import make_self_signed
 from p2pool.networks import SIMNET
-from p2pool.proxy_protocol import HeaderReader
-from p2pool.tls import make_self_signed
 from tests.e2e.process import NodeProcess, Process, free_port, wait_for
 from tests.e2e.stratum_client import TIME, ConnectionEnded, Refused, StratumClient
 

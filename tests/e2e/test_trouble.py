@@ -9,7 +9,7 @@ import time
 import pytest
 import requests
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from tests.e2e.process import NodeProcess, Process, free_port, wait_for
 
 pytestmark = pytest.mark.e2e

@@ -18,7 +18,7 @@ PROGRAM = """
 import sys
 from twisted.internet import reactor
 from p2pool.dashd import zmq_notice
-from p2pool.logs import start_logging
+from p2pool.app.logs import start_logging
 from pathlib import Path
 
 start_logging(Path(sys.argv[2]), debug=False, terminal=sys.stdout)

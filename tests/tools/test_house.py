@@ -76,4 +76,4 @@ def test_it_runs_on_this_repository(capsys):
     assert house.main(["--list"]) == 0
     printed = capsys.readouterr().out
     assert "import circles between packages: 0\n" in printed
-    assert str(Path("p2pool/app.py")) in printed
+    assert str(Path("p2pool/app/root.py")) in printed

@@ -14,13 +14,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from p2pool.net.worker_port import WebConnections, WorkerPort
 from p2pool.web.access import Access, AccessSettings
 from p2pool.web.api.table import ALIASES
 from p2pool.web.live import PAGE_VIEWS, LiveService
 from p2pool.web.live_hub import LiveLimits
 from p2pool.web.site import WebSite
 from p2pool.web.views import VIEWS
-from p2pool.worker_port import WebConnections, WorkerPort
 from tests.e2e.websocket_client import CLOSE, PING, PONG, handshake, masked
 from tests.logged import logged
 from tests.stratum.wire import Transport

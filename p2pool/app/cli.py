@@ -1,0 +1,36 @@
+"""The program: configuration, the reactor, and how it all ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from p2pool.app.config import load_config
+from p2pool.base.errors import OperatorError
+from p2pool.base.paths import default_in_home
+from p2pool.base.signals import survive_signals
+from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
+
+
+def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
+    """Run until interrupted. Returns the exit status: 2 for what the operator has to put right."""
+    open_standard_streams()
+    survive_signals()
+    try:
+        config = load_config(
+            sys.argv[1:] if argv is None else argv,
+            default_in_home(".p2pool-dash") if default_datadir is None else default_datadir,
+        )
+        # Imported late: a wrong flag is answered at once, and the reactor is installed here only.
+        from p2pool.app.root import run
+
+        return run(config)
+    except (OperatorError, ImportError) as error:
+        open_terminal(sys.stderr).write(f"p2pool-dash: {error}\n")
+        return error.exit_status if isinstance(error, OperatorError) else 2
+    except KeyboardInterrupt:  # before the node was there to be stopped in order
+        return 128 + signal.SIGINT
+    finally:
+        flush_standard_streams()

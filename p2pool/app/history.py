@@ -1,0 +1,102 @@
+"""Everything that has to do with history, put together: one object for the composition root. Which database, under
+which name this node writes into it, and what pages take over of earlier runs."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.logger import Logger
+
+from p2pool.app.config import Config
+from p2pool.base.daemon_thread import run_in_daemon_thread
+from p2pool.base.errors import ParseError
+from p2pool.base.known_databases import KnownDatabases
+from p2pool.base.state_file import StateFile, StateFormat
+from p2pool.base.text import printable
+from p2pool.history.records import DAY
+from p2pool.history.restoring import Restored
+from p2pool.history.service import History, Run
+from p2pool.pool_stats import EventRecord
+from p2pool.web.memory import Memory
+from p2pool.web.samples import restored_samples
+
+NODE_NAME_FILE: Final = StateFormat("node-name", "the name under which this node's history is kept", 4096)
+_GIVEN: Final = re.compile("[0-9a-f]{16}")
+_log = Logger(namespace="p2pool.history")
+
+
+class Recording:
+    """History of this node; `history` is None where none is kept."""
+
+    def __init__(self, reactor: Any, config: Config, clock: Callable[[], float]) -> None:
+        self.history: History | None = None
+        # Of its own: a database that hangs holds up nobody, and nothing waits for it at the end.
+        self._run: Run = lambda function: run_in_daemon_thread(reactor, function)
+        if config.stats_db is not None:
+            self.history = History(
+                reactor,
+                config.stats_db,
+                config.stats_node or node_name(config.datadir),
+                config.stats_retention * DAY,
+                clock,
+                self._run,
+                known=KnownDatabases(config.datadir),
+            )
+
+    def problem(self) -> str | None:
+        """Why history is not written, None while it is, or where none is to be."""
+        return None if self.history is None else self.history.problem
+
+    def emptied(self) -> str | None:
+        """Return a sentence if the database was found empty or missing at the start."""
+        return None if self.history is None else self.history.emptied
+
+    def record_event(self, event: EventRecord) -> None:
+        """Something happened."""
+        if self.history is not None:
+            self.history.record_event(event)
+
+    def start(self, memory: Memory) -> None:
+        """Write from now on; `memory` takes over what earlier runs left once the database is open."""
+        if self.history is not None:
+            self.history.restored.subscribe(lambda restored: self._restore(memory, restored))
+            self.history.start()
+
+    def _restore(self, memory: Memory, restored: Restored) -> None:
+        made = self._run(lambda: restored_samples(restored.samples))
+        made.addCallback(lambda samples: memory.restore(samples, restored.rounds))
+        made.addErrback(lambda failure: _log.failure("what earlier runs left", failure))
+
+    async def stop(self) -> None:
+        """Write what waits."""
+        if self.history is not None:
+            await self.history.stop()
+
+
+def node_name(directory: Path) -> str:
+    """The name of this node where none was given: chosen once, and kept in its data directory."""
+    file = StateFile(directory / NODE_NAME_FILE.name, NODE_NAME_FILE)
+    kept = file.read_bytes(_parse_name)
+    if kept is not None:
+        return kept
+    name = secrets.token_hex(8)
+    try:
+        file.write_bytes(name.encode() + b"\n")
+    except OSError as error:
+        _log.warn(
+            "cannot write {path}: {error}; after a restart this node's history would be another one's",
+            path=str(file.path),
+            error=error.strerror,
+        )
+    return name
+
+
+def _parse_name(data: bytes) -> str:
+    text = data.decode("utf-8", "replace").strip()
+    if _GIVEN.fullmatch(text) is None:
+        raise ParseError(f"it holds no name of a node: {printable(text)}")
+    return text

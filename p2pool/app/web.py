@@ -1,0 +1,154 @@
+"""Everything that has to do with browsers and programs that look, put together: one object for the composition
+root. Where the site is served (on the worker port, or on one of its own), through TLS or not, who may ask, and
+what an operator has done."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from p2pool.app.config import Config
+from p2pool.base.endpoints import host_and_port, reachable_host
+from p2pool.base.timer import Timer
+from p2pool.net.own_certificate import find_certificate
+from p2pool.net.tls import ServerCertificate
+from p2pool.net.worker_port import (
+    HintFactory,
+    WebConnections,
+    WebPort,
+    keepalive_options,
+    open_port,
+)
+from p2pool.web.access import Access, AccessSettings
+from p2pool.web.admin import AdminResource, AlertTester, OperatorPort, admin_actions
+from p2pool.web.audit import AuditLog
+from p2pool.web.known_hosts import machine_names
+from p2pool.web.rendering import RunInThread
+from p2pool.web.request import WebRequest
+from p2pool.web.site import WebSite
+from p2pool.web.sources import ListeningPort
+from p2pool.web.views import Views
+
+CERTIFICATE_PERIOD = 5.0
+_log = Logger(namespace="p2pool.web")
+
+
+class Pages:
+    """The web of this node."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: Config,
+        clock: Callable[[], float],
+        run_in_thread: RunInThread,
+        operator: OperatorPort,
+        set_log_level: Callable[[str], None],
+        alerts: AlertTester | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._config = config
+        self._clock = clock
+        self._run_in_thread = run_in_thread
+        self.access = Access(
+            AccessSettings(
+                keys=config.api_keys,
+                key_endpoints=config.api_key_endpoints,
+                password=config.web_password,
+                rate_limit=config.web_rate_limit,
+                trusted_proxies=config.web_trusted_proxy,
+                host_names=known_host_names(config, socket.gethostname()),
+            )
+        )
+        self._audit = AuditLog(config.datadir / "audit.log", clock, run_in_thread)
+        self._actions = {
+            name: AdminResource(name, action, self._audit)
+            for name, action in admin_actions(operator, set_log_level, alerts).items()
+        }
+        self.browsers = WebConnections(config.web_trusted_proxy)
+        self._certificate: ServerCertificate | None = None
+        self._timers: list[Timer] = []
+        self._port: Any = None
+
+    def listen(
+        self, views: Views, files: Path, live: Resource | None = None, custom_pages: bool = False
+    ) -> IProtocolFactory:
+        """Open the web's own port, where there is to be one. Returns what browsers meet that come to the worker
+        port: the site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own.
+        Raises OperatorError."""
+        config = self._config
+        site = WebSite(
+            views, files, self._reactor, live, self.access, self._run_in_thread, self._actions, custom_pages
+        )
+        if config.web_port is None:
+            return site
+        factory: Any = site
+        if config.web_ssl_self_signed or config.web_ssl_cert is not None:
+            own = config.datadir / "web-cert.pem", config.datadir / "web-key.pem"
+            given = config.web_ssl_cert, config.web_ssl_key
+            self._certificate = find_certificate(given, own, config.web_ssl_self_signed, self._clock())
+            factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
+            self._timers = [Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False)]
+        keepalive = keepalive_options(config.keepalive)
+        port = WebPort(factory, self._reactor, self.browsers, keepalive)
+        self._port = open_port(self._reactor, port, config.web_port, "the web", "--web-port")
+        return HintFactory(
+            "This port is for miners (stratum). The pages of this node are on another one, which its operator "
+            f"has chosen with --web-port: {self._port.getHost().port}.\n"
+        )
+
+    def watchable_views(self, request: Request, views: frozenset[str]) -> frozenset[str]:
+        """Which of the views this request's client may watch live."""
+        admitted = request.admitted if isinstance(request, WebRequest) else None
+        return self.access.watchable(admitted, views)
+
+    async def _look_at_certificate(self) -> None:
+        """As the miners' one: a renewed certificate is in use without a restart."""
+        if self._certificate is not None:
+            await self._run_in_thread(self._certificate.reload_if_changed)
+
+    @property
+    def url(self) -> str | None:
+        """The first page's address on this machine; None where pages are on the worker port."""
+        if self._port is None or self._config.web_port is None:
+            return None
+        scheme = "http" if self._certificate is None else "https"
+        host = reachable_host(self._config.web_port[0])
+        return f"{scheme}://{host_and_port(host, self._port.getHost().port)}/"
+
+    def listening(self) -> list[ListeningPort]:
+        """The web's own port, where there is one."""
+        if self._port is None:
+            return []
+        port, used = int(self._port.getHost().port), self._certificate
+        if used is None:
+            return [ListeningPort("browsers", port)]
+        return [
+            ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
+        ]
+
+    async def stop(self) -> None:
+        """No more connections on the web's own port; the audit log is complete."""
+        for timer in self._timers:
+            timer.stop()
+        if self._port is not None:
+            await self._port.stopListening()
+        await self._audit.stop()
+
+
+def known_host_names(config: Config, machine: str) -> frozenset[str]:
+    """Return the host names of this node's web: those given with --web-host, those in other settings that say
+    where this node is, and those of the machine, whose host name is `machine`."""
+    page = urlsplit(config.alerts.page or "").hostname
+    external = None if config.external_ip is None else config.external_ip[0]
+    own = (config.worker_host, config.web_port[0] if config.web_port else None, external, page)
+    return config.web_host | machine_names(machine) | {name.lower() for name in own if name}

@@ -1,0 +1,63 @@
+"""The node's name in a database that others may write into, too."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from p2pool.app import history as recording
+from p2pool.app.history import NODE_NAME_FILE, Recording, node_name
+from p2pool.history.records import POOL_FIGURES
+from p2pool.history.restoring import Restored, RestoredSample
+from p2pool.web.memory import Memory
+from tests.app.test_config import MAIN, load
+from tests.logged import logged
+
+
+def test_a_name_is_chosen_once(tmp_path):
+    name = node_name(tmp_path)
+    assert len(name) == 16
+    assert node_name(tmp_path) == name
+    assert node_name(tmp_path / "other") != name
+
+
+def test_a_file_that_holds_none_is_told_of_and_replaced(tmp_path):
+    (tmp_path / NODE_NAME_FILE.name).write_bytes(b"\xff\x00 what is this?")
+    with logged() as log:
+        name = node_name(tmp_path)
+    assert len(log.lines) == 1
+    assert "holds no name of a node" in log.lines[0]
+    assert node_name(tmp_path) == name
+
+
+def test_where_it_cannot_be_kept_the_node_goes_on(tmp_path):
+    (tmp_path / "file").write_text("")
+    with logged() as log:
+        assert len(node_name(tmp_path / "file")) == 16
+    assert len(log.lines) == 1
+    assert "after a restart" in log.lines[0]
+
+
+def test_none_is_kept_where_none_is_wanted():
+    assert Recording(None, load("-a", MAIN, "--stats-db", "none"), float).history is None
+
+
+def test_what_earlier_runs_left_is_put_together_in_a_thread(tmp_path, monkeypatch):
+    waiting = []
+
+    def run(_: object, function):
+        waiting.append((function, Deferred()))
+        return waiting[-1][1]
+
+    monkeypatch.setattr(recording, "run_in_daemon_thread", run)
+    config = load("-a", MAIN, "--datadir", str(tmp_path), "--stats-node", "here")
+    here, memory = Recording(Clock(), config, lambda: 0.0), Memory()
+    here.start(memory)
+    waiting.clear()  # the database is being opened
+    left = RestoredSample(990.0, [1.0] * len(POOL_FIGURES), {"rig": 5.0}, {}, {}, {})
+    here.history.restored.fire(Restored({10: [left]}, []))
+    assert memory.samples.hour.samples() == []
+    ((function, result),) = waiting
+    result.callback(function())
+    (sample,) = memory.samples.hour.samples()
+    assert (sample.start, dict(sample.of("worker_hash_rates").items())) == (990.0, {"rig": 5.0})

@@ -97,7 +97,6 @@ def is_program(path: Path, line: int) -> bool:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_clocks_are_passed_in_and_rules_are_not_asserted(path):
-    module = module_of(path)
     for node in ast.walk(parse_module(path)):
         assert not isinstance(node, ast.Assert), f"{path}:{node.lineno}: assert"
         if str(path.relative_to(PACKAGE)) in REACTOR_ALLOWED or not isinstance(node, ast.Call):

@@ -5,7 +5,6 @@ in `watch`, `rules` and `outbox`.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from p2pool.alerts.rules import Grouper, Rules
 from p2pool.alerts.store import AlertStore
 from p2pool.alerts.told import ONCE, ToldOnce, delivery_id
 from p2pool.alerts.watch import Watch
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.pool_stats import BlockRecord, EventKind, EventRecord, PoolSnapshot
@@ -43,15 +43,12 @@ _log = Logger(namespace="p2pool.alerts")
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """What the service needs of the world. Clocks in Unix seconds; `new_id` gives a name for a delivery that no
-    other has; `alert_sent` is called for each message that people were sent; `place` says which node speaks."""
+class AlertPorts:
+    """What the service asks of the rest of the node. `new_id` gives a name for a delivery that no other has;
+    `alert_sent` is called for each message that people were sent; `place` says which node speaks."""
 
-    reactor: Any
-    clock: Callable[[], float]
-    run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    environment: Environment
     minute_of_day: Callable[[float], int]
-    rng: random.Random
     new_id: Callable[[], str]
     alert_sent: Callable[[], None]
     place: Callable[[], Place]
@@ -103,7 +100,7 @@ class Alerts:
 
     def __init__(
         self,
-        environment: Environment,
+        ports: AlertPorts,
         watch: Watch,
         rules: Rules,
         destinations: Sequence[Destination],
@@ -111,25 +108,26 @@ class Alerts:
         directory: Path,
     ) -> None:
         self.events: Event[EventRecord] = Event()
-        self._world = environment
+        self._ports = ports
+        self._environment = environment = ports.environment
         self._watch = watch
         self._destinations = {each.id: each for each in destinations}
         self._channels = channels
-        self._grouper = Grouper(rules, environment.minute_of_day)
+        self._grouper = Grouper(rules, ports.minute_of_day)
         self._told = ToldOnce()
         self._last: LastRun | None = None
-        self._outbox = Outbox(self._destinations, environment.rng)
+        self._outbox = Outbox(self._destinations, environment.chance)
         self._store = AlertStore(
             directory / "alerts.sqlite",
             self._outbox,
             self._grouper,
             self._told,
             run_in_thread=environment.run_in_thread,
-            call_soon=lambda call: environment.reactor.callLater(0, call),
+            call_soon=environment.call_soon,
         )
         self._marker = directory / LAST_RUN_FILE.name
         self._marking = DeferredLock()
-        self._cooperator = Cooperator(scheduler=lambda step: environment.reactor.callLater(0, step))
+        self._cooperator = Cooperator(scheduler=environment.call_soon)
         self._timers: list[Timer] = []
         self._under_way: dict[str, Deferred[None]] = {}
         """Attempts by destination."""
@@ -145,7 +143,7 @@ class Alerts:
 
     async def start(self) -> None:
         """Take over what an earlier run left, tell that the node runs, and begin to look."""
-        world, now = self._world, self._world.clock()
+        world, now = self._environment, self._environment.clock()
         last: LastRun | None = await world.run_in_thread(lambda: read_last_run(self._marker))
         self._last = last
         if self._destinations:
@@ -163,8 +161,8 @@ class Alerts:
         """The node is being stopped: say so, and wait for nothing more that could be told together with it."""
         if self._started is None or self._leave_by is not None:
             return
-        now = self._world.clock()
-        self._leave_by = self._world.reactor.seconds() + LEAVE_TIME
+        now = self._environment.clock()
+        self._leave_by = self._environment.reactor.seconds() + LEAVE_TIME
         self._store.is_ending = True
         self._happened([self._watch.stopping(now - self._started, now)])
 
@@ -178,14 +176,14 @@ class Alerts:
         self._pump()
         await self._wait_for_attempts()
         await self._store.save_all()
-        await self._mark(LastRun(self._world.clock(), True))
+        await self._mark(LastRun(self._environment.clock(), True))
 
     async def _wait_for_attempts(self) -> None:
-        reactor, left = self._world.reactor, Deferred[None]()
+        reactor, left = self._environment.reactor, Deferred[None]()
         if self._leave_by is None:
             return
         deadline = reactor.callLater(max(0.0, self._leave_by - reactor.seconds()), left.callback, None)
-        while self._outbox.has_due(self._world.clock()) and not left.called:
+        while self._outbox.has_due(self._environment.clock()) and not left.called:
             look: Deferred[None] = Deferred()
             reactor.callLater(0.05, look.callback, None)
             await look
@@ -196,7 +194,7 @@ class Alerts:
             attempt.cancel()
 
     async def _still_running(self) -> None:
-        await self._mark(LastRun(self._world.clock(), False))
+        await self._mark(LastRun(self._environment.clock(), False))
 
     async def _mark(self, run: LastRun) -> None:
         # One after another: a note that the node runs must not come to the disk after that of its end.
@@ -204,7 +202,7 @@ class Alerts:
         try:
             # A disk that does not take it is told of by those who have more to write.
             with suppress(OSError):
-                await self._world.run_in_thread(lambda: write_last_run(self._marker, run))
+                await self._environment.run_in_thread(lambda: write_last_run(self._marker, run))
         finally:
             self._marking.release()
 
@@ -226,15 +224,15 @@ class Alerts:
         """A block that is new, or of which something became. What others found before the start is no news."""
         if self._started is not None and record.time < self._started and not record.found_here:
             self._watch.block_is_old(record)
-        self._happened(self._watch.block_changed(record, self._world.clock()))
+        self._happened(self._watch.block_changed(record, self._environment.clock()))
 
     def banned(self, host: str) -> None:
         """A host of miners was banned."""
-        self._happened(self._watch.banned(host, self._world.clock()))
+        self._happened(self._watch.banned(host, self._environment.clock()))
 
     async def _look(self) -> None:
         def looking() -> Iterable[None]:
-            for event in self._watch.looking(self._world.snapshot()):
+            for event in self._watch.looking(self._ports.snapshot()):
                 if event is not None:
                     self._happened([event])
                 yield None
@@ -248,7 +246,7 @@ class Alerts:
         self._pump()
 
     def _tell(self, event: EventRecord) -> None:
-        now = self._world.clock()
+        now = self._environment.clock()
         if not self._told.take(event):
             return
         if event.kind in ONCE:
@@ -259,7 +257,7 @@ class Alerts:
         for destination in self._destinations.values():
             if destination.events is not None and event.kind in destination.events:
                 content = content or self._object(event)
-                self._put(destination, content, now, delivery_id(event, destination.id, self._world.place()))
+                self._put(destination, content, now, delivery_id(event, destination.id, self._ports.place()))
 
     def _object(self, event: EventRecord) -> dict[str, object]:
         """What a webhook is sent for an event: docs/alerts.md says the type of each field."""
@@ -272,13 +270,13 @@ class Alerts:
 
     def _named(self, event: str, time: float) -> dict[str, object]:
         """The fields of every webhook object. `timestamp` is a whole number: programs keep it as one."""
-        place = self._world.place()
+        place = self._ports.place()
         return {"event": event, "timestamp": int(time), "node": place.node, "network": place.network}
 
     def _put(
         self, destination: Destination, content: Mapping[str, object], now: float, name: str | None = None
     ) -> None:
-        delivery = Delivery(name or self._world.new_id(), destination.id, content, now)
+        delivery = Delivery(name or self._ports.new_id(), destination.id, content, now)
         if delivery.id in self._outbox.mailboxes[destination.id].waiting:
             return  # it is on its way since the last run
         lost = self._outbox.put(delivery)
@@ -294,10 +292,10 @@ class Alerts:
         """Begin everything that is due, and write what changed."""
         if not self._store.is_loaded:
             return
-        now = self._world.clock()
+        now = self._environment.clock()
         notices = self._grouper.due(now, leaving=self._leave_by is not None)
         for notice in notices:
-            message = compose(notice, self._world.place())
+            message = compose(notice, self._ports.place())
             for destination in self._destinations.values():
                 if destination.for_people:
                     self._put(destination, {"subject": message.subject, "body": message.body}, now)
@@ -318,10 +316,10 @@ class Alerts:
         answer = await self._ask(delivery)
         self._under_way.pop(delivery.destination, None)
         had_failed = self._outbox.mailboxes[delivery.destination].failures
-        lost = self._outbox.answered(delivery, answer, self._world.clock())
+        lost = self._outbox.answered(delivery, answer, self._environment.clock())
         if answer.delivered:
             if self._destinations[delivery.destination].for_people:
-                self._world.alert_sent()
+                self._ports.alert_sent()
             _log.info("{what} told to {where}", what=_what(delivery), where=delivery.destination)
         elif lost is not None:
             self._say_lost(lost)
@@ -333,18 +331,18 @@ class Alerts:
                 reason=answer.text,
             )
         # Not at once: a server that answers without delay would have us go round without end.
-        self._world.reactor.callLater(0, self._pump_unless_stopped)
+        self._environment.reactor.callLater(0, self._pump_unless_stopped)
 
     def _pump_unless_stopped(self) -> None:
-        if self._leave_by is None or self._world.reactor.seconds() < self._leave_by:
+        if self._leave_by is None or self._environment.reactor.seconds() < self._leave_by:
             self._pump()
 
     async def _ask(self, delivery: Delivery) -> Answer:
         async def attempt() -> Answer:
-            return await self._channels[delivery.destination].deliver(delivery, self._world.clock())
+            return await self._channels[delivery.destination].deliver(delivery, self._environment.clock())
 
         try:
-            answer = await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._world.reactor)
+            answer = await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._environment.reactor)
             if self._cut_off and not answer.delivered:
                 return failed("the node was stopped meanwhile")
             return answer
@@ -374,7 +372,7 @@ class Alerts:
             destinations=tuple(self._figures_of(each) for each in self._destinations.values()),
             events=_names(rules.events) if any(each.for_people for each in self._destinations.values()) else (),
             quiet_times=tuple(f"{_hour(begin)}-{_hour(end)}" for begin, end in rules.quiet.spans),
-            is_quiet=self._grouper.is_quiet(self._world.clock()),
+            is_quiet=self._grouper.is_quiet(self._environment.clock()),
             held=self._grouper.held,
             problem=self._store.problem,
         )
@@ -415,16 +413,16 @@ class Alerts:
         return gatherResults(tests, consumeErrors=True).addBoth(over)
 
     async def _test(self, destination: Destination) -> TrialResult:
-        world, now = self._world, self._world.clock()
+        ports, now = self._ports, self._environment.clock()
         if destination.for_people:
-            message = trial_message(world.place())
+            message = trial_message(ports.place())
             content: dict[str, object] = {"subject": message.subject, "body": message.body}
         else:
             content = self._named("test", now)
             content |= {"subject": "", "text": "a test: somebody asked this node to send one"}
-        began = world.reactor.seconds()
-        answer = await self._ask(Delivery(world.new_id(), destination.id, content, now))
-        return TrialResult(destination.id, answer, world.reactor.seconds() - began)
+        began = self._environment.reactor.seconds()
+        answer = await self._ask(Delivery(ports.new_id(), destination.id, content, now))
+        return TrialResult(destination.id, answer, self._environment.reactor.seconds() - began)
 
 
 def _what(delivery: Delivery) -> str:

@@ -3,13 +3,11 @@ destination, what the watch looks at, and the adapters to what the web asks of i
 
 from __future__ import annotations
 
-import random
 import secrets
 import socket
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -17,11 +15,11 @@ from p2pool.alerts.apprise_channel import AppriseChannel
 from p2pool.alerts.channel import Channel, Destination, DestinationKind
 from p2pool.alerts.mail import Mail
 from p2pool.alerts.message import Place
-from p2pool.alerts.service import LOOK_PERIOD, Alerts, Environment, TrialResult
+from p2pool.alerts.service import LOOK_PERIOD, AlertPorts, Alerts, TrialResult
 from p2pool.alerts.watch import Watch
 from p2pool.alerts.webhook import Webhook, parse_url
 from p2pool.app.config import Config
-from p2pool.base.daemon_thread import run_in_daemon_thread
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.paths import MAX_PATH
 from p2pool.base.text import printable
@@ -35,33 +33,29 @@ class Alerting:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         config: Config,
+        *,
         stats: PoolStats,
-        clock: Callable[[], float],
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
         page: Callable[[], str],
         ban_of: Callable[[str], BanRecord | None],
         history_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._reactor = reactor
+        self._environment = environment
         self._config = config
         self._page = page
         settings, network = config.alerts, config.network
         watch = Watch(settings.thresholds, network.parent.symbol, network.persist, history_problem, ban_of)
-        environment = Environment(
-            reactor=reactor,
-            clock=clock,
-            run_in_thread=run_in_thread,
+        ports = AlertPorts(
+            environment=environment,
             minute_of_day=_minute_of_day,
-            rng=random.SystemRandom(),
             new_id=lambda: secrets.token_hex(16),
             alert_sent=stats.record_alert,
             place=self._place,
-            snapshot=lambda: stats.snapshot(clock(), good_for=LOOK_PERIOD),
+            snapshot=lambda: stats.snapshot(environment.clock(), good_for=LOOK_PERIOD),
         )
         channels = {each.id: self._channel(each) for each in settings.destinations}
-        self.alerts = Alerts(environment, watch, settings.rules, settings.destinations, channels, config.datadir)
+        self.alerts = Alerts(ports, watch, settings.rules, settings.destinations, channels, config.datadir)
 
     def subscribe(self, book: BlockBook, banned: Event[str]) -> None:
         """Hear of the pool's blocks and of hosts of miners that are banned."""
@@ -74,13 +68,16 @@ class Alerting:
         settings = self._config.alerts
         if destination.kind is DestinationKind.WEBHOOK:
             target = parse_url(destination.target)
-            return Webhook(self._reactor, target, settings.secret, settings.allow_private, self._in_daemon_thread)
+            return Webhook(
+                self._environment.reactor,
+                target,
+                settings.secret,
+                settings.allow_private,
+                self._environment.run_in_daemon_thread,
+            )
         if destination.kind is DestinationKind.EMAIL and settings.mail is not None:
-            return Mail(settings.mail, destination.target, self._in_daemon_thread)
-        return AppriseChannel(destination.target, self._in_daemon_thread)
-
-    def _in_daemon_thread(self, function: Callable[[], Any]) -> Deferred[Any]:
-        return run_in_daemon_thread(self._reactor, function)
+            return Mail(settings.mail, destination.target, self._environment.run_in_daemon_thread)
+        return AppriseChannel(destination.target, self._environment.run_in_daemon_thread)
 
     def _place(self) -> Place:
         config = self._config

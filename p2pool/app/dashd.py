@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.base.endpoints import loopback_address
+from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home
 from p2pool.base.timer import Timer
@@ -104,24 +101,24 @@ class DashCore:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         config: Config,
+        *,
         node: Node,
         stats: PoolStats,
-        clock: Callable[[], float],
-        run_in_thread: Callable[..., Deferred[Any]],
         new_template: Callable[[BlockTemplate], None],
     ) -> None:
-        self._reactor = reactor
+        self._environment = environment
+        self._reactor = environment.reactor
         self._config = config
         self._node = node
         self._stats = stats
-        self._clock = clock
-        self._run_in_thread = run_in_thread
+        self._clock = environment.clock
+        self._run_in_thread = environment.run_in_thread
         self._new_template = new_template
-        self.notices = NoticeBoard(reactor.seconds, stats.record_new_block_job)
-        self.book = BlockBook(config.datadir / BLOCKS_FILE.name, run_in_thread)
-        self.spool = BlockSpool(config.datadir / "blocks", run_in_thread)
+        self.notices = NoticeBoard(environment.reactor.seconds, stats.record_new_block_job)
+        self.book = BlockBook(config.datadir / BLOCKS_FILE.name, environment.run_in_thread)
+        self.spool = BlockSpool(config.datadir / "blocks", environment.run_in_thread)
         self.pool: DaemonPool | None = None
         self.submitter: BlockSubmitter | None = None
         self.broadcaster: Broadcaster | None = None
@@ -204,7 +201,7 @@ class DashCore:
             parent.p2p_magic,
             _sub_version(),
             self._clock,
-            lambda: secrets.randbits(64),
+            self._environment.nonce,
             lambda block_hash: daemon.announced(Road.P2P, block_hash),
         )
         self._rpcs.append(rpc)
@@ -236,11 +233,11 @@ class DashCore:
                 sub_version=_sub_version(),
                 ours=frozenset(address for address in ours if address is not None),
             ),
-            PeerBook(local, random.SystemRandom()),
+            PeerBook(local, self._environment.chance),
             self._config.datadir / NETWORK_PEERS_FILE.name,
             self._run_in_thread,
             self._clock,
-            lambda: secrets.randbits(64),
+            self._environment.nonce,
             network_peers,
             headers_heard,
             lambda: self._tip,

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from twisted.logger import Logger
 
 from p2pool.app.config import Config
-from p2pool.base.daemon_thread import run_in_daemon_thread
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.known_databases import KnownDatabases
 from p2pool.base.state_file import StateFile, StateFormat
@@ -32,17 +31,17 @@ _log = Logger(namespace="p2pool.history")
 class Recording:
     """History of this node; `history` is None where none is kept."""
 
-    def __init__(self, reactor: Any, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(self, environment: Environment, config: Config) -> None:
         self.history: History | None = None
         # Of its own: a database that hangs holds up nobody, and nothing waits for it at the end.
-        self._run: Run = lambda function: run_in_daemon_thread(reactor, function)
+        self._run: Run = environment.run_in_daemon_thread
         if config.stats_db is not None:
             self.history = History(
-                reactor,
+                environment.reactor,
                 config.stats_db,
                 config.stats_node or node_name(config.datadir),
                 config.stats_retention * DAY,
-                clock,
+                environment.clock,
                 self._run,
                 known=KnownDatabases(config.datadir),
             )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
@@ -13,8 +11,8 @@ from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.app.config import Config
-from p2pool.base.daemon_thread import run_in_daemon_thread
 from p2pool.base.endpoints import cannot_listen
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.text import format_duration
 from p2pool.base.timer import Timer
@@ -71,16 +69,14 @@ class Peering:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         config: Config,
         node: Node,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
         block_found: Callable[[FoundBlock], None],
     ) -> None:
-        network, rng = config.network, random.SystemRandom()
-        self._reactor = reactor
+        network = config.network
+        self._environment = environment
+        self._reactor = environment.reactor
         self._config = config
         self._node = node
         self._block_found = block_found
@@ -101,13 +97,13 @@ class Peering:
             PeerPool(node, self._block_heard),
             self.transactions,
             self._sender_of,
-            clock,
-            monotonic,
-            lambda call: reactor.callLater(0, call),
-            rng,
+            environment.clock,
+            environment.monotonic,
+            environment.call_soon,
+            environment.chance,
         )
         self.service = PeerService(
-            reactor,
+            environment.reactor,
             self.hub,
             DialSettings(
                 listen=(host, port),
@@ -116,18 +112,15 @@ class Peering:
                 outgoing=config.outgoing_conns,
             ),
             config.datadir,
-            clock,
-            run_in_thread,
-            self._look_up,
-            rng,
+            environment.clock,
+            environment.run_in_thread,
+            environment.run_in_daemon_thread,
+            environment.chance,
         )
         self._news: PeerNews | None = None
         self._mapping: PortMapping | None = None
         self._timer: Timer | None = None
         self._received = 0
-
-    def _look_up(self, function: Callable[[], Any]) -> Deferred[Any]:
-        return run_in_daemon_thread(self._reactor, function)
 
     def _sender_of(self, share_hash: int) -> str | None:
         return self._node.tracker.arrival(share_hash).sender
@@ -161,7 +154,7 @@ class Peering:
         self._timer = Timer(self._reactor, PROGRESS_PERIOD, self._say_progress, now=False)
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
         if reachable and not self._config.disable_upnp:
-            self._mapping = PortMapping(self._reactor, self.service.port, self._look_up)
+            self._mapping = PortMapping(self._reactor, self.service.port, self._environment.run_in_daemon_thread)
             self._mapping.start()
 
     async def stop(self) -> None:

@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import DeferredLock, ensureDeferred
 from twisted.internet.task import cooperate
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -35,6 +34,7 @@ from p2pool.app.state_files import check_state_files
 from p2pool.app.stratum import Mining
 from p2pool.app.web import Pages
 from p2pool.base.delays import GarbageWatch, ReactorWatch
+from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
 from p2pool.base.process import read_process_figures
@@ -50,7 +50,7 @@ from p2pool.dashd.payout_service import PayoutService
 from p2pool.dashd.rpc import Caller
 from p2pool.dashd.wallet import Wallet
 from p2pool.node import FoundAuxBlock, Node, NodeSettings
-from p2pool.node.persistence import Persistence, Threads
+from p2pool.node.persistence import Persistence
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
@@ -75,7 +75,7 @@ def run(config: Config) -> int:
     """Run the node until it is interrupted. Returns the exit status. Raises OperatorError before it started."""
     from twisted.internet import reactor as global_reactor
 
-    reactor: Any = global_reactor
+    reactor: IReactor = cast(IReactor, global_reactor)
     make_time_steady(reactor)
     directory = DataDirectory(config.datadir)
     logging = start_logging(
@@ -88,7 +88,7 @@ def run(config: Config) -> int:
     hung_up: Event[str] = Event()
     hung_up.subscribe(lambda name: _reopen_log(logging, name))
     SignalWatch(reactor, stop=stop, reopen=hung_up.fire).start()  # before anything that starts a thread
-    app = App(config, reactor, logging.set_level)
+    app = App(config, real_environment(reactor), logging.set_level)
     failures: list[OperatorError] = []
 
     def failed(failure: Failure) -> None:
@@ -101,20 +101,20 @@ def run(config: Config) -> int:
 
     reactor.callWhenRunning(lambda: ensureDeferred(app.start()).addErrback(failed))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(app.stop()))
-    reactor.run(installSignalHandlers=False)
+    reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not of the interface
     directory.release()
     if failures:
         raise failures[0]
     return 0
 
 
-def make_time_steady(reactor: Any) -> None:
+def make_time_steady(reactor: IReactor) -> None:
     """Let the reactor count time that never jumps. Twisted takes the system's clock: where that is set back by an
     hour, every timer stands still for an hour, and a found block is not offered again."""
-    reactor.seconds = time.monotonic
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
 
 
-def _stop_once(reactor: Any) -> Callable[[str], None]:
+def _stop_once(reactor: IReactor) -> Callable[[str], None]:
     """Return what ends the node, because of the signal `name` or without one; repetitions change nothing."""
     asked = False
 
@@ -141,11 +141,12 @@ def _reopen_log(logging: Logging, name: str) -> None:
 class App:
     """All services of one node."""
 
-    def __init__(self, config: Config, reactor: Any, set_log_level: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, environment: Environment, set_log_level: Callable[[str], None]) -> None:
         self.config = config
-        self.reactor = reactor
+        self.environment = environment
+        self.reactor = environment.reactor
         network = config.network
-        self.stats = PoolStats(time.time())
+        self.stats = PoolStats(environment.clock())
         self._bench = BenchLog(time.perf_counter) if config.bench else None
         self.payouts = payout_addresses(config)
         self.payout_service: PayoutService | None = None
@@ -154,44 +155,53 @@ class App:
             Tracker(network),
             NodeSettings(self.payouts.key_hash, config.fee, config.donation),
             self.stats,
-            time.time,
-            lambda call: reactor.callLater(0, call),
-            random.SystemRandom(),
+            environment.clock,
+            environment.call_soon,
+            environment.chance,
         )
         self.dash_core = DashCore(
-            reactor,
+            environment,
             config,
-            self.node,
-            self.stats,
-            time.time,
-            deferToThread,
-            self._timed("template", self.node.set_template, TEMPLATE),
+            node=self.node,
+            stats=self.stats,
+            new_template=self._timed("template", self.node.set_template, TEMPLATE),
         )
         self.persistence = Persistence(
-            reactor,
-            Threads(deferToThread, reactor.callFromThread),
+            environment,
             self.node,
             config.datadir,
-            time.time,
             archive=not config.disable_share_archive,
             import_from=config.import_shares,
         )
-        self.peering = Peering(
-            reactor, config, self.node, time.time, time.monotonic, deferToThread, self._block_found
+        self.peering = Peering(environment, config, self.node, self._block_found)
+        self.merged = MergedMining(
+            environment.reactor, config.merged, config.datadir / "aux-blocks", environment.run_in_thread
         )
-        self.merged = MergedMining(reactor, config.merged, config.datadir / "aux-blocks", deferToThread)
-        self.simnet = EmbeddedSimnet(reactor, config)
+        self.simnet = EmbeddedSimnet(environment, config)
         self.mining = Mining(
-            reactor, config, self.node, self.stats, time.time, deferToThread, self._work_problem, self._bench
+            environment,
+            config,
+            node=self.node,
+            stats=self.stats,
+            problem=self._work_problem,
+            bench=self._bench,
         )
-        self.recording = Recording(reactor, config, time.time)
+        self.recording = Recording(environment, config)
         self.alerting = Alerting(
-            *(reactor, config, self.stats, time.time, deferToThread, lambda: self._url),
-            *(self.mining.server.guard.ban_of, self.recording.problem),
+            environment,
+            config,
+            stats=self.stats,
+            page=lambda: self._url,
+            ban_of=self.mining.server.guard.ban_of,
+            history_problem=self.recording.problem,
         )
         self.alerting.alerts.events.subscribe(self.recording.record_event)
         self.pages = Pages(
-            reactor, config, time.time, deferToThread, self.mining.operator, set_log_level, self.alerting
+            environment,
+            config,
+            operator=self.mining.operator,
+            set_log_level=set_log_level,
+            alerts=self.alerting,
         )
         self.views = Views(
             Sources(
@@ -227,12 +237,14 @@ class App:
         self._said = SaidOnce()
         self._watches: tuple[ReactorWatch | GarbageWatch, ...] = (
             ReactorWatch(
-                reactor, lambda delay: self.stats.record_reactor_delay(delay, time.time()), time.monotonic
+                self.reactor,
+                lambda delay: self.stats.record_reactor_delay(delay, environment.clock()),
+                environment.monotonic,
             ),
             GarbageWatch(self.stats.record_gc_pause, time.perf_counter),
         )
         self.live = LiveService(
-            reactor, time.time, config.ws_allow_origin, client_host, self.pages.watchable_views
+            self.reactor, environment.clock, config.ws_allow_origin, client_host, self.pages.watchable_views
         )
         self._timers: list[Timer] = []
         self._stopping = False
@@ -312,7 +324,7 @@ class App:
         self.merged.table.changed.subscribe(node.set_aux)
         self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
-        live = LiveWiring(self.live, node, self.peering.figures, time.time)
+        live = LiveWiring(self.live, node, self.peering.figures, self.environment.clock)
         self.persistence.announce.subscribe(live.share)
         self.dash_core.book.changed.subscribe(live.block)
         node.work_changed.subscribe(live.work)
@@ -339,7 +351,14 @@ class App:
             return
         wallet, mode = Wallet(rpc, config.network), config.payout_mode
         self.payout_service = PayoutService(
-            self.reactor, self.payouts, mode, wallet, config.network, config.datadir, time.time, deferToThread
+            self.reactor,
+            self.payouts,
+            mode,
+            wallet,
+            config.network,
+            config.datadir,
+            self.environment.clock,
+            self.environment.run_in_thread,
         )
         self.payout_service.start()
 
@@ -387,7 +406,7 @@ class App:
 
     def _process_memory(self) -> float | None:
         """Bytes; None before they were read."""
-        figures = self.stats.snapshot(time.time(), LOOK_PERIOD).process.figures
+        figures = self.stats.snapshot(self.environment.clock(), LOOK_PERIOD).process.figures
         return None if figures is None else figures.resident_bytes
 
     def _ports(self) -> NodePorts:
@@ -407,8 +426,8 @@ class App:
         return [*ports, ListeningPort("other nodes", p2p)] if p2p else ports
 
     async def _refresh_views(self) -> None:
-        await cooperate(self.views.refreshing(time.time())).whenDone()
-        await cooperate(self.live.refreshing(self.views, time.time())).whenDone()
+        await cooperate(self.views.refreshing(self.environment.clock())).whenDone()
+        await cooperate(self.live.refreshing(self.views, self.environment.clock())).whenDone()
 
     def _say_advice(self) -> None:
         """Warnings that no other line tells of, each once while it holds."""
@@ -421,11 +440,11 @@ class App:
             _log.warn("{text}", text=text)
 
     async def _look_at_process(self) -> None:
-        self.stats.record_process(await deferToThread(read_process_figures))
+        self.stats.record_process(await self.environment.run_in_thread(read_process_figures))
 
     def _say_status(self) -> None:
         """One line a minute."""
-        node, now = self.node, time.time()
+        node, now = self.node, self.environment.clock()
         snapshot = self.stats.snapshot(now, LOOK_PERIOD)
         moment = Moment(self.views.sources, snapshot)
         _log.info(

@@ -1,7 +1,7 @@
 """The settings that everybody may see: /api/v1/config and the page of the node show them.
 
 What is shown is named here, and so is what is withheld: a new setting stands in neither list until somebody has
-thought about it (tests/test_shown_settings.py), and is not shown until then.
+thought about it (tests/app/test_shown_settings.py), and is not shown until then.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@ as any miner does. The node meets both through real connections."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
@@ -12,6 +11,7 @@ from twisted.logger import Logger
 from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress
 from p2pool.base.endpoints import cannot_listen, host_and_port, loopback_address
+from p2pool.base.environment import Environment
 from p2pool.dash.address import encode_address
 from p2pool.dashd.credentials import Credentials, FixedCredentials
 from p2pool.simnet.miner import CpuMiner
@@ -30,8 +30,9 @@ UNLIMITED_ATTEMPTS = 2**20
 class EmbeddedSimnet:
     """One simulated daemon and `--simnet-miners` miners."""
 
-    def __init__(self, reactor: Any, config: Config) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, config: Config) -> None:
+        self._environment = environment
+        self._reactor = environment.reactor
         self._config = config
         self._daemon: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
@@ -55,7 +56,7 @@ class EmbeddedSimnet:
             withdrawals=v24_height is not None,
             initial_attempts=UNLIMITED_ATTEMPTS if rate is None else max(1, int(rate * FIRST_BLOCK_SECONDS)),
         )
-        daemon = SimulatedDash(self._reactor, parameters, clock=time.time)
+        daemon = SimulatedDash(cast(Any, self._reactor), parameters, clock=self._environment.clock)
         try:
             daemon.startService()
         except CannotListenError as error:

@@ -6,7 +6,6 @@ import resource
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -14,6 +13,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from p2pool.app.bench_log import BenchLog
 from p2pool.app.config import Config
 from p2pool.base.endpoints import host_and_port, reachable_host
+from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
 from p2pool.net.own_certificate import find_certificate
 from p2pool.net.tls import ServerCertificate
@@ -54,27 +54,27 @@ class Mining:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         config: Config,
+        *,
         node: Node,
         stats: PoolStats,
-        clock: Callable[[], float],
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
         problem: Callable[[], str | None],
         bench: BenchLog | None = None,
     ) -> None:
-        self._reactor = reactor
+        self._environment = environment
+        self._reactor = environment.reactor
         self._config = config
         self._node = node
-        self._clock = clock
-        self._run_in_thread = run_in_thread
+        self._clock = environment.clock
+        self._run_in_thread = environment.run_in_thread
         self._problem = problem
         self.server = StratumServer(
             _session_settings(config),
             node if bench is None else bench.work(node),
             stats,
-            reactor,
-            clock,
+            environment.reactor,
+            environment.clock,
             ServerLimits(
                 max_connections=_affordable_connections(config.max_connections),
                 max_line=config.max_line,
@@ -97,8 +97,8 @@ class Mining:
             config.min_difficulty,
             len(config.ban_allow),
         )
-        self.operator = Operator(self.server, clock)
-        self._bans = BanFile(self.server.guard, config.datadir / BANS_FILE.name, run_in_thread)
+        self.operator = Operator(self.server, environment.clock)
+        self._bans = BanFile(self.server.guard, config.datadir / BANS_FILE.name, environment.run_in_thread)
         self._certificate: ServerCertificate | None = None
         self._port: Any = None
         self._tls_port: Any = None

@@ -18,6 +18,7 @@ from twisted.web.server import Request
 
 from p2pool.app.config import Config
 from p2pool.base.endpoints import host_and_port, reachable_host
+from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
 from p2pool.net.own_certificate import find_certificate
 from p2pool.net.tls import ServerCertificate
@@ -32,7 +33,6 @@ from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource, AlertTester, OperatorPort, admin_actions
 from p2pool.web.audit import AuditLog
 from p2pool.web.known_hosts import machine_names
-from p2pool.web.rendering import RunInThread
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
 from p2pool.web.sources import ListeningPort
@@ -47,18 +47,17 @@ class Pages:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         config: Config,
-        clock: Callable[[], float],
-        run_in_thread: RunInThread,
+        *,
         operator: OperatorPort,
         set_log_level: Callable[[str], None],
         alerts: AlertTester | None = None,
     ) -> None:
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._config = config
-        self._clock = clock
-        self._run_in_thread = run_in_thread
+        self._clock = environment.clock
+        self._run_in_thread = environment.run_in_thread
         self.access = Access(
             AccessSettings(
                 keys=config.api_keys,
@@ -69,7 +68,7 @@ class Pages:
                 host_names=known_host_names(config, socket.gethostname()),
             )
         )
-        self._audit = AuditLog(config.datadir / "audit.log", clock, run_in_thread)
+        self._audit = AuditLog(config.datadir / "audit.log", environment.clock, environment.run_in_thread)
         self._actions = {
             name: AdminResource(name, action, self._audit)
             for name, action in admin_actions(operator, set_log_level, alerts).items()

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
 
-def run_in_daemon_thread(reactor: Any, function: Callable[[], T]) -> Deferred[T]:
-    """The result of a call in a thread that ends with the program."""
+def run_in_daemon_thread(reactor: IReactorFromThreads, function: Callable[[], T]) -> Deferred[T]:
+    """Return what will be the result of a call in a thread that ends with the program."""
     result: Deferred[T] = Deferred()
 
     def run() -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.known_databases import KnownDatabases
 from p2pool.base.observable import Event
@@ -38,14 +38,6 @@ _PROGRESS_PERIOD = 5.0
 _IMPORTED = "imported share files"
 
 
-@dataclass(frozen=True, slots=True)
-class Threads:
-    """`run` runs a callable off the reactor thread; `call_back` lets a thread have something called on it."""
-
-    run: Callable[[Callable[[], Any]], Deferred[Any]]
-    call_back: Callable[..., object]
-
-
 class Persistence:
     """The store behind a node. `directory` is the network's own below the data directory.
 
@@ -55,20 +47,17 @@ class Persistence:
 
     def __init__(
         self,
-        reactor: Any,
-        threads: Threads,
+        environment: Environment,
         node: Node,
         directory: Path,
-        clock: Callable[[], float],
+        *,
         archive: bool = True,
         import_from: Path | None = None,
     ) -> None:
         self.announce: Event[tuple[Share, bool]] = Event()
-        self._reactor = reactor
-        self._threads = threads
+        self._environment = environment
         self._node = node
         self._directory = directory
-        self._clock = clock
         self._archive = ShareArchive(directory / "share-archive") if archive else None
         self._import_from = import_from
         self._store: ShareStore | None = None
@@ -95,16 +84,16 @@ class Persistence:
             self._node.share_added.subscribe(self._share_added)
             self._node.thought.subscribe(self._thought)
             if database is not None:
-                self._store = ShareStore(database, self._threads.run, self._archive)
+                self._store = ShareStore(database, self._environment.run_in_thread, self._archive)
                 await self._take_over(lambda: self._stored(database), self._node.load, "loaded")
             await self._import(database)
             if not self._stopping:
                 self._node.loaded()
-                self._timer = Timer(self._reactor, FLUSH_PERIOD, self.flush)
+                self._timer = Timer(self._environment.reactor, FLUSH_PERIOD, self.flush)
 
     async def _open(self) -> ShareDatabase | None:
         path = self._directory / "shares.sqlite"
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock()))
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._environment.clock()))
 
         def open_known() -> tuple[ShareDatabase, Path | None, str | None]:
             emptied = self._known.before_opening(path, stamp)
@@ -143,7 +132,7 @@ class Persistence:
 
     def _say(self, level: Callable[..., None], line: str, **fields: object) -> None:
         """Log from a thread."""
-        self._threads.call_back(lambda: level(line, **fields))
+        self._environment.reactor.callFromThread(lambda: level(line, **fields))
 
     async def _take_over(
         self, source: Callable[[], Iterator[StoredShare]], take: Callable[[list[StoredShare]], None], done: str
@@ -155,7 +144,7 @@ class Persistence:
             shares, count = source(), 0
             while not self._stopping and (chunk := list(islice(shares, _CHUNK))):
                 count += len(chunk)
-                self._threads.call_back(take, chunk)
+                self._environment.reactor.callFromThread(take, chunk)
             return count
 
         count = await self._in_thread(read)
@@ -165,7 +154,7 @@ class Persistence:
             )
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
-        result: T = await self._threads.run(function)
+        result: T = await self._environment.run_in_thread(function)
         return result
 
     # --- shares of the other software --------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +15,12 @@ from p2pool.alerts.last_run import read_last_run
 from p2pool.alerts.message import Place
 from p2pool.alerts.outbox import MAX_WAITING
 from p2pool.alerts.rules import QuietTimes, Rules
-from p2pool.alerts.service import ATTEMPT_TIME, LEAVE_TIME, Alerts, Environment
+from p2pool.alerts.service import ATTEMPT_TIME, LEAVE_TIME, AlertPorts, Alerts
 from p2pool.alerts.watch import Thresholds, Watch
 from p2pool.pool_stats import BanRecord, BlockStatus, DashdFigures, EventKind, PoolStats
 from tests.alerts.happenings import block
 from tests.chains import NOW
+from tests.environment import make_environment
 from tests.logged import logged
 from tests.web.guarded import Threads
 
@@ -61,12 +61,9 @@ class Running:
         self.stats.record_dashd(DashdFigures(problem=None))
         self.ways = {each.id: Way() for each in destinations}
         numbers = itertools.count(int(self.now * 1000))
-        environment = Environment(
-            reactor=self.clock,
-            clock=lambda: self.now,
-            run_in_thread=self.threads,
+        ports = AlertPorts(
+            environment=make_environment(self.clock, clock=lambda: self.now, run_in_thread=self.threads),
             minute_of_day=lambda time: int(time % 86400 // 60),
-            rng=random.Random(1),
             new_id=lambda: f"id{next(numbers)}",
             alert_sent=self.stats.record_alert,
             place=lambda: Place("n", "dash", "http://p/", "/log"),
@@ -74,7 +71,7 @@ class Running:
         )
         bans = {"192.0.2.1": BanRecord("192.0.2.1", NOW, NOW + 5, "why")}
         watch = Watch(Thresholds(), "DASH", False, ban_of=bans.get)
-        self.alerts = Alerts(environment, watch, Rules(**rules), destinations, self.ways, directory)
+        self.alerts = Alerts(ports, watch, Rules(**rules), destinations, self.ways, directory)
         self.events: list[str] = []
         self.alerts.events.subscribe(lambda event: self.events.append(event.kind.value))
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
-from p2pool.app import history as recording
 from p2pool.app.history import NODE_NAME_FILE, Recording, node_name
 from p2pool.history.records import POOL_FIGURES
 from p2pool.history.restoring import Restored, RestoredSample
 from p2pool.web.memory import Memory
 from tests.app.test_config import MAIN, load
+from tests.environment import make_environment
 from tests.logged import logged
 
 
@@ -39,19 +38,18 @@ def test_where_it_cannot_be_kept_the_node_goes_on(tmp_path):
 
 
 def test_none_is_kept_where_none_is_wanted():
-    assert Recording(None, load("-a", MAIN, "--stats-db", "none"), float).history is None
+    assert Recording(make_environment(), load("-a", MAIN, "--stats-db", "none")).history is None
 
 
 def test_what_earlier_runs_left_is_put_together_in_a_thread(tmp_path, monkeypatch):
     waiting = []
 
-    def run(_: object, function):
+    def run(function):
         waiting.append((function, Deferred()))
         return waiting[-1][1]
 
-    monkeypatch.setattr(recording, "run_in_daemon_thread", run)
     config = load("-a", MAIN, "--datadir", str(tmp_path), "--stats-node", "here")
-    here, memory = Recording(Clock(), config, lambda: 0.0), Memory()
+    here, memory = Recording(make_environment(run_in_daemon_thread=run), config), Memory()
     here.start(memory)
     waiting.clear()  # the database is being opened
     left = RestoredSample(990.0, [1.0] * len(POOL_FIGURES), {"rig": 5.0}, {}, {}, {})

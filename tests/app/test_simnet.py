@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from p2pool.app.config import load_config
 from p2pool.app.simnet import EmbeddedSimnet
+from tests.environment import make_environment
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,7 @@ def test_each_rule_set_has_a_chain_of_its_own(tmp_path, rules, height, directory
     flags = () if rules is None else ("--simnet-rules", rules)
     config = load_config(["--net", "simnet", "--datadir", str(tmp_path), *flags], tmp_path)
     reactor: Any = MemoryReactorClock()
-    simnet = EmbeddedSimnet(reactor, config)
+    simnet = EmbeddedSimnet(make_environment(reactor, clock=time.time), config)
     simnet.start_daemon()
     daemon = simnet._daemon
     assert daemon is not None

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
@@ -16,6 +14,7 @@ from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW
+from tests.environment import make_environment
 from tests.logged import logged
 
 
@@ -33,14 +32,17 @@ class Hall:
             *(config.network, Tracker(config.network), NodeSettings(lambda: None, 0.0, 0), stats),
             *(self.now, lambda call: call(), random.Random(1)),
         )
-        self.mining = Mining(self.reactor, config, node, stats, self.now, self.run_in_thread, lambda: self.problem)
+        self.mining = Mining(
+            make_environment(self.reactor, clock=self.now),
+            config,
+            node=node,
+            stats=stats,
+            problem=lambda: self.problem,
+        )
         self.mining.start()
 
     def now(self) -> float:
         return NOW + self.reactor.seconds()
-
-    def run_in_thread(self, function: Any) -> Deferred[Any]:
-        return succeed(function())
 
     def wait(self, seconds: float) -> bool:
         """Whether miners are turned away then."""

@@ -16,6 +16,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.net.worker_port import HintFactory, WebPort
 from p2pool.web.site import WebSite
 from tests.chains import NOW
+from tests.environment import make_environment
 from tests.logged import logged
 from tests.web.guarded import KEY, FakeOperator, Threads
 from tests.web.pages import Pool
@@ -30,7 +31,10 @@ class Web:
         self.reactor, self.operator, self.threads = MemoryReactorClock(), FakeOperator(), Threads()
         self.pool = Pool()
         self.pages = Pages(
-            self.reactor, config, lambda: NOW, self.threads, self.operator, self.operator.set_log_level
+            make_environment(self.reactor, clock=lambda: NOW, run_in_thread=self.threads),
+            config,
+            operator=self.operator,
+            set_log_level=self.operator.set_log_level,
         )
         self.at_worker_port = self.pages.listen(self.pool.views, directory)
 

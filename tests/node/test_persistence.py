@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError
 from p2pool.node import Node, NodeSettings
-from p2pool.node.persistence import FLUSH_PERIOD, Persistence, Threads
+from p2pool.node.persistence import FLUSH_PERIOD, Persistence
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.archive import ShareArchive
 from p2pool.sharechain.store import ShareDatabase, StoredShare
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import ThreadlessClock, make_environment
 from tests.logged import logged
 from tests.support import TESTS, make_template, network_of, vectors
 
@@ -62,7 +62,7 @@ class Disk:
     def __init__(self, directory, network=NETWORK) -> None:
         self.directory = directory
         self.network = network
-        self.clock = Clock()
+        self.clock = ThreadlessClock()
         self.hanging: list[Any] | None = None
 
     def run(self, function: Any) -> Deferred[Any]:
@@ -87,8 +87,8 @@ class Disk:
             self.soon.append,
             random.Random(1),
         )
-        threads = Threads(self.run, lambda function, *arguments: function(*arguments))
-        self.persistence = Persistence(self.clock, threads, self.node, self.directory, lambda: LATER, **options)
+        environment = make_environment(self.clock, clock=lambda: LATER, run_in_thread=self.run)
+        self.persistence = Persistence(environment, self.node, self.directory, **options)
         self.announced: list = []
         self.persistence.announce.subscribe(self.announced.append)
         ended: list = []

@@ -38,11 +38,11 @@ from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
 from p2pool.base.process import read_process_figures
-from p2pool.base.said import SaidOnce
 from p2pool.base.signals import SignalWatch
 from p2pool.base.terminal import open_terminal
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
+from p2pool.base.warn_once import WarnOnce
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
@@ -234,7 +234,7 @@ class App:
                 settings=shown_settings(config),
             )
         )
-        self._said = SaidOnce()
+        self._warned = WarnOnce()
         self._watches: tuple[ReactorWatch | GarbageWatch, ...] = (
             ReactorWatch(
                 self.reactor,
@@ -292,13 +292,15 @@ class App:
         self.merged.start()
         self.recording.start(self.views.sources.memory)
         self._timers = [
-            Timer(self.reactor, 1.0, self._refresh_views),
-            Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
-            Timer(self.reactor, ADVICE_PERIOD, self._say_advice, now=False),
-            Timer(self.reactor, LOOK_PERIOD, self._look_at_process),
+            Timer(self.reactor, 1.0, self._refresh_views, name="refresh the pages"),
+            Timer(self.reactor, STATUS_PERIOD, self._say_status, name="log the status", now=False),
+            Timer(self.reactor, ADVICE_PERIOD, self._say_advice, name="log advice", now=False),
+            Timer(self.reactor, LOOK_PERIOD, self._look_at_process, name="measure the process"),
         ]
         if self._bench is not None:
-            self._timers.append(Timer(self.reactor, PERIOD, self._bench.say_summary, now=False))
+            self._timers.append(
+                Timer(self.reactor, PERIOD, self._bench.say_summary, name="log the timings", now=False)
+            )
         for watch in self._watches:
             watch.start()
         if config.embeds_simnet:
@@ -436,7 +438,7 @@ class App:
         left_out = None if work is None else work.notice
         split = self.node.refused_work().problem
         others = [text for text in (votes.problem, votes.branch_problem, split, left_out) if text is not None]
-        for text in self._said.news([*self.dash_core.advice(), *others]):
+        for text in self._warned.new([*self.dash_core.advice(), *others]):
             _log.warn("{text}", text=text)
 
     async def _look_at_process(self) -> None:

@@ -177,9 +177,15 @@ class Mining:
         """Miners have work from now on."""
         self.server.start()
         self._timers = [
-            Timer(self._reactor, 1.0, self._watch_work, now=False),
-            Timer(self._reactor, SAVE_PERIOD, self._bans.save, now=False),
-            Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False),
+            Timer(self._reactor, 1.0, self._watch_work, name="watch the age of work", now=False),
+            Timer(self._reactor, SAVE_PERIOD, self._bans.save, name="save the bans", now=False),
+            Timer(
+                self._reactor,
+                CERTIFICATE_PERIOD,
+                self._look_at_certificate,
+                name="check the stratum certificate",
+                now=False,
+            ),
         ]
 
     async def _look_at_certificate(self) -> None:

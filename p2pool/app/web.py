@@ -96,7 +96,15 @@ class Pages:
             given = config.web_ssl_cert, config.web_ssl_key
             self._certificate = find_certificate(given, own, config.web_ssl_self_signed, self._clock())
             factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
-            self._timers = [Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False)]
+            self._timers = [
+                Timer(
+                    self._reactor,
+                    CERTIFICATE_PERIOD,
+                    self._check_certificate,
+                    name="check the web certificate",
+                    now=False,
+                )
+            ]
         keepalive = keepalive_options(config.keepalive)
         port = WebPort(factory, self._reactor, self.browsers, keepalive)
         self._port = open_port(self._reactor, port, config.web_port, "the web", "--web-port")
@@ -110,7 +118,7 @@ class Pages:
         admitted = request.admitted if isinstance(request, WebRequest) else None
         return self.access.watchable(admitted, views)
 
-    async def _look_at_certificate(self) -> None:
+    async def _check_certificate(self) -> None:
         """As the miners' one: a renewed certificate is in use without a restart."""
         if self._certificate is not None:
             await self._run_in_thread(self._certificate.reload_if_changed)

@@ -131,7 +131,7 @@ class Peering:
             self.service.listen()
         except CannotListenError as error:
             where = self._config.p2pool_host, self._config.p2pool_port
-            raise cannot_listen(error, where, "other nodes", "--p2pool-port") from None
+            raise cannot_listen(error, where, purpose="other nodes", flag="--p2pool-port") from None
 
     async def start(self, dashd: DaemonPool) -> None:
         """Begin, once the shares are loaded."""

@@ -58,7 +58,7 @@ from p2pool.web.api.pool import observed_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
-from p2pool.web.sources import ListeningPort, Moment, NodePorts, Sources, script_to_text
+from p2pool.web.sources import ListeningPort, NodePorts, Snapshot, Sources, script_to_text
 from p2pool.web.views import Views
 from p2pool.web.votes import vote_figures
 
@@ -290,7 +290,7 @@ class App:
             await self.peering.start(self.dash_core.pool)
         self.mining.start()
         self.merged.start()
-        self.recording.start(self.views.sources.memory)
+        self.recording.start(self.views.sources.cache)
         self._timers = [
             Timer(self.reactor, 1.0, self._refresh_views, name="refresh the pages"),
             Timer(self.reactor, STATUS_PERIOD, self._say_status, name="log the status", now=False),
@@ -448,12 +448,12 @@ class App:
         """One line a minute."""
         node, now = self.node, self.environment.clock()
         snapshot = self.stats.snapshot(now, LOOK_PERIOD)
-        moment = Moment(self.views.sources, snapshot)
+        shown = Snapshot(self.views.sources, snapshot)
         _log.info(
             "chain of {height} shares, pool {pool}; here {local} from {connections} connections, "
             "{shares} shares, {blocks} blocks, {refused} refused; up {uptime}",
             height=0 if node.best_share is None else node.tracker.height(node.best_share),
-            pool=format_rate(observed_rate(moment)),
+            pool=format_rate(observed_rate(shown)),
             local=format_rate(snapshot.hash_rate),
             connections=snapshot.connections,
             shares=snapshot.shares,

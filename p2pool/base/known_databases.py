@@ -47,7 +47,10 @@ class KnownDatabases:
         else:
             return None
         rest = "" if kept is None else f"; what is left of it is kept as {kept.name} and {kept.name}-wal"
-        return f"{problem}. Starting with a new one; to have the old one back, stop the node and restore a backup{rest}"
+        return (
+            f"{problem}. Starting with a new one; to have the old one back, stop the node and restore a "
+            f"backup{rest}"
+        )
 
     def _knows(self, path: Path) -> bool:
         return _name(path) in (self._file.read(_paths) or [])

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web import resource
 from twisted.web.server import Request
 
-from p2pool.web.api.endpoint import Endpoint, Parameter, Refused, Scene
+from p2pool.web.api.endpoint import Endpoint, Parameter, Refused, RequestContext
 from p2pool.web.api.table import ENDPOINTS
 from p2pool.web.openapi import document
 from p2pool.web.rendering import RunInThread
@@ -36,19 +36,19 @@ class Branch(NotFound):
 class _LookUp(GetResource):
     """A path that is answered when asked for."""
 
-    def __init__(self, endpoint: Endpoint, scene: Scene) -> None:
+    def __init__(self, endpoint: Endpoint, context: RequestContext) -> None:
         super().__init__()
         self._endpoint = endpoint
-        self._scene = scene
+        self._context = context
         self.content_type = endpoint.content_type
 
     def render_GET(self, request: Request) -> bytes | int:
         """Twisted's."""
-        endpoint, scene = self._endpoint, self._scene.asked_by(client_host(request))
+        endpoint, context = self._endpoint, self._context.for_client(client_host(request))
         try:
             arguments = dict(_path_arguments(endpoint.in_path, request.postpath or []))
             arguments |= {each.name: _query_argument(each, request) for each in endpoint.in_query}
-            told = endpoint.look_up(scene, arguments) if endpoint.look_up is not None else None
+            told = endpoint.look_up(context, arguments) if endpoint.look_up is not None else None
         except Refused as refused:
             return answer_now(request, JSON_TYPE, *_refusal(refused))
         if isinstance(told, Deferred):
@@ -123,7 +123,7 @@ class _Choice(GetResource):
 
 def api_resources(views: Views, run_in_thread: RunInThread | None = None) -> dict[bytes, resource.Resource]:
     """What the site puts at its root, by name."""
-    scene = views.scene
+    context = views.context
     root = Branch()
     places: dict[str, _Choice] = {}
     for endpoint in ENDPOINTS:
@@ -133,12 +133,12 @@ def api_resources(views: Views, run_in_thread: RunInThread | None = None) -> dic
             place = places[fixed] = _Choice()
             put_at(root, fixed, place)
         answering = (
-            _LookUp(endpoint, scene)
+            _LookUp(endpoint, context)
             if endpoint.look_up
             else RenderedResource(partial(views.rendered.get, endpoint.key), run_in_thread=run_in_thread)
         )
         place.put(len(endpoint.in_path), answering)
-    described = orjson.dumps(document(scene.sources.version))
+    described = orjson.dumps(document(context.sources.version))
     put_at(root, OPENAPI_PATH, RenderedResource(lambda: described, run_in_thread=run_in_thread))
     return dict(root.children)
 

@@ -20,7 +20,7 @@ from p2pool.share.share import Share
 from p2pool.web.api.schema import Schema, integer, text
 from p2pool.web.host_shares import HostShares
 from p2pool.web.resources import JSON_TYPE
-from p2pool.web.sources import Moment, Sources
+from p2pool.web.sources import Snapshot, Sources
 
 MAX_TEXT: Final = 200
 """Characters of a parameter: names of workers have up to 128."""
@@ -57,39 +57,39 @@ MAX_QUESTIONS_PER_HOST: Final = 12
 """Questions to history of one host at a time, those that wait included: a page of graphs asks for six."""
 
 
-class Scene:
-    """What look-ups may look at: the sources as they are now, and the newest moment that views were made of.
-    `client` is the host that asks."""
+class RequestContext:
+    """What a look-up works with: the sources as they are now, and the newest snapshot that views were rendered
+    from. `client` is the host of the client."""
 
     def __init__(self, sources: Sources, client: str = "") -> None:
         self.sources = sources
         self.client = client
-        self.newest: Moment | None = None
+        self.newest: Snapshot | None = None
         self.questions = HostShares(MAX_QUESTIONS_PER_HOST)
         """Questions to history that are not answered yet."""
 
-    def asked_by(self, client: str) -> Scene:
-        """Return the same for a client's host."""
-        scene = Scene(self.sources, client)
-        scene.newest, scene.questions = self.newest, self.questions
-        return scene
+    def for_client(self, client: str) -> RequestContext:
+        """Return a copy for requests from a client's host; the count of unanswered questions is shared."""
+        context = RequestContext(self.sources, client)
+        context.newest, context.questions = self.newest, self.questions
+        return context
 
     @property
     def node(self) -> Node:
-        """The node."""
+        """Return the node that the sources belong to."""
         return self.sources.node
 
     @property
-    def moment(self) -> Moment:
-        """The newest moment. Raises Refused before the first."""
+    def snapshot(self) -> Snapshot:
+        """Return the newest snapshot. Raises EndpointError before the first."""
         if self.newest is None:
             raise STARTING.raised()
         return self.newest
 
 
 Arguments = Mapping[str, Any]
-View = Callable[[Moment], Any]
-LookUp = Callable[[Scene, Arguments], Any]
+View = Callable[[Snapshot], Any]
+LookUp = Callable[[RequestContext, Arguments], Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from p2pool.web.api.endpoint import (
     Endpoint,
     Parameter,
     Refusal,
-    Scene,
+    RequestContext,
     amount,
     choice,
     free_text,
@@ -58,7 +58,7 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.csv_table import CSV_TYPE, render_csv
 from p2pool.web.luck import PoolBlock, Round
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 MAX_CSV_ROWS: Final = 10_000
 MAX_FIGURES: Final = 32
@@ -93,7 +93,7 @@ def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Sp
     return read, figures
 
 
-def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def series(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/series."""
     read, _ = _points(arguments)
 
@@ -111,10 +111,10 @@ def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
             }
         )
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
-def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def series_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/series.csv."""
     read, figures = _points(arguments)
 
@@ -123,7 +123,7 @@ def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
         columns = [points.figures[name] for name in figures]
         return render_csv(("time", *figures), zip(points.times, *columns, strict=True))
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
 _TOP_COLUMNS: Final = ("name", *MEANS, "accepted", "refused", "dead", "shares")
@@ -137,24 +137,24 @@ def _top(database: HistoryDatabase, span: reading.Span, arguments: Arguments) ->
     ]
 
 
-def top(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def top(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/top."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
         return orjson.dumps({"of": arguments["of"], "from": span.start, "to": span.end, "rows": rows})
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
-def top_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def top_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/top.csv."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
         return render_csv(_TOP_COLUMNS, (tuple(row.values()) for row in rows))
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
 # --- lists --------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ Read = Callable[[HistoryDatabase, reading.Span, Arguments], Page]
 def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
     """A look-up: a page of a list as JSON, under `word`."""
 
-    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
             page = read(database, span, arguments)
             return orjson.dumps(
@@ -221,22 +221,22 @@ def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[st
                 }
             )
 
-        return ask(scene, arguments, question)
+        return ask(context, arguments, question)
 
     return look_up
 
 
 def _table(
     columns: Sequence[str], read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> Callable[[Scene, Arguments], Deferred[bytes]]:
+) -> Callable[[RequestContext, Arguments], Deferred[bytes]]:
     """A look-up: the same as CSV."""
 
-    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
             shaped = (shape(row) for row in read(database, span, arguments).rows)
             return render_csv(columns, ([row[name] for name in columns] for row in shaped))
 
-        return ask(scene, arguments, question)
+        return ask(context, arguments, question)
 
     return look_up
 
@@ -256,9 +256,9 @@ def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Argum
 # --- the state ----------------------------------------------------------------------------------------------
 
 
-def status(moment: Moment) -> dict[str, Any]:
+def status(snapshot: Snapshot) -> dict[str, Any]:
     """/api/v1/history/status."""
-    history = moment.sources.history
+    history = snapshot.sources.history
     if history is None:
         return dict.fromkeys(_STATUS_FIELDS) | {"problem": NONE_IS_KEPT}
     state = history.state

@@ -14,7 +14,7 @@ from p2pool.history import reading
 from p2pool.history.database import HistoryDatabase
 from p2pool.history.records import DAY, HOUR, HistoryBusy, HistoryProblem
 from p2pool.history.service import History
-from p2pool.web.api.endpoint import Arguments, Parameter, Refusal, Refused, Scene, choice, free_text
+from p2pool.web.api.endpoint import Arguments, Parameter, Refusal, Refused, RequestContext, choice, free_text
 from p2pool.web.api.schema import number
 
 RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
@@ -31,9 +31,9 @@ REFUSALS: Final = (NO_HISTORY, BROKEN, UNKNOWN_NODE, BAD_RANGE)
 Question = Callable[[HistoryDatabase, reading.Span], bytes]
 
 
-def ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[bytes]:
+def ask(context: RequestContext, arguments: Arguments, question: Question) -> Deferred[bytes]:
     """The answer to a question about the span that the arguments name. Refused where there is none."""
-    history, now = scene.sources.history, scene.moment.snapshot.time
+    history, now = context.sources.history, context.snapshot.pool.time
     if history is None:
         raise NO_HISTORY.raised()
     start, end = arguments["from"], arguments["to"]
@@ -50,11 +50,13 @@ def ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[byte
         first = reading.oldest(database, node) if start is None else start
         return question(database, reading.Span(node, min(end - 1, end if first is None else first), end, now))
 
-    return ensureDeferred(_answered(scene, history, answer))
+    return ensureDeferred(_answered(context, history, answer))
 
 
-async def _answered(scene: Scene, history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
-    if not scene.questions.take(scene.client):
+async def _answered(
+    context: RequestContext, history: History, answer: Callable[[HistoryDatabase], bytes]
+) -> bytes:
+    if not context.questions.take(context.client):
         raise Refused(SERVICE_UNAVAILABLE, "no_history", TOO_MANY_QUESTIONS)
     try:
         return await history.ask(answer)
@@ -63,7 +65,7 @@ async def _answered(scene: Scene, history: History, answer: Callable[[HistoryDat
     except HistoryProblem:
         raise BROKEN.raised() from None
     finally:
-        scene.questions.give_back(scene.client)
+        context.questions.give_back(context.client)
 
 
 def _time(name: str, description: str) -> Parameter:

@@ -58,7 +58,7 @@ from p2pool.web.api.pool import observed_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
-from p2pool.web.sources import ListeningPort, NodePorts, Snapshot, Sources, script_to_text
+from p2pool.web.sources import NodePorts, OpenPort, Snapshot, Sources, script_to_text
 from p2pool.web.views import Views
 from p2pool.web.votes import vote_figures
 
@@ -421,11 +421,11 @@ class App:
             worker_tls_port=self.mining.tls_port,
         )
 
-    def _listening(self) -> list[ListeningPort]:
+    def _listening(self) -> list[OpenPort]:
         """The ports that are open, for pages."""
         ports = [*self.mining.listening(), *self.pages.listening()]
         p2p = self.peering.service.port
-        return [*ports, ListeningPort("other nodes", p2p)] if p2p else ports
+        return [*ports, OpenPort("other nodes", p2p)] if p2p else ports
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(self.environment.clock())).whenDone()

@@ -33,7 +33,7 @@ from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import MAX_DRAINING, ServerLimits, StratumServer
 from p2pool.stratum.session import Session
-from p2pool.web.sources import ListeningPort, StratumLimits
+from p2pool.web.sources import OpenPort, StratumLimits
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -160,16 +160,14 @@ class Mining:
         """The first page's address on this machine, where pages are on the worker port."""
         return f"http://{host_and_port(self.host, self.port)}/"
 
-    def listening(self) -> list[ListeningPort]:
+    def listening(self) -> list[OpenPort]:
         """The ports that are open."""
         purpose = "miners and browsers" if self._config.web_port is None else "miners"
-        ports = [] if self._port is None else [ListeningPort(purpose, self.port)]
+        ports = [] if self._port is None else [OpenPort(purpose, self.port)]
         if self._tls_port is not None and self._certificate is not None:
             port, used = int(self._tls_port.getHost().port), self._certificate
             ports.append(
-                ListeningPort(
-                    "miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint
-                )
+                OpenPort("miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
             )
         return ports
 

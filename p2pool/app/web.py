@@ -35,7 +35,7 @@ from p2pool.web.audit import AuditLog
 from p2pool.web.known_hosts import machine_names
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
-from p2pool.web.sources import ListeningPort
+from p2pool.web.sources import OpenPort
 from p2pool.web.views import Views
 
 CERTIFICATE_PERIOD = 5.0
@@ -132,16 +132,14 @@ class Pages:
         host = reachable_host(self._config.web_port[0])
         return f"{scheme}://{host_and_port(host, self._port.getHost().port)}/"
 
-    def listening(self) -> list[ListeningPort]:
+    def listening(self) -> list[OpenPort]:
         """The web's own port, where there is one."""
         if self._port is None:
             return []
         port, used = int(self._port.getHost().port), self._certificate
         if used is None:
-            return [ListeningPort("browsers", port)]
-        return [
-            ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
-        ]
+            return [OpenPort("browsers", port)]
+        return [OpenPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)]
 
     async def stop(self) -> None:
         """No more connections on the web's own port; the audit log is complete."""

@@ -98,7 +98,7 @@ class KnownNode:
 
 
 @dataclass(frozen=True, slots=True)
-class ListeningPort:
+class OpenPort:
     """A port that is open: what for, and with TLS the certificate's SHA-256 (pairs of digits and colons), the last
     second of its validity, and the SHA-256 of another one for clients that know only keys of its kind."""
 
@@ -241,7 +241,7 @@ class Sources:
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     look_ups: Callable[[], NodeLookUps] = NodeLookUps
-    listening: Callable[[], Sequence[ListeningPort]] = tuple
+    listening: Callable[[], Sequence[OpenPort]] = tuple
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the operator has set, by the flag's name, fit for everybody's eyes."""
     cache: ViewCache = field(default_factory=ViewCache, repr=False, compare=False)

@@ -30,8 +30,8 @@ from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
     Endpoint,
-    Parameter,
-    Refusal,
+    EndpointParameter,
+    ErrorResponse,
     RequestContext,
     amount,
     choice,
@@ -65,8 +65,10 @@ MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
 """Of what has others than SERIES_FIGURES."""
-UNKNOWN_NAME: Final = Refusal(NOT_FOUND, "unknown_name", "history has nothing of this name")
-NAME_MISSING: Final = Refusal(BAD_REQUEST, "name_missing", "say of which worker, address or version: name=...")
+UNKNOWN_NAME: Final = ErrorResponse(NOT_FOUND, "unknown_name", "history has nothing of this name")
+NAME_MISSING: Final = ErrorResponse(
+    BAD_REQUEST, "name_missing", "say of which worker, address or version: name=..."
+)
 
 # --- series and the strongest -----------------------------------------------------------------------------
 
@@ -78,16 +80,18 @@ def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Sp
     figures = arguments["figures"] or there_are
     unknown = [figure for figure in figures if figure not in there_are]
     if unknown:
-        raise Refusal(BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}").raised()
+        raise ErrorResponse(
+            BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}"
+        ).exception()
     if of == "pool":
         return lambda database, span: reading.read_pool(database, span, figures, points), figures
     if name is None:
-        raise NAME_MISSING.raised()
+        raise NAME_MISSING.exception()
 
     def read(database: HistoryDatabase, span: reading.Span) -> Points:
         found = reading.read_series(database, span, _KINDS[of], name, figures, points)
         if found is None:
-            raise UNKNOWN_NAME.raised()
+            raise UNKNOWN_NAME.exception()
         return found
 
     return read, figures
@@ -285,7 +289,7 @@ def _read_figures(given: str) -> tuple[str, ...]:
 _SERIES: Final = (
     choice("of", "what of", ("pool", *_KINDS), "pool"),
     free_text("name", "of which worker, address or version"),
-    Parameter(
+    EndpointParameter(
         "figures",
         text("figures of it, separated by commas; all where it is not given", pattern="^[a-z_]+(,[a-z_]+)*$"),
         _read_figures,
@@ -355,7 +359,7 @@ def _page_schema(word: str, fields: Mapping[str, Schema]) -> Schema:
     )
 
 
-def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[Parameter, ...]) -> Endpoint:
+def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[EndpointParameter, ...]) -> Endpoint:
     return Endpoint(
         path,
         summary,

@@ -16,7 +16,7 @@ from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import STALE_NONE
 from p2pool.sharechain.figures import expected_payouts
 from p2pool.web.api.coinbase import finder_part, paid_to_miners
-from p2pool.web.api.endpoint import Arguments, Endpoint, Parameter, Refusal, RequestContext, amount
+from p2pool.web.api.endpoint import Arguments, Endpoint, EndpointParameter, ErrorResponse, RequestContext, amount
 from p2pool.web.api.schema import AMOUNT, DASH, PART, array, mapping, nullable, record, text
 from p2pool.web.sources import Snapshot, script_to_text
 
@@ -155,7 +155,7 @@ def patron_sendmany(context: RequestContext, arguments: Arguments) -> bytes:
     total, least = arguments["total"], arguments.get("trunc", _LEAST)
     amounts = context.snapshot.per_tip(payout_amounts)
     if not amounts:
-        raise NO_PAYOUTS.raised()
+        raise NO_PAYOUTS.exception()
     whole = sum(amounts.values())
     parts = {address: total * duffs // whole for address, duffs in amounts.items()}
     draw = random.Random(context.node.best_share)
@@ -170,13 +170,13 @@ def patron_sendmany(context: RequestContext, arguments: Arguments) -> bytes:
     return orjson.dumps({address: orjson.Fragment(amount_text) for address, amount_text in texts.items()})
 
 
-NO_PAYOUTS: Final = Refusal(404, "no_payouts", "the share chain has no shares yet, or there is no template")
+NO_PAYOUTS: Final = ErrorResponse(404, "no_payouts", "the share chain has no shares yet, or there is no template")
 
 
-def _amount_in_path(name: str, description: str) -> Parameter:
+def _amount_in_path(name: str, description: str) -> EndpointParameter:
     message = f"{name} is an amount in DASH, as in /patron_sendmany/12.5/0.01"
     schema = text(description, pattern=r"^[0-9]{1,8}(\.[0-9]{1,8})?$")
-    return Parameter(name, schema, _read_amount, f"bad_{name}", message, in_path=True, status=404)
+    return EndpointParameter(name, schema, _read_amount, f"bad_{name}", message, in_path=True, status=404)
 
 
 _TOTAL = _amount_in_path("total", "DASH to share out")

@@ -16,8 +16,8 @@ from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
     Endpoint,
-    Parameter,
-    Refusal,
+    EndpointParameter,
+    ErrorResponse,
     RequestContext,
     amount,
     choice,
@@ -53,9 +53,11 @@ MAX_WORKERS, DEFAULT_WORKERS = 500, 100
 MAX_BLOCKS: Final = 50
 """Blocks that /miner_payouts lists."""
 
-UNKNOWN_WORKER = Refusal(404, "unknown_worker", "no worker of this name is remembered")
-UNKNOWN_ADDRESS = Refusal(404, "unknown_address", "this address has no worker here and no part of the next block")
-BUSY = Refusal(503, "busy", "workers were searched in too many ways this second; try again in a second")
+UNKNOWN_WORKER = ErrorResponse(404, "unknown_worker", "no worker of this name is remembered")
+UNKNOWN_ADDRESS = ErrorResponse(
+    404, "unknown_address", "this address has no worker here and no part of the next block"
+)
+BUSY = ErrorResponse(503, "busy", "workers were searched in too many ways this second; try again in a second")
 
 
 def _named(worker: WorkerSnapshot) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     try:
         workers = context.snapshot.workers.ordered(arguments["sort"], wanted, context.client)
     except TooManyLists:
-        raise BUSY.raised() from None
+        raise BUSY.exception() from None
     total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
     page = _page(workers, offset, limit, backwards=arguments["order"] == "desc")
     return {
@@ -97,7 +99,7 @@ def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/workers/{name}."""
     worker = context.snapshot.workers.get(arguments["name"])
     if worker is None:
-        raise UNKNOWN_WORKER.raised()
+        raise UNKNOWN_WORKER.exception()
     return _named(worker)
 
 
@@ -113,7 +115,7 @@ def _address(context: RequestContext, address: str) -> tuple[AddressFigures | No
     """(an address's workers, the duffs that it would get). Raises Refused where it has neither."""
     workers, duffs = _miner(context.snapshot, address)
     if workers is None and not duffs:
-        raise UNKNOWN_ADDRESS.raised()
+        raise UNKNOWN_ADDRESS.exception()
     return workers, duffs
 
 
@@ -227,7 +229,7 @@ def _read_address(given: str) -> str:
     return given
 
 
-ADDRESS = Parameter(
+ADDRESS = EndpointParameter(
     "address",
     text("a Dash address", minLength=26, maxLength=35),
     _read_address,
@@ -236,7 +238,7 @@ ADDRESS = Parameter(
     in_path=True,
     status=404,
 )
-_ANY_ADDRESS = Parameter(
+_ANY_ADDRESS = EndpointParameter(
     "address",
     text("a Dash address; any other text is one that is not known", maxLength=MAX_TEXT),
     str,

@@ -376,7 +376,7 @@ def _check_web(settings: dict[str, Any]) -> None:
         settings["web_port"] = _endpoint("--web-port", port, 0)
     salt = secrets.token_bytes(16)
     keys, file = settings.pop("api_key", ()), settings.pop("api_key_file", None)
-    settings["api_keys"] = hash_keys(keys, file, settings["api_keys"], salt)
+    settings["api_keys"] = hash_keys(keys, file=file, variable=settings["api_keys"], salt=salt)
     password = settings.pop("web_password", None)
     if password is not None:
         settings["web_password"] = hash_password(password, salt)

@@ -161,7 +161,7 @@ class Access:
             return Admitted(client, None, is_open)
         if is_admin and not settings.keys:
             return AccessDenied(403, "no_api_key_configured", HOW_TO_CONFIGURE)
-        return self._by_credentials(asked, client, host, needs_key, now)
+        return self._by_credentials(asked, client=client, host=host, needs_key=needs_key, now=now)
 
     def _needs_key(self, paths: Sequence[str]) -> bool:
         return ADMIN_PREFIX in paths or any(
@@ -176,7 +176,7 @@ class Access:
         return frozenset(view for view in views if not self._needs_key(_covered_by(b"/" + view.encode())))
 
     def _by_credentials(
-        self, asked: AccessRequest, client: str, host: str, needs_key: bool, now: float
+        self, asked: AccessRequest, *, client: str, host: str, needs_key: bool, now: float
     ) -> Admitted | AccessDenied:
         settings = self.settings
         authorization = asked.header("authorization")

@@ -47,7 +47,7 @@ class OperatorPort(Protocol):
     def show_message(self, text: str, worker: str | None = None) -> int:
         """How many connections were sent it."""
 
-    def reconnect(self, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
+    def reconnect(self, *, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
         """How many connections were asked to."""
 
     def set_version_mask(self, mask: int) -> int:
@@ -213,7 +213,7 @@ class AdminResource(GetResource):
         """Twisted's."""
         answer = self._act(request)
         if isinstance(answer, tuple):
-            return answer_now(request, JSON_TYPE, *answer)
+            return answer_now(request, JSON_TYPE, answer)
         _Later(request, answer)
         return NOT_DONE_YET
 
@@ -228,7 +228,7 @@ class AdminResource(GetResource):
         parameters: dict[str, object] = {}
 
         def record(outcome: str) -> None:
-            self._audit.record(client, key, self._name, parameters, outcome)
+            self._audit.record(client=client, key=key, action=self._name, parameters=parameters, outcome=outcome)
 
         if kinds[0].partition(b";")[0].strip().lower() != b"application/json":
             refusal = UNSUPPORTED_MEDIA_TYPE, "not_json", "send a JSON object, and say so: application/json"
@@ -275,7 +275,7 @@ class _Later:
     def _answer(self, answer: tuple[int, bytes]) -> None:
         request = self._request
         if request is not None:
-            body = answer_now(request, JSON_TYPE, *answer)
+            body = answer_now(request, JSON_TYPE, answer)
             request.setHeader(b"Content-Length", b"%d" % len(body))
             request.write(body)
             request.finish()

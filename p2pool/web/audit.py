@@ -46,7 +46,9 @@ class AuditLog:
         """Fires when nothing is being written any more."""
         self._has_failed = False
 
-    def record(self, client: str, key: str, action: str, parameters: Mapping[str, object], outcome: str) -> None:
+    def record(
+        self, *, client: str, key: str, action: str, parameters: Mapping[str, object], outcome: str
+    ) -> None:
         """An action was tried: by whom (address, fingerprint of the key), what, with which parameters, and what
         came of it."""
         entry: dict[str, Any] = {

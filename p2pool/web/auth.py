@@ -94,7 +94,7 @@ def presented_login(authorization: str | None) -> bytes | None:
 # --- what the operator says --------------------------------------------------------------------------------------
 
 
-def hash_keys(flags: Iterable[str], file: Path | None, variable: str, salt: bytes) -> tuple[HashedSecret, ...]:
+def hash_keys(flags: Iterable[str], *, file: Path | None, variable: str, salt: bytes) -> tuple[HashedSecret, ...]:
     """The keys of `--api-key`, the lines of `--api-key-file`, and P2POOL_API_KEYS (separated by commas or white
     space); each once. Raises OperatorError."""
     found: dict[str, str] = {}

@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from p2pool.base.direct_write import WriteSome, direct_writer, write_at_once
+from p2pool.base.environment import Environment, IReactor
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
 from p2pool.web.live_events import DERIVED_EVENTS
@@ -69,7 +70,7 @@ class _Factory(WebSocketServerFactory):
     noisy = False
     log = _Silent()
 
-    def __init__(self, service: LiveService, reactor: Any) -> None:
+    def __init__(self, service: LiveService, reactor: IReactor) -> None:
         super().__init__(server="", reactor=reactor)  # type: ignore[no-untyped-call]
         self.service = service
         self.setProtocolOptions(  # type: ignore[no-untyped-call]
@@ -102,7 +103,9 @@ class _Connection(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is done."""
         service = self.factory.service
-        self._client = service.hub.join(self, self._host, self._views, self._allowed, service.clock())
+        self._client = service.hub.join(
+            self, host=self._host, views=self._views, allowed=self._allowed, now=service.clock()
+        )
         transport: Any = self.transport
         transport.unregisterProducer()  # the HTTP channel's own
         transport.registerProducer(self, True)
@@ -128,7 +131,7 @@ class _Connection(WebSocketServerProtocol):
             service.hub.said(client, payload, service.clock())
         except ParseError as error:
             _log.info("live client {host} closed: {error}", host=self._host, error=error)
-            service.hub.close(client, POLICY_VIOLATION, str(error), service.clock())
+            service.hub.close(client, code=POLICY_VIOLATION, reason=str(error), now=service.clock())
         service.send_soon()
 
     def dropConnection(self, abort: bool = False) -> None:
@@ -176,7 +179,7 @@ class _Connection(WebSocketServerProtocol):
     def resumeProducing(self) -> None:
         """Twisted's: it takes more."""
         if self._client is not None:
-            self.factory.service.hub.resumed(self._client)
+            self.factory.service.hub.resumed(self._client, self.factory.service.clock())
             self.factory.service.send_soon()
 
     def stopProducing(self) -> None:
@@ -303,27 +306,27 @@ def peer_host(request: Request) -> str:
 
 
 class LiveService:
-    """Live views and events. `clock` gives Unix seconds; `origins` are sites whose pages may listen besides this
-    node's own; `client_host` gives what a request's client is counted by, `allowed_views` those of the known views
-    that it may watch."""
+    """Serves live views and events. `origins` are sites whose pages may connect in addition to this node's own;
+    `client_host` returns the host that a request's client is counted under, `allowed_views` those of the known
+    views that it may watch."""
 
     def __init__(
         self,
-        reactor: Any,
-        clock: Callable[[], float],
+        environment: Environment,
+        *,
         origins: frozenset[str] = frozenset(),
         client_host: Callable[[Request], str] = peer_host,
         allowed_views: Callable[[Request, frozenset[str]], frozenset[str]] = all_views,
         limits: LiveLimits | None = None,
     ) -> None:
-        self.clock = clock
+        self.clock = environment.clock
         self.origins = origins
         self.client_host = client_host
         self.allowed_views = allowed_views
-        self.hub = LiveHub(limits or LiveLimits(), clock(), DERIVED_EVENTS)
-        self.factory = _Factory(self, reactor)
+        self.hub = LiveHub(limits or LiveLimits(), self.clock(), DERIVED_EVENTS)
+        self.factory = _Factory(self, environment.reactor)
         self.resource = LiveResource(self)
-        self._reactor = reactor
+        self._environment = environment
         self._turn_due = False
 
     def refreshing(self, views: Views, now: float) -> Iterator[None]:
@@ -341,7 +344,7 @@ class LiveService:
         """Let those that have something waiting have their turns."""
         if self.hub.has_turns and not self._turn_due:
             self._turn_due = True
-            self._reactor.callLater(0, self._turn)
+            self._environment.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._turn_due = False

@@ -29,7 +29,7 @@ MAX_TOLD = 10
 """Alerts, or peers, that one change tells of."""
 
 
-def share_event(node: Node, share: Share, own: bool, now: float) -> Event | None:
+def share_event(node: Node, share: Share, *, own: bool, now: float) -> Event | None:
     """A share that is held from now on; None for one that is no news. `own` where a miner here found it."""
     if now - node.found_times().of(share.hash).time > SHARE_AGE:
         return None

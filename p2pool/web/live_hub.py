@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -80,8 +81,33 @@ class ClientPort(Protocol):
         """End it now."""
 
 
+class ClientState(Enum):
+    """Whether a client may be sent something.
+
+    READING <--> STALLED
+       |            |
+       +------+-----+
+              v
+           CLOSING ----> ABORTED
+    """
+
+    READING = auto()
+    """It takes what it is sent."""
+    STALLED = auto()
+    """Its connection holds enough unsent bytes."""
+    CLOSING = auto()
+    """A close frame was sent or received; it has _CLOSE_TIME to disconnect."""
+    ABORTED = auto()
+    """Its connection was aborted and is about to be lost."""
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the connection is neither closing nor aborted."""
+        return self is ClientState.READING or self is ClientState.STALLED
+
+
 class LiveClient:
-    """One that watches."""
+    """A client that watches some views."""
 
     __slots__ = (
         "_allowed_octets",
@@ -89,13 +115,13 @@ class LiveClient:
         "allowed_views",
         "begun",
         "behind",
-        "closing_since",
         "heard",
         "host",
         "pinged",
         "port",
         "queue",
-        "stalled_since",
+        "since",
+        "state",
         "views",
         "waiting",
     )
@@ -103,6 +129,7 @@ class LiveClient:
     def __init__(
         self,
         port: ClientPort,
+        *,
         host: str,
         views: frozenset[str],
         allowed_views: frozenset[str],
@@ -122,13 +149,17 @@ class LiveClient:
         """Bytes of those that are not begun."""
         self.behind = True
         """It needs a snapshot before anything else."""
-        self.stalled_since: float | None = None
-        """Since when it does not take more."""
+        self.state = ClientState.READING
+        self.since = now
+        """When it came into this state."""
         self.heard = now
         self.pinged: float | None = None
-        self.closing_since: float | None = None
         self.allowed_messages = TokenAllowance(limits.messages, limits.message_rate, now)
         self._allowed_octets = TokenAllowance(limits.octets, limits.octet_rate, now)
+
+    def enter(self, state: ClientState, now: float) -> None:
+        """Change the state at `now`."""
+        self.state, self.since = state, now
 
     def sent_octets(self, count: int, now: float) -> bool:
         """Bytes came from it; whether they are not too many."""
@@ -188,7 +219,7 @@ class LiveHub:
         return next(client for client in self.clients if client.host == largest)
 
     def join(
-        self, port: ClientPort, host: str, views: frozenset[str], allowed: frozenset[str], now: float
+        self, port: ClientPort, *, host: str, views: frozenset[str], allowed: frozenset[str], now: float
     ) -> LiveClient:
         """A client that was let in; it has a snapshot at its first turn. `allowed` are the views that it may
         subscribe to later."""
@@ -198,7 +229,7 @@ class LiveHub:
                 self.closing(oldest, now)
                 self.leave(oldest)
                 oldest.port.abort()
-        client = LiveClient(port, host, views, allowed, self.limits, now)
+        client = LiveClient(port, host=host, views=views, allowed_views=allowed, limits=self.limits, now=now)
         self.clients[client] = None
         self._hosts[host] += 1
         self._ready[client] = None
@@ -214,16 +245,16 @@ class LiveHub:
         self._ready.pop(client, None)
         client.queue.clear()
 
-    def close(self, client: LiveClient, code: int, reason: str, now: float) -> None:
+    def close(self, client: LiveClient, *, code: int, reason: str, now: float) -> None:
         """Nothing more is said to it."""
-        if client.closing_since is None:
+        if client.state.is_open:
             self.closing(client, now)
             client.port.close(code, reason)
 
     def closing(self, client: LiveClient, now: float) -> None:
         """It closes by itself; nothing more is said to it, and it is given some seconds."""
-        if client.closing_since is None:
-            client.closing_since = now
+        if client.state.is_open:
+            client.enter(ClientState.CLOSING, now)
             self._ready.pop(client, None)
             client.queue.clear()
 
@@ -273,7 +304,9 @@ class LiveHub:
                 continue
             message = made.get(mine)
             if message is None:
-                message = made[mine] = message_frames(join_views("changes", self._time, patches, mine))
+                message = made[mine] = message_frames(
+                    join_views("changes", time=self._time, bodies=patches, views=mine)
+                )
             self._tell(client, message)
 
     def event(self, event: dict[str, Any], now: float) -> None:
@@ -291,7 +324,7 @@ class LiveHub:
             self._tell(client, message)
 
     def _tell(self, client: LiveClient, message: Frames) -> None:
-        if client.behind or client.closing_since is not None:
+        if client.behind or not client.state.is_open:
             return
         size = sum(map(len, message))
         full = client.waiting + size > self.limits.queued_bytes or len(client.queue) >= self.limits.queued_messages
@@ -306,7 +339,7 @@ class LiveHub:
         self._make_ready(client)
 
     def _make_ready(self, client: LiveClient) -> None:
-        if client.stalled_since is None and client.closing_since is None:
+        if client.state is ClientState.READING:
             self._ready[client] = None
 
     def _skip(self, client: LiveClient) -> None:
@@ -318,7 +351,7 @@ class LiveHub:
     def _snapshot(self, views: frozenset[str]) -> Frames:
         message = self._snapshots.get(views)
         if message is None:
-            message = message_frames(join_views("snapshot", self._time, self._rendered, views))
+            message = message_frames(join_views("snapshot", time=self._time, bodies=self._rendered, views=views))
             self._snapshots[views] = message
         return message
 
@@ -336,7 +369,7 @@ class LiveHub:
             self._send(client)
 
     def _send(self, client: LiveClient) -> None:
-        while client.stalled_since is None and client.closing_since is None:
+        while client.state is ClientState.READING:
             frames: list[bytes] = []
             room = PIECE
             while room > 0 and (client.queue or client.behind):
@@ -358,14 +391,15 @@ class LiveHub:
 
     def paused(self, client: LiveClient, now: float) -> None:
         """It takes no more for now."""
-        if client.stalled_since is None:
-            client.stalled_since = now
+        if client.state is ClientState.READING:
+            client.enter(ClientState.STALLED, now)
         self._ready.pop(client, None)
 
-    def resumed(self, client: LiveClient) -> None:
+    def resumed(self, client: LiveClient, now: float) -> None:
         """It takes more."""
-        client.stalled_since = None
-        if (client.queue or client.behind) and client.closing_since is None and client in self.clients:
+        if client.state is ClientState.STALLED:
+            client.enter(ClientState.READING, now)
+        if client.state is ClientState.READING and (client.queue or client.behind) and client in self.clients:
             self._ready[client] = None
 
     # --- what clients say --------------------------------------------------------------------------------
@@ -373,7 +407,7 @@ class LiveHub:
     def said(self, client: LiveClient, payload: bytes, now: float) -> None:
         """A client's message. Raises ParseError where it is none that it may send, or one too many: the connection
         is to be closed then."""
-        if client.closing_since is not None:
+        if not client.state.is_open:
             return
         if not client.allowed_messages.take(1, now):
             raise ParseError(f"more than {self.limits.messages:g} messages at a time")
@@ -388,9 +422,11 @@ class LiveHub:
         """Once a second: ask those that are silent, end those that do not read, answer or close."""
         limits = self.limits
         for client in list(self.clients):
-            if client.closing_since is not None:
-                over = now - client.closing_since > _CLOSE_TIME
-            elif client.stalled_since is not None and now - client.stalled_since > limits.stall_time:
+            if client.state is ClientState.ABORTED:
+                over = False  # once is enough
+            elif client.state is ClientState.CLOSING:
+                over = now - client.since > _CLOSE_TIME
+            elif client.state is ClientState.STALLED and now - client.since > limits.stall_time:
                 over = True
                 self.slow_closed += 1
             elif client.pinged is not None:
@@ -402,10 +438,10 @@ class LiveHub:
                     client.port.ping()
             if over:
                 self.closing(client, now)
-                client.closing_since = float("inf")  # once is enough
+                client.enter(ClientState.ABORTED, now)
                 client.port.abort()
 
     def stop(self, now: float) -> None:
         """The node ends."""
         for client in list(self.clients):
-            self.close(client, GOING_AWAY, "the node is stopping", now)
+            self.close(client, code=GOING_AWAY, reason="the node is stopping", now=now)

@@ -63,7 +63,7 @@ def _frame(first_byte: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", first_byte, 126, length) + payload  # MAX_FRAME is less than 2^16
 
 
-def join_views(kind: str, time: float, bodies: Mapping[str, bytes], views: Iterable[str]) -> bytes:
+def join_views(kind: str, *, time: float, bodies: Mapping[str, bytes], views: Iterable[str]) -> bytes:
     """{"type": kind, "time": ..., "views": {name: body}} of bodies that are JSON already; those that there are."""
     parts = b",".join(b'"%s":%s' % (view.encode(), bodies[view]) for view in sorted(views) if view in bodies)
     return b'{"type":"%s","time":%s,"views":{%s}}' % (kind.encode(), orjson.dumps(time), parts)

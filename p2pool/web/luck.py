@@ -145,6 +145,7 @@ class LuckBook:
     def rounds(
         self,
         tracker: Tracker,
+        *,
         best: int | None,
         blocks: Sequence[PoolBlock],
         stale: float,
@@ -161,7 +162,7 @@ class LuckBook:
             ends = (before.block_hash, block.block_hash)
             known = self._known.get(ends)
             if known is None:
-                known = _round(tracker, before, block, good, samples)
+                known = _round(tracker, before=before, block=block, good=good, samples=samples)
                 restored = self._restored.get(ends)
                 if known.method != "shares" and restored is not None:
                     known = _restored_round(block, restored)
@@ -169,7 +170,7 @@ class LuckBook:
                     self._known[ends] = known
             rounds.append(known)
         last = blocks[-1]
-        current = _work_of_shares(tracker, last.share_hash, best, good)
+        current = _work_of_shares(tracker, first=last.share_hash, last=best, good=good)
         if current is None:
             current = samples.work_between(last.time, now)
         return Rounds(rounds, current)
@@ -186,9 +187,9 @@ def _restored_round(block: PoolBlock, figures: RoundFigures) -> Round:
     )
 
 
-def _round(tracker: Tracker, before: PoolBlock, block: PoolBlock, good: float, samples: Samples) -> Round:
+def _round(tracker: Tracker, *, before: PoolBlock, block: PoolBlock, good: float, samples: Samples) -> Round:
     difficulty, expected = _difficulty(tracker, block, samples)
-    actual, method = _work_of_shares(tracker, before.share_hash, block.share_hash, good), "shares"
+    actual, method = _work_of_shares(tracker, first=before.share_hash, last=block.share_hash, good=good), "shares"
     if actual is None:
         actual, method = samples.work_between(before.time, block.time), "samples"
         measurements = samples.count_between(before.time, block.time)
@@ -212,7 +213,7 @@ def _shares_between(tracker: Tracker, first: int | None, last: int | None) -> in
     return max(0, tracker.height(last) - tracker.height(first))
 
 
-def _work_of_shares(tracker: Tracker, first: int | None, last: int | None, good: float) -> float | None:
+def _work_of_shares(tracker: Tracker, *, first: int | None, last: int | None, good: float) -> float | None:
     """Work that came between two shares, the first not counted; None where they are not in one tree."""
     forest = tracker.forest
     if first is None or last is None or first not in forest or last not in forest:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import resource
@@ -23,10 +24,7 @@ from twisted.web.server import Request
 from p2pool.base.hosts import host_key
 from p2pool.web.access import Access, AccessDenied, AccessRequest, Admitted
 from p2pool.web.redirects import parse_prefix
-from p2pool.web.resources import JSON_TYPE, READING, answer_now, error
-
-if TYPE_CHECKING:
-    from p2pool.web.site import WebSite
+from p2pool.web.resources import JSON_TYPE, READING, StatusAndBody, answer_now, error
 
 IDLE_TIME = 60
 """Seconds for which a connection may idle before the next request begins."""
@@ -66,11 +64,18 @@ _REFUSALS = {
 _log = Logger(namespace="p2pool.web")
 
 
+class GuardedSite(Protocol):
+    """A site as its requests need it."""
+
+    access: Access
+    reactor: IReactorTime
+
+
 class WebChannel(HTTPChannel):
     """A connection. Its time limits count from the last answer or the first byte of a request, not from the last
     byte: who sends a request byte by byte is not waited for without end."""
 
-    site: WebSite
+    site: GuardedSite
     peer_host = ""
     """The other end's address, as the factory was told it: behind a PROXY header not the transport's."""
     _has_begun = False
@@ -193,7 +198,7 @@ class WebRequest(Request):
             self._set(b"Date", datetimeToString())
             for name, value in verdict.headers:
                 self._set(name, value)
-            self._send(*error(verdict.status, verdict.code, verdict.message))
+            self._send(error(verdict.status, verdict.code, verdict.message))
             return
         self.admitted = verdict
         super().process()  # type: ignore[no-untyped-call]
@@ -249,7 +254,7 @@ class WebRequest(Request):
             self._answer_options(methods)
         else:
             message = f"only {allowed.decode()} are answered here"
-            self._send(*error(NOT_ALLOWED, "method_not_allowed", message))
+            self._send(error(NOT_ALLOWED, "method_not_allowed", message))
 
     def _answer_options(self, methods: tuple[bytes, ...]) -> None:
         """Also what a browser asks before it lets another site's script read. Only reading is ever allowed."""
@@ -264,8 +269,8 @@ class WebRequest(Request):
     def _set(self, name: bytes, value: bytes) -> None:
         self.responseHeaders.setRawHeaders(name, [value])
 
-    def _send(self, status: int, body: bytes) -> None:
-        body = answer_now(self, JSON_TYPE, status, body)
+    def _send(self, answer: StatusAndBody) -> None:
+        body = answer_now(self, JSON_TYPE, answer)
         self._set(b"Content-Length", b"%d" % len(body))
         self.write(body)  # of a HEAD, Twisted leaves it out
         self.finish()
@@ -276,7 +281,7 @@ class WebRequest(Request):
         if self.startedWriting:
             self.channel.loseConnection()  # type: ignore[no-untyped-call]
         elif not self.finished and not self._disconnected:
-            self._send(*error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why"))
+            self._send(error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why"))
         return reason
 
     def write(self, data: bytes) -> None:

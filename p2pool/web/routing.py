@@ -50,10 +50,10 @@ class _LookUp(GetResource):
             arguments |= {each.name: _query_argument(each, request) for each in endpoint.in_query}
             told = endpoint.look_up(context, arguments) if endpoint.look_up is not None else None
         except EndpointError as refused:
-            return answer_now(request, JSON_TYPE, *_refusal(refused))
+            return answer_now(request, JSON_TYPE, _refusal(refused))
         if isinstance(told, Deferred):
             return answer_later(request, self.content_type, told.addCallbacks(_answer, _refused))
-        return answer_now(request, self.content_type, *_answer(told))
+        return answer_now(request, self.content_type, _answer(told))
 
 
 def _answer(told: object) -> tuple[int, bytes]:

@@ -180,8 +180,10 @@ class Ring:
         return islice(samples, first, None)
 
 
-def _over(ring: Ring, start: float, end: float, rate: Callable[[Sample], float | None]) -> tuple[float, float]:
-    """(a rate summed over a time, the seconds in which it is known)."""
+def _integrate(
+    ring: Ring, rate: Callable[[Sample], float | None], *, start: float, end: float
+) -> tuple[float, float]:
+    """Return (a rate integrated over a time, the seconds in which it is known)."""
     total = covered = 0.0
     for sample in ring.after(start):
         if sample.start >= end:
@@ -240,7 +242,7 @@ class Samples:
         ring = self._reaching(start)
         if ring is None or end <= start:
             return None
-        total, covered = _over(ring, start, end, lambda sample: sample.scalar("pool_hash_rate"))
+        total, covered = _integrate(ring, lambda sample: sample.scalar("pool_hash_rate"), start=start, end=end)
         # A sample or two may be missing, at the ends above all.
         return total / covered * (end - start) if covered >= 0.9 * (end - start) else None
 
@@ -254,7 +256,7 @@ class Samples:
         seconds)."""
         ring = self._reaching(start) or self.month
         # The period that the first sample lies in began before it.
-        return _over(ring, max(start, self.first or start), end, _blocks_a_second)
+        return _integrate(ring, _blocks_a_second, start=max(start, self.first or start), end=end)
 
     def difficulty_at(self, when: float) -> float | None:
         """The Dash network's difficulty then; None where it was not sampled."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from p2pool.alerts.figures import AlertFigures
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
 from p2pool.dashd.broadcast_counts import BroadcasterTotals
@@ -18,6 +19,7 @@ from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
+from p2pool.web.access import WebRateFigures
 from p2pool.web.view_cache import ViewCache
 from p2pool.web.worker_index import WorkerIndex
 
@@ -133,70 +135,6 @@ class StratumLimits:
     """Networks that the operator has exempted."""
 
 
-class WebRates(Protocol):
-    """How often the web was asked, by whatever counts that. `rate` is requests a second and `burst` requests at
-    once, of one host, None without a limit; `requests` are all since the start, `limited` those that came too
-    fast; `hosts` those that asked of late."""
-
-    @property
-    def rate(self) -> float | None: ...
-    @property
-    def burst(self) -> float | None: ...
-    @property
-    def requests(self) -> int: ...
-    @property
-    def limited(self) -> int: ...
-    @property
-    def hosts(self) -> int: ...
-
-
-class AlertDestination(Protocol):
-    """Where webhooks and alerts go, as pages show it: no address, no URL, but the `host`. Times in Unix
-    seconds, None for never; `delivered` and `lost` since the start; `last_reason` is why the last attempt
-    failed that did."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def events(self) -> Sequence[str]: ...
-    @property
-    def waiting(self) -> int: ...
-    @property
-    def delivered(self) -> int: ...
-    @property
-    def lost(self) -> int: ...
-    @property
-    def last_success(self) -> float | None: ...
-    @property
-    def last_failure(self) -> float | None: ...
-    @property
-    def last_reason(self) -> str: ...
-    @property
-    def next_attempt(self) -> float | None: ...
-
-
-class AlertsShown(Protocol):
-    """Alerts as pages show them. `events` are what people are told, `held` how many of them wait for the quiet
-    time to be over; `problem` says why what waits is not on disk, None while it is."""
-
-    @property
-    def destinations(self) -> Sequence[AlertDestination]: ...
-    @property
-    def events(self) -> Sequence[str]: ...
-    @property
-    def quiet_times(self) -> Sequence[str]: ...
-    @property
-    def is_quiet(self) -> bool: ...
-    @property
-    def held(self) -> int: ...
-    @property
-    def problem(self) -> str | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Everything that pages may look at.
@@ -219,8 +157,8 @@ class Sources:
     metrics_max_workers: int = 100
     """Workers that /metrics names."""
     ports: Callable[[], NodePorts] = NodePorts
-    web_rates: Callable[[], WebRates | None] = lambda: None
-    """None where nobody counts."""
+    web_rates: Callable[[], WebRateFigures | None] = lambda: None
+    """None if requests are not counted."""
     process_memory: Callable[[], float | None] = lambda: None
     """Bytes that the process takes; None where that is not known."""
     ban_duration: float = 300.0
@@ -233,8 +171,8 @@ class Sources:
     """None where none is kept."""
     lost_databases: Callable[[], Sequence[str]] = tuple
     """Sentences about databases that were found empty or missing at the start."""
-    alerts: Callable[[], AlertsShown | None] = lambda: None
-    """None where nobody is told anything."""
+    alerts: Callable[[], AlertFigures | None] = lambda: None
+    """None without alert destinations."""
     traffic: Callable[[], PeerTraffic] = PeerTraffic
     census: Callable[[], PeerCensus] = PeerCensus
     """What the connected nodes are, by their own account."""

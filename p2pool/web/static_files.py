@@ -123,7 +123,7 @@ class StaticFiles(static.File):
         version = (self.getsize(), self.getModificationTime())
         try:
             if encoding is None and version[0] <= MAX_KEPT_FILE:
-                return serve(request, self._rendering(version), kind.encode(), self.run_in_thread)
+                return serve(request, self._rendering(version), kind.encode(), run_in_thread=self.run_in_thread)
             return self._send(request)
         except OSError:
             return self.childNotFound.render_GET(request)
@@ -132,7 +132,7 @@ class StaticFiles(static.File):
         """A large file, piece by piece. Raises OSError."""
         host = client_host(request)
         if not self.sent.take(host):
-            return answer_now(request, JSON_TYPE, *error(SERVICE_UNAVAILABLE, "busy", _TOO_MANY))
+            return answer_now(request, JSON_TYPE, error(SERVICE_UNAVAILABLE, "busy", _TOO_MANY))
         if isinstance(request, WebRequest):
             request.at_end = lambda: self.sent.give_back(host)
         let_keep(request)

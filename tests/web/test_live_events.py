@@ -32,13 +32,13 @@ def peer(host: str, port: int = 8999, incoming: bool = False) -> PeerFigures:
 def test_a_share():
     pool = Pool(5, make_template())
     share = pool.shares[-1]
-    event = share_event(pool.node, share, True, share.timestamp + 1.0)
+    event = share_event(pool.node, share, own=True, now=share.timestamp + 1.0)
     assert event is not None
     assert (event["event"], event["hash"], event["own"]) == ("share", f"{share.hash:064x}", True)
     assert event["payout_address"].startswith("y")
     assert event["difficulty"] > 0
     assert event["is_block"] is share.is_block
-    assert share_event(pool.node, share, False, share.timestamp + SHARE_AGE + 1) is None
+    assert share_event(pool.node, share, own=False, now=share.timestamp + SHARE_AGE + 1) is None
 
 
 def test_a_block_and_what_became_of_it():
@@ -109,7 +109,7 @@ def test_what_the_node_fires_is_told():
     pool = Pool(5)
     peers: list[PeerFigures] = []
     live: Any = SimpleNamespace(event=told.append)
-    wiring = LiveWiring(live, pool.node, lambda: peers, lambda: pool.now)
+    wiring = LiveWiring(live, pool.node, peers=lambda: peers, clock=lambda: pool.now)
     pool.node.work_changed.subscribe(wiring.work)
 
     def names() -> list[str]:

@@ -31,7 +31,7 @@ class Browser:
         self.messages: list[Any] = []
         self._part = b""
         self.values: dict[str, Any] = {}
-        self.client: LiveClient = hall.hub.join(self, host, views, ALL, hall.now)
+        self.client: LiveClient = hall.hub.join(self, host=host, views=views, allowed=ALL, now=hall.now)
 
     def write(self, frames) -> None:
         assert "abort" not in self.log
@@ -59,7 +59,7 @@ class Browser:
     def read(self, room: float = float("inf")) -> None:
         """It has room again."""
         self.room = room
-        self.hall.hub.resumed(self.client)
+        self.hall.hub.resumed(self.client, self.hall.now)
         self.hall.turns()
 
     def ping(self) -> None:
@@ -425,7 +425,7 @@ def test_bounds_of_clients():
     of_a = [Browser(hall, host="a") for _ in range(3)]
     assert "3 clients of this address" in (hall.hub.turned_away("a") or "")
     assert hall.hub.turned_away("b") is None
-    hall.hub.close(of_a[0].client, 1008, "", hall.now)
+    hall.hub.close(of_a[0].client, code=1008, reason="", now=hall.now)
     assert hall.hub.turned_away("a") is not None  # it is there until its connection is gone
     hall.hub.leave(of_a[0].client)
     hall.hub.leave(of_a[0].client)
@@ -500,11 +500,11 @@ def test_a_client_that_sends_too_many_bytes(hall):
 
 def test_nothing_is_said_after_closing_and_a_connection_that_stays_is_ended(hall):
     browser = Browser(hall)
-    hall.hub.close(browser.client, 1008, "why", hall.now)
-    hall.hub.close(browser.client, 1008, "why", hall.now)
+    hall.hub.close(browser.client, code=1008, reason="why", now=hall.now)
+    hall.hub.close(browser.client, code=1008, reason="why", now=hall.now)
     hall.hub.event({"event": "block"}, hall.now)
     hall.hub.said(browser.client, b"nonsense", hall.now)
-    hall.hub.resumed(browser.client)
+    hall.hub.resumed(browser.client, hall.now)
     hall.show(stats={"uptime": 3})
     assert browser.log == ["close 1008"]
     assert not browser.writes

@@ -31,7 +31,9 @@ def block(pool: Pool, number: int) -> PoolBlock:
 
 
 def rounds(pool: Pool, *blocks: PoolBlock, stale: float = 0.0, samples: Samples | None = None, now: float = NOW):
-    return LuckBook().rounds(pool.tracker, pool.shares[-1].hash, blocks, stale, samples or Samples(), now)
+    return LuckBook().rounds(
+        pool.tracker, best=pool.shares[-1].hash, blocks=blocks, stale=stale, samples=samples or Samples(), now=now
+    )
 
 
 def sampled(rate: float, difficulty: float, start: float = NOW, seconds: int = 3000) -> Samples:
@@ -44,7 +46,7 @@ def sampled(rate: float, difficulty: float, start: float = NOW, seconds: int = 3
 
 def test_a_round_s_work_is_that_of_its_shares(pool):
     pool.shares[30].block_bits = HARD
-    first, second = rounds(pool, block(pool, 10), block(pool, 30)).rounds
+    first, second = rounds(pool, best=block(pool, 10), blocks=block(pool, 30)).rounds
     work = sum(share.attempts for share in pool.shares[11:31])
     assert (first.actual_work, first.luck, first.time_to_find) == (None, None, None)
     assert second.method == "shares"
@@ -58,16 +60,16 @@ def test_a_round_s_work_is_that_of_its_shares(pool):
 
 
 def test_stale_work_was_done_as_well(pool):
-    plain = rounds(pool, block(pool, 10), block(pool, 30)).rounds[1]
-    corrected = rounds(pool, block(pool, 10), block(pool, 30), stale=0.2).rounds[1]
+    plain = rounds(pool, best=block(pool, 10), blocks=block(pool, 30)).rounds[1]
+    corrected = rounds(pool, best=block(pool, 10), blocks=block(pool, 30), stale=0.2).rounds[1]
     assert corrected.actual_work == pytest.approx(plain.actual_work / 0.8)
     assert corrected.luck == pytest.approx(plain.luck * 0.8)
 
 
 def test_the_round_that_is_not_over(pool):
-    told = rounds(pool, block(pool, 10), block(pool, 30))
+    told = rounds(pool, best=block(pool, 10), blocks=block(pool, 30))
     assert told.current_work == sum(share.attempts for share in pool.shares[31:])
-    assert rounds(pool, block(pool, 39)).current_work == 0
+    assert rounds(pool, best=block(pool, 39)).current_work == 0
 
 
 def test_work_is_weighted_by_time_where_only_samples_tell(pool):
@@ -75,7 +77,7 @@ def test_work_is_weighted_by_time_where_only_samples_tell(pool):
     for second in range(1000, 2000, 10):
         samples.add(make_sample(NOW + second, {"pool_hash_rate": 4000, "network_difficulty": 2.0}, {}))
     before, after = PoolBlock(NOW + 500, 1, None), PoolBlock(NOW + 1500, 2, None)
-    told = rounds(pool, before, after, samples=samples, now=NOW + 1990).rounds[1]
+    told = rounds(pool, best=before, blocks=after, samples=samples, now=NOW + 1990).rounds[1]
     assert told.method == "samples"
     assert told.actual_work == pytest.approx(500 * 1000 + 500 * 4000, rel=0.02)
     assert told.hash_rate == pytest.approx(2500, rel=0.02)  # no mean of the two ends would know
@@ -84,7 +86,7 @@ def test_work_is_weighted_by_time_where_only_samples_tell(pool):
 
 def test_what_neither_shares_nor_samples_tell_is_not_known(pool):
     before, after = PoolBlock(NOW - 500, 1, None), PoolBlock(NOW + 500, 2, None)
-    told = rounds(pool, before, after, samples=sampled(1000, 2.0)).rounds[1]
+    told = rounds(pool, best=before, blocks=after, samples=sampled(1000, 2.0)).rounds[1]
     assert (told.actual_work, told.luck, told.method, told.hash_rate) == (None, None, None, None)
     assert told.time_to_find == 1000
     assert rounds(pool).rounds == ()
@@ -102,8 +104,8 @@ def test_samples_with_a_hole_tell_nothing():
 def test_what_is_known_once_stays(pool):
     book, ends = LuckBook(), (block(pool, 10), block(pool, 30))
     best = pool.shares[-1].hash
-    first = book.rounds(pool.tracker, best, ends, 0.0, Samples(), NOW).rounds[1]
-    again = book.rounds(Pool().tracker, None, ends, 0.5, Samples(), NOW).rounds[1]
+    first = book.rounds(pool.tracker, best=best, blocks=ends, stale=0.0, samples=Samples(), now=NOW).rounds[1]
+    again = book.rounds(Pool().tracker, best=None, blocks=ends, stale=0.5, samples=Samples(), now=NOW).rounds[1]
     assert again is first
 
 
@@ -111,7 +113,7 @@ def test_the_book_is_bounded(pool):
     book, best = LuckBook(), pool.shares[-1].hash
     for number in range(MAX_ROUNDS + 5):
         ends = (PoolBlock(NOW, number, pool.shares[1].hash), block(pool, 30))
-        book.rounds(pool.tracker, best, ends, 0.0, Samples(), NOW)
+        book.rounds(pool.tracker, best=best, blocks=ends, stale=0.0, samples=Samples(), now=NOW)
     assert len(book._known) == MAX_ROUNDS
 
 
@@ -243,10 +245,19 @@ def test_what_an_earlier_run_knew_of_a_round_stays_known(pool):
     blocks = (block(pool, 10), PoolBlock(NOW + 9000, 0xB10C, None))
     book = LuckBook()
     book.restore([RoundFigures(0xB10C, blocks[0].block_hash, 60.0, 2.0, 8e9, 4e9, "shares")])
-    known = book.rounds(pool.tracker, pool.shares[-1].hash, blocks, 0.0, Samples(), NOW).rounds[1]
+    known = book.rounds(
+        pool.tracker, best=pool.shares[-1].hash, blocks=blocks, stale=0.0, samples=Samples(), now=NOW
+    ).rounds[1]
     assert (known.luck, known.method, known.time_to_find, known.block) == (200, "shares", 60, blocks[1])
     # Other ends are another round.
-    other = book.rounds(pool.tracker, pool.shares[-1].hash, (block(pool, 11), blocks[1]), 0.0, Samples(), NOW)
+    other = book.rounds(
+        pool.tracker,
+        best=pool.shares[-1].hash,
+        blocks=(block(pool, 11), blocks[1]),
+        stale=0.0,
+        samples=Samples(),
+        now=NOW,
+    )
     assert other.rounds[1].luck is None
 
 
@@ -254,5 +265,7 @@ def test_shares_that_are_held_know_better_than_an_earlier_run(pool):
     ends = (block(pool, 10), block(pool, 30))
     book = LuckBook()
     book.restore([RoundFigures(ends[1].block_hash, ends[0].block_hash, 60.0, 2.0, 8e9, 4e9, "samples")])
-    known = book.rounds(pool.tracker, pool.shares[-1].hash, ends, 0.0, Samples(), NOW).rounds[1]
+    known = book.rounds(
+        pool.tracker, best=pool.shares[-1].hash, blocks=ends, stale=0.0, samples=Samples(), now=NOW
+    ).rounds[1]
     assert known.time_to_find == 400

@@ -68,7 +68,12 @@ def _rounds(snapshot: Snapshot) -> Rounds:
 
     def make() -> Rounds:
         return cache.luck.rounds(
-            node.tracker, node.best_share, blocks, stale_proportion(snapshot), cache.samples, snapshot.pool.time
+            node.tracker,
+            best=node.best_share,
+            blocks=blocks,
+            stale=stale_proportion(snapshot),
+            samples=cache.samples,
+            now=snapshot.pool.time,
         )
 
     return cache.latest("rounds", (node.best_share, tuple(blocks)), make)
@@ -417,7 +422,10 @@ ENDPOINTS = (
             ),
         ),
         look_up=block_page,
-        parameters=(OFFSET, whole_number("limit", "how many to tell of", 1, MAX_PAGE, DEFAULT_PAGE)),
+        parameters=(
+            OFFSET,
+            whole_number("limit", "how many to tell of", low=1, high=MAX_PAGE, default=DEFAULT_PAGE),
+        ),
     ),
     Endpoint(
         "/api/v1/luck",

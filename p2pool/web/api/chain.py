@@ -151,7 +151,7 @@ _PAGE = record(
 )
 _PAGE_PARAMETERS = (
     share_hash("from", "the share to begin with; the best one where it is left out", in_path=False),
-    whole_number("count", "how many shares", 1, MAX_SHARES, DEFAULT_SHARES),
+    whole_number("count", "how many shares", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
 )
 ENDPOINTS = (
     Endpoint(

@@ -68,11 +68,11 @@ def _coinbase(snapshot: Snapshot, context: WorkContext) -> dict[str, Any]:
         "finder": {"address": script_to_text(snapshot.node, finder), "amount": amount(table.finder_bonus)},
         "hex": whole.hex(),
         "parts": _parts(len(prefix), len(whole), context),
-        "outputs": _outputs(snapshot.node, table, finder, own),
+        "outputs": _outputs(snapshot.node, table, finder=finder, own=own),
     }
 
 
-def _outputs(node: Node, table: Payouts, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
+def _outputs(node: Node, table: Payouts, *, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
     """All outputs in the transaction's order, which is the share-chain format's: miners by their scripts, what the
     chain pays, the donation, the commitment. Thousands of them are some ten milliseconds."""
     nothing = amount(0)

@@ -161,7 +161,7 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def whole_number(name: str, description: str, low: int, high: int, default: int) -> EndpointParameter:
+def whole_number(name: str, description: str, *, low: int, high: int, default: int) -> EndpointParameter:
     """A number in the query, `low` to `high`."""
 
     def read(given: str) -> int:
@@ -180,7 +180,7 @@ def whole_number(name: str, description: str, low: int, high: int, default: int)
 
 
 def choice(
-    name: str, description: str, choices: tuple[str, ...], default: str | None, in_path: bool = False
+    name: str, description: str, choices: tuple[str, ...], *, default: str | None, in_path: bool = False
 ) -> EndpointParameter:
     """One of a few words."""
 
@@ -237,7 +237,7 @@ def share_hash(name: str, description: str, in_path: bool = True) -> EndpointPar
     )
 
 
-OFFSET: Final = whole_number("offset", "how many to leave out at the front", 0, 100_000, 0)
+OFFSET: Final = whole_number("offset", "how many to leave out at the front", low=0, high=100_000, default=0)
 
 
 def find_share(node: Node, wanted: int) -> Share:

@@ -87,7 +87,7 @@ def _time(name: str, description: str) -> EndpointParameter:
 
 
 SPAN: Final = (
-    choice("range", "how far back from `to`", (*RANGES, "all"), "day"),
+    choice("range", "how far back from `to`", (*RANGES, "all"), default="day"),
     _time("from", "the beginning, in place of range"),
     _time("to", "the end, now where it is not given"),
     free_text("node", "another node that writes into the same database"),

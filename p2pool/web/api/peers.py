@@ -208,7 +208,7 @@ ENDPOINTS = (
             ),
         ),
         look_up=known_nodes,
-        parameters=(OFFSET, whole_number("limit", "how many", 1, 500, 50)),
+        parameters=(OFFSET, whole_number("limit", "how many", low=1, high=500, default=50)),
     ),
     Endpoint(
         "/peer_addresses",

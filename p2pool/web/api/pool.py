@@ -102,26 +102,30 @@ def observed_rate(snapshot: Snapshot) -> float:
     return snapshot.per_tip(_observed_rate).nonstale / (1 - stale_proportion(snapshot))
 
 
-def stale_rates_of(node: Node) -> dict[str, float]:
-    """Hashes a second of the last hour by timestamps: the chain's ("good"), and what its shares announce as
-    stale."""
+@dataclass(frozen=True, slots=True)
+class StaleRates:
+    """Hashes a second of the share chain's last hour: the chain's own ("good"), and what its shares announce as
+    stale ("orphan", "doa"). `by_timestamps` divides by the time between the timestamps, `observed` by the time
+    in which the shares were found."""
+
+    by_timestamps: dict[str, float]
+    observed: dict[str, float]
+
+
+def stale_rates_of(node: Node) -> StaleRates:
+    """Return the rates of good and stale work of the last hour."""
+    work = {"good": 0, "orphan": 0, "doa": 0}
     lookbehind, best = shares_of_last_hour(node), node.best_share
     if best is None or lookbehind < 2:
-        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
+        return StaleRates(dict.fromkeys(work, 0.0), dict.fromkeys(work, 0.0))
     near, far = node.tracker.get(best), node.tracker.nth_parent(best, lookbehind - 1)
     seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
-    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
-    return {name: hashes / seconds for name, hashes in work.items()}
-
-
-def observed_stale_rates_of(node: Node) -> dict[str, float]:
-    """Return what `stale_rates_of` does, over the time in which the shares were found."""
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or lookbehind < 2:
-        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
-    seconds = observed_seconds(node.tracker, best, lookbehind, node.found_times())
-    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
-    return {name: hashes / seconds for name, hashes in work.items()}
+    observed = observed_seconds(node.tracker, best, lookbehind, node.found_times())
+    work |= stale_work(node.tracker, best, lookbehind)
+    return StaleRates(
+        {name: hashes / seconds for name, hashes in work.items()},
+        {name: hashes / observed for name, hashes in work.items()},
+    )
 
 
 def version_votes(snapshot: Snapshot) -> dict[str, float]:
@@ -185,19 +189,19 @@ def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
     attempts = None if template is None else float(target_to_average_attempts(template.target))
     subsidy = 0 if template is None else template.subsidy
     payments = 0 if template is None else template.payment_amount
-    rates, observed_rates = snapshot.per_tip(stale_rates_of), snapshot.per_tip(observed_stale_rates_of)
+    rates = snapshot.per_tip(stale_rates_of)
     return {
         "network": node.network.name,
         "symbol": node.network.parent.symbol,
         "hash_rate": rate,
         "nonstale_hash_rate": nonstale_rate(snapshot),
         "stale_proportion": stale_proportion(snapshot),
-        "orphan_rate": rates["orphan"],
-        "dead_rate": rates["doa"],
+        "orphan_rate": rates.by_timestamps["orphan"],
+        "dead_rate": rates.by_timestamps["doa"],
         "observed_hash_rate": observed_all,
         "observed_nonstale_hash_rate": observed.nonstale,
-        "observed_orphan_rate": observed_rates["orphan"],
-        "observed_dead_rate": observed_rates["doa"],
+        "observed_orphan_rate": rates.observed["orphan"],
+        "observed_dead_rate": rates.observed["doa"],
         "observed_seconds": observed.seconds,
         "share_difficulty": share_difficulty(snapshot),
         "share_period": node.network.share_period,
@@ -301,7 +305,7 @@ ENDPOINTS = (
         "/stale_rates",
         "Hash rates of the share chain (good) and of what its shares announce as stale",
         mapping(HASH_RATE),
-        view=lambda snapshot: snapshot.per_tip(stale_rates_of),
+        view=lambda snapshot: snapshot.per_tip(stale_rates_of).by_timestamps,
     ),
     Endpoint(
         "/current_network_difficulty",

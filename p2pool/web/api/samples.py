@@ -19,9 +19,9 @@ from p2pool.web.api.pool import (
     best_max_target,
     network_difficulty,
     observed_rate,
-    observed_stale_rates_of,
     pool_rate,
     stale_proportion,
+    stale_rates_of,
     version_votes,
 )
 from p2pool.web.api.schema import (
@@ -84,7 +84,7 @@ def _history_sample(
 def _scalars(snapshot: Snapshot, last: float | None) -> dict[str, float | None]:
     pool, node = snapshot.pool, snapshot.node
     known = node.best_share is not None and snapshot.sources.lookbehind > 0
-    rates, peers = snapshot.per_tip(observed_stale_rates_of), peer_counts(snapshot)
+    rates, peers = snapshot.per_tip(stale_rates_of).observed, peer_counts(snapshot)
     since = pool.time - PERIOD if last is None else last
     work = {False: 0, True: 0}
     for share in reversed(pool.recent_shares):
@@ -226,7 +226,7 @@ def graph_data(context: RequestContext, arguments: Arguments) -> bytes:
     rendered = samples.rendered.get((source, view))
     if rendered is None:
         span = _SPANS[view.removeprefix("last_")]
-        rows = _graph(_GRAPHS[source], span, span.ring(samples), context.snapshot.pool.time)
+        rows = _graph(_GRAPHS[source], span, span.ring(samples), now=context.snapshot.pool.time)
         rendered = samples.rendered[source, view] = dump_compact(rows)
     return rendered
 
@@ -235,7 +235,7 @@ _Weighed = list[tuple[float, Sample]]
 """Samples with the seconds for which each counts."""
 
 
-def _graph(source: _Source, span: _Span, ring: Ring, now: float) -> list[list[Any]]:
+def _graph(source: _Source, span: _Span, ring: Ring, *, now: float) -> list[list[Any]]:
     end = math.ceil(now / span.width) * span.width
     bins: list[_Weighed] = [[] for _ in range(span.bins)]
     for sample in ring.samples():
@@ -388,8 +388,8 @@ ENDPOINTS = (
         ),
         look_up=samples_of,
         parameters=(
-            choice("figure", "what of", SCALARS, "pool_hash_rate"),
-            choice("period", "how far back", tuple(_PERIODS), "hour"),
+            choice("figure", "what of", SCALARS, default="pool_hash_rate"),
+            choice("period", "how far back", tuple(_PERIODS), default="hour"),
         ),
     ),
     Endpoint(
@@ -398,8 +398,8 @@ ENDPOINTS = (
         _graph_schema(),
         look_up=graph_data,
         parameters=(
-            choice("source", "which graph", tuple(_GRAPHS), None, in_path=True),
-            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), None, in_path=True),
+            choice("source", "which graph", tuple(_GRAPHS), default=None, in_path=True),
+            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), default=None, in_path=True),
         ),
     ),
     Endpoint("/web/log", "The last day, every five minutes", array(_LOG_ENTRY), look_up=stat_log),
@@ -408,7 +408,7 @@ ENDPOINTS = (
         "The Dash network's difficulty over a time, the oldest first",
         array(record(ts=TIME, network_diff=number())),
         look_up=difficulty_history,
-        parameters=(choice("period", "how far back", tuple(_SPANS), "day"),),
+        parameters=(choice("period", "how far back", tuple(_SPANS), default="day"),),
     ),
     Endpoint(
         "/hashrate_samples",

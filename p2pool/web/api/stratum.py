@@ -193,7 +193,12 @@ def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
     burst, most = recent / rate if rate else 0.0, limits.max_connections / limits.share_rate
     fast = snapshot.cache.pace.fast_workers(pool)
     level, reasons = _threat(
-        ratio, refused, banned, burst if recent >= _BURST_PACE else 0.0, recent / most, len(fast)
+        connections_per_worker=ratio,
+        refused=refused,
+        banned=banned,
+        burst=burst if recent >= _BURST_PACE else 0.0,
+        load=recent / most,
+        fast_workers=len(fast),
     )
     return {
         **_security(snapshot),
@@ -217,7 +222,7 @@ def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _threat(
-    connections_per_worker: float, refused: float, banned: int, burst: float, load: float, fast_workers: int
+    *, connections_per_worker: float, refused: float, banned: int, burst: float, load: float, fast_workers: int
 ) -> tuple[int, list[str]]:
     """(0 normal, 1 elevated, 2 warning or 3 critical; why), as front ends colour it."""
     reasons: list[tuple[int, str]] = []

@@ -73,13 +73,15 @@ def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
         "best_share": None if node.best_share is None else hash_text(node.best_share),
         "heads": len(node.tracker.forest.heads),
         "shares": [
-            _row(node, found, known.get(found.share.hash) or times.of(found.share.hash), own, known)
+            _row(node, found, when=known.get(found.share.hash) or times.of(found.share.hash), own=own, chain=known)
             for found in newest_shares(node, most)
         ],
     }
 
 
-def _row(node: Node, found: forest.Node, when: FoundTime, own: set[int], chain: Container[int]) -> dict[str, Any]:
+def _row(
+    node: Node, found: forest.Node, *, when: FoundTime, own: set[int], chain: Container[int]
+) -> dict[str, Any]:
     share = found.share
     return {
         "hash": hash_text(share.hash),
@@ -127,6 +129,8 @@ ENDPOINTS = (
             ),
         ),
         look_up=share_tree,
-        parameters=(whole_number("count", "how many shares at most", 1, MAX_SHARES, DEFAULT_SHARES),),
+        parameters=(
+            whole_number("count", "how many shares at most", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
+        ),
     ),
 )

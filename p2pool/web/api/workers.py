@@ -77,7 +77,7 @@ def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     except TooManyLists:
         raise BUSY.exception() from None
     total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
-    page = _page(workers, offset, limit, backwards=arguments["order"] == "desc")
+    page = _page(workers, offset=offset, limit=limit, backwards=arguments["order"] == "desc")
     return {
         "time": context.snapshot.pool.time,
         "total": total,
@@ -87,7 +87,9 @@ def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     }
 
 
-def _page(workers: Sequence[WorkerSnapshot], offset: int, limit: int, backwards: bool) -> Sequence[WorkerSnapshot]:
+def _page(
+    workers: Sequence[WorkerSnapshot], *, offset: int, limit: int, backwards: bool
+) -> Sequence[WorkerSnapshot]:
     """A page without turning the whole list round."""
     if not backwards:
         return workers[offset : offset + limit]
@@ -259,7 +261,7 @@ _PAID_BLOCK = record(
     **STATUSES,
     explorer_url=text(),
 )
-_LIMIT = whole_number("limit", "how many to tell of", 1, MAX_WORKERS, DEFAULT_WORKERS)
+_LIMIT = whole_number("limit", "how many to tell of", low=1, high=MAX_WORKERS, default=DEFAULT_WORKERS)
 ENDPOINTS = (
     Endpoint(
         "/api/v1/workers",
@@ -273,13 +275,13 @@ ENDPOINTS = (
         ),
         look_up=worker_page,
         parameters=(
-            choice("sort", "what they are in the order of", tuple(ORDERS), "hash_rate"),
-            choice("order", "rising or falling", ("asc", "desc"), "desc"),
+            choice("sort", "what they are in the order of", tuple(ORDERS), default="hash_rate"),
+            choice("order", "rising or falling", ("asc", "desc"), default="desc"),
             OFFSET,
             _LIMIT,
             free_text("search", "only those whose name holds this, in any case"),
             free_text("address", "only those of this payout address"),
-            choice("connected", "only those with, or without, a connection", ("true", "false"), None),
+            choice("connected", "only those with, or without, a connection", ("true", "false"), default=None),
         ),
         refusals=(BUSY,),
     ),

@@ -112,7 +112,7 @@ def times(name: str, help_text: str, value: Callable[[PoolSnapshot], HistogramSn
 
 
 def by_word(
-    name: str, kind: MetricType, help_text: str, label: str, values: Callable[[PoolSnapshot], dict[str, float]]
+    name: str, kind: MetricType, help_text: str, *, label: str, values: Callable[[PoolSnapshot], dict[str, float]]
 ) -> Declared:
     """Numbers by a word."""
 

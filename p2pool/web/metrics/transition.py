@@ -29,8 +29,8 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
         MetricType.GAUGE,
         "Part of the work that votes for share versions above this node's: of the whole chain, of its oldest "
         "tenth (window), and of the last hour (recent). The first two are absent while the chain is too short.",
-        "span",
-        _newer,
+        label="span",
+        values=_newer,
     ),
     gauge(
         "p2pool_newer_votes_version",
@@ -62,7 +62,7 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
         MetricType.GAUGE,
         "Part of the work heard in the last hour that is on refused branches, by the rule that their first share "
         "breaks.",
-        "reason",
-        _refused,
+        label="reason",
+        values=_refused,
     ),
 )

@@ -18,20 +18,20 @@ from p2pool.base.errors import OperatorError
 from p2pool.base.paths import decode_text
 
 MIN_KEY, MAX_KEY = 16, 256
-"""Characters of an API key: nobody guesses sixteen."""
+"""Characters of an API key: sixteen cannot be guessed."""
 MAX_KEYS = 100
 """Each is compared with at every request that brings one."""
 MAX_KEY_FILE = 64 * 1024
 MAX_CREDENTIAL = 1024
-"""Bytes that somebody may present: hashing more is wasted on him."""
+"""Bytes of a presented credential: hashing longer ones would be wasted time."""
 _KEY = re.compile(r"[!-+\--~]+")
 """Printable ASCII but for white space and the comma, as headers and lists carry them."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HashedSecret:
-    """What is kept of a key or a password. `fingerprint` tells keys apart in the audit log, over restarts: a hash
-    of 32 bits, of no use to who wants to guess the key."""
+    """What is kept of a key or a password. `fingerprint` tells keys apart in the audit log, across restarts: a
+    hash of 32 bits, useless for guessing the key."""
 
     salt: bytes
     digest: bytes
@@ -39,11 +39,11 @@ class HashedSecret:
 
     @classmethod
     def of(cls, secret: bytes, salt: bytes) -> HashedSecret:
-        """`salt` is random and this run's, 16 bytes or more."""
+        """Hash a secret. `salt` is random, of this run only, 16 bytes or more."""
         return cls(salt, _hashed(secret, salt), key_fingerprint(secret))
 
     def matches(self, presented: bytes) -> bool:
-        """Whether it is this secret, in constant time."""
+        """Return whether `presented` is this secret, in constant time."""
         return hmac.compare_digest(self.digest, _hashed(presented, self.salt))
 
     def __repr__(self) -> str:
@@ -55,12 +55,13 @@ def _hashed(secret: bytes, salt: bytes) -> bytes:
 
 
 def key_fingerprint(secret: bytes) -> str:
-    """Eight hexadecimal digits."""
+    """Return eight hexadecimal digits that identify a key in the audit log."""
     return hashlib.blake2b(secret, digest_size=4, person=b"p2pool-audit").hexdigest()
 
 
 def find_key(keys: Sequence[HashedSecret], presented: bytes) -> HashedSecret | None:
-    """The key that was presented. All are compared, wherever the right one stands."""
+    """Return the key that was presented, None for an unknown one. All keys are compared, wherever the right one
+    is."""
     found = None
     if len(presented) <= MAX_CREDENTIAL:
         for key in keys:
@@ -73,7 +74,7 @@ def find_key(keys: Sequence[HashedSecret], presented: bytes) -> HashedSecret | N
 
 
 def presented_key(api_key: str | None, authorization: str | None) -> bytes | None:
-    """The key of `X-API-Key: KEY`, else of `Authorization: Bearer KEY`; None without one."""
+    """Return the key of `X-API-Key: KEY`, else of `Authorization: Bearer KEY`; None without one."""
     if api_key is not None:
         return api_key.strip().encode("utf-8", "replace")
     scheme, _, rest = (authorization or "").partition(" ")
@@ -81,7 +82,7 @@ def presented_key(api_key: str | None, authorization: str | None) -> bytes | Non
 
 
 def presented_login(authorization: str | None) -> bytes | None:
-    """USER:PASSWORD of `Authorization: Basic ...`, b"" where that makes no sense; None without one."""
+    """Return USER:PASSWORD of `Authorization: Basic ...`, b"" if it is malformed; None without one."""
     scheme, _, rest = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -95,10 +96,10 @@ def presented_login(authorization: str | None) -> bytes | None:
 
 
 def hash_keys(flags: Iterable[str], *, file: Path | None, variable: str, salt: bytes) -> tuple[HashedSecret, ...]:
-    """The keys of `--api-key`, the lines of `--api-key-file`, and P2POOL_API_KEYS (separated by commas or white
-    space); each once. Raises OperatorError."""
+    """Return the hashed keys of `--api-key`, the lines of `--api-key-file`, and P2POOL_API_KEYS (separated by
+    commas or white space), each once. Raises OperatorError."""
     found: dict[str, str] = {}
-    """key -> where it comes from"""
+    """The source of each key, for errors."""
     for key in flags:
         found.setdefault(key.strip(), "--api-key")
     if file is not None:
@@ -118,7 +119,7 @@ def hash_keys(flags: Iterable[str], *, file: Path | None, variable: str, salt: b
 
 
 def _lines_of(file: Path) -> list[str]:
-    """The file's keys; lines that begin with # are comments."""
+    """Return the keys of a file, one a line; lines that begin with # are comments."""
     try:
         with open(file, "rb") as opened:
             data = opened.read(MAX_KEY_FILE + 1)
@@ -140,7 +141,7 @@ def _lines_of(file: Path) -> list[str]:
 
 
 def hash_password(text: str, salt: bytes) -> HashedSecret:
-    """What is kept of --web-password USER:PASSWORD. Raises OperatorError, which does not repeat the password."""
+    """Return --web-password USER:PASSWORD hashed. Raises OperatorError, which does not repeat the password."""
     user, colon, password = text.partition(":")
     if not colon or not user or not password or not text.isprintable() or len(text) > MAX_KEY:
         raise OperatorError(

@@ -1,10 +1,10 @@
-"""Everybody who watches live: what each is told, who is too slow, who is let in. Pure: time is passed in, and a
-connection is a `ClientPort` that `p2pool.web.live` makes of a WebSocket.
+"""All live clients: what is sent to each, which one is too slow, which one is admitted. Pure: time is passed in,
+and a connection is a `ClientPort` that `p2pool.web.live` makes of a WebSocket.
 
-Each message is made and put into frames once, and all clients share its bytes. On connect a client has a snapshot
-of its views, then changes, once a second at most, and events at once. One that does not read has messages waiting
-up to a bound; then these are dropped, and it has a fresh snapshot when it reads again; when it does not for long,
-it is closed.
+Each message is made and put into frames once, and all clients share its bytes. On connect a client is sent a
+snapshot of its views, then changes, once a second at most, and events at once. For one that does not read,
+messages are queued up to a bound; then these are dropped, and it is sent a new snapshot when it reads again; if it
+does not for long, it is closed.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ GOING_AWAY: Final = 1001
 PIECE: Final = 32 * 1024
 """Bytes that are handed to a connection at a time: what it holds unsent is a copy, and so is bounded."""
 _CLOSE_TIME = 5.0
-"""Seconds for a connection to end after it was told to."""
+"""Seconds for a connection to end after it was asked to close."""
 _CACHED_SETS = 16
 """Different sets of views whose snapshots are kept until the next change."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveLimits:
-    """Times in seconds. `messages` and `message_rate`: what a client may say at once, and a second in the long
-    run; `octets` and `octet_rate` bound all that it sends. `events` and `event_rate` bound what all are told."""
+    """Limits of live clients, times in seconds. `messages` and `message_rate`: what a client may send at once,
+    and a second in the long run; `octets` and `octet_rate` bound all bytes that it sends. `events` and
+    `event_rate` bound the events that are sent to all."""
 
     clients: int = 1000
     per_host: int = 100
@@ -72,13 +73,13 @@ class ClientPort(Protocol):
         """Send WebSocket frames. It says `paused` to the hub, perhaps at once, when it holds enough."""
 
     def ping(self) -> None:
-        """Send a ping."""
+        """Send a WebSocket ping frame."""
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close; `abort` comes later if it does not end."""
 
     def abort(self) -> None:
-        """End it now."""
+        """Abort the connection at once."""
 
 
 class ClientState(Enum):
@@ -162,7 +163,7 @@ class LiveClient:
         self.state, self.since = state, now
 
     def sent_octets(self, count: int, now: float) -> bool:
-        """Bytes came from it; whether they are not too many."""
+        """Count bytes received from the client; return whether they are not too many."""
         self.heard, self.pinged = now, None
         return self._allowed_octets.take(count, now)
 
@@ -199,11 +200,11 @@ class LiveHub:
 
     @property
     def known_views(self) -> frozenset[str]:
-        """What can be watched; nothing before the first refresh."""
+        """Return the views that can be watched; none before the first refresh."""
         return frozenset(self._rendered)
 
     def turned_away(self, host: str) -> str | None:
-        """Why one more client of this host is not let in; None where it is."""
+        """Return why one more client of this host is not admitted; None if it is."""
         if self._hosts[host] >= self.limits.per_host:
             return f"{self.limits.per_host} clients of this address are watching already"
         if len(self.clients) >= self.limits.clients and self._place_of(host) is None:
@@ -211,8 +212,8 @@ class LiveHub:
         return None
 
     def _place_of(self, host: str) -> LiveClient | None:
-        """Who gives its place to one more client of this host: the oldest client of the host with most of them.
-        None where no host has more than this one would have."""
+        """Return the client to evict for one more client of this host: the oldest one of the host with most
+        clients. None if no host has more than this one would have."""
         largest, held = max(self._hosts.items(), key=lambda item: item[1], default=("", 0))
         if held <= self._hosts[host] + 1:
             return None
@@ -221,8 +222,8 @@ class LiveHub:
     def join(
         self, port: ClientPort, *, host: str, views: frozenset[str], allowed: frozenset[str], now: float
     ) -> LiveClient:
-        """A client that was let in; it has a snapshot at its first turn. `allowed` are the views that it may
-        subscribe to later."""
+        """Add a client that was admitted; it is sent a snapshot at its first turn. `allowed` are the views that
+        it may subscribe to later."""
         if len(self.clients) >= self.limits.clients:
             oldest = self._place_of(host)
             if oldest is not None:
@@ -236,7 +237,7 @@ class LiveHub:
         return client
 
     def leave(self, client: LiveClient) -> None:
-        """Its connection is gone."""
+        """Remove a client whose connection is lost."""
         if client in self.clients:
             del self.clients[client]
             self._hosts[client.host] -= 1
@@ -246,24 +247,25 @@ class LiveHub:
         client.queue.clear()
 
     def close(self, client: LiveClient, *, code: int, reason: str, now: float) -> None:
-        """Nothing more is said to it."""
+        """Close a client's connection; nothing more is sent to it."""
         if client.state.is_open:
             self.closing(client, now)
             client.port.close(code, reason)
 
     def closing(self, client: LiveClient, now: float) -> None:
-        """It closes by itself; nothing more is said to it, and it is given some seconds."""
+        """Note that a client's connection is closing: nothing more is sent to it, and it has _CLOSE_TIME to
+        end."""
         if client.state.is_open:
             client.enter(ClientState.CLOSING, now)
             self._ready.pop(client, None)
             client.queue.clear()
 
-    # --- what is told ------------------------------------------------------------------------------------
+    # --- what is sent ------------------------------------------------------------------------------------
 
     def refreshing(self, rendered: Mapping[str, bytes], values: Mapping[str, Any], time: float) -> Iterator[None]:
-        """All views were rendered anew at `time` (Unix seconds), out of these values: tell what changed. In steps,
-        one for each view that somebody watches, since a view of ten thousand workers takes a while; all at once at
-        the end. `values` are kept, and must never change."""
+        """Send what changed since the last rendering. `rendered` and `values` are all views at `time` (Unix
+        seconds). In steps, one for each view that is watched, since a view of ten thousand workers takes a
+        while; messages are queued all at once at the end. `values` are kept, and must never change."""
         patches: dict[str, bytes] = {}
         unseen: set[str] = set()
         news: list[dict[str, Any]] = []
@@ -284,15 +286,16 @@ class LiveHub:
         self._values.update(now)
         self._time = time
         self._snapshots.clear()
-        self._tell_changes(patches, frozenset(unseen))
+        self._queue_changes(patches, frozenset(unseen))
         for event in news:
             self.event(event, time)
 
     def _is_watched(self, path: str) -> bool:
         return any(path in client.views for client in self.clients)
 
-    def _tell_changes(self, patches: dict[str, bytes], unseen: frozenset[str]) -> None:
-        """`unseen` views changed while nobody watched them: who does by now begins anew."""
+    def _queue_changes(self, patches: dict[str, bytes], unseen: frozenset[str]) -> None:
+        """Queue the changes. `unseen` views changed while nobody watched them: a client that watches one by now
+        is sent a snapshot."""
         made: dict[frozenset[str], Frames] = {}
         paths = frozenset(patches)
         for client in self.clients:
@@ -307,23 +310,23 @@ class LiveHub:
                 message = made[mine] = message_frames(
                     join_views("changes", time=self._time, bodies=patches, views=mine)
                 )
-            self._tell(client, message)
+            self._queue(client, message)
 
     def event(self, event: dict[str, Any], now: float) -> None:
-        """Tell all of an event (its name as `event`) at once. Too many at a time are counted only: `missed` of the
-        next one."""
+        """Send an event (its name as `event`) to all clients at once. Above the limit events are only counted,
+        as `missed` of the next one."""
         if not self.clients:
             return
         if not self._events.take(1, now):
             self._missed += 1
             return
         missed, self._missed = self._missed, 0
-        told = {"type": "event", "time": now, **event, **({"missed": missed} if missed else {})}
-        message = message_frames(orjson.dumps(told))
+        sent = {"type": "event", "time": now, **event, **({"missed": missed} if missed else {})}
+        message = message_frames(orjson.dumps(sent))
         for client in self.clients:
-            self._tell(client, message)
+            self._queue(client, message)
 
-    def _tell(self, client: LiveClient, message: Frames) -> None:
+    def _queue(self, client: LiveClient, message: Frames) -> None:
         if client.behind or not client.state.is_open:
             return
         size = sum(map(len, message))
@@ -343,7 +346,7 @@ class LiveHub:
             self._ready[client] = None
 
     def _skip(self, client: LiveClient) -> None:
-        """Instead of all that waits it has a snapshot when it reads again."""
+        """Drop a client's queue: it is sent a snapshot instead when it reads again."""
         client.drop_queue()
         client.behind = True
         self._make_ready(client)
@@ -359,7 +362,7 @@ class LiveHub:
 
     @property
     def has_turns(self) -> bool:
-        """Whether `turn` has something to do."""
+        """Return whether `turn` has something to do."""
         return bool(self._ready)
 
     def turn(self, count: int) -> None:
@@ -390,13 +393,13 @@ class LiveHub:
             client.port.write(frames)
 
     def paused(self, client: LiveClient, now: float) -> None:
-        """It takes no more for now."""
+        """Note that a client's connection takes no more for now."""
         if client.state is ClientState.READING:
             client.enter(ClientState.STALLED, now)
         self._ready.pop(client, None)
 
     def resumed(self, client: LiveClient, now: float) -> None:
-        """It takes more."""
+        """Note that a client's connection takes more."""
         if client.state is ClientState.STALLED:
             client.enter(ClientState.READING, now)
         if client.state is ClientState.READING and (client.queue or client.behind) and client in self.clients:
@@ -404,9 +407,9 @@ class LiveHub:
 
     # --- what clients say --------------------------------------------------------------------------------
 
-    def said(self, client: LiveClient, payload: bytes, now: float) -> None:
-        """A client's message. Raises ParseError where it is none that it may send, or one too many: the connection
-        is to be closed then."""
+    def received(self, client: LiveClient, payload: bytes, now: float) -> None:
+        """Handle a client's message. Raises ParseError for an invalid one, or for one too many: the connection
+        must be closed then."""
         if not client.state.is_open:
             return
         if not client.allowed_messages.take(1, now):
@@ -419,7 +422,7 @@ class LiveHub:
             self._append(client, message_frames(orjson.dumps({"type": "pong", "time": now})))
 
     def tick(self, now: float) -> None:
-        """Once a second: ask those that are silent, end those that do not read, answer or close."""
+        """Do the work of each second: ping silent clients, and abort those that do not read, answer or close."""
         limits = self.limits
         for client in list(self.clients):
             if client.state is ClientState.ABORTED:
@@ -442,6 +445,6 @@ class LiveHub:
                 client.port.abort()
 
     def stop(self, now: float) -> None:
-        """The node ends."""
+        """Close all connections: the node is stopping."""
         for client in list(self.clients):
             self.close(client, code=GOING_AWAY, reason="the node is stopping", now=now)

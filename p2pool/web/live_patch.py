@@ -19,7 +19,7 @@ from typing import Any, Final
 Patch = dict[str, Any]
 
 MAX_NEW: Final = 8
-"""New entries at the beginning of a list that are looked for; a list with more is sent whole."""
+"""New entries at the beginning of a list that are detected; a list with more is sent whole."""
 _ABSENT: Final = object()
 
 
@@ -47,8 +47,8 @@ class _Changes:
 
 
 def difference(old: Any, new: Any) -> Patch | None:
-    """The patch that makes `new` of `old`; None where they are equal. Both are what JSON was made of: what is
-    rendered already (orjson.Fragment) is taken as a whole, and is another one where it is another object."""
+    """Return the patch that makes `new` of `old`; None if they are equal. Both are what JSON was made of: what
+    is rendered already (orjson.Fragment) is taken as a whole, and differs if it is another object."""
     if old == new:
         return None
     if type(old) is dict and type(new) is dict:

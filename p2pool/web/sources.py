@@ -1,4 +1,4 @@
-"""Where the views take their figures from."""
+"""The sources of the figures that views show."""
 
 from __future__ import annotations
 
@@ -113,13 +113,13 @@ class OpenPort:
 
 @dataclass(frozen=True, slots=True)
 class NodePorts:
-    """Where the node can be reached, as far as it knows."""
+    """The addresses and ports at which the node can be reached, as far as it knows."""
 
     external_ip: str | None = None
     worker_port: int | None = None
     p2p_port: int | None = None
     worker_tls_port: int | None = None
-    """Where miners connect through TLS; None where they cannot."""
+    """The port for miners with TLS; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,9 @@ class StratumLimits:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Everything that pages may look at.
+    """Everything that pages may show.
 
-    `store_problem` says why shares are not written, None while all is well. `peers` are in the order in which they
+    `store_problem` says why shares are not written, None while they are. `peers` are in the order in which they
     are listed.
     """
 
@@ -160,15 +160,15 @@ class Sources:
     web_rates: Callable[[], WebRateFigures | None] = lambda: None
     """None if requests are not counted."""
     process_memory: Callable[[], float | None] = lambda: None
-    """Bytes that the process takes; None where that is not known."""
+    """Bytes of memory that the process uses; None if unknown."""
     ban_duration: float = 300.0
     """Seconds."""
     stratum_limits: StratumLimits = StratumLimits()
     web_password: bool = False
-    """Whether pages need user and password."""
+    """Set if pages need user and password."""
     broadcaster_enabled: bool = True
     history: History | None = None
-    """None where none is kept."""
+    """None if no history is kept."""
     lost_databases: Callable[[], Sequence[str]] = tuple
     """Sentences about databases that were found empty or missing at the start."""
     alerts: Callable[[], AlertFigures | None] = lambda: None
@@ -186,12 +186,12 @@ class Sources:
 
     @property
     def lookbehind(self) -> int:
-        """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
+        """Return how many shares make the last hour, as far as they are held; 0 if there are fewer than two."""
         return shares_of_last_hour(self.node)
 
 
 def shares_of_last_hour(node: Node) -> int:
-    """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
+    """Return how many shares make the last hour, as far as they are held; 0 if there are fewer than two."""
     if node.best_share is None:
         return 0
     hour = max(2, 3600 // node.network.share_period)

@@ -8,7 +8,7 @@ from typing import Any
 
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
 from p2pool.web.live_events import (
-    MAX_TOLD,
+    MAX_REPORTED,
     SHARE_AGE,
     BlockEvents,
     PeerEvents,
@@ -74,7 +74,7 @@ def test_peers_that_come_and_go():
         ("[2001:db8::1]:5", True, 1),
         ("10.0.0.1:8999", False, 1),
     ]
-    assert len(events.of([peer("10.0.0.1", port) for port in range(50)])) == MAX_TOLD
+    assert len(events.of([peer("10.0.0.1", port) for port in range(50)])) == MAX_REPORTED
 
 
 def test_alerts_are_warnings_that_come_and_go():
@@ -85,7 +85,7 @@ def test_alerts_are_warnings_that_come_and_go():
     ]
     assert not list(alert_events(now, now))
     assert not list(alert_events({"warnings": ["silent for 5 s"]}, {"warnings": ["silent for 16.5 s"]}))
-    assert len(list(alert_events({"warnings": []}, {"warnings": [chr(n) for n in range(65, 90)]}))) == MAX_TOLD
+    assert len(list(alert_events({"warnings": []}, {"warnings": [chr(n) for n in range(65, 90)]}))) == MAX_REPORTED
 
 
 def status(problem: str | None = None, serving: str | None = "a") -> dict[str, Any]:

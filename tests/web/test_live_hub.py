@@ -279,7 +279,7 @@ def test_who_joins_while_views_are_told_has_all_of_it_or_nothing(hall):
             client = rng.choice(browsers).client
             asked = orjson.dumps({"type": "subscribe", "views": sorted(views)})
             try:
-                hall.hub.said(client, asked, hall.now + round_number * 100)
+                hall.hub.received(client, asked, hall.now + round_number * 100)
             except ParseError:
                 pass
             if rng.random() < 0.5:
@@ -466,7 +466,7 @@ def test_who_is_silent_is_asked_and_who_does_not_answer_is_gone(hall):
 def test_a_ping_that_a_client_sends(hall):
     browser = Browser(hall)
     hall.turns()
-    hall.hub.said(browser.client, b'{"type":"ping"}', hall.now)
+    hall.hub.received(browser.client, b'{"type":"ping"}', hall.now)
     hall.turns()
     assert browser.messages[-1] == {"type": "pong", "time": hall.now}
 
@@ -474,7 +474,7 @@ def test_a_ping_that_a_client_sends(hall):
 def test_another_subscription_begins_with_a_snapshot(hall):
     browser = Browser(hall)
     hall.turns()
-    hall.hub.said(browser.client, b'{"type":"subscribe","views":["stats"]}', hall.now)
+    hall.hub.received(browser.client, b'{"type":"subscribe","views":["stats"]}', hall.now)
     hall.turns()
     assert browser.messages[-1]["views"] == {"stats": json.loads(hall.rendered["stats"])}
     browser.messages.clear()
@@ -485,10 +485,10 @@ def test_another_subscription_begins_with_a_snapshot(hall):
 def test_a_client_that_says_too_much(hall):
     browser = Browser(hall)
     for _ in range(10):
-        hall.hub.said(browser.client, b'{"type":"ping"}', hall.now)
+        hall.hub.received(browser.client, b'{"type":"ping"}', hall.now)
     with pytest.raises(ParseError, match="more than 10 messages"):
-        hall.hub.said(browser.client, b'{"type":"ping"}', hall.now)
-    hall.hub.said(browser.client, b'{"type":"ping"}', hall.now + 5)
+        hall.hub.received(browser.client, b'{"type":"ping"}', hall.now)
+    hall.hub.received(browser.client, b'{"type":"ping"}', hall.now + 5)
 
 
 def test_a_client_that_sends_too_many_bytes(hall):
@@ -503,7 +503,7 @@ def test_nothing_is_said_after_closing_and_a_connection_that_stays_is_ended(hall
     hall.hub.close(browser.client, code=1008, reason="why", now=hall.now)
     hall.hub.close(browser.client, code=1008, reason="why", now=hall.now)
     hall.hub.event({"event": "block"}, hall.now)
-    hall.hub.said(browser.client, b"nonsense", hall.now)
+    hall.hub.received(browser.client, b"nonsense", hall.now)
     hall.hub.resumed(browser.client, hall.now)
     hall.show(stats={"uptime": 3})
     assert browser.log == ["close 1008"]

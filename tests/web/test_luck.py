@@ -46,7 +46,7 @@ def sampled(rate: float, difficulty: float, start: float = NOW, seconds: int = 3
 
 def test_a_round_s_work_is_that_of_its_shares(pool):
     pool.shares[30].block_bits = HARD
-    first, second = rounds(pool, best=block(pool, 10), blocks=block(pool, 30)).rounds
+    first, second = rounds(pool, block(pool, 10), block(pool, 30)).rounds
     work = sum(share.attempts for share in pool.shares[11:31])
     assert (first.actual_work, first.luck, first.time_to_find) == (None, None, None)
     assert second.method == "shares"
@@ -60,16 +60,16 @@ def test_a_round_s_work_is_that_of_its_shares(pool):
 
 
 def test_stale_work_was_done_as_well(pool):
-    plain = rounds(pool, best=block(pool, 10), blocks=block(pool, 30)).rounds[1]
-    corrected = rounds(pool, best=block(pool, 10), blocks=block(pool, 30), stale=0.2).rounds[1]
+    plain = rounds(pool, block(pool, 10), block(pool, 30)).rounds[1]
+    corrected = rounds(pool, block(pool, 10), block(pool, 30), stale=0.2).rounds[1]
     assert corrected.actual_work == pytest.approx(plain.actual_work / 0.8)
     assert corrected.luck == pytest.approx(plain.luck * 0.8)
 
 
 def test_the_round_that_is_not_over(pool):
-    told = rounds(pool, best=block(pool, 10), blocks=block(pool, 30))
+    told = rounds(pool, block(pool, 10), block(pool, 30))
     assert told.current_work == sum(share.attempts for share in pool.shares[31:])
-    assert rounds(pool, best=block(pool, 39)).current_work == 0
+    assert rounds(pool, block(pool, 39)).current_work == 0
 
 
 def test_work_is_weighted_by_time_where_only_samples_tell(pool):
@@ -77,7 +77,7 @@ def test_work_is_weighted_by_time_where_only_samples_tell(pool):
     for second in range(1000, 2000, 10):
         samples.add(make_sample(NOW + second, {"pool_hash_rate": 4000, "network_difficulty": 2.0}, {}))
     before, after = PoolBlock(NOW + 500, 1, None), PoolBlock(NOW + 1500, 2, None)
-    told = rounds(pool, best=before, blocks=after, samples=samples, now=NOW + 1990).rounds[1]
+    told = rounds(pool, before, after, samples=samples, now=NOW + 1990).rounds[1]
     assert told.method == "samples"
     assert told.actual_work == pytest.approx(500 * 1000 + 500 * 4000, rel=0.02)
     assert told.hash_rate == pytest.approx(2500, rel=0.02)  # no mean of the two ends would know
@@ -86,7 +86,7 @@ def test_work_is_weighted_by_time_where_only_samples_tell(pool):
 
 def test_what_neither_shares_nor_samples_tell_is_not_known(pool):
     before, after = PoolBlock(NOW - 500, 1, None), PoolBlock(NOW + 500, 2, None)
-    told = rounds(pool, best=before, blocks=after, samples=sampled(1000, 2.0)).rounds[1]
+    told = rounds(pool, before, after, samples=sampled(1000, 2.0)).rounds[1]
     assert (told.actual_work, told.luck, told.method, told.hash_rate) == (None, None, None, None)
     assert told.time_to_find == 1000
     assert rounds(pool).rounds == ()

@@ -12,7 +12,7 @@ from p2pool.web.sources import Snapshot
 
 
 def alerts(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/alerts: who is told what, and what became of it."""
+    """Return the JSON of /api/v1/alerts: the destinations, and what was delivered."""
     shown = snapshot.sources.alerts()
     if shown is None:
         return {

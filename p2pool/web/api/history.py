@@ -74,7 +74,7 @@ NAME_MISSING: Final = ErrorResponse(
 
 
 def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Span], Points], Sequence[str]]:
-    """What reads the points that the arguments ask for, and their figures. Raises Refused."""
+    """Return what reads the points that the arguments ask for, and their figures. Raises EndpointError."""
     of, name, points = arguments["of"], arguments["name"], arguments["points"]
     there_are = _FIGURES.get(of, SERIES_FIGURES)
     figures = arguments["figures"] or there_are
@@ -98,7 +98,7 @@ def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Sp
 
 
 def series(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/series."""
+    """Return the JSON of /api/v1/history/series."""
     read, _ = _points(arguments)
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -119,7 +119,7 @@ def series(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
 
 
 def series_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/series.csv."""
+    """Return the JSON of /api/v1/history/series.csv."""
     read, figures = _points(arguments)
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -142,7 +142,7 @@ def _top(database: HistoryDatabase, span: reading.Span, arguments: Arguments) ->
 
 
 def top(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/top."""
+    """Return the JSON of /api/v1/history/top."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
@@ -152,7 +152,7 @@ def top(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
 
 
 def top_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/top.csv."""
+    """Return the JSON of /api/v1/history/top.csv."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
@@ -209,7 +209,7 @@ Read = Callable[[HistoryDatabase, reading.Span, Arguments], Page]
 
 
 def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
-    """A look-up: a page of a list as JSON, under `word`."""
+    """Return a look-up that answers a page of a list as JSON, under `word`."""
 
     def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -233,7 +233,7 @@ def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[st
 def _table(
     columns: Sequence[str], read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Callable[[RequestContext, Arguments], Deferred[bytes]]:
-    """A look-up: the same as CSV."""
+    """Return a look-up that answers all rows of a list as CSV."""
 
     def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -261,7 +261,7 @@ def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Argum
 
 
 def status(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/history/status."""
+    """Return the JSON of /api/v1/history/status."""
     history = snapshot.sources.history
     if history is None:
         return dict.fromkeys(_STATUS_FIELDS) | {"problem": NONE_IS_KEPT}

@@ -33,9 +33,9 @@ from p2pool.web.sources import Snapshot, shares_of_last_hour
 from p2pool.web.votes import chain_votes
 
 HASHES_PER_DIFFICULTY: Final = 2**32
-"""As front ends reckon a network's hash rate from its difficulty."""
+"""With it front ends compute a network's hash rate from its difficulty."""
 
-# Where people look things up; the old interface has them as texts that a hash or an address is put behind.
+# Block explorers; the legacy interface has them as texts to which a hash or an address is appended.
 EXPLORERS: Final[dict[str, tuple[str, str, str]]] = {
     "dash": (
         "https://chainz.cryptoid.info/dash/block.dws?",
@@ -52,12 +52,12 @@ EXPLORERS: Final[dict[str, tuple[str, str, str]]] = {
 
 
 def explorers(node: Node) -> tuple[str, str, str]:
-    """The explorer's addresses for blocks, addresses and transactions; empty where the network has none."""
+    """Return the explorer's addresses for blocks, addresses and transactions; empty if the network has none."""
     return EXPLORERS.get(node.network.name, ("", "", ""))
 
 
 def stale_proportion(snapshot: Snapshot) -> float:
-    """The part of the pool's work of the last hour that was stale."""
+    """Return the part of the pool's work of the last hour that was stale."""
     node, lookbehind = snapshot.node, snapshot.sources.lookbehind
     if node.best_share is None or not lookbehind:
         return 0.0
@@ -65,7 +65,7 @@ def stale_proportion(snapshot: Snapshot) -> float:
 
 
 def nonstale_rate(snapshot: Snapshot) -> float:
-    """Hashes a second of the share chain over the last hour, by the timestamps of its shares."""
+    """Return hashes a second of the share chain over the last hour, by the timestamps of its shares."""
     node, lookbehind = snapshot.node, snapshot.sources.lookbehind
     if node.best_share is None or not lookbehind:
         return 0.0
@@ -73,8 +73,8 @@ def nonstale_rate(snapshot: Snapshot) -> float:
 
 
 def pool_rate(snapshot: Snapshot) -> float:
-    """The pool's hash rate by the timestamps of shares, which other nodes come to as well: the chain's, corrected
-    by the stale proportion of the whole chain."""
+    """Return the pool's hash rate by the timestamps of shares, which other nodes compute as well: the chain's,
+    corrected by the stale proportion of the whole chain."""
     return nonstale_rate(snapshot) / (1 - stale_proportion(snapshot))
 
 
@@ -98,7 +98,8 @@ def _observed_rate(node: Node) -> ObservedRate:
 
 
 def observed_rate(snapshot: Snapshot) -> float:
-    """The pool's hash rate for people: over the time in which the shares were found, stale work included."""
+    """Return the pool's hash rate for people: over the time in which the shares were found, stale work
+    included."""
     return snapshot.per_tip(_observed_rate).nonstale / (1 - stale_proportion(snapshot))
 
 
@@ -129,31 +130,31 @@ def stale_rates_of(node: Node) -> StaleRates:
 
 
 def version_votes(snapshot: Snapshot) -> dict[str, float]:
-    """Parts of the last hour's work by the share version that it votes for."""
+    """Return parts of the last hour's work by the share version that it votes for."""
     recent = chain_votes(snapshot.sources).recent
     return {str(version): recent.part(work) for version, work in recent.work.items()}
 
 
 def best_max_target(snapshot: Snapshot) -> int:
-    """The easiest target that a share can have now."""
+    """Return the easiest target that a share can have now."""
     node = snapshot.node
     share = None if node.best_share is None else node.tracker.get(node.best_share)
     return node.network.max_target if share is None else share.max_target
 
 
 def share_difficulty(snapshot: Snapshot) -> float:
-    """/difficulty."""
+    """Return the JSON of /difficulty."""
     return target_to_difficulty(best_max_target(snapshot))
 
 
 def network_difficulty(snapshot: Snapshot) -> float | None:
-    """/current_network_difficulty."""
+    """Return the JSON of /current_network_difficulty."""
     template = snapshot.node.template
     return None if template is None else target_to_difficulty(template.target)
 
 
 def chain_height(node: Node) -> int:
-    """Length of the best share chain."""
+    """Return the length of the best share chain."""
     return 0 if node.best_share is None else node.tracker.height(node.best_share)
 
 
@@ -164,7 +165,7 @@ def _network_hash_rate(snapshot: Snapshot) -> float:
 
 
 def global_stats(snapshot: Snapshot) -> dict[str, Any]:
-    """/global_stats."""
+    """Return the JSON of /global_stats."""
     template = snapshot.node.template
     return {
         "pool_nonstale_hash_rate": nonstale_rate(snapshot),
@@ -182,7 +183,7 @@ def global_stats(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/pool."""
+    """Return the JSON of /api/v1/pool."""
     node, template, rate = snapshot.node, snapshot.node.template, pool_rate(snapshot)
     observed = snapshot.per_tip(_observed_rate)
     observed_all = observed_rate(snapshot)
@@ -223,7 +224,7 @@ def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def currency_info(snapshot: Snapshot) -> dict[str, str]:
-    """/web/currency_info."""
+    """Return the JSON of /web/currency_info."""
     block, address, transaction = explorers(snapshot.node)
     return {
         "symbol": snapshot.node.network.parent.symbol,

@@ -51,7 +51,7 @@ LOG_PERIOD: Final = 300
 
 
 def take_sample(snapshot: Snapshot) -> None:
-    """Called with each refresh: a sample where another period began."""
+    """Take a sample if another period has begun. Called with each refresh."""
     samples, now = snapshot.cache.samples, snapshot.pool.time
     if not samples.due(now):
         return
@@ -134,7 +134,7 @@ def _keyed(snapshot: Snapshot) -> dict[str, Mapping[str, float]]:
 
 
 def _log_entry(snapshot: Snapshot) -> dict[str, Any]:
-    """As the old software wrote it into a file; of the workers, the fastest."""
+    """Return an entry as legacy p2pool-dash wrote it into a file; of the workers, the fastest."""
     pool, template = snapshot.pool, snapshot.node.template
     stales = snapshot.node.stale_counts()
     payouts = snapshot.per_tip(payout_amounts)
@@ -219,8 +219,8 @@ _GRAPHS: Final = {
 
 
 def graph_data(context: RequestContext, arguments: Arguments) -> bytes:
-    """/web/graph_data: rows of [middle, value, width, default], the newest first. Each is made once from the
-    samples that there are."""
+    """Return the JSON of /web/graph_data: rows of [middle, value, width, default], the newest first. Each is
+    made once from the samples that there are."""
     source, view = arguments["source"], arguments["view"]
     samples = context.sources.cache.samples
     rendered = samples.rendered.get((source, view))
@@ -257,7 +257,7 @@ def _graph(source: _Source, span: _Span, ring: Ring, *, now: float) -> list[list
 
 
 def _bin(source: _Source, samples: _Weighed) -> Any:
-    """The mean of a graph's figure over the samples of one bin."""
+    """Return the mean of a graph's figure over the samples of one bin."""
     if source.named:
         sums: dict[str, float] = {}
         whole = sum(seconds for seconds, _ in samples)
@@ -278,7 +278,7 @@ def _mean(samples: _Weighed, scalar: str) -> float | None:
 
 
 def difficulty_history(context: RequestContext, arguments: Arguments) -> bytes:
-    """/network_difficulty, made once from the samples that there are."""
+    """Return the JSON of /network_difficulty, made once from the samples that there are."""
     samples, key = context.sources.cache.samples, ("network_difficulty", arguments["period"])
     rendered = samples.rendered.get(key)
     if rendered is None:
@@ -295,7 +295,7 @@ def _difficulties(context: RequestContext, span: _Span) -> list[dict[str, Any]]:
 
 
 def hashrate_samples(snapshot: Snapshot) -> dict[str, Any]:
-    """/hashrate_samples: what there is of the pool's hash rate."""
+    """Return the JSON of /hashrate_samples: what there is of the pool's hash rate."""
     ring = snapshot.cache.samples.month
     ends = ring.ends()
     told: list[dict[str, Any] | None] = [
@@ -315,7 +315,7 @@ def hashrate_samples(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def difficulty_samples(snapshot: Snapshot) -> dict[str, Any]:
-    """/net_diff_samples: what there is of the Dash network's difficulty."""
+    """Return the JSON of /net_diff_samples: what there is of the Dash network's difficulty."""
     known = [
         {"ts": sample.start, "difficulty": value}
         for sample in snapshot.cache.samples.month.ends() or ()
@@ -329,7 +329,7 @@ def difficulty_samples(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def stat_log(context: RequestContext, arguments: Arguments) -> bytes:
-    """/web/log: the oldest first. Entries are rendered when they are made."""
+    """Return the JSON of /web/log: the oldest first. Entries are rendered when they are made."""
     return b"[" + b",".join(context.sources.cache.log) + b"]"
 
 
@@ -343,7 +343,7 @@ _PERIODS: Final[dict[str, Callable[[Samples], Ring]]] = {
 
 
 def samples_of(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/samples."""
+    """Return the JSON of /api/v1/samples."""
     ring, figure = _PERIODS[arguments["period"]](context.sources.cache.samples), arguments["figure"]
     return {
         "figure": figure,

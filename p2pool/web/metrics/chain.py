@@ -18,8 +18,8 @@ def _blocks(snapshot: PoolSnapshot) -> dict[str, float]:
 
 
 def _round_trips(snapshot: PoolSnapshot) -> dict[str, float]:
-    """Of the nearest and the farthest peer. No label names one: their ports change with every connection, and
-    series would pile up."""
+    """Yield the round trips of the nearest and the farthest peer. No label names one: their ports change with
+    every connection, and series would pile up."""
     known = {"nearest": snapshot.peers.nearest, "farthest": snapshot.peers.farthest}
     return {which: seconds for which, seconds in known.items() if seconds is not None}
 

@@ -31,14 +31,14 @@ REASONS = {
 
 
 def _rejected(view: View) -> Iterator[Sample]:
-    """By reason, those without a case included."""
+    """Return rejected submissions by reason, reasons without a case included."""
     refused = view.snapshot.refused
     for code in sorted({*REASONS, *refused}):
         yield (REASONS.get(code, "other"), str(code)), refused.get(code, 0)
 
 
 def _of_workers(value: Callable[[WorkerSnapshot], float]) -> Callable[[View], Iterator[Sample]]:
-    """A figure of the strongest workers, and no more of them than the operator allows."""
+    """Declare a figure of the strongest workers, no more of them than the operator allows."""
 
     def samples(view: View) -> Iterator[Sample]:
         for worker in strongest(view.snapshot, view.max_workers):

@@ -13,7 +13,7 @@ def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
 
 
 def _refused(snapshot: PoolSnapshot) -> dict[str, float]:
-    """A word for each rule of the code, not for each branch: others choose how many branches there are."""
+    """Return the parts by rule, not by branch: others choose how many branches there are."""
     refused = snapshot.chain.refused
     heard = refused.accepted + refused.refused
     parts: dict[str, float] = {}

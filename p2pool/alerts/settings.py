@@ -13,7 +13,7 @@ from typing import Any, Final
 from p2pool.alerts.apprise_channel import service_of
 from p2pool.alerts.channel import Destination, DestinationKind
 from p2pool.alerts.mail import MailServer
-from p2pool.alerts.rules import DEFAULT_EVENTS, QuietTimes, Rules
+from p2pool.alerts.rules import DEFAULT_EVENTS, QuietHours, Rules
 from p2pool.alerts.watch import Thresholds
 from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
@@ -248,7 +248,7 @@ def _events(flag: str, text: str | None, default: frozenset[EventKind]) -> tuple
     return frozenset(found), True
 
 
-def _quiet(text: str | None) -> QuietTimes:
+def _quiet(text: str | None) -> QuietHours:
     spans = []
     for part in (text or "").replace(",", " ").split():
         match = re.fullmatch(r"([01]?[0-9]|2[0-4]):([0-5][0-9])-([01]?[0-9]|2[0-4]):([0-5][0-9])", part)
@@ -260,7 +260,7 @@ def _quiet(text: str | None) -> QuietTimes:
         spans.append((hours[0] % 1440, hours[1] % 1440))
     if len(spans) > 16:
         raise OperatorError(f"--alert-quiet: {len(spans)} times are too many; give up to 16")
-    return QuietTimes(tuple(spans))
+    return QuietHours(tuple(spans))
 
 
 def _thresholds(given: Sequence[str]) -> Thresholds:

@@ -24,7 +24,7 @@ from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, is_host, parse_daemon_url
 from p2pool.dashd.merged import parse_merged_urls
 from p2pool.dashd.payout_addresses import MAX_ADDRESSES, PayoutMode
-from p2pool.history.database import Target, parse_target
+from p2pool.history.database import DatabaseLocation, parse_database_location
 from p2pool.networks import NETWORKS, SIMNET, Network
 from p2pool.simnet.rule_sets import V23, parse_rules
 from p2pool.web.auth import HashedSecret, hash_keys, hash_password
@@ -119,7 +119,7 @@ class Config:
     """Webhooks and messages for people."""
     ws_allow_origin: frozenset[str] = frozenset()
     """Sites whose pages may listen to live updates besides our own: scheme://host[:port]."""
-    stats_db: Target | None = None
+    stats_db: DatabaseLocation | None = None
     """None for no history."""
     stats_retention: float = 30.0
     """Days."""
@@ -401,7 +401,7 @@ def _check_history(settings: dict[str, Any], datadir: Path) -> None:
     given = settings.pop("stats_db", None)
     if given == "none":
         return
-    target = settings["stats_db"] = parse_target("--stats-db", given or str(datadir / "history.sqlite"))
+    target = settings["stats_db"] = parse_database_location("--stats-db", given or str(datadir / "history.sqlite"))
     if given is not None and target.path is not None:
         _check_directory("--stats-db", target.path)
     name = settings.get("stats_node")

@@ -14,6 +14,7 @@ import pytest
 
 from p2pool.app.config import load_config
 from p2pool.app.flags import build_parser
+from p2pool.app.settings import flag_names
 from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
@@ -64,10 +65,6 @@ def of(*paths: Path):
 # --- flags and settings ------------------------------------------------------------------------------------
 
 
-def node_flags() -> set[str]:
-    return {option for action in build_parser(Path("data"))._actions for option in action.option_strings}
-
-
 def help_of(module: str, monkeypatch, capsys) -> set[str]:
     """The flags of one of our other programs."""
     name = module if module.count(".") == 2 else f"{module}.__main__"
@@ -99,7 +96,7 @@ def node_arguments(command: str) -> list[str] | None:
 
 @of(*DOCUMENTS)
 def test_every_flag_that_is_named_exists(path, monkeypatch, capsys):
-    known = node_flags().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
+    known = flag_names().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
     named = {flag for span in read(path).spans for flag in _FLAG.findall(span)}
     assert named - known == set()
 

@@ -24,6 +24,7 @@ from p2pool.pool_stats import BanRecord, HostRecord
 from p2pool.stratum.conduct import BAN_COST, JUDGED_SUBMISSIONS, Conduct, Host, Offence
 from p2pool.stratum.places import Places
 from p2pool.stratum.ports import StatsPort
+from p2pool.stratum.settings import StratumSettings
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -69,9 +70,9 @@ def _is_exempt(key: str, allowed: tuple[Network, ...]) -> bool:
 class GuardSettings:
     """`ban_duration` in seconds; `allowed` networks are never banned."""
 
-    ban_duration: float = 300.0
+    ban_duration: float = StratumSettings.ban_duration
     allowed: tuple[Network, ...] = ()
-    max_connections_per_host: int = 1000
+    max_connections_per_host: int = StratumSettings.max_connections_per_ip
 
 
 class Guard:

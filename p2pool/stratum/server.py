@@ -21,6 +21,7 @@ from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.session import Session
 from p2pool.stratum.sessions import Resumable, SessionTable
+from p2pool.stratum.settings import StratumSettings
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -38,10 +39,10 @@ class ServerLimits:
     """Bytes of a line and of what a slow reader may leave unsent; connections in all; seconds for which a session
     can be resumed."""
 
-    max_connections: int = 10_000
-    max_line: int = 8192
-    max_unsent: int = 256 * 1024
-    session_timeout: float = 3600.0
+    max_connections: int = StratumSettings.max_connections
+    max_line: int = StratumSettings.max_line
+    max_unsent: int = StratumSettings.max_unsent
+    session_timeout: float = StratumSettings.session_timeout
 
 
 class StratumServer(Factory):

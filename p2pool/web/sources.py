@@ -18,7 +18,9 @@ from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
+from p2pool.stratum.settings import StratumSettings
 from p2pool.web.memory import Memory
+from p2pool.web.settings import WebSettings
 from p2pool.web.worker_index import WorkerIndex
 
 T = TypeVar("T")
@@ -125,9 +127,9 @@ class StratumLimits:
     """What miners are held to. `share_rate` is the time between two submissions of a connection that vardiff aims
     at, in seconds; `min_difficulty` is None if the network's own is in force."""
 
-    max_connections: int = 10_000
-    max_connections_per_host: int = 1000
-    share_rate: float = 10.0
+    max_connections: int = StratumSettings.max_connections
+    max_connections_per_host: int = StratumSettings.max_connections_per_ip
+    share_rate: float = StratumSettings.share_rate
     min_difficulty: float | None = None
     never_banned: int = 0
     """Networks that the operator has exempted."""
@@ -216,14 +218,14 @@ class Sources:
     version: str
     merged: Callable[[], Sequence[AuxFigures]] = tuple
     """The daemons of auxiliary chains."""
-    metrics_max_workers: int = 100
+    metrics_max_workers: int = WebSettings.metrics_max_workers
     """Workers that /metrics names."""
     ports: Callable[[], NodePorts] = NodePorts
     web_rates: Callable[[], WebRates | None] = lambda: None
     """None where nobody counts."""
     process_memory: Callable[[], float | None] = lambda: None
     """Bytes that the process takes; None where that is not known."""
-    ban_duration: float = 300.0
+    ban_duration: float = StratumSettings.ban_duration
     """Seconds."""
     stratum_limits: StratumLimits = StratumLimits()
     web_password: bool = False

@@ -145,7 +145,7 @@ def read_name(given: Given) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookOptions:
-    """Events for programs."""
+    """Settings of webhooks: events for programs."""
 
     block_webhook: tuple[str, ...] = setting(
         (),
@@ -191,7 +191,7 @@ class WebhookOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class AlertOptions:
-    """Messages for people."""
+    """Settings of alerts: messages for people."""
 
     alert_email: tuple[str, ...] = setting(
         (),

@@ -47,7 +47,9 @@ def check_alerts(webhooks: WebhookOptions, alerts: AlertOptions) -> AlertSetting
     if webhooks.webhook_secret is not None and not found:
         raise OperatorError("a secret for webhooks without one: also give --webhook URL or --block-webhook URL")
     emails = [
-        Destination("email", DestinationKind.EMAIL, address.rpartition("@")[2].lower(), address)
+        Destination(
+            id="email", kind=DestinationKind.EMAIL, shown=address.rpartition("@")[2].lower(), target=address
+        )
         for address in alerts.alert_email
     ]
     mail = _mail(alerts)
@@ -78,7 +80,10 @@ def _numbered(destinations: Iterable[Destination]) -> Iterable[Destination]:
 
 
 def _webhooks(name: str, urls: Sequence[str], events: frozenset[EventKind]) -> list[Destination]:
-    return [Destination(name, DestinationKind.WEBHOOK, parse_url(url).host, url, events) for url in urls]
+    return [
+        Destination(id=name, kind=DestinationKind.WEBHOOK, shown=parse_url(url).host, target=url, events=events)
+        for url in urls
+    ]
 
 
 def _services(urls: Sequence[str]) -> list[Destination]:
@@ -90,7 +95,7 @@ def _services(urls: Sequence[str]) -> list[Destination]:
                 f"--alert-url: apprise cannot use URL number {number} (not repeated here, since it may contain a "
                 "secret); see https://github.com/caronc/apprise/wiki for the forms that it knows"
             )
-        found.append(Destination("service", DestinationKind.SERVICE, service, url))
+        found.append(Destination(id="service", kind=DestinationKind.SERVICE, shown=service, target=url))
     return found
 
 

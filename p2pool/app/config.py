@@ -153,7 +153,7 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     notices = legacy_notices(network.name, legacy)
     datadir = parse_path("--datadir", default_datadir) if start.datadir is None else start.datadir
     values["datadir"] = datadir / network.name
-    _set_payouts(values, _options(PayoutOptions, values), network, notices)
+    _set_payouts(values, _options(PayoutOptions, values), network=network, notices=notices)
     values["rpc_arguments"] = _rpc_arguments(words, _options(CredentialOptions, values))
     values["alerts"] = check_alerts(_options(WebhookOptions, values), _options(AlertOptions, values))
     values.setdefault("worker_endpoint", ("", network.worker_port))
@@ -168,7 +168,7 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     return config
 
 
-def _set_payouts(values: Values, options: PayoutOptions, network: Network, notices: list[str]) -> None:
+def _set_payouts(values: Values, options: PayoutOptions, *, network: Network, notices: list[str]) -> None:
     """Set what -a says. Address and key hash are None if dashd's wallet provides them."""
     address = options.address
     if address is None and network is SIMNET:

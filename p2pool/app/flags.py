@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-
-from typing_extensions import override
+from typing import Any, Final, NoReturn
 
 from p2pool import __version__
 from p2pool.app.settings import GROUPS, Group, all_settings
@@ -31,30 +29,7 @@ place for secrets: other users of this machine can see the command line.
 """
 WORDS: Final = "rpc_arguments"
 """The key of what is not a flag: [RPCUSER] RPCPASS."""
-
-
-class _HelpAction(argparse.Action):
-    """Prints everything, or the settings of one group."""
-
-    def __init__(self, *arguments: Any, default_datadir: Path, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._default_datadir = default_datadir
-
-    @override
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        chosen = [group for group in GROUPS if group.name == values]
-        if values is not None and not chosen:
-            names = ", ".join(group.name for group in GROUPS)
-            parser.error(f"{option_string} {values}: there is no such group of settings; give one of {names}")
-        shown = build_parser(self._default_datadir, chosen[0]) if chosen else parser
-        shown.print_help()
-        parser.exit()
+_HELP: Final = "help"
 
 
 def build_parser(default_datadir: Path, only: Group | None = None) -> argparse.ArgumentParser:
@@ -75,10 +50,10 @@ def build_parser(default_datadir: Path, only: Group | None = None) -> argparse.A
         parser.add_argument(
             "-h",
             "--help",
-            action=_HelpAction,
+            dest=_HELP,
             nargs="?",
+            const="",
             metavar="GROUP",
-            default_datadir=default_datadir,
             help=f"show this help, or one group of it: {', '.join(group.name for group in GROUPS)}",
         )
         parser.add_argument(
@@ -142,7 +117,13 @@ def parse_command_line(
 ) -> tuple[dict[str, tuple[Given, ...]], tuple[str, ...]]:
     """Return what was given for each key, and the words that are no flags. `--help`, `--version` and unknown flags
     end the program as argparse does."""
-    found = vars(build_parser(default_datadir).parse_args(list(arguments)))
+    parser = build_parser(default_datadir)
+    namespace, unknown = parser.parse_known_args(list(arguments))
+    found = vars(namespace)
+    if _HELP in found:
+        _show_help(found[_HELP], parser, default_datadir)
+    if unknown:
+        parser.error(f"there is no flag {unknown[0]}; --help lists all flags")
     words = tuple(found.pop(WORDS, ()))
     labels = {setting.key: setting.label for setting in all_settings().values()}
     labels |= {setting.file_key: setting.file_flag for setting in all_settings().values() if setting.secret}
@@ -151,3 +132,12 @@ def parse_command_line(
         texts = value if isinstance(value, list) else [value]
         given[key] = tuple(Given(labels[key], str(text)) for text in texts)
     return given, words
+
+
+def _show_help(name: str, parser: argparse.ArgumentParser, default_datadir: Path) -> NoReturn:
+    """Print the help of all groups, or of the one with this name, and end the program."""
+    groups = {group.name: group for group in GROUPS}
+    if name and name not in groups:
+        parser.error(f"--help {name}: there is no such group of settings; give one of {', '.join(groups)}")
+    (build_parser(default_datadir, groups[name]) if name else parser).print_help()
+    parser.exit()

@@ -19,7 +19,7 @@ _COMMANDS: Final = frozenset(("start", "stop", "restart", "reload", "status"))
 _WORDS: Final = frozenset(("run", "daemon", "help", "version", "install", "update", "upgrade"))
 _NETWORK_WORDS: Final = ("mainnet", "testnet", "regtest", "main", "test")
 _SHORTEST_PASSWORD: Final = 6
-"""A shorter single word is rather a slip than a password."""
+"""Characters; a shorter single word is more likely a typing error than a password."""
 _MAX_FILE: Final = 1 << 20
 _MAX_NESTED: Final = 10
 
@@ -79,7 +79,7 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
             expanded.append(argument)
             continue
         if depth == _MAX_NESTED:
-            raise OperatorError(f"{argument}: files of arguments name each other more than {_MAX_NESTED} deep")
+            raise OperatorError(f"{argument}: argument files refer to each other more than {_MAX_NESTED} deep")
         try:
             with open(Path(argument[1:]), "rb") as file:
                 data = file.read(_MAX_FILE + 1)
@@ -97,7 +97,7 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
 
 
 def check_positional(words: Sequence[str]) -> None:
-    """Raise OperatorError if what stands for [RPCUSER] RPCPASS is rather something else."""
+    """Raise OperatorError if the words given as [RPCUSER] RPCPASS are more likely something else."""
     if len(words) > 2:
         raise OperatorError(f"{len(words)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
     for word in words:
@@ -109,10 +109,10 @@ def check_positional(words: Sequence[str]) -> None:
 
 
 def _problem(word: str, alone: bool) -> str | None:
-    """Why a word is no plausible user or password; None if it may be."""
+    """Return why a word is no plausible user or password; None if it may be one."""
     lower = word.lower()
     if lower in _COMMANDS or (alone and lower in _WORDS):
-        return "there are no commands: without one the node starts, and Ctrl-C or SIGTERM stops it"
+        return "there are no commands: the node starts without one, and Ctrl-C or SIGTERM stops it"
     if alone and lower in (*NETWORKS, *_NETWORK_WORDS):
         return f"give the network as --net, one of {', '.join(NETWORKS)}, or the testnet as --testnet"
     if "://" in word:

@@ -28,7 +28,7 @@ def read_settings_file(path: Path) -> dict[str, tuple[Given, ...]]:
             raise _refused(path, f"there is no setting {name!r} (settings are named like the flags)")
         setting = settings.get(key)
         label = files[key].file_flag if setting is None else setting.label
-        texts = _texts(path, name, value, setting)
+        texts = _texts(path, name=name, value=value, setting=setting)
         if texts:
             given[key] = tuple(Given(f"--config: {path}: {label}", text) for text in texts)
     return given
@@ -38,7 +38,7 @@ def _refused(path: Path, message: str) -> OperatorError:
     return OperatorError(f"--config: {path}: {message}")
 
 
-def _texts(path: Path, name: str, value: Any, setting: Setting | None) -> list[str]:
+def _texts(path: Path, *, name: str, value: Any, setting: Setting | None) -> list[str]:
     """Return the texts that flags would have had for a value; none for a switch that is off."""
     if setting is not None and setting.is_switch:
         if not isinstance(value, bool):

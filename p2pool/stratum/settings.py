@@ -83,7 +83,7 @@ class StratumSettings:
         limits=(0, 30 * 86400),
         unit="seconds",
         shown=Shown.VALUE,
-        help="a miner that reconnects within this time keeps its session; 0: never",
+        help="a miner that reconnects within this time keeps its session; 0 turns this off",
     )
     ban_duration: float = setting(
         300.0,
@@ -132,7 +132,7 @@ class StratumSettings:
         limits=(16384, 1 << 30),
         unit="bytes",
         shown=Shown.VALUE,
-        help="disconnect a miner that leaves more than this unread",
+        help="disconnect a miner that leaves more data than this unread",
     )
     keepalive: int = setting(
         60,
@@ -154,7 +154,8 @@ class StratumSettings:
         metavar="FILE",
         read=read_path,
         shown=Shown.PRESENCE,
-        help="the certificate with its chain, in PEM; a renewed one is loaded without a restart",
+        help="with --stratum-ssl-port: the certificate with its chain, in PEM; a renewed one is loaded without a "
+        "restart",
     )
     ssl_key: Path | None = setting(
         None,
@@ -164,5 +165,6 @@ class StratumSettings:
         help="the certificate's private key, in PEM, without a passphrase",
     )
     ssl_self_signed: bool = switch(
-        help="make a self-signed certificate if there is none (by default in DATADIR/NET/stratum-cert.pem)",
+        help="with --stratum-ssl-port: make a self-signed certificate if there is none (by default in "
+        "DATADIR/NET/stratum-cert.pem)",
     )

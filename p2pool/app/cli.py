@@ -15,7 +15,7 @@ from p2pool.base.terminal import flush_standard_streams, open_standard_streams, 
 
 
 def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
-    """Run the node until it is interrupted. Return the exit status: 2 if the operator has to put something right."""
+    """Run the node until it is interrupted. Return the exit status: 2 if the operator has to correct something."""
     open_standard_streams()
     survive_signals()
     try:

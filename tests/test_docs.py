@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 import shlex
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 GUIDES = tuple(path for path in DOCUMENTS if path.name in ("README.md", "operators.md", "miners.md", "alerts.md"))
 UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
 MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
@@ -220,10 +221,29 @@ _OF_OTHERS = {"p2pool/dash/stratum.py"}
 """Files of legacy p2pool-dash that the documents name."""
 
 
-@of(*sorted((ROOT / "docs").glob("*.md")))
+@of(*sorted((ROOT / "docs").rglob("*.md")))
 def test_every_file_that_is_named_exists(path):
     named = set(re.findall(r"`((?:p2pool|tests)/[\w/-]+\.(?:py|sh|c))\b", path.read_text("utf-8"))) - _OF_OTHERS
     assert {file for file in named if not (ROOT / file).is_file()} == set()
+
+
+@of(ROOT / "docs" / "architecture.md", *sorted((ROOT / "docs" / "design").glob("*.md")))
+def test_every_part_of_the_code_that_is_named_exists(path):
+    packages = {each.name for each in (ROOT / "p2pool").iterdir() if each.is_dir()}
+    names = re.findall(r"`([a-z_]+(?:\.[a-z0-9_]+)+(?:\.[A-Z]\w+)*)(?:\(\))?`", path.read_text("utf-8"))
+    ours = {name for name in names if name.split(".")[0] in packages and not name.endswith(".json")}
+    assert {name for name in ours if not is_part(name)} == set()
+
+
+def is_part(name: str) -> bool:
+    """Return whether p2pool has a module, or something in a module, of this dotted name."""
+    *parents, last = f"p2pool.{name}".split(".")
+    try:
+        return importlib.util.find_spec(".".join([*parents, last])) is not None or hasattr(
+            importlib.import_module(".".join(parents)), last
+        )
+    except ModuleNotFoundError:
+        return hasattr(importlib.import_module(".".join(parents)), last)
 
 
 # --- texts -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from p2pool.alerts.settings import AlertSettings, check_alerts
 from p2pool.app.flags import build_parser
 from p2pool.app.legacy_flags import check_positional, expand_files, take_legacy_flags
-from p2pool.base.endpoints import HOST, parse_place
+from p2pool.base.endpoints import HOST, parse_host_and_port
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.hosts import parse_address
 from p2pool.base.paths import decode_text, parse_path
@@ -490,6 +490,6 @@ def _endpoint(flag: str, text: str | None, default_port: int) -> tuple[str, int]
 def _node(flag: str, text: str) -> tuple[str, int]:
     """ADDR or ADDR:PORT, IPv6 addresses in brackets where a port follows; port 0 where none is given."""
     try:
-        return parse_place(text)
+        return parse_host_and_port(text)
     except ParseError as error:
         raise OperatorError(f"{flag} {text}: {error}") from None

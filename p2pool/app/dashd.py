@@ -160,10 +160,16 @@ class DashCore:
         for subscriber in self._zmqs:
             subscriber.start()
         self._timers = [
-            Timer(self._reactor, SAVE_PERIOD, self.book.save, now=False),
-            Timer(self._reactor, ROOM_PERIOD, self.spool.check_room, now=False),
-            Timer(self._reactor, LOOK_PERIOD, follower.look, now=False),
-            Timer(self._reactor, LIST_PERIOD, self._lister.look, now=False),
+            Timer(self._reactor, SAVE_PERIOD, self.book.save, name="save the found blocks", now=False),
+            Timer(
+                self._reactor,
+                ROOM_PERIOD,
+                self.spool.check_room,
+                name="check the disk space for blocks",
+                now=False,
+            ),
+            Timer(self._reactor, LOOK_PERIOD, follower.look, name="follow the found blocks", now=False),
+            Timer(self._reactor, LIST_PERIOD, self._lister.look, name="check the blocks on the chain", now=False),
         ]
         await self.submitter.resume()
         self._list_blocks(node.share for node in self._node.tracker.verified.nodes.values())

@@ -177,7 +177,7 @@ class Swarm:
             self._start_node(place, None if after is place else after)
         for miner in self._miners:
             miner.startService()
-        self._timer = Timer(self._reactor, 1.0, self._look)
+        self._timer = Timer(self._reactor, 1.0, self._look, name="watch the swarm")
 
     def _start_node(self, place: Place, neighbour: Place | None) -> None:
         place.directory.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
-from p2pool.web.memory import Memory
+from p2pool.web.view_cache import ViewCache
 from p2pool.web.worker_index import WorkerIndex
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class KnownNode:
 
 
 @dataclass(frozen=True, slots=True)
-class ListeningPort:
+class OpenPort:
     """A port that is open: what for, and with TLS the certificate's SHA-256 (pairs of digits and colons), the last
     second of its validity, and the SHA-256 of another one for clients that know only keys of its kind."""
 
@@ -241,10 +241,10 @@ class Sources:
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     look_ups: Callable[[], NodeLookUps] = NodeLookUps
-    listening: Callable[[], Sequence[ListeningPort]] = tuple
+    listening: Callable[[], Sequence[OpenPort]] = tuple
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the operator has set, by the flag's name, fit for everybody's eyes."""
-    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
+    cache: ViewCache = field(default_factory=ViewCache, repr=False, compare=False)
 
     @property
     def lookbehind(self) -> int:
@@ -262,45 +262,43 @@ def shares_of_last_hour(node: Node) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """The snapshot that one refresh of all views is made from."""
+class Snapshot:
+    """What one refresh of all views is rendered from: the sources, and the pool's statistics of one instant."""
 
     sources: Sources
-    snapshot: PoolSnapshot
+    pool: PoolSnapshot
 
     @property
     def node(self) -> Node:
-        """The node."""
+        """Return the node that the sources belong to."""
         return self.sources.node
 
     @property
-    def memory(self) -> Memory:
-        """What is remembered from one refresh to the next."""
-        return self.sources.memory
+    def cache(self) -> ViewCache:
+        """Return what is kept from one refresh to the next."""
+        return self.sources.cache
 
     @property
     def workers(self) -> WorkerIndex:
-        """The snapshot's workers in order."""
+        """Return the workers of the snapshot, sorted."""
         return self.once(_index_workers)
 
-    def once(self, make: Callable[[Moment], T]) -> T:
-        """What `make(moment)` gives, made once for each snapshot."""
-        return self.sources.memory.per_snapshot(self.snapshot, make, lambda: make(self))
+    def once(self, make: Callable[[Snapshot], T]) -> T:
+        """Return `make(snapshot)`, computed once for each snapshot."""
+        return self.sources.cache.per_snapshot(self.pool, make, lambda: make(self))
 
     def per_tip(self, make: Callable[[Node], T]) -> T:
-        """What `make(node)` gives, made once for each best share and template."""
-        return self.sources.memory.per_tip(self.node, make)
+        """Return `make(node)`, computed once for each best share and template."""
+        return self.sources.cache.per_tip(self.node, make)
 
-    def per_work(self, make: Callable[[Moment, WorkContext], T]) -> T | None:
-        """What `make(moment, context)` gives, made once for each new work; None without work."""
+    def per_work(self, make: Callable[[Snapshot, WorkContext], T]) -> T | None:
+        """Return `make(snapshot, context)`, computed once for each work context; None without work."""
         context = self.node.context
-        return (
-            None if context is None else self.sources.memory.per_work(context, make, lambda: make(self, context))
-        )
+        return None if context is None else self.sources.cache.per_work(context, make, lambda: make(self, context))
 
 
-def _index_workers(moment: Moment) -> WorkerIndex:
-    return WorkerIndex(moment.snapshot.workers)
+def _index_workers(snapshot: Snapshot) -> WorkerIndex:
+    return WorkerIndex(snapshot.pool.workers)
 
 
 # Bound: base58 is slow, and every tip asks for the address of every payee.

@@ -25,7 +25,7 @@ from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.samples import restored_samples
 from p2pool.web.site import WebSite
-from p2pool.web.sources import DashCoreFigures, Moment, PeerFigures, Sources
+from p2pool.web.sources import DashCoreFigures, PeerFigures, Snapshot, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
 from tests.support import make_template
@@ -99,7 +99,7 @@ class Pool:
         )
         if self.sources.history is not None:
             self.sources.history.restored.subscribe(
-                lambda restored: self.sources.memory.restore(restored_samples(restored.samples), restored.rounds)
+                lambda restored: self.sources.cache.restore(restored_samples(restored.samples), restored.rounds)
             )
         self.views = Views(self.sources)
         self.host = "10.0.0.1"
@@ -118,8 +118,8 @@ class Pool:
         return DashCoreFigures(self.problem, warnings, self.daemons, self.broadcaster)
 
     @property
-    def moment(self) -> Moment:
-        return Moment(self.sources, self.stats.snapshot(self.now))
+    def view_snapshot(self) -> Snapshot:
+        return Snapshot(self.sources, self.stats.snapshot(self.now))
 
     def refresh(self) -> None:
         self.views.refresh(self.now)

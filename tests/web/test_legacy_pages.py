@@ -87,8 +87,8 @@ def lucky_pool() -> Pool:
     pool = busy_pool()
     for share in pool.shares:
         share.block_bits = HARD
-    pool.sources.memory.luck = LuckBook()
-    pool.sources.memory._latest.clear()
+    pool.sources.cache.luck = LuckBook()
+    pool.sources.cache._latest.clear()
     pool.refresh()
     return pool
 

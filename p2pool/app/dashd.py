@@ -39,7 +39,8 @@ from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import BlockSubmitter
-from p2pool.dashd.template import BlockTemplate, TransactionCache
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import TransactionCache
 from p2pool.dashd.zmq_notice import ZmqSubscriber
 from p2pool.node import Node
 from p2pool.pool_stats import BlockRecord, PoolStats

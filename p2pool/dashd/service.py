@@ -22,7 +22,8 @@ from p2pool.base.text import printable
 from p2pool.dashd.facts import DaemonFacts, check_daemon, read_facts
 from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.rpc import STILL_COMING_UP, Caller, RpcError, RpcTimeout, RpcUnavailable
-from p2pool.dashd.template import BlockTemplate, TransactionCache, decode_ahead, parse_template
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import TransactionCache, decode_ahead, parse_template
 from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.dashd")

@@ -21,14 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.transaction import parse_transaction, special_type
-
-if TYPE_CHECKING:
-    from p2pool.dashd.template import BlockTemplate, TemplateTransaction
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 
 Payments = tuple[tuple[str, int], ...]
 

@@ -16,7 +16,7 @@ import orjson
 import requests
 
 from p2pool.dash.hashes import sha256d
-from p2pool.dashd.template import TransactionCache, decode_ahead, parse_template
+from p2pool.dashd.template_parsing import TransactionCache, decode_ahead, parse_template
 from p2pool.node import Node
 from tests.bench.measure import Table
 from tests.bench.mining import make_node

@@ -26,7 +26,7 @@ from p2pool.dashd.facts import WrongDaemon, check_daemon, parse_facts
 from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.rpc import RpcClient, RpcError, RpcUnauthorized, RpcUnavailable
 from p2pool.dashd.service import DashdService
-from p2pool.dashd.template import parse_template
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.dashd.wallet import Wallet, WalletProblem
 from p2pool.dashd.zmq_notice import parse_hashblock
 from p2pool.networks import DASH, DASH_REGTEST

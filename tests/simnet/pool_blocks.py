@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from p2pool.dashd.template import BlockTemplate, TransactionCache, parse_template
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import TransactionCache, parse_template
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import Network

@@ -14,14 +14,9 @@ from p2pool.dash.address import payee_script
 from p2pool.dash.hashes import sha256d, sha256d_int
 from p2pool.dash.merkle import coinbase_branch, merkle_root, walk_branch
 from p2pool.dash.transaction import parse_transaction
-from p2pool.dashd import template as template_module
-from p2pool.dashd.template import (
-    BlockTemplate,
-    TemplateTransaction,
-    TransactionCache,
-    decode_ahead,
-    parse_template,
-)
+from p2pool.dashd import template_parsing
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction
+from p2pool.dashd.template_parsing import TransactionCache, decode_ahead, parse_template
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.dash import asset_unlock
 from tests.support import TESTS, capture, make_template
@@ -266,7 +261,7 @@ def test_an_answer_that_is_no_object(answer):
 
 
 def test_too_many_transactions(monkeypatch):
-    monkeypatch.setattr(template_module, "MAX_TRANSACTIONS", 13)
+    monkeypatch.setattr(template_parsing, "MAX_TRANSACTIONS", 13)
     with pytest.raises(ParseError, match="14 transactions"):
         parsed(MATCHED)
 
@@ -350,7 +345,7 @@ def test_known_transactions_are_taken_over_undecoded():
 
 
 def test_a_large_mempool_is_decoded_in_portions(monkeypatch):
-    monkeypatch.setattr(template_module, "PORTION", 5)
+    monkeypatch.setattr(template_parsing, "PORTION", 5)
     known, answer = TransactionCache(), answer_of(MATCHED)
     assert len(answer["transactions"]) == 14
     assert len(list(decode_ahead(answer, known))) == 2
@@ -368,7 +363,7 @@ def test_decoding_ahead_leaves_complaints_to_the_parser(answer):
 
 
 def test_known_transactions_are_bounded_and_those_in_use_stay(monkeypatch):
-    monkeypatch.setattr(template_module, "MAX_KNOWN", 10)
+    monkeypatch.setattr(template_parsing, "MAX_KNOWN", 10)
     known, used = TransactionCache(), TemplateTransaction(b"", b"", 0)
     known.add("used", used)
     for number in range(100):

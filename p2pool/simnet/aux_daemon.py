@@ -31,11 +31,11 @@ from p2pool.simnet.rpc import (
     DESERIALIZATION_ERROR,
     INVALID_ADDRESS_OR_KEY,
     INVALID_PARAMETER,
-    Kind,
+    JsonKind,
     Method,
-    Parameter,
+    MethodError,
+    MethodParameter,
     RpcDispatcher,
-    RpcError,
 )
 from p2pool.simnet.rpc_server import RpcResource, RpcSite
 from p2pool.wire.codec import Reader
@@ -177,18 +177,18 @@ class _Methods:
         if block_hash is None and auxpow is None:
             return self._work()
         if block_hash is None or auxpow is None:
-            raise RpcError(INVALID_PARAMETER, "both hash and auxpow, or neither")
+            raise MethodError(INVALID_PARAMETER, "both hash and auxpow, or neither")
         wanted = _block_hash(block_hash)
         try:
             proof = parse_auxpow(bytes.fromhex(auxpow))
         except ParseError as error:
-            raise RpcError(DESERIALIZATION_ERROR, f"AuxPow decode failed: {error}") from None
+            raise MethodError(DESERIALIZATION_ERROR, f"AuxPow decode failed: {error}") from None
         except ValueError:
-            raise RpcError(DESERIALIZATION_ERROR, "AuxPow decode failed: not hexadecimal") from None
+            raise MethodError(DESERIALIZATION_ERROR, "AuxPow decode failed: not hexadecimal") from None
         try:
             self._chain.submit(wanted, proof)
         except KeyError:
-            raise RpcError(INVALID_PARAMETER, "block hash unknown") from None
+            raise MethodError(INVALID_PARAMETER, "block hash unknown") from None
         except ProofInvalid:
             return False
         return True
@@ -217,7 +217,7 @@ class _Methods:
         """A block: its height, and the Dash block hash that was its work."""
         block = self._chain.block(_block_hash(block_hash))
         if block is None:
-            raise RpcError(INVALID_ADDRESS_OR_KEY, "Block not found")
+            raise MethodError(INVALID_ADDRESS_OR_KEY, "Block not found")
         return {
             "hash": f"{block.hash:064x}",
             "height": block.height,
@@ -238,16 +238,19 @@ def _block_hash(text: str) -> int:
     except ValueError:
         data = b""
     if len(data) != 32 or len(text) != 64:
-        raise RpcError(INVALID_PARAMETER, "hash must be of length 64 and hexadecimal")
+        raise MethodError(INVALID_PARAMETER, "hash must be of length 64 and hexadecimal")
     return int.from_bytes(data, "big")
 
 
 def build_aux_methods(chain: AuxChain) -> dict[str, Method]:
     """The table for a dispatcher."""
     methods = _Methods(chain)
-    block_hash = Parameter("hash", Kind.STRING, True)
-    rows: list[tuple[Callable[..., object], tuple[Parameter, ...]]] = [
-        (methods.getauxblock, (Parameter("hash", Kind.STRING), Parameter("auxpow", Kind.STRING))),
+    block_hash = MethodParameter("hash", JsonKind.STRING, True)
+    rows: list[tuple[Callable[..., object], tuple[MethodParameter, ...]]] = [
+        (
+            methods.getauxblock,
+            (MethodParameter("hash", JsonKind.STRING), MethodParameter("auxpow", JsonKind.STRING)),
+        ),
         (methods.getblockcount, ()),
         (methods.getbestblockhash, ()),
         (methods.getblock, (block_hash,)),

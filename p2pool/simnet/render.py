@@ -19,7 +19,7 @@ from p2pool.simnet.payloads import (
     parse_quorum_commitment,
 )
 from p2pool.simnet.scripts import assembly, descriptor, script_address, script_type
-from p2pool.simnet.template import BlockTemplate, TemplateTransaction
+from p2pool.simnet.template import SimulatedTemplate, TemplateEntry
 from p2pool.wire.codec import pack_uint32, pack_uint256
 
 Json = dict[str, object]
@@ -49,7 +49,7 @@ def _payee(payee: Payee) -> Json:
     return {"payee": payee.payee, "script": payee.script.hex(), "amount": payee.amount}
 
 
-def _template_transaction(transaction: TemplateTransaction) -> Json:
+def _template_transaction(transaction: TemplateEntry) -> Json:
     return {
         "data": transaction.raw.hex(),
         "hash": hash_hex(transaction.hash),
@@ -59,7 +59,7 @@ def _template_transaction(transaction: TemplateTransaction) -> Json:
     }
 
 
-def render_template(template: BlockTemplate, signals: Json, now: float, superblocks: bool) -> Json:
+def render_template(template: SimulatedTemplate, signals: Json, now: float, superblocks: bool) -> Json:
     """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {

@@ -17,9 +17,10 @@ from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.script import claimed_height
 from p2pool.dashd.announced import AnnouncedChain
-from p2pool.dashd.block_book import BLOCKS_FILE, BlockBook
+from p2pool.dashd.block_notifications import BlockNotifications, NotificationSource
+from p2pool.dashd.block_store import BLOCKS_FILE, BlockStore
 from p2pool.dashd.broadcast_counts import BroadcasterTotals
-from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE, Broadcaster, BroadcasterSettings
+from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE, BlockBroadcaster, BroadcasterSettings
 from p2pool.dashd.chain_blocks import LIST_PERIOD, ChainBlockLister
 from p2pool.dashd.credentials import (
     CredentialSource,
@@ -28,11 +29,10 @@ from p2pool.dashd.credentials import (
 )
 from p2pool.dashd.daemon import BlockLink, Daemon
 from p2pool.dashd.daemon_url import DaemonUrl
-from p2pool.dashd.followup import LOOK_PERIOD, BlockFollower
+from p2pool.dashd.followup import FOLLOW_PERIOD, BlockFollower
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.network_peers import PeerBook, usable_address
-from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcClient
@@ -117,12 +117,12 @@ class DashCore:
         self._clock = environment.clock
         self._run_in_thread = environment.run_in_thread
         self._new_template = new_template
-        self.notices = NoticeBoard(environment.reactor.seconds, stats.record_new_block_job)
-        self.book = BlockBook(config.datadir / BLOCKS_FILE.name, environment.run_in_thread)
+        self.notifications = BlockNotifications(environment.reactor.seconds, stats.record_new_block_job)
+        self.block_store = BlockStore(config.datadir / BLOCKS_FILE.name, environment.run_in_thread)
         self.spool = BlockSpool(config.datadir / "blocks", environment.run_in_thread)
         self.pool: DaemonPool | None = None
         self.submitter: BlockSubmitter | None = None
-        self.broadcaster: Broadcaster | None = None
+        self.broadcaster: BlockBroadcaster | None = None
         self._rpcs: list[RpcClient] = []
         self._links: list[DashdLink] = []
         self._zmqs: list[ZmqSubscriber] = []
@@ -135,10 +135,10 @@ class DashCore:
 
     async def start(self, addresses: Sequence[DaemonAddress]) -> None:
         """Begin to ask the daemons."""
-        await self.book.load()
-        self._stats.restore_blocks(self.book.records.values())
-        self.book.changed.subscribe(self._stats.record_block)
-        self.book.learned.subscribe(self._stats.restore_blocks)
+        await self.block_store.load()
+        self._stats.restore_blocks(self.block_store.records.values())
+        self.block_store.changed.subscribe(self._stats.record_block)
+        self.block_store.learned.subscribe(self._stats.restore_blocks)
         chain, transactions = AnnouncedChain(), TransactionCache()
         daemons = [self._daemon(address, transactions) for address in addresses]
         self.pool = pool = DaemonPool(self._reactor, daemons, chain, self._clock)
@@ -148,10 +148,12 @@ class DashCore:
             self.broadcaster = self._make_broadcaster(pool, addresses)
             links.append(self.broadcaster)
         self.submitter = BlockSubmitter(
-            self._reactor, daemons, links, self.spool, self.book, self._clock, self._stats.record_block_sent
+            self._reactor, daemons, links, self.spool, self.block_store, self._clock, self._stats.record_block_sent
         )
-        follower = BlockFollower(lambda: pool.serving, self.book, self.spool, self.submitter.offer_again)
-        self._lister = ChainBlockLister(lambda: pool.serving, self.book, self._clock, self._stats.start_time)
+        follower = BlockFollower(lambda: pool.serving, self.block_store, self.spool, self.submitter.offer_again)
+        self._lister = ChainBlockLister(
+            lambda: pool.serving, self.block_store, self._clock, self._stats.start_time
+        )
         self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
         self._node.block_wanted.subscribe(self._heights.want)
         pool.start()
@@ -161,10 +163,10 @@ class DashCore:
         for subscriber in self._zmqs:
             subscriber.start()
         self._timers = [
-            Timer(self._reactor, SAVE_PERIOD, self.book.save, now=False),
+            Timer(self._reactor, SAVE_PERIOD, self.block_store.save, now=False),
             Timer(self._reactor, ROOM_PERIOD, self.spool.check_room, now=False),
-            Timer(self._reactor, LOOK_PERIOD, follower.look, now=False),
-            Timer(self._reactor, LIST_PERIOD, self._lister.look, now=False),
+            Timer(self._reactor, FOLLOW_PERIOD, follower.poll, now=False),
+            Timer(self._reactor, LIST_PERIOD, self._lister.poll, now=False),
         ]
         await self.submitter.resume()
         self._list_blocks(node.share for node in self._node.tracker.verified.nodes.values())
@@ -192,7 +194,7 @@ class DashCore:
         config, parent = self._config, self._config.network.parent
         rpc = RpcClient(self._reactor, address.url, address.credentials)
         service = DashdService(
-            self._reactor, rpc, config.network, self._clock, address.url, self.notices, transactions
+            self._reactor, rpc, config.network, self._clock, address.url, self.notifications, transactions
         )
         daemon = Daemon(address.url, rpc, service, self._clock)
         link = DashdLink(
@@ -203,19 +205,21 @@ class DashCore:
             _sub_version(),
             self._clock,
             self._environment.nonce,
-            lambda block_hash: daemon.announced(Road.P2P, block_hash),
+            lambda block_hash: daemon.announced(NotificationSource.P2P, block_hash),
         )
         self._rpcs.append(rpc)
         self._links.append(link)
         if address.zmq is not None:
             self._zmqs.append(
                 ZmqSubscriber(
-                    self._reactor, address.zmq, lambda block_hash: daemon.announced(Road.ZMQ, block_hash)
+                    self._reactor,
+                    address.zmq,
+                    lambda block_hash: daemon.announced(NotificationSource.ZMQ, block_hash),
                 )
             )
         return daemon
 
-    def _make_broadcaster(self, pool: DaemonPool, addresses: Sequence[DaemonAddress]) -> Broadcaster:
+    def _make_broadcaster(self, pool: DaemonPool, addresses: Sequence[DaemonAddress]) -> BlockBroadcaster:
         parent = self._config.network.parent
         local = parent.chain == "regtest"
         ours = (usable_address(address.host, address.p2p_port, allow_local=True) for address in addresses)
@@ -224,9 +228,9 @@ class DashCore:
             return await pool.serving.network_peers()
 
         def headers_heard(headers: Sequence[BlockHeader]) -> None:
-            pool.headers_heard(Road.NETWORK, headers)
+            pool.headers_heard(NotificationSource.NETWORK, headers)
 
-        return Broadcaster(
+        return BlockBroadcaster(
             self._reactor,
             BroadcasterSettings(
                 max_peers=self._config.broadcaster_max_peers,
@@ -250,7 +254,7 @@ class DashCore:
             timer.stop()
         if self.submitter is not None:
             await self.submitter.stop()
-        await self.book.save()
+        await self.block_store.save()
         for subscriber in self._zmqs:
             subscriber.stop()
         if self.broadcaster is not None:
@@ -275,7 +279,7 @@ class DashCore:
 
     def job_sent(self, parent_block: int) -> None:
         """A first job on this block left."""
-        self.notices.job_sent(parent_block)
+        self.notifications.job_sent(parent_block)
 
     def block_found(self, found: FoundBlock) -> None:
         """A block was found, here or by a peer: see it through. (There is no work before `start`.)"""

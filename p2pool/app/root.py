@@ -319,19 +319,19 @@ class App:
         node.work_changed.subscribe(self._timed("work to all", self.mining.work_changed))
         node.block_found.subscribe(self._block_found)
         self.mining.server.first_job_sent.subscribe(self.dash_core.job_sent)
-        self.dash_core.book.changed.subscribe(self._block_changed)
+        self.dash_core.block_store.changed.subscribe(self._block_changed)
         node.aux_block_found.subscribe(self._aux_block_found)
         self.merged.table.changed.subscribe(node.set_aux)
         self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
         live = LiveWiring(self.live, node, self.peering.figures, self.environment.clock)
         self.persistence.announce.subscribe(live.share)
-        self.dash_core.book.changed.subscribe(live.block)
+        self.dash_core.block_store.changed.subscribe(live.block)
         node.work_changed.subscribe(live.work)
         self.peering.hub.peers_changed.subscribe(live.peers)
         self.mining.server.guard.banned.subscribe(live.ban)
         self.alerting.alerts.events.subscribe(live.happened)
-        self.alerting.subscribe(self.dash_core.book, self.mining.server.guard.banned)
+        self.alerting.subscribe(self.dash_core.block_store, self.mining.server.guard.banned)
 
     def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""

@@ -28,7 +28,7 @@ _MAX_NUMBER = 2**53
 """What every reader of JSON keeps exactly; more than all duffs."""
 
 
-class BlockBook:
+class BlockStore:
     """Records by block hash, the oldest first. `changed` fires with each record that is new or has changed,
     `loaded` once with those of earlier runs, `learned` with those of before the start that the share chain tells
     of; both are no news."""

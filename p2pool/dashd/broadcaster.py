@@ -121,7 +121,7 @@ class _PeerFactory(Factory):
         return self._connection
 
 
-class Broadcaster(Service):
+class BlockBroadcaster(Service):
     """Keeps up to `max_peers` connections. `ask_addresses` asks dashd for its peers; `headers_heard` is told of
     headers (it raises ParseError for those without work); `tip` gives the newest block that is known."""
 

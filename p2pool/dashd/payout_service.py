@@ -38,7 +38,7 @@ DYNAMIC_FILE = StateFormat("dynamic-addresses.json", "the payout addresses of ea
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 LAST_RETRY_OF_KEYS = 600.0
 """Seconds. Where answers are useless, each question makes the wallet a key that nobody uses."""
-LOOK_PERIOD = 60.0
+CHECK_PERIOD = 60.0
 """Seconds after which it is looked again whether an address is due: clocks are set."""
 
 
@@ -104,7 +104,7 @@ class PayoutService:
             if due is None and not self._unsaved:
                 return
             if due != 0:
-                await self._sleep(LOOK_PERIOD if due is None else min(due, LOOK_PERIOD))
+                await self._sleep(CHECK_PERIOD if due is None else min(due, CHECK_PERIOD))
 
     async def _sleep(self, seconds: float) -> None:
         await deferLater(self._reactor, seconds, lambda: None)

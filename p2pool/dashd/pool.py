@@ -18,9 +18,9 @@ from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dashd.announced import AnnouncedChain
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.daemon import Daemon
 from p2pool.dashd.facts import DaemonFacts
-from p2pool.dashd.notices import Road
 from p2pool.dashd.rpc import RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
 
@@ -227,13 +227,13 @@ class DaemonPool:
 
     # --- news --------------------------------------------------------------------------------------------
 
-    def headers_heard(self, road: Road, headers: Sequence[BlockHeader]) -> None:
+    def headers_heard(self, source: NotificationSource, headers: Sequence[BlockHeader]) -> None:
         """Somebody tells of blocks; those with proof of work are news. Raises ParseError where the work is
         missing."""
         newest = self.chain.headers(headers)
         if newest is not None:
             for daemon in self.daemons:
-                daemon.announced(road, newest)
+                daemon.announced(source, newest)
 
     def refresh(self) -> None:
         """Ask all for a template now."""

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.dashd_roads DIRECTORY SIZE COUNT PAUSE PORTS`: finds blocks, and sends them on all roads
+"""`python -m tests.bench.dashd_delivery DIRECTORY SIZE COUNT PAUSE PORTS`: finds blocks and sends them on all channels
 to the ports of `dashd_sink`. Prints, as JSON, when each was found (monotonic seconds).
 """
 
@@ -16,7 +16,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.block_store import BlockStore
 from p2pool.dashd.credentials import Credentials, FixedCredentials
 from p2pool.dashd.daemon import Daemon
 from p2pool.dashd.found_block import FoundBlock
@@ -52,7 +52,7 @@ async def find_blocks(
         daemons,
         links,
         BlockSpool(directory / "blocks", deferToThread),
-        BlockBook(directory / "blocks.json", deferToThread),
+        BlockStore(directory / "blocks.json", deferToThread),
         time.time,
         lambda seconds: None,
     )

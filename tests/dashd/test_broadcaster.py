@@ -33,7 +33,7 @@ from p2pool.dashd.broadcaster import (
     MAX_MISSED,
     MISSED_PAUSE,
     SAVE_PERIOD,
-    Broadcaster,
+    BlockBroadcaster,
     BroadcasterSettings,
 )
 from p2pool.dashd.network_peers import FIRST_PAUSE, MAX_KNOWN, Address, PeerBook
@@ -78,7 +78,7 @@ class Network:
         self.disk_error: OSError | None = None
         self.wires: dict[str, Wire] = {}
         self._seen = 0
-        self.broadcaster = Broadcaster(
+        self.broadcaster = BlockBroadcaster(
             self.reactor,
             BroadcasterSettings(max_peers, MAGIC, b"/t/", frozenset(ours)),
             self.book,

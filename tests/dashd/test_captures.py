@@ -21,7 +21,7 @@ from p2pool.dash.address import decode_address
 from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import sha256d_int
 from p2pool.dashd.credentials import Credentials
-from p2pool.dashd.daemon import Daemon, Place
+from p2pool.dashd.daemon import BlockPosition, Daemon
 from p2pool.dashd.facts import WrongDaemon, check_daemon, parse_facts
 from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.rpc import RpcClient, RpcError, RpcUnauthorized, RpcUnavailable
@@ -285,12 +285,12 @@ def test_the_block_of_the_matched_set() -> None:
     assert [f"{sha256d_int(t.pack()):064x}" for t in block.transactions] == [t["txid"] for t in shown["tx"]]
 
 
-PLACES = {
-    "10_getblockheader": Place(1, False),
-    "10_getblockheader_unknown_hash": Place(0, False),
-    "40_getblockheader_stale_confirmations_minus1": Place(-1, False),
-    "61_matched_3_getblockheader": Place(1, False),
-    "90_getblockheader": Place(1, False),
+POSITIONS = {
+    "10_getblockheader": BlockPosition(1, False),
+    "10_getblockheader_unknown_hash": BlockPosition(0, False),
+    "40_getblockheader_stale_confirmations_minus1": BlockPosition(-1, False),
+    "61_matched_3_getblockheader": BlockPosition(1, False),
+    "90_getblockheader": BlockPosition(1, False),
 }
 HEADERS = ("10_getblockheader_false_hex", "90_getblockheader_false_hex")
 
@@ -302,7 +302,7 @@ def test_headers(name: str) -> None:
         header = result_of(daemon(name).block_header(int(wanted, 16)))
         assert f"{header.hash():064x}" == wanted
         return
-    assert result_of(daemon(name).place(5)) == PLACES[name]
+    assert result_of(daemon(name).block_position(5)) == POSITIONS[name]
     recorded = capture(name)["response"]
     learned: list[tuple[int, int]] = []
     heights = BlockHeights(Replayed(name), lambda *block: learned.append(block), lambda: 0.0)

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from p2pool.dash.messages import Verack
-from p2pool.dashd.broadcaster import Broadcaster, BroadcasterSettings, _Peer
+from p2pool.dashd.broadcaster import BlockBroadcaster, BroadcasterSettings, _Peer
 from p2pool.dashd.network_peers import PeerBook
 from p2pool.dashd.p2p import DashdLink, P2pConnection
 from p2pool.dashd.p2p_session import P2pSession, pack_block
@@ -45,7 +45,7 @@ def test_dashd_is_sent_a_block_once_a_connection():
 
 def test_nodes_of_the_network_are_sent_a_block_once_and_new_ones_when_it_is_offered_again(tmp_path: Path):
     clock = Clock()
-    broadcaster = Broadcaster(
+    broadcaster = BlockBroadcaster(
         clock,
         BroadcasterSettings(20, MAGIC, b"/test:1/", frozenset()),
         PeerBook(True, random.Random(1)),

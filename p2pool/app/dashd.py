@@ -115,7 +115,6 @@ class DashCore:
         self._node = node
         self._stats = stats
         self._clock = environment.clock
-        self._run_in_thread = environment.run_in_thread
         self._new_template = new_template
         self.notifications = BlockNotifications(environment.reactor.seconds, stats.record_new_block_job)
         self.block_store = BlockStore(config.datadir / BLOCKS_FILE.name, environment.run_in_thread)
@@ -141,18 +140,28 @@ class DashCore:
         self.block_store.learned.subscribe(self._stats.restore_blocks)
         chain, transactions = AnnouncedChain(), TransactionCache()
         daemons = [self._daemon(address, transactions) for address in addresses]
-        self.pool = pool = DaemonPool(self._reactor, daemons, chain, self._clock)
+        self.pool = pool = DaemonPool(self._environment, daemons, chain)
         pool.template.subscribe(self._template)
         links: list[BlockLink] = list(self._links)
         if not self._config.disable_broadcaster:
             self.broadcaster = self._make_broadcaster(pool, addresses)
             links.append(self.broadcaster)
         self.submitter = BlockSubmitter(
-            self._reactor, daemons, links, self.spool, self.block_store, self._clock, self._stats.record_block_sent
+            self._environment,
+            daemons=daemons,
+            links=links,
+            spool=self.spool,
+            store=self.block_store,
+            record_sent=self._stats.record_block_sent,
         )
-        follower = BlockFollower(lambda: pool.serving, self.block_store, self.spool, self.submitter.offer_again)
+        follower = BlockFollower(
+            serving=lambda: pool.serving,
+            store=self.block_store,
+            spool=self.spool,
+            lost=self.submitter.offer_again,
+        )
         self._lister = ChainBlockLister(
-            lambda: pool.serving, self.block_store, self._clock, self._stats.start_time
+            lambda: pool.serving, self.block_store, clock=self._clock, started=self._stats.start_time
         )
         self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
         self._node.block_wanted.subscribe(self._heights.want)
@@ -192,27 +201,30 @@ class DashCore:
 
     def _daemon(self, address: DaemonAddress, transactions: TransactionCache) -> Daemon:
         config, parent = self._config, self._config.network.parent
-        rpc = RpcClient(self._reactor, address.url, address.credentials)
+        rpc = RpcClient(self._environment, address.url, address.credentials)
         service = DashdService(
-            self._reactor, rpc, config.network, self._clock, address.url, self.notifications, transactions
+            self._environment,
+            rpc,
+            network=config.network,
+            name=address.url,
+            notifications=self.notifications,
+            transactions=transactions,
         )
-        daemon = Daemon(address.url, rpc, service, self._clock)
+        daemon = Daemon(address.url, rpc, service, clock=self._clock)
         link = DashdLink(
-            self._reactor,
-            address.host,
-            address.p2p_port,
-            parent.p2p_magic,
-            _sub_version(),
-            self._clock,
-            self._environment.nonce,
-            lambda block_hash: daemon.announced(NotificationSource.P2P, block_hash),
+            self._environment,
+            host=address.host,
+            port=address.p2p_port,
+            magic=parent.p2p_magic,
+            sub_version=_sub_version(),
+            announced=lambda block_hash: daemon.announced(NotificationSource.P2P, block_hash),
         )
         self._rpcs.append(rpc)
         self._links.append(link)
         if address.zmq is not None:
             self._zmqs.append(
                 ZmqSubscriber(
-                    self._reactor,
+                    self._environment,
                     address.zmq,
                     lambda block_hash: daemon.announced(NotificationSource.ZMQ, block_hash),
                 )
@@ -231,21 +243,18 @@ class DashCore:
             pool.headers_heard(NotificationSource.NETWORK, headers)
 
         return BlockBroadcaster(
-            self._reactor,
+            self._environment,
             BroadcasterSettings(
                 max_peers=self._config.broadcaster_max_peers,
                 magic=parent.p2p_magic,
                 sub_version=_sub_version(),
                 ours=frozenset(address for address in ours if address is not None),
             ),
-            PeerBook(local, self._environment.chance),
-            self._config.datadir / NETWORK_PEERS_FILE.name,
-            self._run_in_thread,
-            self._clock,
-            self._environment.nonce,
-            network_peers,
-            headers_heard,
-            lambda: self._tip,
+            book=PeerBook(local, self._environment.chance),
+            path=self._config.datadir / NETWORK_PEERS_FILE.name,
+            ask_addresses=network_peers,
+            headers_heard=headers_heard,
+            tip=lambda: self._tip,
         )
 
     async def stop(self) -> None:

@@ -174,9 +174,7 @@ class App:
             import_from=config.import_shares,
         )
         self.peering = Peering(environment, config, self.node, self._block_found)
-        self.merged = MergedMining(
-            environment.reactor, config.merged, config.datadir / "aux-blocks", environment.run_in_thread
-        )
+        self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
         self.simnet = EmbeddedSimnet(environment, config)
         self.mining = Mining(
             environment,
@@ -351,14 +349,12 @@ class App:
             return
         wallet, mode = Wallet(rpc, config.network), config.payout_mode
         self.payout_service = PayoutService(
-            self.reactor,
-            self.payouts,
-            mode,
-            wallet,
-            config.network,
-            config.datadir,
-            self.environment.clock,
-            self.environment.run_in_thread,
+            self.environment,
+            payouts=self.payouts,
+            mode=mode,
+            wallet=wallet,
+            network=config.network,
+            directory=config.datadir,
         )
         self.payout_service.start()
 

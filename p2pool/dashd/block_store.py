@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import RunInThread
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.base.state_file import StateFile, StateFormat
@@ -33,7 +34,7 @@ class BlockStore:
     `loaded` once with those of earlier runs, `learned` with those of before the start that the share chain tells
     of; both are no news."""
 
-    def __init__(self, path: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
+    def __init__(self, path: Path, run_in_thread: RunInThread) -> None:
         self.changed: Event[BlockRecord] = Event()
         self.loaded: Event[Sequence[BlockRecord]] = Event()
         self.learned: Event[Sequence[BlockRecord]] = Event()

@@ -33,6 +33,7 @@ class ChainBlockLister:
         self,
         serving: Callable[[], BlockDaemon],
         store: BlockStore,
+        *,
         clock: Callable[[], float],
         started: float,
     ) -> None:

@@ -52,7 +52,7 @@ class BlockLink(Protocol):
 class Daemon:
     """What the pool of daemons knows of one. `name` is its address without credentials."""
 
-    def __init__(self, name: str, rpc: Caller, service: DashdService, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, rpc: Caller, service: DashdService, *, clock: Callable[[], float]) -> None:
         self.name = name
         self.rpc = rpc
         self.service = service

@@ -28,6 +28,7 @@ class BlockFollower:
 
     def __init__(
         self,
+        *,
         serving: Callable[[], BlockDaemon],
         store: BlockStore,
         spool: BlockSpool,
@@ -52,7 +53,7 @@ class BlockFollower:
             if position is None:
                 complete = False  # it does not answer: next time
                 break
-            await self._follow(record, position, height, daemon)
+            await self._follow(record, position, height=height, daemon=daemon)
         self._polled_at = seen if complete else None
 
     def _open(self, height: int) -> Sequence[BlockRecord]:
@@ -64,7 +65,7 @@ class BlockFollower:
         ]
 
     async def _follow(
-        self, record: BlockRecord, position: BlockPosition, height: int, daemon: BlockDaemon
+        self, record: BlockRecord, position: BlockPosition, *, height: int, daemon: BlockDaemon
     ) -> None:
         depth = position.confirmations
         if depth > 0:

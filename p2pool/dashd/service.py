@@ -7,7 +7,7 @@ a heartbeat twice a second, and polling as the last resort. What was wrong is sa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.application.service import Service
@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
@@ -54,11 +55,11 @@ class DashdService(Service):
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         rpc: Caller,
+        *,
         network: Network,
-        clock: Callable[[], float],
-        where: str,
+        name: str,
         notifications: BlockNotifications | None = None,
         transactions: TransactionCache | None = None,
     ) -> None:
@@ -76,11 +77,11 @@ class DashdService(Service):
         self._said_at: deque[float] = deque(maxlen=LINES)
         self.answer_time: float | None = None
         """Seconds that it takes for a template, smoothed."""
-        self._reactor = reactor
+        self._reactor = reactor = environment.reactor
         self._rpc = rpc
         self._network = network
-        self._clock = clock
-        self._where = where
+        self._clock = environment.clock
+        self._name = name
         self._notifications = notifications or BlockNotifications(reactor.seconds, lambda source, seconds: None)
         self._transactions = transactions or TransactionCache()
         self._tasks: list[Deferred[None]] = []
@@ -136,7 +137,7 @@ class DashdService(Service):
         if not self.running:
             raise CancelledError
         text = printable(str(error), _MAX_PROBLEM)  # a path in it may be no UTF-8, which pages could not show
-        problem = text.removeprefix(f"{self._where}: ").removeprefix(f"{self._where} ")
+        problem = text.removeprefix(f"{self._name}: ").removeprefix(f"{self._name} ")
         if isinstance(error, RpcError) and error.code in STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):
@@ -144,7 +145,7 @@ class DashdService(Service):
         changed, self.problem = problem != self.problem, problem
         if problem != self._said and self._may_say():
             self._said = problem
-            _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
+            _log.warn("dashd at {name}: {problem}; trying again", name=self._name, problem=problem)
         if changed:
             self.changed.fire(None)
 
@@ -185,7 +186,7 @@ class DashdService(Service):
         self.facts = await check_daemon(self._rpc, self._network)
         self._ready = True
         if self._may_say():
-            _log.info("dashd at {where}: {about}", where=self._where, about=self.facts.line)
+            _log.info("dashd at {name}: {about}", name=self._name, about=self.facts.line)
 
     def _best_block(self, answer: Any) -> None:
         try:
@@ -218,7 +219,7 @@ class DashdService(Service):
         heard = self._reactor.seconds()
         for _ in decode_ahead(answer, self._transactions):
             await self._sleep(0)
-        template = parse_template(answer, self._network.parent.addresses, self._clock(), self._transactions)
+        template = parse_template(answer, self._network.parent.addresses, self._clock(), known=self._transactions)
         self._take(template, source, heard)
 
     def _take(self, template: BlockTemplate, source: NotificationSource, heard: float) -> None:
@@ -228,7 +229,7 @@ class DashdService(Service):
         if self._said is not None and (not had_answered or self._may_say()):
             self._said = None
             if had_answered:
-                _log.info("dashd at {where} gives templates again", where=self._where)
+                _log.info("dashd at {name} gives templates again", name=self._name)
         current = self.current
         if (
             current is not None

@@ -140,7 +140,9 @@ def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
     before, after = _masternode_part(reward) - burnt, _masternode_part(reward - fees) - burnt
     if before != sum(amounts) or after <= 0:
         return None
-    divided = _divide_again(before, amounts, after, template.payload_version >= _SEVERAL_OWNERS_PAYLOAD)
+    divided = _divide_again(
+        before, amounts, after, several_owners=template.payload_version >= _SEVERAL_OWNERS_PAYLOAD
+    )
     if divided is None or min(divided) <= 0:
         return None
     payees = [payee for payee, _ in paid]
@@ -152,7 +154,9 @@ def _masternode_part(reward: int) -> int:
     return reward * 3 // 4
 
 
-def _divide_again(before: int, amounts: Sequence[int], after: int, several_owners: bool) -> tuple[int, ...] | None:
+def _divide_again(
+    before: int, amounts: Sequence[int], after: int, *, several_owners: bool
+) -> tuple[int, ...] | None:
     """Divide another amount among the same payees. dashd pays the owners first, the last of them what is left, and
     then the operator if there is one. It does not say which of both comes last: either only one fits the amounts,
     or both must give the same."""

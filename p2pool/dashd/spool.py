@@ -15,12 +15,12 @@ from dataclasses import replace
 from errno import EACCES, EDQUOT, EINVAL, EIO, ENOSPC, EROFS
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
 
 import orjson
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
+from p2pool.base.environment import RunInThread
 from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
 from p2pool.base.text import printable
@@ -53,7 +53,7 @@ UNKNOWN = "found before the node was restarted"
 class BlockSpool:
     """The directory of found blocks. `run_in_thread` runs a callable off the reactor."""
 
-    def __init__(self, directory: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
+    def __init__(self, directory: Path, run_in_thread: RunInThread) -> None:
         self.directory = directory
         self.problem: str | None = None
         """Why the newest block could not be written; None while all is well."""

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
 from p2pool.base.text import excerpt
 from p2pool.dashd.answers import Verdict, judge, judge_error
 from p2pool.dashd.block_store import BlockStore
@@ -60,20 +61,20 @@ class BlockSubmitter:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         daemons: Sequence[BlockDaemon],
         links: Sequence[BlockLink],
         spool: BlockSpool,
         store: BlockStore,
-        clock: Callable[[], float],
         record_sent: Callable[[float], None],
     ) -> None:
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._daemons = daemons
         self._links = links
         self._spool = spool
         self._store = store
-        self._clock = clock
+        self._clock = environment.clock
         self._record_sent = record_sent
         self._deliveries: dict[int, BlockDelivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""

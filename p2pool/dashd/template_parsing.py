@@ -66,15 +66,15 @@ class TransactionCache:
         return branch
 
 
-def _field(answer: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+def _field(answer: Mapping[str, Any], name: str, kind: type, *, default: Any = None) -> Any:
     value = answer.get(name, default)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ParseError(f"getblocktemplate: {name} is {excerpt(value)}, not {kind.__name__}")
     return value
 
 
-def _number(answer: Mapping[str, Any], name: str, maximum: int, default: int | None = None) -> int:
-    value = _field(answer, name, int, default)
+def _number(answer: Mapping[str, Any], name: str, maximum: int, *, default: int | None = None) -> int:
+    value = _field(answer, name, int, default=default)
     if not 0 <= value <= maximum:
         raise ParseError(f"getblocktemplate: {name} is out of range")
     return int(value)
@@ -116,6 +116,7 @@ def parse_template(
     answer: Mapping[str, Any],
     addresses: AddressVersions,
     received: float,
+    *,
     known: TransactionCache | None = None,
 ) -> BlockTemplate:
     """The value of an answer. Transactions that are `known` are taken over undecoded. Raises ParseError.
@@ -128,7 +129,7 @@ def parse_template(
     entries = _payment_entries(answer)
     transactions, wrong, problems = _transactions(_field(answer, "transactions", list), known)
     current_time = _number(answer, "curtime", _MAX_UINT32)
-    auxiliary = _field(answer, "coinbaseaux", dict, {})
+    auxiliary = _field(answer, "coinbaseaux", dict, default={})
     subsidy = _number(answer, "coinbasevalue", _MAX_AMOUNT)
     amount = sum(_number(each.entry, "amount", _MAX_AMOUNT) for each in entries)
     if amount > subsidy:
@@ -140,20 +141,20 @@ def parse_template(
         previous_block=int.from_bytes(_unhex(answer.get("previousblockhash"), "previousblockhash", 32), "big"),
         bits=_bits(answer),
         current_time=current_time,
-        minimum_time=_number(answer, "mintime", _MAX_UINT32, current_time),
+        minimum_time=_number(answer, "mintime", _MAX_UINT32, default=current_time),
         subsidy=subsidy,
         payments=payments,
         payment_amount=amount,
         transactions=transactions,
         coinbase_flags=b"".join(_unhex(value, "coinbaseaux") for value in auxiliary.values()),
         coinbase_payload=_unhex(answer.get("coinbase_payload", ""), "coinbase_payload"),
-        long_poll_id=_field(answer, "longpollid", str, ""),
+        long_poll_id=_field(answer, "longpollid", str, default=""),
         received=received,
         branch=() if wrong else known.branch(transactions),
         masternode_payments=of_masternode,
         depends=_depends(answer["transactions"]),
-        size_limit=_number(answer, "sizelimit", _MAX_UINT32, MAX_BLOCK_SIZE),
-        signature_operations_limit=_number(answer, "sigoplimit", _MAX_UINT32, MAX_SIGNATURE_OPERATIONS),
+        size_limit=_number(answer, "sizelimit", _MAX_UINT32, default=MAX_BLOCK_SIZE),
+        signature_operations_limit=_number(answer, "sigoplimit", _MAX_UINT32, default=MAX_SIGNATURE_OPERATIONS),
         problems=tuple(problems),
     )
     return _without_wrong(template, wrong) if wrong else template
@@ -264,7 +265,10 @@ def _transaction(entry: Mapping[str, Any]) -> tuple[TemplateTransaction, bool]:
     data = _unhex(entry.get("data"), "a transaction's data")
     hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
     right = hash_bytes == transaction_hash(data) or (has_stable_hash(data) and hash_bytes == sha256d(data))
-    fee, operations = _number(entry, "fee", _MAX_AMOUNT, 0), _number(entry, "sigops", _MAX_UINT32, 0)
+    fee, operations = (
+        _number(entry, "fee", _MAX_AMOUNT, default=0),
+        _number(entry, "sigops", _MAX_UINT32, default=0),
+    )
     return TemplateTransaction(data, hash_bytes, fee, operations), right
 
 

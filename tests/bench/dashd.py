@@ -76,7 +76,7 @@ def take(node: Node, body: bytes, known: TransactionCache) -> tuple[float, float
     for _ in decode_ahead(answer, known):
         turns.append(time.perf_counter() - start)
         start = time.perf_counter()
-    template = parse_template(answer, node.network.parent.addresses, time.time(), known)
+    template = parse_template(answer, node.network.parent.addresses, time.time(), known=known)
     node.set_template(template)
     turns.append(time.perf_counter() - start)
     return max(turns) * 1000, sum(turns) * 1000

@@ -17,6 +17,7 @@ from p2pool.dashd.rpc import RpcUnavailable
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import PARTING, BlockSubmitter
 from p2pool.pool_stats import BlockRecord
+from tests.environment import make_environment
 
 DOWN = RpcUnavailable("connection refused")
 HASH, DATA = 0xABC, bytes.fromhex("00ff10")
@@ -110,13 +111,12 @@ class Offers:
         self.store = BlockStore(directory / "blocks.json", self.disk.run)
         self.sent_after: list[float] = []
         self.submitter = BlockSubmitter(
-            self.clock,
-            self.daemons,
-            [self.link],
-            self.spool,
-            self.store,
-            lambda: 1e9 + self.clock.seconds(),
-            self.sent_after.append,
+            make_environment(self.clock, clock=lambda: 1e9 + self.clock.seconds()),
+            daemons=self.daemons,
+            links=[self.link],
+            spool=self.spool,
+            store=self.store,
+            record_sent=self.sent_after.append,
         )
 
     @property

@@ -31,6 +31,7 @@ from p2pool.dashd.wallet import Wallet, WalletProblem
 from p2pool.dashd.zmq_notice import parse_hashblock
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.dashd.wires import Wire
+from tests.environment import make_environment
 from tests.support import ROOT, TESTS, capture, parse_module
 
 FILES = sorted(path.stem for path in (TESTS / "captures").glob("*.json"))
@@ -63,7 +64,7 @@ class Replayed:
     def __init__(self, *names: str) -> None:
         self._captures = [capture(name) for name in names]
         self._reactor = MemoryReactorClock()
-        self._client = RpcClient(self._reactor, "http://127.0.0.1:9998/", OnePassword())
+        self._client = RpcClient(make_environment(self._reactor), "http://127.0.0.1:9998/", OnePassword())
         self._wire: Wire | None = None
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -185,8 +186,8 @@ def test_every_method_that_the_node_calls_is_looked_at_here() -> None:
 def daemon(*names: str) -> Daemon:
     """A daemon that answers so."""
     rpc, clock = Replayed(*names), Clock()
-    service = DashdService(clock, rpc, DASH_REGTEST, clock.seconds, "HERE")
-    return Daemon("HERE", rpc, service, clock.seconds)
+    service = DashdService(make_environment(clock), rpc, network=DASH_REGTEST, name="HERE")
+    return Daemon("HERE", rpc, service, clock=clock.seconds)
 
 
 @pytest.mark.parametrize("name", of_method("getblocktemplate"))

@@ -36,7 +36,10 @@ class Listing:
         self.store.learned.subscribe(self.old.extend)
         self.store.learned.subscribe(self.stats.restore_blocks)
         self.lister = ChainBlockLister(
-            lambda: self.daemon, self.store, lambda: STARTED + 200 + self.clock.seconds(), STARTED
+            lambda: self.daemon,
+            self.store,
+            clock=lambda: STARTED + 200 + self.clock.seconds(),
+            started=STARTED,
         )
 
     def poll(self, times: int = 1) -> Listing:

@@ -13,6 +13,7 @@ from p2pool.dashd.daemon import FRESH, SUBMIT_TIMEOUT, BlockPosition, Daemon
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.networks import DASH_REGTEST
+from tests.environment import make_environment
 from tests.support import capture
 
 DOWN = RpcUnavailable("connection refused")
@@ -34,7 +35,12 @@ class FakeRpc:
 
 def daemon(answer: Any) -> Daemon:
     rpc, clock = FakeRpc(answer), Clock()
-    return Daemon("HERE", rpc, DashdService(clock, rpc, DASH_REGTEST, clock.seconds, "HERE"), clock.seconds)
+    return Daemon(
+        "HERE",
+        rpc,
+        DashdService(make_environment(clock), rpc, network=DASH_REGTEST, name="HERE"),
+        clock=clock.seconds,
+    )
 
 
 def result_of(coroutine) -> Any:

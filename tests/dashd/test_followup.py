@@ -20,7 +20,9 @@ class Followed(Offers):
         super().__init__(directory, [None])
         self.lost: list[int] = []
         self.serving: FakeDaemon = self.daemon
-        self.follower = BlockFollower(lambda: self.serving, self.store, self.spool, self.lost.append)
+        self.follower = BlockFollower(
+            serving=lambda: self.serving, store=self.store, spool=self.spool, lost=self.lost.append
+        )
         self.offer()
         self.daemon.height = 7
 

@@ -21,6 +21,7 @@ from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import HEARTBEAT_TIMEOUT, DashdService
 from p2pool.networks import DASH_REGTEST
 from tests.dashd.test_service import NETWORK_INFO, FakeRpc, template
+from tests.environment import make_environment
 from tests.logged import logged
 
 DOWN = RpcUnavailable("connection refused")
@@ -79,13 +80,14 @@ class Pool:
 
     def __init__(self, count: int) -> None:
         self.clock = Clock()
+        environment = make_environment(self.clock, clock=self.now)
         self.rpcs = [One(self.clock) for _ in range(count)]
         self.daemons = []
         for number, rpc in enumerate(self.rpcs):
-            service = DashdService(self.clock, rpc, DASH_REGTEST, self.now, f"d{number}")
-            self.daemons.append(Daemon(f"d{number}", rpc, service, self.now))
+            service = DashdService(environment, rpc, network=DASH_REGTEST, name=f"d{number}")
+            self.daemons.append(Daemon(f"d{number}", rpc, service, clock=self.now))
         self.chain = AnnouncedChain()
-        self.pool = DaemonPool(self.clock, self.daemons, self.chain, self.now)
+        self.pool = DaemonPool(environment, self.daemons, self.chain)
         self.templates: list[tuple[str, int]] = []
         self.pool.template.subscribe(lambda t: self.templates.append((self.pool.serving.name, t.height)))
 

@@ -26,6 +26,7 @@ from p2pool.dashd.service import (
     DashdService,
 )
 from p2pool.networks import DASH, DASH_REGTEST, DASH_TESTNET
+from tests.environment import make_environment
 from tests.support import capture
 
 DOWN = RpcUnavailable("connection refused")
@@ -92,7 +93,11 @@ class Dashd:
             self.clock.seconds, lambda source, seconds: self.sources.append((source, seconds))
         )
         self.service = DashdService(
-            self.clock, self.rpc, DASH_REGTEST, lambda: 1e9 + self.clock.seconds(), "HERE", self.notifications
+            make_environment(self.clock, clock=lambda: 1e9 + self.clock.seconds()),
+            self.rpc,
+            network=DASH_REGTEST,
+            name="HERE",
+            notifications=self.notifications,
         )
         self.changes = 0
         self.service.changed.subscribe(self.count)

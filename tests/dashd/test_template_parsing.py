@@ -331,16 +331,16 @@ def test_mutated_answers_are_templates_or_parse_errors(mutations):
 def test_known_transactions_are_taken_over_undecoded():
     known = TransactionCache()
     answer = answer_of(MATCHED)
-    first = parse_template(answer, VERSIONS, NOW, known)
+    first = parse_template(answer, VERSIONS, NOW, known=known)
     for entry in answer["transactions"]:
         entry["data"] = "not decoded"
-    second = parse_template(answer, VERSIONS, NOW, known)
+    second = parse_template(answer, VERSIONS, NOW, known=known)
     assert second == first
     assert all(a is b for a, b in zip(first.transactions, second.transactions, strict=True))
     assert second.branch is first.branch
     with pytest.raises(ParseError, match="data"):
-        parse_template(answer, VERSIONS, NOW, TransactionCache())
-    fewer = parse_template(answer | {"transactions": answer["transactions"][:5]}, VERSIONS, NOW, known)
+        parse_template(answer, VERSIONS, NOW, known=TransactionCache())
+    fewer = parse_template(answer | {"transactions": answer["transactions"][:5]}, VERSIONS, NOW, known=known)
     assert fewer.branch == parsed(MATCHED, transactions=answer_of(MATCHED)["transactions"][:5]).branch
 
 
@@ -351,7 +351,7 @@ def test_a_large_mempool_is_decoded_in_portions(monkeypatch):
     assert len(list(decode_ahead(answer, known))) == 2
     for entry in answer["transactions"]:
         entry["data"] = "not decoded again"
-    assert parse_template(answer, VERSIONS, NOW, known) == parsed(MATCHED)
+    assert parse_template(answer, VERSIONS, NOW, known=known) == parsed(MATCHED)
     assert list(decode_ahead(answer, known)) == []
 
 
@@ -402,7 +402,7 @@ def test_a_withdrawal_signed_again_is_taken_with_its_new_bytes():
     for data in (asset_unlock.DATA, again, asset_unlock.DATA):
         answer = answer_of(MATCHED) | {"transactions": [asset_unlock.ENTRY | {"data": data.hex()}]}
         assert list(decode_ahead(answer, known)) == []
-        (taken,) = parse_template(answer, VERSIONS, NOW, known).transactions
+        (taken,) = parse_template(answer, VERSIONS, NOW, known=known).transactions
         assert (taken.data, f"{taken.hash:064x}") == (data, asset_unlock.HASH)
 
 
@@ -446,7 +446,7 @@ def test_a_wrong_hash_is_not_remembered_as_a_right_one():
     named = wrong_hash(answer, 13)
     for _ in range(2):
         assert list(decode_ahead(answer, known)) == []
-        assert len(parse_template(answer, VERSIONS, NOW, known).transactions) == 13
+        assert len(parse_template(answer, VERSIONS, NOW, known=known).transactions) == 13
     assert known.get(named) is None
 
 

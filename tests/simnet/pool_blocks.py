@@ -32,7 +32,9 @@ class PoolMiner:
     def template(self, **changes: Any) -> BlockTemplate:
         """What the simulation's answer, with changes, is for a node."""
         answer = self.simulation.call("getblocktemplate") | changes
-        return parse_template(answer, self.network.parent.addresses, self.simulation.clock.seconds(), self.known)
+        return parse_template(
+            answer, self.network.parent.addresses, self.simulation.clock.seconds(), known=self.known
+        )
 
     def context(self, template: BlockTemplate | None = None) -> WorkContext:
         """Work on a template, on a share chain that pays everybody."""

@@ -14,6 +14,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home
 from p2pool.base.timer import Timer
+from p2pool.dash.address import payee_text
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.script import claimed_height
 from p2pool.dashd.announced import AnnouncedChain
@@ -29,6 +30,7 @@ from p2pool.dashd.credentials import (
 )
 from p2pool.dashd.daemon import BlockLink, Daemon
 from p2pool.dashd.daemon_url import DaemonUrl
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.followup import FOLLOW_PERIOD, BlockFollower
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.heights import BlockHeights
@@ -45,7 +47,6 @@ from p2pool.dashd.zmq_notice import ZmqSubscriber
 from p2pool.node import Node
 from p2pool.pool_stats import BlockRecord, PoolStats
 from p2pool.share.share import Share
-from p2pool.web.sources import DashCoreFigures, script_to_text
 
 _log = Logger(namespace="p2pool.dashd")
 
@@ -187,13 +188,14 @@ class DashCore:
         if self._lister is None or not found:
             return
         own = set(self._node.own_share_hashes())
+        versions = self._config.network.parent.addresses
         for share in found:
             self._lister.want(
                 BlockRecord(
                     time=float(share.header_timestamp),
                     block_hash=share.hash,
                     height=claimed_height(share.coinbase, share.coinbase_payload) or 0,
-                    worker=script_to_text(self._node, share.script) if share.hash in own else "another node",
+                    worker=payee_text(share.script, versions) if share.hash in own else "another node",
                     share_hash=share.hash,
                     subsidy=share.subsidy,
                 )

@@ -15,6 +15,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.files import write_file
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import AuxWork
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.answers import Verdict, judge
 from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
 
@@ -147,7 +148,7 @@ class AuxSubmitter:
     async def _ask_until_answered(self, drain: AuxDrain, work: AuxWork, proof: bytes) -> str | None:
         """None for accepted, else why not. `getauxblock` answers true or false, and with some daemons the texts of
         `submitblock`: all but a refusal by name, or an error about the arguments, is looked up and sent again."""
-        reason, arguments = "", (f"{work.hash:064x}", proof.hex())
+        reason, arguments = "", (hash_hex(work.hash), proof.hex())
         for wait in (0.0, *RETRIES):
             if wait:
                 await deferLater(self._reactor, wait, lambda: None)
@@ -174,7 +175,7 @@ class AuxSubmitter:
     async def _is_in_chain(self, drain: AuxDrain, work: AuxWork) -> bool:
         """Whether the daemon has the block in its best chain; not every daemon can say."""
         try:
-            header = await drain.rpc.call("getblockheader", f"{work.hash:064x}", timeout=SUBMIT_TIMEOUT)
+            header = await drain.rpc.call("getblockheader", hash_hex(work.hash), timeout=SUBMIT_TIMEOUT)
         except (RpcError, RpcUnavailable):
             return False
         depth = header.get("confirmations") if isinstance(header, dict) else None
@@ -182,7 +183,7 @@ class AuxSubmitter:
 
     async def _keep(self, work: AuxWork, proof: bytes) -> Path | None:
         """The file that holds the proof now; None where there is none."""
-        path = self._directory / f"{work.chain_id}-{work.hash:064x}.hex"
+        path = self._directory / f"{work.chain_id}-{hash_hex(work.hash)}.hex"
         try:
             await self._run_in_thread(lambda: _write_and_tidy(path, proof.hex().encode() + b"\n"))
         except OSError as error:

@@ -17,6 +17,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import excerpt, printable
+from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
@@ -110,7 +111,7 @@ def _plain(record: BlockRecord) -> dict[str, Any]:
     """A record as JSON: hashes as hex, since JSON has no integers so large."""
     plain = asdict(record)
     for name in _HASHES:
-        plain[name] = None if plain[name] is None else f"{plain[name]:064x}"
+        plain[name] = None if plain[name] is None else hash_hex(plain[name])
     # A peer's share says any 64 bits, and what is written must be read again.
     plain["subsidy"] = min(record.subsidy, _MAX_NUMBER - 1)
     return plain

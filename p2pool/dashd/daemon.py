@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt, printable
 from p2pool.dash.block import BlockHeader, read_header
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.facts import DaemonFacts
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
@@ -121,7 +122,7 @@ class Daemon:
     async def block_position(self, block_hash: int) -> BlockPosition | None:
         """Where a block lies; None where the daemon does not say."""
         try:
-            header = await self.rpc.call("getblockheader", f"{block_hash:064x}", timeout=PLACE_TIMEOUT)
+            header = await self.rpc.call("getblockheader", hash_hex(block_hash), timeout=PLACE_TIMEOUT)
         except RpcError as error:
             return BlockPosition(0, False) if error.code == BLOCK_NOT_FOUND else None
         except RpcUnavailable:
@@ -141,7 +142,7 @@ class Daemon:
 
     async def block_header(self, block_hash: int) -> BlockHeader:
         """The header of a block that it knows. Raises RpcError, RpcUnavailable, ParseError."""
-        answer = await self.rpc.call("getblockheader", f"{block_hash:064x}", False)
+        answer = await self.rpc.call("getblockheader", hash_hex(block_hash), False)
         try:
             reader = Reader(bytes.fromhex(answer))
         except (TypeError, ValueError):

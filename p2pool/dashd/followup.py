@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from twisted.logger import Logger
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.block_store import BlockStore
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery import BlockDaemon
@@ -82,7 +83,7 @@ class BlockFollower:
                 await self._spool.forget(record.height, record.block_hash)
         elif height >= record.height + (0 if record.status is BlockStatus.ACCEPTED else CONFIRMED):
             rival = await daemon.block_at(record.height)
-            reason = BEATEN if rival is None else f"block {record.height} is {rival:064x}"
+            reason = BEATEN if rival is None else f"block {record.height} is {hash_hex(rival)}"
             self._store.put(
                 replace(record, status=BlockStatus.ORPHANED, reason=reason, confirmations=0, chainlocked=False)
             )

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.transaction import parse_transaction, special_type
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
@@ -52,7 +53,7 @@ def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemp
     payments, problem = payments_without(template, fees), None
     special = next((transaction for transaction in gone if special_type(transaction.data)), None)
     if special is not None:
-        problem = f"the coinbase payload depends on special transaction {special.hash:064x}"
+        problem = f"the coinbase payload depends on special transaction {hash_hex(special.hash)}"
     elif payments is None:
         problem = "what the masternode must be paid without these fees cannot be computed"
     new_place = {place: number for number, place in enumerate(kept)}

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.text import excerpt
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.answers import Verdict, judge, judge_error
 from p2pool.dashd.block_store import BlockStore
 from p2pool.dashd.daemon import BlockLink, BlockPosition
@@ -462,7 +463,7 @@ class BlockSubmitter:
                 continue
             objections = list(delivery.objections().values())
             status = BlockStatus.REFUSED if objections else BlockStatus.ORPHANED
-            reason = objections[0] if objections else f"block {block.height} is {rival:064x}"
+            reason = objections[0] if objections else f"block {block.height} is {hash_hex(rival)}"
             self._settle(delivery, status, reason=reason)
             return True
         return False

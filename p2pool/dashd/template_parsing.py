@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt
 from p2pool.dash.address import AddressVersions, payee_script
-from p2pool.dash.hashes import sha256d
+from p2pool.dash.hashes import hash_hex, sha256d
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.target import is_compact_target
 from p2pool.dash.transaction import LAST_KNOWN_TYPE, has_stable_hash, special_type, transaction_hash
@@ -247,7 +247,7 @@ def _transactions(
             if right:
                 known.add(entry["hash"], held)
             elif special_type(held.data) > LAST_KNOWN_TYPE:
-                unknown.append(f"{held.hash:064x}")
+                unknown.append(hash_hex(held.hash))
             else:
                 wrong.append(place)
         transactions.append(held)
@@ -293,7 +293,7 @@ def _without_wrong(template: BlockTemplate, wrong: list[int]) -> BlockTemplate:
     shorter, refusal = leave_out(template, wrong)
     if shorter.subsidy < shorter.payment_amount:
         raise ParseError(f"getblocktemplate: payees get {shorter.payment_amount} duffs of {shorter.subsidy}")
-    named = [f"{template.transactions[place].hash:064x}" for place in wrong]
+    named = [hash_hex(template.transactions[place].hash) for place in wrong]
     text = f"{_several('transaction', named)}: the hash does not fit the data; left out, with what depends on it"
     return replace(shorter, problems=(*template.problems, text), refusal=refusal)
 

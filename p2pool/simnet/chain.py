@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.observable import Event
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.transaction import Transaction
 from p2pool.simnet.economy import Economy
 from p2pool.simnet.errors import BlockInvalid, TransactionRefused
@@ -400,5 +401,5 @@ class SimulatedChain:
                 self._accept(decoded, None, position)
             except BlockInvalid as error:
                 self._log.warn(
-                    "stored block {hash} is refused: {reason}", hash=f"{decoded.hash:064x}", reason=error.reason
+                    "stored block {hash} is refused: {reason}", hash=hash_hex(decoded.hash), reason=error.reason
                 )

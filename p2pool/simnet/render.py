@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import AddressVersions
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 from p2pool.dash.transaction import COINBASE_TYPE, QUORUM_COMMITMENT_TYPE, Transaction, TxOutput
 from p2pool.simnet.chain import SimulatedChain
@@ -29,11 +30,6 @@ _DUFFS = 100_000_000
 def dash(duffs: int) -> float:
     """An amount as JSON shows it."""
     return duffs / _DUFFS
-
-
-def hash_hex(value: int) -> str:
-    """64 hex digits in display order."""
-    return f"{value:064x}"
 
 
 def bits_difficulty(bits: int) -> float:

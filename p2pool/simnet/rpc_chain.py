@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.simnet.context import NodeContext
 from p2pool.simnet.deployments import softforks
 from p2pool.simnet.index import ChainBlock
-from p2pool.simnet.render import Json, bits_difficulty, hash_hex, render_block, render_chainlock, render_header
+from p2pool.simnet.render import Json, bits_difficulty, render_block, render_chainlock, render_header
 from p2pool.simnet.rpc import (
     INTERNAL_ERROR,
     INVALID_PARAMETER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.clock import ShiftedClock
 from p2pool.simnet.errors import TransactionRefused
@@ -13,7 +14,6 @@ from p2pool.simnet.p2p_dialler import PeerDialler, TooManyPeers
 from p2pool.simnet.p2p_server import P2pServer
 from p2pool.simnet.parameters import MAX_CONNECT
 from p2pool.simnet.peer_name import parse_peer_name
-from p2pool.simnet.render import hash_hex
 from p2pool.simnet.rpc import (
     INVALID_PARAMETER,
     MISC_ERROR,

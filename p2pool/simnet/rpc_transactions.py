@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.transaction import parse_transaction
 from p2pool.simnet.context import NodeContext
 from p2pool.simnet.errors import TransactionRefused
 from p2pool.simnet.index import ChainBlock
 from p2pool.simnet.render import (
-    hash_hex,
     render_mempool,
     render_mempool_info,
     render_transaction,

@@ -174,9 +174,7 @@ class App:
             import_from=config.import_shares,
         )
         self.peering = Peering(environment, config, self.node, self._block_found)
-        self.merged = MergedMining(
-            environment.reactor, config.merged, config.datadir / "aux-blocks", environment.run_in_thread
-        )
+        self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
         self.simnet = EmbeddedSimnet(environment, config)
         self.mining = Mining(
             environment,
@@ -321,19 +319,19 @@ class App:
         node.work_changed.subscribe(self._timed("work to all", self.mining.work_changed))
         node.block_found.subscribe(self._block_found)
         self.mining.server.first_job_sent.subscribe(self.dash_core.job_sent)
-        self.dash_core.book.changed.subscribe(self._block_changed)
+        self.dash_core.block_store.changed.subscribe(self._block_changed)
         node.aux_block_found.subscribe(self._aux_block_found)
         self.merged.table.changed.subscribe(node.set_aux)
         self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
         live = LiveWiring(self.live, node, self.peering.figures, self.environment.clock)
         self.persistence.announce.subscribe(live.share)
-        self.dash_core.book.changed.subscribe(live.block)
+        self.dash_core.block_store.changed.subscribe(live.block)
         node.work_changed.subscribe(live.work)
         self.peering.hub.peers_changed.subscribe(live.peers)
         self.mining.server.guard.banned.subscribe(live.ban)
         self.alerting.alerts.events.subscribe(live.happened)
-        self.alerting.subscribe(self.dash_core.book, self.mining.server.guard.banned)
+        self.alerting.subscribe(self.dash_core.block_store, self.mining.server.guard.banned)
 
     def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -353,14 +351,12 @@ class App:
             return
         wallet, mode = Wallet(rpc, config.network), config.payout_mode
         self.payout_service = PayoutService(
-            self.reactor,
-            self.payouts,
-            mode,
-            wallet,
-            config.network,
-            config.datadir,
-            self.environment.clock,
-            self.environment.run_in_thread,
+            self.environment,
+            payouts=self.payouts,
+            mode=mode,
+            wallet=wallet,
+            network=config.network,
+            directory=config.datadir,
         )
         self.payout_service.start()
 

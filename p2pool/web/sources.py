@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from p2pool.dash.address import encode_address
-from p2pool.dash.script import p2pkh_hash, p2sh_hash
-from p2pool.dashd.broadcast_counts import BroadcasterTotals
-from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dash.address import payee_text
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import PayoutAddresses
-from p2pool.dashd.pool import DaemonFigures
 from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
@@ -67,23 +63,6 @@ class PeerTraffic(NamedTuple):
 
     received: int = 0
     sent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DashCoreFigures:
-    """Dash Core as pages show it. `problem` says why there are no fresh templates, None while there are;
-    `blocks_waiting` counts found blocks that are not settled yet."""
-
-    problem: str | None
-    warnings: Sequence[str] = ()
-    daemons: Sequence[DaemonFigures] = ()
-    broadcaster: Sequence[BroadcasterPeer] = ()
-    blocks_waiting: int = 0
-    spool_problem: str | None = None
-    """Why the newest found block is not on disk; None while all is well."""
-    broadcasting: Callable[[], BroadcasterTotals] = BroadcasterTotals
-    links_up: int = 0
-    """Daemons that found blocks can be sent to over their own protocol, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,17 +280,6 @@ def _index_workers(snapshot: Snapshot) -> WorkerIndex:
     return WorkerIndex(snapshot.pool.workers)
 
 
-# Bound: base58 is slow, and every tip asks for the address of every payee.
-_address = lru_cache(maxsize=20_000)(encode_address)
-
-
 def script_to_text(node: Node, script: bytes) -> str:
-    """The address of a script, or "!<hex>" where it has none."""
-    versions = node.network.parent.addresses
-    key_hash = p2pkh_hash(script)
-    if key_hash is not None:
-        return _address(versions.pubkey_hash, key_hash)
-    script_hash = p2sh_hash(script)
-    if script_hash is not None:
-        return _address(versions.script_hash, script_hash)
-    return "!" + script.hex()
+    """Return the address of a script on the node's network, or "!<hex>" if it has none."""
+    return payee_text(script, node.network.parent.addresses)

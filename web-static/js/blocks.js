@@ -23,7 +23,7 @@ export const statusColumn = {
     const node = cell.firstElementChild;
     node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
     node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-    const depth = confirmations > 0 ? `, ${integer(confirmations)} ${confirmations === 1 ? "confirmation" : "confirmations"}${chainlock ? ", ChainLock" : ""}` : "";
+    const depth = confirmations > 0 ? `, ${integer(confirmations)} conf.${chainlock ? ", ChainLock" : ""}` : "";
     const why = (status === "refused" || status === "orphaned") && reason ? `: ${reason}` : "";
     setText(node, statusText(status) + depth + why);
   },

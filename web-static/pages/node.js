@@ -63,11 +63,11 @@ const NOTIFICATION_SOURCES = {
 };
 
 const times = new Table("times", {
-  caption: "Latencies: what, count, median, 99th percentile and mean",
+  caption: "Latencies: measurement, count, median, 99th percentile and mean",
   few: 20,
   empty: emptyNote(),
   columns: [
-    { title: "What", head: true, create: ({ key, what }) => (what === undefined ? key : what) },
+    { title: "Measurement", head: true, create: ({ key, what }) => (what === undefined ? key : what) },
     textColumn("Count", ({ count }) => integer(count)),
     textColumn("Median", ({ median }) => seconds(median)),
     textColumn("99th percentile", ({ p99 }) => seconds(p99)),
@@ -136,13 +136,13 @@ function showNode(node) {
     ["Efficiency", "Yield relative to the pool average: above 100%, this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
-    ["Connected peers", "By how this node learned of them. The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
+    ["Connected peers by source", "The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
     ["Last bootstrap lookup", "This node looks up addresses while it has fewer than two outgoing connections.", bootstrapText(node.bootstrap)],
   ]);
 }
 
 function bootstrapText({ last_look_up: time, addresses_found: found }) {
-  if (time === null) return "not needed since the node started";
+  if (time === null) return "none so far";
   return `${absoluteTime(time)}: ${integer(found)} ${found === 1 ? "address" : "addresses"}`;
 }
 

@@ -238,7 +238,7 @@ function showFigures(coinbase, rows) {
   set("f-total", sumOf(rows));
   setText(byId("f-total-note"), `of block ${integer(coinbase.height)}: subsidy and fees`);
   set("f-miners", miners);
-  setText(byId("f-miners-note"), `${percent(Number(miners) / Number(sumOf(rows)), 1)} of the reward; the rest is paid by Dash’s rules`);
+  setText(byId("f-miners-note"), `${percent(Number(miners) / Number(sumOf(rows)), 1)} of the reward; Dash consensus assigns the rest`);
   set("f-finder", BigInt(coinbase.finder.amount.duffs));
   setText(byId("f-payees"), integer(rows.filter(({ kind }) => kind === "miner").length));
   set("f-masternodes", total("masternode"));

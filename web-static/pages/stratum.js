@@ -71,7 +71,7 @@ const showRejected = counts("refused", {
 });
 const showDifficulties = counts("vardiff", {
   caption: "Connected workers by difficulty: minimum, number of workers and percentage",
-  title: "Minimum difficulty",
+  title: "Difficulty (at least)",
   number: "Workers",
   empty: "No miners connected.",
   few: 30,

@@ -99,7 +99,7 @@ export class ChainChart {
       const link = enter.append("a").attr("href", ({ hash }) => `share.html?hash=${encodeURIComponent(hash)}`);
       link.append("circle").attr("class", "reach").attr("r", 13);
       link.append("path").attr("class", "dot");
-      link.on("focus", (event, share) => this.focused(share)).on("pointerenter", (event, share) => setText(this.readout, describe(share)));
+      link.on("focus", (_event, share) => this.focused(share)).on("pointerenter", (_event, share) => setText(this.readout, describe(share)));
       link.on("blur", () => setText(this.readout, HINT)).on("pointerleave", () => setText(this.readout, HINT));
       link.on("keydown", (event, share) => this.key(event, share));
       return link;

@@ -32,19 +32,25 @@ class Reader {
     return this.bytes.subarray(this.at - count, this.at);
   }
 
+  /** @returns {number} */
   number(size) {
     const start = this.at;
     this.take(size);
     if (size === 1) return this.view.getUint8(start);
     if (size === 2) return this.view.getUint16(start, true);
-    if (size === 4) return this.view.getUint32(start, true);
+    return this.view.getUint32(start, true);
+  }
+
+  bigint() {
+    const start = this.at;
+    this.take(8);
     return this.view.getBigUint64(start, true);
   }
 
   compact() {
     const first = this.number(1);
     if (first < 253) return first;
-    return Number(this.number(first === 253 ? 2 : first === 254 ? 4 : 8));
+    return first === 255 ? Number(this.bigint()) : this.number(first === 253 ? 2 : 4);
   }
 }
 
@@ -60,7 +66,7 @@ export function parseTransaction(bytes) {
   }
   const outputs = [];
   for (let left = reader.compact(); left > 0; left -= 1) {
-    const value = reader.number(8);
+    const value = reader.bigint();
     outputs.push({ value, script: reader.take(reader.compact()) });
   }
   reader.take(4);

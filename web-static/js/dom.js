@@ -3,6 +3,8 @@
 import { nodeNow } from "./api.js";
 import { absoluteTime, ago, known, shortHash, shortWorker } from "./format.js";
 
+/** Return the element with this id.
+ * @returns {any} the caller knows its kind */
 export const byId = (id) => document.getElementById(id);
 
 /** Set the text of a node if it differs, so that a selection survives the next poll. */
@@ -45,7 +47,9 @@ export function setTime(node, unix) {
 /** Update every relative time on the page. */
 export function refreshTimes() {
   const now = nodeNow();
-  for (const node of document.querySelectorAll("time[data-unix]")) setText(node, ago(now - Number(node.dataset.unix)));
+  /** @type {NodeListOf<HTMLElement>} */
+  const nodes = document.querySelectorAll("time[data-unix]");
+  for (const node of nodes) setText(node, ago(now - Number(node.dataset.unix)));
 }
 
 export function shareLink(hash, text = shortHash(hash)) {

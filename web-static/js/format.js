@@ -53,6 +53,7 @@ export const coins = (value) => (known(value) ? value.toFixed(8) : "–");
 /** Return a BigInt of duffs as exact coins. */
 export const duffs = (value) => `${value / 100000000n}.${(value % 100000000n).toString().padStart(8, "0")}`;
 
+/** @type {[number, string][]} */
 const UNITS = [
   [31557600, "y"],
   [86400, "d"],

@@ -11,7 +11,8 @@ import { Table, emptyNote } from "./table.js";
 export class Listing {
   constructor(name, { caption, columns, order, search, what, perPage = 50 }) {
     this.columns = columns;
-    [this.title, this.descending] = order;
+    this.title = order[0];
+    this.descending = order[1];
     this.search = search;
     this.perPage = perPage;
     this.page = 0;

@@ -17,6 +17,8 @@ const PERIOD = 2000;
  * Map of the known ones (some may be missing; "api/v1/node" is always followed), at first and after each change;
  * `onEvent(event)` is called for each event from the WebSocket; `period` is the polling interval in ms while the WebSocket
  * is down. "No connection", "starting" and warnings are shown without help of the page.
+ *
+ * @param {{ views?: string[], show?: (values: Map<string, any>) => void, onEvent?: (event: any) => void, period?: number }} options
  */
 export function startPage({ views = [], show = () => {}, onEvent = () => {}, period = PERIOD }) {
   buildShell();
@@ -39,8 +41,9 @@ export function startPage({ views = [], show = () => {}, onEvent = () => {}, per
       showNoConnection();
       return;
     }
-    const known = all.map((view, i) => [view, settled[i].value]).filter(([, answer]) => answer?.status === 200);
-    showValues(new Map(known.map(([view, answer]) => [view, answer.value])), "polling");
+    const answers = settled.map((each) => (each.status === "fulfilled" ? each.value : null));
+    const known = all.filter((_, i) => answers[i]?.status === 200);
+    showValues(new Map(known.map((view) => [view, answers[all.indexOf(view)].value])), "polling");
   }
 
   function showNoConnection() {

@@ -15,6 +15,7 @@ export class Table {
     this.columns = columns;
     this.few = SMALL_SCREEN ? Math.ceil(few / 2) : few;
     this.all = false;
+    this.rows = new Map();
     this.body = make("tbody", { role: "rowgroup" });
     const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
     this.table = make(
@@ -58,7 +59,6 @@ export class Table {
   }
 
   sync(items) {
-    this.rows ??= new Map();
     const focused = document.activeElement;
     const wanted = new Map(items.map((item) => [item.key, item]));
     for (const [key, row] of this.rows) {

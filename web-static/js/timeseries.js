@@ -75,7 +75,7 @@ export class GraphGroup {
   }
 
   path(suffix) {
-    const query = new URLSearchParams({ of: this.of, range: this.range, points: POINTS });
+    const query = new URLSearchParams({ of: this.of, range: this.range, points: String(POINTS) });
     if (this.name !== null) query.set("name", this.name);
     const figures = this.figures.length > MAX_FIGURES ? "" : `&figures=${this.figures.join(",")}`;
     return `api/v1/history/series${suffix}?${query}${figures}`;
@@ -257,7 +257,7 @@ export class Graph {
     }
     this.look = look;
     this.plot?.destroy();
-    this.plot = new uPlot(this.options(uPlot, colours), this.data, this.canvas);
+    this.plot = new uPlot(this.options(colours), this.data, this.canvas);
   }
 
   /** Return the current colours of the style sheet: a canvas does not resolve custom properties. */
@@ -273,7 +273,7 @@ export class Graph {
     return found;
   }
 
-  options(uPlot, { text, grid, lines }) {
+  options({ text, grid, lines }) {
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     const format = this.format;
@@ -341,7 +341,7 @@ const MONTH = format({ month: "short", year: "numeric" });
 const DATE_TIME = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const WHOLE_DATE = format({ day: "numeric", month: "short", year: "numeric" });
 
-function timeLabels(plot, splits, axis, space, step) {
+function timeLabels(plot, splits, _axis, _space, step) {
   return splits.map((unix) => {
     if (plot.valToPos(unix, "x") < LABEL_MARGIN) return "";
     const date = new Date(unix * 1000);

@@ -20,6 +20,8 @@ export class WindowedTable {
     this.columns = columns;
     this.sort = sort;
     this.descending = descending;
+    /** Called after a click on a column header has changed the order. @type {() => void} */
+    this.onSort = null;
     this.items = [];
     this.rows = new Map();
     this.heads = new Map();

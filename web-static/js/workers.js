@@ -13,7 +13,7 @@ export async function fetchWorkers(parameters = {}) {
   let total = 0;
   for (let offset = 0; offset < MAX_WORKERS; offset += LIMIT) {
     // Sorted by name, so that as little as possible moves between two pages.
-    const query = new URLSearchParams({ sort: "name", order: "asc", limit: LIMIT, offset, ...parameters });
+    const query = new URLSearchParams({ sort: "name", order: "asc", limit: String(LIMIT), offset: String(offset), ...parameters });
     const { status, value } = await fetchJson(`api/v1/workers?${query}`);
     if (status !== 200) return null;
     for (const worker of value.workers) workers.set(worker.name, worker);

@@ -147,7 +147,8 @@ let treeDue = null;
 
 /** Draw a new share soon; several that arrive together are drawn at once. */
 function fetchTreeSoon() {
-  treeDue ??= setTimeout(() => {
+  if (treeDue !== null) return;
+  treeDue = setTimeout(() => {
     treeDue = null;
     fetchTree();
   }, MIN_PERIOD);

@@ -199,7 +199,7 @@ function showHowToConnect(node) {
   hint.hidden = !near && port !== "";
 }
 
-for (const button of document.querySelectorAll("button[data-copy]")) {
+for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-copy]"))) {
   button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
 }
 

@@ -52,7 +52,7 @@ const figures = [
   text("rate", "Hash rate", ({ hash_rate: rate }) => rate, ({ hash_rate: rate }) => hashRate(rate)),
   text("hour", "1 hour", (item) => item.hash_rates["1h"] ?? 0, (item) => hashRate(item.hash_rates["1h"])),
   text("day", "1 day", (item) => item.hash_rates["1d"] ?? 0, (item) => hashRate(item.hash_rates["1d"])),
-  text("dead", "Dead on arrival", deadRatio, (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
+  text("dead", "DOA", deadRatio, (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
   text(
     "difficulty",
     "Difficulty",
@@ -79,7 +79,7 @@ const nothing = () => {
 
 const tables = {
   workers: new WindowedTable("workers", {
-    caption: "Workers: name, hash rates, dead on arrival, difficulty, accepted and rejected submissions, shares, last accepted submission, software",
+    caption: "Workers: name, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission, software",
     sort: "rate",
     empty: nothing,
     columns: [
@@ -98,7 +98,7 @@ const tables = {
     ],
   }),
   addresses: new WindowedTable("addresses", {
-    caption: "Addresses: workers, hash rates, dead on arrival, difficulty, accepted and rejected submissions, shares, last accepted submission",
+    caption: "Addresses: workers, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission",
     sort: "rate",
     empty: nothing,
     columns: [nameColumn("Address"), text("workers", "Workers", (item) => item.workers, (item) => integer(item.workers)), ...figures],
@@ -133,7 +133,9 @@ sortSelect.addEventListener("change", () => {
 });
 
 function choice(name) {
-  const buttons = [...document.querySelectorAll(`button[data-${name}]`)];
+  /** @type {NodeListOf<HTMLElement>} */
+  const found = document.querySelectorAll(`button[data-${name}]`);
+  const buttons = [...found];
   const mark = () => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset[name] === state[name])));
   for (const button of buttons) {
     button.addEventListener("click", () => {

@@ -50,13 +50,13 @@ const rejectedTable = new Table("refused", {
 });
 
 const workersTable = new Table("workers", {
-  caption: "Workers of this address: name, hash rate, dead on arrival, difficulty, rejected and last accepted submission",
+  caption: "Workers of this address: name, hash rate, dead on arrival (DOA), difficulty, rejected and last accepted submission",
   few: 25,
   empty: emptyNote(),
   columns: [
     { title: "Worker", head: true, create: (worker) => nameCell(worker) },
     textColumn("Hash rate", (worker) => hashRate(worker.hash_rate)),
-    textColumn("Dead on arrival", (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
+    textColumn("DOA", (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
     textColumn("Difficulty", (worker) => (worker.connections > 0 ? difficulty(worker.difficulty) : "not connected")),
     textColumn("Rejected", ({ accepted, refused }) => (refused > 0 ? percent(refused / (accepted + refused)) : "none")),
     timeColumn("Last accepted"),
@@ -295,7 +295,7 @@ function showTitle() {
 
 function begin() {
   showTitle();
-  for (const node of document.querySelectorAll("[data-only]")) node.hidden = node.dataset.only !== (isAddress ? "address" : "worker");
+  for (const node of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-only]"))) node.hidden = node.dataset.only !== (isAddress ? "address" : "worker");
   const show = (values) => {
     const known = values.get("api/v1/pool")?.symbol ?? symbol;
     if (known !== symbol) {

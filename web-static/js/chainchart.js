@@ -37,6 +37,8 @@ const HINT = "Hover over a share, or move along the chain with the arrow keys, t
 
 export class ChainChart {
   constructor(holder) {
+    this.x = (_share) => 0;
+    this.y = (_share) => 0;
     this.scroll = make("div", { class: "chart-scroll" });
     this.svg = d3.create("svg").attr("class", "chart chain-chart").attr("role", "group").attr("aria-label", "Latest shares and forks");
     this.readout = make("p", { class: "readout", "aria-live": "off" }, HINT);

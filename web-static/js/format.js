@@ -80,7 +80,7 @@ export function duration(seconds) {
 
 export function ago(seconds) {
   if (seconds < 2) return "now";
-  const [size, name] = UNITS.find(([unit]) => seconds >= unit);
+  const [size, name] = /** @type {[number, string]} */ (UNITS.find(([unit]) => seconds >= unit));
   return `${Math.floor(seconds / size)}\u00a0${name} ago`;
 }
 

@@ -13,6 +13,7 @@ export function placeShares(shares) {
   for (const share of all) share.up = byHash.get(share.parent) ?? null;
   const best = all.filter(({ in_best_chain: inBest }) => inBest);
   const top = (best[0] ?? all[0])?.height ?? 0;
+  /** The occupied spans of columns of each lane. @type {number[][][]} */
   const taken = Array.from({ length: MAX_LANES }, () => []);
   for (const share of best) [share.lane, share.place] = [0, share.height - top];
   for (const head of all) {

@@ -43,23 +43,24 @@ function address(views) {
  */
 export function follow({ views, show, onEvent, poll, period }) {
   let values = new Map();
+  /** @type {?WebSocket} */
   let socket = null;
   let isLive = false;
   let delay = FIRST_DELAY;
-  let retryTimer = null;
-  let silenceTimer = null;
-  let pollTimer = null;
+  let retryTimer = 0;
+  let silenceTimer = 0;
+  let pollTimer = 0;
   let isPolling = false;
 
   function connect() {
-    retryTimer = null;
+    let mine;
     try {
-      socket = new WebSocket(address(views));
+      mine = new WebSocket(address(views));
     } catch {
       lost(); // blocked by a policy
       return;
     }
-    const mine = socket;
+    socket = mine;
     restartWatchdog(OPEN_TIMEOUT);
     mine.onmessage = ({ data }) => {
       if (socket !== mine) return;

@@ -23,7 +23,9 @@ const PERIOD = 2000;
 export function startPage({ views = [], show = () => {}, onEvent = () => {}, period = PERIOD }) {
   buildShell();
   const all = [...new Set([NODE, ...views])];
+  /** @type {?number} */
   let lastGood = null;
+  /** @type {?number} */
   let failingSince = null;
 
   async function poll() {
@@ -42,8 +44,11 @@ export function startPage({ views = [], show = () => {}, onEvent = () => {}, per
       return;
     }
     const answers = settled.map((each) => (each.status === "fulfilled" ? each.value : null));
-    const known = all.filter((_, i) => answers[i]?.status === 200);
-    showValues(new Map(known.map((view) => [view, answers[all.indexOf(view)].value])), "polling");
+    const values = new Map();
+    answers.forEach((answer, i) => {
+      if (answer?.status === 200) values.set(all[i], answer.value);
+    });
+    showValues(values, "polling");
   }
 
   function showNoConnection() {
@@ -127,7 +132,7 @@ export function pollPath(path, period, show) {
 
 /** Call `work` now and `period` ms after it ends, while the tab is visible. Return a function that calls it at once. */
 export function whileVisible(work, period) {
-  let timer = null;
+  let timer = 0;
   let turns = 0;
   const turn = async () => {
     clearTimeout(timer);

@@ -15,6 +15,8 @@ export class Table {
     this.columns = columns;
     this.few = SMALL_SCREEN ? Math.ceil(few / 2) : few;
     this.all = false;
+    /** @type {any[]} */
+    this.items = [];
     this.rows = new Map();
     this.body = make("tbody", { role: "rowgroup" });
     const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
@@ -39,7 +41,10 @@ export class Table {
     setText(this.empty, "Loading…");
   }
 
-  /** Show the items, each with a unique `key`; `emptyNode` if there are none. */
+  /**
+   * Show the items, each with a unique `key`; `emptyNode` if there are none.
+   * @param {any[]} items @param {?Node} emptyNode
+   */
   show(items, emptyNode = null) {
     this.items = items;
     const none = items.length === 0;
@@ -98,6 +103,8 @@ export function keepFocus(focused, body) {
   if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
+/** Return a column of plain texts.
+ * @param {?string} side the class of its cells */
 export const textColumn = (title, text, side = "number") => ({ title, side, update: (cell, item) => setText(cell, text(item)) });
 
 export const timeColumn = (title, head = false) => ({

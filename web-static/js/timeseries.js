@@ -19,6 +19,7 @@ const LABEL_MARGIN = 26;
 const HOUR = 3600;
 const DAY = 86400;
 
+/** @type {?Promise<any>} */
 let loading = null;
 
 /** Load uPlot when the first graph is drawn, so that figures do not wait for it. */
@@ -36,6 +37,7 @@ function loadPlot() {
  * for `of` and `name` see /api/v1/history/series; `graphs` are the options of each Graph; `range` is the initial one.
  */
 export class GraphGroup {
+  /** @param {any} options */
   constructor({ tools, label, of, name = null, range = "day", graphs }) {
     this.of = of;
     this.name = name;
@@ -131,7 +133,9 @@ export class Graph {
     this.format = format;
     this.whole = whole;
     this.syncKey = syncKey;
+    /** The uPlot of the graph. @type {any} */
     this.plot = null;
+    /** The times, and the values of each line. @type {any} */
     this.data = null;
     this.values = lines.map(() => make("b", {}));
     this.at = make("li", { class: "graph-at" });

@@ -20,7 +20,7 @@ export class WindowedTable {
     this.columns = columns;
     this.sort = sort;
     this.descending = descending;
-    /** Called after a click on a column header has changed the order. @type {() => void} */
+    /** Called after a click on a column header has changed the order. @type {(() => void) | null} */
     this.onSort = null;
     this.items = [];
     this.rows = new Map();

@@ -68,6 +68,7 @@ const olderRow = (block) => ({
 
 // --- luck --------------------------------------------------------------------------------------------------
 
+/** @type {?LuckChart} */
 let chart = null;
 
 function showLuck(luck) {

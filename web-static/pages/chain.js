@@ -118,7 +118,9 @@ const forks = new Table("forks", {
   ],
 });
 
+/** @type {?ChainChart} */
 let chart = null;
+/** @type {?string} */
 let drawn = null;
 
 function showTree({ shares }) {
@@ -143,6 +145,7 @@ const fetchTree = pollPath(`api/v1/tree?count=${DRAWN}`, PERIOD, (value, status)
   showTree(value);
 });
 
+/** @type {?number} */
 let treeDue = null;
 
 /** Draw a new share soon; several that arrive together are drawn at once. */

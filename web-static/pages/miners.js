@@ -15,8 +15,9 @@ const query = new URLSearchParams(location.search);
 const state = {
   view: query.get("view") === "addresses" ? "addresses" : "workers",
   search: query.get("search") ?? "",
-  who: ["connected", "away"].includes(query.get("who")) ? query.get("who") : "all",
+  who: ["connected", "away"].find((who) => who === query.get("who")) ?? "all",
 };
+/** @type {?any[]} */
 let workers = null;
 let total = 0;
 let fetchedAt = 0;
@@ -161,12 +162,13 @@ function changed() {
   const search = new URLSearchParams(wanted).toString();
   history.replaceState(null, "", search === "" ? "miners.html" : `miners.html?${search}`);
   fillSortSelect();
-  if (workers !== null) show();
+  show();
 }
 
 // --- showing -----------------------------------------------------------------------------------------------
 
 function show() {
+  if (workers === null) return;
   const wanted = state.search.trim().toLowerCase();
   const matches = (item) =>
     (state.who === "all" || item.connections > 0 === (state.who === "connected")) &&

@@ -21,9 +21,13 @@ const MAX_BYTES = 400;
 
 let symbol = "DASH";
 let part = "miners";
+/** @type {?string} */
 let shownWork = null;
+/** @type {?string} */
 let shownList = null;
+/** What `decode` returned for the transaction that is shown. @type {any} */
 let decoded = null;
+/** @type {?PayoutChart} */
 let chart = null;
 
 const coins = (amount) => `${duffs(amount)}\u00a0${symbol}`;
@@ -262,6 +266,7 @@ function showNone(text) {
   chart = null;
 }
 
+/** The latest {coinbase, list, network}. @type {any} */
 let latest = null;
 
 function showAll() {

@@ -59,6 +59,7 @@ function showPeers({ incoming, outgoing, peers: list }) {
   showSoftware(list);
 }
 
+/** @type {?string} */
 let shownSoftware = null;
 
 function showSoftware(list) {
@@ -77,6 +78,7 @@ function showSoftware(list) {
   );
 }
 
+/** @type {?string} */
 let shownVotes = null;
 
 function showVotes({ share_version: own, version_votes: votes }) {

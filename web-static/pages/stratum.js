@@ -199,6 +199,7 @@ function unbanButton(host) {
 /** Unban a host, and return the result as a sentence. */
 async function unban(host, key) {
   let response;
+  /** @type {any} */
   let value = null;
   try {
     const headers = { "X-API-Key": key, "Content-Type": "application/json" };
@@ -209,7 +210,7 @@ async function unban(host, key) {
   }
   if (!response.ok) return `The node rejected the request (status ${response.status}): ${value?.error?.message ?? "no reason given"}.`;
   keepKey(key);
-  return value.was_banned ? `Unbanned ${host}.` : `${host} was no longer banned.`;
+  return value?.was_banned ? `Unbanned ${host}.` : `${host} was no longer banned.`;
 }
 
 byId("key-form").addEventListener("submit", (event) => event.preventDefault());

@@ -65,7 +65,7 @@ function showPage(page) {
   const shares = page.shares.filter(({ hash }) => isHash(hash));
   const older = from !== "";
   setText(byId("chain-title"), older ? `Shares from ${shortHash(from)} backwards` : "Latest shares");
-  const lead = older ? `This node holds ${counted(page.held, "share")} from here to the end of the chain.` : "From the best share backwards.";
+  const lead = older ? `This node holds ${counted(page.held, "share")} from here backwards.` : "From the best share backwards.";
   setText(byId("chain-lead"), lead);
   table.show(
     shares.map((share) => ({ ...share, key: share.hash, ts: share.time_found })),
@@ -103,7 +103,7 @@ function showNone(title, ...texts) {
 // --- the forks ---------------------------------------------------------------------------------------------
 
 const forks = new Table("forks", {
-  caption: "Recent shares outside the best chain: time, hash, height, payout address, difficulty, previous share, verified and found on this node",
+  caption: "Recent shares outside the best chain: time, hash, height, payout address, difficulty, parent share, verified and found on this node",
   few: 50,
   empty: emptyNote(),
   columns: [
@@ -112,7 +112,7 @@ const forks = new Table("forks", {
     textColumn("Height", ({ height }) => integer(height)),
     { title: "Payout address", create: ({ address }) => copyValueBoth(address, "address") },
     textColumn("Difficulty", (share) => difficulty(share.difficulty)),
-    { title: "Previous share", create: ({ parent }) => (parent === null ? "none: first share" : shareLink(parent)) },
+    { title: "Parent share", create: ({ parent }) => (parent === null ? "none: first share" : shareLink(parent)) },
     textColumn("Verified", ({ verified }) => (verified ? "yes" : "not yet"), null),
     textColumn("Found on this node", ({ own }) => (own ? "yes" : "no"), null),
   ],

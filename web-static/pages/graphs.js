@@ -40,7 +40,7 @@ const GRAPHS = [
     lines: [
       line("workers", "Workers", 1),
       line("connected_addresses", "Addresses", 3),
-      line("working_addresses", "Addresses with hash rate", 4),
+      line("working_addresses", "Active addresses", 4),
       { ...line("connections", "Connections", 2), dashed: true }, // usually as many as workers
     ],
   },

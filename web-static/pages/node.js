@@ -84,7 +84,7 @@ function showDashd(dashd) {
   const sources = Object.entries(dashd.new_block_to_job).map(([source, latency]) => ({
     ...latency,
     key: source,
-    what: `New block, notified by ${Object.hasOwn(NOTIFICATION_SOURCES, source) ? NOTIFICATION_SOURCES[source] : source}`,
+    what: `New block reported by ${Object.hasOwn(NOTIFICATION_SOURCES, source) ? NOTIFICATION_SOURCES[source] : source}`,
   }));
   times.show(
     [...sources, { ...dashd.block_sending, key: "sending", what: "Sending a found block" }].filter(({ count }) => count > 0),

@@ -101,7 +101,7 @@ function minerPart(share) {
       ["Received from", "The peer that relayed it first.", peer === null || peer === undefined ? "found on this node, or loaded from disk" : String(peer)],
       ["Stale info", "How nodes report lost work to the pool, so that hash rates can be corrected.", stale === null ? "none: it reports no lost share" : (STALE[stale] ?? stale)],
       ["Donation", "Percentage of this share’s payouts that goes to the developers.", percent(data.donation, 2)],
-      ["Nonce", "An arbitrary number that makes shares differ.", mono(String(data.nonce))],
+      ["Nonce", "An arbitrary number that makes otherwise identical shares differ.", mono(String(data.nonce))],
       ["Vote", "The share version that the miner’s node votes for.", integer(data.desired_version)],
     ),
   );
@@ -117,7 +117,7 @@ function difficultyPart(share) {
   return panel(
     "Difficulty",
     facts(
-      ["Difficulty", "How much harder than difficulty 1 this share was to find. Payouts are proportional to it.", difficulty(targetDifficulty(target))],
+      ["Difficulty", "How hard this share was to find, relative to difficulty 1. Payouts are proportional to it.", difficulty(targetDifficulty(target))],
       ["Work", "Expected number of hashes.", large(targetAttempts(target))],
       ["Minimum difficulty", "The lowest that the pool allowed at this position.", difficulty(targetDifficulty(easiest))],
       ["Target", "The number that its hash must not exceed.", mono(targetHex(target))],
@@ -131,7 +131,7 @@ function blockPart(share) {
   return panel(
     "As a Dash block",
     facts(
-      ["Is it a block?", "A share whose hash also meets the network target is a complete, valid block.", isBlock ? "yes" : "no: its hash met only the share target"],
+      ["Dash block", "A share whose hash also meets the network target is a complete, valid block.", isBlock ? "yes" : "no: its hash met only the share target"],
       ["Network difficulty", "Difficulty of a block at that time.", difficulty(targetDifficulty(header.target))],
       ["Network target", "The number that the hash of a block must not exceed.", mono(targetHex(header.target))],
       ["Previous block", "The Dash block that this share builds on.", copyValue(header.previous_block, header.previous_block, "block hash")],

@@ -81,13 +81,13 @@ function versionRows(votes) {
 
 const SPANS = { chain: "the whole chain", window: "the oldest tenth" };
 const steps = new Table("steps", {
-  caption: "What happens once enough of the work votes for the version: what it needs, what it has, what is missing, and when it gets there",
+  caption: "What happens once enough of the work votes for the version: required, current and missing votes, and forecasts",
   few: 10,
   empty: emptyNote(),
   columns: [
     { title: "What happens", head: true, side: "words", create: ({ meaning }) => make("span", {}, meaning) },
-    textColumn("Needs", ({ percent: needed, span }) => `${needed}% of ${SPANS[span]}`),
-    textColumn("Has", ({ part }) => percent(part)),
+    textColumn("Required", ({ percent: needed, span }) => `${needed}% of ${SPANS[span]}`),
+    textColumn("Current", ({ part }) => percent(part)),
     textColumn("Missing", ({ missing }) => (missing === 0 ? "nothing" : percent(missing))),
     textColumn("At the last hour’s rate", ({ reached, at_present_rate: when }) => whenText(reached, when)),
     textColumn("If every share votes for it", ({ reached, at_the_earliest: when }) => whenText(reached, when)),
@@ -102,8 +102,9 @@ function whenText(reached, when) {
 
 function showNext(next, { parent, own, enough_shares: enough }) {
   const none = "No share votes for a newer version: no change is pending.";
-  const some = `Version ${next.version} has the most votes among newer versions. Once enough of the work votes for it, other software does the following:`;
-  setText(byId("next-lead"), next.version === null ? none : enough ? some : `${some} (not until the chain is full)`);
+  const when = enough ? "Once enough of the work votes" : "Once the chain is full and enough of the work votes";
+  const some = `Version ${next.version} has the most votes among newer versions. ${when} for it, other software does the following:`;
+  setText(byId("next-lead"), next.version === null ? none : some);
   const texts = [];
   if (next.own_shares_refused) texts.push(`c2pool-dash rejects shares that vote for ${own}, as this node’s do, on top of shares that vote for another version.`);
   if (next.own_share_now !== null) texts.push(`It would reject a share of this node now: the latest share votes for ${parent} (${next.own_share_now}).`);

@@ -14,7 +14,7 @@ const LONG_PERIOD = 30000;
 const SHARES = 50;
 const REJECTIONS = [
   ["stale", "Stale", "Work on a previous block: usually caused by a slow link to the miner."],
-  ["low_difficulty", "Low difficulty", "The miner ignores its difficulty, or its hardware makes errors."],
+  ["low_difficulty", "Low difficulty", "The miner ignores its difficulty, or its hardware produces errors."],
   ["duplicate", "Duplicate", "Submitted twice: usually a bug in the miner’s software."],
   ["unauthorized", "Unauthorised worker", "Submitted under a name that was not authorised on the connection."],
   ["not_subscribed", "Not subscribed", "Submitted before mining.subscribe: the miner does not follow the protocol."],

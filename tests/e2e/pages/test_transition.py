@@ -72,8 +72,8 @@ def test_what_the_page_says_is_what_the_node_says(voting):
     assert [row["What happens"] for row in shown] == [step["meaning"] for step in steps]
     assert {step["reached"] for step in steps} == {True, False}
     for row, step in zip(shown, steps, strict=True):
-        assert row["Needs"].startswith(f"{step['percent']}% of ")
-        assert agrees(row["Has"], step["part"])
+        assert row["Required"].startswith(f"{step['percent']}% of ")
+        assert agrees(row["Current"], step["part"])
         earliest = row["If every share votes for it"]
         wanted = f"in {step['at_the_earliest']['shares']} shares, about "
         assert earliest == "now" if step["reached"] else earliest.startswith(wanted)

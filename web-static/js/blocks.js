@@ -46,5 +46,5 @@ export function roundText({ time_to_find: took, expected_time: expected }) {
   return known(expected) ? `${duration(took)} (expected ${duration(expected)})` : duration(took);
 }
 
-/** Return a luck of the API, in percent, as text. */
+/** Return a luck, which the API gives in percent, as text. */
 export const luckText = (luck) => (known(luck) ? percent(luck / 100, 0) : "–");

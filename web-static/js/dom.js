@@ -3,8 +3,10 @@
 import { nodeNow } from "./api.js";
 import { absoluteTime, ago, known, shortHash, shortWorker } from "./format.js";
 
-/** Return the element with this id.
- * @returns {any} the caller knows its kind */
+/**
+ * Return the element with this id.
+ * @returns {any} an element of any kind
+ */
 export const byId = (id) => document.getElementById(id);
 
 /** Set the text of a node if it differs, so that a selection survives the next poll. */

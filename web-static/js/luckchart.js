@@ -53,7 +53,7 @@ export class LuckChart {
     const lucks = this.rounds.filter(({ luck }) => luck !== null).map(({ luck }) => bounded(luck / 100));
     const reach = Math.max(2, ...lucks.map((luck) => Math.max(luck, 1 / luck)));
     const x = d3.scaleBand(d3.range(this.rounds.length), [MARGIN.left, width - MARGIN.right]).padding(0.2);
-    // Limit the width of few bars.
+    // Keep the bars narrow if there are few.
     const wide = Math.min(x.bandwidth(), 36);
     const at = (i) => x(i) + (x.bandwidth() - wide) / 2;
     const y = d3.scaleLog([1 / reach, reach], [HEIGHT - MARGIN.bottom, MARGIN.top]).base(2);

@@ -43,7 +43,8 @@ export class Table {
 
   /**
    * Show the items, each with a unique `key`; `emptyNode` if there are none.
-   * @param {any[]} items @param {?Node} emptyNode
+   * @param {any[]} items
+   * @param {?Node} emptyNode
    */
   show(items, emptyNode = null) {
     this.items = items;
@@ -103,8 +104,10 @@ export function keepFocus(focused, body) {
   if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
-/** Return a column of plain texts.
- * @param {?string} side the class of its cells */
+/**
+ * Return a column of plain texts; `side` is the class of its cells.
+ * @param {?string} side
+ */
 export const textColumn = (title, text, side = "number") => ({ title, side, update: (cell, item) => setText(cell, text(item)) });
 
 export const timeColumn = (title, head = false) => ({

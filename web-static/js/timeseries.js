@@ -133,7 +133,7 @@ export class Graph {
     this.format = format;
     this.whole = whole;
     this.syncKey = syncKey;
-    /** The uPlot of the graph. @type {any} */
+    /** The uPlot instance. @type {any} */
     this.plot = null;
     /** The times, and the values of each line. @type {any} */
     this.data = null;

@@ -15,7 +15,7 @@ const DRAWN = matchMedia("(min-width: 112rem)").matches ? 200 : 100;
 /** Minimum ms between two fetches of the forks, however fast shares arrive. */
 const MIN_PERIOD = 1000;
 const MAX_ENDS = 12;
-/** The node lists at most so many hashes. */
+/** The most hashes that the node lists. */
 const LISTED = 1000;
 const ENDS = [
   ["heads", "Heads"],

@@ -8,7 +8,7 @@ const WORDS = {
   bootstrap_file: "bootstrap.txt",
   built_in: "built-in list",
   peer: "peer exchange",
-  incoming: "incoming connection",
+  incoming: "incoming",
   remembered: "saved address",
 };
 

@@ -136,7 +136,7 @@ function showNode(node) {
     ["Efficiency", "Yield relative to the pool average: above 100%, this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
-    ["Connected peers by source", "The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
+    ["Peers by source", "The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
     ["Last bootstrap lookup", "This node looks up addresses while it has fewer than two outgoing connections.", bootstrapText(node.bootstrap)],
   ]);
 }

@@ -248,7 +248,7 @@ function drawGraphs() {
       format: hashRate,
       lines: [
         { figure: "hash_rate", label: "Hash rate", colour: 1, filled: true },
-        { figure: "dead_rate", label: "Dead on arrival", colour: 2 },
+        { figure: "dead_rate", label: "DOA", colour: 2 },
       ],
     },
     {

@@ -19,7 +19,7 @@ from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
 
 PAGES = tuple(sorted((ROOT / "docs").rglob("*.md")))
-DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *PAGES)
+DOCUMENTS = (*(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")), *PAGES)
 GUIDES = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md")))
 UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
 MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
@@ -233,7 +233,7 @@ _OF_OTHERS = {"p2pool/dash/stratum.py"}
 """Files of legacy p2pool-dash that the documents name."""
 
 
-@of(*PAGES)
+@of(ROOT / "CONTRIBUTING.md", *PAGES)
 def test_every_file_that_is_named_exists(path):
     named = set(re.findall(r"`((?:p2pool|tests)/[\w/-]+\.(?:py|sh|c))\b", path.read_text("utf-8"))) - _OF_OTHERS
     assert {file for file in named if not (ROOT / file).is_file()} == set()

@@ -19,7 +19,8 @@ from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
 
 PAGES = tuple(sorted((ROOT / "docs").rglob("*.md")))
-DOCUMENTS = (*(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")), *PAGES)
+TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+DOCUMENTS = (*(ROOT / name for name in TOP), *PAGES)
 GUIDES = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md")))
 UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
 MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")

@@ -19,8 +19,10 @@ from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
-GUIDES = tuple(path for path in DOCUMENTS if path.name in ("README.md", "operators.md", "miners.md", "alerts.md"))
+PAGES = tuple(sorted((ROOT / "docs").rglob("*.md")))
+TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+DOCUMENTS = (*(ROOT / name for name in TOP), *PAGES)
+GUIDES = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md")))
 UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
 MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
 """Programs of ours beside the node."""
@@ -59,7 +61,7 @@ def read(path: Path) -> Document:
 
 
 def of(*paths: Path):
-    return pytest.mark.parametrize("path", paths, ids=lambda path: path.name)
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 # --- flags and settings ------------------------------------------------------------------------------------
@@ -217,11 +219,23 @@ def test_every_link_leads_somewhere(path):
             assert not anchor or anchor in anchors(target), link
 
 
+def test_every_page_is_reached_from_the_readme():
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path not in reached and path.suffix == ".md":
+            reached.add(path)
+            files = [link.partition("#")[0] for link in _LINK.findall(read(path).prose)]
+            waiting += [(path.parent / file).resolve() for file in files if file and "://" not in file]
+    assert set(DOCUMENTS) - reached == set()
+
+
 _OF_OTHERS = {"p2pool/dash/stratum.py"}
 """Files of legacy p2pool-dash that the documents name."""
 
 
-@of(*sorted((ROOT / "docs").rglob("*.md")))
+@of(ROOT / "CONTRIBUTING.md", *PAGES)
 def test_every_file_that_is_named_exists(path):
     named = set(re.findall(r"`((?:p2pool|tests)/[\w/-]+\.(?:py|sh|c))\b", path.read_text("utf-8"))) - _OF_OTHERS
     assert {file for file in named if not (ROOT / file).is_file()} == set()

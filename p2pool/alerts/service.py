@@ -152,9 +152,11 @@ class Alerts:
         await self._mark(LastRun(now, False))
         self._happened([self._watch.started(last, now)])
         self._timers = [
-            Timer(world.reactor, LOOK_PERIOD, self._look, now=False),
-            Timer(world.reactor, PUMP_PERIOD, self._pump, now=False),
-            Timer(world.reactor, MARK_PERIOD, self._still_running, now=False),
+            Timer(world.reactor, LOOK_PERIOD, self._look, name="check for alerts", now=False),
+            Timer(world.reactor, PUMP_PERIOD, self._pump, name="deliver alerts", now=False),
+            Timer(
+                world.reactor, MARK_PERIOD, self._still_running, name="note that the node is running", now=False
+            ),
         ]
 
     def leave(self) -> None:

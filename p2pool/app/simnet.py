@@ -61,7 +61,7 @@ class EmbeddedSimnet:
             daemon.startService()
         except CannotListenError as error:
             flags = "--dashd-rpc-port and --dashd-p2p-port"
-            raise cannot_listen(error, (host, error.port), "the simulated Dash Core", flags) from None
+            raise cannot_listen(error, (host, error.port), purpose="the simulated Dash Core", flag=flags) from None
         self._daemon = daemon
         _log.info(
             "simulated Dash Core at height {height}: RPC {rpc}, cookie {cookie}",

@@ -33,7 +33,7 @@ from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.server import MAX_DRAINING, ServerLimits, StratumServer
 from p2pool.stratum.session import Session
-from p2pool.web.sources import ListeningPort, StratumLimits
+from p2pool.web.sources import OpenPort, StratumLimits
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -160,16 +160,14 @@ class Mining:
         """The first page's address on this machine, where pages are on the worker port."""
         return f"http://{host_and_port(self.host, self.port)}/"
 
-    def listening(self) -> list[ListeningPort]:
+    def listening(self) -> list[OpenPort]:
         """The ports that are open."""
         purpose = "miners and browsers" if self._config.web_port is None else "miners"
-        ports = [] if self._port is None else [ListeningPort(purpose, self.port)]
+        ports = [] if self._port is None else [OpenPort(purpose, self.port)]
         if self._tls_port is not None and self._certificate is not None:
             port, used = int(self._tls_port.getHost().port), self._certificate
             ports.append(
-                ListeningPort(
-                    "miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint
-                )
+                OpenPort("miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
             )
         return ports
 
@@ -177,9 +175,15 @@ class Mining:
         """Miners have work from now on."""
         self.server.start()
         self._timers = [
-            Timer(self._reactor, 1.0, self._watch_work, now=False),
-            Timer(self._reactor, SAVE_PERIOD, self._bans.save, now=False),
-            Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False),
+            Timer(self._reactor, 1.0, self._watch_work, name="watch the age of work", now=False),
+            Timer(self._reactor, SAVE_PERIOD, self._bans.save, name="save the bans", now=False),
+            Timer(
+                self._reactor,
+                CERTIFICATE_PERIOD,
+                self._look_at_certificate,
+                name="check the stratum certificate",
+                now=False,
+            ),
         ]
 
     async def _look_at_certificate(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
 
-from p2pool.base.endpoints import HOST, parse_place
+from p2pool.base.endpoints import HOST, parse_host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import IpNetwork, parse_address
 from p2pool.base.paths import parse_path
@@ -42,7 +42,7 @@ def read_listen_endpoint(given: Given) -> tuple[str, int]:
 def read_node_address(given: Given) -> tuple[str, int]:
     """Return (host, port) of ADDR or ADDR:PORT, IPv6 addresses in brackets if a port follows; else port 0."""
     try:
-        return parse_place(given.text)
+        return parse_host_and_port(given.text)
     except ParseError as error:
         raise given.refused(str(error)) from None
 

@@ -34,6 +34,16 @@ def hash160(data: bytes) -> bytes:
     return hashlib.new("ripemd160", sha256(data).digest()).digest()
 
 
+def hash_hex(value: int) -> str:
+    """Return a hash as Dash Core displays it: 64 hex digits, the most significant first."""
+    return f"{value:064x}"
+
+
+def short_hash(value: int | None) -> str:
+    """Return the last eight hex digits of a hash, which logs show; "none" without one."""
+    return "none" if value is None else hash_hex(value)[-8:]
+
+
 # --- midstate -------------------------------------------------------------------------------------------
 
 CompressFunction = Callable[[bytes, bytes], bytes]

@@ -9,7 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, succeed
 
 from p2pool.dashd.answers import Verdict
-from p2pool.dashd.daemon import Place
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.found_block import FoundBlock
 
 
@@ -24,25 +24,25 @@ class BlockDaemon(Protocol):
 
     async def submit_block(self, data: bytes) -> str | None: ...
 
-    async def place(self, block_hash: int) -> Place | None: ...
+    async def block_position(self, block_hash: int) -> BlockPosition | None: ...
 
     async def block_at(self, height: int) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SubmissionAnswer:
     """What a daemon said of a block, and what that means: ACCEPTED, CHECK or REFUSED."""
 
     verdict: Verdict
     text: str
 
 
-class Delivery:
+class BlockDelivery:
     """One block on its way."""
 
     def __init__(self, block: FoundBlock) -> None:
         self.block = block
-        self.answers: dict[BlockDaemon, Answer] = {}
+        self.answers: dict[BlockDaemon, SubmissionAnswer] = {}
         """The newest answer of each daemon that need not be asked again."""
         self.unclear: dict[BlockDaemon, str] = {}
         """The first answer without a verdict of each daemon that has not given another one."""
@@ -56,7 +56,7 @@ class Delivery:
         self.offered_until = float("inf")
         """When daemons that do not answer are not asked any more."""
         self.complained = False
-        self.set_aside = False
+        self.postponed = False
         self.news: Deferred[None] | None = None
         self.woken = False
         """Something happened that nobody has looked at yet."""
@@ -81,11 +81,11 @@ class Delivery:
         if news is not None:
             news.callback(None)
 
-    def answered(self, daemon: BlockDaemon, answer: Answer) -> Answer:
+    def answered(self, daemon: BlockDaemon, answer: SubmissionAnswer) -> SubmissionAnswer:
         """Keep an answer, and return it: where an earlier one without a verdict says more, with that."""
         before = self.unclear.pop(daemon, None)
         if before is not None and answer.verdict is Verdict.REFUSED:
-            answer = Answer(answer.verdict, f"{before}, then {answer.text}")
+            answer = SubmissionAnswer(answer.verdict, f"{before}, then {answer.text}")
         self.answers[daemon] = answer
         return answer
 

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import excerpt
@@ -107,10 +108,10 @@ class AuxTable:
     `changed` fires with each new commitment (None for none); `work_due` when miners should have work with it.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, environment: Environment) -> None:
         self.changed: Event[AuxCommitment | None] = Event()
         self.work_due: Event[None] = Event()
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._works: dict[int, tuple[AuxDaemon, AuxWork]] = {}
         """By chain id."""
         self._last_round: float | None = None
@@ -177,12 +178,12 @@ class AuxFigures:
 class AuxDaemon:
     """One daemon, asked again and again. `where` is its address without credentials."""
 
-    def __init__(self, reactor: Any, rpc: Caller, where: str, table: AuxTable) -> None:
+    def __init__(self, environment: Environment, rpc: Caller, *, where: str, table: AuxTable) -> None:
         self.where = where
-        self.drain = AuxDrain(reactor, rpc, where)
+        self.drain = AuxDrain(environment, rpc, where)
         self.problem: str | None = "not asked yet"
         self.chain_id: int | None = None
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._rpc = rpc
         self._table = table
         self._given: BoundedSet[AuxWork] = BoundedSet(_KNOWN_WORKS)
@@ -258,17 +259,15 @@ class MergedMining:
     `directory` is where proofs are kept that no daemon took.
     """
 
-    def __init__(
-        self,
-        reactor: Any,
-        urls: Sequence[DaemonUrl],
-        directory: Path,
-        run_in_thread: Callable[..., Deferred[Any]],
-    ) -> None:
-        self.table = AuxTable(reactor)
-        self.submitter = AuxSubmitter(reactor, directory, run_in_thread)
-        self._clients = [RpcClient(reactor, url.address(0), _credentials(url), MAX_ANSWER) for url in urls]
-        self.daemons = [AuxDaemon(reactor, client, client.url, self.table) for client in self._clients]
+    def __init__(self, environment: Environment, urls: Sequence[DaemonUrl], directory: Path) -> None:
+        self.table = AuxTable(environment)
+        self.submitter = AuxSubmitter(environment, directory)
+        self._clients = [
+            RpcClient(environment, url.address(0), _credentials(url), max_answer=MAX_ANSWER) for url in urls
+        ]
+        self.daemons = [
+            AuxDaemon(environment, client, where=client.url, table=self.table) for client in self._clients
+        ]
         self._tasks: list[Deferred[None]] = []
 
     def start(self) -> None:
@@ -283,7 +282,7 @@ class MergedMining:
         the packed AuxPow where it is needed."""
         for daemon in self.daemons:
             if daemon.knows(work):
-                self.submitter.offer(daemon.drain, work, proof, worker)
+                self.submitter.offer(daemon.drain, work, proof=proof, worker=worker)
                 return
 
     @property

@@ -15,16 +15,17 @@ from dataclasses import replace
 from errno import EACCES, EDQUOT, EINVAL, EIO, ENOSPC, EROFS
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
 
 import orjson
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
+from p2pool.base.environment import RunInThread
 from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
 from p2pool.base.text import printable
 from p2pool.dash.block import read_header
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.wire.codec import Reader
@@ -53,7 +54,7 @@ UNKNOWN = "found before the node was restarted"
 class BlockSpool:
     """The directory of found blocks. `run_in_thread` runs a callable off the reactor."""
 
-    def __init__(self, directory: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
+    def __init__(self, directory: Path, run_in_thread: RunInThread) -> None:
         self.directory = directory
         self.problem: str | None = None
         """Why the newest block could not be written; None while all is well."""
@@ -81,7 +82,7 @@ class BlockSpool:
 
     async def refuse(self, height: int, block_hash: int) -> Path | None:
         """Set a block aside for people; where it is, or None where it is not on disk."""
-        path, kept = self._pending(height, block_hash), self.directory / f"{block_hash:064x}.hex"
+        path, kept = self._pending(height, block_hash), self.directory / f"{hash_hex(block_hash)}.hex"
         missing = False
 
         def rename() -> None:
@@ -105,7 +106,7 @@ class BlockSpool:
         return sorted(found, key=lambda block: block.height)
 
     def _pending(self, height: int, block_hash: int) -> Path:
-        return self.directory / f"{height}-{block_hash:064x}.pending"
+        return self.directory / f"{height}-{hash_hex(block_hash)}.pending"
 
     async def check_room(self) -> None:
         """Clear the warning as soon as the disk takes again what it did not take: nobody knows when the next block
@@ -207,7 +208,7 @@ def _write(path: Path, block: FoundBlock) -> None:
         "version": _VERSION,
         "found": block.time,
         "worker": printable(block.worker, MAX_WORKER),
-        "share_hash": None if block.share_hash is None else f"{block.share_hash:064x}",
+        "share_hash": None if block.share_hash is None else hash_hex(block.share_hash),
         "value_duffs": block.subsidy,
     }
     try:

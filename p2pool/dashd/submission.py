@@ -17,11 +17,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
 from p2pool.base.text import excerpt
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.answers import Verdict, judge, judge_error
-from p2pool.dashd.block_book import BlockBook
-from p2pool.dashd.daemon import BlockLink, Place
-from p2pool.dashd.delivery import Answer, BlockDaemon, Delivery
+from p2pool.dashd.block_store import BlockStore
+from p2pool.dashd.daemon import BlockLink, BlockPosition
+from p2pool.dashd.delivery import BlockDaemon, BlockDelivery, SubmissionAnswer
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.spool import UNKNOWN, BlockSpool
@@ -60,22 +62,22 @@ class BlockSubmitter:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         daemons: Sequence[BlockDaemon],
         links: Sequence[BlockLink],
         spool: BlockSpool,
-        book: BlockBook,
-        clock: Callable[[], float],
+        store: BlockStore,
         record_sent: Callable[[float], None],
     ) -> None:
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._daemons = daemons
         self._links = links
         self._spool = spool
-        self._book = book
-        self._clock = clock
+        self._store = store
+        self._clock = environment.clock
         self._record_sent = record_sent
-        self._deliveries: dict[int, Delivery] = {}
+        self._deliveries: dict[int, BlockDelivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
         self._tasks: set[Deferred[Any]] = set()
@@ -86,7 +88,7 @@ class BlockSubmitter:
     def offer(self, block: FoundBlock) -> None:
         """A block was found: see it through. One whose fate is known is not sent twice; one that an earlier run
         could not keep on disk is."""
-        record = self._book.records.get(block.block_hash)
+        record = self._store.records.get(block.block_hash)
         if block.block_hash not in self._deliveries and (record is None or record.status is BlockStatus.SENT):
             self._begin(block, sent_before=False)
 
@@ -124,13 +126,13 @@ class BlockSubmitter:
 
     def _begin(self, block: FoundBlock, sent_before: bool) -> None:
         if sent_before:
-            self._book.put(self._record_of(block))
+            self._store.put(self._record_of(block))
         if len(self._deliveries) >= MAX_UNDER_WAY:
-            self._set_aside(next(iter(self._deliveries.values())))
-        delivery = self._deliveries[block.block_hash] = Delivery(block)
+            self._postpone(next(iter(self._deliveries.values())))
+        delivery = self._deliveries[block.block_hash] = BlockDelivery(block)
         self._start(self._see_through(delivery, sent_before))
 
-    def _set_aside(self, delivery: Delivery) -> None:
+    def _postpone(self, delivery: BlockDelivery) -> None:
         """Leave it to the next start: a block that was found just now has better prospects."""
         _log.error(
             "{count} found blocks are not settled; the oldest, {height}, is kept on disk until the next start",
@@ -138,14 +140,14 @@ class BlockSubmitter:
             height=delivery.block.height,
         )
         del self._deliveries[delivery.block.block_hash]
-        delivery.set_aside = True
+        delivery.postponed = True
         delivery.settle()
         delivery.offered_until = self._reactor.seconds()
         delivery.wake()
 
     def _record_of(self, block: FoundBlock) -> BlockRecord:
         """The book's record of a block, or a new one; what an earlier version could not know is added."""
-        known, now = self._book.records.get(block.block_hash), self._clock()
+        known, now = self._store.records.get(block.block_hash), self._clock()
         found = now if block.time is None else min(block.time, now)
         if known is None:
             return BlockRecord(
@@ -172,21 +174,21 @@ class BlockSubmitter:
             return None
         return result
 
-    async def _see_through(self, delivery: Delivery, sent_before: bool) -> None:
+    async def _see_through(self, delivery: BlockDelivery, sent_before: bool) -> None:
         block, found = delivery.block, self._reactor.seconds()
         self._keep(delivery)
         try:
             await self._within(SPOOL_PATIENCE, delivery.writing)
             if sent_before:
-                await self._try_to_look(delivery, send_again=False)
+                await self._try_to_check(delivery, send_again=False)
             if not delivery.is_settled():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
             # The world hears of a block once it is on disk, or after a moment, and on its way.
-            self._book.put(self._record_of(block))
+            self._store.put(self._record_of(block))
             while not delivery.is_settled():
                 answered = await self._news(delivery)
-                await self._try_to_look(delivery, send_again=not answered)
+                await self._try_to_check(delivery, send_again=not answered)
         except CancelledError:
             await delivery.writing
             raise
@@ -194,15 +196,15 @@ class BlockSubmitter:
             if self._deliveries.get(block.block_hash) is delivery:
                 del self._deliveries[block.block_hash]
         await delivery.writing
-        if not delivery.set_aside:
+        if not delivery.postponed:
             await self._put_away(delivery)
 
-    def _keep(self, delivery: Delivery) -> None:
+    def _keep(self, delivery: BlockDelivery) -> None:
         """Write it, unless that is done or under way: a disk that hangs must not be given ever more to do."""
         if not delivery.kept and delivery.writing.called:
             delivery.writing = Deferred.fromCoroutine(self._write(delivery))
 
-    async def _write(self, delivery: Delivery) -> None:
+    async def _write(self, delivery: BlockDelivery) -> None:
         try:
             delivery.kept = await self._spool.keep(delivery.block)
         except CancelledError:
@@ -228,7 +230,7 @@ class BlockSubmitter:
             if late.active():
                 late.cancel()
 
-    async def _news(self, delivery: Delivery) -> bool:
+    async def _news(self, delivery: BlockDelivery) -> bool:
         """Wait until a daemon answered, RESEND_PERIOD at most; whether one did."""
         answered = True
         if not delivery.woken:
@@ -247,7 +249,7 @@ class BlockSubmitter:
 
     # --- sending -----------------------------------------------------------------------------------------
 
-    def _send(self, delivery: Delivery, daemons: Sequence[BlockDaemon]) -> None:
+    def _send(self, delivery: BlockDelivery, daemons: Sequence[BlockDaemon]) -> None:
         """On all roads: RPC first, since only it says why a block is refused."""
         block = delivery.block
         for daemon in daemons:
@@ -263,14 +265,14 @@ class BlockSubmitter:
         if taken:
             _log.info("block {height} was sent by p2p as well (nodes: {count})", height=block.height, count=taken)
 
-    async def _offer_to(self, delivery: Delivery, daemon: BlockDaemon) -> None:
+    async def _offer_to(self, delivery: BlockDelivery, daemon: BlockDaemon) -> None:
         """Offer it to one daemon until that has given a verdict, or it does not matter any more."""
         wait = FIRST_RETRY
         try:
             while self._reactor.seconds() < delivery.offered_until:
                 verdict, text = await self._offer_once(delivery, daemon)
                 if verdict in (Verdict.ACCEPTED, Verdict.CHECK, Verdict.REFUSED):
-                    self._answered(delivery, daemon, Answer(verdict, text))
+                    self._answered(delivery, daemon, SubmissionAnswer(verdict, text))
                     return
                 if verdict is Verdict.UNCLEAR:
                     self._unclear(delivery, daemon, text)
@@ -281,7 +283,7 @@ class BlockSubmitter:
         finally:
             delivery.asking.discard(daemon)
 
-    async def _offer_once(self, delivery: Delivery, daemon: BlockDaemon) -> tuple[Verdict, str]:
+    async def _offer_once(self, delivery: BlockDelivery, daemon: BlockDaemon) -> tuple[Verdict, str]:
         """Return what the daemon's answer means, and its text."""
         try:
             answer = await daemon.submit_block(delivery.block.data)
@@ -299,7 +301,7 @@ class BlockSubmitter:
             return verdict, f"dashd says {answer}"
         return verdict, "" if answer is None else answer
 
-    def _answered(self, delivery: Delivery, daemon: BlockDaemon, answer: Answer) -> None:
+    def _answered(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: SubmissionAnswer) -> None:
         block, answer = delivery.block, delivery.answered(daemon, answer)
         fields = {
             "height": block.height,
@@ -316,7 +318,7 @@ class BlockSubmitter:
             _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
         delivery.wake()
 
-    def _unclear(self, delivery: Delivery, daemon: BlockDaemon, answer: str) -> None:
+    def _unclear(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: str) -> None:
         """Log it once for each daemon; look at once whether the chain has the block all the same."""
         if daemon not in delivery.unclear:
             delivery.unclear[daemon] = answer
@@ -330,7 +332,7 @@ class BlockSubmitter:
             )
             delivery.wake()
 
-    def _not_answered(self, delivery: Delivery, daemon: BlockDaemon, trouble: str) -> None:
+    def _not_answered(self, delivery: BlockDelivery, daemon: BlockDaemon, trouble: str) -> None:
         """Say so once a daemon, and loudly where none has answered."""
         block = delivery.block
         if daemon not in delivery.failed:
@@ -353,10 +355,10 @@ class BlockSubmitter:
 
     # --- what became of it -------------------------------------------------------------------------------
 
-    def _record(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
-        self._book.put(replace(self._record_of(delivery.block), status=status, **changes))
+    def _record(self, delivery: BlockDelivery, status: BlockStatus, **changes: Any) -> None:
+        self._store.put(replace(self._record_of(delivery.block), status=status, **changes))
 
-    def _settle(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
+    def _settle(self, delivery: BlockDelivery, status: BlockStatus, **changes: Any) -> None:
         if not delivery.is_settled():
             delivery.settle()
             still = STILL_OFFERED if status is BlockStatus.ACCEPTED else 0.0
@@ -365,42 +367,47 @@ class BlockSubmitter:
                 self._recent[delivery.block.block_hash] = delivery.block
             self._record(delivery, status, **{"reason": ""} | changes)
 
-    async def _try_to_look(self, delivery: Delivery, send_again: bool) -> None:
+    async def _try_to_check(self, delivery: BlockDelivery, send_again: bool) -> None:
         """A defect of ours must not end that the block is seen through."""
         try:
-            await self._look(delivery, send_again)
+            await self._check(delivery, send_again)
         except CancelledError:
             raise
         except Exception:
             _log.failure("looking after block {height} failed", height=delivery.block.height)
 
-    async def _look(self, delivery: Delivery, send_again: bool) -> None:
+    async def _check(self, delivery: BlockDelivery, send_again: bool) -> None:
         """Ask the daemons where the block lies; settle it, or send it again where it is missing. Not where one has
         just answered: what says that it holds the block, but does not know it, would be sent it without pause."""
         if delivery.is_settled():
             return
         self._keep(delivery)
         block = delivery.block
-        places = await self._places(block.block_hash)
+        positions = await self._positions(block.block_hash)
         if delivery.is_settled():  # meanwhile
             return
-        known = [place for place in places.values() if place.confirmations]
-        deepest = max(known, key=lambda place: place.confirmations, default=None)
+        known = [position for position in positions.values() if position.confirmations]
+        deepest = max(known, key=lambda position: position.confirmations, default=None)
         # One that is stuck has it in its chain for ever, though the others went on without it.
         if deepest is not None and deepest.confirmations > 0:
             left_behind = block.height + deepest.confirmations - 1 + BURIED
-            if all(place.confirmations > 0 or daemon.height < left_behind for daemon, place in places.items()):
+            if all(
+                position.confirmations > 0 or daemon.height < left_behind for daemon, position in positions.items()
+            ):
                 self._in_chain(delivery, deepest)
                 return
         if all(delivery.refused_by(daemon) for daemon in self._daemons):
             self._settle(delivery, BlockStatus.REFUSED, reason=next(iter(delivery.objections().values())))
-        elif not await self._is_buried(delivery, places) and not delivery.is_settled():
-            if any(place.confirmations and delivery.is_known_valid_by(daemon) for daemon, place in places.items()):
+        elif not await self._is_buried(delivery, positions) and not delivery.is_settled():
+            if any(
+                position.confirmations and delivery.is_known_valid_by(daemon)
+                for daemon, position in positions.items()
+            ):
                 self._beaten(delivery)
             if send_again:
-                self._send_again(delivery, places)
+                self._send_again(delivery, positions)
 
-    def _in_chain(self, delivery: Delivery, place: Place) -> None:
+    def _in_chain(self, delivery: BlockDelivery, position: BlockPosition) -> None:
         """It is there, whatever was said before: the log must not end with that."""
         objections = delivery.objections()
         if objections or delivery.complained:
@@ -411,23 +418,23 @@ class BlockSubmitter:
                 why="".join(f"; dashd at {daemon.name} said {text}" for daemon, text in objections.items()),
             )
         self._settle(
-            delivery, BlockStatus.ACCEPTED, confirmations=place.confirmations, chainlocked=place.chainlocked
+            delivery, BlockStatus.ACCEPTED, confirmations=position.confirmations, chainlocked=position.chainlocked
         )
 
-    def _send_again(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> None:
+    def _send_again(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> None:
         """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
         missing = [
             daemon
-            for daemon, place in places.items()
-            if not place.confirmations and daemon in delivery.answers and not delivery.refused_by(daemon)
+            for daemon, position in positions.items()
+            if not position.confirmations and daemon in delivery.answers and not delivery.refused_by(daemon)
         ]
         if missing or not delivery.answers:
             self._send(delivery, missing)
 
-    def _beaten(self, delivery: Delivery) -> None:
+    def _beaten(self, delivery: BlockDelivery) -> None:
         """It lies beside the best chain; the next block decides."""
         block = delivery.block
-        if self._book.records[block.block_hash].status is not BlockStatus.ORPHANED:
+        if self._store.records[block.block_hash].status is not BlockStatus.ORPHANED:
             _log.warn(
                 "block {height} {block_hash:064x} is valid, but " + BEATEN,
                 height=block.height,
@@ -435,20 +442,20 @@ class BlockSubmitter:
             )
             self._record(delivery, BlockStatus.ORPHANED, reason=BEATEN)
 
-    async def _places(self, block_hash: int) -> dict[BlockDaemon, Place]:
+    async def _positions(self, block_hash: int) -> dict[BlockDaemon, BlockPosition]:
         """Where each daemon that answers has the block."""
-        asked = [Deferred.fromCoroutine(daemon.place(block_hash)) for daemon in self._daemons]
+        asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in self._daemons]
         answers = await DeferredList(asked, consumeErrors=True)
         return {
-            daemon: place
-            for daemon, (_, place) in zip(self._daemons, answers, strict=True)
-            if isinstance(place, Place)
+            daemon: position
+            for daemon, (_, position) in zip(self._daemons, answers, strict=True)
+            if isinstance(position, BlockPosition)
         }
 
-    async def _is_buried(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> bool:
+    async def _is_buried(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> bool:
         """Whether another block of its height lies so deep that this one is given up; it is settled then."""
         block = delivery.block
-        for daemon in places:
+        for daemon in positions:
             if daemon.height < block.height + BURIED:
                 continue
             rival = await daemon.block_at(block.height)
@@ -456,14 +463,14 @@ class BlockSubmitter:
                 continue
             objections = list(delivery.objections().values())
             status = BlockStatus.REFUSED if objections else BlockStatus.ORPHANED
-            reason = objections[0] if objections else f"block {block.height} is {rival:064x}"
+            reason = objections[0] if objections else f"block {block.height} is {hash_hex(rival)}"
             self._settle(delivery, status, reason=reason)
             return True
         return False
 
-    async def _put_away(self, delivery: Delivery) -> None:
+    async def _put_away(self, delivery: BlockDelivery) -> None:
         """It is settled: say so, and see to its file."""
-        block, record = delivery.block, self._book.records[delivery.block.block_hash]
+        block, record = delivery.block, self._store.records[delivery.block.block_hash]
         if record.status is BlockStatus.REFUSED:
             kept = await self._spool.refuse(block.height, block.block_hash)
             _log.error(

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.observable import Event
-from p2pool.base.said import SaidOnce
+from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
 from p2pool.dash.target import (
@@ -123,7 +123,7 @@ class Node:
         """Why there is no work, though dashd gives templates; None while there is."""
         self.may_work: Callable[[], str | None] = lambda: None
         """Asked before work is made: what stands against it."""
-        self._reported = SaidOnce()
+        self._reported = WarnOnce()
         self._clock = clock
         self._call_soon = call_soon
         self._rng = rng
@@ -301,7 +301,7 @@ class Node:
             self.work_problem = problem  # the work from before stays
             return
         self.work_problem, self.context = None, context
-        for text in self._reported.news([] if context.refusal is None else [context.refusal]):
+        for text in self._reported.new([] if context.refusal is None else [context.refusal]):
             _log.error("blocks found now would be refused: {text}", text=text)
         self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 

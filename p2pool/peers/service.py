@@ -152,8 +152,8 @@ class PeerService(Service):
         if self.hub.addresses:
             self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
-            Timer(self._reactor, 1.0, self._tick),
-            Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+            Timer(self._reactor, 1.0, self._tick, name="keep up connections to other nodes"),
+            Timer(self._reactor, SAVE_PERIOD, self.save, name="save the known nodes", now=False),
         ]
 
     async def stop(self) -> None:

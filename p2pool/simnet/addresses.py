@@ -8,7 +8,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.dash.messages import MAX_ADDRESSES, NetworkAddress, TimedAddress
 
 
-class AddressBook:
+class RelayedAddresses:
     """The addresses that are known, at most as many as one `addr` message carries: the oldest give way."""
 
     def __init__(self) -> None:

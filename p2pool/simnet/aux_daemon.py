@@ -22,7 +22,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxPow, find_commitment, parse_auxpow, slot_of
 from p2pool.dash.block import BlockHeader, read_header
-from p2pool.dash.hashes import sha256d, sha256d_int
+from p2pool.dash.hashes import hash_hex, sha256d, sha256d_int
 from p2pool.dash.merkle import walk_branch, walk_branch_indexed
 from p2pool.dash.target import average_attempts_to_target, bits_to_target, target_to_bits
 from p2pool.dash.transaction import parse_transaction
@@ -31,11 +31,11 @@ from p2pool.simnet.rpc import (
     DESERIALIZATION_ERROR,
     INVALID_ADDRESS_OR_KEY,
     INVALID_PARAMETER,
-    Kind,
+    JsonKind,
     Method,
-    Parameter,
+    MethodError,
+    MethodParameter,
     RpcDispatcher,
-    RpcError,
 )
 from p2pool.simnet.rpc_server import RpcResource, RpcSite
 from p2pool.wire.codec import Reader
@@ -134,7 +134,7 @@ def check_proof(block: AuxBlock, chain_id: int, target: int, proof: AuxPow) -> i
     header = read_header(Reader(proof.header))
     parent_hash = header.hash()
     if parent_hash > target:
-        raise ProofInvalid(f"the parent's hash {parent_hash:064x} is above the target {target:064x}")
+        raise ProofInvalid(f"the parent's hash {hash_hex(parent_hash)} is above the target {hash_hex(target)}")
     if proof.parent_hash != parent_hash:
         raise ProofInvalid("the parent's hash is another one than that of its header")
     try:
@@ -177,18 +177,18 @@ class _Methods:
         if block_hash is None and auxpow is None:
             return self._work()
         if block_hash is None or auxpow is None:
-            raise RpcError(INVALID_PARAMETER, "both hash and auxpow, or neither")
+            raise MethodError(INVALID_PARAMETER, "both hash and auxpow, or neither")
         wanted = _block_hash(block_hash)
         try:
             proof = parse_auxpow(bytes.fromhex(auxpow))
         except ParseError as error:
-            raise RpcError(DESERIALIZATION_ERROR, f"AuxPow decode failed: {error}") from None
+            raise MethodError(DESERIALIZATION_ERROR, f"AuxPow decode failed: {error}") from None
         except ValueError:
-            raise RpcError(DESERIALIZATION_ERROR, "AuxPow decode failed: not hexadecimal") from None
+            raise MethodError(DESERIALIZATION_ERROR, "AuxPow decode failed: not hexadecimal") from None
         try:
             self._chain.submit(wanted, proof)
         except KeyError:
-            raise RpcError(INVALID_PARAMETER, "block hash unknown") from None
+            raise MethodError(INVALID_PARAMETER, "block hash unknown") from None
         except ProofInvalid:
             return False
         return True
@@ -196,9 +196,9 @@ class _Methods:
     def _work(self) -> object:
         block = self._chain.candidate()
         return {
-            "hash": f"{block.hash:064x}",
+            "hash": hash_hex(block.hash),
             "chainid": self._chain.chain_id,
-            "previousblockhash": f"{block.header.previous_block:064x}",
+            "previousblockhash": hash_hex(block.header.previous_block),
             "coinbasevalue": COINBASE_VALUE,
             "bits": f"{block.header.bits:08x}",
             "height": block.height,
@@ -211,25 +211,25 @@ class _Methods:
 
     def getbestblockhash(self) -> object:
         """The hash of the best block."""
-        return f"{self._chain.tip.hash:064x}"
+        return hash_hex(self._chain.tip.hash)
 
     def getblock(self, block_hash: str) -> object:
         """A block: its height, and the Dash block hash that was its work."""
         block = self._chain.block(_block_hash(block_hash))
         if block is None:
-            raise RpcError(INVALID_ADDRESS_OR_KEY, "Block not found")
+            raise MethodError(INVALID_ADDRESS_OR_KEY, "Block not found")
         return {
-            "hash": f"{block.hash:064x}",
+            "hash": hash_hex(block.hash),
             "height": block.height,
             "confirmations": self._chain.tip.height - block.height + 1,
-            "previousblockhash": f"{block.header.previous_block:064x}",
+            "previousblockhash": hash_hex(block.header.previous_block),
             "bits": f"{block.header.bits:08x}",
-            "parentblock": None if block.parent_hash is None else f"{block.parent_hash:064x}",
+            "parentblock": None if block.parent_hash is None else hash_hex(block.parent_hash),
         }
 
     def simnet_findblock(self) -> object:
         """Somebody else finds a block; its hash."""
-        return f"{self._chain.find_elsewhere().hash:064x}"
+        return hash_hex(self._chain.find_elsewhere().hash)
 
 
 def _block_hash(text: str) -> int:
@@ -238,16 +238,19 @@ def _block_hash(text: str) -> int:
     except ValueError:
         data = b""
     if len(data) != 32 or len(text) != 64:
-        raise RpcError(INVALID_PARAMETER, "hash must be of length 64 and hexadecimal")
+        raise MethodError(INVALID_PARAMETER, "hash must be of length 64 and hexadecimal")
     return int.from_bytes(data, "big")
 
 
 def build_aux_methods(chain: AuxChain) -> dict[str, Method]:
     """The table for a dispatcher."""
     methods = _Methods(chain)
-    block_hash = Parameter("hash", Kind.STRING, True)
-    rows: list[tuple[Callable[..., object], tuple[Parameter, ...]]] = [
-        (methods.getauxblock, (Parameter("hash", Kind.STRING), Parameter("auxpow", Kind.STRING))),
+    block_hash = MethodParameter("hash", JsonKind.STRING, True)
+    rows: list[tuple[Callable[..., object], tuple[MethodParameter, ...]]] = [
+        (
+            methods.getauxblock,
+            (MethodParameter("hash", JsonKind.STRING), MethodParameter("auxpow", JsonKind.STRING)),
+        ),
         (methods.getblockcount, ()),
         (methods.getbestblockhash, ()),
         (methods.getblock, (block_hash,)),
@@ -334,8 +337,8 @@ def _say(text: str) -> None:
 
 
 def _describe(block: AuxBlock) -> str:
-    found = "by somebody else" if block.parent_hash is None else f"with the work of {block.parent_hash:064x}"
-    return f"block {block.height} {block.hash:064x} found {found}"
+    found = "by somebody else" if block.parent_hash is None else f"with the work of {hash_hex(block.parent_hash)}"
+    return f"block {block.height} {hash_hex(block.hash)} found {found}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -356,7 +359,7 @@ def main(arguments: list[str] | None = None) -> int:
     chain.refused.subscribe(lambda reason: _say(f"refused: {reason}"))
     _say(
         f"simulated chain {chain.chain_id}: RPC 127.0.0.1:{daemon.rpc_port}, user {options.rpc_user}, "
-        f"target {chain.target:064x}"
+        f"target {hash_hex(chain.target)}"
     )
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(daemon.stopService()))
     reactor.run()

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.observable import Event
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.transaction import Transaction
 from p2pool.simnet.economy import Economy
 from p2pool.simnet.errors import BlockInvalid, TransactionRefused
@@ -23,8 +24,8 @@ from p2pool.simnet.mempool import Mempool, MempoolEntry
 from p2pool.simnet.parameters import DEFAULT_BLOCK_MAX_SIZE, ChainRules
 from p2pool.simnet.retarget import WINDOW, TimedBits, next_bits
 from p2pool.simnet.special import is_asset_unlock, special_effects
-from p2pool.simnet.store import BlockStore, MemoryStore
-from p2pool.simnet.template import BlockTemplate, build_template
+from p2pool.simnet.store import MemoryStore, RawBlockStore
+from p2pool.simnet.template import SimulatedTemplate, build_template
 from p2pool.simnet.validation import (
     DecodedBlock,
     HeaderContext,
@@ -65,7 +66,7 @@ class SimulatedChain:
         self,
         rules: ChainRules,
         now: Callable[[], float],
-        open_store: Callable[[int], BlockStore] = lambda genesis_hash: MemoryStore(),
+        open_store: Callable[[int], RawBlockStore] = lambda genesis_hash: MemoryStore(),
         mempool_limit: int = 200,
         block_max_size: int = DEFAULT_BLOCK_MAX_SIZE,
     ) -> None:
@@ -75,7 +76,7 @@ class SimulatedChain:
         self.economy = Economy(rules)
         self.block_connected: Event[ChainBlock] = Event()
         self.tip_changed: Event[ChainBlock] = Event()
-        self.last_template: BlockTemplate | None = None
+        self.last_template: SimulatedTemplate | None = None
         """The last template that was asked for: getmininginfo shows its size."""
         self.frozen = False
         """Whether blocks are judged but not taken: a daemon that runs and is stuck."""
@@ -204,7 +205,7 @@ class SimulatedChain:
 
     # --- templates and transactions --------------------------------------------------------------------
 
-    def template(self) -> BlockTemplate:
+    def template(self) -> SimulatedTemplate:
         """The template for the block after the tip, with the waiting transactions."""
         last = self.last_template
         if last is None or last.previous is not self.tip or last.updates != self.mempool.updates:
@@ -212,7 +213,7 @@ class SimulatedChain:
             self.last_template = last
         return last
 
-    def empty_template(self, previous: ChainBlock) -> BlockTemplate:
+    def empty_template(self, previous: ChainBlock) -> SimulatedTemplate:
         """A template without waiting transactions for the block after any known block."""
         return self._template(previous, (), 0)
 
@@ -224,7 +225,7 @@ class SimulatedChain:
             raise TransactionRefused("failed-creditpool-unlock-too-much")
         return self.mempool.add(transaction, self._now(), self.height, self.tip.median_time)
 
-    def _template(self, previous: ChainBlock, waiting: Iterable[MempoolEntry], updates: int) -> BlockTemplate:
+    def _template(self, previous: ChainBlock, waiting: Iterable[MempoolEntry], updates: int) -> SimulatedTemplate:
         bits = self.next_bits(previous)
         return build_template(self.economy, previous, bits, waiting, updates, self._block_max_size)
 
@@ -400,5 +401,5 @@ class SimulatedChain:
                 self._accept(decoded, None, position)
             except BlockInvalid as error:
                 self._log.warn(
-                    "stored block {hash} is refused: {reason}", hash=f"{decoded.hash:064x}", reason=error.reason
+                    "stored block {hash} is refused: {reason}", hash=hash_hex(decoded.hash), reason=error.reason
                 )

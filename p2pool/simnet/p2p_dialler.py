@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.endpoints import host_and_port
-from p2pool.simnet.p2p_server import P2pServer, PeerProtocol
+from p2pool.simnet.p2p_server import P2pServer, SimulatedPeerProtocol
 from p2pool.simnet.parameters import MAX_CONNECT
 
 _CONNECT_SECONDS = 5
@@ -37,7 +37,7 @@ class _OutboundFactory(Factory):
         self._server = server
         self._where = where
 
-    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> SimulatedPeerProtocol | None:
         """Twisted's."""
         return self._server.build_outbound(self._where)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import AddressVersions
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 from p2pool.dash.transaction import COINBASE_TYPE, QUORUM_COMMITMENT_TYPE, Transaction, TxOutput
 from p2pool.simnet.chain import SimulatedChain
@@ -19,7 +20,7 @@ from p2pool.simnet.payloads import (
     parse_quorum_commitment,
 )
 from p2pool.simnet.scripts import assembly, descriptor, script_address, script_type
-from p2pool.simnet.template import BlockTemplate, TemplateTransaction
+from p2pool.simnet.template import SimulatedTemplate, TemplateEntry
 from p2pool.wire.codec import pack_uint32, pack_uint256
 
 Json = dict[str, object]
@@ -29,11 +30,6 @@ _DUFFS = 100_000_000
 def dash(duffs: int) -> float:
     """An amount as JSON shows it."""
     return duffs / _DUFFS
-
-
-def hash_hex(value: int) -> str:
-    """64 hex digits in display order."""
-    return f"{value:064x}"
 
 
 def bits_difficulty(bits: int) -> float:
@@ -49,7 +45,7 @@ def _payee(payee: Payee) -> Json:
     return {"payee": payee.payee, "script": payee.script.hex(), "amount": payee.amount}
 
 
-def _template_transaction(transaction: TemplateTransaction) -> Json:
+def _template_transaction(transaction: TemplateEntry) -> Json:
     return {
         "data": transaction.raw.hex(),
         "hash": hash_hex(transaction.hash),
@@ -59,7 +55,7 @@ def _template_transaction(transaction: TemplateTransaction) -> Json:
     }
 
 
-def render_template(template: BlockTemplate, signals: Json, now: float, superblocks: bool) -> Json:
+def render_template(template: SimulatedTemplate, signals: Json, now: float, superblocks: bool) -> Json:
     """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {

@@ -35,7 +35,7 @@ from p2pool.simnet.rpc_controls import Controlled, RpcControls, add_controls
 from p2pool.simnet.rpc_methods import RpcMethods, build_methods
 from p2pool.simnet.rpc_server import RpcResource, RpcSite
 from p2pool.simnet.status import NodeStatus
-from p2pool.simnet.store import BlockStore, FileStore, MemoryStore
+from p2pool.simnet.store import FileStore, MemoryStore, RawBlockStore
 from p2pool.simnet.transactions import TransactionMaker
 from p2pool.simnet.zmq_publisher import HashBlockPublisher, PublisherSocket
 
@@ -143,7 +143,7 @@ class SimulatedDash(Service):
         """64 random bits."""
         return int.from_bytes(self._random_bytes(8), "little")
 
-    def _open_store(self, genesis_hash: int) -> BlockStore:
+    def _open_store(self, genesis_hash: int) -> RawBlockStore:
         directory = self.parameters.data_directory
         return MemoryStore() if directory is None else FileStore(directory, genesis_hash)
 

@@ -54,7 +54,7 @@ _log = Logger(namespace="p2pool.simnet.swarm")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodeLocation:
     """Where a node listens, and where it keeps its data and its log."""
 
     number: int
@@ -80,13 +80,15 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def make_places(count: int, directory: Path) -> list[Place]:
+def make_places(count: int, directory: Path) -> list[NodeLocation]:
     """A place for each node."""
     ports = free_ports(2 * count)
-    return [Place(n, ports[2 * n - 2], ports[2 * n - 1], directory / f"node{n}") for n in range(1, count + 1)]
+    return [
+        NodeLocation(n, ports[2 * n - 2], ports[2 * n - 1], directory / f"node{n}") for n in range(1, count + 1)
+    ]
 
 
-def node_arguments(place: Place, neighbour: Place | None, rpc_port: int, p2p_port: int) -> list[str]:
+def node_arguments(place: NodeLocation, neighbour: NodeLocation | None, rpc_port: int, p2p_port: int) -> list[str]:
     """A node's command line. It stays connected with `neighbour` and looks for nobody else."""
     ring = [] if neighbour is None else ["-n", f"{HOST}:{neighbour.peer_port}"]
     return [
@@ -142,7 +144,7 @@ class Swarm:
         self,
         reactor: Any,
         parameters: SimnetParameters,
-        places: Sequence[Place],
+        places: Sequence[NodeLocation],
         max_hash_rate: float,
         report: Callable[[Sequence[NodeState], int], None],
     ) -> None:
@@ -177,9 +179,9 @@ class Swarm:
             self._start_node(place, None if after is place else after)
         for miner in self._miners:
             miner.startService()
-        self._timer = Timer(self._reactor, 1.0, self._look)
+        self._timer = Timer(self._reactor, 1.0, self._look, name="watch the swarm")
 
-    def _start_node(self, place: Place, neighbour: Place | None) -> None:
+    def _start_node(self, place: NodeLocation, neighbour: NodeLocation | None) -> None:
         place.directory.mkdir(parents=True, exist_ok=True)
         arguments = node_arguments(place, neighbour, self._simulated.rpc_port, self._simulated.p2p_port)
         protocol = NodeEnd()
@@ -196,10 +198,10 @@ class Swarm:
         looks = [ensureDeferred(self._state(place, end)) for place, (_, end) in self._together()]
         self._report(await gatherResults(looks), self._simulated.chain.height)
 
-    def _together(self) -> list[tuple[Place, tuple[Any, NodeEnd]]]:
+    def _together(self) -> list[tuple[NodeLocation, tuple[Any, NodeEnd]]]:
         return list(zip(self._places, self._nodes, strict=True))
 
-    async def _state(self, place: Place, end: NodeEnd) -> NodeState:
+    async def _state(self, place: NodeLocation, end: NodeEnd) -> NodeState:
         if end.status is not None:
             return NodeState(place.number, place.page, end.status)
         paths = ("web/chain?count=1", "global_stats", "local_stats", "recent_blocks")

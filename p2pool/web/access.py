@@ -70,7 +70,7 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class AccessDenied:
     """Ends here: an HTTP status and an error, `code` for programs and `message` for people."""
 
     status: int
@@ -105,7 +105,7 @@ class WebRateFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AccessRequest:
     """The facts of a request. `path` is as it came, without the query; `values` gives those of a header, by its
     name in small letters, in the order in which they came."""
 
@@ -136,33 +136,33 @@ class Access:
         """Whether what a connection from this address says of its own clients is believed."""
         return is_in(peer, self.settings.trusted_proxies)
 
-    def judge(self, ask: Ask, now: float) -> Admitted | Refused:
+    def judge(self, asked: AccessRequest, now: float) -> Admitted | AccessDenied:
         """Whether this request may go on. `now` in seconds, from any origin."""
         settings = self.settings
         self._count += 1
-        client = ask.peer
+        client = asked.peer
         if settings.trusted_proxies:
-            client = client_address(client, ask.values("x-forwarded-for"), settings.trusted_proxies)
+            client = client_address(client, asked.values("x-forwarded-for"), settings.trusted_proxies)
         host = host_key(client)
         if self._requests is not None:
             wait = self._requests.take(host, now)
             if wait:
                 return _too_many(wait, f"more than {settings.rate_limit:g} requests a second from {host}")
-        paths = _covered_by(ask.path)
+        paths = _covered_by(asked.path)
         is_admin = ADMIN_PREFIX in paths
         needs_key = self._needs_key(paths)
         is_open = settings.password is None and not settings.key_endpoints and not is_admin
         if needs_key or settings.password is not None or LIVE_PATH in paths:
             stranger = self._hosts.stranger(
-                ask.values("host"), ask.values("x-forwarded-host") if self.trusts(ask.peer) else ()
+                asked.values("host"), asked.values("x-forwarded-host") if self.trusts(asked.peer) else ()
             )
             if stranger is not None:  # before keys and passwords are looked at: none are tried out from there
                 return self._wrong_host(printable(stranger, 100), host, now)
         if not needs_key and settings.password is None:
             return Admitted(client, None, is_open)
         if is_admin and not settings.keys:
-            return Refused(403, "no_api_key_configured", HOW_TO_CONFIGURE)
-        return self._by_credentials(ask, client, host, needs_key, now)
+            return AccessDenied(403, "no_api_key_configured", HOW_TO_CONFIGURE)
+        return self._by_credentials(asked, client, host, needs_key, now)
 
     def _needs_key(self, paths: Sequence[str]) -> bool:
         return ADMIN_PREFIX in paths or any(
@@ -176,10 +176,12 @@ class Access:
             return views
         return frozenset(view for view in views if not self._needs_key(_covered_by(b"/" + view.encode())))
 
-    def _by_credentials(self, ask: Ask, client: str, host: str, needs_key: bool, now: float) -> Admitted | Refused:
+    def _by_credentials(
+        self, asked: AccessRequest, client: str, host: str, needs_key: bool, now: float
+    ) -> Admitted | AccessDenied:
         settings = self.settings
-        authorization = ask.header("authorization")
-        key = presented_key(ask.header("x-api-key"), authorization)
+        authorization = asked.header("authorization")
+        key = presented_key(asked.header("x-api-key"), authorization)
         login = presented_login(authorization)
         if key is None and (needs_key or login is None):
             return _key_wanted() if needs_key else _password_wanted()
@@ -204,7 +206,7 @@ class Access:
         if self._is_news(host, "credentials", now):
             _log.warn("{host} gave a wrong {what} to the web", host=host, what=what)
 
-    def _wrong_host(self, name: str, host: str, now: float) -> Refused:
+    def _wrong_host(self, name: str, host: str, now: float) -> AccessDenied:
         if self._is_news(host, "host name", now):
             _log.warn(
                 "refused a web request of {host} for the host name {name}: if this node is known by that name, "
@@ -213,7 +215,7 @@ class Access:
                 name=name,
             )
         message = f"{name} is not known as a name of this node; its operator can make it one with --web-host"
-        return Refused(403, "unknown_host", message)
+        return AccessDenied(403, "unknown_host", message)
 
     def _is_news(self, host: str, kind: str, now: float) -> bool:
         """Whether a line of this kind about this host was not logged within the last minute."""
@@ -253,9 +255,9 @@ def _covered_by(path: bytes) -> list[str]:
     return covered
 
 
-def _too_many(wait: float, message: str) -> Refused:
+def _too_many(wait: float, message: str) -> AccessDenied:
     seconds = max(1, math.ceil(wait))
-    return Refused(
+    return AccessDenied(
         429,
         "too_many_requests",
         printable(f"{message}; try again in {seconds} s", 200),
@@ -263,9 +265,9 @@ def _too_many(wait: float, message: str) -> Refused:
     )
 
 
-def _key_wanted(wrong: bool = False) -> Refused:
+def _key_wanted(wrong: bool = False) -> AccessDenied:
     message = "send an API key of this node as X-API-Key or Authorization: Bearer"
-    return Refused(
+    return AccessDenied(
         401,
         "wrong_api_key" if wrong else "api_key_required",
         f"the API key is wrong; {message}" if wrong else message,
@@ -273,9 +275,9 @@ def _key_wanted(wrong: bool = False) -> Refused:
     )
 
 
-def _password_wanted(wrong: bool = False) -> Refused:
+def _password_wanted(wrong: bool = False) -> AccessDenied:
     message = "this node's pages need user and password (HTTP Basic)"
-    return Refused(
+    return AccessDenied(
         401,
         "wrong_password" if wrong else "password_required",
         f"user or password is wrong; {message}" if wrong else message,

@@ -20,9 +20,9 @@ import orjson
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
 from p2pool.web.live_messages import (
-    Allowance,
     Frames,
     Subscribe,
+    TokenAllowance,
     join_views,
     message_frames,
     parse_client_message,
@@ -127,8 +127,8 @@ class LiveClient:
         self.heard = now
         self.pinged: float | None = None
         self.closing_since: float | None = None
-        self.allowed_messages = Allowance(limits.messages, limits.message_rate, now)
-        self._allowed_octets = Allowance(limits.octets, limits.octet_rate, now)
+        self.allowed_messages = TokenAllowance(limits.messages, limits.message_rate, now)
+        self._allowed_octets = TokenAllowance(limits.octets, limits.octet_rate, now)
 
     def sent_octets(self, count: int, now: float) -> bool:
         """Bytes came from it; whether they are not too many."""
@@ -161,7 +161,7 @@ class LiveHub:
         self._snapshots: BoundedDict[frozenset[str], Frames] = BoundedDict(_CACHED_SETS)
         self._ready: dict[LiveClient, None] = {}
         """Those that have something to be sent and take it, in the order of their turns."""
-        self._events = Allowance(limits.events, limits.event_rate, now)
+        self._events = TokenAllowance(limits.events, limits.event_rate, now)
         self._missed = 0
 
     # --- who is there ------------------------------------------------------------------------------------

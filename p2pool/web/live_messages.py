@@ -24,7 +24,7 @@ _TEXT, _CONTINUATION, _FINAL = 0x1, 0x0, 0x80
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Allowance:
+class TokenAllowance:
     """How much somebody may do: `most` at once, `rate` a second in the long run."""
 
     __slots__ = ("_left", "_most", "_rate", "_time")
@@ -70,7 +70,7 @@ def join_views(kind: str, time: float, bodies: Mapping[str, bytes], views: Itera
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
+class ClientPing:
     """A client wants to know whether we are there."""
 
 
@@ -81,7 +81,7 @@ class Subscribe:
     views: frozenset[str]
 
 
-def parse_client_message(payload: bytes, known: frozenset[str]) -> Ping | Subscribe:
+def parse_client_message(payload: bytes, known: frozenset[str]) -> ClientPing | Subscribe:
     """{"type": "ping"} or {"type": "subscribe", "views": [names of `known`]}. Raises ParseError."""
     try:
         message = orjson.loads(payload)
@@ -89,7 +89,7 @@ def parse_client_message(payload: bytes, known: frozenset[str]) -> Ping | Subscr
         raise ParseError(f"{excerpt(payload)} is not JSON") from None
     match message:
         case {"type": "ping"}:
-            return Ping()
+            return ClientPing()
         case {"type": "subscribe", "views": [*names]}:
             return Subscribe(parse_views(names, known))
     raise ParseError(f"{excerpt(message)} is neither a ping nor a subscription")

@@ -9,7 +9,7 @@ MAX_HOSTS = 10_000
 likely to be full again anyway."""
 
 
-class _Bucket:
+class _TokenBucket:
     """`tokens` as of `updated`."""
 
     __slots__ = ("denied", "tokens", "updated")
@@ -28,7 +28,7 @@ class HostBuckets:
         self.burst = burst
         self.denied = 0
         self._max_hosts = max_hosts
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, _TokenBucket] = {}
         """The one used last is the last."""
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class HostBuckets:
         if bucket is None:
             if len(self._buckets) >= self._max_hosts:
                 del self._buckets[next(iter(self._buckets))]
-            bucket = _Bucket(self.burst, now)
+            bucket = _TokenBucket(self.burst, now)
         self._buckets[host] = bucket
         if wait:
             bucket.denied += 1

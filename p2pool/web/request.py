@@ -21,7 +21,7 @@ from twisted.web.http import (
 from twisted.web.server import Request
 
 from p2pool.base.hosts import host_key
-from p2pool.web.access import Access, Admitted, Ask, Refused
+from p2pool.web.access import Access, AccessDenied, AccessRequest, Admitted
 from p2pool.web.redirects import parse_prefix
 from p2pool.web.resources import JSON_TYPE, READING, answer_now, error
 
@@ -189,7 +189,7 @@ class WebRequest(Request):
             self._set(*_TLS_ONLY)
         site = self.channel.site
         verdict = self._judged_by(site.access, site.reactor.seconds())
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, AccessDenied):
             self._set(b"Date", datetimeToString())
             for name, value in verdict.headers:
                 self._set(name, value)
@@ -198,8 +198,8 @@ class WebRequest(Request):
         self.admitted = verdict
         super().process()  # type: ignore[no-untyped-call]
 
-    def _judged_by(self, access: Access, now: float) -> Admitted | Refused:
-        return access.judge(Ask(self.channel.peer_host, self.path, self._values), now)
+    def _judged_by(self, access: Access, now: float) -> Admitted | AccessDenied:
+        return access.judge(AccessRequest(self.channel.peer_host, self.path, self._values), now)
 
     def _values(self, name: str) -> list[str]:
         values = self.requestHeaders.getRawHeaders(name.encode()) or []

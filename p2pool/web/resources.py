@@ -98,7 +98,7 @@ def serve(
     body = rendering.compressed(run_in_thread)
     if isinstance(body, bytes):
         return body
-    waiting = _Waiting(request)
+    waiting = _PendingResponse(request)
     body.addCallbacks(waiting.finish, lambda failure: waiting.fail(failure, "compressing"))
     return NOT_DONE_YET
 
@@ -108,7 +108,7 @@ def let_keep(request: Request) -> None:
     request.setHeader(b"Cache-Control", b"no-cache" if getattr(request, "is_open", True) else b"private, no-cache")
 
 
-class _Waiting:
+class _PendingResponse:
     """A request that is answered when somebody else is done."""
 
     def __init__(self, request: Request) -> None:
@@ -140,7 +140,7 @@ class _Waiting:
 
 def answer_later(request: Request, content_type: bytes, answer: Deferred[tuple[int, bytes]]) -> int:
     """An answer (status, body) that somebody is making. What Twisted's render methods return."""
-    waiting = _Waiting(request)
+    waiting = _PendingResponse(request)
 
     def made(answer: tuple[int, bytes]) -> None:
         waiting.finish(answer_now(request, content_type, *answer))

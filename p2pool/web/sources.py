@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from p2pool.dash.address import encode_address
-from p2pool.dash.script import p2pkh_hash, p2sh_hash
-from p2pool.dashd.broadcast_counts import BroadcasterTotals
-from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dash.address import payee_text
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import PayoutAddresses
-from p2pool.dashd.pool import DaemonFigures
 from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
 from p2pool.stratum.settings import StratumSettings
-from p2pool.web.memory import Memory
 from p2pool.web.settings import WebSettings
+from p2pool.web.view_cache import ViewCache
 from p2pool.web.worker_index import WorkerIndex
 
 T = TypeVar("T")
@@ -72,23 +68,6 @@ class PeerTraffic(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class DashCoreFigures:
-    """Dash Core as pages show it. `problem` says why there are no fresh templates, None while there are;
-    `blocks_waiting` counts found blocks that are not settled yet."""
-
-    problem: str | None
-    warnings: Sequence[str] = ()
-    daemons: Sequence[DaemonFigures] = ()
-    broadcaster: Sequence[BroadcasterPeer] = ()
-    blocks_waiting: int = 0
-    spool_problem: str | None = None
-    """Why the newest found block is not on disk; None while all is well."""
-    broadcasting: Callable[[], BroadcasterTotals] = BroadcasterTotals
-    links_up: int = 0
-    """Daemons that found blocks can be sent to over their own protocol, too."""
-
-
-@dataclass(frozen=True, slots=True)
 class KnownNode:
     """Where another node listened when it was seen. Unix seconds."""
 
@@ -100,7 +79,7 @@ class KnownNode:
 
 
 @dataclass(frozen=True, slots=True)
-class ListeningPort:
+class OpenPort:
     """A port that is open: what for, and with TLS the certificate's SHA-256 (pairs of digits and colons), the last
     second of its validity, and the SHA-256 of another one for clients that know only keys of its kind."""
 
@@ -243,10 +222,10 @@ class Sources:
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     look_ups: Callable[[], NodeLookUps] = NodeLookUps
-    listening: Callable[[], Sequence[ListeningPort]] = tuple
+    listening: Callable[[], Sequence[OpenPort]] = tuple
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the operator has set, by the flag's name, fit for everybody's eyes."""
-    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
+    cache: ViewCache = field(default_factory=ViewCache, repr=False, compare=False)
 
     @property
     def lookbehind(self) -> int:
@@ -264,58 +243,45 @@ def shares_of_last_hour(node: Node) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """The snapshot that one refresh of all views is made from."""
+class Snapshot:
+    """What one refresh of all views is rendered from: the sources, and the pool's statistics of one instant."""
 
     sources: Sources
-    snapshot: PoolSnapshot
+    pool: PoolSnapshot
 
     @property
     def node(self) -> Node:
-        """The node."""
+        """Return the node that the sources belong to."""
         return self.sources.node
 
     @property
-    def memory(self) -> Memory:
-        """What is remembered from one refresh to the next."""
-        return self.sources.memory
+    def cache(self) -> ViewCache:
+        """Return what is kept from one refresh to the next."""
+        return self.sources.cache
 
     @property
     def workers(self) -> WorkerIndex:
-        """The snapshot's workers in order."""
+        """Return the workers of the snapshot, sorted."""
         return self.once(_index_workers)
 
-    def once(self, make: Callable[[Moment], T]) -> T:
-        """What `make(moment)` gives, made once for each snapshot."""
-        return self.sources.memory.per_snapshot(self.snapshot, make, lambda: make(self))
+    def once(self, make: Callable[[Snapshot], T]) -> T:
+        """Return `make(snapshot)`, computed once for each snapshot."""
+        return self.sources.cache.per_snapshot(self.pool, make, lambda: make(self))
 
     def per_tip(self, make: Callable[[Node], T]) -> T:
-        """What `make(node)` gives, made once for each best share and template."""
-        return self.sources.memory.per_tip(self.node, make)
+        """Return `make(node)`, computed once for each best share and template."""
+        return self.sources.cache.per_tip(self.node, make)
 
-    def per_work(self, make: Callable[[Moment, WorkContext], T]) -> T | None:
-        """What `make(moment, context)` gives, made once for each new work; None without work."""
+    def per_work(self, make: Callable[[Snapshot, WorkContext], T]) -> T | None:
+        """Return `make(snapshot, context)`, computed once for each work context; None without work."""
         context = self.node.context
-        return (
-            None if context is None else self.sources.memory.per_work(context, make, lambda: make(self, context))
-        )
+        return None if context is None else self.sources.cache.per_work(context, make, lambda: make(self, context))
 
 
-def _index_workers(moment: Moment) -> WorkerIndex:
-    return WorkerIndex(moment.snapshot.workers)
-
-
-# Bound: base58 is slow, and every tip asks for the address of every payee.
-_address = lru_cache(maxsize=20_000)(encode_address)
+def _index_workers(snapshot: Snapshot) -> WorkerIndex:
+    return WorkerIndex(snapshot.pool.workers)
 
 
 def script_to_text(node: Node, script: bytes) -> str:
-    """The address of a script, or "!<hex>" where it has none."""
-    versions = node.network.parent.addresses
-    key_hash = p2pkh_hash(script)
-    if key_hash is not None:
-        return _address(versions.pubkey_hash, key_hash)
-    script_hash = p2sh_hash(script)
-    if script_hash is not None:
-        return _address(versions.script_hash, script_hash)
-    return "!" + script.hex()
+    """Return the address of a script on the node's network, or "!<hex>" if it has none."""
+    return payee_text(script, node.network.parent.addresses)

@@ -302,3 +302,9 @@ def test_payees_of_shares_have_their_own_rules():
         payee_script(base58_encode(payload + b"\x00"), versions)
     with pytest.raises(ParseError):
         payee_script(base58_encode(payload + b"\x01" * 5000), versions)
+
+
+def test_hashes_as_people_see_them():
+    number = 0x00000000000001C3 << 192 | 0xDEADBEEF
+    assert hashes.hash_hex(number) == "00000000000001c3" + "0" * 40 + "deadbeef"
+    assert (hashes.short_hash(number), hashes.short_hash(None)) == ("deadbeef", "none")

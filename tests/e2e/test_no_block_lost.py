@@ -180,7 +180,7 @@ def test_the_broadcaster_hangs(tmp_path: Path, dash: DashProcess):
             unread.settimeout(30)
             connection, _ = unread.accept()
             magic = SIMNET.parent.p2p_magic
-            hello = P2pSession(magic, b"/hangs/", 1, time.time()).hello()
+            hello = P2pSession(magic, sub_version=b"/hangs/", nonce=1, now=time.time()).hello()
             connection.sendall(hello + frame(magic, Verack.command, b""))
             wait_for("handshake", lambda: node.get("broadcaster_status")["connected"] == 1)
             for _ in range(3):

@@ -10,7 +10,8 @@ import pytest
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import encode_address, payee_script
-from p2pool.dashd.template import BlockTemplate, parse_template
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.context import build_work_context, require_outputs
 from p2pool.jobs.job import Job
 from p2pool.node import Node, NodeSettings

@@ -14,7 +14,7 @@ from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import merkle_root, walk_branch
 from p2pool.dash.pow import x11
-from p2pool.dashd.template import parse_template
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST

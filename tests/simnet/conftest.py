@@ -34,7 +34,7 @@ from p2pool.simnet.rpc_controls import Controlled, RpcControls, add_controls
 from p2pool.simnet.rpc_methods import RpcMethods, build_methods
 from p2pool.simnet.status import NodeStatus
 from p2pool.simnet.store import FileStore, MemoryStore
-from p2pool.simnet.template import BlockTemplate
+from p2pool.simnet.template import SimulatedTemplate
 from p2pool.simnet.transactions import TransactionMaker
 from tests.dashd.wires import Wire
 
@@ -118,7 +118,7 @@ class Simulation:
         while self.chain.height < height:
             self.find()
 
-    def coinbase(self, template: BlockTemplate | None = None, extra: bytes = b"test") -> Transaction:
+    def coinbase(self, template: SimulatedTemplate | None = None, extra: bytes = b"test") -> Transaction:
         """A valid coinbase."""
         return template_coinbase(template or self.chain.template(), MINER_SCRIPT, extra)
 
@@ -127,7 +127,7 @@ class Simulation:
         coinbase: Transaction | None = None,
         others: tuple[Transaction, ...] | None = None,
         header: Callable[[BlockHeader], BlockHeader] = lambda header: header,
-        template: BlockTemplate | None = None,
+        template: SimulatedTemplate | None = None,
         mined: bool = True,
     ) -> bytes:
         """A block on the template, valid but for what is given: its coinbase, its other transactions, or its

@@ -13,7 +13,7 @@ from p2pool.dash import messages
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.messages import NetworkAddress, TimedAddress
 from p2pool.simnet import p2p_dialler, p2p_download
-from p2pool.simnet.addresses import AddressBook
+from p2pool.simnet.addresses import RelayedAddresses
 from p2pool.simnet.p2p import SERVICES
 from p2pool.simnet.p2p_download import BlockDownload, locator
 from p2pool.simnet.peer_name import parse_peer_name
@@ -280,7 +280,7 @@ def test_addresses_of_daemons_are_passed_on() -> None:
 
 
 def test_addresses_are_bounded_and_checked() -> None:
-    book = AddressBook()
+    book = RelayedAddresses()
     for ip, port in (("0.0.0.0", 5), ("::", 5), ("localhost", 5), ("1.2.3.4", 0), ("1.2.3.4", 70000)):
         book.add(TimedAddress(1, NetworkAddress(0, ip, port)))
     assert book.entries() == ()

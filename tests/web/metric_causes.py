@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from p2pool.base.process import ProcessFigures
 from p2pool.dash.target import difficulty_to_target, target_to_bits
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
@@ -27,8 +28,8 @@ from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.sharechain.own_shares import StaleCounts
 from p2pool.sharechain.refused import Origin
 from p2pool.sharechain.tracker import Arrival
-from p2pool.web.memory import Memory
-from p2pool.web.sources import DashCoreFigures, PeerFigures
+from p2pool.web.sources import PeerFigures
+from p2pool.web.view_cache import ViewCache
 from p2pool.web.views import Views
 from tests.support import make_template
 from tests.web.pages import Pool
@@ -75,13 +76,13 @@ def newer_votes(pool: Pool) -> None:
     """Let all shares vote for version 36."""
     for share in pool.shares:
         share.desired_version = 36
-    with_sources(pool, memory=Memory())
+    with_sources(pool, cache=ViewCache())
 
 
 def one_newer_vote(pool: Pool) -> None:
     """Let one share vote for version 36 on a chain whose others do not."""
     pool.shares[-10].desired_version = 36
-    with_sources(pool, memory=Memory())
+    with_sources(pool, cache=ViewCache())
 
 
 def long_chain_of_newer_votes(pool: Pool) -> None:

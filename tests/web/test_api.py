@@ -81,7 +81,7 @@ def check_error(endpoint: Endpoint | None, answer: Answer) -> str:
     Draft202012Validator(ERROR).validate(answer.json)
     code = answer.json["error"]["code"]
     if endpoint is not None:
-        assert (answer.status, code) in [(each.status, each.code) for each in endpoint.every_refusal()]
+        assert (answer.status, code) in [(each.status, each.code) for each in endpoint.every_error()]
     return code
 
 

@@ -167,8 +167,8 @@ def test_pages_tell_of_luck():
     pool = busy_pool()
     for share in pool.shares:
         share.block_bits = HARD
-    pool.sources.memory.luck = LuckBook()
-    pool.sources.memory._latest.clear()
+    pool.sources.cache.luck = LuckBook()
+    pool.sources.cache._latest.clear()
     pool.refresh()
     stats, luck = pool.ask("/luck_stats").json, pool.ask("/api/v1/luck").json
     assert stats["luck_available"] is True
@@ -219,7 +219,7 @@ def test_without_blocks():
 
 
 def test_luck_over_days_counts_blocks_against_the_sampled_work(pool):
-    samples = pool.sources.memory.samples
+    samples = pool.sources.cache.samples
     now = pool.now
     for back, rate in ((40 * 86400, 9e9), (3600, 2.0**32 / 100)):
         for second in range(0, 600, 10):

@@ -7,12 +7,12 @@ from typing import Any
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import TIME, array, boolean, count, nullable, record, text, words
-from p2pool.web.sources import AlertDestination, Moment
+from p2pool.web.sources import AlertDestination, Snapshot
 
 
-def alerts(moment: Moment) -> dict[str, Any]:
+def alerts(snapshot: Snapshot) -> dict[str, Any]:
     """/api/v1/alerts: who is told what, and what became of it."""
-    shown = moment.sources.alerts()
+    shown = snapshot.sources.alerts()
     if shown is None:
         return {
             "destinations": [],
@@ -20,7 +20,7 @@ def alerts(moment: Moment) -> dict[str, Any]:
             "quiet_times": [],
             "is_quiet": False,
             "held": 0,
-            "sent": moment.snapshot.alerts,
+            "sent": snapshot.pool.alerts,
             "problem": None,
         }
     return {
@@ -29,7 +29,7 @@ def alerts(moment: Moment) -> dict[str, Any]:
         "quiet_times": list(shown.quiet_times),
         "is_quiet": shown.is_quiet,
         "held": shown.held,
-        "sent": moment.snapshot.alerts,
+        "sent": snapshot.pool.alerts,
         "problem": shown.problem,
     }
 

@@ -19,7 +19,7 @@ from p2pool.web.api.endpoint import (
     UNKNOWN_SHARE,
     Arguments,
     Endpoint,
-    Scene,
+    RequestContext,
     find_share,
     share_hash,
     whole_number,
@@ -119,10 +119,10 @@ def own_hashes(node: Node) -> list[str]:
     return [hash_text(h) for h in node.own_share_hashes()]
 
 
-def _asked_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def _asked_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     start = arguments["from"]
-    share = None if start is None else find_share(scene.node, start)
-    return chain_page(scene.node, share, arguments["count"])
+    share = None if start is None else find_share(context.node, start)
+    return chain_page(context.node, share, arguments["count"])
 
 
 _LIST = array(HASH)
@@ -174,42 +174,42 @@ ENDPOINTS = (
         "/web/heads",
         "Shares without children",
         _LIST,
-        look_up=lambda scene, _: heads(scene.node.tracker.forest),
+        look_up=lambda context, _: heads(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_heads",
         "The same of verified shares",
         _LIST,
-        look_up=lambda scene, _: heads(scene.node.tracker.verified),
+        look_up=lambda context, _: heads(context.node.tracker.verified),
     ),
     Endpoint(
         "/web/tails",
         "Shares whose parent is not held, and first shares",
         _LIST,
-        look_up=lambda scene, _: tails(scene.node.tracker.forest),
+        look_up=lambda context, _: tails(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_tails",
         "The same of verified shares",
         _LIST,
-        look_up=lambda scene, _: tails(scene.node.tracker.verified),
+        look_up=lambda context, _: tails(context.node.tracker.verified),
     ),
     Endpoint(
         "/web/best_share_hash",
         "The best share; 64 zeros where there is none",
         HASH,
-        look_up=lambda scene, _: best_share_hash(scene.node),
+        look_up=lambda context, _: best_share_hash(context.node),
     ),
     Endpoint(
         "/web/my_share_hashes",
         "This node's shares, the newest first",
         _LIST,
-        look_up=lambda scene, _: own_hashes(scene.node),
+        look_up=lambda context, _: own_hashes(context.node),
     ),
     Endpoint(
         "/web/my_share_hashes50",
         "The newest 50 of this node's shares",
         _LIST,
-        look_up=lambda scene, _: own_hashes(scene.node)[:50],
+        look_up=lambda context, _: own_hashes(context.node)[:50],
     ),
 )

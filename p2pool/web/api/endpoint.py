@@ -20,13 +20,13 @@ from p2pool.share.share import Share
 from p2pool.web.api.schema import Schema, integer, text
 from p2pool.web.host_shares import HostShares
 from p2pool.web.resources import JSON_TYPE
-from p2pool.web.sources import Moment, Sources
+from p2pool.web.sources import Snapshot, Sources
 
 MAX_TEXT: Final = 200
 """Characters of a parameter: names of workers have up to 128."""
 
 
-class Refused(Exception):
+class EndpointError(Exception):
     """There is no answer to this: what the client is told instead. `code` is for programs and stays."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -37,63 +37,63 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """A way in which an endpoint refuses beside those of its parameters."""
 
     status: int
     code: str
     text: str
 
-    def raised(self) -> Refused:
+    def exception(self) -> EndpointError:
         """As what is raised."""
-        return Refused(self.status, self.code, self.text)
+        return EndpointError(self.status, self.code, self.text)
 
 
-STARTING: Final = Refusal(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
-UNKNOWN_SHARE: Final = Refusal(NOT_FOUND, "unknown_share", "no share of this hash is held")
+STARTING: Final = ErrorResponse(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
+UNKNOWN_SHARE: Final = ErrorResponse(NOT_FOUND, "unknown_share", "no share of this hash is held")
 
 
 MAX_QUESTIONS_PER_HOST: Final = 12
 """Questions to history of one host at a time, those that wait included: a page of graphs asks for six."""
 
 
-class Scene:
-    """What look-ups may look at: the sources as they are now, and the newest moment that views were made of.
-    `client` is the host that asks."""
+class RequestContext:
+    """What a look-up works with: the sources as they are now, and the newest snapshot that views were rendered
+    from. `client` is the host of the client."""
 
     def __init__(self, sources: Sources, client: str = "") -> None:
         self.sources = sources
         self.client = client
-        self.newest: Moment | None = None
+        self.newest: Snapshot | None = None
         self.questions = HostShares(MAX_QUESTIONS_PER_HOST)
         """Questions to history that are not answered yet."""
 
-    def asked_by(self, client: str) -> Scene:
-        """Return the same for a client's host."""
-        scene = Scene(self.sources, client)
-        scene.newest, scene.questions = self.newest, self.questions
-        return scene
+    def for_client(self, client: str) -> RequestContext:
+        """Return a copy for requests from a client's host; the count of unanswered questions is shared."""
+        context = RequestContext(self.sources, client)
+        context.newest, context.questions = self.newest, self.questions
+        return context
 
     @property
     def node(self) -> Node:
-        """The node."""
+        """Return the node that the sources belong to."""
         return self.sources.node
 
     @property
-    def moment(self) -> Moment:
-        """The newest moment. Raises Refused before the first."""
+    def snapshot(self) -> Snapshot:
+        """Return the newest snapshot. Raises EndpointError before the first."""
         if self.newest is None:
-            raise STARTING.raised()
+            raise STARTING.exception()
         return self.newest
 
 
 Arguments = Mapping[str, Any]
-View = Callable[[Moment], Any]
-LookUp = Callable[[Scene, Arguments], Any]
+View = Callable[[Snapshot], Any]
+LookUp = Callable[[RequestContext, Arguments], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class EndpointParameter:
     """A part of the path, or of the query. `read` makes a value of the text, or raises ValueError; a text that it
     refuses is answered with `status`, `code` and `message`."""
 
@@ -116,7 +116,7 @@ class Parameter:
                 return self.read(given)
             except ValueError:
                 pass
-        raise Refused(self.status, self.code, self.message)
+        raise EndpointError(self.status, self.code, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ class Endpoint:
     view: View | None = None
     look_up: LookUp | None = None
     same_as: str = ""
-    parameters: tuple[Parameter, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    parameters: tuple[EndpointParameter, ...] = ()
+    refusals: tuple[ErrorResponse, ...] = ()
     content_type: bytes = JSON_TYPE
 
     @property
@@ -140,18 +140,18 @@ class Endpoint:
         return self.path[1:]
 
     @property
-    def in_path(self) -> tuple[Parameter, ...]:
+    def in_path(self) -> tuple[EndpointParameter, ...]:
         """The parameters in the path, in their order."""
         return tuple(parameter for parameter in self.parameters if parameter.in_path)
 
     @property
-    def in_query(self) -> tuple[Parameter, ...]:
+    def in_query(self) -> tuple[EndpointParameter, ...]:
         """Those in the query."""
         return tuple(parameter for parameter in self.parameters if not parameter.in_path)
 
-    def every_refusal(self) -> list[Refusal]:
+    def every_error(self) -> list[ErrorResponse]:
         """What it may answer beside 200."""
-        of_parameters = [Refusal(each.status, each.code, each.message) for each in self.parameters]
+        of_parameters = [ErrorResponse(each.status, each.code, each.message) for each in self.parameters]
         return [*of_parameters, *self.refusals, STARTING]
 
 
@@ -161,7 +161,7 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def whole_number(name: str, description: str, low: int, high: int, default: int) -> Parameter:
+def whole_number(name: str, description: str, low: int, high: int, default: int) -> EndpointParameter:
     """A number in the query, `low` to `high`."""
 
     def read(given: str) -> int:
@@ -169,7 +169,7 @@ def whole_number(name: str, description: str, low: int, high: int, default: int)
             raise ValueError
         return int(given)
 
-    return Parameter(
+    return EndpointParameter(
         name,
         integer(description, minimum=low, maximum=high, default=default),
         read,
@@ -181,7 +181,7 @@ def whole_number(name: str, description: str, low: int, high: int, default: int)
 
 def choice(
     name: str, description: str, choices: tuple[str, ...], default: str | None, in_path: bool = False
-) -> Parameter:
+) -> EndpointParameter:
     """One of a few words."""
 
     def read(given: str) -> str:
@@ -194,10 +194,12 @@ def choice(
         schema["default"] = default
     code = f"unknown_{name}" if in_path else f"bad_{name}"
     status = NOT_FOUND if in_path else BAD_REQUEST
-    return Parameter(name, schema, read, code, f"{name} is one of {', '.join(choices)}", in_path, default, status)
+    return EndpointParameter(
+        name, schema, read, code, f"{name} is one of {', '.join(choices)}", in_path, default, status
+    )
 
 
-def free_text(name: str, description: str, in_path: bool = False) -> Parameter:
+def free_text(name: str, description: str, in_path: bool = False) -> EndpointParameter:
     """Any text that is not empty."""
 
     def read(given: str) -> str:
@@ -205,7 +207,7 @@ def free_text(name: str, description: str, in_path: bool = False) -> Parameter:
             raise ValueError
         return given
 
-    return Parameter(
+    return EndpointParameter(
         name,
         text(description, minLength=1, maxLength=MAX_TEXT),
         read,
@@ -222,9 +224,9 @@ def _read_hash(given: str) -> int:
     return int(given, 16)
 
 
-def share_hash(name: str, description: str, in_path: bool = True) -> Parameter:
+def share_hash(name: str, description: str, in_path: bool = True) -> EndpointParameter:
     """A share's hash; a malformed one is not found, wherever it stands."""
-    return Parameter(
+    return EndpointParameter(
         name,
         text(description, pattern="^[0-9a-fA-F]{64}$"),
         _read_hash,
@@ -242,7 +244,7 @@ def find_share(node: Node, wanted: int) -> Share:
     """A share that is held. Raises Refused."""
     share = node.tracker.get(wanted)
     if share is None:
-        raise UNKNOWN_SHARE.raised()
+        raise UNKNOWN_SHARE.exception()
     return share
 
 

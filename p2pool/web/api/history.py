@@ -30,9 +30,9 @@ from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
     Endpoint,
-    Parameter,
-    Refusal,
-    Scene,
+    EndpointParameter,
+    ErrorResponse,
+    RequestContext,
     amount,
     choice,
     free_text,
@@ -58,15 +58,17 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.csv_table import CSV_TYPE, render_csv
 from p2pool.web.luck import PoolBlock, Round
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 MAX_CSV_ROWS: Final = 10_000
 MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
 """Of what has others than SERIES_FIGURES."""
-UNKNOWN_NAME: Final = Refusal(NOT_FOUND, "unknown_name", "history has nothing of this name")
-NAME_MISSING: Final = Refusal(BAD_REQUEST, "name_missing", "say of which worker, address or version: name=...")
+UNKNOWN_NAME: Final = ErrorResponse(NOT_FOUND, "unknown_name", "history has nothing of this name")
+NAME_MISSING: Final = ErrorResponse(
+    BAD_REQUEST, "name_missing", "say of which worker, address or version: name=..."
+)
 
 # --- series and the strongest -----------------------------------------------------------------------------
 
@@ -78,22 +80,24 @@ def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Sp
     figures = arguments["figures"] or there_are
     unknown = [figure for figure in figures if figure not in there_are]
     if unknown:
-        raise Refusal(BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}").raised()
+        raise ErrorResponse(
+            BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}"
+        ).exception()
     if of == "pool":
         return lambda database, span: reading.read_pool(database, span, figures, points), figures
     if name is None:
-        raise NAME_MISSING.raised()
+        raise NAME_MISSING.exception()
 
     def read(database: HistoryDatabase, span: reading.Span) -> Points:
         found = reading.read_series(database, span, _KINDS[of], name, figures, points)
         if found is None:
-            raise UNKNOWN_NAME.raised()
+            raise UNKNOWN_NAME.exception()
         return found
 
     return read, figures
 
 
-def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def series(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/series."""
     read, _ = _points(arguments)
 
@@ -111,10 +115,10 @@ def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
             }
         )
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
-def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def series_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/series.csv."""
     read, figures = _points(arguments)
 
@@ -123,7 +127,7 @@ def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
         columns = [points.figures[name] for name in figures]
         return render_csv(("time", *figures), zip(points.times, *columns, strict=True))
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
 _TOP_COLUMNS: Final = ("name", *MEANS, "accepted", "refused", "dead", "shares")
@@ -137,24 +141,24 @@ def _top(database: HistoryDatabase, span: reading.Span, arguments: Arguments) ->
     ]
 
 
-def top(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def top(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/top."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
         return orjson.dumps({"of": arguments["of"], "from": span.start, "to": span.end, "rows": rows})
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
-def top_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+def top_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
     """/api/v1/history/top.csv."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
         return render_csv(_TOP_COLUMNS, (tuple(row.values()) for row in rows))
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
 # --- lists --------------------------------------------------------------------------------------------------
@@ -207,7 +211,7 @@ Read = Callable[[HistoryDatabase, reading.Span, Arguments], Page]
 def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
     """A look-up: a page of a list as JSON, under `word`."""
 
-    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
             page = read(database, span, arguments)
             return orjson.dumps(
@@ -221,22 +225,22 @@ def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[st
                 }
             )
 
-        return ask(scene, arguments, question)
+        return ask(context, arguments, question)
 
     return look_up
 
 
 def _table(
     columns: Sequence[str], read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> Callable[[Scene, Arguments], Deferred[bytes]]:
+) -> Callable[[RequestContext, Arguments], Deferred[bytes]]:
     """A look-up: the same as CSV."""
 
-    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
             shaped = (shape(row) for row in read(database, span, arguments).rows)
             return render_csv(columns, ([row[name] for name in columns] for row in shaped))
 
-        return ask(scene, arguments, question)
+        return ask(context, arguments, question)
 
     return look_up
 
@@ -256,9 +260,9 @@ def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Argum
 # --- the state ----------------------------------------------------------------------------------------------
 
 
-def status(moment: Moment) -> dict[str, Any]:
+def status(snapshot: Snapshot) -> dict[str, Any]:
     """/api/v1/history/status."""
-    history = moment.sources.history
+    history = snapshot.sources.history
     if history is None:
         return dict.fromkeys(_STATUS_FIELDS) | {"problem": NONE_IS_KEPT}
     state = history.state
@@ -285,7 +289,7 @@ def _read_figures(given: str) -> tuple[str, ...]:
 _SERIES: Final = (
     choice("of", "what of", ("pool", *_KINDS), "pool"),
     free_text("name", "of which worker, address or version"),
-    Parameter(
+    EndpointParameter(
         "figures",
         text("figures of it, separated by commas; all where it is not given", pattern="^[a-z_]+(,[a-z_]+)*$"),
         _read_figures,
@@ -355,7 +359,7 @@ def _page_schema(word: str, fields: Mapping[str, Schema]) -> Schema:
     )
 
 
-def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[Parameter, ...]) -> Endpoint:
+def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[EndpointParameter, ...]) -> Endpoint:
     return Endpoint(
         path,
         summary,

@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 from p2pool.base.histogram import HistogramSnapshot
-from p2pool.web.api.endpoint import Arguments, Endpoint, Scene
+from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext
 from p2pool.web.api.schema import SECONDS, TIME, array, count, mapping, nullable, number, record, text
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 
-def process_figures(moment: Moment) -> dict[str, Any]:
+def process_figures(snapshot: Snapshot) -> dict[str, Any]:
     """/api/v1/process."""
-    process = moment.snapshot.process
+    process = snapshot.pool.process
     figures = process.figures
     return {
         "memory": None if figures is None else figures.resident_bytes,
@@ -35,7 +35,7 @@ def _times(times: HistogramSnapshot) -> dict[str, Any]:
     }
 
 
-def open_ports(moment: Moment) -> list[dict[str, Any]]:
+def open_ports(snapshot: Snapshot) -> list[dict[str, Any]]:
     """/api/v1/ports."""
     return [
         {
@@ -45,11 +45,11 @@ def open_ports(moment: Moment) -> list[dict[str, Any]]:
             "other_fingerprint": each.other_fingerprint,
             "expires": each.not_after,
         }
-        for each in moment.sources.listening()
+        for each in snapshot.sources.listening()
     ]
 
 
-def merged_mining(moment: Moment) -> list[dict[str, Any]]:
+def merged_mining(snapshot: Snapshot) -> list[dict[str, Any]]:
     """/api/v1/merged."""
     return [
         {
@@ -59,13 +59,13 @@ def merged_mining(moment: Moment) -> list[dict[str, Any]]:
             "refused": each.refused,
             "problem": each.problem,
         }
-        for each in moment.sources.merged()
+        for each in snapshot.sources.merged()
     ]
 
 
-def shown_settings(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def shown_settings(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/config."""
-    return {"settings": dict(scene.sources.settings)}
+    return {"settings": dict(context.sources.settings)}
 
 
 _TIMES = {

@@ -29,7 +29,7 @@ from p2pool.web.api.schema import (
     record,
     text,
 )
-from p2pool.web.sources import Moment, shares_of_last_hour
+from p2pool.web.sources import Snapshot, shares_of_last_hour
 from p2pool.web.votes import chain_votes
 
 HASHES_PER_DIFFICULTY: Final = 2**32
@@ -56,26 +56,26 @@ def explorers(node: Node) -> tuple[str, str, str]:
     return EXPLORERS.get(node.network.name, ("", "", ""))
 
 
-def stale_proportion(moment: Moment) -> float:
+def stale_proportion(snapshot: Snapshot) -> float:
     """The part of the pool's work of the last hour that was stale."""
-    node, lookbehind = moment.node, moment.sources.lookbehind
+    node, lookbehind = snapshot.node, snapshot.sources.lookbehind
     if node.best_share is None or not lookbehind:
         return 0.0
     return average_stale_proportion(node.tracker, node.best_share, lookbehind)
 
 
-def nonstale_rate(moment: Moment) -> float:
+def nonstale_rate(snapshot: Snapshot) -> float:
     """Hashes a second of the share chain over the last hour, by the timestamps of its shares."""
-    node, lookbehind = moment.node, moment.sources.lookbehind
+    node, lookbehind = snapshot.node, snapshot.sources.lookbehind
     if node.best_share is None or not lookbehind:
         return 0.0
     return pool_attempts_per_second(node.tracker, node.best_share, lookbehind)
 
 
-def pool_rate(moment: Moment) -> float:
+def pool_rate(snapshot: Snapshot) -> float:
     """The pool's hash rate by the timestamps of shares, which other nodes come to as well: the chain's, corrected
     by the stale proportion of the whole chain."""
-    return nonstale_rate(moment) / (1 - stale_proportion(moment))
+    return nonstale_rate(snapshot) / (1 - stale_proportion(snapshot))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,9 @@ def _observed_rate(node: Node) -> ObservedRate:
     )
 
 
-def observed_rate(moment: Moment) -> float:
+def observed_rate(snapshot: Snapshot) -> float:
     """The pool's hash rate for people: over the time in which the shares were found, stale work included."""
-    return moment.per_tip(_observed_rate).nonstale / (1 - stale_proportion(moment))
+    return snapshot.per_tip(_observed_rate).nonstale / (1 - stale_proportion(snapshot))
 
 
 def stale_rates_of(node: Node) -> dict[str, float]:
@@ -124,27 +124,27 @@ def observed_stale_rates_of(node: Node) -> dict[str, float]:
     return {name: hashes / seconds for name, hashes in work.items()}
 
 
-def version_votes(moment: Moment) -> dict[str, float]:
+def version_votes(snapshot: Snapshot) -> dict[str, float]:
     """Parts of the last hour's work by the share version that it votes for."""
-    recent = chain_votes(moment.sources).recent
+    recent = chain_votes(snapshot.sources).recent
     return {str(version): recent.part(work) for version, work in recent.work.items()}
 
 
-def best_max_target(moment: Moment) -> int:
+def best_max_target(snapshot: Snapshot) -> int:
     """The easiest target that a share can have now."""
-    node = moment.node
+    node = snapshot.node
     share = None if node.best_share is None else node.tracker.get(node.best_share)
     return node.network.max_target if share is None else share.max_target
 
 
-def share_difficulty(moment: Moment) -> float:
+def share_difficulty(snapshot: Snapshot) -> float:
     """/difficulty."""
-    return target_to_difficulty(best_max_target(moment))
+    return target_to_difficulty(best_max_target(snapshot))
 
 
-def network_difficulty(moment: Moment) -> float | None:
+def network_difficulty(snapshot: Snapshot) -> float | None:
     """/current_network_difficulty."""
-    template = moment.node.template
+    template = snapshot.node.template
     return None if template is None else target_to_difficulty(template.target)
 
 
@@ -153,43 +153,45 @@ def chain_height(node: Node) -> int:
     return 0 if node.best_share is None else node.tracker.height(node.best_share)
 
 
-def _network_hash_rate(moment: Moment) -> float:
-    return (network_difficulty(moment) or 0.0) * HASHES_PER_DIFFICULTY / moment.node.network.parent.block_period
+def _network_hash_rate(snapshot: Snapshot) -> float:
+    return (
+        (network_difficulty(snapshot) or 0.0) * HASHES_PER_DIFFICULTY / snapshot.node.network.parent.block_period
+    )
 
 
-def global_stats(moment: Moment) -> dict[str, Any]:
+def global_stats(snapshot: Snapshot) -> dict[str, Any]:
     """/global_stats."""
-    template = moment.node.template
+    template = snapshot.node.template
     return {
-        "pool_nonstale_hash_rate": nonstale_rate(moment),
-        "pool_hash_rate": pool_rate(moment),
-        "pool_stale_prop": stale_proportion(moment),
-        "min_difficulty": share_difficulty(moment),
-        "network_block_difficulty": network_difficulty(moment) or 0.0,
-        "network_hashrate": _network_hash_rate(moment),
-        "network": moment.node.network.name,
-        "symbol": moment.node.network.parent.symbol,
+        "pool_nonstale_hash_rate": nonstale_rate(snapshot),
+        "pool_hash_rate": pool_rate(snapshot),
+        "pool_stale_prop": stale_proportion(snapshot),
+        "min_difficulty": share_difficulty(snapshot),
+        "network_block_difficulty": network_difficulty(snapshot) or 0.0,
+        "network_hashrate": _network_hash_rate(snapshot),
+        "network": snapshot.node.network.name,
+        "symbol": snapshot.node.network.parent.symbol,
         "block_height": None if template is None else template.height - 1,
-        "share_chain_height": chain_height(moment.node),
-        "shares_held": len(moment.node.tracker),
+        "share_chain_height": chain_height(snapshot.node),
+        "shares_held": len(snapshot.node.tracker),
     }
 
 
-def pool_figures(moment: Moment) -> dict[str, Any]:
+def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
     """/api/v1/pool."""
-    node, template, rate = moment.node, moment.node.template, pool_rate(moment)
-    observed = moment.per_tip(_observed_rate)
-    observed_all = observed_rate(moment)
+    node, template, rate = snapshot.node, snapshot.node.template, pool_rate(snapshot)
+    observed = snapshot.per_tip(_observed_rate)
+    observed_all = observed_rate(snapshot)
     attempts = None if template is None else float(target_to_average_attempts(template.target))
     subsidy = 0 if template is None else template.subsidy
     payments = 0 if template is None else template.payment_amount
-    rates, observed_rates = moment.per_tip(stale_rates_of), moment.per_tip(observed_stale_rates_of)
+    rates, observed_rates = snapshot.per_tip(stale_rates_of), snapshot.per_tip(observed_stale_rates_of)
     return {
         "network": node.network.name,
         "symbol": node.network.parent.symbol,
         "hash_rate": rate,
-        "nonstale_hash_rate": nonstale_rate(moment),
-        "stale_proportion": stale_proportion(moment),
+        "nonstale_hash_rate": nonstale_rate(snapshot),
+        "stale_proportion": stale_proportion(snapshot),
         "orphan_rate": rates["orphan"],
         "dead_rate": rates["doa"],
         "observed_hash_rate": observed_all,
@@ -197,16 +199,16 @@ def pool_figures(moment: Moment) -> dict[str, Any]:
         "observed_orphan_rate": observed_rates["orphan"],
         "observed_dead_rate": observed_rates["doa"],
         "observed_seconds": observed.seconds,
-        "share_difficulty": share_difficulty(moment),
+        "share_difficulty": share_difficulty(snapshot),
         "share_period": node.network.share_period,
         "share_version": SHARE_VERSION,
-        "version_votes": version_votes(moment),
+        "version_votes": version_votes(snapshot),
         "best_share": None if node.best_share is None else f"{node.best_share:064x}",
         "share_chain_height": chain_height(node),
         "shares_held": len(node.tracker),
         "block_height": None if template is None else template.height - 1,
-        "network_difficulty": network_difficulty(moment),
-        "network_hash_rate": _network_hash_rate(moment),
+        "network_difficulty": network_difficulty(snapshot),
+        "network_hash_rate": _network_hash_rate(snapshot),
         "block_attempts": attempts,
         "expected_time_to_block": attempts / rate if attempts is not None and rate else None,
         "observed_time_to_block": attempts / observed_all if attempts is not None and observed_all else None,
@@ -216,11 +218,11 @@ def pool_figures(moment: Moment) -> dict[str, Any]:
     }
 
 
-def currency_info(moment: Moment) -> dict[str, str]:
+def currency_info(snapshot: Snapshot) -> dict[str, str]:
     """/web/currency_info."""
-    block, address, transaction = explorers(moment.node)
+    block, address, transaction = explorers(snapshot.node)
     return {
-        "symbol": moment.node.network.parent.symbol,
+        "symbol": snapshot.node.network.parent.symbol,
         "block_explorer_url_prefix": block,
         "address_explorer_url_prefix": address,
         "tx_explorer_url_prefix": transaction,
@@ -299,7 +301,7 @@ ENDPOINTS = (
         "/stale_rates",
         "Hash rates of the share chain (good) and of what its shares announce as stale",
         mapping(HASH_RATE),
-        view=lambda moment: moment.per_tip(stale_rates_of),
+        view=lambda snapshot: snapshot.per_tip(stale_rates_of),
     ),
     Endpoint(
         "/current_network_difficulty",

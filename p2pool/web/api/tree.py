@@ -13,7 +13,7 @@ from p2pool.sharechain import forest
 from p2pool.sharechain.figures import stale_name
 from p2pool.sharechain.found_times import FoundTime
 from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, found_fields, hash_text
-from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, whole_number
+from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import HASH, array, boolean, count, nullable, number, record, text
 from p2pool.web.sources import script_to_text
 
@@ -62,9 +62,9 @@ def _shifts(best: forest.Node | None, heads: list[forest.Node]) -> dict[forest.T
     return shifts
 
 
-def share_tree(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/tree."""
-    node, most = scene.node, arguments["count"]
+    node, most = context.node, arguments["count"]
     own = set(node.own_share_hashes())
     chain, times = [share.hash for share in node.tracker.ancestors(node.best_share, most)], node.found_times()
     # Those of one chain together: one by one costs twenty times as much.

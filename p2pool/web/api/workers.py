@@ -16,9 +16,9 @@ from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
     Endpoint,
-    Parameter,
-    Refusal,
-    Scene,
+    EndpointParameter,
+    ErrorResponse,
+    RequestContext,
     amount,
     choice,
     free_text,
@@ -45,7 +45,7 @@ from p2pool.web.api.schema import (
     with_optional,
 )
 from p2pool.web.api.stratum import WORKER, worker_figures
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 from p2pool.web.worker_index import ORDERS, AddressFigures, TooManyLists, Wanted, address_of
 
 MAX_WORKERS, DEFAULT_WORKERS = 500, 100
@@ -53,16 +53,18 @@ MAX_WORKERS, DEFAULT_WORKERS = 500, 100
 MAX_BLOCKS: Final = 50
 """Blocks that /miner_payouts lists."""
 
-UNKNOWN_WORKER = Refusal(404, "unknown_worker", "no worker of this name is remembered")
-UNKNOWN_ADDRESS = Refusal(404, "unknown_address", "this address has no worker here and no part of the next block")
-BUSY = Refusal(503, "busy", "workers were searched in too many ways this second; try again in a second")
+UNKNOWN_WORKER = ErrorResponse(404, "unknown_worker", "no worker of this name is remembered")
+UNKNOWN_ADDRESS = ErrorResponse(
+    404, "unknown_address", "this address has no worker here and no part of the next block"
+)
+BUSY = ErrorResponse(503, "busy", "workers were searched in too many ways this second; try again in a second")
 
 
 def _named(worker: WorkerSnapshot) -> dict[str, Any]:
     return {"name": worker.name, **worker_figures(worker)}
 
 
-def worker_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/workers."""
     search, connected = arguments["search"], arguments["connected"]
     wanted = Wanted(
@@ -71,13 +73,13 @@ def worker_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         connected=None if connected is None else connected == "true",
     )
     try:
-        workers = scene.moment.workers.ordered(arguments["sort"], wanted, scene.client)
+        workers = context.snapshot.workers.ordered(arguments["sort"], wanted, context.client)
     except TooManyLists:
-        raise BUSY.raised() from None
+        raise BUSY.exception() from None
     total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
     page = _page(workers, offset, limit, backwards=arguments["order"] == "desc")
     return {
-        "time": scene.moment.snapshot.time,
+        "time": context.snapshot.pool.time,
         "total": total,
         "offset": offset,
         "limit": limit,
@@ -93,35 +95,35 @@ def _page(workers: Sequence[WorkerSnapshot], offset: int, limit: int, backwards:
     return workers[max(0, end - limit) : max(0, end)][::-1]
 
 
-def one_worker(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/workers/{name}."""
-    worker = scene.moment.workers.get(arguments["name"])
+    worker = context.snapshot.workers.get(arguments["name"])
     if worker is None:
-        raise UNKNOWN_WORKER.raised()
+        raise UNKNOWN_WORKER.exception()
     return _named(worker)
 
 
 # --- addresses ----------------------------------------------------------------------------------------------
 
 
-def _miner(moment: Moment, address: str) -> tuple[AddressFigures | None, int]:
+def _miner(snapshot: Snapshot, address: str) -> tuple[AddressFigures | None, int]:
     """(an address's workers, the duffs that it would get)."""
-    return moment.workers.address(address), moment.per_tip(payout_amounts).get(address, 0)
+    return snapshot.workers.address(address), snapshot.per_tip(payout_amounts).get(address, 0)
 
 
-def _address(scene: Scene, address: str) -> tuple[AddressFigures | None, int]:
+def _address(context: RequestContext, address: str) -> tuple[AddressFigures | None, int]:
     """(an address's workers, the duffs that it would get). Raises Refused where it has neither."""
-    workers, duffs = _miner(scene.moment, address)
+    workers, duffs = _miner(context.snapshot, address)
     if workers is None and not duffs:
-        raise UNKNOWN_ADDRESS.raised()
+        raise UNKNOWN_ADDRESS.exception()
     return workers, duffs
 
 
-def one_address(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/api/v1/addresses/{address}."""
-    moment, address = scene.moment, arguments["address"]
-    workers, duffs = _address(scene, address)
-    total = moment.per_tip(payout_total)
+    snapshot, address = context.snapshot, arguments["address"]
+    workers, duffs = _address(context, address)
+    total = snapshot.per_tip(payout_total)
     together = workers or _NOBODY
     return {
         "address": address,
@@ -148,12 +150,12 @@ NO_MINER: Final = {"error": "Miner not found", "active": False}
 """What legacy p2pool-dash answers, with status 200: its front end shows the text."""
 
 
-def miner_stats(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def miner_stats(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/miner_stats/{address}."""
-    moment, address = scene.moment, arguments["address"]
+    snapshot, address = context.snapshot, arguments["address"]
     if not address:
         return NO_ADDRESS
-    workers, duffs = _miner(moment, address)
+    workers, duffs = _miner(snapshot, address)
     if workers is None and not duffs:
         return NO_MINER
     together = workers or _NOBODY
@@ -165,23 +167,23 @@ def miner_stats(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         "dead_hashrate": together.dead_rate,
         "doa_rate": together.dead_rate / rate if rate else 0.0,
         "share_difficulty": together.difficulty,
-        "time_to_share": target_to_average_attempts(best_max_target(moment)) / rate if rate else None,
+        "time_to_share": target_to_average_attempts(best_max_target(snapshot)) / rate if rate else None,
         "current_payout": duffs / 1e8,
-        "global_stale_prop": stale_proportion(moment),
+        "global_stale_prop": stale_proportion(snapshot),
     }
 
 
-def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """/miner_payouts/{address}: the blocks that it found or that are known to pay it. What a block pays is known
     of the blocks that came while this node was running. An unknown address has none."""
-    moment, address = scene.moment, arguments["address"]
+    snapshot, address = context.snapshot, arguments["address"]
     if not address:
         return NO_ADDRESS
-    blocks = moment.once(_blocks_by_address).get(address, [])
-    paid = [(block, _paid(moment, block, address)) for block in blocks]
+    blocks = snapshot.once(_blocks_by_address).get(address, [])
+    paid = [(block, _paid(snapshot, block, address)) for block in blocks]
     sums = {status: sum(duffs or 0 for block, duffs in paid if block.status is status) for status in BlockStatus}
     confirmed, maturing = sums[BlockStatus.CONFIRMED], sums[BlockStatus.ACCEPTED] + sums[BlockStatus.SENT]
-    explorer = explorers(scene.node)[0]
+    explorer = explorers(context.node)[0]
     return {
         "address": address,
         "blocks_found": len(blocks),
@@ -204,16 +206,16 @@ def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _paid(moment: Moment, block: BlockRecord, address: str) -> int | None:
+def _paid(snapshot: Snapshot, block: BlockRecord, address: str) -> int | None:
     """Duffs that a block pays an address; None where that is not known."""
-    amounts = moment.memory.paid.get(block.block_hash)
+    amounts = snapshot.cache.paid.get(block.block_hash)
     return None if amounts is None else amounts.get(address, 0)
 
 
-def _blocks_by_address(moment: Moment) -> dict[str, list[BlockRecord]]:
+def _blocks_by_address(snapshot: Snapshot) -> dict[str, list[BlockRecord]]:
     """Those that an address found or that are known to pay it, the newest first."""
-    paid, found = moment.memory.paid, dict[str, list[BlockRecord]]()
-    for block in reversed(moment.snapshot.blocks):
+    paid, found = snapshot.cache.paid, dict[str, list[BlockRecord]]()
+    for block in reversed(snapshot.pool.blocks):
         for address in {address_of(block.worker), *paid.get(block.block_hash, ())}:
             found.setdefault(address, []).append(block)
     return found
@@ -227,7 +229,7 @@ def _read_address(given: str) -> str:
     return given
 
 
-ADDRESS = Parameter(
+ADDRESS = EndpointParameter(
     "address",
     text("a Dash address", minLength=26, maxLength=35),
     _read_address,
@@ -236,7 +238,7 @@ ADDRESS = Parameter(
     in_path=True,
     status=404,
 )
-_ANY_ADDRESS = Parameter(
+_ANY_ADDRESS = EndpointParameter(
     "address",
     text("a Dash address; any other text is one that is not known", maxLength=MAX_TEXT),
     str,

@@ -23,7 +23,7 @@ Sample = tuple[tuple[str, ...], float]
 Times = tuple[tuple[str, ...], HistogramSnapshot]
 
 
-class Kind(StrEnum):
+class MetricType(StrEnum):
     """Prometheus' types."""
 
     GAUGE = "gauge"
@@ -31,9 +31,9 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-_FAMILIES: dict[Kind, Callable[..., GaugeMetricFamily | CounterMetricFamily]] = {
-    Kind.GAUGE: GaugeMetricFamily,
-    Kind.COUNTER: CounterMetricFamily,
+_FAMILIES: dict[MetricType, Callable[..., GaugeMetricFamily | CounterMetricFamily]] = {
+    MetricType.GAUGE: GaugeMetricFamily,
+    MetricType.COUNTER: CounterMetricFamily,
 }
 
 
@@ -51,7 +51,7 @@ class Declared:
     which stay as they are."""
 
     name: str
-    kind: Kind
+    kind: MetricType
     help: str
     samples: Callable[[View], Iterable[Sample]]
     labels: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class DeclaredTimes:
     help: str
     times: Callable[[View], Iterable[Times]]
     labels: tuple[str, ...] = ()
-    kind: Kind = Kind.HISTOGRAM
+    kind: MetricType = MetricType.HISTOGRAM
 
     def family(self, view: View) -> Metric:
         """Its samples now."""
@@ -93,17 +93,17 @@ def _buckets(times: HistogramSnapshot) -> list[tuple[str, float]]:
 
 def gauge(name: str, help_text: str, value: Callable[[PoolSnapshot], float | None]) -> Declared:
     """A gauge without labels; absent while its value is None."""
-    return Declared(name, Kind.GAUGE, help_text, lambda view: _one(value(view.snapshot)))
+    return Declared(name, MetricType.GAUGE, help_text, lambda view: _one(value(view.snapshot)))
 
 
 def counter(name: str, help_text: str, value: Callable[[PoolSnapshot], float]) -> Declared:
     """A counter without labels."""
-    return Declared(name, Kind.COUNTER, help_text, lambda view: _one(value(view.snapshot)))
+    return Declared(name, MetricType.COUNTER, help_text, lambda view: _one(value(view.snapshot)))
 
 
 def announced_counter(name: str, help_text: str, value: Callable[[PoolSnapshot], float]) -> Declared:
     """A counter without labels and without the suffix _total."""
-    return Declared(name, Kind.COUNTER, help_text, lambda view: _one(value(view.snapshot)), announced=True)
+    return Declared(name, MetricType.COUNTER, help_text, lambda view: _one(value(view.snapshot)), announced=True)
 
 
 def times(name: str, help_text: str, value: Callable[[PoolSnapshot], HistogramSnapshot]) -> DeclaredTimes:
@@ -112,7 +112,7 @@ def times(name: str, help_text: str, value: Callable[[PoolSnapshot], HistogramSn
 
 
 def by_word(
-    name: str, kind: Kind, help_text: str, label: str, values: Callable[[PoolSnapshot], dict[str, float]]
+    name: str, kind: MetricType, help_text: str, label: str, values: Callable[[PoolSnapshot], dict[str, float]]
 ) -> Declared:
     """Numbers by a word."""
 

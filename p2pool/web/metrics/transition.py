@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pool.pool_stats import PoolSnapshot
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, by_word, gauge
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, by_word, gauge
 
 
 def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
@@ -26,7 +26,7 @@ def _refused(snapshot: PoolSnapshot) -> dict[str, float]:
 TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_newer_votes_ratio",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Part of the work that votes for share versions above this node's: of the whole chain, of its oldest "
         "tenth (window), and of the last hour (recent). The first two are absent while the chain is too short.",
         "span",
@@ -59,7 +59,7 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
     ),
     by_word(
         "p2pool_refused_branch_work_ratio",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Part of the work heard in the last hour that is on refused branches, by the rule that their first share "
         "breaks.",
         "reason",

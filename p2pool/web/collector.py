@@ -1,5 +1,5 @@
-"""Once a second, before the snapshot is taken: what the node, its peers and Dash Core say of themselves goes into
-pool_stats, so that one value holds all that is shown or stored."""
+"""Collects the figures of the node, its peers and Dash Core into pool_stats once a second, before the snapshot is
+taken, so that one value holds all that is shown or stored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from p2pool.web.votes import vote_figures
 _log = Logger(namespace="p2pool.web")
 
 
-class Gathering:
-    """Asks all of them. What walks the share chain is done once for each best share."""
+class Collector:
+    """Records the figures of all `sources`. What walks the share chain is computed once for each best share."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -26,15 +26,15 @@ class Gathering:
         self._stales, self._pool_rate, self._observed_rate = StaleRatios(), 0.0, 0.0
         self._found: float | None = None
 
-    def gather(self) -> None:
-        """Record everything. Who fails keeps its last figures; the failure is logged."""
-        for gather in (self._gather_chain, self._gather_peers, self._gather_dashd):
+    def collect(self) -> None:
+        """Record all figures. If one part fails, its last figures stay and the failure is logged."""
+        for collect in (self._collect_chain, self._collect_peers, self._collect_dashd):
             try:
-                gather()
+                collect()
             except Exception:
-                _log.failure("figures could not be gathered")
+                _log.failure("internal error: collecting figures failed; the last ones are shown")
 
-    def _gather_chain(self) -> None:
+    def _collect_chain(self) -> None:
         sources, node = self._sources, self._sources.node
         tracker, best, template, work = node.tracker, node.best_share, node.template, node.context
         share = None if best is None else tracker.get(best)
@@ -68,8 +68,8 @@ class Gathering:
         )
 
     def _walk(self, node: Node, best: int | None, count: int) -> None:
-        """What the last hour's shares say of the whole pool. A share announces a stale one of its maker's, which
-        is not in the chain itself."""
+        """Compute the whole pool's rates from the last hour's shares. A share announces a stale one of its miner,
+        which is not in the chain itself."""
         if self._walked == (best, count):
             return
         self._walked, self._stales = (best, count), StaleRatios()
@@ -89,7 +89,7 @@ class Gathering:
         self._pool_rate = pool_attempts_per_second(node.tracker, best, count) * made / count
         self._observed_rate = observed_attempts_per_second(node.tracker, best, count, found) * made / count
 
-    def _gather_peers(self) -> None:
+    def _collect_peers(self) -> None:
         peers = self._sources.peers()
         incoming = sum(1 for peer in peers if peer.incoming)
         times = [peer.round_trip for peer in peers if peer.round_trip is not None]
@@ -103,7 +103,7 @@ class Gathering:
             )
         )
 
-    def _gather_dashd(self) -> None:
+    def _collect_dashd(self) -> None:
         figures = self._sources.dashd()
         self._sources.stats.record_dashd(
             DashdFigures(

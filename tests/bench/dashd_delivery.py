@@ -1,5 +1,5 @@
-"""`python -m tests.bench.dashd_roads DIRECTORY SIZE COUNT PAUSE PORTS`: finds blocks, and sends them on all roads
-to the ports of `dashd_sink`. Prints, as JSON, when each was found (monotonic seconds).
+"""`python -m tests.bench.dashd_delivery DIRECTORY SIZE COUNT PAUSE PORTS`: finds blocks, and sends them to the
+ports of `dashd_sink`. Prints, as JSON, when each was found (monotonic seconds).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from p2pool.dashd.block_book import BlockBook
+from p2pool.base.environment import real_environment
+from p2pool.dashd.block_store import BlockStore
 from p2pool.dashd.credentials import Credentials, FixedCredentials
 from p2pool.dashd.daemon import Daemon
 from p2pool.dashd.found_block import FoundBlock
@@ -35,26 +36,34 @@ async def find_blocks(
     directory: Path, size: int, count: int, pause: float, ports: dict[str, list[int]]
 ) -> list[float]:
     """One block after another."""
+    environment = real_environment(reactor)
     daemons, links = [], []
     for port in ports["rpc"]:
-        rpc = RpcClient(reactor, f"http://127.0.0.1:{port}/", FixedCredentials(Credentials("u", "p", "given")))
-        daemons.append(Daemon("here", rpc, DashdService(reactor, rpc, DASH_REGTEST, time.time, "here"), time.time))
+        rpc = RpcClient(environment, f"http://127.0.0.1:{port}/", FixedCredentials(Credentials("u", "p", "given")))
+        service = DashdService(environment, rpc, network=DASH_REGTEST, name="here")
+        daemons.append(Daemon("here", rpc, service, clock=time.time))
         await rpc.call("getblockcount")  # a connection that stands, as in real life
     for port in ports["p2p"]:
         links.append(
-            DashdLink(reactor, "127.0.0.1", port, MAGIC, b"/bench/", time.time, lambda: 7, lambda _: None)
+            DashdLink(
+                environment,
+                host="127.0.0.1",
+                port=port,
+                magic=MAGIC,
+                sub_version=b"/bench/",
+                announced=lambda _: None,
+            )
         )
         links[-1].startService()
     while not all(link.up for link in links):
         await deferLater(reactor, 0.01)
     submitter = BlockSubmitter(
-        reactor,
-        daemons,
-        links,
-        BlockSpool(directory / "blocks", deferToThread),
-        BlockBook(directory / "blocks.json", deferToThread),
-        time.time,
-        lambda seconds: None,
+        environment,
+        daemons=daemons,
+        links=links,
+        spool=BlockSpool(directory / "blocks", deferToThread),
+        store=BlockStore(directory / "blocks.json", deferToThread),
+        record_sent=lambda seconds: None,
     )
     times = []
     for number in range(1, count + 1):

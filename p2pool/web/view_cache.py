@@ -1,4 +1,4 @@
-"""What the pages remember from one refresh to the next. Everything in here is bounded and can be made again."""
+"""What the views keep from one refresh to the next. Everything here is bounded and can be computed again."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PAID_BLOCKS: Final = 50
 
 
 class LastMinute:
-    """What a total has grown by in the last minute, for one look a second."""
+    """By how much a total has grown in the last minute, asked once a second."""
 
     def __init__(self) -> None:
         self._totals: deque[tuple[float, int]] = deque(maxlen=64)
 
     def since(self, total: int, now: float) -> int:
-        """The growth up to `total`, which is that of `now`."""
+        """Return the growth in the last minute; `total` is the value at `now`."""
         self._totals.append((now, total))
         while not 0 <= now - self._totals[0][0] <= 60:
             self._totals.popleft()
@@ -47,14 +47,14 @@ class LastTraffic:
         self._last = (0, 0)
 
     def since(self, now: tuple[int, int]) -> tuple[int, int]:
-        """(bytes received, bytes sent) since the last call."""
+        """Return (bytes received, bytes sent) since the last call."""
         received, sent = now[0] - self._last[0], now[1] - self._last[1]
         self._last = now
         return received, sent
 
 
-class Memory:
-    """See the module. It belongs to one node's `Sources`."""
+class ViewCache:
+    """Values that are computed once for each tip, work context, snapshot or key. It belongs to one `Sources`."""
 
     def __init__(self) -> None:
         self.samples = Samples()
@@ -75,7 +75,7 @@ class Memory:
         self._of_context: dict[object, Any] = {}
         """By the function that made it. Bound: the functions that there are."""
         self._latest: dict[str, tuple[object, Any]] = {}
-        """By a word of the code's."""
+        """(key, value) by a name that the code gives. Bound: the names that there are."""
         self._rounds: Rounds | None = None
         self._round_figures: tuple[RoundFigures, ...] = ()
         """Of `_rounds`."""
@@ -84,13 +84,13 @@ class Memory:
         """By the function that made it. Bound: the functions that there are."""
 
     def restore(self, samples: Mapping[int, Sequence[Sample]], rounds: Iterable[RoundFigures]) -> None:
-        """Take over what earlier runs left."""
+        """Load the samples and rounds that earlier runs stored."""
         self.samples.restore(samples)
         self.luck.restore(rounds)
         self._latest.clear()
 
     def per_tip(self, node: Node, make: Callable[[Node], T]) -> T:
-        """What `make(node)` gives, made once for each best share and template."""
+        """Return `make(node)`, computed once for each best share and template."""
         best, template = node.best_share, node.template
         # The chain below the best share grows while it is loaded.
         tip = (best, 0 if best is None else node.tracker.height(best))
@@ -102,13 +102,13 @@ class Memory:
         return made
 
     def round_figures(self, rounds: Rounds) -> tuple[RoundFigures, ...]:
-        """What is known of rounds, as history keeps it: the same tuple for the same rounds."""
+        """Return the known rounds as history stores them: the same tuple for the same rounds."""
         if rounds is not self._rounds:
             self._rounds, self._round_figures = rounds, tuple(rounds.known_figures())
         return self._round_figures
 
     def per_work(self, context: WorkContext, make: object, call: Callable[[], T]) -> T:
-        """What `call()` gives, made once for each work; `make` says what it is."""
+        """Return `call()`, computed once for each work context; `make` is the key of the value."""
         if self._context is not context:
             self._context, self._of_context = context, {}
         if make not in self._of_context:
@@ -117,13 +117,13 @@ class Memory:
         return made
 
     def rebuilds(self, tracker: Tracker) -> Rebuilds:
-        """The coinbases of the last few shares asked for."""
+        """Return the rebuilt coinbases of the last few shares requested."""
         if self._rebuilds is None:
             self._rebuilds = Rebuilds(tracker)
         return self._rebuilds
 
     def per_snapshot(self, snapshot: PoolSnapshot, make: object, call: Callable[[], T]) -> T:
-        """What `call()` gives, made once for each snapshot; `make` says what it is."""
+        """Return `call()`, computed once for each snapshot; `make` is the key of the value."""
         if self._snapshot is not snapshot:
             self._snapshot, self._of_snapshot = snapshot, {}
         if make not in self._of_snapshot:
@@ -132,7 +132,7 @@ class Memory:
         return made
 
     def latest(self, what: str, key: object, make: Callable[[], T]) -> T:
-        """What `make()` gives, made again only where the key is another than the last time."""
+        """Return `make()`, computed again only if the key differs from the last one under the same name."""
         known = self._latest.get(what)
         if known is None or known[0] != key:
             known = self._latest[what] = key, make()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from p2pool.base import state_file
-from p2pool.dashd.block_book import BLOCKS_FILE, MAX_BLOCKS, BlockBook
+from p2pool.dashd.block_store import BLOCKS_FILE, MAX_BLOCKS, BlockStore
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import Disk
 from tests.failing_disk import failing_disk
@@ -50,8 +50,8 @@ def path(tmp_path) -> Path:
     return tmp_path / "data" / "blocks.json"
 
 
-class Book(BlockBook):
-    """A book on a disk of the test's own."""
+class Store(BlockStore):
+    """A store on a disk of the test's own."""
 
     def __init__(self, path: Path) -> None:
         self.disk = Disk()
@@ -64,18 +64,18 @@ def done(coroutine: Any) -> None:
     assert results == [None]
 
 
-def loaded(path: Path) -> Book:
-    book = Book(path)
-    done(book.load())
-    return book
+def loaded(path: Path) -> Store:
+    store = Store(path)
+    done(store.load())
+    return store
 
 
-def saved(path: Path, *records: BlockRecord) -> Book:
-    book = Book(path)
+def saved(path: Path, *records: BlockRecord) -> Store:
+    store = Store(path)
     for record in records:
-        book.put(record)
-    done(book.save())
-    return book
+        store.put(record)
+    done(store.save())
+    return store
 
 
 def aside_of(path: Path) -> Path:
@@ -86,21 +86,21 @@ def aside_of(path: Path) -> Path:
 
 
 def test_changes_are_told_once(path):
-    book, told = Book(path), []
-    book.changed.subscribe(told.append)
-    book.put(RECORD)
-    book.put(RECORD)
+    store, told = Store(path), []
+    store.changed.subscribe(told.append)
+    store.put(RECORD)
+    store.put(RECORD)
     newer = replace(RECORD, confirmations=4)
-    book.put(newer)
+    store.put(newer)
     assert told == [RECORD, newer]
-    assert list(book.records.values()) == [newer]
+    assert list(store.records.values()) == [newer]
 
 
 def test_memory_is_bounded_and_the_oldest_go_first(path):
-    book = Book(path)
+    store = Store(path)
     for number in range(3 * MAX_BLOCKS):
-        book.put(replace(RECORD, block_hash=number))
-    assert list(book.records) == list(range(2 * MAX_BLOCKS, 3 * MAX_BLOCKS))
+        store.put(replace(RECORD, block_hash=number))
+    assert list(store.records) == list(range(2 * MAX_BLOCKS, 3 * MAX_BLOCKS))
 
 
 # --- on disk ---------------------------------------------------------------------------------------------
@@ -108,10 +108,10 @@ def test_memory_is_bounded_and_the_oldest_go_first(path):
 
 def test_what_became_of_blocks_survives(path, log):
     saved(path, OTHER, RECORD)
-    book, told = Book(path), []
-    book.changed.subscribe(told.append)
-    done(book.load())
-    assert list(book.records.values()) == [OTHER, RECORD]
+    store, told = Store(path), []
+    store.changed.subscribe(told.append)
+    done(store.load())
+    assert list(store.records.values()) == [OTHER, RECORD]
     assert told == []  # it is known
     assert log.lines == []
     assert [entry.name for entry in path.parent.iterdir()] == ["blocks.json"]
@@ -140,40 +140,40 @@ def test_without_a_file_there_are_no_blocks_and_no_complaint(path, log):
 
 
 def test_it_is_written_only_when_something_changed(path):
-    book = saved(path, RECORD)
+    store = saved(path, RECORD)
     path.unlink()
-    done(book.save())
-    book.put(RECORD)
-    done(book.save())
+    done(store.save())
+    store.put(RECORD)
+    done(store.save())
     assert not path.exists()
-    book.put(OTHER)
-    done(book.save())
+    store.put(OTHER)
+    done(store.save())
     assert len(loaded(path).records) == 2
     done(loaded(path).save())
 
 
 def test_what_changes_while_it_is_written_is_written_next(path):
-    book = Book(path)
-    book.put(RECORD)
-    book.disk.hangs = True
-    first, second = Deferred.fromCoroutine(book.save()), None
-    book.put(OTHER)
-    second = Deferred.fromCoroutine(book.save())  # as at the end of a run, while the timer's is under way
-    assert len(book.disk.waiting) == 1
-    book.disk.go_on()
+    store = Store(path)
+    store.put(RECORD)
+    store.disk.hangs = True
+    first, second = Deferred.fromCoroutine(store.save()), None
+    store.put(OTHER)
+    second = Deferred.fromCoroutine(store.save())  # as at the end of a run, while the timer's is under way
+    assert len(store.disk.waiting) == 1
+    store.disk.go_on()
     assert first.called
     assert second.called
     assert len(loaded(path).records) == 2
 
 
 def test_the_end_waits_for_what_is_being_written(path):
-    book = Book(path)
-    book.put(RECORD)
-    book.disk.hangs = True
-    Deferred.fromCoroutine(book.save())
-    last = Deferred.fromCoroutine(book.save())
+    store = Store(path)
+    store.put(RECORD)
+    store.disk.hangs = True
+    Deferred.fromCoroutine(store.save())
+    last = Deferred.fromCoroutine(store.save())
     assert not last.called
-    book.disk.go_on()
+    store.disk.go_on()
     assert last.called
     assert RECORD.block_hash in loaded(path).records
 
@@ -182,19 +182,19 @@ def test_the_end_waits_for_what_is_being_written(path):
     "error", [OSError(ENOSPC, "No space left on device"), OSError(EROFS, "Read-only"), OSError()]
 )
 def test_a_disk_that_fails_is_said_once_and_tried_again(path, log, error):
-    book = Book(path)
-    book.disk.error = error
-    book.put(RECORD)
+    store = Store(path)
+    store.disk.error = error
+    store.put(RECORD)
     for _ in range(5):
-        done(book.save())
+        done(store.save())
     assert len(log.lines) == 1
     assert str(path) in log.lines[0]
-    book.disk.error = None
-    done(book.save())
+    store.disk.error = None
+    done(store.save())
     assert RECORD.block_hash in loaded(path).records
-    book.disk.error = error
-    book.put(OTHER)
-    done(book.save())
+    store.disk.error = error
+    store.put(OTHER)
+    done(store.save())
     assert len(log.lines) == 2  # another trouble
 
 
@@ -271,14 +271,14 @@ DAMAGED = {
 def test_a_damaged_file_is_set_aside(path, log, data):
     path.parent.mkdir()
     path.write_bytes(data)
-    book = loaded(path)
-    assert not book.records
+    store = loaded(path)
+    assert not store.records
     assert len(log.lines) == 1
     assert "blocks.json.damaged" in log.lines[0]
     assert len(log.lines[0]) < 600
     assert aside_of(path).read_bytes() == data
-    book.put(RECORD)
-    done(book.save())
+    store.put(RECORD)
+    done(store.save())
     assert list(loaded(path).records) == [RECORD.block_hash]
     assert aside_of(path).read_bytes() == data
 
@@ -300,9 +300,9 @@ def test_a_list_that_is_too_long_is_taken_in_part(path, log):
 
 def test_a_directory_where_the_file_should_be_is_set_aside(path, log):
     path.mkdir(parents=True)
-    book = loaded(path)
-    book.put(RECORD)
-    done(book.save())
+    store = loaded(path)
+    store.put(RECORD)
+    done(store.save())
     assert list(loaded(path).records) == [RECORD.block_hash]
     assert aside_of(path).is_dir()
     assert len(log.lines) == 1
@@ -310,13 +310,13 @@ def test_a_directory_where_the_file_should_be_is_set_aside(path, log):
 
 def test_a_file_that_may_not_be_read_is_not_overwritten(path, log):
     saved(path, OTHER)
-    book = Book(path)
+    store = Store(path)
     with failing_disk(OSError(EACCES, "Permission denied")):
-        done(book.load())  # neither read nor quarantined
+        done(store.load())  # neither read nor quarantined
     assert len(log.lines) == 1
     assert log.lines[0].count("Permission denied") == 2
-    book.put(RECORD)
-    done(book.save())
+    store.put(RECORD)
+    done(store.save())
     assert OTHER.block_hash in loaded(path).records
 
 
@@ -324,10 +324,10 @@ def test_a_file_that_cannot_even_be_set_aside_stops_nothing(path, log):
     path.parent.mkdir()
     path.write_bytes(b"nonsense")
     with patch.object(state_file, "quarantine", side_effect=OSError(EACCES, "Permission denied")):
-        book = loaded(path)
+        store = loaded(path)
     assert len(log.lines) == 1
-    book.put(RECORD)
-    done(book.save())
+    store.put(RECORD)
+    done(store.save())
     assert path.read_bytes() == b"nonsense"
 
 
@@ -348,7 +348,7 @@ RECORDS = st.builds(
 
 @given(st.lists(RECORDS, max_size=5, unique_by=lambda record: record.block_hash))
 def test_round_trip(tmp_path_factory, records):
-    path = tmp_path_factory.mktemp("book") / "blocks.json"
+    path = tmp_path_factory.mktemp("store") / "blocks.json"
     saved(path, *records)
     assert list(loaded(path).records.values()) == records
 
@@ -363,15 +363,15 @@ ENTRY = st.fixed_dictionaries({name: st.just(value) | JSON for name, value in en
 
 @given(st.lists(ENTRY | JSON, max_size=3) | JSON)
 def test_whatever_stands_in_the_file(tmp_path_factory, blocks):
-    path = tmp_path_factory.mktemp("book") / "blocks.json"
+    path = tmp_path_factory.mktemp("store") / "blocks.json"
     try:
         path.write_bytes(orjson.dumps({"blocks": blocks}))
     except TypeError:  # a number that JSON of this kind cannot hold
         return
     with logged() as log:
-        book = loaded(path)
-        book.put(OTHER)
-        done(book.save())
-        assert set(loaded(path).records) == set(book.records)
+        store = loaded(path)
+        store.put(OTHER)
+        done(store.save())
+        assert set(loaded(path).records) == set(store.records)
     assert not log.tracebacks
     assert len(log.lines) == (1 if aside_of(path).exists() else 0)

@@ -14,14 +14,9 @@ from p2pool.dash.address import payee_script
 from p2pool.dash.hashes import sha256d, sha256d_int
 from p2pool.dash.merkle import coinbase_branch, merkle_root, walk_branch
 from p2pool.dash.transaction import parse_transaction
-from p2pool.dashd import template as template_module
-from p2pool.dashd.template import (
-    BlockTemplate,
-    TemplateTransaction,
-    TransactionCache,
-    decode_ahead,
-    parse_template,
-)
+from p2pool.dashd import template_parsing
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction
+from p2pool.dashd.template_parsing import TransactionCache, decode_ahead, parse_template
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.dash import asset_unlock
 from tests.support import TESTS, capture, make_template
@@ -266,7 +261,7 @@ def test_an_answer_that_is_no_object(answer):
 
 
 def test_too_many_transactions(monkeypatch):
-    monkeypatch.setattr(template_module, "MAX_TRANSACTIONS", 13)
+    monkeypatch.setattr(template_parsing, "MAX_TRANSACTIONS", 13)
     with pytest.raises(ParseError, match="14 transactions"):
         parsed(MATCHED)
 
@@ -336,27 +331,27 @@ def test_mutated_answers_are_templates_or_parse_errors(mutations):
 def test_known_transactions_are_taken_over_undecoded():
     known = TransactionCache()
     answer = answer_of(MATCHED)
-    first = parse_template(answer, VERSIONS, NOW, known)
+    first = parse_template(answer, VERSIONS, NOW, known=known)
     for entry in answer["transactions"]:
         entry["data"] = "not decoded"
-    second = parse_template(answer, VERSIONS, NOW, known)
+    second = parse_template(answer, VERSIONS, NOW, known=known)
     assert second == first
     assert all(a is b for a, b in zip(first.transactions, second.transactions, strict=True))
     assert second.branch is first.branch
     with pytest.raises(ParseError, match="data"):
-        parse_template(answer, VERSIONS, NOW, TransactionCache())
-    fewer = parse_template(answer | {"transactions": answer["transactions"][:5]}, VERSIONS, NOW, known)
+        parse_template(answer, VERSIONS, NOW, known=TransactionCache())
+    fewer = parse_template(answer | {"transactions": answer["transactions"][:5]}, VERSIONS, NOW, known=known)
     assert fewer.branch == parsed(MATCHED, transactions=answer_of(MATCHED)["transactions"][:5]).branch
 
 
 def test_a_large_mempool_is_decoded_in_portions(monkeypatch):
-    monkeypatch.setattr(template_module, "PORTION", 5)
+    monkeypatch.setattr(template_parsing, "PORTION", 5)
     known, answer = TransactionCache(), answer_of(MATCHED)
     assert len(answer["transactions"]) == 14
     assert len(list(decode_ahead(answer, known))) == 2
     for entry in answer["transactions"]:
         entry["data"] = "not decoded again"
-    assert parse_template(answer, VERSIONS, NOW, known) == parsed(MATCHED)
+    assert parse_template(answer, VERSIONS, NOW, known=known) == parsed(MATCHED)
     assert list(decode_ahead(answer, known)) == []
 
 
@@ -368,7 +363,7 @@ def test_decoding_ahead_leaves_complaints_to_the_parser(answer):
 
 
 def test_known_transactions_are_bounded_and_those_in_use_stay(monkeypatch):
-    monkeypatch.setattr(template_module, "MAX_KNOWN", 10)
+    monkeypatch.setattr(template_parsing, "MAX_KNOWN", 10)
     known, used = TransactionCache(), TemplateTransaction(b"", b"", 0)
     known.add("used", used)
     for number in range(100):
@@ -407,7 +402,7 @@ def test_a_withdrawal_signed_again_is_taken_with_its_new_bytes():
     for data in (asset_unlock.DATA, again, asset_unlock.DATA):
         answer = answer_of(MATCHED) | {"transactions": [asset_unlock.ENTRY | {"data": data.hex()}]}
         assert list(decode_ahead(answer, known)) == []
-        (taken,) = parse_template(answer, VERSIONS, NOW, known).transactions
+        (taken,) = parse_template(answer, VERSIONS, NOW, known=known).transactions
         assert (taken.data, f"{taken.hash:064x}") == (data, asset_unlock.HASH)
 
 
@@ -451,7 +446,7 @@ def test_a_wrong_hash_is_not_remembered_as_a_right_one():
     named = wrong_hash(answer, 13)
     for _ in range(2):
         assert list(decode_ahead(answer, known)) == []
-        assert len(parse_template(answer, VERSIONS, NOW, known).transactions) == 13
+        assert len(parse_template(answer, VERSIONS, NOW, known=known).transactions) == 13
     assert known.get(named) is None
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import RunInThread
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import excerpt, printable
+from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
@@ -28,12 +30,12 @@ _MAX_NUMBER = 2**53
 """What every reader of JSON keeps exactly; more than all duffs."""
 
 
-class BlockBook:
+class BlockStore:
     """Records by block hash, the oldest first. `changed` fires with each record that is new or has changed,
     `loaded` once with those of earlier runs, `learned` with those of before the start that the share chain tells
     of; both are no news."""
 
-    def __init__(self, path: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
+    def __init__(self, path: Path, run_in_thread: RunInThread) -> None:
         self.changed: Event[BlockRecord] = Event()
         self.loaded: Event[Sequence[BlockRecord]] = Event()
         self.learned: Event[Sequence[BlockRecord]] = Event()
@@ -109,7 +111,7 @@ def _plain(record: BlockRecord) -> dict[str, Any]:
     """A record as JSON: hashes as hex, since JSON has no integers so large."""
     plain = asdict(record)
     for name in _HASHES:
-        plain[name] = None if plain[name] is None else f"{plain[name]:064x}"
+        plain[name] = None if plain[name] is None else hash_hex(plain[name])
     # A peer's share says any 64 bits, and what is written must be read again.
     plain["subsidy"] = min(record.subsidy, _MAX_NUMBER - 1)
     return plain

@@ -8,7 +8,7 @@ from enum import StrEnum
 from p2pool.base.bounded import BoundedDict, BoundedSet
 
 
-class Road(StrEnum):
+class NotificationSource(StrEnum):
     """How news of a block come."""
 
     P2P = "p2p"
@@ -27,23 +27,23 @@ class Road(StrEnum):
     """A block of our own, which a daemon took."""
 
 
-MAX_NOTICES = 200
+MAX_NOTIFICATIONS = 200
 
 
-class NoticeBoard:
-    """The first news of each block. `clock` is monotonic, in seconds; `record(road, seconds)` counts."""
+class BlockNotifications:
+    """The first news of each block. `clock` is monotonic, in seconds; `record(source, seconds)` counts."""
 
     def __init__(self, clock: Callable[[], float], record: Callable[[str, float], None]) -> None:
         self._clock = clock
         self._record = record
-        self._first: BoundedDict[int, tuple[Road, float]] = BoundedDict(MAX_NOTICES)
-        self._timed: BoundedSet[int] = BoundedSet(MAX_NOTICES)
+        self._first: BoundedDict[int, tuple[NotificationSource, float]] = BoundedDict(MAX_NOTIFICATIONS)
+        self._timed: BoundedSet[int] = BoundedSet(MAX_NOTIFICATIONS)
         self._worked_on: int | None = None
 
-    def heard(self, road: Road, block_hash: int, when: float | None = None) -> None:
-        """News of a block, now or at `when`. Only the first are remembered."""
+    def received(self, source: NotificationSource, block_hash: int, when: float | None = None) -> None:
+        """Record that a block was announced, now or at `when`; only the first announcement counts."""
         if block_hash not in self._first:
-            self._first[block_hash] = (road, self._clock() if when is None else when)
+            self._first[block_hash] = (source, self._clock() if when is None else when)
 
     def job_sent(self, block_hash: int) -> None:
         """A job on a block left: the first one is timed. What was the newest block at the start is no news, and
@@ -51,8 +51,8 @@ class NoticeBoard:
         if block_hash == self._worked_on:
             return
         self._worked_on = block_hash
-        notice = None if block_hash in self._timed else self._first.get(block_hash)
+        first = None if block_hash in self._timed else self._first.get(block_hash)
         self._timed.add(block_hash)
-        if notice is not None:
-            road, since = notice
-            self._record(road.value, self._clock() - since)
+        if first is not None:
+            source, since = first
+            self._record(source.value, self._clock() - since)

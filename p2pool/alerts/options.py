@@ -21,6 +21,9 @@ from p2pool.pool_stats import EventKind
 MAX_DESTINATIONS: Final = 16
 """Of one flag: each has a queue of its own."""
 MIN_SECRET, MAX_SECRET = 8, 512
+SMTP_PORT: Final = 25
+SUBMISSION_PORT: Final = 587
+SMTPS_PORT: Final = 465
 MAX_QUIET: Final = 16
 WEBHOOK_SECRET: Final = Secret("P2POOL_WEBHOOK_SECRET")
 SMTP_PASSWORD: Final = Secret("P2POOL_ALERT_SMTP_PASSWORD", only_with="alert_email")
@@ -207,7 +210,7 @@ class AlertOptions:
         metavar="HOST[:PORT]",
         shown=Shown.NEVER,
         help="the mail server; smtps://HOST:PORT if its connections are encrypted from the first byte",
-        default_text="port 25, with a login 587, with smtps 465",
+        default_text=f"port {SMTP_PORT}, with a login {SUBMISSION_PORT}, with smtps {SMTPS_PORT}",
     )
     alert_smtp_user: str | None = setting(
         None, metavar="USER", shown=Shown.NEVER, help="log in to the mail server as this user, only through TLS"

@@ -1,1 +1,19 @@
-"""The composition root: settings, log, data directory, and one assembly for each topic of the node."""
+"""The composition root: settings, log, data directory, and one assembly for each topic of the node.
+
+From the command line to the configuration:
+- `cli`: the program, its exit status and its last line
+- `config`: the frozen `Config`, values that follow from several settings, and checks between settings
+- `settings`: the groups of settings, and those that belong to no topic
+- `flags`: the command line and its help
+- `settings_file`: the TOML file of --config
+- `secret_sources`: secrets from files and the environment
+- `legacy_flags`: command lines of legacy p2pool-dash
+- `shown_settings`: what everybody may see of the settings
+
+Around the node:
+- `root`: class `App`, which constructs, connects, starts and stops everything
+- `logs`, `bench_log`: the log, and what --bench adds to it
+- `data_directory`, `state_files`: the directory of the node's files, and the versions of those files
+
+One assembly a topic: `dashd`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
+"""

@@ -81,7 +81,7 @@ class Alerting:
 
     def _place(self) -> Place:
         config = self._config
-        log: Path = config.logfile or config.datadir / "log"
+        log: Path = config.log_path
         node = config.alerts.node or printable(socket.gethostname())
         return Place(node, config.network.name, config.alerts.page or self._page(), printable(str(log), MAX_PATH))
 

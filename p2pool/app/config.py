@@ -24,7 +24,7 @@ from p2pool.app.legacy_flags import (
     network_name,
 )
 from p2pool.app.secret_sources import add_secrets
-from p2pool.app.settings import GeneralSettings, StartOptions, all_settings
+from p2pool.app.settings import LOG_NAME, GeneralSettings, StartOptions, all_settings
 from p2pool.app.settings_file import read_settings_file
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import parse_path
@@ -95,6 +95,11 @@ class Config(
     def p2pool_port(self) -> int:
         """Return the port for other nodes, 0 for any free one."""
         return self.p2pool_endpoint[1]
+
+    @property
+    def log_path(self) -> Path:
+        """Return the file that the log is written to."""
+        return self.logfile or self.datadir / LOG_NAME
 
     @property
     def embeds_simnet(self) -> bool:

@@ -39,6 +39,7 @@ from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
+from p2pool.dashd.settings import DASH_CONF
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import BlockSubmitter
 from p2pool.dashd.template import BlockTemplate
@@ -71,7 +72,7 @@ class DaemonAddress:
 def daemon_addresses(config: Config) -> list[DaemonAddress]:
     """The daemons that the configuration names, the single one first. Raises OperatorError."""
     parent, given = config.network.parent, config.dashd_config_path
-    conf = read_dash_conf(given or default_in_home(".dashcore") / "dash.conf", parent, required=given is not None)
+    conf = read_dash_conf(given or default_in_home(DASH_CONF), parent, required=given is not None)
     found = []
     if config.single_daemon:
         port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port

@@ -78,9 +78,7 @@ def run(config: Config) -> int:
     reactor: IReactor = cast(IReactor, global_reactor)
     make_time_steady(reactor)
     directory = DataDirectory(config.datadir)
-    logging = start_logging(
-        config.logfile or config.datadir / "log", config.debug, open_terminal(None) if config.no_console else None
-    )
+    logging = start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
     for notice in config.notices:
         _log.warn("{notice}", notice=notice)
     check_state_files(config.datadir)

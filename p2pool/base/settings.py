@@ -54,7 +54,7 @@ class Given:
     file before it if it comes from there, or a variable of the environment."""
 
     source: str
-    text: str
+    text: str = field(repr=False)
 
     def refused(self, reason: str) -> OperatorError:
         """Return the error for this value; `reason` says what is wrong and what to write instead."""

@@ -54,6 +54,12 @@ def test_help_counts_before_other_mistakes(capsys):
 
 def test_what_is_no_flag(capsys):
     assert "there is no flag --fees; --help lists all flags" in said(capsys, "--fees", "1", status=2)
+    text = said(capsys, "--web-pasword=me:hunter2", status=2)
+    assert "there is no flag --web-pasword;" in text
+    assert "hunter2" not in text
+    text = said(capsys, "user", "--debug", "hunter2", status=2)
+    assert "give RPCUSER and RPCPASS next to each other" in text
+    assert "hunter2" not in text
 
 
 def test_no_two_settings_have_a_name_in_common():

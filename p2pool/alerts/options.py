@@ -286,7 +286,7 @@ class AlertOptions:
         metavar="LIST",
         read=event_list(frozenset()),
         shown=Shown.NEVER,
-        help="events that are sent in quiet hours, too",
+        help="events that are sent during quiet hours, too",
     )
     alert_node: str = setting(
         "",

@@ -127,7 +127,7 @@ class WebSettings:
         metavar="LIST",
         read=_read_globs,
         shown=Shown.VALUE,
-        help="what else requires an API key: paths with * and ?, separated by commas, like /metrics,/api/v1/*",
+        help="paths that also require an API key, with * and ?, separated by commas, like /metrics,/api/v1/*",
     )
     web_trusted_proxy: tuple[IpNetwork, ...] = setting(
         (),

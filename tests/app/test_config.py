@@ -492,6 +492,11 @@ def test_values_of_the_file_are_checked_like_flags(toml):
     assert "checksum" in refusal(*toml(f'address = "{MAIN[:-1]}1"'))
 
 
+def test_a_value_of_the_wrong_type_is_refused_even_if_a_flag_replaces_it(toml):
+    assert "--fee much: this is not a number" in refusal(*toml('fee = "much"'), "-a", MAIN, "--fee", "1")
+    assert load(*toml("fee = 101"), "-a", MAIN, "--fee", "1").fee == 1
+
+
 def test_files_that_cannot_be_read(tmp_path):
     assert "No such file" in refusal("--config", str(tmp_path / "none"), "-a", MAIN)
     assert "Is a directory" in refusal("--config", str(tmp_path), "-a", MAIN)

@@ -47,7 +47,7 @@ class OperatorPort(Protocol):
     def show_message(self, text: str, worker: str | None = None) -> int:
         """How many connections were sent it."""
 
-    def reconnect(self, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
+    def reconnect(self, *, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
         """How many connections were asked to."""
 
     def set_version_mask(self, mask: int) -> int:

@@ -84,7 +84,10 @@ def build_work_context(
     parent = rules.parent_context(view, best_share, network)
     weights = version.weights(view, parent, template.target, network)
     coinbase = coinbase_script(
-        template.height, template.coinbase_flags, network.coinbase_extension, b"" if aux is None else aux.data
+        template.height,
+        template.coinbase_flags,
+        network.coinbase_extension,
+        commitment=b"" if aux is None else aux.data,
     )
     suffix = gentx_suffix(template.coinbase_payload)
     payouts = version.payouts(weights, template.subsidy, paid)

@@ -240,7 +240,10 @@ class App:
             GarbageWatch(self.stats.record_gc_pause, time.perf_counter),
         )
         self.live = LiveService(
-            self.reactor, environment.clock, config.ws_allow_origin, client_host, self.pages.watchable_views
+            environment,
+            origins=config.ws_allow_origin,
+            client_host=client_host,
+            allowed_views=self.pages.watchable_views,
         )
         self._timers: list[Timer] = []
         self._stopping = False
@@ -256,7 +259,7 @@ class App:
         built_in = built_in_pages()
         files = config.web_static or built_in
         custom_pages = files.resolve() != built_in.resolve()
-        web = self.pages.listen(self.views, files, self.live.resource, custom_pages)
+        web = self.pages.listen(self.views, files, live=self.live.resource, custom_pages=custom_pages)
         self.mining.listen(web, self.pages.url, self.pages.browsers)
         self.peering.listen()
         self._wire()
@@ -322,7 +325,7 @@ class App:
         self.merged.table.changed.subscribe(node.set_aux)
         self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
-        live = LiveWiring(self.live, node, self.peering.figures, self.environment.clock)
+        live = LiveWiring(self.live, node, peers=self.peering.figures, clock=self.environment.clock)
         self.persistence.announce.subscribe(live.share)
         self.dash_core.block_store.changed.subscribe(live.block)
         node.work_changed.subscribe(live.work)

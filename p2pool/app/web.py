@@ -54,6 +54,7 @@ class Pages:
         set_log_level: Callable[[str], None],
         alerts: AlertTester | None = None,
     ) -> None:
+        self._environment = environment
         self._reactor = environment.reactor
         self._config = config
         self._clock = environment.clock
@@ -79,14 +80,20 @@ class Pages:
         self._port: Any = None
 
     def listen(
-        self, views: Views, files: Path, live: Resource | None = None, custom_pages: bool = False
+        self, views: Views, files: Path, *, live: Resource | None = None, custom_pages: bool = False
     ) -> IProtocolFactory:
         """Open the web's own port, where there is to be one. Returns what browsers meet that come to the worker
         port: the site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own.
         Raises OperatorError."""
         config = self._config
         site = WebSite(
-            views, files, self._reactor, live, self.access, self._run_in_thread, self._actions, custom_pages
+            self._environment,
+            views,
+            files,
+            live=live,
+            access=self.access,
+            admin=self._actions,
+            custom_pages=custom_pages,
         )
         if config.web_port is None:
             return site

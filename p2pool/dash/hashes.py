@@ -161,7 +161,7 @@ def midstate(data: bytes, compress: CompressFunction = _compress) -> bytes:
 
 
 def continue_from_midstate(
-    state: bytes, hashed_length: int, data: bytes, compress: CompressFunction = _compress
+    state: bytes, hashed_length: int, data: bytes, *, compress: CompressFunction = _compress
 ) -> bytes:
     """The SHA-256 digest of a message whose first `hashed_length` bytes (a multiple of 64) led to `state` and
     which goes on with `data`."""

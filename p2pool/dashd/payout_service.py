@@ -25,7 +25,7 @@ from p2pool.dashd.payout_addresses import (
     render_dynamic,
 )
 from p2pool.dashd.rpc import RpcUnavailable
-from p2pool.dashd.wallet import UnusableAnswer, Wallet, WalletProblem, unusable
+from p2pool.dashd.wallet import Ownership, UnusableAnswer, Wallet, WalletProblem, unusable
 from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.payout")
@@ -134,7 +134,7 @@ class PayoutService:
 
     async def _check(self, own: OwnAddress) -> None:
         """Warn of an address that the wallet does not know: perhaps it is another wallet's, and right."""
-        if await self._wallet.knows(own.address) is False:
+        if await self._wallet.ownership(own.address) is Ownership.FOREIGN:
             _log.warn(
                 "the payout address {address}, kept in {path}, is none of dashd's wallet; going on with it. "
                 "If it is not yours, delete that file and start again, or give -a ADDRESS",

@@ -1,8 +1,8 @@
-"""Getting a found block into the chain, whatever it takes, and saying what became of it.
+"""Deliver found blocks into the chain, and report what became of them.
 
-A block is written to disk first, then sent on all roads at once: submitblock to every daemon, and by p2p to every
-daemon and to peers of the network. It is sent again until the chain has it, every daemon refused it, or another
-block of its height is buried so deep that nothing can change that.
+A block is written to disk first, then sent on all channels at once: submitblock to every daemon, and by p2p to
+every daemon and to peers of the network. It is sent again until the chain has it, every daemon refused it, or
+another block of its height is buried so deep that nothing can change that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.answers import Verdict, judge, judge_error
 from p2pool.dashd.block_store import BlockStore
 from p2pool.dashd.daemon import BlockLink, BlockPosition
-from p2pool.dashd.delivery import BlockDaemon, BlockDelivery, SubmissionAnswer
+from p2pool.dashd.delivery import BlockDaemon, BlockDelivery, DeliveryState, SubmissionAnswer
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.spool import UNKNOWN, BlockSpool
@@ -32,33 +32,33 @@ from p2pool.pool_stats import BlockRecord, BlockStatus
 _log = Logger(namespace="p2pool.blocks")
 
 SPOOL_PATIENCE = 0.05
-"""Seconds for which a slow disk may hold up a block: another one found meanwhile would win."""
+"""Seconds for which a slow disk may delay a block: another one found meanwhile would win."""
 FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
-"""Seconds before a daemon that did not answer is asked again: at first (a connection that was just closed), and
-later on."""
+"""Seconds before a daemon that did not answer is asked again: at first (the connection may just have been closed),
+and later on."""
 PARTING = 2.0
-"""Seconds for which the end of the node waits until a daemon has a block that was just found: at the next start
+"""Seconds for which the node's shutdown waits until a daemon has a block that was just found: at the next start
 another one may have won."""
 RESEND_PERIOD = 10.0
-"""Seconds after which it is looked what became of a block, and it is sent again where it is missing."""
+"""Seconds after which daemons are asked what became of a block; those that miss it are sent it again."""
 STILL_OFFERED = 120.0
-"""Seconds after one daemon took a block for which those that did not answer are asked still: the one may have no
-connection with anybody."""
+"""Seconds after one daemon took a block for which those that did not answer are still asked: the one may be
+isolated."""
 BURIED = 6
 """Blocks on another one of the same height, after which a block that is not in the chain is given up."""
 SAFE = 6
 """Confirmations after which a block's file is not needed any more."""
 MAX_UNDER_WAY = 20
-"""Blocks that are seen to at a time; where there are more, the oldest wait on disk for the next start.
-Each costs a connection to every daemon every RESEND_PERIOD; of those of one height one can win."""
+"""Blocks that are delivered at a time; if there are more, the oldest wait on disk for the next start.
+Each costs a connection to every daemon every RESEND_PERIOD; of those of one height only one can win."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
 BEATEN = "another block of its height came first"
 
 
 class BlockSubmitter:
-    """Sees found blocks through. `links` take blocks without an answer; `record_sent(seconds)` counts how long
-    sending took."""
+    """Delivers found blocks. `links` take blocks without an answer; `record_sent(seconds)` counts how long sending
+    took."""
 
     def __init__(
         self,
@@ -86,27 +86,27 @@ class BlockSubmitter:
     # --- from outside ------------------------------------------------------------------------------------
 
     def offer(self, block: FoundBlock) -> None:
-        """A block was found: see it through. One whose fate is known is not sent twice; one that an earlier run
-        could not keep on disk is."""
+        """Deliver a block that was found. One whose fate is known is not sent twice; one that an earlier run could
+        not write to disk is."""
         record = self._store.records.get(block.block_hash)
         if block.block_hash not in self._deliveries and (record is None or record.status is BlockStatus.SENT):
             self._begin(block, sent_before=False)
 
     def offer_again(self, block_hash: int) -> None:
-        """The chain lost a block that it had."""
+        """Deliver a block again that the chain had and lost."""
         block = self._recent.get(block_hash)
         if block is not None and block_hash not in self._deliveries:
             self._begin(block, sent_before=True)
 
     async def resume(self) -> None:
-        """Go on with what an earlier run had to leave."""
+        """Go on with the blocks that an earlier run left on disk."""
         for block in (await self._spool.load())[-MAX_UNDER_WAY:]:
             if block.block_hash not in self._deliveries:
                 self._begin(block, sent_before=True)
 
     async def stop(self) -> None:
-        """Give up what is under way, after a moment for what no daemon had the time to take; it is on disk when
-        this returns."""
+        """Give up what is under way, after a moment for blocks that no daemon had the time to take. All blocks are
+        on disk when this returns."""
         latest = self._reactor.seconds() + PARTING
         while self._reactor.seconds() < latest and any(
             delivery.is_on_its_way(self._daemons) for delivery in self._deliveries.values()
@@ -119,34 +119,32 @@ class BlockSubmitter:
 
     @property
     def waiting(self) -> int:
-        """Blocks that are not settled yet."""
+        """The number of blocks that are not settled yet."""
         return len(self._deliveries)
 
     # --- one block ---------------------------------------------------------------------------------------
 
-    def _begin(self, block: FoundBlock, sent_before: bool) -> None:
+    def _begin(self, block: FoundBlock, *, sent_before: bool) -> None:
         if sent_before:
             self._store.put(self._record_of(block))
         if len(self._deliveries) >= MAX_UNDER_WAY:
             self._postpone(next(iter(self._deliveries.values())))
         delivery = self._deliveries[block.block_hash] = BlockDelivery(block)
-        self._start(self._see_through(delivery, sent_before))
+        self._start(self._deliver(delivery, sent_before))
 
     def _postpone(self, delivery: BlockDelivery) -> None:
-        """Leave it to the next start: a block that was found just now has better prospects."""
+        """Leave a block to the next start: one that was found just now has better prospects."""
         _log.error(
-            "{count} found blocks are not settled; the oldest, {height}, is kept on disk until the next start",
+            "{count} found blocks are not settled yet; the oldest, block {height}, stays on disk and is sent "
+            "again at the next start",
             count=len(self._deliveries),
             height=delivery.block.height,
         )
         del self._deliveries[delivery.block.block_hash]
-        delivery.postponed = True
-        delivery.settle()
-        delivery.offered_until = self._reactor.seconds()
-        delivery.wake()
+        delivery.postpone(self._reactor.seconds())
 
     def _record_of(self, block: FoundBlock) -> BlockRecord:
-        """The book's record of a block, or a new one; what an earlier version could not know is added."""
+        """Return the stored record of a block, or a new one; what an earlier version could not know is added."""
         known, now = self._store.records.get(block.block_hash), self._clock()
         found = now if block.time is None else min(block.time, now)
         if known is None:
@@ -170,24 +168,24 @@ class BlockSubmitter:
         self._tasks.discard(task)
         if isinstance(result, Failure):
             if not result.check(CancelledError):
-                _log.failure("sending a block failed", result)
+                _log.failure("internal error while delivering a found block", result)
             return None
         return result
 
-    async def _see_through(self, delivery: BlockDelivery, sent_before: bool) -> None:
+    async def _deliver(self, delivery: BlockDelivery, sent_before: bool) -> None:
         block, found = delivery.block, self._reactor.seconds()
         self._keep(delivery)
         try:
-            await self._within(SPOOL_PATIENCE, delivery.writing)
+            await self._wait_for(delivery.writing, at_most=SPOOL_PATIENCE)
             if sent_before:
                 await self._try_to_check(delivery, send_again=False)
-            if not delivery.is_settled():
+            if not delivery.is_over():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
-            # The world hears of a block once it is on disk, or after a moment, and on its way.
+            # Others are notified of a block once it is on disk (or after a moment) and on its way.
             self._store.put(self._record_of(block))
-            while not delivery.is_settled():
-                answered = await self._news(delivery)
+            while not delivery.is_over():
+                answered = await self._wait_for_change(delivery)
                 await self._try_to_check(delivery, send_again=not answered)
         except CancelledError:
             await delivery.writing
@@ -196,26 +194,26 @@ class BlockSubmitter:
             if self._deliveries.get(block.block_hash) is delivery:
                 del self._deliveries[block.block_hash]
         await delivery.writing
-        if not delivery.postponed:
-            await self._put_away(delivery)
+        if delivery.state is not DeliveryState.POSTPONED:
+            await self._finish(delivery)
 
     def _keep(self, delivery: BlockDelivery) -> None:
-        """Write it, unless that is done or under way: a disk that hangs must not be given ever more to do."""
-        if not delivery.kept and delivery.writing.called:
+        """Write a block, unless that is done or under way: a disk that hangs must not be given ever more to do."""
+        if not delivery.on_disk and delivery.writing.called:
             delivery.writing = Deferred.fromCoroutine(self._write(delivery))
 
     async def _write(self, delivery: BlockDelivery) -> None:
         try:
-            delivery.kept = await self._spool.keep(delivery.block)
+            delivery.on_disk = await self._spool.keep(delivery.block)
         except CancelledError:
             raise
         except Exception:
-            _log.failure("block {height} could not be kept on disk", height=delivery.block.height)
+            _log.failure("internal error while writing block {height} to disk", height=delivery.block.height)
 
-    async def _within(self, seconds: float, done: Deferred[None]) -> None:
-        """Wait for something, but not longer."""
+    async def _wait_for(self, done: Deferred[None], *, at_most: float) -> None:
+        """Wait until something is done, but not longer than so many seconds."""
         either: Deferred[None] = Deferred()
-        late = self._reactor.callLater(seconds, either.callback, None)
+        late = self._reactor.callLater(at_most, either.callback, None)
 
         def ended(result: Any) -> Any:
             if late.active():
@@ -230,28 +228,29 @@ class BlockSubmitter:
             if late.active():
                 late.cancel()
 
-    async def _news(self, delivery: BlockDelivery) -> bool:
-        """Wait until a daemon answered, RESEND_PERIOD at most; whether one did."""
+    async def _wait_for_change(self, delivery: BlockDelivery) -> bool:
+        """Wait until a daemon answered, RESEND_PERIOD at most. Return whether one did."""
         answered = True
-        if not delivery.woken:
-            news: Deferred[None] = Deferred()
-            delivery.news = news
+        if not delivery.changed:
+            change: Deferred[None] = Deferred()
+            delivery.change = change
             late = self._reactor.callLater(RESEND_PERIOD, delivery.wake)
             try:
-                await news
+                await change
                 answered = late.active()
             finally:
-                delivery.news = None
+                delivery.change = None
                 if late.active():
                     late.cancel()
-        delivery.woken = False
+        delivery.changed = False
         return answered
 
     # --- sending -----------------------------------------------------------------------------------------
 
     def _send(self, delivery: BlockDelivery, daemons: Sequence[BlockDaemon]) -> None:
-        """On all roads: RPC first, since only it says why a block is refused."""
+        """Send a block on all channels: RPC first, since only it says why a block is refused."""
         block = delivery.block
+        delivery.sent()
         for daemon in daemons:
             if daemon not in delivery.asking:
                 delivery.asking.add(daemon)
@@ -261,12 +260,14 @@ class BlockSubmitter:
             try:
                 taken += link.send_block(block.data)
             except Exception:
-                _log.failure("sending block {height} by p2p failed", height=block.height)
+                _log.failure("internal error while sending block {height} over p2p", height=block.height)
         if taken:
-            _log.info("block {height} was sent by p2p as well (nodes: {count})", height=block.height, count=taken)
+            _log.info(
+                "block {height} was also sent over p2p, on {count} connections", height=block.height, count=taken
+            )
 
     async def _offer_to(self, delivery: BlockDelivery, daemon: BlockDaemon) -> None:
-        """Offer it to one daemon until that has given a verdict, or it does not matter any more."""
+        """Offer a block to one daemon until that has given a verdict, or none is needed any more."""
         wait = FIRST_RETRY
         try:
             while self._reactor.seconds() < delivery.offered_until:
@@ -284,7 +285,7 @@ class BlockSubmitter:
             delivery.asking.discard(daemon)
 
     async def _offer_once(self, delivery: BlockDelivery, daemon: BlockDaemon) -> tuple[Verdict, str]:
-        """Return what the daemon's answer means, and its text."""
+        """Offer a block to a daemon once. Return what the answer means, and its text."""
         try:
             answer = await daemon.submit_block(delivery.block.data)
         except CancelledError:
@@ -294,7 +295,7 @@ class BlockSubmitter:
         except RpcUnavailable as error:
             return Verdict.UNANSWERED, str(error)
         except Exception as error:  # a bug must not cost the block either
-            _log.failure("sending block {height} failed", height=delivery.block.height)
+            _log.failure("internal error while submitting block {height}", height=delivery.block.height)
             return Verdict.UNANSWERED, str(error)
         verdict = judge(answer)
         if verdict is Verdict.LATER:
@@ -319,12 +320,12 @@ class BlockSubmitter:
         delivery.wake()
 
     def _unclear(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: str) -> None:
-        """Log it once for each daemon; look at once whether the chain has the block all the same."""
+        """Log an answer without a verdict, once for each daemon, and have the chain checked at once."""
         if daemon not in delivery.unclear:
             delivery.unclear[daemon] = answer
             _log.error(
-                "block {height} {block_hash:064x}: dashd at {name} answers {answer}, which is no known verdict; "
-                "it is offered again until the chain shows what became of it",
+                "block {height} {block_hash:064x}: dashd at {name} answered {answer}, which is no known verdict; "
+                "retrying until the chain shows what became of the block",
                 height=delivery.block.height,
                 block_hash=delivery.block.block_hash,
                 name=daemon.name,
@@ -333,22 +334,22 @@ class BlockSubmitter:
             delivery.wake()
 
     def _not_answered(self, delivery: BlockDelivery, daemon: BlockDaemon, trouble: str) -> None:
-        """Say so once a daemon, and loudly where none has answered."""
+        """Log that a daemon did not answer, once for each, and loudly if none has."""
         block = delivery.block
         if daemon not in delivery.failed:
             delivery.failed.add(daemon)
             _log.warn(
-                "block {height} could not be given to dashd at {name}: {trouble}; trying again",
+                "cannot submit block {height} to dashd at {name}: {trouble}; retrying",
                 height=block.height,
                 name=daemon.name,
                 trouble=trouble.removeprefix(f"{daemon.name}: ").removeprefix(f"{daemon.name} "),
             )
         nobody = not delivery.answers and len(delivery.failed) == len(self._daemons)
-        if nobody and not delivery.complained and not delivery.is_settled():
+        if nobody and not delivery.complained and not delivery.is_over():
             delivery.complained = True
             _log.error(
-                "block {height} {block_hash:064x} NOT YET SENT: no dashd has taken it; it is offered again until "
-                "one does, also after a restart",
+                "block {height} {block_hash:064x} NOT YET SUBMITTED: no dashd has taken it; retrying until one "
+                "does, also after a restart. Check that dashd is running",
                 height=block.height,
                 block_hash=block.block_hash,
             )
@@ -359,36 +360,38 @@ class BlockSubmitter:
         self._store.put(replace(self._record_of(delivery.block), status=status, **changes))
 
     def _settle(self, delivery: BlockDelivery, status: BlockStatus, **changes: Any) -> None:
-        if not delivery.is_settled():
-            delivery.settle()
+        if not delivery.is_over():
             still = STILL_OFFERED if status is BlockStatus.ACCEPTED else 0.0
-            delivery.offered_until = self._reactor.seconds() + still
+            delivery.settle(offered_until=self._reactor.seconds() + still)
             if status is BlockStatus.ACCEPTED:
                 self._recent[delivery.block.block_hash] = delivery.block
             self._record(delivery, status, **{"reason": ""} | changes)
 
     async def _try_to_check(self, delivery: BlockDelivery, send_again: bool) -> None:
-        """A defect of ours must not end that the block is seen through."""
+        """Check a block; a bug in that must not end its delivery."""
         try:
             await self._check(delivery, send_again)
         except CancelledError:
             raise
         except Exception:
-            _log.failure("looking after block {height} failed", height=delivery.block.height)
+            _log.failure(
+                "internal error while checking what became of block {height}", height=delivery.block.height
+            )
 
     async def _check(self, delivery: BlockDelivery, send_again: bool) -> None:
-        """Ask the daemons where the block lies; settle it, or send it again where it is missing. Not where one has
-        just answered: what says that it holds the block, but does not know it, would be sent it without pause."""
-        if delivery.is_settled():
+        """Ask the daemons for the block's position; settle it, or send it again to those that miss it. Not if one
+        has just answered: a daemon that says it holds the block but does not know it would be sent it without
+        pause."""
+        if delivery.is_over():
             return
         self._keep(delivery)
         block = delivery.block
         positions = await self._positions(block.block_hash)
-        if delivery.is_settled():  # meanwhile
+        if delivery.is_over():  # meanwhile
             return
         known = [position for position in positions.values() if position.confirmations]
         deepest = max(known, key=lambda position: position.confirmations, default=None)
-        # One that is stuck has it in its chain for ever, though the others went on without it.
+        # A stuck daemon has it in its chain for ever, though the others went on without it.
         if deepest is not None and deepest.confirmations > 0:
             left_behind = block.height + deepest.confirmations - 1 + BURIED
             if all(
@@ -398,7 +401,7 @@ class BlockSubmitter:
                 return
         if all(delivery.refused_by(daemon) for daemon in self._daemons):
             self._settle(delivery, BlockStatus.REFUSED, reason=next(iter(delivery.objections().values())))
-        elif not await self._is_buried(delivery, positions) and not delivery.is_settled():
+        elif not await self._is_buried(delivery, positions) and not delivery.is_over():
             if any(
                 position.confirmations and delivery.is_known_valid_by(daemon)
                 for daemon, position in positions.items()
@@ -408,11 +411,11 @@ class BlockSubmitter:
                 self._send_again(delivery, positions)
 
     def _in_chain(self, delivery: BlockDelivery, position: BlockPosition) -> None:
-        """It is there, whatever was said before: the log must not end with that."""
+        """Settle a block that the chain has; the log must not end with an earlier error."""
         objections = delivery.objections()
         if objections or delivery.complained:
             _log.info(
-                "block {height} {block_hash:064x} is in the chain all the same{why}",
+                "block {height} {block_hash:064x} is in the chain after all{why}",
                 height=delivery.block.height,
                 block_hash=delivery.block.block_hash,
                 why="".join(f"; dashd at {daemon.name} said {text}" for daemon, text in objections.items()),
@@ -422,7 +425,7 @@ class BlockSubmitter:
         )
 
     def _send_again(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> None:
-        """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
+        """Send a block to daemons that took it and do not know it any more, and by p2p while none has answered."""
         missing = [
             daemon
             for daemon, position in positions.items()
@@ -432,7 +435,7 @@ class BlockSubmitter:
             self._send(delivery, missing)
 
     def _beaten(self, delivery: BlockDelivery) -> None:
-        """It lies beside the best chain; the next block decides."""
+        """Record a block that is on a side branch; the next block decides."""
         block = delivery.block
         if self._store.records[block.block_hash].status is not BlockStatus.ORPHANED:
             _log.warn(
@@ -443,7 +446,7 @@ class BlockSubmitter:
             self._record(delivery, BlockStatus.ORPHANED, reason=BEATEN)
 
     async def _positions(self, block_hash: int) -> dict[BlockDaemon, BlockPosition]:
-        """Where each daemon that answers has the block."""
+        """Return the position of a block at each daemon that answers."""
         asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in self._daemons]
         answers = await DeferredList(asked, consumeErrors=True)
         return {
@@ -453,7 +456,7 @@ class BlockSubmitter:
         }
 
     async def _is_buried(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> bool:
-        """Whether another block of its height lies so deep that this one is given up; it is settled then."""
+        """Settle a block if another one of its height is buried too deep for it to win. Return whether."""
         block = delivery.block
         for daemon in positions:
             if daemon.height < block.height + BURIED:
@@ -468,17 +471,17 @@ class BlockSubmitter:
             return True
         return False
 
-    async def _put_away(self, delivery: BlockDelivery) -> None:
-        """It is settled: say so, and see to its file."""
+    async def _finish(self, delivery: BlockDelivery) -> None:
+        """Report what became of a settled block, and delete or quarantine its file."""
         block, record = delivery.block, self._store.records[delivery.block.block_hash]
         if record.status is BlockStatus.REFUSED:
-            kept = await self._spool.refuse(block.height, block.block_hash)
+            kept = await self._spool.quarantine(block.height, block.block_hash)
             _log.error(
                 "block {height} {block_hash:064x} is LOST: {reason}; {kept}",
                 height=block.height,
                 block_hash=block.block_hash,
                 reason=record.reason,
-                kept=f"it is kept in {kept}" if kept else "it could not be kept on disk",
+                kept=f"it is saved in {kept}" if kept else "it could not be saved to disk",
             )
         elif record.in_chain:
             if record.confirmations >= SAFE:

@@ -23,7 +23,7 @@ class RelayedAddresses:
         if known is None or entry.time > known.time:
             self._seen[address.ip, address.port] = entry
 
-    def connected(self, host: str, port: int, services: int, now: float) -> None:
+    def connected(self, host: str, port: int, *, services: int, now: float) -> None:
         """A connection to an address was made; a name in place of an address is no news for others."""
         self.add(TimedAddress(int(now), NetworkAddress(services, host, port)))
 

@@ -18,6 +18,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment, real_environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxPow, find_commitment, parse_auxpow, slot_of
@@ -111,7 +112,7 @@ class AuxChain:
         """Connect a candidate. Raises KeyError where the hash is none, ProofInvalid."""
         candidate = self._candidates[block_hash]
         try:
-            parent_hash = check_proof(candidate, self.chain_id, self.target, proof)
+            parent_hash = check_proof(candidate, proof, chain_id=self.chain_id, target=self.target)
         except ProofInvalid as error:
             self.refused.fire(str(error))
             raise
@@ -129,7 +130,7 @@ class AuxChain:
         return self._blocks.get(block_hash)
 
 
-def check_proof(block: AuxBlock, chain_id: int, target: int, proof: AuxPow) -> int:
+def check_proof(block: AuxBlock, proof: AuxPow, *, chain_id: int, target: int) -> int:
     """The hash of the Dash header whose work stands for the block. Raises ProofInvalid."""
     header = read_header(Reader(proof.header))
     parent_hash = header.hash()
@@ -265,13 +266,15 @@ def build_aux_methods(chain: AuxChain) -> dict[str, Method]:
 class SimulatedAuxDaemon(Service):
     """The chain behind an RPC port. `rpc_port` is the real port once it listens; `faults` spoils its answers."""
 
-    def __init__(self, reactor: Any, chain: AuxChain, rpc_port: int, user: str, password: str) -> None:
+    def __init__(
+        self, environment: Environment, chain: AuxChain, *, rpc_port: int, user: str, password: str
+    ) -> None:
         self.chain = chain
         self.rpc_port = rpc_port
+        self._reactor = reactor = environment.reactor
         self.faults = FaultControls(reactor.seconds)
-        self._reactor = reactor
         dispatcher = RpcDispatcher(build_aux_methods(chain), self.faults, self._sleep)
-        self._site = RpcSite(RpcResource(dispatcher, user, password, self._sleep), reactor)
+        self._site = RpcSite(RpcResource(dispatcher, user=user, password=password, sleep=self._sleep), reactor)
         self._port: Any = None
 
     def startService(self) -> None:
@@ -349,7 +352,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     reactor: Any = global_reactor
     chain = AuxChain(options.chain_id, options.attempts, reactor.seconds)
-    daemon = SimulatedAuxDaemon(reactor, chain, options.rpc_port, options.rpc_user, options.rpc_password)
+    daemon = SimulatedAuxDaemon(
+        real_environment(reactor),
+        chain,
+        rpc_port=options.rpc_port,
+        user=options.rpc_user,
+        password=options.rpc_password,
+    )
     try:
         daemon.startService()
     except CannotListenError as error:

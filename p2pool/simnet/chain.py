@@ -66,6 +66,7 @@ class SimulatedChain:
         self,
         rules: ChainRules,
         now: Callable[[], float],
+        *,
         open_store: Callable[[int], RawBlockStore] = lambda genesis_hash: MemoryStore(),
         mempool_limit: int = 200,
         block_max_size: int = DEFAULT_BLOCK_MAX_SIZE,
@@ -86,7 +87,9 @@ class SimulatedChain:
         self.mempool = Mempool(self.ledger, mempool_limit, rules.is_v24)
         self._now = now
         self._genesis = genesis_block(rules)
-        genesis = ChainBlock(self._genesis.header, self._genesis.hash, None, len(self._genesis.raw), 1)
+        genesis = ChainBlock(
+            self._genesis.header, self._genesis.hash, None, size=len(self._genesis.raw), transaction_count=1
+        )
         self._index: dict[int, ChainBlock] = {genesis.hash: genesis}
         self._undo: BoundedDict[int, Undo] = BoundedDict(_MAX_UNDO)
         self._failed = BoundedSet[int](_MAX_FAILED)
@@ -223,11 +226,13 @@ class SimulatedChain:
         unlocked = special_effects(waiting.values()).unlocked if is_asset_unlock(transaction) else 0
         if unlocked > self.economy.credit_pool(self.height, self.tip.unlocked):
             raise TransactionRefused("failed-creditpool-unlock-too-much")
-        return self.mempool.add(transaction, self._now(), self.height, self.tip.median_time)
+        return self.mempool.add(transaction, now=self._now(), height=self.height, median_time=self.tip.median_time)
 
     def _template(self, previous: ChainBlock, waiting: Iterable[MempoolEntry], updates: int) -> SimulatedTemplate:
         bits = self.next_bits(previous)
-        return build_template(self.economy, previous, bits, waiting, updates, self._block_max_size)
+        return build_template(
+            self.economy, previous, bits=bits, waiting=waiting, updates=updates, max_size=self._block_max_size
+        )
 
     # --- inside ----------------------------------------------------------------------------------------
 
@@ -263,7 +268,7 @@ class SimulatedChain:
 
     def _check_in_context(self, decoded: DecodedBlock, previous: ChainBlock) -> None:
         height = previous.height + 1
-        check_contents_in_context(decoded.block, height, previous.median_time, self.rules.is_v24(height))
+        check_contents_in_context(decoded.block, height, previous.median_time, is_v24=self.rules.is_v24(height))
 
     def _judge(self, decoded: DecodedBlock) -> str:
         """What there is to say of a block that will not be taken because the tip is frozen."""
@@ -288,7 +293,11 @@ class SimulatedChain:
         try:
             self._check_in_context(decoded, previous)
             entry = ChainBlock(
-                decoded.header, decoded.hash, previous, len(decoded.raw), len(decoded.transaction_hashes)
+                decoded.header,
+                decoded.hash,
+                previous,
+                size=len(decoded.raw),
+                transaction_count=len(decoded.transaction_hashes),
             )
             entry.unlocked = previous.unlocked + special_effects(decoded.block.transactions).unlocked
             switch = self._connect_if_best(entry, decoded)
@@ -367,10 +376,10 @@ class SimulatedChain:
         try:
             check_payments(
                 decoded.coinbase,
-                economy.coinbase_value(height, undo.total_fees),
-                economy.superblock_payees(height),
-                economy.masternode_payees(height, undo.total_fees),
-                self.rules.is_v24(height),
+                limit=economy.coinbase_value(height, undo.total_fees),
+                superblock=economy.superblock_payees(height),
+                masternode=economy.masternode_payees(height, undo.total_fees),
+                each_its_own=self.rules.is_v24(height),
             )
         except BlockInvalid:
             self.ledger.disconnect(undo)
@@ -384,7 +393,7 @@ class SimulatedChain:
                 freed += self.read(block).block.transactions[1:]
         except OSError as error:
             self._log.warn("transactions of a disconnected block are lost: {error}", error=str(error))
-        self.mempool.follow_tip(freed, self._now, self.height, self.tip.median_time)
+        self.mempool.follow_tip(freed, now=self._now, height=self.height, median_time=self.tip.median_time)
 
     def _announce(self, switch: _Switch) -> None:
         if switch.disconnected:

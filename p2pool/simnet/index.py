@@ -29,7 +29,13 @@ class ChainBlock:
     )
 
     def __init__(
-        self, header: BlockHeader, hash_: int, previous: ChainBlock | None, size: int, transaction_count: int
+        self,
+        header: BlockHeader,
+        hash_: int,
+        previous: ChainBlock | None,
+        *,
+        size: int,
+        transaction_count: int,
     ) -> None:
         self.header = header
         self.hash = hash_

@@ -91,6 +91,7 @@ class SimulatedPeerSession:
     def __init__(
         self,
         chain: SimulatedChain,
+        *,
         magic: bytes,
         now: Callable[[], float],
         identity: Identity,

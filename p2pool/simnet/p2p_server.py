@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IPushProducer
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -90,7 +90,7 @@ class SimulatedPeerProtocol(Protocol):
         return _address_text(self.transport.getHost())
 
 
-class P2pServer(Factory):
+class P2pServer(ServerFactory):
     """All connections; announces blocks and transactions to them."""
 
     noisy = False
@@ -98,6 +98,7 @@ class P2pServer(Factory):
     def __init__(
         self,
         chain: SimulatedChain,
+        *,
         magic: bytes,
         now: Callable[[], float],
         nonce: Callable[[], int],
@@ -132,7 +133,14 @@ class P2pServer(Factory):
         if len(self._peers) >= _MAX_CONNECTIONS:
             return None
         self._next_number += 1
-        session = SimulatedPeerSession(self._chain, self._magic, self._now, self._identity, where, own_address)
+        session = SimulatedPeerSession(
+            self._chain,
+            magic=self._magic,
+            now=self._now,
+            identity=self._identity,
+            peer=where,
+            own_address=own_address,
+        )
         return SimulatedPeerProtocol(self, session, self._next_number - 1)
 
     def connected(self, peer: SimulatedPeerProtocol) -> None:
@@ -144,7 +152,7 @@ class P2pServer(Factory):
         version = peer.session.peer_version
         if not peer.session.inbound and version is not None:
             host, _, port = peer.peer_address.rpartition(":")
-            self._identity.addresses.connected(host, int(port), version.services, self._now())
+            self._identity.addresses.connected(host, int(port), services=version.services, now=self._now())
 
     def disconnected(self, peer: SimulatedPeerProtocol) -> None:
         """A connection ended."""

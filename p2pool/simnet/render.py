@@ -55,7 +55,7 @@ def _template_transaction(transaction: TemplateEntry) -> Json:
     }
 
 
-def render_template(template: SimulatedTemplate, signals: Json, now: float, superblocks: bool) -> Json:
+def render_template(template: SimulatedTemplate, signals: Json, now: float, *, superblocks: bool) -> Json:
     """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {
@@ -129,7 +129,11 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
         locked = chain.is_locked(block)
         result["tx"] = [
             render_transaction(
-                transaction, hash_, versions, None if fees is None or i == 0 else fees[i - 1], locked
+                transaction,
+                hash_,
+                versions,
+                fee=None if fees is None or i == 0 else fees[i - 1],
+                locked=locked,
             )
             for i, (transaction, hash_) in enumerate(
                 zip(decoded.block.transactions, decoded.transaction_hashes, strict=True)
@@ -144,7 +148,7 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
 
 
 def render_transaction(
-    transaction: Transaction, hash_: int, versions: AddressVersions, fee: int | None, locked: bool = False
+    transaction: Transaction, hash_: int, versions: AddressVersions, *, fee: int | None, locked: bool = False
 ) -> Json:
     """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or where it is not known.
 
@@ -179,7 +183,7 @@ def render_transaction(
 
 
 def render_transaction_in_block(
-    chain: SimulatedChain, block: ChainBlock, hash_: int, in_active_chain: bool
+    chain: SimulatedChain, block: ChainBlock, hash_: int, *, in_active_chain: bool
 ) -> Json | None:
     """A getrawtransaction answer; None where the block does not hold it. OSError where the disk fails.
 
@@ -190,7 +194,7 @@ def render_transaction_in_block(
     transaction = decoded.block.transactions[decoded.transaction_hashes.index(hash_)]
     active, locked = block in chain.active, chain.is_locked(block)
     result: Json = {"in_active_chain": active} if in_active_chain else {}
-    result |= render_transaction(transaction, hash_, chain.rules.addresses, None, locked)
+    result |= render_transaction(transaction, hash_, chain.rules.addresses, fee=None, locked=locked)
     locks = {name: result.pop(name) for name in ("instantlock", "instantlock_internal")}
     result["blockhash"] = block.hash_hex
     result["height"] = block.height if active else -1
@@ -318,7 +322,10 @@ def render_mempool(mempool: Mempool) -> Json:
     parents = {hash_: list(entry.depends) for hash_, entry in entries.items()}
     return {
         hash_hex(hash_): _mempool_entry(
-            entry, children[hash_], _closure(hash_, parents, entries), _closure(hash_, children, entries)
+            entry,
+            children=children[hash_],
+            ancestors=_closure(hash_, parents, entries),
+            descendants=_closure(hash_, children, entries),
         )
         for hash_, entry in entries.items()
     }
@@ -336,7 +343,11 @@ def _closure(start: int, edges: dict[int, list[int]], entries: dict[int, Mempool
 
 
 def _mempool_entry(
-    entry: MempoolEntry, children: list[int], ancestors: list[MempoolEntry], descendants: list[MempoolEntry]
+    entry: MempoolEntry,
+    *,
+    children: list[int],
+    ancestors: list[MempoolEntry],
+    descendants: list[MempoolEntry],
 ) -> Json:
     return {
         "vsize": entry.size,

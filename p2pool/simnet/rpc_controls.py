@@ -99,15 +99,15 @@ class RpcControls:
 
     def simnet_sendtx(self, count: object) -> object:
         """Make transactions now; their hashes (fewer where the mempool is full)."""
-        number = int(_bounded(_whole(count, "count", 1), "count", 0, _MOST_TRANSACTIONS))
+        number = int(_bounded(_whole(count, "count", 1), "count", least=0, most=_MOST_TRANSACTIONS))
         made = [self._of.transactions.make() for _ in range(number)]
         return [hash_hex(entry.hash) for entry in made if entry is not None]
 
     def simnet_special(self, kind: object, index: object) -> object:
         """Make a special transaction: an asset unlock (type 9; index names the withdrawal; one that waits is
         signed again) or one of types 1 to 4 and, under the rules of Dash Core 24, 10 to 12; its hash."""
-        number = int(_bounded(_whole(kind, "type", 0), "type", 1, 0xFFFF))
-        withdrawal = int(_bounded(_whole(index, "index", 0), "index", 0, 2**63))
+        number = int(_bounded(_whole(kind, "type", 0), "type", least=1, most=0xFFFF))
+        withdrawal = int(_bounded(_whole(index, "index", 0), "index", least=0, most=2**63))
         try:
             return hash_hex(self._of.transactions.make_special(number, withdrawal).hash)
         except TransactionRefused as error:
@@ -127,7 +127,7 @@ class RpcControls:
 
     def simnet_silence(self, seconds: float) -> object:
         """Accept calls and answer nothing for so many seconds."""
-        self._of.faults.silence(_bounded(seconds, "seconds", 0, _LONGEST_FAULT))
+        self._of.faults.silence(_bounded(seconds, "seconds", least=0, most=_LONGEST_FAULT))
         return None
 
     def simnet_error(self, calls: object, kind: object) -> object:
@@ -137,17 +137,17 @@ class RpcControls:
         except ValueError:
             kinds = ", ".join(each.value for each in ErrorKind)
             raise MethodError(INVALID_PARAMETER, f"kind must be one of {kinds}") from None
-        self._of.faults.fail(int(_bounded(_whole(calls, "calls", 1), "calls", 0, _MOST_ERRORS)), error)
+        self._of.faults.fail(int(_bounded(_whole(calls, "calls", 1), "calls", least=0, most=_MOST_ERRORS)), error)
         return None
 
     def simnet_warmup(self, seconds: float) -> object:
         """Fail all calls for so many seconds with the texts of a daemon that starts (-28)."""
-        self._of.faults.warm_up(_bounded(seconds, "seconds", 0, _LONGEST_FAULT))
+        self._of.faults.warm_up(_bounded(seconds, "seconds", least=0, most=_LONGEST_FAULT))
         return None
 
     def simnet_delay(self, seconds: float) -> object:
         """Answer every call so many seconds late; 0 ends it."""
-        self._of.faults.delay(_bounded(seconds, "seconds", 0, _LONGEST_FAULT))
+        self._of.faults.delay(_bounded(seconds, "seconds", least=0, most=_LONGEST_FAULT))
         return None
 
     def simnet_warnings(self, text: str) -> object:
@@ -171,7 +171,7 @@ class RpcControls:
 
     def simnet_clock_offset(self, seconds: float) -> object:
         """Be wrong about the time by so many seconds, ahead or (negative) behind; 0 ends it."""
-        self._of.clock.offset = _bounded(seconds, "seconds", -_LARGEST_OFFSET, _LARGEST_OFFSET)
+        self._of.clock.offset = _bounded(seconds, "seconds", least=-_LARGEST_OFFSET, most=_LARGEST_OFFSET)
         return None
 
     # --- other daemons ---------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def _whole(value: object, name: str, default: int) -> int:
     return value
 
 
-def _bounded(value: float, name: str, least: float, most: float) -> float:
+def _bounded(value: float, name: str, *, least: float, most: float) -> float:
     if not least <= value <= most:
         raise MethodError(INVALID_PARAMETER, f"{name} must be between {least:g} and {most:g}")
     return value

@@ -65,7 +65,7 @@ class MiningMethods:
         context = self._context
         signals = template_signals(context.is_main, chain.height, context.signalling)
         superblocks = chain.rules.superblock_interval > 0
-        return render_template(chain.template(), signals, context.clock.now(), superblocks)
+        return render_template(chain.template(), signals, context.clock.now(), superblocks=superblocks)
 
     def submitblock(self, data: str, dummy: object) -> object:
         """Take a block."""

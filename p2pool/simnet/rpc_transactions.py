@@ -82,7 +82,7 @@ class TransactionMethods:
         if blockhash is None:
             waiting = self._chain.mempool.get(hash_)
             if waiting is not None:
-                shown = render_transaction(waiting.transaction, hash_, versions, None) | {"chainlock": False}
+                shown = render_transaction(waiting.transaction, hash_, versions, fee=None) | {"chainlock": False}
                 return shown if verbose else waiting.raw.hex()
             blocks = self._newest_blocks()
         else:
@@ -91,7 +91,7 @@ class TransactionMethods:
                 raise MethodError(INVALID_ADDRESS_OR_KEY, "Block hash not found")
             blocks = iter((block,))
         for block in blocks:
-            found = render_transaction_in_block(self._chain, block, hash_, blockhash is not None)
+            found = render_transaction_in_block(self._chain, block, hash_, in_active_chain=blockhash is not None)
             if found is not None:
                 return found if verbose else found["hex"]
         where = "transaction found in the provided block" if blockhash else "mempool or blockchain transaction"

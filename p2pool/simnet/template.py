@@ -52,6 +52,7 @@ class SimulatedTemplate:
 def build_template(
     economy: Economy,
     previous: ChainBlock,
+    *,
     bits: int,
     waiting: Iterable[MempoolEntry],
     updates: int,

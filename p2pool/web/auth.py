@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_CREDENTIAL = 1024
-"""Bytes that somebody may present: hashing more is wasted on him."""
+"""Bytes of a presented credential: hashing longer ones would be wasted time."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HashedSecret:
-    """What is kept of a key or a password. `fingerprint` tells keys apart in the audit log, over restarts: a hash
-    of 32 bits, of no use to who wants to guess the key."""
+    """What is kept of a key or a password. `fingerprint` tells keys apart in the audit log, across restarts: a
+    hash of 32 bits, useless for guessing the key."""
 
     salt: bytes
     digest: bytes
@@ -27,11 +27,11 @@ class HashedSecret:
 
     @classmethod
     def of(cls, secret: bytes, salt: bytes) -> HashedSecret:
-        """`salt` is random and this run's, 16 bytes or more."""
+        """Hash a secret. `salt` is random, of this run only, 16 bytes or more."""
         return cls(salt, _hashed(secret, salt), key_fingerprint(secret))
 
     def matches(self, presented: bytes) -> bool:
-        """Whether it is this secret, in constant time."""
+        """Return whether `presented` is this secret, in constant time."""
         return hmac.compare_digest(self.digest, _hashed(presented, self.salt))
 
     def __repr__(self) -> str:
@@ -43,12 +43,13 @@ def _hashed(secret: bytes, salt: bytes) -> bytes:
 
 
 def key_fingerprint(secret: bytes) -> str:
-    """Eight hexadecimal digits."""
+    """Return eight hexadecimal digits that identify a key in the audit log."""
     return hashlib.blake2b(secret, digest_size=4, person=b"p2pool-audit").hexdigest()
 
 
 def find_key(keys: Sequence[HashedSecret], presented: bytes) -> HashedSecret | None:
-    """The key that was presented. All are compared, wherever the right one stands."""
+    """Return the key that was presented, None for an unknown one. All keys are compared, wherever the right one
+    is."""
     found = None
     if len(presented) <= MAX_CREDENTIAL:
         for key in keys:
@@ -61,7 +62,7 @@ def find_key(keys: Sequence[HashedSecret], presented: bytes) -> HashedSecret | N
 
 
 def presented_key(api_key: str | None, authorization: str | None) -> bytes | None:
-    """The key of `X-API-Key: KEY`, else of `Authorization: Bearer KEY`; None without one."""
+    """Return the key of `X-API-Key: KEY`, else of `Authorization: Bearer KEY`; None without one."""
     if api_key is not None:
         return api_key.strip().encode("utf-8", "replace")
     scheme, _, rest = (authorization or "").partition(" ")
@@ -69,7 +70,7 @@ def presented_key(api_key: str | None, authorization: str | None) -> bytes | Non
 
 
 def presented_login(authorization: str | None) -> bytes | None:
-    """USER:PASSWORD of `Authorization: Basic ...`, b"" where that makes no sense; None without one."""
+    """Return USER:PASSWORD of `Authorization: Basic ...`, b"" if it is malformed; None without one."""
     scheme, _, rest = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -22,7 +22,7 @@ An error is `{"error": {"code": ..., "message": ...}}` with a fitting status; co
 
 
 def document(version: str) -> dict[str, Any]:
-    """The document for this version of the software."""
+    """Return the OpenAPI document for this version of the software."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "p2pool-dash", "version": version, "description": _ABOUT},

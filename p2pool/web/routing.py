@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web import resource
 from twisted.web.server import Request
+from typing_extensions import override
 
 from p2pool.web.api.endpoint import Endpoint, EndpointError, EndpointParameter, RequestContext
 from p2pool.web.api.table import ENDPOINTS
@@ -28,8 +29,9 @@ class Branch(NotFound):
 
     isLeaf = False
 
+    @override
     def getChild(self, path: bytes, request: Request) -> resource.Resource:
-        """Twisted's: a path without a child of its own."""
+        """Answer 404 for a path without a child of its own."""
         return NotFound()
 
 
@@ -42,22 +44,23 @@ class _LookUp(GetResource):
         self._context = context
         self.content_type = endpoint.content_type
 
+    @override
     def render_GET(self, request: Request) -> bytes | int:
-        """Twisted's."""
+        """Read the arguments, look up, and answer, now or later."""
         endpoint, context = self._endpoint, self._context.for_client(client_host(request))
         try:
             arguments = dict(_path_arguments(endpoint.in_path, request.postpath or []))
             arguments |= {each.name: _query_argument(each, request) for each in endpoint.in_query}
-            told = endpoint.look_up(context, arguments) if endpoint.look_up is not None else None
+            found = endpoint.look_up(context, arguments) if endpoint.look_up is not None else None
         except EndpointError as refused:
-            return answer_now(request, JSON_TYPE, *_refusal(refused))
-        if isinstance(told, Deferred):
-            return answer_later(request, self.content_type, told.addCallbacks(_answer, _refused))
-        return answer_now(request, self.content_type, *_answer(told))
+            return answer_now(request, JSON_TYPE, _refusal(refused))
+        if isinstance(found, Deferred):
+            return answer_later(request, self.content_type, found.addCallbacks(_answer, _refused))
+        return answer_now(request, self.content_type, _answer(found))
 
 
-def _answer(told: object) -> tuple[int, bytes]:
-    return 200, told if isinstance(told, bytes) else orjson.dumps(told)
+def _answer(found: object) -> tuple[int, bytes]:
+    return 200, found if isinstance(found, bytes) else orjson.dumps(found)
 
 
 def _refusal(refused: EndpointError) -> tuple[int, bytes]:
@@ -73,8 +76,8 @@ def _refused(failure: Failure) -> tuple[int, bytes]:
 def _path_arguments(
     parameters: Sequence[EndpointParameter], given: Sequence[bytes]
 ) -> Iterable[tuple[str, object]]:
-    """(name, value) of the parameters in the path. What is left over belongs to the last one, so that a name with
-    a slash is one name. Raises Refused."""
+    """Yield (name, value) of the parameters in the path. What is left over belongs to the last one, so that a
+    name with a slash is one name. Raises EndpointError."""
     for index, parameter in enumerate(parameters):
         last = index == len(parameters) - 1
         text = b"/".join(given[index:] if last else given[index : index + 1])
@@ -82,7 +85,7 @@ def _path_arguments(
 
 
 def _query_argument(parameter: EndpointParameter, request: Request) -> object:
-    """The value of a parameter in the query. Raises Refused, also where it was given twice."""
+    """Return the value of a parameter in the query. Raises EndpointError, also if it was given twice."""
     given = (request.args or {}).get(parameter.name.encode())
     if given is None:
         return parameter.default
@@ -97,8 +100,8 @@ def _decoded(text: bytes, parameter: EndpointParameter) -> str:
 
 
 class _Choice(GetResource):
-    """Everything at and below one path: the endpoint without parameters in its path, where there is one, and those
-    with one or two. What has more parts than any of them goes to the one with most."""
+    """Everything at and below one path: the endpoint without parameters in its path, if there is one, and those
+    with one or two. A path with more parts than any of them goes to the one with most."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,14 +120,14 @@ class _Choice(GetResource):
             return self._by_parts[most] if most else NotFound()
         return self._by_parts.get(parts) or self._by_parts[least if parts < least else most]
 
+    @override
     def render(self, request: Request) -> bytes | int:
-        """Twisted's, for any method."""
         body: bytes | int = self._answering(request).render(request)
         return body
 
 
 def api_resources(views: Views, run_in_thread: RunInThread | None = None) -> dict[bytes, resource.Resource]:
-    """What the site puts at its root, by name."""
+    """Return the resources of the JSON interface that the site puts at its root, by name."""
     context = views.context
     root = Branch()
     places: dict[str, _Choice] = {}

@@ -1,11 +1,12 @@
-"""Where the views take their figures from."""
+"""The sources of the figures that views show."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from p2pool.alerts.figures import AlertFigures
 from p2pool.dash.address import payee_text
 from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.merged import AuxFigures
@@ -15,6 +16,7 @@ from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
 from p2pool.stratum.settings import StratumSettings
+from p2pool.web.access import WebRateFigures
 from p2pool.web.settings import WebSettings
 from p2pool.web.view_cache import ViewCache
 from p2pool.web.worker_index import WorkerIndex
@@ -92,13 +94,13 @@ class OpenPort:
 
 @dataclass(frozen=True, slots=True)
 class NodePorts:
-    """Where the node can be reached, as far as it knows."""
+    """The addresses and ports at which the node can be reached, as far as it knows."""
 
     external_ip: str | None = None
     worker_port: int | None = None
     p2p_port: int | None = None
     worker_tls_port: int | None = None
-    """Where miners connect through TLS; None where they cannot."""
+    """The port for miners with TLS; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,75 +116,11 @@ class StratumLimits:
     """Networks that the operator has exempted."""
 
 
-class WebRates(Protocol):
-    """How often the web was asked, by whatever counts that. `rate` is requests a second and `burst` requests at
-    once, of one host, None without a limit; `requests` are all since the start, `limited` those that came too
-    fast; `hosts` those that asked of late."""
-
-    @property
-    def rate(self) -> float | None: ...
-    @property
-    def burst(self) -> float | None: ...
-    @property
-    def requests(self) -> int: ...
-    @property
-    def limited(self) -> int: ...
-    @property
-    def hosts(self) -> int: ...
-
-
-class AlertDestination(Protocol):
-    """Where webhooks and alerts go, as pages show it: no address, no URL, but the `host`. Times in Unix
-    seconds, None for never; `delivered` and `lost` since the start; `last_reason` is why the last attempt
-    failed that did."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def events(self) -> Sequence[str]: ...
-    @property
-    def waiting(self) -> int: ...
-    @property
-    def delivered(self) -> int: ...
-    @property
-    def lost(self) -> int: ...
-    @property
-    def last_success(self) -> float | None: ...
-    @property
-    def last_failure(self) -> float | None: ...
-    @property
-    def last_reason(self) -> str: ...
-    @property
-    def next_attempt(self) -> float | None: ...
-
-
-class AlertsShown(Protocol):
-    """Alerts as pages show them. `events` are what people are told, `held` how many of them wait for the quiet
-    time to be over; `problem` says why what waits is not on disk, None while it is."""
-
-    @property
-    def destinations(self) -> Sequence[AlertDestination]: ...
-    @property
-    def events(self) -> Sequence[str]: ...
-    @property
-    def quiet_times(self) -> Sequence[str]: ...
-    @property
-    def is_quiet(self) -> bool: ...
-    @property
-    def held(self) -> int: ...
-    @property
-    def problem(self) -> str | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Everything that pages may look at.
+    """Everything that pages may show.
 
-    `store_problem` says why shares are not written, None while all is well. `peers` are in the order in which they
+    `store_problem` says why shares are not written, None while they are. `peers` are in the order in which they
     are listed.
     """
 
@@ -200,22 +138,22 @@ class Sources:
     metrics_max_workers: int = WebSettings.metrics_max_workers
     """Workers that /metrics names."""
     ports: Callable[[], NodePorts] = NodePorts
-    web_rates: Callable[[], WebRates | None] = lambda: None
-    """None where nobody counts."""
+    web_rates: Callable[[], WebRateFigures | None] = lambda: None
+    """None if requests are not counted."""
     process_memory: Callable[[], float | None] = lambda: None
-    """Bytes that the process takes; None where that is not known."""
+    """Bytes of memory that the process uses; None if unknown."""
     ban_duration: float = StratumSettings.ban_duration
     """Seconds."""
     stratum_limits: StratumLimits = StratumLimits()
     web_password: bool = False
-    """Whether pages need user and password."""
+    """Set if pages need user and password."""
     broadcaster_enabled: bool = True
     history: History | None = None
-    """None where none is kept."""
+    """None if no history is kept."""
     lost_databases: Callable[[], Sequence[str]] = tuple
     """Sentences about databases that were found empty or missing at the start."""
-    alerts: Callable[[], AlertsShown | None] = lambda: None
-    """None where nobody is told anything."""
+    alerts: Callable[[], AlertFigures | None] = lambda: None
+    """None without alert destinations."""
     traffic: Callable[[], PeerTraffic] = PeerTraffic
     census: Callable[[], PeerCensus] = PeerCensus
     """What the connected nodes are, by their own account."""
@@ -229,12 +167,12 @@ class Sources:
 
     @property
     def lookbehind(self) -> int:
-        """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
+        """Return how many shares make the last hour, as far as they are held; 0 if there are fewer than two."""
         return shares_of_last_hour(self.node)
 
 
 def shares_of_last_hour(node: Node) -> int:
-    """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
+    """Return how many shares make the last hour, as far as they are held; 0 if there are fewer than two."""
     if node.best_share is None:
         return 0
     hour = max(2, 3600 // node.network.share_period)

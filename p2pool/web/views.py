@@ -39,7 +39,7 @@ class Views:
 
     @property
     def metrics(self) -> bytes:
-        """/metrics, rendered when somebody asks, once for each snapshot; empty before the first."""
+        """Return /metrics, rendered on request, once for each snapshot; empty before the first."""
         return self._metrics.text()
 
     def refresh(self, now: float) -> None:
@@ -48,7 +48,7 @@ class Views:
             pass
 
     def refreshing(self, now: float) -> Iterator[None]:
-        """The same in steps: with ten thousand workers, all views at once would hold miners up."""
+        """Do the work of `refresh` in steps: with ten thousand workers, all views at once would delay miners."""
         self._collector.collect()
         pool = yield from self.sources.stats.taking(now)
         self._metrics.show(pool)
@@ -58,7 +58,7 @@ class Views:
             try:
                 chore(snapshot)
             except Exception:
-                _log.failure("remembering {name} failed", name=name)
+                _log.failure("internal error: recording {name} failed", name=name)
         self.context.newest = snapshot
         for path, view in VIEWS.items():
             yield
@@ -67,7 +67,7 @@ class Views:
                 self.rendered[path] = orjson.dumps(value)
                 self.values[path] = value
             except Exception:
-                _log.failure("view {path} failed", path=path)
+                _log.failure("internal error: rendering view {path} failed; its last answer is served", path=path)
         for alias, path in ALIASES.items():
             if path in self.rendered:
                 self.rendered[alias], self.values[alias] = self.rendered[path], self.values[path]

@@ -36,7 +36,7 @@ def refusal_upon(votes: ChainVotes, parent_vote: int | None) -> C2poolRefusal | 
 
 
 def own_shares_refused(votes: ChainVotes) -> bool:
-    """Return whether c2pool-dash refuses shares that vote as this node's do, upon parent shares that vote
+    """Return whether c2pool-dash refuses shares that vote as this node's do if their previous shares vote
     C2POOL_VERSION."""
     return refusal_upon(votes, C2POOL_VERSION) is not None
 

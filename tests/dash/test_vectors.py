@@ -177,7 +177,7 @@ def test_hash_links(provider):
         extra = prefix[len(prefix) - unfinished :][: max(0, unfinished - len(ending))]
         assert extra.hex() == vector["extra_data"]
         tail = prefix[len(prefix) - unfinished :] + bytes.fromhex(vector["data"])
-        digest = hashes.continue_from_midstate(state, len(prefix) - unfinished, tail, compress)
+        digest = hashes.continue_from_midstate(state, len(prefix) - unfinished, tail, compress=compress)
         assert hashes.sha256(digest).digest().hex() == vector["result_bytes"]
 
 
@@ -191,7 +191,7 @@ def test_midstate_continues_to_the_whole_digest(prefix, tail):
     whole = len(prefix) - len(prefix) % 64
     for compress in hashes.COMPRESS_PROVIDERS.values():
         state = hashes.midstate(prefix, compress)
-        digest = hashes.continue_from_midstate(state, whole, prefix[whole:] + tail, compress)
+        digest = hashes.continue_from_midstate(state, whole, prefix[whole:] + tail, compress=compress)
         assert digest == hashes.sha256(prefix + tail).digest()
 
 

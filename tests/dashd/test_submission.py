@@ -105,7 +105,7 @@ def test_a_full_disk_holds_up_nothing_is_an_alarm_and_is_tried_again(tmp_path, l
     assert made.daemon.data[0] == DATA
     assert made.daemon.asked[0] == 0.0
     assert "No space left on device" in made.spool.problem
-    (alarm,) = [line for line in log.lines if "cannot be kept on disk" in line]
+    (alarm,) = [line for line in log.lines if "cannot keep a found block on disk" in line]
     assert "make room" in alarm
     made.disk.error = None
     made.wait(RESEND_PERIOD)
@@ -218,7 +218,7 @@ def test_an_answer_without_a_verdict_is_not_final(tmp_path, answer, log):
     assert not any("is valid, but" in line for line in log.lines)
     made.daemon.positions[HASH] = IN_CHAIN
     assert made.wait(RESEND_PERIOD).status == ACCEPTED
-    assert f"is in the chain all the same; dashd at d0 said {answer}" in log.lines[-1]
+    assert f"is in the chain after all; dashd at d0 said {answer}" in log.lines[-1]
     assert made.wait(STILL_OFFERED).ended is False  # this one answers nothing else
 
 
@@ -266,7 +266,7 @@ def test_refused_on_a_full_disk_says_that_it_is_nowhere(tmp_path, log):
     made.disk.error = OSError(errno.EROFS, "Read-only file system")
     made.offer()
     assert made.status == ("refused", "high-hash")
-    assert "could not be kept" in log.lines[-1]
+    assert "could not be saved to disk" in log.lines[-1]
 
 
 # --- held, but where? ------------------------------------------------------------------------------------
@@ -367,8 +367,8 @@ def test_trouble_is_retried_until_the_block_is_accepted(tmp_path, error, log):
     assert made.status == ACCEPTED
     assert made.daemon.data == [DATA] * 6
     assert made.ended
-    assert sum("NOT YET SENT" in line for line in log.lines) == 1
-    assert sum("could not be given to dashd" in line for line in log.lines) == 1
+    assert sum("NOT YET SUBMITTED" in line for line in log.lines) == 1
+    assert sum("cannot submit block" in line for line in log.lines) == 1
 
 
 def test_a_defect_of_ours_costs_no_block(tmp_path):

@@ -37,6 +37,7 @@ from p2pool.simnet.store import FileStore, MemoryStore
 from p2pool.simnet.template import SimulatedTemplate
 from p2pool.simnet.transactions import TransactionMaker
 from tests.dashd.wires import Wire
+from tests.environment import make_environment
 
 START = 1_795_340_000
 PARAMETERS = SimnetParameters(initial_attempts=16)
@@ -60,17 +61,19 @@ class Simulation:
         self.chain = SimulatedChain(
             chain_rules(parameters),
             self.shifted.now,
-            lambda genesis: MemoryStore() if directory is None else FileStore(directory, genesis),
-            parameters.mempool_limit,
-            parameters.block_max_size,
+            open_store=lambda genesis: MemoryStore() if directory is None else FileStore(directory, genesis),
+            mempool_limit=parameters.mempool_limit,
+            block_max_size=parameters.block_max_size,
         )
         now = self.shifted.now
         self.transactions = TransactionMaker(self.chain)
         self.finder = BlockFinder(self.chain, now)
         self.faults = FaultControls(self.clock.seconds)
         self.long_polls = LongPolls(self.chain, self.clock, parameters.long_poll_patience)
-        self.p2p = P2pServer(self.chain, parameters.parent.p2p_magic, now, lambda: nonce, self.status)
-        self.dialler = PeerDialler(self.clock, self.p2p)
+        self.p2p = P2pServer(
+            self.chain, magic=parameters.parent.p2p_magic, now=now, nonce=lambda: nonce, status=self.status
+        )
+        self.dialler = PeerDialler(make_environment(self.clock), self.p2p)
         self.methods = RpcMethods(self.context())
         table = build_methods(self.methods)
         controls = RpcControls(

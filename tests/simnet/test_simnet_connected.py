@@ -289,7 +289,7 @@ def test_addresses_are_bounded_and_checked() -> None:
     assert len(book.entries()) == messages.MAX_ADDRESSES
     assert book.entries()[0].address.port == 101
     book.add(TimedAddress(5, NetworkAddress(0, "1.2.3.4", 500)))
-    book.connected("1.2.3.4", 501, 7, 10_000.5)
+    book.connected("1.2.3.4", 501, services=7, now=10_000.5)
     seen = {entry.address.port: entry for entry in book.entries()}
     assert (seen[500].time, seen[501].time, seen[501].address.services) == (500, 10_000, 7)
 

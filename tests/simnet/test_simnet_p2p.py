@@ -34,7 +34,7 @@ class Peer:
 
     def __init__(self, simulation: Any, ready: bool = True) -> None:
         self.session = SimulatedPeerSession(
-            simulation.chain, MAGIC, simulation.clock.seconds, Identity(NONCE), "peer"
+            simulation.chain, magic=MAGIC, now=simulation.clock.seconds, identity=Identity(NONCE), peer="peer"
         )
         self._framer = Framer(MAGIC, messages.MAX_PAYLOAD)
         if ready:
@@ -294,7 +294,7 @@ class Wire:
 
 @pytest.fixture
 def server(simulation: Any) -> P2pServer:
-    return P2pServer(simulation.chain, MAGIC, simulation.clock.seconds, lambda: NONCE)
+    return P2pServer(simulation.chain, magic=MAGIC, now=simulation.clock.seconds, nonce=lambda: NONCE)
 
 
 def test_all_peers_but_the_sender_hear_of_a_block(simulation: Any, server: P2pServer) -> None:

@@ -29,6 +29,7 @@ from p2pool.web.site import WebSite
 from p2pool.web.sources import PeerFigures, Snapshot, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import make_environment
 from tests.support import make_template
 
 
@@ -106,7 +107,7 @@ class Pool:
         self.host = "10.0.0.1"
         """Who asks."""
         self.clock = Clock()
-        self.site = WebSite(self.views, web_static, self.clock, custom_pages=custom_pages)
+        self.site = WebSite(make_environment(self.clock), self.views, web_static, custom_pages=custom_pages)
 
     def _history(self) -> History:
         """In a file that goes with this object; its threads are this one."""

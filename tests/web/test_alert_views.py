@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import jsonschema
 
-from p2pool.alerts.service import AlertFigures, DestinationFigures
+from p2pool.alerts.figures import AlertFigures, DestinationFigures
 from p2pool.web.api.alerts import ENDPOINTS, alerts
 from p2pool.web.sources import Snapshot
 from tests.support import make_template

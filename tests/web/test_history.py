@@ -287,6 +287,8 @@ def test_a_restart_goes_on_with_graphs_and_luck():
     assert cache.samples.work_between(before.now - 60, before.now - 20) is not None
     # The shares are gone: the rounds are known all the same.
     blocks = [PoolBlock(each["time"], int(each["hash"], 16), None) for each in reversed(known["rounds"])]
-    again = cache.luck.rounds(after.tracker, None, blocks, 0.0, Samples(), before.now)
+    again = cache.luck.rounds(
+        after.tracker, best=None, blocks=blocks, stale=0.0, samples=Samples(), now=before.now
+    )
     lucks = [each.luck for each in again.rounds]
     assert [luck for luck in lucks if luck] == [each["luck"] for each in reversed(known["rounds"]) if each["luck"]]

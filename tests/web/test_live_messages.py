@@ -54,7 +54,7 @@ def test_a_message_in_frames(size):
 
 def test_views_are_joined_as_they_are():
     bodies = {"b": b'{"x":1}', "a": b"null", "c": b"3"}
-    assert json.loads(join_views("snapshot", 1.5, bodies, {"a", "b", "absent"})) == {
+    assert json.loads(join_views("snapshot", time=1.5, bodies=bodies, views={"a", "b", "absent"})) == {
         "type": "snapshot",
         "time": 1.5,
         "views": {"a": None, "b": {"x": 1}},

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.alerts.figures import DestinationFigures
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import TIME, array, boolean, count, nullable, record, text, words
-from p2pool.web.sources import AlertDestination, Snapshot
+from p2pool.web.sources import Snapshot
 
 
 def alerts(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/alerts: who is told what, and what became of it."""
+    """Return the JSON of /api/v1/alerts: the destinations, and what was delivered."""
     shown = snapshot.sources.alerts()
     if shown is None:
         return {
@@ -34,7 +35,7 @@ def alerts(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _destination(each: AlertDestination) -> dict[str, Any]:
+def _destination(each: DestinationFigures) -> dict[str, Any]:
     failure = each.last_failure
     return {
         "id": each.id,

@@ -47,7 +47,7 @@ _NEAR: Final = 20
 
 
 def rounds_of(snapshot: Snapshot) -> Rounds:
-    """The pool's rounds."""
+    """Return the rounds of the pool's blocks."""
     return snapshot.once(_rounds)
 
 
@@ -56,7 +56,7 @@ def _rounds_by_block(snapshot: Snapshot) -> dict[int, Round]:
 
 
 def _rounds(snapshot: Snapshot) -> Rounds:
-    """The pool's rounds, worked out anew where the best share or the blocks are others."""
+    """Return the pool's rounds, computed again if the best share or the blocks have changed."""
     node, cache = snapshot.node, snapshot.cache
     known = {block.block_hash: block for block in cache.luck.chain.of(node.tracker, node.best_share)}
     for found in snapshot.pool.blocks:
@@ -68,14 +68,19 @@ def _rounds(snapshot: Snapshot) -> Rounds:
 
     def make() -> Rounds:
         return cache.luck.rounds(
-            node.tracker, node.best_share, blocks, stale_proportion(snapshot), cache.samples, snapshot.pool.time
+            node.tracker,
+            best=node.best_share,
+            blocks=blocks,
+            stale=stale_proportion(snapshot),
+            samples=cache.samples,
+            now=snapshot.pool.time,
         )
 
     return cache.latest("rounds", (node.best_share, tuple(blocks)), make)
 
 
 def learn_payouts(snapshot: Snapshot) -> None:
-    """Remember what the newest blocks pay, a block a refresh."""
+    """Record what the newest blocks pay, one block in each refresh."""
     node, cache = snapshot.node, snapshot.cache
     best = node.best_share
     for found in reversed(snapshot.pool.blocks[-5:]):
@@ -131,7 +136,7 @@ def _block(snapshot: Snapshot, found: BlockRecord, rounds: dict[int, Round]) -> 
 
 
 def _luck_method(snapshot: Snapshot, this: Round) -> str | None:
-    """How the luck is known, in the words of legacy p2pool-dash."""
+    """Return how the luck is known, in the words of legacy p2pool-dash."""
     if this.method is not None:
         return "time_weighted_avg"
     rounds = rounds_of(snapshot).rounds
@@ -139,13 +144,14 @@ def _luck_method(snapshot: Snapshot, this: Round) -> str | None:
 
 
 def _blocks(snapshot: Snapshot, most: int) -> list[dict[str, Any]]:
-    """The newest first."""
+    """Return the JSON of the blocks, the newest first."""
     by_block = snapshot.once(_rounds_by_block)
     return [_block(snapshot, found, by_block) for found in reversed(snapshot.pool.blocks[-most:])]
 
 
 def recent_blocks(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """/recent_blocks: the newest RECENT, newest first, with the luck of all these in the first of them."""
+    """Return the JSON of /recent_blocks: the newest RECENT, newest first, with the luck of all these in the
+    first of them."""
     blocks, by_block = _blocks(snapshot, RECENT), snapshot.once(_rounds_by_block)
     if blocks:
         listed = [by_block.get(found.block_hash) for found in snapshot.pool.blocks[-RECENT:]]
@@ -154,7 +160,7 @@ def recent_blocks(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def block_history(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
-    """/block_history: all that are remembered by their hashes, newest first."""
+    """Return the JSON of /block_history: all that are remembered by their hashes, newest first."""
     return {
         block["hash"]: {
             **block,
@@ -169,7 +175,7 @@ def block_history(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
 
 
 def _statuses(found: BlockRecord | None) -> dict[str, Any]:
-    """The status of a block of the chain, null if it is not among those that are remembered."""
+    """Return the status of a block of the chain, null if it is not among those that are remembered."""
     return dict.fromkeys(STATUSES) if found is None else statuses(found.status)
 
 
@@ -178,7 +184,8 @@ def _part(expected: float, actual: float) -> float | None:
 
 
 def _summary(snapshot: Snapshot, rounds: Rounds) -> dict[str, Any]:
-    """What all rounds come to. The ratio of sums is told: the mean of ratios says more luck than there was."""
+    """Return the totals of all rounds. The luck is the ratio of sums: the mean of ratios would show more luck
+    than there was."""
     known = [each for each in rounds.rounds if each.luck is not None]
     expected = sum(each.expected_work or 0.0 for each in known)
     actual = sum(each.actual_work or 0.0 for each in known)
@@ -198,7 +205,7 @@ def _summary(snapshot: Snapshot, rounds: Rounds) -> dict[str, Any]:
 
 
 def luck_stats(snapshot: Snapshot) -> dict[str, Any]:
-    """/luck_stats."""
+    """Return the JSON of /luck_stats."""
     rounds = rounds_of(snapshot)
     total = _summary(snapshot, rounds)
     known: list[Round] = total["known"]
@@ -251,7 +258,7 @@ def round_fields(this: Round) -> dict[str, Any]:
 
 
 def block_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/blocks."""
+    """Return the JSON of /api/v1/blocks."""
     snapshot, offset, limit = context.snapshot, arguments["offset"], arguments["limit"]
     blocks = snapshot.pool.blocks
     end = len(blocks) - offset
@@ -285,8 +292,8 @@ def _block_v1(found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
 
 
 def luck_periods(snapshot: Snapshot, rounds: Rounds) -> list[dict[str, Any]]:
-    """Blocks of the last days against those that the pool's hash rate and the network's difficulty came to over
-    the same time, made once a sample. What was not sampled counts on neither side."""
+    """Return the blocks of the last days against those that the pool's hash rate and the network's difficulty
+    amounted to over the same time, computed once for each sample. What was not sampled counts on neither side."""
     samples, now = snapshot.cache.samples, snapshot.pool.time
 
     def make() -> list[dict[str, Any]]:
@@ -306,7 +313,7 @@ def luck_periods(snapshot: Snapshot, rounds: Rounds) -> list[dict[str, Any]]:
 
 
 def luck(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/luck."""
+    """Return the JSON of /api/v1/luck."""
     rounds = rounds_of(snapshot)
     total = _summary(snapshot, rounds)
     return {
@@ -417,7 +424,10 @@ ENDPOINTS = (
             ),
         ),
         look_up=block_page,
-        parameters=(OFFSET, whole_number("limit", "how many to tell of", 1, MAX_PAGE, DEFAULT_PAGE)),
+        parameters=(
+            OFFSET,
+            whole_number("limit", "how many to tell of", low=1, high=MAX_PAGE, default=DEFAULT_PAGE),
+        ),
     ),
     Endpoint(
         "/api/v1/luck",

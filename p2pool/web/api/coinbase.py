@@ -25,8 +25,8 @@ KINDS: Final = ("miner", "masternode", "credit_pool", "donation", "commitment")
 
 
 def paid_to_miners(snapshot: Snapshot) -> dict[str, int] | None:
-    """Duffs by address in the next block's coinbase, without the finder's part and what the chain itself pays;
-    None without work. Made once for each work."""
+    """Return duffs by address in the next block's coinbase, without the finder's part and what the chain itself
+    pays; None without work. Computed once for each work context."""
     return snapshot.per_work(_paid_to_miners)
 
 
@@ -42,13 +42,13 @@ def _paid_to_miners(snapshot: Snapshot, context: WorkContext) -> dict[str, int]:
 
 
 def finder_part(snapshot: Snapshot) -> int | None:
-    """Duffs that who finds the block gets besides; None without work."""
+    """Return the duffs that the finder of the block gets in addition; None without work."""
     context = snapshot.node.context
     return None if context is None else context.payouts.finder_bonus
 
 
 def coinbase(snapshot: Snapshot) -> dict[str, Any] | None:
-    """/api/v1/coinbase; None without work."""
+    """Return the JSON of /api/v1/coinbase; None without work."""
     return snapshot.per_work(_coinbase)
 
 
@@ -68,13 +68,13 @@ def _coinbase(snapshot: Snapshot, context: WorkContext) -> dict[str, Any]:
         "finder": {"address": script_to_text(snapshot.node, finder), "amount": amount(table.finder_bonus)},
         "hex": whole.hex(),
         "parts": _parts(len(prefix), len(whole), context),
-        "outputs": _outputs(snapshot.node, table, finder, own),
+        "outputs": _outputs(snapshot.node, table, finder=finder, own=own),
     }
 
 
-def _outputs(node: Node, table: Payouts, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
-    """All outputs in the transaction's order, which is the share-chain format's: miners by their scripts, what the
-    chain pays, the donation, the commitment. Thousands of them are some ten milliseconds."""
+def _outputs(node: Node, table: Payouts, *, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
+    """Return all outputs in the transaction's order, which is the share-chain format's: miners by their
+    scripts, what the chain pays, the donation, the commitment. Thousands of them take some ten milliseconds."""
     nothing = amount(0)
     bonus = nothing if finder == table.donation_script else amount(table.finder_bonus)
 
@@ -102,7 +102,7 @@ def _kind(made: str, script: bytes) -> str:
 
 
 def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]]:
-    """The transaction's stretches in their order, without gaps."""
+    """Return the transaction's stretches in their order, without gaps."""
     script = 4 + 1 + 36
     script_length = 1 + len(context.coinbase)  # it has at most 100 bytes
     outputs = script + script_length + 4

@@ -24,7 +24,8 @@ from p2pool.web.sources import Snapshot
 
 
 def daemon_list(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/dashd: each daemon's health, how soon there was work on new blocks, how fast blocks were sent."""
+    """Return the JSON of /api/v1/dashd: each daemon's health, how soon there was work on new blocks, how fast
+    blocks were sent."""
     figures, pool = snapshot.sources.dashd(), snapshot.pool
     return {
         "problem": figures.problem,
@@ -49,7 +50,7 @@ def daemon_list(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _times(times: HistogramSnapshot) -> dict[str, Any]:
-    """Seconds; quantiles are upper bounds."""
+    """Return the figures of a histogram of seconds; quantiles are upper bounds."""
     count = times.count
     return {
         "count": count,
@@ -60,8 +61,8 @@ def _times(times: HistogramSnapshot) -> dict[str, Any]:
 
 
 def broadcaster_status(snapshot: Snapshot) -> dict[str, Any]:
-    """/broadcaster_status: the nodes of the Dash network that found blocks are sent to, as front ends of legacy
-    p2pool-dash show them. dashd itself is not among the nodes: it has links of its own."""
+    """Return the JSON of /broadcaster_status: the nodes of the Dash network that found blocks are sent to, as
+    front ends of legacy p2pool-dash show them. dashd itself is not among the nodes: it has links of its own."""
     figures, now = snapshot.sources.dashd(), snapshot.pool.time
     peers, totals, sent = figures.broadcaster, figures.broadcasting(), snapshot.pool.sending.count
     counts = totals.counts

@@ -1,8 +1,8 @@
 """What an endpoint of the JSON interface is: its row in the one table from which routing, the OpenAPI document and
 docs/api.md follow (`table.ENDPOINTS`).
 
-A view is rendered once a second, however many look. A look-up is made when asked for and costs no more than what
-it tells, or what once a second may cost.
+A view is rendered once a second, however many clients ask. A look-up is made on request and costs no more than the
+size of its answer, or what once a second may cost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_TEXT: Final = 200
 
 
 class EndpointError(Exception):
-    """There is no answer to this: what the client is told instead. `code` is for programs and stays."""
+    """An error that the client is sent instead of an answer. `code` is for programs and never changes."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -38,14 +38,14 @@ class EndpointError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """A way in which an endpoint refuses beside those of its parameters."""
+    """An error that an endpoint may answer in addition to those of its parameters."""
 
     status: int
     code: str
     text: str
 
     def exception(self) -> EndpointError:
-        """As what is raised."""
+        """Return the exception that answers this error."""
         return EndpointError(self.status, self.code, self.text)
 
 
@@ -110,7 +110,7 @@ class EndpointParameter:
     """Characters."""
 
     def value(self, given: str) -> Any:
-        """The value of a text. Raises Refused."""
+        """Return the value of a text. Raises EndpointError."""
         if len(given) <= self.longest:
             try:
                 return self.read(given)
@@ -136,21 +136,21 @@ class Endpoint:
 
     @property
     def key(self) -> str:
-        """The path without its first slash: a view is rendered under it."""
+        """Return the path without its first slash: a view is rendered under it."""
         return self.path[1:]
 
     @property
     def in_path(self) -> tuple[EndpointParameter, ...]:
-        """The parameters in the path, in their order."""
+        """Return the parameters in the path, in their order."""
         return tuple(parameter for parameter in self.parameters if parameter.in_path)
 
     @property
     def in_query(self) -> tuple[EndpointParameter, ...]:
-        """Those in the query."""
+        """Return the parameters in the query."""
         return tuple(parameter for parameter in self.parameters if not parameter.in_path)
 
     def every_error(self) -> list[ErrorResponse]:
-        """What it may answer beside 200."""
+        """Return all errors that the endpoint may answer."""
         of_parameters = [ErrorResponse(each.status, each.code, each.message) for each in self.parameters]
         return [*of_parameters, *self.refusals, STARTING]
 
@@ -161,8 +161,8 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def whole_number(name: str, description: str, low: int, high: int, default: int) -> EndpointParameter:
-    """A number in the query, `low` to `high`."""
+def whole_number(name: str, description: str, *, low: int, high: int, default: int) -> EndpointParameter:
+    """Declare a number in the query, from `low` to `high`."""
 
     def read(given: str) -> int:
         if not _DIGITS.fullmatch(given) or not low <= int(given) <= high:
@@ -180,9 +180,9 @@ def whole_number(name: str, description: str, low: int, high: int, default: int)
 
 
 def choice(
-    name: str, description: str, choices: tuple[str, ...], default: str | None, in_path: bool = False
+    name: str, description: str, choices: tuple[str, ...], *, default: str | None, in_path: bool = False
 ) -> EndpointParameter:
-    """One of a few words."""
+    """Declare a parameter that is one of a few words."""
 
     def read(given: str) -> str:
         if given not in choices:
@@ -200,7 +200,7 @@ def choice(
 
 
 def free_text(name: str, description: str, in_path: bool = False) -> EndpointParameter:
-    """Any text that is not empty."""
+    """Declare a parameter that is any text but the empty one."""
 
     def read(given: str) -> str:
         if not given:
@@ -225,7 +225,7 @@ def _read_hash(given: str) -> int:
 
 
 def share_hash(name: str, description: str, in_path: bool = True) -> EndpointParameter:
-    """A share's hash; a malformed one is not found, wherever it stands."""
+    """Declare a share's hash; a malformed one is not found, in the path as well as in the query."""
     return EndpointParameter(
         name,
         text(description, pattern="^[0-9a-fA-F]{64}$"),
@@ -237,17 +237,17 @@ def share_hash(name: str, description: str, in_path: bool = True) -> EndpointPar
     )
 
 
-OFFSET: Final = whole_number("offset", "how many to leave out at the front", 0, 100_000, 0)
+OFFSET: Final = whole_number("offset", "how many to leave out at the front", low=0, high=100_000, default=0)
 
 
-def find_share(node: Node, wanted: int) -> Share:
-    """A share that is held. Raises Refused."""
-    share = node.tracker.get(wanted)
+def find_share(node: Node, share_hash: int) -> Share:
+    """Return a share that is held. Raises EndpointError."""
+    share = node.tracker.get(share_hash)
     if share is None:
         raise UNKNOWN_SHARE.exception()
     return share
 
 
 def amount(duffs: int) -> dict[str, Any]:
-    """An amount for JSON, exactly."""
+    """Return an amount for JSON, exactly."""
     return {"dash": format_dash(duffs), "duffs": duffs}

@@ -74,7 +74,7 @@ NAME_MISSING: Final = ErrorResponse(
 
 
 def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Span], Points], Sequence[str]]:
-    """What reads the points that the arguments ask for, and their figures. Raises Refused."""
+    """Return what reads the points that the arguments ask for, and their figures. Raises EndpointError."""
     of, name, points = arguments["of"], arguments["name"], arguments["points"]
     there_are = _FIGURES.get(of, SERIES_FIGURES)
     figures = arguments["figures"] or there_are
@@ -98,7 +98,7 @@ def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Sp
 
 
 def series(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/series."""
+    """Return the JSON of /api/v1/history/series."""
     read, _ = _points(arguments)
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -119,7 +119,7 @@ def series(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
 
 
 def series_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/series.csv."""
+    """Return the JSON of /api/v1/history/series.csv."""
     read, figures = _points(arguments)
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -142,7 +142,7 @@ def _top(database: HistoryDatabase, span: reading.Span, arguments: Arguments) ->
 
 
 def top(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/top."""
+    """Return the JSON of /api/v1/history/top."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
@@ -152,7 +152,7 @@ def top(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
 
 
 def top_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/top.csv."""
+    """Return the JSON of /api/v1/history/top.csv."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
@@ -209,7 +209,7 @@ Read = Callable[[HistoryDatabase, reading.Span, Arguments], Page]
 
 
 def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
-    """A look-up: a page of a list as JSON, under `word`."""
+    """Return a look-up that answers a page of a list as JSON, under `word`."""
 
     def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -233,7 +233,7 @@ def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[st
 def _table(
     columns: Sequence[str], read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Callable[[RequestContext, Arguments], Deferred[bytes]]:
-    """A look-up: the same as CSV."""
+    """Return a look-up that answers all rows of a list as CSV."""
 
     def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -261,7 +261,7 @@ def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Argum
 
 
 def status(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/history/status."""
+    """Return the JSON of /api/v1/history/status."""
     history = snapshot.sources.history
     if history is None:
         return dict.fromkeys(_STATUS_FIELDS) | {"problem": NONE_IS_KEPT}
@@ -287,7 +287,7 @@ def _read_figures(given: str) -> tuple[str, ...]:
 
 
 _SERIES: Final = (
-    choice("of", "what of", ("pool", *_KINDS), "pool"),
+    choice("of", "what of", ("pool", *_KINDS), default="pool"),
     free_text("name", "of which worker, address or version"),
     EndpointParameter(
         "figures",
@@ -297,18 +297,22 @@ _SERIES: Final = (
         "figures are words separated by commas",
         longest=1000,
     ),
-    whole_number("points", "at most so many points, and one", 10, 1000, 500),
+    whole_number("points", "at most so many points, and one", low=10, high=1000, default=500),
     *SPAN,
 )
 _TOP: Final = (
-    choice("of", "what of", ("worker", "address"), "worker"),
-    whole_number("limit", "how many", 1, 200, 20),
+    choice("of", "what of", ("worker", "address"), default="worker"),
+    whole_number("limit", "how many", low=1, high=200, default=20),
     *SPAN,
 )
-_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", 1, 500, 50), *SPAN)
-_ALL: Final = (OFFSET, whole_number("limit", "how many rows", 1, MAX_CSV_ROWS, MAX_CSV_ROWS), *SPAN)
+_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", low=1, high=500, default=50), *SPAN)
+_ALL: Final = (
+    OFFSET,
+    whole_number("limit", "how many rows", low=1, high=MAX_CSV_ROWS, default=MAX_CSV_ROWS),
+    *SPAN,
+)
 _WORKER: Final = free_text("worker", "of one worker, or of all workers of an address")
-_KIND: Final = choice("kind", "of one kind", tuple(EventKind), None)
+_KIND: Final = choice("kind", "of one kind", tuple(EventKind), default=None)
 _TOP_ROW: Final = record(
     name=text(), **dict.fromkeys(MEANS, HASH_RATE), accepted=count(), refused=count(), dead=count(), shares=count()
 )
@@ -359,7 +363,7 @@ def _page_schema(word: str, fields: Mapping[str, Schema]) -> Schema:
     )
 
 
-def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[EndpointParameter, ...]) -> Endpoint:
+def _csv_endpoint(path: str, summary: str, *, look_up: Any, parameters: tuple[EndpointParameter, ...]) -> Endpoint:
     return Endpoint(
         path,
         summary,
@@ -427,24 +431,31 @@ ENDPOINTS: Final = (
         record(**_STATUS_FIELDS),
         view=status,
     ),
-    _csv_endpoint("/api/v1/history/series.csv", "The same as series, for spreadsheets", series_csv, _SERIES),
-    _csv_endpoint("/api/v1/history/top.csv", "The same as top, for spreadsheets", top_csv, _TOP),
+    _csv_endpoint(
+        "/api/v1/history/series.csv",
+        "The same as series, for spreadsheets",
+        look_up=series_csv,
+        parameters=_SERIES,
+    ),
+    _csv_endpoint(
+        "/api/v1/history/top.csv", "The same as top, for spreadsheets", look_up=top_csv, parameters=_TOP
+    ),
     _csv_endpoint(
         "/api/v1/history/blocks.csv",
         "The same as blocks, for spreadsheets",
-        _table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
-        _ALL,
+        look_up=_table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
+        parameters=_ALL,
     ),
     _csv_endpoint(
         "/api/v1/history/shares.csv",
         "The same as shares, for spreadsheets",
-        _table(tuple(_SHARE), _read_shares, _share),
-        (*_ALL, _WORKER),
+        look_up=_table(tuple(_SHARE), _read_shares, _share),
+        parameters=(*_ALL, _WORKER),
     ),
     _csv_endpoint(
         "/api/v1/history/events.csv",
         "The same as events, for spreadsheets",
-        _table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
-        (*_ALL, _KIND),
+        look_up=_table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
+        parameters=(*_ALL, _KIND),
     ),
 )

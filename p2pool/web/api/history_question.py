@@ -28,7 +28,7 @@ from p2pool.web.api.schema import number
 RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
 OUT_OF_ORDER: Final = "the history database is out of order; the node's log says why"
-"""What strangers are told: the reason may name hosts, users and paths."""
+"""The error for strangers: the reason itself may name hosts, users and paths."""
 TOO_MANY_QUESTIONS: Final = "this host asks history too many questions at once; try again in a moment"
 NO_HISTORY: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
 BROKEN: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", OUT_OF_ORDER)
@@ -40,7 +40,8 @@ Question = Callable[[HistoryDatabase, reading.Span], bytes]
 
 
 def ask(context: RequestContext, arguments: Arguments, question: Question) -> Deferred[bytes]:
-    """The answer to a question about the span that the arguments name. Refused where there is none."""
+    """Ask history about the span that the arguments name; the Deferred fires with the answer. Raises
+    EndpointError if no history is kept, or the span makes no sense."""
     history, now = context.sources.history, context.snapshot.pool.time
     if history is None:
         raise NO_HISTORY.exception()
@@ -87,7 +88,7 @@ def _time(name: str, description: str) -> EndpointParameter:
 
 
 SPAN: Final = (
-    choice("range", "how far back from `to`", (*RANGES, "all"), "day"),
+    choice("range", "how far back from `to`", (*RANGES, "all"), default="day"),
     _time("from", "the beginning, in place of range"),
     _time("to", "the end, now where it is not given"),
     free_text("node", "another node that writes into the same database"),

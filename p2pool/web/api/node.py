@@ -47,17 +47,17 @@ class OwnHour:
 
     @property
     def total(self) -> int:
-        """With the stale ones."""
+        """Return the number of shares, stale ones included."""
         return self.shares + self.orphans + self.dead
 
     @property
     def stale(self) -> float | None:
-        """The stale part of them; None without any."""
+        """Return the stale proportion of the shares; None without any."""
         return (self.orphans + self.dead) / self.total if self.total else None
 
 
 def own_hour(node: Node) -> OwnHour:
-    """See OwnHour."""
+    """Return the figures of this node's own shares of the last hour."""
     lookbehind, best = shares_of_last_hour(node), node.best_share
     if best is None or lookbehind < 2:
         return OwnHour()
@@ -74,7 +74,7 @@ def own_hour(node: Node) -> OwnHour:
 
 
 def local_stats(snapshot: Snapshot) -> dict[str, Any]:
-    """/local_stats."""
+    """Return the JSON of /local_stats."""
     pool, sources = snapshot.pool, snapshot.sources
     template = snapshot.node.template
     subsidy = 0 if template is None else template.subsidy
@@ -113,7 +113,7 @@ def local_stats(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _efficiency(snapshot: Snapshot) -> dict[str, Any]:
-    """Our share of stale work against the pool's."""
+    """Return our stale proportion against the pool's, as an efficiency."""
     stales, good = snapshot.node.stale_counts(), 1 - stale_proportion(snapshot)
     total = stales.total
     return {
@@ -124,7 +124,7 @@ def _efficiency(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _last_hour(snapshot: Snapshot) -> dict[str, Any]:
-    """What the old interface says of this node's shares of the last hour."""
+    """Return this node's shares of the last hour in the form of the legacy interface."""
     own, stale = snapshot.per_tip(own_hour), stale_proportion(snapshot)
     total = own.total
     return {
@@ -151,7 +151,7 @@ def _last_hour(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def warnings(snapshot: Snapshot) -> list[str]:
-    """What an operator should know."""
+    """Return what an operator should know."""
     problems = {
         "work": snapshot.node.work_problem,
         "shares": snapshot.sources.store_problem(),
@@ -167,7 +167,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
 
 
 def node_figures(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/node."""
+    """Return the JSON of /api/v1/node."""
     pool, sources, ports = snapshot.pool, snapshot.sources, snapshot.sources.ports()
     payouts = snapshot.per_tip(payout_amounts)
     return {
@@ -200,7 +200,7 @@ def node_figures(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def node_info(snapshot: Snapshot) -> dict[str, Any]:
-    """/node_info."""
+    """Return the JSON of /node_info."""
     ports, network = snapshot.sources.ports(), snapshot.node.network
     return {
         "external_ip": ports.external_ip,
@@ -211,7 +211,7 @@ def node_info(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def web_rate_stats(snapshot: Snapshot) -> dict[str, Any]:
-    """/web_rate_stats."""
+    """Return the JSON of /web_rate_stats."""
     rates = snapshot.sources.web_rates()
     if rates is None:
         return {
@@ -233,8 +233,8 @@ def web_rate_stats(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def security_config(snapshot: Snapshot) -> dict[str, Any]:
-    """/security_config: what guards this node, without names and addresses. Workers are never banned or exempted
-    by their names here, and no pace of submissions is forbidden."""
+    """Return the JSON of /security_config: what guards this node, without names and addresses. Workers are
+    never banned or exempted by their names here, and no pace of submissions is forbidden."""
     rates, limits = snapshot.sources.web_rates(), snapshot.sources.stratum_limits
     rate = None if rates is None else rates.rate
     return {

@@ -1,5 +1,5 @@
-"""How the node is run: what its process uses, which ports are open, what is set, what it mines beside Dash.
-/api/v1/process, /api/v1/ports, /api/v1/config, /api/v1/merged."""
+"""How the node is run: what its process uses, which ports are open, its settings, and what it mines in addition
+to Dash. /api/v1/process, /api/v1/ports, /api/v1/config, /api/v1/merged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from p2pool.web.sources import Snapshot
 
 
 def process_figures(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/process."""
+    """Return the JSON of /api/v1/process."""
     process = snapshot.pool.process
     figures = process.figures
     return {
@@ -36,7 +36,7 @@ def _times(times: HistogramSnapshot) -> dict[str, Any]:
 
 
 def open_ports(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """/api/v1/ports."""
+    """Return the JSON of /api/v1/ports."""
     return [
         {
             "purpose": each.purpose,
@@ -50,7 +50,7 @@ def open_ports(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def merged_mining(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """/api/v1/merged."""
+    """Return the JSON of /api/v1/merged."""
     return [
         {
             "daemon": each.where,
@@ -64,7 +64,7 @@ def merged_mining(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def shown_settings(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/config."""
+    """Return the JSON of /api/v1/config."""
     return {"settings": dict(context.sources.settings)}
 
 

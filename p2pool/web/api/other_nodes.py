@@ -11,7 +11,7 @@ from p2pool.web.sources import Snapshot
 
 
 def types_section(snapshot: Snapshot) -> dict[str, Any]:
-    """Shares of types above this node's that peers sent."""
+    """Return the shares of types above this node's that peers sent."""
     rows = snapshot.pool.peers.census.newer_types
     return {
         "known": SHARE_VERSION,
@@ -50,7 +50,7 @@ TYPES = record(
 
 
 def peers_section(snapshot: Snapshot) -> dict[str, Any]:
-    """Connected nodes by announced protocol and software, and what became of others."""
+    """Return the connected nodes by announced protocol and software, and what became of others."""
     pool = snapshot.pool
     census = pool.peers.census
     closes = census.early_closes

@@ -21,7 +21,7 @@ from p2pool.web.api.schema import AMOUNT, DASH, PART, array, mapping, nullable, 
 from p2pool.web.sources import Snapshot, script_to_text
 
 USERS_SHARES: Final = 720
-"""Shares that /users looks at, as it always did."""
+"""Shares that /users covers, as in legacy p2pool-dash."""
 MAX_TOTAL: Final = 30_000_000
 """DASH: more than there will ever be."""
 _DUFFS: Final = 100_000_000
@@ -30,7 +30,7 @@ _DECIMAL = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,8}))?")
 
 
 def payout_amounts(node: Node) -> dict[str, int]:
-    """Duffs by address if a block were found now, without the finder's part; the greatest first."""
+    """Return duffs by address if a block were found now, without the finder's part; the greatest first."""
     if node.best_share is None or node.template is None:
         return {}
     payouts = expected_payouts(
@@ -45,7 +45,7 @@ def payout_amounts(node: Node) -> dict[str, int]:
 
 
 def payout_total(node: Node) -> int:
-    """Duffs that all miners would get together."""
+    """Return the duffs that all miners would get together."""
     return (
         0
         if node.best_share is None or node.template is None
@@ -54,12 +54,12 @@ def payout_total(node: Node) -> int:
 
 
 def current_payouts(snapshot: Snapshot) -> dict[str, float]:
-    """/current_payouts: DASH by address if a block were found now."""
+    """Return the JSON of /current_payouts: DASH by address if a block were found now."""
     return {address: duffs / 1e8 for address, duffs in snapshot.per_tip(payout_amounts).items()}
 
 
 def payout_list(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/payouts: made anew where who is paid what is."""
+    """Return the JSON of /api/v1/payouts, rendered again only if payouts have changed."""
     amounts, paid = snapshot.per_tip(payout_amounts), paid_to_miners(snapshot)
     bonus = finder_part(snapshot)
     return snapshot.cache.latest("payouts", (amounts, paid, bonus), lambda: _payout_list(amounts, paid, bonus))
@@ -67,7 +67,7 @@ def payout_list(snapshot: Snapshot) -> dict[str, Any]:
 
 def _payout_list(amounts: dict[str, int], paid: dict[str, int] | None, bonus: int | None) -> dict[str, Any]:
     total = sum(amounts.values())
-    # The coinbase's window begins a share earlier: at its far end there may be somebody who is in it only.
+    # The coinbase's window begins a share earlier: at its far end there may be a miner who is in that window only.
     addresses = {**amounts, **dict.fromkeys(paid or (), 0), **amounts}
     return {
         "total": amount(total),
@@ -85,7 +85,7 @@ def _payout_list(amounts: dict[str, int], paid: dict[str, int] | None, bonus: in
 
 
 def user_parts(node: Node) -> dict[str, float]:
-    """Parts of the work of the last USERS_SHARES shares by address, the smallest first."""
+    """Return parts of the work of the last USERS_SHARES shares by address, the smallest first."""
     # Summed here: the tracker's windows are the ones that jobs are made with, and are not to be moved for a page.
     weights: dict[bytes, int] = {}
     total = 0
@@ -100,8 +100,8 @@ def user_parts(node: Node) -> dict[str, float]:
 
 
 def user_stales(node: Node) -> dict[str, float]:
-    """The stale part of each address's shares in the chain's window: those that announce a stale one, against all
-    with these."""
+    """Return the stale part of each address's shares in the chain's window: those that announce a stale one,
+    against all with these."""
     counts: dict[bytes, tuple[int, int]] = {}
     for share in node.tracker.ancestors(node.best_share, node.network.chain_length):
         stale, total = counts.get(share.script, (0, 0))
@@ -111,18 +111,19 @@ def user_stales(node: Node) -> dict[str, float]:
 
 
 def own_address(snapshot: Snapshot) -> str | None:
-    """/payout_addr: the node's own address, the newest where there are several; null while there is none."""
+    """Return the JSON of /payout_addr: the node's own address, the newest if there are several; null while
+    there is none."""
     newest = snapshot.sources.payouts.newest
     return None if newest is None else newest.address
 
 
 def own_addresses(snapshot: Snapshot) -> list[str]:
-    """/payout_addrs: all of them, the oldest first."""
+    """Return the JSON of /payout_addrs: all of them, the oldest first."""
     return [own.address for own in snapshot.sources.payouts.addresses]
 
 
 def own_payouts(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The same with their weights and ages, for /api/v1/node."""
+    """Return the node's own addresses with their weights and ages, for /api/v1/node."""
     addresses = snapshot.sources.payouts.addresses
     return [
         {
@@ -138,7 +139,7 @@ def own_payouts(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def _read_amount(given: str) -> int:
-    """DASH as a decimal -> duffs."""
+    """Return the duffs of an amount of DASH as a decimal."""
     match = _DECIMAL.fullmatch(given)
     if match is None:
         raise ValueError
@@ -149,9 +150,9 @@ def _read_amount(given: str) -> int:
 
 
 def patron_sendmany(context: RequestContext, arguments: Arguments) -> bytes:
-    """/patron_sendmany: a total shared out among the pool's miners as the next block would be, as JSON for Dash
-    Core's `sendmany`. Amounts below `trunc` are drawn for: one of those addresses gets them all. The draw hangs on
-    the best share's hash, so that asking again changes nothing."""
+    """Return the JSON of /patron_sendmany: a total shared out among the pool's miners as the next block would
+    be, as JSON for Dash Core's `sendmany`. Amounts below `trunc` are drawn for: one of those addresses gets
+    them all. The draw hangs on the best share's hash, so that asking again changes nothing."""
     total, least = arguments["total"], arguments.get("trunc", _LEAST)
     amounts = context.snapshot.per_tip(payout_amounts)
     if not amounts:

@@ -33,29 +33,30 @@ def _key(peer: PeerFigures) -> str:
 
 
 def peer_addresses(snapshot: Snapshot) -> str:
-    """/peer_addresses: one text, blanks between; a port is left out where it is the network's own."""
+    """Return the JSON of /peer_addresses: one text, separated by blanks; a port is left out if it is the
+    network's default."""
     usual = snapshot.node.network.p2p_port
     return " ".join(peer.host if peer.port == usual else _key(peer) for peer in snapshot.sources.peers())
 
 
 def peer_versions(snapshot: Snapshot) -> dict[str, str]:
-    """/peer_versions: each peer's software, as it calls itself."""
+    """Return the JSON of /peer_versions: each peer's software, as it calls itself."""
     return {_key(peer): peer.software for peer in snapshot.sources.peers()}
 
 
 def peer_txpool_sizes(snapshot: Snapshot) -> dict[str, int]:
-    """/peer_txpool_sizes: bytes of transactions that each peer has us keep."""
+    """Return the JSON of /peer_txpool_sizes: bytes of transactions that each peer has us keep."""
     return {_key(peer): peer.remembered_bytes for peer in snapshot.sources.peers()}
 
 
 def pings(snapshot: Snapshot) -> dict[str, float | None]:
-    """/pings: round-trip times in milliseconds, as they were last measured; null where none is known yet."""
+    """Return the JSON of /pings: round-trip times in milliseconds, as last measured; null while unknown."""
     return {_key(peer): _milliseconds(peer.round_trip) for peer in snapshot.sources.peers()}
 
 
 def peer_list(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """/peer_list: all of it, those connected longest first. `web_port` is not known of a peer but guessed: the
-    network's usual one."""
+    """Return the JSON of /peer_list: all of it, those connected longest first. `web_port` is not known of a
+    peer but guessed: the network's usual one."""
     return [
         {
             "address": _key(peer),
@@ -75,7 +76,7 @@ def peer_list(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def peer_figures(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/peers."""
+    """Return the JSON of /api/v1/peers."""
     return {
         **peer_counts(snapshot),
         "peers": [
@@ -110,7 +111,7 @@ def peer_origins(snapshot: Snapshot) -> dict[str, int]:
 
 
 def bootstrap_figures(snapshot: Snapshot) -> dict[str, Any]:
-    """Return when it was last looked for other nodes, and what that gave."""
+    """Return when the node last looked for other nodes, and how many addresses that gave."""
     last = snapshot.sources.look_ups()
     return {"last_look_up": last.time, "addresses_found": last.found}
 
@@ -124,7 +125,7 @@ def _known_origins(snapshot: Snapshot) -> dict[str, int]:
 
 
 def known_nodes(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/known_nodes: sorted once for each snapshot."""
+    """Return the JSON of /api/v1/known_nodes: sorted once for each snapshot."""
     snapshot, offset, limit = context.snapshot, arguments["offset"], arguments["limit"]
     known = snapshot.once(_in_order)
     connected = {(peer.host, peer.port) for peer in snapshot.sources.peers()}
@@ -147,7 +148,7 @@ def known_nodes(context: RequestContext, arguments: Arguments) -> dict[str, Any]
 
 
 def peer_counts(snapshot: Snapshot) -> dict[str, int]:
-    """How many peers came to us, and to how many we went."""
+    """Return how many peers connected to us, and to how many we connected."""
     peers = snapshot.sources.peers()
     incoming = sum(1 for peer in peers if peer.incoming)
     return {"incoming": incoming, "outgoing": len(peers) - incoming}
@@ -208,7 +209,7 @@ ENDPOINTS = (
             ),
         ),
         look_up=known_nodes,
-        parameters=(OFFSET, whole_number("limit", "how many", 1, 500, 50)),
+        parameters=(OFFSET, whole_number("limit", "how many", low=1, high=500, default=50)),
     ),
     Endpoint(
         "/peer_addresses",

@@ -9,7 +9,7 @@ from p2pool.web.sources import Snapshot
 
 
 def refused_section(snapshot: Snapshot) -> dict[str, Any]:
-    """How much of the last hour's work is on refused branches, and which these are."""
+    """Return how much of the last hour's work is on refused branches, and which these are."""
     refused = snapshot.pool.chain.refused
     heard = refused.accepted + refused.refused
     return {

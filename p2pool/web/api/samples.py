@@ -19,9 +19,9 @@ from p2pool.web.api.pool import (
     best_max_target,
     network_difficulty,
     observed_rate,
-    observed_stale_rates_of,
     pool_rate,
     stale_proportion,
+    stale_rates_of,
     version_votes,
 )
 from p2pool.web.api.schema import (
@@ -51,7 +51,7 @@ LOG_PERIOD: Final = 300
 
 
 def take_sample(snapshot: Snapshot) -> None:
-    """Called with each refresh: a sample where another period began."""
+    """Take a sample if another period has begun. Called with each refresh."""
     samples, now = snapshot.cache.samples, snapshot.pool.time
     if not samples.due(now):
         return
@@ -84,7 +84,7 @@ def _history_sample(
 def _scalars(snapshot: Snapshot, last: float | None) -> dict[str, float | None]:
     pool, node = snapshot.pool, snapshot.node
     known = node.best_share is not None and snapshot.sources.lookbehind > 0
-    rates, peers = snapshot.per_tip(observed_stale_rates_of), peer_counts(snapshot)
+    rates, peers = snapshot.per_tip(stale_rates_of).observed, peer_counts(snapshot)
     since = pool.time - PERIOD if last is None else last
     work = {False: 0, True: 0}
     for share in reversed(pool.recent_shares):
@@ -134,7 +134,7 @@ def _keyed(snapshot: Snapshot) -> dict[str, Mapping[str, float]]:
 
 
 def _log_entry(snapshot: Snapshot) -> dict[str, Any]:
-    """As the old software wrote it into a file; of the workers, the fastest."""
+    """Return an entry as legacy p2pool-dash wrote it into a file; of the workers, the fastest."""
     pool, template = snapshot.pool, snapshot.node.template
     stales = snapshot.node.stale_counts()
     payouts = snapshot.per_tip(payout_amounts)
@@ -219,14 +219,14 @@ _GRAPHS: Final = {
 
 
 def graph_data(context: RequestContext, arguments: Arguments) -> bytes:
-    """/web/graph_data: rows of [middle, value, width, default], the newest first. Each is made once from the
-    samples that there are."""
+    """Return the JSON of /web/graph_data: rows of [middle, value, width, default], the newest first. Each is
+    made once from the samples that there are."""
     source, view = arguments["source"], arguments["view"]
     samples = context.sources.cache.samples
     rendered = samples.rendered.get((source, view))
     if rendered is None:
         span = _SPANS[view.removeprefix("last_")]
-        rows = _graph(_GRAPHS[source], span, span.ring(samples), context.snapshot.pool.time)
+        rows = _graph(_GRAPHS[source], span, span.ring(samples), now=context.snapshot.pool.time)
         rendered = samples.rendered[source, view] = dump_compact(rows)
     return rendered
 
@@ -235,7 +235,7 @@ _Weighed = list[tuple[float, Sample]]
 """Samples with the seconds for which each counts."""
 
 
-def _graph(source: _Source, span: _Span, ring: Ring, now: float) -> list[list[Any]]:
+def _graph(source: _Source, span: _Span, ring: Ring, *, now: float) -> list[list[Any]]:
     end = math.ceil(now / span.width) * span.width
     bins: list[_Weighed] = [[] for _ in range(span.bins)]
     for sample in ring.samples():
@@ -257,7 +257,7 @@ def _graph(source: _Source, span: _Span, ring: Ring, now: float) -> list[list[An
 
 
 def _bin(source: _Source, samples: _Weighed) -> Any:
-    """The mean of a graph's figure over the samples of one bin."""
+    """Return the mean of a graph's figure over the samples of one bin."""
     if source.named:
         sums: dict[str, float] = {}
         whole = sum(seconds for seconds, _ in samples)
@@ -278,7 +278,7 @@ def _mean(samples: _Weighed, scalar: str) -> float | None:
 
 
 def difficulty_history(context: RequestContext, arguments: Arguments) -> bytes:
-    """/network_difficulty, made once from the samples that there are."""
+    """Return the JSON of /network_difficulty, made once from the samples that there are."""
     samples, key = context.sources.cache.samples, ("network_difficulty", arguments["period"])
     rendered = samples.rendered.get(key)
     if rendered is None:
@@ -295,7 +295,7 @@ def _difficulties(context: RequestContext, span: _Span) -> list[dict[str, Any]]:
 
 
 def hashrate_samples(snapshot: Snapshot) -> dict[str, Any]:
-    """/hashrate_samples: what there is of the pool's hash rate."""
+    """Return the JSON of /hashrate_samples: what there is of the pool's hash rate."""
     ring = snapshot.cache.samples.month
     ends = ring.ends()
     told: list[dict[str, Any] | None] = [
@@ -315,7 +315,7 @@ def hashrate_samples(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def difficulty_samples(snapshot: Snapshot) -> dict[str, Any]:
-    """/net_diff_samples: what there is of the Dash network's difficulty."""
+    """Return the JSON of /net_diff_samples: what there is of the Dash network's difficulty."""
     known = [
         {"ts": sample.start, "difficulty": value}
         for sample in snapshot.cache.samples.month.ends() or ()
@@ -329,7 +329,7 @@ def difficulty_samples(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def stat_log(context: RequestContext, arguments: Arguments) -> bytes:
-    """/web/log: the oldest first. Entries are rendered when they are made."""
+    """Return the JSON of /web/log: the oldest first. Entries are rendered when they are made."""
     return b"[" + b",".join(context.sources.cache.log) + b"]"
 
 
@@ -343,7 +343,7 @@ _PERIODS: Final[dict[str, Callable[[Samples], Ring]]] = {
 
 
 def samples_of(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/samples."""
+    """Return the JSON of /api/v1/samples."""
     ring, figure = _PERIODS[arguments["period"]](context.sources.cache.samples), arguments["figure"]
     return {
         "figure": figure,
@@ -388,8 +388,8 @@ ENDPOINTS = (
         ),
         look_up=samples_of,
         parameters=(
-            choice("figure", "what of", SCALARS, "pool_hash_rate"),
-            choice("period", "how far back", tuple(_PERIODS), "hour"),
+            choice("figure", "what of", SCALARS, default="pool_hash_rate"),
+            choice("period", "how far back", tuple(_PERIODS), default="hour"),
         ),
     ),
     Endpoint(
@@ -398,8 +398,8 @@ ENDPOINTS = (
         _graph_schema(),
         look_up=graph_data,
         parameters=(
-            choice("source", "which graph", tuple(_GRAPHS), None, in_path=True),
-            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), None, in_path=True),
+            choice("source", "which graph", tuple(_GRAPHS), default=None, in_path=True),
+            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), default=None, in_path=True),
         ),
     ),
     Endpoint("/web/log", "The last day, every five minutes", array(_LOG_ENTRY), look_up=stat_log),
@@ -408,7 +408,7 @@ ENDPOINTS = (
         "The Dash network's difficulty over a time, the oldest first",
         array(record(ts=TIME, network_diff=number())),
         look_up=difficulty_history,
-        parameters=(choice("period", "how far back", tuple(_SPANS), "day"),),
+        parameters=(choice("period", "how far back", tuple(_SPANS), default="day"),),
     ),
     Endpoint(
         "/hashrate_samples",

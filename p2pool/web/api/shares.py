@@ -50,7 +50,8 @@ def _hash(value: int | None) -> str | None:
 
 
 def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, Any] | None:
-    """/web/share/<hash>; None where the share is not held. Targets are numbers, as front ends expect."""
+    """Return the JSON of /web/share/<hash>; None if the share is not held. Targets are numbers, as front ends
+    expect."""
     tracker = node.tracker
     share = tracker.get(share_hash)
     if share is None:
@@ -109,8 +110,8 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
 
 
 def share_figures(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/shares/{hash}: targets as 64 hex digits, since JSON's numbers are too short for them in most
-    programs. Without the coinbase, which would have to be computed."""
+    """Return the JSON of /api/v1/shares/{hash}: targets as 64 hex digits, since JSON's numbers are too short
+    for them in most programs. Without the coinbase, which would have to be computed."""
     share = find_share(context.node, arguments["hash"])
     tracker = context.node.tracker
     arrival, found = tracker.arrival(share.hash), context.node.found_times().of(share.hash)
@@ -142,7 +143,7 @@ def share_figures(context: RequestContext, arguments: Arguments) -> dict[str, An
 
 
 def recent_shares(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """/recent_shares: those that this node's miners found, the newest first."""
+    """Return the JSON of /recent_shares: those that this node's miners found, the newest first."""
     return [
         {"ts": share.time, "hash": f"{share.share_hash:064x}", "miner": share.worker, "dead": share.dead}
         for share in reversed(snapshot.pool.recent_shares)
@@ -150,7 +151,7 @@ def recent_shares(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def own_shares(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/shares."""
+    """Return the JSON of /api/v1/shares."""
     pool = snapshot.pool
     return {
         "total": pool.shares,
@@ -169,20 +170,20 @@ def own_shares(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _old_details(context: RequestContext, arguments: Arguments) -> bytes:
-    """`null` for a share that is not held."""
+    """Return the details of a share, `null` for one that is not held."""
     details = share_details(context.node, arguments["hash"], context.sources.cache.rebuilds(context.node.tracker))
     # Python's own JSON: targets are numbers beyond 64 bits.
     return json.dumps(details).encode()
 
 
 def _packed(context: RequestContext, arguments: Arguments) -> bytes:
-    """Nothing for a share that is not held."""
+    """Return a share's bytes, none for one that is not held."""
     share = context.node.tracker.get(arguments["hash"])
     return b"" if share is None else share.envelope
 
 
 def _address(context: RequestContext, arguments: Arguments) -> bytes:
-    """`null` for a share that is not held."""
+    """Return a share's payout address, `null` for one that is not held."""
     share = context.node.tracker.get(arguments["hash"])
     return orjson.dumps(None if share is None else script_to_text(context.node, share.script))
 

@@ -1,6 +1,6 @@
 """The miners' side of this node: /stratum_stats, /stratum_security, /ban_stats, /api/v1/stratum, /api/v1/bans.
 
-The old paths have the names that front ends of p2pool know beside those of this software.
+The legacy paths have the names that front ends of p2pool know in addition to those of this software.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ REFUSALS = {
 
 
 def _rates(ten_minutes: float, smoothed: Sequence[float]) -> dict[str, float]:
-    """Hashes a second by window."""
+    """Return hashes a second by window."""
     return {"10m": ten_minutes, **dict(zip(_WINDOWS, smoothed, strict=True))}
 
 
 def refusals(counts: dict[int, int]) -> dict[str, int]:
-    """Refused submissions by reason; a reason without a refusal is there as well."""
+    """Return refused submissions by reason, reasons without any included."""
     return {word: counts.get(code, 0) for code, word in REFUSALS.items()}
 
 
@@ -69,7 +69,7 @@ _NO_REFUSALS = refusals({})
 
 
 def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
-    """One worker for JSON, without its name."""
+    """Return one worker for JSON, without its name."""
     return {
         "connections": worker.connections,
         "difficulty": worker.difficulty,
@@ -88,7 +88,7 @@ def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
 
 
 def _old_worker(worker: WorkerSnapshot) -> dict[str, Any]:
-    """As legacy front ends know it: `shares` are submissions."""
+    """Return a worker as legacy front ends know it: `shares` are submissions."""
     figures = worker_figures(worker)
     figures["chain_shares"] = worker.shares
     figures["shares"] = worker.accepted + worker.refused
@@ -101,8 +101,9 @@ def _old_worker(worker: WorkerSnapshot) -> dict[str, Any]:
 
 
 class _RenderedWorkers:
-    """The JSON of each worker's snapshot, made again only where that is another one: most of ten thousand workers
-    did nothing in the last second. Bound: the workers of the newest snapshot, about half a kilobyte each."""
+    """The JSON of each worker's snapshot, rendered again only if that is another one: most of ten thousand
+    workers did nothing in the last second. Bound: the workers of the newest snapshot, about half a kilobyte
+    each."""
 
     def __init__(self) -> None:
         self._rendered: dict[str, tuple[WorkerSnapshot, orjson.Fragment]] = {}
@@ -121,8 +122,8 @@ _rendered_workers = _RenderedWorkers()
 
 
 def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:
-    """/stratum_stats: the pool of this node, and every worker that is remembered. `last_share` is the time of the
-    last accepted submission. The workers are rendered already."""
+    """Return the JSON of /stratum_stats: the pool of this node, and every worker that is remembered.
+    `last_share` is the time of the last accepted submission. The workers are rendered already."""
     pool = snapshot.pool
     return {
         "pool": {
@@ -143,7 +144,7 @@ def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def stratum_figures(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/stratum."""
+    """Return the JSON of /api/v1/stratum."""
     return {**_totals(snapshot.pool), **_security(snapshot)}
 
 
@@ -167,18 +168,18 @@ def _totals(pool: PoolSnapshot) -> dict[str, Any]:
 
 
 def _numbered(pool: PoolSnapshot) -> Iterator[tuple[int, HostLoad]]:
-    """The hosts with the most connections, by number: the addresses of miners are nobody's business."""
+    """Iterate over the hosts with the most connections, by number: the addresses of miners are private."""
     return enumerate(pool.security.loads, 1)
 
 
 def _host_connections(pool: PoolSnapshot) -> dict[str, int]:
-    """Of the hosts that cost something: the others' addresses are nobody's business."""
+    """Return connections by host, of hosts that cost something: the others' addresses are private."""
     return {host.host: host.connections for host in pool.security.hosts}
 
 
 def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
-    """/stratum_security: who comes, who is turned away, and which hosts cost most. Rates a second, over a
-    minute."""
+    """Return the JSON of /stratum_security: who comes, who is turned away, and which hosts cost most. Rates a
+    second, over a minute."""
     pool, security = snapshot.pool, snapshot.pool.security
     connected = sum(1 for worker in pool.workers if worker.connections)
     judged = pool.accepted + sum(pool.refused.values())
@@ -193,7 +194,12 @@ def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
     burst, most = recent / rate if rate else 0.0, limits.max_connections / limits.share_rate
     fast = snapshot.cache.pace.fast_workers(pool)
     level, reasons = _threat(
-        ratio, refused, banned, burst if recent >= _BURST_PACE else 0.0, recent / most, len(fast)
+        connections_per_worker=ratio,
+        refused=refused,
+        banned=banned,
+        burst=burst if recent >= _BURST_PACE else 0.0,
+        load=recent / most,
+        fast_workers=len(fast),
     )
     return {
         **_security(snapshot),
@@ -217,9 +223,9 @@ def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _threat(
-    connections_per_worker: float, refused: float, banned: int, burst: float, load: float, fast_workers: int
+    *, connections_per_worker: float, refused: float, banned: int, burst: float, load: float, fast_workers: int
 ) -> tuple[int, list[str]]:
-    """(0 normal, 1 elevated, 2 warning or 3 critical; why), as front ends colour it."""
+    """Return (0 normal, 1 elevated, 2 warning or 3 critical; the reasons), as front ends colour it."""
     reasons: list[tuple[int, str]] = []
     if connections_per_worker > _ELEVATED_RATIO:
         level = 2 if connections_per_worker > _WARNING_RATIO else 1
@@ -264,7 +270,7 @@ def _security(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def ban_stats(snapshot: Snapshot) -> dict[str, Any]:
-    """/ban_stats: the hosts that are kept out now. Workers are never banned here."""
+    """Return the JSON of /ban_stats: the hosts that are kept out now. Workers are never banned here."""
     bans, now = _in_force(snapshot), snapshot.pool.time
     return {
         **ban_list(snapshot),
@@ -291,7 +297,7 @@ def ban_stats(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def ban_list(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/bans."""
+    """Return the JSON of /api/v1/bans."""
     bans = _in_force(snapshot)
     return {
         "total": len(bans),

@@ -45,7 +45,7 @@ MOST_VERSIONS: Final = 10
 
 
 def transition(snapshot: Snapshot) -> dict[str, Any]:
-    """/api/v1/transition."""
+    """Return the JSON of /api/v1/transition."""
     return {name: make(snapshot) for name, (make, _) in SECTIONS.items()}
 
 
@@ -53,7 +53,7 @@ def transition(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def votes_section(snapshot: Snapshot) -> dict[str, Any]:
-    """Who votes for what, over three stretches of the chain."""
+    """Return who votes for what, over three stretches of the chain."""
     votes = chain_votes(snapshot.sources)
     return snapshot.cache.latest("transition votes", votes, lambda: _votes(votes))
 
@@ -155,7 +155,7 @@ _VOTES = record(
 
 
 def next_section(snapshot: Snapshot) -> dict[str, Any]:
-    """What would happen next, and when at the earliest."""
+    """Return what would happen next, and when at the earliest."""
     votes = chain_votes(snapshot.sources)
     period = snapshot.node.network.share_period
     return snapshot.cache.latest("transition next", votes, lambda: _next(votes, period))
@@ -251,7 +251,7 @@ def _steps(votes: ChainVotes, version: int, period: int) -> list[dict[str, Any]]
 
 
 def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
-    """How far a rule is from being met."""
+    """Return how far a rule is from being met."""
     if not votes.has_history:
         return {"part": None, "missing": None, "reached": None}
     tally = votes.chain if rule.span == "chain" else votes.window

@@ -46,7 +46,7 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.api.stratum import WORKER, worker_figures
 from p2pool.web.sources import Snapshot
-from p2pool.web.worker_index import ORDERS, AddressFigures, TooManyLists, Wanted, address_of
+from p2pool.web.worker_index import ORDERS, AddressFigures, TooManyLists, WorkerFilter, address_of
 
 MAX_WORKERS, DEFAULT_WORKERS = 500, 100
 """Workers on a page: at most 300 kB."""
@@ -65,19 +65,19 @@ def _named(worker: WorkerSnapshot) -> dict[str, Any]:
 
 
 def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/workers."""
+    """Return the JSON of /api/v1/workers."""
     search, connected = arguments["search"], arguments["connected"]
-    wanted = Wanted(
+    selected = WorkerFilter(
         search=None if search is None else search.casefold(),
         address=arguments["address"],
         connected=None if connected is None else connected == "true",
     )
     try:
-        workers = context.snapshot.workers.ordered(arguments["sort"], wanted, context.client)
+        workers = context.snapshot.workers.ordered(arguments["sort"], selected, context.client)
     except TooManyLists:
         raise BUSY.exception() from None
     total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
-    page = _page(workers, offset, limit, backwards=arguments["order"] == "desc")
+    page = _page(workers, offset=offset, limit=limit, backwards=arguments["order"] == "desc")
     return {
         "time": context.snapshot.pool.time,
         "total": total,
@@ -87,8 +87,10 @@ def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     }
 
 
-def _page(workers: Sequence[WorkerSnapshot], offset: int, limit: int, backwards: bool) -> Sequence[WorkerSnapshot]:
-    """A page without turning the whole list round."""
+def _page(
+    workers: Sequence[WorkerSnapshot], *, offset: int, limit: int, backwards: bool
+) -> Sequence[WorkerSnapshot]:
+    """Return a page without reversing the whole list."""
     if not backwards:
         return workers[offset : offset + limit]
     end = len(workers) - offset
@@ -96,7 +98,7 @@ def _page(workers: Sequence[WorkerSnapshot], offset: int, limit: int, backwards:
 
 
 def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/workers/{name}."""
+    """Return the JSON of /api/v1/workers/{name}."""
     worker = context.snapshot.workers.get(arguments["name"])
     if worker is None:
         raise UNKNOWN_WORKER.exception()
@@ -107,12 +109,12 @@ def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
 
 
 def _miner(snapshot: Snapshot, address: str) -> tuple[AddressFigures | None, int]:
-    """(an address's workers, the duffs that it would get)."""
+    """Return (an address's workers, the duffs that it would get)."""
     return snapshot.workers.address(address), snapshot.per_tip(payout_amounts).get(address, 0)
 
 
 def _address(context: RequestContext, address: str) -> tuple[AddressFigures | None, int]:
-    """(an address's workers, the duffs that it would get). Raises Refused where it has neither."""
+    """Return (an address's workers, the duffs that it would get). Raises EndpointError if it has neither."""
     workers, duffs = _miner(context.snapshot, address)
     if workers is None and not duffs:
         raise UNKNOWN_ADDRESS.exception()
@@ -120,7 +122,7 @@ def _address(context: RequestContext, address: str) -> tuple[AddressFigures | No
 
 
 def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/addresses/{address}."""
+    """Return the JSON of /api/v1/addresses/{address}."""
     snapshot, address = context.snapshot, arguments["address"]
     workers, duffs = _address(context, address)
     total = snapshot.per_tip(payout_total)
@@ -151,7 +153,7 @@ NO_MINER: Final = {"error": "Miner not found", "active": False}
 
 
 def miner_stats(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/miner_stats/{address}."""
+    """Return the JSON of /miner_stats/{address}."""
     snapshot, address = context.snapshot, arguments["address"]
     if not address:
         return NO_ADDRESS
@@ -174,8 +176,8 @@ def miner_stats(context: RequestContext, arguments: Arguments) -> dict[str, Any]
 
 
 def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """/miner_payouts/{address}: the blocks that it found or that are known to pay it. What a block pays is known
-    of the blocks that came while this node was running. An unknown address has none."""
+    """Return the JSON of /miner_payouts/{address}: the blocks that it found or that are known to pay it. What a
+    block pays is known of the blocks that came while this node was running. An unknown address has none."""
     snapshot, address = context.snapshot, arguments["address"]
     if not address:
         return NO_ADDRESS
@@ -207,13 +209,13 @@ def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, An
 
 
 def _paid(snapshot: Snapshot, block: BlockRecord, address: str) -> int | None:
-    """Duffs that a block pays an address; None where that is not known."""
+    """Return the duffs that a block pays an address; None if unknown."""
     amounts = snapshot.cache.paid.get(block.block_hash)
     return None if amounts is None else amounts.get(address, 0)
 
 
 def _blocks_by_address(snapshot: Snapshot) -> dict[str, list[BlockRecord]]:
-    """Those that an address found or that are known to pay it, the newest first."""
+    """Return the blocks that an address found or that are known to pay it, the newest first."""
     paid, found = snapshot.cache.paid, dict[str, list[BlockRecord]]()
     for block in reversed(snapshot.pool.blocks):
         for address in {address_of(block.worker), *paid.get(block.block_hash, ())}:
@@ -259,7 +261,7 @@ _PAID_BLOCK = record(
     **STATUSES,
     explorer_url=text(),
 )
-_LIMIT = whole_number("limit", "how many to tell of", 1, MAX_WORKERS, DEFAULT_WORKERS)
+_LIMIT = whole_number("limit", "how many to tell of", low=1, high=MAX_WORKERS, default=DEFAULT_WORKERS)
 ENDPOINTS = (
     Endpoint(
         "/api/v1/workers",
@@ -273,13 +275,13 @@ ENDPOINTS = (
         ),
         look_up=worker_page,
         parameters=(
-            choice("sort", "what they are in the order of", tuple(ORDERS), "hash_rate"),
-            choice("order", "rising or falling", ("asc", "desc"), "desc"),
+            choice("sort", "what they are in the order of", tuple(ORDERS), default="hash_rate"),
+            choice("order", "rising or falling", ("asc", "desc"), default="desc"),
             OFFSET,
             _LIMIT,
             free_text("search", "only those whose name holds this, in any case"),
             free_text("address", "only those of this payout address"),
-            choice("connected", "only those with, or without, a connection", ("true", "false"), None),
+            choice("connected", "only those with, or without, a connection", ("true", "false"), default=None),
         ),
         refusals=(BUSY,),
     ),

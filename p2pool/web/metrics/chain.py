@@ -18,8 +18,8 @@ def _blocks(snapshot: PoolSnapshot) -> dict[str, float]:
 
 
 def _round_trips(snapshot: PoolSnapshot) -> dict[str, float]:
-    """Of the nearest and the farthest peer. No label names one: their ports change with every connection, and
-    series would pile up."""
+    """Yield the round trips of the nearest and the farthest peer. No label names one: their ports change with
+    every connection, and series would pile up."""
     known = {"nearest": snapshot.peers.nearest, "farthest": snapshot.peers.farthest}
     return {which: seconds for which, seconds in known.items() if seconds is not None}
 
@@ -66,15 +66,15 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_orphan_ratio",
         MetricType.GAUGE,
         "Part of the shares that missed the best chain: the pool's of the last hour, this node's newest ones.",
-        "scope",
-        lambda s: _by_scope(s.chain.stales.orphan, s.chain.own_stales.orphan),
+        label="scope",
+        values=lambda s: _by_scope(s.chain.stales.orphan, s.chain.own_stales.orphan),
     ),
     by_word(
         "p2pool_dead_on_arrival_ratio",
         MetricType.GAUGE,
         "Part of the shares that were too late when they were found, as p2pool_orphan_ratio.",
-        "scope",
-        lambda s: _by_scope(s.chain.stales.dead, s.chain.own_stales.dead),
+        label="scope",
+        values=lambda s: _by_scope(s.chain.stales.dead, s.chain.own_stales.dead),
     ),
     gauge(
         "p2pool_store_problem",
@@ -101,15 +101,15 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_peers",
         MetricType.GAUGE,
         "Other nodes of the pool that are connected, by who began.",
-        "direction",
-        lambda s: {"incoming": s.peers.incoming, "outgoing": s.peers.outgoing},
+        label="direction",
+        values=lambda s: {"incoming": s.peers.incoming, "outgoing": s.peers.outgoing},
     ),
     by_word(
         "p2pool_peer_round_trip_seconds",
         MetricType.GAUGE,
         "Round-trip times of the nearest and the farthest connected node.",
-        "of",
-        _round_trips,
+        label="of",
+        values=_round_trips,
     ),
     announced_counter(
         "p2pool_blocks_found", "Blocks of the pool that came into the chain.", lambda s: s.blocks_accepted
@@ -118,8 +118,8 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_blocks",
         MetricType.GAUGE,
         "The pool's newest thousand blocks, earlier runs included, by what became of them.",
-        "status",
-        _blocks,
+        label="status",
+        values=_blocks,
     ),
     gauge(
         "p2pool_last_block_timestamp_seconds",

@@ -31,14 +31,14 @@ REASONS = {
 
 
 def _rejected(view: View) -> Iterator[Sample]:
-    """By reason, those without a case included."""
+    """Return rejected submissions by reason, reasons without a case included."""
     refused = view.snapshot.refused
     for code in sorted({*REASONS, *refused}):
         yield (REASONS.get(code, "other"), str(code)), refused.get(code, 0)
 
 
 def _of_workers(value: Callable[[WorkerSnapshot], float]) -> Callable[[View], Iterator[Sample]]:
-    """A figure of the strongest workers, and no more of them than the operator allows."""
+    """Declare a figure of the strongest workers, no more of them than the operator allows."""
 
     def samples(view: View) -> Iterator[Sample]:
         for worker in strongest(view.snapshot, view.max_workers):
@@ -91,15 +91,15 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_connections_turned_away_total",
         MetricType.COUNTER,
         "Miners' connections that were not let in, by reason.",
-        "reason",
-        lambda s: dict(s.security.turned_away),
+        label="reason",
+        values=lambda s: dict(s.security.turned_away),
     ),
     by_word(
         "p2pool_offences_total",
         MetricType.COUNTER,
         "What miners' hosts did that costs them, by kind.",
-        "kind",
-        lambda s: dict(s.security.offences),
+        label="kind",
+        values=lambda s: dict(s.security.offences),
     ),
     gauge(
         "p2pool_bans",

@@ -1,5 +1,5 @@
-"""Metrics of what other nodes are: their software and protocol, share types that only they know, and whether they
-accept this node. Labels are words of ours: what a peer calls itself never becomes one."""
+"""Metrics of other nodes: their software and protocol, share types that only they know, and whether they accept
+this node. Labels are words of ours: what a peer calls itself never becomes one."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ OTHER_NODES: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_peers_by_software",
         MetricType.GAUGE,
         "Connected nodes by what they call their software; other is every name that this node does not know.",
-        "software",
-        _software,
+        label="software",
+        values=_software,
     ),
     by_word(
         "p2pool_peers_by_protocol",
         MetricType.GAUGE,
         "Connected nodes by the protocol number that they announce.",
-        "protocol",
-        _protocols,
+        label="protocol",
+        values=_protocols,
     ),
     by_word(
         "p2pool_newer_type_shares_total",
         MetricType.COUNTER,
         "Shares of types that this node does not know, which peers sent and it ignored; other is every type above "
         "127.",
-        "type",
-        lambda s: {row.name: row.shares for row in s.peers.census.newer_types},
+        label="type",
+        values=lambda s: {row.name: row.shares for row in s.peers.census.newer_types},
     ),
     gauge(
         "p2pool_peers_lost_software",

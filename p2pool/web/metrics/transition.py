@@ -13,7 +13,7 @@ def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
 
 
 def _refused(snapshot: PoolSnapshot) -> dict[str, float]:
-    """A word for each rule of the code, not for each branch: others choose how many branches there are."""
+    """Return the parts by rule, not by branch: others choose how many branches there are."""
     refused = snapshot.chain.refused
     heard = refused.accepted + refused.refused
     parts: dict[str, float] = {}
@@ -29,8 +29,8 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
         MetricType.GAUGE,
         "Part of the work that votes for share versions above this node's: of the whole chain, of its oldest "
         "tenth (window), and of the last hour (recent). The first two are absent while the chain is too short.",
-        "span",
-        _newer,
+        label="span",
+        values=_newer,
     ),
     gauge(
         "p2pool_newer_votes_version",
@@ -62,7 +62,7 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
         MetricType.GAUGE,
         "Part of the work heard in the last hour that is on refused branches, by the rule that their first share "
         "breaks.",
-        "reason",
-        _refused,
+        label="reason",
+        values=_refused,
     ),
 )

@@ -1,25 +1,26 @@
-"""What was already accepted for a job: every solution is counted once, and what cannot be remembered is refused.
+"""The accepted solutions of each job: each is credited once; what cannot be remembered is not credited.
 
 A connection with a far too low difficulty can have thousands of solutions accepted in a second. `SolutionLedger`
-bounds what all connections together make the node remember: when it is full, the site that holds most has its
-oldest job spent. Submissions for a spent job are still hashed, since one could be a share or a block, but no
-longer credited."""
+bounds what all connections together make the node remember: when it is full, the oldest job of the site that holds
+most is spent. Submissions for a spent job are still hashed, since one could be a share or a block, but no longer
+credited.
+"""
 
 from __future__ import annotations
 
 from p2pool.base.fair import FairQueue
-from p2pool.stratum.jobs import IssuedJob
+from p2pool.stratum.job_registry import IssuedJob
 
 CHUNK = 64
-"""Solutions of one job that are accounted for together; most jobs never have so many. With more, a client with
-many connections could spread its solutions so that none of them are counted."""
+"""Solutions of one job that are accounted for together; most jobs never have so many. If it were larger, a client
+with many connections could spread its solutions so that none of them are counted."""
 MAX_CHUNKS = 16_384
-"""Chunks in all: a million solutions of some 100 bytes each. What jobs hold below one chunk, about as much as the
-job itself, is bounded by the jobs that connections may answer."""
+"""Chunks in all: a million solutions of some 100 bytes each. Solutions of jobs with less than one chunk, about as
+large as the job itself, are bounded by the jobs that connections may answer."""
 
 
 class Solutions:
-    """What was accepted for one job under one extranonce1, by the submission's bytes."""
+    """The accepted submissions for one job under one extranonce1, by their bytes."""
 
     __slots__ = ("_keys", "_used", "chunks", "issued", "site", "spent")
 
@@ -29,7 +30,7 @@ class Solutions:
         self.chunks = 0
         """How many chunks were filled."""
         self.spent = False
-        """Whether nothing is credited any more, because not all that was is remembered."""
+        """Whether nothing is credited any more, because not all credited solutions are remembered."""
         self._keys: set[bytes] = set()
         self._used: set[bytes] = set()
 
@@ -50,7 +51,7 @@ class Solutions:
         return True
 
     def spend(self) -> None:
-        """Credit nothing from now on, and remember only shares and blocks, which are few."""
+        """Stop crediting, and remember only shares and blocks, which are few."""
         self.spent = True
         self._keys = self._used
 
@@ -61,14 +62,14 @@ class SolutionLedger:
     def __init__(self) -> None:
         self._held: FairQueue[tuple[Solutions, int], str] = FairQueue()
         self._jobs: dict[Solutions, None] = {}
-        """Those with at least one chunk."""
+        """The solutions of jobs with at least one chunk."""
 
     def __len__(self) -> int:
         return len(self._held)
 
     def grown(self, solutions: Solutions) -> None:
-        """Note that `solutions` filled another chunk; if there are too many, the greediest site's oldest job is
-        spent."""
+        """Note that `solutions` filled another chunk. If there are too many, spend the greediest site's oldest
+        job."""
         self._jobs[solutions] = None
         self._held.add((solutions, solutions.chunks), solutions.site)
         while len(self._held) > MAX_CHUNKS:

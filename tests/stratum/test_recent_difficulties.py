@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from p2pool.stratum import paces as paces_module
-from p2pool.stratum.paces import MEMORY, Paces
+from p2pool.stratum import recent_difficulties as module
+from p2pool.stratum.recent_difficulties import MEMORY, RecentDifficulties
 from p2pool.stratum.vardiff import Vardiff
 from tests.stratum.miner import ADDRESS, EASY, NOW, Miner
 
@@ -14,7 +14,7 @@ def is_searched(vardiff: Vardiff, now: float = NOW) -> bool:
 
 
 def second_connection(first: Miner, username: str) -> Miner:
-    miner = Miner(house=first.house)
+    miner = Miner(context=first.context)
     miner.now = first.now
     miner.call("mining.subscribe")
     miner.call("mining.authorize", username, "x")
@@ -31,8 +31,8 @@ def works(username: str) -> Miner:
 
 def test_a_second_connection_of_a_fast_worker_keeps_its_start():
     first = works(ADDRESS + ".rig")
-    assert len(first.house.paces) == 1
-    first.house.paces.record([ADDRESS + ".rig"], 100.0, "10.0.0.1", NOW)
+    assert len(first.context.recent_difficulties) == 1
+    first.context.recent_difficulties.record([ADDRESS + ".rig"], 100.0, site="10.0.0.1", now=NOW)
     for username, searched in ((ADDRESS + ".rig", False), (ADDRESS + ".other", True)):
         vardiff = second_connection(first, username).session.vardiff
         vardiff.difficulty = 16.0
@@ -41,30 +41,30 @@ def test_a_second_connection_of_a_fast_worker_keeps_its_start():
 
 def test_a_worker_is_remembered_for_a_day():
     first = works(ADDRESS + ".rig")
-    first.house.paces.record([ADDRESS + ".rig"], 100.0, "10.0.0.1", NOW + 1000)
+    first.context.recent_difficulties.record([ADDRESS + ".rig"], 100.0, site="10.0.0.1", now=NOW + 1000)
     for age, searched in ((MEMORY - 1, False), (MEMORY, True), (-1, True)):
-        vardiff = Vardiff(16.0, 0.001, 1e6, 10.0)
-        first.house.paces.tell(vardiff, ADDRESS + ".rig", NOW + 1000 + age)
+        vardiff = Vardiff(start=16.0, minimum=0.001, maximum=1e6, seconds=10.0)
+        first.context.recent_difficulties.apply(vardiff, ADDRESS + ".rig", NOW + 1000 + age)
         assert is_searched(vardiff) == searched
 
 
 def test_a_worker_that_was_slower_than_the_start_is_searched_for():
-    paces = Paces()
-    paces.record(["a"], 8.0, "10.0.0.1", NOW)
-    vardiff = Vardiff(16.0, 0.001, 1e6, 10.0)
-    paces.tell(vardiff, "a", NOW)
+    difficulties = RecentDifficulties()
+    difficulties.record(["a"], 8.0, site="10.0.0.1", now=NOW)
+    vardiff = Vardiff(start=16.0, minimum=0.001, maximum=1e6, seconds=10.0)
+    difficulties.apply(vardiff, "a", NOW)
     assert is_searched(vardiff)
 
 
 def test_one_site_s_workers_do_not_push_out_those_of_others(monkeypatch):
-    monkeypatch.setattr(paces_module, "MAX_PACES", 10)
-    paces = Paces()
-    paces.record(["honest"], 100.0, "10.0.0.1", NOW)
+    monkeypatch.setattr(module, "MAX_WORKERS", 10)
+    difficulties = RecentDifficulties()
+    difficulties.record(["honest"], 100.0, site="10.0.0.1", now=NOW)
     for number in range(1000):
-        paces.record([f"w{number}"], 100.0, "10.9.9.9", NOW)
-    assert len(paces) == 10
-    vardiff = Vardiff(16.0, 0.001, 1e6, 10.0)
-    paces.tell(vardiff, "honest", NOW)
+        difficulties.record([f"w{number}"], 100.0, site="10.9.9.9", now=NOW)
+    assert len(difficulties) == 10
+    vardiff = Vardiff(start=16.0, minimum=0.001, maximum=1e6, seconds=10.0)
+    difficulties.apply(vardiff, "honest", NOW)
     assert not is_searched(vardiff)
 
 
@@ -75,6 +75,6 @@ def test_a_change_of_difficulty_is_remembered():
         miner.now += 0.02
         miner.session._earned(ADDRESS + ".rig", miner.session.vardiff.difficulty, miner.now)
     assert miner.session.vardiff.difficulty > before
-    vardiff = Vardiff(2 * before, 2.0**-30, 1e6, 10.0)
-    miner.house.paces.tell(vardiff, ADDRESS + ".rig", miner.now)
+    vardiff = Vardiff(start=2 * before, minimum=2.0**-30, maximum=1e6, seconds=10.0)
+    miner.context.recent_difficulties.apply(vardiff, ADDRESS + ".rig", miner.now)
     assert not is_searched(vardiff, miner.now)

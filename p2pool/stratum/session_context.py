@@ -1,4 +1,4 @@
-"""What the sessions of one server have in common."""
+"""What the sessions of one server share."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from p2pool.networks.parameters import Network
 from p2pool.stratum.guard import Guard
-from p2pool.stratum.jobs import JobRegistry
-from p2pool.stratum.paces import Paces
+from p2pool.stratum.job_registry import JobRegistry
 from p2pool.stratum.ports import StatsPort, WorkPort
-from p2pool.stratum.seen import SolutionLedger
-from p2pool.stratum.sessions import SessionTable
+from p2pool.stratum.recent_difficulties import RecentDifficulties
+from p2pool.stratum.session_table import SessionTable
 from p2pool.stratum.settings import StratumSettings
+from p2pool.stratum.solutions import SolutionLedger
 from p2pool.stratum.vardiff import Vardiff
 
 VERSION_MASK = 0x1FFFE000
@@ -21,8 +21,8 @@ VERSION_MASK = 0x1FFFE000
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What all sessions of a server have in common. Difficulties; `share_rate` in seconds per pseudoshare;
-    subscribe and authorize must be done within `login_time` seconds."""
+    """The settings of all sessions of a server: difficulties, `share_rate` in seconds per pseudoshare, and
+    `login_time`, the seconds within which a miner must subscribe and authorize."""
 
     network: Network
     start_difficulty: float
@@ -33,21 +33,25 @@ class SessionSettings:
     login_time: float = StratumSettings.login_time
 
     def new_vardiff(self) -> Vardiff:
-        """That of a connection which begins: from a power of two, since common firmware rounds down to one."""
+        """Return the vardiff of a new connection. It starts from a power of two, since common firmware rounds down
+        to one."""
         start = self.start_difficulty
         if start >= 1:
             start = 2.0 ** math.floor(math.log2(start))
-        return Vardiff(start, self.min_difficulty, self.max_difficulty, self.share_rate)
+        return Vardiff(
+            start=start, minimum=self.min_difficulty, maximum=self.max_difficulty, seconds=self.share_rate
+        )
 
 
-class House:
-    """What the sessions of one server share: settings, work, counters, jobs, the guard and the session table."""
+class SessionContext:
+    """What the sessions of one server share: settings, work, statistics, jobs, the guard and the session table."""
 
-    __slots__ = ("guard", "paces", "registry", "sessions", "settings", "solutions", "stats", "work")
+    __slots__ = ("guard", "recent_difficulties", "registry", "sessions", "settings", "solutions", "stats", "work")
 
     def __init__(
         self,
         settings: SessionSettings,
+        *,
         work: WorkPort,
         stats: StatsPort,
         guard: Guard,
@@ -60,4 +64,4 @@ class House:
         self.sessions = sessions
         self.registry = JobRegistry(work)
         self.solutions = SolutionLedger()
-        self.paces = Paces()
+        self.recent_difficulties = RecentDifficulties()

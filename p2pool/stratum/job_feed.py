@@ -1,4 +1,4 @@
-"""Which job a connection is sent, and what has to be sent before it.
+"""Which job a connection is sent, and which difficulty and extranonce1 before it.
 
 A miner is never sent the same work under two ids: common miners restart their nonces on a new id, and would find
 and submit again what was already accepted. So a changed difficulty takes other work, or waits for the next.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from p2pool.dash.target import difficulty_to_target
-from p2pool.stratum.jobs import JobRegistry
+from p2pool.stratum.job_registry import JobRegistry
 from p2pool.stratum.messages import difficulty_line, notification_line
-from p2pool.stratum.sessions import EXTRANONCE2_SIZE, MinerState, SentJob
+from p2pool.stratum.miner_state import EXTRANONCE2_SIZE, MinerState, SentJob
 from p2pool.stratum.username import Username
 
 
@@ -21,9 +21,18 @@ def _target_of(difficulty: float) -> int:
 
 
 class JobFeed:
-    """The jobs of one connection. Each method returns the bytes to send; none of them if there is nothing to send.
+    """Chooses the jobs of one connection.
 
-    `state` is passed in, since it changes when a session is resumed by another connection."""
+    Each method returns the lines to send, or no bytes if there is nothing to send:
+
+    - `renew` after new work: the job on it, unless the miner has it;
+    - `change` after the difficulty, the extranonce1 or the payee changed: other work that suits them;
+    - `restart` for a miner that starts over: a job that it has no solutions of;
+    - `repeat` to keep the connection alive: the current job again.
+
+    A job is preceded by mining.set_extranonce and mining.set_difficulty if the miner does not know them yet.
+    `state` is passed in, since it changes when another connection resumes the session.
+    """
 
     __slots__ = ("_difficulty", "_extranonce1", "_registry", "_site")
 
@@ -32,14 +41,14 @@ class JobFeed:
         self._site = site
         self._difficulty: float | None = None
         self._extranonce1 = b""
-        """What the miner was last told of both."""
+        """The difficulty and the extranonce1 that were last sent to the miner."""
 
     def subscribed(self, extranonce1: bytes) -> None:
-        """Note that the answer to mining.subscribe carried this extranonce1."""
+        """Note that the answer to mining.subscribe contained this extranonce1."""
         self._extranonce1 = extranonce1
 
     def renew(self, state: MinerState, payee: Username) -> bytes:
-        """Send the job on the newest work, unless the miner has it."""
+        """Return the job on the newest work; nothing if the miner has it."""
         former, registry = state.newest, self._registry
         if former is not None and registry.is_newest(former.issued):
             return b""
@@ -47,9 +56,9 @@ class JobFeed:
         sent = self._next(state, payee, 0)
         return b"" if sent is None else self._lines(sent, clean)
 
-    def change(self, state: MinerState, payee: Username, clean: bool = False) -> bytes:
-        """Send other work if the newest job no longer suits the connection, or is spent. Without other work left
-        it waits for the next."""
+    def change(self, state: MinerState, payee: Username, *, clean: bool = False) -> bytes:
+        """Return other work if the newest job no longer suits the connection, or is spent; nothing if no other
+        work is left: then the change waits for the next work."""
         sent = self._newest(state)
         if sent is None:
             return self.renew(state, payee)
@@ -59,31 +68,32 @@ class JobFeed:
         return b"" if other is None else self._lines(other, clean)
 
     def restart(self, state: MinerState, payee: Username) -> bytes:
-        """Send a job to a miner that begins anew: its nonces restart, so not one that it has solutions of."""
+        """Return a job for a miner that starts over: its nonces restart, so it must have no solutions of the
+        job."""
         sent = self._newest(state)
         if sent is None or sent.solutions is not None or self._outdated(sent, state, payee):
             former, sent = sent, self._other(state, payee)
-            # What is left may be work for another address, or for an extranonce1 that another connection has now.
+            # The former job may be for another address, or for an extranonce1 that another connection has now.
             if sent is None and former is not None and self._is_for(former, payee):
                 sent = former if former.extranonce1 == self._extranonce1 else None
         return b"" if sent is None else self._lines(sent, clean=True)
 
     def repeat(self, state: MinerState, payee: Username) -> bytes:
-        """Send the current job again, as a sign of life."""
+        """Return the current job again, to show that the connection is alive."""
         sent = self._newest(state)
         if sent is None:
             return self.renew(state, payee)
         return self._lines(sent, clean=False) if self._is_for(sent, payee) else b""
 
     def _newest(self, state: MinerState) -> SentJob | None:
-        """The last job that was sent, if it is on the newest work."""
+        """Return the last job that was sent, if it is on the newest work."""
         sent = state.newest
         return sent if sent is not None and self._registry.is_newest(sent.issued) else None
 
     @staticmethod
     def _is_for(sent: SentJob, payee: Username) -> bool:
-        """Whether a job is for this payee: a session may be resumed under another address."""
-        return sent.issued.request == payee.request
+        """Return whether a job is for this payee: a session may be resumed under another address."""
+        return sent.issued.request == payee.job_request
 
     def _outdated(self, sent: SentJob, state: MinerState, payee: Username) -> bool:
         return (
@@ -94,20 +104,20 @@ class JobFeed:
         )
 
     def _other(self, state: MinerState, payee: Username) -> SentJob | None:
-        """The next job on the newest work that was not sent yet."""
-        return self._next(state, payee, state.last_variant(self._registry.generation, payee.request) + 1)
+        """Return the next job on the newest work that was not sent yet."""
+        return self._next(state, payee, state.last_variant(self._registry.generation, payee.job_request) + 1)
 
     def _next(self, state: MinerState, payee: Username, variant: int) -> SentJob | None:
-        issued = self._registry.job_for(self._site, *payee.request, variant)
+        issued = self._registry.job_for(self._site, payee.job_request, variant)
         if issued is None:
             return None
         difficulty = state.vardiff.difficulty
-        sent = SentJob(issued, difficulty, _target_of(difficulty), state.extranonce1)
+        sent = SentJob(issued, difficulty=difficulty, target=_target_of(difficulty), extranonce1=state.extranonce1)
         state.remember(sent)
         return sent
 
     def _lines(self, sent: SentJob, clean: bool) -> bytes:
-        """The notify line, after whatever of difficulty and extranonce1 the miner does not know yet."""
+        """Return the notify line, after the difficulty and extranonce1 if the miner does not know them yet."""
         notify = sent.issued.notify(clean)
         if sent.difficulty == self._difficulty and sent.extranonce1 == self._extranonce1:
             return notify

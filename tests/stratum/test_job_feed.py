@@ -8,12 +8,12 @@ import json
 import pytest
 
 from p2pool.dash.target import difficulty_to_target
-from p2pool.stratum import seen
-from p2pool.stratum.jobs import MAX_VARIANTS
+from p2pool.stratum import solutions as solutions_module
+from p2pool.stratum.job_registry import MAX_VARIANTS
 from p2pool.stratum.session import PING_AFTER, PING_TIME
 from tests.stratum.miner import ADDRESS, EASY, NOW, Miner, code
-from tests.stratum.test_sessions import Rig
-from tests.stratum.wire import House, line, notifies
+from tests.stratum.test_session_table import Rig
+from tests.stratum.wire import StratumHarness, line, notifies
 
 OTHER = 2.0**-10
 ANY = 2.0**-33
@@ -58,13 +58,13 @@ def test_no_work_ever_comes_under_two_ids_and_a_last_change_waits_for_the_next()
 
 
 def test_connections_of_one_address_share_its_variants():
-    """A change of difficulty of a thousand machines is one job more, not a thousand."""
-    house = House()
-    rigs = [Rig(house) for _ in range(10)]
-    made = house.work.made
+    """A change of difficulty of a thousand miners is one job more, not a thousand."""
+    harness = StratumHarness()
+    rigs = [Rig(harness) for _ in range(10)]
+    made = harness.work.made
     for rig in rigs:
         assert len(notifies(rig.call("mining.suggest_difficulty", 8))) == 1
-    assert house.work.made == made + 1
+    assert harness.work.made == made + 1
 
 
 def test_while_a_change_waits_the_old_job_is_repeated_as_what_it_is():
@@ -102,42 +102,42 @@ def test_a_worker_that_joins_a_connection_is_sent_no_job():
 
 
 def test_a_session_that_is_resumed_in_the_middle_of_a_job_goes_on_with_other_work():
-    house = House()
-    first = Rig(house)
+    harness = StratumHarness()
+    first = Rig(harness)
     assert first.submit(first.notify, first.find(first.notify, EASY))[0]["result"] is True
     first.leave()
-    second = Rig(house, first.session_id)
+    second = Rig(harness, first.session_id)
     assert second.notify[2] != first.notify[2]
     assert second.notify[8] is True
 
 
 def test_a_session_that_has_submitted_nothing_is_sent_its_job_again():
-    house = House()
-    first = Rig(house)
+    harness = StratumHarness()
+    first = Rig(harness)
     first.leave()
-    assert Rig(house, first.session_id).notify == first.notify
-    assert house.work.made == 1
+    assert Rig(harness, first.session_id).notify == first.notify
+    assert harness.work.made == 1
 
 
 def test_a_second_subscribe_is_a_miner_that_begins_anew():
-    house = House()
-    rig = Rig(house)
+    harness = StratumHarness()
+    rig = Rig(harness)
     assert rig.submit(rig.notify, rig.find(rig.notify, EASY))[0]["result"] is True
     (again,) = notifies(rig.call("mining.subscribe", "rig/1"))
     assert again[2] != rig.notify[2]
 
 
 def test_who_resumes_again_and_again_still_gets_a_job():
-    house = House()
-    rig = Rig(house)
+    harness = StratumHarness()
+    rig = Rig(harness)
     nonce = "0"
     for _ in range(MAX_VARIANTS + 3):
         nonce = rig.find(rig.notify, EASY, start=int(nonce, 16) + 1)
         assert rig.submit(rig.notify, nonce)[0]["result"] is True
         rig.leave()
-        rig = Rig(house, rig.session_id)
+        rig = Rig(harness, rig.session_id)
         assert rig.notify
-    assert house.work.made == 1 + MAX_VARIANTS
+    assert harness.work.made == 1 + MAX_VARIANTS
 
 
 # --- what comes together -----------------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ def test_who_resumes_again_and_again_still_gets_a_job():
 
 def test_a_proxy_that_authorizes_its_workers_in_one_write_gets_one_job():
     """256 answers and 256 times the same 2 to 4 KB job were more than a connection may leave unread."""
-    house = House()
-    protocol, wire = house.connect()
+    harness = StratumHarness()
+    protocol, wire = harness.connect()
     protocol.dataReceived(
         line("mining.subscribe", "farm-proxy/1")
         + b"".join(line("mining.authorize", f"{ADDRESS}.w{number}", "x") for number in range(256))
@@ -161,8 +161,8 @@ def test_a_proxy_that_authorizes_its_workers_in_one_write_gets_one_job():
 
 
 def test_every_line_that_comes_alone_is_answered_with_its_job():
-    house = House()
-    protocol, wire = house.connect()
+    harness = StratumHarness()
+    protocol, wire = harness.connect()
     protocol.dataReceived(line("mining.subscribe", "x"))
     assert [set(m) for m in wire.messages()] == [{"id", "result", "error"}]
     protocol.dataReceived(line("mining.authorize", ADDRESS, "x")[:20])
@@ -176,8 +176,8 @@ def test_every_line_that_comes_alone_is_answered_with_its_job():
 
 def test_what_was_accepted_is_never_accepted_again_however_much_came_after_it(monkeypatch):
     """Before, the 8,192 newest of a job were remembered, and older ones accepted once more."""
-    monkeypatch.setattr(seen, "CHUNK", 8)
-    monkeypatch.setattr(seen, "MAX_CHUNKS", 4)
+    monkeypatch.setattr(solutions_module, "CHUNK", 8)
+    monkeypatch.setattr(solutions_module, "MAX_CHUNKS", 4)
     miner = Miner(start_difficulty=ANY, min_difficulty=ANY)
     notify = miner.login(EVERY)
     nonces = [f"{number:08x}" for number in range(100)]
@@ -196,8 +196,8 @@ def test_what_was_accepted_is_never_accepted_again_however_much_came_after_it(mo
 
 
 def test_a_spent_job_can_still_be_a_block(monkeypatch):
-    monkeypatch.setattr(seen, "CHUNK", 2)
-    monkeypatch.setattr(seen, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(solutions_module, "CHUNK", 2)
+    monkeypatch.setattr(solutions_module, "MAX_CHUNKS", 2)
     miner = Miner(start_difficulty=ANY, min_difficulty=ANY)
     notify = miner.login()
     for number in range(8):
@@ -213,12 +213,12 @@ def test_a_spent_job_can_still_be_a_block(monkeypatch):
 
 
 def test_solutions_of_released_jobs_are_forgotten(monkeypatch):
-    monkeypatch.setattr(seen, "CHUNK", 2)
+    monkeypatch.setattr(solutions_module, "CHUNK", 2)
     miner = Miner(start_difficulty=ANY, min_difficulty=ANY)
     notify = miner.login()
     for number in range(8):
         miner.submit(notify, f"{number:08x}")
-    ledger = miner.house.solutions
+    ledger = miner.context.solutions
     assert len(ledger) > 0
     ledger.retire()
     assert len(ledger) > 0
@@ -233,9 +233,9 @@ def test_solutions_of_released_jobs_are_forgotten(monkeypatch):
 def test_solutions_that_are_spread_over_many_jobs_are_bounded_too(monkeypatch):
     """With 1,000 connections and four other jobs of each on the same work there are enough to spread them over."""
     allowed = 20_000
-    monkeypatch.setattr(seen, "MAX_CHUNKS", allowed // seen.CHUNK)
-    ledger = seen.SolutionLedger()
-    spread = [seen.Solutions(None, "greedy") for _ in range(100)]
+    monkeypatch.setattr(solutions_module, "MAX_CHUNKS", allowed // solutions_module.CHUNK)
+    ledger = solutions_module.SolutionLedger()
+    spread = [solutions_module.Solutions(None, "greedy") for _ in range(100)]
     for number in range(1000):
         for solutions in spread:
             if not solutions.spent and solutions.add(number.to_bytes(4, "big"), used=False):
@@ -244,12 +244,12 @@ def test_solutions_that_are_spread_over_many_jobs_are_bounded_too(monkeypatch):
 
 
 def test_one_greedy_host_spends_its_own_jobs(monkeypatch):
-    monkeypatch.setattr(seen, "MAX_CHUNKS", 4)
-    ledger = seen.SolutionLedger()
+    monkeypatch.setattr(solutions_module, "MAX_CHUNKS", 4)
+    ledger = solutions_module.SolutionLedger()
 
-    def grow(host: str, count: int) -> seen.Solutions:
-        solutions = seen.Solutions(None, host)
-        for number in range(count * seen.CHUNK):
+    def grow(host: str, count: int) -> solutions_module.Solutions:
+        solutions = solutions_module.Solutions(None, host)
+        for number in range(count * solutions_module.CHUNK):
             if solutions.add(number.to_bytes(4, "big"), used=False):
                 ledger.grown(solutions)
         return solutions
@@ -257,7 +257,7 @@ def test_one_greedy_host_spends_its_own_jobs(monkeypatch):
     honest = grow("honest", 2)
     greedy = [grow("greedy", 1) for _ in range(5)]
     assert not honest.spent
-    assert len(honest) == 2 * seen.CHUNK
+    assert len(honest) == 2 * solutions_module.CHUNK
     assert [solutions.spent for solutions in greedy] == [True, True, True, False, False]
     assert len(ledger) == 4
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from p2pool import __version__
@@ -233,6 +233,7 @@ def test_where_to_listen(text, endpoint):
 
 
 @given(st.text(max_size=12))
+@example("--")
 def test_any_text_for_the_worker_port_is_taken_or_refused_in_words(text):
     try:
         port, sentence = load("-a", MAIN, f"--worker-port={text}").worker_port, None

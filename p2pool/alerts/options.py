@@ -110,13 +110,13 @@ def read_quiet_hours(given: Given) -> QuietTimes:
     """Return times of the day, like 22:00-07:00, separated by commas."""
     spans = []
     for part in given.text.replace(",", " ").split():
-        where = Given(given.source, part)
+        one = Given(given.source, part)
         match = re.fullmatch(r"([01]?[0-9]|2[0-4]):([0-5][0-9])-([01]?[0-9]|2[0-4]):([0-5][0-9])", part)
         if match is None:
-            raise where.refused("give times of the day like 22:00-07:00")
+            raise one.refused("give times of the day like 22:00-07:00")
         minutes = [int(match[n]) * 60 + int(match[n + 1]) for n in (1, 3)]
         if max(minutes) > 1440 or minutes[0] % 1440 == minutes[1] % 1440:
-            raise where.refused("this is no part of a day; give one like 22:00-07:00")
+            raise one.refused("this is no part of a day; give one like 22:00-07:00")
         spans.append((minutes[0] % 1440, minutes[1] % 1440))
     if len(spans) > MAX_QUIET:
         raise OperatorError(f"{given.source}: {len(spans)} times are too many; give up to {MAX_QUIET}")

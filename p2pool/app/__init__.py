@@ -8,7 +8,7 @@ From the command line to the configuration:
 - `settings_file`: the TOML file of --config
 - `secret_sources`: secrets from files and the environment
 - `legacy_flags`: command lines of legacy p2pool-dash
-- `shown_settings`: what everybody may see of the settings
+- `shown_settings`: the settings that are public
 
 Around the node:
 - `root`: class `App`, which constructs, connects, starts and stops everything

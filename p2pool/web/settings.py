@@ -17,7 +17,7 @@ from p2pool.web.auth import HashedSecret
 from p2pool.web.known_hosts import parse_host_name
 
 MIN_KEY: Final = 16
-"""Characters of an API key: nobody guesses sixteen."""
+"""Characters of an API key: sixteen cannot be guessed."""
 MAX_KEY: Final = 256
 MAX_KEYS: Final = 100
 """Each is compared with at every request that has a key."""

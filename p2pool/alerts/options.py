@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietTimes
+from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietHours
 from p2pool.alerts.watch import Thresholds, threshold_limits
 from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
@@ -106,7 +106,7 @@ def event_list(default: frozenset[EventKind]) -> Reader:
     return read
 
 
-def read_quiet_hours(given: Given) -> QuietTimes:
+def read_quiet_hours(given: Given) -> QuietHours:
     """Return times of the day, like 22:00-07:00, separated by commas."""
     spans = []
     for part in given.text.replace(",", " ").split():
@@ -120,7 +120,7 @@ def read_quiet_hours(given: Given) -> QuietTimes:
         spans.append((minutes[0] % 1440, minutes[1] % 1440))
     if len(spans) > MAX_QUIET:
         raise OperatorError(f"{given.source}: {len(spans)} times are too many; give up to {MAX_QUIET}")
-    return QuietTimes(tuple(spans))
+    return QuietHours(tuple(spans))
 
 
 def read_threshold(given: Given) -> tuple[str, float]:
@@ -274,7 +274,7 @@ class AlertOptions:
         help="put events of one kind within this time into one message",
         default_text=format_number(GROUP_TIME),
     )
-    alert_quiet: QuietTimes | None = setting(
+    alert_quiet: QuietHours | None = setting(
         None,
         metavar="TIMES",
         read=read_quiet_hours,

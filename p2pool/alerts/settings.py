@@ -21,7 +21,7 @@ from p2pool.alerts.options import (
     WebhookOptions,
     is_mail_address,
 )
-from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietTimes, Rules
+from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietHours, Rules
 from p2pool.alerts.watch import Thresholds
 from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
@@ -169,6 +169,6 @@ def _rules(options: AlertOptions) -> Rules:
     return Rules(
         events=options.alert_events or DEFAULT_EVENTS,
         group=options.alert_group or GROUP_TIME,
-        quiet=options.alert_quiet or QuietTimes(),
+        quiet=options.alert_quiet or QuietHours(),
         quiet_except=options.alert_quiet_except or frozenset(),
     )

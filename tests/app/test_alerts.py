@@ -20,5 +20,5 @@ def test_a_log_whose_path_is_no_text_can_be_named(tmp_path):
         page=lambda: "http://p/",
         ban_of=lambda host: None,
     )
-    log = alerting._place().log
+    log = alerting._identity().log
     assert log.encode("utf-8").endswith(b"/caf?/simnet/log")

@@ -261,7 +261,7 @@ class AlertOptions:
         read=read_threshold,
         collect=collect_thresholds,
         shown=Shown.NEVER,
-        help="when to send an alert: seconds, or for hash_rate_drop the percentage below the hour's average",
+        help="when to send an alert: seconds, or for hash_rate_drop a percentage of the hour's average",
         default_text=", ".join(f"{each.name}={each.default:g}" for each in fields(Thresholds)),
     )
     alert_group: float | None = setting(

@@ -27,7 +27,7 @@ from p2pool.dashd.block_store import BlockStore
 from p2pool.pool_stats import BanRecord, PoolStats
 
 
-class Alerting:
+class AlertsAssembly:
     """Alerts of this node. `page` gives the first page's address on this machine, `ban_of` the ban of a host,
     `history_problem` why history is not written."""
 
@@ -55,14 +55,14 @@ class Alerting:
             snapshot=lambda: stats.snapshot(environment.clock(), good_for=LOOK_PERIOD),
         )
         channels = {each.id: self._channel(each) for each in settings.destinations}
-        self.alerts = Alerts(ports, watch, settings.rules, settings.destinations, channels, config.datadir)
+        self.service = Alerts(ports, watch, settings.rules, settings.destinations, channels, config.datadir)
 
     def subscribe(self, book: BlockStore, banned: Event[str]) -> None:
         """Hear of the pool's blocks and of hosts of miners that are banned."""
-        book.loaded.subscribe(self.alerts.blocks_restored)
-        book.learned.subscribe(self.alerts.blocks_learned)
-        book.changed.subscribe(self.alerts.block_changed)
-        banned.subscribe(self.alerts.banned)
+        book.loaded.subscribe(self.service.blocks_restored)
+        book.learned.subscribe(self.service.blocks_learned)
+        book.changed.subscribe(self.service.block_changed)
+        banned.subscribe(self.service.banned)
 
     def _channel(self, destination: Destination) -> Channel:
         settings = self._config.alerts
@@ -87,7 +87,7 @@ class Alerting:
 
     def test(self, destination: str) -> Deferred[dict[str, object]]:
         """The operator's test button: what each destination answered, as JSON. Raises ValueError."""
-        return self.alerts.test(destination).addCallback(_results)
+        return self.service.test(destination).addCallback(_results)
 
 
 def _results(results: list[TrialResult]) -> dict[str, object]:

@@ -37,7 +37,7 @@ SIBLINGS = {
     ("networks", "dash"),
     ("jobs", "dashd"),
 }
-REACTOR_ALLOWED = {"app/root.py", "app/cli.py"}
+REACTOR_ALLOWED = {"app/process.py", "app/cli.py"}
 PACKAGE = ROOT / "p2pool"
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -11,9 +11,11 @@ From the command line to the configuration:
 - `shown_settings`: the settings that are public
 
 Around the node:
+- `process`: the node as a process: reactor, log, signals and exit status
 - `root`: class `App`, which constructs, connects, starts and stops everything
-- `logs`, `bench_log`: the log, and what --bench adds to it
+- `logs`, `status_log`, `bench_log`: the log, lines about the node as a whole, and what --bench adds
+- `process_watch`: measures the process: delays, memory, files and threads
 - `data_directory`, `state_files`: the directory of the node's files, and the versions of those files
 
-One assembly a topic: `dashd`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
+One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
 """

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
             default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,
         )
         # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
-        from p2pool.app.root import run
+        from p2pool.app.process import run
 
         return run(config)
     except (OperatorError, ImportError) as error:

@@ -98,7 +98,7 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
     return found
 
 
-class DashCore:
+class DashdAssembly:
     """Daemons, links, the network's nodes, and the blocks on their way. `new_template` is called with each
     template to work on."""
 

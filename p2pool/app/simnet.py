@@ -27,7 +27,7 @@ UNLIMITED_ATTEMPTS = 2**20
 """Hashes for the first block where the miners' rate is unknown: some ten seconds of one."""
 
 
-class EmbeddedSimnet:
+class SimnetAssembly:
     """One simulated daemon and `--simnet-miners` miners."""
 
     def __init__(self, environment: Environment, config: Config) -> None:

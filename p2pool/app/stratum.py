@@ -49,7 +49,7 @@ SAVE_PERIOD = 5.0
 CERTIFICATE_PERIOD = 5.0
 
 
-class Mining:
+class StratumAssembly:
     """The miners of this node. `problem` says why there is no fresh work, None while there is; `bench` is for
     --bench."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -12,10 +13,9 @@ from hypothesis import strategies as st
 from p2pool import __version__
 from p2pool.alerts.channel import Destination, DestinationKind
 from p2pool.alerts.settings import AlertSettings
-from p2pool.app import cli
-from p2pool.app import root as app
+from p2pool.app import cli, process
 from p2pool.app.config import SIMNET_ADDRESS, Config, load_config
-from p2pool.app.root import payout_addresses
+from p2pool.app.payouts import payout_addresses
 from p2pool.app.settings import all_settings, flag_names
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import encode_address
@@ -114,8 +114,8 @@ def test_without_an_address_dashd_s_wallet_is_asked(name):
     config = load("--net", name)
     assert config.payout_mode is PayoutMode.WALLET
     assert (config.payout_address, config.key_hash) == (None, None)
-    assert list(payout_addresses(config).addresses) == []
-    assert payout_addresses(config).wanted == 1
+    assert list(payout_addresses(config, random.Random(1)).addresses) == []
+    assert payout_addresses(config, random.Random(1)).wanted == 1
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
@@ -129,14 +129,14 @@ def test_fresh_addresses(name, toml):
     assert asked == load("--net", name, "--address=dynamic", "--numaddresses=7", "--timeaddresses=60.5")
     text = 'address = "dynamic"\nnumaddresses = 7\ntimeaddresses = 60.5'
     assert asked == load(*toml(text), "--net", name)
-    payouts = payout_addresses(asked)
+    payouts = payout_addresses(asked, random.Random(1))
     assert (payouts.wanted, list(payouts.addresses)) == (7, [])
 
 
 def test_a_given_address_is_the_only_one():
-    (own,) = payout_addresses(load("-a", MAIN)).addresses
+    (own,) = payout_addresses(load("-a", MAIN), random.Random(1)).addresses
     assert (own.address, own.key_hash) == (MAIN, KEY_HASH)
-    (own,) = payout_addresses(load("--net", "simnet")).addresses
+    (own,) = payout_addresses(load("--net", "simnet"), random.Random(1)).addresses
     assert own.address == SIMNET_ADDRESS
     assert load("--net", "simnet").payout_mode is PayoutMode.GIVEN
 
@@ -541,7 +541,7 @@ def test_version_and_unknown_flags(capsys):
 
 def test_main_runs_what_it_was_told(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(app, "run", lambda config: seen.append(config) or 7)
+    monkeypatch.setattr(process, "run", lambda config: seen.append(config) or 7)
     assert cli.main(["-a", MAIN], tmp_path) == 7
     assert seen[0].datadir == tmp_path / "dash"
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -558,7 +558,7 @@ def test_main_says_one_line(monkeypatch, capsys, tmp_path, error, status):
     def run(config):
         raise error
 
-    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr(process, "run", run)
     assert cli.main(["-a", MAIN], tmp_path) == status
     assert capsys.readouterr().err == "p2pool-dash: it is so\n"
     assert cli.main(["-a", "me"], tmp_path) == 2

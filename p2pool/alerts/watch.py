@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from p2pool.alerts.blocks import BlockWatch
 from p2pool.alerts.condition import Condition, Transition
@@ -40,17 +40,27 @@ SPLIT_CALM: Final = 600.0
 _OF_WORKERS: Final = (EventKind.WORKER_DOWN, EventKind.WORKER_UP)
 
 
+def _threshold(default: float, *, low: float, high: float) -> Any:
+    """Return a field of `Thresholds` with its range."""
+    return field(default=default, metadata={"limits": (low, high)})
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """The thresholds of events, in seconds; `hash_rate_drop` in percent of the hour's average."""
 
-    worker_down: float = 600.0
-    hash_rate_drop: float = 50.0
-    hash_rate_drop_time: float = 300.0
-    dashd_lost: float = 60.0
-    peers_lost: float = 300.0
-    storage_problem: float = 10.0
-    software_lost: float = 600.0
+    worker_down: float = _threshold(600.0, low=1, high=43_200)
+    hash_rate_drop: float = _threshold(50.0, low=1, high=99)
+    hash_rate_drop_time: float = _threshold(300.0, low=1, high=86_400)
+    dashd_lost: float = _threshold(60.0, low=1, high=86_400)
+    peers_lost: float = _threshold(300.0, low=1, high=86_400)
+    storage_problem: float = _threshold(10.0, low=0, high=86_400)
+    software_lost: float = _threshold(600.0, low=1, high=86_400)
+
+
+def threshold_limits() -> dict[str, tuple[float, float]]:
+    """Return the range of each threshold by its name."""
+    return {each.name: each.metadata["limits"] for each in fields(Thresholds)}
 
 
 class Watch:

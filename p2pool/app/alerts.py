@@ -23,11 +23,11 @@ from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.paths import MAX_PATH
 from p2pool.base.text import printable
-from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.block_store import BlockStore
 from p2pool.pool_stats import BanRecord, PoolStats
 
 
-class Alerting:
+class AlertsAssembly:
     """Alerts of this node. `page` returns the address of the first page on this machine, `ban_of` the ban of a
     host, `history_problem` why history is not written."""
 
@@ -61,7 +61,7 @@ class Alerting:
             snapshot=lambda: stats.snapshot(environment.clock(), good_for=POLL_PERIOD),
         )
         channels = {each.id: self._channel(each) for each in settings.destinations}
-        self.alerts = Alerts(
+        self.service = Alerts(
             ports,
             watch=watch,
             rules=settings.rules,
@@ -70,12 +70,12 @@ class Alerting:
             directory=config.datadir,
         )
 
-    def subscribe(self, book: BlockBook, banned: Event[str]) -> None:
+    def subscribe(self, book: BlockStore, banned: Event[str]) -> None:
         """Subscribe to the pool's blocks and to bans of miners' hosts."""
-        book.loaded.subscribe(self.alerts.blocks_restored)
-        book.learned.subscribe(self.alerts.blocks_learned)
-        book.changed.subscribe(self.alerts.block_changed)
-        banned.subscribe(self.alerts.banned)
+        book.loaded.subscribe(self.service.blocks_restored)
+        book.learned.subscribe(self.service.blocks_learned)
+        book.changed.subscribe(self.service.block_changed)
+        banned.subscribe(self.service.banned)
 
     def _channel(self, destination: Destination) -> Channel:
         settings = self._config.alerts
@@ -88,7 +88,7 @@ class Alerting:
 
     def _identity(self) -> NodeIdentity:
         config = self._config
-        log: Path = config.logfile or config.datadir / "log"
+        log: Path = config.log_path
         node = config.alerts.node or printable(socket.gethostname())
         return NodeIdentity(
             node, config.network.name, config.alerts.page or self._page(), printable(str(log), MAX_PATH)
@@ -97,7 +97,7 @@ class Alerting:
     def test(self, destination: str) -> Deferred[dict[str, object]]:
         """Send a test message, as the operator requested; the Deferred fires with each destination's result as
         JSON. Raises ValueError."""
-        return self.alerts.test(destination).addCallback(_results)
+        return self.service.test(destination).addCallback(_results)
 
 
 def _results(results: list[TrialResult]) -> dict[str, object]:

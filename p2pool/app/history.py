@@ -28,7 +28,7 @@ _GIVEN: Final = re.compile("[0-9a-f]{16}")
 _log = Logger(namespace="p2pool.history")
 
 
-class Recording:
+class HistoryAssembly:
     """The history of this node; `history` is None if none is kept."""
 
     def __init__(self, environment: Environment, config: Config) -> None:

@@ -18,8 +18,8 @@ from p2pool.base.text import format_duration
 from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.found_block import FoundBlock
-from p2pool.dashd.notices import Road
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
@@ -64,7 +64,7 @@ def bootstrap_settings(config: Config) -> BootstrapSettings:
     )
 
 
-class Peering:
+class PeersAssembly:
     """This node among the others. Blocks that others found go to `block_found`."""
 
     def __init__(
@@ -247,7 +247,7 @@ class Peering:
             with contextlib.suppress(
                 ParseError
             ):  # it has the work of a block; for what target does not matter here
-                self._dashd.headers_heard(Road.POOL, (header,))
+                self._dashd.headers_heard(NotificationSource.POOL, (header,))
 
     def _template(self, template: BlockTemplate) -> None:
         if template.previous_block != self._told_block:

@@ -41,7 +41,7 @@ CERTIFICATE_PERIOD = 5.0
 _log = Logger(namespace="p2pool.web")
 
 
-class Pages:
+class WebAssembly:
     """The web of this node."""
 
     def __init__(

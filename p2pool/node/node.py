@@ -292,7 +292,13 @@ class Node:
         try:
             require_outputs(self.template, self.network)
             context = build_work_context(
-                self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux, previous
+                self.tracker,
+                self.best_share,
+                template=self.template,
+                network=self.network,
+                now=self._clock(),
+                aux=self._aux,
+                previous=previous,
             )
         except ShareInvalid as error:
             problem = f"no share can be made on block {self.template.height}: {error}"
@@ -332,7 +338,13 @@ class Node:
         now = self._clock()
         target = self._desired_target(key_hash, share_difficulty, now)
         try:
-            return Job(context, payee, target, int(now), self._header_time(context.template, now))
+            return Job(
+                context,
+                payee,
+                desired_target=target,
+                share_timestamp=int(now),
+                header_timestamp=self._header_time(context.template, now),
+            )
         except ShareInvalid as error:
             _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
             return None

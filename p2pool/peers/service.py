@@ -29,6 +29,7 @@ from p2pool.peers.hub import PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
 from p2pool.peers.session import PeerSession
+from p2pool.peers.settings import PeerSettings
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -55,7 +56,7 @@ class DialSettings:
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()
     bootstrap: BootstrapSettings | None = None
-    outgoing: int = 6
+    outgoing: int = PeerSettings.outgoing_conns
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from p2pool.web.auth import HashedSecret, find_key, presented_key, presented_log
 from p2pool.web.client_address import client_address
 from p2pool.web.known_hosts import KnownHosts
 from p2pool.web.rate_limit import HostBuckets
+from p2pool.web.settings import WebSettings
 
 ADMIN_PREFIX = "/api/v1/admin"
 """All below it acts, and always needs a key."""
@@ -54,7 +55,7 @@ class AccessSettings:
     keys: tuple[HashedSecret, ...] = ()
     key_endpoints: tuple[str, ...] = ()
     password: HashedSecret | None = None
-    rate_limit: float = 200.0
+    rate_limit: float = WebSettings.web_rate_limit
     trusted_proxies: tuple[IpNetwork, ...] = ()
     host_names: frozenset[str] = frozenset()
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from p2pool.alerts.figures import AlertFigures
-from p2pool.dash.address import encode_address
-from p2pool.dash.script import p2pkh_hash, p2sh_hash
-from p2pool.dashd.broadcast_counts import BroadcasterTotals
-from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dash.address import payee_text
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.payout_addresses import PayoutAddresses
-from p2pool.dashd.pool import DaemonFigures
 from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
+from p2pool.stratum.settings import StratumSettings
 from p2pool.web.access import WebRateFigures
+from p2pool.web.settings import WebSettings
 from p2pool.web.view_cache import ViewCache
 from p2pool.web.worker_index import WorkerIndex
 
@@ -72,23 +70,6 @@ class PeerTraffic(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class DashCoreFigures:
-    """Dash Core as pages show it. `problem` says why there are no fresh templates, None while there are;
-    `blocks_waiting` counts found blocks that are not settled yet."""
-
-    problem: str | None
-    warnings: Sequence[str] = ()
-    daemons: Sequence[DaemonFigures] = ()
-    broadcaster: Sequence[BroadcasterPeer] = ()
-    blocks_waiting: int = 0
-    spool_problem: str | None = None
-    """Why the newest found block is not on disk; None while all is well."""
-    broadcasting: Callable[[], BroadcasterTotals] = BroadcasterTotals
-    links_up: int = 0
-    """Daemons that found blocks can be sent to over their own protocol, too."""
-
-
-@dataclass(frozen=True, slots=True)
 class KnownNode:
     """Where another node listened when it was seen. Unix seconds."""
 
@@ -127,9 +108,9 @@ class StratumLimits:
     """What miners are held to. `share_rate` is the time between two submissions of a connection that vardiff aims
     at, in seconds; `min_difficulty` is None if the network's own is in force."""
 
-    max_connections: int = 10_000
-    max_connections_per_host: int = 1000
-    share_rate: float = 10.0
+    max_connections: int = StratumSettings.max_connections
+    max_connections_per_host: int = StratumSettings.max_connections_per_ip
+    share_rate: float = StratumSettings.share_rate
     min_difficulty: float | None = None
     never_banned: int = 0
     """Networks that the operator has exempted."""
@@ -154,14 +135,14 @@ class Sources:
     version: str
     merged: Callable[[], Sequence[AuxFigures]] = tuple
     """The daemons of auxiliary chains."""
-    metrics_max_workers: int = 100
+    metrics_max_workers: int = WebSettings.metrics_max_workers
     """Workers that /metrics names."""
     ports: Callable[[], NodePorts] = NodePorts
     web_rates: Callable[[], WebRateFigures | None] = lambda: None
     """None if requests are not counted."""
     process_memory: Callable[[], float | None] = lambda: None
     """Bytes of memory that the process uses; None if unknown."""
-    ban_duration: float = 300.0
+    ban_duration: float = StratumSettings.ban_duration
     """Seconds."""
     stratum_limits: StratumLimits = StratumLimits()
     web_password: bool = False
@@ -239,17 +220,6 @@ def _index_workers(snapshot: Snapshot) -> WorkerIndex:
     return WorkerIndex(snapshot.pool.workers)
 
 
-# Bound: base58 is slow, and every tip asks for the address of every payee.
-_address = lru_cache(maxsize=20_000)(encode_address)
-
-
 def script_to_text(node: Node, script: bytes) -> str:
-    """The address of a script, or "!<hex>" where it has none."""
-    versions = node.network.parent.addresses
-    key_hash = p2pkh_hash(script)
-    if key_hash is not None:
-        return _address(versions.pubkey_hash, key_hash)
-    script_hash = p2sh_hash(script)
-    if script_hash is not None:
-        return _address(versions.script_hash, script_hash)
-    return "!" + script.hex()
+    """Return the address of a script on the node's network, or "!<hex>" if it has none."""
+    return payee_text(script, node.network.parent.addresses)

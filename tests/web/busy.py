@@ -67,7 +67,7 @@ def busy_pool(count: int = 60) -> Pool:
     stats.record_block_sent(0.002)
     guard = Guard(GuardSettings(), stats)
     guard.offence(guard.connected("10.0.0.1", now), Offence.LOGIN, now)
-    guard.ban("10.9.9.9", now, 1000, "by the operator")
+    guard.ban("10.9.9.9", now=now, seconds=1000, reason="by the operator")
     guard.tick(now)
     pool.peers = [
         PeerFigures("10.1.2.3", 8999, False, "p2pool-dash/1.0", 1700, 61.7, 12, 3456, 0.0123),

@@ -42,7 +42,7 @@ class FakeOperator:
         self._do("message", text, worker)
         return 3
 
-    def reconnect(self, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
+    def reconnect(self, *, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
         self._do("reconnect", host, port, wait, worker)
         return 2
 

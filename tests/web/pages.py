@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.dashd.template import BlockTemplate
@@ -24,7 +25,7 @@ from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.samples import restored_samples
 from p2pool.web.site import WebSite
-from p2pool.web.sources import DashCoreFigures, PeerFigures, Snapshot, Sources
+from p2pool.web.sources import PeerFigures, Snapshot, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
 from tests.environment import make_environment

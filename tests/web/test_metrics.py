@@ -130,9 +130,9 @@ def test_refusals_have_words_and_those_without_a_case_are_there():
 
 
 def test_every_stratum_error_code_has_a_word():
-    from p2pool.stratum.errors import Code
+    from p2pool.stratum.errors import ErrorCode
 
-    assert set(REASONS) == {int(code) for code in Code}
+    assert set(REASONS) == {int(code) for code in ErrorCode}
     assert len(set(REASONS.values())) == len(REASONS)
 
 

@@ -60,7 +60,7 @@ def solved(job: Job) -> Share:
     return next(
         outcome.share()
         for nonce in range(1 << 16)
-        if (outcome := job.check(bytes(8), job.timestamp, nonce, job.version)).meets_share
+        if (outcome := job.check(bytes(8), timestamp=job.timestamp, nonce=nonce, version=job.version)).meets_share
     )
 
 
@@ -68,9 +68,19 @@ def from_a_peer(pool: Pool, version: int) -> Share:
     """A share upon the best one that votes for a version, as its bytes come from a peer."""
     pool.now += 20
     tracker, template = pool.tracker, make_template()
-    context = build_work_context(tracker, pool.node.best_share, template, tracker.network, pool.now)
+    context = build_work_context(
+        tracker, pool.node.best_share, template=template, network=tracker.network, now=pool.now
+    )
     payee = PayeeFields(b"\x05" * 20, 655, 0, version & 0xFFFFFFFF)
-    made = solved(Job(voting(context, tracker, version), payee, 2**256 - 1, int(pool.now), template.current_time))
+    made = solved(
+        Job(
+            voting(context, tracker, version),
+            payee,
+            desired_target=2**256 - 1,
+            share_timestamp=int(pool.now),
+            header_timestamp=template.current_time,
+        )
+    )
     return parse_envelope(made.envelope, tracker.network)
 
 

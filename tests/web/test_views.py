@@ -256,7 +256,7 @@ def test_merged_mining_is_shown_and_its_trouble_is_a_warning():
 def test_what_stands_against_blocks_is_a_warning():
     pool = Pool(3)
     network, best = pool.tracker.network, pool.node.best_share
-    context = build_work_context(pool.tracker, best, make_template(), network, pool.now)
+    context = build_work_context(pool.tracker, best, template=make_template(), network=network, now=pool.now)
     pool.node.context = replace(context, refusal="a block has up to 2000001 bytes")
     text = "blocks: found now would be refused: a block has up to 2000001 bytes"
     assert text in rendered(pool)["local_stats"]["warnings"]

@@ -21,7 +21,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.dash.address import encode_address
 from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.payout_addresses import PayoutMode
-from p2pool.history.database import parse_target
+from p2pool.history.database import parse_database_location
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
 from p2pool.pool_stats import EventKind
 
@@ -64,7 +64,7 @@ def test_defaults():
         payout_address=MAIN,
         key_hash=KEY_HASH,
         datadir=DATA / "dash",
-        stats_db=parse_target("--stats-db", str(DATA / "dash" / "history.sqlite")),
+        stats_db=parse_database_location("--stats-db", str(DATA / "dash" / "history.sqlite")),
         worker_endpoint=("", 7903),
         p2pool_endpoint=("", 8999),
     )
@@ -426,7 +426,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_hash_rate=5000,
         simnet_block_period=7.5,
         simnet_rules="v24@150",
-        stats_db=parse_target("", "postgresql://u:p@h/d"),
+        stats_db=parse_database_location("", "postgresql://u:p@h/d"),
         stats_retention=400,
         stats_node="home-1",
     )

@@ -25,7 +25,7 @@ def test_a_file_that_holds_none_is_told_of_and_replaced(tmp_path):
     with logged() as log:
         name = node_name(tmp_path)
     assert len(log.lines) == 1
-    assert "holds no name of a node" in log.lines[0]
+    assert "does not hold the name of a node" in log.lines[0]
     assert node_name(tmp_path) == name
 
 

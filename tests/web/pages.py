@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
@@ -19,7 +18,7 @@ from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.dashd.template import BlockTemplate
-from p2pool.history.database import parse_target
+from p2pool.history.database import parse_database_location
 from p2pool.history.service import History
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
@@ -112,8 +111,9 @@ class Pool:
     def _history(self) -> History:
         """In a file that goes with this object; its threads are this one."""
         self.directory = TemporaryDirectory()
-        target = parse_target("--stats-db", f"{self.directory.name}/history.sqlite")
-        return History(Clock(), target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
+        target = parse_database_location("--stats-db", f"{self.directory.name}/history.sqlite")
+        environment = make_environment(clock=lambda: self.now)
+        return History(environment, target, node_name="node", retention=30 * 86400)
 
     def dashd_figures(self) -> DashCoreFigures:
         warnings = [] if self.problem is None else [f"dashd: {self.problem}"]

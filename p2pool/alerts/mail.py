@@ -146,8 +146,8 @@ def _attempt(server: MailServer, recipient: str, message: EmailMessage) -> Deliv
     try:
         return _talk(smtp, server, recipient=recipient, message=message)
     except smtplib.SMTPRecipientsRefused as error:
-        code, said = next(iter(error.recipients.values()), (0, b""))
-        return _refused(code, said)
+        code, reply = next(iter(error.recipients.values()), (0, b""))
+        return _refused(code, reply)
     except smtplib.SMTPResponseException as error:
         return _refused(error.smtp_code, error.smtp_error)
     except ssl.SSLCertVerificationError as error:
@@ -163,9 +163,9 @@ def _talk(smtp: _Smtp, server: MailServer, *, recipient: str, message: EmailMess
     if server.encrypted:
         smtp.context = _context(server, checked=True)
     smtp._host = server.host  # type: ignore[attr-defined]  # what the certificate must name, after STARTTLS
-    code, said = smtp.connect(server.host, server.port)
+    code, reply = smtp.connect(server.host, server.port)
     if code != 220:
-        return _refused(code, said)
+        return _refused(code, reply)
     smtp.ehlo_or_helo_if_needed()
     if not server.encrypted:
         if smtp.has_extn("starttls"):
@@ -195,8 +195,8 @@ def _context(server: MailServer, checked: bool) -> ssl.SSLContext:
     return context
 
 
-def _refused(code: int, said: bytes | str) -> DeliveryResult:
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+def _refused(code: int, reply: bytes | str) -> DeliveryResult:
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
     return failed(
         f"SMTP {code}: {shortened(text)}", code, outcome=Outcome.REJECTED if 500 <= code < 600 else Outcome.RETRY
     )

@@ -239,9 +239,9 @@ class Webhook:
         if 200 <= status < 300:
             return delivered(text, status)
         is_temporary = status in _TEMPORARY or status >= 500
-        said = f"HTTP {status}" + (f": {text}" if text else "")
+        answer = f"HTTP {status}" + (f": {text}" if text else "")
         return failed(
-            said,
+            answer,
             status,
             outcome=Outcome.RETRY if is_temporary else Outcome.REJECTED,
             wait=_retry_after(response.headers) if is_temporary else 0.0,

@@ -56,7 +56,7 @@ def _one_line(text: str) -> str:
 
 
 class WatchedLogFile:
-    """A log file that is rotated at a size, and that follows its name: it is opened anew when another program
+    """A log file that is rotated at a size, and that follows its name: it is reopened when another program
     renamed or removed it, and by `reopen`. Until a new one can be opened the old one is used. Lines that a full
     disk does not take are dropped whole, and counted."""
 

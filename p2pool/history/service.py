@@ -62,7 +62,7 @@ class HistoryState:
 
     problem: str | None
     database: str
-    where: str
+    location: str
     node: str
     retention: float
     waiting: int

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 class NodeOrigin(NamedTuple):
     """How another node became known, in the words of `peers.addresses.Origin`, and the name that had its address,
-    "" if it was none. Which peer told of which node is nobody else's business."""
+    "" if it was none. Which peer told us of which node is private."""
 
     origin: str = "remembered"
     name: str = ""

@@ -20,7 +20,7 @@ BLOCK_SIZE = 64
 
 
 def sha256d(data: bytes) -> bytes:
-    """SHA-256 twice."""
+    """Return the SHA-256 of the SHA-256 of the data."""
     return sha256(sha256(data).digest()).digest()
 
 

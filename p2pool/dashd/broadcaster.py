@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -38,7 +39,7 @@ from p2pool.dashd.network_peers import (
     peer_entries,
     usable_address,
 )
-from p2pool.dashd.p2p import P2pConnection
+from p2pool.dashd.p2p import P2pConnection, P2pOwner
 from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 
@@ -116,12 +117,12 @@ class _PeerFactory(Factory):
     def __init__(self, connection: P2pConnection) -> None:
         self._connection = connection
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> P2pConnection:
-        """Twisted's."""
         return self._connection
 
 
-class BlockBroadcaster(Service):
+class BlockBroadcaster(Service, P2pOwner):
     """Keeps up to `max_peers` connections. `ask_addresses` asks dashd for its peers; `headers_heard` is told of
     headers (it raises ParseError for those without work); `tip` gives the newest block that is known."""
 
@@ -162,8 +163,8 @@ class BlockBroadcaster(Service):
 
     # --- life --------------------------------------------------------------------------------------------
 
+    @override
     def startService(self) -> None:
-        """Twisted's: begin."""
         super().startService()  # type: ignore[no-untyped-call]
         Deferred.fromCoroutine(self._begin()).addErrback(lambda f: _log.failure("the broadcaster failed", f))
 
@@ -176,8 +177,8 @@ class BlockBroadcaster(Service):
                 Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
             ]
 
+    @override
     async def stopService(self) -> None:
-        """Twisted's: end all connections."""
         super().stopService()  # type: ignore[no-untyped-call]
         for timer in self._timers:
             timer.stop()
@@ -263,8 +264,8 @@ class BlockBroadcaster(Service):
 
     # --- connections -------------------------------------------------------------------------------------
 
+    @override
     def p2p_ready(self, connection: P2pConnection) -> None:
-        """See P2pOwner."""
         peer = self._handshakes.pop(connection, None)
         version = connection.session.version
         if peer is None or version is None:
@@ -283,8 +284,8 @@ class BlockBroadcaster(Service):
             peer.asked_headers = now
             peer.connection.write(peer.connection.session.ask_headers(tip))
 
+    @override
     def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
-        """See P2pOwner."""
         peer = self._peers.get(connection)
         if peer is None:
             return
@@ -327,8 +328,8 @@ class BlockBroadcaster(Service):
             if peer.missed > MAX_MISSED:
                 peer.connection.hang_up(f"it did not tell of the last {MAX_MISSED} blocks")
 
+    @override
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
-        """See P2pOwner."""
         unfinished = self._handshakes.pop(connection, None)
         peer = unfinished or self._peers.pop(connection, None)
         if peer is None or not self.running:

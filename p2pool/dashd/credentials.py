@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from p2pool.base.errors import OperatorError
 from p2pool.networks.parameters import ParentChain
 
@@ -36,26 +38,26 @@ class CredentialSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FixedCredentials:
-    """Given ones."""
+class FixedCredentials(CredentialSource):
+    """Credentials that the operator gave."""
 
     credentials: Credentials
 
+    @override
     def read(self) -> Credentials:
-        """See CredentialSource."""
         return self.credentials
 
 
 @dataclass(frozen=True, slots=True)
-class CookieFile:
+class CookieFile(CredentialSource):
     """`__cookie__:hex`, written by dashd at each start."""
 
     path: Path
     configuration: Path | None = None
     """The dash.conf that was looked into before; None where the cookie's path was given."""
 
+    @override
     def read(self) -> Credentials:
-        """See CredentialSource."""
         try:
             text = _read_text(self.path).strip()
         except OSError as error:

@@ -39,7 +39,7 @@ class BlockPosition:
 
 @lru_cache(maxsize=1)
 def _hex(data: bytes) -> str:
-    """The same for every daemon, and milliseconds of work for a large block."""
+    """Return the hex of a block: milliseconds of work for a large one, and the same for every daemon."""
     return data.hex()
 
 
@@ -69,7 +69,7 @@ class Daemon:
 
     @property
     def template(self) -> BlockTemplate | None:
-        """Its newest one."""
+        """The newest template that it gave; None before the first."""
         return self.service.current
 
     @property

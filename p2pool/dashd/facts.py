@@ -62,7 +62,7 @@ class DaemonFacts:
 
     @property
     def line(self) -> str:
-        """For the log."""
+        """A short description, for the log."""
         return f"{self.agent} on chain {self.chain}, height {self.blocks}"
 
     def problems(self) -> list[str]:

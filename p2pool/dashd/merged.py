@@ -229,11 +229,11 @@ class AuxDaemon:
 
     @property
     def figures(self) -> AuxFigures:
-        """For pages."""
+        """Return what pages show of this daemon."""
         return AuxFigures(self.where, self.chain_id, self.drain.accepted, self.drain.refused, self.problem)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Poll the daemon until cancelled."""
         wait = POLL_PERIOD
         while True:
             try:
@@ -301,7 +301,7 @@ class MergedMining:
         self._tasks: list[Deferred[None]] = []
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Begin to poll all daemons."""
         for daemon in self.daemons:
             task = Deferred.fromCoroutine(daemon.run())
             task.addErrback(_ended)

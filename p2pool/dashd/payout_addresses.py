@@ -123,7 +123,7 @@ def render_cached(own: OwnAddress) -> bytes:
 
 
 def parse_cached(data: bytes, network: Network) -> OwnAddress:
-    """See `render_cached`. Raises ParseError."""
+    """Return the address in a file that `render_cached` made. Raises ParseError."""
     try:
         return own_address(data.decode("ascii").strip(), network)
     except UnicodeDecodeError:

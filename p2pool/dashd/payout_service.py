@@ -42,7 +42,7 @@ CHECK_PERIOD = 60.0
 
 
 class PayoutService:
-    """See the module. `directory` is the network's own below the data directory, `clock` gives Unix seconds."""
+    """Keeps the payout addresses of the node. `directory` is the network's own below the data directory."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class PayoutService:
             self._say()
 
     def _read(self) -> tuple[list[OwnAddress], list[str]]:
-        """In a thread."""
+        """Return the kept addresses, and what is wrong with others. Called in a thread."""
         if self._mode is PayoutMode.WALLET:
             own = self._file.read_bytes(lambda data: parse_cached(data, self._network))
             return [] if own is None else [own], []

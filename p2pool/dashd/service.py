@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
@@ -99,8 +100,8 @@ class DashdService(Service):
 
     # --- life --------------------------------------------------------------------------------------------
 
+    @override
     def startService(self) -> None:
-        """Twisted's: begin."""
         super().startService()  # type: ignore[no-untyped-call]
         self._start(self._heartbeats())
         self._start(self._long_poll())
@@ -114,7 +115,7 @@ class DashdService(Service):
         self._tasks.append(task)
 
     async def stopService(self) -> None:
-        """Twisted's: end; calls under way are given up."""
+        """Stop asking, and cancel the calls under way."""
         super().stopService()  # type: ignore[no-untyped-call]
         tasks, self._tasks = self._tasks, []
         self._ready = False

@@ -278,7 +278,7 @@ class SimulatedAuxDaemon(Service):
         self._port: Any = None
 
     def startService(self) -> None:
-        """Listen. Raises CannotListenError."""
+        """Listen on the RPC port. Raises CannotListenError."""
         self._port = self._reactor.listenTCP(self.rpc_port, self._site, interface="127.0.0.1")
         self.rpc_port = int(getattr(self._port.getHost(), "port", self.rpc_port))
         super().startService()  # type: ignore[no-untyped-call]

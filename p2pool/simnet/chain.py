@@ -152,7 +152,7 @@ class SimulatedChain:
             self.chainlock = block
 
     def close(self) -> None:
-        """Release the store."""
+        """Release the store of blocks."""
         self.store.close()
 
     # --- blocks ----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ class PeerTable(Protocol):
     """What the p2p side tells about its connections."""
 
     def render(self) -> list[Json]:
-        """Entries of getpeerinfo."""
+        """Return the entries of getpeerinfo."""
 
     def inbound_count(self) -> int:
         """Connections that others opened."""

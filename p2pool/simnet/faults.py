@@ -18,7 +18,7 @@ class ErrorKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CannedError:
-    """A JSON-RPC error."""
+    """The JSON-RPC error of a fault."""
 
     code: int
     message: str

@@ -91,7 +91,7 @@ class ActiveChain:
 
     @property
     def tip(self) -> ChainBlock:
-        """The newest block."""
+        """The newest block of the chain."""
         return self._blocks[-1]
 
     def __contains__(self, block: object) -> bool:

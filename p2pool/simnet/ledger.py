@@ -47,7 +47,7 @@ class Undo:
 
     @property
     def total_fees(self) -> int:
-        """Duffs."""
+        """The sum of all fees, in duffs."""
         return sum(self.fees)
 
 

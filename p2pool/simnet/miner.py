@@ -128,7 +128,7 @@ class _PoolEndpoint:
         self._reactor = reactor
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
-        """Called by ClientService."""
+        """Connect to the pool; called by ClientService."""
         endpoint: TCP4ClientEndpoint | HostnameEndpoint
         if isIPAddress(self.host):
             endpoint = TCP4ClientEndpoint(self._reactor, self.host, self.port)
@@ -214,7 +214,7 @@ class CpuMiner(Service):
         return self._hashes.rate(self.now())
 
     def now(self) -> float:
-        """The reactor's clock."""
+        """Return the reactor's time in seconds."""
         return float(self._reactor.seconds())
 
     # --- service --------------------------------------------------------------------------------------
@@ -290,13 +290,13 @@ class CpuMiner(Service):
         return MinerSession(self._username, self._password, previous_session=self._session_id)
 
     def connection_made(self, protocol: _MinerProtocol) -> None:
-        """Called by the protocol."""
+        """Note a new connection, and await its handshake."""
         self._protocol = protocol
         self._failed_handshakes += 1  # until it is authorized
         self._set_deadline(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
     def connection_lost(self, protocol: _MinerProtocol, reason: Failure) -> None:
-        """Called by the protocol."""
+        """Note the end of a connection: there is no work any more."""
         if protocol is not self._protocol:
             return
         self._protocol = None
@@ -489,7 +489,7 @@ def _mine(reactor: IReactor, options: argparse.Namespace) -> Deferred[None]:
 
 
 def main() -> NoReturn:
-    """The command line."""
+    """Run the command line, and never return."""
     open_standard_streams()
     options = _parse_arguments(sys.argv[1:])
     observer: Any = textFileLogObserver(open_terminal(sys.stdout))

@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
@@ -36,8 +37,8 @@ class _OutboundFactory(Factory):
         self._server = server
         self._where = where
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> SimulatedPeerProtocol | None:
-        """Twisted's."""
         return self._server.build_outbound(self._where)
 
 

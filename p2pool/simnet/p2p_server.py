@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.endpoints import host_and_port
@@ -41,14 +42,14 @@ class SimulatedPeerProtocol(Protocol):
         self.session = session
         self.number = number
 
+    @override
     def connectionMade(self) -> None:
-        """Join the others."""
         self.transport.registerProducer(self, True)
         self._server.connected(self)
         self.send(self.session.hello())
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Feed the session; drop a peer that sends nonsense."""
         was_ready = self.session.state is HandshakeState.READY
         try:
             self.send(self.session.receive(data))
@@ -59,8 +60,8 @@ class SimulatedPeerProtocol(Protocol):
         if not was_ready and self.session.state is HandshakeState.READY:
             self._server.ready(self)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Leave the others."""
         self._server.disconnected(self)
 
     def send(self, data: bytes) -> None:
@@ -144,7 +145,7 @@ class P2pServer(ServerFactory):
         return SimulatedPeerProtocol(self, session, self._next_number - 1)
 
     def connected(self, peer: SimulatedPeerProtocol) -> None:
-        """A connection began."""
+        """Note that a connection began."""
         self._peers[peer.number] = peer
 
     def ready(self, peer: SimulatedPeerProtocol) -> None:
@@ -155,7 +156,7 @@ class P2pServer(ServerFactory):
             self._identity.addresses.connected(host, int(port), services=version.services, now=self._now())
 
     def disconnected(self, peer: SimulatedPeerProtocol) -> None:
-        """A connection ended."""
+        """Note that a connection ended."""
         if self._peers.pop(peer.number, None) is not None:
             self._past_received += peer.session.traffic.received
             self._past_sent += peer.session.traffic.sent
@@ -198,7 +199,7 @@ class P2pServer(ServerFactory):
         return received, self._past_sent + sum(each.sent for each in traffic)
 
     def render(self) -> list[Json]:
-        """Entries of getpeerinfo."""
+        """Return the entries of getpeerinfo."""
         return [_render_peer(peer) for peer in self._peers.values()]
 
     def _check_closed(self) -> None:

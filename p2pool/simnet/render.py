@@ -242,7 +242,7 @@ def _coinbase_payload(transaction: Transaction) -> Json | None:
 
 
 def render_coinbase_payload(payload: CoinbasePayload) -> Json:
-    """The `cbTx` object."""
+    """Return the `cbTx` object of a coinbase."""
     result: Json = {
         "version": payload.version,
         "height": payload.height,
@@ -269,7 +269,7 @@ def _commitment(transaction: Transaction) -> Json | None:
 
 
 def render_commitment(commitment: QuorumCommitment) -> Json:
-    """The `qcTx` object."""
+    """Return the `qcTx` object of a quorum commitment."""
 
     def bits(bit_set: BitSet, name: str) -> Json:
         return {f"{name}Count": bit_set.count(), name: bit_set.data.hex()}
@@ -296,7 +296,7 @@ def render_commitment(commitment: QuorumCommitment) -> Json:
 
 
 def render_mempool_info(mempool: Mempool) -> Json:
-    """A getmempoolinfo answer."""
+    """Return an answer of getmempoolinfo."""
     size = sum(entry.size for entry in mempool)
     return {
         "loaded": True,

@@ -68,14 +68,14 @@ class MiningMethods:
         return render_template(chain.template(), signals, context.clock.now(), superblocks=superblocks)
 
     def submitblock(self, data: str, dummy: object) -> object:
-        """Take a block."""
+        """Take a block into the chain."""
         try:
             return self._chain.submit(block_bytes(data))
         except BlockUndecodable as error:
             raise MethodError(DESERIALIZATION_ERROR, str(error)) from None
 
     def getmininginfo(self) -> object:
-        """Figures about mining."""
+        """Return figures about mining."""
         chain = self._chain
         result: Json = {"blocks": chain.height}
         if chain.last_template is not None:

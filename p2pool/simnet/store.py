@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from twisted.logger import Logger
+from typing_extensions import override
 
 from p2pool.base.errors import OperatorError
 from p2pool.dash.hashes import sha256d
@@ -28,7 +29,7 @@ class RawBlockStore(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes used."""
+        """The size of all blocks in bytes."""
 
     def positions(self) -> list[int]:
         """The positions of all blocks, in the order in which they were appended."""
@@ -43,7 +44,7 @@ class RawBlockStore(Protocol):
         """Release what is held."""
 
 
-class MemoryStore:
+class MemoryStore(RawBlockStore):
     """Blocks in memory: for chains that need not survive. It grows with the chain."""
 
     def __init__(self) -> None:
@@ -52,28 +53,28 @@ class MemoryStore:
 
     @property
     def size(self) -> int:
-        """Bytes used."""
+        """The size of all blocks in bytes."""
         return self._size
 
+    @override
     def positions(self) -> list[int]:
-        """See BlockStore."""
         return list(range(len(self._blocks)))
 
+    @override
     def append(self, raw: bytes) -> int:
-        """See BlockStore."""
         self._blocks.append(raw)
         self._size += len(raw)
         return len(self._blocks) - 1
 
+    @override
     def read(self, position: int) -> bytes:
-        """See BlockStore."""
         return self._blocks[position]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: memory needs no release."""
 
 
-class FileStore:
+class FileStore(RawBlockStore):
     """Blocks in `directory`/blocks.dat, locked against a second process.
 
     Raises OperatorError where the file belongs to another chain, is in use, or cannot be opened.
@@ -98,15 +99,15 @@ class FileStore:
 
     @property
     def size(self) -> int:
-        """Bytes used."""
+        """The size of all blocks in bytes."""
         return self._end
 
+    @override
     def positions(self) -> list[int]:
-        """See BlockStore."""
         return list(self._positions)
 
     def append(self, raw: bytes) -> int:
-        """See BlockStore. Returns only when the block is on the disk."""
+        """Keep a block; its position. Returns only when the block is on the disk. Raises OSError."""
         position = self._end
         record = len(raw).to_bytes(4, "little") + sha256d(raw)[:4] + raw
         try:
@@ -120,8 +121,8 @@ class FileStore:
         self._end += len(record)
         return position
 
+    @override
     def read(self, position: int) -> bytes:
-        """See BlockStore."""
         raw = self._read_record(position)
         if raw is None:
             raise OSError(f"the block at offset {position} of {self.path} is damaged")

@@ -31,6 +31,7 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
+from typing_extensions import override
 
 from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
@@ -65,7 +66,7 @@ class NodeLocation:
 
     @property
     def page(self) -> str:
-        """Its first page."""
+        """The URL of its first page."""
         return f"http://{HOST}:{self.worker_port}/"
 
 
@@ -115,8 +116,8 @@ class NodeEnd(ProcessProtocol):
         self.status: str | None = None
         self.ended: Deferred[None] = Deferred()
 
+    @override
     def processEnded(self, reason: Failure) -> None:
-        """Twisted's."""
         error: Any = reason.value
         status = "0" if isinstance(reason.value, ProcessDone) else error.exitCode or f"signal {error.signal}"
         self.status = f"ended ({status})"
@@ -130,12 +131,12 @@ class _Body(Protocol):
         self._parts: list[bytes] = []
         self.whole: Deferred[bytes] = Deferred()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         self._parts.append(data)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's: that was all. What is cut off is no JSON."""
         if not self.whole.called:
             self.whole.callback(b"".join(self._parts))
 
@@ -258,7 +259,7 @@ class Screen:
         self._drawn = 0
 
     def show(self, states: Sequence[NodeState], block_height: int) -> None:
-        """One look."""
+        """Show the states of all nodes."""
         lines = [row(state) for state in states]
         if self._terminal:
             lines = [HEADING, *lines, summary(states, block_height)]

@@ -52,7 +52,7 @@ def read_state(number: int, page: str, answers: NodeAnswers) -> NodeState:
 
 
 def row(state: NodeState) -> str:
-    """One node's line."""
+    """Return one node's line of the table."""
     if state.problem is not None:
         return f"{state.number:>4}  {printable(state.problem):<49}{state.page}"
     best = "none" if state.best_share is None else state.best_share[-8:]
@@ -79,7 +79,7 @@ def summary(states: Sequence[NodeState], block_height: int) -> str:
 
 
 def frame(lines: Sequence[str], drawn: int, width: int) -> str:
-    """The same lines for a terminal of `width` columns on which `drawn` lines of the last frame stand: over them.
-    What does not fit is cut off, as a line that wraps would be two."""
+    """Return these lines for a terminal of `width` columns, drawn over the last frame of `drawn` lines. What
+    does not fit is cut off, as a line that wraps would be two."""
     up = f"\x1b[{drawn}A" if drawn else ""
     return up + "".join(f"\r{line[:width]}\x1b[K\n" for line in lines)

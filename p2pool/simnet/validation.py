@@ -46,12 +46,12 @@ class DecodedBlock:
 
     @property
     def header(self) -> BlockHeader:
-        """The header."""
+        """The header of the block."""
         return self.block.header
 
     @property
     def coinbase(self) -> Transaction:
-        """The first transaction."""
+        """The block's first transaction."""
         return self.block.transactions[0]
 
 

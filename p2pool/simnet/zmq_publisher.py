@@ -26,7 +26,7 @@ class HashBlockPublisher:
         self._unsubscribe = chain.tip_changed.subscribe(self._publish)
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Stop publishing new tips."""
         self._unsubscribe()
 
     def _publish(self, tip: ChainBlock) -> None:
@@ -62,6 +62,6 @@ class PublisherSocket:
             return
 
     def close(self) -> None:
-        """Close the port."""
+        """Close the port at once."""
         self._socket.close(linger=0)
         self._context.term()

@@ -38,11 +38,11 @@ class Reader:
         return self.data[start:stop]
 
     def uint8(self) -> int:
-        """One byte."""
+        """Read a number of one byte."""
         return self.take(1)[0]
 
     def uint16(self) -> int:
-        """Two bytes, little-endian."""
+        """Read a number of two bytes, little-endian."""
         return int.from_bytes(self.take(2), "little")
 
     def uint16_big_endian(self) -> int:
@@ -50,19 +50,19 @@ class Reader:
         return int.from_bytes(self.take(2), "big")
 
     def uint32(self) -> int:
-        """Four bytes, little-endian."""
+        """Read a number of four bytes, little-endian."""
         return int.from_bytes(self.take(4), "little")
 
     def uint64(self) -> int:
-        """Eight bytes, little-endian."""
+        """Read a number of eight bytes, little-endian."""
         return int.from_bytes(self.take(8), "little")
 
     def uint128(self) -> int:
-        """Sixteen bytes, little-endian."""
+        """Read a number of sixteen bytes, little-endian."""
         return int.from_bytes(self.take(16), "little")
 
     def uint160(self) -> int:
-        """Twenty bytes, little-endian."""
+        """Read a number of twenty bytes, little-endian."""
         return int.from_bytes(self.take(20), "little")
 
     def uint256(self) -> int:
@@ -117,22 +117,22 @@ class Reader:
 
 
 def pack_uint16(value: int) -> bytes:
-    """Two bytes, little-endian."""
+    """Return a number in two bytes, little-endian."""
     return _U16.pack(value)
 
 
 def pack_uint32(value: int) -> bytes:
-    """Four bytes, little-endian."""
+    """Return a number in four bytes, little-endian."""
     return _U32.pack(value)
 
 
 def pack_uint64(value: int) -> bytes:
-    """Eight bytes, little-endian."""
+    """Return a number in eight bytes, little-endian."""
     return _U64.pack(value)
 
 
 def pack_uint256(value: int) -> bytes:
-    """Thirty-two bytes, little-endian."""
+    """Return a number in 32 bytes, little-endian."""
     return value.to_bytes(32, "little")
 
 

@@ -104,7 +104,7 @@ class AuxSubmitter:
         self._tasks.discard(task)
         drain.under_way.discard(work.hash)
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("sending a block of chain {chain} failed", result, chain=work.chain_id)
+            _log.failure("internal error while submitting a block of chain {chain}", result, chain=work.chain_id)
 
     async def stop(self) -> None:
         """Give up what is under way; it is on disk when this returns."""
@@ -187,7 +187,7 @@ class AuxSubmitter:
         try:
             await self._run_in_thread(lambda: _write_and_tidy(path, proof.hex().encode() + b"\n"))
         except OSError as error:
-            _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
+            _log.error("cannot write the proof of a found block to {path}: {error}", path=str(path), error=error)
             return None
         return path
 

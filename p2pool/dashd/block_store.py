@@ -94,8 +94,8 @@ class BlockStore:
             if not self._complained:
                 self._complained = True
                 _log.error(
-                    "cannot write {path}: {error}; what became of the pool's blocks is lost if this node ends "
-                    "before it can",
+                    "cannot write {path}: {error}; retrying. The newest records of the pool's blocks are lost if "
+                    "this node stops first",
                     path=str(self._file.path),
                     error=_why(error),
                 )

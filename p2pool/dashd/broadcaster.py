@@ -166,7 +166,9 @@ class BlockBroadcaster(Service, P2pOwner):
     @override
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
-        Deferred.fromCoroutine(self._begin()).addErrback(lambda f: _log.failure("the broadcaster failed", f))
+        Deferred.fromCoroutine(self._begin()).addErrback(
+            lambda f: _log.failure("internal error while starting the broadcaster", f)
+        )
 
     async def _begin(self) -> None:
         await self._load()
@@ -201,7 +203,9 @@ class BlockBroadcaster(Service, P2pOwner):
         try:
             await self._run_in_thread(lambda: self._file.write(document))
         except OSError as error:
-            _log.warn("cannot write {path}: {error}", path=str(self._file.path), error=error.strerror or error)
+            _log.warn(
+                "cannot write {path}: {error}; retrying", path=str(self._file.path), error=error.strerror or error
+            )
         finally:
             self._saving.release()
 
@@ -247,7 +251,9 @@ class BlockBroadcaster(Service, P2pOwner):
         dialling.addCallbacks(
             lambda _: self._connected(address, connection), lambda failure: self._not_connected(address, failure)
         )
-        dialling.addErrback(lambda failure: _log.failure("dialling failed", failure))
+        dialling.addErrback(
+            lambda failure: _log.failure("internal error while connecting to {host}", failure, host=host)
+        )
 
     def _connected(self, address: Address, connection: P2pConnection) -> None:
         self._dialling.pop(address, None)
@@ -335,7 +341,9 @@ class BlockBroadcaster(Service, P2pOwner):
         if peer is None or not self.running:
             return
         self._counts.failed += unfinished is not None
-        _log.debug("the connection to {host} ended: {why}", host=peer.address[0], why=why or "it hung up")
+        _log.debug(
+            "the connection to Dash node {host} ended: {why}", host=peer.address[0], why=why or "it disconnected"
+        )
         self.book.failed(peer.address, self._clock())
 
     # --- what it is for ----------------------------------------------------------------------------------

@@ -245,9 +245,9 @@ class AuxDaemon:
                 self._trouble(str(error))
                 wait = min(wait * 2, _LAST_RETRY)
             except Exception:
-                # A defect of ours; it must not end the chain's work.
-                if self._trouble("a defect of p2pool: see the log"):
-                    _log.failure("merged mining with {where} failed", where=self.where)
+                # A bug must not end the work of the chain.
+                if self._trouble("internal error of p2pool: see the log"):
+                    _log.failure("internal error in merged mining with {where}", where=self.where)
                 wait = _LAST_RETRY
             await deferLater(self._reactor, wait, lambda: None)
 
@@ -279,7 +279,7 @@ class AuxDaemon:
         if problem == self._said or now < self._quiet_until:
             return False
         self._said, self._quiet_until = problem, now + SAY_PERIOD
-        _log.warn("merged mining with {where}: {problem}; trying again", where=self.where, problem=problem)
+        _log.warn("merged mining with {where}: {problem}; retrying", where=self.where, problem=problem)
         return True
 
 
@@ -333,7 +333,7 @@ class MergedMining:
 
 def _ended(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        _log.failure("merged mining ended", failure)
+        _log.failure("internal error: merged mining with a daemon ended", failure)
 
 
 def _credentials(url: DaemonUrl) -> CredentialSource:

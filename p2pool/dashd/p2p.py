@@ -18,6 +18,7 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
@@ -177,7 +178,7 @@ class P2pConnection(TwistedProtocol):
 
     def failed(self, error: Exception) -> None:
         """Log a bug in the handling of a message, and disconnect."""
-        _log.failure("a message of {host} could not be handled", Failure(error), host=self.host_key)
+        _log.failure("internal error while handling a message from {host}", Failure(error), host=self.host_key)
         self.hang_up()
 
     def _handle(self, heard: Heard) -> None:
@@ -240,6 +241,7 @@ class DashdLink(ClientService, P2pOwner):
         """The connection whose handshake is done."""
         self._environment = environment
         self._announced = announced
+        self._name = host_and_port(host, port)
         self._magic = magic
         self._sub_version = sub_version
         self._newest: P2pConnection | None = None
@@ -280,7 +282,7 @@ class DashdLink(ClientService, P2pOwner):
 
     @override
     def p2p_ready(self, connection: P2pConnection) -> None:
-        _log.debug("dashd's p2p link is up")
+        _log.debug("connected to dashd at {name} over p2p", name=self._name)
         self.up = connection
         self._attempts = 0
 
@@ -298,7 +300,7 @@ class DashdLink(ClientService, P2pOwner):
             self.up = None
         if why and why != self._complaint:
             self._complaint = why
-            _log.warn("dashd's p2p link closed: {why}", why=why)
+            _log.warn("p2p connection to dashd at {name} closed: {why}; reconnecting", name=self._name, why=why)
 
     def send_block(self, data: bytes) -> int:
         """Give dashd a packed block that we found, once a connection; how many connections took it."""

@@ -122,7 +122,7 @@ class DaemonPool:
             _log.debug("dashd at {name} was first with a block", name=best.name)
         elif started:
             _log.warn(
-                "work comes from dashd at {name} now, not from {former}: {why}",
+                "switched to dashd at {name} (was {former}): {why}",
                 name=best.name,
                 former=serving.name,
                 why=serving.problem or "it answers slowly",
@@ -151,7 +151,11 @@ class DaemonPool:
             if stuck is None and daemon.stuck is not None:
                 _log.info("dashd at {name} has caught up", name=daemon.name)
             elif stuck is not None and daemon.stuck is None:
-                _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
+                _log.error(
+                    "dashd at {name} is {stuck}: check its debug.log and its connections",
+                    name=daemon.name,
+                    stuck=stuck,
+                )
             daemon.stuck = stuck
         self._choose()
 
@@ -181,7 +185,7 @@ class DaemonPool:
         for daemon in self.daemons:
             outdated = self._outdated(daemon)
             if outdated is None and daemon.outdated is not None:
-                _log.info("dashd at {name} has the current rules again", name=daemon.name)
+                _log.info("dashd at {name} follows the current rules again", name=daemon.name)
             elif outdated is not None and daemon.outdated is None:
                 _log.error("dashd at {name} has {outdated}", name=daemon.name, outdated=outdated)
             daemon.outdated = outdated
@@ -209,7 +213,7 @@ class DaemonPool:
             return (
                 f"outdated rules: its coinbase payload for block {own.height} has version "
                 f"{own.payload_version}, that of dashd at {other.name} {newer[0][1]}. The network would refuse "
-                "its blocks, so it gives no work: upgrade it"
+                "its blocks, so its templates are not used: upgrade it"
             )
         if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)

@@ -111,7 +111,9 @@ class DashdService(Service):
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = Deferred.fromCoroutine(coroutine)
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("a task of dashd's failed", failure))
+        task.addErrback(
+            lambda failure: _log.failure("internal error while polling dashd at {name}", failure, name=self._name)
+        )
         self._tasks.append(task)
 
     async def stopService(self) -> None:
@@ -146,7 +148,7 @@ class DashdService(Service):
         changed, self.problem = problem != self.problem, problem
         if problem != self._said and self._may_say():
             self._said = problem
-            _log.warn("dashd at {name}: {problem}; trying again", name=self._name, problem=problem)
+            _log.warn("dashd at {name}: {problem}; retrying", name=self._name, problem=problem)
         if changed:
             self.changed.fire(None)
 
@@ -230,7 +232,7 @@ class DashdService(Service):
         if self._said is not None and (not had_answered or self._may_say()):
             self._said = None
             if had_answered:
-                _log.info("dashd at {name} gives templates again", name=self._name)
+                _log.info("dashd at {name} provides templates again", name=self._name)
         current = self.current
         if (
             current is not None
@@ -269,7 +271,7 @@ class DashdService(Service):
     def _refreshed(self, result: Failure | None) -> None:
         self._fetching = None
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("dashd refresh failed", result)
+            _log.failure("internal error while fetching a template from dashd at {name}", result, name=self._name)
 
     async def _refresh(self, source: NotificationSource) -> None:
         again: NotificationSource | None = source

@@ -142,4 +142,4 @@ class ZmqSubscriber:
         """Once: a publisher of something else says it again and again."""
         if not self._complained:
             self._complained = True
-            _log.warn("ZMQ at {address}: {problem}", address=self._address, problem=problem)
+            _log.warn("ZMQ block notifications from {address}: {problem}", address=self._address, problem=problem)

@@ -268,14 +268,16 @@ class CpuMiner(Service):
 
     def _thread_ended(self, ended: Deferred[None], failure: BaseException | None) -> None:
         if failure is not None:
-            _log.failure("{name}: a hashing thread died", _failure_of(failure), name=self.name)
+            _log.failure(
+                "internal error: a hashing thread of miner {name} died", _failure_of(failure), name=self.name
+            )
         ended.callback(None)
 
     def _start_timer(self, function: Callable[[], None], interval: float) -> None:
         timer = task.LoopingCall(function)
         timer.clock = self._reactor
         timer.start(interval, now=False).addErrback(
-            lambda failure: _log.failure("{name}: a timer failed", failure, name=self.name)
+            lambda failure: _log.failure("internal error in a timer of miner {name}", failure, name=self.name)
         )
         self._timers.append(timer)
 

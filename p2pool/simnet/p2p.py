@@ -295,7 +295,9 @@ class SimulatedPeerSession:
         try:
             return "block", self._chain.read(block).raw
         except OSError as error:
-            self._log.error("a block cannot be read: {error}", error=str(error))
+            self._log.error(
+                "cannot read block {hash} from the store: {error}", hash=block.hash_hex, error=str(error)
+            )
             return None
 
     # --- news ------------------------------------------------------------------------------------------
@@ -338,13 +340,13 @@ class SimulatedPeerSession:
         except BlockUndecodable as error:
             raise ParseError(str(error)) from None
         except OSError as error:
-            self._log.error("a block of {peer} could not be stored: {error}", peer=self._peer, error=str(error))
+            self._log.error("cannot store a block from {peer}: {error}", peer=self._peer, error=str(error))
             return
         block = self._chain.find(hash_)
         if block is not None:
             self._peer_has(block)
         if outcome is not None:
-            self._log.info("block of {peer}: {outcome}", peer=self._peer, outcome=outcome)
+            self._log.info("a block from {peer} was not connected: {outcome}", peer=self._peer, outcome=outcome)
         question = self._download.block(hash_, outcome)
         if question is not None:
             self._send(question)
@@ -359,7 +361,7 @@ class SimulatedPeerSession:
         try:
             self._chain.add_transaction(transaction)
         except TransactionRefused as error:
-            self._log.debug("transaction of {peer}: {reason}", peer=self._peer, reason=error.reason)
+            self._log.debug("refused a transaction from {peer}: {reason}", peer=self._peer, reason=error.reason)
 
     # --- inside ----------------------------------------------------------------------------------------
 

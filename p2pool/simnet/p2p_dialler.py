@@ -94,4 +94,4 @@ class PeerDialler:
         self._loop.start(_SYNCHRONISE_SECONDS, now=False).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        self._log.failure("peers are no longer asked for missing blocks", failure=failure)
+        self._log.failure("internal error: peers are not asked for missing blocks any more", failure=failure)

@@ -54,7 +54,7 @@ class SimulatedPeerProtocol(Protocol):
         try:
             self.send(self.session.receive(data))
         except ParseError as error:
-            self._log.warn("dropping {peer}: {error}", peer=self.peer_address, error=str(error))
+            self._log.warn("disconnecting {peer}: {error}", peer=self.peer_address, error=str(error))
             self.transport.abortConnection()
             return
         if not was_ready and self.session.state is HandshakeState.READY:

@@ -254,7 +254,7 @@ class RpcDispatcher:
             result = method.handler(*arguments)
             return await _awaited(result) if isawaitable(result) else result
         except OSError as error:
-            self._log.error("{method} failed: {error}", method=name, error=str(error))
+            self._log.error("RPC method {method} failed: {error}", method=name, error=str(error))
             raise MethodError(DATABASE_ERROR, f"Database error: {error}") from None
 
 

@@ -105,7 +105,7 @@ class RpcResource(Resource):
     def _failed(self, failure: Failure, request: Any) -> None:
         if isinstance(failure.value, CancelledError):
             return
-        self._log.failure("answering an RPC call failed", failure=failure)
+        self._log.failure("internal error while answering an RPC call", failure=failure)
         self._finish(request, 500, b"Internal error")
 
 

@@ -258,7 +258,7 @@ class _Running:
         self.site.abort()
 
     def _transactions_failed(self, failure: Any) -> None:
-        SimulatedDash._log.failure("no more transactions are made", failure=failure)
+        SimulatedDash._log.failure("internal error: the simulation makes no more transactions", failure=failure)
 
 
 def _credentials(parameters: SimnetParameters, random_bytes: Callable[[int], bytes]) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Blocks on disk: one append-only file, synchronised after each block. Called by `chain`.
 
 The file starts with a magic and the hash of the chain's genesis; a record is `uint32 size | first 4 bytes of the
-double SHA-256 | block`, little-endian. What a crash left of the last record is set aside at the next start.
+double SHA-256 | block`, little-endian. What a crash left of the last record is quarantined at the next start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from p2pool.dash.hashes import sha256d
 _MAGIC = b"p2pool simnet 1\n"
 _HEADER_SIZE = len(_MAGIC) + 32
 _RECORD_HEADER = 8
-# A block has at most 2 000 000 bytes; a larger size is damage.
+# A block has at most 2 000 000 bytes; a larger size is corrupt.
 _MAX_RECORD = 4_000_000
 
 
@@ -125,7 +125,7 @@ class FileStore(RawBlockStore):
     def read(self, position: int) -> bytes:
         raw = self._read_record(position)
         if raw is None:
-            raise OSError(f"the block at offset {position} of {self.path} is damaged")
+            raise OSError(f"the block at offset {position} of {self.path} is corrupt")
         return raw
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ class FileStore(RawBlockStore):
         while self._end < size:
             raw = self._read_record(self._end)
             if raw is None:
-                self._set_tail_aside(size)
+                self._quarantine_tail(size)
                 break
             positions.append(self._end)
             self._end += _RECORD_HEADER + len(raw)
@@ -176,7 +176,7 @@ class FileStore(RawBlockStore):
         raw = os.pread(descriptor, size, position + _RECORD_HEADER)
         return raw if len(raw) == size and sha256d(raw)[:4] == head[4:] else None
 
-    def _set_tail_aside(self, size: int) -> None:
+    def _quarantine_tail(self, size: int) -> None:
         """Move what follows the last whole record into a file of its own."""
         tail = os.pread(self._file.fileno(), size - self._end, self._end)
         aside = self.path.with_name(f"blocks.dat.torn-at-{self._end}")
@@ -184,7 +184,7 @@ class FileStore(RawBlockStore):
         self._file.truncate(self._end)
         os.fsync(self._file.fileno())
         self._log.warn(
-            "{path}: {size} bytes after the last whole block were moved to {aside}",
+            "{path}: {size} bytes after the last whole block were quarantined in {aside}",
             path=str(self.path),
             size=len(tail),
             aside=aside.name,

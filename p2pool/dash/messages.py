@@ -85,7 +85,7 @@ _INVENTORY = list_of(
 
 def _read_announced_header(reader: Reader) -> BlockHeader:
     header = read_header(reader)
-    reader.varint()  # the transaction count, which says nothing here
+    reader.varint()  # the transaction count, which is of no use here
     return header
 
 

@@ -22,7 +22,7 @@ class AnnouncedChain:
     them.
 
     A claim without proof of work changes nothing here, so nobody can make a daemon look stuck for free. What is
-    proved is work alone: the block may be invalid or withheld, so the pool believes it only where our own daemon
+    proved is work alone: the block may be invalid or withheld, so the pool believes it only if our own daemon
     has had no block for long.
     """
 
@@ -42,7 +42,7 @@ class AnnouncedChain:
     def headers(self, headers: Sequence[BlockHeader]) -> int | None:
         """Headers that somebody sent, oldest first; the hash of the newest block that was not known before. What
         stands on an unknown block, or is much easier than it should be, proves nothing (a test network has easy
-        blocks now and then). Raises ParseError where a header has not the work that it claims."""
+        blocks now and then). Raises ParseError if a header has not the work that it claims."""
         newest = None
         for header in headers[:MAX_HEADERS]:
             parent, target = self._heights.get(header.previous_block), bits_to_target(header.bits)

@@ -68,7 +68,7 @@ class AuxDrain:
         self._refusals[work.hash] = self._refusals.get(work.hash, 0) + 1
 
     def may_say(self) -> str | None:
-        """Whether to log a refusal, and what to add to the line; None where there were others just before."""
+        """Whether to log a refusal, and what to add to the line; None if there were others just before."""
         now = self._reactor.seconds()
         if now < self._quiet_until:
             self._unsaid += 1
@@ -182,7 +182,7 @@ class AuxSubmitter:
         return isinstance(depth, int) and not isinstance(depth, bool) and depth > 0
 
     async def _keep(self, work: AuxWork, proof: bytes) -> Path | None:
-        """The file that holds the proof now; None where there is none."""
+        """The file that holds the proof now; None if there is none."""
         path = self._directory / f"{work.chain_id}-{hash_hex(work.hash)}.hex"
         try:
             await self._run_in_thread(lambda: _write_and_tidy(path, proof.hex().encode() + b"\n"))

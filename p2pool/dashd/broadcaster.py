@@ -365,7 +365,7 @@ class BlockBroadcaster(Service, P2pOwner):
         return taken
 
     def clock_offset(self) -> float | None:
-        """By how many seconds the network's clocks are ahead of ours; None where too few are known."""
+        """By how many seconds the network's clocks are ahead of ours; None if too few are known."""
         offsets = [peer.clock_offset for peer in self._peers.values()]
         return statistics.median(offsets) if len(offsets) >= CLOCKS else None
 

@@ -34,7 +34,7 @@ class CredentialSource(Protocol):
     """Something that knows the credentials; read anew when they were refused."""
 
     def read(self) -> Credentials:
-        """Raises OperatorError where there are none."""
+        """Raises OperatorError if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class CookieFile(CredentialSource):
 
     path: Path
     configuration: Path | None = None
-    """The dash.conf that was looked into before; None where the cookie's path was given."""
+    """The dash.conf that was looked into before; None if the cookie's path was given."""
 
     @override
     def read(self) -> Credentials:
@@ -82,7 +82,7 @@ class DashConf:
     settings: dict[str, str]
 
     def port(self, name: str) -> int | None:
-        """A port, None where it is not set or not a port."""
+        """A port, None if it is not set or not a port."""
         text = self.settings.get(name, "")
         usable = text.isascii() and text.isdigit() and len(text) <= 5  # "²" is a digit, too, but no number
         return int(text) if usable and 0 < int(text) < 65536 else None

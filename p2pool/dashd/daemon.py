@@ -30,7 +30,7 @@ MAX_PEERS_READ = 1000
 
 @dataclass(frozen=True, slots=True)
 class BlockPosition:
-    """Where a block lies: 1 confirmation at the tip, -1 beside the best chain, 0 where the daemon does not know
+    """Where a block lies: 1 confirmation at the tip, -1 beside the best chain, 0 if the daemon does not know
     it."""
 
     confirmations: int
@@ -120,7 +120,7 @@ class Daemon:
         return printable(result, 200) if isinstance(result, str) else excerpt(result)
 
     async def block_position(self, block_hash: int) -> BlockPosition | None:
-        """Where a block lies; None where the daemon does not say."""
+        """Where a block lies; None if the daemon does not say."""
         try:
             header = await self.rpc.call("getblockheader", hash_hex(block_hash), timeout=PLACE_TIMEOUT)
         except RpcError as error:
@@ -133,7 +133,7 @@ class Daemon:
         return BlockPosition(depth, header.get("chainlock") is True)
 
     async def block_at(self, height: int) -> int | None:
-        """The hash of the best chain's block of a height; None where the daemon does not say."""
+        """The hash of the best chain's block of a height; None if the daemon does not say."""
         try:
             answer = await self.rpc.call("getblockhash", height)
             return int(answer, 16) if isinstance(answer, str) and len(answer) == 64 else None

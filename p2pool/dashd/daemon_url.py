@@ -23,7 +23,7 @@ _OPTIONS = ("cookie", "p2p", "zmq")
 
 @dataclass(frozen=True, slots=True)
 class DaemonUrl:
-    """One daemon's JSON-RPC address. `port` and `p2p_port` are None where the network's own are meant."""
+    """One daemon's JSON-RPC address. `port` and `p2p_port` are None if the network's own are meant."""
 
     scheme: str
     host: str
@@ -39,7 +39,7 @@ class DaemonUrl:
         return f"{self.scheme}://{host_and_port(self.host, self.port or default_port)}/"
 
     def credentials(self, origin: str) -> CredentialSource | None:
-        """Those that it names; `origin` says, for people, where they came from. None where it names none."""
+        """Those that it names; `origin` says, for people, where they came from. None if it names none."""
         if self.password is not None:
             return FixedCredentials(Credentials(self.user or "", self.password, origin))
         return None if self.cookie is None else CookieFile(self.cookie)

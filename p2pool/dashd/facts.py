@@ -46,11 +46,11 @@ class DaemonFacts:
     warnings: str
     forks: tuple[tuple[str, str, int], ...] = ()
     """Forks of the chain's rules: name, BIP 9 state (`active` also for one that is buried in the software), and
-    the height where its rules begin; 0 where that is not known yet."""
+    the height where its rules begin; 0 if that is not known yet."""
 
     def not_expected(self, other: DaemonFacts) -> list[tuple[str, int]]:
         """Return the forks that are certain to the other daemon and that this one knows nothing of, with the
-        height where their rules begin. Empty where this daemon is behind: it may learn of them yet."""
+        height where their rules begin. Empty if this daemon is behind: it may learn of them yet."""
         if self.initial_download or self.blocks < other.blocks - _MOST_BLOCKS_BEHIND:
             return []
         own = {name: state for name, state, _ in self.forks}
@@ -105,7 +105,7 @@ def _forks(chain_info: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
 
 
 def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
-    """The facts out of two answers. Raises RpcUnavailable where they are no objects."""
+    """The facts out of two answers. Raises RpcUnavailable if they are no objects."""
     if not isinstance(chain_info, Mapping) or not isinstance(network_info, Mapping):
         raise RpcUnavailable("getblockchaininfo or getnetworkinfo did not answer with an object")
     progress = chain_info.get("verificationprogress", 0.0)

@@ -148,7 +148,7 @@ class AuxTable:
         self._waiting: Any = None
 
     def take(self, daemon: AuxDaemon, work: AuxWork) -> None:
-        """A daemon's newest work. Raises ChainTaken where another one has its chain; it has no work then."""
+        """A daemon's newest work. Raises ChainTaken if another one has its chain; it has no work then."""
         held = self._works.get(work.chain_id)
         if held is not None and held[0] is not daemon:
             self.drop(daemon)
@@ -220,7 +220,7 @@ class AuxDaemon:
         self._last_work: float | None = None
         self._well_since: float | None = None
         self._said: str | None = None
-        """The complaint that stands in the log; None where all is well, as far as the log says."""
+        """The complaint that stands in the log; None if all is well, as far as the log says."""
         self._quiet_until = float("-inf")
 
     def knows(self, work: AuxWork) -> bool:

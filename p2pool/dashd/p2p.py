@@ -50,7 +50,7 @@ class P2pOwner(Protocol):
         """News, after the handshake."""
 
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
-        """It is over; `why` is empty where nobody did anything wrong."""
+        """It is over; `why` is empty if nobody did anything wrong."""
 
 
 @implementer(IPushProducer)
@@ -100,7 +100,7 @@ class P2pConnection(TwistedProtocol):
         self.write(self.session.hello())
 
     def write(self, data: bytes) -> None:
-        """Send, or hang up where the other side has left too much unread."""
+        """Send, or hang up if the other side has left too much unread."""
         if not data or self.transport is None or self._closing:
             return
         self._unsent += len(data)
@@ -197,7 +197,7 @@ class P2pConnection(TwistedProtocol):
         return self.session.ready and not self._closing and data[:_HEADER_SIZE] not in self._sent
 
     def send_block(self, message: bytes) -> bool:
-        """Send a block's message; False where that is not possible."""
+        """Send a block's message; False if that is not possible."""
         if not self.session.ready or self._closing:
             return False
         self._sent.add(message[_FRAME_SIZE : _FRAME_SIZE + _HEADER_SIZE])

@@ -110,7 +110,7 @@ class PayoutService:
     # --- the wallet --------------------------------------------------------------------------------------
 
     async def _try(self) -> float | None:
-        """Ask the wallet what there is to ask: None where that went well, else how long to wait at most before it
+        """Ask the wallet what there is to ask: None if that went well, else how long to wait at most before it
         is asked again."""
         try:
             while self._unchecked:

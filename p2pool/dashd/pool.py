@@ -39,7 +39,7 @@ is with it, whatever they say: half of its work at least made them."""
 CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
-"""A daemon is quicker where its answers take a third of the time, and so many seconds less."""
+"""A daemon is quicker if its answers take a third of the time, and so many seconds less."""
 SLOWER = 2.0
 """One that is slow is left for one that is well where it takes so many times as long."""
 MAX_CLOCK_DIFFERENCE = 120.0
@@ -48,7 +48,7 @@ MAX_CLOCK_DIFFERENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonFigures:
-    """What pages and metrics show of one daemon. Times in seconds; None where nothing is known."""
+    """What pages and metrics show of one daemon. Times in seconds; None if nothing is known."""
 
     name: str
     serving: bool
@@ -231,7 +231,7 @@ class DaemonPool:
     # --- news --------------------------------------------------------------------------------------------
 
     def headers_heard(self, source: NotificationSource, headers: Sequence[BlockHeader]) -> None:
-        """Somebody tells of blocks; those with proof of work are news. Raises ParseError where the work is
+        """Somebody tells of blocks; those with proof of work are news. Raises ParseError if the work is
         missing."""
         newest = self.chain.headers(headers)
         if newest is not None:

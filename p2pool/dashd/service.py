@@ -74,7 +74,7 @@ class DashdService(Service):
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
         self._said: str | None = None
-        """The problem that stands in the log; None where all is well, as far as the log says."""
+        """The problem that stands in the log; None if all is well, as far as the log says."""
         self._said_at: deque[float] = deque(maxlen=LINES)
         self.answer_time: float | None = None
         """Seconds that it takes for a template, smoothed."""

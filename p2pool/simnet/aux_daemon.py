@@ -109,7 +109,7 @@ class AuxChain:
         return self._connect(self._make(self.tip.height, self.tip.hash), None)
 
     def submit(self, block_hash: int, proof: AuxPow) -> AuxBlock:
-        """Connect a candidate. Raises KeyError where the hash is none, ProofInvalid."""
+        """Connect a candidate. Raises KeyError if the hash is none, ProofInvalid."""
         candidate = self._candidates[block_hash]
         try:
             parent_hash = check_proof(candidate, proof, chain_id=self.chain_id, target=self.target)

@@ -18,7 +18,7 @@ _LARGEST_TIME_OFFSET = 70 * 60
 
 
 class PeerTable(Protocol):
-    """What the p2p side tells about its connections."""
+    """What the p2p side reports of its connections."""
 
     def render(self) -> list[Json]:
         """Return the entries of getpeerinfo."""

@@ -61,7 +61,7 @@ MAX_UNDELIVERED = 64
 CLOSE_GRACE = 0.5
 """Seconds that a connection may take to send its last bytes when it is closed."""
 OTHER_CODE = 0
-"""Stands in `refused` for every code that stratum does not define."""
+"""The key in `refused` of every code that stratum does not define."""
 _KNOWN_CODES = range(20, 26)
 
 
@@ -288,7 +288,7 @@ class CpuMiner(Service):
     # --- the connection -------------------------------------------------------------------------------
 
     def new_session(self) -> MinerSession:
-        """The session of a new connection; resumes the last one where the server knows it."""
+        """Return the session of a new connection; it resumes the last one if the server knows that."""
         return MinerSession(self._username, self._password, previous_session=self._session_id)
 
     def connection_made(self, protocol: _MinerProtocol) -> None:

@@ -43,7 +43,7 @@ class _OutboundFactory(Factory):
 
 
 class PeerDialler:
-    """Keeps one connection to each daemon that it was told of."""
+    """Keeps one connection to each daemon that was added."""
 
     _log = Logger(namespace="p2pool.simnet.p2p")
 
@@ -70,7 +70,7 @@ class PeerDialler:
         self._keep_asking()
 
     def remove(self, host: str, port: int) -> bool:
-        """Hang up, and connect no more. False where it was not known."""
+        """Disconnect for good. Return False if it was not known."""
         service = self._services.pop((host, port), None)
         if service is None:
             return False
@@ -78,7 +78,7 @@ class PeerDialler:
         return True
 
     def stop(self) -> Deferred[None]:
-        """Hang up everywhere; fires when the connections are gone."""
+        """Disconnect from all; fires when the connections are gone."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
         services = tuple(self._services.values())

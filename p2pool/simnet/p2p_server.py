@@ -1,4 +1,4 @@
-"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo says of them.
+"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo reports of them.
 
 `p2p_dialler` opens connections to other daemons; from then on they are as those that others opened.
 """
@@ -65,7 +65,7 @@ class SimulatedPeerProtocol(Protocol):
         self._server.disconnected(self)
 
     def send(self, data: bytes) -> None:
-        """Write, where there is something to write."""
+        """Write to the peer, if there is anything to write."""
         if data:
             self.transport.write(data)
 
@@ -105,7 +105,7 @@ class P2pServer(ServerFactory):
         nonce: Callable[[], int],
         status: NodeStatus | None = None,
     ) -> None:
-        """`nonce()` gives a fresh random number of 64 bits; `status` names the version that peers are told."""
+        """`nonce()` gives a fresh random number of 64 bits; `status` names the version that peers are sent."""
         self.own_address = NetworkAddress(SERVICES, "127.0.0.1", 0)
         """Where this daemon listens; set once it does."""
         self._chain = chain
@@ -149,7 +149,7 @@ class P2pServer(ServerFactory):
         self._peers[peer.number] = peer
 
     def ready(self, peer: SimulatedPeerProtocol) -> None:
-        """A connection's handshake is done: where this daemon opened it, others may hear of the address."""
+        """A connection's handshake is done: if this daemon opened it, others may hear of the address."""
         version = peer.session.peer_version
         if not peer.session.inbound and version is not None:
             host, _, port = peer.peer_address.rpartition(":")
@@ -163,7 +163,7 @@ class P2pServer(ServerFactory):
         self._check_closed()
 
     def close(self) -> Deferred[None]:
-        """Hear of nothing more and close every connection; fires when all are gone."""
+        """Unsubscribe and close every connection; fires when all are gone."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         closed: Deferred[None] = Deferred()

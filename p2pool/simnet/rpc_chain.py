@@ -103,7 +103,7 @@ class ChainMethods:
         return [self._chain_tip(tip, fork) for tip, fork in self._chain.branches()]
 
     def getbestchainlock(self) -> object:
-        """The newest ChainLock; there is one only where a test made it."""
+        """The newest ChainLock; there is one only if a test made it."""
         if self._chain.chainlock is None:
             raise MethodError(INTERNAL_ERROR, "Unable to find any ChainLock")
         return render_chainlock(self._chain.chainlock, self._chain.rules)

@@ -142,7 +142,7 @@ class MiningMethods:
         await long_polls.wait(watched.lower(), updates)
 
     def _fee_rate(self) -> int | None:
-        """Duffs a kilobyte; None where no transaction paid a fee of late."""
+        """Duffs a kilobyte; None if no transaction paid a fee of late."""
         fees = size = 0
         block = self._chain.tip
         for _ in range(_FEE_BLOCKS):

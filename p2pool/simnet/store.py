@@ -35,10 +35,10 @@ class RawBlockStore(Protocol):
         """The positions of all blocks, in the order in which they were appended."""
 
     def append(self, raw: bytes) -> int:
-        """Keep a block; its position. OSError where it could not be kept (nothing is kept then)."""
+        """Keep a block; its position. OSError if it could not be kept (nothing is kept then)."""
 
     def read(self, position: int) -> bytes:
-        """The block at a position. OSError where it cannot be read."""
+        """The block at a position. OSError if it cannot be read."""
 
     def close(self) -> None:
         """Release what is held."""
@@ -77,7 +77,7 @@ class MemoryStore(RawBlockStore):
 class FileStore(RawBlockStore):
     """Blocks in `directory`/blocks.dat, locked against a second process.
 
-    Raises OperatorError where the file belongs to another chain, is in use, or cannot be opened.
+    Raises OperatorError if the file belongs to another chain, is in use, or cannot be opened.
     """
 
     _log = Logger(namespace="p2pool.simnet.store")
@@ -167,7 +167,7 @@ class FileStore(RawBlockStore):
         return positions
 
     def _read_record(self, position: int) -> bytes | None:
-        """The block at `position`; None where there is no whole one."""
+        """The block at `position`; None if there is no whole one."""
         descriptor = self._file.fileno()
         head = os.pread(descriptor, _RECORD_HEADER, position)
         size = int.from_bytes(head[:4], "little")

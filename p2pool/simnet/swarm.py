@@ -93,7 +93,7 @@ def make_locations(count: int, directory: Path) -> list[NodeLocation]:
 def node_arguments(
     location: NodeLocation, neighbour: NodeLocation | None, *, rpc_port: int, p2p_port: int
 ) -> list[str]:
-    """A node's command line. It stays connected with `neighbour` and looks for nobody else."""
+    """A node's command line. It connects to `neighbour` and to no other node."""
     ring = [] if neighbour is None else ["-n", f"{HOST}:{neighbour.peer_port}"]
     return [
         *(sys.executable, "-m", "p2pool", "--net", SIMNET.name, "--datadir", str(location.directory)),
@@ -104,7 +104,7 @@ def node_arguments(
 
 
 def miner_address(number: int) -> str:
-    """Whom the miner beside a node mines for."""
+    """Return the address that a node's miner mines for."""
     key_hash = f"p2pool-swarm-miner{number:02d}".encode()
     return encode_address(SIMNET.parent.addresses.pubkey_hash, key_hash)
 
@@ -184,7 +184,7 @@ class Swarm:
             self._start_node(location, None if after is location else after)
         for miner in self._miners:
             miner.startService()
-        self._timer = Timer(self._reactor, 1.0, self._look)
+        self._timer = Timer(self._reactor, 1.0, self._poll)
 
     def _start_node(self, location: NodeLocation, neighbour: NodeLocation | None) -> None:
         location.directory.mkdir(parents=True, exist_ok=True)
@@ -201,9 +201,9 @@ class Swarm:
 
     # --- watching ----------------------------------------------------------------------------------------
 
-    async def _look(self) -> None:
-        looks = [ensureDeferred(self._state(location, end)) for location, (_, end) in self._together()]
-        self._report(await gatherResults(looks), self._simulated.chain.height)
+    async def _poll(self) -> None:
+        polls = [ensureDeferred(self._state(location, end)) for location, (_, end) in self._together()]
+        self._report(await gatherResults(polls), self._simulated.chain.height)
 
     def _together(self) -> list[tuple[NodeLocation, tuple[Any, NodeEnd]]]:
         return list(zip(self._locations, self._nodes, strict=True))
@@ -216,7 +216,7 @@ class Swarm:
             values = [await self._ask(location.page + path) for path in paths]
             return read_state(location.number, location.page, NodeAnswers(*values))
         except (KeyError, TypeError, ValueError) as error:
-            _log.debug("node {number} said {error}", number=location.number, error=error)
+            _log.debug("unusable answer from node {number}: {error}", number=location.number, error=error)
             return NodeState(location.number, location.page)
         except Exception as error:  # whatever a connection may meet
             return NodeState(location.number, location.page, f"no answer ({type(error).__name__})")

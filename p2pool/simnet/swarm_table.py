@@ -13,7 +13,7 @@ HEADING = "node  best share  height  peers  pool rate     blocks  page"
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What one node said last. `problem` is why it says nothing, None where it does."""
+    """What one node answered last. `problem` is why it did not answer; None if it did."""
 
     number: int
     page: str
@@ -67,15 +67,15 @@ def summary(states: Sequence[NodeState], block_height: int) -> str:
     answering = [state for state in states if state.problem is None]
     best = {state.best_share for state in answering}
     if not answering:
-        said = "no node answers yet"
+        text = "no node answers yet"
     elif best == {None}:
-        said = "no share yet"
+        text = "no share yet"
     elif len(best) == 1 and len(answering) == len(states):
-        said = f"all {len(states)} on the same best share"
+        text = f"all {len(states)} on the same best share"
     else:
         shares = "best share" if len(best) == 1 else "best shares"
-        said = f"{len(best)} {shares} among {len(answering)} of {len(states)} nodes"
-    return f"{said}; {sum(state.blocks for state in states)} blocks found, the simulated chain has {block_height}"
+        text = f"{len(best)} {shares} among {len(answering)} of {len(states)} nodes"
+    return f"{text}; {sum(state.blocks for state in states)} blocks found, the simulated chain has {block_height}"
 
 
 def frame(lines: Sequence[str], drawn: int, width: int) -> str:

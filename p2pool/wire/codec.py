@@ -1,4 +1,4 @@
-"""Field codecs: the primitive types of the share chain and of Dash (little-endian unless said otherwise).
+"""Field codecs: the primitive types of the share chain and of Dash (little-endian unless noted otherwise).
 
 `Reader` walks once over a buffer; the `pack_*` functions build bytes. Nothing here knows what the fields mean.
 Source: Bitcoin's protocol documentation, as narrowed by the share chain (non-minimal varints and strings cut
@@ -19,7 +19,7 @@ _U64 = struct.Struct("<Q")
 
 
 class Reader:
-    """One pass over `data`, which must be `bytes`. Every method raises ParseError where the data ends early."""
+    """One pass over `data`, which must be `bytes`. Every method raises ParseError if the data ends early."""
 
     __slots__ = ("data", "end", "position")
 

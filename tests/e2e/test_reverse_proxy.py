@@ -53,7 +53,7 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self.port, web_port = free_port(), free_port()
         self.certificate = directory / "cert.pem"
-        make_self_signed(self.certificate, directory / "key.pem", ["127.0.0.1", HOST], time.time())
+        make_self_signed(self.certificate, directory / "key.pem", names=["127.0.0.1", HOST], now=time.time())
         [settings] = guide_blocks("toml")
         settings = replaced(settings, ("127.0.0.1:7980", f"127.0.0.1:{web_port}"))
         assert tomllib.loads(settings)["web-host"] == [HOST]

@@ -14,8 +14,8 @@ from p2pool.peers.hub import PeerHub
 from p2pool.peers.refusal_budget import RefusalBudget
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, parse_share_steps
-from p2pool.share.version import ShareVersion
+from p2pool.share.parsing import parse_share_steps
+from p2pool.share.share import Share, ShareVersion
 from p2pool.sharechain.refused import Refusal
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought
 

@@ -40,11 +40,11 @@ from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
+from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.software import software_name
 from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
 from p2pool.pool_stats import PeerCensus
-from p2pool.share.share import Share
-from p2pool.share.version import ShareVersion
+from p2pool.share.share import Share, ShareVersion
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -379,21 +379,21 @@ class PeerHub:
         """See session.Hub."""
         return self._pool.parse_steps(version, contents)
 
-    def newer_share(self, kind: int, session: PeerSession) -> None:
+    def newer_share(self, kind: int, sender: ShareSender) -> None:
         """See session.Hub. One line for each type, and again when it goes on or becomes more."""
         row = self._newer_types.record(
             kind,
-            peer=session.label,
-            host=session.host_key,
-            software=session.software(_LOGGED_SOFTWARE),
+            peer=sender.label,
+            host=sender.host_key,
+            software=sender.software(_LOGGED_SOFTWARE),
             now=self._clock(),
         )
         if row is not None:
             _log.warn(
                 "peer {peer} ({software}) sends shares of type {kind}, which this version cannot read: ignored; "
                 "{shares} of them since {since} UTC, from {hosts} hosts. Look for a newer version of it",
-                peer=session.label,
-                software=session.software(_LOGGED_SOFTWARE),
+                peer=sender.label,
+                software=sender.software(_LOGGED_SOFTWARE),
                 kind=kind,
                 shares=row.shares,
                 since=datetime.fromtimestamp(row.first_seen, UTC).strftime("%Y-%m-%d %H:%M"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from p2pool.dash.target import target_to_average_attempts
-from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.found_times import FoundTimes
 from p2pool.sharechain.tracker import Tracker
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from p2pool.share.chain_view import Weights
-from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.share.weights import WEIGHT_UNIT, Weights
 from p2pool.sharechain.forest import Forest, Node
 
 _WINDOWS = 4

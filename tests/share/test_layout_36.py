@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.base.steps import finish
 from p2pool.dash.hashes import sha256d
-from p2pool.share.chain_view import Weights
 from p2pool.share.check import check_share
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import SolvedHeader
+from p2pool.share.parsing import parse_share
 from p2pool.share.payments import PaidPayments
-from p2pool.share.share import Share, parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16, ShareVersions, parse_envelope
+from p2pool.share.weights import Weights
 from p2pool.sharechain.figures import expected_payouts
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import Reader, pack_varstr

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.dashd.payout_addresses import OwnAddress
-from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.weights import WeightWindows
 from p2pool.web.api import payouts
 from p2pool.web.sources import script_to_text

@@ -12,8 +12,8 @@ import orjson
 
 from p2pool.base.text import format_dash
 from p2pool.node import Node
-from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import STALE_NONE
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.figures import expected_payouts
 from p2pool.web.api.coinbase import finder_part, paid_to_miners
 from p2pool.web.api.endpoint import Arguments, Endpoint, Parameter, Refusal, Scene, amount

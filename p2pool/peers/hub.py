@@ -17,13 +17,14 @@ from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
-from p2pool.peers.addresses import AddressBook, Bans, FoundBy, Origin, group_of, is_dialable, is_loopback
+from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
 from p2pool.peers.allowance import Allowance
-from p2pool.peers.broadcast import Broadcaster
+from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.census import Counted, SoftwareWatch, count_software
 from p2pool.peers.download import Downloader
 from p2pool.peers.early_closes import EARLY, EarlyCloseWatch
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
+from p2pool.peers.figures import FoundBy, NodeOrigin
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
@@ -111,7 +112,7 @@ class PeerHub:
         self.nonce = rng.getrandbits(64)
         self.sessions: set[PeerSession] = set()
         """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
-        self.broadcaster = Broadcaster(transactions, sender_of)
+        self.broadcaster = ShareBroadcaster(transactions, sender_of)
         self._pool = pool
         self._clock = clock
         self.monotonic = monotonic
@@ -334,11 +335,11 @@ class PeerHub:
             return
         services = 0 if session.version is None else session.version.services
         address = PeerAddress(session.host, port, services)
-        self._take_address(SeenAddress(int(self._clock()), address), session, Origin.INCOMING)
+        self._take_address(SeenAddress(int(self._clock()), address), session, NodeOrigin.INCOMING)
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
         """See session.Hub."""
-        self._take_address(seen, session, Origin.PEER)
+        self._take_address(seen, session, NodeOrigin.PEER)
 
     def is_ours(self, host: str, port: int) -> bool:
         """Whether this node is reached there, as far as it knows."""
@@ -351,12 +352,12 @@ class PeerHub:
     def found_by(self, session: PeerSession) -> FoundBy:
         """Return how a peer became known."""
         if session.incoming:
-            return FoundBy(Origin.INCOMING)
+            return FoundBy(NodeOrigin.INCOMING)
         if (session.host, session.port) in self.given:
-            return FoundBy(Origin.GIVEN)
-        return self.addresses.found_by(session.host, session.port) or FoundBy(Origin.REMEMBERED)
+            return FoundBy(NodeOrigin.GIVEN)
+        return self.addresses.found_by(session.host, session.port) or FoundBy(NodeOrigin.REMEMBERED)
 
-    def _take_address(self, seen: SeenAddress, session: PeerSession, origin: Origin) -> None:
+    def _take_address(self, seen: SeenAddress, session: PeerSession, origin: NodeOrigin) -> None:
         now, address = self._clock(), seen.address
         if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return

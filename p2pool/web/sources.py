@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.script import p2pkh_hash, p2sh_hash
@@ -17,56 +17,12 @@ from p2pool.dashd.pool import DaemonFigures
 from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
+from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
 from p2pool.web.memory import Memory
 from p2pool.web.worker_index import WorkerIndex
 
 T = TypeVar("T")
-
-
-class NodeOrigin(NamedTuple):
-    """How another node became known, in the words of `peers.addresses.Origin`, and the name that had its address,
-    "" if it was none. Which peer told of which node is nobody else's business."""
-
-    origin: str = "remembered"
-    name: str = ""
-
-
-REMEMBERED = NodeOrigin()
-
-
-class NodeLookUps(NamedTuple):
-    """When names and lists were last asked for other nodes, Unix seconds (None: not since the start), and how many
-    addresses they named."""
-
-    time: float | None = None
-    found: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PeerFigures:
-    """Another node that we are connected with. Times in seconds; `round_trip` is None where it is not known yet.
-
-    `known_transactions` is how many it says it has, `remembered_bytes` the size of those it has us keep.
-    """
-
-    host: str
-    port: int
-    incoming: bool
-    software: str
-    protocol: int
-    connected_for: float
-    known_transactions: int
-    remembered_bytes: int
-    round_trip: float | None
-    found_by: NodeOrigin = REMEMBERED
-
-
-class PeerTraffic(NamedTuple):
-    """Bytes exchanged with all other nodes since the start."""
-
-    received: int = 0
-    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +40,6 @@ class DashCoreFigures:
     broadcasting: Callable[[], BroadcasterTotals] = BroadcasterTotals
     links_up: int = 0
     """Daemons that found blocks can be sent to over their own protocol, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownNode:
-    """Where another node listened when it was seen. Unix seconds."""
-
-    host: str
-    port: int
-    first_seen: float
-    last_seen: float
-    found_by: NodeOrigin = REMEMBERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ MAX_SHARES: Final = 500
 DEFAULT_SHARES: Final = 100
 
 
-def newest_shares(node: Node, most: int) -> Iterator[forest.Node]:
+def newest_shares(node: Node, most: int) -> Iterator[forest.ChainEntry]:
     """The newest shares of all heads, the highest first and so a child before its parent; at most `most`, each at
     the cost of a place in a heap of the heads.
 
@@ -47,9 +47,9 @@ def newest_shares(node: Node, most: int) -> Iterator[forest.Node]:
             heapq.heappush(heap, (-parent.depth - shifts[parent.tree], number, parent))
 
 
-def _shifts(best: forest.Node | None, heads: list[forest.Node]) -> dict[forest.Tree, int]:
+def _shifts(best: forest.ChainEntry | None, heads: list[forest.ChainEntry]) -> dict[forest.Tree, int]:
     """By tree: what a share's depth in it lacks to its height above the best share."""
-    highest: dict[forest.Tree, forest.Node] = {}
+    highest: dict[forest.Tree, forest.ChainEntry] = {}
     for head in heads:
         if head.tree not in highest or head.depth > highest[head.tree].depth:
             highest[head.tree] = head
@@ -79,7 +79,9 @@ def share_tree(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _row(node: Node, found: forest.Node, when: FoundTime, own: set[int], chain: Container[int]) -> dict[str, Any]:
+def _row(
+    node: Node, found: forest.ChainEntry, when: FoundTime, own: set[int], chain: Container[int]
+) -> dict[str, Any]:
     share = found.share
     return {
         "hash": hash_text(share.hash),

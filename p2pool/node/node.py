@@ -376,7 +376,9 @@ class Node:
         address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
         rate = self.stats.address_hash_rate(address, now)
         if self._pool_rate[0] != best:
-            rate_of_pool = observed_attempts_per_second(self.tracker, best, lookbehind, self.found_times())
+            rate_of_pool = observed_attempts_per_second(
+                self.tracker, best, count=lookbehind, found=self.found_times()
+            )
             self._pool_rate = (best, rate_of_pool)
         pool_rate = self._pool_rate[1]
         dust = self.network.parent.dust_threshold

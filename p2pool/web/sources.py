@@ -19,6 +19,7 @@ from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
+from p2pool.sharechain.figures import shares_of_last_hour
 from p2pool.web.memory import Memory
 from p2pool.web.worker_index import WorkerIndex
 
@@ -194,16 +195,7 @@ class Sources:
     @property
     def lookbehind(self) -> int:
         """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
-        return shares_of_last_hour(self.node)
-
-
-def shares_of_last_hour(node: Node) -> int:
-    """How many shares make the last hour, as far as they are held; 0 where there are fewer than two."""
-    if node.best_share is None:
-        return 0
-    hour = max(2, 3600 // node.network.share_period)
-    height = node.tracker.height(node.best_share)
-    return min(height, hour) if height >= 2 else 0
+        return shares_of_last_hour(self.node.tracker, self.node.best_share)
 
 
 @dataclass(frozen=True, slots=True)

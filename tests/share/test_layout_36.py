@@ -339,7 +339,7 @@ def test_the_donation_gets_at_least_a_duff():
 def test_figures_give_the_rest_to_the_donation_of_the_newest_share(mixed):
     tracker, shares = mixed
     for share, donation in ((shares[-1], DONATION_SCRIPT), (shares[-6], VERSION_16.donation_script)):
-        payouts = expected_payouts(tracker, share.hash, 2**200, 10**9)
+        payouts = expected_payouts(tracker, share.hash, block_target=2**200, subsidy=10**9)
         assert sum(payouts.values()) == 10**9
         assert donation in payouts
         assert len(payouts) == 8

@@ -145,7 +145,9 @@ def test_the_chain_of_shares_json():
         assert share.contents.hex() == vector["contents"]
         for weights in vector["weights"].values():
             assert_weights(tracker, weights)
-        payouts = expected_payouts(tracker, share.hash, share.block_target, vector["expected_payouts_subsidy"])
+        payouts = expected_payouts(
+            tracker, share.hash, block_target=share.block_target, subsidy=vector["expected_payouts_subsidy"]
+        )
         assert {script.hex(): amount for script, amount in payouts.items()} == vector["expected_payouts"]
     assert_statistics(tracker, data["think"])
 

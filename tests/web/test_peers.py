@@ -153,4 +153,8 @@ def test_how_nodes_became_known_is_said_of_each_and_in_sum():
     answer = pool.ask("/api/v1/known_nodes").json
     assert answer["found_by"] == {"peer": 2, "built_in": 1}
     by_address = {each["address"]: (each["found_by"], each["found_by_name"]) for each in answer["nodes"]}
-    assert by_address == {"10.1.2.3:1": named, "10.2.2.2:1": ("peer", None), "10.2.2.2:2": ("peer", None)}
+    assert by_address == {
+        "10.1.2.3:1": ("built_in", "node.example"),
+        "10.2.2.2:1": ("peer", None),
+        "10.2.2.2:2": ("peer", None),
+    }

@@ -34,7 +34,10 @@ def payout_amounts(node: Node) -> dict[str, int]:
     if node.best_share is None or node.template is None:
         return {}
     payouts = expected_payouts(
-        node.tracker, node.best_share, node.template.target, node.template.subsidy - node.template.payment_amount
+        node.tracker,
+        node.best_share,
+        block_target=node.template.target,
+        subsidy=node.template.subsidy - node.template.payment_amount,
     )
     amounts: dict[str, int] = {}
     for script, duffs in payouts.items():

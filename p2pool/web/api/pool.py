@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.node import Node
 from p2pool.sharechain.figures import (
+    ObservedRate,
     average_stale_proportion,
-    observed_attempts_per_second,
-    observed_seconds,
+    easiest_target,
+    observed_rate_of_last_hour,
     pool_attempts_per_second,
-    stale_work,
+    stale_rates,
 )
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.schema import (
@@ -29,7 +29,7 @@ from p2pool.web.api.schema import (
     record,
     text,
 )
-from p2pool.web.sources import Moment, shares_of_last_hour
+from p2pool.web.sources import Moment
 from p2pool.web.votes import chain_votes
 
 HASHES_PER_DIFFICULTY: Final = 2**32
@@ -78,23 +78,8 @@ def pool_rate(moment: Moment) -> float:
     return nonstale_rate(moment) / (1 - stale_proportion(moment))
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedRate:
-    """Hashes a second of the share chain without stale work, and the seconds in which its shares were found."""
-
-    nonstale: float = 0.0
-    seconds: float = 0.0
-
-
 def _observed_rate(node: Node) -> ObservedRate:
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or not lookbehind:
-        return ObservedRate()
-    found = node.found_times()
-    return ObservedRate(
-        observed_attempts_per_second(node.tracker, best, lookbehind, found),
-        observed_seconds(node.tracker, best, lookbehind, found),
-    )
+    return observed_rate_of_last_hour(node.tracker, node.best_share, node.found_times())
 
 
 def observed_rate(moment: Moment) -> float:
@@ -103,25 +88,13 @@ def observed_rate(moment: Moment) -> float:
 
 
 def stale_rates_of(node: Node) -> dict[str, float]:
-    """Hashes a second of the last hour by timestamps: the chain's ("good"), and what its shares announce as
-    stale."""
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or lookbehind < 2:
-        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
-    near, far = node.tracker.get(best), node.tracker.nth_parent(best, lookbehind - 1)
-    seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
-    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
-    return {name: hashes / seconds for name, hashes in work.items()}
+    """Return hashes a second of the last hour by timestamps: good, and announced as orphan or doa."""
+    return stale_rates(node.tracker, node.best_share)
 
 
 def observed_stale_rates_of(node: Node) -> dict[str, float]:
     """Return what `stale_rates_of` does, over the time in which the shares were found."""
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or lookbehind < 2:
-        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
-    seconds = observed_seconds(node.tracker, best, lookbehind, node.found_times())
-    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
-    return {name: hashes / seconds for name, hashes in work.items()}
+    return stale_rates(node.tracker, node.best_share, node.found_times())
 
 
 def version_votes(moment: Moment) -> dict[str, float]:
@@ -132,9 +105,7 @@ def version_votes(moment: Moment) -> dict[str, float]:
 
 def best_max_target(moment: Moment) -> int:
     """The easiest target that a share can have now."""
-    node = moment.node
-    share = None if node.best_share is None else node.tracker.get(node.best_share)
-    return node.network.max_target if share is None else share.max_target
+    return easiest_target(moment.node.tracker, moment.node.best_share)
 
 
 def share_difficulty(moment: Moment) -> float:

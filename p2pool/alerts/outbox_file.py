@@ -87,7 +87,9 @@ class OutboxFile:
             database.execute("PRAGMA synchronous = FULL")
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if not 0 <= version <= _VERSION:
-                raise OperatorError(newer_than_known(self.path, version, _VERSION, "the alerts that wait in it"))
+                raise OperatorError(
+                    newer_than_known(self.path, found=version, known=_VERSION, holds="the alerts that wait in it")
+                )
             if version < _VERSION:  # or each save would write, and wait for the disk, twice
                 database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
         except BaseException:

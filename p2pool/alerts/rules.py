@@ -20,6 +20,8 @@ NAMED: Final = 10
 MAX_MESSAGES: Final = 6
 """Messages of one kind within RATE_WINDOW seconds; what comes meanwhile waits and is told with the next one."""
 RATE_WINDOW: Final = 3600.0
+GROUP_TIME: Final = 60.0
+"""Seconds within which events of one kind are one message, if the operator names no other time."""
 MAX_TEXT: Final = 500
 _MAX_TIME: Final = 2.0**33
 """The year 2242."""
@@ -60,7 +62,7 @@ class Rules:
     """What people are told: `events`, grouped over `group` seconds, in `quiet` times only `quiet_except`."""
 
     events: frozenset[EventKind] = DEFAULT_EVENTS
-    group: float = 60.0
+    group: float = GROUP_TIME
     quiet: QuietTimes = QuietTimes()
     quiet_except: frozenset[EventKind] = frozenset()
 

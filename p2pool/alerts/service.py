@@ -17,6 +17,7 @@ from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 
 from p2pool.alerts.channel import Answer, Channel, Delivery, Destination, failed
+from p2pool.alerts.figures import AlertFigures, DestinationFigures
 from p2pool.alerts.last_run import LAST_RUN_FILE, LastRun, read_last_run, write_last_run
 from p2pool.alerts.message import Place, compose, trial_message
 from p2pool.alerts.outbox import Lost, Outbox
@@ -53,36 +54,6 @@ class AlertPorts:
     alert_sent: Callable[[], None]
     place: Callable[[], Place]
     snapshot: Callable[[], PoolSnapshot]
-
-
-@dataclass(frozen=True, slots=True)
-class DestinationFigures:
-    """One destination as pages show it; times in Unix seconds. `delivered` and `lost` since the start."""
-
-    id: str
-    kind: str
-    host: str
-    events: tuple[str, ...]
-    waiting: int
-    delivered: int
-    lost: int
-    last_success: float | None
-    last_failure: float | None
-    last_reason: str
-    next_attempt: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class AlertFigures:
-    """All of it. `events` are what people are told; `held` counts those that wait for the quiet time to be over;
-    `problem` says why what waits is not on disk."""
-
-    destinations: tuple[DestinationFigures, ...]
-    events: tuple[str, ...]
-    quiet_times: tuple[str, ...]
-    is_quiet: bool
-    held: int
-    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +123,11 @@ class Alerts:
         await self._mark(LastRun(now, False))
         self._happened([self._watch.started(last, now)])
         self._timers = [
-            Timer(world.reactor, LOOK_PERIOD, self._look, now=False),
-            Timer(world.reactor, PUMP_PERIOD, self._pump, now=False),
-            Timer(world.reactor, MARK_PERIOD, self._still_running, now=False),
+            Timer(world.reactor, LOOK_PERIOD, self._look, name="check for alerts", now=False),
+            Timer(world.reactor, PUMP_PERIOD, self._pump, name="deliver alerts", now=False),
+            Timer(
+                world.reactor, MARK_PERIOD, self._still_running, name="note that the node is running", now=False
+            ),
         ]
 
     def leave(self) -> None:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
 from p2pool.alerts.blocks import BlockWatch
 from p2pool.alerts.condition import Condition, Turn
@@ -39,17 +39,27 @@ SPLIT_CALM: Final = 600.0
 _OF_WORKERS: Final = (EventKind.WORKER_DOWN, EventKind.WORKER_UP)
 
 
+def _threshold(default: float, *, low: float, high: float) -> Any:
+    """Return a field of `Thresholds` with its range."""
+    return field(default=default, metadata={"limits": (low, high)})
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When something counts. Seconds, but `hash_rate_drop`: percent of the hour's average."""
+    """When something counts. Seconds, except `hash_rate_drop`: percent below the hour's average."""
 
-    worker_down: float = 600.0
-    hash_rate_drop: float = 50.0
-    hash_rate_drop_time: float = 300.0
-    dashd_lost: float = 60.0
-    peers_lost: float = 300.0
-    storage_problem: float = 10.0
-    software_lost: float = 600.0
+    worker_down: float = _threshold(600.0, low=1, high=43_200)
+    hash_rate_drop: float = _threshold(50.0, low=1, high=99)
+    hash_rate_drop_time: float = _threshold(300.0, low=1, high=86_400)
+    dashd_lost: float = _threshold(60.0, low=1, high=86_400)
+    peers_lost: float = _threshold(300.0, low=1, high=86_400)
+    storage_problem: float = _threshold(10.0, low=0, high=86_400)
+    software_lost: float = _threshold(600.0, low=1, high=86_400)
+
+
+def threshold_limits() -> dict[str, tuple[float, float]]:
+    """Return the range of each threshold by its name."""
+    return {each.name: each.metadata["limits"] for each in fields(Thresholds)}
 
 
 class Watch:

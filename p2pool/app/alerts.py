@@ -23,7 +23,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.paths import MAX_PATH
 from p2pool.base.text import printable
-from p2pool.dashd.block_book import BlockBook
+from p2pool.dashd.block_store import BlockStore
 from p2pool.pool_stats import BanRecord, PoolStats
 
 
@@ -57,7 +57,7 @@ class Alerting:
         channels = {each.id: self._channel(each) for each in settings.destinations}
         self.alerts = Alerts(ports, watch, settings.rules, settings.destinations, channels, config.datadir)
 
-    def subscribe(self, book: BlockBook, banned: Event[str]) -> None:
+    def subscribe(self, book: BlockStore, banned: Event[str]) -> None:
         """Hear of the pool's blocks and of hosts of miners that are banned."""
         book.loaded.subscribe(self.alerts.blocks_restored)
         book.learned.subscribe(self.alerts.blocks_learned)

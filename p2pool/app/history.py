@@ -20,8 +20,8 @@ from p2pool.history.records import DAY
 from p2pool.history.restoring import Restored
 from p2pool.history.service import History, Run
 from p2pool.pool_stats import EventRecord
-from p2pool.web.memory import Memory
 from p2pool.web.samples import restored_samples
+from p2pool.web.view_cache import ViewCache
 
 NODE_NAME_FILE: Final = StateFormat("node-name", "the name under which this node's history is kept", 4096)
 _GIVEN: Final = re.compile("[0-9a-f]{16}")
@@ -59,13 +59,13 @@ class Recording:
         if self.history is not None:
             self.history.record_event(event)
 
-    def start(self, memory: Memory) -> None:
+    def start(self, memory: ViewCache) -> None:
         """Write from now on; `memory` takes over what earlier runs left once the database is open."""
         if self.history is not None:
             self.history.restored.subscribe(lambda restored: self._restore(memory, restored))
             self.history.start()
 
-    def _restore(self, memory: Memory, restored: Restored) -> None:
+    def _restore(self, memory: ViewCache, restored: Restored) -> None:
         made = self._run(lambda: restored_samples(restored.samples))
         made.addCallback(lambda samples: memory.restore(samples, restored.rounds))
         made.addErrback(lambda failure: _log.failure("what earlier runs left", failure))

@@ -18,8 +18,8 @@ from p2pool.base.text import format_duration
 from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.found_block import FoundBlock
-from p2pool.dashd.notices import Road
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
@@ -126,7 +126,7 @@ class Peering:
             self.service.listen()
         except CannotListenError as error:
             where = self._config.p2pool_host, self._config.p2pool_port
-            raise cannot_listen(error, where, "other nodes", "--p2pool-port") from None
+            raise cannot_listen(error, where, purpose="other nodes", flag="--p2pool-port") from None
 
     async def start(self, dashd: DaemonPool) -> None:
         """Begin, once the shares are loaded."""
@@ -146,7 +146,9 @@ class Peering:
             self.hub.peers_changed.subscribe(lambda peer_count: self._node.renew_work())
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
         await self.service.start()
-        self._timer = Timer(self._reactor, PROGRESS_PERIOD, self._say_progress, now=False)
+        self._timer = Timer(
+            self._reactor, PROGRESS_PERIOD, self._say_progress, name="log the download progress", now=False
+        )
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
         if reachable and not self._config.disable_upnp:
             self._mapping = PortMapping(self._reactor, self.service.port, self._environment.run_in_daemon_thread)
@@ -236,7 +238,7 @@ class Peering:
             with contextlib.suppress(
                 ParseError
             ):  # it has the work of a block; for what target does not matter here
-                self._dashd.headers_heard(Road.POOL, (header,))
+                self._dashd.headers_heard(NotificationSource.POOL, (header,))
 
     def _template(self, template: BlockTemplate) -> None:
         if template.previous_block != self._told_block:

@@ -38,11 +38,11 @@ from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
 from p2pool.base.process import read_process_figures
-from p2pool.base.said import SaidOnce
 from p2pool.base.signals import SignalWatch
 from p2pool.base.terminal import open_terminal
 from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.base.timer import Timer
+from p2pool.base.warn_once import WarnOnce
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses, PayoutMode
@@ -58,7 +58,7 @@ from p2pool.web.api.pool import observed_rate
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
-from p2pool.web.sources import ListeningPort, Moment, NodePorts, Sources, script_to_text
+from p2pool.web.sources import NodePorts, OpenPort, Snapshot, Sources, script_to_text
 from p2pool.web.views import Views
 from p2pool.web.votes import vote_figures
 
@@ -174,9 +174,7 @@ class App:
             import_from=config.import_shares,
         )
         self.peering = Peering(environment, config, self.node, self._block_found)
-        self.merged = MergedMining(
-            environment.reactor, config.merged, config.datadir / "aux-blocks", environment.run_in_thread
-        )
+        self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
         self.simnet = EmbeddedSimnet(environment, config)
         self.mining = Mining(
             environment,
@@ -234,7 +232,7 @@ class App:
                 settings=shown_settings(config),
             )
         )
-        self._said = SaidOnce()
+        self._warned = WarnOnce()
         self._watches: tuple[ReactorWatch | GarbageWatch, ...] = (
             ReactorWatch(
                 self.reactor,
@@ -244,7 +242,10 @@ class App:
             GarbageWatch(self.stats.record_gc_pause, time.perf_counter),
         )
         self.live = LiveService(
-            self.reactor, environment.clock, config.ws_allow_origin, client_host, self.pages.watchable_views
+            environment,
+            origins=config.ws_allow_origin,
+            client_host=client_host,
+            allowed_views=self.pages.watchable_views,
         )
         self._timers: list[Timer] = []
         self._stopping = False
@@ -260,7 +261,7 @@ class App:
         built_in = built_in_pages()
         files = config.web_static or built_in
         custom_pages = files.resolve() != built_in.resolve()
-        web = self.pages.listen(self.views, files, self.live.resource, custom_pages)
+        web = self.pages.listen(self.views, files, live=self.live.resource, custom_pages=custom_pages)
         self.mining.listen(web, self.pages.url, self.pages.browsers)
         self.peering.listen()
         self._wire()
@@ -290,15 +291,17 @@ class App:
             await self.peering.start(self.dash_core.pool)
         self.mining.start()
         self.merged.start()
-        self.recording.start(self.views.sources.memory)
+        self.recording.start(self.views.sources.cache)
         self._timers = [
-            Timer(self.reactor, 1.0, self._refresh_views),
-            Timer(self.reactor, STATUS_PERIOD, self._say_status, now=False),
-            Timer(self.reactor, ADVICE_PERIOD, self._say_advice, now=False),
-            Timer(self.reactor, LOOK_PERIOD, self._look_at_process),
+            Timer(self.reactor, 1.0, self._refresh_views, name="refresh the pages"),
+            Timer(self.reactor, STATUS_PERIOD, self._say_status, name="log the status", now=False),
+            Timer(self.reactor, ADVICE_PERIOD, self._say_advice, name="log advice", now=False),
+            Timer(self.reactor, LOOK_PERIOD, self._look_at_process, name="measure the process"),
         ]
         if self._bench is not None:
-            self._timers.append(Timer(self.reactor, PERIOD, self._bench.say_summary, now=False))
+            self._timers.append(
+                Timer(self.reactor, PERIOD, self._bench.say_summary, name="log the timings", now=False)
+            )
         for watch in self._watches:
             watch.start()
         if config.embeds_simnet:
@@ -319,19 +322,19 @@ class App:
         node.work_changed.subscribe(self._timed("work to all", self.mining.work_changed))
         node.block_found.subscribe(self._block_found)
         self.mining.server.first_job_sent.subscribe(self.dash_core.job_sent)
-        self.dash_core.book.changed.subscribe(self._block_changed)
+        self.dash_core.block_store.changed.subscribe(self._block_changed)
         node.aux_block_found.subscribe(self._aux_block_found)
         self.merged.table.changed.subscribe(node.set_aux)
         self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
         self.persistence.announce.subscribe(self._share_announced)
-        live = LiveWiring(self.live, node, self.peering.figures, self.environment.clock)
+        live = LiveWiring(self.live, node, peers=self.peering.figures, clock=self.environment.clock)
         self.persistence.announce.subscribe(live.share)
-        self.dash_core.book.changed.subscribe(live.block)
+        self.dash_core.block_store.changed.subscribe(live.block)
         node.work_changed.subscribe(live.work)
         self.peering.hub.peers_changed.subscribe(live.peers)
         self.mining.server.guard.banned.subscribe(live.ban)
         self.alerting.alerts.events.subscribe(live.happened)
-        self.alerting.subscribe(self.dash_core.book, self.mining.server.guard.banned)
+        self.alerting.subscribe(self.dash_core.block_store, self.mining.server.guard.banned)
 
     def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -351,14 +354,12 @@ class App:
             return
         wallet, mode = Wallet(rpc, config.network), config.payout_mode
         self.payout_service = PayoutService(
-            self.reactor,
-            self.payouts,
-            mode,
-            wallet,
-            config.network,
-            config.datadir,
-            self.environment.clock,
-            self.environment.run_in_thread,
+            self.environment,
+            payouts=self.payouts,
+            mode=mode,
+            wallet=wallet,
+            network=config.network,
+            directory=config.datadir,
         )
         self.payout_service.start()
 
@@ -419,11 +420,11 @@ class App:
             worker_tls_port=self.mining.tls_port,
         )
 
-    def _listening(self) -> list[ListeningPort]:
+    def _listening(self) -> list[OpenPort]:
         """The ports that are open, for pages."""
         ports = [*self.mining.listening(), *self.pages.listening()]
         p2p = self.peering.service.port
-        return [*ports, ListeningPort("other nodes", p2p)] if p2p else ports
+        return [*ports, OpenPort("other nodes", p2p)] if p2p else ports
 
     async def _refresh_views(self) -> None:
         await cooperate(self.views.refreshing(self.environment.clock())).whenDone()
@@ -436,7 +437,7 @@ class App:
         left_out = None if work is None else work.notice
         split = self.node.refused_work().problem
         others = [text for text in (votes.problem, votes.branch_problem, split, left_out) if text is not None]
-        for text in self._said.news([*self.dash_core.advice(), *others]):
+        for text in self._warned.new([*self.dash_core.advice(), *others]):
             _log.warn("{text}", text=text)
 
     async def _look_at_process(self) -> None:
@@ -446,12 +447,12 @@ class App:
         """One line a minute."""
         node, now = self.node, self.environment.clock()
         snapshot = self.stats.snapshot(now, LOOK_PERIOD)
-        moment = Moment(self.views.sources, snapshot)
+        shown = Snapshot(self.views.sources, snapshot)
         _log.info(
             "chain of {height} shares, pool {pool}; here {local} from {connections} connections, "
             "{shares} shares, {blocks} blocks, {refused} refused; up {uptime}",
             height=0 if node.best_share is None else node.tracker.height(node.best_share),
-            pool=format_rate(observed_rate(moment)),
+            pool=format_rate(observed_rate(shown)),
             local=format_rate(snapshot.hash_rate),
             connections=snapshot.connections,
             shares=snapshot.shares,

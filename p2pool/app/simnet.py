@@ -3,7 +3,7 @@ as any miner does. The node meets both through real connections."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
@@ -32,7 +32,6 @@ class EmbeddedSimnet:
 
     def __init__(self, environment: Environment, config: Config) -> None:
         self._environment = environment
-        self._reactor = environment.reactor
         self._config = config
         self._daemon: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
@@ -56,12 +55,12 @@ class EmbeddedSimnet:
             withdrawals=v24_height is not None,
             initial_attempts=UNLIMITED_ATTEMPTS if rate is None else max(1, int(rate * FIRST_BLOCK_SECONDS)),
         )
-        daemon = SimulatedDash(cast(Any, self._reactor), parameters, clock=self._environment.clock)
+        daemon = SimulatedDash(self._environment, parameters)
         try:
             daemon.startService()
         except CannotListenError as error:
             flags = "--dashd-rpc-port and --dashd-p2p-port"
-            raise cannot_listen(error, (host, error.port), "the simulated Dash Core", flags) from None
+            raise cannot_listen(error, (host, error.port), purpose="the simulated Dash Core", flag=flags) from None
         self._daemon = daemon
         _log.info(
             "simulated Dash Core at height {height}: RPC {rpc}, cookie {cookie}",
@@ -79,10 +78,10 @@ class EmbeddedSimnet:
             given = self._config.payout_address if number == 1 else None
             username = given or demo_address(self._config, number)
             miner = CpuMiner(
-                self._reactor,
-                host,
-                port,
-                f"{username}.cpu{number}",
+                self._environment,
+                host=host,
+                port=port,
+                username=f"{username}.cpu{number}",
                 password=f"d={self._config.network.min_difficulty}",
                 name=f"cpu{number}",
                 max_hash_rate=self._config.simnet_hash_rate,

@@ -35,7 +35,7 @@ from p2pool.web.audit import AuditLog
 from p2pool.web.known_hosts import machine_names
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
-from p2pool.web.sources import ListeningPort
+from p2pool.web.sources import OpenPort
 from p2pool.web.views import Views
 
 CERTIFICATE_PERIOD = 5.0
@@ -54,6 +54,7 @@ class Pages:
         set_log_level: Callable[[str], None],
         alerts: AlertTester | None = None,
     ) -> None:
+        self._environment = environment
         self._reactor = environment.reactor
         self._config = config
         self._clock = environment.clock
@@ -79,14 +80,20 @@ class Pages:
         self._port: Any = None
 
     def listen(
-        self, views: Views, files: Path, live: Resource | None = None, custom_pages: bool = False
+        self, views: Views, files: Path, *, live: Resource | None = None, custom_pages: bool = False
     ) -> IProtocolFactory:
         """Open the web's own port, where there is to be one. Returns what browsers meet that come to the worker
         port: the site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own.
         Raises OperatorError."""
         config = self._config
         site = WebSite(
-            views, files, self._reactor, live, self.access, self._run_in_thread, self._actions, custom_pages
+            self._environment,
+            views,
+            files,
+            live=live,
+            access=self.access,
+            admin=self._actions,
+            custom_pages=custom_pages,
         )
         if config.web_port is None:
             return site
@@ -96,7 +103,15 @@ class Pages:
             given = config.web_ssl_cert, config.web_ssl_key
             self._certificate = find_certificate(given, own, config.web_ssl_self_signed, self._clock())
             factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
-            self._timers = [Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False)]
+            self._timers = [
+                Timer(
+                    self._reactor,
+                    CERTIFICATE_PERIOD,
+                    self._check_certificate,
+                    name="check the web certificate",
+                    now=False,
+                )
+            ]
         keepalive = keepalive_options(config.keepalive)
         port = WebPort(factory, self._reactor, self.browsers, keepalive)
         self._port = open_port(self._reactor, port, config.web_port, "the web", "--web-port")
@@ -110,7 +125,7 @@ class Pages:
         admitted = request.admitted if isinstance(request, WebRequest) else None
         return self.access.watchable(admitted, views)
 
-    async def _look_at_certificate(self) -> None:
+    async def _check_certificate(self) -> None:
         """As the miners' one: a renewed certificate is in use without a restart."""
         if self._certificate is not None:
             await self._run_in_thread(self._certificate.reload_if_changed)
@@ -124,16 +139,14 @@ class Pages:
         host = reachable_host(self._config.web_port[0])
         return f"{scheme}://{host_and_port(host, self._port.getHost().port)}/"
 
-    def listening(self) -> list[ListeningPort]:
+    def listening(self) -> list[OpenPort]:
         """The web's own port, where there is one."""
         if self._port is None:
             return []
         port, used = int(self._port.getHost().port), self._certificate
         if used is None:
-            return [ListeningPort("browsers", port)]
-        return [
-            ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
-        ]
+            return [OpenPort("browsers", port)]
+        return [OpenPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)]
 
     async def stop(self) -> None:
         """No more connections on the web's own port; the audit log is complete."""

@@ -17,7 +17,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.steps import SharedSteps, finish
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.long_base58 import ALPHABET, DIGITS, leading_bytes, reaches, value_of
-from p2pool.dash.script import p2pkh_script, p2sh_script
+from p2pool.dash.script import p2pkh_hash, p2pkh_script, p2sh_hash, p2sh_script
 
 _BASE58 = re.compile("[1-9A-HJ-NP-Za-km-z]*")
 _HEXADECIMAL = re.compile("[0-9a-fA-F]*")
@@ -72,6 +72,21 @@ def encode_address(version: int, hash_bytes: bytes) -> str:
     """Version byte and 20 bytes of hash -> address."""
     payload = bytes([version]) + hash_bytes
     return base58_encode(payload + sha256d(payload)[:4])
+
+
+# Bound: base58 is slow, and every tip asks for the address of every payee.
+cached_address = lru_cache(maxsize=20_000)(encode_address)
+
+
+def payee_text(script: bytes, versions: AddressVersions) -> str:
+    """Return the address that a script pays, or "!<hex>" if it has none: the payee text of `payee_script`."""
+    key_hash = p2pkh_hash(script)
+    if key_hash is not None:
+        return cached_address(versions.pubkey_hash, key_hash)
+    script_hash = p2sh_hash(script)
+    if script_hash is not None:
+        return cached_address(versions.script_hash, script_hash)
+    return "!" + script.hex()
 
 
 def decode_address(text: str) -> tuple[int, bytes]:

@@ -34,6 +34,16 @@ def hash160(data: bytes) -> bytes:
     return hashlib.new("ripemd160", sha256(data).digest()).digest()
 
 
+def hash_hex(value: int) -> str:
+    """Return a hash as Dash Core displays it: 64 hex digits, the most significant first."""
+    return f"{value:064x}"
+
+
+def short_hash(value: int | None) -> str:
+    """Return the last eight hex digits of a hash, which logs show; "none" without one."""
+    return "none" if value is None else hash_hex(value)[-8:]
+
+
 # --- midstate -------------------------------------------------------------------------------------------
 
 CompressFunction = Callable[[bytes, bytes], bytes]
@@ -151,7 +161,7 @@ def midstate(data: bytes, compress: CompressFunction = _compress) -> bytes:
 
 
 def continue_from_midstate(
-    state: bytes, hashed_length: int, data: bytes, compress: CompressFunction = _compress
+    state: bytes, hashed_length: int, data: bytes, *, compress: CompressFunction = _compress
 ) -> bytes:
     """The SHA-256 digest of a message whose first `hashed_length` bytes (a multiple of 64) led to `state` and
     which goes on with `data`."""

@@ -72,7 +72,7 @@ def coinbase_height(script: bytes) -> int:
     return int.from_bytes(data, "little", signed=True)
 
 
-def coinbase_script(height: int, flags: bytes, extension: bytes, commitment: bytes = b"") -> bytes:
+def coinbase_script(height: int, flags: bytes, extension: bytes, *, commitment: bytes = b"") -> bytes:
     """Height push, merged mining commitment (its push only where there is one), coinbase flags and the pool's
     name, cut to the 100 bytes that a coinbase may have; the commitment stands where it is never cut."""
     pushed = push_data(commitment) if commitment else b""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 
 MAX_BLOCKS = 1000
@@ -49,7 +50,7 @@ class AnnouncedChain:
                 break
             block_hash = header.hash()
             if block_hash > target:
-                raise ParseError(f"the header of block {block_hash:064x} has too little work")
+                raise ParseError(f"the header of block {hash_hex(block_hash)} has too little work")
             if block_hash not in self._heights:
                 self._heights[block_hash] = parent + 1
                 self.height = max(self.height, parent + 1)

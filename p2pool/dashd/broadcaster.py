@@ -9,7 +9,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import printable
@@ -121,35 +121,33 @@ class _PeerFactory(Factory):
         return self._connection
 
 
-class Broadcaster(Service):
+class BlockBroadcaster(Service):
     """Keeps up to `max_peers` connections. `ask_addresses` asks dashd for its peers; `headers_heard` is told of
     headers (it raises ParseError for those without work); `tip` gives the newest block that is known."""
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         settings: BroadcasterSettings,
+        *,
         book: PeerBook,
         path: Path,
-        run_in_thread: Callable[..., Deferred[Any]],
-        clock: Callable[[], float],
-        random_number: Callable[[], int],
         ask_addresses: Callable[[], Awaitable[list[str]]],
         headers_heard: Callable[[Sequence[BlockHeader]], None],
         tip: Callable[[], int | None],
     ) -> None:
         self.book = book
         self._counts = BroadcastCounts()
-        self._reactor = reactor
+        self._environment = environment
+        self._reactor = environment.reactor
         self._settings = settings
         self._file = StateFile(path, NETWORK_PEERS_FILE)
-        self._run_in_thread = run_in_thread
-        self._clock = clock
-        self._random_number = random_number
+        self._run_in_thread = environment.run_in_thread
+        self._clock = environment.clock
         self._ask_addresses = ask_addresses
         self._headers_heard = headers_heard
         self._tip = tip
-        self._turns = Turns(reactor.seconds, partial(reactor.callLater, 0))
+        self._turns = Turns(self._reactor.seconds, environment.call_soon)
         self._peers: dict[P2pConnection, _Peer] = {}
         """Ready ones. Bound: max_peers."""
         self._dialling: dict[Address, Deferred[Any]] = {}
@@ -173,9 +171,9 @@ class Broadcaster(Service):
         await self._load()
         if self.running:
             self._timers = [
-                Timer(self._reactor, ASK_RETRY, self._ask),
-                Timer(self._reactor, DIAL_PERIOD, self._dial),
-                Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+                Timer(self._reactor, ASK_RETRY, self._ask, name="ask dashd for peers"),
+                Timer(self._reactor, DIAL_PERIOD, self._dial, name="connect to Dash peers"),
+                Timer(self._reactor, SAVE_PERIOD, self.save, name="save the Dash peers", now=False),
             ]
 
     async def stopService(self) -> None:
@@ -235,9 +233,12 @@ class Broadcaster(Service):
         host, port = address
         self._counts.attempts += 1
         session = P2pSession(
-            self._settings.magic, self._settings.sub_version, self._random_number(), self._clock()
+            self._settings.magic,
+            sub_version=self._settings.sub_version,
+            nonce=self._environment.nonce(),
+            now=self._clock(),
         )
-        connection = P2pConnection(self._reactor, session, self, self._turns, host)
+        connection = P2pConnection(self._environment, session, self, turns=self._turns, host=host)
         endpoint_of = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
         endpoint = endpoint_of(self._reactor, host, port, timeout=CONNECT_TIME)
         dialling = endpoint.connect(_PeerFactory(connection))

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Final
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.dashd.block_book import MAX_BLOCKS, BlockBook
-from p2pool.dashd.daemon import Place
+from p2pool.dashd.block_store import MAX_BLOCKS, BlockStore
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery import BlockDaemon
 from p2pool.dashd.followup import CONFIRMED
 from p2pool.dashd.submission import BEATEN, BURIED
@@ -32,12 +32,13 @@ class ChainBlockLister:
     def __init__(
         self,
         serving: Callable[[], BlockDaemon],
-        book: BlockBook,
+        store: BlockStore,
+        *,
         clock: Callable[[], float],
         started: float,
     ) -> None:
         self._serving = serving
-        self._book = book
+        self._store = store
         self._clock = clock
         self._started = started
         self._waiting: BoundedDict[int, tuple[BlockRecord, float]] = BoundedDict(MAX_BLOCKS)
@@ -45,7 +46,7 @@ class ChainBlockLister:
 
     def want(self, record: BlockRecord) -> None:
         """List a block of the share chain, unless that is done. `record.time` is its header's."""
-        if record.block_hash in self._book.records or record.block_hash in self._waiting:
+        if record.block_hash in self._store.records or record.block_hash in self._waiting:
             return
         now = self._clock()
         due = now + PATIENCE if record.time >= self._started else now
@@ -56,39 +57,39 @@ class ChainBlockLister:
         """Blocks of which it is not known yet what became of them."""
         return len(self._waiting)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Ask about some of those that wait; those of before the start are listed together."""
         now, earlier = self._clock(), list[BlockRecord]()
         due = [record for record, at in self._waiting.values() if at <= now]
         for record in due[:MAX_AT_ONCE]:
-            if record.block_hash in self._book.records:
+            if record.block_hash in self._store.records:
                 self._waiting.pop(record.block_hash, None)
                 continue
             daemon = self._serving()
-            place = await daemon.place(record.block_hash)
-            if place is None or daemon.height < 0:
+            position = await daemon.block_position(record.block_hash)
+            if position is None or daemon.height < 0:
                 break  # it does not answer: next time
-            if record.block_hash in self._book.records:
+            if record.block_hash in self._store.records:
                 continue  # it was submitted meanwhile: the book knows more
-            settled = _settled(record, place, daemon.height)
+            settled = _settled(record, position, daemon.height)
             # One that is not settled goes to the end: many of them must not keep others from their turn.
             self._waiting.pop(record.block_hash, None)
             if settled is None:
                 self._waiting[record.block_hash] = record, now + PATIENCE
             elif record.time >= self._started:
-                self._book.put(settled)
+                self._store.put(settled)
             else:
                 earlier.append(settled)
-        self._book.add_earlier(earlier)
+        self._store.add_earlier(earlier)
 
 
-def _settled(record: BlockRecord, place: Place, height: int) -> BlockRecord | None:
+def _settled(record: BlockRecord, position: BlockPosition, height: int) -> BlockRecord | None:
     """The record with what became of the block; None while that is open."""
-    depth = place.confirmations
+    depth = position.confirmations
     if depth > 0:
         status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
         where = record.height or height - depth + 1
-        return replace(record, height=where, status=status, confirmations=depth, chainlocked=place.chainlocked)
+        return replace(record, height=where, status=status, confirmations=depth, chainlocked=position.chainlocked)
     if height < record.height + BURIED:
         return None
     return replace(record, status=BlockStatus.ORPHANED, reason=BEATEN)

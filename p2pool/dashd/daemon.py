@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt, printable
 from p2pool.dash.block import BlockHeader, read_header
+from p2pool.dash.hashes import hash_hex
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.facts import DaemonFacts
-from p2pool.dashd.notices import Road
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.template import BlockTemplate
@@ -28,7 +29,7 @@ MAX_PEERS_READ = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BlockPosition:
     """Where a block lies: 1 confirmation at the tip, -1 beside the best chain, 0 where the daemon does not know
     it."""
 
@@ -52,7 +53,7 @@ class BlockLink(Protocol):
 class Daemon:
     """What the pool of daemons knows of one. `name` is its address without credentials."""
 
-    def __init__(self, name: str, rpc: Caller, service: DashdService, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, rpc: Caller, service: DashdService, *, clock: Callable[[], float]) -> None:
         self.name = name
         self.rpc = rpc
         self.service = service
@@ -105,9 +106,9 @@ class Daemon:
         """Ask for a template now."""
         self.service.refresh()
 
-    def announced(self, road: Road, block_hash: int) -> None:
+    def announced(self, source: NotificationSource, block_hash: int) -> None:
         """There is news of a block."""
-        self.service.announced(road, block_hash)
+        self.service.announced(source, block_hash)
 
     # --- blocks ------------------------------------------------------------------------------------------
 
@@ -118,18 +119,18 @@ class Daemon:
             return None
         return printable(result, 200) if isinstance(result, str) else excerpt(result)
 
-    async def place(self, block_hash: int) -> Place | None:
+    async def block_position(self, block_hash: int) -> BlockPosition | None:
         """Where a block lies; None where the daemon does not say."""
         try:
-            header = await self.rpc.call("getblockheader", f"{block_hash:064x}", timeout=PLACE_TIMEOUT)
+            header = await self.rpc.call("getblockheader", hash_hex(block_hash), timeout=PLACE_TIMEOUT)
         except RpcError as error:
-            return Place(0, False) if error.code == BLOCK_NOT_FOUND else None
+            return BlockPosition(0, False) if error.code == BLOCK_NOT_FOUND else None
         except RpcUnavailable:
             return None
         depth = header.get("confirmations") if isinstance(header, dict) else None
         if not isinstance(depth, int) or isinstance(depth, bool):
             return None
-        return Place(depth, header.get("chainlock") is True)
+        return BlockPosition(depth, header.get("chainlock") is True)
 
     async def block_at(self, height: int) -> int | None:
         """The hash of the best chain's block of a height; None where the daemon does not say."""
@@ -141,7 +142,7 @@ class Daemon:
 
     async def block_header(self, block_hash: int) -> BlockHeader:
         """The header of a block that it knows. Raises RpcError, RpcUnavailable, ParseError."""
-        answer = await self.rpc.call("getblockheader", f"{block_hash:064x}", False)
+        answer = await self.rpc.call("getblockheader", hash_hex(block_hash), False)
         try:
             reader = Reader(bytes.fromhex(answer))
         except (TypeError, ValueError):

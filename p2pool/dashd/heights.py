@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
 
 _log = Logger(namespace="p2pool.dashd")
@@ -60,7 +61,7 @@ class BlockHeights:
         while self._queue:
             block_hash = next(iter(self._queue))
             try:
-                header = await self._rpc.call("getblockheader", f"{block_hash:064x}")
+                header = await self._rpc.call("getblockheader", hash_hex(block_hash))
             except RpcError:
                 self._not_known[block_hash] = self._clock()
             except (RpcUnavailable, CancelledError):

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
 from p2pool.base.turns import Turns
@@ -61,12 +62,18 @@ class P2pConnection(TwistedProtocol):
     """
 
     def __init__(
-        self, reactor: Any, session: P2pSession, owner: P2pOwner, turns: Turns | None = None, host: str = ""
+        self,
+        environment: Environment,
+        session: P2pSession,
+        owner: P2pOwner,
+        *,
+        turns: Turns | None = None,
+        host: str = "",
     ) -> None:
         self.session = session
         self.host_key = host_key(host)
         self._turns = turns
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._owner = owner
         self._deadline: IDelayedCall | None = None
         self._closing = False
@@ -74,7 +81,7 @@ class P2pConnection(TwistedProtocol):
         self._unsent = 0
         self._clogged = False
         """Whether the transport still holds bytes that the other side has not taken."""
-        self._may_receive, self._received_at = float(MAX_RECEIVED), reactor.seconds()
+        self._may_receive, self._received_at = float(MAX_RECEIVED), self._reactor.seconds()
         self._sent: BoundedSet[bytes] = BoundedSet(MAX_SENT)
         """Headers of blocks. What it was sent once it has, or would refuse again: nodes take the latter amiss."""
         self._was_ready = False
@@ -220,30 +227,30 @@ class DashdLink(ClientService):
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         host: str,
         port: int,
         magic: bytes,
         sub_version: bytes,
-        clock: Callable[[], float],
-        random_number: Callable[[], int],
         announced: Callable[[int], None],
     ) -> None:
         self.up: P2pConnection | None = None
         """The connection whose handshake is done."""
-        self._reactor = reactor
+        self._environment = environment
         self._announced = announced
         self._magic = magic
         self._sub_version = sub_version
-        self._clock_now = clock
-        self._random_number = random_number
         self._newest: P2pConnection | None = None
         self._attempts = 0
         """In a row that came to no handshake."""
         self._complaint = ""
         """What was said last of why the link closed."""
         super().__init__(
-            HostnameEndpoint(reactor, host, port), _LinkFactory(self), retryPolicy=self._pause, clock=reactor
+            HostnameEndpoint(environment.reactor, host, port),
+            _LinkFactory(self),
+            retryPolicy=self._pause,
+            clock=environment.reactor,
         )
 
     def _pause(self, attempt: int) -> float:
@@ -261,8 +268,13 @@ class DashdLink(ClientService):
 
     def new_connection(self) -> P2pConnection:
         """A protocol for a new connection."""
-        session = P2pSession(self._magic, self._sub_version, self._random_number(), self._clock_now())
-        self._newest = P2pConnection(self._reactor, session, self)
+        session = P2pSession(
+            self._magic,
+            sub_version=self._sub_version,
+            nonce=self._environment.nonce(),
+            now=self._environment.clock(),
+        )
+        self._newest = P2pConnection(self._environment, session, self)
         return self._newest
 
     def p2p_ready(self, connection: P2pConnection) -> None:

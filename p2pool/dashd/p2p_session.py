@@ -55,7 +55,7 @@ _NOTHING = Heard(b"")
 class P2pSession:
     """One connection. ParseError where the other side sends something malformed."""
 
-    def __init__(self, magic: bytes, sub_version: bytes, nonce: int, now: float) -> None:
+    def __init__(self, magic: bytes, *, sub_version: bytes, nonce: int, now: float) -> None:
         self._framer = Framer(magic, MAX_PAYLOAD)
         self._magic = magic
         self.ready = False

@@ -65,6 +65,7 @@ class PayoutAddresses:
         self,
         rng: random.Random,
         known: Iterable[OwnAddress] = (),
+        *,
         wanted: int = 1,
         lifetime: float | None = None,
     ) -> None:

@@ -6,14 +6,13 @@ there, or has no wallet, it asks again with back-off, and everything else runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.dashd.payout_addresses import (
@@ -26,7 +25,7 @@ from p2pool.dashd.payout_addresses import (
     render_dynamic,
 )
 from p2pool.dashd.rpc import RpcUnavailable
-from p2pool.dashd.wallet import UnusableAnswer, Wallet, WalletProblem, unusable
+from p2pool.dashd.wallet import Ownership, UnusableAnswer, Wallet, WalletProblem, unusable
 from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.payout")
@@ -38,7 +37,7 @@ DYNAMIC_FILE = StateFormat("dynamic-addresses.json", "the payout addresses of ea
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 LAST_RETRY_OF_KEYS = 600.0
 """Seconds. Where answers are useless, each question makes the wallet a key that nobody uses."""
-LOOK_PERIOD = 60.0
+CHECK_PERIOD = 60.0
 """Seconds after which it is looked again whether an address is due: clocks are set."""
 
 
@@ -47,24 +46,23 @@ class PayoutService:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         payouts: PayoutAddresses,
         mode: PayoutMode,
         wallet: Wallet,
         network: Network,
         directory: Path,
-        clock: Callable[[], float],
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
     ) -> None:
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._payouts = payouts
         self._mode = mode
         self._wallet = wallet
         self._network = network
         form = CACHED_FILE if mode is PayoutMode.WALLET else DYNAMIC_FILE
         self._file = StateFile(directory / form.name, form)
-        self._clock = clock
-        self._run_in_thread = run_in_thread
+        self._clock = environment.clock
+        self._run_in_thread = environment.run_in_thread
         self._task: Deferred[None] | None = None
         self._stopped = False
         self._unchecked: list[OwnAddress] = []
@@ -104,7 +102,7 @@ class PayoutService:
             if due is None and not self._unsaved:
                 return
             if due != 0:
-                await self._sleep(LOOK_PERIOD if due is None else min(due, LOOK_PERIOD))
+                await self._sleep(CHECK_PERIOD if due is None else min(due, CHECK_PERIOD))
 
     async def _sleep(self, seconds: float) -> None:
         await deferLater(self._reactor, seconds, lambda: None)
@@ -136,7 +134,7 @@ class PayoutService:
 
     async def _check(self, own: OwnAddress) -> None:
         """Warn of an address that the wallet does not know: perhaps it is another wallet's, and right."""
-        if await self._wallet.knows(own.address) is False:
+        if await self._wallet.ownership(own.address) is Ownership.FOREIGN:
             _log.warn(
                 "the payout address {address}, kept in {path}, is none of dashd's wallet; going on with it. "
                 "If it is not yours, delete that file and start again, or give -a ADDRESS",

@@ -7,20 +7,21 @@ with headers, counts as failed. One that was not upgraded for a hard fork does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
 
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dashd.announced import AnnouncedChain
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.daemon import Daemon
 from p2pool.dashd.facts import DaemonFacts
-from p2pool.dashd.notices import Road
 from p2pool.dashd.rpc import RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
 
@@ -62,15 +63,13 @@ class DaemonFigures:
 class DaemonPool:
     """All daemons. `template` fires with each new template of the one that serves."""
 
-    def __init__(
-        self, reactor: Any, daemons: Sequence[Daemon], chain: AnnouncedChain, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, environment: Environment, daemons: Sequence[Daemon], chain: AnnouncedChain) -> None:
         self.daemons = tuple(daemons)
         self.template: Event[BlockTemplate] = Event()
         self.serving: Daemon = self.daemons[0]
         self.chain = chain
-        self._reactor = reactor
-        self._clock = clock
+        self._reactor = environment.reactor
+        self._clock = environment.clock
         self._serving_since = float("-inf")
         self._behind_since: dict[Daemon, float] = {}
         self._moved: dict[Daemon, tuple[int, float]] = {}
@@ -87,7 +86,7 @@ class DaemonPool:
             daemon.service.template.subscribe(partial(self._took, daemon))
             daemon.service.changed.subscribe(lambda _: self._choose())
             daemon.service.startService()
-        self._timer = Timer(self._reactor, WATCH_PERIOD, self._watch, now=False)
+        self._timer = Timer(self._reactor, WATCH_PERIOD, self._watch, name="choose a dashd", now=False)
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -227,13 +226,13 @@ class DaemonPool:
 
     # --- news --------------------------------------------------------------------------------------------
 
-    def headers_heard(self, road: Road, headers: Sequence[BlockHeader]) -> None:
+    def headers_heard(self, source: NotificationSource, headers: Sequence[BlockHeader]) -> None:
         """Somebody tells of blocks; those with proof of work are news. Raises ParseError where the work is
         missing."""
         newest = self.chain.headers(headers)
         if newest is not None:
             for daemon in self.daemons:
-                daemon.announced(road, newest)
+                daemon.announced(source, newest)
 
     def refresh(self) -> None:
         """Ask all for a template now."""

@@ -21,14 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.transaction import parse_transaction, special_type
-
-if TYPE_CHECKING:
-    from p2pool.dashd.template import BlockTemplate, TemplateTransaction
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 
 Payments = tuple[tuple[str, int], ...]
 
@@ -55,7 +53,7 @@ def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemp
     payments, problem = payments_without(template, fees), None
     special = next((transaction for transaction in gone if special_type(transaction.data)), None)
     if special is not None:
-        problem = f"the coinbase payload depends on special transaction {special.hash:064x}"
+        problem = f"the coinbase payload depends on special transaction {hash_hex(special.hash)}"
     elif payments is None:
         problem = "what the masternode must be paid without these fees cannot be computed"
     new_place = {place: number for number, place in enumerate(kept)}
@@ -143,7 +141,9 @@ def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
     before, after = _masternode_part(reward) - burnt, _masternode_part(reward - fees) - burnt
     if before != sum(amounts) or after <= 0:
         return None
-    divided = _divide_again(before, amounts, after, template.payload_version >= _SEVERAL_OWNERS_PAYLOAD)
+    divided = _divide_again(
+        before, amounts, after, several_owners=template.payload_version >= _SEVERAL_OWNERS_PAYLOAD
+    )
     if divided is None or min(divided) <= 0:
         return None
     payees = [payee for payee, _ in paid]
@@ -155,7 +155,9 @@ def _masternode_part(reward: int) -> int:
     return reward * 3 // 4
 
 
-def _divide_again(before: int, amounts: Sequence[int], after: int, several_owners: bool) -> tuple[int, ...] | None:
+def _divide_again(
+    before: int, amounts: Sequence[int], after: int, *, several_owners: bool
+) -> tuple[int, ...] | None:
     """Divide another amount among the same payees. dashd pays the owners first, the last of them what is left, and
     then the operator if there is one. It does not say which of both comes last: either only one fits the amounts,
     or both must give the same."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import zmq
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
@@ -11,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 
 _log = Logger(namespace="p2pool.dashd")
@@ -47,8 +47,8 @@ class ZmqSubscriber:
     """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. What goes
     wrong costs a line and this road, until the next attempt."""
 
-    def __init__(self, reactor: Any, address: str, announced: Callable[[int], None]) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, address: str, announced: Callable[[int], None]) -> None:
+        self._reactor = environment.reactor
         self._address = address
         self._announced = announced
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None

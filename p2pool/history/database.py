@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import Insert
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import OperatorError
-from p2pool.base.files import set_database_aside
+from p2pool.base.files import quarantine_database
 from p2pool.base.paths import parse_path
 from p2pool.history import schema
 from p2pool.history.records import HistoryProblem, SeriesKind
@@ -214,7 +214,7 @@ class DamagedDatabase(HistoryProblem):
 def set_aside(path: Path, stamp: str) -> Path:
     """Rename a damaged file, with its journals. Returns its new name. Raises HistoryProblem."""
     try:
-        return set_database_aside(path, stamp)
+        return quarantine_database(path, stamp)
     except OSError as error:
         raise HistoryProblem(f"{path} is damaged and cannot be renamed: {error.strerror}") from None
 

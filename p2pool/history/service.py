@@ -138,7 +138,7 @@ class History:
 
     def start(self) -> None:
         """Open the database beside all else, and write from then on."""
-        self._timer = Timer(self._reactor, FLUSH_PERIOD, self.flush)
+        self._timer = Timer(self._reactor, FLUSH_PERIOD, self.flush, name="write history")
 
     async def stop(self) -> None:
         """Write what waits; whoever waits for that decides for how long."""

@@ -435,7 +435,7 @@ def open_port(reactor: Any, factory: Factory, where: tuple[str, int], whom: str,
                     raise
         return reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface=host)
     except CannotListenError as error:
-        raise cannot_listen(error, where, whom, flag) from None
+        raise cannot_listen(error, where, purpose=whom, flag=flag) from None
 
 
 def _is_taken(error: OSError) -> bool:

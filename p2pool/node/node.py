@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.observable import Event
-from p2pool.base.said import SaidOnce
+from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
 from p2pool.dash.target import (
@@ -123,7 +123,7 @@ class Node:
         """Why there is no work, though dashd gives templates; None while there is."""
         self.may_work: Callable[[], str | None] = lambda: None
         """Asked before work is made: what stands against it."""
-        self._reported = SaidOnce()
+        self._reported = WarnOnce()
         self._clock = clock
         self._call_soon = call_soon
         self._rng = rng
@@ -292,7 +292,13 @@ class Node:
         try:
             require_outputs(self.template, self.network)
             context = build_work_context(
-                self.tracker, self.best_share, self.template, self.network, self._clock(), self._aux, previous
+                self.tracker,
+                self.best_share,
+                template=self.template,
+                network=self.network,
+                now=self._clock(),
+                aux=self._aux,
+                previous=previous,
             )
         except ShareInvalid as error:
             problem = f"no share can be made on block {self.template.height}: {error}"
@@ -301,7 +307,7 @@ class Node:
             self.work_problem = problem  # the work from before stays
             return
         self.work_problem, self.context = None, context
-        for text in self._reported.news([] if context.refusal is None else [context.refusal]):
+        for text in self._reported.new([] if context.refusal is None else [context.refusal]):
             _log.error("blocks found now would be refused: {text}", text=text)
         self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 
@@ -332,7 +338,13 @@ class Node:
         now = self._clock()
         target = self._desired_target(key_hash, share_difficulty, now)
         try:
-            return Job(context, payee, target, int(now), self._header_time(context.template, now))
+            return Job(
+                context,
+                payee,
+                desired_target=target,
+                share_timestamp=int(now),
+                header_timestamp=self._header_time(context.template, now),
+            )
         except ShareInvalid as error:
             _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
             return None

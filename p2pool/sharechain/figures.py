@@ -113,19 +113,30 @@ def observed_rate_of_last_hour(tracker: Tracker, best: int | None, found: FoundT
     )
 
 
-def stale_rates(tracker: Tracker, best: int | None, found: FoundTimes | None = None) -> dict[str, float]:
-    """Return hashes a second of the last hour: the chain's ("good"), and what its shares announce as stale
-    ("orphan", "doa"). Over the time in which the shares were `found`, or by their timestamps if that is None."""
+@dataclass(frozen=True, slots=True)
+class StaleRates:
+    """Hashes a second of the share chain's last hour: the chain's own ("good"), and what its shares announce as
+    stale ("orphan", "doa"). `by_timestamps` divides by the time between the timestamps, `observed` by the time
+    in which the shares were found."""
+
+    by_timestamps: dict[str, float]
+    observed: dict[str, float]
+
+
+def stale_rates_of_last_hour(tracker: Tracker, best: int | None, found: FoundTimes) -> StaleRates:
+    """Return the rates of good and stale work of the last hour's shares; zeros if there are fewer than two."""
+    work = {"good": 0, "orphan": 0, "doa": 0}
     count = shares_of_last_hour(tracker, best)
     if best is None or count < 2:
-        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
-    if found is None:
-        near, far = tracker.get(best), tracker.nth_parent(best, count - 1)
-        seconds: float = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
-    else:
-        seconds = observed_seconds(tracker, best, count=count, found=found)
-    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(tracker, best, count)}
-    return {name: hashes / seconds for name, hashes in work.items()}
+        return StaleRates(dict.fromkeys(work, 0.0), dict.fromkeys(work, 0.0))
+    near, far = tracker.get(best), tracker.nth_parent(best, count - 1)
+    seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
+    observed = observed_seconds(tracker, best, count=count, found=found)
+    work |= stale_work(tracker, best, count)
+    return StaleRates(
+        {name: hashes / seconds for name, hashes in work.items()},
+        {name: hashes / observed for name, hashes in work.items()},
+    )
 
 
 def easiest_target(tracker: Tracker, best: int | None) -> int:

@@ -18,6 +18,7 @@ from twisted.logger import (
 )
 
 from p2pool.base.endpoints import host_and_port
+from p2pool.base.environment import real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -174,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop_at_hangup(reactor)
     parameters = make_parameters(options)
     try:
-        service = SimulatedDash(reactor, parameters)
+        service = SimulatedDash(real_environment(reactor), parameters)
         service.startService()
     except OperatorError as error:
         print(error, file=sys.stderr)

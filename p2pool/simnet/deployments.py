@@ -132,7 +132,7 @@ def _v24(height: int, signalling: Signalling) -> Json:
         bip9["ehf_height"] = max(0, (signalling.v24_height or 0) - 2 * V24_PERIOD)
     bip9["since"] = since
     if signalled:
-        bip9["statistics"] = _statistics(status, since, height, signalling)
+        bip9["statistics"] = _statistics(status, since=since, height=height, signalling=signalling)
     if status == "locked_in":
         bip9["activation_height"] = signalling.v24_height
     fork: Json = {"type": "bip9", "bip9": bip9}
@@ -141,7 +141,7 @@ def _v24(height: int, signalling: Signalling) -> Json:
     return fork | {"active": status == "active"}
 
 
-def _statistics(status: str, since: int, height: int, signalling: Signalling) -> Json:
+def _statistics(status: str, *, since: int, height: int, signalling: Signalling) -> Json:
     elapsed = height + 1 - since
     count = signalling.count(since, height, V24_BIT)
     figures: Json = {"period": V24_PERIOD, "elapsed": elapsed, "count": count}

@@ -17,7 +17,7 @@ from p2pool.dash.target import bits_to_target, target_to_average_attempts
 from p2pool.dash.transaction import COINBASE_TYPE, NO_INDEX, Transaction, TxInput, TxOutput
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.index import ChainBlock
-from p2pool.simnet.template import BlockTemplate
+from p2pool.simnet.template import SimulatedTemplate
 
 BLOCK_VERSION = 0x20000000
 
@@ -50,7 +50,7 @@ class UnminedBlock:
         return assemble_block(replace(self.header, nonce=nonce).pack(), self.coinbase, self.others)
 
 
-def template_coinbase(template: BlockTemplate, script: bytes, extra: bytes = b"") -> Transaction:
+def template_coinbase(template: SimulatedTemplate, script: bytes, extra: bytes = b"") -> Transaction:
     """The coinbase that pays the template's payees and the rest to `script`; `extra` follows the height."""
     payees = (*template.masternode, *template.superblock)
     rest = template.coinbase_value - sum(payee.amount for payee in payees)
@@ -59,7 +59,7 @@ def template_coinbase(template: BlockTemplate, script: bytes, extra: bytes = b""
     return Transaction(3, COINBASE_TYPE, (TxInput(0, NO_INDEX, height),), outputs, 0, template.coinbase_payload)
 
 
-def build_block(template: BlockTemplate, coinbase: Transaction, timestamp: int) -> UnminedBlock:
+def build_block(template: SimulatedTemplate, coinbase: Transaction, timestamp: int) -> UnminedBlock:
     """A block of the template's transactions."""
     packed = coinbase.pack()
     others = tuple(transaction.raw for transaction in template.transactions)

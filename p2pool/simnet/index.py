@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 
 from p2pool.dash.block import BlockHeader
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target, target_to_average_attempts
 
 _MEDIAN_SPAN = 11
@@ -28,7 +29,13 @@ class ChainBlock:
     )
 
     def __init__(
-        self, header: BlockHeader, hash_: int, previous: ChainBlock | None, size: int, transaction_count: int
+        self,
+        header: BlockHeader,
+        hash_: int,
+        previous: ChainBlock | None,
+        *,
+        size: int,
+        transaction_count: int,
     ) -> None:
         self.header = header
         self.hash = hash_
@@ -52,7 +59,7 @@ class ChainBlock:
     @property
     def hash_hex(self) -> str:
         """64 hex digits in display order."""
-        return f"{self.hash:064x}"
+        return hash_hex(self.hash)
 
     def _median_time(self) -> int:
         times: list[int] = []

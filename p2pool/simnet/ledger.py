@@ -83,8 +83,8 @@ class Ledger:
         try:
             for index, (transaction, transaction_hash) in enumerate(zip(transactions, hashes, strict=True)):
                 if index > 0:
-                    fees.append(self._spend(transaction, height, spent, unlocks))
-                self._create(transaction, transaction_hash, height, index == 0, created)
+                    fees.append(self._spend(transaction, height, spent=spent, unlocks=unlocks))
+                self._create(transaction, transaction_hash, height=height, coinbase=index == 0, created=created)
         except BlockInvalid:
             self.disconnect(Undo(tuple(spent), tuple(created), (), tuple(unlocks)))
             raise
@@ -115,6 +115,7 @@ class Ledger:
         self,
         transaction: Transaction,
         height: int,
+        *,
         spent: list[tuple[OutPoint, Coin]],
         unlocks: list[int],
     ) -> int:
@@ -142,7 +143,7 @@ class Ledger:
         return fee
 
     def _create(
-        self, transaction: Transaction, hash_: int, height: int, coinbase: bool, created: list[OutPoint]
+        self, transaction: Transaction, hash_: int, *, height: int, coinbase: bool, created: list[OutPoint]
     ) -> None:
         for index, output in enumerate(transaction.outputs):
             if is_unspendable(output.script):

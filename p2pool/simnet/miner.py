@@ -20,13 +20,14 @@ from twisted.internet.abstract import isIPAddress
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IAddress, IProtocol, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2pool.base.endpoints import host_and_port
+from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.rates import WindowedSum
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -120,7 +121,7 @@ class _MinerFactory(Factory):
 class _PoolEndpoint:
     """Where the pool is now: a client.reconnect can move it to another port, until that fails once."""
 
-    def __init__(self, reactor: Any, host: str, port: int) -> None:
+    def __init__(self, reactor: IReactor, host: str, port: int) -> None:
         self.host = host
         self.port = port
         self._home_port = port
@@ -153,7 +154,8 @@ class CpuMiner(Service):
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         host: str,
         port: int,
         username: str,
@@ -161,7 +163,6 @@ class CpuMiner(Service):
         threads: int = 1,
         max_hash_rate: float | None = None,
         name: str = "miner",
-        *,
         report_every: float = 60.0,
         retry_policy: Callable[[int], float] | None = None,
     ) -> None:
@@ -174,14 +175,14 @@ class CpuMiner(Service):
         self.refused: dict[int, int] = {}  # bound: the codes of _KNOWN_CODES and OTHER_CODE
         self.dropped = 0
         self.difficulty: float | None = None
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._username = username
         self._password = password
         self._thread_count = threads
         self._thread_rate = None if max_hash_rate is None else max_hash_rate / threads
         self._report_every = report_every
         self._retry_policy = retry_policy or backoffPolicy(initialDelay=0.5, maxDelay=30.0)
-        self._endpoint = _PoolEndpoint(reactor, host, port)
+        self._endpoint = _PoolEndpoint(environment.reactor, host, port)
         self._client: ClientService | None = None
         self._protocol: _MinerProtocol | None = None
         self._session_id: str | None = None
@@ -193,7 +194,7 @@ class CpuMiner(Service):
         self._hashes = WindowedSum(HASH_RATE_WINDOW, buckets=20)
         self._hashes_counted = 0
         self._timers: list[task.LoopingCall] = []
-        self._deadline: Any = None  # IDelayedCall: of the handshake, later of a wait to reconnect
+        self._deadline: IDelayedCall | None = None  # IDelayedCall: of the handshake, later of a wait to reconnect
 
     # --- figures --------------------------------------------------------------------------------------
 
@@ -469,12 +470,18 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _mine(reactor: Any, options: argparse.Namespace) -> Deferred[None]:
+def _mine(reactor: IReactor, options: argparse.Namespace) -> Deferred[None]:
     host, port = options.url
     miner = CpuMiner(
-        reactor, host, port, options.user, options.password, options.threads, options.max_hash_rate,
+        real_environment(reactor),
+        host=host,
+        port=port,
+        username=options.user,
+        password=options.password,
+        threads=options.threads,
+        max_hash_rate=options.max_hash_rate,
         report_every=options.report_every,
-    )  # fmt: skip
+    )
     miner.startService()
     stop_at_hangup(reactor)
     reactor.addSystemEventTrigger("before", "shutdown", miner.stopService)

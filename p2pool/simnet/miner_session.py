@@ -261,6 +261,7 @@ class MinerSession:
         self,
         username: str,
         password: str = "x",
+        *,
         user_agent: str = "p2pool-simnet-miner/1.0",
         previous_session: str | None = None,
     ) -> None:
@@ -301,7 +302,7 @@ class MinerSession:
             if len(line) > MAX_LINE:
                 events.append(self._give_up(f"a line of more than {MAX_LINE} bytes"))
             elif line is not rest and line.strip():
-                self._line(bytes(line), now, output, events)
+                self._line(bytes(line), now, output=output, events=events)
             if self._gave_up():
                 break
         return b"".join(output), events
@@ -341,7 +342,7 @@ class MinerSession:
         self._buffer.clear()
         return ServerFault(text, fatal=True)
 
-    def _line(self, line: bytes, now: float, output: list[bytes], events: list[Event]) -> None:
+    def _line(self, line: bytes, now: float, *, output: list[bytes], events: list[Event]) -> None:
         try:
             try:
                 message = orjson.loads(line)
@@ -352,7 +353,7 @@ class MinerSession:
             if "method" in message:
                 self._method(message, output, events)
             else:
-                self._answer(message, now, output, events)
+                self._answer(message, now, output=output, events=events)
         except ParseError as error:
             self._malformed += 1
             text = f"{error}: {printable(line.decode('latin-1'))}"
@@ -383,7 +384,7 @@ class MinerSession:
 
     # --- answers to our requests ----------------------------------------------------------------------
 
-    def _answer(self, message: dict[str, object], now: float, output: list[bytes], events: list[Event]) -> None:
+    def _answer(self, message: dict[str, object], now: float, *, output: list[bytes], events: list[Event]) -> None:
         request_id = message.get("id")
         pending = self._pending.pop(request_id, None) if type(request_id) is int else None
         if pending is None:

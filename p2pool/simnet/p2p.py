@@ -27,7 +27,7 @@ from p2pool.dash.messages import (
     NetworkAddress,
     TimedAddress,
 )
-from p2pool.simnet.addresses import AddressBook
+from p2pool.simnet.addresses import RelayedAddresses
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.errors import BlockUndecodable, TransactionRefused
 from p2pool.simnet.index import ChainBlock
@@ -49,7 +49,7 @@ _MAX_WANTED = 100
 _MAX_COUNTED = 64
 
 
-class State(Enum):
+class HandshakeState(Enum):
     """How far the handshake is."""
 
     AWAITING_VERSION = "awaiting version"
@@ -80,10 +80,10 @@ class Identity:
     nonce: int
     """Names the daemon in `version` and `ping`: it notices by it that it called itself."""
     status: NodeStatus = field(default_factory=NodeStatus)
-    addresses: AddressBook = field(default_factory=AddressBook)
+    addresses: RelayedAddresses = field(default_factory=RelayedAddresses)
 
 
-class PeerSession:
+class SimulatedPeerSession:
     """One connection. `now` gives Unix time in seconds."""
 
     _log = Logger(namespace="p2pool.simnet.p2p")
@@ -91,6 +91,7 @@ class PeerSession:
     def __init__(
         self,
         chain: SimulatedChain,
+        *,
         magic: bytes,
         now: Callable[[], float],
         identity: Identity,
@@ -115,7 +116,7 @@ class PeerSession:
         self._known = BoundedSet[int](_MAX_KNOWN)
         self._pinged_at = 0.0
         self._wants_headers = False
-        self.state = State.AWAITING_VERSION
+        self.state = HandshakeState.AWAITING_VERSION
         self.peer_version: messages.Version | None = None
         self.inbound = own_address is None
         self.time_offset = 0
@@ -140,7 +141,7 @@ class PeerSession:
 
     def synchronise(self) -> bytes:
         """Ask for blocks that the peer may have and this side has not."""
-        if self.state is State.READY and self._serves_blocks:
+        if self.state is HandshakeState.READY and self._serves_blocks:
             self._send(self._download.ask())
         return self._take_output()
 
@@ -163,7 +164,7 @@ class PeerSession:
 
     def announce_block(self, block: ChainBlock) -> bytes:
         """Tell the peer of a new tip; nothing where it is not ready or knows it."""
-        if self.state is State.READY and block.hash not in self._known:
+        if self.state is HandshakeState.READY and block.hash not in self._known:
             self._known.add(block.hash)
             if self._wants_headers:
                 self._send(messages.Headers((block.header,)))
@@ -175,7 +176,7 @@ class PeerSession:
         """Tell the peer of a waiting transaction, unless it does not want to hear of them."""
         version = self.peer_version
         relays = version is not None and version.relay is not False
-        if self.state is State.READY and relays and entry.hash not in self._known:
+        if self.state is HandshakeState.READY and relays and entry.hash not in self._known:
             self._known.add(entry.hash)
             self._send(messages.Inv((InventoryItem(INVENTORY_TRANSACTION, entry.hash),)))
         return self._take_output()
@@ -187,7 +188,7 @@ class PeerSession:
             raise ParseError("a connection to itself")
         self.peer_version = message
         self.time_offset = message.time - int(self._now())
-        self.state = State.AWAITING_VERACK
+        self.state = HandshakeState.AWAITING_VERACK
         if self.inbound:
             self._send_version()
         self._send(messages.Verack())
@@ -209,7 +210,7 @@ class PeerSession:
         )
 
     def _on_verack(self, message: messages.Verack) -> None:
-        self.state = State.READY
+        self.state = HandshakeState.READY
         self._send(messages.SendHeaders())
         self._pinged_at = self._now()
         self._send(messages.Ping(self._nonce))
@@ -378,18 +379,18 @@ class PeerSession:
         self._output.clear()
         return data
 
-    _TABLE: ClassVar[dict[tuple[State, type], Callable[[PeerSession, Any], None]]] = {
-        (State.AWAITING_VERSION, messages.Version): _on_version,
-        (State.AWAITING_VERACK, messages.Verack): _on_verack,
-        (State.READY, messages.Ping): _on_ping,
-        (State.READY, messages.Pong): _on_pong,
-        (State.READY, messages.SendHeaders): _on_sendheaders,
-        (State.READY, messages.GetAddr): _on_getaddr,
-        (State.READY, messages.Addr): _on_addr,
-        (State.READY, messages.GetHeaders): _on_getheaders,
-        (State.READY, messages.GetData): _on_getdata,
-        (State.READY, messages.Inv): _on_inv,
-        (State.READY, messages.Headers): _on_headers,
-        (State.READY, messages.BlockMessage): _on_block,
-        (State.READY, messages.TransactionMessage): _on_transaction,
+    _TABLE: ClassVar[dict[tuple[HandshakeState, type], Callable[[SimulatedPeerSession, Any], None]]] = {
+        (HandshakeState.AWAITING_VERSION, messages.Version): _on_version,
+        (HandshakeState.AWAITING_VERACK, messages.Verack): _on_verack,
+        (HandshakeState.READY, messages.Ping): _on_ping,
+        (HandshakeState.READY, messages.Pong): _on_pong,
+        (HandshakeState.READY, messages.SendHeaders): _on_sendheaders,
+        (HandshakeState.READY, messages.GetAddr): _on_getaddr,
+        (HandshakeState.READY, messages.Addr): _on_addr,
+        (HandshakeState.READY, messages.GetHeaders): _on_getheaders,
+        (HandshakeState.READY, messages.GetData): _on_getdata,
+        (HandshakeState.READY, messages.Inv): _on_inv,
+        (HandshakeState.READY, messages.Headers): _on_headers,
+        (HandshakeState.READY, messages.BlockMessage): _on_block,
+        (HandshakeState.READY, messages.TransactionMessage): _on_transaction,
     }

@@ -5,8 +5,6 @@ Two simulated daemons with equal rules follow one chain over such a connection, 
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -17,7 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.endpoints import host_and_port
-from p2pool.simnet.p2p_server import P2pServer, PeerProtocol
+from p2pool.base.environment import Environment
+from p2pool.simnet.p2p_server import P2pServer, SimulatedPeerProtocol
 from p2pool.simnet.parameters import MAX_CONNECT
 
 _CONNECT_SECONDS = 5
@@ -37,7 +36,7 @@ class _OutboundFactory(Factory):
         self._server = server
         self._where = where
 
-    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> SimulatedPeerProtocol | None:
         """Twisted's."""
         return self._server.build_outbound(self._where)
 
@@ -47,8 +46,8 @@ class PeerDialler:
 
     _log = Logger(namespace="p2pool.simnet.p2p")
 
-    def __init__(self, reactor: Any, server: P2pServer) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, server: P2pServer) -> None:
+        self._reactor = environment.reactor
         self._server = server
         self._services: dict[tuple[str, int], ClientService] = {}  # at most MAX_CONNECT
         self._loop: LoopingCall | None = None

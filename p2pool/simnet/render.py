@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import AddressVersions
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 from p2pool.dash.transaction import COINBASE_TYPE, QUORUM_COMMITMENT_TYPE, Transaction, TxOutput
 from p2pool.simnet.chain import SimulatedChain
@@ -19,7 +20,7 @@ from p2pool.simnet.payloads import (
     parse_quorum_commitment,
 )
 from p2pool.simnet.scripts import assembly, descriptor, script_address, script_type
-from p2pool.simnet.template import BlockTemplate, TemplateTransaction
+from p2pool.simnet.template import SimulatedTemplate, TemplateEntry
 from p2pool.wire.codec import pack_uint32, pack_uint256
 
 Json = dict[str, object]
@@ -29,11 +30,6 @@ _DUFFS = 100_000_000
 def dash(duffs: int) -> float:
     """An amount as JSON shows it."""
     return duffs / _DUFFS
-
-
-def hash_hex(value: int) -> str:
-    """64 hex digits in display order."""
-    return f"{value:064x}"
 
 
 def bits_difficulty(bits: int) -> float:
@@ -49,7 +45,7 @@ def _payee(payee: Payee) -> Json:
     return {"payee": payee.payee, "script": payee.script.hex(), "amount": payee.amount}
 
 
-def _template_transaction(transaction: TemplateTransaction) -> Json:
+def _template_transaction(transaction: TemplateEntry) -> Json:
     return {
         "data": transaction.raw.hex(),
         "hash": hash_hex(transaction.hash),
@@ -59,7 +55,7 @@ def _template_transaction(transaction: TemplateTransaction) -> Json:
     }
 
 
-def render_template(template: BlockTemplate, signals: Json, now: float, superblocks: bool) -> Json:
+def render_template(template: SimulatedTemplate, signals: Json, now: float, *, superblocks: bool) -> Json:
     """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {
@@ -133,7 +129,11 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
         locked = chain.is_locked(block)
         result["tx"] = [
             render_transaction(
-                transaction, hash_, versions, None if fees is None or i == 0 else fees[i - 1], locked
+                transaction,
+                hash_,
+                versions,
+                fee=None if fees is None or i == 0 else fees[i - 1],
+                locked=locked,
             )
             for i, (transaction, hash_) in enumerate(
                 zip(decoded.block.transactions, decoded.transaction_hashes, strict=True)
@@ -148,7 +148,7 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
 
 
 def render_transaction(
-    transaction: Transaction, hash_: int, versions: AddressVersions, fee: int | None, locked: bool = False
+    transaction: Transaction, hash_: int, versions: AddressVersions, *, fee: int | None, locked: bool = False
 ) -> Json:
     """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or where it is not known.
 
@@ -183,7 +183,7 @@ def render_transaction(
 
 
 def render_transaction_in_block(
-    chain: SimulatedChain, block: ChainBlock, hash_: int, in_active_chain: bool
+    chain: SimulatedChain, block: ChainBlock, hash_: int, *, in_active_chain: bool
 ) -> Json | None:
     """A getrawtransaction answer; None where the block does not hold it. OSError where the disk fails.
 
@@ -194,7 +194,7 @@ def render_transaction_in_block(
     transaction = decoded.block.transactions[decoded.transaction_hashes.index(hash_)]
     active, locked = block in chain.active, chain.is_locked(block)
     result: Json = {"in_active_chain": active} if in_active_chain else {}
-    result |= render_transaction(transaction, hash_, chain.rules.addresses, None, locked)
+    result |= render_transaction(transaction, hash_, chain.rules.addresses, fee=None, locked=locked)
     locks = {name: result.pop(name) for name in ("instantlock", "instantlock_internal")}
     result["blockhash"] = block.hash_hex
     result["height"] = block.height if active else -1
@@ -322,7 +322,10 @@ def render_mempool(mempool: Mempool) -> Json:
     parents = {hash_: list(entry.depends) for hash_, entry in entries.items()}
     return {
         hash_hex(hash_): _mempool_entry(
-            entry, children[hash_], _closure(hash_, parents, entries), _closure(hash_, children, entries)
+            entry,
+            children=children[hash_],
+            ancestors=_closure(hash_, parents, entries),
+            descendants=_closure(hash_, children, entries),
         )
         for hash_, entry in entries.items()
     }
@@ -340,7 +343,11 @@ def _closure(start: int, edges: dict[int, list[int]], entries: dict[int, Mempool
 
 
 def _mempool_entry(
-    entry: MempoolEntry, children: list[int], ancestors: list[MempoolEntry], descendants: list[MempoolEntry]
+    entry: MempoolEntry,
+    *,
+    children: list[int],
+    ancestors: list[MempoolEntry],
+    descendants: list[MempoolEntry],
 ) -> Json:
     return {
         "vsize": entry.size,

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
@@ -46,6 +47,7 @@ class RpcResource(Resource):
     def __init__(
         self,
         dispatcher: RpcDispatcher,
+        *,
         user: str,
         password: str,
         sleep: Callable[[float], Awaitable[object]],
@@ -73,7 +75,7 @@ class RpcResource(Resource):
             if header is not None:
                 await self._sleep(_WRONG_PASSWORD_SECONDS)
             request.setHeader(b"WWW-Authenticate", b'Basic realm="jsonrpc"')
-            self._finish(request, 401, b"", b"text/html; charset=ISO-8859-1")
+            self._finish(request, 401, b"", kind=b"text/html; charset=ISO-8859-1")
             return
         request.content.seek(0)
         reply = await self._dispatcher.handle(request.content.read())
@@ -90,9 +92,9 @@ class RpcResource(Resource):
         return hmac.compare_digest(given, self._credentials)
 
     def _finish_reply(self, request: Any, reply: HttpReply) -> None:
-        self._finish(request, reply.status, reply.body, b"application/json")
+        self._finish(request, reply.status, reply.body, kind=b"application/json")
 
-    def _finish(self, request: Any, status: int, body: bytes, kind: bytes = b"text/plain") -> None:
+    def _finish(self, request: Any, status: int, body: bytes, *, kind: bytes = b"text/plain") -> None:
         request.setResponseCode(status)
         request.setHeader(b"Content-Type", kind)
         request.setHeader(b"Content-Length", b"%d" % len(body))
@@ -113,10 +115,10 @@ class _QuietSite(Site):
         """Nothing."""
 
 
-class RpcSite(WrappingFactory):
+class RpcSite(WrappingFactory, ServerFactory):
     """The HTTP server: knows its connections, so that it can close them."""
 
-    def __init__(self, resource: RpcResource, reactor: Any) -> None:
+    def __init__(self, resource: RpcResource, reactor: IReactorTime) -> None:
         site: Any = _QuietSite  # its constructor has no types
         wrapped = site(resource, requestFactory=BoundedRequest, reactor=reactor)
         wrapped.noisy = False

@@ -23,7 +23,7 @@ _RECORD_HEADER = 8
 _MAX_RECORD = 4_000_000
 
 
-class BlockStore(Protocol):
+class RawBlockStore(Protocol):
     """Where a chain keeps its blocks. Positions are opaque numbers."""
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from p2pool.base.text import format_rate, printable
 
@@ -26,9 +26,18 @@ class NodeState:
     blocks: int = 0
 
 
-def read_state(number: int, page: str, chain: Any, overall: Any, local: Any, blocks: Any) -> NodeState:
-    """A node's state out of its JSON: /web/chain, /global_stats, /local_stats, /recent_blocks. Raises KeyError,
-    TypeError, ValueError where it is not of their form."""
+class NodeAnswers(NamedTuple):
+    """What a node answers to /web/chain, /global_stats, /local_stats and /recent_blocks, out of JSON."""
+
+    chain: Any
+    overall: Any
+    local: Any
+    blocks: Any
+
+
+def read_state(number: int, page: str, answers: NodeAnswers) -> NodeState:
+    """Return the state that a node's answers show. Raises KeyError, TypeError or ValueError for other forms."""
+    chain, overall, local, blocks = answers
     return NodeState(
         number=number,
         page=page,

@@ -146,7 +146,7 @@ def check_header(header: BlockHeader, context: HeaderContext) -> None:
         raise BlockInvalid("time-too-new")
 
 
-def check_contents_in_context(block: Block, height: int, median_time: int, is_v24: bool = False) -> None:
+def check_contents_in_context(block: Block, height: int, median_time: int, *, is_v24: bool = False) -> None:
     """Sizes and lock times of transactions, the coinbase's form, and its height push."""
     if any(len(transaction.pack()) > MAX_TRANSACTION_SIZE for transaction in block.transactions):
         raise BlockInvalid("bad-txns-oversize")
@@ -220,6 +220,7 @@ def check_commitments(block: Block, expected: Sequence[Transaction]) -> None:
 
 def check_payments(
     coinbase: Transaction,
+    *,
     limit: int,
     superblock: Sequence[Payee],
     masternode: Sequence[Payee],

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from p2pool.app.history import NODE_NAME_FILE, Recording, node_name
 from p2pool.history.records import POOL_FIGURES
 from p2pool.history.restoring import Restored, RestoredSample
-from p2pool.web.memory import Memory
+from p2pool.web.view_cache import ViewCache
 from tests.app.test_config import MAIN, load
 from tests.environment import make_environment
 from tests.logged import logged
@@ -49,7 +49,7 @@ def test_what_earlier_runs_left_is_put_together_in_a_thread(tmp_path, monkeypatc
         return waiting[-1][1]
 
     config = load("-a", MAIN, "--datadir", str(tmp_path), "--stats-node", "here")
-    here, memory = Recording(make_environment(run_in_daemon_thread=run), config), Memory()
+    here, memory = Recording(make_environment(run_in_daemon_thread=run), config), ViewCache()
     here.start(memory)
     waiting.clear()  # the database is being opened
     left = RestoredSample(990.0, [1.0] * len(POOL_FIGURES), {"rig": 5.0}, {}, {}, {})

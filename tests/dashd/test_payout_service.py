@@ -18,6 +18,7 @@ from p2pool.dashd.payout_service import CACHED_FILE, LAST_RETRY, LAST_RETRY_OF_K
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.wallet import Wallet
 from p2pool.networks import DASH, DASH_REGTEST
+from tests.environment import make_environment
 from tests.failing_disk import failing_disk
 from tests.logged import logged
 from tests.support import capture
@@ -65,14 +66,12 @@ class Run:
         self.stage = stage
         self.payouts = PayoutAddresses(random.Random(1), wanted=wanted, lifetime=lifetime)
         self.service = PayoutService(
-            stage.clock,
-            self.payouts,
-            mode,
-            Wallet(stage.dashd, DASH_REGTEST),
-            DASH_REGTEST,
-            stage.directory,
-            stage.now,
-            stage.run_in_thread,
+            make_environment(stage.clock, clock=stage.now, run_in_thread=stage.run_in_thread),
+            payouts=self.payouts,
+            mode=mode,
+            wallet=Wallet(stage.dashd, DASH_REGTEST),
+            network=DASH_REGTEST,
+            directory=stage.directory,
         )
         self.service.start()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from p2pool.dashd.notices import Road
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.pool import LEFT_ALONE_BLOCKS, LEFT_ALONE_TIME, SILENT_TIME, STUCK_TIME
 from p2pool.dashd.service import FACTS_PERIOD
 from tests.dashd.test_facts import CHAIN
@@ -86,7 +86,7 @@ def test_headers_on_its_chain_do_not_make_the_upgraded_one_stuck(two):
     for rpc, payload in zip(two.rpcs, (OLD, NEW), strict=True):
         rpc.block(2, coinbase_payload=payload, bits=easy)
     two.rpcs[0].block(3, coinbase_payload=OLD, bits=easy)
-    two.pool.headers_heard(Road.P2P, (header_on(3),))
+    two.pool.headers_heard(NotificationSource.P2P, (header_on(3),))
     two.wait(SILENT_TIME + 5)
     assert len(two.pool.problems()) == 1
     assert two.pool.problem is None

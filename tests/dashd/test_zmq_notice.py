@@ -14,6 +14,7 @@ from twisted.internet.testing import MemoryReactorClock
 from p2pool.base.errors import ParseError
 from p2pool.dashd import zmq_notice
 from p2pool.dashd.zmq_notice import MAX_AT_ONCE, OPTIONS, SILENCE_TIME, TOPIC, ZmqSubscriber, parse_hashblock
+from tests.environment import make_environment
 from tests.logged import Log, logged
 from tests.support import capture
 
@@ -128,7 +129,7 @@ class Subscribed:
         self.context = FakeContext()
         monkeypatch.setattr(zmq_notice.zmq, "Context", lambda: self.context)
         self.announced: list[int] = []
-        self.subscriber = ZmqSubscriber(self.reactor, ADDRESS, self.announced.append)
+        self.subscriber = ZmqSubscriber(make_environment(self.reactor), ADDRESS, self.announced.append)
 
     @property
     def socket(self) -> FakeSocket:

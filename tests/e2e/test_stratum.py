@@ -439,7 +439,7 @@ def test_a_connection_that_does_not_log_in_is_closed(guarded):
         slow.wait_for_the_end()
         assert time.monotonic() - start > LOGIN_TIME - 1
         assert good.call("mining.ping") == "pong"
-    guarded.process.wait_for_line("no subscribe and authorize in time", TIME)
+    guarded.process.wait_for_line("not subscribed and authorized within", TIME)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

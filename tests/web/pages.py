@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.dashd.template import BlockTemplate
@@ -26,9 +27,10 @@ from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.samples import restored_samples
 from p2pool.web.site import WebSite
-from p2pool.web.sources import DashCoreFigures, Moment, Sources
+from p2pool.web.sources import Snapshot, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import make_environment
 from tests.support import make_template
 
 
@@ -100,13 +102,13 @@ class Pool:
         )
         if self.sources.history is not None:
             self.sources.history.restored.subscribe(
-                lambda restored: self.sources.memory.restore(restored_samples(restored.samples), restored.rounds)
+                lambda restored: self.sources.cache.restore(restored_samples(restored.samples), restored.rounds)
             )
         self.views = Views(self.sources)
         self.host = "10.0.0.1"
         """Who asks."""
         self.clock = Clock()
-        self.site = WebSite(self.views, web_static, self.clock, custom_pages=custom_pages)
+        self.site = WebSite(make_environment(self.clock), self.views, web_static, custom_pages=custom_pages)
 
     def _history(self) -> History:
         """In a file that goes with this object; its threads are this one."""
@@ -119,8 +121,8 @@ class Pool:
         return DashCoreFigures(self.problem, warnings, self.daemons, self.broadcaster)
 
     @property
-    def moment(self) -> Moment:
-        return Moment(self.sources, self.stats.snapshot(self.now))
+    def view_snapshot(self) -> Snapshot:
+        return Snapshot(self.sources, self.stats.snapshot(self.now))
 
     def refresh(self) -> None:
         self.views.refresh(self.now)

@@ -12,7 +12,7 @@ from p2pool.sharechain.forest import ChainEntry
 from p2pool.sharechain.found_times import FoundTime
 from p2pool.sharechain.newest import newest_shares
 from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, found_fields, hash_text
-from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, whole_number
+from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import HASH, array, boolean, count, nullable, number, record, text
 from p2pool.web.sources import script_to_text
 
@@ -20,9 +20,9 @@ MAX_SHARES: Final = 500
 DEFAULT_SHARES: Final = 100
 
 
-def share_tree(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/tree."""
-    node, most = scene.node, arguments["count"]
+def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/tree."""
+    node, most = context.node, arguments["count"]
     own = set(node.own_share_hashes())
     chain, times = [share.hash for share in node.tracker.ancestors(node.best_share, most)], node.found_times()
     # Those of one chain together: one by one costs twenty times as much.
@@ -31,13 +31,15 @@ def share_tree(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         "best_share": None if node.best_share is None else hash_text(node.best_share),
         "heads": len(node.tracker.forest.heads),
         "shares": [
-            _row(node, found, known.get(found.share.hash) or times.of(found.share.hash), own, known)
+            _row(node, found, when=known.get(found.share.hash) or times.of(found.share.hash), own=own, chain=known)
             for found in newest_shares(node.tracker.forest, node.best_share, heads=MAX_LISTED, most=most)
         ],
     }
 
 
-def _row(node: Node, found: ChainEntry, when: FoundTime, own: set[int], chain: Container[int]) -> dict[str, Any]:
+def _row(
+    node: Node, found: ChainEntry, *, when: FoundTime, own: set[int], chain: Container[int]
+) -> dict[str, Any]:
     share = found.share
     return {
         "hash": hash_text(share.hash),
@@ -85,6 +87,8 @@ ENDPOINTS = (
             ),
         ),
         look_up=share_tree,
-        parameters=(whole_number("count", "how many shares at most", 1, MAX_SHARES, DEFAULT_SHARES),),
+        parameters=(
+            whole_number("count", "how many shares at most", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
+        ),
     ),
 )

@@ -68,7 +68,7 @@ class AuxDrain:
         self._refusals[work.hash] = self._refusals.get(work.hash, 0) + 1
 
     def may_say(self) -> str | None:
-        """Whether to log a refusal, and what to add to the line; None where there were others just before."""
+        """Whether to log a refusal, and what to add to the line; None if there were others just before."""
         now = self._reactor.seconds()
         if now < self._quiet_until:
             self._unsaid += 1
@@ -104,7 +104,7 @@ class AuxSubmitter:
         self._tasks.discard(task)
         drain.under_way.discard(work.hash)
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("sending a block of chain {chain} failed", result, chain=work.chain_id)
+            _log.failure("internal error while submitting a block of chain {chain}", result, chain=work.chain_id)
 
     async def stop(self) -> None:
         """Give up what is under way; it is on disk when this returns."""
@@ -182,12 +182,12 @@ class AuxSubmitter:
         return isinstance(depth, int) and not isinstance(depth, bool) and depth > 0
 
     async def _keep(self, work: AuxWork, proof: bytes) -> Path | None:
-        """The file that holds the proof now; None where there is none."""
+        """The file that holds the proof now; None if there is none."""
         path = self._directory / f"{work.chain_id}-{hash_hex(work.hash)}.hex"
         try:
             await self._run_in_thread(lambda: _write_and_tidy(path, proof.hex().encode() + b"\n"))
         except OSError as error:
-            _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
+            _log.error("cannot write the proof of a found block to {path}: {error}", path=str(path), error=error)
             return None
         return path
 

@@ -118,7 +118,7 @@ class AuxTable:
         self._waiting: Any = None
 
     def take(self, daemon: AuxDaemon, work: AuxWork) -> None:
-        """A daemon's newest work. Raises ChainTaken where another one has its chain; it has no work then."""
+        """A daemon's newest work. Raises ChainTaken if another one has its chain; it has no work then."""
         held = self._works.get(work.chain_id)
         if held is not None and held[0] is not daemon:
             self.drop(daemon)
@@ -190,7 +190,7 @@ class AuxDaemon:
         self._last_work: float | None = None
         self._well_since: float | None = None
         self._said: str | None = None
-        """The complaint that stands in the log; None where all is well, as far as the log says."""
+        """The complaint that stands in the log; None if all is well, as far as the log says."""
         self._quiet_until = float("-inf")
 
     def knows(self, work: AuxWork) -> bool:
@@ -199,11 +199,11 @@ class AuxDaemon:
 
     @property
     def figures(self) -> AuxFigures:
-        """For pages."""
+        """Return what pages show of this daemon."""
         return AuxFigures(self.where, self.chain_id, self.drain.accepted, self.drain.refused, self.problem)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Poll the daemon until cancelled."""
         wait = POLL_PERIOD
         while True:
             try:
@@ -215,9 +215,9 @@ class AuxDaemon:
                 self._trouble(str(error))
                 wait = min(wait * 2, _LAST_RETRY)
             except Exception:
-                # A defect of ours; it must not end the chain's work.
-                if self._trouble("a defect of p2pool: see the log"):
-                    _log.failure("merged mining with {where} failed", where=self.where)
+                # A bug must not end the work of the chain.
+                if self._trouble("internal error of p2pool: see the log"):
+                    _log.failure("internal error in merged mining with {where}", where=self.where)
                 wait = _LAST_RETRY
             await deferLater(self._reactor, wait, lambda: None)
 
@@ -249,7 +249,7 @@ class AuxDaemon:
         if problem == self._said or now < self._quiet_until:
             return False
         self._said, self._quiet_until = problem, now + SAY_PERIOD
-        _log.warn("merged mining with {where}: {problem}; trying again", where=self.where, problem=problem)
+        _log.warn("merged mining with {where}: {problem}; retrying", where=self.where, problem=problem)
         return True
 
 
@@ -271,7 +271,7 @@ class MergedMining:
         self._tasks: list[Deferred[None]] = []
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Begin to poll all daemons."""
         for daemon in self.daemons:
             task = Deferred.fromCoroutine(daemon.run())
             task.addErrback(_ended)
@@ -303,7 +303,7 @@ class MergedMining:
 
 def _ended(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        _log.failure("merged mining ended", failure)
+        _log.failure("internal error: merged mining with a daemon ended", failure)
 
 
 def _credentials(url: DaemonUrl) -> CredentialSource:

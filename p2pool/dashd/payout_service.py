@@ -42,7 +42,7 @@ CHECK_PERIOD = 60.0
 
 
 class PayoutService:
-    """See the module. `directory` is the network's own below the data directory, `clock` gives Unix seconds."""
+    """Keeps the payout addresses of the node. `directory` is the network's own below the data directory."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class PayoutService:
         """Begin; addresses come later."""
         self._task = task = Deferred.fromCoroutine(self._run())
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("keeping payout addresses failed", failure))
+        task.addErrback(lambda failure: _log.failure("internal error while keeping payout addresses", failure))
 
     def stop(self) -> None:
         """End; what is under way is given up."""
@@ -110,7 +110,7 @@ class PayoutService:
     # --- the wallet --------------------------------------------------------------------------------------
 
     async def _try(self) -> float | None:
-        """Ask the wallet what there is to ask: None where that went well, else how long to wait at most before it
+        """Ask the wallet what there is to ask: None if that went well, else how long to wait at most before it
         is asked again."""
         try:
             while self._unchecked:
@@ -123,7 +123,7 @@ class PayoutService:
                 raise CancelledError from None
             if not self._waiting:
                 self._waiting = True
-                _log.info("payout addresses: waiting for dashd ({error})", error=error)
+                _log.info("waiting for dashd to give a payout address: {error}", error=error)
             return LAST_RETRY
         except WalletProblem as error:
             self._waiting = False
@@ -136,8 +136,8 @@ class PayoutService:
         """Warn of an address that the wallet does not know: perhaps it is another wallet's, and right."""
         if await self._wallet.ownership(own.address) is Ownership.FOREIGN:
             _log.warn(
-                "the payout address {address}, kept in {path}, is none of dashd's wallet; going on with it. "
-                "If it is not yours, delete that file and start again, or give -a ADDRESS",
+                "the payout address {address}, kept in {path}, is not in dashd's wallet, but is used. "
+                "If it is not yours, delete that file and restart the node, or give -a ADDRESS",
                 address=own.address,
                 path=str(self._file.path),
             )
@@ -158,11 +158,11 @@ class PayoutService:
             problem = f"this node has no payout address of its own and takes no fee: {problem}"
         if problem != self._payouts.problem:
             self._payouts.problem = problem
-            _log.warn("{problem} (trying again meanwhile)", problem=problem)
+            _log.warn("payout address: {problem}; retrying", problem=problem)
 
     def _say(self) -> None:
         addresses = " or ".join(own.address for own in self._payouts.addresses)
-        _log.info("payouts of this node itself go to {addresses}", addresses=addresses)
+        _log.info("this node's own payouts go to {addresses}", addresses=addresses)
 
     # --- the file ----------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class PayoutService:
         known, refused = await self._run_in_thread(self._read)
         if refused:
             _log.warn(
-                "{path}: {count} addresses cannot be used and are passed over (the first: {first})",
+                "ignored {count} unusable addresses in {path}; the first: {first}",
                 path=str(self._file.path),
                 count=len(refused),
                 first=refused[0],
@@ -181,7 +181,7 @@ class PayoutService:
             self._say()
 
     def _read(self) -> tuple[list[OwnAddress], list[str]]:
-        """In a thread."""
+        """Return the kept addresses, and what is wrong with others. Called in a thread."""
         if self._mode is PayoutMode.WALLET:
             own = self._file.read_bytes(lambda data: parse_cached(data, self._network))
             return [] if own is None else [own], []
@@ -202,7 +202,7 @@ class PayoutService:
             if not self._disk_failed:
                 self._disk_failed = True
                 _log.warn(
-                    "payout addresses cannot be written to {path}: {error}",
+                    "payout addresses cannot be written to {path}: {error}; retrying",
                     path=str(self._file.path),
                     error=error,
                 )

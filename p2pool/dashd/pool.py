@@ -39,7 +39,7 @@ is with it, whatever they say: half of its work at least made them."""
 CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
-"""A daemon is quicker where its answers take a third of the time, and so many seconds less."""
+"""A daemon is quicker if its answers take a third of the time, and so many seconds less."""
 SLOWER = 2.0
 """One that is slow is left for one that is well where it takes so many times as long."""
 MAX_CLOCK_DIFFERENCE = 120.0
@@ -48,7 +48,7 @@ MAX_CLOCK_DIFFERENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonFigures:
-    """What pages and metrics show of one daemon. Times in seconds; None where nothing is known."""
+    """What pages and metrics show of one daemon. Times in seconds; None if nothing is known."""
 
     name: str
     serving: bool
@@ -122,7 +122,7 @@ class DaemonPool:
             _log.debug("dashd at {name} was first with a block", name=best.name)
         elif started:
             _log.warn(
-                "work comes from dashd at {name} now, not from {former}: {why}",
+                "switched to dashd at {name} (was {former}): {why}",
                 name=best.name,
                 former=serving.name,
                 why=serving.problem or "it answers slowly",
@@ -151,7 +151,11 @@ class DaemonPool:
             if stuck is None and daemon.stuck is not None:
                 _log.info("dashd at {name} has caught up", name=daemon.name)
             elif stuck is not None and daemon.stuck is None:
-                _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
+                _log.error(
+                    "dashd at {name} is {stuck}: check its debug.log and its connections",
+                    name=daemon.name,
+                    stuck=stuck,
+                )
             daemon.stuck = stuck
         self._choose()
 
@@ -181,7 +185,7 @@ class DaemonPool:
         for daemon in self.daemons:
             outdated = self._outdated(daemon)
             if outdated is None and daemon.outdated is not None:
-                _log.info("dashd at {name} has the current rules again", name=daemon.name)
+                _log.info("dashd at {name} follows the current rules again", name=daemon.name)
             elif outdated is not None and daemon.outdated is None:
                 _log.error("dashd at {name} has {outdated}", name=daemon.name, outdated=outdated)
             daemon.outdated = outdated
@@ -209,7 +213,7 @@ class DaemonPool:
             return (
                 f"outdated rules: its coinbase payload for block {own.height} has version "
                 f"{own.payload_version}, that of dashd at {other.name} {newer[0][1]}. The network would refuse "
-                "its blocks, so it gives no work: upgrade it"
+                "its blocks, so its templates are not used: upgrade it"
             )
         if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)
@@ -227,7 +231,7 @@ class DaemonPool:
     # --- news --------------------------------------------------------------------------------------------
 
     def headers_heard(self, source: NotificationSource, headers: Sequence[BlockHeader]) -> None:
-        """Somebody tells of blocks; those with proof of work are news. Raises ParseError where the work is
+        """Somebody tells of blocks; those with proof of work are news. Raises ParseError if the work is
         missing."""
         newest = self.chain.headers(headers)
         if newest is not None:

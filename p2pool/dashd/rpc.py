@@ -22,6 +22,7 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
+from typing_extensions import override
 
 from p2pool.base.endpoints import unreachable_hint
 from p2pool.base.environment import Environment
@@ -186,7 +187,7 @@ class RpcClient:
         return response.code, await answer.complete
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the daemon."""
         await self._pool.closeCachedConnections()
 
 
@@ -221,8 +222,8 @@ class _AnswerBody(TwistedProtocol):
         if self.transport is not None:
             self.transport.loseConnection()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         if self.complete.called:
             return
         if len(self._data) + len(data) <= self._limit:
@@ -233,8 +234,8 @@ class _AnswerBody(TwistedProtocol):
         self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {self._limit} bytes"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's. A body without a length ends with the connection (PotentialDataLoss): JSON shows if it is
-        whole."""
+        """End the answer. A body without a length ends with the connection (PotentialDataLoss): JSON shows whether
+        it is whole."""
         if self.complete.called:
             return
         if reason.check(ResponseDone, PotentialDataLoss):

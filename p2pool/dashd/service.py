@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
@@ -73,7 +74,7 @@ class DashdService(Service):
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
         self._said: str | None = None
-        """The problem that stands in the log; None where all is well, as far as the log says."""
+        """The problem that stands in the log; None if all is well, as far as the log says."""
         self._said_at: deque[float] = deque(maxlen=LINES)
         self.answer_time: float | None = None
         """Seconds that it takes for a template, smoothed."""
@@ -99,8 +100,8 @@ class DashdService(Service):
 
     # --- life --------------------------------------------------------------------------------------------
 
+    @override
     def startService(self) -> None:
-        """Twisted's: begin."""
         super().startService()  # type: ignore[no-untyped-call]
         self._start(self._heartbeats())
         self._start(self._long_poll())
@@ -110,11 +111,13 @@ class DashdService(Service):
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = Deferred.fromCoroutine(coroutine)
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("a task of dashd's failed", failure))
+        task.addErrback(
+            lambda failure: _log.failure("internal error while polling dashd at {name}", failure, name=self._name)
+        )
         self._tasks.append(task)
 
     async def stopService(self) -> None:
-        """Twisted's: end; calls under way are given up."""
+        """Stop asking, and cancel the calls under way."""
         super().stopService()  # type: ignore[no-untyped-call]
         tasks, self._tasks = self._tasks, []
         self._ready = False
@@ -145,7 +148,7 @@ class DashdService(Service):
         changed, self.problem = problem != self.problem, problem
         if problem != self._said and self._may_say():
             self._said = problem
-            _log.warn("dashd at {name}: {problem}; trying again", name=self._name, problem=problem)
+            _log.warn("dashd at {name}: {problem}; retrying", name=self._name, problem=problem)
         if changed:
             self.changed.fire(None)
 
@@ -229,7 +232,7 @@ class DashdService(Service):
         if self._said is not None and (not had_answered or self._may_say()):
             self._said = None
             if had_answered:
-                _log.info("dashd at {name} gives templates again", name=self._name)
+                _log.info("dashd at {name} provides templates again", name=self._name)
         current = self.current
         if (
             current is not None
@@ -268,7 +271,7 @@ class DashdService(Service):
     def _refreshed(self, result: Failure | None) -> None:
         self._fetching = None
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("dashd refresh failed", result)
+            _log.failure("internal error while fetching a template from dashd at {name}", result, name=self._name)
 
     async def _refresh(self, source: NotificationSource) -> None:
         again: NotificationSource | None = source

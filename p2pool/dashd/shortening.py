@@ -1,11 +1,11 @@
 """Leave transactions out of a block template, as far as Dash's rules allow it.
 
-A block without some of the template's transactions is valid where everything that a template derives from them is
+A block without some of the template's transactions is valid if everything that a template derives from them is
 derived again (Dash Core: validation.cpp, evo/cbtx.cpp, evo/creditpool.cpp, masternode/payments.cpp):
 
 - The coinbase may pay the subsidy and the fees of what is in the block, no more (bad-cb-amount).
 - The masternode must be paid exactly three quarters of subsidy and fees, less what is burnt for the platform,
-  which is a part of the subsidy alone (bad-cb-payee). Both are computed here, and only where the same formula
+  which is a part of the subsidy alone (bad-cb-payee). Both are computed here, and only if the same formula
   gives exactly the amounts that dashd named for the whole template: where rules are others, nothing is left out.
 - The coinbase payload (CbTx) commits to the masternode list, the quorums, the credit pool's balance and, from
   version 4 on, the signatures of asset unlocks. Special transactions change these, so they stay, with all that
@@ -42,7 +42,7 @@ _ALL_POINTS = 10_000
 
 def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemplate, str | None]:
     """Return the template without the transactions at these places and all that depends on them, and why dashd
-    would refuse a block of it; None where it would not."""
+    would refuse a block of it; None if it would not."""
     left_out = set(places)
     for place, depends in enumerate(template.depends):
         if not left_out.isdisjoint(depends):
@@ -123,7 +123,7 @@ def _is_free(transaction: TemplateTransaction) -> bool:
 
 
 def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
-    """Return the payments of a block that has so many duffs less in fees. None where they cannot be computed:
+    """Return the payments of a block that has so many duffs less in fees. None if they cannot be computed:
     where the formula does not give the amounts that dashd named for the whole template."""
     if not fees:
         return template.payments
@@ -188,6 +188,6 @@ def _divide_owners(before: int, amounts: Sequence[int], after: int) -> tuple[int
 
 
 def _points(whole: int, part: int) -> int | None:
-    """The share whose part, rounded down, is `part`; None where there is none."""
+    """The share whose part, rounded down, is `part`; None if there is none."""
     points = -(-part * _ALL_POINTS // whole)
     return points if whole * points // _ALL_POINTS == part and points <= _ALL_POINTS else None

@@ -57,7 +57,7 @@ class TransactionCache:
         self._new[text] = transaction
 
     def branch(self, transactions: tuple[TemplateTransaction, ...]) -> tuple[bytes, ...]:
-        """The merkle branch of a coinbase above these, made anew only where they are not those of the last
+        """The merkle branch of a coinbase above these, made anew only if they are not those of the last
         time."""
         last, branch = self._last
         if transactions != last:
@@ -273,7 +273,7 @@ def _transaction(entry: Mapping[str, Any]) -> tuple[TemplateTransaction, bool]:
 
 
 def _depends(entries: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
-    """The places that entries say they depend on (there they count from 1); nothing where one does not say."""
+    """The places that entries say they depend on (there they count from 1); nothing if one does not say."""
     found = []
     for place, entry in enumerate(entries):
         if "depends" not in entry:

@@ -95,7 +95,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"another simulated Dash Core's p2p port, whose chain to follow; up to {MAX_CONNECT} times",
     )
     parser.add_argument(
-        "--reported-version", type=_version, default=VERSION, help="what to say as version (default: %(default)s)"
+        "--reported-version", type=_version, default=VERSION, help="the version to report (default: %(default)s)"
     )
     parser.add_argument(
         "--rules",

@@ -109,7 +109,7 @@ class AuxChain:
         return self._connect(self._make(self.tip.height, self.tip.hash), None)
 
     def submit(self, block_hash: int, proof: AuxPow) -> AuxBlock:
-        """Connect a candidate. Raises KeyError where the hash is none, ProofInvalid."""
+        """Connect a candidate. Raises KeyError if the hash is none, ProofInvalid."""
         candidate = self._candidates[block_hash]
         try:
             parent_hash = check_proof(candidate, proof, chain_id=self.chain_id, target=self.target)
@@ -278,7 +278,7 @@ class SimulatedAuxDaemon(Service):
         self._port: Any = None
 
     def startService(self) -> None:
-        """Listen. Raises CannotListenError."""
+        """Listen on the RPC port. Raises CannotListenError."""
         self._port = self._reactor.listenTCP(self.rpc_port, self._site, interface="127.0.0.1")
         self.rpc_port = int(getattr(self._port.getHost(), "port", self.rpc_port))
         super().startService()  # type: ignore[no-untyped-call]

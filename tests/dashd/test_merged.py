@@ -254,7 +254,7 @@ def test_of_two_daemons_of_one_chain_the_later_one_waits_and_is_there_when_the_f
     with logged() as log:
         stage = Stage(first, second).wait(100)
         assert stage.works == (AuxWork(5, 1, TARGET),)
-        warnings = [line for line in log.lines if "trying again" in line]
+        warnings = [line for line in log.lines if "retrying" in line]
         assert len(warnings) == 1
         assert "http://daemon1/ mines chain 5 already" in warnings[0]
         assert "daemon2" in warnings[0]
@@ -299,7 +299,7 @@ def test_trouble_is_said_once_and_its_end_once():
     with logged() as log:
         stage = Stage(rpc).wait(300)
         assert len(log.lines) == 2  # the chain, and the trouble
-        assert "connection refused; trying again" in log.lines[1]
+        assert "connection refused; retrying" in log.lines[1]
         assert rpc.polls < 20  # with back-off
         assert stage.daemons[0].figures.problem == "connection refused"
         rpc.answers = [answer(block=9)]

@@ -13,9 +13,9 @@ from typing_extensions import override
 
 from p2pool.alerts.channel import (
     MAX_ANSWER,
+    DeliveryOutcome,
     DeliveryResult,
     OutboxEntry,
-    Outcome,
     delivered,
     failed,
     without_secrets,
@@ -69,7 +69,7 @@ def notify(url: str, subject: str, body: str) -> DeliveryResult:
     asset = apprise.AppriseAsset(app_id="p2pool-dash", async_mode=False, secure_logging=True)
     service = apprise.Apprise(asset=asset)
     if not service.add(url):
-        return failed("apprise cannot use this URL", outcome=Outcome.REJECTED)
+        return failed("apprise cannot use this URL", outcome=DeliveryOutcome.REJECTED)
     logger, captured = logging.getLogger("apprise"), _Captured()
     logger.setLevel(logging.DEBUG)  # nobody else listens
     logger.addHandler(captured)

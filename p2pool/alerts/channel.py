@@ -58,7 +58,7 @@ class OutboxEntry:
     next_attempt: float = 0.0
 
 
-class Outcome(Enum):
+class DeliveryOutcome(Enum):
     """How an attempt to deliver an outbox entry ended.
 
     waiting ----> attempt ----> DELIVERED
@@ -80,7 +80,7 @@ class DeliveryResult:
     """The result of one attempt. `text` is the beginning of the server's answer, or why there was none;
     `status` is its HTTP or SMTP code; another attempt is made after `wait` seconds at the earliest."""
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     text: str
     status: int | None = None
     wait: float = 0.0
@@ -88,7 +88,7 @@ class DeliveryResult:
     @property
     def delivered(self) -> bool:
         """Return whether the attempt succeeded."""
-        return self.outcome is Outcome.DELIVERED
+        return self.outcome is DeliveryOutcome.DELIVERED
 
 
 class Channel(Protocol):
@@ -100,11 +100,11 @@ class Channel(Protocol):
 
 def delivered(text: str, status: int | None = None) -> DeliveryResult:
     """Return the result of an attempt that succeeded."""
-    return DeliveryResult(Outcome.DELIVERED, text, status)
+    return DeliveryResult(DeliveryOutcome.DELIVERED, text, status)
 
 
 def failed(
-    text: str, status: int | None = None, *, outcome: Outcome = Outcome.RETRY, wait: float = 0.0
+    text: str, status: int | None = None, *, outcome: DeliveryOutcome = DeliveryOutcome.RETRY, wait: float = 0.0
 ) -> DeliveryResult:
     """Return the result of an attempt that failed."""
     return DeliveryResult(outcome, shortened(text), status, wait)

@@ -22,7 +22,15 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from p2pool.alerts.channel import MIN_SECRET, DeliveryResult, OutboxEntry, Outcome, delivered, failed, shortened
+from p2pool.alerts.channel import (
+    MIN_SECRET,
+    DeliveryOutcome,
+    DeliveryResult,
+    OutboxEntry,
+    delivered,
+    failed,
+    shortened,
+)
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import RunInThread
 from p2pool.base.text import printable
@@ -176,7 +184,7 @@ def _talk(smtp: _Smtp, server: MailServer, *, recipient: str, message: EmailMess
             return failed(
                 f"{host_and_port(server.host, server.port)} offers no encryption (STARTTLS), and a login is "
                 "never sent unencrypted; give smtps://... if it has a port for that",
-                outcome=Outcome.REJECTED,
+                outcome=DeliveryOutcome.REJECTED,
             )
     if server.user is not None:
         smtp.login(server.user, server.password or "")
@@ -198,5 +206,7 @@ def _context(server: MailServer, checked: bool) -> ssl.SSLContext:
 def _refused(code: int, reply: bytes | str) -> DeliveryResult:
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
     return failed(
-        f"SMTP {code}: {shortened(text)}", code, outcome=Outcome.REJECTED if 500 <= code < 600 else Outcome.RETRY
+        f"SMTP {code}: {shortened(text)}",
+        code,
+        outcome=DeliveryOutcome.REJECTED if 500 <= code < 600 else DeliveryOutcome.RETRY,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
-from p2pool.alerts.rules import Group, Notice
+from p2pool.alerts.rules import EventGroup, Notice
 from p2pool.base.text import printable
 from p2pool.pool_stats import EventKind
 
@@ -170,7 +170,7 @@ def trial_message(identity: NodeIdentity) -> Message:
     )
 
 
-def _title(group: Group) -> str:
+def _title(group: EventGroup) -> str:
     if group.count > 1:
         return _MANY[group.kind].format(n=group.count)
     event = group.events[0]
@@ -178,7 +178,7 @@ def _title(group: Group) -> str:
     return event.text if form is None else form.replace("{subject}", event.subject)
 
 
-def _lines(group: Group, identity: NodeIdentity, zone: tzinfo | None) -> list[str]:
+def _lines(group: EventGroup, identity: NodeIdentity, zone: tzinfo | None) -> list[str]:
     lines = [f"{_clock(event.time, zone)}  {event.text}" for event in group.events]
     if group.count > len(lines):
         until = _clock(group.last, zone)

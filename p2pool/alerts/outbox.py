@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from p2pool.alerts.channel import DeliveryResult, OutboxEntry, Outcome
+from p2pool.alerts.channel import DeliveryOutcome, DeliveryResult, OutboxEntry
 
 MAX_WAITING: Final = 1000
 """Entries of one destination; beyond it the oldest are dropped."""
@@ -129,7 +129,7 @@ class Outbox:
             return None
         mailbox.failures += 1
         mailbox.last_failure, mailbox.last_reason = now, result.text
-        if result.outcome is Outcome.REJECTED:
+        if result.outcome is DeliveryOutcome.REJECTED:
             return self._lose(mailbox, entry, result.text)
         if now - entry.created > MAX_AGE:
             return self._lose(mailbox, entry, f"it was tried for a day; {result.text}")

@@ -72,7 +72,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class EventGroup:
     """Events of one kind that become one message: the first NAMED of them, and how many there are. Times in Unix
     seconds; `opened` is when the first one was offered to the grouper."""
 
@@ -83,12 +83,12 @@ class Group:
     count: int
     events: tuple[EventRecord, ...]
 
-    def with_event(self, event: EventRecord) -> Group:
+    def with_event(self, event: EventRecord) -> EventGroup:
         """Return the group with one more event."""
         events = self.events if len(self.events) >= NAMED else (*self.events, event)
         return replace(self, last=max(self.last, event.time), count=self.count + 1, events=events)
 
-    def with_group(self, other: Group) -> Group:
+    def with_group(self, other: EventGroup) -> EventGroup:
         """Return both groups as one; this one is the older."""
         return replace(
             self,
@@ -102,7 +102,7 @@ class Group:
 class Notice:
     """What becomes one message: a group, or, after quiet hours, all groups that were held."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[EventGroup, ...]
     held: bool = False
 
 
@@ -113,8 +113,8 @@ class Grouper:
 
     rules: Rules
     minute_of_day: Callable[[float], int]
-    _waiting: dict[EventKind, Group] = field(default_factory=dict)
-    _held: dict[EventKind, Group] = field(default_factory=dict)
+    _waiting: dict[EventKind, EventGroup] = field(default_factory=dict)
+    _held: dict[EventKind, EventGroup] = field(default_factory=dict)
     _sent: dict[EventKind, deque[float]] = field(default_factory=dict)
     """When messages of a kind were sent, the newest MAX_MESSAGES."""
 
@@ -125,7 +125,7 @@ class Grouper:
         event = _cut(event)
         group = self._waiting.get(event.kind)
         if group is None:
-            self._waiting[event.kind] = Group(event.kind, now, event.time, event.time, 1, (event,))
+            self._waiting[event.kind] = EventGroup(event.kind, now, event.time, event.time, 1, (event,))
         else:
             self._waiting[event.kind] = group.with_event(event)
         return True
@@ -151,7 +151,7 @@ class Grouper:
             notices.append(Notice(groups, held=True))
         return notices
 
-    def _waits(self, group: Group, now: float, leaving: bool) -> bool:
+    def _waits(self, group: EventGroup, now: float, leaving: bool) -> bool:
         if now < group.opened:
             return False  # the clock was set back
         sent = [at for at in self._sent.get(group.kind, ()) if at <= now]
@@ -210,7 +210,7 @@ def _cut(event: EventRecord) -> EventRecord:
     )
 
 
-def _plain(group: Group) -> dict[str, Any]:
+def _plain(group: EventGroup) -> dict[str, Any]:
     return {
         "kind": group.kind.value,
         "opened": group.opened,
@@ -221,7 +221,7 @@ def _plain(group: Group) -> dict[str, Any]:
     }
 
 
-def _groups(rows: Iterable[object]) -> Iterable[Group]:
+def _groups(rows: Iterable[object]) -> Iterable[EventGroup]:
     kinds = {kind.value: kind for kind in EventKind}
     for row in rows:
         match row:
@@ -239,7 +239,7 @@ def _groups(rows: Iterable[object]) -> Iterable[Group]:
                         case [int() | float() as time, str(subject), str(text)] if _are_times(time):
                             records.append(_cut(EventRecord(float(time), kinds[kind], subject, text)))
                 if len(records) == len(events) <= count:
-                    yield Group(kinds[kind], float(opened), float(first), float(last), count, tuple(records))
+                    yield EventGroup(kinds[kind], float(opened), float(first), float(last), count, tuple(records))
 
 
 def _numbers(value: object) -> list[float]:

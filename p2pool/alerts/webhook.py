@@ -33,9 +33,9 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.alerts.channel import (
+    DeliveryOutcome,
     DeliveryResult,
     OutboxEntry,
-    Outcome,
     delivered,
     failed,
     shortened,
@@ -86,7 +86,9 @@ class WebhookUrl:
 class _Rejected(Exception):
     """An attempt that ends here; `outcome` says whether a later one may succeed."""
 
-    def __init__(self, text: str, outcome: Outcome = Outcome.REJECTED, status: int | None = None) -> None:
+    def __init__(
+        self, text: str, outcome: DeliveryOutcome = DeliveryOutcome.REJECTED, status: int | None = None
+    ) -> None:
         super().__init__(text)
         self.outcome = outcome
         self.status = status
@@ -228,7 +230,7 @@ class Webhook:
         addresses = [parse_address(str(row[4][0])) for row in rows]
         found = [address for address in addresses if address is not None]
         if not found:
-            raise _Rejected(f"the name {host} cannot be resolved", Outcome.RETRY)
+            raise _Rejected(f"the name {host} cannot be resolved", DeliveryOutcome.RETRY)
         return found
 
     async def _answer(self, response: Any) -> DeliveryResult:
@@ -243,7 +245,7 @@ class Webhook:
         return failed(
             answer,
             status,
-            outcome=Outcome.RETRY if is_temporary else Outcome.REJECTED,
+            outcome=DeliveryOutcome.RETRY if is_temporary else DeliveryOutcome.REJECTED,
             wait=_retry_after(response.headers) if is_temporary else 0.0,
         )
 

@@ -54,14 +54,14 @@ def _roll_up_some(database: HistoryDatabase, source: Tier, tier: Tier, *, writte
         end = min(start + PERIODS_AT_ONCE * step, int(written_to - _GRACE) // step * step)
         if end <= start:
             return False
-        batch = _Batch(node=node, source=source.step, step=step, start=start, end=end)
-        _roll_up_pool(connection, batch)
-        _roll_up_series(connection, batch)
+        periods = _Periods(node=node, source=source.step, step=step, start=start, end=end)
+        _roll_up_pool(connection, periods)
+        _roll_up_series(connection, periods)
         return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
+class _Periods:
     """Periods of a node to be made in one transaction: of `step` seconds, from `start` to `end`, out of those of
     `source` seconds."""
 
@@ -77,19 +77,19 @@ def _time(connection: Connection, what: ColumnElement[Any], *conditions: ColumnE
     return found
 
 
-def _roll_up_pool(connection: Connection, batch: _Batch) -> None:
+def _roll_up_pool(connection: Connection, periods: _Periods) -> None:
     table = schema.pool_samples
-    period = _period(table.c.time, batch.step)
+    period = _period(table.c.time, periods.step)
     means = (
         select(
-            *(table.c.node, _whole(batch.step), period, func.sum(table.c.seconds)),
+            *(table.c.node, _whole(periods.step), period, func.sum(table.c.seconds)),
             *(_mean(table.c[name], table.c.seconds) for name in POOL_FIGURES),
         )
         .where(
-            table.c.node == batch.node,
-            table.c.step == batch.source,
-            table.c.time >= batch.start,
-            table.c.time < batch.end,
+            table.c.node == periods.node,
+            table.c.step == periods.source,
+            table.c.time >= periods.start,
+            table.c.time < periods.end,
         )
         .group_by(table.c.node, period)
     )
@@ -97,10 +97,10 @@ def _roll_up_pool(connection: Connection, batch: _Batch) -> None:
     connection.execute(insert_new(connection, table).from_select(names, means))
 
 
-def _roll_up_series(connection: Connection, batch: _Batch) -> None:
+def _roll_up_series(connection: Connection, periods: _Periods) -> None:
     """Make the periods of all series. Means are over all the time that the node ran in a period: a worker that was
     away for half of it counts as idle in that half."""
-    node, source, step, start, end = batch.node, batch.source, batch.step, batch.start, batch.end
+    node, source, step, start, end = periods.node, periods.source, periods.step, periods.start, periods.end
     pool, table, series = schema.pool_samples, schema.series_samples, schema.series
     taken = (
         select(_period(pool.c.time, step).label("period"), func.sum(pool.c.seconds).label("seconds"))

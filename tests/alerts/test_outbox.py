@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.alerts.channel import OutboxEntry, Outcome, delivered, failed
+from p2pool.alerts.channel import DeliveryOutcome, OutboxEntry, delivered, failed
 from p2pool.alerts.outbox import FIRST_WAIT, JITTER, MAX_AGE, MAX_REST, MAX_WAIT, MAX_WAITING, LostEntry, Outbox
 from p2pool.alerts.outbox_file import OutboxFile
 from p2pool.base.errors import OperatorError
@@ -20,7 +20,7 @@ from tests.chains import NOW
 OK, BUSY, NEVER = (
     delivered("thanks", 200),
     failed("HTTP 500", 500),
-    failed("HTTP 404", 404, outcome=Outcome.REJECTED),
+    failed("HTTP 404", 404, outcome=DeliveryOutcome.REJECTED),
 )
 
 

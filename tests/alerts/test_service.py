@@ -11,11 +11,11 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from p2pool.alerts.channel import (
+    DeliveryOutcome,
     DeliveryResult,
     Destination,
     DestinationKind,
     OutboxEntry,
-    Outcome,
     delivered,
     failed,
 )
@@ -420,7 +420,7 @@ def test_a_flood_is_bounded(tmp_path):
 
 def test_the_button_tells_what_each_answers(tmp_path):
     node = Running(tmp_path, HOOK, MAIL).start()
-    node.ways["mail"].answer = failed("SMTP 550: nobody", 550, outcome=Outcome.REJECTED)
+    node.ways["mail"].answer = failed("SMTP 550: nobody", 550, outcome=DeliveryOutcome.REJECTED)
     results = []
     node.alerts.test("all").addCallback(results.extend)
     assert [(each.destination, each.result.delivered, each.result.text) for each in results] == [

@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from p2pool.alerts.channel import OutboxEntry, Outcome, without_secrets
+from p2pool.alerts.channel import DeliveryOutcome, OutboxEntry, without_secrets
 from p2pool.alerts.webhook import (
     CONNECT_TIME,
     TOTAL_TIME,
@@ -168,7 +168,7 @@ def test_the_next_address_is_tried_where_the_first_one_takes_no_connection():
     assert [(each[0], each[1]) for each in hook.reactor.tcpClients] == [("::1", 81), ("127.0.0.1", 81)]
     assert sum(each[3] for each in hook.reactor.tcpClients) <= CONNECT_TIME
     assert [(each.outcome, "the connection failed" in each.text) for each in hook.answers] == [
-        (Outcome.RETRY, True)
+        (DeliveryOutcome.RETRY, True)
     ]
 
 
@@ -195,7 +195,7 @@ def test_a_name_that_is_not_known_is_tried_again():
     hook.found = fail(OSError("no such name"))
     hook.deliver()
     assert [(each.outcome, each.text) for each in hook.answers] == [
-        (Outcome.RETRY, "the name h.example cannot be resolved")
+        (DeliveryOutcome.RETRY, "the name h.example cannot be resolved")
     ]
 
 

@@ -165,7 +165,7 @@ class DashCore:
             lambda: pool.serving, self.block_store, clock=self._clock, started=self._stats.start_time
         )
         self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
-        self._node.block_wanted.subscribe(self._heights.want)
+        self._node.block_wanted.subscribe(self._heights.request)
         pool.start()
         for service in (*self._links, self.broadcaster):
             if service is not None:
@@ -190,7 +190,7 @@ class DashCore:
         own = set(self._node.own_share_hashes())
         versions = self._config.network.parent.addresses
         for share in found:
-            self._lister.want(
+            self._lister.request(
                 BlockRecord(
                     time=float(share.header_timestamp),
                     block_hash=share.hash,

@@ -103,14 +103,14 @@ def parse_aux_work(answer: Any) -> AuxWork:
         raise ParseError(f"getauxblock: chainid is {excerpt(chain_id)}, not a number from 0 to {MAX_CHAIN_ID}")
     block_hash = int.from_bytes(_hex(answer.get("hash"), "hash", 32), "big")
     name = "target" if "target" in answer else "_target"
-    wanted = _target_of_bits(answer.get("bits"))
-    if name not in answer and wanted is not None:
-        return AuxWork(chain_id, block_hash, wanted)
+    expected = _target_of_bits(answer.get("bits"))
+    if name not in answer and expected is not None:
+        return AuxWork(chain_id, block_hash, expected)
     data = _hex(answer.get(name), name, 32)
     target = int.from_bytes(data, "little")
-    if wanted not in (None, target):
+    if expected not in (None, target):
         target = int.from_bytes(data, "big")
-        if wanted != target:
+        if expected != target:
             raise ParseError(f"getauxblock: {name} is another target than bits {excerpt(answer['bits'])} say")
     if target == 0:
         raise ParseError(f"getauxblock: {name} is 0, which no hash meets")

@@ -220,15 +220,15 @@ def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
     payee, script = "" if payee is None else payee, "" if script is None else script
     if not isinstance(payee, str) or not isinstance(script, str):
         raise ParseError(f"getblocktemplate: a payee is {excerpt(entry)}")
-    wanted = _unhex(script, "a payee's script")
+    demanded = _unhex(script, "a payee's script")
     if payee and payee[0] != "!":
         try:
-            stands_for = payee_script(payee, addresses)
+            meant = payee_script(payee, addresses)
         except ParseError:
-            stands_for = None
-        if stands_for is not None and wanted in (b"", stands_for):
+            meant = None
+        if meant is not None and demanded in (b"", meant):
             return payee
-    return "!" + wanted.hex() if wanted else ""
+    return "!" + demanded.hex() if demanded else ""
 
 
 def _transactions(

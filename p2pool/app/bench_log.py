@@ -1,5 +1,5 @@
-"""What --bench logs: how long templates and new work take, submissions and other steps that are slow, and once a
-minute what all of them came to. Without --bench none of it is in the way."""
+"""The log of --bench: how long templates and new work take, which submissions and other steps are slow, and a
+summary once a minute. Without --bench none of it is in use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from p2pool.base.timings import Timings
-from p2pool.stratum.conduct import Conduct
-from p2pool.stratum.house import House
+from p2pool.stratum.dispatch import Dispatcher
 from p2pool.stratum.ports import WorkPort
-from p2pool.stratum.session import Session
-from p2pool.stratum.timed import TimedSession, TimedWork
+from p2pool.stratum.timed import TimedDispatcher, TimedWork
 
 PERIOD: Final = 60.0
 """Seconds between two summaries."""
@@ -23,14 +21,15 @@ _log = Logger(namespace="p2pool")
 
 
 class BenchLog:
-    """Measures with `stopwatch` (seconds from any origin), and logs."""
+    """Measures steps with `stopwatch` (seconds from any origin), and logs them."""
 
     def __init__(self, stopwatch: Callable[[], float]) -> None:
         self._stopwatch = stopwatch
         self._timings = Timings((SUBMIT, JOB, TEMPLATE, BROADCAST), stopwatch())
 
     def timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
-        """The same function, logging each call under the name `what`, and counting it as `kind` in the summary."""
+        """Return a function that calls `function`, logs each call under the name `what`, and counts it as `kind`
+        in the summary."""
 
         def timed(value: Any) -> None:
             start = self._stopwatch()
@@ -43,24 +42,24 @@ class BenchLog:
         return timed
 
     def record(self, kind: str, seconds: float, whose: str = "") -> None:
-        """A step took so long."""
+        """Count a step in the summary, and log it if it was slow."""
         line = self._timings.record(kind, seconds, whose)
         if line is not None:
             _log.info("bench: {line}", line=line)
 
     def job_broadcast(self, seconds: float) -> None:
-        """A job broadcast reached its last connection so long after there was new work."""
+        """Count a job broadcast: seconds from new work to its last connection."""
         self.record(BROADCAST, seconds)
 
-    def session(self, house: House, host: Conduct, now: float) -> Session:
-        """A connection whose submissions are measured."""
-        return TimedSession(house, host, now, self._stopwatch, partial(self.record, SUBMIT))
+    def dispatcher(self) -> Dispatcher:
+        """Return a dispatcher that measures submissions."""
+        return TimedDispatcher(self._stopwatch, partial(self.record, SUBMIT))
 
     def work(self, work: WorkPort) -> WorkPort:
-        """The same work, with its jobs measured."""
+        """Return work that measures how long its jobs take to make."""
         return TimedWork(work, self._stopwatch, partial(self.record, JOB))
 
     def say_summary(self) -> None:
-        """Log what the last minute came to."""
+        """Log the summary of the last minute."""
         for line in self._timings.summary(self._stopwatch()):
             _log.info("bench: {line}", line=line)

@@ -39,6 +39,7 @@ from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
+from p2pool.dashd.settings import DASH_CONF
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import BlockSubmitter
 from p2pool.dashd.template import BlockTemplate
@@ -71,7 +72,7 @@ class DaemonAddress:
 def daemon_addresses(config: Config) -> list[DaemonAddress]:
     """Return the daemons that the configuration names, the single one first. Raises OperatorError."""
     parent, given = config.network.parent, config.dashd_config_path
-    conf = read_dash_conf(given or default_in_home(".dashcore") / "dash.conf", parent, required=given is not None)
+    conf = read_dash_conf(given or default_in_home(DASH_CONF), parent, required=given is not None)
     found = []
     if config.single_daemon:
         port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port
@@ -97,7 +98,7 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
     return found
 
 
-class DashCore:
+class DashdAssembly:
     """Daemons, links, the network's nodes, and the blocks on their way. `new_template` is called with each
     template to work on."""
 
@@ -173,10 +174,16 @@ class DashCore:
         for subscriber in self._zmqs:
             subscriber.start()
         self._timers = [
-            Timer(self._reactor, SAVE_PERIOD, self.block_store.save, now=False),
-            Timer(self._reactor, ROOM_PERIOD, self.spool.check_room, now=False),
-            Timer(self._reactor, FOLLOW_PERIOD, follower.poll, now=False),
-            Timer(self._reactor, LIST_PERIOD, self._lister.poll, now=False),
+            Timer(self._reactor, SAVE_PERIOD, self.block_store.save, name="save the found blocks", now=False),
+            Timer(
+                self._reactor,
+                ROOM_PERIOD,
+                self.spool.check_room,
+                name="check the disk space for blocks",
+                now=False,
+            ),
+            Timer(self._reactor, FOLLOW_PERIOD, follower.poll, name="follow the found blocks", now=False),
+            Timer(self._reactor, LIST_PERIOD, self._lister.poll, name="check the blocks on the chain", now=False),
         ]
         await self.submitter.resume()
         self._list_blocks(node.share for node in self._node.tracker.verified.nodes.values())

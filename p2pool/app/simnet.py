@@ -27,7 +27,7 @@ UNLIMITED_ATTEMPTS = 2**20
 """Hashes for the first block if the miners' rate is unknown: some ten seconds of one."""
 
 
-class EmbeddedSimnet:
+class SimnetAssembly:
     """One simulated daemon and `--simnet-miners` miners."""
 
     def __init__(self, environment: Environment, config: Config) -> None:
@@ -60,7 +60,7 @@ class EmbeddedSimnet:
             daemon.startService()
         except CannotListenError as error:
             flags = "--dashd-rpc-port and --dashd-p2p-port"
-            raise cannot_listen(error, (host, error.port), "the simulated Dash Core", flags) from None
+            raise cannot_listen(error, (host, error.port), purpose="the simulated Dash Core", flag=flags) from None
         self._daemon = daemon
         _log.info(
             "simulated Dash Core at height {height}: RPC {rpc}, cookie {cookie}",

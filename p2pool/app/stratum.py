@@ -29,11 +29,12 @@ from p2pool.node import Node, WorkChange
 from p2pool.pool_stats import PoolStats
 from p2pool.stratum.ban_file import BANS_FILE, BanFile
 from p2pool.stratum.guard import GuardSettings
-from p2pool.stratum.house import SessionSettings
+from p2pool.stratum.limits import ServerLimits
+from p2pool.stratum.lingering import MAX_LINGERING
 from p2pool.stratum.operator import Operator
-from p2pool.stratum.server import MAX_DRAINING, ServerLimits, StratumServer
-from p2pool.stratum.session import Session
-from p2pool.web.sources import ListeningPort, StratumLimits
+from p2pool.stratum.server import StratumServer
+from p2pool.stratum.session_context import SessionSettings
+from p2pool.web.sources import OpenPort, StratumLimits
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -41,14 +42,14 @@ WORK_PATIENCE = 120.0
 """Seconds without fresh work after which miners are better off at their backup pools."""
 OTHER_FILES = 2200
 """File descriptors for all but miners: browsers, peers, dashd, databases, the log."""
-PASSING_FILES = MAX_SILENT + MAX_DRAINING
+PASSING_FILES = MAX_SILENT + MAX_LINGERING
 """File descriptors for connections that have not said anything yet or are over, at most. Asked for if the system
 has them: without, a flood of these could take those of miners."""
 SAVE_PERIOD = 5.0
 CERTIFICATE_PERIOD = 5.0
 
 
-class Mining:
+class StratumAssembly:
     """The miners of this node. `problem` says why there is no fresh work, None while there is; `bench` is for
     --bench."""
 
@@ -70,23 +71,22 @@ class Mining:
         self._run_in_thread = environment.run_in_thread
         self._problem = problem
         self.server = StratumServer(
-            _session_settings(config),
-            node if bench is None else bench.work(node),
-            stats,
-            environment.reactor,
-            environment.clock,
-            ServerLimits(
+            environment,
+            settings=_session_settings(config),
+            work=node if bench is None else bench.work(node),
+            stats=stats,
+            limits=ServerLimits(
                 max_connections=_affordable_connections(config.max_connections),
                 max_line=config.max_line,
                 max_unsent=config.max_unsent,
                 session_timeout=config.session_timeout,
             ),
-            GuardSettings(
+            guard_settings=GuardSettings(
                 ban_duration=config.ban_duration,
                 allowed=config.ban_allow,
                 max_connections_per_host=config.max_connections_per_ip,
             ),
-            Session if bench is None else bench.session,
+            dispatcher=None if bench is None else bench.dispatcher(),
         )
         if bench is not None:
             self.server.all_jobs_sent.subscribe(bench.job_broadcast)
@@ -121,9 +121,16 @@ class Mining:
         # Before the first port is open: loading shares takes a while, and who is in stays.
         self._bans.load(self._clock())
         proxies = config.stratum_proxy_protocol
-        factory = WorkerPort(self.server, web, self._reactor, proxies, keepalive, browsers)
-        where = config.worker_host, config.worker_port
-        self._port = open_port(self._reactor, factory, where, "miners", "-w/--worker-port")
+        factory = WorkerPort(
+            self._environment,
+            stratum=self.server,
+            web=web,
+            proxies=proxies,
+            keepalive=keepalive,
+            browsers=browsers,
+        )
+        address = config.worker_host, config.worker_port
+        self._port = open_port(self._reactor, factory, address, whom="miners", flag="-w/--worker-port")
         _log.info(
             "miners (X11) connect to stratum+tcp://{where}, people open {url}",
             where=host_and_port(self.host, self.port),
@@ -131,9 +138,9 @@ class Mining:
         )
         if self._certificate is not None and config.stratum_ssl_port is not None:
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)
-            tls_factory = TlsPort(tls, self._reactor, proxies, keepalive)
+            tls_factory = TlsPort(self._environment, stratum=tls, proxies=proxies, keepalive=keepalive)
             self._tls_port = open_port(
-                self._reactor, tls_factory, config.stratum_ssl_port, "miners", "--stratum-ssl-port"
+                self._reactor, tls_factory, config.stratum_ssl_port, whom="miners", flag="--stratum-ssl-port"
             )
             _log.info(
                 "miners through TLS connect to stratum+ssl://{where}",
@@ -160,16 +167,14 @@ class Mining:
         """The first page's address on this machine, where pages are on the worker port."""
         return f"http://{host_and_port(self.host, self.port)}/"
 
-    def listening(self) -> list[ListeningPort]:
+    def listening(self) -> list[OpenPort]:
         """The ports that are open."""
         purpose = "miners and browsers" if self._config.web_port is None else "miners"
-        ports = [] if self._port is None else [ListeningPort(purpose, self.port)]
+        ports = [] if self._port is None else [OpenPort(purpose, self.port)]
         if self._tls_port is not None and self._certificate is not None:
             port, used = int(self._tls_port.getHost().port), self._certificate
             ports.append(
-                ListeningPort(
-                    "miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint
-                )
+                OpenPort("miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
             )
         return ports
 
@@ -177,9 +182,15 @@ class Mining:
         """Miners have work from now on."""
         self.server.start()
         self._timers = [
-            Timer(self._reactor, 1.0, self._watch_work, now=False),
-            Timer(self._reactor, SAVE_PERIOD, self._bans.save, now=False),
-            Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False),
+            Timer(self._reactor, 1.0, self._watch_work, name="watch the age of work", now=False),
+            Timer(self._reactor, SAVE_PERIOD, self._bans.save, name="save the bans", now=False),
+            Timer(
+                self._reactor,
+                CERTIFICATE_PERIOD,
+                self._look_at_certificate,
+                name="check the stratum certificate",
+                now=False,
+            ),
         ]
 
     async def _look_at_certificate(self) -> None:
@@ -196,7 +207,7 @@ class Mining:
         best = None if tip is None else self._node.tracker.get(tip)
         is_block = best is not None and best.previous_block == template.previous_block
         more_to_come = best is not None and is_block and best.hash <= template.target
-        self.server.work_changed(template.previous_block, change.clean, more_to_come)
+        self.server.work_changed(template.previous_block, clean=change.clean, more_to_come=more_to_come)
 
     def _watch_work(self) -> None:
         """Without fresh work for long, miners are better off at their backup pools."""
@@ -266,4 +277,6 @@ def _affordable_connections(wanted: int) -> int:
 def _certificate(config: Config, now: float) -> ServerCertificate:
     """The one that was given, or a self-signed one, made once. Raises OperatorError."""
     own = config.datadir / "stratum-cert.pem", config.datadir / "stratum-key.pem"
-    return find_certificate((config.ssl_cert, config.ssl_key), own, config.ssl_self_signed, now)
+    return find_certificate(
+        (config.ssl_cert, config.ssl_key), own=own, self_signed=config.ssl_self_signed, now=now
+    )

@@ -174,9 +174,9 @@ class BlockBroadcaster(Service, P2pOwner):
         await self._load()
         if self.running:
             self._timers = [
-                Timer(self._reactor, ASK_RETRY, self._ask),
-                Timer(self._reactor, DIAL_PERIOD, self._dial),
-                Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+                Timer(self._reactor, ASK_RETRY, self._ask, name="ask dashd for peers"),
+                Timer(self._reactor, DIAL_PERIOD, self._dial, name="connect to Dash peers"),
+                Timer(self._reactor, SAVE_PERIOD, self.save, name="save the Dash peers", now=False),
             ]
 
     @override

@@ -19,19 +19,18 @@ from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
-from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxCommitment, AuxWork, commit_to
 from p2pool.dash.target import bits_to_target, is_compact_target
 from p2pool.dashd.aux_submission import AuxReceiver, AuxSubmitter
 from p2pool.dashd.credentials import Credentials, CredentialSource, FixedCredentials
-from p2pool.dashd.daemon_url import DaemonUrl, parse_daemon_url
+from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.rpc import Caller, RpcClient, RpcError, RpcUnavailable
 
 _log = Logger(namespace="p2pool.merged")
 
-MAX_DAEMONS = 16
 POLL_PERIOD = 1.0
 POLL_TIMEOUT = 10.0
 _LAST_RETRY = 30.0
@@ -55,35 +54,6 @@ _KNOWN_WORKS = 256
 
 class ChainTaken(Exception):
     """Raised because another daemon already gives blocks of the same chain."""
-
-
-def parse_merged_url(text: str) -> DaemonUrl:
-    """Return the value of `--merged URL`. Raises OperatorError."""
-    url = parse_daemon_url("--merged", text)
-    shown = f"--merged {url.scheme}://{url.host}"  # without what may be a password
-    if url.port is None:
-        raise OperatorError(
-            f"{shown}: name the RPC port of the chain's daemon, as in http://USER:PASSWORD@HOST:PORT"
-        )
-    if url.user is None and url.cookie is None:
-        raise OperatorError(
-            f"{shown}: no credentials for the daemon; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE"
-        )
-    if url.p2p_port is not None or url.zmq is not None:
-        raise OperatorError(f"{shown}: p2p and zmq are for Dash Core only; leave them out")
-    return url
-
-
-def parse_merged_urls(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
-    """Return all values of the flag. Raises OperatorError."""
-    if len(texts) > MAX_DAEMONS:
-        raise OperatorError(f"--merged is given {len(texts)} times; at most {MAX_DAEMONS} daemons can be used")
-    urls = tuple(parse_merged_url(text) for text in texts)
-    addresses = [url.address(0) for url in urls]
-    for address in addresses:
-        if addresses.count(address) > 1:
-            raise OperatorError(f"--merged {address} is given more than once; name each daemon once")
-    return urls
 
 
 # --- work --------------------------------------------------------------------------------------------------------
@@ -338,5 +308,5 @@ def _ended(failure: Failure) -> None:
 
 
 def _credentials(url: DaemonUrl) -> CredentialSource:
-    """Return the credentials of a URL: `parse_merged_urls` takes none without."""
+    """Return the credentials of a URL: `settings.read_merged_url` takes none without."""
     return url.credentials("of --merged") or FixedCredentials(Credentials("", "", "of --merged"))

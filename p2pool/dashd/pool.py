@@ -86,7 +86,7 @@ class DaemonPool:
             daemon.service.template.subscribe(partial(self._took, daemon))
             daemon.service.changed.subscribe(lambda _: self._choose())
             daemon.service.startService()
-        self._timer = Timer(self._reactor, WATCH_PERIOD, self._watch, now=False)
+        self._timer = Timer(self._reactor, WATCH_PERIOD, self._watch, name="choose a dashd", now=False)
 
     async def stop(self) -> None:
         """Give up what is under way."""

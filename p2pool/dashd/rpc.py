@@ -27,7 +27,7 @@ from typing_extensions import override
 from p2pool.base.endpoints import unreachable_hint
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
-from p2pool.base.http_client import AnswerTooLarge, LimitedEndpoints, RequestBody
+from p2pool.base.http_client import LimitedEndpoints, RequestBody, ResponseTooLarge
 from p2pool.base.text import excerpt, printable
 from p2pool.dashd.credentials import Credentials, CredentialSource
 
@@ -170,7 +170,7 @@ class RpcClient:
             if _was_cancelled(error):
                 raise CancelledError from None
             for reason in getattr(error, "reasons", ()):
-                if reason.check(AnswerTooLarge):
+                if reason.check(ResponseTooLarge):
                     raise RpcUnavailable(f"{self.url} answers {method} with {reason.value}") from None
             raise RpcUnavailable(f"{self.url} broke off its answer to {method}") from None
         finally:

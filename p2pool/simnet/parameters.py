@@ -9,6 +9,7 @@ from p2pool.dash.address import AddressVersions
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.target import average_attempts_to_target, bits_to_target, target_to_bits
 from p2pool.networks import SIMNET, ParentChain
+from p2pool.simnet.settings import SimnetSettings
 
 EASIEST_BITS = 0x207FFFFF
 """The easiest compact target that the chain allows: regtest's."""
@@ -41,7 +42,7 @@ class SimnetParameters:
     rpc_user: str | None = None
     rpc_password: str | None = None
     """Both None: credentials are made up, and written to .cookie if there is a data directory."""
-    block_period: float = 60.0
+    block_period: float = SimnetSettings.simnet_block_period
     """What the difficulty is steered towards."""
     initial_attempts: int = 2**20
     """Hashes that the first block takes on average; the chain never becomes easier."""

@@ -184,7 +184,7 @@ class Swarm:
             self._start_node(location, None if after is location else after)
         for miner in self._miners:
             miner.startService()
-        self._timer = Timer(self._reactor, 1.0, self._poll)
+        self._timer = Timer(self._reactor, 1.0, self._poll, name="watch the swarm")
 
     def _start_node(self, location: NodeLocation, neighbour: NodeLocation | None) -> None:
         location.directory.mkdir(parents=True, exist_ok=True)

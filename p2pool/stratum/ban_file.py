@@ -1,4 +1,4 @@
-"""Bans of miners' hosts between runs: one small JSON file, written in a thread when something changed."""
+"""The bans of miners' hosts on disk: one small JSON file, written in a thread when the bans have changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BANS_FILE = StateFormat("stratum-bans.json", "the bans of miners", 4 << 20)
 
 
 class BanFile:
-    """The file of one guard. What cannot be read is quarantined, never overwritten."""
+    """The file of one guard's bans. A file that cannot be read is quarantined, never overwritten."""
 
     def __init__(
         self, guard: Guard, path: Path, run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
@@ -36,14 +36,14 @@ class BanFile:
         self._due = True
 
     def load(self, now: float) -> None:
-        """Take over what the file says. Reads on the calling thread: at the start only."""
+        """Restore the bans in the file. Reads on the calling thread, so call it at the start only."""
         rows = self._file.read(_rows)
         count = 0 if rows is None else self._guard.read_json(rows, now)
         if count:
-            _log.info("{count} hosts of miners are still banned", count=count)
+            _log.info("restored {count} bans of miners' hosts from {path}", count=count, path=self._file.path)
 
     async def save(self) -> None:
-        """Write the file, where something changed since the last time."""
+        """Write the file if the bans have changed since the last time."""
         if not self._due:
             return
         self._due = False
@@ -55,11 +55,15 @@ class BanFile:
             self._due = True
             if not self._failed:
                 self._failed = True
-                _log.warn("bans cannot be written to {path}: {error}", path=self._file.path, error=error)
+                _log.warn(
+                    "cannot write the bans of miners to {path}: {error}; retrying every few seconds",
+                    path=self._file.path,
+                    error=error,
+                )
 
 
 def _rows(document: object) -> list[object]:
-    """The bans; a bare list is the format before versions."""
+    """Return the bans of a document; a bare list is the format before versions."""
     rows = document.get("bans") if isinstance(document, dict) else document
     if not isinstance(rows, list):
         raise ParseError("it holds no list of bans")

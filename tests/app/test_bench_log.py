@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from p2pool.app.bench_log import BROADCAST, JOB, SUBMIT, TEMPLATE, BenchLog
 from p2pool.networks import DASH_REGTEST
-from p2pool.stratum.house import SessionSettings
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session import Session
+from p2pool.stratum.session_context import SessionSettings
+from tests.environment import make_environment
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, OTHER_ADDRESS
-from tests.stratum.wire import House, line
+from tests.stratum.wire import StratumHarness, line
 
 
 class Stopwatch:
@@ -27,18 +28,22 @@ class Stopwatch:
         return self.now
 
 
-def measured() -> tuple[House, BenchLog, Stopwatch]:
+def measured() -> tuple[StratumHarness, BenchLog, Stopwatch]:
     """A server as --bench makes it."""
-    house, stopwatch = House(), Stopwatch()
+    harness, stopwatch = StratumHarness(), Stopwatch()
     bench = BenchLog(stopwatch)
     stopwatch._inside = False  # the beginning of the first minute is no step
     settings = SessionSettings(network=DASH_REGTEST, start_difficulty=2.0**-20, min_difficulty=2.0**-30)
-    house.server = StratumServer(
-        settings, bench.work(house.work), house.stats, house.reactor, house.now, make_session=bench.session
+    harness.server = StratumServer(
+        make_environment(harness.reactor, clock=harness.now),
+        settings=settings,
+        work=bench.work(harness.work),
+        stats=harness.stats,
+        dispatcher=bench.dispatcher(),
     )
-    house.server.all_jobs_sent.subscribe(bench.job_broadcast)
-    house.server.work_changed(house.work.template.previous_block, True)
-    return house, bench, stopwatch
+    harness.server.all_jobs_sent.subscribe(bench.job_broadcast)
+    harness.server.work_changed(harness.work.template.previous_block, clean=True)
+    return harness, bench, stopwatch
 
 
 def submission(worker: str) -> bytes:
@@ -55,8 +60,8 @@ def summary(bench: BenchLog) -> dict[str, str]:
 
 
 def test_slow_submissions_are_logged_with_their_worker_and_quick_ones_are_counted():
-    house, bench, stopwatch = measured()
-    protocol, _ = house.miner(f"{ADDRESS}.rig")
+    harness, bench, stopwatch = measured()
+    protocol, _ = harness.miner(f"{ADDRESS}.rig")
     stopwatch.steps = [0.0005, 0.025, 0.0005]
     with logged() as log:
         protocol.dataReceived(submission(f"{ADDRESS}.rig") * 3)
@@ -67,28 +72,28 @@ def test_slow_submissions_are_logged_with_their_worker_and_quick_ones_are_counte
 
 
 def test_other_requests_are_no_submissions():
-    house, bench, _ = measured()
-    protocol, _ = house.miner()
+    harness, bench, _ = measured()
+    protocol, _ = harness.miner()
     protocol.dataReceived(line("mining.ping") + line("mining.suggest_difficulty", 5))
     assert summary(bench)[SUBMIT] == "count 0"
 
 
 def test_a_submission_of_a_connection_that_is_over_is_measured_too():
-    house, bench, _ = measured()
-    protocol, _ = house.miner()
-    house.server.suspend()
+    harness, bench, _ = measured()
+    protocol, _ = harness.miner()
+    harness.server.suspend()
     protocol.dataReceived(submission(ADDRESS))
     assert summary(bench)[SUBMIT].startswith("count 1")
 
 
 def test_jobs_and_their_broadcast():
-    house, bench, stopwatch = measured()
+    harness, bench, stopwatch = measured()
     for address in (ADDRESS, OTHER_ADDRESS):
-        house.miner(address)
+        harness.miner(address)
     assert summary(bench)[JOB].startswith("count 2")
     stopwatch.steps = [0.001, 0.03]
     with logged() as log:
-        house.server.work_changed(1, True)
+        harness.server.work_changed(1, clean=True)
     assert [text.partition("bench: ")[2] for text in log.lines] == ["job took 30.000 ms"]
     figures = summary(bench)
     assert figures[JOB].startswith("count 2")
@@ -112,7 +117,7 @@ def test_templates_have_a_line_each_and_are_in_the_summary():
 
 
 def test_without_bench_nothing_is_in_the_way():
-    house = House()
-    protocol, _ = house.miner()
+    harness = StratumHarness()
+    protocol, _ = harness.miner()
     assert type(protocol.session) is Session
-    assert house.server._house.work is house.work
+    assert harness.server._context.work is harness.work

@@ -169,7 +169,12 @@ def solve(node: Node, rng: random.Random, now: float) -> None:
     if job is None:
         raise RuntimeError("no work")
     while True:
-        outcome = job.check(rng.randbytes(8), job.timestamp, struct.unpack("<I", rng.randbytes(4))[0], job.version)
+        outcome = job.check(
+            rng.randbytes(8),
+            timestamp=job.timestamp,
+            nonce=struct.unpack("<I", rng.randbytes(4))[0],
+            version=job.version,
+        )
         if outcome.meets_share:
             node.solved(outcome, "bench")
             return

@@ -316,8 +316,8 @@ def flood(wire: Wire, piece: bytes) -> int:
         (b"HTTP/1.1 200 OK\r\n", b"X-Long: " + b"y" * 992 + b"\r\n", "more than 65536 bytes of headers"),
         (b"HTTP/1.1 200 OK\r\n", b"a:b\r\n", "more than 200 headers"),
         (b"HTTP/1.1 200 OK\nX: y\n", b" and on\n", "more than 200 headers"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "more than 5 interim answers"),
-        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "more than 5 interim answers"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "more than 5 interim responses"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "more than 5 interim responses"),
     ],
 )
 def test_headers_without_end_are_cut_off(dashd, begin, piece, words):

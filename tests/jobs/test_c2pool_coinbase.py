@@ -19,8 +19,8 @@ from p2pool.pool_stats import PoolStats
 from p2pool.share.donation import DONATION_KEY_HASH
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields
-from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import Share
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.economy import Economy
 from p2pool.simnet.parameters import EASIEST_BITS, ChainRules
@@ -44,13 +44,23 @@ def mint(
     tracker: Tracker, best: int | None, template: BlockTemplate, key: bytes, donation: int = 655
 ) -> tuple[Share, bytes]:
     """(the next share, its generation transaction) by our own generation."""
-    context = build_work_context(tracker, best, template, tracker.network, NOW)
+    context = build_work_context(tracker, best, template=template, network=tracker.network, now=NOW)
     time = int(NOW) + tracker.network.share_period * len(tracker)
-    return solve(Job(context, PayeeFields(key, donation, 0, 7), 2**256 - 1, time, template.current_time))
+    return solve(
+        Job(
+            context,
+            PayeeFields(key, donation, 0, 7),
+            desired_target=2**256 - 1,
+            share_timestamp=time,
+            header_timestamp=template.current_time,
+        )
+    )
 
 
 def solve(job: Job) -> tuple[Share, bytes]:
-    outcomes = (job.check(bytes(8), job.timestamp, nonce, job.version) for nonce in range(1 << 16))
+    outcomes = (
+        job.check(bytes(8), timestamp=job.timestamp, nonce=nonce, version=job.version) for nonce in range(1 << 16)
+    )
     outcome = next(outcome for outcome in outcomes if outcome.meets_share)
     return outcome.share(), outcome.gentx
 

@@ -128,7 +128,7 @@ def test_what_is_left_out_so_that_blocks_fit_is_known():
     home.node.set_template(whole)
     assert (home.node.context.left_out, home.node.block_problems()) == (0, [])
     job = home.node.make_job(b"\xee" * 20, None)
-    limit = len(job.check(bytes(8), job.timestamp, 0, job.version).block()) - 1
+    limit = len(job.check(bytes(8), timestamp=job.timestamp, nonce=0, version=job.version).block()) - 1
     tight = replace(whole, size_limit=limit, previous_block=6)
     home.node.set_template(tight)
     context = home.node.context
@@ -287,7 +287,7 @@ def test_a_block_that_is_no_share_is_sent_and_is_no_share():
     home = at_work(bits=EVERY_HASH_A_BLOCK)
     job = home.node.make_job(KEY, None)
     job.share_target = 0
-    outcome = job.check(bytes(8), job.timestamp, 1, job.version)
+    outcome = job.check(bytes(8), timestamp=job.timestamp, nonce=1, version=job.version)
     home.node.solved(outcome, "w")
     assert home.last("block_found").share_hash is None
     assert home.names() == ["block_found"]
@@ -334,7 +334,7 @@ def test_what_meets_nothing_does_nothing():
     home = at_work()
     job = home.node.make_job(KEY, None)
     job.share_target = job.block_target = 0
-    home.node.solved(job.check(bytes(8), job.timestamp, 1, job.version), "w")
+    home.node.solved(job.check(bytes(8), timestamp=job.timestamp, nonce=1, version=job.version), "w")
     assert home.names() == []
 
 

@@ -80,7 +80,7 @@ def test_an_aux_block_alone_is_neither_share_nor_block():
     job = home.node.make_job(KEY, None)
     job.share_target = job.block_target = 0
     home.told.clear()
-    home.node.solved(job.check(bytes(8), job.timestamp, 1, job.version), "w")
+    home.node.solved(job.check(bytes(8), timestamp=job.timestamp, nonce=1, version=job.version), "w")
     assert len(found) == 1
     assert home.names() == []
 

@@ -96,7 +96,10 @@ class Member:
         self.moment.now += 20
         job = self.node.make_job(bytes([self.number]) * 20, None)
         rng = random.Random(self.moment.now * 100 + self.number)
-        outcomes = (job.check(rng.randbytes(8), job.timestamp, n, job.version) for n in range(1 << 16))
+        outcomes = (
+            job.check(rng.randbytes(8), timestamp=job.timestamp, nonce=n, version=job.version)
+            for n in range(1 << 16)
+        )
         outcome = next(o for o in outcomes if o.meets_share)
         self.node.solved(outcome, "worker")
         if self.announcing:

@@ -678,8 +678,8 @@ def test_a_change_between_two_steps_shows_in_the_next_sum(stats):
 def test_latencies_are_never_negative_and_submissions_count_together(stats):
     stats.record_submissions(3, 0.003)
     stats.record_submissions(1, -5.0)  # the clock was set back meanwhile
-    stats.record_fan_out(0.25)
-    stats.record_fan_out(-1.0)
+    stats.record_job_broadcast(0.25)
+    stats.record_job_broadcast(-1.0)
     snapshot = stats.snapshot(NOW)
     assert (snapshot.submits.count, snapshot.submits.total) == (4, pytest.approx(0.009))
     assert (snapshot.fan_out.count, snapshot.fan_out.total) == (2, 0.25)

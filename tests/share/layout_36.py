@@ -17,16 +17,16 @@ from p2pool.dash.script import p2pkh_script, p2sh_script
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks.parameters import Network
-from p2pool.share.chain_view import ChainView, Weights
 from p2pool.share.codec_16 import read_branch, read_min_header, read_packed_payments
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields, ShareData, SolvedHeader
+from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.payments import PaidPayments, pack_output
 from p2pool.share.payouts import DONATION, MINER, PAYMENT, before_ref_hash
-from p2pool.share.rules import WEIGHT_UNIT, ParentContext, TransactionRefs, check_form, parent_context
-from p2pool.share.share import Links, Share
-from p2pool.share.version import ShareRules, ShareVersion
+from p2pool.share.rules import check_form, parent_context
+from p2pool.share.share import ChainView, Links, Share, ShareRules, ShareVersion
 from p2pool.share.versions import VERSION_16
+from p2pool.share.weights import WEIGHT_UNIT, Weights
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import Reader, pack_uint64, pack_varint, pack_varstr
 from tests.support import make_template
@@ -423,10 +423,20 @@ def mined(
     """A job of this version on top of `best`, and the share that came of it; the tracker holds it."""
     rng = random.Random(f"{best} {version.type}")
     template = make_template(transactions=transactions, bits=0x1B00FFFF)
-    context = build_work_context(tracker, best, template, tracker.network, NOW, version=version)
-    job = Job(context, PayeeFields(finder, 655, 0, 7), 2**256 - 1, int(NOW), template.current_time)
+    context = build_work_context(
+        tracker, best, template=template, network=tracker.network, now=NOW, version=version
+    )
+    job = Job(
+        context,
+        PayeeFields(finder, 655, 0, 7),
+        desired_target=2**256 - 1,
+        share_timestamp=int(NOW),
+        header_timestamp=template.current_time,
+    )
     for nonce in range(1 << 16):
-        outcome = job.check(rng.randbytes(8), template.current_time, nonce, template.version)
+        outcome = job.check(
+            rng.randbytes(8), timestamp=template.current_time, nonce=nonce, version=template.version
+        )
         if outcome.meets_share:
             share = outcome.share()
             tracker.add(share, NOW)

@@ -43,16 +43,24 @@ class PoolMiner:
             easy = replace(template, transactions=(), depends=(), branch=(), bits=0x207FFFFF)
             shares = grow_chain(self.tracker, easy, self._payees + 2, self._payees)
             self.best = shares[-1].hash
-        return build_work_context(self.tracker, self.best, template, self.network, template.received)
+        return build_work_context(
+            self.tracker, self.best, template=template, network=self.network, now=template.received
+        )
 
     def mine(self, context: WorkContext | None = None) -> bytes:
         """A block from a job on the work."""
         context = context or self.context()
         template = context.template
         timestamp = max(int(self.simulation.clock.seconds()), template.minimum_time)
-        job = Job(context, PayeeFields(FINDER, 655, 0, 1), 2**256 - 1, timestamp, timestamp)
+        job = Job(
+            context,
+            PayeeFields(FINDER, 655, 0, 1),
+            desired_target=2**256 - 1,
+            share_timestamp=timestamp,
+            header_timestamp=timestamp,
+        )
         for nonce in range(1 << 20):
-            outcome = job.check(bytes(8), timestamp, nonce, template.version)
+            outcome = job.check(bytes(8), timestamp=timestamp, nonce=nonce, version=template.version)
             if outcome.meets_block:
                 return outcome.block()
         raise RuntimeError("no block found")

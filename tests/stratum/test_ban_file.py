@@ -38,15 +38,15 @@ def hosts(guard: Guard) -> list[str]:
 
 def test_bans_survive_a_restart(path):
     guard, file = make(path)
-    guard.ban("10.0.0.1", NOW, 100, "one")
-    guard.ban("2001:db8::1", NOW, 200, "zwölf")
+    guard.ban("10.0.0.1", now=NOW, seconds=100, reason="one")
+    guard.ban("2001:db8::1", now=NOW, seconds=200, reason="zwölf")
     save(file)
     assert len(list(path.parent.iterdir())) == 1
     after, other = make(path)
     with logged() as log:
         other.load(NOW + 50)
     assert after.bans() == guard.bans()
-    assert log.lines == ["2 hosts of miners are still banned"]
+    assert log.lines == [f"restored 2 bans of miners' hosts from {path}"]
     later, other = make(path)
     other.load(NOW + 150)
     assert hosts(later) == ["2001:db8::/64"]
@@ -62,8 +62,8 @@ def test_it_is_written_only_when_something_changed(path):
     guard, file = make(path, run)
     save(file)
     assert not path.exists()
-    guard.ban("10.0.0.1", NOW, 100, "one")
-    guard.ban("10.0.0.2", NOW, 200, "two")
+    guard.ban("10.0.0.1", now=NOW, seconds=100, reason="one")
+    guard.ban("10.0.0.2", now=NOW, seconds=200, reason="two")
     save(file)
     save(file)
     assert len(writes) == 1
@@ -84,9 +84,9 @@ def test_what_changes_while_it_is_written_is_written_next_time(path):
         return waiting if len(calls) == 1 else maybeDeferred(call)
 
     guard, file = make(path, run)
-    guard.ban("10.0.0.1", NOW, 100, "one")
+    guard.ban("10.0.0.1", now=NOW, seconds=100, reason="one")
     first = Deferred.fromCoroutine(file.save())
-    guard.ban("10.0.0.2", NOW, 100, "two")
+    guard.ban("10.0.0.2", now=NOW, seconds=100, reason="two")
     calls[0]()
     waiting.callback(None)
     assert first.called
@@ -130,7 +130,7 @@ def test_what_cannot_be_read_is_set_aside(path, data):
     aside = path.with_name("bans.json.damaged")
     assert aside.read_bytes() == data
     assert not path.exists()
-    guard.ban("10.0.0.1", NOW, 100, "one")
+    guard.ban("10.0.0.1", now=NOW, seconds=100, reason="one")
     save(file)
     assert aside.read_bytes() == data
     assert len(json.loads(path.read_bytes())["bans"]) == 1
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_even_be_set_aside_stops_nothing(path):
         file.load(NOW)
     assert len(log.lines) == 1
     assert not log.tracebacks
-    guard.ban("10.0.0.1", NOW, 100, "one")
+    guard.ban("10.0.0.1", now=NOW, seconds=100, reason="one")
     save(file)
     assert path.is_dir()
 
@@ -161,7 +161,7 @@ def test_rows_that_say_nothing_are_passed_over(path):
     with logged() as log:
         file.load(NOW)
     assert hosts(guard) == ["10.0.0.3"]
-    assert log.lines == ["1 hosts of miners are still banned"]
+    assert log.lines == [f"restored 1 bans of miners' hosts from {path}"]
 
 
 def test_bans_of_the_format_before_versions_are_taken_over(path):
@@ -175,7 +175,7 @@ def test_bans_of_the_format_before_versions_are_taken_over(path):
 def test_a_disk_that_fails_is_said_once_and_tried_again(path):
     path.parent.write_text("a file where the directory should be")
     guard, file = make(path)
-    guard.ban("10.0.0.1", NOW, 100, "one")
+    guard.ban("10.0.0.1", now=NOW, seconds=100, reason="one")
     with logged() as log:
         for _ in range(5):
             save(file)
@@ -191,4 +191,4 @@ def test_a_disk_that_fails_is_said_once_and_tried_again(path):
     with logged() as log:
         save(file)
         save(file)
-    assert len([line for line in log.lines if "cannot be written" in line]) == 1
+    assert len([line for line in log.lines if "cannot write the bans" in line]) == 1

@@ -22,6 +22,7 @@ from p2pool.web.live_hub import LiveLimits
 from p2pool.web.site import WebSite
 from p2pool.web.views import VIEWS
 from tests.e2e.websocket_client import CLOSE, PING, PONG, handshake, masked
+from tests.environment import make_environment
 from tests.logged import logged
 from tests.stratum.wire import Transport
 from tests.support import make_template
@@ -36,11 +37,15 @@ class LivePool(Pool):
 
     def __init__(self, origins: frozenset[str] = frozenset(), **limits) -> None:
         super().__init__(5, make_template())
-        self.live = LiveService(self.clock, self.clock.seconds, origins, limits=LiveLimits(**limits))
+        self.live = LiveService(make_environment(self.clock), origins=origins, limits=LiveLimits(**limits))
         access = Access(AccessSettings(host_names=frozenset({"node.example"})))
-        self.site = WebSite(self.views, Path("/nowhere"), self.clock, self.live.resource, access)
+        self.site = WebSite(
+            make_environment(self.clock), self.views, Path("/nowhere"), live=self.live.resource, access=access
+        )
         self.browsers = WebConnections()
-        self.port = WorkerPort(Factory(), self.site, self.clock, browsers=self.browsers)
+        self.port = WorkerPort(
+            make_environment(self.clock), stratum=Factory(), web=self.site, browsers=self.browsers
+        )
 
     def refresh(self) -> None:
         """A second passes, and views are rendered."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -115,7 +116,7 @@ class AuxTable:
         self._works: dict[int, tuple[AuxDaemon, AuxWork]] = {}
         """By chain id."""
         self._last_broadcast: float | None = None
-        self._waiting: Any = None
+        self._waiting: IDelayedCall | None = None
 
     def take(self, daemon: AuxDaemon, work: AuxWork) -> None:
         """Take a daemon's newest work. Raises ChainTaken if another one has its chain; it has no work then."""

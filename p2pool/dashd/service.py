@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -95,7 +96,7 @@ class DashdService(Service):
         """Whether the daemon that is there now was checked."""
         self._long_polling: Deferred[None] | None = None
         self._long_poll_tip: int | None = None
-        self._overdue: Any = None
+        self._overdue: IDelayedCall | None = None
         """The delayed call that ends a long poll whose connection must be dead."""
 
     # --- life --------------------------------------------------------------------------------------------

@@ -187,7 +187,7 @@ class BlockBroadcaster(Service, P2pOwner):
         for dialling in list(self._dialling.values()):
             dialling.cancel()
         for connection in [*self._peers, *self._handshakes]:
-            connection.hang_up()
+            connection.disconnect()
         if self._timers:
             await self.save()
 
@@ -258,7 +258,7 @@ class BlockBroadcaster(Service, P2pOwner):
     def _connected(self, address: Address, connection: P2pConnection) -> None:
         self._dialling.pop(address, None)
         if not self.running:
-            connection.hang_up()
+            connection.disconnect()
         elif not connection.over:
             self._handshakes[connection] = _Peer(address, connection, self._reactor.seconds())
 
@@ -275,7 +275,7 @@ class BlockBroadcaster(Service, P2pOwner):
         peer = self._handshakes.pop(connection, None)
         version = connection.session.version
         if peer is None or version is None:
-            connection.hang_up()
+            connection.disconnect()
             return
         peer.clock_offset = version.time - self._clock()
         self._peers[connection] = peer
@@ -302,7 +302,7 @@ class BlockBroadcaster(Service, P2pOwner):
             try:
                 self._headers_heard(heard.headers)
             except ParseError as error:
-                connection.hang_up(str(error))
+                connection.disconnect(str(error))
                 return
             self._announced(peer, heard.headers[-1].hash())
         if heard.blocks:
@@ -333,7 +333,7 @@ class BlockBroadcaster(Service, P2pOwner):
                 continue
             peer.missed += chance
             if peer.missed > MAX_MISSED:
-                peer.connection.hang_up(f"it did not announce the last {MAX_MISSED} blocks")
+                peer.connection.disconnect(f"it did not announce the last {MAX_MISSED} blocks")
 
     @override
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:

@@ -45,7 +45,7 @@ class ChainBlockLister:
         self._waiting: BoundedDict[int, tuple[BlockRecord, float]] = BoundedDict(MAX_BLOCKS)
         """By block hash: its record, and when it may be listed."""
 
-    def want(self, record: BlockRecord) -> None:
+    def request(self, record: BlockRecord) -> None:
         """List a block of the share chain, unless that is done. `record.time` is its header's."""
         if record.block_hash in self._store.records or record.block_hash in self._waiting:
             return

@@ -78,7 +78,7 @@ class Daemon:
 
     @property
     def height(self) -> int:
-        """The height of the block that its work stands on; -1 without any."""
+        """The height of the block that its work builds on; -1 without any."""
         return -1 if self.template is None else self.template.height - 1
 
     @property

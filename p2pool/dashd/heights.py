@@ -35,7 +35,7 @@ class BlockHeights:
         """Block hash -> when dashd did not know it."""
         self._task: Deferred[None] | None = None
 
-    def want(self, block_hash: int) -> None:
+    def request(self, block_hash: int) -> None:
         """Ask for a block's height, unless that is under way or was in vain a moment ago."""
         if block_hash in self._queue or len(self._queue) >= MAX_QUEUE:
             return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from p2pool.dash.target import bits_to_target
 
 MAX_BLOCK_SIZE, MAX_SIGNATURE_OPERATIONS = 2_000_000, 40_000
-"""What a block may have since DIP 1; templates say it, too."""
+"""What a block may have since DIP 1; templates report it as well."""
 
 
 class TemplateTransaction(NamedTuple):
@@ -62,7 +62,7 @@ class BlockTemplate:
     """Bytes that the block may have."""
     signature_operations_limit: int = MAX_SIGNATURE_OPERATIONS
     problems: tuple[str, ...] = ()
-    """What is wrong with dashd's answer although there is work on it, for people."""
+    """What is wrong with dashd's answer although there is work on it, for the operator."""
     refusal: str | None = None
     """Why dashd would refuse every block made from this; None if it would not, as far as is known here."""
 

@@ -1,4 +1,4 @@
-"""Notice of new blocks by ZeroMQ: dashd's `-zmqpubhashblock`."""
+"""Notification of new blocks by ZeroMQ: dashd's `-zmqpubhashblock`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MAX_WAITING = 100
 MAX_AT_ONCE = 50
 """Messages that are read in one turn of the reactor."""
 SILENCE_TIME = 600.0
-"""Seconds without a message, after which we subscribe anew: the library does not notice that the publisher's
-machine is gone, and gives an address up for good where something else answered there for a moment."""
+"""Seconds without a message after which we subscribe anew: the library does not notice that the publisher's
+machine is gone, and gives an address up for good if something else answered there for a moment."""
 OPTIONS = {
     zmq.LINGER: 0,
     zmq.RCVHWM: MAX_WAITING,
@@ -36,7 +36,7 @@ OPTIONS = {
 
 
 def parse_hashblock(frames: Sequence[bytes]) -> int:
-    """The block hash of a message: topic, 32 bytes in display order, uint32 sequence. Raises ParseError."""
+    """Return the block hash of a message: topic, 32 bytes in display order, uint32 sequence. Raises ParseError."""
     if len(frames) != 3 or frames[0] != TOPIC or len(frames[1]) != 32 or len(frames[2]) != 4:
         raise ParseError(f"a ZMQ message of {len(frames)} frames is no hashblock")
     return int.from_bytes(frames[1], "big")
@@ -44,8 +44,8 @@ def parse_hashblock(frames: Sequence[bytes]) -> int:
 
 @implementer(IReadDescriptor)
 class ZmqSubscriber:
-    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. What goes
-    wrong costs a line and this road, until the next attempt."""
+    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. A
+    failure is logged and costs this source until the next attempt."""
 
     def __init__(self, environment: Environment, address: str, announced: Callable[[int], None]) -> None:
         self._reactor = environment.reactor
@@ -84,7 +84,7 @@ class ZmqSubscriber:
             return
         self._socket = socket
         self._reactor.addReader(self)
-        # The descriptor tells of changes only: what happened before it was watched would be missed.
+        # The descriptor signals changes only: what happened before it was watched would be missed.
         self._read_again()
 
     def _unsubscribe(self) -> None:
@@ -98,7 +98,7 @@ class ZmqSubscriber:
             self._socket = None
 
     def _read_again(self) -> None:
-        """In the next turn of the reactor; once, however often this is asked for."""
+        """Read in the next turn of the reactor; once, however often this is called."""
         if self._again is None:
             self._again = self._reactor.callLater(0, self._go_on)
 
@@ -139,7 +139,7 @@ class ZmqSubscriber:
         self._read_again()
 
     def _complain(self, problem: str) -> None:
-        """Once: a publisher of something else says it again and again."""
+        """Log a problem once: a publisher of something else causes it again and again."""
         if not self._complained:
             self._complained = True
             _log.warn("ZMQ block notifications from {address}: {problem}", address=self._address, problem=problem)

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -18,7 +18,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.base.environment import Environment, real_environment
+from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxPow, find_commitment, parse_auxpow, slot_of
@@ -350,7 +350,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Only a program picks the reactor.
     from twisted.internet import reactor as global_reactor
 
-    reactor: Any = global_reactor
+    reactor = cast(IReactor, global_reactor)
     chain = AuxChain(options.chain_id, options.attempts, reactor.seconds)
     daemon = SimulatedAuxDaemon(
         real_environment(reactor),

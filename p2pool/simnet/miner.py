@@ -65,10 +65,6 @@ OTHER_CODE = 0
 _KNOWN_CODES = range(20, 26)
 
 
-def _failure_of(error: BaseException) -> Failure:
-    return Failure(error)
-
-
 class _MinerProtocol(Protocol):
     """Moves bytes between a socket and a session."""
 
@@ -268,9 +264,7 @@ class CpuMiner(Service):
 
     def _thread_ended(self, ended: Deferred[None], failure: BaseException | None) -> None:
         if failure is not None:
-            _log.failure(
-                "internal error: a hashing thread of miner {name} died", _failure_of(failure), name=self.name
-            )
+            _log.failure("internal error: a hashing thread of miner {name} died", Failure(failure), name=self.name)
         ended.callback(None)
 
     def _start_timer(self, function: Callable[[], None], interval: float) -> None:

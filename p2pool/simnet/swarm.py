@@ -341,7 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     directory = options.datadir or Path(tempfile.mkdtemp(prefix="p2pool-swarm-"))
     try:
-        _run(cast(Any, global_reactor), options, directory.absolute())  # the nodes run in another directory
+        _run(cast(IReactor, global_reactor), options, directory.absolute())  # the nodes run in another directory
     except (OperatorError, CannotListenError, OSError) as error:
         open_terminal(sys.stderr).write(f"{error}\n")
         return 2

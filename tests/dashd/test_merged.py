@@ -22,7 +22,7 @@ from p2pool.dashd.merged import (
     MAX_ANSWER,
     PAUSE,
     POLL_PERIOD,
-    SAY_PERIOD,
+    REPORT_PERIOD,
     WELL_AFTER,
     WORK_LIFETIME,
     AuxDaemon,
@@ -324,7 +324,7 @@ def test_a_daemon_that_flaps_with_ever_new_troubles_fills_no_log():
     with logged() as log:
         stage = Stage(FakeRpc(*troubles)).wait(600)
     assert stage.daemons[0]._rpc.polls > 300
-    assert len(log.lines) <= 2 + 2 * 600 / SAY_PERIOD
+    assert len(log.lines) <= 2 + 2 * 600 / REPORT_PERIOD
     stage.stop()
 
 
@@ -336,7 +336,7 @@ def test_trouble_that_begins_in_the_quiet_time_is_said_when_that_is_over():
         rpc.answers = [RpcError(-32601, "Method not found")]
         stage.wait(10)
         assert "works again" in log.lines[-1]
-        stage.wait(SAY_PERIOD + 40)
+        stage.wait(REPORT_PERIOD + 40)
         assert "Method not found" in log.lines[-1]
     assert len(log.lines) == 4
     stage.stop()

@@ -131,7 +131,7 @@ def test_hello_handshake_and_news(made):
     made.say(Ping(4))
     assert len(made.owner.heard) == 1  # a ping is no news
     assert made.owner.ready == 1
-    made.connection.hang_up()
+    made.connection.disconnect()
     made.over("")
 
 
@@ -164,8 +164,8 @@ def test_what_is_malformed_ends_it(made, said, why):
 
 
 def test_once_it_has_hung_up_nothing_is_sent_and_the_first_reason_counts(made):
-    made.handshake().connection.hang_up("the first")
-    made.connection.hang_up("the second")
+    made.handshake().connection.disconnect("the first")
+    made.connection.disconnect("the second")
     made.connection.write(b"x")
     assert not made.connection.send_block(b"x")
     made.say(Ping(1), block_inv(1))
@@ -198,7 +198,7 @@ def test_a_connection_that_is_lost_leaves_nothing(made):
     made.handshake().connection.connectionLost()
     assert made.owner.lost == [""]
     assert made.reactor.getDelayedCalls() == []
-    made.connection.hang_up("too late")
+    made.connection.disconnect("too late")
     assert not made.wire.disconnecting
 
 

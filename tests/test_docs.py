@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 import shlex
 from dataclasses import dataclass
@@ -13,13 +14,16 @@ from pathlib import Path
 import pytest
 
 from p2pool.app.config import load_config
-from p2pool.app.flags import build_parser
+from p2pool.app.flags import parse_command_line
+from p2pool.app.settings import all_settings, flag_names
 from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
-GUIDES = tuple(path for path in DOCUMENTS if path.name in ("README.md", "operators.md", "miners.md", "alerts.md"))
+PAGES = tuple(sorted((ROOT / "docs").rglob("*.md")))
+TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+DOCUMENTS = (*(ROOT / name for name in TOP), *PAGES)
+GUIDES = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md")))
 UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
 MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
 """Programs of ours beside the node."""
@@ -58,14 +62,10 @@ def read(path: Path) -> Document:
 
 
 def of(*paths: Path):
-    return pytest.mark.parametrize("path", paths, ids=lambda path: path.name)
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 # --- flags and settings ------------------------------------------------------------------------------------
-
-
-def node_flags() -> set[str]:
-    return {option for action in build_parser(Path("data"))._actions for option in action.option_strings}
 
 
 def help_of(module: str, monkeypatch, capsys) -> set[str]:
@@ -80,7 +80,10 @@ def help_of(module: str, monkeypatch, capsys) -> set[str]:
 def parsed(arguments: list[str]) -> None:
     """Fails where the node's parser does not take them."""
     try:
-        build_parser(Path("data")).parse_args(arguments)
+        given, _ = parse_command_line(arguments, Path("data"))
+        for key, setting in all_settings().items():
+            if key in given and (setting.limits is not None or key == "net"):
+                setting.parse(given[key])
     except SystemExit as end:
         if end.code:  # --version and --help end well
             pytest.fail(f"not understood: {arguments}")
@@ -99,9 +102,9 @@ def node_arguments(command: str) -> list[str] | None:
 
 @of(*DOCUMENTS)
 def test_every_flag_that_is_named_exists(path, monkeypatch, capsys):
-    known = node_flags().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
+    known = flag_names().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
     named = {flag for span in read(path).spans for flag in _FLAG.findall(span)}
-    assert named - known == set()
+    assert named - known - _FLAGS_OF_TOOLS == set()
 
 
 @of(*GUIDES)
@@ -216,14 +219,47 @@ def test_every_link_leads_somewhere(path):
             assert not anchor or anchor in anchors(target), link
 
 
+def test_every_page_is_reached_from_the_readme():
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path not in reached and path.suffix == ".md":
+            reached.add(path)
+            files = [link.partition("#")[0] for link in _LINK.findall(read(path).prose)]
+            waiting += [(path.parent / file).resolve() for file in files if file and "://" not in file]
+    assert set(DOCUMENTS) - reached == set()
+
+
+_FLAGS_OF_TOOLS = {"--upgrade"}
+"""Flags of programs for engineers that the documents name."""
 _OF_OTHERS = {"p2pool/dash/stratum.py"}
 """Files of legacy p2pool-dash that the documents name."""
 
 
-@of(*sorted((ROOT / "docs").glob("*.md")))
+@of(ROOT / "CONTRIBUTING.md", *PAGES)
 def test_every_file_that_is_named_exists(path):
     named = set(re.findall(r"`((?:p2pool|tests)/[\w/-]+\.(?:py|sh|c))\b", path.read_text("utf-8"))) - _OF_OTHERS
     assert {file for file in named if not (ROOT / file).is_file()} == set()
+
+
+@of(ROOT / "docs" / "architecture.md", *sorted((ROOT / "docs" / "design").glob("*.md")))
+def test_every_part_of_the_code_that_is_named_exists(path):
+    packages = {each.name for each in (ROOT / "p2pool").iterdir() if each.is_dir()}
+    names = re.findall(r"`([a-z_]+(?:\.[a-z0-9_]+)+(?:\.[A-Z]\w+)*)(?:\(\))?`", path.read_text("utf-8"))
+    ours = {name for name in names if name.split(".")[0] in packages and not name.endswith(".json")}
+    assert {name for name in ours if not is_part(name)} == set()
+
+
+def is_part(name: str) -> bool:
+    """Return whether p2pool has a module, or something in a module, of this dotted name."""
+    *parents, last = f"p2pool.{name}".split(".")
+    try:
+        return importlib.util.find_spec(".".join([*parents, last])) is not None or hasattr(
+            importlib.import_module(".".join(parents)), last
+        )
+    except ModuleNotFoundError:
+        return hasattr(importlib.import_module(".".join(parents)), last)
 
 
 # --- texts -------------------------------------------------------------------------------------------------
@@ -258,7 +294,7 @@ def table(path: Path, head: str) -> list[list[str]]:
 
 @of(ROOT / "docs" / "operators.md", ROOT / "docs" / "miners.md")
 def test_what_people_are_told_to_look_for_is_what_the_node_says(path):
-    quoted = [text for cells in table(path, "it says") for text in re.findall(r"`([^`]+)`", cells[0])]
+    quoted = [text for cells in table(path, "message") for text in re.findall(r"`([^`]+)`", cells[0])]
     assert len(quoted) >= 9
     assert [text for text in quoted if not is_said(text)] == []
     assert not is_said("the moon ... is full")

@@ -1,4 +1,4 @@
-"""The program: configuration, the reactor, and how it all ends."""
+"""The program: it loads the configuration, runs the node, and turns errors into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from p2pool.app.config import load_config
+from p2pool.app.settings import DATADIR_NAME
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home
 from p2pool.base.signals import survive_signals
@@ -15,22 +16,22 @@ from p2pool.base.terminal import flush_standard_streams, open_standard_streams, 
 
 
 def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
-    """Run until interrupted. Returns the exit status: 2 for what the operator has to put right."""
+    """Run the node until it is interrupted. Return the exit status: 2 if the operator has to correct something."""
     open_standard_streams()
     survive_signals()
     try:
         config = load_config(
             sys.argv[1:] if argv is None else argv,
-            default_in_home(".p2pool-dash") if default_datadir is None else default_datadir,
+            default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,
         )
-        # Imported late: a wrong flag is answered at once, and the reactor is installed here only.
-        from p2pool.app.root import run
+        # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
+        from p2pool.app.process import run
 
         return run(config)
     except (OperatorError, ImportError) as error:
         open_terminal(sys.stderr).write(f"p2pool-dash: {error}\n")
         return error.exit_status if isinstance(error, OperatorError) else 2
-    except KeyboardInterrupt:  # before the node was there to be stopped in order
+    except KeyboardInterrupt:  # before the node runs and can be stopped in order
         return 128 + signal.SIGINT
     finally:
         flush_standard_streams()

@@ -14,12 +14,14 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home
 from p2pool.base.timer import Timer
+from p2pool.dash.address import payee_text
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.script import claimed_height
 from p2pool.dashd.announced import AnnouncedChain
-from p2pool.dashd.block_book import BLOCKS_FILE, BlockBook
+from p2pool.dashd.block_notifications import BlockNotifications, NotificationSource
+from p2pool.dashd.block_store import BLOCKS_FILE, BlockStore
 from p2pool.dashd.broadcast_counts import BroadcasterTotals
-from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE, Broadcaster, BroadcasterSettings
+from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE, BlockBroadcaster, BroadcasterSettings
 from p2pool.dashd.chain_blocks import LIST_PERIOD, ChainBlockLister
 from p2pool.dashd.credentials import (
     CredentialSource,
@@ -28,23 +30,24 @@ from p2pool.dashd.credentials import (
 )
 from p2pool.dashd.daemon import BlockLink, Daemon
 from p2pool.dashd.daemon_url import DaemonUrl
-from p2pool.dashd.followup import LOOK_PERIOD, BlockFollower
+from p2pool.dashd.figures import DashCoreFigures
+from p2pool.dashd.followup import FOLLOW_PERIOD, BlockFollower
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.network_peers import PeerBook, usable_address
-from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
+from p2pool.dashd.settings import DASH_CONF
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import BlockSubmitter
-from p2pool.dashd.template import BlockTemplate, TransactionCache
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import TransactionCache
 from p2pool.dashd.zmq_notice import ZmqSubscriber
 from p2pool.node import Node
 from p2pool.pool_stats import BlockRecord, PoolStats
 from p2pool.share.share import Share
-from p2pool.web.sources import DashCoreFigures, script_to_text
 
 _log = Logger(namespace="p2pool.dashd")
 
@@ -69,7 +72,7 @@ class DaemonAddress:
 def daemon_addresses(config: Config) -> list[DaemonAddress]:
     """The daemons that the configuration names, the single one first. Raises OperatorError."""
     parent, given = config.network.parent, config.dashd_config_path
-    conf = read_dash_conf(given or default_in_home(".dashcore") / "dash.conf", parent, required=given is not None)
+    conf = read_dash_conf(given or default_in_home(DASH_CONF), parent, required=given is not None)
     found = []
     if config.single_daemon:
         port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port
@@ -95,7 +98,7 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
     return found
 
 
-class DashCore:
+class DashdAssembly:
     """Daemons, links, the network's nodes, and the blocks on their way. `new_template` is called with each
     template to work on."""
 
@@ -114,14 +117,13 @@ class DashCore:
         self._node = node
         self._stats = stats
         self._clock = environment.clock
-        self._run_in_thread = environment.run_in_thread
         self._new_template = new_template
-        self.notices = NoticeBoard(environment.reactor.seconds, stats.record_new_block_job)
-        self.book = BlockBook(config.datadir / BLOCKS_FILE.name, environment.run_in_thread)
+        self.notifications = BlockNotifications(environment.reactor.seconds, stats.record_new_block_job)
+        self.block_store = BlockStore(config.datadir / BLOCKS_FILE.name, environment.run_in_thread)
         self.spool = BlockSpool(config.datadir / "blocks", environment.run_in_thread)
         self.pool: DaemonPool | None = None
         self.submitter: BlockSubmitter | None = None
-        self.broadcaster: Broadcaster | None = None
+        self.broadcaster: BlockBroadcaster | None = None
         self._rpcs: list[RpcClient] = []
         self._links: list[DashdLink] = []
         self._zmqs: list[ZmqSubscriber] = []
@@ -134,23 +136,35 @@ class DashCore:
 
     async def start(self, addresses: Sequence[DaemonAddress]) -> None:
         """Begin to ask the daemons."""
-        await self.book.load()
-        self._stats.restore_blocks(self.book.records.values())
-        self.book.changed.subscribe(self._stats.record_block)
-        self.book.learned.subscribe(self._stats.restore_blocks)
+        await self.block_store.load()
+        self._stats.restore_blocks(self.block_store.records.values())
+        self.block_store.changed.subscribe(self._stats.record_block)
+        self.block_store.learned.subscribe(self._stats.restore_blocks)
         chain, transactions = AnnouncedChain(), TransactionCache()
         daemons = [self._daemon(address, transactions) for address in addresses]
-        self.pool = pool = DaemonPool(self._reactor, daemons, chain, self._clock)
+        self.pool = pool = DaemonPool(self._environment, daemons, chain)
         pool.template.subscribe(self._template)
         links: list[BlockLink] = list(self._links)
         if not self._config.disable_broadcaster:
             self.broadcaster = self._make_broadcaster(pool, addresses)
             links.append(self.broadcaster)
         self.submitter = BlockSubmitter(
-            self._reactor, daemons, links, self.spool, self.book, self._clock, self._stats.record_block_sent
+            self._environment,
+            daemons=daemons,
+            links=links,
+            spool=self.spool,
+            store=self.block_store,
+            record_sent=self._stats.record_block_sent,
         )
-        follower = BlockFollower(lambda: pool.serving, self.book, self.spool, self.submitter.offer_again)
-        self._lister = ChainBlockLister(lambda: pool.serving, self.book, self._clock, self._stats.start_time)
+        follower = BlockFollower(
+            serving=lambda: pool.serving,
+            store=self.block_store,
+            spool=self.spool,
+            lost=self.submitter.offer_again,
+        )
+        self._lister = ChainBlockLister(
+            lambda: pool.serving, self.block_store, clock=self._clock, started=self._stats.start_time
+        )
         self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
         self._node.block_wanted.subscribe(self._heights.want)
         pool.start()
@@ -160,10 +174,16 @@ class DashCore:
         for subscriber in self._zmqs:
             subscriber.start()
         self._timers = [
-            Timer(self._reactor, SAVE_PERIOD, self.book.save, now=False),
-            Timer(self._reactor, ROOM_PERIOD, self.spool.check_room, now=False),
-            Timer(self._reactor, LOOK_PERIOD, follower.look, now=False),
-            Timer(self._reactor, LIST_PERIOD, self._lister.look, now=False),
+            Timer(self._reactor, SAVE_PERIOD, self.block_store.save, name="save the found blocks", now=False),
+            Timer(
+                self._reactor,
+                ROOM_PERIOD,
+                self.spool.check_room,
+                name="check the disk space for blocks",
+                now=False,
+            ),
+            Timer(self._reactor, FOLLOW_PERIOD, follower.poll, name="follow the found blocks", now=False),
+            Timer(self._reactor, LIST_PERIOD, self._lister.poll, name="check the blocks on the chain", now=False),
         ]
         await self.submitter.resume()
         self._list_blocks(node.share for node in self._node.tracker.verified.nodes.values())
@@ -175,13 +195,14 @@ class DashCore:
         if self._lister is None or not found:
             return
         own = set(self._node.own_share_hashes())
+        versions = self._config.network.parent.addresses
         for share in found:
             self._lister.want(
                 BlockRecord(
                     time=float(share.header_timestamp),
                     block_hash=share.hash,
                     height=claimed_height(share.coinbase, share.coinbase_payload) or 0,
-                    worker=script_to_text(self._node, share.script) if share.hash in own else "another node",
+                    worker=payee_text(share.script, versions) if share.hash in own else "another node",
                     share_hash=share.hash,
                     subsidy=share.subsidy,
                 )
@@ -189,32 +210,37 @@ class DashCore:
 
     def _daemon(self, address: DaemonAddress, transactions: TransactionCache) -> Daemon:
         config, parent = self._config, self._config.network.parent
-        rpc = RpcClient(self._reactor, address.url, address.credentials)
+        rpc = RpcClient(self._environment, address.url, address.credentials)
         service = DashdService(
-            self._reactor, rpc, config.network, self._clock, address.url, self.notices, transactions
+            self._environment,
+            rpc,
+            network=config.network,
+            name=address.url,
+            notifications=self.notifications,
+            transactions=transactions,
         )
-        daemon = Daemon(address.url, rpc, service, self._clock)
+        daemon = Daemon(address.url, rpc, service, clock=self._clock)
         link = DashdLink(
-            self._reactor,
-            address.host,
-            address.p2p_port,
-            parent.p2p_magic,
-            _sub_version(),
-            self._clock,
-            self._environment.nonce,
-            lambda block_hash: daemon.announced(Road.P2P, block_hash),
+            self._environment,
+            host=address.host,
+            port=address.p2p_port,
+            magic=parent.p2p_magic,
+            sub_version=_sub_version(),
+            announced=lambda block_hash: daemon.announced(NotificationSource.P2P, block_hash),
         )
         self._rpcs.append(rpc)
         self._links.append(link)
         if address.zmq is not None:
             self._zmqs.append(
                 ZmqSubscriber(
-                    self._reactor, address.zmq, lambda block_hash: daemon.announced(Road.ZMQ, block_hash)
+                    self._environment,
+                    address.zmq,
+                    lambda block_hash: daemon.announced(NotificationSource.ZMQ, block_hash),
                 )
             )
         return daemon
 
-    def _make_broadcaster(self, pool: DaemonPool, addresses: Sequence[DaemonAddress]) -> Broadcaster:
+    def _make_broadcaster(self, pool: DaemonPool, addresses: Sequence[DaemonAddress]) -> BlockBroadcaster:
         parent = self._config.network.parent
         local = parent.chain == "regtest"
         ours = (usable_address(address.host, address.p2p_port, allow_local=True) for address in addresses)
@@ -223,24 +249,21 @@ class DashCore:
             return await pool.serving.network_peers()
 
         def headers_heard(headers: Sequence[BlockHeader]) -> None:
-            pool.headers_heard(Road.NETWORK, headers)
+            pool.headers_heard(NotificationSource.NETWORK, headers)
 
-        return Broadcaster(
-            self._reactor,
+        return BlockBroadcaster(
+            self._environment,
             BroadcasterSettings(
                 max_peers=self._config.broadcaster_max_peers,
                 magic=parent.p2p_magic,
                 sub_version=_sub_version(),
                 ours=frozenset(address for address in ours if address is not None),
             ),
-            PeerBook(local, self._environment.chance),
-            self._config.datadir / NETWORK_PEERS_FILE.name,
-            self._run_in_thread,
-            self._clock,
-            self._environment.nonce,
-            network_peers,
-            headers_heard,
-            lambda: self._tip,
+            book=PeerBook(local, self._environment.chance),
+            path=self._config.datadir / NETWORK_PEERS_FILE.name,
+            ask_addresses=network_peers,
+            headers_heard=headers_heard,
+            tip=lambda: self._tip,
         )
 
     async def stop(self) -> None:
@@ -249,7 +272,7 @@ class DashCore:
             timer.stop()
         if self.submitter is not None:
             await self.submitter.stop()
-        await self.book.save()
+        await self.block_store.save()
         for subscriber in self._zmqs:
             subscriber.stop()
         if self.broadcaster is not None:
@@ -274,7 +297,7 @@ class DashCore:
 
     def job_sent(self, parent_block: int) -> None:
         """A first job on this block left."""
-        self.notices.job_sent(parent_block)
+        self.notifications.job_sent(parent_block)
 
     def block_found(self, found: FoundBlock) -> None:
         """A block was found, here or by a peer: see it through. (There is no work before `start`.)"""

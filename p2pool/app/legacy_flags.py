@@ -1,63 +1,73 @@
-"""Command lines written for legacy p2pool-dash: its flags that have no meaning here, files of arguments, and words
-that only look like an RPC password. Called by `config`."""
+"""Command lines written for legacy p2pool-dash: flags that have no meaning here, files of arguments, and words
+that only look like an RPC password. Used by `config`."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import decode_text
+from p2pool.base.settings import Shown, read_integer, setting, settings_of, switch
 from p2pool.dash.address import AddressError, payout_hash160
 from p2pool.networks import NETWORKS
 
-_REPLACED: Final[Mapping[str, str]] = {
-    "iocp": "this node does not run on Windows",
-    "irc_announce": "use --alert-url, --alert-email or --webhook",
-    "no_bugreport": "this node sends no reports; --alert-url and others report to you only",
-    "compact_on_shutdown": "there is nothing to compact; --disable-share-archive keeps no old shares",
-    "broadcaster_min_peers": "--broadcaster-max-peers is how many connections are kept",
-}
-"""Flags that do nothing here, and what to use."""
 _COMMANDS: Final = frozenset(("start", "stop", "restart", "reload", "status"))
 """Of init scripts. None of them is a likely RPC user."""
 _WORDS: Final = frozenset(("run", "daemon", "help", "version", "install", "update", "upgrade"))
 _NETWORK_WORDS: Final = ("mainnet", "testnet", "regtest", "main", "test")
 _SHORTEST_PASSWORD: Final = 6
-"""A shorter single word is rather a slip than a password."""
+"""Characters; a shorter single word is more likely a typing error than a password."""
 _MAX_FILE: Final = 1 << 20
 _MAX_NESTED: Final = 10
 
 
-def add_legacy_flags(parser: argparse.ArgumentParser) -> None:
-    """Accept what legacy p2pool-dash accepts."""
-    add = parser.add_argument_group("flags of legacy p2pool-dash").add_argument
-    add("--testnet", action="store_true", help="the testnet of --net: --net dash_testnet")
-    add("--no-console", action="store_true", help="log to the file only")
-    for name, instead in _REPLACED.items():
-        flag = "--" + name.replace("_", "-")
-        if name == "broadcaster_min_peers":
-            add(flag, metavar="N", type=int, help=f"no effect: {instead}")
-        else:
-            add(flag, action="store_true", help=f"no effect: {instead}")
+def _no_effect(instead: str) -> str:
+    return f"no effect: {instead}"
 
 
-def take_legacy_flags(settings: dict[str, Any]) -> list[str]:
-    """Remove the flags above from `settings`, with --net set to the testnet. Returns what to warn of. Raises
-    OperatorError."""
-    notices = []
-    if settings.pop("testnet", False):
-        net = settings.get("net", "dash")
-        testnet = net if net.endswith("_testnet") else f"{net}_testnet"
-        if testnet not in NETWORKS:
-            raise OperatorError(f"--testnet: the network {net} has no testnet; give one of {', '.join(NETWORKS)}")
-        settings["net"] = testnet
-        notices.append(f"--testnet is an old name: use --net {testnet}")
-    for name, instead in _REPLACED.items():
-        if settings.pop(name, None):
-            notices.append(f"--{name.replace('_', '-')} has no effect: {instead}")
+@dataclass(frozen=True, kw_only=True)
+class LegacyOptions:
+    """Flags that legacy p2pool-dash has and that are spelt otherwise here, or do nothing."""
+
+    testnet: bool = switch(shown=Shown.NEVER, help="use the testnet of --net; better give --net dash_testnet")
+    iocp: bool = switch(shown=Shown.NEVER, help=_no_effect("this node does not run on Windows"))
+    irc_announce: bool = switch(shown=Shown.NEVER, help=_no_effect("use --alert-url, --alert-email or --webhook"))
+    no_bugreport: bool = switch(
+        shown=Shown.NEVER, help=_no_effect("this node sends no reports, and alerts go only to you")
+    )
+    compact_on_shutdown: bool = switch(
+        shown=Shown.NEVER,
+        help=_no_effect("there is nothing to compact; --disable-share-archive keeps no old shares"),
+    )
+    broadcaster_min_peers: int | None = setting(
+        None,
+        metavar="N",
+        read=read_integer,
+        shown=Shown.NEVER,
+        help=_no_effect("use --broadcaster-max-peers for the number of connections"),
+    )
+
+
+def network_name(net: str, options: LegacyOptions) -> str:
+    """Return the name of the network: `net`, or its testnet with --testnet. Raises OperatorError."""
+    if not options.testnet:
+        return net
+    testnet = net if net.endswith("_testnet") else f"{net}_testnet"
+    if testnet not in NETWORKS:
+        raise OperatorError(f"--testnet: the network {net} has no testnet; give one of {', '.join(NETWORKS)}")
+    return testnet
+
+
+def legacy_notices(network: str, options: LegacyOptions) -> list[str]:
+    """Return what to warn of at the start: old names, and flags that have no effect."""
+    notices = [f"--testnet is an old name: use --net {network}"] if options.testnet else []
+    for each in settings_of(LegacyOptions):
+        if each.name != "testnet" and getattr(options, each.name):
+            _, _, instead = each.help.partition(": ")
+            notices.append(f"{each.flag} has no effect: {instead}")
     return notices
 
 
@@ -69,7 +79,7 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
             expanded.append(argument)
             continue
         if depth == _MAX_NESTED:
-            raise OperatorError(f"{argument}: files of arguments name each other more than {_MAX_NESTED} deep")
+            raise OperatorError(f"{argument}: argument files refer to each other more than {_MAX_NESTED} deep")
         try:
             with open(Path(argument[1:]), "rb") as file:
                 data = file.read(_MAX_FILE + 1)
@@ -87,7 +97,7 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
 
 
 def check_positional(words: Sequence[str]) -> None:
-    """Raise OperatorError if what stands for [RPCUSER] RPCPASS is rather something else."""
+    """Raise OperatorError if the words given as [RPCUSER] RPCPASS are more likely something else."""
     if len(words) > 2:
         raise OperatorError(f"{len(words)} RPC arguments; give [RPCUSER] RPCPASS, or nothing")
     for word in words:
@@ -99,10 +109,10 @@ def check_positional(words: Sequence[str]) -> None:
 
 
 def _problem(word: str, alone: bool) -> str | None:
-    """Why a word is no plausible user or password; None if it may be."""
+    """Return why a word is no plausible user or password; None if it may be one."""
     lower = word.lower()
     if lower in _COMMANDS or (alone and lower in _WORDS):
-        return "there are no commands: without one the node starts, and Ctrl-C or SIGTERM stops it"
+        return "there are no commands: the node starts without one, and Ctrl-C or SIGTERM stops it"
     if alone and lower in (*NETWORKS, *_NETWORK_WORDS):
         return f"give the network as --net, one of {', '.join(NETWORKS)}, or the testnet as --testnet"
     if "://" in word:

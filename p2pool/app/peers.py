@@ -18,24 +18,24 @@ from p2pool.base.text import format_duration
 from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.found_block import FoundBlock
-from p2pool.dashd.notices import Road
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
 from p2pool.networks.bootstrap import built_in_nodes
 from p2pool.node import Node
 from p2pool.node.peers_adapter import PeerNews, PeerPool
-from p2pool.peers.addresses import FoundBy, is_loopback
+from p2pool.peers.addresses import is_loopback
 from p2pool.peers.bootstrap import LIST_FILE, BootstrapSettings
 from p2pool.peers.errors import Misbehaviour
+from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.port_mapping import PortMapping
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
-from p2pool.web.sources import KnownNode, NodeLookUps, NodeOrigin, PeerFigures, PeerTraffic
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -45,11 +45,6 @@ PROGRESS_SHARES = 100
 
 SHOWN_SOFTWARE = 100
 """Characters of what a peer calls its software."""
-
-
-def shown_origin(found_by: FoundBy) -> NodeOrigin:
-    """Return how a node became known as pages may show it."""
-    return NodeOrigin(found_by.origin.value, found_by.name)
 
 
 def bootstrap_settings(config: Config) -> BootstrapSettings:
@@ -64,7 +59,7 @@ def bootstrap_settings(config: Config) -> BootstrapSettings:
     )
 
 
-class Peering:
+class PeersAssembly:
     """This node among the others. Blocks that others found go to `block_found`."""
 
     def __init__(
@@ -131,7 +126,7 @@ class Peering:
             self.service.listen()
         except CannotListenError as error:
             where = self._config.p2pool_host, self._config.p2pool_port
-            raise cannot_listen(error, where, "other nodes", "--p2pool-port") from None
+            raise cannot_listen(error, where, purpose="other nodes", flag="--p2pool-port") from None
 
     async def start(self, dashd: DaemonPool) -> None:
         """Begin, once the shares are loaded."""
@@ -151,7 +146,9 @@ class Peering:
             self.hub.peers_changed.subscribe(lambda peer_count: self._node.renew_work())
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
         await self.service.start()
-        self._timer = Timer(self._reactor, PROGRESS_PERIOD, self._say_progress, now=False)
+        self._timer = Timer(
+            self._reactor, PROGRESS_PERIOD, self._say_progress, name="log the download progress", now=False
+        )
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
         if reachable and not self._config.disable_upnp:
             self._mapping = PortMapping(self._reactor, self.service.port, self._environment.run_in_daemon_thread)
@@ -184,7 +181,7 @@ class Peering:
                 known_transactions=len(session.remote),
                 remembered_bytes=session.remembered_size,
                 round_trip=self.hub.round_trips.of(session),
-                found_by=shown_origin(self.hub.found_by(session)),
+                found_by=self.hub.found_by(session),
             )
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
@@ -196,15 +193,11 @@ class Peering:
 
     def known_nodes(self) -> list[KnownNode]:
         """Where other nodes were seen."""
-        return [
-            KnownNode(seen.host, seen.port, seen.first_seen, seen.last_seen, shown_origin(seen.found_by))
-            for seen in self.hub.addresses.seen()
-        ]
+        return list(self.hub.addresses.seen())
 
     def look_ups(self) -> NodeLookUps:
         """Return how it was last looked for other nodes."""
-        last = self.service.last_look_up
-        return NodeLookUps() if last is None else NodeLookUps(last.time, last.found)
+        return self.service.last_look_up
 
     def _say_progress(self) -> None:
         """While a chain is fetched: how far it is, and how long it will take at this pace."""
@@ -245,7 +238,7 @@ class Peering:
             with contextlib.suppress(
                 ParseError
             ):  # it has the work of a block; for what target does not matter here
-                self._dashd.headers_heard(Road.POOL, (header,))
+                self._dashd.headers_heard(NotificationSource.POOL, (header,))
 
     def _template(self, template: BlockTemplate) -> None:
         if template.previous_block != self._told_block:

@@ -1,93 +1,45 @@
-"""The settings that everybody may see: /api/v1/config and the page of the node show them.
+"""The settings that are public: /api/v1/config and the node's page show them.
 
-What is shown is named here, and so is what is withheld: a new setting stands in neither list until somebody has
-thought about it (tests/app/test_shown_settings.py), and is not shown until then.
+Each field of `Config` says how much of it is shown (`base.settings.Shown`); a field that does not say it fails
+the tests. Here is the form of the values, and of those that are shown in another form.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final
 
-from p2pool.alerts.channel import Destination
-from p2pool.app.config import Config, IpNetwork
+from p2pool.app.config import Config
 from p2pool.base.endpoints import host_and_port, host_in_url
+from p2pool.base.hosts import IpNetwork
+from p2pool.base.settings import Shown, shown_of
 from p2pool.dashd.daemon_url import DaemonUrl
 
-SHOWN: Final = (
-    *("payout_address", "payout_mode", "numaddresses", "timeaddresses", "debug", "bench"),
-    *(
-        "p2pool_nodes",
-        "bootstrap",
-        "max_conns",
-        "outgoing_conns",
-        "external_ip",
-        "disable_advertise",
-        "disable_upnp",
-    ),
-    *("fee", "give_author", "share_rate", "start_difficulty", "min_difficulty", "max_difficulty"),
-    *("max_connections", "max_connections_per_ip", "session_timeout", "ban_duration", "ban_allow"),
-    *("login_time", "max_line", "max_unsent", "keepalive", "stratum_ssl_port", "ssl_self_signed"),
-    *("stratum_proxy_protocol", "metrics_max_workers", "web_port", "web_ssl_self_signed", "web_trusted_proxy"),
-    *("web_host", "web_rate_limit", "api_key_endpoints", "ws_allow_origin", "disable_share_archive"),
-    *("dashd_address", "dashd_rpc_port", "dashd_rpc_ssl", "dashd_p2p_port", "dashd_zmq"),
-    *(
-        "broadcaster_max_peers",
-        "disable_broadcaster",
-        "simnet_miners",
-        "simnet_hash_rate",
-        "simnet_block_period",
-        "simnet_rules",
-    ),
-    *("stats_retention", "stats_node", "no_console"),
-)
-"""Fields of Config that are shown as they are."""
-COMPOSED: Final = (
-    "network",
-    "worker_host",
-    "worker_port",
-    "p2pool_host",
-    "p2pool_port",
-    "dashd",
-    "merged",
-    "stats_db",
-    "alerts",
-)
-"""Those that are shown in another form: daemons' addresses without credentials, the kind of the database."""
-WITHHELD: Final = (
-    *("api_keys", "web_password", "rpc_arguments"),
-    *("datadir", "logfile", "ssl_cert", "ssl_key", "web_static", "web_ssl_cert", "web_ssl_key"),
-    *("import_shares", "dashd_config_path"),
-)
-"""Secrets, and paths, which tell strangers of the machine: only whether they are set is shown."""
-DERIVED: Final = ("key_hash", "notices")
-"""What follows from another field."""
+_SHOWN: Final = shown_of(Config)
 
 
 def shown_settings(config: Config) -> dict[str, Any]:
-    """Values for JSON by the flag's name (`max-conns`), in their alphabetical order."""
-    shown: dict[str, Any] = {name: _plain(getattr(config, name)) for name in SHOWN}
-    shown |= {name: "set" if getattr(config, name) else None for name in WITHHELD}
-    shown["net"] = config.network.name
-    shown["worker_port"] = _endpoint(config.worker_host, config.worker_port)
-    shown["p2pool_port"] = _endpoint(config.p2pool_host, config.p2pool_port)
-    shown["dashd"] = [_daemon(url, config.network.parent.rpc_port) for url in config.dashd]
-    shown["merged"] = [_daemon(url, 0) for url in config.merged]
-    shown["stats_db"] = "none" if config.stats_db is None else config.stats_db.kind
-    shown["alerts"] = _alerts(config.alerts.destinations)
+    """Return values for JSON by the flag's name (`max-conns`), in their alphabetical order."""
+    shown: dict[str, Any] = {}
+    for name, how in _SHOWN.items():
+        if how is Shown.VALUE:
+            shown[name] = _plain(getattr(config, name))
+        elif how is Shown.PRESENCE:
+            shown[name] = "set" if getattr(config, name) else None
+    shown |= {name: compose(config) for name, compose in _COMPOSED.items()}
     return {name.replace("_", "-"): shown[name] for name in sorted(shown)}
 
 
-def _alerts(destinations: Sequence[Destination]) -> str:
-    """How many there are of each way: addresses and hosts are nobody's business."""
-    counts = Counter(each.kind.value for each in destinations)
+def _alerts(config: Config) -> str:
+    """Return how many destinations there are of each kind: addresses and hosts are private."""
+    counts = Counter(each.kind.value for each in config.alerts.destinations)
     return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "none"
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it. TypeError for what nobody has thought of."""
+    """Return the value as JSON has it. Raises TypeError for a type that is not known here."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Enum):
@@ -103,13 +55,26 @@ def _plain(value: Any) -> Any:
 
 
 def _endpoint(host: str, port: int) -> str:
-    """host:port; the port alone for every interface, the host alone for the usual port."""
+    """Return host:port; the port alone for every interface, the host alone for the usual port."""
     if not host:
         return str(port)
     return host_and_port(host, port) if port else host_in_url(host)
 
 
 def _daemon(url: DaemonUrl, default_port: int) -> str:
+    """Return a daemon's URL without credentials."""
     options = [f"p2p={url.p2p_port}"] if url.p2p_port is not None else []
     options += [f"zmq={url.zmq}"] if url.zmq is not None else []
     return url.address(default_port) + ("?" + "&".join(options) if options else "")
+
+
+_COMPOSED: Final[Mapping[str, Callable[[Config], Any]]] = {
+    "net": lambda config: config.network.name,
+    "worker_port": lambda config: _endpoint(*config.worker_endpoint),
+    "p2pool_port": lambda config: _endpoint(*config.p2pool_endpoint),
+    "dashd": lambda config: [_daemon(url, config.network.parent.rpc_port) for url in config.dashd],
+    "merged": lambda config: [_daemon(url, 0) for url in config.merged],
+    "stats_db": lambda config: "none" if config.stats_db is None else config.stats_db.kind,
+    "alerts": _alerts,
+}
+"""What is shown of the fields that are `Shown.COMPOSED`, by the flag's name."""

@@ -3,7 +3,7 @@ as any miner does. The node meets both through real connections."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
@@ -24,21 +24,20 @@ _log = Logger(namespace="p2pool")
 FIRST_BLOCK_SECONDS = 5.0
 """How long one miner with a given hash rate takes for the first block on average."""
 UNLIMITED_ATTEMPTS = 2**20
-"""Hashes for the first block where the miners' rate is unknown: some ten seconds of one."""
+"""Hashes for the first block if the miners' rate is unknown: some ten seconds of one."""
 
 
-class EmbeddedSimnet:
+class SimnetAssembly:
     """One simulated daemon and `--simnet-miners` miners."""
 
     def __init__(self, environment: Environment, config: Config) -> None:
         self._environment = environment
-        self._reactor = environment.reactor
         self._config = config
         self._daemon: SimulatedDash | None = None
         self.miners: list[CpuMiner] = []
 
     def start_daemon(self) -> DaemonAddress:
-        """Start it; where the node reaches it. Raises OperatorError."""
+        """Start the daemon. Return the address at which the node reaches it. Raises OperatorError."""
         config, host = self._config, loopback_address()
         rate, v24_height = config.simnet_hash_rate, parse_rules(config.simnet_rules)
         # What the chain begins with is a rule of it, as its block period: each combination has a chain of its own.
@@ -56,12 +55,12 @@ class EmbeddedSimnet:
             withdrawals=v24_height is not None,
             initial_attempts=UNLIMITED_ATTEMPTS if rate is None else max(1, int(rate * FIRST_BLOCK_SECONDS)),
         )
-        daemon = SimulatedDash(cast(Any, self._reactor), parameters, clock=self._environment.clock)
+        daemon = SimulatedDash(self._environment, parameters)
         try:
             daemon.startService()
         except CannotListenError as error:
             flags = "--dashd-rpc-port and --dashd-p2p-port"
-            raise cannot_listen(error, (host, error.port), "the simulated Dash Core", flags) from None
+            raise cannot_listen(error, (host, error.port), purpose="the simulated Dash Core", flag=flags) from None
         self._daemon = daemon
         _log.info(
             "simulated Dash Core at height {height}: RPC {rpc}, cookie {cookie}",
@@ -74,15 +73,15 @@ class EmbeddedSimnet:
         return DaemonAddress(url, FixedCredentials(credentials), host, daemon.p2p_port, None)
 
     def start_miners(self, host: str, port: int) -> None:
-        """Have them mine at this address. The first one is paid to the address that was given."""
+        """Start the miners on this stratum address. The first one is paid to the operator's address, if given."""
         for number in range(1, self._config.simnet_miners + 1):
             given = self._config.payout_address if number == 1 else None
             username = given or demo_address(self._config, number)
             miner = CpuMiner(
-                self._reactor,
-                host,
-                port,
-                f"{username}.cpu{number}",
+                self._environment,
+                host=host,
+                port=port,
+                username=f"{username}.cpu{number}",
                 password=f"d={self._config.network.min_difficulty}",
                 name=f"cpu{number}",
                 max_hash_rate=self._config.simnet_hash_rate,
@@ -91,11 +90,11 @@ class EmbeddedSimnet:
             self.miners.append(miner)
 
     def stop_daemon(self) -> Any:
-        """What Twisted's stopService returns, None where it never ran."""
+        """Stop the daemon. Return what its stopService does; None if it never ran."""
         return None if self._daemon is None else self._daemon.stopService()
 
 
 def demo_address(config: Config, number: int) -> str:
-    """A payout address for a CPU miner of the simulated network."""
+    """Return a payout address for a CPU miner of the simulated network."""
     key_hash = f"p2pool-simnet-miner{number:02d}"[:20].encode().ljust(20, b"-")
     return encode_address(config.network.parent.addresses.pubkey_hash, key_hash)

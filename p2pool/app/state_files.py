@@ -8,7 +8,7 @@ from typing import Final
 from p2pool.alerts.last_run import LAST_RUN_FILE
 from p2pool.base.known_databases import DATABASES_FILE
 from p2pool.base.state_file import StateFormat, check_versions
-from p2pool.dashd.block_book import BLOCKS_FILE
+from p2pool.dashd.block_store import BLOCKS_FILE
 from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE
 from p2pool.dashd.payout_service import DYNAMIC_FILE
 from p2pool.peers.service import PEERS_FILE

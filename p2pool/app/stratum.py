@@ -36,7 +36,7 @@ from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
 from p2pool.stratum.upcoming_work import is_newer_work_coming
 from p2pool.stratum.work_patience import WORK_PATIENCE, WorkPatience, WorkState
-from p2pool.web.sources import ListeningPort, StratumLimits
+from p2pool.web.sources import OpenPort, StratumLimits
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -51,7 +51,7 @@ CERTIFICATE_PERIOD = 5.0
 """Seconds between two checks whether the certificate's files have changed."""
 
 
-class Mining:
+class StratumAssembly:
     """The miners of this node. `problem` returns why there is no fresh work, None if there is; `bench` is for
     --bench."""
 
@@ -170,16 +170,14 @@ class Mining:
         """Return the address of the dashboard for browsers on this host if it is on the worker port."""
         return f"http://{host_and_port(self.host, self.port)}/"
 
-    def listening(self) -> list[ListeningPort]:
+    def listening(self) -> list[OpenPort]:
         """Return the open ports, for pages."""
         purpose = "miners and browsers" if self._config.web_port is None else "miners"
-        ports = [] if self._port is None else [ListeningPort(purpose, self.port)]
+        ports = [] if self._port is None else [OpenPort(purpose, self.port)]
         if self._tls_port is not None and self._certificate is not None:
             port, used = _port_of(self._tls_port), self._certificate
             ports.append(
-                ListeningPort(
-                    "miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint
-                )
+                OpenPort("miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
             )
         return ports
 
@@ -187,9 +185,15 @@ class Mining:
         """Start to serve miners."""
         self.server.start()
         self._timers = [
-            Timer(self._reactor, 1.0, self._check_work, now=False),
-            Timer(self._reactor, SAVE_PERIOD, self._bans.save, now=False),
-            Timer(self._reactor, CERTIFICATE_PERIOD, self._check_certificate, now=False),
+            Timer(self._reactor, 1.0, self._check_work, name="check for fresh work", now=False),
+            Timer(self._reactor, SAVE_PERIOD, self._bans.save, name="save the bans", now=False),
+            Timer(
+                self._reactor,
+                CERTIFICATE_PERIOD,
+                self._check_certificate,
+                name="check the stratum certificate",
+                now=False,
+            ),
         ]
 
     async def _check_certificate(self) -> None:

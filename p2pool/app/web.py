@@ -1,6 +1,5 @@
-"""Everything that has to do with browsers and programs that look, put together: one object for the composition
-root. Where the site is served (on the worker port, or on one of its own), through TLS or not, who may ask, and
-what an operator has done."""
+"""The web of this node, put together for the composition root: whether the site is served on the worker port or
+on a port of its own, with or without TLS, who may use it, and the audit log of admin actions."""
 
 from __future__ import annotations
 
@@ -35,14 +34,14 @@ from p2pool.web.audit import AuditLog
 from p2pool.web.known_hosts import machine_names
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
-from p2pool.web.sources import ListeningPort
+from p2pool.web.sources import OpenPort
 from p2pool.web.views import Views
 
 CERTIFICATE_PERIOD = 5.0
 _log = Logger(namespace="p2pool.web")
 
 
-class Pages:
+class WebAssembly:
     """The web of this node."""
 
     def __init__(
@@ -80,14 +79,20 @@ class Pages:
         self._port: Any = None
 
     def listen(
-        self, views: Views, files: Path, live: Resource | None = None, custom_pages: bool = False
+        self, views: Views, files: Path, *, live: Resource | None = None, custom_pages: bool = False
     ) -> IProtocolFactory:
-        """Open the web's own port, where there is to be one. Returns what browsers meet that come to the worker
-        port: the site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own.
-        Raises OperatorError."""
+        """Open the web's own port, if there is to be one. Returns what serves browsers on the worker port: the
+        site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own. Raises
+        OperatorError."""
         config = self._config
         site = WebSite(
-            views, files, self._reactor, live, self.access, self._run_in_thread, self._actions, custom_pages
+            self._environment,
+            views,
+            files,
+            live=live,
+            access=self.access,
+            admin=self._actions,
+            custom_pages=custom_pages,
         )
         if config.web_port is None:
             return site
@@ -99,7 +104,15 @@ class Pages:
                 given, own=own, self_signed=config.web_ssl_self_signed, now=self._clock()
             )
             factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
-            self._timers = [Timer(self._reactor, CERTIFICATE_PERIOD, self._look_at_certificate, now=False)]
+            self._timers = [
+                Timer(
+                    self._reactor,
+                    CERTIFICATE_PERIOD,
+                    self._check_certificate,
+                    name="check the web certificate",
+                    now=False,
+                )
+            ]
         keepalive = keepalive_options(config.keepalive)
         port = WebPort(self._environment, web=factory, browsers=self.browsers, keepalive=keepalive)
         self._port = open_port(self._reactor, port, config.web_port, whom="the web", flag="--web-port")
@@ -109,37 +122,35 @@ class Pages:
         )
 
     def watchable_views(self, request: Request, views: frozenset[str]) -> frozenset[str]:
-        """Which of the views this request's client may watch live."""
+        """Return those of the views that this request's client may watch live."""
         admitted = request.admitted if isinstance(request, WebRequest) else None
         return self.access.watchable(admitted, views)
 
-    async def _look_at_certificate(self) -> None:
-        """As the miners' one: a renewed certificate is in use without a restart."""
+    async def _check_certificate(self) -> None:
+        """Load a renewed certificate, without a restart."""
         if self._certificate is not None:
             await self._run_in_thread(self._certificate.reload_if_changed)
 
     @property
     def url(self) -> str | None:
-        """The first page's address on this machine; None where pages are on the worker port."""
+        """Return the address of the first page on this machine; None if pages are on the worker port."""
         if self._port is None or self._config.web_port is None:
             return None
         scheme = "http" if self._certificate is None else "https"
         host = reachable_host(self._config.web_port[0])
         return f"{scheme}://{host_and_port(host, self._port.getHost().port)}/"
 
-    def listening(self) -> list[ListeningPort]:
-        """The web's own port, where there is one."""
+    def listening(self) -> list[OpenPort]:
+        """Return the web's own port, if there is one."""
         if self._port is None:
             return []
         port, used = int(self._port.getHost().port), self._certificate
         if used is None:
-            return [ListeningPort("browsers", port)]
-        return [
-            ListeningPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
-        ]
+            return [OpenPort("browsers", port)]
+        return [OpenPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)]
 
     async def stop(self) -> None:
-        """No more connections on the web's own port; the audit log is complete."""
+        """Close the web's own port and complete the audit log."""
         for timer in self._timers:
             timer.stop()
         if self._port is not None:

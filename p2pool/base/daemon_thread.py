@@ -1,4 +1,4 @@
-"""Blocking calls that nobody has to wait for at the end: look-ups of names and of routers.
+"""Blocking calls that nobody has to wait for when the program ends: name and router look-ups.
 
 The reactor's own threads are waited for when the program ends; one that hangs in a look-up would hold it up for
 many seconds.
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def run_in_daemon_thread(reactor: IReactorFromThreads, function: Callable[[], T]) -> Deferred[T]:
-    """Return what will be the result of a call in a thread that ends with the program."""
+    """Run `function` in a thread that ends with the program, and return a Deferred of its result."""
     result: Deferred[T] = Deferred()
 
     def run() -> None:

@@ -463,7 +463,7 @@ def open_port(
                     raise
         return reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface=host)
     except CannotListenError as error:
-        raise cannot_listen(error, address, whom, flag) from None
+        raise cannot_listen(error, address, purpose=whom, flag=flag) from None
 
 
 def _is_taken(error: OSError) -> bool:

@@ -89,7 +89,7 @@ class Persistence:
             await self._import(database)
             if not self._stopping:
                 self._node.loaded()
-                self._timer = Timer(self._environment.reactor, FLUSH_PERIOD, self.flush)
+                self._timer = Timer(self._environment.reactor, FLUSH_PERIOD, self.flush, name="write shares")
 
     async def _open(self) -> ShareDatabase | None:
         path = self._directory / "shares.sqlite"

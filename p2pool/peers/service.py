@@ -25,10 +25,12 @@ from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
 from p2pool.peers.addresses import NAMED, group_of
 from p2pool.peers.bootstrap import MAX_FOUND, Bootstrap, BootstrapSettings, Found
+from p2pool.peers.figures import NodeLookUps
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
 from p2pool.peers.session import PeerSession
+from p2pool.peers.settings import PeerSettings
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -55,15 +57,7 @@ class DialSettings:
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()
     bootstrap: BootstrapSettings | None = None
-    outgoing: int = 6
-
-
-@dataclass(frozen=True, slots=True)
-class LastLookUp:
-    """When it was last looked for nodes, Unix seconds, and how many addresses were named."""
-
-    time: float
-    found: int
+    outgoing: int = PeerSettings.outgoing_conns
 
 
 class PeerService(Service):
@@ -110,8 +104,7 @@ class PeerService(Service):
         """On the reactor's clock."""
         self._named: deque[PeerAddress] = deque(maxlen=MAX_FOUND)
         """Addresses of the last look-up that were not dialled yet: they come before those that are remembered."""
-        self.last_look_up: LastLookUp | None = None
-        """None before the first, and where nobody looks."""
+        self.last_look_up = NodeLookUps()
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -151,8 +144,8 @@ class PeerService(Service):
         if self.hub.addresses:
             self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
-            Timer(self._reactor, 1.0, self._tick),
-            Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+            Timer(self._reactor, 1.0, self._tick, name="keep up connections to other nodes"),
+            Timer(self._reactor, SAVE_PERIOD, self.save, name="save the known nodes", now=False),
         ]
 
     async def stop(self) -> None:
@@ -257,7 +250,7 @@ class PeerService(Service):
         finally:
             self._looking = False
         if self.running:
-            self.last_look_up = LastLookUp(self._clock(), found)
+            self.last_look_up = NodeLookUps(self._clock(), found)
 
     def _take_named(self, found: Found) -> None:
         self.hub.addresses.add(found.address, self._clock(), NAMED, found.by)

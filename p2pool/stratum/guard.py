@@ -24,6 +24,7 @@ from p2pool.pool_stats import BanRecord, HostRecord
 from p2pool.stratum.eviction_queue import EvictionQueue
 from p2pool.stratum.ports import StatsPort
 from p2pool.stratum.reputation import BAN_COST, JUDGED_SUBMISSIONS, ConnectionReputation, HostReputation, Offence
+from p2pool.stratum.settings import StratumSettings
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -69,9 +70,9 @@ def _is_exempt(key: str, allowed: tuple[IPNetwork, ...]) -> bool:
 class GuardSettings:
     """The settings of the guard: `ban_duration` in seconds; `allowed` networks are never banned."""
 
-    ban_duration: float = 300.0
+    ban_duration: float = StratumSettings.ban_duration
     allowed: tuple[IPNetwork, ...] = ()
-    max_connections_per_host: int = 1000
+    max_connections_per_host: int = StratumSettings.max_connections_per_ip
 
 
 class Guard:

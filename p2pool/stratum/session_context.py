@@ -11,6 +11,7 @@ from p2pool.stratum.job_registry import JobRegistry
 from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.recent_difficulties import RecentDifficulties
 from p2pool.stratum.session_table import SessionTable
+from p2pool.stratum.settings import StratumSettings
 from p2pool.stratum.solutions import SolutionLedger
 from p2pool.stratum.vardiff import Vardiff
 
@@ -26,10 +27,10 @@ class SessionSettings:
     network: Network
     start_difficulty: float
     min_difficulty: float = 0.001
-    max_difficulty: float = 1_000_000.0
-    share_rate: float = 10.0
+    max_difficulty: float = StratumSettings.max_difficulty
+    share_rate: float = StratumSettings.share_rate
     version_mask: int = VERSION_MASK
-    login_time: float = 30.0
+    login_time: float = StratumSettings.login_time
 
     def new_vardiff(self) -> Vardiff:
         """Return the vardiff of a new connection. It starts from a power of two, since common firmware rounds down

@@ -57,7 +57,7 @@ def test_limits_have_limits(flag, low, high):
     for value in (low - 1, high + 1):
         text = refusal(f"{flag}={value}")
         assert text.startswith(f"{flag} ")
-        assert f"between {low:g} and {high:g}" in text
+        assert f"between {low} and {high}" in text
 
 
 def test_the_lowest_difficulty_is_not_above_the_highest():
@@ -65,7 +65,7 @@ def test_the_lowest_difficulty_is_not_above_the_highest():
     text = refusal("--min-difficulty", "6", "--max-difficulty", "5")
     assert "--min-difficulty 6" in text
     assert "--max-difficulty 5" in text
-    assert "1e+06" in refusal("--min-difficulty", "2e6")
+    assert "--max-difficulty 1000000" in refusal("--min-difficulty", "2e6")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from p2pool.app import cli
-from p2pool.app.config import MAX_FILE, load_config
+from p2pool.app.config import load_config
 from p2pool.app.dashd import daemon_addresses
+from p2pool.app.settings_file import MAX_FILE
 from p2pool.base.errors import OperatorError
 from p2pool.dashd.credentials import read_dash_conf
 from p2pool.networks import NETWORKS

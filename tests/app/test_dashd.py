@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from p2pool.app.config import MAX_DAEMONS, load_config
+from p2pool.app.config import load_config
 from p2pool.app.dashd import daemon_addresses
 from p2pool.base.errors import OperatorError
+from p2pool.dashd.settings import MAX_DAEMONS
 
 ADDRESS = "yWYgxGLCVD2uLjQP9awGC8Y1TySKxg47yU"
 

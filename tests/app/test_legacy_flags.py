@@ -119,7 +119,7 @@ def test_files_of_arguments(tmp_path: Path):
     assert config.rpc_arguments == ("user", "pw")
     assert "@/none: cannot read arguments from the file /none: No such file" in refusal("@/none")
     (tmp_path / "loop").write_text(f"@{tmp_path / 'loop'}")
-    assert "name each other" in refusal(f"@{tmp_path / 'loop'}")
+    assert "refer to each other" in refusal(f"@{tmp_path / 'loop'}")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert "cannot read" in refusal(f"@{tmp_path / 'binary'}")
 

@@ -1,14 +1,17 @@
-"""What everybody may see of the settings: everything was thought about, and no secret is among it."""
+"""The settings that are public: every setting declares whether it is, and no secret is among them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 
+import pytest
+
 from p2pool.app.config import Config, load_config
-from p2pool.app.flags import build_parser
-from p2pool.app.shown_settings import COMPOSED, DERIVED, SHOWN, WITHHELD, shown_settings
+from p2pool.app.settings import GROUPS, flag_names
+from p2pool.app.shown_settings import shown_settings
+from p2pool.base.settings import Shown, settings_of, shown_of
 
 SECRETS = ("hunter2-rpc", "hunter2-url", "hunter2-aux", "hunter2-web", "0123456789abcdef", "fedcba9876543210")
 DATA = Path("/home/hunter2-home/data")
@@ -40,14 +43,36 @@ def everything() -> Config:
     )
 
 
-def test_somebody_has_thought_about_every_setting():
-    lists = (SHOWN, COMPOSED, WITHHELD, DERIVED)
-    named = [name for names in lists for name in names]
-    assert sorted(named) == sorted({each.name for each in fields(Config)})
+def test_every_setting_declares_how_much_of_it_is_public():
+    assert set(shown_of(Config)) == {each.name for each in fields(Config)}
+    undecided = make_dataclass("Undecided", [("surprise", str, field(default=""))], bases=(Config,), frozen=True)
+    with pytest.raises(KeyError):
+        shown_of(undecided)
+
+
+def test_secrets_and_paths_are_never_shown_as_they_are():
+    for setting in (each for group in GROUPS for each in group.settings):
+        is_path = setting.metavar in ("FILE", "DIR")
+        assert setting.shown is not Shown.VALUE or not (setting.secret or is_path), setting.flag
+
+
+def test_every_setting_is_part_of_the_configuration_or_of_the_options_that_make_it():
+    options = {each for group in GROUPS for each in group.classes}
+    assert set(Config.__bases__) <= options
+    for each in options - set(Config.__bases__):
+        assert all(setting.shown is Shown.NEVER for setting in settings_of(each))
+
+
+def test_what_is_shown_in_another_form_is_shown():
+    shown = shown_settings(config("--net", "simnet"))
+    others = {"network": "net", "worker_endpoint": "worker-port", "p2pool_endpoint": "p2pool-port"}
+    for name, how in shown_of(Config).items():
+        key = others.get(name, name.replace("_", "-"))
+        assert (key in shown) == (how is not Shown.NEVER)
 
 
 def test_what_is_called_like_a_secret_is_withheld():
-    for name in SHOWN:
+    for name in (name for name, how in shown_of(Config).items() if how is Shown.VALUE):
         assert not {"key", "keys", "password", "secret", "token", "cookie"} & set(name.split("_")) or name in (
             "api_key_endpoints",
         )
@@ -91,6 +116,7 @@ def test_defaults_can_be_shown_too():
 
 def test_names_are_the_flags():
     """As far as there is a flag of the setting's own name: some are named in the singular, or by two."""
-    flags = {option for action in build_parser(DATA)._actions for option in action.option_strings}
     others = {"payout-address", "payout-mode", "p2pool-nodes", "api-keys", "rpc-arguments", "alerts"}
-    assert {name for name in shown_settings(config("--net", "simnet")) if f"--{name}" not in flags} == others
+    assert {
+        name for name in shown_settings(config("--net", "simnet")) if f"--{name}" not in flag_names()
+    } == others

@@ -18,7 +18,7 @@ from p2pool.app.state_files import STATE_FILES, check_state_files
 from p2pool.base import known_databases
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import NewerFile, StateFormat
-from p2pool.dashd import block_book, network_peers, payout_addresses
+from p2pool.dashd import block_store, network_peers, payout_addresses
 from p2pool.networks import SIMNET
 from p2pool.peers import service
 from p2pool.peers.addresses import AddressBook, Bans
@@ -39,7 +39,7 @@ PARSERS: dict[str, Callable[[Any], object]] = {
     "peers.json": read_peers,
     "stratum-bans.json": ban_file._rows,
     "broadcaster-peers.json": network_peers.peer_entries,
-    "blocks.json": block_book._records,
+    "blocks.json": block_store._records,
     "dynamic-addresses.json": lambda document: payout_addresses.parse_dynamic(document, SIMNET),
     "last-run.json": last_run._parse,
     "databases.json": known_databases._paths,

@@ -9,7 +9,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
 from p2pool.app.config import SIMNET_ADDRESS, load_config
-from p2pool.app.stratum import Mining
+from p2pool.app.stratum import StratumAssembly
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
@@ -33,7 +33,7 @@ class Farm:
             *(config.network, Tracker(config.network), NodeSettings(lambda: None, 0.0, 0), stats),
             *(self.now, lambda call: call(), random.Random(1)),
         )
-        self.mining = Mining(
+        self.mining = StratumAssembly(
             make_environment(self.reactor, clock=self.now),
             config,
             node=node,

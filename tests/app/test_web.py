@@ -11,7 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.app.config import load_config
-from p2pool.app.web import CERTIFICATE_PERIOD, Pages
+from p2pool.app.web import CERTIFICATE_PERIOD, WebAssembly
 from p2pool.base.errors import OperatorError
 from p2pool.net.worker_port import HintFactory, WebPort
 from p2pool.web.site import WebSite
@@ -30,7 +30,7 @@ class Web:
         self.data = directory / "simnet"
         self.reactor, self.operator, self.threads = MemoryReactorClock(), FakeOperator(), Threads()
         self.pool = Pool()
-        self.pages = Pages(
+        self.pages = WebAssembly(
             make_environment(self.reactor, clock=lambda: NOW, run_in_thread=self.threads),
             config,
             operator=self.operator,

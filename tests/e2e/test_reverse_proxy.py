@@ -35,7 +35,7 @@ HOST = "pool.example.org"
 def guide_blocks(language: str) -> list[str]:
     """The fenced blocks of the guide that nginx is told of."""
     text = (ROOT / "docs" / "operators.md").read_text("utf-8")
-    part = text.partition("**A reverse proxy.**")[2].partition("\n## ")[0]
+    part = text.partition("### Reverse proxy\n")[2].partition("\n### ")[0]
     return re.findall(rf"^```{language}\n(.*?)^```$", part, re.DOTALL | re.MULTILINE)
 
 

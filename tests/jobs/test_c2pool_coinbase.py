@@ -10,7 +10,8 @@ import pytest
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import encode_address, payee_script
-from p2pool.dashd.template import BlockTemplate, parse_template
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.context import build_work_context, require_outputs
 from p2pool.jobs.job import Job
 from p2pool.node import Node, NodeSettings
@@ -18,8 +19,8 @@ from p2pool.pool_stats import PoolStats
 from p2pool.share.donation import DONATION_KEY_HASH
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields
-from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import Share
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.economy import Economy
 from p2pool.simnet.parameters import EASIEST_BITS, ChainRules

@@ -14,15 +14,15 @@ from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import merkle_root, walk_branch
 from p2pool.dash.pow import x11
-from p2pool.dashd.template import parse_template
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields, ShareData
+from p2pool.share.parsing import parse_share
 from p2pool.share.payouts import DONATION_SCRIPT
 from p2pool.share.rules import reference_transactions
-from p2pool.share.share import parse_share
 from p2pool.share.versions import VERSION_16, parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.job_registry import swap_words

@@ -117,7 +117,7 @@ def test_every_chain_accepts_the_proof_and_the_share_checks(ids, transactions, p
         assert aux.data in script
         for chain, (work, block) in zip(held, works, strict=True):
             proof = parse_auxpow(outcome.aux_proof(work))
-            assert check_proof(block, chain.chain_id, chain.target, proof) == outcome.hash
+            assert check_proof(block, proof, chain_id=chain.chain_id, target=chain.target) == outcome.hash
         best = share.hash
     for chain, (work, block) in zip(held, works, strict=True):
         assert chain.submit(work.hash, parse_auxpow(outcome.aux_proof(work))).height == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from p2pool.dashd.template import BlockTemplate, TransactionCache, parse_template
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import TransactionCache, parse_template
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import Network
@@ -31,7 +32,9 @@ class PoolMiner:
     def template(self, **changes: Any) -> BlockTemplate:
         """What the simulation's answer, with changes, is for a node."""
         answer = self.simulation.call("getblocktemplate") | changes
-        return parse_template(answer, self.network.parent.addresses, self.simulation.clock.seconds(), self.known)
+        return parse_template(
+            answer, self.network.parent.addresses, self.simulation.clock.seconds(), known=self.known
+        )
 
     def context(self, template: BlockTemplate | None = None) -> WorkContext:
         """Work on a template, on a share chain that pays everybody."""

@@ -9,6 +9,7 @@ from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.networks import DASH_REGTEST
+from p2pool.peers.figures import KnownNode, PeerFigures
 from p2pool.pool_stats import (
     BlockRecord,
     BlockStatus,
@@ -22,7 +23,7 @@ from p2pool.pool_stats import (
     SoftwareCount,
 )
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
-from p2pool.web.sources import KnownNode, ListeningPort, PeerFigures
+from p2pool.web.sources import OpenPort
 from tests.chains import NOW
 from tests.support import make_template
 from tests.web.pages import Pool
@@ -91,8 +92,8 @@ def busy_pool(count: int = 60) -> Pool:
     known = [KnownNode("10.1.2.3", 8999, NOW, now), KnownNode("2001:db8::7", 8999, NOW, NOW + 60)]
     object.__setattr__(pool.sources, "known_nodes", lambda: known)
     ports = [
-        ListeningPort("miners", 7903),
-        ListeningPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000, "CC:DD"),
+        OpenPort("miners", 7903),
+        OpenPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000, "CC:DD"),
     ]
     object.__setattr__(pool.sources, "listening", lambda: ports)
     object.__setattr__(pool.sources, "settings", {"fee": 0.5, "p2pool-nodes": ["10.1.2.3"], "api-keys": True})

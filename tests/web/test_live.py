@@ -37,9 +37,11 @@ class LivePool(Pool):
 
     def __init__(self, origins: frozenset[str] = frozenset(), **limits) -> None:
         super().__init__(5, make_template())
-        self.live = LiveService(self.clock, self.clock.seconds, origins, limits=LiveLimits(**limits))
+        self.live = LiveService(make_environment(self.clock), origins=origins, limits=LiveLimits(**limits))
         access = Access(AccessSettings(host_names=frozenset({"node.example"})))
-        self.site = WebSite(self.views, Path("/nowhere"), self.clock, self.live.resource, access)
+        self.site = WebSite(
+            make_environment(self.clock), self.views, Path("/nowhere"), live=self.live.resource, access=access
+        )
         self.browsers = WebConnections()
         self.port = WorkerPort(
             make_environment(self.clock), stratum=Factory(), web=self.site, browsers=self.browsers

@@ -150,7 +150,7 @@ def test_the_pool_s_rate_is_that_of_the_other_pages():
 
     pool = Pool(SHARES, make_template())
     CAUSES["p2pool_stale_ratio"].happen(pool)
-    assert value(pool, "p2pool_pool_hashrate") == pytest.approx(pool_rate(pool.moment))
+    assert value(pool, "p2pool_pool_hashrate") == pytest.approx(pool_rate(pool.view_snapshot))
 
 
 def test_only_the_strongest_workers_are_named():

@@ -132,7 +132,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
     started = Site(tmp_path_factory.mktemp("proxy"))
     try:
         with started.node as node:
-            node.wait_for_line("people open http://127.0.0.1:")
+            node.wait_for_line("dashboard: http://127.0.0.1:")
             wait_for("figures", lambda: _is_up(started))
             yield started
             node.interrupt()

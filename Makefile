@@ -38,11 +38,14 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (apt install python3 python3-venv python3-dev gcc)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q setuptools wheel
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+# Exactly what the lock files name, by hash; .ci/lock writes them from the ranges in requirements*.txt.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes --no-build-isolation
+
+$(VENV)/.installed: requirements-build.lock requirements.lock | $(VENV)/bin/python
+	$(PIP_INSTALL) -r requirements-build.lock
+	$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-postgresql.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt -r requirements-postgresql.txt
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@

@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format bench swarm clean
+.PHONY: run test test-fast test-e2e test-pythons lint format bench swarm clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -18,6 +18,19 @@ swarm: $(VENV)/.installed
 JOBS ?= 3
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# The fast tests alone, measured: the floors are in .ci/coverage-floors. End-to-end tests are not measured.
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not e2e" \
+		--cov --cov-report=json:build/coverage.json $(ARGS)
+	$(BIN)/python .ci/coverage-floors build/coverage.json
+
+test-e2e: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m e2e $(ARGS)
+
+# The fast tests on every other Python of this machine from 3.11 on.
+test-pythons: $(VENV)/.installed-dev
+	@JOBS=$(JOBS) .ci/pythons $(BIN)/python $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -36,6 +36,19 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p p2pool
+	@$(MAKE) -s --no-print-directory lint-pages
+
+# Types and lint of the pages' scripts. Needs Node.js and npm; everything else of this file does not.
+JS := tests/javascript
+.PHONY: lint-pages
+lint-pages:
+	@if command -v npm >/dev/null 2>&1; then \
+		$(MAKE) -s --no-print-directory $(JS)/node_modules/.installed && npm --prefix $(JS) run --silent types && npm --prefix $(JS) run --silent lint; \
+	else echo "lint: skipped the JavaScript of web-static: npm is not installed (apt install nodejs npm)"; fi
+
+$(JS)/node_modules/.installed: $(JS)/package-lock.json
+	npm --prefix $(JS) ci --silent --no-audit --no-fund
+	@touch $@
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -45,7 +58,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(JS)/node_modules build dist *.egg-info
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (apt install python3 python3-venv python3-dev gcc)"; exit 1; }

@@ -2,7 +2,7 @@
 
 import sys
 
-from p2pool.cli import main
+from p2pool.app.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

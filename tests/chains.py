@@ -75,16 +75,18 @@ def grow_chain(
     shares = []
     for number in range(count):
         now += network.share_period if pace is None else pace
-        context = build_work_context(tracker, best, template, network, now)
+        context = build_work_context(tracker, best, template=template, network=network, now=now)
         if vote is not None:
             context = voting(context, tracker, vote(number))
         payee = PayeeFields(keys[number % payees], 655, 0, rng.getrandbits(32))
         header = int(header_time(number, now))
-        job = Job(context, payee, 2**256 - 1, int(now), header)
+        job = Job(context, payee, desired_target=2**256 - 1, share_timestamp=int(now), header_timestamp=header)
         outcome = next(
             o
             for nonce in range(1 << 16)
-            if (o := job.check(rng.randbytes(8), header, nonce, template.version)).meets_share
+            if (
+                o := job.check(rng.randbytes(8), timestamp=header, nonce=nonce, version=template.version)
+            ).meets_share
         )
         share = outcome.share()
         tracker.add(share, now, live=True)

@@ -65,7 +65,9 @@ class Home:
         """Something that meets the job's share target."""
         job = job or self.node.make_job(KEY, None)
         header_time, version = job.timestamp, job.version
-        outcomes = (job.check(bytes(8), header_time, nonce + n, version) for n in range(1 << 16))
+        outcomes = (
+            job.check(bytes(8), timestamp=header_time, nonce=nonce + n, version=version) for n in range(1 << 16)
+        )
         return next(o for o in outcomes if o.meets_share)
 
     def mine(self, seconds: float = 20, job: Job | None = None) -> Share:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 import shlex
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from p2pool.config import load_config
-from p2pool.flags import build_parser
+from p2pool.app.config import load_config
+from p2pool.app.flags import parse_command_line
+from p2pool.app.settings import all_settings, flag_names
 from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
@@ -66,10 +68,6 @@ def of(*paths: Path):
 # --- flags and settings ------------------------------------------------------------------------------------
 
 
-def node_flags() -> set[str]:
-    return {option for action in build_parser(Path("data"))._actions for option in action.option_strings}
-
-
 def help_of(module: str, monkeypatch, capsys) -> set[str]:
     """The flags of one of our other programs."""
     name = module if module.count(".") == 2 else f"{module}.__main__"
@@ -82,7 +80,10 @@ def help_of(module: str, monkeypatch, capsys) -> set[str]:
 def parsed(arguments: list[str]) -> None:
     """Fails where the node's parser does not take them."""
     try:
-        build_parser(Path("data")).parse_args(arguments)
+        given, _ = parse_command_line(arguments, Path("data"))
+        for key, setting in all_settings().items():
+            if key in given and (setting.limits is not None or key == "net"):
+                setting.parse(given[key])
     except SystemExit as end:
         if end.code:  # --version and --help end well
             pytest.fail(f"not understood: {arguments}")
@@ -101,7 +102,7 @@ def node_arguments(command: str) -> list[str] | None:
 
 @of(*DOCUMENTS)
 def test_every_flag_that_is_named_exists(path, monkeypatch, capsys):
-    known = node_flags().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
+    known = flag_names().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
     named = {flag for span in read(path).spans for flag in _FLAG.findall(span)}
     assert named - known == set()
 
@@ -238,6 +239,25 @@ _OF_OTHERS = {"p2pool/dash/stratum.py"}
 def test_every_file_that_is_named_exists(path):
     named = set(re.findall(r"`((?:p2pool|tests)/[\w/-]+\.(?:py|sh|c))\b", path.read_text("utf-8"))) - _OF_OTHERS
     assert {file for file in named if not (ROOT / file).is_file()} == set()
+
+
+@of(ROOT / "docs" / "architecture.md", *sorted((ROOT / "docs" / "design").glob("*.md")))
+def test_every_part_of_the_code_that_is_named_exists(path):
+    packages = {each.name for each in (ROOT / "p2pool").iterdir() if each.is_dir()}
+    names = re.findall(r"`([a-z_]+(?:\.[a-z0-9_]+)+(?:\.[A-Z]\w+)*)(?:\(\))?`", path.read_text("utf-8"))
+    ours = {name for name in names if name.split(".")[0] in packages and not name.endswith(".json")}
+    assert {name for name in ours if not is_part(name)} == set()
+
+
+def is_part(name: str) -> bool:
+    """Return whether p2pool has a module, or something in a module, of this dotted name."""
+    *parents, last = f"p2pool.{name}".split(".")
+    try:
+        return importlib.util.find_spec(".".join([*parents, last])) is not None or hasattr(
+            importlib.import_module(".".join(parents)), last
+        )
+    except ModuleNotFoundError:
+        return hasattr(importlib.import_module(".".join(parents)), last)
 
 
 # --- texts -------------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""The ground floor: errors, observable values, bounded containers, rates. Imports nothing of ours."""
+"""The lowest layer: errors, observable values, bounded containers, rates. Imports nothing of ours."""

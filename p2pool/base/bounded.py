@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
+from typing_extensions import override
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -28,16 +30,16 @@ class BoundedDict(OrderedDict[K, V], Generic[K, V]):
             self.popitem(last=False)
         super().__setitem__(key, value)
 
-    # dict's own ones would go past __setitem__ and the limit.
+    # dict's own methods would bypass __setitem__ and the limit.
 
+    @override
     def setdefault(self, key: K, default: V) -> V:
-        """As dict's."""
         if key not in self:
             self[key] = default
         return self[key]
 
+    @override
     def update(self, *others: Any, **items: Any) -> None:
-        """As dict's."""
         for key, value in dict(*others, **items).items():
             self[key] = value
 
@@ -47,7 +49,7 @@ class BoundedDict(OrderedDict[K, V], Generic[K, V]):
 
 
 class BoundedSet(Generic[K]):
-    """A set with the same rule as `BoundedDict`."""
+    """A set that forgets its oldest item when a new one would exceed `limit`."""
 
     __slots__ = ("_items",)
 
@@ -55,7 +57,7 @@ class BoundedSet(Generic[K]):
         self._items: BoundedDict[K, None] = BoundedDict(limit)
 
     def add(self, item: K) -> None:
-        """Remember `item`, forgetting the oldest one where the set is full."""
+        """Remember `item`, forgetting the oldest one if the set is full."""
         self._items[item] = None
 
     def __contains__(self, item: object) -> bool:

@@ -1,4 +1,4 @@
-"""JSON that is kept, in no more memory than its bytes take."""
+"""JSON that is kept in memory for long, in no more memory than its bytes take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds the process up: a reactor that comes late, and the garbage collector."""
+"""Measures what delays the process: a reactor that is late, and the garbage collector."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 PERIOD = 0.1
-"""Seconds between two looks at the reactor: each costs some microseconds. What holds it up for longer is seen, but
-for this time at most."""
+"""Seconds between two measurements of the reactor's delay: each costs some microseconds. A delay that is longer
+than this is always noticed, and reported as up to this much too short."""
 
 
 class ReactorWatch:
-    """Asks for a turn of the reactor again and again, and records by how much it came too late (seconds).
+    """Schedules a call of the reactor again and again, and records by how much each was late (seconds).
     `monotonic` gives seconds that never jump: the reactor's do when the clock is set."""
 
     def __init__(
@@ -26,19 +26,19 @@ class ReactorWatch:
         self._call: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Begin."""
-        self._ask()
+        """Begin to measure the reactor's delay."""
+        self._schedule()
 
-    def _ask(self) -> None:
+    def _schedule(self) -> None:
         self._due = self._monotonic() + PERIOD
-        self._call = self._reactor.callLater(PERIOD, self._came)
+        self._call = self._reactor.callLater(PERIOD, self._called)
 
-    def _came(self) -> None:
+    def _called(self) -> None:
         self._record(max(0.0, self._monotonic() - self._due))
-        self._ask()
+        self._schedule()
 
     def stop(self) -> None:
-        """No more looks."""
+        """End the measurements of the reactor's delay."""
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
@@ -53,11 +53,11 @@ class GarbageWatch:
         self._began: float | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to record runs of the garbage collector."""
         gc.callbacks.append(self._ran)
 
     def _ran(self, phase: str, info: dict[str, int]) -> None:
-        """Python's, in whichever thread collects: never two at a time."""
+        """Python calls this in whichever thread collects, never in two at a time."""
         if phase == "start":
             self._began = self._clock()
         elif self._began is not None:
@@ -65,6 +65,6 @@ class GarbageWatch:
             self._began = None
 
     def stop(self) -> None:
-        """No more records."""
+        """End the records of the garbage collector's runs."""
         if self._ran in gc.callbacks:
             gc.callbacks.remove(self._ran)

@@ -11,16 +11,16 @@ WriteSome = Callable[[bytes], object]
 
 
 def direct_writer(transport: object) -> WriteSome | None:
-    """What `write_at_once` needs of a transport; None where it is no plain TCP connection. TLS has its own way."""
+    """Return what `write_at_once` needs of a transport; None unless it is a plain TCP connection (TLS buffers)."""
     return None if ISSLTransport.providedBy(transport) else getattr(transport, "writeSomeData", None)
 
 
 def write_at_once(transport: Any, write_some: WriteSome | None, data: bytes) -> bool:
-    """Hand bytes to the kernel at once where nothing waits before them; what it does not take is queued. Whether
-    it took all of them.
+    """Hand bytes to the kernel at once if no others are queued; queue what it does not take. Return whether it
+    took all of them.
 
     Twisted's own `write` queues, asks the poll object for a turn and takes that back when it has had it: this
-    costs more than sending, and a round of new work does it ten thousand times.
+    costs more than sending, and a job broadcast does it ten thousand times.
     """
     if write_some is None or transport.disconnecting or not transport.connected or unsent(transport):
         transport.write(data)
@@ -35,6 +35,7 @@ def write_at_once(transport: Any, write_some: WriteSome | None, data: bytes) -> 
 
 
 def unsent(transport: object) -> int:
-    """Bytes that the transport still holds (Twisted keeps them in two places; other transports in none)."""
+    """Return how many bytes the transport still holds (Twisted keeps them in two places, other transports in
+    none)."""
     buffered = len(getattr(transport, "dataBuffer", b"")) - int(getattr(transport, "offset", 0))
     return buffered + int(getattr(transport, "_tempDataLen", 0))

@@ -1,5 +1,5 @@
 """Hosts with ports as people and programs read them, this machine's own loopback address, and why a port cannot be
-opened. IPv6 addresses are put into brackets wherever a port may follow (RFC 3986, 3.2.2)."""
+opened. IPv6 addresses are in brackets wherever a port may follow (RFC 3986, 3.2.2)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NO_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 HOST: Final = r"(?:[^\[\]:\s\x00-\x1f\x7f]+)"
-"""The name or IPv4 address of a host where a port may follow."""
+"""Matches the name or IPv4 address of a host that a port may follow."""
 
 
-def parse_place(text: str) -> tuple[str, int]:
-    """Return (host, port) of HOST or HOST:PORT, IPv6 addresses in brackets where a port follows; port 0 where none
+def parse_host_and_port(text: str) -> tuple[str, int]:
+    """Return (host, port) of HOST or HOST:PORT, with an IPv6 address in brackets if a port follows; port 0 if none
     is given. Raises ParseError."""
     if re.fullmatch(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*", text):
         return text, 0
@@ -45,7 +45,7 @@ def host_and_port(host: str, port: int) -> str:
 
 @cache
 def loopback_address() -> str:
-    """Return the address under which this machine reaches itself: 127.0.0.1, or ::1 where it has no IPv4."""
+    """Return the address under which this machine reaches itself: 127.0.0.1, or ::1 if it has no IPv4."""
     for family, address in ((socket.AF_INET, IPV4_LOOPBACK), (socket.AF_INET6, IPV6_LOOPBACK)):
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -65,23 +65,25 @@ def reachable_host(listening: str) -> str:
 
 
 def family_of(host: str) -> str:
-    """Return the kind of an address as people call it."""
+    """Return "IPv4" or "IPv6" for an address."""
     return "IPv6" if ":" in host else "IPv4"
 
 
-def cannot_listen(error: CannotListenError, where: tuple[str, int], whom: str, flag: str) -> OperatorError:
-    """Return the sentence for a port that cannot be opened at (interface, port); it names `flag`."""
-    host, port = where
+def cannot_listen(error: CannotListenError, address: tuple[str, int], *, purpose: str, flag: str) -> OperatorError:
+    """Return the error of a port for `purpose` that cannot be opened at `address` (interface, port); it names
+    `flag`."""
+    host, port = address
     reason: object = error.socketError
     why = _why_not_listening(reason, host) if isinstance(reason, Exception) else str(reason)
-    return OperatorError(f"cannot listen on port {port} for {whom} ({why}): choose another one with {flag}")
+    return OperatorError(f"cannot listen on port {port} for {purpose} ({why}): choose another one with {flag}")
 
 
 def _why_not_listening(error: Exception, host: str) -> str:
-    """Why a port could not be opened on the interface `host`, "" for all of them. `error` is the system's."""
+    """Return why a port could not be opened on the interface `host`, "" for all of them. `error` is the
+    system's."""
     code = getattr(error, "errno", None)
     if isinstance(error, socket.gaierror):
-        return f"{host} is no address of this machine: its name is not known"
+        return f"{host} is not an address of this machine: the name cannot be resolved"
     if code in _NO_ADDRESS and host:
         return f"this machine has no {family_of(host)} address {host}"
     if code in _NO_ADDRESS:
@@ -91,9 +93,9 @@ def _why_not_listening(error: Exception, host: str) -> str:
 
 def unreachable_hint(error: Exception, host: str) -> str:
     """Return what to add to the text of a failed connection to the address `host`: "" unless this machine has no
-    way to addresses of its kind."""
+    route to addresses of its kind."""
     code = getattr(error, "osError", None)
     if code not in (errno.ENETUNREACH, *_NO_ADDRESS):
         return ""
     other = "IPv4" if ":" in host else "IPv6"
-    return f" This machine has no {family_of(host)} way to {host}: give an {other} address if it has one."
+    return f" This machine has no {family_of(host)} route to {host}: give an {other} address if it has one."

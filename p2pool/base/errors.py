@@ -1,4 +1,4 @@
-"""Errors that more than one floor knows."""
+"""Errors that more than one layer knows."""
 
 
 class ParseError(ValueError):

@@ -89,7 +89,7 @@ class FairShares(Generic[T]):
         if items is None or item in items:
             return False
         items[item] = None
-        self._resize(groups, path, len(items) - 1, len(items))
+        self._resize(groups, path, before=len(items) - 1, after=len(items))
         return True
 
     def remove(self, path: Path, item: T) -> bool:
@@ -98,7 +98,7 @@ class FairShares(Generic[T]):
         if items is None or item not in items:
             return False
         del items[item]
-        self._resize(groups, path, len(items) + 1, len(items))
+        self._resize(groups, path, before=len(items) + 1, after=len(items))
         return True
 
     def greediest(self) -> tuple[Path, T] | None:
@@ -115,7 +115,7 @@ class FairShares(Generic[T]):
         return tuple(path), next(iter(group))
 
     def _find(self, path: Path, *, create: bool) -> tuple[list[_Group[T]], OrderedDict[T, None] | None]:
-        """The groups along a path, outermost first, and the items at its end."""
+        """Return the groups along a path, outermost first, and the items at its end."""
         group, groups = self._root, [self._root]
         for name in path[:-1]:
             member = group.members.get(name)
@@ -135,7 +135,7 @@ class FairShares(Generic[T]):
         return groups, items
 
     @staticmethod
-    def _resize(groups: list[_Group[T]], path: Path, before: int, after: int) -> None:
+    def _resize(groups: list[_Group[T]], path: Path, *, before: int, after: int) -> None:
         """Carry a change of the innermost owner's size outwards."""
         for group, name in zip(reversed(groups), reversed(path), strict=True):
             size = group.size
@@ -225,7 +225,7 @@ class FairDict(Generic[K, V, G]):
         return (self._values[key] for key in self._queue)
 
     def get(self, key: K) -> V | None:
-        """Return the value of a key; None where there is none."""
+        """Return the value of a key; None if there is none."""
         return self._values.get(key)
 
     def put(self, key: K, value: V, group: G) -> V | None:
@@ -240,6 +240,6 @@ class FairDict(Generic[K, V, G]):
         return evicted
 
     def pop(self, key: K) -> V | None:
-        """Remove a key; return its value, None where there was none."""
+        """Remove a key; return its value, None if there was none."""
         self._queue.discard(key)
         return self._values.pop(key, None)

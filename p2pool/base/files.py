@@ -1,5 +1,5 @@
-"""Replacing a file so that a crash at any moment leaves the old one or the new one, and renaming files that cannot
-be used. Blocks."""
+"""Replacing a file so that a crash at any moment leaves the old one or the new one, and quarantining files that
+cannot be used: renaming them, never deleting. Blocks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 _MAX_QUARANTINED = 1000
-"""Files of one name; beyond it something is wrong that needs a look."""
+"""Quarantined files of one name; if there are more, something is wrong that a person must look at."""
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Replace a file, on the disk at return; its directory is made if it is missing. `mode` holds its permissions,
-    less the umask. Raises OSError."""
+    """Replace a file, making its directory if it is missing; it is on disk at return. `mode` holds its
+    permissions, less the umask. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)  # of a crash, perhaps with other permissions
+    temporary.unlink(missing_ok=True)  # left by a crash, perhaps with other permissions
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with open(descriptor, "wb") as file:
@@ -47,13 +47,13 @@ def quarantine(path: Path) -> Path:
     raise FileExistsError(errno.EEXIST, f"there are {_MAX_QUARANTINED} quarantined ones already")
 
 
-def set_database_aside(path: Path, stamp: str) -> Path:
-    """Rename a damaged SQLite file to `<name>.damaged-<stamp>`, with its journals. Returns its new name. Raises
+def quarantine_database(path: Path, stamp: str) -> Path:
+    """Rename a corrupt SQLite file to `<name>.damaged-<stamp>`, with its journals. Returns its new name. Raises
     OSError."""
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    os.replace(path, aside)
+    moved = path.with_name(f"{path.name}.damaged-{stamp}")
+    os.replace(path, moved)
     for suffix in ("-wal", "-shm"):
         journal = path.with_name(path.name + suffix)
         if journal.exists():
-            os.replace(journal, aside.with_name(aside.name + suffix))
-    return aside
+            os.replace(journal, moved.with_name(moved.name + suffix))
+    return moved

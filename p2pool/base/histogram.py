@@ -1,4 +1,4 @@
-"""How long things take, counted in fixed buckets: constant space, as Prometheus wants it."""
+"""How long things take, counted in fixed buckets: constant space, as Prometheus expects it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ class HistogramSnapshot:
 
     @property
     def count(self) -> int:
-        """How many values there were."""
+        """Return how many values there were."""
         return sum(self.counts)
 
     def quantile(self, part: float) -> float | None:
-        """The bound of the bucket below which this part of the values lies; None without values, the last bound
-        where it lies above."""
-        wanted, seen = part * self.count, 0
+        """Return the bound of the bucket below which this part of the values lies; None without values, the last
+        bound if it lies above."""
+        needed, seen = part * self.count, 0
         if not self.count:
             return None
         for bound, count in zip(self.bounds, self.counts, strict=False):
             seen += count
-            if seen >= wanted:
+            if seen >= needed:
                 return bound
         return self.bounds[-1]
 
 
 class Histogram:
-    """Counts values into buckets. `bounds` are the buckets' upper ends, rising; a value on one belongs below."""
+    """Counts values into buckets. `bounds` are the buckets' upper ends, rising; a value on one is counted below
+    it."""
 
     __slots__ = ("_counts", "_total", "bounds")
 
@@ -43,10 +44,10 @@ class Histogram:
         self._total = 0.0
 
     def add(self, value: float, count: int = 1) -> None:
-        """Count one value, or so many of the same."""
+        """Count one value, or `count` equal ones."""
         self._counts[bisect_left(self.bounds, value)] += count
         self._total += value * count
 
     def snapshot(self) -> HistogramSnapshot:
-        """The counts so far."""
+        """Return the counts so far."""
         return HistogramSnapshot(self.bounds, tuple(self._counts), self._total)

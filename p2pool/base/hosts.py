@@ -1,4 +1,4 @@
-"""Which host an address belongs to: what one customer of a provider gets counts as one."""
+"""Which host an address belongs to: all addresses that one customer of a provider gets count as one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IpNetwork = IPv4Network | IPv6Network
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address that `text` is, an IPv4 one where it is written as IPv6 (::ffff:10.0.0.1); None for all else."""
+    """Return the address that `text` is, as IPv4 if it is an IPv4-mapped IPv6 one (::ffff:10.0.0.1); else None."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -23,8 +23,8 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
 
 @lru_cache(maxsize=4096)
 def host_key(host: str) -> str:
-    """The host that an address belongs to: an IPv4 address, or the network of 64 bits of an IPv6 one. Texts that
-    are no address are themselves, made printable."""
+    """Return the host that an address belongs to: an IPv4 address, or the network of 64 bits of an IPv6 one. A
+    text that is not an address is returned, made printable."""
     address = parse_address(host)
     if address is None:
         return printable(host)
@@ -45,7 +45,7 @@ def site_key(host: str) -> str:
 
 
 def is_in(host: str, networks: tuple[IpNetwork, ...]) -> bool:
-    """Whether an address lies in one of the networks."""
+    """Return whether an address is in one of the networks."""
     address = parse_address(host) if networks else None
     return address is not None and any(address in network for network in networks)
 
@@ -54,9 +54,8 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 
 def is_global(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is one of the internet at large: not this machine's, a private network's, a link's, or
-    one for special uses, and none of IPv6 behind which such an IPv4 address stands (mapped, 6to4, Teredo,
-    NAT64)."""
+    """Return whether an address is globally reachable: not of this machine, a private network, a link, or for
+    special use, nor an IPv6 address that embeds such an IPv4 one (mapped, 6to4, Teredo, NAT64)."""
     if isinstance(address, IPv6Address):
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if address in _NAT64:

@@ -1,9 +1,9 @@
-"""What our HTTP clients have in common: bodies that leave in one piece, and connections on which the other side
-may say only so much between two requests of ours.
+"""What our HTTP clients share: request bodies that are sent in one piece, and connections on which the server may
+send only so much for each request.
 
 Twisted's HTTP client keeps every header of an answer, however many there are, and waits for the end of the headers
-for ever: a server, or whoever sits on its port, must not fill our memory with them. The time that an answer may
-take is the caller's to limit.
+for ever: a server, or whatever listens on its port, must not fill our memory with them. The caller limits the
+time that a response may take.
 """
 
 from __future__ import annotations
@@ -19,38 +19,41 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
+from typing_extensions import override
 from zope.interface import implementer
 
+from p2pool.base.environment import IReactor
+
 MAX_HEAD: Final = 64 * 1024
-"""Bytes of an answer before its body: status line and headers, those of interim (1xx) answers included."""
+"""Bytes of a response before its body: status line and headers, those of interim (1xx) responses included."""
 MAX_HEADERS: Final = 200
-"""Lines of the same. Dash Core sends some five, services on the web some forty."""
+"""Header lines of a response. Dash Core sends some five, services on the web some forty."""
 MAX_INTERIM: Final = 5
-"""Interim answers to one request: Twisted logs each."""
+"""Interim responses to one request: Twisted logs each."""
 
 
-class AnswerTooLarge(ConnectionClosed):
-    """We hung up because the other side sent more than an answer may have."""
+class ResponseTooLarge(ConnectionClosed):
+    """We disconnected because the server sent more than a response may have."""
 
 
 class ResponseMeter:
-    """Measures the answer to one request as its bytes come, and says when it is too large: `max_body` bytes of
-    body, as they are on the wire, and MAX_HEAD before it. It reads no more of HTTP than where the headers end."""
+    """Measures the response to one request as its bytes arrive, and reports when it is too large: `max_body` bytes
+    of body, as they are on the wire, and MAX_HEAD before it. Of HTTP it parses only the end of the headers."""
 
     def __init__(self, max_body: int) -> None:
         self._max_body = max_body
         self.begin()
 
     def begin(self) -> None:
-        """A request leaves: the next byte begins its answer."""
+        """Note that a request is sent: the next byte begins its response."""
         self._is_body = False
         self._size = self._lines = self._interim = 0
         self._line = bytearray()
-        """The part of a line of the head that is here. Bound: MAX_HEAD."""
+        """The part of the current line of the head that has arrived. Bound: MAX_HEAD."""
         self._status: bytes | None = None
 
     def take(self, data: bytes) -> str | None:
-        """Count what came; return what there is too much of, or None."""
+        """Count received bytes; return what there is too much of, or None."""
         start = 0
         while not self._is_body:
             end = data.find(b"\n", start)
@@ -82,20 +85,20 @@ class ResponseMeter:
             self._interim += 1
             self._status = None
             if self._interim > MAX_INTERIM:
-                return f"more than {MAX_INTERIM} interim answers"
+                return f"more than {MAX_INTERIM} interim responses"
         return None
 
 
 def _is_interim(status_line: bytes) -> bool:
-    """Whether a head with this status line is followed by another one, as Twisted sees it."""
+    """Return whether a head with this status line is followed by another one, as Twisted parses it."""
     try:
         return 100 <= int(status_line.split(b" ", 2)[1]) < 200
     except (IndexError, ValueError):
-        return False  # what is no HTTP, Twisted hangs up on
+        return False  # Twisted disconnects from what is not HTTP
 
 
 class _Metered(ProtocolWrapper):
-    """Measures what arrives; each time that our side writes, the measuring begins anew."""
+    """Measures what arrives; each write of ours begins a new measurement."""
 
     _problem: str | None = None
 
@@ -103,8 +106,8 @@ class _Metered(ProtocolWrapper):
         super().__init__(factory, wrapped)  # type: ignore[arg-type]
         self._meter = ResponseMeter(factory.limit)
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Pass on what may come; hang up on the rest."""
         if self._problem is not None:
             return
         self._problem = self._meter.take(data)
@@ -113,19 +116,19 @@ class _Metered(ProtocolWrapper):
         else:
             self.abortConnection()
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass on the end of the connection, with its true reason."""
         if self._problem is not None:
-            reason = Failure(AnswerTooLarge(self._problem))
+            reason = Failure(ResponseTooLarge(self._problem))
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
+    @override
     def write(self, data: bytes) -> None:
-        """Pass on what is to leave."""
         self._meter.begin()
         super().write(data)  # type: ignore[no-untyped-call]
 
+    @override
     def writeSequence(self, data: Any) -> None:
-        """Pass on what is to leave."""
         self._meter.begin()
         super().writeSequence(data)  # type: ignore[no-untyped-call]
 
@@ -141,30 +144,30 @@ class _MeteringFactory(WrappingFactory):
 
 @implementer(IStreamClientEndpoint)
 class MeteredEndpoint:
-    """`endpoint`, whose other side may answer each request with a body of `limit` bytes and a head of MAX_HEAD;
-    then we hang up."""
+    """Wraps `endpoint` so that we disconnect from a server that responds to a request with more than a body of
+    `limit` bytes and a head of MAX_HEAD."""
 
     def __init__(self, endpoint: Any, limit: int) -> None:
         self._endpoint = endpoint
         self._limit = limit
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
-        """Twisted's. Fires with the protocol that `protocolFactory` built."""
+        """Connect; the Deferred fires with the protocol that `protocolFactory` built."""
         connecting: Deferred[Any] = self._endpoint.connect(_MeteringFactory(protocolFactory, self._limit))
         return connecting.addCallback(lambda metered: metered.wrappedProtocol)
 
 
 @implementer(IAgentEndpointFactory)
 class LimitedEndpoints:
-    """For Agent.usingEndpointFactory: `limit` bytes of body an answer; `connect_timeout` seconds."""
+    """For Agent.usingEndpointFactory: `limit` is bytes of a response's body, `connect_timeout` seconds."""
 
-    def __init__(self, reactor: Any, connect_timeout: float, limit: int) -> None:
+    def __init__(self, reactor: IReactor, connect_timeout: float, limit: int) -> None:
         self._reactor = reactor
         self._connect_timeout = connect_timeout
         self._limit = limit
 
     def endpointForURI(self, uri: Any) -> Any:
-        """Twisted's."""
+        """Return the endpoint that requests for `uri` connect to."""
         endpoint: Any = HostnameEndpoint(self._reactor, uri.host, uri.port, timeout=self._connect_timeout)
         if uri.scheme == b"https":
             endpoint = wrapClientTLS(optionsForClientTLS(uri.host.decode("ascii")), endpoint)
@@ -173,22 +176,22 @@ class LimitedEndpoints:
 
 @implementer(IBodyProducer)
 class RequestBody:
-    """Bytes that are sent in one piece: a found block leaves at once, not in slices."""
+    """A body that is sent in one piece: a found block is sent at once, not in slices."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.length = len(data)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Twisted's."""
+        """Write the whole body at once."""
         consumer.write(self._data)
         return succeed(None)
 
     def pauseProducing(self) -> None:
-        """Twisted's: all is written."""
+        """Do nothing: the whole body is written already."""
 
     def resumeProducing(self) -> None:
-        """Twisted's: all is written."""
+        """Do nothing: the whole body is written already."""
 
     def stopProducing(self) -> None:
-        """Twisted's: all is written."""
+        """Do nothing: the whole body is written already."""

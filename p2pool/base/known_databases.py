@@ -1,4 +1,4 @@
-"""Remembers which database files this node used, so that one that is gone or was emptied does not pass for a new
+"""Remembers which database files this node used, so that one that is missing or was emptied is not taken for a new
 one. Called by the owners of the databases before they open them, each in a thread. Blocks."""
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from threading import Lock
 from twisted.logger import Logger
 
 from p2pool.base.errors import ParseError
-from p2pool.base.files import set_database_aside
+from p2pool.base.files import quarantine_database
 from p2pool.base.state_file import StateFile, StateFormat
 
 DATABASES_FILE = StateFormat("databases.json", "knowing which databases this node used", 64 * 1024)
 MAX_DATABASES = 100
-"""Paths that are remembered, the newest: operators try some."""
+"""Paths that are remembered, the newest ones: operators may try several."""
 _log = Logger(namespace="p2pool.files")
 
 
 class KnownDatabases:
-    """The paths of a data directory's databases."""
+    """The databases that the node of a data directory has used."""
 
     def __init__(self, directory: Path) -> None:
         self._file = StateFile(directory / DATABASES_FILE.name, DATABASES_FILE)
@@ -39,7 +39,7 @@ class KnownDatabases:
         kept = None
         if _size(path.with_name(path.name + "-wal")):
             path.touch()
-            kept = set_database_aside(path, stamp)
+            kept = quarantine_database(path, stamp)
         if size == 0:
             problem = f"{path} is empty (0 bytes): something emptied it"
         elif kept is not None or self._knows(path):
@@ -47,13 +47,16 @@ class KnownDatabases:
         else:
             return None
         rest = "" if kept is None else f"; what is left of it is kept as {kept.name} and {kept.name}-wal"
-        return f"{problem}. A new one is begun; to have the old one back, stop the node and restore a backup{rest}"
+        return (
+            f"{problem}. Starting with a new one; to have the old one back, stop the node and restore a "
+            f"backup{rest}"
+        )
 
     def _knows(self, path: Path) -> bool:
         return _name(path) in (self._file.read(_paths) or [])
 
     def opened(self, path: Path) -> None:
-        """Remember that the database at `path` is in use. A disk that does not take it costs a line."""
+        """Remember that the database at `path` is in use. If that cannot be written, a line is logged."""
         name = _name(path)
         with self._lock:
             paths = self._file.read(_paths) or []
@@ -66,7 +69,7 @@ class KnownDatabases:
 
 
 def _name(path: Path) -> str:
-    """The path as JSON can hold it, whatever bytes it has."""
+    """Return the path as JSON can hold it, whatever bytes it has."""
     return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""Events and observable values: how one floor hears of another without importing it."""
+"""Events: how one layer is notified by another without importing it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class Event(Generic[T]):
-    """A list of callbacks that all hear of each value fired.
+    """A list of callbacks that are all called with each value fired.
 
-    A callback that raises is our bug: it is logged with its traceback, and the others still hear of the value.
+    A callback that raises is a bug: it is logged with its traceback, and the others are still called.
     """
 
-    # Bound: subscribers are wired once by `app.py`, never by anything from outside.
+    # Bound: subscribers are wired once by `app`, never by anything from outside.
     __slots__ = ("_callbacks", "_log")
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Event(Generic[T]):
         self._log = Logger(namespace="p2pool.event")
 
     def subscribe(self, callback: Callable[[T], object]) -> Callable[[], None]:
-        """Call `callback(value)` for every value fired from now on; returns the function that ends it."""
+        """Call `callback(value)` for every value fired from now on. Returns the function that unsubscribes it."""
         key = object()
         self._callbacks[key] = callback
 
@@ -35,7 +35,7 @@ class Event(Generic[T]):
         return unsubscribe
 
     def fire(self, value: T) -> None:
-        """Tell every subscriber, in the order in which they subscribed."""
+        """Call every subscriber, in the order in which they subscribed."""
         for callback in tuple(self._callbacks.values()):
             try:
                 callback(value)

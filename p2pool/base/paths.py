@@ -1,5 +1,5 @@
-"""Paths as operators write them on the command line, in settings and in the environment. One that no file can have
-is a sentence that names the setting."""
+"""Paths as operators write them on the command line, in settings and in the environment. For one that no file can
+have, the error names the setting."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parse_path(flag: str, text: str | Path, environment: Mapping[str, str] = os.
 
 
 def home_directory() -> Path | None:
-    """Return the home directory of the user that runs this; None where it is not known."""
+    """Return the home directory of the user that runs this; None if it is unknown."""
     if _why_no_home(os.environ) is not None:
         return None
     try:
@@ -44,8 +44,8 @@ def home_directory() -> Path | None:
 
 
 def default_in_home(name: str) -> Path:
-    """Return the path of a file or directory in the home directory. Where that is not known it still begins with
-    ~, and `parse_path` says why."""
+    """Return the path of a file or directory in the home directory. If that is unknown the path still begins
+    with ~, and `parse_path` says why."""
     return (home_directory() or Path("~")) / name
 
 
@@ -57,16 +57,16 @@ def decode_text(data: bytes) -> str:
 
 def _why_no_path(given: str, environment: Mapping[str, str]) -> str | None:
     if not given:
-        return "the path is empty; give one, or leave the setting out"
+        return "the path is empty; give one, or omit the setting"
     if "\0" in given:
-        return "a path cannot have a NUL character in it"
+        return "a path cannot contain a NUL character"
     return _why_no_home(environment) if given == "~" or given.startswith("~/") else None
 
 
 def _why_no_home(environment: Mapping[str, str]) -> str | None:
     home = environment.get("HOME")
     if home is not None and not home.startswith("/"):
-        state = "is empty" if not home else "is no absolute path"
+        state = "is empty" if not home else "is not an absolute path"
         return f"HOME in the environment {state}: set it to the user's home directory, or give an absolute path"
     return None
 

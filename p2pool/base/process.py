@@ -1,4 +1,4 @@
-"""What the operating system says of this process. Reading it looks at files: call it in a thread."""
+"""What the operating system reports about this process. Reading it reads files: call it in a thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWN = Path("/proc/self")
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
     """Resident memory in bytes, processor time in seconds (all threads, user and system), open file descriptors
-    and how many there may be (-1: any number), threads. Files are None where the system does not tell."""
+    and their limit (-1: none), threads. `open_files` is None if the system does not report it."""
 
     resident_bytes: int
     cpu_seconds: float
@@ -25,8 +25,8 @@ class ProcessFigures:
 
 
 def read_process_figures(own: Path = OWN) -> ProcessFigures:
-    """The figures now. `own` is Linux's directory of this process; without it (other systems) memory is the most
-    that was ever used."""
+    """Return the figures now. `own` is Linux's directory of this process; without it (other systems) memory is the
+    most that was ever used."""
     times = os.times()
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     resident = _resident_bytes(own)
@@ -47,13 +47,14 @@ def _resident_bytes(own: Path) -> int | None:
 
 
 def _peak_bytes() -> int:
-    """The most memory that was ever resident; macOS counts bytes, all others kilobytes."""
+    """Return the most memory that was ever resident; macOS counts bytes, all others kilobytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _open_files(own: Path) -> int | None:
-    """Newer kernels give the number as the directory's size; listing ten thousand takes milliseconds."""
+    """Return the number of open files. Newer kernels give it as the directory's size; listing ten thousand takes
+    milliseconds."""
     directory = own / "fd"
     try:
         return os.stat(directory).st_size or len(os.listdir(directory))
@@ -62,7 +63,7 @@ def _open_files(own: Path) -> int | None:
 
 
 def _threads(own: Path) -> int:
-    """Python's own are counted where the system does not tell."""
+    """Return the number of threads; Python's own if the system does not report it."""
     try:
         status = (own / "status").read_text("utf-8", errors="replace")
     except OSError:

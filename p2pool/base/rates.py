@@ -55,12 +55,13 @@ class WindowedSum:
             self._total += amount
 
     def total(self, now: float) -> float:
-        """The sum over the window that ends at `now`."""
+        """Return the sum over the window that ends at `now`."""
         self._advance(now)
         return self._total
 
     def rate(self, now: float) -> float:
-        """Amount a second, over the window or, before it has passed once, over the time since the first add."""
+        """Return the amount a second over the window or, before it has passed once, over the time since the first
+        add."""
         total = self.total(now)
         if self._first is None:
             return 0.0
@@ -68,9 +69,9 @@ class WindowedSum:
 
 
 class DecayingRates:
-    """Smoothed rates over several windows at once, in constant space: what lies `window` seconds back counts 1/e.
+    """Smoothed rates over several windows at once, in constant space: what is `window` seconds old counts 1/e.
 
-    `add` costs one addition; the windows are brought up to date when somebody looks. Before a window has passed
+    `add` costs one addition; the windows are brought up to date when `rates` is called. Before a window has passed
     once, its rate is that of the time since the start.
     """
 
@@ -83,11 +84,11 @@ class DecayingRates:
         self._start = self._updated = now
 
     def add(self, amount: float) -> None:
-        """Count `amount`."""
+        """Count `amount` at the current time."""
         self._pending += amount
 
     def rates(self, now: float) -> tuple[float, ...]:
-        """Amount a second, a figure a window."""
+        """Return the amount a second, one figure for each window."""
         elapsed = now - self._updated
         if elapsed < 0:
             # The clock was set back: what was counted so far is taken as if it had come until now.

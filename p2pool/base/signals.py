@@ -1,8 +1,8 @@
-"""Signals: which of them end a program, and that none ends it halfway.
+"""Signal handling: which signals stop the program in order, which reopen the log, and which are ignored.
 
 The system's default for most signals is to end the process at once. A closed terminal sends SIGHUP to what runs
 in it, tools for rotating logs send SIGHUP or SIGUSR1, Ctrl-\\ sends SIGQUIT. The node waits for signals in a
-thread of its own: each has its effect, and SIGQUIT its dump, whatever the main thread is doing.
+thread of its own: each is acted on, and SIGQUIT logs its dump, whatever the main thread is doing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
+
+from p2pool.base.environment import IReactor
 
 STOPPING: Final = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGXCPU))
 """SIGXCPU: the limit of processor time (`ulimit -t`) is reached; SIGKILL follows."""
@@ -24,7 +27,7 @@ _log = Logger(namespace="p2pool")
 
 
 def harmless_signals() -> Iterator[int]:
-    """Yield all others whose default is to end the process without a bug in it; not every system has each."""
+    """Yield the other signals whose default is to end a healthy process; not every system has each."""
     for name in _HARMLESS_NAMES:
         if hasattr(signal, name):
             yield getattr(signal, name)
@@ -33,7 +36,7 @@ def harmless_signals() -> Iterator[int]:
 
 
 def survive_signals() -> None:
-    """Make signals that are not meant to end the program harmless. Called first, before the slow imports."""
+    """Ignore signals that are not meant to end the program. Called first, before the slow imports."""
     for number in (*map(int, REOPENING), *harmless_signals()):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.SIG_IGN):
             signal.signal(number, lambda *_: None)
@@ -44,7 +47,9 @@ def survive_signals() -> None:
 class SignalWatch:
     """Calls `stop(name)` and `reopen(name)` in the reactor's thread with the name of a signal that asks for it."""
 
-    def __init__(self, reactor: Any, *, stop: Callable[[str], object], reopen: Callable[[str], object]) -> None:
+    def __init__(
+        self, reactor: IReactorFromThreads, *, stop: Callable[[str], object], reopen: Callable[[str], object]
+    ) -> None:
         self._reactor = reactor
         self._stop = stop
         self._reopen = reopen
@@ -64,14 +69,14 @@ class SignalWatch:
             try:
                 self.received(signal.sigwait(watched))
             except Exception:  # without this thread nothing but SIGKILL would end the program
-                _log.failure("acting on a signal failed")
+                _log.failure("internal error: handling a signal failed")
 
     def received(self, number: int) -> None:
-        """Act on a signal. Called in any thread."""
+        """Act on a signal; may be called in any thread."""
         name = signal_name(number)
         if number == signal.SIGQUIT:
             # Logged here, not by the reactor: it may hang.
-            _log.warn("SIGQUIT received: what each thread does:", details=describe_threads())
+            _log.warn("SIGQUIT received: stack of each thread follows", details=describe_threads())
         if number in STOPPING:
             self._reactor.callFromThread(self._stop, name)
         elif number in REOPENING:
@@ -80,9 +85,9 @@ class SignalWatch:
             _log.info("{name} received: ignored", name=name)
 
 
-def stop_at_hangup(reactor: Any) -> None:
-    """For programs that are not daemons: SIGHUP and SIGQUIT end them in order, as SIGINT and SIGTERM do; unless
-    they were ignored before (`nohup`)."""
+def stop_at_hangup(reactor: IReactor) -> None:
+    """Let SIGHUP and SIGQUIT stop a program that is not a daemon in order, as SIGINT and SIGTERM do, unless they
+    were ignored before (`nohup`)."""
     ending = [
         number for number in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(number) is not signal.SIG_IGN
     ]
@@ -91,7 +96,7 @@ def stop_at_hangup(reactor: Any) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(_stop_if_running, reactor))
 
 
-def _stop_if_running(reactor: Any) -> None:
+def _stop_if_running(reactor: IReactor) -> None:
     if reactor.running:
         reactor.stop()
 
@@ -107,7 +112,7 @@ def describe_threads() -> str:
 
 
 def signal_name(number: int) -> str:
-    """Return "SIGHUP" for 1."""
+    """Return the name of a signal: "SIGHUP" for 1."""
     try:
         return signal.Signals(number).name
     except ValueError:  # most real-time signals have no name

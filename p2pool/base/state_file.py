@@ -36,8 +36,8 @@ class NewerFile(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class StateFormat:
-    """A file of the data directory. `version` is the newest that this program knows (JSON: the field `version`; a
-    file without one is older than all). `holds` completes "... begins without ..." for the log."""
+    """A kind of file in the data directory. `version` is the newest that this program knows (JSON: the field
+    `version`; a file without one is older than all). `holds` completes "starting without ..." for the log."""
 
     name: str
     holds: str
@@ -45,27 +45,27 @@ class StateFormat:
     version: int = 1
 
     def check(self, directory: Path) -> None:
-        """Raise NewerFile if the file in `directory` is of a newer version; pass over what cannot be read."""
+        """Raise NewerFile if the file in `directory` is of a newer version; ignore one that cannot be read."""
         with suppress(OSError, ParseError):
             path = directory / self.name
             self.check_version(path, _parse_json(_read_bytes(path, self.max_bytes)))
 
     def check_version(self, path: Path, document: object) -> None:
-        """Raise NewerFile, or ParseError if the version is none."""
+        """Raise NewerFile for a newer version, ParseError for what is not a version."""
         if not isinstance(document, dict) or "version" not in document:
             return
         found = document["version"]
         if isinstance(found, bool) or not isinstance(found, int) or found < 0:
             raise ParseError("its version is not a number")
         if found > self.version:
-            raise NewerFile(newer_than_known(path, found, self.version, self.holds))
+            raise NewerFile(newer_than_known(path, found=found, known=self.version, holds=self.holds))
 
 
-def newer_than_known(path: Path, found: int, known: int, holds: str) -> str:
-    """Return the sentence about a file of a newer version."""
+def newer_than_known(path: Path, *, found: int, known: int, holds: str) -> str:
+    """Return what the operator is told about a file of version `found`; this program knows those up to `known`."""
     return (
         f"{path} has version {found} of its format, and this program knows versions up to {known}: a newer "
-        f"p2pool-dash wrote it. Start that one again, or move the file away to begin without {holds}"
+        f"p2pool-dash wrote it. Start that version again, or move the file away to start without {holds}"
     )
 
 
@@ -76,13 +76,13 @@ def check_versions(directory: Path, formats: Iterable[StateFormat]) -> None:
 
 
 class StateFile:
-    """The file of a format at `path`."""
+    """A file of a format, read and written at `path`."""
 
     def __init__(self, path: Path, form: StateFormat) -> None:
         self.path = path
         self._form = form
         self._in_the_way = False
-        """It could not be read and is where it was: it is not written over."""
+        """It could not be read, and was not renamed: it must not be overwritten."""
 
     def read(self, parse: Callable[[Any], T]) -> T | None:
         """Return `parse(document)` of the JSON in the file; None if there is no file, or it was quarantined.
@@ -113,7 +113,8 @@ class StateFile:
     def _leave(self, error: OSError) -> None:
         self._in_the_way = True
         _log.error(
-            "{path} cannot be read now ({why}): this run begins without {holds}, and keeps none; start again",
+            "{path} cannot be read now ({why}): starting without {holds}, and not saving any in this run; "
+            "restart the node",
             path=str(self.path),
             why=_reason(error),
             holds=self._form.holds,
@@ -126,8 +127,8 @@ class StateFile:
         except OSError as failure:
             self._in_the_way = True
             _log.error(
-                "{path} cannot be used ({why}) and cannot be quarantined ({failure}): this run begins without "
-                "{holds}, and keeps none; move the file away and start again",
+                "{path} cannot be used ({why}) and cannot be quarantined ({failure}): starting without "
+                "{holds}, and not saving any in this run; move the file away and restart the node",
                 path=str(self.path),
                 why=why,
                 failure=_reason(failure),
@@ -135,7 +136,7 @@ class StateFile:
             )
         else:
             _log.warn(
-                "{path} cannot be used ({why}): quarantined as {moved}, and this run begins without {holds}",
+                "{path} cannot be used ({why}): quarantined as {moved}; starting without {holds}",
                 path=str(self.path),
                 why=why,
                 moved=moved,
@@ -154,7 +155,7 @@ class StateFile:
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:
-    """Raises OSError, and ParseError for what is no regular file or is too large."""
+    """Return a file's content. Raises OSError, and ParseError if it is not a regular file or is too large."""
     # A pipe would never be opened otherwise.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:

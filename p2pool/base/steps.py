@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def finish(steps: Generator[None, None, T]) -> T:
-    """Return the result of all steps, done at once. For threads, tests, and what is known to be short."""
+    """Do all steps at once and return their result. For threads, tests, and what is known to be short."""
     while True:
         try:
             next(steps)
@@ -19,14 +19,15 @@ def finish(steps: Generator[None, None, T]) -> T:
 
 
 class SharedSteps(Generic[T]):
-    """Work in steps that several wait for: whoever is given time does the next step, and it is done once."""
+    """Work in steps that several wait for: whichever of them runs does the next step, and each step is done
+    once."""
 
     def __init__(self, steps: Generator[None, None, T]) -> None:
         self._steps: Generator[None, None, T] | None = steps
         self._result: T | None = None
 
     def result(self) -> Generator[None, None, T]:
-        """Return the result, in the steps that are left. The work must not raise."""
+        """Do the steps that are left, and return the result. The work must not raise."""
         while self._steps is not None:
             try:
                 next(self._steps)

@@ -1,4 +1,4 @@
-"""Standard input, output and error: a program goes on when they are closed, broken or not read.
+"""Standard input, output and error: the program goes on when they are closed, broken or not read.
 
 Called by the programs (`cli`, the simulated daemon, the miner, the swarm) and by `logs`.
 """
@@ -12,20 +12,22 @@ import select
 import sys
 from typing import TextIO, cast
 
+from typing_extensions import override
+
 _PIECE = 4096
 """Bytes written at once: a pipe that is ready takes so many without blocking (PIPE_BUF)."""
 
 
 def open_terminal(stream: TextIO | None) -> TextIO:
-    """Return a `Terminal` that writes to `stream`; None is a closed one."""
+    """Return a `Terminal` that writes to `stream`; None stands for a closed one."""
     return cast(TextIO, Terminal(stream))
 
 
 class Terminal(io.TextIOBase):
     """A text stream whose `write` neither raises nor blocks.
 
-    What a stopped terminal (Ctrl-S) or a reader that does not read would hold up is dropped; the number of dropped
-    texts is shown when the stream takes some again.
+    Text that a stopped terminal (Ctrl-S) or a reader that does not read would block on is dropped; the number of
+    dropped texts is shown when the stream takes some again.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -37,19 +39,21 @@ class Terminal(io.TextIOBase):
             if stream is not None:
                 self._descriptor = stream.fileno()
 
+    @override
     def writable(self) -> bool:
-        """Return True."""
         return True
 
+    @override
     def isatty(self) -> bool:
-        """Return whether a person reads it; False when it is closed."""
+        """Return whether it is a terminal; False when it is closed."""
         try:
             return self._stream is not None and self._stream.isatty()
         except (OSError, ValueError):
             return False
 
+    @override
     def write(self, text: str) -> int:
-        """Show `text` if the stream takes it now. Returns its length."""
+        """Write `text` if the stream takes it now. Returns its length."""
         with contextlib.suppress(OSError, ValueError):
             if self._descriptor is None:
                 self._write_object(text)
@@ -75,7 +79,7 @@ class Terminal(io.TextIOBase):
 
 
 def _takes_more(descriptor: int) -> bool:
-    """Whether a write returns at once. A broken stream does: with an error."""
+    """Return whether a write would not block; one to a broken stream fails at once."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))
@@ -97,7 +101,7 @@ def open_standard_streams() -> None:
 
 
 def flush_standard_streams() -> None:
-    """Write out what is buffered. When nobody reads it any more, discard it: the interpreter would complain and
+    """Write out what is buffered. If nobody reads it any more, discard it: else the interpreter would complain and
     change the exit status."""
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -9,19 +9,19 @@ _EXCERPT.maxlevel, _EXCERPT.maxstring, _EXCERPT.maxlist, _EXCERPT.maxdict = 2, 7
 
 
 def printable(text: str, limit: int = 64) -> str:
-    """`text` without control characters or surrogates, cut to `limit` characters."""
+    """Return `text` without control characters or surrogates, cut to `limit` characters."""
     cut = text[:limit]
     return cut if cut.isprintable() else "".join(c if c.isprintable() else "?" for c in cut)
 
 
 def excerpt(value: object) -> str:
-    """What `value`, out of somebody's JSON, looks like, in at most about 80 characters. Other than repr() it can
-    be asked for any size and any depth."""
+    """Return what `value`, from JSON of any size and depth, looks like, in at most 80 characters (unlike
+    repr())."""
     return _EXCERPT.repr(value)[:80]
 
 
 def format_rate(hashes_per_second: float) -> str:
-    """A hash rate for people: 1234567 -> '1.23 MH/s'."""
+    """Return a hash rate for people: 1234567 -> '1.23 MH/s'."""
     value, decimals = hashes_per_second, 0
     for unit in ("H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s"):
         if round(value, decimals) < 1000:  # as it will be shown: never "1000.00 kH/s"
@@ -31,13 +31,13 @@ def format_rate(hashes_per_second: float) -> str:
 
 
 def format_dash(duffs: int) -> str:
-    """An amount of duffs as decimal DASH: 123450000 -> '1.23450000'."""
+    """Return an amount of duffs as decimal DASH: 123450000 -> '1.23450000'."""
     sign = "-" if duffs < 0 else ""
     return f"{sign}{abs(duffs) // 100_000_000}.{abs(duffs) % 100_000_000:08d}"
 
 
 def format_duration(seconds: float) -> str:
-    """A duration for people: 3720 -> '1 h 2 min'."""
+    """Return a duration for people: 3720 -> '1 h 2 min'."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -9,7 +9,7 @@ from typing import Final
 from p2pool.base.histogram import Histogram
 
 SLOW: Final = 0.010
-"""Seconds from which on a step has a line of its own."""
+"""Seconds above which a step is logged in a line of its own."""
 MAX_LINES: Final = 20
 """Lines about slow steps of one kind between two summaries; the others are counted."""
 BOUNDS: Final = tuple(1e-6 * 1.05**exponent for exponent in range(370))
@@ -33,7 +33,7 @@ class Timings:
         self._since = now
 
     def record(self, kind: str, seconds: float, whose: str = "") -> str | None:
-        """Count one step; returns a line for the log if it was slow. `whose` is a worker's name, or empty."""
+        """Count one step; return a line for the log if it was slow. `whose` is a worker's name, or empty."""
         stage, seconds = self._stages[kind], max(0.0, seconds)
         stage.times.add(seconds)
         stage.longest = max(stage.longest, seconds)
@@ -45,9 +45,9 @@ class Timings:
         return f"{kind}{f' of {whose}' if whose else ''} took {_milliseconds(seconds)}"
 
     def summary(self, now: float) -> list[str]:
-        """Return a line for each kind and begin anew."""
+        """Return a line for each kind, and reset the durations."""
         lines = [
-            f"{kind} in {max(0.0, now - self._since):.0f} s: {_said(stage)}"
+            f"{kind} in {max(0.0, now - self._since):.0f} s: {_summary_of(stage)}"
             for kind, stage in self._stages.items()
         ]
         self._stages = {kind: _Stage() for kind in self._stages}
@@ -55,7 +55,7 @@ class Timings:
         return lines
 
 
-def _said(stage: _Stage) -> str:
+def _summary_of(stage: _Stage) -> str:
     snapshot = stage.times.snapshot()
     median, p99 = snapshot.quantile(0.5), snapshot.quantile(0.99)
     if median is None or p99 is None:

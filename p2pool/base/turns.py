@@ -1,9 +1,9 @@
-"""Fair turns of the reactor for connections whose other side chooses how much work we do.
+"""Fair scheduling of the reactor among connections whose other side determines how much work we do.
 
 Pure; the clock is passed in.
-Whoever sends gets its input looked at while there is time in this turn of the reactor. When that is used up,
-clients wait and are paused, and the later turns go to the host that has had the least time so far. Between two
-turns the reactor serves everybody else: miners, browsers, Dash Core. Called by `peers` and by `dashd.broadcaster`.
+A client's input is processed at once while there is time left in this turn of the reactor. When that is used up,
+clients are paused, and the next turns go to the host that has had the least time so far. Between two turns the
+reactor serves everybody else: miners, browsers, Dash Core. Called by `peers` and by `dashd.broadcaster`.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ class Client(Protocol):
 
     @property
     def host_key(self) -> str:
-        """See base.hosts.host_key."""
+        """The host that is charged, as `base.hosts.host_key` gives it."""
 
     def step(self) -> bool:
-        """Do a bounded piece of the work that waits, in order; False where nothing waits any more."""
+        """Do a bounded piece of the pending work, in order; return False if nothing is left."""
 
     def hold(self, held: bool) -> None:
-        """Take no more input while the client waits for its turn; go on afterwards."""
+        """Stop reading input while the client waits for its turn (`held`), or resume it."""
 
     def failed(self, error: Exception) -> None:
-        """A step in a later turn raised this."""
+        """Handle an error that a step in a later turn raised."""
 
 
 class Turns:
-    """`clock` gives seconds, `call_soon` runs a callable in the next turn of the reactor.
+    """Shares the reactor's time out. `clock` gives seconds, `call_soon` runs a callable in the reactor's next
+    turn.
 
     Bound: a client waits once; what it holds meanwhile is bounded by itself, as it is held.
     """
@@ -77,8 +78,8 @@ class Turns:
         return len(self._held)
 
     def submit(self, client: Client) -> None:
-        """A client has work. Some of it is done at once if nobody waits and this turn has time left; then what its
-        steps raise is the caller's."""
+        """Note that a client has work. Some of it is done at once if nobody waits and this turn has time left;
+        what its steps raise then is raised to the caller."""
         if client in self._held:
             return
         host = client.host_key
@@ -91,7 +92,7 @@ class Turns:
         client.hold(True)
 
     def forget(self, client: Client) -> None:
-        """A client has ended."""
+        """Forget a client that has ended."""
         if client in self._held:
             self._held.discard(client)
             queue = self._waiting[client.host_key]
@@ -135,7 +136,7 @@ class Turns:
         return self._spent.get(host, self._level)
 
     def _serve(self, client: Client) -> bool:
-        """One slice; whether more waits. It is charged to the client's host, whatever happens."""
+        """Do one slice of a client's work, and return whether more is pending. The host is charged in any case."""
         host = client.host_key
         spent = self._has_used(host)
         self._level = max(self._level, spent)

@@ -17,7 +17,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.steps import SharedSteps, finish
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.long_base58 import ALPHABET, DIGITS, leading_bytes, reaches, value_of
-from p2pool.dash.script import p2pkh_script, p2sh_script
+from p2pool.dash.script import p2pkh_hash, p2pkh_script, p2sh_hash, p2sh_script
 
 _BASE58 = re.compile("[1-9A-HJ-NP-Za-km-z]*")
 _HEXADECIMAL = re.compile("[0-9a-fA-F]*")
@@ -74,6 +74,21 @@ def encode_address(version: int, hash_bytes: bytes) -> str:
     return base58_encode(payload + sha256d(payload)[:4])
 
 
+# Bound: base58 is slow, and every tip asks for the address of every payee.
+cached_address = lru_cache(maxsize=20_000)(encode_address)
+
+
+def payee_text(script: bytes, versions: AddressVersions) -> str:
+    """Return the address that a script pays, or "!<hex>" if it has none: the payee text of `payee_script`."""
+    key_hash = p2pkh_hash(script)
+    if key_hash is not None:
+        return cached_address(versions.pubkey_hash, key_hash)
+    script_hash = p2sh_hash(script)
+    if script_hash is not None:
+        return cached_address(versions.script_hash, script_hash)
+    return "!" + script.hex()
+
+
 def decode_address(text: str) -> tuple[int, bytes]:
     """Address -> (version, 20 bytes). AddressError says what is wrong with it."""
     if len(text) > _MAX_ADDRESS:
@@ -104,9 +119,9 @@ def payout_hash160(text: str, versions: AddressVersions, network: str) -> bytes:
 
 
 def payee_script(payee: str, versions: AddressVersions) -> bytes | None:
-    """The script that a share's payee text (one character a byte) stands for; None where it is skipped.
+    """The script that a share's payee text (one character a byte) stands for; None if it is skipped.
 
-    Consensus, from the share-chain format, "packed payments": raises ParseError where the text makes the share
+    Consensus, from the share-chain format, "packed payments": raises ParseError if the text makes the share
     invalid, and never because of anything else. `payee_script_steps` does the same in steps.
     """
     if len(payee) <= _MAX_CACHED:

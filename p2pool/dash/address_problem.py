@@ -47,14 +47,14 @@ def address_problem(text: str, versions: AddressVersions, network: str) -> str:
     try:
         version, _ = decode_address(text)
     except AddressError:
-        return _not_decoded(text, shown, first, wanted)
+        return _not_decoded(text, shown=shown, first=first, wanted=wanted)
     if version == versions.script_hash:
         return f"{shown} is a script (P2SH) address, which shares cannot pay: set {wanted} as the username"
     kind = _KIND_OF_VERSION.get(version, "an address of another coin")
     return f"{shown} is {kind}, not an address of the network {network}: set {wanted} as the username"
 
 
-def _not_decoded(text: str, shown: str, first: str, wanted: str) -> str:
+def _not_decoded(text: str, *, shown: str, first: str, wanted: str) -> str:
     for prefix, kind in _KIND_OF_PREFIX.items():
         if text.lower().startswith(prefix):
             return f"{shown} is {kind}, not a Dash address: set {wanted} as the username"

@@ -20,7 +20,7 @@ BLOCK_SIZE = 64
 
 
 def sha256d(data: bytes) -> bytes:
-    """SHA-256 twice."""
+    """Return the SHA-256 of the SHA-256 of the data."""
     return sha256(sha256(data).digest()).digest()
 
 
@@ -32,6 +32,16 @@ def sha256d_int(data: bytes) -> int:
 def hash160(data: bytes) -> bytes:
     """RIPEMD-160 of SHA-256: the 20 bytes of a key hash. ValueError where OpenSSL was built without RIPEMD-160."""
     return hashlib.new("ripemd160", sha256(data).digest()).digest()
+
+
+def hash_hex(value: int) -> str:
+    """Return a hash as Dash Core displays it: 64 hex digits, the most significant first."""
+    return f"{value:064x}"
+
+
+def short_hash(value: int | None) -> str:
+    """Return the last eight hex digits of a hash, which logs show; "none" without one."""
+    return "none" if value is None else hash_hex(value)[-8:]
 
 
 # --- midstate -------------------------------------------------------------------------------------------
@@ -107,7 +117,7 @@ _STATE = struct.Struct(">8I")
 
 
 def _compress_through(library: ctypes.CDLL) -> CompressFunction:
-    """SHA-256's compression function out of OpenSSL's low-level interface. AttributeError where it is missing."""
+    """SHA-256's compression function out of OpenSSL's low-level interface. AttributeError if it is missing."""
     init, update = library.SHA256_Init, library.SHA256_Update
     init.argtypes = [ctypes.POINTER(_Sha256Context)]
     update.argtypes = [ctypes.POINTER(_Sha256Context), ctypes.c_char_p, ctypes.c_size_t]
@@ -151,7 +161,7 @@ def midstate(data: bytes, compress: CompressFunction = _compress) -> bytes:
 
 
 def continue_from_midstate(
-    state: bytes, hashed_length: int, data: bytes, compress: CompressFunction = _compress
+    state: bytes, hashed_length: int, data: bytes, *, compress: CompressFunction = _compress
 ) -> bytes:
     """The SHA-256 digest of a message whose first `hashed_length` bytes (a multiple of 64) led to `state` and
     which goes on with `data`."""

@@ -146,13 +146,13 @@ def pass_transaction(reader: Reader) -> None:
 def _pass_body(reader: Reader) -> bool:
     """Move the reader behind all but the extra payload; whether there is one."""
     version, kind = reader.uint16(), reader.uint16()
-    _pass_scripts(reader, reader.count(_MIN_INPUT), 36, 4)
-    _pass_scripts(reader, reader.count(_MIN_OUTPUT), 8, 0)
+    _pass_scripts(reader, reader.count(_MIN_INPUT), before=36, after=4)
+    _pass_scripts(reader, reader.count(_MIN_OUTPUT), before=8, after=0)
     reader.take(4)
     return version >= 3 and kind != 0
 
 
-def _pass_scripts(reader: Reader, count: int, before: int, after: int) -> None:
+def _pass_scripts(reader: Reader, count: int, *, before: int, after: int) -> None:
     """So many scripts, each with so many bytes before and after it."""
     data, end, position = reader.data, reader.end, reader.position
     for _ in range(count):

@@ -1,1 +1,2 @@
-"""Dash Core as we see it: credentials, JSON-RPC, block templates, block submission, notices of new blocks."""
+"""Dash Core as we see it: credentials, JSON-RPC, block templates, block submission, notifications of new
+blocks."""

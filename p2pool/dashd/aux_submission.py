@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
@@ -12,9 +11,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
 from p2pool.base.files import write_file
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import AuxWork
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.answers import Verdict, judge
 from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
 
@@ -41,14 +42,14 @@ _SETTLED = MAX_REFUSALS
 class AuxDrain:
     """What is known of one daemon as a taker of blocks."""
 
-    def __init__(self, reactor: Any, rpc: Caller, where: str) -> None:
+    def __init__(self, environment: Environment, rpc: Caller, where: str) -> None:
         self.rpc = rpc
         self.where = where
         self.accepted = self.refused = 0
         self.under_way: set[int] = set()
         """Hashes of blocks; MAX_UNDER_WAY at most."""
         self._refusals: BoundedDict[int, int] = BoundedDict(_REMEMBERED)
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._quiet_until = float("-inf")
         self._unsaid = 0
 
@@ -67,7 +68,7 @@ class AuxDrain:
         self._refusals[work.hash] = self._refusals.get(work.hash, 0) + 1
 
     def may_say(self) -> str | None:
-        """Whether to log a refusal, and what to add to the line; None where there were others just before."""
+        """Whether to log a refusal, and what to add to the line; None if there were others just before."""
         now = self._reactor.seconds()
         if now < self._quiet_until:
             self._unsaid += 1
@@ -81,29 +82,29 @@ class AuxSubmitter:
     """Offers each block with a few retries. What no daemon took is a file, `CHAIN-HASH.hex`, with the AuxPow as
     `getauxblock HASH AUXPOW` takes it."""
 
-    def __init__(self, reactor: Any, directory: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, directory: Path) -> None:
+        self._reactor = environment.reactor
         self._directory = directory
-        self._run_in_thread = run_in_thread
+        self._run_in_thread = environment.run_in_thread
         self._tasks: set[Deferred[None]] = set()
         """Bound: MAX_UNDER_WAY a daemon."""
 
-    def offer(self, drain: AuxDrain, work: AuxWork, proof: Callable[[], bytes], worker: str) -> None:
+    def offer(self, drain: AuxDrain, work: AuxWork, *, proof: Callable[[], bytes], worker: str) -> None:
         """Send a block, unless it is there or on its way."""
         if not drain.wants(work) or len(drain.under_way) >= MAX_UNDER_WAY:
             return
         data = proof()
         drain.under_way.add(work.hash)
-        task = Deferred.fromCoroutine(self._submit(drain, work, data, worker))
+        task = Deferred.fromCoroutine(self._submit(drain, work, proof=data, worker=worker))
         if not task.called:
             self._tasks.add(task)
-        task.addBoth(self._ended, task, drain, work)
+        task.addBoth(self._ended, task, drain=drain, work=work)
 
-    def _ended(self, result: object, task: Deferred[None], drain: AuxDrain, work: AuxWork) -> None:
+    def _ended(self, result: object, task: Deferred[None], *, drain: AuxDrain, work: AuxWork) -> None:
         self._tasks.discard(task)
         drain.under_way.discard(work.hash)
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("sending a block of chain {chain} failed", result, chain=work.chain_id)
+            _log.failure("internal error while submitting a block of chain {chain}", result, chain=work.chain_id)
 
     async def stop(self) -> None:
         """Give up what is under way; it is on disk when this returns."""
@@ -112,7 +113,7 @@ class AuxSubmitter:
             task.cancel()
         await DeferredList(tasks, consumeErrors=True)
 
-    async def _submit(self, drain: AuxDrain, work: AuxWork, proof: bytes, worker: str) -> None:
+    async def _submit(self, drain: AuxDrain, work: AuxWork, *, proof: bytes, worker: str) -> None:
         try:
             reason = await self._ask_until_answered(drain, work, proof)
         except CancelledError:
@@ -147,7 +148,7 @@ class AuxSubmitter:
     async def _ask_until_answered(self, drain: AuxDrain, work: AuxWork, proof: bytes) -> str | None:
         """None for accepted, else why not. `getauxblock` answers true or false, and with some daemons the texts of
         `submitblock`: all but a refusal by name, or an error about the arguments, is looked up and sent again."""
-        reason, arguments = "", (f"{work.hash:064x}", proof.hex())
+        reason, arguments = "", (hash_hex(work.hash), proof.hex())
         for wait in (0.0, *RETRIES):
             if wait:
                 await deferLater(self._reactor, wait, lambda: None)
@@ -174,19 +175,19 @@ class AuxSubmitter:
     async def _is_in_chain(self, drain: AuxDrain, work: AuxWork) -> bool:
         """Whether the daemon has the block in its best chain; not every daemon can say."""
         try:
-            header = await drain.rpc.call("getblockheader", f"{work.hash:064x}", timeout=SUBMIT_TIMEOUT)
+            header = await drain.rpc.call("getblockheader", hash_hex(work.hash), timeout=SUBMIT_TIMEOUT)
         except (RpcError, RpcUnavailable):
             return False
         depth = header.get("confirmations") if isinstance(header, dict) else None
         return isinstance(depth, int) and not isinstance(depth, bool) and depth > 0
 
     async def _keep(self, work: AuxWork, proof: bytes) -> Path | None:
-        """The file that holds the proof now; None where there is none."""
-        path = self._directory / f"{work.chain_id}-{work.hash:064x}.hex"
+        """The file that holds the proof now; None if there is none."""
+        path = self._directory / f"{work.chain_id}-{hash_hex(work.hash)}.hex"
         try:
             await self._run_in_thread(lambda: _write_and_tidy(path, proof.hex().encode() + b"\n"))
         except OSError as error:
-            _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
+            _log.error("cannot write the proof of a found block to {path}: {error}", path=str(path), error=error)
             return None
         return path
 

@@ -1,8 +1,8 @@
-"""List the pool's blocks that only its share chain tells of: those found while this node was not there, and those
-of other nodes that could not be put together here.
+"""List the pool's blocks that are known from its share chain alone: those found while this node was down, and
+those of other nodes that could not be assembled here.
 
-`dash_core` hands over each share that is a block. Dash Core is asked where it lies; then it is in the book with
-what became of it. What was found before this node was started is no news: it is shown, but nobody is notified.
+`app.dashd` hands over each share that is a block. Dash Core is asked for its position; then it is in the store
+with what became of it. Blocks from before the start are shown, but nobody is notified of them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Final
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.dashd.block_book import MAX_BLOCKS, BlockBook
-from p2pool.dashd.daemon import Place
+from p2pool.dashd.block_store import MAX_BLOCKS, BlockStore
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery import BlockDaemon
 from p2pool.dashd.followup import CONFIRMED
 from p2pool.dashd.submission import BEATEN, BURIED
@@ -21,31 +21,33 @@ from p2pool.pool_stats import BlockRecord, BlockStatus
 
 LIST_PERIOD: Final = 5.0
 PATIENCE: Final = 30.0
-"""Seconds that a new block has to come into the book in the usual way, by being submitted."""
+"""Seconds that a new block has to get into the store in the usual way, by being submitted."""
 MAX_AT_ONCE: Final = 50
-"""Questions to Dash Core each LIST_PERIOD, one after another: templates must not wait behind them."""
+"""Requests to Dash Core each LIST_PERIOD, one after another: templates must not wait behind them."""
 
 
 class ChainBlockLister:
-    """`serving` gives the daemon that is to be believed; `started` is when this node was started, a Unix time."""
+    """Lists blocks of the share chain. `serving` gives the daemon to ask; `started` is when this node was started,
+    a Unix time."""
 
     def __init__(
         self,
         serving: Callable[[], BlockDaemon],
-        book: BlockBook,
+        store: BlockStore,
+        *,
         clock: Callable[[], float],
         started: float,
     ) -> None:
         self._serving = serving
-        self._book = book
+        self._store = store
         self._clock = clock
         self._started = started
         self._waiting: BoundedDict[int, tuple[BlockRecord, float]] = BoundedDict(MAX_BLOCKS)
-        """By block hash: what is known of it, and when it may be listed."""
+        """By block hash: its record, and when it may be listed."""
 
     def want(self, record: BlockRecord) -> None:
         """List a block of the share chain, unless that is done. `record.time` is its header's."""
-        if record.block_hash in self._book.records or record.block_hash in self._waiting:
+        if record.block_hash in self._store.records or record.block_hash in self._waiting:
             return
         now = self._clock()
         due = now + PATIENCE if record.time >= self._started else now
@@ -56,39 +58,39 @@ class ChainBlockLister:
         """Blocks of which it is not known yet what became of them."""
         return len(self._waiting)
 
-    async def look(self) -> None:
-        """Ask about some of those that wait; those of before the start are listed together."""
+    async def poll(self) -> None:
+        """Ask for the positions of some blocks that wait; those from before the start are listed together."""
         now, earlier = self._clock(), list[BlockRecord]()
         due = [record for record, at in self._waiting.values() if at <= now]
         for record in due[:MAX_AT_ONCE]:
-            if record.block_hash in self._book.records:
+            if record.block_hash in self._store.records:
                 self._waiting.pop(record.block_hash, None)
                 continue
             daemon = self._serving()
-            place = await daemon.place(record.block_hash)
-            if place is None or daemon.height < 0:
+            position = await daemon.block_position(record.block_hash)
+            if position is None or daemon.height < 0:
                 break  # it does not answer: next time
-            if record.block_hash in self._book.records:
-                continue  # it was submitted meanwhile: the book knows more
-            settled = _settled(record, place, daemon.height)
+            if record.block_hash in self._store.records:
+                continue  # it was submitted meanwhile: the store knows more
+            settled = _settled(record, position, daemon.height)
             # One that is not settled goes to the end: many of them must not keep others from their turn.
             self._waiting.pop(record.block_hash, None)
             if settled is None:
                 self._waiting[record.block_hash] = record, now + PATIENCE
             elif record.time >= self._started:
-                self._book.put(settled)
+                self._store.put(settled)
             else:
                 earlier.append(settled)
-        self._book.add_earlier(earlier)
+        self._store.add_earlier(earlier)
 
 
-def _settled(record: BlockRecord, place: Place, height: int) -> BlockRecord | None:
-    """The record with what became of the block; None while that is open."""
-    depth = place.confirmations
+def _settled(record: BlockRecord, position: BlockPosition, height: int) -> BlockRecord | None:
+    """Return the record with what became of the block; None while that is open."""
+    depth = position.confirmations
     if depth > 0:
         status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
-        where = record.height or height - depth + 1
-        return replace(record, height=where, status=status, confirmations=depth, chainlocked=place.chainlocked)
+        at = record.height or height - depth + 1
+        return replace(record, height=at, status=status, confirmations=depth, chainlocked=position.chainlocked)
     if height < record.height + BURIED:
         return None
     return replace(record, status=BlockStatus.ORPHANED, reason=BEATEN)

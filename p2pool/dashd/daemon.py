@@ -1,4 +1,4 @@
-"""One Dash Core with all its roads: templates, the p2p link, and what is asked of it about blocks."""
+"""One Dash Core as the pool of daemons sees it: its health, its templates, and requests about blocks."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, Protocol
 from p2pool.base.errors import ParseError
 from p2pool.base.text import excerpt, printable
 from p2pool.dash.block import BlockHeader, read_header
+from p2pool.dash.hashes import hash_hex
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.facts import DaemonFacts
-from p2pool.dashd.notices import Road
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.template import BlockTemplate
 from p2pool.wire.codec import Reader
 
 SUBMIT_TIMEOUT = 60.0
-PLACE_TIMEOUT = 5.0
+POSITION_TIMEOUT = 5.0
 RESPONSIVE = 1.0
-"""Seconds within which a daemon that is well answers a heartbeat."""
+"""Seconds within which a healthy daemon answers a heartbeat."""
 FRESH = 30.0
-"""Seconds for which the work of a daemon that does not answer any more is still taken for the newest, where it is
-higher than that of the others."""
+"""Seconds for which the work of a daemon that does not answer any more still counts as the newest, if it is higher
+than that of the others."""
 MAX_PEERS_READ = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a block lies: 1 confirmation at the tip, -1 beside the best chain, 0 where the daemon does not know
-    it."""
+class BlockPosition:
+    """Where a block is: 1 confirmation at the tip, -1 on a side branch, 0 if the daemon does not know it."""
 
     confirmations: int
     chainlocked: bool
@@ -38,7 +38,7 @@ class Place:
 
 @lru_cache(maxsize=1)
 def _hex(data: bytes) -> str:
-    """The same for every daemon, and milliseconds of work for a large block."""
+    """Return the hex of a block: milliseconds of work for a large one, and the same for every daemon."""
     return data.hex()
 
 
@@ -46,13 +46,13 @@ class BlockLink(Protocol):
     """A connection that takes found blocks without an answer."""
 
     def send_block(self, data: bytes) -> int:
-        """How many connections took it; one that was sent it before is not sent it again."""
+        """Send a block. Return how many connections took it; one that was sent it before is not sent it again."""
 
 
 class Daemon:
     """What the pool of daemons knows of one. `name` is its address without credentials."""
 
-    def __init__(self, name: str, rpc: Caller, service: DashdService, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, rpc: Caller, service: DashdService, *, clock: Callable[[], float]) -> None:
         self.name = name
         self.rpc = rpc
         self.service = service
@@ -68,12 +68,12 @@ class Daemon:
 
     @property
     def template(self) -> BlockTemplate | None:
-        """Its newest one."""
+        """The newest template that it gave; None before the first."""
         return self.service.current
 
     @property
     def facts(self) -> DaemonFacts | None:
-        """What it said of itself last."""
+        """What it last reported of itself."""
         return self.service.facts
 
     @property
@@ -88,12 +88,12 @@ class Daemon:
 
     @property
     def responsive(self) -> bool:
-        """Whether it answers as fast as one that is well."""
+        """Whether it answers as fast as a healthy one."""
         return self.problem is None and self.service.delay < RESPONSIVE
 
     def rank(self) -> tuple[int, bool, bool]:
-        """What makes it better than another: newer work, then being well, then being quick. Work of a daemon with
-        outdated rules counts as none, however new it is."""
+        """Return what makes it better than another: newer work, then being healthy, then being quick. Work of a
+        daemon with outdated rules counts as none, however new it is."""
         last, height = self.service.last_answer, self.height
         if self.outdated is not None:
             return -1, False, False
@@ -105,34 +105,34 @@ class Daemon:
         """Ask for a template now."""
         self.service.refresh()
 
-    def announced(self, road: Road, block_hash: int) -> None:
-        """There is news of a block."""
-        self.service.announced(road, block_hash)
+    def announced(self, source: NotificationSource, block_hash: int) -> None:
+        """Handle the announcement of a block."""
+        self.service.announced(source, block_hash)
 
     # --- blocks ------------------------------------------------------------------------------------------
 
     async def submit_block(self, data: bytes) -> str | None:
-        """Give it a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""
+        """Submit a block. Return None if it is accepted, else the reason. Raises RpcError, RpcUnavailable."""
         result = await self.rpc.call("submitblock", _hex(data), timeout=SUBMIT_TIMEOUT)
         if result is None:
             return None
         return printable(result, 200) if isinstance(result, str) else excerpt(result)
 
-    async def place(self, block_hash: int) -> Place | None:
-        """Where a block lies; None where the daemon does not say."""
+    async def block_position(self, block_hash: int) -> BlockPosition | None:
+        """Return the position of a block; None if the daemon does not answer."""
         try:
-            header = await self.rpc.call("getblockheader", f"{block_hash:064x}", timeout=PLACE_TIMEOUT)
+            header = await self.rpc.call("getblockheader", hash_hex(block_hash), timeout=POSITION_TIMEOUT)
         except RpcError as error:
-            return Place(0, False) if error.code == BLOCK_NOT_FOUND else None
+            return BlockPosition(0, False) if error.code == BLOCK_NOT_FOUND else None
         except RpcUnavailable:
             return None
         depth = header.get("confirmations") if isinstance(header, dict) else None
         if not isinstance(depth, int) or isinstance(depth, bool):
             return None
-        return Place(depth, header.get("chainlock") is True)
+        return BlockPosition(depth, header.get("chainlock") is True)
 
     async def block_at(self, height: int) -> int | None:
-        """The hash of the best chain's block of a height; None where the daemon does not say."""
+        """Return the hash of the best chain's block at a height; None if the daemon does not answer."""
         try:
             answer = await self.rpc.call("getblockhash", height)
             return int(answer, 16) if isinstance(answer, str) and len(answer) == 64 else None
@@ -141,7 +141,7 @@ class Daemon:
 
     async def block_header(self, block_hash: int) -> BlockHeader:
         """The header of a block that it knows. Raises RpcError, RpcUnavailable, ParseError."""
-        answer = await self.rpc.call("getblockheader", f"{block_hash:064x}", False)
+        answer = await self.rpc.call("getblockheader", hash_hex(block_hash), False)
         try:
             reader = Reader(bytes.fromhex(answer))
         except (TypeError, ValueError):

@@ -1,20 +1,21 @@
-"""One found block on its way: what the submission of blocks knows of it."""
+"""The delivery of one found block into the chain: its state, and what daemons answered. `submission` drives it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
 from p2pool.dashd.answers import Verdict
-from p2pool.dashd.daemon import Place
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.found_block import FoundBlock
 
 
 class BlockDaemon(Protocol):
-    """A daemon that takes blocks and says where they lie: see daemon.Daemon."""
+    """What the delivery of blocks needs of a `daemon.Daemon`."""
 
     @property
     def name(self) -> str: ...
@@ -24,81 +25,112 @@ class BlockDaemon(Protocol):
 
     async def submit_block(self, data: bytes) -> str | None: ...
 
-    async def place(self, block_hash: int) -> Place | None: ...
+    async def block_position(self, block_hash: int) -> BlockPosition | None: ...
 
     async def block_at(self, height: int) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a daemon said of a block, and what that means: ACCEPTED, CHECK or REFUSED."""
+class SubmissionAnswer:
+    """What a daemon answered to a block, and what that means: ACCEPTED, CHECK or REFUSED."""
 
     verdict: Verdict
     text: str
 
 
-class Delivery:
-    """One block on its way."""
+class DeliveryState(Enum):
+    """How far a block is on its way into the chain.
+
+    FOUND ----------> SENT ---------> SETTLED
+      |                |                 |
+      +-------+--------+-----------------+
+              v
+          POSTPONED
+    """
+
+    FOUND = "found"
+    """It is being written to disk, and nobody was sent it yet in this run."""
+    SENT = "sent"
+    """It was sent on all channels; what became of it is open."""
+    SETTLED = "settled"
+    """The chain has it, all daemons refused it, or another block of its height is buried: only its file is left to
+    see to."""
+    POSTPONED = "postponed"
+    """Too many others were found since: it stays on disk for the next start."""
+
+
+class BlockDelivery:
+    """The delivery of one block: its state, and what each daemon answered."""
 
     def __init__(self, block: FoundBlock) -> None:
         self.block = block
-        self.answers: dict[BlockDaemon, Answer] = {}
+        self.state = DeliveryState.FOUND
+        self.answers: dict[BlockDaemon, SubmissionAnswer] = {}
         """The newest answer of each daemon that need not be asked again."""
         self.unclear: dict[BlockDaemon, str] = {}
         """The first answer without a verdict of each daemon that has not given another one."""
         self.asking: set[BlockDaemon] = set()
         self.failed: set[BlockDaemon] = set()
         """Daemons that did not answer at least once."""
-        self.kept = False
+        self.on_disk = False
         self.writing: Deferred[None] = succeed(None)
         """The newest attempt to write it."""
-        self._settled = False
         self.offered_until = float("inf")
-        """When daemons that do not answer are not asked any more."""
+        """When daemons that do not answer are not asked any more, in seconds of the reactor."""
         self.complained = False
-        self.set_aside = False
-        self.news: Deferred[None] | None = None
-        self.woken = False
-        """Something happened that nobody has looked at yet."""
+        self.change: Deferred[None] | None = None
+        """Fires when something happens that may settle it; None while nobody waits for that."""
+        self.changed = False
+        """Whether something happened since that was last waited for."""
 
-    def is_settled(self) -> bool:
-        """Whether nothing more has to be done."""
-        return self._settled
+    def is_over(self) -> bool:
+        """Whether this run has nothing more to do for the block."""
+        return self.state in (DeliveryState.SETTLED, DeliveryState.POSTPONED)
 
-    def settle(self) -> None:
-        """Nothing more has to be done."""
-        self._settled = True
+    def sent(self) -> None:
+        """Note that it was sent on all channels."""
+        if self.state is DeliveryState.FOUND:
+            self.state = DeliveryState.SENT
+
+    def settle(self, offered_until: float) -> None:
+        """Note that what became of it is known; daemons that do not answer are asked until then all the same."""
+        self.state, self.offered_until = DeliveryState.SETTLED, offered_until
+
+    def postpone(self, now: float) -> None:
+        """Leave it to the next start."""
+        self.state, self.offered_until = DeliveryState.POSTPONED, now
+        self.wake()
 
     def is_on_its_way(self, daemons: Sequence[BlockDaemon]) -> bool:
         """Whether no daemon has it, and one that has not failed yet may take it."""
-        nobody = not self._settled and all(self.refused_by(daemon) for daemon in self.answers)
+        nobody = not self.is_over() and all(self.refused_by(daemon) for daemon in self.answers)
         return nobody and any(daemon not in self.answers and daemon not in self.failed for daemon in daemons)
 
     def wake(self) -> None:
-        """Something happened that may settle it."""
-        self.woken = True
-        news, self.news = self.news, None
-        if news is not None:
-            news.callback(None)
+        """Note that something happened that may settle it."""
+        self.changed = True
+        change, self.change = self.change, None
+        if change is not None:
+            change.callback(None)
 
-    def answered(self, daemon: BlockDaemon, answer: Answer) -> Answer:
-        """Keep an answer, and return it: where an earlier one without a verdict says more, with that."""
+    def answered(self, daemon: BlockDaemon, answer: SubmissionAnswer) -> SubmissionAnswer:
+        """Keep an answer and return it, joined with an earlier one without a verdict if that says more."""
         before = self.unclear.pop(daemon, None)
         if before is not None and answer.verdict is Verdict.REFUSED:
-            answer = Answer(answer.verdict, f"{before}, then {answer.text}")
+            answer = SubmissionAnswer(answer.verdict, f"{before}, then {answer.text}")
         self.answers[daemon] = answer
         return answer
 
     def refused_by(self, daemon: BlockDaemon) -> bool:
-        """Whether the daemon refused it for good."""
+        """Return whether the daemon refused it for good."""
         answer = self.answers.get(daemon)
         return answer is not None and answer.verdict is Verdict.REFUSED
 
     def is_known_valid_by(self, daemon: BlockDaemon) -> bool:
-        """Whether the daemon has nothing against the block: where it has, it may know no more than its header."""
+        """Return whether the daemon does not object to the block: if it does, it may know the header alone."""
         return not self.refused_by(daemon) and daemon not in self.unclear
 
     def objections(self) -> dict[BlockDaemon, str]:
-        """What daemons have against the block, refusals first."""
+        """Return what daemons object to in the block, refusals first."""
         refusals = {daemon: answer.text for daemon, answer in self.answers.items() if self.refused_by(daemon)}
         return refusals | self.unclear

@@ -1,4 +1,4 @@
-"""What becomes of the pool's blocks once the chain has them: followed until their coins can be spent."""
+"""Follow the pool's blocks once the chain has them, until their coins can be spent."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from twisted.logger import Logger
 
-from p2pool.dashd.block_book import BlockBook
-from p2pool.dashd.daemon import Place
+from p2pool.dash.hashes import hash_hex
+from p2pool.dashd.block_store import BlockStore
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery import BlockDaemon
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import BEATEN, SAFE
@@ -18,69 +19,72 @@ _log = Logger(namespace="p2pool.blocks")
 
 CONFIRMED = 100
 """Confirmations after which the coins of a coinbase can be spent."""
-LOOK_PERIOD = 5.0
+FOLLOW_PERIOD = 5.0
 
 
 class BlockFollower:
-    """Looks after blocks in the chain, and those that may come into it: orphans, those that our daemons refused,
-    and those of which nothing is known since their file is gone. `serving` gives the daemon that is to be
-    believed; `lost(hash)` is called for a block that it does not know any more."""
+    """Follows blocks in the chain, and those that may come into it: orphans, those that our daemons refused,
+    and those of which nothing is known since their file is gone. `serving` gives the daemon to ask;
+    `lost(hash)` is called for a block that it does not know any more."""
 
     def __init__(
         self,
+        *,
         serving: Callable[[], BlockDaemon],
-        book: BlockBook,
+        store: BlockStore,
         spool: BlockSpool,
         lost: Callable[[int], None],
     ) -> None:
         self._serving = serving
-        self._book = book
+        self._store = store
         self._spool = spool
         self._lost = lost
-        self._looked_at: tuple[str, int] | None = None
+        self._polled_at: tuple[str, int] | None = None
 
-    async def look(self) -> None:
-        """Ask about each block that is not through yet, where there is a new block since the last time."""
+    async def poll(self) -> None:
+        """Ask about each block whose coins cannot be spent yet, if there is a new block since the last time."""
         daemon = self._serving()
         height = daemon.height
         seen = (daemon.name, height)
-        if height < 0 or seen == self._looked_at:
+        if height < 0 or seen == self._polled_at:
             return
         complete = True
         for record in self._open(height):
-            place = await daemon.place(record.block_hash)
-            if place is None:
+            position = await daemon.block_position(record.block_hash)
+            if position is None:
                 complete = False  # it does not answer: next time
                 break
-            await self._follow(record, place, height, daemon)
-        self._looked_at = seen if complete else None
+            await self._follow(record, position, height=height, daemon=daemon)
+        self._polled_at = seen if complete else None
 
     def _open(self, height: int) -> Sequence[BlockRecord]:
         return [
             record
-            for record in self._book.records.values()
+            for record in self._store.records.values()
             if record.status in (BlockStatus.ACCEPTED, BlockStatus.SENT)
             or (record.status is not BlockStatus.CONFIRMED and height < record.height + CONFIRMED)
         ]
 
-    async def _follow(self, record: BlockRecord, place: Place, height: int, daemon: BlockDaemon) -> None:
-        depth = place.confirmations
+    async def _follow(
+        self, record: BlockRecord, position: BlockPosition, *, height: int, daemon: BlockDaemon
+    ) -> None:
+        depth = position.confirmations
         if depth > 0:
             status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
-            now = replace(record, status=status, reason="", confirmations=depth, chainlocked=place.chainlocked)
+            now = replace(record, status=status, reason="", confirmations=depth, chainlocked=position.chainlocked)
             if record.status is BlockStatus.ORPHANED:
-                self._say("is back in the chain", now)
+                self._log_change("is back in the chain", now)
             elif record.status is not BlockStatus.ACCEPTED:
-                self._say("is in the chain", now)
+                self._log_change("is in the chain", now)
             if status is BlockStatus.CONFIRMED:
-                self._say(f"has {CONFIRMED} confirmations", now)
-            self._book.put(now)
+                self._log_change(f"has {CONFIRMED} confirmations", now)
+            self._store.put(now)
             if record.confirmations < SAFE <= depth:
                 await self._spool.forget(record.height, record.block_hash)
         elif height >= record.height + (0 if record.status is BlockStatus.ACCEPTED else CONFIRMED):
             rival = await daemon.block_at(record.height)
-            reason = BEATEN if rival is None else f"block {record.height} is {rival:064x}"
-            self._book.put(
+            reason = BEATEN if rival is None else f"block {record.height} is {hash_hex(rival)}"
+            self._store.put(
                 replace(record, status=BlockStatus.ORPHANED, reason=reason, confirmations=0, chainlocked=False)
             )
             _log.warn(
@@ -92,7 +96,7 @@ class BlockFollower:
             if depth == 0 and record.status is BlockStatus.ACCEPTED:
                 self._lost(record.block_hash)
 
-    def _say(self, what: str, record: BlockRecord) -> None:
+    def _log_change(self, what: str, record: BlockRecord) -> None:
         _log.info(
             "block {height} {block_hash:064x} {what}",
             height=record.height,

@@ -1,7 +1,7 @@
-"""Heights of blocks that shares were mined on, asked of dashd in the background.
+"""Heights of blocks that shares were mined on, requested from dashd in the background.
 
-The choice between chains needs them and must not wait: what is not known yet counts as unknown, is asked for
-here, and the choice is made again when the answer came.
+The choice between chains needs them and must not wait: what is not known yet counts as unknown, is requested
+here, and the choice is made again when the answer has come.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.rpc import Caller, RpcError, RpcUnavailable
 
 _log = Logger(namespace="p2pool.dashd")
@@ -23,7 +24,7 @@ ASK_AGAIN = 60.0
 
 
 class BlockHeights:
-    """`want` a block's height; `learned(block hash, height)` is called once dashd has said it."""
+    """Requests heights of blocks; `learned(block hash, height)` is called once dashd has answered."""
 
     def __init__(self, rpc: Caller, learned: Callable[[int, int], None], clock: Callable[[], float]) -> None:
         self._rpc = rpc
@@ -60,7 +61,7 @@ class BlockHeights:
         while self._queue:
             block_hash = next(iter(self._queue))
             try:
-                header = await self._rpc.call("getblockheader", f"{block_hash:064x}")
+                header = await self._rpc.call("getblockheader", hash_hex(block_hash))
             except RpcError:
                 self._not_known[block_hash] = self._clock()
             except (RpcUnavailable, CancelledError):

@@ -18,19 +18,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedSet
-from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.environment import Environment
+from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxCommitment, AuxWork, commit_to
 from p2pool.dash.target import bits_to_target, is_compact_target
 from p2pool.dashd.aux_submission import AuxDrain, AuxSubmitter
 from p2pool.dashd.credentials import Credentials, CredentialSource, FixedCredentials
-from p2pool.dashd.daemon_url import DaemonUrl, parse_daemon_url
+from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.rpc import Caller, RpcClient, RpcError, RpcUnavailable
 
 _log = Logger(namespace="p2pool.merged")
 
-MAX_DAEMONS = 16
 POLL_PERIOD = 1.0
 POLL_TIMEOUT = 10.0
 _LAST_RETRY = 30.0
@@ -54,35 +54,6 @@ _KNOWN_WORKS = 256
 
 class ChainTaken(Exception):
     """Another daemon gives blocks of the same chain."""
-
-
-def parse_merged_url(text: str) -> DaemonUrl:
-    """The value of `--merged URL`. Raises OperatorError."""
-    url = parse_daemon_url("--merged", text)
-    shown = f"--merged {url.scheme}://{url.host}"  # without what may be a password
-    if url.port is None:
-        raise OperatorError(
-            f"{shown}: name the RPC port of the chain's daemon, as in http://USER:PASSWORD@HOST:PORT"
-        )
-    if url.user is None and url.cookie is None:
-        raise OperatorError(
-            f"{shown}: no credentials for the daemon; give http://USER:PASSWORD@HOST:PORT or ...?cookie=FILE"
-        )
-    if url.p2p_port is not None or url.zmq is not None:
-        raise OperatorError(f"{shown}: p2p and zmq are for Dash Core only; leave them out")
-    return url
-
-
-def parse_merged_urls(texts: Sequence[str]) -> tuple[DaemonUrl, ...]:
-    """All values of the flag. Raises OperatorError."""
-    if len(texts) > MAX_DAEMONS:
-        raise OperatorError(f"--merged is given {len(texts)} times; at most {MAX_DAEMONS} daemons can be used")
-    urls = tuple(parse_merged_url(text) for text in texts)
-    addresses = [url.address(0) for url in urls]
-    for address in addresses:
-        if addresses.count(address) > 1:
-            raise OperatorError(f"--merged {address} is given more than once; name each daemon once")
-    return urls
 
 
 # --- work --------------------------------------------------------------------------------------------------------
@@ -137,17 +108,17 @@ class AuxTable:
     `changed` fires with each new commitment (None for none); `work_due` when miners should have work with it.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, environment: Environment) -> None:
         self.changed: Event[AuxCommitment | None] = Event()
         self.work_due: Event[None] = Event()
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._works: dict[int, tuple[AuxDaemon, AuxWork]] = {}
         """By chain id."""
         self._last_round: float | None = None
         self._waiting: Any = None
 
     def take(self, daemon: AuxDaemon, work: AuxWork) -> None:
-        """A daemon's newest work. Raises ChainTaken where another one has its chain; it has no work then."""
+        """A daemon's newest work. Raises ChainTaken if another one has its chain; it has no work then."""
         held = self._works.get(work.chain_id)
         if held is not None and held[0] is not daemon:
             self.drop(daemon)
@@ -207,19 +178,19 @@ class AuxFigures:
 class AuxDaemon:
     """One daemon, asked again and again. `where` is its address without credentials."""
 
-    def __init__(self, reactor: Any, rpc: Caller, where: str, table: AuxTable) -> None:
+    def __init__(self, environment: Environment, rpc: Caller, *, where: str, table: AuxTable) -> None:
         self.where = where
-        self.drain = AuxDrain(reactor, rpc, where)
+        self.drain = AuxDrain(environment, rpc, where)
         self.problem: str | None = "not asked yet"
         self.chain_id: int | None = None
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._rpc = rpc
         self._table = table
         self._given: BoundedSet[AuxWork] = BoundedSet(_KNOWN_WORKS)
         self._last_work: float | None = None
         self._well_since: float | None = None
         self._said: str | None = None
-        """The complaint that stands in the log; None where all is well, as far as the log says."""
+        """The complaint that stands in the log; None if all is well, as far as the log says."""
         self._quiet_until = float("-inf")
 
     def knows(self, work: AuxWork) -> bool:
@@ -228,11 +199,11 @@ class AuxDaemon:
 
     @property
     def figures(self) -> AuxFigures:
-        """For pages."""
+        """Return what pages show of this daemon."""
         return AuxFigures(self.where, self.chain_id, self.drain.accepted, self.drain.refused, self.problem)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Poll the daemon until cancelled."""
         wait = POLL_PERIOD
         while True:
             try:
@@ -244,9 +215,9 @@ class AuxDaemon:
                 self._trouble(str(error))
                 wait = min(wait * 2, _LAST_RETRY)
             except Exception:
-                # A defect of ours; it must not end the chain's work.
-                if self._trouble("a defect of p2pool: see the log"):
-                    _log.failure("merged mining with {where} failed", where=self.where)
+                # A bug must not end the work of the chain.
+                if self._trouble("internal error of p2pool: see the log"):
+                    _log.failure("internal error in merged mining with {where}", where=self.where)
                 wait = _LAST_RETRY
             await deferLater(self._reactor, wait, lambda: None)
 
@@ -278,7 +249,7 @@ class AuxDaemon:
         if problem == self._said or now < self._quiet_until:
             return False
         self._said, self._quiet_until = problem, now + SAY_PERIOD
-        _log.warn("merged mining with {where}: {problem}; trying again", where=self.where, problem=problem)
+        _log.warn("merged mining with {where}: {problem}; retrying", where=self.where, problem=problem)
         return True
 
 
@@ -288,21 +259,19 @@ class MergedMining:
     `directory` is where proofs are kept that no daemon took.
     """
 
-    def __init__(
-        self,
-        reactor: Any,
-        urls: Sequence[DaemonUrl],
-        directory: Path,
-        run_in_thread: Callable[..., Deferred[Any]],
-    ) -> None:
-        self.table = AuxTable(reactor)
-        self.submitter = AuxSubmitter(reactor, directory, run_in_thread)
-        self._clients = [RpcClient(reactor, url.address(0), _credentials(url), MAX_ANSWER) for url in urls]
-        self.daemons = [AuxDaemon(reactor, client, client.url, self.table) for client in self._clients]
+    def __init__(self, environment: Environment, urls: Sequence[DaemonUrl], directory: Path) -> None:
+        self.table = AuxTable(environment)
+        self.submitter = AuxSubmitter(environment, directory)
+        self._clients = [
+            RpcClient(environment, url.address(0), _credentials(url), max_answer=MAX_ANSWER) for url in urls
+        ]
+        self.daemons = [
+            AuxDaemon(environment, client, where=client.url, table=self.table) for client in self._clients
+        ]
         self._tasks: list[Deferred[None]] = []
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Begin to poll all daemons."""
         for daemon in self.daemons:
             task = Deferred.fromCoroutine(daemon.run())
             task.addErrback(_ended)
@@ -313,7 +282,7 @@ class MergedMining:
         the packed AuxPow where it is needed."""
         for daemon in self.daemons:
             if daemon.knows(work):
-                self.submitter.offer(daemon.drain, work, proof, worker)
+                self.submitter.offer(daemon.drain, work, proof=proof, worker=worker)
                 return
 
     @property
@@ -334,9 +303,9 @@ class MergedMining:
 
 def _ended(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        _log.failure("merged mining ended", failure)
+        _log.failure("internal error: merged mining with a daemon ended", failure)
 
 
 def _credentials(url: DaemonUrl) -> CredentialSource:
-    """Those of its URL: `parse_merged_urls` takes none without."""
+    """Those of its URL: `settings.read_merged_url` takes none without."""
     return url.credentials("of --merged") or FixedCredentials(Credentials("", "", "of --merged"))

@@ -63,7 +63,7 @@ def parse_address(text: str, allow_local: bool) -> Address | None:
 
 
 def usable_address(host: str, port: int, allow_local: bool) -> Address | None:
-    """The same for a host and a port."""
+    """Return the address of a host and a port; None for one that must not be dialled (see `parse_address`)."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -14,9 +14,12 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.base.endpoints import host_and_port
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
 from p2pool.base.turns import Turns
@@ -47,7 +50,7 @@ class P2pOwner(Protocol):
         """News, after the handshake."""
 
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
-        """It is over; `why` is empty where nobody did anything wrong."""
+        """It is over; `why` is empty if nobody did anything wrong."""
 
 
 @implementer(IPushProducer)
@@ -61,12 +64,18 @@ class P2pConnection(TwistedProtocol):
     """
 
     def __init__(
-        self, reactor: Any, session: P2pSession, owner: P2pOwner, turns: Turns | None = None, host: str = ""
+        self,
+        environment: Environment,
+        session: P2pSession,
+        owner: P2pOwner,
+        *,
+        turns: Turns | None = None,
+        host: str = "",
     ) -> None:
         self.session = session
         self.host_key = host_key(host)
         self._turns = turns
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._owner = owner
         self._deadline: IDelayedCall | None = None
         self._closing = False
@@ -74,7 +83,7 @@ class P2pConnection(TwistedProtocol):
         self._unsent = 0
         self._clogged = False
         """Whether the transport still holds bytes that the other side has not taken."""
-        self._may_receive, self._received_at = float(MAX_RECEIVED), reactor.seconds()
+        self._may_receive, self._received_at = float(MAX_RECEIVED), self._reactor.seconds()
         self._sent: BoundedSet[bytes] = BoundedSet(MAX_SENT)
         """Headers of blocks. What it was sent once it has, or would refuse again: nodes take the latter amiss."""
         self._was_ready = False
@@ -84,14 +93,14 @@ class P2pConnection(TwistedProtocol):
         """Whether it has ended, or is about to."""
         return self._closing
 
+    @override
     def connectionMade(self) -> None:
-        """Twisted's."""
         cast(IConsumer, self.transport).registerProducer(self, True)
         self._deadline = self._reactor.callLater(HANDSHAKE_TIME, self.hang_up, "silent for too long")
         self.write(self.session.hello())
 
     def write(self, data: bytes) -> None:
-        """Send, or hang up where the other side has left too much unread."""
+        """Send, or hang up if the other side has left too much unread."""
         if not data or self.transport is None or self._closing:
             return
         self._unsent += len(data)
@@ -103,15 +112,15 @@ class P2pConnection(TwistedProtocol):
             self._unsent = 0
 
     def pauseProducing(self) -> None:
-        """Twisted's: the transport holds more than it likes."""
+        """Note that the transport holds more unsent bytes than it likes."""
         self._clogged = True
 
     def resumeProducing(self) -> None:
-        """Twisted's: all is sent."""
+        """Note that the transport has sent all bytes."""
         self._clogged, self._unsent = False, 0
 
     def stopProducing(self) -> None:
-        """Twisted's: the connection is lost, which `connectionLost` sees to."""
+        """Do nothing: the connection is lost, and `connectionLost` is called as well."""
 
     def _stop_waiting(self) -> None:
         deadline, self._deadline = self._deadline, None
@@ -128,8 +137,8 @@ class P2pConnection(TwistedProtocol):
             # Not loseConnection: it waits for the other side to take what is still to be written.
             cast(ITCPTransport, self.transport).abortConnection()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         if self._closing:
             return
         now = self._reactor.seconds()
@@ -148,7 +157,7 @@ class P2pConnection(TwistedProtocol):
             self.hang_up(str(error))
 
     def step(self) -> bool:
-        """See turns.Client: one message."""
+        """Handle one message, for `turns`. Return whether there may be another one."""
         if self._closing:
             return False
         try:
@@ -162,14 +171,14 @@ class P2pConnection(TwistedProtocol):
         return not self._closing
 
     def hold(self, held: bool) -> None:
-        """See turns.Client."""
+        """Pause or resume reading, for `turns`."""
         transport = cast(Any, self.transport)
         if transport is not None and not self._closing:
             transport.pauseProducing() if held else transport.resumeProducing()
 
     def failed(self, error: Exception) -> None:
-        """See turns.Client."""
-        _log.failure("a message of {host} could not be handled", Failure(error), host=self.host_key)
+        """Log a bug in the handling of a message, and disconnect."""
+        _log.failure("internal error while handling a message from {host}", Failure(error), host=self.host_key)
         self.hang_up()
 
     def _handle(self, heard: Heard) -> None:
@@ -188,15 +197,15 @@ class P2pConnection(TwistedProtocol):
         return self.session.ready and not self._closing and data[:_HEADER_SIZE] not in self._sent
 
     def send_block(self, message: bytes) -> bool:
-        """Send a block's message; False where that is not possible."""
+        """Send a block's message; False if that is not possible."""
         if not self.session.ready or self._closing:
             return False
         self._sent.add(message[_FRAME_SIZE : _FRAME_SIZE + _HEADER_SIZE])
         self.write(message)
         return not self._closing
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's."""
         self._stop_waiting()
         self._closing = True
         if self._turns is not None:
@@ -210,40 +219,41 @@ class _LinkFactory(Factory):
     def __init__(self, link: DashdLink) -> None:
         self._link = link
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> P2pConnection:
-        """Twisted's."""
         return self._link.new_connection()
 
 
-class DashdLink(ClientService):
+class DashdLink(ClientService, P2pOwner):
     """Keeps one connection to a dashd's p2p port and calls `announced(hash)` at each new block."""
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         host: str,
         port: int,
         magic: bytes,
         sub_version: bytes,
-        clock: Callable[[], float],
-        random_number: Callable[[], int],
         announced: Callable[[int], None],
     ) -> None:
         self.up: P2pConnection | None = None
         """The connection whose handshake is done."""
-        self._reactor = reactor
+        self._environment = environment
         self._announced = announced
+        self._name = host_and_port(host, port)
         self._magic = magic
         self._sub_version = sub_version
-        self._clock_now = clock
-        self._random_number = random_number
         self._newest: P2pConnection | None = None
         self._attempts = 0
         """In a row that came to no handshake."""
         self._complaint = ""
         """What was said last of why the link closed."""
         super().__init__(
-            HostnameEndpoint(reactor, host, port), _LinkFactory(self), retryPolicy=self._pause, clock=reactor
+            HostnameEndpoint(environment.reactor, host, port),
+            _LinkFactory(self),
+            retryPolicy=self._pause,
+            clock=environment.reactor,
         )
 
     def _pause(self, attempt: int) -> float:
@@ -253,7 +263,7 @@ class DashdLink(ClientService):
         return _PAUSES(self._attempts)
 
     def stopService(self) -> Deferred[None]:
-        """Twisted's: end. What dashd has not read is given up: it could keep us from ending."""
+        """End the connection. What dashd has not read is given up: it could keep us from ending."""
         stopping = super().stopService()
         if self._newest is not None:
             self._newest.hang_up()
@@ -261,31 +271,36 @@ class DashdLink(ClientService):
 
     def new_connection(self) -> P2pConnection:
         """A protocol for a new connection."""
-        session = P2pSession(self._magic, self._sub_version, self._random_number(), self._clock_now())
-        self._newest = P2pConnection(self._reactor, session, self)
+        session = P2pSession(
+            self._magic,
+            sub_version=self._sub_version,
+            nonce=self._environment.nonce(),
+            now=self._environment.clock(),
+        )
+        self._newest = P2pConnection(self._environment, session, self)
         return self._newest
 
+    @override
     def p2p_ready(self, connection: P2pConnection) -> None:
-        """See P2pOwner."""
-        _log.debug("dashd's p2p link is up")
+        _log.debug("connected to dashd at {name} over p2p", name=self._name)
         self.up = connection
         self._attempts = 0
 
+    @override
     def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
-        """See P2pOwner."""
         self._complaint = ""  # it is of use: what goes wrong from now on is news
         if heard.blocks:
             self._announced(heard.blocks[-1])
         if heard.headers:
             self._announced(heard.headers[-1].hash())
 
+    @override
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
-        """See P2pOwner."""
         if self.up is connection:
             self.up = None
         if why and why != self._complaint:
             self._complaint = why
-            _log.warn("dashd's p2p link closed: {why}", why=why)
+            _log.warn("p2p connection to dashd at {name} closed: {why}; reconnecting", name=self._name, why=why)
 
     def send_block(self, data: bytes) -> int:
         """Give dashd a packed block that we found, once a connection; how many connections took it."""

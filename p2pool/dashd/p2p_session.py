@@ -53,9 +53,9 @@ _NOTHING = Heard(b"")
 
 
 class P2pSession:
-    """One connection. ParseError where the other side sends something malformed."""
+    """One connection. ParseError if the other side sends something malformed."""
 
-    def __init__(self, magic: bytes, sub_version: bytes, nonce: int, now: float) -> None:
+    def __init__(self, magic: bytes, *, sub_version: bytes, nonce: int, now: float) -> None:
         self._framer = Framer(magic, MAX_PAYLOAD)
         self._magic = magic
         self.ready = False
@@ -108,7 +108,7 @@ class P2pSession:
         self._framer.add(data)
 
     def next_heard(self) -> Heard | None:
-        """Handle the next complete message; None where there is none. Raises ParseError."""
+        """Handle the next complete message; None if there is none. Raises ParseError."""
         framed = self._framer.next_message()
         if framed is None:
             return None

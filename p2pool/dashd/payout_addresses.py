@@ -39,7 +39,7 @@ class PayoutMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OwnAddress:
-    """An address and its 20 bytes of key hash. `taken` is when the wallet gave it (Unix seconds), None where that
+    """An address and its 20 bytes of key hash. `taken` is when the wallet gave it (Unix seconds), None if that
     does not matter."""
 
     address: str
@@ -65,6 +65,7 @@ class PayoutAddresses:
         self,
         rng: random.Random,
         known: Iterable[OwnAddress] = (),
+        *,
         wanted: int = 1,
         lifetime: float | None = None,
     ) -> None:
@@ -99,7 +100,7 @@ class PayoutAddresses:
         return max(0.0, (self.addresses[-1].taken or 0.0) + self._lifetime - now)
 
     def take(self, new: OwnAddress) -> None:
-        """A new address; the oldest goes where there would be too many. Raises ParseError where it is not new."""
+        """A new address; the oldest goes where there would be too many. Raises ParseError if it is not new."""
         if any(own.key_hash == new.key_hash for own in self.addresses):
             raise ParseError("it is in use already")
         self.addresses = (*self.addresses, new)[-self.wanted :]
@@ -122,7 +123,7 @@ def render_cached(own: OwnAddress) -> bytes:
 
 
 def parse_cached(data: bytes, network: Network) -> OwnAddress:
-    """See `render_cached`. Raises ParseError."""
+    """Return the address in a file that `render_cached` made. Raises ParseError."""
     try:
         return own_address(data.decode("ascii").strip(), network)
     except UnicodeDecodeError:

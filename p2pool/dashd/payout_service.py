@@ -6,14 +6,13 @@ there, or has no wallet, it asks again with back-off, and everything else runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.dashd.payout_addresses import (
@@ -26,7 +25,7 @@ from p2pool.dashd.payout_addresses import (
     render_dynamic,
 )
 from p2pool.dashd.rpc import RpcUnavailable
-from p2pool.dashd.wallet import UnusableAnswer, Wallet, WalletProblem, unusable
+from p2pool.dashd.wallet import Ownership, UnusableAnswer, Wallet, WalletProblem, unusable
 from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.payout")
@@ -38,33 +37,32 @@ DYNAMIC_FILE = StateFormat("dynamic-addresses.json", "the payout addresses of ea
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 LAST_RETRY_OF_KEYS = 600.0
 """Seconds. Where answers are useless, each question makes the wallet a key that nobody uses."""
-LOOK_PERIOD = 60.0
+CHECK_PERIOD = 60.0
 """Seconds after which it is looked again whether an address is due: clocks are set."""
 
 
 class PayoutService:
-    """See the module. `directory` is the network's own below the data directory, `clock` gives Unix seconds."""
+    """Keeps the payout addresses of the node. `directory` is the network's own below the data directory."""
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         payouts: PayoutAddresses,
         mode: PayoutMode,
         wallet: Wallet,
         network: Network,
         directory: Path,
-        clock: Callable[[], float],
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
     ) -> None:
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._payouts = payouts
         self._mode = mode
         self._wallet = wallet
         self._network = network
         form = CACHED_FILE if mode is PayoutMode.WALLET else DYNAMIC_FILE
         self._file = StateFile(directory / form.name, form)
-        self._clock = clock
-        self._run_in_thread = run_in_thread
+        self._clock = environment.clock
+        self._run_in_thread = environment.run_in_thread
         self._task: Deferred[None] | None = None
         self._stopped = False
         self._unchecked: list[OwnAddress] = []
@@ -80,7 +78,7 @@ class PayoutService:
         """Begin; addresses come later."""
         self._task = task = Deferred.fromCoroutine(self._run())
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("keeping payout addresses failed", failure))
+        task.addErrback(lambda failure: _log.failure("internal error while keeping payout addresses", failure))
 
     def stop(self) -> None:
         """End; what is under way is given up."""
@@ -104,7 +102,7 @@ class PayoutService:
             if due is None and not self._unsaved:
                 return
             if due != 0:
-                await self._sleep(LOOK_PERIOD if due is None else min(due, LOOK_PERIOD))
+                await self._sleep(CHECK_PERIOD if due is None else min(due, CHECK_PERIOD))
 
     async def _sleep(self, seconds: float) -> None:
         await deferLater(self._reactor, seconds, lambda: None)
@@ -112,7 +110,7 @@ class PayoutService:
     # --- the wallet --------------------------------------------------------------------------------------
 
     async def _try(self) -> float | None:
-        """Ask the wallet what there is to ask: None where that went well, else how long to wait at most before it
+        """Ask the wallet what there is to ask: None if that went well, else how long to wait at most before it
         is asked again."""
         try:
             while self._unchecked:
@@ -125,7 +123,7 @@ class PayoutService:
                 raise CancelledError from None
             if not self._waiting:
                 self._waiting = True
-                _log.info("payout addresses: waiting for dashd ({error})", error=error)
+                _log.info("waiting for dashd to give a payout address: {error}", error=error)
             return LAST_RETRY
         except WalletProblem as error:
             self._waiting = False
@@ -136,10 +134,10 @@ class PayoutService:
 
     async def _check(self, own: OwnAddress) -> None:
         """Warn of an address that the wallet does not know: perhaps it is another wallet's, and right."""
-        if await self._wallet.knows(own.address) is False:
+        if await self._wallet.ownership(own.address) is Ownership.FOREIGN:
             _log.warn(
-                "the payout address {address}, kept in {path}, is none of dashd's wallet; going on with it. "
-                "If it is not yours, delete that file and start again, or give -a ADDRESS",
+                "the payout address {address}, kept in {path}, is not in dashd's wallet, but is used. "
+                "If it is not yours, delete that file and restart the node, or give -a ADDRESS",
                 address=own.address,
                 path=str(self._file.path),
             )
@@ -160,11 +158,11 @@ class PayoutService:
             problem = f"this node has no payout address of its own and takes no fee: {problem}"
         if problem != self._payouts.problem:
             self._payouts.problem = problem
-            _log.warn("{problem} (trying again meanwhile)", problem=problem)
+            _log.warn("payout address: {problem}; retrying", problem=problem)
 
     def _say(self) -> None:
         addresses = " or ".join(own.address for own in self._payouts.addresses)
-        _log.info("payouts of this node itself go to {addresses}", addresses=addresses)
+        _log.info("this node's own payouts go to {addresses}", addresses=addresses)
 
     # --- the file ----------------------------------------------------------------------------------------
 
@@ -172,7 +170,7 @@ class PayoutService:
         known, refused = await self._run_in_thread(self._read)
         if refused:
             _log.warn(
-                "{path}: {count} addresses cannot be used and are passed over (the first: {first})",
+                "ignored {count} unusable addresses in {path}; the first: {first}",
                 path=str(self._file.path),
                 count=len(refused),
                 first=refused[0],
@@ -183,7 +181,7 @@ class PayoutService:
             self._say()
 
     def _read(self) -> tuple[list[OwnAddress], list[str]]:
-        """In a thread."""
+        """Return the kept addresses, and what is wrong with others. Called in a thread."""
         if self._mode is PayoutMode.WALLET:
             own = self._file.read_bytes(lambda data: parse_cached(data, self._network))
             return [] if own is None else [own], []
@@ -204,7 +202,7 @@ class PayoutService:
             if not self._disk_failed:
                 self._disk_failed = True
                 _log.warn(
-                    "payout addresses cannot be written to {path}: {error}",
+                    "payout addresses cannot be written to {path}: {error}; retrying",
                     path=str(self._file.path),
                     error=error,
                 )

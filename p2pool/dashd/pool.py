@@ -7,20 +7,21 @@ with headers, counts as failed. One that was not upgraded for a hard fork does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
 
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
 from p2pool.dashd.announced import AnnouncedChain
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.daemon import Daemon
 from p2pool.dashd.facts import DaemonFacts
-from p2pool.dashd.notices import Road
 from p2pool.dashd.rpc import RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
 
@@ -38,7 +39,7 @@ is with it, whatever they say: half of its work at least made them."""
 CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
-"""A daemon is quicker where its answers take a third of the time, and so many seconds less."""
+"""A daemon is quicker if its answers take a third of the time, and so many seconds less."""
 SLOWER = 2.0
 """One that is slow is left for one that is well where it takes so many times as long."""
 MAX_CLOCK_DIFFERENCE = 120.0
@@ -47,7 +48,7 @@ MAX_CLOCK_DIFFERENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonFigures:
-    """What pages and metrics show of one daemon. Times in seconds; None where nothing is known."""
+    """What pages and metrics show of one daemon. Times in seconds; None if nothing is known."""
 
     name: str
     serving: bool
@@ -62,15 +63,13 @@ class DaemonFigures:
 class DaemonPool:
     """All daemons. `template` fires with each new template of the one that serves."""
 
-    def __init__(
-        self, reactor: Any, daemons: Sequence[Daemon], chain: AnnouncedChain, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, environment: Environment, daemons: Sequence[Daemon], chain: AnnouncedChain) -> None:
         self.daemons = tuple(daemons)
         self.template: Event[BlockTemplate] = Event()
         self.serving: Daemon = self.daemons[0]
         self.chain = chain
-        self._reactor = reactor
-        self._clock = clock
+        self._reactor = environment.reactor
+        self._clock = environment.clock
         self._serving_since = float("-inf")
         self._behind_since: dict[Daemon, float] = {}
         self._moved: dict[Daemon, tuple[int, float]] = {}
@@ -87,7 +86,7 @@ class DaemonPool:
             daemon.service.template.subscribe(partial(self._took, daemon))
             daemon.service.changed.subscribe(lambda _: self._choose())
             daemon.service.startService()
-        self._timer = Timer(self._reactor, WATCH_PERIOD, self._watch, now=False)
+        self._timer = Timer(self._reactor, WATCH_PERIOD, self._watch, name="choose a dashd", now=False)
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -123,7 +122,7 @@ class DaemonPool:
             _log.debug("dashd at {name} was first with a block", name=best.name)
         elif started:
             _log.warn(
-                "work comes from dashd at {name} now, not from {former}: {why}",
+                "switched to dashd at {name} (was {former}): {why}",
                 name=best.name,
                 former=serving.name,
                 why=serving.problem or "it answers slowly",
@@ -152,7 +151,11 @@ class DaemonPool:
             if stuck is None and daemon.stuck is not None:
                 _log.info("dashd at {name} has caught up", name=daemon.name)
             elif stuck is not None and daemon.stuck is None:
-                _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
+                _log.error(
+                    "dashd at {name} is {stuck}: check its debug.log and its connections",
+                    name=daemon.name,
+                    stuck=stuck,
+                )
             daemon.stuck = stuck
         self._choose()
 
@@ -182,7 +185,7 @@ class DaemonPool:
         for daemon in self.daemons:
             outdated = self._outdated(daemon)
             if outdated is None and daemon.outdated is not None:
-                _log.info("dashd at {name} has the current rules again", name=daemon.name)
+                _log.info("dashd at {name} follows the current rules again", name=daemon.name)
             elif outdated is not None and daemon.outdated is None:
                 _log.error("dashd at {name} has {outdated}", name=daemon.name, outdated=outdated)
             daemon.outdated = outdated
@@ -210,7 +213,7 @@ class DaemonPool:
             return (
                 f"outdated rules: its coinbase payload for block {own.height} has version "
                 f"{own.payload_version}, that of dashd at {other.name} {newer[0][1]}. The network would refuse "
-                "its blocks, so it gives no work: upgrade it"
+                "its blocks, so its templates are not used: upgrade it"
             )
         if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)
@@ -227,13 +230,13 @@ class DaemonPool:
 
     # --- news --------------------------------------------------------------------------------------------
 
-    def headers_heard(self, road: Road, headers: Sequence[BlockHeader]) -> None:
-        """Somebody tells of blocks; those with proof of work are news. Raises ParseError where the work is
+    def headers_heard(self, source: NotificationSource, headers: Sequence[BlockHeader]) -> None:
+        """Somebody tells of blocks; those with proof of work are news. Raises ParseError if the work is
         missing."""
         newest = self.chain.headers(headers)
         if newest is not None:
             for daemon in self.daemons:
-                daemon.announced(road, newest)
+                daemon.announced(source, newest)
 
     def refresh(self) -> None:
         """Ask all for a template now."""

@@ -22,10 +22,12 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
+from typing_extensions import override
 
 from p2pool.base.endpoints import unreachable_hint
+from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
-from p2pool.base.http_client import AnswerTooLarge, LimitedEndpoints, RequestBody
+from p2pool.base.http_client import LimitedEndpoints, RequestBody, ResponseTooLarge
 from p2pool.base.text import excerpt, printable
 from p2pool.dashd.credentials import Credentials, CredentialSource
 
@@ -79,7 +81,10 @@ class RpcClient:
     """One Dash Core. `url` without credentials; these come from `source` and are read anew when refused. An answer
     has at most `max_answer` bytes (MAX_ANSWER where None is given)."""
 
-    def __init__(self, reactor: Any, url: str, source: CredentialSource, max_answer: int | None = None) -> None:
+    def __init__(
+        self, environment: Environment, url: str, source: CredentialSource, *, max_answer: int | None = None
+    ) -> None:
+        reactor = environment.reactor
         self.url = url
         self._max_answer = max_answer
         self._reactor = reactor
@@ -106,9 +111,9 @@ class RpcClient:
         for attempt in (1, 2):
             fresh = self._credentials is None
             credentials = self._credentials = self._credentials or self._read_credentials()
-            status, body = await self._post(credentials, method, params, timeout)
+            status, body = await self._post(credentials, method, params, timeout=timeout)
             if status != 401:
-                self._check_status(status, body, credentials, method)
+                self._check_status(status, body, credentials=credentials, method=method)
                 result = _result(status, body)
                 self._is_let_in = True
                 return result
@@ -120,7 +125,7 @@ class RpcClient:
             f"{self.url} refuses user {credentials.user!r} with the password {credentials.origin}"
         )
 
-    def _check_status(self, status: int, body: bytes, credentials: Credentials, method: str) -> None:
+    def _check_status(self, status: int, body: bytes, *, credentials: Credentials, method: str) -> None:
         """Raise what an answer without JSON means by its status: RpcForbidden, RpcUnavailable."""
         if status == 403 and not body.startswith(b"{"):
             whom = f"user {credentials.user!r} call it: add {method} to its rpcwhitelist in dash.conf"
@@ -143,7 +148,7 @@ class RpcClient:
             raise RpcUnavailable(str(error)) from None
 
     async def _post(
-        self, credentials: Credentials, method: str, params: tuple[Any, ...], timeout: float
+        self, credentials: Credentials, method: str, params: tuple[Any, ...], *, timeout: float
     ) -> tuple[int, bytes]:
         self._request_id += 1
         body = orjson.dumps({"jsonrpc": "1.0", "id": self._request_id, "method": method, "params": params})
@@ -165,7 +170,7 @@ class RpcClient:
             if _was_cancelled(error):
                 raise CancelledError from None
             for reason in getattr(error, "reasons", ()):
-                if reason.check(AnswerTooLarge):
+                if reason.check(ResponseTooLarge):
                     raise RpcUnavailable(f"{self.url} answers {method} with {reason.value}") from None
             raise RpcUnavailable(f"{self.url} broke off its answer to {method}") from None
         finally:
@@ -182,7 +187,7 @@ class RpcClient:
         return response.code, await answer.complete
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the daemon."""
         await self._pool.closeCachedConnections()
 
 
@@ -217,8 +222,8 @@ class _AnswerBody(TwistedProtocol):
         if self.transport is not None:
             self.transport.loseConnection()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         if self.complete.called:
             return
         if len(self._data) + len(data) <= self._limit:
@@ -229,8 +234,8 @@ class _AnswerBody(TwistedProtocol):
         self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {self._limit} bytes"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's. A body without a length ends with the connection (PotentialDataLoss): JSON shows if it is
-        whole."""
+        """End the answer. A body without a length ends with the connection (PotentialDataLoss): JSON shows whether
+        it is whole."""
         if self.complete.called:
             return
         if reason.check(ResponseDone, PotentialDataLoss):

@@ -7,7 +7,7 @@ a heartbeat twice a second, and polling as the last resort. What was wrong is sa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.application.service import Service
@@ -15,14 +15,17 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
+from p2pool.dashd.block_notifications import BlockNotifications, NotificationSource
 from p2pool.dashd.facts import DaemonFacts, check_daemon, read_facts
-from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.rpc import STILL_COMING_UP, Caller, RpcError, RpcTimeout, RpcUnavailable
-from p2pool.dashd.template import BlockTemplate, TransactionCache, decode_ahead, parse_template
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import TransactionCache, decode_ahead, parse_template
 from p2pool.networks.parameters import Network
 
 _log = Logger(namespace="p2pool.dashd")
@@ -38,7 +41,7 @@ LONG_POLL_TIMEOUT = 24 * 3600.0
 """dashd answers a long poll when the mempool has grown for a minute, or when the tip changes. It does not notice
 that a client has gone away, and keeps one of its few RPC threads for it: a long poll is not given up lightly."""
 LONG_POLL_GRACE = 10.0
-"""Seconds after a new tip, heard of by another road, in which dashd must have answered the long poll, too."""
+"""Seconds after a new tip, heard of by another source, in which dashd must have answered the long poll, too."""
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0
 LINES, LINES_PERIOD = 10, 600.0
 """So many lines about a daemon that comes and goes in so many seconds; pages always show the newest."""
@@ -53,12 +56,12 @@ class DashdService(Service):
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
         rpc: Caller,
+        *,
         network: Network,
-        clock: Callable[[], float],
-        where: str,
-        notices: NoticeBoard | None = None,
+        name: str,
+        notifications: BlockNotifications | None = None,
         transactions: TransactionCache | None = None,
     ) -> None:
         self.template: Event[BlockTemplate] = Event()
@@ -71,20 +74,20 @@ class DashdService(Service):
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
         self._said: str | None = None
-        """The problem that stands in the log; None where all is well, as far as the log says."""
+        """The problem that stands in the log; None if all is well, as far as the log says."""
         self._said_at: deque[float] = deque(maxlen=LINES)
         self.answer_time: float | None = None
         """Seconds that it takes for a template, smoothed."""
-        self._reactor = reactor
+        self._reactor = reactor = environment.reactor
         self._rpc = rpc
         self._network = network
-        self._clock = clock
-        self._where = where
-        self._notices = notices or NoticeBoard(reactor.seconds, lambda road, seconds: None)
+        self._clock = environment.clock
+        self._name = name
+        self._notifications = notifications or BlockNotifications(reactor.seconds, lambda source, seconds: None)
         self._transactions = transactions or TransactionCache()
         self._tasks: list[Deferred[None]] = []
         self._fetching: Deferred[None] | None = None
-        self._fetch_again: Road | None = None
+        self._fetch_again: NotificationSource | None = None
         self._asked: float | None = None
         """When the heartbeat under way was sent."""
         self._heartbeat_took = 0.0
@@ -97,22 +100,24 @@ class DashdService(Service):
 
     # --- life --------------------------------------------------------------------------------------------
 
+    @override
     def startService(self) -> None:
-        """Twisted's: begin."""
         super().startService()  # type: ignore[no-untyped-call]
         self._start(self._heartbeats())
         self._start(self._long_poll())
         self._start(self._poll())
-        self._start(self._look_at_facts())
+        self._start(self._poll_facts())
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = Deferred.fromCoroutine(coroutine)
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("a task of dashd's failed", failure))
+        task.addErrback(
+            lambda failure: _log.failure("internal error while polling dashd at {name}", failure, name=self._name)
+        )
         self._tasks.append(task)
 
     async def stopService(self) -> None:
-        """Twisted's: end; calls under way are given up."""
+        """Stop asking, and cancel the calls under way."""
         super().stopService()  # type: ignore[no-untyped-call]
         tasks, self._tasks = self._tasks, []
         self._ready = False
@@ -135,7 +140,7 @@ class DashdService(Service):
         if not self.running:
             raise CancelledError
         text = printable(str(error), _MAX_PROBLEM)  # a path in it may be no UTF-8, which pages could not show
-        problem = text.removeprefix(f"{self._where}: ").removeprefix(f"{self._where} ")
+        problem = text.removeprefix(f"{self._name}: ").removeprefix(f"{self._name} ")
         if isinstance(error, RpcError) and error.code in STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):
@@ -143,7 +148,7 @@ class DashdService(Service):
         changed, self.problem = problem != self.problem, problem
         if problem != self._said and self._may_say():
             self._said = problem
-            _log.warn("dashd at {where}: {problem}; trying again", where=self._where, problem=problem)
+            _log.warn("dashd at {name}: {problem}; retrying", name=self._name, problem=problem)
         if changed:
             self.changed.fire(None)
 
@@ -184,7 +189,7 @@ class DashdService(Service):
         self.facts = await check_daemon(self._rpc, self._network)
         self._ready = True
         if self._may_say():
-            _log.info("dashd at {where}: {about}", where=self._where, about=self.facts.line)
+            _log.info("dashd at {name}: {about}", name=self._name, about=self.facts.line)
 
     def _best_block(self, answer: Any) -> None:
         try:
@@ -192,9 +197,9 @@ class DashdService(Service):
         except ValueError:
             block_hash = None
         if block_hash is not None:
-            self.announced(Road.HEARTBEAT, block_hash)
+            self.announced(NotificationSource.HEARTBEAT, block_hash)
 
-    async def _look_at_facts(self) -> None:
+    async def _poll_facts(self) -> None:
         """Warnings, versions, progress: off the way of anything urgent."""
         while True:
             await self._sleep(FACTS_PERIOD)
@@ -207,7 +212,7 @@ class DashdService(Service):
 
     # --- templates ---------------------------------------------------------------------------------------
 
-    async def _fetch(self, road: Road, *params: Any, timeout: float = 30.0) -> None:
+    async def _fetch(self, source: NotificationSource, *params: Any, timeout: float = 30.0) -> None:
         asked = self._reactor.seconds()
         answer = await self._rpc.call("getblocktemplate", *params, timeout=timeout)
         if not params:
@@ -217,17 +222,17 @@ class DashdService(Service):
         heard = self._reactor.seconds()
         for _ in decode_ahead(answer, self._transactions):
             await self._sleep(0)
-        template = parse_template(answer, self._network.parent.addresses, self._clock(), self._transactions)
-        self._take(template, road, heard)
+        template = parse_template(answer, self._network.parent.addresses, self._clock(), known=self._transactions)
+        self._take(template, source, heard)
 
-    def _take(self, template: BlockTemplate, road: Road, heard: float) -> None:
+    def _take(self, template: BlockTemplate, source: NotificationSource, heard: float) -> None:
         recovered, had_answered = self.problem is not None, self.last_answer is not None
         self.problem = None
         self.last_answer = template.received
         if self._said is not None and (not had_answered or self._may_say()):
             self._said = None
             if had_answered:
-                _log.info("dashd at {where} gives templates again", where=self._where)
+                _log.info("dashd at {name} provides templates again", name=self._name)
         current = self.current
         if (
             current is not None
@@ -237,7 +242,7 @@ class DashdService(Service):
             return  # an answer that was overtaken by a newer one
         self.current = template
         if current is not None:
-            self._notices.heard(road, template.previous_block, heard)
+            self._notifications.received(source, template.previous_block, heard)
         polling = self._long_polling
         if polling is not None and self._overdue is None and template.previous_block != self._long_poll_tip:
             self._overdue = self._reactor.callLater(LONG_POLL_GRACE, polling.cancel)
@@ -245,31 +250,31 @@ class DashdService(Service):
         if recovered:
             self.changed.fire(None)
 
-    def announced(self, road: Road, block_hash: int) -> None:
+    def announced(self, source: NotificationSource, block_hash: int) -> None:
         """There is news of a block: ask for a template on it, unless there is one."""
         current = self.current
         if current is not None and current.previous_block != block_hash:
-            self._notices.heard(road, block_hash)
-            self.refresh(road)
+            self._notifications.received(source, block_hash)
+            self.refresh(source)
 
-    def refresh(self, road: Road = Road.POLL) -> None:
+    def refresh(self, source: NotificationSource = NotificationSource.POLL) -> None:
         """Ask a daemon that was checked for a template now. Calls that come together are one."""
         if not self._ready:
             return  # nobody knows yet what answers there: it may be another chain's
         if self._fetching is not None:
-            self._fetch_again = self._fetch_again or road
+            self._fetch_again = self._fetch_again or source
             return
-        self._fetching = task = Deferred.fromCoroutine(self._refresh(road))
+        self._fetching = task = Deferred.fromCoroutine(self._refresh(source))
         # A callback, not the coroutine's end: a call can fail at once, before `_fetching` is set.
         task.addBoth(self._refreshed)
 
     def _refreshed(self, result: Failure | None) -> None:
         self._fetching = None
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("dashd refresh failed", result)
+            _log.failure("internal error while fetching a template from dashd at {name}", result, name=self._name)
 
-    async def _refresh(self, road: Road) -> None:
-        again: Road | None = road
+    async def _refresh(self, source: NotificationSource) -> None:
+        again: NotificationSource | None = source
         while again is not None:
             self._fetch_again = None
             try:
@@ -310,7 +315,7 @@ class DashdService(Service):
     async def _long_poll_once(self, request: dict[str, str]) -> None:
         self._long_poll_tip = None if self.current is None else self.current.previous_block
         self._long_polling = call = Deferred.fromCoroutine(
-            self._fetch(Road.LONG_POLL, request, timeout=LONG_POLL_TIMEOUT)
+            self._fetch(NotificationSource.LONG_POLL, request, timeout=LONG_POLL_TIMEOUT)
         )
         try:
             await call

@@ -1,11 +1,11 @@
 """Leave transactions out of a block template, as far as Dash's rules allow it.
 
-A block without some of the template's transactions is valid where everything that a template derives from them is
+A block without some of the template's transactions is valid if everything that a template derives from them is
 derived again (Dash Core: validation.cpp, evo/cbtx.cpp, evo/creditpool.cpp, masternode/payments.cpp):
 
 - The coinbase may pay the subsidy and the fees of what is in the block, no more (bad-cb-amount).
 - The masternode must be paid exactly three quarters of subsidy and fees, less what is burnt for the platform,
-  which is a part of the subsidy alone (bad-cb-payee). Both are computed here, and only where the same formula
+  which is a part of the subsidy alone (bad-cb-payee). Both are computed here, and only if the same formula
   gives exactly the amounts that dashd named for the whole template: where rules are others, nothing is left out.
 - The coinbase payload (CbTx) commits to the masternode list, the quorums, the credit pool's balance and, from
   version 4 on, the signatures of asset unlocks. Special transactions change these, so they stay, with all that
@@ -21,14 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.transaction import parse_transaction, special_type
-
-if TYPE_CHECKING:
-    from p2pool.dashd.template import BlockTemplate, TemplateTransaction
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 
 Payments = tuple[tuple[str, int], ...]
 
@@ -44,7 +42,7 @@ _ALL_POINTS = 10_000
 
 def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemplate, str | None]:
     """Return the template without the transactions at these places and all that depends on them, and why dashd
-    would refuse a block of it; None where it would not."""
+    would refuse a block of it; None if it would not."""
     left_out = set(places)
     for place, depends in enumerate(template.depends):
         if not left_out.isdisjoint(depends):
@@ -55,7 +53,7 @@ def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemp
     payments, problem = payments_without(template, fees), None
     special = next((transaction for transaction in gone if special_type(transaction.data)), None)
     if special is not None:
-        problem = f"the coinbase payload depends on special transaction {special.hash:064x}"
+        problem = f"the coinbase payload depends on special transaction {hash_hex(special.hash)}"
     elif payments is None:
         problem = "what the masternode must be paid without these fees cannot be computed"
     new_place = {place: number for number, place in enumerate(kept)}
@@ -125,7 +123,7 @@ def _is_free(transaction: TemplateTransaction) -> bool:
 
 
 def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
-    """Return the payments of a block that has so many duffs less in fees. None where they cannot be computed:
+    """Return the payments of a block that has so many duffs less in fees. None if they cannot be computed:
     where the formula does not give the amounts that dashd named for the whole template."""
     if not fees:
         return template.payments
@@ -143,7 +141,9 @@ def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
     before, after = _masternode_part(reward) - burnt, _masternode_part(reward - fees) - burnt
     if before != sum(amounts) or after <= 0:
         return None
-    divided = _divide_again(before, amounts, after, template.payload_version >= _SEVERAL_OWNERS_PAYLOAD)
+    divided = _divide_again(
+        before, amounts, after, several_owners=template.payload_version >= _SEVERAL_OWNERS_PAYLOAD
+    )
     if divided is None or min(divided) <= 0:
         return None
     payees = [payee for payee, _ in paid]
@@ -155,7 +155,9 @@ def _masternode_part(reward: int) -> int:
     return reward * 3 // 4
 
 
-def _divide_again(before: int, amounts: Sequence[int], after: int, several_owners: bool) -> tuple[int, ...] | None:
+def _divide_again(
+    before: int, amounts: Sequence[int], after: int, *, several_owners: bool
+) -> tuple[int, ...] | None:
     """Divide another amount among the same payees. dashd pays the owners first, the last of them what is left, and
     then the operator if there is one. It does not say which of both comes last: either only one fits the amounts,
     or both must give the same."""
@@ -186,6 +188,6 @@ def _divide_owners(before: int, amounts: Sequence[int], after: int) -> tuple[int
 
 
 def _points(whole: int, part: int) -> int | None:
-    """The share whose part, rounded down, is `part`; None where there is none."""
+    """The share whose part, rounded down, is `part`; None if there is none."""
     points = -(-part * _ALL_POINTS // whole)
     return points if whole * points // _ALL_POINTS == part and points <= _ALL_POINTS else None

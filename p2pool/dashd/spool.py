@@ -1,8 +1,9 @@
-"""Found blocks on disk: written before they are sent, kept until nothing can become of them any more.
+"""Found blocks on disk: written before they are sent, kept until their fate is certain.
 
-A block is the hex that `dash-cli submitblock` takes. `HEIGHT-HASH.pending` waits for the chain, or is not buried
-deep enough to be forgotten; `HASH.hex` was refused, and is kept for people to look at. `HEIGHT-HASH.json` says who
-found a pending block, and when; without it, what the block itself says has to do.
+A file holds the hex that `dash-cli submitblock` takes. `HEIGHT-HASH.pending` waits for the chain, or is not
+buried deep enough to be deleted; `HASH.hex` was refused, and is quarantined for people to examine.
+`HEIGHT-HASH.json` says who found a pending block, and when; without it, the block's own header and coinbase have
+to do.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from dataclasses import replace
 from errno import EACCES, EDQUOT, EINVAL, EIO, ENOSPC, EROFS
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
 
 import orjson
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
+from p2pool.base.environment import RunInThread
 from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
 from p2pool.base.text import printable
 from p2pool.dash.block import read_header
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.wire.codec import Reader
@@ -32,10 +34,9 @@ from p2pool.wire.codec import Reader
 _log = Logger(namespace="p2pool.blocks")
 
 MAX_READ = 200
-"""Blocks that are taken over from an earlier run, the newest; more stay where they are. A block has 2 MB at
-most."""
+"""Blocks that are loaded at the start, the newest; more stay where they are. A block has 2 MB at most."""
 MAX_FILE = 8 * 1024 * 1024
-"""Characters: hex of a block of twice the size that there can be."""
+"""Characters: hex of a block of twice the largest size."""
 MAX_DETAILS = 4096
 """Bytes of the file about a block: it has some 250."""
 MAX_WORKER = 200
@@ -45,7 +46,7 @@ MAX_AMOUNT = 2**53
 """Duffs: more than there will ever be, and what every reader of JSON keeps exactly."""
 _VERSION = 1
 _PASSING = frozenset({ENOSPC, EDQUOT, EROFS, EIO, EACCES})
-"""Errors of the disk as a whole, which go away: that is seen by trying."""
+"""Errors of the disk as a whole, which may pass: `check_room` tries."""
 _NAME = re.compile("(0|[1-9][0-9]{0,9})-([0-9a-f]{64})")
 UNKNOWN = "found before the node was restarted"
 
@@ -53,7 +54,7 @@ UNKNOWN = "found before the node was restarted"
 class BlockSpool:
     """The directory of found blocks. `run_in_thread` runs a callable off the reactor."""
 
-    def __init__(self, directory: Path, run_in_thread: Callable[..., Deferred[Any]]) -> None:
+    def __init__(self, directory: Path, run_in_thread: RunInThread) -> None:
         self.directory = directory
         self.problem: str | None = None
         """Why the newest block could not be written; None while all is well."""
@@ -61,16 +62,16 @@ class BlockSpool:
         """Bytes that could not be written because the disk was full or the like; 0 if none."""
         self._run_in_thread = run_in_thread
         self._under_way: dict[Path, DeferredLock] = {}
-        """A slow disk must not finish what was begun first with a file after what was begun last. Bound: one a
-        block that is seen to."""
+        """One lock a file, so that a slow disk does not finish two actions on it out of order. Bound: one a block
+        that is being delivered."""
 
     async def keep(self, block: FoundBlock) -> bool:
-        """On disk when this returns; False where that failed."""
+        """Write a block. Return whether it is on disk."""
         path = self._pending(block.height, block.block_hash)
         return await self._file_action(path, lambda: _write(path, block), 2 * len(block.data) + 1)
 
     async def forget(self, height: int, block_hash: int) -> None:
-        """Nothing more can become of a block."""
+        """Delete the file of a block whose fate is certain."""
         path = self._pending(height, block_hash)
 
         def unlink() -> None:
@@ -79,37 +80,37 @@ class BlockSpool:
 
         await self._file_action(path, unlink)
 
-    async def refuse(self, height: int, block_hash: int) -> Path | None:
-        """Set a block aside for people; where it is, or None where it is not on disk."""
-        path, kept = self._pending(height, block_hash), self.directory / f"{block_hash:064x}.hex"
+    async def quarantine(self, height: int, block_hash: int) -> Path | None:
+        """Quarantine a refused block for people to examine. Return its file, or None if it is not on disk."""
+        path, kept = self._pending(height, block_hash), self.directory / f"{hash_hex(block_hash)}.hex"
         missing = False
 
         def rename() -> None:
             nonlocal missing
             try:
                 os.replace(path, kept)
-            except FileNotFoundError:  # the disk was full when it was to be written: that is said already
+            except FileNotFoundError:  # the disk was full when it was to be written, as is logged already
                 missing = True
             _remove_details(path)
 
         return kept if await self._file_action(path, rename) and not missing else None
 
     async def load(self) -> list[FoundBlock]:
-        """What an earlier run left, the lowest first; what cannot be read stays where it is, with a line."""
+        """Return the blocks that an earlier run left, the lowest first. Unreadable files stay, and are logged."""
         try:
             found, unreadable = await self._run_in_thread(self._read)
         except OSError as error:
             found, unreadable = [], [f"{self.directory} cannot be read: {error.strerror or error}"]
-        for line in unreadable:
-            _log.warn("{line}", line=line)
+        for problem in unreadable:
+            _log.warn("cannot load a found block: {problem}", problem=problem)
         return sorted(found, key=lambda block: block.height)
 
     def _pending(self, height: int, block_hash: int) -> Path:
-        return self.directory / f"{height}-{block_hash:064x}.pending"
+        return self.directory / f"{height}-{hash_hex(block_hash)}.pending"
 
     async def check_room(self) -> None:
-        """Clear the warning as soon as the disk takes again what it did not take: nobody knows when the next block
-        is found. Does nothing while there is no warning."""
+        """Clear the warning as soon as the disk takes as many bytes again as it refused. Do nothing without a
+        warning."""
         if self.problem is None or not self._failed_size:
             return
         path, size = self.directory / ".room", self._failed_size
@@ -121,7 +122,7 @@ class BlockSpool:
         with suppress(OSError):
             await self._run_in_thread(write)
             if self.problem is not None:
-                _log.info("found blocks can be kept on disk again")
+                _log.info("found blocks can be written to disk again")
             self.problem, self._failed_size = None, 0
 
     async def _file_action(self, path: Path, action: Callable[[], None], size: int = 1) -> bool:
@@ -133,8 +134,8 @@ class BlockSpool:
             problem = f"cannot write {path}: {error.strerror or error}"
             if problem != self.problem:
                 _log.error(
-                    "a found block cannot be kept on disk: {problem}; make room, or it is lost if this node ends "
-                    "before the chain has it",
+                    "cannot keep a found block on disk: {problem}; make room, or the block is lost if this node "
+                    "stops before the chain has it",
                     problem=problem,
                 )
             self.problem = problem
@@ -148,10 +149,10 @@ class BlockSpool:
         return True
 
     def _read(self) -> tuple[list[FoundBlock], list[str]]:
-        """In a thread."""
+        """Read the directory, in a thread: the blocks, and what is wrong with other files."""
         found, unreadable = [], []
         self._finish_writing()
-        self._remove_lonely_details()
+        self._remove_orphaned_details()
         names = [(_NAME.fullmatch(path.stem), path) for path in self.directory.glob("*.pending")]
         for name, path in sorted(names, key=_height_of, reverse=True)[:MAX_READ]:
             try:
@@ -164,11 +165,11 @@ class BlockSpool:
                     _with_details(FoundBlock(int(name[2], 16), int(name[1]), data, UNKNOWN, None, 0), path)
                 )
             except (OSError, ValueError) as error:
-                unreadable.append(f"{path} is not a block to offer again: {error}")
+                unreadable.append(f"{path} is not a block that can be sent again: {error}")
         return found, unreadable
 
     def _finish_writing(self) -> None:
-        """In a thread: take over whole files of blocks whose node was killed while it waited for the disk."""
+        """Adopt complete files of blocks whose node was killed while it waited for the disk. (In a thread.)"""
         for path in self.directory.glob("*.pending.new"):
             pending = path.with_suffix("")
             try:
@@ -179,8 +180,8 @@ class BlockSpool:
             except (OSError, ValueError):
                 continue
 
-    def _remove_lonely_details(self) -> None:
-        """In a thread: of blocks that are gone, where the node was killed between two steps."""
+    def _remove_orphaned_details(self) -> None:
+        """Delete details of blocks that are gone, if the node was killed between two steps. (In a thread.)"""
         for path in self.directory.glob("*.json"):
             if _NAME.fullmatch(path.stem) and not path.with_suffix(".pending").exists():
                 with suppress(OSError):
@@ -197,17 +198,17 @@ def _remove_details(pending: Path) -> None:
 
 
 def _write(path: Path, block: FoundBlock) -> None:
-    """Write a block, and beside it what is known of it. Raises OSError.
+    """Write a block, and next to it what is known of it. Raises OSError.
 
-    The details come first, so that they are there with the block when the process dies; they are not forced to the
-    disk, which would hold up the block by as much again: after a power cut, the block itself has to do.
+    The details come first, so that they are there with the block if the process dies; they are not forced to the
+    disk, which would delay the block by as much again: after a power cut, the block itself has to do.
     """
     details = _details_of(path)
     plain = {
         "version": _VERSION,
         "found": block.time,
         "worker": printable(block.worker, MAX_WORKER),
-        "share_hash": None if block.share_hash is None else f"{block.share_hash:064x}",
+        "share_hash": None if block.share_hash is None else hash_hex(block.share_hash),
         "value_duffs": block.subsidy,
     }
     try:
@@ -229,7 +230,7 @@ def _read_file(path: Path, limit: int) -> bytes:
 
 
 def _with_details(block: FoundBlock, path: Path) -> FoundBlock:
-    """The block of a file with what the file beside it says, or what can be learned from the block."""
+    """Return the block of a file with its details, or with what can be learned from the block."""
     try:
         return _parse_details(block, _read_file(_details_of(path), MAX_DETAILS))
     except (OSError, ParseError):
@@ -245,7 +246,7 @@ def _with_details(block: FoundBlock, path: Path) -> FoundBlock:
 
 
 def _parse_details(block: FoundBlock, data: bytes) -> FoundBlock:
-    """Raises ParseError."""
+    """Return the block with the details of a file. Raises ParseError."""
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -1,8 +1,8 @@
-"""Getting a found block into the chain, whatever it takes, and saying what became of it.
+"""Deliver found blocks into the chain, and report what became of them.
 
-A block is written to disk first, then sent on all roads at once: submitblock to every daemon, and by p2p to every
-daemon and to peers of the network. It is sent again until the chain has it, every daemon refused it, or another
-block of its height is buried so deep that nothing can change that.
+A block is written to disk first, then sent on all channels at once: submitblock to every daemon, and by p2p to
+every daemon and to peers of the network. It is sent again until the chain has it, every daemon refused it, or
+another block of its height is buried so deep that nothing can change that.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
 from p2pool.base.text import excerpt
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.answers import Verdict, judge, judge_error
-from p2pool.dashd.block_book import BlockBook
-from p2pool.dashd.daemon import BlockLink, Place
-from p2pool.dashd.delivery import Answer, BlockDaemon, Delivery
+from p2pool.dashd.block_store import BlockStore
+from p2pool.dashd.daemon import BlockLink, BlockPosition
+from p2pool.dashd.delivery import BlockDaemon, BlockDelivery, DeliveryState, SubmissionAnswer
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.spool import UNKNOWN, BlockSpool
@@ -30,52 +32,52 @@ from p2pool.pool_stats import BlockRecord, BlockStatus
 _log = Logger(namespace="p2pool.blocks")
 
 SPOOL_PATIENCE = 0.05
-"""Seconds for which a slow disk may hold up a block: another one found meanwhile would win."""
+"""Seconds for which a slow disk may delay a block: another one found meanwhile would win."""
 FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
-"""Seconds before a daemon that did not answer is asked again: at first (a connection that was just closed), and
-later on."""
+"""Seconds before a daemon that did not answer is asked again: at first (the connection may just have been closed),
+and later on."""
 PARTING = 2.0
-"""Seconds for which the end of the node waits until a daemon has a block that was just found: at the next start
+"""Seconds for which the node's shutdown waits until a daemon has a block that was just found: at the next start
 another one may have won."""
 RESEND_PERIOD = 10.0
-"""Seconds after which it is looked what became of a block, and it is sent again where it is missing."""
+"""Seconds after which daemons are asked what became of a block; those that miss it are sent it again."""
 STILL_OFFERED = 120.0
-"""Seconds after one daemon took a block for which those that did not answer are asked still: the one may have no
-connection with anybody."""
+"""Seconds after one daemon took a block for which those that did not answer are still asked: the one may be
+isolated."""
 BURIED = 6
 """Blocks on another one of the same height, after which a block that is not in the chain is given up."""
 SAFE = 6
 """Confirmations after which a block's file is not needed any more."""
 MAX_UNDER_WAY = 20
-"""Blocks that are seen to at a time; where there are more, the oldest wait on disk for the next start.
-Each costs a connection to every daemon every RESEND_PERIOD; of those of one height one can win."""
+"""Blocks that are delivered at a time; if there are more, the oldest wait on disk for the next start.
+Each costs a connection to every daemon every RESEND_PERIOD; of those of one height only one can win."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
 BEATEN = "another block of its height came first"
 
 
 class BlockSubmitter:
-    """Sees found blocks through. `links` take blocks without an answer; `record_sent(seconds)` counts how long
-    sending took."""
+    """Delivers found blocks. `links` take blocks without an answer; `record_sent(seconds)` counts how long sending
+    took."""
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         daemons: Sequence[BlockDaemon],
         links: Sequence[BlockLink],
         spool: BlockSpool,
-        book: BlockBook,
-        clock: Callable[[], float],
+        store: BlockStore,
         record_sent: Callable[[float], None],
     ) -> None:
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._daemons = daemons
         self._links = links
         self._spool = spool
-        self._book = book
-        self._clock = clock
+        self._store = store
+        self._clock = environment.clock
         self._record_sent = record_sent
-        self._deliveries: dict[int, Delivery] = {}
+        self._deliveries: dict[int, BlockDelivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
         self._tasks: set[Deferred[Any]] = set()
@@ -84,27 +86,27 @@ class BlockSubmitter:
     # --- from outside ------------------------------------------------------------------------------------
 
     def offer(self, block: FoundBlock) -> None:
-        """A block was found: see it through. One whose fate is known is not sent twice; one that an earlier run
-        could not keep on disk is."""
-        record = self._book.records.get(block.block_hash)
+        """Deliver a block that was found. One whose fate is known is not sent twice; one that an earlier run could
+        not write to disk is."""
+        record = self._store.records.get(block.block_hash)
         if block.block_hash not in self._deliveries and (record is None or record.status is BlockStatus.SENT):
             self._begin(block, sent_before=False)
 
     def offer_again(self, block_hash: int) -> None:
-        """The chain lost a block that it had."""
+        """Deliver a block again that the chain had and lost."""
         block = self._recent.get(block_hash)
         if block is not None and block_hash not in self._deliveries:
             self._begin(block, sent_before=True)
 
     async def resume(self) -> None:
-        """Go on with what an earlier run had to leave."""
+        """Go on with the blocks that an earlier run left on disk."""
         for block in (await self._spool.load())[-MAX_UNDER_WAY:]:
             if block.block_hash not in self._deliveries:
                 self._begin(block, sent_before=True)
 
     async def stop(self) -> None:
-        """Give up what is under way, after a moment for what no daemon had the time to take; it is on disk when
-        this returns."""
+        """Give up what is under way, after a moment for blocks that no daemon had the time to take. All blocks are
+        on disk when this returns."""
         latest = self._reactor.seconds() + PARTING
         while self._reactor.seconds() < latest and any(
             delivery.is_on_its_way(self._daemons) for delivery in self._deliveries.values()
@@ -117,35 +119,33 @@ class BlockSubmitter:
 
     @property
     def waiting(self) -> int:
-        """Blocks that are not settled yet."""
+        """The number of blocks that are not settled yet."""
         return len(self._deliveries)
 
     # --- one block ---------------------------------------------------------------------------------------
 
-    def _begin(self, block: FoundBlock, sent_before: bool) -> None:
+    def _begin(self, block: FoundBlock, *, sent_before: bool) -> None:
         if sent_before:
-            self._book.put(self._record_of(block))
+            self._store.put(self._record_of(block))
         if len(self._deliveries) >= MAX_UNDER_WAY:
-            self._set_aside(next(iter(self._deliveries.values())))
-        delivery = self._deliveries[block.block_hash] = Delivery(block)
-        self._start(self._see_through(delivery, sent_before))
+            self._postpone(next(iter(self._deliveries.values())))
+        delivery = self._deliveries[block.block_hash] = BlockDelivery(block)
+        self._start(self._deliver(delivery, sent_before))
 
-    def _set_aside(self, delivery: Delivery) -> None:
-        """Leave it to the next start: a block that was found just now has better prospects."""
+    def _postpone(self, delivery: BlockDelivery) -> None:
+        """Leave a block to the next start: one that was found just now has better prospects."""
         _log.error(
-            "{count} found blocks are not settled; the oldest, {height}, is kept on disk until the next start",
+            "{count} found blocks are not settled yet; the oldest, block {height}, stays on disk and is sent "
+            "again at the next start",
             count=len(self._deliveries),
             height=delivery.block.height,
         )
         del self._deliveries[delivery.block.block_hash]
-        delivery.set_aside = True
-        delivery.settle()
-        delivery.offered_until = self._reactor.seconds()
-        delivery.wake()
+        delivery.postpone(self._reactor.seconds())
 
     def _record_of(self, block: FoundBlock) -> BlockRecord:
-        """The book's record of a block, or a new one; what an earlier version could not know is added."""
-        known, now = self._book.records.get(block.block_hash), self._clock()
+        """Return the stored record of a block, or a new one; what an earlier version could not know is added."""
+        known, now = self._store.records.get(block.block_hash), self._clock()
         found = now if block.time is None else min(block.time, now)
         if known is None:
             return BlockRecord(
@@ -168,25 +168,25 @@ class BlockSubmitter:
         self._tasks.discard(task)
         if isinstance(result, Failure):
             if not result.check(CancelledError):
-                _log.failure("sending a block failed", result)
+                _log.failure("internal error while delivering a found block", result)
             return None
         return result
 
-    async def _see_through(self, delivery: Delivery, sent_before: bool) -> None:
+    async def _deliver(self, delivery: BlockDelivery, sent_before: bool) -> None:
         block, found = delivery.block, self._reactor.seconds()
         self._keep(delivery)
         try:
-            await self._within(SPOOL_PATIENCE, delivery.writing)
+            await self._wait_for(delivery.writing, at_most=SPOOL_PATIENCE)
             if sent_before:
-                await self._try_to_look(delivery, send_again=False)
-            if not delivery.is_settled():
+                await self._try_to_check(delivery, send_again=False)
+            if not delivery.is_over():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
-            # The world hears of a block once it is on disk, or after a moment, and on its way.
-            self._book.put(self._record_of(block))
-            while not delivery.is_settled():
-                answered = await self._news(delivery)
-                await self._try_to_look(delivery, send_again=not answered)
+            # Others are notified of a block once it is on disk (or after a moment) and on its way.
+            self._store.put(self._record_of(block))
+            while not delivery.is_over():
+                answered = await self._wait_for_change(delivery)
+                await self._try_to_check(delivery, send_again=not answered)
         except CancelledError:
             await delivery.writing
             raise
@@ -194,26 +194,26 @@ class BlockSubmitter:
             if self._deliveries.get(block.block_hash) is delivery:
                 del self._deliveries[block.block_hash]
         await delivery.writing
-        if not delivery.set_aside:
-            await self._put_away(delivery)
+        if delivery.state is not DeliveryState.POSTPONED:
+            await self._finish(delivery)
 
-    def _keep(self, delivery: Delivery) -> None:
-        """Write it, unless that is done or under way: a disk that hangs must not be given ever more to do."""
-        if not delivery.kept and delivery.writing.called:
+    def _keep(self, delivery: BlockDelivery) -> None:
+        """Write a block, unless that is done or under way: a disk that hangs must not be given ever more to do."""
+        if not delivery.on_disk and delivery.writing.called:
             delivery.writing = Deferred.fromCoroutine(self._write(delivery))
 
-    async def _write(self, delivery: Delivery) -> None:
+    async def _write(self, delivery: BlockDelivery) -> None:
         try:
-            delivery.kept = await self._spool.keep(delivery.block)
+            delivery.on_disk = await self._spool.keep(delivery.block)
         except CancelledError:
             raise
         except Exception:
-            _log.failure("block {height} could not be kept on disk", height=delivery.block.height)
+            _log.failure("internal error while writing block {height} to disk", height=delivery.block.height)
 
-    async def _within(self, seconds: float, done: Deferred[None]) -> None:
-        """Wait for something, but not longer."""
+    async def _wait_for(self, done: Deferred[None], *, at_most: float) -> None:
+        """Wait until something is done, but not longer than so many seconds."""
         either: Deferred[None] = Deferred()
-        late = self._reactor.callLater(seconds, either.callback, None)
+        late = self._reactor.callLater(at_most, either.callback, None)
 
         def ended(result: Any) -> Any:
             if late.active():
@@ -228,28 +228,29 @@ class BlockSubmitter:
             if late.active():
                 late.cancel()
 
-    async def _news(self, delivery: Delivery) -> bool:
-        """Wait until a daemon answered, RESEND_PERIOD at most; whether one did."""
+    async def _wait_for_change(self, delivery: BlockDelivery) -> bool:
+        """Wait until a daemon answered, RESEND_PERIOD at most. Return whether one did."""
         answered = True
-        if not delivery.woken:
-            news: Deferred[None] = Deferred()
-            delivery.news = news
+        if not delivery.changed:
+            change: Deferred[None] = Deferred()
+            delivery.change = change
             late = self._reactor.callLater(RESEND_PERIOD, delivery.wake)
             try:
-                await news
+                await change
                 answered = late.active()
             finally:
-                delivery.news = None
+                delivery.change = None
                 if late.active():
                     late.cancel()
-        delivery.woken = False
+        delivery.changed = False
         return answered
 
     # --- sending -----------------------------------------------------------------------------------------
 
-    def _send(self, delivery: Delivery, daemons: Sequence[BlockDaemon]) -> None:
-        """On all roads: RPC first, since only it says why a block is refused."""
+    def _send(self, delivery: BlockDelivery, daemons: Sequence[BlockDaemon]) -> None:
+        """Send a block on all channels: RPC first, since only it says why a block is refused."""
         block = delivery.block
+        delivery.sent()
         for daemon in daemons:
             if daemon not in delivery.asking:
                 delivery.asking.add(daemon)
@@ -259,18 +260,20 @@ class BlockSubmitter:
             try:
                 taken += link.send_block(block.data)
             except Exception:
-                _log.failure("sending block {height} by p2p failed", height=block.height)
+                _log.failure("internal error while sending block {height} over p2p", height=block.height)
         if taken:
-            _log.info("block {height} was sent by p2p as well (nodes: {count})", height=block.height, count=taken)
+            _log.info(
+                "block {height} was also sent over p2p, on {count} connections", height=block.height, count=taken
+            )
 
-    async def _offer_to(self, delivery: Delivery, daemon: BlockDaemon) -> None:
-        """Offer it to one daemon until that has given a verdict, or it does not matter any more."""
+    async def _offer_to(self, delivery: BlockDelivery, daemon: BlockDaemon) -> None:
+        """Offer a block to one daemon until that has given a verdict, or none is needed any more."""
         wait = FIRST_RETRY
         try:
             while self._reactor.seconds() < delivery.offered_until:
                 verdict, text = await self._offer_once(delivery, daemon)
                 if verdict in (Verdict.ACCEPTED, Verdict.CHECK, Verdict.REFUSED):
-                    self._answered(delivery, daemon, Answer(verdict, text))
+                    self._answered(delivery, daemon, SubmissionAnswer(verdict, text))
                     return
                 if verdict is Verdict.UNCLEAR:
                     self._unclear(delivery, daemon, text)
@@ -281,8 +284,8 @@ class BlockSubmitter:
         finally:
             delivery.asking.discard(daemon)
 
-    async def _offer_once(self, delivery: Delivery, daemon: BlockDaemon) -> tuple[Verdict, str]:
-        """Return what the daemon's answer means, and its text."""
+    async def _offer_once(self, delivery: BlockDelivery, daemon: BlockDaemon) -> tuple[Verdict, str]:
+        """Offer a block to a daemon once. Return what the answer means, and its text."""
         try:
             answer = await daemon.submit_block(delivery.block.data)
         except CancelledError:
@@ -292,14 +295,14 @@ class BlockSubmitter:
         except RpcUnavailable as error:
             return Verdict.UNANSWERED, str(error)
         except Exception as error:  # a bug must not cost the block either
-            _log.failure("sending block {height} failed", height=delivery.block.height)
+            _log.failure("internal error while submitting block {height}", height=delivery.block.height)
             return Verdict.UNANSWERED, str(error)
         verdict = judge(answer)
         if verdict is Verdict.LATER:
             return verdict, f"dashd says {answer}"
         return verdict, "" if answer is None else answer
 
-    def _answered(self, delivery: Delivery, daemon: BlockDaemon, answer: Answer) -> None:
+    def _answered(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: SubmissionAnswer) -> None:
         block, answer = delivery.block, delivery.answered(daemon, answer)
         fields = {
             "height": block.height,
@@ -316,13 +319,13 @@ class BlockSubmitter:
             _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
         delivery.wake()
 
-    def _unclear(self, delivery: Delivery, daemon: BlockDaemon, answer: str) -> None:
-        """Log it once for each daemon; look at once whether the chain has the block all the same."""
+    def _unclear(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: str) -> None:
+        """Log an answer without a verdict, once for each daemon, and have the chain checked at once."""
         if daemon not in delivery.unclear:
             delivery.unclear[daemon] = answer
             _log.error(
-                "block {height} {block_hash:064x}: dashd at {name} answers {answer}, which is no known verdict; "
-                "it is offered again until the chain shows what became of it",
+                "block {height} {block_hash:064x}: dashd at {name} answered {answer}, which is no known verdict; "
+                "retrying until the chain shows what became of the block",
                 height=delivery.block.height,
                 block_hash=delivery.block.block_hash,
                 name=daemon.name,
@@ -330,104 +333,111 @@ class BlockSubmitter:
             )
             delivery.wake()
 
-    def _not_answered(self, delivery: Delivery, daemon: BlockDaemon, trouble: str) -> None:
-        """Say so once a daemon, and loudly where none has answered."""
+    def _not_answered(self, delivery: BlockDelivery, daemon: BlockDaemon, trouble: str) -> None:
+        """Log that a daemon did not answer, once for each, and loudly if none has."""
         block = delivery.block
         if daemon not in delivery.failed:
             delivery.failed.add(daemon)
             _log.warn(
-                "block {height} could not be given to dashd at {name}: {trouble}; trying again",
+                "cannot submit block {height} to dashd at {name}: {trouble}; retrying",
                 height=block.height,
                 name=daemon.name,
                 trouble=trouble.removeprefix(f"{daemon.name}: ").removeprefix(f"{daemon.name} "),
             )
         nobody = not delivery.answers and len(delivery.failed) == len(self._daemons)
-        if nobody and not delivery.complained and not delivery.is_settled():
+        if nobody and not delivery.complained and not delivery.is_over():
             delivery.complained = True
             _log.error(
-                "block {height} {block_hash:064x} NOT YET SENT: no dashd has taken it; it is offered again until "
-                "one does, also after a restart",
+                "block {height} {block_hash:064x} NOT YET SUBMITTED: no dashd has taken it; retrying until one "
+                "does, also after a restart. Check that dashd is running",
                 height=block.height,
                 block_hash=block.block_hash,
             )
 
     # --- what became of it -------------------------------------------------------------------------------
 
-    def _record(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
-        self._book.put(replace(self._record_of(delivery.block), status=status, **changes))
+    def _record(self, delivery: BlockDelivery, status: BlockStatus, **changes: Any) -> None:
+        self._store.put(replace(self._record_of(delivery.block), status=status, **changes))
 
-    def _settle(self, delivery: Delivery, status: BlockStatus, **changes: Any) -> None:
-        if not delivery.is_settled():
-            delivery.settle()
+    def _settle(self, delivery: BlockDelivery, status: BlockStatus, **changes: Any) -> None:
+        if not delivery.is_over():
             still = STILL_OFFERED if status is BlockStatus.ACCEPTED else 0.0
-            delivery.offered_until = self._reactor.seconds() + still
+            delivery.settle(offered_until=self._reactor.seconds() + still)
             if status is BlockStatus.ACCEPTED:
                 self._recent[delivery.block.block_hash] = delivery.block
             self._record(delivery, status, **{"reason": ""} | changes)
 
-    async def _try_to_look(self, delivery: Delivery, send_again: bool) -> None:
-        """A defect of ours must not end that the block is seen through."""
+    async def _try_to_check(self, delivery: BlockDelivery, send_again: bool) -> None:
+        """Check a block; a bug in that must not end its delivery."""
         try:
-            await self._look(delivery, send_again)
+            await self._check(delivery, send_again)
         except CancelledError:
             raise
         except Exception:
-            _log.failure("looking after block {height} failed", height=delivery.block.height)
+            _log.failure(
+                "internal error while checking what became of block {height}", height=delivery.block.height
+            )
 
-    async def _look(self, delivery: Delivery, send_again: bool) -> None:
-        """Ask the daemons where the block lies; settle it, or send it again where it is missing. Not where one has
-        just answered: what says that it holds the block, but does not know it, would be sent it without pause."""
-        if delivery.is_settled():
+    async def _check(self, delivery: BlockDelivery, send_again: bool) -> None:
+        """Ask the daemons for the block's position; settle it, or send it again to those that miss it. Not if one
+        has just answered: a daemon that says it holds the block but does not know it would be sent it without
+        pause."""
+        if delivery.is_over():
             return
         self._keep(delivery)
         block = delivery.block
-        places = await self._places(block.block_hash)
-        if delivery.is_settled():  # meanwhile
+        positions = await self._positions(block.block_hash)
+        if delivery.is_over():  # meanwhile
             return
-        known = [place for place in places.values() if place.confirmations]
-        deepest = max(known, key=lambda place: place.confirmations, default=None)
-        # One that is stuck has it in its chain for ever, though the others went on without it.
+        known = [position for position in positions.values() if position.confirmations]
+        deepest = max(known, key=lambda position: position.confirmations, default=None)
+        # A stuck daemon has it in its chain for ever, though the others went on without it.
         if deepest is not None and deepest.confirmations > 0:
             left_behind = block.height + deepest.confirmations - 1 + BURIED
-            if all(place.confirmations > 0 or daemon.height < left_behind for daemon, place in places.items()):
+            if all(
+                position.confirmations > 0 or daemon.height < left_behind for daemon, position in positions.items()
+            ):
                 self._in_chain(delivery, deepest)
                 return
         if all(delivery.refused_by(daemon) for daemon in self._daemons):
             self._settle(delivery, BlockStatus.REFUSED, reason=next(iter(delivery.objections().values())))
-        elif not await self._is_buried(delivery, places) and not delivery.is_settled():
-            if any(place.confirmations and delivery.is_known_valid_by(daemon) for daemon, place in places.items()):
+        elif not await self._is_buried(delivery, positions) and not delivery.is_over():
+            if any(
+                position.confirmations and delivery.is_known_valid_by(daemon)
+                for daemon, position in positions.items()
+            ):
                 self._beaten(delivery)
             if send_again:
-                self._send_again(delivery, places)
+                self._send_again(delivery, positions)
 
-    def _in_chain(self, delivery: Delivery, place: Place) -> None:
-        """It is there, whatever was said before: the log must not end with that."""
+    def _in_chain(self, delivery: BlockDelivery, position: BlockPosition) -> None:
+        """Settle a block that the chain has; the log must not end with an earlier error."""
         objections = delivery.objections()
         if objections or delivery.complained:
             _log.info(
-                "block {height} {block_hash:064x} is in the chain all the same{why}",
+                "block {height} {block_hash:064x} is in the chain after all{why}",
                 height=delivery.block.height,
                 block_hash=delivery.block.block_hash,
                 why="".join(f"; dashd at {daemon.name} said {text}" for daemon, text in objections.items()),
             )
         self._settle(
-            delivery, BlockStatus.ACCEPTED, confirmations=place.confirmations, chainlocked=place.chainlocked
+            delivery, BlockStatus.ACCEPTED, confirmations=position.confirmations, chainlocked=position.chainlocked
         )
 
-    def _send_again(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> None:
-        """To daemons that took it and do not know it any more; and by p2p, as long as none has answered."""
+    def _send_again(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> None:
+        """Send a block to daemons that took it and do not know it any more, and by p2p while none has answered."""
         missing = [
             daemon
-            for daemon, place in places.items()
-            if not place.confirmations and daemon in delivery.answers and not delivery.refused_by(daemon)
+            for daemon, position in positions.items()
+            if not position.confirmations and daemon in delivery.answers and not delivery.refused_by(daemon)
         ]
         if missing or not delivery.answers:
             self._send(delivery, missing)
 
-    def _beaten(self, delivery: Delivery) -> None:
-        """It lies beside the best chain; the next block decides."""
+    def _beaten(self, delivery: BlockDelivery) -> None:
+        """Record a block that is on a side branch; the next block decides."""
         block = delivery.block
-        if self._book.records[block.block_hash].status is not BlockStatus.ORPHANED:
+        if self._store.records[block.block_hash].status is not BlockStatus.ORPHANED:
             _log.warn(
                 "block {height} {block_hash:064x} is valid, but " + BEATEN,
                 height=block.height,
@@ -435,20 +445,20 @@ class BlockSubmitter:
             )
             self._record(delivery, BlockStatus.ORPHANED, reason=BEATEN)
 
-    async def _places(self, block_hash: int) -> dict[BlockDaemon, Place]:
-        """Where each daemon that answers has the block."""
-        asked = [Deferred.fromCoroutine(daemon.place(block_hash)) for daemon in self._daemons]
+    async def _positions(self, block_hash: int) -> dict[BlockDaemon, BlockPosition]:
+        """Return the position of a block at each daemon that answers."""
+        asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in self._daemons]
         answers = await DeferredList(asked, consumeErrors=True)
         return {
-            daemon: place
-            for daemon, (_, place) in zip(self._daemons, answers, strict=True)
-            if isinstance(place, Place)
+            daemon: position
+            for daemon, (_, position) in zip(self._daemons, answers, strict=True)
+            if isinstance(position, BlockPosition)
         }
 
-    async def _is_buried(self, delivery: Delivery, places: dict[BlockDaemon, Place]) -> bool:
-        """Whether another block of its height lies so deep that this one is given up; it is settled then."""
+    async def _is_buried(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> bool:
+        """Settle a block if another one of its height is buried too deep for it to win. Return whether."""
         block = delivery.block
-        for daemon in places:
+        for daemon in positions:
             if daemon.height < block.height + BURIED:
                 continue
             rival = await daemon.block_at(block.height)
@@ -456,22 +466,22 @@ class BlockSubmitter:
                 continue
             objections = list(delivery.objections().values())
             status = BlockStatus.REFUSED if objections else BlockStatus.ORPHANED
-            reason = objections[0] if objections else f"block {block.height} is {rival:064x}"
+            reason = objections[0] if objections else f"block {block.height} is {hash_hex(rival)}"
             self._settle(delivery, status, reason=reason)
             return True
         return False
 
-    async def _put_away(self, delivery: Delivery) -> None:
-        """It is settled: say so, and see to its file."""
-        block, record = delivery.block, self._book.records[delivery.block.block_hash]
+    async def _finish(self, delivery: BlockDelivery) -> None:
+        """Report what became of a settled block, and delete or quarantine its file."""
+        block, record = delivery.block, self._store.records[delivery.block.block_hash]
         if record.status is BlockStatus.REFUSED:
-            kept = await self._spool.refuse(block.height, block.block_hash)
+            kept = await self._spool.quarantine(block.height, block.block_hash)
             _log.error(
                 "block {height} {block_hash:064x} is LOST: {reason}; {kept}",
                 height=block.height,
                 block_hash=block.block_hash,
                 reason=record.reason,
-                kept=f"it is kept in {kept}" if kept else "it could not be kept on disk",
+                kept=f"it is saved in {kept}" if kept else "it could not be saved to disk",
             )
         elif record.in_chain:
             if record.confirmations >= SAFE:

@@ -1,7 +1,8 @@
-"""dashd's wallet, as far as the node needs it: fresh addresses, and whether an address is the wallet's own."""
+"""Ask dashd's wallet for fresh addresses, and whether an address is its own."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from p2pool.base.errors import ParseError
@@ -11,7 +12,7 @@ from p2pool.dashd.rpc import WARMING_UP, Caller, RpcError, RpcUnavailable
 from p2pool.networks.parameters import Network
 
 LABEL = "p2pool"
-"""What the wallet calls addresses that it gave to this node."""
+"""The label of addresses in the wallet that it gave to this node."""
 _REMEDIES = {
     -32601: "dashd was built or started without a wallet: give -a ADDRESS, or use a dashd that has a wallet",
     -18: "dashd has no wallet loaded: give -a ADDRESS, or load or make one "
@@ -21,7 +22,7 @@ _REMEDIES = {
     -12: "dashd's wallet has no address left to give: give -a ADDRESS, "
     "or unlock the wallet and run dash-cli keypoolrefill",
 }
-"""What to do, by the code that a call of the wallet is refused with."""
+"""What the operator can do, by the error code of the wallet's refusal."""
 
 
 class WalletProblem(Exception):
@@ -29,39 +30,50 @@ class WalletProblem(Exception):
 
 
 class UnusableAnswer(WalletProblem):
-    """What the wallet gave cannot be paid. Each further question costs it a key."""
+    """The wallet gave an address that cannot be paid. Each further request costs it a key."""
+
+
+class Ownership(Enum):
+    """Whether a wallet has the key of an address."""
+
+    OWN = "own"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+    """The daemon does not say, or has no wallet."""
 
 
 class Wallet:
-    """The wallet behind an RPC client. Nothing that it says is believed without a look."""
+    """The wallet behind an RPC client. Nothing that it answers is used unchecked."""
 
     def __init__(self, rpc: Caller, network: Network) -> None:
         self._rpc = rpc
         self._network = network
 
     async def new_address(self, taken: float | None) -> OwnAddress:
-        """A fresh P2PKH address of this network. Raises WalletProblem, RpcUnavailable (also while dashd warms
-        up)."""
+        """Return a fresh P2PKH address of this network. Raises WalletProblem, or RpcUnavailable (also while
+        dashd warms up)."""
         try:
             answer = await self._call("getnewaddress", LABEL)
         except RpcError as error:
             known = _REMEDIES.get(error.code)
-            text = known or f"dashd's wallet gives no address ({error}): give -a ADDRESS, or see to the wallet"
+            text = known or f"dashd's wallet gives no address ({error}): give -a ADDRESS, or check the wallet"
             raise WalletProblem(text) from None
         try:
             return own_address(answer, self._network, taken)
         except ParseError as error:
             raise unusable(answer, error) from None
 
-    async def knows(self, address: str) -> bool | None:
-        """Whether the wallet has the key of an address; None where it does not say, or there is no wallet. Raises
-        RpcUnavailable. (validateaddress knows nothing of wallets any more.)"""
+    async def ownership(self, address: str) -> Ownership:
+        """Return whether the wallet has the key of an address. Raises RpcUnavailable. (validateaddress knows
+        nothing of wallets any more.)"""
         try:
             answer = await self._call("getaddressinfo", address)
         except RpcError:
-            return None
+            return Ownership.UNKNOWN
         mine = answer.get("ismine") if isinstance(answer, dict) else None
-        return mine if isinstance(mine, bool) else None
+        if not isinstance(mine, bool):
+            return Ownership.UNKNOWN
+        return Ownership.OWN if mine else Ownership.FOREIGN
 
     async def _call(self, method: str, *params: Any) -> Any:
         try:
@@ -73,7 +85,7 @@ class Wallet:
 
 
 def unusable(answer: object, reason: ParseError) -> UnusableAnswer:
-    """The problem with an address that cannot be used."""
+    """Return the error for an address that cannot be used."""
     return UnusableAnswer(
         f"dashd's wallet gave {excerpt(answer)} as an address, which cannot be used ({reason}): give -a ADDRESS"
     )

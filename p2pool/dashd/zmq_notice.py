@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import zmq
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
@@ -11,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 
 _log = Logger(namespace="p2pool.dashd")
@@ -47,8 +47,8 @@ class ZmqSubscriber:
     """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. What goes
     wrong costs a line and this road, until the next attempt."""
 
-    def __init__(self, reactor: Any, address: str, announced: Callable[[int], None]) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, address: str, announced: Callable[[int], None]) -> None:
+        self._reactor = environment.reactor
         self._address = address
         self._announced = announced
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
@@ -58,12 +58,12 @@ class ZmqSubscriber:
         self._complained = False
 
     def start(self) -> None:
-        """Subscribe."""
+        """Subscribe to the publisher."""
         self._context = zmq.Context()
         self._subscribe(self._context)
 
     def stop(self) -> None:
-        """End it."""
+        """Unsubscribe, and release the socket."""
         self._unsubscribe()
         context, self._context = self._context, None
         if context is not None:
@@ -107,18 +107,18 @@ class ZmqSubscriber:
         self.doRead()
 
     def fileno(self) -> int:
-        """Twisted's."""
+        """Return the descriptor to watch, for the reactor."""
         return -1 if self._socket is None else int(self._socket.getsockopt(zmq.FD))
 
     def logPrefix(self) -> str:
-        """Twisted's."""
+        """Return what the reactor logs this reader as."""
         return "zmq"
 
     def connectionLost(self, reason: Failure) -> None:
-        """Twisted's: the reactor gave the descriptor up."""
+        """Do nothing: the reactor gave the descriptor up."""
 
     def doRead(self) -> None:
-        """Twisted's: there may be messages. Reads until there are none, as the descriptor tells only once."""
+        """Read messages until there are none, as the descriptor signals only changes."""
         for _ in range(MAX_AT_ONCE):
             if self._socket is None:
                 return
@@ -142,4 +142,4 @@ class ZmqSubscriber:
         """Once: a publisher of something else says it again and again."""
         if not self._complained:
             self._complained = True
-            _log.warn("ZMQ at {address}: {problem}", address=self._address, problem=problem)
+            _log.warn("ZMQ block notifications from {address}: {problem}", address=self._address, problem=problem)

@@ -1,9 +1,9 @@
-"""Blocks within Dash's limits on size and signature operations, whoever finds them.
+"""Keeps blocks within Dash's limits on size and signature operations, whoever finds them.
 
 dashd fills a template to `blockmaxsize` of dash.conf (2,000,000 bytes by default, as many as a block may have) and
-counts 1000 bytes and 100 signature operations for the coinbase. Ours pays everybody in the window, 34 bytes and
-one operation each. What does not fit is left out, as far as Dash allows (`dashd.shortening`). Who is paid is
-the share chain's rule and cannot be changed.
+reserves 1000 bytes and 100 signature operations for the coinbase. Our coinbase pays everybody in the PPLNS window,
+with 34 bytes and one operation each. Transactions that do not fit are left out, as far as Dash allows
+(`dashd.shortening`). The payees are a rule of the share chain and cannot be changed.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from p2pool.wire.codec import pack_varint
 MAX_COINBASE_SIZE = 100_000
 """Bytes that any transaction may have since DIP 1."""
 ADVISED_BLOCK_MAX_SIZE = 1_900_000
-"""For dash.conf: leaves room for the largest coinbase that is valid."""
+"""The advice for dash.conf: it leaves room for the largest valid coinbase."""
 _CURE = f"set blockmaxsize={ADVISED_BLOCK_MAX_SIZE} in dash.conf and restart dashd"
 _REF_HASH_AND_NONCE = 40
 _SOMEBODY_ELSE = bytes(25)
-"""A finder's script, as long as any, that no share can have: an output of its own."""
+"""A finder's script that no share can have, so that it gets an output of its own; it has the usual length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coinbase:
-    """The largest coinbase of one context: that of a finder who is not paid for earlier shares."""
+    """The size of the largest coinbase of one context: that of a finder who is not paid for earlier shares."""
 
     size: int
     signature_operations: int
 
     @classmethod
-    def largest(cls, table: Payouts, script: bytes, suffix: bytes, has_payload: bool) -> Coinbase:
-        """`script` is the coinbase script, `suffix` what follows the nonce."""
+    def largest(cls, table: Payouts, *, script: bytes, suffix: bytes, has_payload: bool) -> Coinbase:
+        """Return the largest coinbase with this coinbase script; `suffix` is what follows the nonce."""
         size = len(gentx_prefix(table, _SOMEBODY_ELSE, script, has_payload)) + _REF_HASH_AND_NONCE + len(suffix)
         paid = sum(script_signature_operations(payee) for payee, _ in table.payments)
         finder_and_donation = 2
@@ -46,16 +46,19 @@ class Coinbase:
 
 @dataclass(frozen=True, slots=True)
 class BlockFit:
-    """The template whose transactions fit into a block, and what to say of it."""
+    """A template whose transactions fit into a block, or the reason why blocks would be rejected."""
 
     template: BlockTemplate
     refusal: str | None
-    """Why dashd would refuse a block found now, and what to do; None where it would not."""
+    """Why dashd would reject a block found now, and what to do; None if it would not."""
 
 
 def fit_block(template: BlockTemplate, coinbase: Coinbase, reusable: BlockTemplate | None = None) -> BlockFit:
-    """Leave out transactions where they do not fit beside the coinbase. `reusable` is what was left of the same
-    template for an earlier coinbase: it is used where it fits, since making another one takes milliseconds."""
+    """Return the template without the transactions that do not fit into a block in addition to the coinbase.
+
+    `reusable` is the same template as it was shortened for an earlier coinbase: it is used if it fits, since
+    shortening takes milliseconds.
+    """
     room = _room(template, coinbase)
     operations = template.signature_operations_limit - coinbase.signature_operations
     if reusable is not None and _fits(reusable, room, operations):
@@ -83,7 +86,7 @@ def fit_block(template: BlockTemplate, coinbase: Coinbase, reusable: BlockTempla
 
 
 def left_out_notice(whole: BlockTemplate, fitting: BlockTemplate) -> str | None:
-    """Say that transactions are left out so that the block fits; None where none are."""
+    """Return a text about the transactions that are left out so that the block fits; None if none are."""
     count = len(whole.transactions) - len(fitting.transactions)
     if not count:
         return None
@@ -94,7 +97,7 @@ def left_out_notice(whole: BlockTemplate, fitting: BlockTemplate) -> str | None:
 
 
 def _room(template: BlockTemplate, coinbase: Coinbase) -> int:
-    """Bytes for transactions."""
+    """Return the bytes of a block that are left for transactions."""
     count = pack_varint(1 + len(template.transactions))
     return template.size_limit - HEADER_SIZE - len(count) - coinbase.size
 

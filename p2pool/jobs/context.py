@@ -1,7 +1,7 @@
-"""WorkContext: everything about the next share and block that does not depend on who is paid.
+"""WorkContext: everything about the next share and block that does not depend on the payee.
 
-Built once for each tip and template. It is immutable and reaches back into nothing, so that handing out jobs
-could move to other processes.
+It is built once for each tip and template. It is immutable and refers to nothing that changes, so jobs could be
+made in other processes.
 """
 
 from __future__ import annotations
@@ -29,43 +29,44 @@ class WorkContext:
 
     network: Network
     version: ShareVersion
-    """What the share will be of."""
+    """The version of the share."""
     template: BlockTemplate
     parent: ParentContext
     payouts: Payouts
     packer: SharePacker
     coinbase: bytes
     suffix: bytes
-    """What follows the nonce in the generation transaction."""
+    """The part of the generation transaction after the nonce."""
     created: float
-    """Our clock in Unix seconds."""
+    """When it was built, by our clock in Unix seconds."""
     aux: AuxCommitment | None = None
-    """What the coinbase commits to of other chains; None without merged mining."""
+    """The commitment of the coinbase to blocks of auxiliary chains; None without merged mining."""
     whole_template: BlockTemplate | None = None
-    """What dashd gave, where `template` leaves transactions of it out."""
+    """The template of dashd if `template` leaves out some of its transactions, else None."""
     refusal: str | None = None
-    """Why dashd would refuse every block of this work, and what to do; None where it would not."""
+    """Why dashd would reject every block of this work, and what to do; None if it would not."""
 
     @property
     def left_out(self) -> int:
-        """How many of dashd's transactions are left out so that the block fits."""
+        """Return how many of dashd's transactions are left out so that the block fits."""
         whole = self.whole_template or self.template
         return len(whole.transactions) - len(self.template.transactions)
 
     @property
     def notice(self) -> str | None:
-        """What people should know of what is left out; None for nothing."""
+        """Return a text for people about the transactions that are left out; None if none are."""
         return None if self.whole_template is None else left_out_notice(self.whole_template, self.template)
 
     @property
     def tip(self) -> tuple[int, int | None]:
-        """(parent block, parent share): where either differs, older work is stale."""
+        """Return (previous block, previous share): if either changes, older work is stale."""
         return self.template.previous_block, self.parent.previous_hash
 
 
 def build_work_context(
     view: ChainView,
     best_share: int | None,
+    *,
     template: BlockTemplate,
     network: Network,
     now: float,
@@ -73,21 +74,26 @@ def build_work_context(
     previous: WorkContext | None = None,
     version: ShareVersion = MINTED,
 ) -> WorkContext:
-    """Ask the chain once for all that jobs need. `previous` is the work before: where it is on the same template,
-    it spares some of that.
+    """Return the work that follows `best_share`: the chain is asked once for everything that jobs need. `previous`
+    is the work before; if it is on the same template, parts of it are reused.
 
-    Raises ShareInvalid where the template cannot be put into a share (payees that exceed the subsidy).
+    Raises ShareInvalid if the template does not fit into a share (payees that exceed the subsidy).
     """
     paid = paid_payments(template.payments, network.parent.addresses)
     rules = version.rules
     parent = rules.parent_context(view, best_share, network)
     weights = version.weights(view, parent, template.target, network)
     coinbase = coinbase_script(
-        template.height, template.coinbase_flags, network.coinbase_extension, b"" if aux is None else aux.data
+        template.height,
+        template.coinbase_flags,
+        network.coinbase_extension,
+        commitment=b"" if aux is None else aux.data,
     )
     suffix = gentx_suffix(template.coinbase_payload)
     payouts = version.payouts(weights, template.subsidy, paid)
-    largest = Coinbase.largest(payouts, coinbase, suffix, bool(template.coinbase_payload))
+    largest = Coinbase.largest(
+        payouts, script=coinbase, suffix=suffix, has_payload=bool(template.coinbase_payload)
+    )
     fit = fit_block(template, largest, _reusable(previous, template))
     whole, template = template, fit.template
     if template is not whole:  # with other fees, so other payments
@@ -129,8 +135,8 @@ def _own_vote(view: ChainView, best_share: int | None) -> int:
 def require_outputs(template: BlockTemplate, network: Network) -> None:
     """Raise ShareInvalid unless each of the template's payments makes an output.
 
-    By the rules of the share chain others are skipped; c2pool-dash counts them as outputs all the same, and
-    refuses shares that contain one. `parse_template` makes none.
+    By the rules of the share chain, payments without an output are skipped; c2pool-dash counts them as outputs all
+    the same, and rejects shares that contain one. `parse_template` makes none.
     """
     skipped = len(template.payments) - paid_payments(template.payments, network.parent.addresses).count
     if skipped:
@@ -138,5 +144,5 @@ def require_outputs(template: BlockTemplate, network: Network) -> None:
 
 
 def _reusable(previous: WorkContext | None, template: BlockTemplate) -> BlockTemplate | None:
-    """What the work before left of the same template."""
+    """Return the shortened template of the work before if it was made from the same template, else None."""
     return previous.template if previous is not None and previous.whole_template is template else None

@@ -1,4 +1,4 @@
-"""A Job: one payee's work, and the judgement of what comes back for it."""
+"""A Job: the work of one payee, and the check of what miners submit for it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from p2pool.share.share import Share, parse_share, ref_hash_of
 NONCE_SIZE = 8
 """last_txout_nonce: extranonce1 and extranonce2, four bytes each."""
 _NOTHING_MEETS = -1
-"""As a target."""
+"""A target that no hash meets."""
 
 
 class Job:
-    """Work for one payee on one WorkContext; carries all that is needed to judge a submission.
+    """The work of one payee on one WorkContext, with everything that is needed to judge a submission.
 
     `coinb1` + 8 bytes of extranonce + `coinb2` is the generation transaction.
     """
@@ -46,6 +46,7 @@ class Job:
         self,
         context: WorkContext,
         payee: PayeeFields,
+        *,
         desired_target: int,
         share_timestamp: int,
         header_timestamp: int,
@@ -71,8 +72,9 @@ class Job:
         self._absorbed = sha256(self.coinb1)
         self._header_before = template.previous_block.to_bytes(32, "little")
 
-    def check(self, nonce_bytes: bytes, timestamp: int, nonce: int, version: int) -> Outcome:
-        """Hash a submission: 8 bytes of extranonce, and the header's timestamp, nonce and version. One X11."""
+    def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
+        """Hash a submission: 8 bytes of extranonce, and the header's timestamp, nonce and version. Costs one
+        X11."""
         coinbase = self._absorbed.copy()
         coinbase.update(nonce_bytes + self.coinb2)
         leaf = sha256(coinbase.digest()).digest()
@@ -88,48 +90,51 @@ class Job:
                 nonce.to_bytes(4, "little"),
             )
         )
-        return Outcome(self, int.from_bytes(x11_digest(header), "little"), header, nonce_bytes)
+        return Outcome(
+            self, hash=int.from_bytes(x11_digest(header), "little"), header=header, nonce_bytes=nonce_bytes
+        )
 
     @property
     def gentx_prefix(self) -> bytes:
-        """The generation transaction up to ref_hash."""
+        """Return the generation transaction up to ref_hash."""
         return self.coinb1[:-32]
 
 
 class Outcome:
-    """What a submission amounts to. `hash` is the X11 of `header` (80 bytes)."""
+    """The result of checking a submission: what it is, and the share, block or proof that can be made of it.
+    `hash` is the X11 of `header` (80 bytes)."""
 
     __slots__ = ("hash", "header", "job", "nonce_bytes")
 
-    def __init__(self, job: Job, found: int, header: bytes, nonce_bytes: bytes) -> None:
+    def __init__(self, job: Job, *, hash: int, header: bytes, nonce_bytes: bytes) -> None:
         self.job = job
-        self.hash = found
+        self.hash = hash
         self.header = header
         self.nonce_bytes = nonce_bytes
 
     @property
     def meets_share(self) -> bool:
-        """Whether this is a share of the chain."""
+        """Return whether this is a share of the share chain."""
         return self.hash <= self.job.share_target
 
     @property
     def meets_block(self) -> bool:
-        """Whether this is a block of the parent chain."""
+        """Return whether this is a Dash block."""
         return self.hash <= self.job.block_target
 
     @property
     def meets_aux(self) -> bool:
-        """Whether this is a block of at least one auxiliary chain."""
+        """Return whether this is a block of at least one auxiliary chain."""
         return self.hash <= self.job.aux_target
 
     def aux_works(self) -> tuple[AuxWork, ...]:
-        """The blocks of auxiliary chains that this is enough work for."""
+        """Return the blocks of auxiliary chains whose targets this meets."""
         aux = self.job.context.aux
         return () if aux is None else aux.met_by(self.hash)
 
     def aux_proof(self, work: AuxWork) -> bytes:
-        """The packed AuxPow for one of `aux_works`; every part from the job's own context. ValueError for any
-        other work."""
+        """Return the packed AuxPow for one of `aux_works`; all parts come from the job's own context. Raises
+        ValueError for any other work."""
         context = self.job.context
         if context.aux is None or work not in context.aux.works:
             raise ValueError(f"chain {work.chain_id} is not in this job's commitment")
@@ -145,16 +150,16 @@ class Outcome:
 
     @property
     def gentx(self) -> bytes:
-        """The generation transaction."""
+        """Return the generation transaction with this submission's extranonce."""
         return self.job.coinb1 + self.nonce_bytes + self.job.coinb2
 
     def block(self) -> bytes:
-        """The whole block, ready for dashd; every part from the job's own template."""
+        """Return the whole block, ready for dashd; all parts come from the job's own template."""
         transactions = tuple(t.data for t in self.job.context.template.transactions)
         return assemble_block(self.header, self.gentx, transactions)
 
     def share(self) -> Share:
-        """The share. Raises ShareInvalid where the hash does not meet the share target."""
+        """Return the share. Raises ShareInvalid if the hash does not meet the share target."""
         context, header = self.job.context, self.header
         contents = context.packer.contents(
             SolvedHeader(

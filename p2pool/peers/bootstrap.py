@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.base.endpoints import host_and_port, parse_place
+from p2pool.base.endpoints import host_and_port, parse_host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.text import printable
@@ -79,7 +79,7 @@ def parse_node_list(data: bytes) -> NodeList:
             problems.append(f"line {number}: more than {MAX_NODES} nodes; this and what follows is ignored")
             break
         try:
-            places[Place(*parse_place(text))] = None
+            places[Place(*parse_host_and_port(text))] = None
         except ParseError as error:
             problems.append(f"line {number}: {printable(text, 80)}: {error}")
     return NodeList(tuple(places), tuple(problems))

@@ -40,6 +40,7 @@ from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
+from p2pool.peers.settings import PeerSettings
 from p2pool.peers.software import software_name
 from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
 from p2pool.pool_stats import PeerCensus
@@ -77,7 +78,7 @@ class HubSettings:
     network: Network
     sub_version: bytes
     listen_port: int
-    max_incoming: int = 40
+    max_incoming: int = PeerSettings.max_conns
     advertise: bool = True
     external: PeerAddress | None = None
 

@@ -92,7 +92,7 @@ class PortMapping:
 
     def start(self) -> None:
         """Ask now, and again every RENEW_PERIOD."""
-        self._timer = Timer(self._reactor, RENEW_PERIOD, self._renew)
+        self._timer = Timer(self._reactor, RENEW_PERIOD, self._renew, name="renew the port mapping")
 
     async def _renew(self) -> None:
         def ask() -> tuple[Gateway, str]:

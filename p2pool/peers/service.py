@@ -29,6 +29,7 @@ from p2pool.peers.hub import PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
 from p2pool.peers.session import PeerSession
+from p2pool.peers.settings import PeerSettings
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -55,7 +56,7 @@ class DialSettings:
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()
     bootstrap: BootstrapSettings | None = None
-    outgoing: int = 6
+    outgoing: int = PeerSettings.outgoing_conns
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,8 @@ class PeerService(Service):
         if self.hub.addresses:
             self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
-            Timer(self._reactor, 1.0, self._tick),
-            Timer(self._reactor, SAVE_PERIOD, self.save, now=False),
+            Timer(self._reactor, 1.0, self._tick, name="keep up connections to other nodes"),
+            Timer(self._reactor, SAVE_PERIOD, self.save, name="save the known nodes", now=False),
         ]
 
     async def stop(self) -> None:

@@ -155,7 +155,7 @@ class PoolStats:
         """So many submissions, which came together, were answered this long after they came."""
         self._submits.add(seconds if seconds > 0 else 0.0, count)
 
-    def record_fan_out(self, seconds: float) -> None:
+    def record_job_broadcast(self, seconds: float) -> None:
         """A round of jobs served its last connection, so long after there was new work."""
         self._fan_out.add(seconds if seconds > 0 else 0.0)
 

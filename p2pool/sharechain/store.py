@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.errors import OperatorError, ParseError
-from p2pool.base.files import set_database_aside
+from p2pool.base.files import quarantine_database
 from p2pool.base.state_file import newer_than_known
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
@@ -135,7 +135,9 @@ class ShareDatabase:
         # Before anything else: what a newer version made is no damage, whatever it looks like.
         (version,) = execute("PRAGMA user_version").fetchone()
         if not 0 <= version <= _SCHEMA_VERSION:
-            raise OperatorError(newer_than_known(self.path, version, _SCHEMA_VERSION, "the share chain"))
+            raise OperatorError(
+                newer_than_known(self.path, found=version, known=_SCHEMA_VERSION, holds="the share chain")
+            )
         if execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("quick_check found damage")
         execute("PRAGMA journal_mode=WAL")
@@ -237,7 +239,7 @@ def open_database(path: Path, stamp: str) -> tuple[ShareDatabase, Path | None]:
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError:
-        aside = set_database_aside(path, stamp)
+        aside = quarantine_database(path, stamp)
         return ShareDatabase(path), aside
 
 

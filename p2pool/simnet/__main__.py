@@ -18,6 +18,7 @@ from twisted.logger import (
 )
 
 from p2pool.base.endpoints import host_and_port
+from p2pool.base.environment import real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -94,7 +95,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"another simulated Dash Core's p2p port, whose chain to follow; up to {MAX_CONNECT} times",
     )
     parser.add_argument(
-        "--reported-version", type=_version, default=VERSION, help="what to say as version (default: %(default)s)"
+        "--reported-version", type=_version, default=VERSION, help="the version to report (default: %(default)s)"
     )
     parser.add_argument(
         "--rules",
@@ -174,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop_at_hangup(reactor)
     parameters = make_parameters(options)
     try:
-        service = SimulatedDash(reactor, parameters)
+        service = SimulatedDash(real_environment(reactor), parameters)
         service.startService()
     except OperatorError as error:
         print(error, file=sys.stderr)

@@ -8,7 +8,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.dash.messages import MAX_ADDRESSES, NetworkAddress, TimedAddress
 
 
-class AddressBook:
+class RelayedAddresses:
     """The addresses that are known, at most as many as one `addr` message carries: the oldest give way."""
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class AddressBook:
         if known is None or entry.time > known.time:
             self._seen[address.ip, address.port] = entry
 
-    def connected(self, host: str, port: int, services: int, now: float) -> None:
+    def connected(self, host: str, port: int, *, services: int, now: float) -> None:
         """A connection to an address was made; a name in place of an address is no news for others."""
         self.add(TimedAddress(int(now), NetworkAddress(services, host, port)))
 
     def entries(self) -> tuple[TimedAddress, ...]:
-        """All of them."""
+        """Return all known addresses."""
         return tuple(self._seen.values())
 
 

@@ -18,11 +18,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment, real_environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxPow, find_commitment, parse_auxpow, slot_of
 from p2pool.dash.block import BlockHeader, read_header
-from p2pool.dash.hashes import sha256d, sha256d_int
+from p2pool.dash.hashes import hash_hex, sha256d, sha256d_int
 from p2pool.dash.merkle import walk_branch, walk_branch_indexed
 from p2pool.dash.target import average_attempts_to_target, bits_to_target, target_to_bits
 from p2pool.dash.transaction import parse_transaction
@@ -31,11 +32,11 @@ from p2pool.simnet.rpc import (
     DESERIALIZATION_ERROR,
     INVALID_ADDRESS_OR_KEY,
     INVALID_PARAMETER,
-    Kind,
+    JsonKind,
     Method,
-    Parameter,
+    MethodError,
+    MethodParameter,
     RpcDispatcher,
-    RpcError,
 )
 from p2pool.simnet.rpc_server import RpcResource, RpcSite
 from p2pool.wire.codec import Reader
@@ -108,10 +109,10 @@ class AuxChain:
         return self._connect(self._make(self.tip.height, self.tip.hash), None)
 
     def submit(self, block_hash: int, proof: AuxPow) -> AuxBlock:
-        """Connect a candidate. Raises KeyError where the hash is none, ProofInvalid."""
+        """Connect a candidate. Raises KeyError if the hash is none, ProofInvalid."""
         candidate = self._candidates[block_hash]
         try:
-            parent_hash = check_proof(candidate, self.chain_id, self.target, proof)
+            parent_hash = check_proof(candidate, proof, chain_id=self.chain_id, target=self.target)
         except ProofInvalid as error:
             self.refused.fire(str(error))
             raise
@@ -129,12 +130,12 @@ class AuxChain:
         return self._blocks.get(block_hash)
 
 
-def check_proof(block: AuxBlock, chain_id: int, target: int, proof: AuxPow) -> int:
+def check_proof(block: AuxBlock, proof: AuxPow, *, chain_id: int, target: int) -> int:
     """The hash of the Dash header whose work stands for the block. Raises ProofInvalid."""
     header = read_header(Reader(proof.header))
     parent_hash = header.hash()
     if parent_hash > target:
-        raise ProofInvalid(f"the parent's hash {parent_hash:064x} is above the target {target:064x}")
+        raise ProofInvalid(f"the parent's hash {hash_hex(parent_hash)} is above the target {hash_hex(target)}")
     if proof.parent_hash != parent_hash:
         raise ProofInvalid("the parent's hash is another one than that of its header")
     try:
@@ -177,18 +178,18 @@ class _Methods:
         if block_hash is None and auxpow is None:
             return self._work()
         if block_hash is None or auxpow is None:
-            raise RpcError(INVALID_PARAMETER, "both hash and auxpow, or neither")
+            raise MethodError(INVALID_PARAMETER, "both hash and auxpow, or neither")
         wanted = _block_hash(block_hash)
         try:
             proof = parse_auxpow(bytes.fromhex(auxpow))
         except ParseError as error:
-            raise RpcError(DESERIALIZATION_ERROR, f"AuxPow decode failed: {error}") from None
+            raise MethodError(DESERIALIZATION_ERROR, f"AuxPow decode failed: {error}") from None
         except ValueError:
-            raise RpcError(DESERIALIZATION_ERROR, "AuxPow decode failed: not hexadecimal") from None
+            raise MethodError(DESERIALIZATION_ERROR, "AuxPow decode failed: not hexadecimal") from None
         try:
             self._chain.submit(wanted, proof)
         except KeyError:
-            raise RpcError(INVALID_PARAMETER, "block hash unknown") from None
+            raise MethodError(INVALID_PARAMETER, "block hash unknown") from None
         except ProofInvalid:
             return False
         return True
@@ -196,9 +197,9 @@ class _Methods:
     def _work(self) -> object:
         block = self._chain.candidate()
         return {
-            "hash": f"{block.hash:064x}",
+            "hash": hash_hex(block.hash),
             "chainid": self._chain.chain_id,
-            "previousblockhash": f"{block.header.previous_block:064x}",
+            "previousblockhash": hash_hex(block.header.previous_block),
             "coinbasevalue": COINBASE_VALUE,
             "bits": f"{block.header.bits:08x}",
             "height": block.height,
@@ -211,25 +212,25 @@ class _Methods:
 
     def getbestblockhash(self) -> object:
         """The hash of the best block."""
-        return f"{self._chain.tip.hash:064x}"
+        return hash_hex(self._chain.tip.hash)
 
     def getblock(self, block_hash: str) -> object:
         """A block: its height, and the Dash block hash that was its work."""
         block = self._chain.block(_block_hash(block_hash))
         if block is None:
-            raise RpcError(INVALID_ADDRESS_OR_KEY, "Block not found")
+            raise MethodError(INVALID_ADDRESS_OR_KEY, "Block not found")
         return {
-            "hash": f"{block.hash:064x}",
+            "hash": hash_hex(block.hash),
             "height": block.height,
             "confirmations": self._chain.tip.height - block.height + 1,
-            "previousblockhash": f"{block.header.previous_block:064x}",
+            "previousblockhash": hash_hex(block.header.previous_block),
             "bits": f"{block.header.bits:08x}",
-            "parentblock": None if block.parent_hash is None else f"{block.parent_hash:064x}",
+            "parentblock": None if block.parent_hash is None else hash_hex(block.parent_hash),
         }
 
     def simnet_findblock(self) -> object:
         """Somebody else finds a block; its hash."""
-        return f"{self._chain.find_elsewhere().hash:064x}"
+        return hash_hex(self._chain.find_elsewhere().hash)
 
 
 def _block_hash(text: str) -> int:
@@ -238,16 +239,19 @@ def _block_hash(text: str) -> int:
     except ValueError:
         data = b""
     if len(data) != 32 or len(text) != 64:
-        raise RpcError(INVALID_PARAMETER, "hash must be of length 64 and hexadecimal")
+        raise MethodError(INVALID_PARAMETER, "hash must be of length 64 and hexadecimal")
     return int.from_bytes(data, "big")
 
 
 def build_aux_methods(chain: AuxChain) -> dict[str, Method]:
     """The table for a dispatcher."""
     methods = _Methods(chain)
-    block_hash = Parameter("hash", Kind.STRING, True)
-    rows: list[tuple[Callable[..., object], tuple[Parameter, ...]]] = [
-        (methods.getauxblock, (Parameter("hash", Kind.STRING), Parameter("auxpow", Kind.STRING))),
+    block_hash = MethodParameter("hash", JsonKind.STRING, True)
+    rows: list[tuple[Callable[..., object], tuple[MethodParameter, ...]]] = [
+        (
+            methods.getauxblock,
+            (MethodParameter("hash", JsonKind.STRING), MethodParameter("auxpow", JsonKind.STRING)),
+        ),
         (methods.getblockcount, ()),
         (methods.getbestblockhash, ()),
         (methods.getblock, (block_hash,)),
@@ -262,17 +266,19 @@ def build_aux_methods(chain: AuxChain) -> dict[str, Method]:
 class SimulatedAuxDaemon(Service):
     """The chain behind an RPC port. `rpc_port` is the real port once it listens; `faults` spoils its answers."""
 
-    def __init__(self, reactor: Any, chain: AuxChain, rpc_port: int, user: str, password: str) -> None:
+    def __init__(
+        self, environment: Environment, chain: AuxChain, *, rpc_port: int, user: str, password: str
+    ) -> None:
         self.chain = chain
         self.rpc_port = rpc_port
+        self._reactor = reactor = environment.reactor
         self.faults = FaultControls(reactor.seconds)
-        self._reactor = reactor
         dispatcher = RpcDispatcher(build_aux_methods(chain), self.faults, self._sleep)
-        self._site = RpcSite(RpcResource(dispatcher, user, password, self._sleep), reactor)
+        self._site = RpcSite(RpcResource(dispatcher, user=user, password=password, sleep=self._sleep), reactor)
         self._port: Any = None
 
     def startService(self) -> None:
-        """Listen. Raises CannotListenError."""
+        """Listen on the RPC port. Raises CannotListenError."""
         self._port = self._reactor.listenTCP(self.rpc_port, self._site, interface="127.0.0.1")
         self.rpc_port = int(getattr(self._port.getHost(), "port", self.rpc_port))
         super().startService()  # type: ignore[no-untyped-call]
@@ -334,8 +340,8 @@ def _say(text: str) -> None:
 
 
 def _describe(block: AuxBlock) -> str:
-    found = "by somebody else" if block.parent_hash is None else f"with the work of {block.parent_hash:064x}"
-    return f"block {block.height} {block.hash:064x} found {found}"
+    found = "by somebody else" if block.parent_hash is None else f"with the work of {hash_hex(block.parent_hash)}"
+    return f"block {block.height} {hash_hex(block.hash)} found {found}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -346,7 +352,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     reactor: Any = global_reactor
     chain = AuxChain(options.chain_id, options.attempts, reactor.seconds)
-    daemon = SimulatedAuxDaemon(reactor, chain, options.rpc_port, options.rpc_user, options.rpc_password)
+    daemon = SimulatedAuxDaemon(
+        real_environment(reactor),
+        chain,
+        rpc_port=options.rpc_port,
+        user=options.rpc_user,
+        password=options.rpc_password,
+    )
     try:
         daemon.startService()
     except CannotListenError as error:
@@ -356,7 +368,7 @@ def main(arguments: list[str] | None = None) -> int:
     chain.refused.subscribe(lambda reason: _say(f"refused: {reason}"))
     _say(
         f"simulated chain {chain.chain_id}: RPC 127.0.0.1:{daemon.rpc_port}, user {options.rpc_user}, "
-        f"target {chain.target:064x}"
+        f"target {hash_hex(chain.target)}"
     )
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(daemon.stopService()))
     reactor.run()

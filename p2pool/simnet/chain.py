@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.observable import Event
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.transaction import Transaction
 from p2pool.simnet.economy import Economy
 from p2pool.simnet.errors import BlockInvalid, TransactionRefused
@@ -23,8 +24,8 @@ from p2pool.simnet.mempool import Mempool, MempoolEntry
 from p2pool.simnet.parameters import DEFAULT_BLOCK_MAX_SIZE, ChainRules
 from p2pool.simnet.retarget import WINDOW, TimedBits, next_bits
 from p2pool.simnet.special import is_asset_unlock, special_effects
-from p2pool.simnet.store import BlockStore, MemoryStore
-from p2pool.simnet.template import BlockTemplate, build_template
+from p2pool.simnet.store import MemoryStore, RawBlockStore
+from p2pool.simnet.template import SimulatedTemplate, build_template
 from p2pool.simnet.validation import (
     DecodedBlock,
     HeaderContext,
@@ -65,7 +66,8 @@ class SimulatedChain:
         self,
         rules: ChainRules,
         now: Callable[[], float],
-        open_store: Callable[[int], BlockStore] = lambda genesis_hash: MemoryStore(),
+        *,
+        open_store: Callable[[int], RawBlockStore] = lambda genesis_hash: MemoryStore(),
         mempool_limit: int = 200,
         block_max_size: int = DEFAULT_BLOCK_MAX_SIZE,
     ) -> None:
@@ -75,7 +77,7 @@ class SimulatedChain:
         self.economy = Economy(rules)
         self.block_connected: Event[ChainBlock] = Event()
         self.tip_changed: Event[ChainBlock] = Event()
-        self.last_template: BlockTemplate | None = None
+        self.last_template: SimulatedTemplate | None = None
         """The last template that was asked for: getmininginfo shows its size."""
         self.frozen = False
         """Whether blocks are judged but not taken: a daemon that runs and is stuck."""
@@ -85,7 +87,9 @@ class SimulatedChain:
         self.mempool = Mempool(self.ledger, mempool_limit, rules.is_v24)
         self._now = now
         self._genesis = genesis_block(rules)
-        genesis = ChainBlock(self._genesis.header, self._genesis.hash, None, len(self._genesis.raw), 1)
+        genesis = ChainBlock(
+            self._genesis.header, self._genesis.hash, None, size=len(self._genesis.raw), transaction_count=1
+        )
         self._index: dict[int, ChainBlock] = {genesis.hash: genesis}
         self._undo: BoundedDict[int, Undo] = BoundedDict(_MAX_UNDO)
         self._failed = BoundedSet[int](_MAX_FAILED)
@@ -94,7 +98,7 @@ class SimulatedChain:
         self.store = open_store(genesis.hash)
         self._replay()
 
-    # --- what it looks like ----------------------------------------------------------------------------
+    # --- state -----------------------------------------------------------------------------------------
 
     @property
     def tip(self) -> ChainBlock:
@@ -116,7 +120,7 @@ class SimulatedChain:
         return self._index.get(hash_)
 
     def read(self, block: ChainBlock) -> DecodedBlock:
-        """A known block with its transactions. OSError where the disk fails."""
+        """A known block with its transactions. OSError if the disk fails."""
         return self._genesis if block.position < 0 else decode_block(self.store.read(block.position))
 
     def branches(self) -> list[tuple[ChainBlock, ChainBlock]]:
@@ -127,7 +131,7 @@ class SimulatedChain:
         return [(tip, self.active.fork_point(tip)) for tip in tips]
 
     def fees(self, block: ChainBlock) -> tuple[int, ...] | None:
-        """Fees (duffs) of a connected block's transactions but the coinbase; None where they are forgotten."""
+        """Fees (duffs) of a connected block's transactions but the coinbase; None if they are forgotten."""
         undo = self._undo.get(block.hash)
         return None if undo is None or block not in self.active else undo.fees
 
@@ -148,15 +152,15 @@ class SimulatedChain:
             self.chainlock = block
 
     def close(self) -> None:
-        """Release the store."""
+        """Release the store of blocks."""
         self.store.close()
 
     # --- blocks ----------------------------------------------------------------------------------------
 
     def submit(self, data: bytes) -> str | None:
-        """Take a block: None where it is the new tip, else Dash Core's word for what became of it.
+        """Take a block: None if it is the new tip, else Dash Core's word for what became of it.
 
-        Raises BlockUndecodable, and OSError where the block could not be kept (then nothing changed).
+        Raises BlockUndecodable, and OSError if the block could not be kept (then nothing changed).
         """
         decoded = decode_block(data)
         known = self._known(decoded.hash)
@@ -176,7 +180,7 @@ class SimulatedChain:
     def propose(self, data: bytes) -> str | None:
         """Judge a block on top of the tip without proof of work and without taking it (BIP 23 proposals).
 
-        None where it would be valid. Raises BlockUndecodable.
+        None if it would be valid. Raises BlockUndecodable.
         """
         decoded = decode_block(data)
         known = self._known(decoded.hash)
@@ -204,7 +208,7 @@ class SimulatedChain:
 
     # --- templates and transactions --------------------------------------------------------------------
 
-    def template(self) -> BlockTemplate:
+    def template(self) -> SimulatedTemplate:
         """The template for the block after the tip, with the waiting transactions."""
         last = self.last_template
         if last is None or last.previous is not self.tip or last.updates != self.mempool.updates:
@@ -212,7 +216,7 @@ class SimulatedChain:
             self.last_template = last
         return last
 
-    def empty_template(self, previous: ChainBlock) -> BlockTemplate:
+    def empty_template(self, previous: ChainBlock) -> SimulatedTemplate:
         """A template without waiting transactions for the block after any known block."""
         return self._template(previous, (), 0)
 
@@ -222,11 +226,13 @@ class SimulatedChain:
         unlocked = special_effects(waiting.values()).unlocked if is_asset_unlock(transaction) else 0
         if unlocked > self.economy.credit_pool(self.height, self.tip.unlocked):
             raise TransactionRefused("failed-creditpool-unlock-too-much")
-        return self.mempool.add(transaction, self._now(), self.height, self.tip.median_time)
+        return self.mempool.add(transaction, now=self._now(), height=self.height, median_time=self.tip.median_time)
 
-    def _template(self, previous: ChainBlock, waiting: Iterable[MempoolEntry], updates: int) -> BlockTemplate:
+    def _template(self, previous: ChainBlock, waiting: Iterable[MempoolEntry], updates: int) -> SimulatedTemplate:
         bits = self.next_bits(previous)
-        return build_template(self.economy, previous, bits, waiting, updates, self._block_max_size)
+        return build_template(
+            self.economy, previous, bits=bits, waiting=waiting, updates=updates, max_size=self._block_max_size
+        )
 
     # --- inside ----------------------------------------------------------------------------------------
 
@@ -250,7 +256,7 @@ class SimulatedChain:
         return previous
 
     def _check_header(self, decoded: DecodedBlock, now: float | None) -> ChainBlock:
-        """All that precedes the first look at the block's place in the chain; the block below. BlockInvalid."""
+        """Check what does not depend on the block's position. Return the previous block. Raises BlockInvalid."""
         check_work(decoded)
         check_contents(decoded)
         previous = self._previous_of(decoded)
@@ -262,10 +268,10 @@ class SimulatedChain:
 
     def _check_in_context(self, decoded: DecodedBlock, previous: ChainBlock) -> None:
         height = previous.height + 1
-        check_contents_in_context(decoded.block, height, previous.median_time, self.rules.is_v24(height))
+        check_contents_in_context(decoded.block, height, previous.median_time, is_v24=self.rules.is_v24(height))
 
     def _judge(self, decoded: DecodedBlock) -> str:
-        """What there is to say of a block that will not be taken because the tip is frozen."""
+        """Return the verdict on a block that will not be taken because the tip is frozen."""
         try:
             previous = self._check_header(decoded, self._now())
             self._check_in_context(decoded, previous)
@@ -280,14 +286,18 @@ class SimulatedChain:
     ) -> tuple[ChainBlock | None, _Switch]:
         """Check, connect if best, and store (unless it is in the store at `position` already).
 
-        The entry is None where the block did not become the tip. Raises BlockInvalid and OSError.
+        The entry is None if the block did not become the tip. Raises BlockInvalid and OSError.
         """
         previous = self._check_header(decoded, now)
         # From here on the header is good: a block that fails is remembered.
         try:
             self._check_in_context(decoded, previous)
             entry = ChainBlock(
-                decoded.header, decoded.hash, previous, len(decoded.raw), len(decoded.transaction_hashes)
+                decoded.header,
+                decoded.hash,
+                previous,
+                size=len(decoded.raw),
+                transaction_count=len(decoded.transaction_hashes),
             )
             entry.unlocked = previous.unlocked + special_effects(decoded.block.transactions).unlocked
             switch = self._connect_if_best(entry, decoded)
@@ -308,7 +318,7 @@ class SimulatedChain:
         return None, switch
 
     def _connect_if_best(self, entry: ChainBlock, decoded: DecodedBlock) -> _Switch:
-        """Make `entry` the tip where it has more work. BlockInvalid leaves the best chain as it was."""
+        """Make `entry` the tip if it has more work. BlockInvalid leaves the best chain as it was."""
         if entry.work <= self.tip.work:
             return _Switch((), ())
         fork = self.active.fork_point(entry)
@@ -366,10 +376,10 @@ class SimulatedChain:
         try:
             check_payments(
                 decoded.coinbase,
-                economy.coinbase_value(height, undo.total_fees),
-                economy.superblock_payees(height),
-                economy.masternode_payees(height, undo.total_fees),
-                self.rules.is_v24(height),
+                limit=economy.coinbase_value(height, undo.total_fees),
+                superblock=economy.superblock_payees(height),
+                masternode=economy.masternode_payees(height, undo.total_fees),
+                each_its_own=self.rules.is_v24(height),
             )
         except BlockInvalid:
             self.ledger.disconnect(undo)
@@ -383,7 +393,7 @@ class SimulatedChain:
                 freed += self.read(block).block.transactions[1:]
         except OSError as error:
             self._log.warn("transactions of a disconnected block are lost: {error}", error=str(error))
-        self.mempool.follow_tip(freed, self._now, self.height, self.tip.median_time)
+        self.mempool.follow_tip(freed, now=self._now, height=self.height, median_time=self.tip.median_time)
 
     def _announce(self, switch: _Switch) -> None:
         if switch.disconnected:
@@ -400,5 +410,5 @@ class SimulatedChain:
                 self._accept(decoded, None, position)
             except BlockInvalid as error:
                 self._log.warn(
-                    "stored block {hash} is refused: {reason}", hash=f"{decoded.hash:064x}", reason=error.reason
+                    "stored block {hash} is refused: {reason}", hash=hash_hex(decoded.hash), reason=error.reason
                 )

@@ -1,7 +1,7 @@
-"""Which soft forks a simulated chain knows, as getblockchaininfo and getblocktemplate tell of them.
+"""Which soft forks a simulated chain knows, as getblockchaininfo and getblocktemplate report them.
 
 Test chains have all of them from their first block on, but for `testdummy`, which miners may be asked to signal
-for a while, and `v24`; the main chain has them where captures 70 say.
+for a while, and `v24`; the main chain has them at the heights of captures 70.
 
 Dash Core activates `v24` by version bit 12 (deploymentinfo.cpp, versionbits.cpp): masternodes signal first (EHF),
 then four fifths of the blocks of a period must have the bit, falling to three fifths; the next period is locked
@@ -68,7 +68,7 @@ def v24_state(height: int, activation: int | None) -> tuple[str, int]:
 
 
 def softforks(main: bool, height: int, signalling: Signalling) -> Json:
-    """The `softforks` object at a tip of that height: a fork is active where the next block is under its rules."""
+    """The `softforks` object at a tip of that height: a fork is active if the next block is under its rules."""
     forks: Json = {
         name: {
             "type": "buried",
@@ -132,7 +132,7 @@ def _v24(height: int, signalling: Signalling) -> Json:
         bip9["ehf_height"] = max(0, (signalling.v24_height or 0) - 2 * V24_PERIOD)
     bip9["since"] = since
     if signalled:
-        bip9["statistics"] = _statistics(status, since, height, signalling)
+        bip9["statistics"] = _statistics(status, since=since, height=height, signalling=signalling)
     if status == "locked_in":
         bip9["activation_height"] = signalling.v24_height
     fork: Json = {"type": "bip9", "bip9": bip9}
@@ -141,7 +141,7 @@ def _v24(height: int, signalling: Signalling) -> Json:
     return fork | {"active": status == "active"}
 
 
-def _statistics(status: str, since: int, height: int, signalling: Signalling) -> Json:
+def _statistics(status: str, *, since: int, height: int, signalling: Signalling) -> Json:
     elapsed = height + 1 - since
     count = signalling.count(since, height, V24_BIT)
     figures: Json = {"period": V24_PERIOD, "elapsed": elapsed, "count": count}

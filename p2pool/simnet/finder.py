@@ -1,4 +1,4 @@
-"""Blocks of the rest of the network: the simulation finds competing blocks itself when it is told to.
+"""Blocks of the rest of the network: the simulation finds competing blocks itself on request.
 
 `build_block` and `search` are also what tests make blocks with.
 """
@@ -17,14 +17,14 @@ from p2pool.dash.target import bits_to_target, target_to_average_attempts
 from p2pool.dash.transaction import COINBASE_TYPE, NO_INDEX, Transaction, TxInput, TxOutput
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.index import ChainBlock
-from p2pool.simnet.template import BlockTemplate
+from p2pool.simnet.template import SimulatedTemplate
 
 BLOCK_VERSION = 0x20000000
 
 # Searches that take longer than this (about 50 ms) go to a thread.
 _INLINE_ATTEMPTS = 4096
 _NONCES = 1 << 32
-# How often a search looks whether it was cancelled.
+# Attempts after which a search checks whether it was cancelled.
 _CANCEL_INTERVAL = 4096
 MAX_BLOCKS = 100
 """Blocks that one call may ask for."""
@@ -50,7 +50,7 @@ class UnminedBlock:
         return assemble_block(replace(self.header, nonce=nonce).pack(), self.coinbase, self.others)
 
 
-def template_coinbase(template: BlockTemplate, script: bytes, extra: bytes = b"") -> Transaction:
+def template_coinbase(template: SimulatedTemplate, script: bytes, extra: bytes = b"") -> Transaction:
     """The coinbase that pays the template's payees and the rest to `script`; `extra` follows the height."""
     payees = (*template.masternode, *template.superblock)
     rest = template.coinbase_value - sum(payee.amount for payee in payees)
@@ -59,7 +59,7 @@ def template_coinbase(template: BlockTemplate, script: bytes, extra: bytes = b""
     return Transaction(3, COINBASE_TYPE, (TxInput(0, NO_INDEX, height),), outputs, 0, template.coinbase_payload)
 
 
-def build_block(template: BlockTemplate, coinbase: Transaction, timestamp: int) -> UnminedBlock:
+def build_block(template: SimulatedTemplate, coinbase: Transaction, timestamp: int) -> UnminedBlock:
     """A block of the template's transactions."""
     packed = coinbase.pack()
     others = tuple(transaction.raw for transaction in template.transactions)
@@ -70,7 +70,7 @@ def build_block(template: BlockTemplate, coinbase: Transaction, timestamp: int) 
 
 
 def search(header: BlockHeader, cancelled: Callable[[], bool] = lambda: False) -> int | None:
-    """The first nonce whose hash meets the header's target; None where there is none or it was cancelled."""
+    """The first nonce whose hash meets the header's target; None if there is none or it was cancelled."""
     prefix = header.pack()[:76]
     target = bits_to_target(header.bits)
     for nonce in range(_NONCES):
@@ -82,7 +82,7 @@ def search(header: BlockHeader, cancelled: Callable[[], bool] = lambda: False) -
 
 
 class BlockFinder:
-    """The rest of the network's miners. `run` is None where everything is to happen at once (tests)."""
+    """The rest of the network's miners. `run` is None if everything is to happen at once (tests)."""
 
     def __init__(self, chain: SimulatedChain, now: Callable[[], float], run: RunInThread | None = None) -> None:
         self._chain = chain

@@ -39,7 +39,7 @@ class Masternode:
 
 
 def masternode(chain: SimulatedChain, turn: int) -> Masternode:
-    """The masternode that is paid where the height's remainder by their number is `turn`."""
+    """Return the masternode that is paid if the height's remainder by their number is `turn`."""
     registration = chain.rules.derive(f"masternode/{turn}/registration").hex()
     return Masternode(turn, registration, chain.economy.masternode_payee(turn, 0).payee)
 
@@ -104,7 +104,7 @@ def render_payments(chain: SimulatedChain, block: ChainBlock) -> Json:
 
 
 def superblock_heights(rules: ChainRules, height: int) -> tuple[int, int]:
-    """The last superblock height up to `height` (0 where there was none), and the next one after it."""
+    """The last superblock height up to `height` (0 if there was none), and the next one after it."""
     interval = rules.superblock_interval
     if interval <= 0:
         return 0, 0
@@ -120,7 +120,9 @@ def render_objects(chain: SimulatedChain) -> Json:
     if not payees or started is None:
         return {}
     created = started.header.timestamp
-    proposals = [_proposal(chain.rules, payee, number, created) for number, payee in enumerate(payees)]
+    proposals = [
+        _proposal(chain.rules, payee, number=number, created=created) for number, payee in enumerate(payees)
+    ]
     trigger = json.dumps(
         {
             "event_block_height": following,
@@ -131,11 +133,14 @@ def render_objects(chain: SimulatedChain) -> Json:
         }
     )
     signed_by = masternode(chain, 0).outpoint
-    objects = [_object(trigger, _TRIGGER, created, _NO_COLLATERAL, signed_by), *proposals]
+    objects = [
+        _object(trigger, kind=_TRIGGER, created=created, collateral=_NO_COLLATERAL, signed_by=signed_by),
+        *proposals,
+    ]
     return {str(each["Hash"]): each for each in objects}
 
 
-def _proposal(rules: ChainRules, payee: Payee, number: int, created: int) -> Json:
+def _proposal(rules: ChainRules, payee: Payee, *, number: int, created: int) -> Json:
     text = json.dumps(
         {
             "type": _PROPOSAL,
@@ -147,10 +152,12 @@ def _proposal(rules: ChainRules, payee: Payee, number: int, created: int) -> Jso
             "url": f"https://example.org/{number}",
         }
     )
-    return _object(text, _PROPOSAL, created, rules.derive(f"proposal/{number}").hex(), None)
+    return _object(
+        text, kind=_PROPOSAL, created=created, collateral=rules.derive(f"proposal/{number}").hex(), signed_by=None
+    )
 
 
-def _object(text: str, kind: int, created: int, collateral: str, signed_by: str | None) -> Json:
+def _object(text: str, *, kind: int, created: int, collateral: str, signed_by: str | None) -> Json:
     result: Json = {
         "DataHex": text.encode().hex(),
         "DataString": text,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 
 from p2pool.dash.block import BlockHeader
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target, target_to_average_attempts
 
 _MEDIAN_SPAN = 11
@@ -28,7 +29,13 @@ class ChainBlock:
     )
 
     def __init__(
-        self, header: BlockHeader, hash_: int, previous: ChainBlock | None, size: int, transaction_count: int
+        self,
+        header: BlockHeader,
+        hash_: int,
+        previous: ChainBlock | None,
+        *,
+        size: int,
+        transaction_count: int,
     ) -> None:
         self.header = header
         self.hash = hash_
@@ -45,14 +52,14 @@ class ChainBlock:
         self.unlocked = 0
         """Duffs that left the credit pool in the chain up to this block."""
         self.position = -1
-        """Where the store keeps the block; -1 where it does not (the genesis)."""
+        """Where the store keeps the block; -1 if it does not (the genesis)."""
         self.failed = False
-        """Whether the block broke a rule when it was to be connected, or stands on one that did."""
+        """Whether the block broke a rule when it was to be connected, or is on top of one that did."""
 
     @property
     def hash_hex(self) -> str:
         """64 hex digits in display order."""
-        return f"{self.hash:064x}"
+        return hash_hex(self.hash)
 
     def _median_time(self) -> int:
         times: list[int] = []
@@ -63,7 +70,7 @@ class ChainBlock:
         return times[len(times) // 2]
 
     def ancestor(self, height: int) -> ChainBlock:
-        """The block of this branch at `height`. ValueError where `height` is not on it."""
+        """The block of this branch at `height`. ValueError if `height` is not on it."""
         if not 0 <= height <= self.height:
             raise ValueError(f"no ancestor at height {height} of a block at {self.height}")
         block = self
@@ -84,7 +91,7 @@ class ActiveChain:
 
     @property
     def tip(self) -> ChainBlock:
-        """The newest block."""
+        """The newest block of the chain."""
         return self._blocks[-1]
 
     def __contains__(self, block: object) -> bool:

@@ -47,7 +47,7 @@ class Undo:
 
     @property
     def total_fees(self) -> int:
-        """Duffs."""
+        """The sum of all fees, in duffs."""
         return sum(self.fees)
 
 
@@ -57,7 +57,7 @@ def is_unspendable(script: bytes) -> bool:
 
 
 def check_spendable(coin: Coin, height: int) -> None:
-    """Raises BlockInvalid where a transaction in a block at `height` may not spend `coin` yet."""
+    """Raises BlockInvalid if a transaction in a block at `height` may not spend `coin` yet."""
     if coin.coinbase and coin.height > 0 and height - coin.height < COINBASE_MATURITY:
         raise BlockInvalid("bad-txns-premature-spend-of-coinbase")
 
@@ -83,8 +83,8 @@ class Ledger:
         try:
             for index, (transaction, transaction_hash) in enumerate(zip(transactions, hashes, strict=True)):
                 if index > 0:
-                    fees.append(self._spend(transaction, height, spent, unlocks))
-                self._create(transaction, transaction_hash, height, index == 0, created)
+                    fees.append(self._spend(transaction, height, spent=spent, unlocks=unlocks))
+                self._create(transaction, transaction_hash, height=height, coinbase=index == 0, created=created)
         except BlockInvalid:
             self.disconnect(Undo(tuple(spent), tuple(created), (), tuple(unlocks)))
             raise
@@ -115,6 +115,7 @@ class Ledger:
         self,
         transaction: Transaction,
         height: int,
+        *,
         spent: list[tuple[OutPoint, Coin]],
         unlocks: list[int],
     ) -> int:
@@ -142,7 +143,7 @@ class Ledger:
         return fee
 
     def _create(
-        self, transaction: Transaction, hash_: int, height: int, coinbase: bool, created: list[OutPoint]
+        self, transaction: Transaction, hash_: int, *, height: int, coinbase: bool, created: list[OutPoint]
     ) -> None:
         for index, output in enumerate(transaction.outputs):
             if is_unspendable(output.script):

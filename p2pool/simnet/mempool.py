@@ -36,7 +36,7 @@ class MempoolEntry:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size in bytes."""
         return len(self.raw)
 
 
@@ -68,7 +68,7 @@ class Mempool:
         """The hash of the waiting transaction that spends an output."""
         return self._spent.get(outpoint)
 
-    def add(self, transaction: Transaction, now: float, height: int, median_time: int) -> MempoolEntry:
+    def add(self, transaction: Transaction, *, now: float, height: int, median_time: int) -> MempoolEntry:
         """Take a transaction for the block after the tip at `height`. Another signed instance of an asset unlock
         replaces the one that waits. Raises TransactionRefused."""
         waiting, raw = self._entries.get(transaction.hash), transaction.pack()
@@ -76,14 +76,14 @@ class Mempool:
             self._entries[waiting.hash] = again = replace(waiting, transaction=transaction, raw=raw)
             self.updates += 1
             return again
-        entry = self._admit(transaction, now, height, median_time)
+        entry = self._admit(transaction, now=now, height=height, median_time=median_time)
         self._forget_other_version(transaction)
         self._insert(entry)
         self.transaction_added.fire(entry)
         return entry
 
     def follow_tip(
-        self, disconnected: Iterable[Transaction], now: Callable[[], float], height: int, median_time: int
+        self, disconnected: Iterable[Transaction], *, now: Callable[[], float], height: int, median_time: int
     ) -> None:
         """The tip changed: drop what is confirmed or no longer valid, take back what a reorganisation freed."""
         waiting = [(entry.transaction, entry.time) for entry in self]
@@ -91,12 +91,12 @@ class Mempool:
         self._spent.clear()
         for transaction, time in [(t, now()) for t in disconnected] + waiting:
             try:
-                self._insert(self._admit(transaction, time, height, median_time))
+                self._insert(self._admit(transaction, now=time, height=height, median_time=median_time))
             except TransactionRefused:
                 continue
         self.updates += 1
 
-    def _admit(self, transaction: Transaction, now: float, height: int, median_time: int) -> MempoolEntry:
+    def _admit(self, transaction: Transaction, *, now: float, height: int, median_time: int) -> MempoolEntry:
         raw = transaction.pack()
         hash_ = transaction.hash
         if hash_ in self._entries:

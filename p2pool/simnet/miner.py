@@ -20,13 +20,14 @@ from twisted.internet.abstract import isIPAddress
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IAddress, IProtocol, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2pool.base.endpoints import host_and_port
+from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.rates import WindowedSum
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -60,7 +61,7 @@ MAX_UNDELIVERED = 64
 CLOSE_GRACE = 0.5
 """Seconds that a connection may take to send its last bytes when it is closed."""
 OTHER_CODE = 0
-"""Stands in `refused` for every code that stratum does not define."""
+"""The key in `refused` of every code that stratum does not define."""
 _KNOWN_CODES = range(20, 26)
 
 
@@ -120,14 +121,14 @@ class _MinerFactory(Factory):
 class _PoolEndpoint:
     """Where the pool is now: a client.reconnect can move it to another port, until that fails once."""
 
-    def __init__(self, reactor: Any, host: str, port: int) -> None:
+    def __init__(self, reactor: IReactor, host: str, port: int) -> None:
         self.host = host
         self.port = port
         self._home_port = port
         self._reactor = reactor
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
-        """Called by ClientService."""
+        """Connect to the pool; called by ClientService."""
         endpoint: TCP4ClientEndpoint | HostnameEndpoint
         if isIPAddress(self.host):
             endpoint = TCP4ClientEndpoint(self._reactor, self.host, self.port)
@@ -153,7 +154,8 @@ class CpuMiner(Service):
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         host: str,
         port: int,
         username: str,
@@ -161,7 +163,6 @@ class CpuMiner(Service):
         threads: int = 1,
         max_hash_rate: float | None = None,
         name: str = "miner",
-        *,
         report_every: float = 60.0,
         retry_policy: Callable[[int], float] | None = None,
     ) -> None:
@@ -174,14 +175,14 @@ class CpuMiner(Service):
         self.refused: dict[int, int] = {}  # bound: the codes of _KNOWN_CODES and OTHER_CODE
         self.dropped = 0
         self.difficulty: float | None = None
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._username = username
         self._password = password
         self._thread_count = threads
         self._thread_rate = None if max_hash_rate is None else max_hash_rate / threads
         self._report_every = report_every
         self._retry_policy = retry_policy or backoffPolicy(initialDelay=0.5, maxDelay=30.0)
-        self._endpoint = _PoolEndpoint(reactor, host, port)
+        self._endpoint = _PoolEndpoint(environment.reactor, host, port)
         self._client: ClientService | None = None
         self._protocol: _MinerProtocol | None = None
         self._session_id: str | None = None
@@ -193,7 +194,7 @@ class CpuMiner(Service):
         self._hashes = WindowedSum(HASH_RATE_WINDOW, buckets=20)
         self._hashes_counted = 0
         self._timers: list[task.LoopingCall] = []
-        self._deadline: Any = None  # IDelayedCall: of the handshake, later of a wait to reconnect
+        self._deadline: IDelayedCall | None = None  # IDelayedCall: of the handshake, later of a wait to reconnect
 
     # --- figures --------------------------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class CpuMiner(Service):
         return self._hashes.rate(self.now())
 
     def now(self) -> float:
-        """The reactor's clock."""
+        """Return the reactor's time in seconds."""
         return float(self._reactor.seconds())
 
     # --- service --------------------------------------------------------------------------------------
@@ -267,14 +268,16 @@ class CpuMiner(Service):
 
     def _thread_ended(self, ended: Deferred[None], failure: BaseException | None) -> None:
         if failure is not None:
-            _log.failure("{name}: a hashing thread died", _failure_of(failure), name=self.name)
+            _log.failure(
+                "internal error: a hashing thread of miner {name} died", _failure_of(failure), name=self.name
+            )
         ended.callback(None)
 
     def _start_timer(self, function: Callable[[], None], interval: float) -> None:
         timer = task.LoopingCall(function)
         timer.clock = self._reactor
         timer.start(interval, now=False).addErrback(
-            lambda failure: _log.failure("{name}: a timer failed", failure, name=self.name)
+            lambda failure: _log.failure("internal error in a timer of miner {name}", failure, name=self.name)
         )
         self._timers.append(timer)
 
@@ -285,17 +288,17 @@ class CpuMiner(Service):
     # --- the connection -------------------------------------------------------------------------------
 
     def new_session(self) -> MinerSession:
-        """The session of a new connection; resumes the last one where the server knows it."""
+        """Return the session of a new connection; it resumes the last one if the server knows that."""
         return MinerSession(self._username, self._password, previous_session=self._session_id)
 
     def connection_made(self, protocol: _MinerProtocol) -> None:
-        """Called by the protocol."""
+        """Note a new connection, and await its handshake."""
         self._protocol = protocol
         self._failed_handshakes += 1  # until it is authorized
         self._set_deadline(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
     def connection_lost(self, protocol: _MinerProtocol, reason: Failure) -> None:
-        """Called by the protocol."""
+        """Note the end of a connection: there is no work any more."""
         if protocol is not self._protocol:
             return
         self._protocol = None
@@ -469,12 +472,18 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _mine(reactor: Any, options: argparse.Namespace) -> Deferred[None]:
+def _mine(reactor: IReactor, options: argparse.Namespace) -> Deferred[None]:
     host, port = options.url
     miner = CpuMiner(
-        reactor, host, port, options.user, options.password, options.threads, options.max_hash_rate,
+        real_environment(reactor),
+        host=host,
+        port=port,
+        username=options.user,
+        password=options.password,
+        threads=options.threads,
+        max_hash_rate=options.max_hash_rate,
         report_every=options.report_every,
-    )  # fmt: skip
+    )
     miner.startService()
     stop_at_hangup(reactor)
     reactor.addSystemEventTrigger("before", "shutdown", miner.stopService)
@@ -482,7 +491,7 @@ def _mine(reactor: Any, options: argparse.Namespace) -> Deferred[None]:
 
 
 def main() -> NoReturn:
-    """The command line."""
+    """Run the command line, and never return."""
     open_standard_streams()
     options = _parse_arguments(sys.argv[1:])
     observer: Any = textFileLogObserver(open_terminal(sys.stdout))

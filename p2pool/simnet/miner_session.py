@@ -68,7 +68,7 @@ class MiningJob:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job with all that hashing it needs. Equal where the same hashes would be the same shares."""
+    """A job with all that hashing it needs. Equal if the same hashes would be the same shares."""
 
     job: MiningJob
     extranonce1: bytes
@@ -92,7 +92,7 @@ class FoundShare:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The server told the extranonces. `session_id` can be shown to it after a reconnect."""
+    """The server gave the extranonces. `session_id` can be shown to it after a reconnect."""
 
     session_id: str | None
 
@@ -137,7 +137,7 @@ class ShareRefused:
 
 @dataclass(frozen=True, slots=True)
 class ReconnectRequested:
-    """Connect again after `wait` seconds, to another place where `host` or `port` is given."""
+    """Connect again after `wait` seconds, to another place if `host` or `port` is given."""
 
     host: str | None
     port: int | None
@@ -225,7 +225,7 @@ def _extranonces(extranonce1: object, size: object) -> tuple[bytes, int]:
 
 
 def _session_id(subscriptions: object) -> str | None:
-    """The id beside mining.notify, where the server gives one."""
+    """Return the id that the server gives with mining.notify, or None."""
     if not isinstance(subscriptions, list):
         return None
     for entry in subscriptions[:8]:
@@ -261,6 +261,7 @@ class MinerSession:
         self,
         username: str,
         password: str = "x",
+        *,
         user_agent: str = "p2pool-simnet-miner/1.0",
         previous_session: str | None = None,
     ) -> None:
@@ -285,7 +286,7 @@ class MinerSession:
     # --- what the owner calls -------------------------------------------------------------------------
 
     def connected(self) -> bytes:
-        """The connection stands: what to send first."""
+        """Return what to send first on a new connection."""
         return self._request("mining.subscribe", [self.user_agent, self._previous_session])
 
     def receive(self, data: bytes, now: float) -> tuple[bytes, list[Event]]:
@@ -301,13 +302,13 @@ class MinerSession:
             if len(line) > MAX_LINE:
                 events.append(self._give_up(f"a line of more than {MAX_LINE} bytes"))
             elif line is not rest and line.strip():
-                self._line(bytes(line), now, output, events)
+                self._line(bytes(line), now, output=output, events=events)
             if self._gave_up():
                 break
         return b"".join(output), events
 
     def submit(self, share: FoundShare, now: float) -> bytes:
-        """The request that submits `share`; nothing where it cannot be: not authorized, another connection's
+        """The request that submits `share`; nothing if it cannot be: not authorized, another connection's
         extranonce1, or MAX_UNANSWERED submissions on their way."""
         if not self.authorized or self._closed or len(self._pending) >= MAX_UNANSWERED:
             return b""
@@ -341,7 +342,7 @@ class MinerSession:
         self._buffer.clear()
         return ServerFault(text, fatal=True)
 
-    def _line(self, line: bytes, now: float, output: list[bytes], events: list[Event]) -> None:
+    def _line(self, line: bytes, now: float, *, output: list[bytes], events: list[Event]) -> None:
         try:
             try:
                 message = orjson.loads(line)
@@ -352,7 +353,7 @@ class MinerSession:
             if "method" in message:
                 self._method(message, output, events)
             else:
-                self._answer(message, now, output, events)
+                self._answer(message, now, output=output, events=events)
         except ParseError as error:
             self._malformed += 1
             text = f"{error}: {printable(line.decode('latin-1'))}"
@@ -383,7 +384,7 @@ class MinerSession:
 
     # --- answers to our requests ----------------------------------------------------------------------
 
-    def _answer(self, message: dict[str, object], now: float, output: list[bytes], events: list[Event]) -> None:
+    def _answer(self, message: dict[str, object], now: float, *, output: list[bytes], events: list[Event]) -> None:
         request_id = message.get("id")
         pending = self._pending.pop(request_id, None) if type(request_id) is int else None
         if pending is None:

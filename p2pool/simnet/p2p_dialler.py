@@ -5,8 +5,6 @@ Two simulated daemons with equal rules follow one chain over such a connection, 
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -15,9 +13,11 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.endpoints import host_and_port
-from p2pool.simnet.p2p_server import P2pServer, PeerProtocol
+from p2pool.base.environment import Environment
+from p2pool.simnet.p2p_server import P2pServer, SimulatedPeerProtocol
 from p2pool.simnet.parameters import MAX_CONNECT
 
 _CONNECT_SECONDS = 5
@@ -37,18 +37,18 @@ class _OutboundFactory(Factory):
         self._server = server
         self._where = where
 
-    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
-        """Twisted's."""
+    @override
+    def buildProtocol(self, addr: IAddress | None) -> SimulatedPeerProtocol | None:
         return self._server.build_outbound(self._where)
 
 
 class PeerDialler:
-    """Keeps one connection to each daemon that it was told of."""
+    """Keeps one connection to each daemon that was added."""
 
     _log = Logger(namespace="p2pool.simnet.p2p")
 
-    def __init__(self, reactor: Any, server: P2pServer) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, server: P2pServer) -> None:
+        self._reactor = environment.reactor
         self._server = server
         self._services: dict[tuple[str, int], ClientService] = {}  # at most MAX_CONNECT
         self._loop: LoopingCall | None = None
@@ -70,7 +70,7 @@ class PeerDialler:
         self._keep_asking()
 
     def remove(self, host: str, port: int) -> bool:
-        """Hang up, and connect no more. False where it was not known."""
+        """Disconnect for good. Return False if it was not known."""
         service = self._services.pop((host, port), None)
         if service is None:
             return False
@@ -78,7 +78,7 @@ class PeerDialler:
         return True
 
     def stop(self) -> Deferred[None]:
-        """Hang up everywhere; fires when the connections are gone."""
+        """Disconnect from all; fires when the connections are gone."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
         services = tuple(self._services.values())
@@ -94,4 +94,4 @@ class PeerDialler:
         self._loop.start(_SYNCHRONISE_SECONDS, now=False).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        self._log.failure("peers are no longer asked for missing blocks", failure=failure)
+        self._log.failure("internal error: peers are not asked for missing blocks any more", failure=failure)

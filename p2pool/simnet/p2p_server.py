@@ -1,4 +1,4 @@
-"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo says of them.
+"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo reports of them.
 
 `p2p_dialler` opens connections to other daemons; from then on they are as those that others opened.
 """
@@ -10,9 +10,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IPushProducer
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.endpoints import host_and_port
@@ -21,7 +22,7 @@ from p2pool.dash.messages import NetworkAddress
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.index import ChainBlock
 from p2pool.simnet.mempool import MempoolEntry
-from p2pool.simnet.p2p import SERVICE_NAMES, SERVICES, Identity, PeerSession, State
+from p2pool.simnet.p2p import SERVICE_NAMES, SERVICES, HandshakeState, Identity, SimulatedPeerSession
 from p2pool.simnet.render import Json
 from p2pool.simnet.status import NodeStatus
 
@@ -30,41 +31,41 @@ _MAX_CONNECTIONS = 125
 
 
 @implementer(IPushProducer)
-class PeerProtocol(Protocol):
+class SimulatedPeerProtocol(Protocol):
     """One connection. Reading stops while the peer does not read what it asked for."""
 
     transport: Any
     _log = Logger(namespace="p2pool.simnet.p2p")
 
-    def __init__(self, server: P2pServer, session: PeerSession, number: int) -> None:
+    def __init__(self, server: P2pServer, session: SimulatedPeerSession, number: int) -> None:
         self._server = server
         self.session = session
         self.number = number
 
+    @override
     def connectionMade(self) -> None:
-        """Join the others."""
         self.transport.registerProducer(self, True)
         self._server.connected(self)
         self.send(self.session.hello())
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Feed the session; drop a peer that sends nonsense."""
-        was_ready = self.session.state is State.READY
+        was_ready = self.session.state is HandshakeState.READY
         try:
             self.send(self.session.receive(data))
         except ParseError as error:
-            self._log.warn("dropping {peer}: {error}", peer=self.peer_address, error=str(error))
+            self._log.warn("disconnecting {peer}: {error}", peer=self.peer_address, error=str(error))
             self.transport.abortConnection()
             return
-        if not was_ready and self.session.state is State.READY:
+        if not was_ready and self.session.state is HandshakeState.READY:
             self._server.ready(self)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Leave the others."""
         self._server.disconnected(self)
 
     def send(self, data: bytes) -> None:
-        """Write, where there is something to write."""
+        """Write to the peer, if there is anything to write."""
         if data:
             self.transport.write(data)
 
@@ -90,7 +91,7 @@ class PeerProtocol(Protocol):
         return _address_text(self.transport.getHost())
 
 
-class P2pServer(Factory):
+class P2pServer(ServerFactory):
     """All connections; announces blocks and transactions to them."""
 
     noisy = False
@@ -98,12 +99,13 @@ class P2pServer(Factory):
     def __init__(
         self,
         chain: SimulatedChain,
+        *,
         magic: bytes,
         now: Callable[[], float],
         nonce: Callable[[], int],
         status: NodeStatus | None = None,
     ) -> None:
-        """`nonce()` gives a fresh random number of 64 bits; `status` names the version that peers are told."""
+        """`nonce()` gives a fresh random number of 64 bits; `status` names the version that peers are sent."""
         self.own_address = NetworkAddress(SERVICES, "127.0.0.1", 0)
         """Where this daemon listens; set once it does."""
         self._chain = chain
@@ -113,48 +115,55 @@ class P2pServer(Factory):
         self._past_received = self._past_sent = 0
         """Bytes over connections that are gone."""
         self._next_number = 0
-        self._peers: dict[int, PeerProtocol] = {}  # bounded by _MAX_CONNECTIONS
+        self._peers: dict[int, SimulatedPeerProtocol] = {}  # bounded by _MAX_CONNECTIONS
         self._closed: Deferred[None] | None = None
         self._unsubscribe = (
             chain.tip_changed.subscribe(self._announce),
             chain.mempool.transaction_added.subscribe(self._offer),
         )
 
-    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> SimulatedPeerProtocol | None:
         """A protocol for a connection that another opened, unless there are too many."""
         return self._build(_address_text(addr), None)
 
-    def build_outbound(self, where: str) -> PeerProtocol | None:
+    def build_outbound(self, where: str) -> SimulatedPeerProtocol | None:
         """A protocol for a connection that this daemon opens to `where`, unless there are too many."""
         return self._build(where, self.own_address)
 
-    def _build(self, where: str, own_address: NetworkAddress | None) -> PeerProtocol | None:
+    def _build(self, where: str, own_address: NetworkAddress | None) -> SimulatedPeerProtocol | None:
         if len(self._peers) >= _MAX_CONNECTIONS:
             return None
         self._next_number += 1
-        session = PeerSession(self._chain, self._magic, self._now, self._identity, where, own_address)
-        return PeerProtocol(self, session, self._next_number - 1)
+        session = SimulatedPeerSession(
+            self._chain,
+            magic=self._magic,
+            now=self._now,
+            identity=self._identity,
+            peer=where,
+            own_address=own_address,
+        )
+        return SimulatedPeerProtocol(self, session, self._next_number - 1)
 
-    def connected(self, peer: PeerProtocol) -> None:
-        """A connection began."""
+    def connected(self, peer: SimulatedPeerProtocol) -> None:
+        """Note that a connection began."""
         self._peers[peer.number] = peer
 
-    def ready(self, peer: PeerProtocol) -> None:
-        """A connection's handshake is done: where this daemon opened it, others may hear of the address."""
+    def ready(self, peer: SimulatedPeerProtocol) -> None:
+        """A connection's handshake is done: if this daemon opened it, others may hear of the address."""
         version = peer.session.peer_version
         if not peer.session.inbound and version is not None:
             host, _, port = peer.peer_address.rpartition(":")
-            self._identity.addresses.connected(host, int(port), version.services, self._now())
+            self._identity.addresses.connected(host, int(port), services=version.services, now=self._now())
 
-    def disconnected(self, peer: PeerProtocol) -> None:
-        """A connection ended."""
+    def disconnected(self, peer: SimulatedPeerProtocol) -> None:
+        """Note that a connection ended."""
         if self._peers.pop(peer.number, None) is not None:
             self._past_received += peer.session.traffic.received
             self._past_sent += peer.session.traffic.sent
         self._check_closed()
 
     def close(self) -> Deferred[None]:
-        """Hear of nothing more and close every connection; fires when all are gone."""
+        """Unsubscribe and close every connection; fires when all are gone."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         closed: Deferred[None] = Deferred()
@@ -190,7 +199,7 @@ class P2pServer(Factory):
         return received, self._past_sent + sum(each.sent for each in traffic)
 
     def render(self) -> list[Json]:
-        """Entries of getpeerinfo."""
+        """Return the entries of getpeerinfo."""
         return [_render_peer(peer) for peer in self._peers.values()]
 
     def _check_closed(self) -> None:
@@ -211,7 +220,7 @@ def _address_text(address: object) -> str:
     return host_and_port(str(getattr(address, "host", "?")), int(getattr(address, "port", 0)))
 
 
-def _render_peer(peer: PeerProtocol) -> Json:
+def _render_peer(peer: SimulatedPeerProtocol) -> Json:
     session = peer.session
     traffic, version = session.traffic, session.peer_version
     ping_time = 0.0 if traffic.ping_time is None else traffic.ping_time

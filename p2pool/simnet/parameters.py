@@ -9,6 +9,7 @@ from p2pool.dash.address import AddressVersions
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.target import average_attempts_to_target, bits_to_target, target_to_bits
 from p2pool.networks import SIMNET, ParentChain
+from p2pool.simnet.settings import SimnetSettings
 
 EASIEST_BITS = 0x207FFFFF
 """The easiest compact target that the chain allows: regtest's."""
@@ -40,8 +41,8 @@ class SimnetParameters:
     p2p_port: int = 0
     rpc_user: str | None = None
     rpc_password: str | None = None
-    """Both None: credentials are made up, and written to .cookie where there is a data directory."""
-    block_period: float = 60.0
+    """Both None: credentials are made up, and written to .cookie if there is a data directory."""
+    block_period: float = SimnetSettings.simnet_block_period
     """What the difficulty is steered towards."""
     initial_attempts: int = 2**20
     """Hashes that the first block takes on average; the chain never becomes easier."""
@@ -61,7 +62,7 @@ class SimnetParameters:
     connect: tuple[tuple[str, int], ...] = ()
     """Hosts and p2p ports of other daemons whose chain is to be followed, at most MAX_CONNECT."""
     reported_version: int = VERSION
-    """What getnetworkinfo says as `version`; the texts with a version in them follow it."""
+    """What getnetworkinfo reports as `version`; the texts with a version in them follow it."""
     signalling_until: int = 0
     """Up to this height templates ask miners to signal the soft fork `testdummy` by a version bit."""
     v24_height: int | None = None
@@ -79,7 +80,7 @@ class SimnetParameters:
 
     @property
     def chain_name(self) -> str:
-        """What getblockchaininfo says as `chain`."""
+        """What getblockchaininfo reports as `chain`."""
         return self.parent.chain or "regtest"
 
 

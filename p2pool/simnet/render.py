@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import AddressVersions
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 from p2pool.dash.transaction import COINBASE_TYPE, QUORUM_COMMITMENT_TYPE, Transaction, TxOutput
 from p2pool.simnet.chain import SimulatedChain
@@ -19,7 +20,7 @@ from p2pool.simnet.payloads import (
     parse_quorum_commitment,
 )
 from p2pool.simnet.scripts import assembly, descriptor, script_address, script_type
-from p2pool.simnet.template import BlockTemplate, TemplateTransaction
+from p2pool.simnet.template import SimulatedTemplate, TemplateEntry
 from p2pool.wire.codec import pack_uint32, pack_uint256
 
 Json = dict[str, object]
@@ -29,11 +30,6 @@ _DUFFS = 100_000_000
 def dash(duffs: int) -> float:
     """An amount as JSON shows it."""
     return duffs / _DUFFS
-
-
-def hash_hex(value: int) -> str:
-    """64 hex digits in display order."""
-    return f"{value:064x}"
 
 
 def bits_difficulty(bits: int) -> float:
@@ -49,7 +45,7 @@ def _payee(payee: Payee) -> Json:
     return {"payee": payee.payee, "script": payee.script.hex(), "amount": payee.amount}
 
 
-def _template_transaction(transaction: TemplateTransaction) -> Json:
+def _template_transaction(transaction: TemplateEntry) -> Json:
     return {
         "data": transaction.raw.hex(),
         "hash": hash_hex(transaction.hash),
@@ -59,7 +55,7 @@ def _template_transaction(transaction: TemplateTransaction) -> Json:
     }
 
 
-def render_template(template: BlockTemplate, signals: Json, now: float, superblocks: bool) -> Json:
+def render_template(template: SimulatedTemplate, signals: Json, now: float, *, superblocks: bool) -> Json:
     """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {
@@ -123,7 +119,7 @@ def render_header(chain: SimulatedChain, block: ChainBlock) -> Json:
 
 
 def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
-    """A getblock answer of verbosity 1 or, `full`, 2. OSError where the disk fails."""
+    """A getblock answer of verbosity 1 or, `full`, 2. OSError if the disk fails."""
     decoded = chain.read(block)
     result = render_header(chain, block)
     result["size"] = block.size
@@ -133,7 +129,11 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
         locked = chain.is_locked(block)
         result["tx"] = [
             render_transaction(
-                transaction, hash_, versions, None if fees is None or i == 0 else fees[i - 1], locked
+                transaction,
+                hash_,
+                versions,
+                fee=None if fees is None or i == 0 else fees[i - 1],
+                locked=locked,
             )
             for i, (transaction, hash_) in enumerate(
                 zip(decoded.block.transactions, decoded.transaction_hashes, strict=True)
@@ -148,9 +148,9 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
 
 
 def render_transaction(
-    transaction: Transaction, hash_: int, versions: AddressVersions, fee: int | None, locked: bool = False
+    transaction: Transaction, hash_: int, versions: AddressVersions, *, fee: int | None, locked: bool = False
 ) -> Json:
-    """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or where it is not known.
+    """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or if it is not known.
 
     `locked` is whether its block is chainlocked, which counts as much as an InstantSend lock of its own."""
     raw = transaction.pack()
@@ -183,9 +183,9 @@ def render_transaction(
 
 
 def render_transaction_in_block(
-    chain: SimulatedChain, block: ChainBlock, hash_: int, in_active_chain: bool
+    chain: SimulatedChain, block: ChainBlock, hash_: int, *, in_active_chain: bool
 ) -> Json | None:
-    """A getrawtransaction answer; None where the block does not hold it. OSError where the disk fails.
+    """A getrawtransaction answer; None if the block does not hold it. OSError if the disk fails.
 
     `in_active_chain` is whether to say if the block is in the best chain: only to who named it."""
     decoded = chain.read(block)
@@ -194,7 +194,7 @@ def render_transaction_in_block(
     transaction = decoded.block.transactions[decoded.transaction_hashes.index(hash_)]
     active, locked = block in chain.active, chain.is_locked(block)
     result: Json = {"in_active_chain": active} if in_active_chain else {}
-    result |= render_transaction(transaction, hash_, chain.rules.addresses, None, locked)
+    result |= render_transaction(transaction, hash_, chain.rules.addresses, fee=None, locked=locked)
     locks = {name: result.pop(name) for name in ("instantlock", "instantlock_internal")}
     result["blockhash"] = block.hash_hex
     result["height"] = block.height if active else -1
@@ -242,7 +242,7 @@ def _coinbase_payload(transaction: Transaction) -> Json | None:
 
 
 def render_coinbase_payload(payload: CoinbasePayload) -> Json:
-    """The `cbTx` object."""
+    """Return the `cbTx` object of a coinbase."""
     result: Json = {
         "version": payload.version,
         "height": payload.height,
@@ -269,7 +269,7 @@ def _commitment(transaction: Transaction) -> Json | None:
 
 
 def render_commitment(commitment: QuorumCommitment) -> Json:
-    """The `qcTx` object."""
+    """Return the `qcTx` object of a quorum commitment."""
 
     def bits(bit_set: BitSet, name: str) -> Json:
         return {f"{name}Count": bit_set.count(), name: bit_set.data.hex()}
@@ -296,7 +296,7 @@ def render_commitment(commitment: QuorumCommitment) -> Json:
 
 
 def render_mempool_info(mempool: Mempool) -> Json:
-    """A getmempoolinfo answer."""
+    """Return an answer of getmempoolinfo."""
     size = sum(entry.size for entry in mempool)
     return {
         "loaded": True,
@@ -322,7 +322,10 @@ def render_mempool(mempool: Mempool) -> Json:
     parents = {hash_: list(entry.depends) for hash_, entry in entries.items()}
     return {
         hash_hex(hash_): _mempool_entry(
-            entry, children[hash_], _closure(hash_, parents, entries), _closure(hash_, children, entries)
+            entry,
+            children=children[hash_],
+            ancestors=_closure(hash_, parents, entries),
+            descendants=_closure(hash_, children, entries),
         )
         for hash_, entry in entries.items()
     }
@@ -340,7 +343,11 @@ def _closure(start: int, edges: dict[int, list[int]], entries: dict[int, Mempool
 
 
 def _mempool_entry(
-    entry: MempoolEntry, children: list[int], ancestors: list[MempoolEntry], descendants: list[MempoolEntry]
+    entry: MempoolEntry,
+    *,
+    children: list[int],
+    ancestors: list[MempoolEntry],
+    descendants: list[MempoolEntry],
 ) -> Json:
     return {
         "vsize": entry.size,

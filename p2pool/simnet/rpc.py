@@ -40,7 +40,7 @@ _MAX_BATCH = 1000
 CONTROL_PREFIX = "simnet_"
 
 
-class RpcError(Exception):
+class MethodError(Exception):
     """An answer that is an error."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -49,7 +49,7 @@ class RpcError(Exception):
         self.message = message
 
 
-class Kind(Enum):
+class JsonKind(Enum):
     """The JSON types of parameters; the value is what error messages call them."""
 
     STRING = "string"
@@ -61,41 +61,41 @@ class Kind(Enum):
     ANY = "any"
 
 
-def kind_of(value: object) -> Kind:
+def kind_of(value: object) -> JsonKind:
     """The JSON type of a parsed value."""
     if value is None:
-        return Kind.NULL
+        return JsonKind.NULL
     for kind, types in (
-        (Kind.BOOL, bool),
-        (Kind.STRING, str),
-        (Kind.NUMBER, (int, float)),
-        (Kind.OBJECT, dict),
+        (JsonKind.BOOL, bool),
+        (JsonKind.STRING, str),
+        (JsonKind.NUMBER, (int, float)),
+        (JsonKind.OBJECT, dict),
     ):
         if isinstance(value, types):
             return kind
-    return Kind.ARRAY
+    return JsonKind.ARRAY
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class MethodParameter:
     """A parameter of a method."""
 
     name: str
-    kind: Kind
+    kind: JsonKind
     required: bool = False
 
 
 Handler = Callable[..., object]
-"""Takes as many arguments as the method has parameters (None where one is left out); the result is JSON or an
-awaitable of it. Raises RpcError."""
+"""Takes as many arguments as the method has parameters (None if one is left out); the result is JSON or an
+awaitable of it. Raises MethodError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method: what it is called with, what it does, and what `help` says about it."""
+    """A method: what it is called with, what it does, and what `help` prints about it."""
 
     name: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[MethodParameter, ...]
     handler: Handler
     description: str
 
@@ -107,7 +107,7 @@ class Method:
         return f"{' '.join(words)}\n\n{self.description}\n"
 
     def bind(self, params: object) -> list[object]:
-        """The arguments for the handler from the request's params. Raises RpcError."""
+        """The arguments for the handler from the request's params. Raises MethodError."""
         if params is None:
             given: Sequence[object] = ()
         elif isinstance(params, list):
@@ -115,10 +115,10 @@ class Method:
         elif isinstance(params, dict):
             given = self._named(params)
         else:
-            raise RpcError(INVALID_REQUEST, "Params must be an array or object")
+            raise MethodError(INVALID_REQUEST, "Params must be an array or object")
         required = sum(parameter.required for parameter in self.parameters)
         if len(given) > len(self.parameters) or len(given) < required:
-            raise RpcError(MISC_ERROR, self.usage)
+            raise MethodError(MISC_ERROR, self.usage)
         arguments = list(given) + [None] * (len(self.parameters) - len(given))
         for parameter, argument in zip(self.parameters, arguments, strict=True):
             self._check(parameter, argument)
@@ -128,22 +128,22 @@ class Method:
         names = [parameter.name for parameter in self.parameters]
         for name in params:
             if name not in names:
-                raise RpcError(INVALID_PARAMETER, f"Unknown named parameter {printable(name)}")
+                raise MethodError(INVALID_PARAMETER, f"Unknown named parameter {printable(name)}")
         values = [params.get(name) for name in names]
         while values and values[-1] is None:
             values.pop()
         return values
 
-    def _check(self, parameter: Parameter, argument: object) -> None:
+    def _check(self, parameter: MethodParameter, argument: object) -> None:
         kind = kind_of(argument)
-        if parameter.kind in (kind, Kind.ANY) or (kind is Kind.NULL and not parameter.required):
+        if parameter.kind in (kind, JsonKind.ANY) or (kind is JsonKind.NULL and not parameter.required):
             return
-        raise RpcError(
+        raise MethodError(
             TYPE_ERROR, f"JSON value of type {kind.value} is not of expected type {parameter.kind.value}"
         )
 
 
-Row = tuple[Handler, tuple[Parameter, ...]]
+Row = tuple[Handler, tuple[MethodParameter, ...]]
 """A method in a table: its handler, whose name and docstring are the method's, and its parameters."""
 
 
@@ -171,11 +171,11 @@ def _answer(result: object, request_id: object) -> dict[str, object]:
     return {"result": result, "error": None, "id": request_id}
 
 
-def _failure(error: RpcError, request_id: object) -> dict[str, object]:
+def _failure(error: MethodError, request_id: object) -> dict[str, object]:
     return {"result": None, "error": {"code": error.code, "message": error.message}, "id": request_id}
 
 
-def _failed_reply(error: RpcError, request_id: object = None) -> HttpReply:
+def _failed_reply(error: MethodError, request_id: object = None) -> HttpReply:
     return HttpReply(_STATUS.get(error.code, HTTP_ERROR), _render(_failure(error, request_id)))
 
 
@@ -196,11 +196,11 @@ class RpcDispatcher:
         self._sleep = sleep
 
     async def handle(self, body: bytes) -> HttpReply | None:
-        """The reply to a request's body; None where the node is to stay silent."""
+        """The reply to a request's body; None if the node is to stay silent."""
         try:
             request = orjson.loads(body)
         except orjson.JSONDecodeError:
-            return _failed_reply(RpcError(PARSE_ERROR, "Parse error"))
+            return _failed_reply(MethodError(PARSE_ERROR, "Parse error"))
         if _is_control(request):
             return await self._handle(request)
         if self._faults.silent:
@@ -210,7 +210,7 @@ class RpcDispatcher:
             reply = await self._handle(request)
         else:
             request_id = request.get("id") if isinstance(request, dict) else None
-            reply = _failed_reply(RpcError(canned.code, canned.message), request_id)
+            reply = _failed_reply(MethodError(canned.code, canned.message), request_id)
         if self._faults.delay_seconds > 0:
             await self._sleep(self._faults.delay_seconds)
         return reply
@@ -218,44 +218,44 @@ class RpcDispatcher:
     async def _handle(self, request: object) -> HttpReply:
         if isinstance(request, list):
             if len(request) > _MAX_BATCH:
-                return _failed_reply(RpcError(INVALID_REQUEST, f"More than {_MAX_BATCH} calls in a batch"))
+                return _failed_reply(MethodError(INVALID_REQUEST, f"More than {_MAX_BATCH} calls in a batch"))
             answers = [await self._answer_in_batch(call) for call in request]
             return HttpReply(HTTP_OK, _render(answers))
         if not isinstance(request, dict):
-            return _failed_reply(RpcError(PARSE_ERROR, "Top-level object parse error"))
+            return _failed_reply(MethodError(PARSE_ERROR, "Top-level object parse error"))
         try:
             result = await self._call(request)
-        except RpcError as error:
+        except MethodError as error:
             return _failed_reply(error, request.get("id"))
         return HttpReply(HTTP_OK, _render(_answer(result, request.get("id"))))
 
     async def _answer_in_batch(self, request: object) -> dict[str, object]:
         if not isinstance(request, dict):
-            return _failure(RpcError(INVALID_REQUEST, "Invalid Request object"), None)
+            return _failure(MethodError(INVALID_REQUEST, "Invalid Request object"), None)
         try:
             return _answer(await self._call(request), request.get("id"))
-        except RpcError as error:
+        except MethodError as error:
             return _failure(error, request.get("id"))
 
     async def _call(self, request: Mapping[str, object]) -> object:
         name = request.get("method")
         if name is None:
-            raise RpcError(INVALID_REQUEST, "Missing method")
+            raise MethodError(INVALID_REQUEST, "Missing method")
         if not isinstance(name, str):
-            raise RpcError(INVALID_REQUEST, "Method must be a string")
+            raise MethodError(INVALID_REQUEST, "Method must be a string")
         params = request.get("params")
         if params is not None and not isinstance(params, (list, dict)):
-            raise RpcError(INVALID_REQUEST, "Params must be an array or object")
+            raise MethodError(INVALID_REQUEST, "Params must be an array or object")
         method = self._methods.get(name)
         if method is None:
-            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+            raise MethodError(METHOD_NOT_FOUND, "Method not found")
         arguments = method.bind(params)
         try:
             result = method.handler(*arguments)
             return await _awaited(result) if isawaitable(result) else result
         except OSError as error:
-            self._log.error("{method} failed: {error}", method=name, error=str(error))
-            raise RpcError(DATABASE_ERROR, f"Database error: {error}") from None
+            self._log.error("RPC method {method} failed: {error}", method=name, error=str(error))
+            raise MethodError(DATABASE_ERROR, f"Database error: {error}") from None
 
 
 async def _awaited(result: Awaitable[object]) -> object:

@@ -8,7 +8,7 @@ from p2pool.base.errors import ParseError
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.errors import BlockUndecodable
 from p2pool.simnet.index import ChainBlock
-from p2pool.simnet.rpc import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, MISC_ERROR, RpcError
+from p2pool.simnet.rpc import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, MISC_ERROR, MethodError
 
 
 def block_bytes(text: str) -> bytes:
@@ -20,29 +20,29 @@ def block_bytes(text: str) -> bytes:
 
 
 def hash_argument(text: str, name: str) -> int:
-    """A hash in display order. Raises RpcError."""
+    """A hash in display order. Raises MethodError."""
     if len(text) != 64:
-        raise RpcError(INVALID_PARAMETER, f"{name} must be of length 64 (not {len(text)}, for '{text[:200]}')")
+        raise MethodError(INVALID_PARAMETER, f"{name} must be of length 64 (not {len(text)}, for '{text[:200]}')")
     try:
         if not text.isalnum():
             raise ParseError("not hexadecimal")
         return int(text, 16)
     except ValueError:
-        raise RpcError(INVALID_PARAMETER, f"{name} must be hexadecimal string (not '{text}')") from None
+        raise MethodError(INVALID_PARAMETER, f"{name} must be hexadecimal string (not '{text}')") from None
 
 
 def whole_number(value: object, default: int) -> int:
-    """An integer argument, `default` where it is left out. Raises RpcError."""
+    """An integer argument, `default` if it is left out. Raises MethodError."""
     if value is None:
         return default
     if not isinstance(value, int):
-        raise RpcError(MISC_ERROR, "JSON integer out of range")
+        raise MethodError(MISC_ERROR, "JSON integer out of range")
     return value
 
 
 def find_block(chain: SimulatedChain, hash_: int) -> ChainBlock:
-    """A known block. Raises RpcError."""
+    """A known block. Raises MethodError."""
     block = chain.find(hash_)
     if block is None:
-        raise RpcError(INVALID_ADDRESS_OR_KEY, "Block not found")
+        raise MethodError(INVALID_ADDRESS_OR_KEY, "Block not found")
     return block

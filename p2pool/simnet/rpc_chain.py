@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.simnet.context import NodeContext
 from p2pool.simnet.deployments import softforks
 from p2pool.simnet.index import ChainBlock
-from p2pool.simnet.render import Json, bits_difficulty, hash_hex, render_block, render_chainlock, render_header
+from p2pool.simnet.render import Json, bits_difficulty, render_block, render_chainlock, render_header
 from p2pool.simnet.rpc import (
     INTERNAL_ERROR,
     INVALID_PARAMETER,
     MISC_ERROR,
     TYPE_ERROR,
-    Kind,
-    Parameter,
+    JsonKind,
+    MethodError,
+    MethodParameter,
     Row,
-    RpcError,
     kind_of,
 )
 from p2pool.simnet.rpc_arguments import find_block, hash_argument
@@ -29,18 +30,18 @@ class ChainMethods:
 
     def rows(self) -> list[Row]:
         """The methods with their parameters."""
-        block_hash = Parameter("blockhash", Kind.STRING, required=True)
+        block_hash = MethodParameter("blockhash", JsonKind.STRING, required=True)
         return [
             (self.getblockchaininfo, ()),
-            (self.getblock, (block_hash, Parameter("verbosity", Kind.ANY))),
-            (self.getblockheader, (block_hash, Parameter("verbose", Kind.BOOL))),
+            (self.getblock, (block_hash, MethodParameter("verbosity", JsonKind.ANY))),
+            (self.getblockheader, (block_hash, MethodParameter("verbose", JsonKind.BOOL))),
             (self.getbestblockhash, ()),
             (self.getblockcount, ()),
-            (self.getblockhash, (Parameter("height", Kind.NUMBER, True),)),
+            (self.getblockhash, (MethodParameter("height", JsonKind.NUMBER, True),)),
             (self.getchaintips, ()),
             (self.getbestchainlock, ()),
             (self.getdifficulty, ()),
-            (self.getindexinfo, (Parameter("index_name", Kind.STRING),)),
+            (self.getindexinfo, (MethodParameter("index_name", JsonKind.STRING),)),
         ]
 
     def getblockchaininfo(self) -> object:
@@ -67,7 +68,9 @@ class ChainMethods:
         """A block: hex, an object, or an object with whole transactions."""
         level = 1 if verbosity is None else verbosity
         if not isinstance(level, (int, float)):
-            raise RpcError(TYPE_ERROR, f"JSON value of type {kind_of(level).value} is not of expected type number")
+            raise MethodError(
+                TYPE_ERROR, f"JSON value of type {kind_of(level).value} is not of expected type number"
+            )
         block = find_block(self._chain, hash_argument(hash_, "blockhash"))
         if level <= 0:
             return self._chain.read(block).raw.hex()
@@ -79,20 +82,20 @@ class ChainMethods:
         return block.header.pack().hex() if verbose is False else render_header(self._chain, block)
 
     def getbestblockhash(self) -> object:
-        """The tip's hash."""
+        """Return the hash of the tip."""
         return self._chain.tip_hash
 
     def getblockcount(self) -> object:
-        """The tip's height."""
+        """Return the height of the tip."""
         return self._chain.height
 
     def getblockhash(self, height: object) -> object:
         """The hash of the best chain's block at a height."""
         if not isinstance(height, int):
-            raise RpcError(MISC_ERROR, "JSON integer out of range")
+            raise MethodError(MISC_ERROR, "JSON integer out of range")
         block = self._chain.active.at(height)
         if block is None:
-            raise RpcError(INVALID_PARAMETER, "Block height out of range")
+            raise MethodError(INVALID_PARAMETER, "Block height out of range")
         return block.hash_hex
 
     def getchaintips(self) -> object:
@@ -100,13 +103,13 @@ class ChainMethods:
         return [self._chain_tip(tip, fork) for tip, fork in self._chain.branches()]
 
     def getbestchainlock(self) -> object:
-        """The newest ChainLock; there is one only where a test made it."""
+        """The newest ChainLock; there is one only if a test made it."""
         if self._chain.chainlock is None:
-            raise RpcError(INTERNAL_ERROR, "Unable to find any ChainLock")
+            raise MethodError(INTERNAL_ERROR, "Unable to find any ChainLock")
         return render_chainlock(self._chain.chainlock, self._chain.rules)
 
     def getdifficulty(self) -> object:
-        """The tip's difficulty."""
+        """Return the difficulty of the tip."""
         return bits_difficulty(self._chain.tip.header.bits)
 
     def getindexinfo(self, index_name: str | None) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.clock import ShiftedClock
 from p2pool.simnet.errors import TransactionRefused
@@ -13,16 +14,15 @@ from p2pool.simnet.p2p_dialler import PeerDialler, TooManyPeers
 from p2pool.simnet.p2p_server import P2pServer
 from p2pool.simnet.parameters import MAX_CONNECT
 from p2pool.simnet.peer_name import parse_peer_name
-from p2pool.simnet.render import hash_hex
 from p2pool.simnet.rpc import (
     INVALID_PARAMETER,
     MISC_ERROR,
     VERIFY_REJECTED,
-    Kind,
+    JsonKind,
     Method,
-    Parameter,
+    MethodError,
+    MethodParameter,
     Row,
-    RpcError,
     make_methods,
 )
 from p2pool.simnet.rpc_arguments import find_block, hash_argument
@@ -58,18 +58,27 @@ class RpcControls:
 
     def rows(self) -> list[Row]:
         """The methods with their parameters."""
-        count, seconds = Parameter("count", Kind.NUMBER), Parameter("seconds", Kind.NUMBER, True)
-        on, peer = Parameter("on", Kind.BOOL, True), Parameter("peer", Kind.STRING, True)
+        count, seconds = (
+            MethodParameter("count", JsonKind.NUMBER),
+            MethodParameter("seconds", JsonKind.NUMBER, True),
+        )
+        on, peer = MethodParameter("on", JsonKind.BOOL, True), MethodParameter("peer", JsonKind.STRING, True)
         return [
-            (self.simnet_findblock, (count, Parameter("fork_depth", Kind.NUMBER))),
+            (self.simnet_findblock, (count, MethodParameter("fork_depth", JsonKind.NUMBER))),
             (self.simnet_sendtx, (count,)),
-            (self.simnet_special, (Parameter("type", Kind.NUMBER, True), Parameter("index", Kind.NUMBER))),
-            (self.simnet_chainlock, (Parameter("blockhash", Kind.STRING),)),
+            (
+                self.simnet_special,
+                (MethodParameter("type", JsonKind.NUMBER, True), MethodParameter("index", JsonKind.NUMBER)),
+            ),
+            (self.simnet_chainlock, (MethodParameter("blockhash", JsonKind.STRING),)),
             (self.simnet_silence, (seconds,)),
-            (self.simnet_error, (Parameter("calls", Kind.NUMBER), Parameter("kind", Kind.STRING))),
+            (
+                self.simnet_error,
+                (MethodParameter("calls", JsonKind.NUMBER), MethodParameter("kind", JsonKind.STRING)),
+            ),
             (self.simnet_warmup, (seconds,)),
             (self.simnet_delay, (seconds,)),
-            (self.simnet_warnings, (Parameter("text", Kind.STRING, True),)),
+            (self.simnet_warnings, (MethodParameter("text", JsonKind.STRING, True),)),
             (self.simnet_syncing, (on,)),
             (self.simnet_freeze_tip, (on,)),
             (self.simnet_clock_offset, (seconds,)),
@@ -84,25 +93,25 @@ class RpcControls:
         try:
             return await self._of.finder.find(_whole(count, "count", 1), _whole(fork_depth, "fork_depth", 0))
         except FinderBusy:
-            raise RpcError(MISC_ERROR, "A search for a block is under way") from None
+            raise MethodError(MISC_ERROR, "A search for a block is under way") from None
         except ValueError as error:
-            raise RpcError(INVALID_PARAMETER, str(error)) from None
+            raise MethodError(INVALID_PARAMETER, str(error)) from None
 
     def simnet_sendtx(self, count: object) -> object:
-        """Make transactions now; their hashes (fewer where the mempool is full)."""
-        number = int(_bounded(_whole(count, "count", 1), "count", 0, _MOST_TRANSACTIONS))
+        """Make transactions now; their hashes (fewer if the mempool is full)."""
+        number = int(_bounded(_whole(count, "count", 1), "count", least=0, most=_MOST_TRANSACTIONS))
         made = [self._of.transactions.make() for _ in range(number)]
         return [hash_hex(entry.hash) for entry in made if entry is not None]
 
     def simnet_special(self, kind: object, index: object) -> object:
         """Make a special transaction: an asset unlock (type 9; index names the withdrawal; one that waits is
         signed again) or one of types 1 to 4 and, under the rules of Dash Core 24, 10 to 12; its hash."""
-        number = int(_bounded(_whole(kind, "type", 0), "type", 1, 0xFFFF))
-        withdrawal = int(_bounded(_whole(index, "index", 0), "index", 0, 2**63))
+        number = int(_bounded(_whole(kind, "type", 0), "type", least=1, most=0xFFFF))
+        withdrawal = int(_bounded(_whole(index, "index", 0), "index", least=0, most=2**63))
         try:
             return hash_hex(self._of.transactions.make_special(number, withdrawal).hash)
         except TransactionRefused as error:
-            raise RpcError(VERIFY_REJECTED, error.reason) from None
+            raise MethodError(VERIFY_REJECTED, error.reason) from None
 
     def simnet_chainlock(self, blockhash: str | None) -> object:
         """Give a block of the best chain (default: the tip) a ChainLock, and with it those below; its hash."""
@@ -111,14 +120,14 @@ class RpcControls:
         try:
             chain.lock(block)
         except ValueError as error:
-            raise RpcError(INVALID_PARAMETER, str(error)) from None
+            raise MethodError(INVALID_PARAMETER, str(error)) from None
         return block.hash_hex
 
     # --- faults ----------------------------------------------------------------------------------------
 
     def simnet_silence(self, seconds: float) -> object:
         """Accept calls and answer nothing for so many seconds."""
-        self._of.faults.silence(_bounded(seconds, "seconds", 0, _LONGEST_FAULT))
+        self._of.faults.silence(_bounded(seconds, "seconds", least=0, most=_LONGEST_FAULT))
         return None
 
     def simnet_error(self, calls: object, kind: object) -> object:
@@ -127,24 +136,24 @@ class RpcControls:
             error = ErrorKind.INTERNAL if kind is None else ErrorKind(kind)
         except ValueError:
             kinds = ", ".join(each.value for each in ErrorKind)
-            raise RpcError(INVALID_PARAMETER, f"kind must be one of {kinds}") from None
-        self._of.faults.fail(int(_bounded(_whole(calls, "calls", 1), "calls", 0, _MOST_ERRORS)), error)
+            raise MethodError(INVALID_PARAMETER, f"kind must be one of {kinds}") from None
+        self._of.faults.fail(int(_bounded(_whole(calls, "calls", 1), "calls", least=0, most=_MOST_ERRORS)), error)
         return None
 
     def simnet_warmup(self, seconds: float) -> object:
         """Fail all calls for so many seconds with the texts of a daemon that starts (-28)."""
-        self._of.faults.warm_up(_bounded(seconds, "seconds", 0, _LONGEST_FAULT))
+        self._of.faults.warm_up(_bounded(seconds, "seconds", least=0, most=_LONGEST_FAULT))
         return None
 
     def simnet_delay(self, seconds: float) -> object:
         """Answer every call so many seconds late; 0 ends it."""
-        self._of.faults.delay(_bounded(seconds, "seconds", 0, _LONGEST_FAULT))
+        self._of.faults.delay(_bounded(seconds, "seconds", least=0, most=_LONGEST_FAULT))
         return None
 
     def simnet_warnings(self, text: str) -> object:
         """Warn of something in getblockchaininfo, getnetworkinfo and getmininginfo; an empty text ends it."""
         if len(text) > _LONGEST_WARNING:
-            raise RpcError(INVALID_PARAMETER, f"text must have at most {_LONGEST_WARNING} characters")
+            raise MethodError(INVALID_PARAMETER, f"text must have at most {_LONGEST_WARNING} characters")
         self._of.status.warnings = text
         return None
 
@@ -162,7 +171,7 @@ class RpcControls:
 
     def simnet_clock_offset(self, seconds: float) -> object:
         """Be wrong about the time by so many seconds, ahead or (negative) behind; 0 ends it."""
-        self._of.clock.offset = _bounded(seconds, "seconds", -_LARGEST_OFFSET, _LARGEST_OFFSET)
+        self._of.clock.offset = _bounded(seconds, "seconds", least=-_LARGEST_OFFSET, most=_LARGEST_OFFSET)
         return None
 
     # --- other daemons ---------------------------------------------------------------------------------
@@ -172,11 +181,11 @@ class RpcControls:
         try:
             self._of.dialler.add(*_peer(peer))
         except TooManyPeers:
-            raise RpcError(MISC_ERROR, f"at most {MAX_CONNECT} other daemons can be connected to") from None
+            raise MethodError(MISC_ERROR, f"at most {MAX_CONNECT} other daemons can be connected to") from None
         return None
 
     def simnet_disconnect(self, peer: str) -> object:
-        """Hang up on a daemon that simnet_connect was told of; whether it was known."""
+        """Disconnect from a daemon that was given to simnet_connect; whether it was known."""
         return self._of.dialler.remove(*_peer(peer))
 
 
@@ -184,20 +193,20 @@ def _peer(text: str) -> tuple[str, int]:
     try:
         return parse_peer_name(text)
     except ValueError as error:
-        raise RpcError(INVALID_PARAMETER, str(error)) from None
+        raise MethodError(INVALID_PARAMETER, str(error)) from None
 
 
 def _whole(value: object, name: str, default: int) -> int:
     if value is None:
         return default
     if not isinstance(value, int):
-        raise RpcError(INVALID_PARAMETER, f"{name} must be a whole number")
+        raise MethodError(INVALID_PARAMETER, f"{name} must be a whole number")
     return value
 
 
-def _bounded(value: float, name: str, least: float, most: float) -> float:
+def _bounded(value: float, name: str, *, least: float, most: float) -> float:
     if not least <= value <= most:
-        raise RpcError(INVALID_PARAMETER, f"{name} must be between {least:g} and {most:g}")
+        raise MethodError(INVALID_PARAMETER, f"{name} must be between {least:g} and {most:g}")
     return value
 
 

@@ -15,7 +15,7 @@ from p2pool.simnet.governance import (
     superblock_heights,
 )
 from p2pool.simnet.render import Json, dash
-from p2pool.simnet.rpc import INVALID_PARAMETER, METHOD_NOT_FOUND, Kind, Parameter, Row, RpcError
+from p2pool.simnet.rpc import INVALID_PARAMETER, METHOD_NOT_FOUND, JsonKind, MethodError, MethodParameter, Row
 from p2pool.simnet.rpc_arguments import find_block, hash_argument
 
 _QUORUM_TYPES = ("llmq_test", "llmq_test_v17", "llmq_test_dip0024", "llmq_test_platform")
@@ -37,7 +37,7 @@ _MOST_WINNERS = 1000
 
 
 class MasternodeMethods:
-    """Methods with a first argument that says what is asked. Those that change anything do not exist."""
+    """Methods with a first argument that names what is requested. Those that change anything do not exist."""
 
     def __init__(self, context: NodeContext) -> None:
         self._context = context
@@ -46,16 +46,16 @@ class MasternodeMethods:
 
     def rows(self) -> list[Row]:
         """The methods with their parameters."""
-        text = Kind.STRING
-        command, first = Parameter("command", text), Parameter("argument", Kind.ANY)
+        text = JsonKind.STRING
+        command, first = MethodParameter("command", text), MethodParameter("argument", JsonKind.ANY)
         return [
-            (self.masternode, (command, first, Parameter("count", Kind.ANY))),
+            (self.masternode, (command, first, MethodParameter("count", JsonKind.ANY))),
             (self.mnsync, (command,)),
             (self.quorum, (command, first)),
             (self.spork, (command,)),
-            (self.gobject, (command, first, Parameter("type", Kind.ANY))),
+            (self.gobject, (command, first, MethodParameter("type", JsonKind.ANY))),
             (self.getgovernanceinfo, ()),
-            (self.getsuperblockbudget, (Parameter("index", Kind.NUMBER, True),)),
+            (self.getsuperblockbudget, (MethodParameter("index", JsonKind.NUMBER, True),)),
         ]
 
     def masternode(self, command: str | None, argument: object, count: object) -> object:
@@ -107,7 +107,7 @@ class MasternodeMethods:
     def getsuperblockbudget(self, index: object) -> object:
         """What the superblock at a height may pay at most."""
         if not isinstance(index, int) or not self._chain.economy.is_superblock(index):
-            raise RpcError(INVALID_PARAMETER, "Invalid block height")
+            raise MethodError(INVALID_PARAMETER, "Invalid block height")
         return self._budget(index)
 
     def _budget(self, height: int) -> float:
@@ -151,7 +151,7 @@ class MasternodeMethods:
 def _run(method: str, command: str | None, commands: dict[str, Callable[[], object]]) -> object:
     action = commands.get(command or "")
     if action is None:
-        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method} knows {', '.join(commands)} here")
+        raise MethodError(METHOD_NOT_FOUND, f"Method not found: {method} knows {', '.join(commands)} here")
     return action()
 
 
@@ -163,4 +163,4 @@ def _count_argument(value: object, default: int) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise RpcError(INVALID_PARAMETER, "the count must be a whole number")
+    raise MethodError(INVALID_PARAMETER, "the count must be a whole number")

@@ -6,7 +6,7 @@ import json
 
 from p2pool.base.observable import Event
 from p2pool.simnet.context import NodeContext
-from p2pool.simnet.rpc import Kind, Method, Parameter, Row, make_methods
+from p2pool.simnet.rpc import JsonKind, Method, MethodParameter, Row, make_methods
 from p2pool.simnet.rpc_chain import ChainMethods
 from p2pool.simnet.rpc_masternodes import MasternodeMethods
 from p2pool.simnet.rpc_mining import MiningMethods
@@ -20,7 +20,7 @@ class RpcMethods:
     def __init__(self, context: NodeContext) -> None:
         self._context = context
         self.stop_requested: Event[None] = Event()
-        """Fires where somebody calls `stop`."""
+        """Fires when somebody calls `stop`."""
 
     def rows(self) -> list[Row]:
         """Every method with its parameters."""
@@ -32,7 +32,7 @@ class RpcMethods:
             *NetworkMethods(context).rows(),
             *MasternodeMethods(context).rows(),
             (self.uptime, ()),
-            (self.stop, (Parameter("wait", Kind.NUMBER),)),
+            (self.stop, (MethodParameter("wait", JsonKind.NUMBER),)),
         ]
 
     def uptime(self) -> object:
@@ -63,4 +63,4 @@ def add_help(table: dict[str, Method]) -> None:
             return f"help: unknown command: {json.dumps(command)}\n"
         return table[command].usage
 
-    table["help"] = Method("help", (Parameter("command", Kind.STRING),), help_, "All methods, or one.")
+    table["help"] = Method("help", (MethodParameter("command", JsonKind.STRING),), help_, "All methods, or one.")

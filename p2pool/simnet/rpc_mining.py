@@ -13,10 +13,10 @@ from p2pool.simnet.rpc import (
     INVALID_PARAMETER,
     NOT_CONNECTED,
     TYPE_ERROR,
-    Kind,
-    Parameter,
+    JsonKind,
+    MethodError,
+    MethodParameter,
     Row,
-    RpcError,
 )
 from p2pool.simnet.rpc_arguments import block_bytes, hash_argument, whole_number
 
@@ -35,15 +35,18 @@ class MiningMethods:
 
     def rows(self) -> list[Row]:
         """The methods with their parameters."""
-        number = Kind.NUMBER
+        number = JsonKind.NUMBER
         return [
-            (self.getblocktemplate, (Parameter("template_request", Kind.OBJECT),)),
-            (self.submitblock, (Parameter("hexdata", Kind.STRING, True), Parameter("dummy", Kind.ANY))),
+            (self.getblocktemplate, (MethodParameter("template_request", JsonKind.OBJECT),)),
+            (
+                self.submitblock,
+                (MethodParameter("hexdata", JsonKind.STRING, True), MethodParameter("dummy", JsonKind.ANY)),
+            ),
             (self.getmininginfo, ()),
-            (self.getnetworkhashps, (Parameter("nblocks", number), Parameter("height", number))),
+            (self.getnetworkhashps, (MethodParameter("nblocks", number), MethodParameter("height", number))),
             (
                 self.estimatesmartfee,
-                (Parameter("conf_target", number, True), Parameter("estimate_mode", Kind.STRING)),
+                (MethodParameter("conf_target", number, True), MethodParameter("estimate_mode", JsonKind.STRING)),
             ),
         ]
 
@@ -54,7 +57,7 @@ class MiningMethods:
         if mode == "proposal":
             return self._propose(options)
         if "mode" in options and mode not in ("template", None):
-            raise RpcError(INVALID_PARAMETER, "Invalid mode")
+            raise MethodError(INVALID_PARAMETER, "Invalid mode")
         self._check_ready()
         if "longpollid" in options:
             await self._long_poll(options["longpollid"])
@@ -62,17 +65,17 @@ class MiningMethods:
         context = self._context
         signals = template_signals(context.is_main, chain.height, context.signalling)
         superblocks = chain.rules.superblock_interval > 0
-        return render_template(chain.template(), signals, context.clock.now(), superblocks)
+        return render_template(chain.template(), signals, context.clock.now(), superblocks=superblocks)
 
     def submitblock(self, data: str, dummy: object) -> object:
-        """Take a block."""
+        """Take a block into the chain."""
         try:
             return self._chain.submit(block_bytes(data))
         except BlockUndecodable as error:
-            raise RpcError(DESERIALIZATION_ERROR, str(error)) from None
+            raise MethodError(DESERIALIZATION_ERROR, str(error)) from None
 
     def getmininginfo(self) -> object:
-        """Figures about mining."""
+        """Return figures about mining."""
         chain = self._chain
         result: Json = {"blocks": chain.height}
         if chain.last_template is not None:
@@ -98,7 +101,9 @@ class MiningMethods:
         """The fee for a confirmation within so many blocks: what the newest blocks were paid for a kilobyte."""
         target = whole_number(conf_target, 0)
         if not 1 <= target <= _LONGEST_FEE_TARGET:
-            raise RpcError(INVALID_PARAMETER, f"Invalid conf_target, must be between 1 and {_LONGEST_FEE_TARGET}")
+            raise MethodError(
+                INVALID_PARAMETER, f"Invalid conf_target, must be between 1 and {_LONGEST_FEE_TARGET}"
+            )
         rate = self._fee_rate()
         if rate is None:
             return {"errors": ["Insufficient data or no feerate found"], "blocks": 0}
@@ -108,22 +113,22 @@ class MiningMethods:
         """What keeps a daemon from giving templates: captures 70 for the main network, 71 for test networks."""
         context = self._context
         if context.is_main and context.connection_count == 0:
-            raise RpcError(NOT_CONNECTED, "Dash Core is not connected!")
+            raise MethodError(NOT_CONNECTED, "Dash Core is not connected!")
         if not context.status.initial_download:
             return
         if context.is_main:
-            raise RpcError(IN_INITIAL_DOWNLOAD, "Dash Core is in initial sync and waiting for blocks...")
+            raise MethodError(IN_INITIAL_DOWNLOAD, "Dash Core is in initial sync and waiting for blocks...")
         if self._chain.economy.is_superblock(self._chain.height + 1):
-            raise RpcError(IN_INITIAL_DOWNLOAD, "Dash Core is syncing with network...")
+            raise MethodError(IN_INITIAL_DOWNLOAD, "Dash Core is syncing with network...")
 
     def _propose(self, options: Json) -> object:
         data = options.get("data")
         if not isinstance(data, str):
-            raise RpcError(TYPE_ERROR, "Missing data String key for proposal")
+            raise MethodError(TYPE_ERROR, "Missing data String key for proposal")
         try:
             return self._chain.propose(block_bytes(data))
         except BlockUndecodable as error:
-            raise RpcError(DESERIALIZATION_ERROR, str(error)) from None
+            raise MethodError(DESERIALIZATION_ERROR, str(error)) from None
 
     async def _long_poll(self, identifier: object) -> None:
         long_polls = self._context.long_polls
@@ -137,7 +142,7 @@ class MiningMethods:
         await long_polls.wait(watched.lower(), updates)
 
     def _fee_rate(self) -> int | None:
-        """Duffs a kilobyte; None where no transaction paid a fee of late."""
+        """Duffs a kilobyte; None if no transaction paid a fee of late."""
         fees = size = 0
         block = self._chain.tip
         for _ in range(_FEE_BLOCKS):

@@ -7,7 +7,7 @@ from p2pool.dash.script import p2pkh_script, p2sh_script
 from p2pool.simnet.context import NodeContext
 from p2pool.simnet.p2p import SERVICE_NAMES, SERVICES
 from p2pool.simnet.render import Json
-from p2pool.simnet.rpc import Kind, Parameter, Row
+from p2pool.simnet.rpc import JsonKind, MethodParameter, Row
 
 _PROTOCOL_VERSION = 70240
 _UPLOAD_TIMEFRAME = 24 * 3600
@@ -29,14 +29,14 @@ class NetworkMethods:
             (self.getpeerinfo, ()),
             (self.getnettotals, ()),
             (self.getzmqnotifications, ()),
-            (self.validateaddress, (Parameter("address", Kind.STRING, True),)),
+            (self.validateaddress, (MethodParameter("address", JsonKind.STRING, True),)),
         ]
         if self._context.wallet:
-            rows.append((self.getnewaddress, (Parameter("label", Kind.STRING),)))
+            rows.append((self.getnewaddress, (MethodParameter("label", JsonKind.STRING),)))
         return rows
 
     def getnetworkinfo(self) -> object:
-        """Versions and connections."""
+        """Return versions and the number of connections."""
         peers, status = self._context.peers, self._context.status
         return {
             "version": status.version,
@@ -67,7 +67,7 @@ class NetworkMethods:
         return self._context.connection_count
 
     def getpeerinfo(self) -> object:
-        """The connected peers."""
+        """Return the peers that are connected."""
         return self._context.peers.render()
 
     def getnettotals(self) -> object:

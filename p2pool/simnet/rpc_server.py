@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
+from typing_extensions import override
 
 from p2pool.simnet.rpc import HttpReply, RpcDispatcher
 
@@ -29,8 +31,8 @@ class BoundedRequest(Request):
 
     _received = 0
 
+    @override
     def handleContentChunk(self, data: bytes) -> None:
-        """Count what arrives."""
         self._received += len(data)
         if self._received > _MAX_BODY:
             self.loseConnection()  # type: ignore[no-untyped-call]
@@ -46,6 +48,7 @@ class RpcResource(Resource):
     def __init__(
         self,
         dispatcher: RpcDispatcher,
+        *,
         user: str,
         password: str,
         sleep: Callable[[float], Awaitable[object]],
@@ -73,7 +76,7 @@ class RpcResource(Resource):
             if header is not None:
                 await self._sleep(_WRONG_PASSWORD_SECONDS)
             request.setHeader(b"WWW-Authenticate", b'Basic realm="jsonrpc"')
-            self._finish(request, 401, b"", b"text/html; charset=ISO-8859-1")
+            self._finish(request, 401, b"", kind=b"text/html; charset=ISO-8859-1")
             return
         request.content.seek(0)
         reply = await self._dispatcher.handle(request.content.read())
@@ -90,9 +93,9 @@ class RpcResource(Resource):
         return hmac.compare_digest(given, self._credentials)
 
     def _finish_reply(self, request: Any, reply: HttpReply) -> None:
-        self._finish(request, reply.status, reply.body, b"application/json")
+        self._finish(request, reply.status, reply.body, kind=b"application/json")
 
-    def _finish(self, request: Any, status: int, body: bytes, kind: bytes = b"text/plain") -> None:
+    def _finish(self, request: Any, status: int, body: bytes, *, kind: bytes = b"text/plain") -> None:
         request.setResponseCode(status)
         request.setHeader(b"Content-Type", kind)
         request.setHeader(b"Content-Length", b"%d" % len(body))
@@ -102,7 +105,7 @@ class RpcResource(Resource):
     def _failed(self, failure: Failure, request: Any) -> None:
         if isinstance(failure.value, CancelledError):
             return
-        self._log.failure("answering an RPC call failed", failure=failure)
+        self._log.failure("internal error while answering an RPC call", failure=failure)
         self._finish(request, 500, b"Internal error")
 
 
@@ -110,13 +113,13 @@ class _QuietSite(Site):
     """Keeps no access log."""
 
     def log(self, request: object) -> None:
-        """Nothing."""
+        """Log nothing for a request."""
 
 
-class RpcSite(WrappingFactory):
+class RpcSite(WrappingFactory, ServerFactory):
     """The HTTP server: knows its connections, so that it can close them."""
 
-    def __init__(self, resource: RpcResource, reactor: Any) -> None:
+    def __init__(self, resource: RpcResource, reactor: IReactorTime) -> None:
         site: Any = _QuietSite  # its constructor has no types
         wrapped = site(resource, requestFactory=BoundedRequest, reactor=reactor)
         wrapped.noisy = False
@@ -128,8 +131,8 @@ class RpcSite(WrappingFactory):
         """A protocol for a new connection, unless there are too many."""
         return None if len(self.protocols) >= _MAX_CONNECTIONS else super().buildProtocol(addr)
 
+    @override
     def unregisterProtocol(self, p: Any) -> None:
-        """A connection ended."""
         super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
         self._check_closed()
 

@@ -13,15 +13,17 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import LoopingCall, deferLater
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
 from p2pool.dash.messages import NetworkAddress
 from p2pool.simnet.chain import SimulatedChain
-from p2pool.simnet.clock import Cancellable, ListeningPort, ShiftedClock, SimnetReactor
+from p2pool.simnet.clock import ShiftedClock
 from p2pool.simnet.context import NodeContext
 from p2pool.simnet.faults import FaultControls
 from p2pool.simnet.finder import BlockFinder
@@ -35,7 +37,7 @@ from p2pool.simnet.rpc_controls import Controlled, RpcControls, add_controls
 from p2pool.simnet.rpc_methods import RpcMethods, build_methods
 from p2pool.simnet.rpc_server import RpcResource, RpcSite
 from p2pool.simnet.status import NodeStatus
-from p2pool.simnet.store import BlockStore, FileStore, MemoryStore
+from p2pool.simnet.store import FileStore, MemoryStore, RawBlockStore
 from p2pool.simnet.transactions import TransactionMaker
 from p2pool.simnet.zmq_publisher import HashBlockPublisher, PublisherSocket
 
@@ -56,47 +58,44 @@ class SimulatedDash(Service):
     name = "simulated Dash Core"
     _log = Logger(namespace="p2pool.simnet")
 
-    def __init__(
-        self,
-        reactor: SimnetReactor,
-        parameters: SimnetParameters,
-        random_bytes: Callable[[int], bytes] = os.urandom,
-        clock: Callable[[], float] | None = None,
-    ) -> None:
-        """`clock` gives Unix seconds, the reactor's where None is given. Raises OperatorError where the data
-        directory cannot be used."""
-        self._reactor = reactor
+    def __init__(self, environment: Environment, parameters: SimnetParameters) -> None:
+        """Open the chain. Raises OperatorError if the data directory cannot be used."""
+        self._environment = environment
+        self._reactor = reactor = environment.reactor
         self.parameters = parameters
         self.rpc_port = parameters.rpc_port
         self.p2p_port = parameters.p2p_port
         self.zmq_port = parameters.zmq_port
-        self.rpc_user, self.rpc_password = _credentials(parameters, random_bytes)
+        self.rpc_user, self.rpc_password = _credentials(parameters, environment.chance.randbytes)
         self._writes_cookie = parameters.rpc_user is None and parameters.data_directory is not None
-        self._ports: list[ListeningPort] = []
+        self._ports: list[IListeningPort] = []
         self._running: _Running | None = None
-        self._random_bytes = random_bytes
-        self.clock = ShiftedClock(clock or reactor.seconds)
+        self.clock = ShiftedClock(environment.clock)
         self.status = NodeStatus(parameters.reported_version)
         now = self.clock.now
         rules = chain_rules(parameters)
         self.chain = SimulatedChain(
-            rules, now, self._open_store, parameters.mempool_limit, parameters.block_max_size
+            rules,
+            now,
+            open_store=self._open_store,
+            mempool_limit=parameters.mempool_limit,
+            block_max_size=parameters.block_max_size,
         )
         self.faults = FaultControls(reactor.seconds)
         self.transactions = TransactionMaker(self.chain)
-        self.finder = BlockFinder(self.chain, now, self._search_in_thread)
+        self.finder = BlockFinder(self.chain, now, environment.run_in_thread)
         self.stop_requested: Event[None] = Event()
-        """Fires where somebody calls the RPC method `stop`: the owner decides what it means."""
+        """Fires when somebody calls the RPC method `stop`: the owner decides what it means."""
 
     @property
     def cookie_path(self) -> Path | None:
-        """Where the credentials are written; None where they are not."""
+        """Where the credentials are written; None if they are not."""
         directory = self.parameters.data_directory
         return directory / ".cookie" if directory is not None and self._writes_cookie else None
 
     def startService(self) -> None:
         """Listen on all ports. Raises CannotListenError (nothing is left listening then), and OperatorError
-        where the cookie cannot be written or ZMQ cannot listen."""
+        if the cookie cannot be written or ZMQ cannot listen."""
         try:
             publisher = self._open_publisher()
         except OperatorError:
@@ -135,15 +134,10 @@ class SimulatedDash(Service):
 
     def sleep(self, seconds: float) -> Awaitable[object]:
         """Wait on the service's own clock."""
-        reactor: Any = self._reactor
-        sleeping: Deferred[None] = deferLater(reactor, seconds, lambda: None)
+        sleeping: Deferred[None] = deferLater(self._reactor, seconds, lambda: None)
         return sleeping
 
-    def random_number(self) -> int:
-        """64 random bits."""
-        return int.from_bytes(self._random_bytes(8), "little")
-
-    def _open_store(self, genesis_hash: int) -> BlockStore:
+    def _open_store(self, genesis_hash: int) -> RawBlockStore:
         directory = self.parameters.data_directory
         return MemoryStore() if directory is None else FileStore(directory, genesis_hash)
 
@@ -155,14 +149,10 @@ class SimulatedDash(Service):
         self.zmq_port = publisher.port
         return publisher
 
-    def _listen(self, number: int, factory: object) -> int:
+    def _listen(self, number: int, factory: ServerFactory) -> int:
         port = self._reactor.listenTCP(number, factory, interface=self.parameters.rpc_host)
         self._ports.append(port)
         return int(getattr(port.getHost(), "port", number))
-
-    def _search_in_thread(self, work: Callable[[], int | None]) -> Awaitable[int | None]:
-        reactor: Any = self._reactor
-        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
     def _write_cookie(self) -> None:
         path = self.cookie_path
@@ -189,8 +179,14 @@ class _Running:
         self._publisher = None if socket is None else HashBlockPublisher(chain, socket.send)
         self.long_polls = LongPolls(chain, reactor, parameters.long_poll_patience)
         now, started = service.clock.now, reactor.seconds()
-        self.p2p = P2pServer(chain, parameters.parent.p2p_magic, now, service.random_number, service.status)
-        self.dialler = PeerDialler(reactor, self.p2p)
+        self.p2p = P2pServer(
+            chain,
+            magic=parameters.parent.p2p_magic,
+            now=now,
+            nonce=service._environment.nonce,
+            status=service.status,
+        )
+        self.dialler = PeerDialler(service._environment, self.p2p)
         context = NodeContext(
             chain=chain,
             chain_name=parameters.chain_name,
@@ -208,7 +204,9 @@ class _Running:
         table = build_methods(methods)
         add_controls(table, RpcControls(self._controlled()))
         self.dispatcher = RpcDispatcher(table, service.faults, service.sleep)
-        resource = RpcResource(self.dispatcher, service.rpc_user, service.rpc_password, service.sleep)
+        resource = RpcResource(
+            self.dispatcher, user=service.rpc_user, password=service.rpc_password, sleep=service.sleep
+        )
         self.site = RpcSite(resource, reactor)
 
     def _controlled(self) -> Controlled:
@@ -232,7 +230,7 @@ class _Running:
         if parameters.transaction_period <= 0:
             return
         self._loop = LoopingCall(self._service.transactions.make_next, parameters.withdrawals)
-        self._loop.clock = self._service._reactor  # type: ignore[assignment]
+        self._loop.clock = self._service._reactor
         self._loop.start(parameters.transaction_period, now=False).addErrback(self._transactions_failed)
 
     def stop(self) -> Deferred[None]:
@@ -250,7 +248,7 @@ class _Running:
             closing.addCallback(self._closed, impatient)
         return closing.addCallback(lambda _: None)
 
-    def _closed(self, result: object, impatient: Cancellable) -> None:
+    def _closed(self, result: object, impatient: IDelayedCall) -> None:
         if not self._aborted:
             impatient.cancel()
 
@@ -260,11 +258,11 @@ class _Running:
         self.site.abort()
 
     def _transactions_failed(self, failure: Any) -> None:
-        SimulatedDash._log.failure("no more transactions are made", failure=failure)
+        SimulatedDash._log.failure("internal error: the simulation makes no more transactions", failure=failure)
 
 
 def _credentials(parameters: SimnetParameters, random_bytes: Callable[[int], bytes]) -> tuple[str, str]:
-    """User and password: the given ones, or a cookie's. OperatorError where only one is given."""
+    """User and password: the given ones, or a cookie's. OperatorError if only one is given."""
     user, password = parameters.rpc_user, parameters.rpc_password
     if user is None and password is None:
         return COOKIE_USER, random_bytes(_PASSWORD_BYTES).hex()

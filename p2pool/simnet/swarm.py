@@ -31,7 +31,9 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
+from typing_extensions import override
 
+from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -41,7 +43,7 @@ from p2pool.networks import SIMNET
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
-from p2pool.simnet.swarm_table import HEADING, NodeState, frame, read_state, row, summary
+from p2pool.simnet.swarm_table import HEADING, NodeAnswers, NodeState, frame, read_state, row, summary
 
 HOST = "127.0.0.1"
 USER, PASSWORD = "swarm", "swarm"  # the simulated coins are worth nothing, and only this machine can ask
@@ -54,7 +56,7 @@ _log = Logger(namespace="p2pool.simnet.swarm")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodeLocation:
     """Where a node listens, and where it keeps its data and its log."""
 
     number: int
@@ -64,7 +66,7 @@ class Place:
 
     @property
     def page(self) -> str:
-        """Its first page."""
+        """The URL of its first page."""
         return f"http://{HOST}:{self.worker_port}/"
 
 
@@ -80,25 +82,29 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def make_places(count: int, directory: Path) -> list[Place]:
-    """A place for each node."""
+def make_locations(count: int, directory: Path) -> list[NodeLocation]:
+    """A location for each node."""
     ports = free_ports(2 * count)
-    return [Place(n, ports[2 * n - 2], ports[2 * n - 1], directory / f"node{n}") for n in range(1, count + 1)]
+    return [
+        NodeLocation(n, ports[2 * n - 2], ports[2 * n - 1], directory / f"node{n}") for n in range(1, count + 1)
+    ]
 
 
-def node_arguments(place: Place, neighbour: Place | None, rpc_port: int, p2p_port: int) -> list[str]:
-    """A node's command line. It stays connected with `neighbour` and looks for nobody else."""
+def node_arguments(
+    location: NodeLocation, neighbour: NodeLocation | None, *, rpc_port: int, p2p_port: int
+) -> list[str]:
+    """A node's command line. It connects to `neighbour` and to no other node."""
     ring = [] if neighbour is None else ["-n", f"{HOST}:{neighbour.peer_port}"]
     return [
-        *(sys.executable, "-m", "p2pool", "--net", SIMNET.name, "--datadir", str(place.directory)),
+        *(sys.executable, "-m", "p2pool", "--net", SIMNET.name, "--datadir", str(location.directory)),
         *("--dashd-address", HOST, "--dashd-rpc-port", str(rpc_port), "--dashd-p2p-port", str(p2p_port)),
-        *("-w", f"{HOST}:{place.worker_port}", "--p2pool-port", f"{HOST}:{place.peer_port}"),
+        *("-w", f"{HOST}:{location.worker_port}", "--p2pool-port", f"{HOST}:{location.peer_port}"),
         *("--outgoing-conns", "0", *ring, USER, PASSWORD),
     ]
 
 
 def miner_address(number: int) -> str:
-    """Whom the miner beside a node mines for."""
+    """Return the address that a node's miner mines for."""
     key_hash = f"p2pool-swarm-miner{number:02d}".encode()
     return encode_address(SIMNET.parent.addresses.pubkey_hash, key_hash)
 
@@ -110,8 +116,8 @@ class NodeEnd(ProcessProtocol):
         self.status: str | None = None
         self.ended: Deferred[None] = Deferred()
 
+    @override
     def processEnded(self, reason: Failure) -> None:
-        """Twisted's."""
         error: Any = reason.value
         status = "0" if isinstance(reason.value, ProcessDone) else error.exitCode or f"signal {error.signal}"
         self.status = f"ended ({status})"
@@ -125,12 +131,12 @@ class _Body(Protocol):
         self._parts: list[bytes] = []
         self.whole: Deferred[bytes] = Deferred()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         self._parts.append(data)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's: that was all. What is cut off is no JSON."""
         if not self.whole.called:
             self.whole.callback(b"".join(self._parts))
 
@@ -140,50 +146,53 @@ class Swarm:
 
     def __init__(
         self,
-        reactor: Any,
+        environment: Environment,
+        *,
         parameters: SimnetParameters,
-        places: Sequence[Place],
+        locations: Sequence[NodeLocation],
         max_hash_rate: float,
         report: Callable[[Sequence[NodeState], int], None],
     ) -> None:
-        self._reactor = reactor
-        self._places = places
+        self._reactor = reactor = environment.reactor
+        self._locations = locations
         self._report = report
-        self._simulated = SimulatedDash(reactor, parameters)
+        self._simulated = SimulatedDash(environment, parameters)
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._agent = Agent(reactor, pool=self._pool, connectTimeout=ANSWER_TIME)
         self._nodes: list[tuple[Any, NodeEnd]] = []
         """(transport, protocol) of each process."""
         self._miners = [
             CpuMiner(
-                reactor,
-                HOST,
-                place.worker_port,
-                f"{miner_address(place.number)}.swarm{place.number}/{SIMNET.min_difficulty}",
-                f"d={SIMNET.min_difficulty}",
+                environment,
+                host=HOST,
+                port=location.worker_port,
+                username=f"{miner_address(location.number)}.swarm{location.number}/{SIMNET.min_difficulty}",
+                password=f"d={SIMNET.min_difficulty}",
                 max_hash_rate=max_hash_rate,
-                name=f"miner{place.number}",
+                name=f"miner{location.number}",
                 retry_policy=lambda attempt: 1.0,
             )
-            for place in places
+            for location in locations
         ]
         self._timer: Timer | None = None
 
     def start(self) -> None:
         """Start everything. Raises OperatorError, OSError, CannotListenError."""
         self._simulated.startService()
-        for index, place in enumerate(self._places):
-            after = self._places[(index + 1) % len(self._places)]
-            self._start_node(place, None if after is place else after)
+        for index, location in enumerate(self._locations):
+            after = self._locations[(index + 1) % len(self._locations)]
+            self._start_node(location, None if after is location else after)
         for miner in self._miners:
             miner.startService()
-        self._timer = Timer(self._reactor, 1.0, self._look)
+        self._timer = Timer(self._reactor, 1.0, self._poll, name="watch the swarm")
 
-    def _start_node(self, place: Place, neighbour: Place | None) -> None:
-        place.directory.mkdir(parents=True, exist_ok=True)
-        arguments = node_arguments(place, neighbour, self._simulated.rpc_port, self._simulated.p2p_port)
+    def _start_node(self, location: NodeLocation, neighbour: NodeLocation | None) -> None:
+        location.directory.mkdir(parents=True, exist_ok=True)
+        arguments = node_arguments(
+            location, neighbour, rpc_port=self._simulated.rpc_port, p2p_port=self._simulated.p2p_port
+        )
         protocol = NodeEnd()
-        with open(place.directory / "output.log", "ab") as output, open(os.devnull, "rb") as nothing:
+        with open(location.directory / "output.log", "ab") as output, open(os.devnull, "rb") as nothing:
             files = {0: nothing.fileno(), 1: output.fileno(), 2: output.fileno()}
             process = self._reactor.spawnProcess(
                 protocol, arguments[0], arguments, env=None, path=str(PROJECT), childFDs=files
@@ -192,25 +201,25 @@ class Swarm:
 
     # --- watching ----------------------------------------------------------------------------------------
 
-    async def _look(self) -> None:
-        looks = [ensureDeferred(self._state(place, end)) for place, (_, end) in self._together()]
-        self._report(await gatherResults(looks), self._simulated.chain.height)
+    async def _poll(self) -> None:
+        polls = [ensureDeferred(self._state(location, end)) for location, (_, end) in self._together()]
+        self._report(await gatherResults(polls), self._simulated.chain.height)
 
-    def _together(self) -> list[tuple[Place, tuple[Any, NodeEnd]]]:
-        return list(zip(self._places, self._nodes, strict=True))
+    def _together(self) -> list[tuple[NodeLocation, tuple[Any, NodeEnd]]]:
+        return list(zip(self._locations, self._nodes, strict=True))
 
-    async def _state(self, place: Place, end: NodeEnd) -> NodeState:
+    async def _state(self, location: NodeLocation, end: NodeEnd) -> NodeState:
         if end.status is not None:
-            return NodeState(place.number, place.page, end.status)
+            return NodeState(location.number, location.page, end.status)
         paths = ("web/chain?count=1", "global_stats", "local_stats", "recent_blocks")
         try:
-            values = [await self._ask(place.page + path) for path in paths]
-            return read_state(place.number, place.page, *values)
+            values = [await self._ask(location.page + path) for path in paths]
+            return read_state(location.number, location.page, NodeAnswers(*values))
         except (KeyError, TypeError, ValueError) as error:
-            _log.debug("node {number} said {error}", number=place.number, error=error)
-            return NodeState(place.number, place.page)
+            _log.debug("unusable answer from node {number}: {error}", number=location.number, error=error)
+            return NodeState(location.number, location.page)
         except Exception as error:  # whatever a connection may meet
-            return NodeState(place.number, place.page, f"no answer ({type(error).__name__})")
+            return NodeState(location.number, location.page, f"no answer ({type(error).__name__})")
 
     async def _ask(self, url: str) -> Any:
         response = await self._agent.request(b"GET", url.encode()).addTimeout(ANSWER_TIME, self._reactor)
@@ -250,7 +259,7 @@ class Screen:
         self._drawn = 0
 
     def show(self, states: Sequence[NodeState], block_height: int) -> None:
-        """One look."""
+        """Show the states of all nodes."""
         lines = [row(state) for state in states]
         if self._terminal:
             lines = [HEADING, *lines, summary(states, block_height)]
@@ -291,15 +300,15 @@ def _parameters(options: argparse.Namespace, directory: Path) -> SimnetParameter
     )
 
 
-def _run(reactor: Any, options: argparse.Namespace, directory: Path) -> None:
+def _run(reactor: IReactor, options: argparse.Namespace, directory: Path) -> None:
     """Until Ctrl-C. Raises what kept it from starting, once everything that ran already has ended."""
     screen = open_terminal(sys.stdout)
     swarm = Swarm(
-        reactor,
-        _parameters(options, directory),
-        make_places(options.nodes, directory),
-        options.max_hash_rate,
-        Screen(screen).show,
+        real_environment(reactor),
+        parameters=_parameters(options, directory),
+        locations=make_locations(options.nodes, directory),
+        max_hash_rate=options.max_hash_rate,
+        report=Screen(screen).show,
     )
     stop_at_hangup(reactor)
     failures: list[Exception] = []

@@ -17,7 +17,7 @@ _COINBASE_RESERVE, _COINBASE_OPERATIONS = 1000, 100
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateTransaction:
+class TemplateEntry:
     """A transaction of a template. `depends` holds 1-based positions in the template; `fee` in duffs."""
 
     raw: bytes
@@ -28,14 +28,14 @@ class TemplateTransaction:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockTemplate:
+class SimulatedTemplate:
     """Everything about the next block but its coinbase's own outputs and its time."""
 
     previous: ChainBlock
     height: int
     bits: int
     minimum_time: int
-    transactions: tuple[TemplateTransaction, ...]
+    transactions: tuple[TemplateEntry, ...]
     coinbase_value: int
     masternode: tuple[Payee, ...]
     superblock: tuple[Payee, ...]
@@ -52,16 +52,17 @@ class BlockTemplate:
 def build_template(
     economy: Economy,
     previous: ChainBlock,
+    *,
     bits: int,
     waiting: Iterable[MempoolEntry],
     updates: int,
     max_size: int = MAX_BLOCK_SIZE,
-) -> BlockTemplate:
+) -> SimulatedTemplate:
     """The template for the block after `previous`; `waiting` must be valid on top of it, parents first. It is
-    filled as Dash Core's are where dash.conf has blockmaxsize=`max_size`."""
+    filled as Dash Core's are if dash.conf has blockmaxsize=`max_size`."""
     height = previous.height + 1
     chosen = [
-        TemplateTransaction(commitment.pack(), commitment.hash, (), 0, 0)
+        TemplateEntry(commitment.pack(), commitment.hash, (), 0, 0)
         for commitment in economy.commitments(height, previous.hash)
     ]
     positions: dict[int, int] = {}
@@ -78,12 +79,12 @@ def build_template(
             continue
         size, operations = size_after, operations_after
         depends = tuple(positions[parent] for parent in entry.depends)
-        chosen.append(TemplateTransaction(entry.raw, entry.hash, depends, entry.fee, entry.signature_operations))
+        chosen.append(TemplateEntry(entry.raw, entry.hash, depends, entry.fee, entry.signature_operations))
         positions[entry.hash] = len(chosen)
         if entry.transaction.has_payload:
             special.append(entry.transaction)
     fees = sum(transaction.fee for transaction in chosen)
-    return BlockTemplate(
+    return SimulatedTemplate(
         previous=previous,
         height=height,
         bits=bits,

@@ -1,1 +1,1 @@
-"""Miners: stratum over TCP. A pure session, a thin Twisted protocol, and the server that fans work out."""
+"""Miners: stratum over TCP. A pure session, a thin Twisted protocol, and a server that broadcasts jobs."""

@@ -1,4 +1,4 @@
-"""What a miner is told when something is refused."""
+"""The errors with which requests of miners are answered."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from p2pool.base.text import printable
 from p2pool.dash.target import target_to_difficulty
 
 
-class Code(IntEnum):
-    """Stratum's error codes."""
+class ErrorCode(IntEnum):
+    """The error codes of stratum (the first element of an error)."""
 
     OTHER = 20
     JOB_NOT_FOUND = 21
@@ -20,24 +20,24 @@ class Code(IntEnum):
     NOT_SUBSCRIBED = 25
 
 
-class Refusal(Exception):
-    """A request is refused: answered with `[code, text, null]`; `text` is cut and cleaned for the wire.
+class StratumError(Exception):
+    """A request is rejected: answered with `[code, text, null]`; `text` is cut and cleaned for the wire.
 
-    `is_offence` is False if the request was fine in itself and met a limit of the server: that costs its sender
-    nothing.
+    `is_offence` is False if the request was fine in itself and met a limit of the server: its sender is not
+    charged for that.
     """
 
-    def __init__(self, code: Code, text: str, is_offence: bool = True) -> None:
+    def __init__(self, code: ErrorCode, text: str, *, is_offence: bool = True) -> None:
         self.code = code
         self.is_offence = is_offence
         self.text = printable(text, 200)
         super().__init__(self.text)
 
 
-def low_difficulty(found: int, required: float) -> Refusal:
-    """Return the refusal of a submission whose hash is `found` and does not meet the difficulty `required`."""
+def low_difficulty(found: int, required: float) -> StratumError:
+    """Return the error for a submission whose hash is `found` and does not meet the difficulty `required`."""
     difficulty = min(target_to_difficulty(max(found, 1)), math.nextafter(required, 0.0))  # never equal by rounding
     shown, wanted = f"{difficulty:g}", f"{required:g}"
     if shown == wanted:
         shown, wanted = repr(difficulty), repr(required)
-    return Refusal(Code.LOW_DIFFICULTY, f"low difficulty share: {shown} is below the required {wanted}")
+    return StratumError(ErrorCode.LOW_DIFFICULTY, f"low difficulty share: {shown} is below the required {wanted}")

@@ -1,9 +1,9 @@
-"""Who is kept out, and what happens to those who misbehave.
+"""Which hosts are let in, banned or limited, and why.
 
-A host is an IPv4 address or an IPv6 network of 64 bits (what one customer gets). A farm of a thousand machines may
-be behind one address, so `conduct` divides a host's costs by what works there, and judges each connection by
-itself. A host whose cost reaches the limit is banned if nothing works there; else its working connections stay and
-new ones are limited to a trickle. Loopback and the operator's own networks are never banned.
+A host is an IPv4 address or an IPv6 network of 64 bits (what one customer gets). A farm of a thousand miners may
+be behind one address, so `reputation` divides a host's costs by its good connections, and judges each connection
+by itself. A host whose cost reaches the limit is banned if no connection works there; else its working connections
+stay and new ones are limited to a trickle. Loopback and the operator's own networks are never banned.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ from p2pool.base.hosts import host_key, site_key
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
 from p2pool.pool_stats import BanRecord, HostRecord
-from p2pool.stratum.conduct import BAN_COST, JUDGED_SUBMISSIONS, Conduct, Host, Offence
-from p2pool.stratum.places import Places
+from p2pool.stratum.eviction_queue import EvictionQueue
 from p2pool.stratum.ports import StatsPort
+from p2pool.stratum.reputation import BAN_COST, JUDGED_SUBMISSIONS, ConnectionReputation, HostReputation, Offence
+from p2pool.stratum.settings import StratumSettings
 
 _log = Logger(namespace="p2pool.stratum")
 
-Network = IPv4Network | IPv6Network
+IPNetwork = IPv4Network | IPv6Network
 
 _SHORT_LIFE = 10.0
-"""A connection that ends sooner, without an accepted submission, came too fast."""
+"""Seconds. A connection that ends sooner, without an accepted submission, counts as reconnecting too fast."""
 BANNED = "banned"
 """Why a banned host is turned away; the ban itself was logged."""
 LIMITED = "new connections of its host are limited"
-"""Why a connection of a host that misbehaved is turned away although others of it work; the limit was logged."""
+"""Why a host that misbehaved, but has working connections, is turned away; the limit was logged."""
 TOO_MANY_OF_HOST = "too many connections of one host"
 MAX_BANS = 10_000
 """Bans in force. Beyond it the site with most bans loses its oldest one."""
 MAX_REASON = 100
 """Characters of a ban's reason."""
 _MAX_TIME = 1e11
-"""Unix seconds beyond any clock."""
+"""Unix seconds; no clock of this century shows more."""
 MAX_ABSENT_HOSTS = 10_000
-"""Hosts without a connection whose cost is remembered. Beyond it the site with most of them loses one."""
+"""Hosts without a connection whose cost is remembered. Beyond it the site that has most of them loses one."""
 _SHOWN_HOSTS = 50
 _LOGGED_HOSTS = 1000
 """Hosts and kinds of log lines that are remembered. Beyond it the site with most of them loses one."""
@@ -52,114 +53,123 @@ _LOG_PERIOD = 60.0
 
 
 @lru_cache(maxsize=4096)
-def _is_exempt(key: str, allowed: tuple[Network, ...]) -> bool:
+def _is_exempt(key: str, allowed: tuple[IPNetwork, ...]) -> bool:
     try:
         network = ip_network(key)
     except ValueError:
         return False
-    if network.is_loopback or key == "::/64":  # ::1 is the only address in use there
+    if network.is_loopback or key == "::/64":  # ::1 is the only address in use in this network
         return True
     return any(
-        network.version == other.version and network.overlaps(other)  # a part of its /64 is enough
+        network.version == other.version and network.overlaps(other)  # a part of the /64 is enough
         for other in allowed
     )
 
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """`ban_duration` in seconds; `allowed` networks are never banned."""
+    """The settings of the guard: `ban_duration` in seconds; `allowed` networks are never banned."""
 
-    ban_duration: float = 300.0
-    allowed: tuple[Network, ...] = ()
-    max_connections_per_host: int = 1000
+    ban_duration: float = StratumSettings.ban_duration
+    allowed: tuple[IPNetwork, ...] = ()
+    max_connections_per_host: int = StratumSettings.max_connections_per_ip
 
 
 class Guard:
-    """All hosts. `banned` fires with the key of a host that has just been banned."""
+    """Decides which hosts may connect. It keeps the reputation of all hosts, and their bans.
+
+    The server reports what connections do (`connected`, `authorized`, `submission`, `offence`, `disconnected`);
+    the guard fires `banned` with the key of a host that has just been banned, and `misbehaved` with a connection
+    that has to be closed. Bound: the server's connections, MAX_ABSENT_HOSTS and MAX_BANS.
+    """
 
     def __init__(self, settings: GuardSettings, stats: StatsPort) -> None:
         self.settings = settings
         self.banned: Event[str] = Event()
-        self.misbehaved: Event[Conduct] = Event()
-        """A connection has to be closed; its `closing` says why."""
+        self.misbehaved: Event[ConnectionReputation] = Event()
+        """Fires with a connection that has to be closed; its `closing` says why."""
         self.bans_changed: Event[None] = Event()
-        self.places = Places()
-        """Which connections make room for others."""
+        """Fires after a ban was added, lifted or has ended."""
+        self.eviction_queue = EvictionQueue()
+        """The connections that may be closed to make room for others."""
         self._stats = stats
-        self._hosts: dict[str, Host] = {}
-        """Those with connections. Bound: the server's connections."""
-        self._absent: FairDict[str, Host, str] = FairDict(MAX_ABSENT_HOSTS)
+        self._hosts: dict[str, HostReputation] = {}
+        """Hosts with connections. Bound: the server's connections."""
+        self._absent: FairDict[str, HostReputation, str] = FairDict(MAX_ABSENT_HOSTS)
         self._bans: dict[str, BanRecord] = {}
         self._bans_by_site: FairQueue[str, str] = FairQueue()
-        """The keys of `_bans`."""
+        """The keys of `_bans`, grouped by site."""
         self._logged: FairDict[tuple[str, str], float, str] = FairDict(_LOGGED_HOSTS)
 
     # --- connections -------------------------------------------------------------------------------------
 
     def turned_away(self, host: str, now: float) -> str | None:
-        """Return why a new connection of `host` is not let in; None if it is welcome."""
+        """Return why a new connection of `host` is rejected; None if it is let in."""
         key = host_key(host)
         if self._bans and self.is_banned(key, now):
             return BANNED
         known = self._hosts.get(key) or self._absent.get(key)
         if known is None:
             return None
-        if known.connections >= self.settings.max_connections_per_host:
+        if len(known.connections) >= self.settings.max_connections_per_host:
             return TOO_MANY_OF_HOST
         return LIMITED if now < known.limited_until and not known.admits(now) else None
 
-    def connected(self, host: str, now: float) -> Conduct:
-        """Account for a connection that was let in."""
+    def connected(self, host: str, now: float) -> ConnectionReputation:
+        """Add a connection that was let in, and return its reputation."""
         key = host_key(host)
         known = self._hosts.get(key)
         if known is None:
-            known = self._absent.pop(key) or Host(key, now)
+            known = self._absent.pop(key) or HostReputation(key, now)
             self._hosts[key] = known
-        conduct = Conduct(known, now)
-        known.members[conduct] = None
-        self.places.opened(conduct)
-        return conduct
+        connection = ConnectionReputation(known, now)
+        known.add(connection)
+        self.eviction_queue.opened(connection)
+        return connection
 
-    def authorized(self, conduct: Conduct, now: float) -> None:
-        """Note that a connection came as far as working."""
-        conduct.authorized_at = now
-        conduct.host.working += 1
-        conduct.host.recount(conduct)
-        self.places.authorized(conduct)
+    def authorized(self, connection: ConnectionReputation, now: float) -> None:
+        """Note that a miner was authorized on a connection for the first time."""
+        connection.authorized_at = now
+        connection.host.working += 1
+        connection.host.recount(connection)
+        self.eviction_queue.authorized(connection)
 
-    def disconnected(self, conduct: Conduct, lasted: float, authorized: bool, earned: bool, now: float) -> None:
-        """Account for the end of a connection after so many seconds. Those that never got as far as working, and
-        those that were gone at once, are what a reconnect storm is made of."""
-        host = conduct.host
+    def disconnected(
+        self, connection: ConnectionReputation, *, lasted: float, authorized: bool, earned: bool, now: float
+    ) -> None:
+        """Account for the end of a connection that lasted so many seconds.
+
+        Connections that were never authorized, and those that ended at once, make up a reconnect storm, so they
+        are charged.
+        """
+        host = connection.host
         good, working = host.weight(now), host.working_weight(now)
-        del host.members[conduct]
         host.working -= authorized
-        conduct.is_over = True
-        host.recount(conduct)
-        self.places.closed(conduct)
-        host.carried += conduct.submissions
-        host.carried_refused += conduct.refused
-        if conduct.cost or conduct.excused:
-            pass  # it has paid for something worse, or the server ended it
+        host.remove(connection)
+        self.eviction_queue.remove(connection)
+        host.carried += connection.submissions
+        host.carried_refused += connection.refused
+        if connection.cost or connection.excused:
+            pass  # it was charged for something worse, or the server ended it
         elif not authorized:
-            self._charge(conduct, Offence.RECONNECT, Offence.RECONNECT.cost / good, now)
+            self._charge(connection, Offence.RECONNECT, cost=Offence.RECONNECT.cost / good, now=now)
         elif lasted < _SHORT_LIFE and not earned:
-            self._charge(conduct, Offence.RECONNECT, Offence.RECONNECT.cost / working, now)
-        self._judge_carried(conduct, now)
-        if not host.members and self._hosts.pop(host.key, None) is not None and host.is_worth_remembering(now):
+            self._charge(connection, Offence.RECONNECT, cost=Offence.RECONNECT.cost / working, now=now)
+        self._judge_carried(connection, now)
+        if not host.connections and self._hosts.pop(host.key, None) is not None and host.is_worth_remembering(now):
             self._absent.put(host.key, host, host.site)
 
-    def connections_of(self, key: str) -> list[Conduct]:
+    def connections_of(self, key: str) -> list[ConnectionReputation]:
         """Return the connections of a host, the oldest first."""
         host = self._hosts.get(key)
-        return [] if host is None else list(host.members)
+        return [] if host is None else list(host.connections)
 
-    def make_room(self, host: str, now: float) -> Conduct | None:
-        """Return the connection to close so that one of `host` has a place; None where all have worked."""
-        return self.places.candidate(site_key(host), now)
+    def make_room(self, host: str, now: float) -> ConnectionReputation | None:
+        """Return the connection to close for a new one of `host`; None if all connections have worked."""
+        return self.eviction_queue.candidate(site_key(host), now)
 
     def may_log(self, host: str, what: str, now: float) -> bool:
-        """Return whether it is time for a log line of this kind about `host`: a storm gets one a minute."""
+        """Return whether a log line of this kind about `host` is due: during a storm, one is logged a minute."""
         key = host_key(host), what
         logged = self._logged.get(key)
         if logged is not None and 0 <= now - logged < _LOG_PERIOD:
@@ -169,74 +179,76 @@ class Guard:
 
     # --- behaviour ---------------------------------------------------------------------------------------
 
-    def offence(self, conduct: Conduct, offence: Offence, now: float) -> None:
-        """Charge something that a connection did."""
-        self._charge_own(conduct, offence, offence.cost, now)
+    def offence(self, connection: ConnectionReputation, offence: Offence, now: float) -> None:
+        """Charge a connection and its host for an offence."""
+        self._charge_own(connection, offence, cost=offence.cost, now=now)
 
-    def login_refused(self, conduct: Conduct, username: object, now: float) -> None:
-        """Charge a refused authorize: little where the same address was refused before, since software repeats a
-        mistyped setting for hours."""
-        cost = conduct.login_cost(username, now)
-        self._charge_own(conduct, Offence.LOGIN, cost, now)
+    def login_refused(self, connection: ConnectionReputation, username: object, now: float) -> None:
+        """Charge for a rejected authorize: little if the same address was rejected before, since software repeats
+        a mistyped setting for hours."""
+        cost = connection.login_cost(username, now)
+        self._charge_own(connection, Offence.LOGIN, cost=cost, now=now)
 
-    def submission(self, conduct: Conduct, refused: bool, now: float) -> None:
-        """Account for a submission that was judged."""
-        host = conduct.host
+    def submission(self, connection: ConnectionReputation, refused: bool, now: float) -> None:
+        """Account for a submission that was accepted or rejected."""
+        host = connection.host
         host.submissions += 1
-        conduct.submissions += 1
+        connection.submissions += 1
         if refused:
             host.refused += 1
-            conduct.refused += 1
-        elif not conduct.accepted:
-            conduct.accepted = True
-            host.recount(conduct)
-            self.places.worked(conduct)
-        if conduct.submissions >= JUDGED_SUBMISSIONS:
-            is_bad = conduct.refused * 2 > conduct.submissions
-            host.submissions -= conduct.submissions
-            host.refused -= conduct.refused
-            conduct.submissions = conduct.refused = 0
+            connection.refused += 1
+        elif not connection.accepted:
+            connection.accepted = True
+            host.recount(connection)
+            self.eviction_queue.remove(connection)
+        if connection.submissions >= JUDGED_SUBMISSIONS:
+            is_bad = connection.refused * 2 > connection.submissions
+            host.submissions -= connection.submissions
+            host.refused -= connection.refused
+            connection.submissions = connection.refused = 0
             if is_bad:
-                self.offence(conduct, Offence.SUBMISSIONS, now)
+                self.offence(connection, Offence.SUBMISSIONS, now)
 
-    def _judge_carried(self, conduct: Conduct, now: float) -> None:
-        """Judge what ended connections left: reconnecting before each judgement must not help."""
-        host = conduct.host
+    def _judge_carried(self, connection: ConnectionReputation, now: float) -> None:
+        """Judge the submissions of connections that ended: reconnecting before each judgement must not help."""
+        host = connection.host
         if host.carried >= JUDGED_SUBMISSIONS:
             is_bad = host.carried_refused * 2 > host.carried
             host.submissions -= host.carried
             host.refused -= host.carried_refused
             host.carried = host.carried_refused = 0
             if is_bad:
-                self._charge(conduct, Offence.SUBMISSIONS, Offence.SUBMISSIONS.cost / host.weight(now), now)
+                cost = Offence.SUBMISSIONS.cost / host.weight(now)
+                self._charge(connection, Offence.SUBMISSIONS, cost=cost, now=now)
 
-    def _charge_own(self, conduct: Conduct, offence: Offence, cost: float, now: float) -> None:
-        """Charge the connection, which no longer counts as a good one of its host then, and the host."""
-        host = conduct.host
-        is_too_much = conduct.cost.add(cost, now) >= BAN_COST
-        host.recount(conduct)
-        if is_too_much and conduct.closing is None and not self.never_banned(host.key):
-            conduct.closing = offence.text
-            self.misbehaved.fire(conduct)
-        self._charge(conduct, offence, cost / host.weight(now), now)
+    def _charge_own(self, connection: ConnectionReputation, offence: Offence, *, cost: float, now: float) -> None:
+        """Charge the connection, which then no longer counts as a good one of its host, and the host."""
+        host = connection.host
+        is_too_much = connection.cost.add(cost, now) >= BAN_COST
+        host.recount(connection)
+        if is_too_much and connection.closing is None and not self.never_banned(host.key):
+            connection.closing = offence.text
+            self.misbehaved.fire(connection)
+        self._charge(connection, offence, cost=cost / host.weight(now), now=now)
 
-    def _charge(self, conduct: Conduct, offence: Offence, cost: float, now: float) -> None:
-        """Charge the host."""
+    def _charge(self, connection: ConnectionReputation, offence: Offence, *, cost: float, now: float) -> None:
+        """Charge the host of a connection, and ban or limit it if its cost reaches the limit."""
         self._stats.record_offence(offence.text)
-        host = conduct.host
+        host = connection.host
         if host.key in self._bans:
-            return  # what it had sent before it was banned is still judged
+            return  # submissions that it sent before the ban are still judged
         if host.cost.add(cost, now) < BAN_COST or self.never_banned(host.key):
             return
         has_settled = host.has_settled(now)
         host.forgive(now)
         if not has_settled:
-            self.ban(host.key, now, self.settings.ban_duration, offence.text)
+            self.ban(host.key, now=now, seconds=self.settings.ban_duration, reason=offence.text)
             return
         host.limited_until = now + self.settings.ban_duration
         if self.may_log(host.key, LIMITED, now):
             _log.warn(
-                "{host}: {reason}; its {count} working connections stay, new ones are limited for {seconds:.0f} s",
+                "limiting new connections of {host} for {seconds:.0f} s: {reason}. "
+                "Its {count} working connections stay",
                 host=host.key,
                 reason=offence.text,
                 count=host.working,
@@ -245,19 +257,19 @@ class Guard:
 
     # --- bans --------------------------------------------------------------------------------------------
 
-    def ban(self, host: str, now: float, seconds: float, reason: str) -> BanRecord:
-        """Keep a host (an address, or a key as bans are listed) out for `seconds` from now."""
+    def ban(self, host: str, *, now: float, seconds: float, reason: str) -> BanRecord:
+        """Ban a host (an address, or a key as bans are listed) for `seconds` from now."""
         key = host_key(host)
-        self._bans.pop(key, None)  # the newest is the last
+        self._bans.pop(key, None)  # the newest ban is the last
         record = BanRecord(key, now, now + seconds, reason)
         self._keep_ban(record)
         self._changed()
-        _log.warn("{host} is banned for {seconds:.0f} s: {reason}", host=key, seconds=seconds, reason=reason)
+        _log.warn("banned {host} for {seconds:.0f} s: {reason}", host=key, seconds=seconds, reason=reason)
         self.banned.fire(key)
         return record
 
     def _keep_ban(self, record: BanRecord) -> None:
-        """Keep a ban, at the cost of the oldest one of the site with most bans if there are too many."""
+        """Store a ban. If there are too many, the oldest one of the site with most bans is dropped."""
         site = site_key(record.host)
         if record.host not in self._bans_by_site and len(self._bans_by_site) >= MAX_BANS:
             victim = self._bans_by_site.candidate(site)
@@ -268,7 +280,7 @@ class Guard:
         self._bans_by_site.add(record.host, site)
 
     def unban(self, host: str) -> bool:
-        """Let a host in again; whether it was banned."""
+        """Lift the ban of a host. Return whether it was banned."""
         key = host_key(host)
         if self._bans.pop(key, None) is None:
             return False
@@ -277,19 +289,19 @@ class Guard:
         if known is not None:
             known.forgive(now=known.cost.updated)
         self._changed()
-        _log.info("{host} is no longer banned", host=key)
+        _log.info("lifted the ban of {host}", host=key)
         return True
 
     def ban_of(self, host: str) -> BanRecord | None:
-        """The ban that keeps a host out; None where there is none."""
+        """Return the ban of a host; None if it is not banned."""
         return self._bans.get(host_key(host))
 
     def never_banned(self, host: str) -> bool:
-        """Whether a host is loopback or on the allow-list."""
+        """Return whether a host is loopback or on the allow-list."""
         return _is_exempt(host_key(host), self.settings.allowed)
 
     def is_banned(self, key: str, now: float) -> bool:
-        """Whether a host is kept out."""
+        """Return whether a host is banned at `now`."""
         record = self._bans.get(key)
         return record is not None and now < record.until
 
@@ -298,7 +310,7 @@ class Guard:
         self.bans_changed.fire(None)
 
     def tick(self, now: float) -> None:
-        """Every few seconds: bans end, and what is shown is brought up to date."""
+        """End bans that are over, and update the figures of hosts; call it every few seconds."""
         over = [key for key, record in self._bans.items() if now >= record.until]
         for key in over:
             del self._bans[key]
@@ -316,7 +328,7 @@ class Guard:
         ]
         worst = heapq.nlargest(_SHOWN_HOSTS, costly, key=lambda item: item[0])
         return [
-            HostRecord(host.key, host.connections, cost, host.submissions, host.refused)
+            HostRecord(host.key, len(host.connections), cost, host.submissions, host.refused)
             for cost, host in worst
             if cost >= 0.1
         ]
@@ -324,16 +336,16 @@ class Guard:
     # --- between runs ------------------------------------------------------------------------------------
 
     def bans(self) -> Sequence[BanRecord]:
-        """Those in force, the oldest first."""
+        """Return the bans in force, the oldest first."""
         return tuple(self._bans.values())
 
     def to_json(self) -> list[list[object]]:
-        """For a file: [host, since, until, reason] each."""
+        """Return the bans for a file: [host, since, until, reason] each."""
         return [[ban.host, ban.since, ban.until, ban.reason] for ban in self._bans.values()]
 
     def read_json(self, rows: object, now: float) -> int:
-        """Take over what `to_json` gave; what is not of that form, over or exempt by now is passed over. Returns
-        how many were taken."""
+        """Restore bans from what `to_json` gave. Skip rows of another form, and bans that are over or whose host
+        is exempt by now. Return how many bans were restored."""
         taken = 0
         for row in rows if isinstance(rows, list) else []:
             match row:

@@ -1,5 +1,5 @@
-"""How connections and workers are spread over the hosts of miners: counted by the server every few seconds, for
-pages. Pure."""
+"""The numbers of connections and workers of each host of miners, counted by the server every few seconds for
+pages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ host counts twice."""
 
 
 def host_loads(connections: Iterable[tuple[str, Collection[str]]]) -> list[HostLoad]:
-    """Count connections and differently named workers by host. `connections` are (host, its workers' names).
-    Returns the SHOWN_HOSTS hosts with the most connections, the greatest first."""
+    """Return the SHOWN_HOSTS hosts with the most connections, the largest first: how many connections and
+    differently named workers each has. `connections` are (host, names of its workers)."""
     by_host: dict[str, list[Collection[str]]] = {}
     for host, names in connections:
         by_host.setdefault(host, []).append(names)

@@ -6,29 +6,29 @@ from typing import Any
 
 import orjson
 
-from p2pool.stratum.errors import Refusal
+from p2pool.stratum.errors import StratumError
 
 
-def answer_line(request_id: Any, result: Any, refusal: Refusal | None) -> bytes:
-    """The answer to a request; an id that is a list or an object is not repeated."""
+def answer_line(request_id: Any, result: Any, error: StratumError | None) -> bytes:
+    """Return the answer to a request; an id that is a list or an object is not repeated."""
     if isinstance(request_id, dict | list):
         request_id = None
-    if refusal is not None:
-        error = [int(refusal.code), refusal.text, None]
-        return orjson.dumps({"id": request_id, "result": False, "error": error}) + b"\n"
+    if error is not None:
+        error_fields = [int(error.code), error.text, None]
+        return orjson.dumps({"id": request_id, "result": False, "error": error_fields}) + b"\n"
     return orjson.dumps({"id": request_id, "result": result, "error": None}) + b"\n"
 
 
 def notification_line(method: str, params: list[Any]) -> bytes:
-    """Something that is not answered."""
+    """Return a notification, which the miner does not answer."""
     return orjson.dumps({"id": None, "method": method, "params": params}) + b"\n"
 
 
 def request_line(request_id: int, method: str) -> bytes:
-    """Something that is answered under `request_id`."""
+    """Return a request, which the miner answers under `request_id`."""
     return orjson.dumps({"id": request_id, "method": method, "params": []}) + b"\n"
 
 
 def difficulty_line(difficulty: float) -> bytes:
-    """mining.set_difficulty; a whole number is written as one."""
+    """Return mining.set_difficulty; a whole number is written without a fraction."""
     return notification_line("mining.set_difficulty", [int(difficulty) if difficulty.is_integer() else difficulty])

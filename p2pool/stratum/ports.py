@@ -10,20 +10,21 @@ from p2pool.pool_stats import BanRecord, HostLoad, HostRecord
 
 
 class WorkPort(Protocol):
-    """Work, and where solved work goes."""
+    """Where jobs come from, and where solved work goes."""
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
-        """A job that pays `key_hash` (20 bytes), on the newest work; None while there is none."""
+        """Return a job on the newest work that pays `key_hash` (20 bytes); None if there is no work."""
 
     def is_current(self, job: Job) -> bool:
-        """Whether the job is still on the tip; else what is found with it is dead on arrival."""
+        """Return whether a job is still on the tip; what is found with any other is dead on arrival."""
 
     def solved(self, outcome: Outcome, worker: str) -> None:
-        """A submission meets the share, block or aux target. Must be told before anything else is done."""
+        """Take a submission that meets the share, block or aux target. It is reported before anything else is
+        done with it."""
 
 
 class StatsPort(Protocol):
-    """The part of pool_stats that stratum feeds; PoolStats says what each is."""
+    """The part of pool_stats that stratum feeds; PoolStats says what each method counts."""
 
     def record_connected(self, now: float) -> None: ...
 
@@ -31,19 +32,21 @@ class StatsPort(Protocol):
 
     def record_turned_away(self, reason: str, now: float) -> None: ...
 
-    def record_worker_on(self, name: str, difficulty: float, now: float, site: str = "") -> None: ...
+    def record_worker_on(self, name: str, *, difficulty: float, now: float, site: str = "") -> None: ...
 
     def record_worker_off(self, name: str) -> None: ...
 
     def record_software(self, name: str, text: str) -> None: ...
 
-    def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None: ...
+    def record_accepted(
+        self, name: str, *, attempts: float, difficulty: float, dead: bool, now: float
+    ) -> None: ...
 
     def record_refused(self, name: str | None, code: int, now: float) -> None: ...
 
     def record_submissions(self, count: int, seconds: float) -> None: ...
 
-    def record_fan_out(self, seconds: float) -> None: ...
+    def record_job_broadcast(self, seconds: float) -> None: ...
 
     def record_offence(self, what: str) -> None: ...
 

@@ -1,80 +1,128 @@
-"""The Twisted side of a miner's connection: bytes to lines, lines to the session, output to the transport."""
+"""The Twisted side of a miner's connection: bytes to lines, lines to the dispatcher, output to the transport."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import typing
+from collections.abc import Callable
+from enum import Enum
 
 from twisted.internet.interfaces import IAddress, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.direct_write import WriteSome, direct_writer, unsent, write_at_once
+from p2pool.stratum.dispatch import Dispatcher
+from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.session import Session
-
-if TYPE_CHECKING:
-    from p2pool.stratum.server import StratumServer
 
 _log = Logger(namespace="p2pool.stratum")
 
-MAX_DRAINED = 1 << 20
-"""Bytes still read from a connection that is over: what its miner had sent by then."""
+MAX_LINGERING_BYTES = 1 << 20
+"""Bytes that are still read from a lingering connection: what its miner had sent before it was closed."""
 _SUBMIT = b"mining.submit"
 
 
-class StratumProtocol(Protocol):
-    """One connection. Bound: one line of input, the server's `max_unsent` bytes of output.
+class ConnectionOwner(typing.Protocol):
+    """What a connection needs of the server that it belongs to."""
 
-    A connection that is to be closed is drained: nothing more is written, but what the miner has already sent is
-    read for a moment, because a solved block may be in it. The server ends it after that.
+    clock: Callable[[], float]
+    limits: ServerLimits
+    dispatcher: Dispatcher
+    record_submissions: Callable[[int, float], None]
+
+    def register(self, protocol: StratumProtocol) -> Session | None:
+        """Return a session for a new connection; None if it is rejected."""
+
+    def unregister(self, session: Session) -> None:
+        """Account for the end of a session."""
+
+    def linger(self, protocol: StratumProtocol) -> None:
+        """Abort a closed connection after a moment, unless it ends before."""
+
+    def linger_ended(self, protocol: StratumProtocol) -> None:
+        """Forget a connection that ended, if it was lingering."""
+
+    def may_log_close(self, host: str, reason: str) -> bool:
+        """Return whether the close of a connection of `host` is to be logged."""
+
+
+class ConnectionState(Enum):
+    """The life of a connection; StratumProtocol has the drawing."""
+
+    CONNECTING = "not made yet"
+    OPEN = "let in, with a session"
+    LINGERING = "closed by the server: nothing more is written, submissions under way are still judged"
+    CLOSED = "rejected or over"
+
+
+_OPEN, _LINGERING = ConnectionState.OPEN, ConnectionState.LINGERING
+
+
+class StratumProtocol(Protocol):
+    """One miner's connection. Bound: one line of input, the server's `max_unsent` bytes of output.
+
+    ::
+
+        CONNECTING --let in--> OPEN --close--> LINGERING --time is over, or too many bytes--> CLOSED
+            |                   |                  |                                            ^
+            +----rejected-------+--abort, lost-----+--abort, lost-------------------------------+
+
+    A connection that the server closes lingers: nothing more is written, but what the miner has already sent is
+    read for a moment, because a solved block may be in it. The server aborts it after that.
     """
 
-    def __init__(self, server: StratumServer, address: IAddress) -> None:
+    def __init__(self, server: ConnectionOwner, address: IAddress) -> None:
         self._server = server
         self._buffer = b""
-        self._drained = 0
+        self._lingering_bytes = 0
         self._write_some: WriteSome | None = None
         self.host = str(getattr(address, "host", "?"))
+        self.state = ConnectionState.CONNECTING
         self.session: Session | None = None
-        """None before the connection is made, and where it was not let in or is over."""
-        self._judging: Session | None = None
-        """The session of a connection that is drained."""
+        """The session while the connection is open or lingers."""
 
+    @override
     def connectionMade(self) -> None:
-        """Twisted's: a miner is there."""
         self._write_some = direct_writer(self.transport)
         self.session = self._server.register(self)
-        if self.session is None and self.transport is not None:
+        if self.session is not None:
+            self.state = _OPEN
+            return
+        self.state = ConnectionState.CLOSED
+        if self.transport is not None:
             self.transport.loseConnection()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's: bytes from the miner."""
         session = self.session
         if session is None:
-            if self._judging is not None:
-                self._drain(self._judging, data)
+            return
+        if self.state is not _OPEN:
+            self._read_lingering(session, data)
             return
         server = self._server
-        now, max_line = server.clock(), server.limits.max_line
+        now, max_line, dispatcher = server.clock(), server.limits.max_line, server.dispatcher
         lines = (self._buffer + data).split(b"\n") if self._buffer else data.split(b"\n")
         self._buffer = lines.pop()
         for index, line in enumerate(lines):
             if not line or line == b"\r":
                 continue
             if len(line) > max_line:
-                session.end_for_malformed(f"a line of more than {max_line} bytes", now)
+                session.close_for_malformed(f"a line of more than {max_line} bytes", now)
             else:
-                session.receive_line(line, now)
+                dispatcher.receive_line(session, line, now)
             if session.closing is not None:
                 self._finish(session, now)
                 self._judge_rest(session, lines[index + 1 :], now)
                 return
         if len(self._buffer) > max_line:
-            session.end_for_malformed(f"a line of more than {max_line} bytes", now)
+            session.close_for_malformed(f"a line of more than {max_line} bytes", now)
         self._finish(session, now)
 
     def _finish(self, session: Session, now: float) -> None:
-        """All lines that came together are handled: send the answers, and one job if any of them led to one."""
+        """Send the answers to the lines that came together, and at most one job that follows from them."""
         session.finish_input(now)
         self.flush()
         if session.submissions:
@@ -82,14 +130,14 @@ class StratumProtocol(Protocol):
             session.submissions = 0
 
     def _judge_rest(self, session: Session, lines: list[bytes], now: float) -> None:
-        """Of a connection that is over only submissions count, and nobody is told."""
+        """Judge the submissions among the lines of a closed connection, without an answer."""
         for line in lines:
             if _SUBMIT in line and len(line) <= self._server.limits.max_line:
-                session.judge_line(line, now)
+                self._server.dispatcher.judge_line(session, line, now)
 
-    def _drain(self, session: Session, data: bytes) -> None:
-        self._drained += len(data)
-        if self._drained > MAX_DRAINED:
+    def _read_lingering(self, session: Session, data: bytes) -> None:
+        self._lingering_bytes += len(data)
+        if self._lingering_bytes > MAX_LINGERING_BYTES:
             self.abort()
             return
         lines = (self._buffer + data).split(b"\n")
@@ -97,44 +145,44 @@ class StratumProtocol(Protocol):
         self._judge_rest(session, lines, self._server.clock())
 
     def flush(self) -> None:
-        """Write what the session has to say, and close where it is to be closed."""
+        """Write the output of the session, and close the connection if the session says so."""
         session, transport = self.session, self.transport
-        if session is None or transport is None:
+        if session is None or transport is None or self.state is not _OPEN:
             return
         output = session.take_output()
         all_sent = write_at_once(transport, self._write_some, output) if output else False
         if session.closing is not None:
             self._close(session, session.closing)
         elif not all_sent and unsent(transport) > self._server.limits.max_unsent:
-            self._close(session, "it does not read")
+            self._close(session, "it does not read what is sent to it")
 
-    def _close(self, session: Session, why: str) -> None:
-        """Nothing more is written; what is under way to us is still read."""
-        if not self._server.suspended and self._server.guard.may_log(self.host, why, self._server.clock()):
-            _log.info("closing {host} ({name}): {why}", host=self.host, name=session.name, why=why)
+    def _close(self, session: Session, reason: str) -> None:
+        """Write nothing more, and let the connection linger."""
+        if self._server.may_log_close(self.host, reason):
+            _log.info("closing {host} ({name}): {reason}", host=self.host, name=session.name, reason=reason)
         transport = self.transport
-        self._end()
-        self._judging = session
+        self.state = _LINGERING
+        self._server.unregister(session)
         if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             transport.loseWriteConnection()
         elif transport is not None:
             transport.loseConnection()
-        self._server.drain(self)
+        self._server.linger(self)
 
     def abort(self) -> None:
-        """End the connection at once, whatever is unsent and unread."""
-        self._judging = None
+        """End the connection at once, whatever is unsent or unread."""
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
         self._end()
 
     def _end(self) -> None:
-        session, self.session = self.session, None
-        if session is not None:
+        state, session = self.state, self.session
+        self.state, self.session = ConnectionState.CLOSED, None
+        if state is _OPEN and session is not None:
             self._server.unregister(session)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's: the connection is gone."""
-        self._judging, self._buffer = None, b""
-        self._server.drained(self)
+        self._buffer = b""
+        self._server.linger_ended(self)
         self._end()

@@ -1,4 +1,4 @@
-"""Lines from a miner: JSON objects, and what is left of one with a bad byte in it."""
+"""Parsing of lines from a miner: JSON objects, also if a bad byte is in them."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any
 
 import orjson
 
-from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.errors import ErrorCode, StratumError
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class BadLine(Exception):
-    """A line that is no request. Unless `fatal`, a byte that does not belong in text explains it, and the
-    connection goes on."""
+    """A line that is not a request. Unless `fatal`, bad bytes explain that, and the connection goes on."""
 
     def __init__(self, text: str, *, fatal: bool) -> None:
         super().__init__(text)
         self.fatal = fatal
 
 
-def parse_line(line: bytes) -> tuple[dict[str, Any], Refusal | None]:
-    """Return (message, refusal) of a line without its end.
+def parse_line(line: bytes) -> tuple[dict[str, Any], StratumError | None]:
+    """Return (message, error) of a line without its line end.
 
-    A bad byte (not UTF-8, or a control character) costs its line a refusal, not the connection: what can be read
-    of the request tells whom to answer. Raises BadLine for what is no JSON object."""
-    refusal: Refusal | None = None
+    A bad byte (not UTF-8, or a control character) gets its line rejected with `error`, but does not end the
+    connection: the readable rest of the request has the id to answer to. Raises BadLine if the line is not a JSON
+    object."""
+    error: StratumError | None = None
     try:
         message = orjson.loads(line)
     except orjson.JSONDecodeError:
-        message, refusal = _salvage(line)
+        message, error = _salvage(line)
     if not isinstance(message, dict):
         raise BadLine("a line that is not a JSON object", fatal=True)
-    return message, refusal
+    return message, error
 
 
-def _salvage(line: bytes) -> tuple[Any, Refusal]:
-    """What a line says without its bad characters, and what was wrong. Raises BadLine."""
+def _salvage(line: bytes) -> tuple[Any, StratumError]:
+    """Return what a line says without its bad characters, and the error. Raises BadLine."""
     text = line.decode("utf-8", "replace")
     cleaned = _CONTROL.sub("", text)
     if "\ufffd" in text:
@@ -55,11 +55,12 @@ def _salvage(line: bytes) -> tuple[Any, Refusal]:
         raise BadLine(what, fatal=False) from None
     if isinstance(message, dict) and not _can_be_repeated(message.get("id")):
         message["id"] = None
-    return message, Refusal(Code.OTHER, what)
+    return message, StratumError(ErrorCode.OTHER, what)
 
 
 def _can_be_repeated(request_id: Any) -> bool:
-    """Whether an answer can hold it: orjson writes neither half a surrogate pair nor very large numbers."""
+    """Return whether an answer can contain an id: orjson writes no half surrogate pairs and no very large
+    numbers."""
     try:
         orjson.dumps(request_id)
     except TypeError:

@@ -5,28 +5,33 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from p2pool.jobs.job import Job
-from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.errors import ErrorCode, StratumError
 
 MAX_TIME_AHEAD = 7200
-"""Seconds that a block's time may be ahead of now (parent chain's rule)."""
+"""Seconds that a block's time may be ahead of now (a rule of Dash)."""
 
 
 class Submission(NamedTuple):
-    """A submission's fields: 4 bytes of extranonce2 and three header fields. `key` is what makes two submissions
-    for one job the same. `refusal` is what is wrong with the version bits: whoever sent them is refused, but the
-    header is hashed first, since it could be a block."""
+    """The fields of a submission: 4 bytes of extranonce2 and three header fields.
+
+    Two submissions for one job with the same `key` are duplicates. `error` is what is wrong with the version bits:
+    such a submission is rejected, but its header is hashed first, since it could be a block.
+    """
 
     extranonce2: bytes
     timestamp: int
     nonce: int
     version: int
     key: bytes
-    refusal: Refusal | None
+    error: StratumError | None
 
 
 class VersionMasks(NamedTuple):
-    """What a connection may roll: the negotiated mask (None where there is none), the one that it may still use
-    for what it has in work, and the pool's, within which a header is hashed whatever was negotiated."""
+    """The version bits that a connection may roll.
+
+    `negotiated` is its mask (None without version rolling), `former` the one that it may still use for jobs at
+    hand; within `pool`, the mask of the settings, a header is hashed whatever was negotiated.
+    """
 
     negotiated: int | None
     former: int
@@ -36,26 +41,26 @@ class VersionMasks(NamedTuple):
 _FIELDS = ("extranonce2", "ntime", "nonce")
 
 
-def parse_submission(params: list[Any], job: Job, masks: VersionMasks, now: float) -> Submission:
-    """`[worker, job_id, extranonce2, ntime, nonce, version_bits?]`. Raises Refusal(20)."""
+def parse_submission(params: list[Any], job: Job, *, masks: VersionMasks, now: float) -> Submission:
+    """Parse `[worker, job_id, extranonce2, ntime, nonce, version_bits?]`. Raises StratumError(20)."""
     try:
         extranonce2, ntime, nonce = params[2:5]
         raw = bytes.fromhex(extranonce2 + ntime + nonce)
-        # Each by itself: together they could be 24 digits in three wrong lengths; fromhex passes over spaces.
+        # Each length is checked by itself: three wrong lengths could add up to 24 digits; fromhex skips spaces.
         fits = len(raw) == 12 and len(extranonce2) == len(ntime) == len(nonce) == 8
     except (ValueError, TypeError):
         fits = False
     if not fits:
-        raise _misshapen(params)
+        raise _malformed(params)
     timestamp = int.from_bytes(raw[4:8], "big")
-    version, refusal = job.version, None
+    version, error = job.version, None
     if len(params) > 5 and params[5] is not None:
-        version, refusal = _rolled_version(_four_bytes(params[5], "version bits"), job.version, masks)
-    # Our clock may lag behind that of dashd, whose time the job carries.
+        version, error = _rolled_version(_four_bytes(params[5], "version bits"), job.version, masks)
+    # Our clock may be behind that of dashd, whose time is in the job.
     if not job.context.template.minimum_time <= timestamp <= max(now, job.timestamp) + MAX_TIME_AHEAD:
-        raise Refusal(Code.OTHER, f"ntime {timestamp} out of range")
+        raise StratumError(ErrorCode.OTHER, f"ntime {timestamp} out of range")
     key = raw + version.to_bytes(4, "big")
-    return Submission(raw[:4], timestamp, int.from_bytes(raw[8:], "big"), version, key, refusal)
+    return Submission(raw[:4], timestamp, int.from_bytes(raw[8:], "big"), version, key, error)
 
 
 def _four_bytes(value: Any, name: str) -> int:
@@ -66,21 +71,21 @@ def _four_bytes(value: Any, name: str) -> int:
             data = b""
         if len(data) == 4:
             return int.from_bytes(data, "big")
-    raise Refusal(Code.OTHER, f"{name} is not 8 hex digits")
+    raise StratumError(ErrorCode.OTHER, f"{name} is not 8 hex digits")
 
 
-def _misshapen(params: list[Any]) -> Refusal:
-    """Which field is wrong."""
+def _malformed(params: list[Any]) -> StratumError:
+    """Return the error that names the malformed field."""
     for index, name in enumerate(_FIELDS, 2):
         try:
             _four_bytes(params[index] if len(params) > index else None, name)
-        except Refusal as refusal:
-            return refusal
-    return Refusal(Code.OTHER, "extranonce2, ntime and nonce are not 8 hex digits each")
+        except StratumError as error:
+            return error
+    return StratumError(ErrorCode.OTHER, "extranonce2, ntime and nonce are not 8 hex digits each")
 
 
-def _rolled_version(bits: int, version: int, masks: VersionMasks) -> tuple[int, Refusal | None]:
-    """(the header's version, what is wrong with the bits)."""
+def _rolled_version(bits: int, version: int, masks: VersionMasks) -> tuple[int, StratumError | None]:
+    """Return the header's version, and the error if the miner may not roll these bits."""
     mask = masks.negotiated
     if mask is None:
         if bits in (0, version):  # some firmware always sends the field
@@ -95,4 +100,4 @@ def _rolled_version(bits: int, version: int, masks: VersionMasks) -> tuple[int, 
         if masks.negotiated is None
         else f"version bits {bits:08x} outside the mask {mask:08x}"
     )
-    return version & ~masks.pool | bits & masks.pool, Refusal(Code.OTHER, text)
+    return version & ~masks.pool | bits & masks.pool, StratumError(ErrorCode.OTHER, text)

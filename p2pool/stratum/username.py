@@ -1,7 +1,7 @@
 """Usernames and passwords of miners: `ADDRESS[.worker | _worker][+DIFF][/DIFF][+sSECONDS]`, `d=DIFF`.
 
-An option that is no number is a part of the worker's name, as in legacy p2pool-dash: `ADDRESS/rig1`,
-`ADDRESS.rig+abc`. A number that makes no sense is refused, and so is a sign with nothing after it.
+An option that is not a number is part of the worker's name, as in legacy p2pool-dash: `ADDRESS/rig1`,
+`ADDRESS.rig+abc`. A number that is not positive is rejected, and so is a sign with nothing after it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from p2pool.base.text import printable
 from p2pool.dash.address import AddressError, payout_hash160
 from p2pool.dash.address_problem import address_problem
 from p2pool.networks.parameters import Network
-from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.errors import ErrorCode, StratumError
 from p2pool.stratum.vardiff import clamp
 
 _MAX_USERNAME = 256
@@ -22,13 +22,13 @@ _USERNAME = re.compile(r"(?P<address>[^._+/]*)(?:[._](?P<worker>[^+/]*))?(?P<opt
 _OPTION = re.compile(r"(\+s|\+|/)([^+/]*)")
 _MIN_RATE, _MAX_RATE = 1.0, 60.0
 _MIN_SHARE_DIFFICULTY, _MAX_SHARE_DIFFICULTY = 2.0**-33, 2.0**224
-"""What targets of 256 bits can express: a wish beyond it means the end of the range."""
+"""The range that targets of 256 bits can express; requests beyond it are clamped to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Username:
-    """A username taken apart. `name` is `address.worker`, or the address alone; difficulties and the seconds per
-    pseudoshare are None where not given."""
+    """A parsed username. `name` is `address.worker`, or the address alone; difficulties and the seconds per
+    pseudoshare are None if they are not given."""
 
     name: str
     address: str
@@ -38,13 +38,13 @@ class Username:
     share_rate: float | None
 
     @property
-    def request(self) -> tuple[bytes, float | None]:
-        """What its jobs are asked for: whom they pay, and the difficulty of shares."""
+    def job_request(self) -> tuple[bytes, float | None]:
+        """Return what its jobs must be: the payee, and the requested difficulty of shares."""
         return self.key_hash, self.share_difficulty
 
 
 def positive_number(value: object) -> float | None:
-    """A finite number above zero out of a number or its text, else None."""
+    """Return a finite number above zero, given as a number or as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and (len(value) > 40 or "_" in value):
@@ -65,20 +65,20 @@ def _is_number(text: str) -> bool:
 
 
 def parse_username(text: str, network: Network) -> Username:
-    """Take a username apart. Raises Refusal(24) with a text that says what is wrong with the address, (20) for a
-    malformed option."""
+    """Parse a username. Raises StratumError(24) with a text that says what is wrong with the address, and
+    StratumError(20) for a malformed option."""
     if len(text) > _MAX_USERNAME:
         text = f"the username has {len(text)} characters: {_MAX_USERNAME} are allowed"
-        raise Refusal(Code.UNAUTHORIZED, text)
+        raise StratumError(ErrorCode.UNAUTHORIZED, text)
     match = _USERNAME.fullmatch(text)
     if match is None:
-        raise Refusal(Code.UNAUTHORIZED, f"username {text!r} is not ADDRESS.worker")
+        raise StratumError(ErrorCode.UNAUTHORIZED, f"username {text!r} is not ADDRESS.worker")
     address = match["address"].strip()
     try:
         key_hash = payout_hash160(address, network.parent.addresses, network.name)
     except AddressError:
         problem = address_problem(address, network.parent.addresses, network.name)
-        raise Refusal(Code.UNAUTHORIZED, problem) from None
+        raise StratumError(ErrorCode.UNAUTHORIZED, problem) from None
     options: dict[str, float] = {}
     worker = (match["worker"] or "").strip()
     for kind, value in _OPTION.findall(match["options"]):
@@ -86,7 +86,7 @@ def parse_username(text: str, network: Network) -> Username:
         if number is not None:
             options[kind] = number
         elif not value or _is_number(value):
-            raise Refusal(Code.OTHER, f"{kind}{value} in the username is not a positive number")
+            raise StratumError(ErrorCode.OTHER, f"{kind}{value} in the username is not a positive number")
         elif worker:
             worker += kind + value
         else:
@@ -106,7 +106,7 @@ def parse_username(text: str, network: Network) -> Username:
 
 
 def password_difficulty(password: object) -> float | None:
-    """The starting difficulty of `d=DIFF`, alone or in a comma-separated list; None where there is none."""
+    """Return the starting difficulty of `d=DIFF`, alone or in a comma-separated list; None if there is none."""
     if not isinstance(password, str) or len(password) > _MAX_USERNAME:
         return None
     for part in password.split(","):

@@ -1,20 +1,20 @@
-"""Variable difficulty: one connection's pseudoshares at a steady pace. `session` calls it.
+"""Variable difficulty: keeps the pseudoshares of one connection at a steady pace. `session` calls it.
 
 Fast up, patient down. Values are powers of two: common firmware rounds down to one and would submit low-difficulty
 shares otherwise.
 
-A connection that never submitted is a slow machine, for which the start is too difficult, or a backup. There is
-one search: the difficulty falls in _SEARCH_STEPS steps to what the slowest machine needs, stays there for some
-minutes, and goes back to the start if nothing came. So a backup costs a handful of jobs, and thousands of fast
-machines that fail over to this node hours later do not begin with a flood of tiny submissions.
+A connection that never submitted is either a slow miner, for which the start is too difficult, or a backup. The
+difficulty is searched once: it falls in _SEARCH_STEPS steps to what the slowest miner needs, stays there for some
+minutes, and returns to the start if nothing was submitted. So a backup costs a handful of jobs, and thousands of
+fast miners that fail over to this node hours later do not begin with a flood of tiny submissions.
 
 The judgement is two sequential tests, one for "too fast" and one for "too slow". Each sums work and time since
 the pace was last not suspicious (as in Page's cumulative sum test), so a miner that changes after hours is judged
 by what it does since, not by its history. How surprising the sums are is the logarithm of their likelihood ratio
-for Poisson arrivals: with n pseudoshares where m would be just suspicious, n ln(n / m) - (n - m). A few that are
-very fast convince like many that are a little too fast.
+for Poisson arrivals: n ln(n / m) - (n - m) for n pseudoshares when m would be just suspicious. A few that are very
+fast are as convincing as many that are a little too fast.
 
-`python -m tests.bench vardiff` measures what comes of it.
+`python -m tests.bench vardiff` measures the result.
 """
 
 from __future__ import annotations
@@ -25,49 +25,50 @@ _SUSPICIOUS = 1.1
 """A pace so many times too fast (or too slow) is what the evidence is measured against."""
 _EVIDENCE = 4.5
 """The logarithm of the likelihood ratio that a change takes. Within _WINDOW it is reached by a pace beyond sqrt(2)
-or so, where another power of two fits better, and by chance about once in two hours."""
+or so, for which another power of two fits better, and by chance about once in two hours."""
 _ENOUGH, _MANY = 16.0, 64.0
-"""Pseudoshares to choose a higher difficulty from; _MANY as long as they take less than a wanted interval, when
+"""Pseudoshares needed to choose a higher difficulty; _MANY as long as they take less than a wanted interval, when
 waiting for them costs nothing."""
 _MOMENT = 0.05
-"""Wanted intervals that pass before any rise: what comes in one segment says nothing about the pace."""
+"""Wanted intervals that pass before any rise: submissions in one TCP segment say nothing about the pace."""
 _GAP = 4.0
 """Wanted intervals of one gap that count as evidence of slowness: a longer one is an interruption."""
 _SILENCE = 12.0
 """Wanted intervals without any pseudoshare until the difficulty falls. The next fall takes twice as long, and so
 on: a miner that was off for some minutes finds a difficulty that it restores in seconds."""
 _FALL = 0.25
-"""What a silence changes the difficulty by."""
+"""The factor by which a silence changes the difficulty."""
 _WINDOW = 90.0
 """Wanted intervals that a test sums up before the sums are halved: a pace that is nearly suspicious for hours
 must not hide a change after them."""
 
 _SLOWEST = 2.0**-10
-"""The difficulty that the search ends at, if it is not below the minimum: 100 kH/s submit once in 42 s."""
+"""The difficulty at which the search ends, unless it is below the minimum: 100 kH/s submit once in 42 s."""
 _SEARCH_STEPS = 4
 _SEARCH_PATIENCE = 60.0
 """Seconds of silence before each step."""
 _ASKED_PATIENCE = 600.0
-"""Seconds of silence before the first step if the miner asked for its start: it should know."""
+"""Seconds of silence before the first step if the miner requested its start: it should know."""
 _SEARCH_TIME = 840.0
-"""Seconds from the first step until the search is given up."""
+"""Seconds from the first step until the search ends."""
 _LONGEST_CALL = 15.0
-"""Seconds that one call counts at most: no jump of a clock and no time without a connection ends a search."""
+"""Seconds that one call counts at most, so that no jump of a clock and no time without a connection ends a
+search."""
 
 
 def power_of_two(difficulty: float) -> float:
-    """The nearest power of two (by ratio)."""
+    """Return the nearest power of two (by ratio)."""
     return float(2.0 ** round(math.log2(difficulty)))
 
 
 def clamp(difficulty: float, low: float, high: float) -> float:
-    """`difficulty` within [low, high]."""
+    """Return `difficulty`, limited to [low, high]."""
     return min(max(difficulty, low), high)
 
 
 def _step(difficulty: float, low: float, high: float) -> float:
-    """The nearest power of two within [low, high]; limits below 1 and limits without a power between them are
-    taken as they are, no firmware rounds those."""
+    """Return the nearest power of two within [low, high]. Limits below 1, and limits without a power of two
+    between them, are returned as they are: no firmware rounds those."""
     power = power_of_two(difficulty)
     if power > high >= 1:
         power = 2.0 ** math.floor(math.log2(high))
@@ -77,10 +78,10 @@ def _step(difficulty: float, low: float, high: float) -> float:
 
 
 class Vardiff:
-    """The difficulty of one connection. Pure: times (of any clock, in seconds) are passed in.
+    """The difficulty of one connection. Times (of any clock, in seconds) are passed in.
 
-    `difficulty` is what the next job is issued with. A fixed difficulty never changes. `seconds`, the wanted
-    interval, may be set at any time: only work and time are kept, nothing that follows from it.
+    `difficulty` is that of the next job. A fixed difficulty never changes. `seconds`, the wanted interval, may be
+    set at any time: only work and time are stored, nothing that depends on it.
     """
 
     __slots__ = (
@@ -103,7 +104,7 @@ class Vardiff:
         "seconds",
     )
 
-    def __init__(self, start: float, minimum: float, maximum: float, seconds: float) -> None:
+    def __init__(self, *, start: float, minimum: float, maximum: float, seconds: float) -> None:
         self.minimum = minimum
         self.maximum = maximum
         self.seconds = seconds
@@ -112,8 +113,8 @@ class Vardiff:
         self.set(_step(clamp(start, minimum, maximum), minimum, maximum))
         self._patience = _SEARCH_PATIENCE
 
-    def set(self, difficulty: float, fixed: bool = False) -> None:
-        """Start over from a difficulty that the miner asked for: what it asks for is not rounded."""
+    def set(self, difficulty: float, *, fixed: bool = False) -> None:
+        """Start over from a difficulty that the miner requested, which is not rounded."""
         self._patience = _ASKED_PATIENCE
         self._silence = 0.0
         """Seconds without a pseudoshare, before the first one."""
@@ -131,19 +132,19 @@ class Vardiff:
         self._restart()
 
     def set_minimum(self, minimum: float) -> None:
-        """A floor for this connection; another one may be asked for later, also a lower one."""
+        """Set the minimum of this connection; a miner may request another one later, also a lower one."""
         self.minimum = min(minimum, self.maximum)
         if self.difficulty < self.minimum:
             self.difficulty = _step(self.minimum, self.minimum, self.maximum)
 
     def stop_search(self) -> None:
-        """Keep the start, however silent the connection is: its worker is known to be fast."""
+        """Keep the start however silent the connection is, because its worker is known to be fast."""
         self._patience = math.inf
 
     def accepted(self, difficulty: float, now: float) -> None:
         """Count a pseudoshare that met `difficulty`; `adjust` is to follow."""
         if self._last is None:
-            # The time before the first one says nothing: the miner may have been busy starting.
+            # The time before the first pseudoshare says nothing: the miner may have been busy starting.
             self._last = now
             return
         self._heard = True
@@ -151,7 +152,7 @@ class Vardiff:
         self._slow_work += difficulty
 
     def adjust(self, now: float) -> bool:
-        """Judge the pace; True where `difficulty` changed."""
+        """Judge the pace. Return whether `difficulty` changed."""
         last = self._last
         if self.fixed:
             return False
@@ -161,7 +162,7 @@ class Vardiff:
         elapsed = now - last
         seconds = self.seconds
         if elapsed < 0:
-            # The clock was set back, nobody knows how far: what was summed up over it says nothing.
+            # The clock was set back by an unknown time: sums across the jump say nothing.
             self._gap = 0.0
             self._restart()
         elif elapsed > 0:
@@ -176,7 +177,7 @@ class Vardiff:
             self._gap = 0.0
             self._falls = 0
         elif self._gap > _SILENCE * seconds * 2.0**self._falls:
-            # One fall at a time, however far a clock jumps.
+            # One fall at a time, however far the clock jumps.
             self._falls += 1
             self._gap = 0.0
             return self._change(self.difficulty * _FALL)
@@ -203,7 +204,7 @@ class Vardiff:
         return False
 
     def _search(self, now: float) -> bool:
-        """Lower the difficulty of a connection without any pseudoshare so far; True where it changed."""
+        """Lower the difficulty of a connection without any pseudoshare so far. Return whether it changed."""
         before, self._searched = self._searched, now
         if before is None:
             return False
@@ -222,20 +223,20 @@ class Vardiff:
         return lowered < self.difficulty and self._change(lowered)
 
     def _too_fast(self, boundary: float) -> bool:
-        """Whether the sums since the pace was last fine are beyond chance, and enough to choose from."""
+        """Return whether the pace is too fast beyond chance, with enough pseudoshares to choose a difficulty."""
         work, intervals = self._fast_work, self._fast_time / self.seconds
         if intervals < _MOMENT or work < self.difficulty * (_MANY if intervals < 1 else _ENOUGH):
             return False
         return work * math.log(work / boundary) - (work - boundary) > _EVIDENCE * self.difficulty
 
     def _too_slow(self, boundary: float) -> bool:
-        """The same for a pace that is too slow."""
+        """Return whether the pace is too slow beyond chance."""
         work = self._slow_work
         logarithm = math.log(boundary / work) if work > 0 else 0.0
         return boundary - work - work * logarithm > _EVIDENCE * self.difficulty
 
     def _change(self, ideal: float) -> bool:
-        """Go to the difficulty nearest to `ideal`; True where it is another one."""
+        """Set the difficulty nearest to `ideal`. Return whether it is another one."""
         before = self.difficulty
         self.difficulty = _step(ideal, self.minimum, self.maximum)
         self._restart()

@@ -21,6 +21,7 @@ from p2pool.web.auth import HashedSecret, find_key, presented_key, presented_log
 from p2pool.web.client_address import client_address
 from p2pool.web.known_hosts import KnownHosts
 from p2pool.web.rate_limit import HostBuckets
+from p2pool.web.settings import WebSettings
 
 ADMIN_PREFIX = "/api/v1/admin"
 """All below it acts, and always needs a key."""
@@ -46,22 +47,23 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class AccessSettings:
-    """`key_endpoints` are globs of paths that need one of the `keys`; `rate_limit` is requests a second of one
-    host, 0 for no limit; `trusted_proxies` are believed where they say who asks, and under which name and path;
-    `host_names` are those of this node besides IP addresses and localhost."""
+    """Who may use the web. `key_endpoints` are globs of paths that need one of the `keys`; `rate_limit` is
+    requests a second of one host, 0 for no limit; `trusted_proxies` are believed about the client's address and
+    the name and path under which it asked; `host_names` are those of this node in addition to IP addresses and
+    localhost."""
 
     keys: tuple[HashedSecret, ...] = ()
     key_endpoints: tuple[str, ...] = ()
     password: HashedSecret | None = None
-    rate_limit: float = 200.0
+    rate_limit: float = WebSettings.web_rate_limit
     trusted_proxies: tuple[IpNetwork, ...] = ()
     host_names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Goes on. `key` is the fingerprint of the key that was shown; `is_open` where anybody may read the same, also
-    the scripts of other sites."""
+    """The request may go on. `key` is the fingerprint of the key that was presented; `is_open` if anybody may
+    read the answer, scripts of other sites included."""
 
     client: str
     key: str | None
@@ -69,7 +71,7 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class AccessDenied:
     """Ends here: an HTTP status and an error, `code` for programs and `message` for people."""
 
     status: int
@@ -88,8 +90,8 @@ class WebHostFigures:
 
 @dataclass(frozen=True, slots=True)
 class WebRateFigures:
-    """What /web_rate_stats shows. `rate` is requests a second and `burst` requests at once, both of one host and
-    None where there is no limit; `requests` are all since the start, of which `limited` came too fast,
+    """What /web_rate_stats shows. `rate` is requests a second and `burst` requests at once, both of one host
+    and None without a limit; `requests` are all since the start, of which `limited` came too fast,
     `wrong_credentials` had a wrong key or password, and `throttled_credentials` came after too many of those.
     `worst` are the hosts that were limited most, the worst first."""
 
@@ -104,7 +106,7 @@ class WebRateFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AccessRequest:
     """The facts of a request. `path` is as it came, without the query; `values` gives those of a header, by its
     name in small letters, in the order in which they came."""
 
@@ -113,7 +115,7 @@ class Ask:
     values: Callable[[str], Sequence[str]]
 
     def header(self, name: str) -> str | None:
-        """Return the last value of a header; None where there is none."""
+        """Return the last value of a header; None if there is none."""
         values = self.values(name)
         return values[-1] if values else None
 
@@ -132,36 +134,36 @@ class Access:
         """When each (host, kind of line) was logged last."""
 
     def trusts(self, peer: str) -> bool:
-        """Whether what a connection from this address says of its own clients is believed."""
+        """Return whether a connection from this address is a trusted proxy's."""
         return is_in(peer, self.settings.trusted_proxies)
 
-    def judge(self, ask: Ask, now: float) -> Admitted | Refused:
-        """Whether this request may go on. `now` in seconds, from any origin."""
+    def judge(self, asked: AccessRequest, now: float) -> Admitted | AccessDenied:
+        """Decide whether this request may go on. `now` in seconds, from any origin."""
         settings = self.settings
         self._count += 1
-        client = ask.peer
+        client = asked.peer
         if settings.trusted_proxies:
-            client = client_address(client, ask.values("x-forwarded-for"), settings.trusted_proxies)
+            client = client_address(client, asked.values("x-forwarded-for"), settings.trusted_proxies)
         host = host_key(client)
         if self._requests is not None:
             wait = self._requests.take(host, now)
             if wait:
                 return _too_many(wait, f"more than {settings.rate_limit:g} requests a second from {host}")
-        paths = _covered_by(ask.path)
+        paths = _covered_by(asked.path)
         is_admin = ADMIN_PREFIX in paths
         needs_key = self._needs_key(paths)
         is_open = settings.password is None and not settings.key_endpoints and not is_admin
         if needs_key or settings.password is not None or LIVE_PATH in paths:
             stranger = self._hosts.stranger(
-                ask.values("host"), ask.values("x-forwarded-host") if self.trusts(ask.peer) else ()
+                asked.values("host"), asked.values("x-forwarded-host") if self.trusts(asked.peer) else ()
             )
-            if stranger is not None:  # before keys and passwords are looked at: none are tried out from there
+            if stranger is not None:  # before keys and passwords are compared: none can be tried from there
                 return self._wrong_host(printable(stranger, 100), host, now)
         if not needs_key and settings.password is None:
             return Admitted(client, None, is_open)
         if is_admin and not settings.keys:
-            return Refused(403, "no_api_key_configured", HOW_TO_CONFIGURE)
-        return self._by_credentials(ask, client, host, needs_key, now)
+            return AccessDenied(403, "no_api_key_configured", HOW_TO_CONFIGURE)
+        return self._by_credentials(asked, client=client, host=host, needs_key=needs_key, now=now)
 
     def _needs_key(self, paths: Sequence[str]) -> bool:
         return ADMIN_PREFIX in paths or any(
@@ -169,16 +171,18 @@ class Access:
         )
 
     def watchable(self, admitted: Admitted | None, views: frozenset[str]) -> frozenset[str]:
-        """Those of the views, named by their paths, that a client may watch live: what needs a key by itself needs
-        one here, too."""
+        """Return those of the views, named by their paths, that a client may watch live: a view that needs a
+        key by itself needs one here as well."""
         if admitted is not None and admitted.key is not None:
             return views
         return frozenset(view for view in views if not self._needs_key(_covered_by(b"/" + view.encode())))
 
-    def _by_credentials(self, ask: Ask, client: str, host: str, needs_key: bool, now: float) -> Admitted | Refused:
+    def _by_credentials(
+        self, asked: AccessRequest, *, client: str, host: str, needs_key: bool, now: float
+    ) -> Admitted | AccessDenied:
         settings = self.settings
-        authorization = ask.header("authorization")
-        key = presented_key(ask.header("x-api-key"), authorization)
+        authorization = asked.header("authorization")
+        key = presented_key(asked.header("x-api-key"), authorization)
         login = presented_login(authorization)
         if key is None and (needs_key or login is None):
             return _key_wanted() if needs_key else _password_wanted()
@@ -201,21 +205,22 @@ class Access:
         self._wrong_count += 1
         self._wrong.take(host, now)
         if self._is_news(host, "credentials", now):
-            _log.warn("{host} gave a wrong {what} to the web", host=host, what=what)
+            _log.warn("web client {host} presented a wrong {what}", host=host, what=what)
 
-    def _wrong_host(self, name: str, host: str, now: float) -> Refused:
+    def _wrong_host(self, name: str, host: str, now: float) -> AccessDenied:
         if self._is_news(host, "host name", now):
             _log.warn(
-                "refused a web request of {host} for the host name {name}: if this node is known by that name, "
-                "start it with --web-host {name}; if not, somebody tried DNS rebinding",
+                "refused a web request from {host} for the host name {name}: if that is a name of this node, "
+                "start it with --web-host {name}; if not, this may be a DNS rebinding attack",
                 host=host,
                 name=name,
             )
         message = f"{name} is not known as a name of this node; its operator can make it one with --web-host"
-        return Refused(403, "unknown_host", message)
+        return AccessDenied(403, "unknown_host", message)
 
     def _is_news(self, host: str, kind: str, now: float) -> bool:
-        """Whether a line of this kind about this host was not logged within the last minute."""
+        """Return whether no line of this kind about this host was logged within the last minute, and note that
+        one is."""
         key = host, kind
         if 0 <= now - self._logged.get(key, -math.inf) < _LOG_PERIOD:
             return False
@@ -224,7 +229,7 @@ class Access:
         return True
 
     def figures(self) -> WebRateFigures:
-        """What happened so far."""
+        """Return the counts since the start."""
         limiter = self._requests
         return WebRateFigures(
             rate=None if limiter is None else limiter.rate,
@@ -241,9 +246,9 @@ class Access:
 
 
 def _covered_by(path: bytes) -> list[str]:
-    """The path as resources are looked up, and what it lies below: who protects /web protects /web/share, too,
-    however it is written."""
-    # The first byte is passed over without a look by the search for a resource, and so it is here.
+    """Return the path as resources are looked up, and all paths above it: a glob that protects /web protects
+    /web/share as well, however it is written."""
+    # The search for a resource skips the first byte, whatever it is: so does this.
     text = "/" + unquote_to_bytes(path[1:]).decode("utf-8", "replace")
     segments = text.split("/", _MAX_SEGMENTS + 1)
     covered = [text]
@@ -252,9 +257,9 @@ def _covered_by(path: bytes) -> list[str]:
     return covered
 
 
-def _too_many(wait: float, message: str) -> Refused:
+def _too_many(wait: float, message: str) -> AccessDenied:
     seconds = max(1, math.ceil(wait))
-    return Refused(
+    return AccessDenied(
         429,
         "too_many_requests",
         printable(f"{message}; try again in {seconds} s", 200),
@@ -262,9 +267,9 @@ def _too_many(wait: float, message: str) -> Refused:
     )
 
 
-def _key_wanted(wrong: bool = False) -> Refused:
+def _key_wanted(wrong: bool = False) -> AccessDenied:
     message = "send an API key of this node as X-API-Key or Authorization: Bearer"
-    return Refused(
+    return AccessDenied(
         401,
         "wrong_api_key" if wrong else "api_key_required",
         f"the API key is wrong; {message}" if wrong else message,
@@ -272,9 +277,9 @@ def _key_wanted(wrong: bool = False) -> Refused:
     )
 
 
-def _password_wanted(wrong: bool = False) -> Refused:
+def _password_wanted(wrong: bool = False) -> AccessDenied:
     message = "this node's pages need user and password (HTTP Basic)"
-    return Refused(
+    return AccessDenied(
         401,
         "wrong_password" if wrong else "password_required",
         f"user or password is wrong; {message}" if wrong else message,

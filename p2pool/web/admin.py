@@ -34,38 +34,38 @@ class Ban(Protocol):
 
     @property
     def host(self) -> str:
-        """An IPv4 address, or an IPv6 /64."""
+        """Return an IPv4 address, or an IPv6 /64."""
 
     @property
     def until(self) -> float:
-        """When it ends."""
+        """Return when the ban ends, Unix seconds."""
 
 
 class OperatorPort(Protocol):
-    """What can be done to miners. ValueError, with a text for people, where an argument makes no sense."""
+    """What an operator can do to miners. An invalid argument raises ValueError with a text for people."""
 
     def show_message(self, text: str, worker: str | None = None) -> int:
-        """How many connections were sent it."""
+        """Show a text on miners' displays; return to how many connections it was sent."""
 
-    def reconnect(self, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
-        """How many connections were asked to."""
+    def reconnect(self, *, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
+        """Ask miners to reconnect; return how many connections were asked."""
 
     def set_version_mask(self, mask: int) -> int:
-        """How many connections it concerns."""
+        """Set the version bits that miners may roll; return how many connections it concerns."""
 
     def ban(self, host: str, seconds: float, reason: str = ...) -> Ban:
         """Keep an address out."""
 
     def unban(self, host: str) -> bool:
-        """Whether it was banned."""
+        """Lift a ban; return whether the host was banned."""
 
 
 class AlertTester(Protocol):
     """Alerts that can be tried out."""
 
     def test(self, destination: str) -> Deferred[dict[str, object]]:
-        """Have a test message delivered, to one destination or to "all"; fires with what is answered. ValueError,
-        with a text for people, where there is no such destination."""
+        """Deliver a test message to one destination or to "all"; the Deferred fires with the results as JSON.
+        Raises ValueError, with a text for people, if there is no such destination."""
 
 
 class _BadField(ValueError):
@@ -139,7 +139,7 @@ def _level(value: Any) -> str:
 def admin_actions(
     operator: OperatorPort, set_log_level: Callable[[str], None], alerts: AlertTester | None = None
 ) -> dict[str, Action]:
-    """All there are, by name; those of alerts where there is somebody to test them."""
+    """Return all actions by name; those of alerts only if `alerts` is given."""
     text, worker = Field(_text, "a text"), Field(_text, "ADDRESS.NAME", required=False)
 
     def ban(**given: Any) -> dict[str, object]:
@@ -199,7 +199,7 @@ def admin_actions(
 
 
 class AdminResource(GetResource):
-    """One action's address."""
+    """The address of one admin action."""
 
     methods = (b"POST",)
 
@@ -210,10 +210,10 @@ class AdminResource(GetResource):
         self._audit = audit
 
     def render_POST(self, request: Request) -> bytes | int:
-        """Twisted's."""
+        """Check the request, do the action, and answer, now or when it is done."""
         answer = self._act(request)
         if isinstance(answer, tuple):
-            return answer_now(request, JSON_TYPE, *answer)
+            return answer_now(request, JSON_TYPE, answer)
         _Later(request, answer)
         return NOT_DONE_YET
 
@@ -228,7 +228,7 @@ class AdminResource(GetResource):
         parameters: dict[str, object] = {}
 
         def record(outcome: str) -> None:
-            self._audit.record(client, key, self._name, parameters, outcome)
+            self._audit.record(client=client, key=key, action=self._name, parameters=parameters, outcome=outcome)
 
         if kinds[0].partition(b";")[0].strip().lower() != b"application/json":
             refusal = UNSUPPORTED_MEDIA_TYPE, "not_json", "send a JSON object, and say so: application/json"
@@ -255,14 +255,14 @@ class AdminResource(GetResource):
     def _later(self, result: Deferred[Result], record: Callable[[str], None]) -> Deferred[tuple[int, bytes]]:
         def failed(failure: Failure) -> tuple[int, bytes]:
             record("failed")
-            _log.failure("the action {name} failed", failure, name=self._name)
+            _log.failure("internal error: admin action {name} failed", failure, name=self._name)
             return error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
 
         return result.addCallbacks(lambda value: self._done(value, record), failed)
 
 
 class _Later:
-    """A request that is answered when what it asked for is done, if somebody still waits then."""
+    """A request that is answered when its action is done, if its client still waits then."""
 
     def __init__(self, request: Request, answer: Deferred[tuple[int, bytes]]) -> None:
         self._request: Request | None = request
@@ -275,14 +275,14 @@ class _Later:
     def _answer(self, answer: tuple[int, bytes]) -> None:
         request = self._request
         if request is not None:
-            body = answer_now(request, JSON_TYPE, *answer)
+            body = answer_now(request, JSON_TYPE, answer)
             request.setHeader(b"Content-Length", b"%d" % len(body))
             request.write(body)
             request.finish()
 
 
 def _object_of(body: bytes) -> dict[str, object]:
-    """Raises ValueError."""
+    """Return the JSON object in a body. Raises ValueError."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -293,7 +293,7 @@ def _object_of(body: bytes) -> dict[str, object]:
 
 
 def _read(fields: Mapping[str, Field], given: Mapping[str, object]) -> dict[str, Any]:
-    """The fields as the port takes them. Raises ValueError. null is the same as nothing."""
+    """Return the fields as the port takes them; null is the same as absent. Raises ValueError."""
     named = ", ".join(fields)
     for name in given:
         if name not in fields:

@@ -1,7 +1,7 @@
-"""The audit log: who had what done by an API key, one line of JSON each, in a bounded set of files.
+"""The audit log: which key did what, one line of JSON for each action, in a bounded set of files.
 
-Lines are written in a thread, in their order. A disk that is full or read-only keeps nobody from acting: the
-newest lines wait, and the log has a warning.
+Lines are written in a thread, in order. A full or read-only disk prevents no action: the newest lines are kept in
+memory, and a warning is logged.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from p2pool.base.text import printable
 from p2pool.web.rendering import RunInThread
 
 MAX_FILE = 1 << 20
-"""Bytes of the file before it is set aside: some five thousand actions."""
+"""Bytes of the file before it is rotated: some five thousand actions."""
 OLD_FILES = 5
 MAX_WAITING = 1000
-"""Lines that wait for the disk; beyond it the oldest are lost, which the log says."""
+"""Pending lines; beyond it the oldest are lost, which is logged."""
 MAX_LINE = 4096
 """Bytes; parameters that are longer are left out."""
 _log = Logger(namespace="p2pool.web")
@@ -46,9 +46,11 @@ class AuditLog:
         """Fires when nothing is being written any more."""
         self._has_failed = False
 
-    def record(self, client: str, key: str, action: str, parameters: Mapping[str, object], outcome: str) -> None:
-        """An action was tried: by whom (address, fingerprint of the key), what, with which parameters, and what
-        came of it."""
+    def record(
+        self, *, client: str, key: str, action: str, parameters: Mapping[str, object], outcome: str
+    ) -> None:
+        """Record that an action was tried: by whom (address, fingerprint of the key), what, with which
+        parameters, and with what outcome."""
         entry: dict[str, Any] = {
             "time": round(self._clock(), 3),
             "client": printable(client),
@@ -69,7 +71,7 @@ class AuditLog:
     def _keep(self, line: bytes) -> None:
         if len(self._waiting) == MAX_WAITING:
             lost = self._waiting[0].decode("utf-8", "replace").strip()
-            _log.warn("the audit log cannot be written, and a line of it is lost: {line}", line=lost)
+            _log.warn("cannot write the audit log; too many lines are pending, and one is lost: {line}", line=lost)
         self._waiting.append(line)
 
     def _write(self) -> None:
@@ -85,7 +87,7 @@ class AuditLog:
         self._under_way = []
         self._has_failed = False
         self._write()
-        self._tell_end()
+        self._notify_end()
 
     def _failed(self, failure: Failure) -> None:
         lines = [*self._under_way, *self._waiting]
@@ -94,19 +96,23 @@ class AuditLog:
         for line in lines:
             self._keep(line)
         if not failure.check(OSError):
-            _log.failure("the audit log", failure)
+            _log.failure("internal error: writing the audit log failed", failure)
         elif not self._has_failed:
-            _log.warn("the audit log {path} cannot be written: {error}", path=self._path, error=failure.value)
+            _log.warn(
+                "cannot write the audit log {path}: {error}; retrying with the next action",
+                path=self._path,
+                error=failure.value,
+            )
         self._has_failed = True
-        self._tell_end()
+        self._notify_end()
 
-    def _tell_end(self) -> None:
+    def _notify_end(self) -> None:
         if self._ended is not None and not self._under_way:
             self._ended.callback(None)
             self._ended = None
 
     async def stop(self) -> None:
-        """What waits is on disk afterwards, if the disk takes it."""
+        """Write all pending lines, if the disk takes them; they are on disk afterwards."""
         self._write()
         if self._under_way:
             self._ended = Deferred()
@@ -114,8 +120,8 @@ class AuditLog:
 
 
 def append_rotated(path: Path, data: bytes) -> None:
-    """Add `data` to a file that is its owner's only; where it would grow beyond MAX_FILE, the file is set aside
-    first, and the oldest of those goes. On disk at return. Blocks; raises OSError."""
+    """Append `data` to a file that only its owner may read. If it would grow beyond MAX_FILE, the file is
+    rotated first, and the oldest one is deleted. On disk at return. Blocks; raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size + len(data) > MAX_FILE:
         for number in range(OLD_FILES - 1, 0, -1):

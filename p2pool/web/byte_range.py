@@ -10,11 +10,11 @@ _RANGE = re.compile(rb"bytes[ \t]*=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*")
 
 
 def parse_byte_range(header: bytes, size: int) -> tuple[int, int] | None:
-    """Return (offset, bytes) of the one range that `header`, a Range field, names of a file of `size` bytes,
-    UNSATISFIABLE where no byte of the file is in it, and None where the whole file is the answer.
+    """Return (offset, bytes) of the one range that `header`, a Range field, names of a file of `size` bytes;
+    UNSATISFIABLE if it names no byte of the file, and None if the whole file is the answer.
 
-    The whole file is the answer to what cannot be read and to more than one range: RFC 9110 lets a server ignore
-    the field, and the parts of many overlapping ranges would be a multiple of the file.
+    The whole file is the answer to a malformed field and to more than one range: RFC 9110 lets a server ignore the
+    field, and the parts of many overlapping ranges would be a multiple of the file.
     """
     match = _RANGE.fullmatch(header)
     if match is None:

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from p2pool.base.hosts import IpNetwork, is_in, parse_address
 
 MAX_HOPS = 32
-"""Addresses of one X-Forwarded-For that are looked at; chains of proxies have a handful."""
+"""Addresses of one X-Forwarded-For that are examined; chains of proxies have a handful."""
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 """Some proxies write the port, too."""
 
 
 def client_address(peer: str, forwarded: Sequence[str], trusted: tuple[IpNetwork, ...]) -> str:
-    """The address of who asks.
+    """Return the address of the client.
 
-    `peer` is the connection's. Only where it is a trusted proxy's are the values of X-Forwarded-For (`forwarded`,
-    as they came) looked at: from the right, where the nearest proxy wrote, up to the first address that is no
-    trusted proxy's. What stands left of that is the client's own invention. Where a value is no address, the walk
-    ends at the last one that was.
+    `peer` is the connection's. Only if that is a trusted proxy's are the values of X-Forwarded-For (`forwarded`,
+    as received) examined: from the right, where the nearest proxy wrote, up to the first address that is not a
+    trusted proxy's. Anything left of that may be forged by the client. At a value that is not an address the walk
+    ends with the last one that was.
     """
     client = peer
     if not is_in(peer, trusted):

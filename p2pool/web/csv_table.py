@@ -11,7 +11,7 @@ CSV_TYPE: Final = b"text/csv; charset=utf-8"
 
 
 def render_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
-    """A line of names, then the rows."""
+    """Return a line of column names and the rows as CSV."""
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(columns)
@@ -20,5 +20,5 @@ def render_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """Spreadsheets take a text that begins like this for a formula, and names of workers are anybody's."""
+    """Return a cell that spreadsheets do not take for a formula: names of workers come from anybody."""
     return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,8 +1,8 @@
-"""Which host names this node answers to where something is protected: the defence against DNS rebinding.
+"""Which host names this node answers to if something is protected: the defence against DNS rebinding.
 
-A page of a stranger's site can have its own host name lead to this node, and browsers then take what the node
-answers for that site's own. The Host header still has the stranger's name. IP addresses are no names that anybody
-could lead elsewhere, so they are always known. Pure.
+A page of another site can have its own host name resolve to this node, and browsers then treat what the node
+answers as that site's own. The Host header still has the other site's name. IP addresses cannot be rebound, so
+they are always known. Pure.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class KnownHosts:
         self.names = frozenset(name.lower() for name in names)
 
     def knows(self, host: str) -> bool:
-        """Whether a Host header names this node. The port does not matter: rebinding cannot change it."""
+        """Return whether a Host header names this node. The port does not matter: rebinding cannot change it."""
         match = _HOST.fullmatch(host)
         if match is None:
             return False
@@ -70,11 +70,11 @@ class KnownHosts:
         )
 
     def stranger(self, hosts: Sequence[str], forwarded: Sequence[str]) -> str | None:
-        """Return the host of a request that is not this node's; None where all are.
+        """Return the host of a request that is not this node's; None if all are.
 
-        `hosts` are the values of its Host header, `forwarded` those of X-Forwarded-Host where a trusted proxy sent
-        it, of which the one written last is the proxy's. Without Host the client is no browser. Both are checked:
-        a page that got past its own host name could set the other header, but not Host.
+        `hosts` are the values of its Host header, `forwarded` those of X-Forwarded-Host if a trusted proxy sent
+        it, of which the last one is the proxy's. A client without Host is not a browser. Both are checked: a page
+        that got past its own host name could set the other header, but not Host.
         """
         if len(hosts) > 1:
             return ", ".join(hosts)

@@ -1,5 +1,5 @@
-"""/ws: views and events live, over WebSockets (autobahn's), for pages that would otherwise poll. Thin: what is
-told to whom is `p2pool.web.live_hub`'s business.
+"""/ws: live views and events over WebSockets (autobahn), for pages that would otherwise poll. Thin:
+`p2pool.web.live_hub` decides what is sent to whom.
 
 `app` makes one `LiveService`, mounts its `resource` in the site, calls `refreshing` once a second and `event` when
 something happens.
@@ -17,9 +17,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import BAD_REQUEST, FORBIDDEN, SERVICE_UNAVAILABLE
 from twisted.web.server import NOT_DONE_YET, Request
+from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.direct_write import WriteSome, direct_writer, write_at_once
+from p2pool.base.environment import Environment, IReactor
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
 from p2pool.web.live_events import DERIVED_EVENTS
@@ -57,7 +59,7 @@ class _Silent:
     """autobahn's log: it would have a line for whatever a client gets wrong."""
 
     def debug(self, *_: object, **__: object) -> None:
-        """As the others."""
+        """Discard a log event of any level."""
 
     trace = info = warn = error = failure = debug
 
@@ -69,7 +71,7 @@ class _Factory(WebSocketServerFactory):
     noisy = False
     log = _Silent()
 
-    def __init__(self, service: LiveService, reactor: Any) -> None:
+    def __init__(self, service: LiveService, reactor: IReactor) -> None:
         super().__init__(server="", reactor=reactor)  # type: ignore[no-untyped-call]
         self.service = service
         self.setProtocolOptions(  # type: ignore[no-untyped-call]
@@ -84,7 +86,7 @@ class _Factory(WebSocketServerFactory):
 
 @implementer(IPushProducer)
 class _Connection(WebSocketServerProtocol):
-    """One client's WebSocket. As a producer it hears from its transport whether more may be written."""
+    """One client's WebSocket. As a push producer it is notified by its transport whether more may be written."""
 
     log = _Silent()
     factory: _Factory
@@ -99,46 +101,51 @@ class _Connection(WebSocketServerProtocol):
 
     # --- autobahn's --------------------------------------------------------------------------------------
 
+    @override
     def onOpen(self) -> None:
-        """The handshake is done."""
+        """Join the hub: the handshake is done."""
         service = self.factory.service
-        self._client = service.hub.join(self, self._host, self._views, self._allowed, service.clock())
+        self._client = service.hub.join(
+            self, host=self._host, views=self._views, allowed=self._allowed, now=service.clock()
+        )
         transport: Any = self.transport
         transport.unregisterProducer()  # the HTTP channel's own
         transport.registerProducer(self, True)
         self._write_some = direct_writer(transport)
         service.send_soon()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         client, service = self._client, self.factory.service
         if client is not None and not client.sent_octets(len(data), service.clock()):
             self.dropConnection(abort=True)
             return
         super().dataReceived(data)
 
+    @override
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """A client's message, of MAX_MESSAGE bytes at most."""
+        """Handle a client's message, of MAX_MESSAGE bytes at most."""
         client, service = self._client, self.factory.service
         if client is None:
             return
         try:
             if isBinary:
                 raise ParseError("a binary message")
-            service.hub.said(client, payload, service.clock())
+            service.hub.received(client, payload, service.clock())
         except ParseError as error:
-            _log.info("live client {host} closed: {error}", host=self._host, error=error)
-            service.hub.close(client, POLICY_VIOLATION, str(error), service.clock())
+            _log.info("closed live client {host}: {error}", host=self._host, error=error)
+            service.hub.close(client, code=POLICY_VIOLATION, reason=str(error), now=service.clock())
         service.send_soon()
 
+    @override
     def dropConnection(self, abort: bool = False) -> None:
-        """The end, asked for by either side: what still waits is not sent."""
+        """End the connection, at either side's request; pending messages are dropped."""
         if self._client is not None:
             self.factory.service.hub.closing(self._client, self.factory.service.clock())
         super().dropConnection(abort)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's."""
         super().connectionLost(reason)
         if self._client is not None:
             self.factory.service.hub.leave(self._client)
@@ -147,7 +154,7 @@ class _Connection(WebSocketServerProtocol):
     # --- the hub's port ----------------------------------------------------------------------------------
 
     def write(self, frames: Sequence[bytes]) -> None:
-        """Send frames."""
+        """Send WebSocket frames to the client."""
         write_at_once(self.transport, self._write_some, frames[0] if len(frames) == 1 else b"".join(frames))
 
     def ping(self) -> None:
@@ -162,25 +169,25 @@ class _Connection(WebSocketServerProtocol):
         transport.loseConnection()
 
     def abort(self) -> None:
-        """Go at once."""
+        """Abort the connection at once."""
         transport: Any = self.transport
         transport.abortConnection()
 
     # --- the transport's producer ------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """Twisted's: the transport holds enough."""
+        """Note that the transport's buffer is full."""
         if self._client is not None:
             self.factory.service.hub.paused(self._client, self.factory.service.clock())
 
     def resumeProducing(self) -> None:
-        """Twisted's: it takes more."""
+        """Note that the transport takes more."""
         if self._client is not None:
-            self.factory.service.hub.resumed(self._client)
+            self.factory.service.hub.resumed(self._client, self.factory.service.clock())
             self.factory.service.send_soon()
 
     def stopProducing(self) -> None:
-        """Twisted's: the connection is lost."""
+        """Do nothing: `connectionLost` follows."""
 
 
 class LiveResource(GetResource):
@@ -190,8 +197,9 @@ class LiveResource(GetResource):
         super().__init__()
         self._service = service
 
+    @override
     def render_GET(self, request: Request) -> bytes | int:
-        """Twisted's."""
+        """Make a WebSocket of the connection, or answer why not."""
         host = self._service.client_host(request)
         refusal = self._refusal(request, host)
         if refusal is None:
@@ -210,8 +218,9 @@ class LiveResource(GetResource):
             request.setHeader(b"Sec-WebSocket-Version", b"13")
         return body
 
+    @override
     def render_HEAD(self, request: Request) -> bytes:
-        """Twisted's: there is nothing here without a WebSocket."""
+        """Answer that this address needs a WebSocket."""
         request.setResponseCode(_UPGRADE_REQUIRED, b"Upgrade Required")
         request.setHeader(b"Upgrade", b"websocket")
         request.setHeader(b"Content-Length", b"0")
@@ -233,10 +242,10 @@ class LiveResource(GetResource):
         return None if reason is None else error(SERVICE_UNAVAILABLE, "too_many_clients", reason)
 
     def _take_over(self, request: Request, connection: _Connection) -> None:
-        """The channel's data go to the WebSocket from now on.
+        """Pass the channel's data to the WebSocket from now on.
 
-        The channel stays the transport's protocol, other than with autobahn's own resource: the worker port counts
-        connections, and hears of their ends, through it.
+        The channel stays the transport's protocol, unlike with autobahn's own resource: the worker port counts
+        connections, and is notified of their ends, through it.
         """
         channel: Any = request.channel
         connection.factory = self._service.factory
@@ -257,7 +266,7 @@ class LiveResource(GetResource):
 
 
 def _views_asked_for(request: Request, allowed: frozenset[str]) -> frozenset[str] | tuple[int, bytes]:
-    """Those that the address names, else those of the first page; or why not."""
+    """Return the views that the address names, else those of the first page; or the error to answer."""
     asked = (request.args or {}).get(b"views")
     if asked is None:
         return PAGE_VIEWS & allowed
@@ -269,7 +278,8 @@ def _views_asked_for(request: Request, allowed: frozenset[str]) -> frozenset[str
 
 
 def _is_handshake(request: Request) -> bool:
-    """What autobahn would find out, too, but answer in its own way (RFC 6455, 4.2.1)."""
+    """Return whether a request is a WebSocket handshake; autobahn would check this as well, but answer in its
+    own way (RFC 6455, 4.2.1)."""
     fields = {name: request.requestHeaders.getRawHeaders(name) or [] for name in _FORWARDED}
     key = fields[b"Sec-WebSocket-Key"]
     return (
@@ -293,47 +303,47 @@ def _text(value: bytes | str | None) -> str | None:
 
 
 def all_views(request: Request, known: frozenset[str]) -> frozenset[str]:
-    """Everybody may watch everything."""
+    """Return all known views: everybody may watch everything."""
     return known
 
 
 def peer_host(request: Request) -> str:
-    """The host that a client is counted by: its IPv4 address, or its IPv6 network of 64 bits."""
+    """Return the host that a client is counted under: its IPv4 address, or its IPv6 network of 64 bits."""
     return host_key(str(getattr(request.getClientAddress(), "host", "")))
 
 
 class LiveService:
-    """Live views and events. `clock` gives Unix seconds; `origins` are sites whose pages may listen besides this
-    node's own; `client_host` gives what a request's client is counted by, `allowed_views` those of the known views
-    that it may watch."""
+    """Serves live views and events. `origins` are sites whose pages may connect in addition to this node's own;
+    `client_host` returns the host that a request's client is counted under, `allowed_views` those of the known
+    views that it may watch."""
 
     def __init__(
         self,
-        reactor: Any,
-        clock: Callable[[], float],
+        environment: Environment,
+        *,
         origins: frozenset[str] = frozenset(),
         client_host: Callable[[Request], str] = peer_host,
         allowed_views: Callable[[Request, frozenset[str]], frozenset[str]] = all_views,
         limits: LiveLimits | None = None,
     ) -> None:
-        self.clock = clock
+        self.clock = environment.clock
         self.origins = origins
         self.client_host = client_host
         self.allowed_views = allowed_views
-        self.hub = LiveHub(limits or LiveLimits(), clock(), DERIVED_EVENTS)
-        self.factory = _Factory(self, reactor)
+        self.hub = LiveHub(limits or LiveLimits(), self.clock(), DERIVED_EVENTS)
+        self.factory = _Factory(self, environment.reactor)
         self.resource = LiveResource(self)
-        self._reactor = reactor
+        self._environment = environment
         self._turn_due = False
 
     def refreshing(self, views: Views, now: float) -> Iterator[None]:
-        """All views were rendered anew: tell what changed, in steps."""
+        """Send what changed since the last rendering of all views, in steps."""
         yield from self.hub.refreshing(views.rendered, views.values, now)
         self.hub.tick(now)
         self.send_soon()
 
     def event(self, event: dict[str, Any]) -> None:
-        """Tell all of an event at once: its name as `event`, and what belongs to it."""
+        """Send an event to all clients at once: its name as `event`, and its fields."""
         self.hub.event(event, self.clock())
         self.send_soon()
 
@@ -341,7 +351,7 @@ class LiveService:
         """Let those that have something waiting have their turns."""
         if self.hub.has_turns and not self._turn_due:
             self._turn_due = True
-            self._reactor.callLater(0, self._turn)
+            self._environment.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._turn_due = False
@@ -349,5 +359,5 @@ class LiveService:
         self.send_soon()
 
     def stop(self) -> None:
-        """The node ends: say so."""
+        """Close all connections: the node is stopping."""
         self.hub.stop(self.clock())

@@ -1,7 +1,7 @@
-"""What happens, as events that live pages are told of. Their times are those of the telling.
+"""Events for live clients. Their times are those of sending.
 
-Some come from the node at once, the others are seen in a view's change; all are JSON objects with their name as
-`event`.
+Some come from the node at once, the others are derived from a view's change; all are JSON objects with their name
+as `event`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ SHARE_AGE = 900.0
 """Seconds: an older share is history that is being fetched, and no news."""
 _BLOCKS = 1000
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
-MAX_TOLD = 10
-"""Alerts, or peers, that one change tells of."""
+MAX_REPORTED = 10
+"""Alerts, or peers, that one change reports."""
 
 
-def share_event(node: Node, share: Share, own: bool, now: float) -> Event | None:
-    """A share that is held from now on; None for one that is no news. `own` where a miner here found it."""
+def share_event(node: Node, share: Share, *, own: bool, now: float) -> Event | None:
+    """Return the event of a share that was added to the chain; None for an old one. `own` if a miner of this
+    node found it."""
     if now - node.found_times().of(share.hash).time > SHARE_AGE:
         return None
     return {
@@ -51,7 +52,7 @@ class BlockEvents:
         self._status: BoundedDict[int, BlockStatus] = BoundedDict(_BLOCKS)
 
     def of(self, record: BlockRecord) -> Event | None:
-        """For a record that is new or has changed."""
+        """Return the event of a record that is new or has changed; None if its status is the same."""
         if self._status.get(record.block_hash) is record.status:
             return None
         self._status[record.block_hash] = record.status
@@ -74,7 +75,7 @@ class ParentBlockEvents:
         self._newest: int | None = None
 
     def of(self, change: WorkChange) -> Event | None:
-        """For new work, which may be on the same block."""
+        """Return the event of new work on a new block; None if it is on the same block."""
         template = change.context.template
         if template.previous_block == self._newest:
             return None
@@ -93,7 +94,7 @@ class PeerEvents:
         self._known: frozenset[tuple[str, int, bool]] = frozenset()
 
     def of(self, peers: Sequence[PeerFigures]) -> list[Event]:
-        """What is new in the connected ones."""
+        """Return the events of peers that connected or disconnected since the last call."""
         now = frozenset((peer.host, peer.port, peer.incoming) for peer in peers)
         came, went = sorted(now - self._known), sorted(self._known - now)
         self._known = now
@@ -106,12 +107,12 @@ class PeerEvents:
                 "connected": connected,
                 "peers": len(now),
             }
-            for (host, port, incoming), connected in changes[:MAX_TOLD]
+            for (host, port, incoming), connected in changes[:MAX_REPORTED]
         ]
 
 
 def happened_event(record: EventRecord) -> Event:
-    """What people want to know of, hours later too: history keeps it."""
+    """Return the event of a record that history keeps."""
     return {
         "event": "happened",
         "kind": record.kind.value,
@@ -122,22 +123,23 @@ def happened_event(record: EventRecord) -> Event:
 
 
 def ban_event(host: str) -> Event:
-    """A host of miners is kept out from now on; /ban_stats says for how long."""
+    """Return the event of a ban of a miner's host; /ban_stats has its duration."""
     return {"event": "ban", "host": host}
 
 
 def alert_events(before: Any, now: Any) -> Iterable[Event]:
-    """From /local_stats: warnings that were not there before, and those that are over. One in which nothing but a
-    number is another one ("for 5 s") is the same."""
+    """Return the events of warnings in /local_stats that are new, and of those that are over. Two that differ
+    only in a number ("for 5 s") are the same."""
     known = {_NUMBER.sub("#", text): text for text in before.get("warnings", ())}
     warnings = {_NUMBER.sub("#", text): text for text in now.get("warnings", ())}
-    told = [(text, False) for form, text in warnings.items() if form not in known]
-    told += [(text, True) for form, text in known.items() if form not in warnings]
-    return [{"event": "alert", "text": text, "over": over} for text, over in told[:MAX_TOLD]]
+    changes = [(text, False) for form, text in warnings.items() if form not in known]
+    changes += [(text, True) for form, text in known.items() if form not in warnings]
+    return [{"event": "alert", "text": text, "over": over} for text, over in changes[:MAX_REPORTED]]
 
 
 def daemon_events(before: Any, now: Any) -> Iterable[Event]:
-    """From /dashd_status: trouble that comes or goes, and another daemon that serves work."""
+    """Return the event of a change in /dashd_status: a problem that begins or ends, or a switch to another
+    daemon."""
 
     def state(status: Any) -> Event:
         serving = [each["address"] for each in status["daemons"] if each["serving"]]
@@ -150,4 +152,4 @@ def daemon_events(before: Any, now: Any) -> Iterable[Event]:
 
 
 DERIVED_EVENTS: dict[str, Derive] = {"local_stats": alert_events, "dashd_status": daemon_events}
-"""By the view whose change tells of them."""
+"""By the view from whose change they are derived."""

@@ -1,10 +1,10 @@
-"""Everybody who watches live: what each is told, who is too slow, who is let in. Pure: time is passed in, and a
-connection is a `ClientPort` that `p2pool.web.live` makes of a WebSocket.
+"""All live clients: what is sent to each, which one is too slow, which one is admitted. Pure: time is passed in,
+and a connection is a `ClientPort` that `p2pool.web.live` makes of a WebSocket.
 
-Each message is made and put into frames once, and all clients share its bytes. On connect a client has a snapshot
-of its views, then changes, once a second at most, and events at once. One that does not read has messages waiting
-up to a bound; then these are dropped, and it has a fresh snapshot when it reads again; when it does not for long,
-it is closed.
+Each message is made and put into frames once, and all clients share its bytes. On connect a client is sent a
+snapshot of its views, then changes, once a second at most, and events at once. For one that does not read,
+messages are queued up to a bound; then these are dropped, and it is sent a new snapshot when it reads again; if it
+does not for long, it is closed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -20,9 +21,9 @@ import orjson
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
 from p2pool.web.live_messages import (
-    Allowance,
     Frames,
     Subscribe,
+    TokenAllowance,
     join_views,
     message_frames,
     parse_client_message,
@@ -37,15 +38,16 @@ GOING_AWAY: Final = 1001
 PIECE: Final = 32 * 1024
 """Bytes that are handed to a connection at a time: what it holds unsent is a copy, and so is bounded."""
 _CLOSE_TIME = 5.0
-"""Seconds for a connection to end after it was told to."""
+"""Seconds for a connection to end after it was asked to close."""
 _CACHED_SETS = 16
 """Different sets of views whose snapshots are kept until the next change."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveLimits:
-    """Times in seconds. `messages` and `message_rate`: what a client may say at once, and a second in the long
-    run; `octets` and `octet_rate` bound all that it sends. `events` and `event_rate` bound what all are told."""
+    """Limits of live clients, times in seconds. `messages` and `message_rate`: what a client may send at once,
+    and a second in the long run; `octets` and `octet_rate` bound all bytes that it sends. `events` and
+    `event_rate` bound the events that are sent to all."""
 
     clients: int = 1000
     per_host: int = 100
@@ -71,17 +73,42 @@ class ClientPort(Protocol):
         """Send WebSocket frames. It says `paused` to the hub, perhaps at once, when it holds enough."""
 
     def ping(self) -> None:
-        """Send a ping."""
+        """Send a WebSocket ping frame."""
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close; `abort` comes later if it does not end."""
 
     def abort(self) -> None:
-        """End it now."""
+        """Abort the connection at once."""
+
+
+class ClientState(Enum):
+    """Whether a client may be sent something.
+
+    READING <--> STALLED
+       |            |
+       +------+-----+
+              v
+           CLOSING ----> ABORTED
+    """
+
+    READING = auto()
+    """It takes what it is sent."""
+    STALLED = auto()
+    """Its connection holds enough unsent bytes."""
+    CLOSING = auto()
+    """A close frame was sent or received; it has _CLOSE_TIME to disconnect."""
+    ABORTED = auto()
+    """Its connection was aborted and is about to be lost."""
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the connection is neither closing nor aborted."""
+        return self is ClientState.READING or self is ClientState.STALLED
 
 
 class LiveClient:
-    """One that watches."""
+    """A client that watches some views."""
 
     __slots__ = (
         "_allowed_octets",
@@ -89,13 +116,13 @@ class LiveClient:
         "allowed_views",
         "begun",
         "behind",
-        "closing_since",
         "heard",
         "host",
         "pinged",
         "port",
         "queue",
-        "stalled_since",
+        "since",
+        "state",
         "views",
         "waiting",
     )
@@ -103,6 +130,7 @@ class LiveClient:
     def __init__(
         self,
         port: ClientPort,
+        *,
         host: str,
         views: frozenset[str],
         allowed_views: frozenset[str],
@@ -122,16 +150,20 @@ class LiveClient:
         """Bytes of those that are not begun."""
         self.behind = True
         """It needs a snapshot before anything else."""
-        self.stalled_since: float | None = None
-        """Since when it does not take more."""
+        self.state = ClientState.READING
+        self.since = now
+        """When it came into this state."""
         self.heard = now
         self.pinged: float | None = None
-        self.closing_since: float | None = None
-        self.allowed_messages = Allowance(limits.messages, limits.message_rate, now)
-        self._allowed_octets = Allowance(limits.octets, limits.octet_rate, now)
+        self.allowed_messages = TokenAllowance(limits.messages, limits.message_rate, now)
+        self._allowed_octets = TokenAllowance(limits.octets, limits.octet_rate, now)
+
+    def enter(self, state: ClientState, now: float) -> None:
+        """Change the state at `now`."""
+        self.state, self.since = state, now
 
     def sent_octets(self, count: int, now: float) -> bool:
-        """Bytes came from it; whether they are not too many."""
+        """Count bytes received from the client; return whether they are not too many."""
         self.heard, self.pinged = now, None
         return self._allowed_octets.take(count, now)
 
@@ -161,18 +193,18 @@ class LiveHub:
         self._snapshots: BoundedDict[frozenset[str], Frames] = BoundedDict(_CACHED_SETS)
         self._ready: dict[LiveClient, None] = {}
         """Those that have something to be sent and take it, in the order of their turns."""
-        self._events = Allowance(limits.events, limits.event_rate, now)
+        self._events = TokenAllowance(limits.events, limits.event_rate, now)
         self._missed = 0
 
     # --- who is there ------------------------------------------------------------------------------------
 
     @property
     def known_views(self) -> frozenset[str]:
-        """What can be watched; nothing before the first refresh."""
+        """Return the views that can be watched; none before the first refresh."""
         return frozenset(self._rendered)
 
     def turned_away(self, host: str) -> str | None:
-        """Why one more client of this host is not let in; None where it is."""
+        """Return why one more client of this host is not admitted; None if it is."""
         if self._hosts[host] >= self.limits.per_host:
             return f"{self.limits.per_host} clients of this address are watching already"
         if len(self.clients) >= self.limits.clients and self._place_of(host) is None:
@@ -180,32 +212,32 @@ class LiveHub:
         return None
 
     def _place_of(self, host: str) -> LiveClient | None:
-        """Who gives its place to one more client of this host: the oldest client of the host with most of them.
-        None where no host has more than this one would have."""
+        """Return the client to evict for one more client of this host: the oldest one of the host with most
+        clients. None if no host has more than this one would have."""
         largest, held = max(self._hosts.items(), key=lambda item: item[1], default=("", 0))
         if held <= self._hosts[host] + 1:
             return None
         return next(client for client in self.clients if client.host == largest)
 
     def join(
-        self, port: ClientPort, host: str, views: frozenset[str], allowed: frozenset[str], now: float
+        self, port: ClientPort, *, host: str, views: frozenset[str], allowed: frozenset[str], now: float
     ) -> LiveClient:
-        """A client that was let in; it has a snapshot at its first turn. `allowed` are the views that it may
-        subscribe to later."""
+        """Add a client that was admitted; it is sent a snapshot at its first turn. `allowed` are the views that
+        it may subscribe to later."""
         if len(self.clients) >= self.limits.clients:
             oldest = self._place_of(host)
             if oldest is not None:
                 self.closing(oldest, now)
                 self.leave(oldest)
                 oldest.port.abort()
-        client = LiveClient(port, host, views, allowed, self.limits, now)
+        client = LiveClient(port, host=host, views=views, allowed_views=allowed, limits=self.limits, now=now)
         self.clients[client] = None
         self._hosts[host] += 1
         self._ready[client] = None
         return client
 
     def leave(self, client: LiveClient) -> None:
-        """Its connection is gone."""
+        """Remove a client whose connection is lost."""
         if client in self.clients:
             del self.clients[client]
             self._hosts[client.host] -= 1
@@ -214,25 +246,26 @@ class LiveHub:
         self._ready.pop(client, None)
         client.queue.clear()
 
-    def close(self, client: LiveClient, code: int, reason: str, now: float) -> None:
-        """Nothing more is said to it."""
-        if client.closing_since is None:
+    def close(self, client: LiveClient, *, code: int, reason: str, now: float) -> None:
+        """Close a client's connection; nothing more is sent to it."""
+        if client.state.is_open:
             self.closing(client, now)
             client.port.close(code, reason)
 
     def closing(self, client: LiveClient, now: float) -> None:
-        """It closes by itself; nothing more is said to it, and it is given some seconds."""
-        if client.closing_since is None:
-            client.closing_since = now
+        """Note that a client's connection is closing: nothing more is sent to it, and it has _CLOSE_TIME to
+        end."""
+        if client.state.is_open:
+            client.enter(ClientState.CLOSING, now)
             self._ready.pop(client, None)
             client.queue.clear()
 
-    # --- what is told ------------------------------------------------------------------------------------
+    # --- what is sent ------------------------------------------------------------------------------------
 
     def refreshing(self, rendered: Mapping[str, bytes], values: Mapping[str, Any], time: float) -> Iterator[None]:
-        """All views were rendered anew at `time` (Unix seconds), out of these values: tell what changed. In steps,
-        one for each view that somebody watches, since a view of ten thousand workers takes a while; all at once at
-        the end. `values` are kept, and must never change."""
+        """Send what changed since the last rendering. `rendered` and `values` are all views at `time` (Unix
+        seconds). In steps, one for each view that is watched, since a view of ten thousand workers takes a
+        while; messages are queued all at once at the end. `values` are kept, and must never change."""
         patches: dict[str, bytes] = {}
         unseen: set[str] = set()
         news: list[dict[str, Any]] = []
@@ -253,15 +286,16 @@ class LiveHub:
         self._values.update(now)
         self._time = time
         self._snapshots.clear()
-        self._tell_changes(patches, frozenset(unseen))
+        self._queue_changes(patches, frozenset(unseen))
         for event in news:
             self.event(event, time)
 
     def _is_watched(self, path: str) -> bool:
         return any(path in client.views for client in self.clients)
 
-    def _tell_changes(self, patches: dict[str, bytes], unseen: frozenset[str]) -> None:
-        """`unseen` views changed while nobody watched them: who does by now begins anew."""
+    def _queue_changes(self, patches: dict[str, bytes], unseen: frozenset[str]) -> None:
+        """Queue the changes. `unseen` views changed while nobody watched them: a client that watches one by now
+        is sent a snapshot."""
         made: dict[frozenset[str], Frames] = {}
         paths = frozenset(patches)
         for client in self.clients:
@@ -273,25 +307,27 @@ class LiveHub:
                 continue
             message = made.get(mine)
             if message is None:
-                message = made[mine] = message_frames(join_views("changes", self._time, patches, mine))
-            self._tell(client, message)
+                message = made[mine] = message_frames(
+                    join_views("changes", time=self._time, bodies=patches, views=mine)
+                )
+            self._queue(client, message)
 
     def event(self, event: dict[str, Any], now: float) -> None:
-        """Tell all of an event (its name as `event`) at once. Too many at a time are counted only: `missed` of the
-        next one."""
+        """Send an event (its name as `event`) to all clients at once. Above the limit events are only counted,
+        as `missed` of the next one."""
         if not self.clients:
             return
         if not self._events.take(1, now):
             self._missed += 1
             return
         missed, self._missed = self._missed, 0
-        told = {"type": "event", "time": now, **event, **({"missed": missed} if missed else {})}
-        message = message_frames(orjson.dumps(told))
+        sent = {"type": "event", "time": now, **event, **({"missed": missed} if missed else {})}
+        message = message_frames(orjson.dumps(sent))
         for client in self.clients:
-            self._tell(client, message)
+            self._queue(client, message)
 
-    def _tell(self, client: LiveClient, message: Frames) -> None:
-        if client.behind or client.closing_since is not None:
+    def _queue(self, client: LiveClient, message: Frames) -> None:
+        if client.behind or not client.state.is_open:
             return
         size = sum(map(len, message))
         full = client.waiting + size > self.limits.queued_bytes or len(client.queue) >= self.limits.queued_messages
@@ -306,11 +342,11 @@ class LiveHub:
         self._make_ready(client)
 
     def _make_ready(self, client: LiveClient) -> None:
-        if client.stalled_since is None and client.closing_since is None:
+        if client.state is ClientState.READING:
             self._ready[client] = None
 
     def _skip(self, client: LiveClient) -> None:
-        """Instead of all that waits it has a snapshot when it reads again."""
+        """Drop a client's queue: it is sent a snapshot instead when it reads again."""
         client.drop_queue()
         client.behind = True
         self._make_ready(client)
@@ -318,7 +354,7 @@ class LiveHub:
     def _snapshot(self, views: frozenset[str]) -> Frames:
         message = self._snapshots.get(views)
         if message is None:
-            message = message_frames(join_views("snapshot", self._time, self._rendered, views))
+            message = message_frames(join_views("snapshot", time=self._time, bodies=self._rendered, views=views))
             self._snapshots[views] = message
         return message
 
@@ -326,7 +362,7 @@ class LiveHub:
 
     @property
     def has_turns(self) -> bool:
-        """Whether `turn` has something to do."""
+        """Return whether `turn` has something to do."""
         return bool(self._ready)
 
     def turn(self, count: int) -> None:
@@ -336,7 +372,7 @@ class LiveHub:
             self._send(client)
 
     def _send(self, client: LiveClient) -> None:
-        while client.stalled_since is None and client.closing_since is None:
+        while client.state is ClientState.READING:
             frames: list[bytes] = []
             room = PIECE
             while room > 0 and (client.queue or client.behind):
@@ -357,23 +393,24 @@ class LiveHub:
             client.port.write(frames)
 
     def paused(self, client: LiveClient, now: float) -> None:
-        """It takes no more for now."""
-        if client.stalled_since is None:
-            client.stalled_since = now
+        """Note that a client's connection takes no more for now."""
+        if client.state is ClientState.READING:
+            client.enter(ClientState.STALLED, now)
         self._ready.pop(client, None)
 
-    def resumed(self, client: LiveClient) -> None:
-        """It takes more."""
-        client.stalled_since = None
-        if (client.queue or client.behind) and client.closing_since is None and client in self.clients:
+    def resumed(self, client: LiveClient, now: float) -> None:
+        """Note that a client's connection takes more."""
+        if client.state is ClientState.STALLED:
+            client.enter(ClientState.READING, now)
+        if client.state is ClientState.READING and (client.queue or client.behind) and client in self.clients:
             self._ready[client] = None
 
     # --- what clients say --------------------------------------------------------------------------------
 
-    def said(self, client: LiveClient, payload: bytes, now: float) -> None:
-        """A client's message. Raises ParseError where it is none that it may send, or one too many: the connection
-        is to be closed then."""
-        if client.closing_since is not None:
+    def received(self, client: LiveClient, payload: bytes, now: float) -> None:
+        """Handle a client's message. Raises ParseError for an invalid one, or for one too many: the connection
+        must be closed then."""
+        if not client.state.is_open:
             return
         if not client.allowed_messages.take(1, now):
             raise ParseError(f"more than {self.limits.messages:g} messages at a time")
@@ -385,12 +422,14 @@ class LiveHub:
             self._append(client, message_frames(orjson.dumps({"type": "pong", "time": now})))
 
     def tick(self, now: float) -> None:
-        """Once a second: ask those that are silent, end those that do not read, answer or close."""
+        """Do the work of each second: ping silent clients, and abort those that do not read, answer or close."""
         limits = self.limits
         for client in list(self.clients):
-            if client.closing_since is not None:
-                over = now - client.closing_since > _CLOSE_TIME
-            elif client.stalled_since is not None and now - client.stalled_since > limits.stall_time:
+            if client.state is ClientState.ABORTED:
+                over = False  # once is enough
+            elif client.state is ClientState.CLOSING:
+                over = now - client.since > _CLOSE_TIME
+            elif client.state is ClientState.STALLED and now - client.since > limits.stall_time:
                 over = True
                 self.slow_closed += 1
             elif client.pinged is not None:
@@ -402,10 +441,10 @@ class LiveHub:
                     client.port.ping()
             if over:
                 self.closing(client, now)
-                client.closing_since = float("inf")  # once is enough
+                client.enter(ClientState.ABORTED, now)
                 client.port.abort()
 
     def stop(self, now: float) -> None:
-        """The node ends."""
+        """Close all connections: the node is stopping."""
         for client in list(self.clients):
-            self.close(client, GOING_AWAY, "the node is stopping", now)
+            self.close(client, code=GOING_AWAY, reason="the node is stopping", now=now)

@@ -24,8 +24,8 @@ _TEXT, _CONTINUATION, _FINAL = 0x1, 0x0, 0x80
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Allowance:
-    """How much somebody may do: `most` at once, `rate` a second in the long run."""
+class TokenAllowance:
+    """A token bucket: `most` at once, `rate` a second in the long run."""
 
     __slots__ = ("_left", "_most", "_rate", "_time")
 
@@ -35,7 +35,7 @@ class Allowance:
         self._time = now
 
     def take(self, count: float, now: float) -> bool:
-        """Whether so much is allowed now; it is spent then."""
+        """Return whether so much is allowed now, and spend it then."""
         self._left = min(self._most, self._left + max(0.0, now - self._time) * self._rate)
         self._time = now
         if count > self._left:
@@ -45,7 +45,7 @@ class Allowance:
 
 
 def message_frames(payload: bytes) -> Frames:
-    """A text message of a server (RFC 6455, 5.2: unmasked), in frames of up to MAX_FRAME bytes."""
+    """Return a text message of a server (RFC 6455, 5.2: unmasked) in frames of up to MAX_FRAME bytes."""
     starts = range(0, len(payload), MAX_FRAME) or range(1)
     return tuple(
         _frame(
@@ -63,40 +63,41 @@ def _frame(first_byte: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", first_byte, 126, length) + payload  # MAX_FRAME is less than 2^16
 
 
-def join_views(kind: str, time: float, bodies: Mapping[str, bytes], views: Iterable[str]) -> bytes:
-    """{"type": kind, "time": ..., "views": {name: body}} of bodies that are JSON already; those that there are."""
+def join_views(kind: str, *, time: float, bodies: Mapping[str, bytes], views: Iterable[str]) -> bytes:
+    """Return {"type": kind, "time": ..., "views": {name: body}} of bodies that are JSON already; views without
+    a body are left out."""
     parts = b",".join(b'"%s":%s' % (view.encode(), bodies[view]) for view in sorted(views) if view in bodies)
     return b'{"type":"%s","time":%s,"views":{%s}}' % (kind.encode(), orjson.dumps(time), parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """A client wants to know whether we are there."""
+class ClientPing:
+    """A client's question whether the node is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """A client wants other views than before."""
+    """A client's request for other views than before."""
 
     views: frozenset[str]
 
 
-def parse_client_message(payload: bytes, known: frozenset[str]) -> Ping | Subscribe:
-    """{"type": "ping"} or {"type": "subscribe", "views": [names of `known`]}. Raises ParseError."""
+def parse_client_message(payload: bytes, known: frozenset[str]) -> ClientPing | Subscribe:
+    """Parse {"type": "ping"} or {"type": "subscribe", "views": [names of `known`]}. Raises ParseError."""
     try:
         message = orjson.loads(payload)
     except orjson.JSONDecodeError:
         raise ParseError(f"{excerpt(payload)} is not JSON") from None
     match message:
         case {"type": "ping"}:
-            return Ping()
+            return ClientPing()
         case {"type": "subscribe", "views": [*names]}:
             return Subscribe(parse_views(names, known))
     raise ParseError(f"{excerpt(message)} is neither a ping nor a subscription")
 
 
 def parse_views(names: list[object], known: frozenset[str]) -> frozenset[str]:
-    """Names of views. Raises ParseError for none, for too many and for one that is unknown."""
+    """Return names of views as a set. Raises ParseError for none, for too many and for an unknown one."""
     if not 0 < len(names) <= MAX_SUBSCRIBED:
         raise ParseError(f"{len(names)} views are asked for; name between 1 and {MAX_SUBSCRIBED}")
     views = set()
@@ -108,8 +109,8 @@ def parse_views(names: list[object], known: frozenset[str]) -> frozenset[str]:
 
 
 def is_allowed_origin(origin: str | None, host: str | None, allowed: frozenset[str]) -> bool:
-    """Whether a page of `origin` (its header; None for what is no browser) may listen, asked for at `host` (the
-    Host header). Pages of the same host and port may, and those of `allowed` ("https://example.org:8443")."""
+    """Return whether a page of `origin` (its header; None if the client is no browser) may connect at `host`
+    (the Host header). Pages of the same host and port may, and those of `allowed` ("https://example.org:8443")."""
     if origin is None:
         return True
     parts = _origin_parts(origin)
@@ -127,7 +128,7 @@ def is_allowed_origin(origin: str | None, host: str | None, allowed: frozenset[s
 
 
 def _origin_parts(text: str) -> tuple[str, str, int] | None:
-    """(scheme, host, port) of an origin; None for "null" and what is none."""
+    """Return (scheme, host, port) of an origin; None for "null" and for what is not an origin."""
     try:
         parts = urlsplit(text)
         port = parts.port

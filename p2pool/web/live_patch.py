@@ -19,13 +19,36 @@ from typing import Any, Final
 Patch = dict[str, Any]
 
 MAX_NEW: Final = 8
-"""New entries at the beginning of a list that are looked for; a list with more is sent whole."""
+"""New entries at the beginning of a list that are detected; a list with more is sent whole."""
 _ABSENT: Final = object()
 
 
+class _Changes:
+    """Values of one object or list that differ: as a whole, or in part if that is possible."""
+
+    __slots__ = ("inside", "whole")
+
+    def __init__(self) -> None:
+        self.whole: dict[str, Any] = {}
+        self.inside: dict[str, Patch] = {}
+
+    def add(self, key: str, before: Any, value: Any) -> None:
+        """Note that the value of `key` has changed."""
+        patch = difference(before, value)
+        if patch is None or "value" in patch:
+            self.whole[key] = value
+        else:
+            self.inside[key] = patch
+
+    def patch(self, gone: list[str]) -> Patch:
+        """Return the patch without its empty parts; `gone` are the keys that were removed."""
+        parts = {"set": self.whole, "in": self.inside, "gone": gone}
+        return {name: part for name, part in parts.items() if part}
+
+
 def difference(old: Any, new: Any) -> Patch | None:
-    """The patch that makes `new` of `old`; None where they are equal. Both are what JSON was made of: what is
-    rendered already (orjson.Fragment) is taken as a whole, and is another one where it is another object."""
+    """Return the patch that makes `new` of `old`; None if they are equal. Both are what JSON was made of: what
+    is rendered already (orjson.Fragment) is taken as a whole, and differs if it is another object."""
     if old == new:
         return None
     if type(old) is dict and type(new) is dict:
@@ -36,18 +59,17 @@ def difference(old: Any, new: Any) -> Patch | None:
 
 
 def _of_objects(old: dict[str, Any], new: dict[str, Any]) -> Patch:
-    changed: dict[str, Any] = {}
-    inside: dict[str, Patch] = {}
+    changes = _Changes()
     for key, value in new.items():
         before = old.get(key, _ABSENT)
         if before is _ABSENT:
-            changed[key] = value
+            changes.whole[key] = value
         elif before != value:
-            _sort_in(key, before, value, changed, inside)
+            changes.add(key, before, value)
     gone = [key for key in old if key not in new]
-    if len(changed) == len(new) and not inside:
+    if len(changes.whole) == len(new) and not changes.inside:
         return {"value": new}
-    return _without_empty(changed, inside, gone)
+    return changes.patch(gone)
 
 
 def _of_lists(old: list[Any], new: list[Any]) -> Patch:
@@ -57,23 +79,8 @@ def _of_lists(old: list[Any], new: list[Any]) -> Patch:
             return {"first": new[:count], "keep": kept}
     if len(old) != len(new):
         return {"value": new}
-    changed: dict[str, Any] = {}
-    inside: dict[str, Patch] = {}
+    changes = _Changes()
     for index, (before, value) in enumerate(zip(old, new, strict=True)):
         if before != value:
-            _sort_in(str(index), before, value, changed, inside)
-    return {"value": new} if len(changed) == len(new) else _without_empty(changed, inside, [])
-
-
-def _sort_in(key: str, before: Any, value: Any, changed: dict[str, Any], inside: dict[str, Patch]) -> None:
-    """A value that differs: as a whole, or in part where that is possible."""
-    patch = difference(before, value)
-    if patch is None or "value" in patch:
-        changed[key] = value
-    else:
-        inside[key] = patch
-
-
-def _without_empty(changed: dict[str, Any], inside: dict[str, Patch], gone: list[str]) -> Patch:
-    parts = {"set": changed, "in": inside, "gone": gone}
-    return {name: part for name, part in parts.items() if part}
+            changes.add(str(index), before, value)
+    return {"value": new} if len(changes.whole) == len(new) else changes.patch([])

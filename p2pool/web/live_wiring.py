@@ -1,4 +1,4 @@
-"""Plugs the node's events into live updates. `app` subscribes the methods."""
+"""Sends the node's events to live clients. `app` subscribes the methods."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from p2pool.web.sources import PeerFigures
 
 
 class LiveWiring:
-    """Each method takes what one of the node's events fires."""
+    """Each method takes the value that one of the node's events fires."""
 
     def __init__(
         self,
         live: LiveService,
         node: Node,
+        *,
         peers: Callable[[], Sequence[PeerFigures]],
         clock: Callable[[], float],
     ) -> None:
@@ -38,32 +39,32 @@ class LiveWiring:
         self._parent_blocks = ParentBlockEvents()
         self._peer_events = PeerEvents()
 
-    def _tell(self, event: Event | None) -> None:
+    def _send(self, event: Event | None) -> None:
         if event is not None:
             self._live.event(event)
 
     def share(self, announced: tuple[Share, bool]) -> None:
-        """A share that the node holds from now on, and whether it is our own."""
+        """Report a share that was added to the share chain, and whether it is our own."""
         share, own = announced
-        self._tell(share_event(self._node, share, own, self._clock()))
+        self._send(share_event(self._node, share, own=own, now=self._clock()))
 
     def block(self, record: BlockRecord) -> None:
-        """A block of the pool that is new, or of which something became."""
-        self._tell(self._blocks.of(record))
+        """Report a block of the pool that is new or whose status changed."""
+        self._send(self._blocks.of(record))
 
     def work(self, change: WorkChange) -> None:
-        """New work, perhaps on a new block."""
-        self._tell(self._parent_blocks.of(change))
+        """Report new work if it is on a new block."""
+        self._send(self._parent_blocks.of(change))
 
     def peers(self, count: int) -> None:
-        """Another node came or went."""
+        """Report nodes that connected or disconnected."""
         for event in self._peer_events.of(self._peers()):
             self._live.event(event)
 
     def happened(self, record: EventRecord) -> None:
-        """Something that people want to know of."""
-        self._tell(happened_event(record))
+        """Report an event of the history."""
+        self._send(happened_event(record))
 
     def ban(self, host: str) -> None:
-        """A host of miners was banned."""
-        self._tell(ban_event(host))
+        """Report that a host of miners was banned."""
+        self._send(ban_event(host))

@@ -1,8 +1,8 @@
 """Luck: the work that a block should have taken on average against the work that the pool put into it.
 
-A round goes from one block of the pool to the next. Its work is that of the shares between the two where both are
-held, corrected by the pool's stale proportion, which is what the pool's hash rate over that time comes to exactly;
-else the sampled hash rate summed over the time; else it is not known. What is known once stays.
+A round goes from one block of the pool to the next. Its work is that of the shares between the two if both are
+held, corrected by the pool's stale proportion, which is exactly what the pool's hash rate over that time amounts
+to; else the sampled hash rate summed over the time; else it is unknown. What is known once stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_ROUNDS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class PoolBlock:
-    """A block of the pool, with which a round ends. `share_hash` is None where it was no share of the chain."""
+    """A block of the pool, with which a round ends. `share_hash` is None if it was not a share of the chain."""
 
     time: float
     block_hash: int
@@ -33,8 +33,8 @@ class PoolBlock:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What led to a block. Work in hashes; None where it is not known. `method` says where `actual_work` is from:
-    "shares" or "samples"."""
+    """The round that led to a block. Work in hashes; None if unknown. `method` says what `actual_work` comes
+    from: "shares" or "samples"."""
 
     block: PoolBlock
     time_to_find: float | None = None
@@ -47,39 +47,39 @@ class Round:
 
     @property
     def luck(self) -> float | None:
-        """In percent: 200 for a block that took half of the work that it should have."""
+        """Return the luck in percent: 200 for a block that took half of the work that it should have."""
         if self.expected_work is None or not self.actual_work:
             return None
         return 100 * self.expected_work / self.actual_work
 
     @property
     def hash_rate(self) -> float | None:
-        """The pool's over the round, weighted by time, in hashes a second."""
+        """Return the pool's hash rate over the round, weighted by time, in hashes a second."""
         if self.actual_work is None or not self.time_to_find:
             return None
         return self.actual_work / self.time_to_find
 
     @property
     def expected_time(self) -> float | None:
-        """Seconds that the block should have taken at that rate."""
+        """Return the seconds that the block should have taken at that rate."""
         rate = self.hash_rate
         return None if self.expected_work is None or not rate else self.expected_work / rate
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """All rounds, the oldest first; the first block's has no beginning. `current_work` went into the round that is
-    not over, None where that is not known."""
+    """All rounds, the oldest first; the first block's has no beginning. `current_work` went into the round that
+    is not over, None if unknown."""
 
     rounds: Sequence[Round] = ()
     current_work: float | None = None
 
     def by_block(self) -> dict[int, Round]:
-        """By block hash."""
+        """Return the rounds by block hash."""
         return {each.block.block_hash: each for each in self.rounds}
 
     def known_figures(self) -> Iterator[RoundFigures]:
-        """The rounds whose luck is known, as history keeps them."""
+        """Yield the rounds whose luck is known, as history keeps them."""
         for before, each in pairwise(self.rounds):
             if each.luck is not None:
                 yield RoundFigures(
@@ -103,7 +103,7 @@ class ChainBlocks:
         self._height = 0
 
     def of(self, tracker: Tracker, best: int | None) -> list[PoolBlock]:
-        """Those of the chain that ends in `best`."""
+        """Return the blocks of the chain that ends in `best`."""
         if best is None:
             return []
         height = tracker.height(best)
@@ -115,7 +115,7 @@ class ChainBlocks:
         return [block for block in self._blocks.values() if forest.is_ancestor(block.block_hash, best)]
 
     def _walk(self, tracker: Tracker, start: int, end: int | None) -> int:
-        """Look at the shares from `start` down to where `end` comes; returns how many."""
+        """Record the blocks among the shares from `start` down to `end`; return how many shares were walked."""
         walked = 0
         for share in tracker.ancestors(start, tracker.height(start)):
             if share.hash == end:
@@ -138,20 +138,21 @@ class LuckBook:
         """What earlier runs knew, by the same."""
 
     def restore(self, rounds: Iterable[RoundFigures]) -> None:
-        """Take over what earlier runs knew; of what the shares still tell, those tell."""
+        """Load the rounds that earlier runs knew; those that the shares still tell are computed from them."""
         for each in rounds:
             self._restored[each.start, each.block_hash] = each
 
     def rounds(
         self,
         tracker: Tracker,
+        *,
         best: int | None,
         blocks: Sequence[PoolBlock],
         stale: float,
         samples: Samples,
         now: float,
     ) -> Rounds:
-        """The rounds between these blocks, which come in the order of time. `stale` is the pool's stale
+        """Return the rounds between these blocks, which are in the order of time. `stale` is the pool's stale
         proportion."""
         if not blocks:
             return Rounds()
@@ -161,7 +162,7 @@ class LuckBook:
             ends = (before.block_hash, block.block_hash)
             known = self._known.get(ends)
             if known is None:
-                known = _round(tracker, before, block, good, samples)
+                known = _round(tracker, before=before, block=block, good=good, samples=samples)
                 restored = self._restored.get(ends)
                 if known.method != "shares" and restored is not None:
                     known = _restored_round(block, restored)
@@ -169,7 +170,7 @@ class LuckBook:
                     self._known[ends] = known
             rounds.append(known)
         last = blocks[-1]
-        current = _work_of_shares(tracker, last.share_hash, best, good)
+        current = _work_of_shares(tracker, first=last.share_hash, last=best, good=good)
         if current is None:
             current = samples.work_between(last.time, now)
         return Rounds(rounds, current)
@@ -186,9 +187,9 @@ def _restored_round(block: PoolBlock, figures: RoundFigures) -> Round:
     )
 
 
-def _round(tracker: Tracker, before: PoolBlock, block: PoolBlock, good: float, samples: Samples) -> Round:
+def _round(tracker: Tracker, *, before: PoolBlock, block: PoolBlock, good: float, samples: Samples) -> Round:
     difficulty, expected = _difficulty(tracker, block, samples)
-    actual, method = _work_of_shares(tracker, before.share_hash, block.share_hash, good), "shares"
+    actual, method = _work_of_shares(tracker, first=before.share_hash, last=block.share_hash, good=good), "shares"
     if actual is None:
         actual, method = samples.work_between(before.time, block.time), "samples"
         measurements = samples.count_between(before.time, block.time)
@@ -206,14 +207,14 @@ def _round(tracker: Tracker, before: PoolBlock, block: PoolBlock, good: float, s
 
 
 def _shares_between(tracker: Tracker, first: int | None, last: int | None) -> int:
-    """Shares that came between two of one tree, the first not counted."""
+    """Return how many shares came between two of one tree, the first not counted."""
     if first is None or last is None:
         return 0
     return max(0, tracker.height(last) - tracker.height(first))
 
 
-def _work_of_shares(tracker: Tracker, first: int | None, last: int | None, good: float) -> float | None:
-    """Work that came between two shares, the first not counted; None where they are not in one tree."""
+def _work_of_shares(tracker: Tracker, *, first: int | None, last: int | None, good: float) -> float | None:
+    """Return the work that came between two shares, the first not counted; None if they are not in one tree."""
     forest = tracker.forest
     if first is None or last is None or first not in forest or last not in forest:
         return None
@@ -224,7 +225,7 @@ def _work_of_shares(tracker: Tracker, first: int | None, last: int | None, good:
 
 
 def _difficulty(tracker: Tracker, block: PoolBlock, samples: Samples) -> tuple[float | None, float | None]:
-    """(the Dash network's difficulty for this block, the work that it takes on average)."""
+    """Return (the Dash network's difficulty for this block, the work that it takes on average)."""
     share = None if block.share_hash is None else tracker.get(block.share_hash)
     if share is not None:
         target = share.block_target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from p2pool.web.api.endpoint import Endpoint, Parameter
+from p2pool.web.api.endpoint import Endpoint, EndpointParameter
 from p2pool.web.api.schema import ERROR
 from p2pool.web.api.table import TOPICS
 from p2pool.web.resources import JSON_TYPE
@@ -22,7 +22,7 @@ An error is `{"error": {"code": ..., "message": ...}}` with a fitting status; co
 
 
 def document(version: str) -> dict[str, Any]:
-    """The document for this version of the software."""
+    """Return the OpenAPI document for this version of the software."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "p2pool-dash", "version": version, "description": _ABOUT},
@@ -50,7 +50,7 @@ def _operation(endpoint: Endpoint, topic: str) -> dict[str, Any]:
     return operation
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: EndpointParameter) -> dict[str, Any]:
     schema = {key: value for key, value in parameter.schema.items() if key != "description"}
     return {
         "name": parameter.name,
@@ -67,7 +67,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         "200": {"description": "the figures", "content": {kind: {"schema": endpoint.schema}}}
     }
     words: dict[str, list[str]] = {}
-    for refusal in endpoint.every_refusal():
+    for refusal in endpoint.every_error():
         line = f"`{refusal.code}`: {refusal.text}"
         if line not in words.setdefault(str(refusal.status), []):
             words[str(refusal.status)].append(line)

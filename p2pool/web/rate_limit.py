@@ -1,4 +1,5 @@
-"""Token buckets, one a host: how often somebody may do something. The clock is the caller's."""
+"""Token buckets, one for each host: they limit how often a host may do something. The caller passes the time
+in."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ MAX_HOSTS = 10_000
 likely to be full again anyway."""
 
 
-class _Bucket:
+class _TokenBucket:
     """`tokens` as of `updated`."""
 
     __slots__ = ("denied", "tokens", "updated")
@@ -28,20 +29,20 @@ class HostBuckets:
         self.burst = burst
         self.denied = 0
         self._max_hosts = max_hosts
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, _TokenBucket] = {}
         """The one used last is the last."""
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def take(self, host: str, now: float) -> float:
-        """0 where a token was there and is taken, else the seconds until there is one."""
+        """Take a token and return 0, or return the seconds until there is one."""
         wait = self.wait(host, now)
         bucket = self._buckets.pop(host, None)
         if bucket is None:
             if len(self._buckets) >= self._max_hosts:
                 del self._buckets[next(iter(self._buckets))]
-            bucket = _Bucket(self.burst, now)
+            bucket = _TokenBucket(self.burst, now)
         self._buckets[host] = bucket
         if wait:
             bucket.denied += 1
@@ -51,7 +52,7 @@ class HostBuckets:
         return wait
 
     def wait(self, host: str, now: float) -> float:
-        """What `take` would say; nothing is taken."""
+        """Return what `take` would return, without taking a token."""
         bucket = self._buckets.get(host)
         if bucket is None:
             return 0.0
@@ -61,6 +62,6 @@ class HostBuckets:
         return 0.0 if bucket.tokens >= 1 else (1 - bucket.tokens) / self.rate
 
     def worst(self, count: int) -> list[tuple[str, int]]:
-        """(host, how often it was denied) of those that were denied most, the worst first."""
+        """Return (host, how often it was denied) of those that were denied most, the worst first."""
         denied = ((host, bucket.denied) for host, bucket in self._buckets.items() if bucket.denied)
         return heapq.nsmallest(count, denied, key=lambda item: (-item[1], item[0]))

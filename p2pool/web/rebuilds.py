@@ -1,4 +1,4 @@
-"""The coinbases of shares that people look at, which have to be computed."""
+"""The coinbases of shares that are shown, which have to be computed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 
 _KEPT_REBUILDS = 16
-"""What the shares that people look at just now need: pages ask again every few seconds."""
+"""Enough for the shares that are on pages just now: pages ask again every few seconds."""
 
 
 class Rebuilds:
-    """The coinbases and transactions of the last few shares asked for, each rebuilt once.
+    """The coinbases and transactions of the last few shares requested, each rebuilt once.
 
-    What a share's block is made of follows from its hash and never changes. That it cannot be told holds for as
-    long as the chain held below it is the same: as long as its height is.
+    The block of a share follows from its hash and never changes. That it cannot be rebuilt holds for as long as
+    the chain held below it is the same: as long as its height is.
     """
 
     def __init__(self, tracker: Tracker) -> None:
@@ -26,7 +26,7 @@ class Rebuilds:
         """By share hash: (height of the chain held, what came out)."""
 
     def of(self, share: Share) -> RebuiltShare | None:
-        """For a share that is held; None where the chain held does not tell."""
+        """Return the rebuilt block of a share that is held; None if the chain held is too short."""
         height = self._tracker.height(share.hash)
         known = self._known.pop(share.hash, None)
         if known is None or (known[1] is None and known[0] != height):
@@ -39,5 +39,5 @@ class Rebuilds:
             rebuilt = self._tracker.rebuild(share)
         except ShareInvalid:
             return None
-        # Another coinbase than was hashed: the chain held is too short to tell.
+        # Another coinbase than was hashed: the chain held is too short.
         return rebuilt if sha256d(rebuilt.gentx) == share.gentx_hash else None

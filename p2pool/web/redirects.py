@@ -1,5 +1,5 @@
-"""Where redirects lead: relative to the address asked for, or below the path under which a trusted reverse proxy
-serves the site. Either way a redirect stays on the same site."""
+"""Redirects: relative to the requested address, or below the path under which a trusted reverse proxy serves
+the site. Either way a redirect stays on the same site."""
 
 from __future__ import annotations
 

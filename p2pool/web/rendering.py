@@ -1,6 +1,6 @@
-"""Bytes that are made once and served to many: with their ETag, compressed where a client takes that.
+"""Bytes that are rendered once and served to many: with their ETag, compressed if a client accepts that.
 
-Compressing megabytes takes longer than miners may be held up: a thread does that, which the caller brings.
+Compressing megabytes would delay miners for too long: it is done in a thread, which the caller provides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ THREAD_SIZE = 256 * 1024
 """Bytes from which on compressing is left to a thread: JSON of this size takes some 5 ms."""
 _LEVEL = 5
 MAX_TAGS = 4096
-"""Characters of If-None-Match that are looked at."""
+"""Characters of If-None-Match that are parsed."""
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e]*")')
 _QUALITY = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
@@ -38,13 +38,13 @@ class Rendering:
         self._waiting: list[Deferred[bytes]] | None = None
 
     def tag(self, compressed: bool) -> bytes:
-        """The strong ETag: of these bytes, and another one of their compressed form."""
+        """Return the strong ETag of the body, or of its compressed form, which has another one."""
         if self._tag is None:
             self._tag = hashlib.blake2b(self.body, digest_size=12).hexdigest().encode()
         return b'"%s-gzip"' % self._tag if compressed else b'"%s"' % self._tag
 
     def compressed(self, run_in_thread: RunInThread | None) -> bytes | Deferred[bytes]:
-        """gzip's of the body, or what fires with it where a thread makes it."""
+        """Return the body compressed with gzip, or a Deferred of it if a thread does that."""
         if self._compressed is not None:
             return self._compressed
         if run_in_thread is None or len(self.body) < THREAD_SIZE:
@@ -71,7 +71,7 @@ def _compress(body: bytes) -> bytes:
 
 
 def is_compressible(content_type: bytes) -> bool:
-    """Whether bytes of this type become fewer."""
+    """Return whether compressing saves bytes for this type."""
     kind = content_type.partition(b";")[0].strip()
     return kind.startswith(b"text/") or kind in (
         b"application/json",
@@ -82,7 +82,7 @@ def is_compressible(content_type: bytes) -> bool:
 
 
 def takes_gzip(accept_encoding: str | None) -> bool:
-    """Whether a client that sent this Accept-Encoding takes gzip (RFC 9110, 12.5.3)."""
+    """Return whether a client that sent this Accept-Encoding accepts gzip (RFC 9110, 12.5.3)."""
     quality: dict[str, float] = {}
     for item in (accept_encoding or "").lower().split(",", 32)[:32]:
         name, *parameters = (part.strip() for part in item.split(";", 4))
@@ -98,7 +98,8 @@ def takes_gzip(accept_encoding: str | None) -> bool:
 
 
 def is_known(if_none_match: str | None, *tags: bytes) -> bool:
-    """Whether a client that sent this If-None-Match has one of the tags (RFC 9110, 13.1.2: compared weakly)."""
+    """Return whether a client that sent this If-None-Match has one of the tags (RFC 9110, 13.1.2: compared
+    weakly)."""
     if if_none_match is None:
         return False
     text = if_none_match.strip()[:MAX_TAGS]

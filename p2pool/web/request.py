@@ -1,12 +1,13 @@
-"""HTTP's rules for all requests: how long and how large they may be, who may make them, which methods there are,
-and the headers that every answer carries. Thin over Twisted's classes."""
+"""The HTTP rules for all requests: how long and how large they may be, who may make them, which methods there
+are, and the headers of every answer. Thin over Twisted's classes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import resource
@@ -19,14 +20,12 @@ from twisted.web.http import (
     datetimeToString,
 )
 from twisted.web.server import Request
+from typing_extensions import override
 
 from p2pool.base.hosts import host_key
-from p2pool.web.access import Access, Admitted, Ask, Refused
+from p2pool.web.access import Access, AccessDenied, AccessRequest, Admitted
 from p2pool.web.redirects import parse_prefix
-from p2pool.web.resources import JSON_TYPE, READING, answer_now, error
-
-if TYPE_CHECKING:
-    from p2pool.web.site import WebSite
+from p2pool.web.resources import JSON_TYPE, READING, StatusAndBody, answer_now, error
 
 IDLE_TIME = 60
 """Seconds for which a connection may idle before the next request begins."""
@@ -66,47 +65,57 @@ _REFUSALS = {
 _log = Logger(namespace="p2pool.web")
 
 
+class GuardedSite(Protocol):
+    """A site as its requests need it."""
+
+    access: Access
+    reactor: IReactorTime
+
+
 class WebChannel(HTTPChannel):
     """A connection. Its time limits count from the last answer or the first byte of a request, not from the last
     byte: who sends a request byte by byte is not waited for without end."""
 
-    site: WebSite
+    site: GuardedSite
     peer_host = ""
-    """The other end's address, as the factory was told it: behind a PROXY header not the transport's."""
+    """The client's address as the factory was given it: behind a PROXY header it is not the transport's."""
     _has_begun = False
-    """Whether a part of the next request is here."""
+    """Set while a part of the next request has been received."""
 
+    @override
     def resetTimeout(self) -> None:
-        """Twisted's, called for each piece of data."""
+        """Do nothing: Twisted calls this for each piece of data, which would let a slow request go on for ever."""
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         if data and not self._has_begun:
             self._has_begun = True
             self.setTimeout(REQUEST_TIME)  # type: ignore[no-untyped-call]
         super().dataReceived(data)  # type: ignore[no-untyped-call]
 
+    @override
     def allContentReceived(self) -> None:
-        """Twisted's: a request is complete, and is answered within the call, but for what goes out piece by piece,
-        a thread's work, and what makes another protocol of the connection."""
+        """Limit the time of an answer. A request is answered within the call, except for answers that are sent
+        piece by piece, a thread's work, and connections that switch to another protocol."""
         super().allContentReceived()  # type: ignore[no-untyped-call]
         if self._requestProducer is not None:
             self.setTimeout(ANSWER_TIME)  # type: ignore[no-untyped-call]
 
+    @override
     def requestDone(self, request: Request) -> None:
-        """Twisted's."""
         self._has_begun = False
         self._savedTimeOut = IDLE_TIME
         super().requestDone(request)  # type: ignore[no-untyped-call]
 
+    @override
     def timeoutConnection(self) -> None:
-        """Twisted's: nothing came, or not all of it, or nothing was taken."""
+        """Answer an incomplete request before the connection ends."""
         if self._has_begun and not self._handlingRequest:
             self._write_refusal(408)
         super().timeoutConnection()  # type: ignore[no-untyped-call]
 
+    @override
     def lineLengthExceeded(self, line: bytes) -> None:
-        """Twisted's."""
         self.refuse(431 if self.requests else 414)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
@@ -134,8 +143,8 @@ class WebChannel(HTTPChannel):
 
 
 def client_host(request: Request) -> str:
-    """What a request's client is counted by, everywhere: an IPv4 address or an IPv6 /64, behind a trusted proxy
-    that of the proxy's client."""
+    """Return the host that a request's client is counted under everywhere: an IPv4 address or an IPv6 /64,
+    behind a trusted proxy that of the proxy's client."""
     admitted = request.admitted if isinstance(request, WebRequest) else None
     return "" if admitted is None else host_key(admitted.client)
 
@@ -146,24 +155,25 @@ class WebRequest(Request):
     channel: WebChannel
     is_refused = False
     admitted: Admitted | None = None
-    """What the judge said, where it goes on."""
+    """The access decision, if the request may go on."""
     at_end: Callable[[], None] | None = None
     """Called once when the answer is out or the client gone: what the answer holds is free again."""
 
     @property
     def is_open(self) -> bool:
-        """Whether anybody may read what is answered, also the scripts of other sites."""
+        """Return whether anybody may read the answer, scripts of other sites included."""
         return self.admitted is not None and self.admitted.is_open
 
     # --- what comes in -----------------------------------------------------------------------------------
 
+    @override
     def gotLength(self, length: int | None) -> None:
-        """Twisted's: the headers are read; a chunked body has no length yet."""
+        """Keep the body in memory, once the headers are read; a chunked body has no length yet."""
         self.content = BytesIO()
         self._bound_body(length or 0)
 
+    @override
     def handleContentChunk(self, data: bytes) -> None:
-        """Twisted's: a piece of the body."""
         if self.content is not None:
             self._bound_body(self.content.tell() + len(data))
         if not self.is_refused:
@@ -174,32 +184,33 @@ class WebRequest(Request):
             self.is_refused = True
             self.channel.refuse(413)
 
+    @override
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Twisted's: all of it is here."""
         if not self.is_refused:
             super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]
 
     # --- whether and how it is answered ------------------------------------------------------------------
 
+    @override
     def process(self) -> None:
-        """Twisted's."""
+        """Set the headers of every answer, decide on access, and answer."""
         for name, value in _SECURITY_HEADERS:
             self._set(name, value)
         if self.isSecure():  # type: ignore[no-untyped-call]
             self._set(*_TLS_ONLY)
         site = self.channel.site
         verdict = self._judged_by(site.access, site.reactor.seconds())
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, AccessDenied):
             self._set(b"Date", datetimeToString())
             for name, value in verdict.headers:
                 self._set(name, value)
-            self._send(*error(verdict.status, verdict.code, verdict.message))
+            self._send(error(verdict.status, verdict.code, verdict.message))
             return
         self.admitted = verdict
         super().process()  # type: ignore[no-untyped-call]
 
-    def _judged_by(self, access: Access, now: float) -> Admitted | Refused:
-        return access.judge(Ask(self.channel.peer_host, self.path, self._values), now)
+    def _judged_by(self, access: Access, now: float) -> Admitted | AccessDenied:
+        return access.judge(AccessRequest(self.channel.peer_host, self.path, self._values), now)
 
     def _values(self, name: str) -> list[str]:
         values = self.requestHeaders.getRawHeaders(name.encode()) or []
@@ -207,7 +218,7 @@ class WebRequest(Request):
 
     @property
     def prefix(self) -> str:
-        """The path under which a trusted reverse proxy serves the site, like /pool; "" without one."""
+        """Return the path under which a trusted reverse proxy serves the site, like /pool; "" without one."""
         if not self.channel.site.access.trusts(self.channel.peer_host):
             return ""
         values = self._values("x-forwarded-prefix")
@@ -215,20 +226,20 @@ class WebRequest(Request):
 
     @property
     def hosts(self) -> list[str]:
-        """The names, each perhaps with a port, under which the client may have asked for this: the Host header,
-        and what a trusted reverse proxy was asked for."""
+        """Return the names, each perhaps with a port, under which the client may have asked: the Host header,
+        and the one that a trusted reverse proxy received."""
         hosts = self._values("host")
         if self.channel.site.access.trusts(self.channel.peer_host):
             hosts += [value.rpartition(",")[2].strip(" \t") for value in self._values("x-forwarded-host")[-1:]]
         return hosts
 
+    @override
     def finish(self) -> None:
-        """Twisted's: all of the answer is handed on."""
         super().finish()  # type: ignore[no-untyped-call]
         self._end()
 
+    @override
     def connectionLost(self, reason: Failure) -> None:
-        """Twisted's: nobody waits any more."""
         self._end()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
@@ -237,8 +248,9 @@ class WebRequest(Request):
         if at_end is not None:
             at_end()
 
+    @override
     def render(self, resrc: resource.Resource) -> None:
-        """Twisted's: let the resource answer, if it knows the method."""
+        """Let the resource answer if it has the method; else answer which methods it has."""
         methods = getattr(resrc, "methods", READING)
         if methods is None or self.method in methods:
             super().render(resrc)  # type: ignore[no-untyped-call]
@@ -249,10 +261,11 @@ class WebRequest(Request):
             self._answer_options(methods)
         else:
             message = f"only {allowed.decode()} are answered here"
-            self._send(*error(NOT_ALLOWED, "method_not_allowed", message))
+            self._send(error(NOT_ALLOWED, "method_not_allowed", message))
 
     def _answer_options(self, methods: tuple[bytes, ...]) -> None:
-        """Also what a browser asks before it lets another site's script read. Only reading is ever allowed."""
+        """Answer OPTIONS, also for a browser that asks before another site's script may read. Only reading is
+        ever allowed."""
         if self.is_open and b"GET" in methods and self.requestHeaders.hasHeader(b"access-control-request-method"):
             self._set(b"Access-Control-Allow-Origin", b"*")
             self._set(b"Access-Control-Allow-Methods", b", ".join(READING))
@@ -264,23 +277,27 @@ class WebRequest(Request):
     def _set(self, name: bytes, value: bytes) -> None:
         self.responseHeaders.setRawHeaders(name, [value])
 
-    def _send(self, status: int, body: bytes) -> None:
-        body = answer_now(self, JSON_TYPE, status, body)
+    def _send(self, answer: StatusAndBody) -> None:
+        body = answer_now(self, JSON_TYPE, answer)
         self._set(b"Content-Length", b"%d" % len(body))
         self.write(body)  # of a HEAD, Twisted leaves it out
         self.finish()
 
+    @override
     def processingFailed(self, reason: Failure) -> Failure:
-        """Twisted's: a defect of ours."""
-        _log.failure("no answer to {method} {path}", reason, method=self.method, path=self.path[:200])
+        """Log an internal error, and answer that there was one."""
+        _log.failure(
+            "internal error: answering {method} {path} failed", reason, method=self.method, path=self.path[:200]
+        )
         if self.startedWriting:
             self.channel.loseConnection()  # type: ignore[no-untyped-call]
         elif not self.finished and not self._disconnected:
-            self._send(*error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why"))
+            self._send(error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why"))
         return reason
 
+    @override
     def write(self, data: bytes) -> None:
-        """Twisted's: the headers go out with the first write, and need not name the software."""
+        """Complete the headers, which are sent with the first write; they do not name the software."""
         if not self.startedWriting:
             headers = self.responseHeaders
             headers.removeHeader(b"server")

@@ -1,5 +1,5 @@
-"""What all answers of the site have in common: which methods a resource knows, errors as JSON of one shape, and
-how rendered bytes are served: with an ETag, compressed, or not at all where the client has them."""
+"""What all answers of the site share: the methods of a resource, errors as JSON of one shape, and how rendered
+bytes are served: with an ETag, compressed, or not at all if the client has them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from p2pool.web.rendering import MIN_COMPRESSED, Rendering, RunInThread, is_compressible, is_known, takes_gzip
 
+StatusAndBody = tuple[int, bytes]
+"""An answer: HTTP status, body."""
 JSON_TYPE = b"application/json; charset=utf-8"
 READING = (b"GET", b"HEAD")
-"""The methods of a resource that does not say otherwise with its own `methods`, None for all; OPTIONS is answered
-for every resource that names its methods."""
+"""The methods of a resource without a `methods` of its own (None there for all); OPTIONS is answered for every
+resource that names its methods."""
 _log = Logger(namespace="p2pool.web")
 
 
 class GetResource(resource.Resource):
-    """A resource that knows GET and HEAD only. `content_type` is that of an answer; an error is always JSON."""
+    """A resource with GET and HEAD only. `content_type` is that of an answer; an error is always JSON."""
 
     isLeaf = True
     content_type = JSON_TYPE
@@ -32,27 +34,27 @@ class GetResource(resource.Resource):
         super().__init__()  # type: ignore[no-untyped-call]
 
     def render_GET(self, request: Request) -> bytes | int:
-        """Twisted's."""
-        return answer_now(request, self.content_type, *self.answer(request))
+        """Answer a GET request."""
+        return answer_now(request, self.content_type, self.answer(request))
 
     def render_HEAD(self, request: Request) -> bytes | int:
-        """Twisted's: without the body, which it would leave out with a log line each time."""
+        """Answer a HEAD request without the body, which Twisted would drop with a log line each time."""
         body = self.render_GET(request)
         if not isinstance(body, bytes):
             return body
         request.setHeader(b"Content-Length", b"%d" % len(body))
         return b""
 
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        """(HTTP status, body)."""
+    def answer(self, request: Request) -> StatusAndBody:
+        """Return the answer to a GET."""
         raise NotImplementedError
 
 
 class RenderedResource(GetResource):
-    """What somebody else renders from time to time: `rendered` gives the newest bytes, None or b"" before the
-    first ones. As long as it gives the same object, tag and compressed form are not made again.
+    """Serves bytes that are rendered elsewhere from time to time: `rendered` returns the newest ones, None or b""
+    before the first. As long as it returns the same object, tag and compressed form are not made again.
 
-    `run_in_thread` is for compressing large ones; without it the calling thread does that.
+    `run_in_thread` compresses large ones; without it the calling thread does that.
     """
 
     def __init__(
@@ -68,19 +70,19 @@ class RenderedResource(GetResource):
         self._last = Rendering(b"")
 
     def render_GET(self, request: Request) -> bytes | int:
-        """Twisted's."""
+        """Answer a GET request."""
         body = self._rendered()
         if not body:
-            return answer_now(request, JSON_TYPE, *starting())
+            return answer_now(request, JSON_TYPE, starting())
         if body is not self._last.body:
             self._last = Rendering(body)
-        return serve(request, self._last, self.content_type, self._run_in_thread)
+        return serve(request, self._last, self.content_type, run_in_thread=self._run_in_thread)
 
 
 def serve(
-    request: Request, rendering: Rendering, content_type: bytes, run_in_thread: RunInThread | None = None
+    request: Request, rendering: Rendering, content_type: bytes, *, run_in_thread: RunInThread | None = None
 ) -> bytes | int:
-    """The answer to a GET or HEAD: what Twisted's render methods return."""
+    """Answer a GET or HEAD with rendered bytes; return what Twisted's render methods return."""
     request.setHeader(b"Content-Type", content_type)
     let_keep(request)
     compressed = False
@@ -98,18 +100,18 @@ def serve(
     body = rendering.compressed(run_in_thread)
     if isinstance(body, bytes):
         return body
-    waiting = _Waiting(request)
+    waiting = _PendingResponse(request)
     body.addCallbacks(waiting.finish, lambda failure: waiting.fail(failure, "compressing"))
     return NOT_DONE_YET
 
 
 def let_keep(request: Request) -> None:
-    """Let browsers keep the answer, but ask for it again each time: that is what tags and times are for."""
+    """Let browsers cache the answer, but revalidate it each time: tags and times are for that."""
     request.setHeader(b"Cache-Control", b"no-cache" if getattr(request, "is_open", True) else b"private, no-cache")
 
 
-class _Waiting:
-    """A request that is answered when somebody else is done."""
+class _PendingResponse:
+    """A request that is answered later, if its client still waits then."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -120,7 +122,7 @@ class _Waiting:
         self._is_gone = True
 
     def finish(self, body: bytes) -> None:
-        """The answer, where somebody still waits."""
+        """Send the answer unless the client is gone."""
         if self._is_gone:
             return
         self._request.setHeader(b"Content-Length", b"%d" % len(body))
@@ -128,46 +130,47 @@ class _Waiting:
         self._request.finish()
 
     def fail(self, failure: Failure, what: str) -> None:
-        """A defect of ours: the log has it, the client a line."""
-        _log.failure("{what} failed", failure, what=what)
+        """Log an internal error, and answer that there was one."""
+        _log.failure("internal error: {what} an answer failed", failure, what=what)
         if self._is_gone:
             return
         for name in (b"ETag", b"Content-Encoding"):
             self._request.responseHeaders.removeHeader(name)
-        status, body = error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
-        self.finish(answer_now(self._request, JSON_TYPE, status, body))
+        answer = error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
+        self.finish(answer_now(self._request, JSON_TYPE, answer))
 
 
-def answer_later(request: Request, content_type: bytes, answer: Deferred[tuple[int, bytes]]) -> int:
-    """An answer (status, body) that somebody is making. What Twisted's render methods return."""
-    waiting = _Waiting(request)
+def answer_later(request: Request, content_type: bytes, answer: Deferred[StatusAndBody]) -> int:
+    """Answer when `answer` fires; return what Twisted's render methods return."""
+    waiting = _PendingResponse(request)
 
-    def made(answer: tuple[int, bytes]) -> None:
-        waiting.finish(answer_now(request, content_type, *answer))
+    def made(answer: StatusAndBody) -> None:
+        waiting.finish(answer_now(request, content_type, answer))
 
     answer.addCallbacks(made, lambda failure: waiting.fail(failure, "answering"))
     return NOT_DONE_YET
 
 
-def answer_now(request: Request, content_type: bytes, status: int, body: bytes) -> bytes:
-    """An answer of this moment, which nobody keeps."""
+def answer_now(request: Request, content_type: bytes, answer: StatusAndBody) -> bytes:
+    """Set the status and headers of an answer that must not be cached, and return its body."""
+    status, body = answer
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", content_type if status < BAD_REQUEST else JSON_TYPE)
     request.setHeader(b"Cache-Control", b"no-store")
     return body
 
 
-def error(status: int, code: str, message: str) -> tuple[int, bytes]:
-    """(status, JSON body). `code` is for programs and stays, `message` for people."""
+def error(status: int, code: str, message: str) -> StatusAndBody:
+    """Return an error with its JSON body. `code` is for programs and never changes, `message` is for people."""
     return status, json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
-def starting() -> tuple[int, bytes]:
-    """The error of what is not known yet."""
+def starting() -> StatusAndBody:
+    """Return the error for what is not known before the first refresh."""
     return error(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
 
 
 def _header(request: Request, name: bytes) -> str | None:
-    """A header's last value; bytes of any kind."""
+    """Return the last value of a header; None without one."""
     values = request.requestHeaders.getRawHeaders(name)
     return values[-1].decode("latin-1") if values else None

@@ -22,7 +22,7 @@ from p2pool.history.restoring import RestoredSample
 TRAFFIC: Final = ("peer_bytes_received", "peer_bytes_sent")
 """Bytes a second, exchanged with other nodes. Known since this start only: history does not keep them."""
 SCALARS: Final = (*POOL_FIGURES, *TRAFFIC)
-"""One number each; NaN where it is not known."""
+"""One number each; NaN if unknown."""
 KEYED: Final = ("worker_hash_rates", "worker_dead_hash_rates", "payouts", "version_rates")
 """One number a name."""
 KEPT: Final = 20
@@ -39,7 +39,7 @@ class Keyed:
     values: array[float]
 
     def items(self) -> Iterator[tuple[str, float]]:
-        """(name, number)."""
+        """Yield (name, number) of each entry."""
         return zip(self.names, self.values, strict=True)
 
 
@@ -47,7 +47,7 @@ _NOTHING: Final = Keyed((), array("f"))
 
 
 def keyed(numbers: Mapping[str, float]) -> Keyed:
-    """The greatest KEPT of them."""
+    """Return the KEPT greatest entries."""
     if not numbers:
         return _NOTHING
     kept = heapq.nlargest(KEPT, numbers, key=numbers.__getitem__) if len(numbers) > KEPT else list(numbers)
@@ -65,19 +65,19 @@ class Sample:
     keyed: tuple[Keyed, ...]
 
     def scalar(self, name: str) -> float | None:
-        """One of SCALARS; None where it was not known."""
+        """Return one of SCALARS; None if it was unknown."""
         value = self.scalars[_INDEX[name]]
         return None if math.isnan(value) else value
 
     def of(self, name: str) -> Keyed:
-        """One of KEYED."""
+        """Return the entries of one of KEYED."""
         return self.keyed[KEYED.index(name)]
 
 
 def make_sample(
     now: float, scalars: Mapping[str, float | None], named: Mapping[str, Mapping[str, float]]
 ) -> Sample:
-    """A sample of this moment; what is not given is not known."""
+    """Return a sample of the current time; figures that are not given are unknown."""
     values = [scalars.get(name) for name in SCALARS]
     return Sample(
         now,
@@ -97,7 +97,7 @@ def _restored_sample(each: RestoredSample) -> Sample:
 
 
 def restored_samples(restored: Mapping[int, Sequence[RestoredSample]]) -> dict[int, list[Sample]]:
-    """What `Samples.restore` takes. Thousands: that takes too long for the reactor's thread."""
+    """Return what `Samples.restore` takes. There are thousands: that takes too long for the reactor's thread."""
     return {period: [_restored_sample(each) for each in samples] for period, samples in restored.items()}
 
 
@@ -110,11 +110,11 @@ class Ring:
         self._slot: int | None = None
         self._listed: list[Sample] | None = None
         self._open: list[Sample] = []
-        """The samples of the period that is not over. Bound: period / PERIOD, where the clock does not step."""
+        """The samples of the current period. Bound: period / PERIOD, if the clock does not step."""
 
     def add(self, sample: Sample) -> None:
-        """Count a sample. A clock that steps back counts into the newest period, or begins anew where it steps
-        farther than the ring reaches."""
+        """Count a sample. If the clock steps back the sample counts into the newest period; if it steps farther
+        than the ring reaches the ring is reset."""
         slot, self._listed = int(sample.start // self.period), None
         if self._slot is not None and slot < self._slot - (self._done.maxlen or 0):
             self._done.clear()
@@ -152,7 +152,7 @@ class Ring:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest period began; None before the first sample."""
+        """Return when the oldest period began; None before the first sample."""
         if self._done:
             return self._done[0].start
         return self._open[0].start if self._open else None
@@ -161,27 +161,29 @@ class Ring:
         return len(self._done) + bool(self._open)
 
     def ends(self) -> tuple[Sample, Sample] | None:
-        """The oldest and the newest; None before the first sample."""
+        """Return the oldest and the newest sample; None before the first."""
         if not self._open:
             return None
         newest = self._mean()
         return (self._done[0] if self._done else newest), newest
 
     def samples(self) -> list[Sample]:
-        """All of them, the oldest first, the period that is not over as it is so far."""
+        """Return all samples, the oldest first, the current period as it is so far."""
         if self._listed is None:
             self._listed = [*self._done, *([self._mean()] if self._open else [])]
         return self._listed
 
     def after(self, when: float) -> Iterator[Sample]:
-        """The period that `when` lies in, where it is there, and all later ones."""
+        """Iterate over the period that contains `when`, if it is there, and all later ones."""
         samples = self.samples()
         first = bisect_right(samples, when - self.period, key=lambda sample: sample.start)
         return islice(samples, first, None)
 
 
-def _over(ring: Ring, start: float, end: float, rate: Callable[[Sample], float | None]) -> tuple[float, float]:
-    """(a rate summed over a time, the seconds in which it is known)."""
+def _integrate(
+    ring: Ring, rate: Callable[[Sample], float | None], *, start: float, end: float
+) -> tuple[float, float]:
+    """Return (a rate integrated over a time, the seconds in which it is known)."""
     total = covered = 0.0
     for sample in ring.after(start):
         if sample.start >= end:
@@ -200,7 +202,7 @@ def _blocks_a_second(sample: Sample) -> float | None:
 
 
 class Samples:
-    """The rings."""
+    """The pool's figures of the last hour, day and month, as rings of samples."""
 
     def __init__(self) -> None:
         self.hour = Ring(PERIOD, 360)
@@ -214,7 +216,7 @@ class Samples:
         """When the newest was made."""
 
     def due(self, now: float) -> bool:
-        """Whether another period has begun since the last sample."""
+        """Return whether another period has begun since the last sample."""
         return self.newest is None or now // PERIOD != self.newest // PERIOD
 
     def add(self, sample: Sample) -> None:
@@ -226,7 +228,7 @@ class Samples:
             ring.add(sample)
 
     def restore(self, restored: Mapping[int, Sequence[Sample]]) -> None:
-        """Take over what an earlier run left, by the rings' periods: see restored_samples."""
+        """Load what an earlier run stored, by the rings' periods (`restored_samples` makes it)."""
         for ring in (self.hour, self.day, self.month):
             ring.restore(restored.get(ring.period, ()))
         starts = [ring.oldest for ring in (self.hour, self.day, self.month) if ring.oldest is not None]
@@ -235,29 +237,29 @@ class Samples:
         self.rendered = {}
 
     def work_between(self, start: float, end: float) -> float | None:
-        """Hashes that the pool made from `start` to `end` (Unix seconds), by its sampled hash rate; None where it
-        was not sampled all the while."""
+        """Return the hashes that the pool made from `start` to `end` (Unix seconds), by its sampled hash rate;
+        None if it was not sampled all the while."""
         ring = self._reaching(start)
         if ring is None or end <= start:
             return None
-        total, covered = _over(ring, start, end, lambda sample: sample.scalar("pool_hash_rate"))
+        total, covered = _integrate(ring, lambda sample: sample.scalar("pool_hash_rate"), start=start, end=end)
         # A sample or two may be missing, at the ends above all.
         return total / covered * (end - start) if covered >= 0.9 * (end - start) else None
 
     def count_between(self, start: float, end: float) -> int:
-        """Samples that `work_between` sums up."""
+        """Return how many samples `work_between` sums up."""
         ring = self._reaching(start)
         return 0 if ring is None else sum(1 for sample in ring.after(start) if sample.start < end)
 
     def expected_blocks(self, start: float, end: float) -> tuple[float, float]:
-        """(blocks that the pool should have found on average in the sampled part of a time, that part's
+        """Return (blocks that the pool should have found on average in the sampled part of a time, that part's
         seconds)."""
         ring = self._reaching(start) or self.month
         # The period that the first sample lies in began before it.
-        return _over(ring, max(start, self.first or start), end, _blocks_a_second)
+        return _integrate(ring, _blocks_a_second, start=max(start, self.first or start), end=end)
 
     def difficulty_at(self, when: float) -> float | None:
-        """The Dash network's difficulty then; None where it was not sampled."""
+        """Return the Dash network's difficulty at a time; None if it was not sampled."""
         ring = self._reaching(when)
         if ring is None:
             return None
@@ -266,7 +268,7 @@ class Samples:
         return nearest.scalar("network_difficulty") if nearest is not None and near else None
 
     def _reaching(self, when: float) -> Ring | None:
-        """The finest ring that goes back so far."""
+        """Return the finest ring that reaches back to `start`."""
         if self.first is None or when < self.first:
             return None
         for ring in (self.hour, self.day, self.month):

@@ -15,6 +15,7 @@ from twisted.web.http import (
     datetimeToString,
 )
 from twisted.web.server import Request
+from typing_extensions import override
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.web.byte_range import UNSATISFIABLE, parse_byte_range
@@ -50,12 +51,12 @@ class NotFound(GetResource):
 
     methods: tuple[bytes, ...] | None = None
 
+    @override
     def render(self, request: Request) -> bytes | int:
-        """Twisted's, for any method."""
         return self.render_HEAD(request) if request.method == b"HEAD" else self.render_GET(request)
 
+    @override
     def answer(self, request: Request) -> tuple[int, bytes]:
-        """A JSON error."""
         return error(NOT_FOUND, "not_found", "there is nothing at this address")
 
 
@@ -72,8 +73,8 @@ class StaticFiles(static.File):
 
     @classmethod
     def below(cls, directory: str, run_in_thread: RunInThread | None, policy: bytes | None = None) -> StaticFiles:
-        """The files of a directory. `run_in_thread` is for compressing large ones; `policy` is their
-        Content-Security-Policy if it is not that of all other answers."""
+        """Serve the files of a directory. `run_in_thread` compresses large ones; `policy` is their
+        Content-Security-Policy if it differs from that of all other answers."""
         files = cls(directory)
         files.root = directory
         files.sent = HostShares(MAX_SENT_PER_HOST, MAX_SENT)
@@ -82,8 +83,9 @@ class StaticFiles(static.File):
         files.policy = policy
         return files
 
+    @override
     def createSimilarFile(self, path: str) -> StaticFiles:
-        """Twisted's, for each file below: they share what is kept."""
+        """Make the resource of a file below; it shares the cache and the limits."""
         found: StaticFiles = super().createSimilarFile(path)  # type: ignore[no-untyped-call]
         found.root, found.sent = self.root, self.sent
         found.kept = self.kept
@@ -91,9 +93,10 @@ class StaticFiles(static.File):
         found.policy = self.policy
         return found
 
+    @override
     def getChild(self, path: bytes | str, request: Request) -> resource.Resource:
-        """Twisted's: what no file can be called, what is hidden and what lies elsewhere is not there, rather than
-        a traceback or a stranger's file."""
+        """Return the file of a name. A name that no file can have, a hidden file and one outside the directory
+        are not found, rather than a traceback or a foreign file."""
         name = path if isinstance(path, bytes) else path.encode()
         try:
             name.decode("utf-8")
@@ -105,12 +108,13 @@ class StaticFiles(static.File):
         return self.childNotFound if isinstance(found, StaticFiles) and not found.is_inside() else found
 
     def is_inside(self) -> bool:
-        """Whether the file, all symbolic links followed, lies in the directory that is served."""
+        """Return whether the file, all symbolic links followed, is in the directory that is served."""
         root, real = os.path.realpath(self.root), os.path.realpath(self.path)
         return real == root or real.startswith(os.path.join(root, ""))
 
+    @override
     def render_GET(self, request: Request) -> bytes | int:
-        """Twisted's."""
+        """Serve a file, or redirect to a directory."""
         if self.isdir():
             return redirect(request, request.path.rpartition(b"/")[2] + b"/")
         if not self.isfile():  # a pipe would be waited for
@@ -123,23 +127,24 @@ class StaticFiles(static.File):
         version = (self.getsize(), self.getModificationTime())
         try:
             if encoding is None and version[0] <= MAX_KEPT_FILE:
-                return serve(request, self._rendering(version), kind.encode(), self.run_in_thread)
+                return serve(request, self._rendering(version), kind.encode(), run_in_thread=self.run_in_thread)
             return self._send(request)
         except OSError:
             return self.childNotFound.render_GET(request)
 
     def _send(self, request: Request) -> bytes | int:
-        """A large file, piece by piece. Raises OSError."""
+        """Send a large file piece by piece. Raises OSError."""
         host = client_host(request)
         if not self.sent.take(host):
-            return answer_now(request, JSON_TYPE, *error(SERVICE_UNAVAILABLE, "busy", _TOO_MANY))
+            return answer_now(request, JSON_TYPE, error(SERVICE_UNAVAILABLE, "busy", _TOO_MANY))
         if isinstance(request, WebRequest):
             request.at_end = lambda: self.sent.give_back(host)
         let_keep(request)
         return super().render_GET(request)  # type: ignore[no-untyped-call, no-any-return]
 
+    @override
     def makeProducer(self, request: Request, fileForReading: IO[bytes]) -> static.StaticProducer:
-        """Twisted's: what sends a large file, or the one part of it that is asked for."""
+        """Return what sends a large file, or the one part of it that is requested."""
         size = self.getsize()
         found = self._range_asked_for(request, size)
         if found is None:
@@ -159,14 +164,14 @@ class StaticFiles(static.File):
     def _range_asked_for(self, request: Request, size: int) -> tuple[int, int] | None:
         headers = request.requestHeaders
         ranges = headers.getRawHeaders(b"range") or []
-        # The rest of a file that has changed meanwhile belongs to no beginning that somebody has.
+        # If the file has changed meanwhile, its rest does not belong to the beginning that the client has.
         unchanged = [datetimeToString(request.lastModified)]
         if len(ranges) != 1 or headers.getRawHeaders(b"if-range", unchanged) != unchanged:
             return None
         return parse_byte_range(ranges[0], size)
 
+    @override
     def render_HEAD(self, request: Request) -> bytes | int:
-        """Twisted's."""
         body = self.render_GET(request)
         if not isinstance(body, bytes) or request.responseHeaders.hasHeader(b"content-length"):
             return body
@@ -180,8 +185,8 @@ class StaticFiles(static.File):
             self.kept[self.path] = kept
         return kept[1]
 
+    @override
     def directoryListing(self) -> resource.Resource:
-        """Twisted's."""
         return NotFound()
 
     childNotFound = NotFound()  # type: ignore[assignment]

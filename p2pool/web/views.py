@@ -9,19 +9,19 @@ import orjson
 from twisted.logger import Logger
 
 from p2pool.web.api.blocks import learn_payouts
-from p2pool.web.api.endpoint import Scene, View
+from p2pool.web.api.endpoint import RequestContext, View
 from p2pool.web.api.samples import take_sample
 from p2pool.web.api.table import ALIASES, ENDPOINTS
-from p2pool.web.gathering import Gathering
+from p2pool.web.collector import Collector
 from p2pool.web.metrics import MetricsPage
-from p2pool.web.sources import Moment, Sources
+from p2pool.web.sources import Snapshot, Sources
 
 _log = Logger(namespace="p2pool.web")
 
 VIEWS: dict[str, View] = {each.key: each.view for each in ENDPOINTS if each.view is not None}
 """By the path that serves them, without its first slash."""
-_CHORES: dict[str, Callable[[Moment], None]] = {"samples": take_sample, "payouts of blocks": learn_payouts}
-"""What is remembered of each moment before it is shown."""
+_CHORES: dict[str, Callable[[Snapshot], None]] = {"samples": take_sample, "payouts of blocks": learn_payouts}
+"""What is kept of each snapshot before it is shown."""
 
 
 class Views:
@@ -29,17 +29,17 @@ class Views:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self.scene = Scene(sources)
+        self.context = RequestContext(sources)
         """For look-ups."""
         self.rendered: dict[str, bytes] = {}
         self.values: dict[str, Any] = {}
         """Each made anew for each rendering, and never changed."""
-        self._gathering = Gathering(sources)
+        self._collector = Collector(sources)
         self._metrics = MetricsPage(sources.metrics_max_workers)
 
     @property
     def metrics(self) -> bytes:
-        """/metrics, rendered when somebody asks, once for each snapshot; empty before the first."""
+        """Return /metrics, rendered on request, once for each snapshot; empty before the first."""
         return self._metrics.text()
 
     def refresh(self, now: float) -> None:
@@ -48,26 +48,26 @@ class Views:
             pass
 
     def refreshing(self, now: float) -> Iterator[None]:
-        """The same in steps: with ten thousand workers, all views at once would hold miners up."""
-        self._gathering.gather()
-        snapshot = yield from self.sources.stats.taking(now)
-        self._metrics.show(snapshot)
-        moment = Moment(self.sources, snapshot)
+        """Do the work of `refresh` in steps: with ten thousand workers, all views at once would delay miners."""
+        self._collector.collect()
+        pool = yield from self.sources.stats.taking(now)
+        self._metrics.show(pool)
+        snapshot = Snapshot(self.sources, pool)
         for name, chore in _CHORES.items():
             yield
             try:
-                chore(moment)
+                chore(snapshot)
             except Exception:
-                _log.failure("remembering {name} failed", name=name)
-        self.scene.newest = moment
+                _log.failure("internal error: recording {name} failed", name=name)
+        self.context.newest = snapshot
         for path, view in VIEWS.items():
             yield
             try:
-                value = view(moment)
+                value = view(snapshot)
                 self.rendered[path] = orjson.dumps(value)
                 self.values[path] = value
             except Exception:
-                _log.failure("view {path} failed", path=path)
+                _log.failure("internal error: rendering view {path} failed; its last answer is served", path=path)
         for alias, path in ALIASES.items():
             if path in self.rendered:
                 self.rendered[alias], self.values[alias] = self.rendered[path], self.values[path]

@@ -21,7 +21,7 @@ def chain_votes(sources: Sources) -> ChainVotes:
     tracker, best, recent = sources.node.tracker, sources.node.best_share, sources.lookbehind
     # The chain below the best share grows while it is loaded.
     key = best, 0 if best is None else tracker.height(best), recent
-    return sources.memory.latest("votes", key, lambda: count_votes(tracker, best, recent))
+    return sources.cache.latest("votes", key, lambda: count_votes(tracker, best, recent))
 
 
 def refusal_upon(votes: ChainVotes, parent_vote: int | None) -> C2poolRefusal | None:
@@ -36,7 +36,7 @@ def refusal_upon(votes: ChainVotes, parent_vote: int | None) -> C2poolRefusal | 
 
 
 def own_shares_refused(votes: ChainVotes) -> bool:
-    """Return whether c2pool-dash refuses shares that vote as this node's do, upon parent shares that vote
+    """Return whether c2pool-dash refuses shares that vote as this node's do if their previous shares vote
     C2POOL_VERSION."""
     return refusal_upon(votes, C2POOL_VERSION) is not None
 
@@ -77,7 +77,7 @@ def branch_problem(votes: ChainVotes) -> str | None:
 def vote_figures(sources: Sources) -> VoteFigures:
     """Return the votes as metrics, warnings and alerts take them."""
     votes = chain_votes(sources)
-    return sources.memory.latest("vote figures", votes, lambda: _figures(votes))
+    return sources.cache.latest("vote figures", votes, lambda: _figures(votes))
 
 
 def _figures(votes: ChainVotes) -> VoteFigures:

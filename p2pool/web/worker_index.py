@@ -38,7 +38,7 @@ class TooManyLists(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WorkerFilter:
     """Which workers: those whose name holds `search` (of any case), of this `address`, with or without a
     connection; None for all."""
 
@@ -47,17 +47,17 @@ class Wanted:
     connected: bool | None = None
 
     def takes(self, worker: WorkerSnapshot) -> bool:
-        """Whether it is one of them."""
+        """Return whether a worker is one of those selected."""
         if self.connected is not None and self.connected != bool(worker.connections):
             return False
         return self.search is None or self.search in worker.name.casefold()
 
 
-ALL: Final = Wanted()
+ALL: Final = WorkerFilter()
 
 
 def address_of(name: str) -> str:
-    """The payout address of a worker: names are `address` or `address.name`."""
+    """Return the payout address of a worker: names are `address` or `address.name`."""
     return name.partition(".")[0]
 
 
@@ -74,7 +74,7 @@ class AddressFigures:
     dead: int
     shares: int
     difficulty: float
-    """The highest of those connected; 0 where none is."""
+    """The highest of those connected; 0 if none is."""
     last_share: float | None
 
 
@@ -86,19 +86,19 @@ class WorkerIndex:
         self._by_name: dict[str, WorkerSnapshot] | None = None
         self._by_address: dict[str, list[WorkerSnapshot]] | None = None
         self._ordered: dict[str, list[WorkerSnapshot]] = {}
-        self._lists: dict[tuple[str, Wanted], list[WorkerSnapshot]] = {}
+        self._lists: dict[tuple[str, WorkerFilter], list[WorkerSnapshot]] = {}
         """Bound: MAX_LISTS."""
         self._shares = HostShares(MAX_LISTS_PER_HOST)
         self._addresses: dict[str, AddressFigures] = {}
 
     def get(self, name: str) -> WorkerSnapshot | None:
-        """A worker by its name."""
+        """Return a worker by its name; None if there is none."""
         if self._by_name is None:
             self._by_name = {worker.name: worker for worker in self.workers}
         return self._by_name.get(name)
 
     def by_address(self) -> dict[str, list[WorkerSnapshot]]:
-        """All of them by payout address."""
+        """Return all workers by payout address."""
         if self._by_address is None:
             self._by_address = {}
             for worker in self.workers:
@@ -106,7 +106,7 @@ class WorkerIndex:
         return self._by_address
 
     def address(self, address: str) -> AddressFigures | None:
-        """An address's workers together, summed once; None where it has none."""
+        """Return an address's workers together, summed once; None if it has none."""
         known = self._addresses.get(address)
         if known is None:
             workers = self.by_address().get(address)
@@ -115,20 +115,21 @@ class WorkerIndex:
             known = self._addresses[address] = _together(workers)
         return known
 
-    def ordered(self, order: str, wanted: Wanted = ALL, client: str = "") -> Sequence[WorkerSnapshot]:
-        """The wanted ones by `order` (one of ORDERS), rising, for a client's host. Raises TooManyLists."""
-        if wanted == ALL:
+    def ordered(self, order: str, selected: WorkerFilter = ALL, client: str = "") -> Sequence[WorkerSnapshot]:
+        """Return the selected workers by `order` (one of ORDERS), rising, for a client's host. Raises
+        TooManyLists."""
+        if selected == ALL:
             return self._all(order)
-        known = self._lists.get((order, wanted))
+        known = self._lists.get((order, selected))
         if known is None:
             if len(self._lists) >= MAX_LISTS or not self._shares.take(client):
                 raise TooManyLists
-            if wanted.address is None:
-                known = [worker for worker in self._all(order) if wanted.takes(worker)]
+            if selected.address is None:
+                known = [worker for worker in self._all(order) if selected.takes(worker)]
             else:
-                of_address = self.by_address().get(wanted.address, [])
-                known = _sorted([worker for worker in of_address if wanted.takes(worker)], order)
-            self._lists[order, wanted] = known
+                of_address = self.by_address().get(selected.address, [])
+                known = _sorted([worker for worker in of_address if selected.takes(worker)], order)
+            self._lists[order, selected] = known
         return known
 
     def _all(self, order: str) -> list[WorkerSnapshot]:

@@ -10,11 +10,12 @@ from dataclasses import fields
 
 import pytest
 
+from p2pool.alerts.options import AlertOptions, WebhookOptions
 from p2pool.alerts.settings import check_alerts
 from p2pool.alerts.watch import Thresholds
 from p2pool.alerts.webhook import sign
-from p2pool.config import load_config
-from p2pool.flags import build_parser
+from p2pool.app.config import load_config
+from p2pool.app.settings import flag_names
 from p2pool.pool_stats import EventKind
 from tests.chains import NOW
 from tests.support import ROOT
@@ -22,12 +23,12 @@ from tests.support import ROOT
 PAGE = (ROOT / "docs" / "alerts.md").read_text("utf-8")
 
 
-def test_it_names_every_event_threshold_and_flag(tmp_path):
+def test_it_names_every_event_threshold_and_flag():
     for kind in EventKind:
         assert f"| `{kind.value}` |" in PAGE
     for field in fields(Thresholds):
         assert f"`{field.name}={field.default:g}`" in PAGE
-    flags = {option for action in build_parser(tmp_path)._actions for option in action.option_strings}
+    flags = flag_names()
     wanted = {flag for flag in flags if flag.startswith(("--alert", "--webhook", "--block-webhook"))}
     named = set(re.findall(r"--[a-z][a-z-]+", PAGE))
     assert wanted - named == {"--alert-smtp-password"}  # the page has better places for it
@@ -44,7 +45,7 @@ def test_its_commands_are_taken(command, tmp_path, monkeypatch):
     )
     _, *flags = shlex.split(command.replace("\\\n", " "))
     assert load_config(flags, tmp_path, {}).alerts.destinations
-    assert check_alerts({}, {}).destinations == ()
+    assert check_alerts(WebhookOptions(), AlertOptions()).destinations == ()
 
 
 def test_its_snippet_accepts_what_is_signed_fresh_and_new():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from p2pool.alerts.channel import DestinationKind
-from p2pool.alerts.rules import DEFAULT_EVENTS, QuietTimes
-from p2pool.alerts.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, URLS_VARIABLE, AlertSettings
+from p2pool.alerts.options import ALERT_URLS, SMTP_PASSWORD, WEBHOOK_SECRET
+from p2pool.alerts.rules import DEFAULT_EVENTS, QuietHours
+from p2pool.alerts.settings import AlertSettings
 from p2pool.alerts.watch import Thresholds
+from p2pool.app.config import load_config
 from p2pool.base.errors import OperatorError
-from p2pool.config import load_config
 from p2pool.pool_stats import EventKind
 
 HOOK, MAIL = ("--webhook", "https://h.example/x/TOKEN?k=v"), ("--alert-email", "me@example.org")
@@ -64,14 +65,14 @@ def test_what_people_are_told(tmp_path):
     )
     rules = settings.rules
     assert rules.events == {EventKind.BAN, EventKind.WORKER_DOWN}
-    assert rules.quiet == QuietTimes(((1320, 420), (750, 780)))
+    assert rules.quiet == QuietHours(((1320, 420), (750, 780)))
     assert rules.quiet_except == {EventKind.BAN}
     assert rules.group == 30
     assert settings.thresholds == Thresholds(worker_down=900, hash_rate_drop=40.5)
     assert (settings.node, settings.page) == ("hall 1", "https://pool.example/node/")
     assert load(tmp_path, *MAIL, *SERVER).rules.events == DEFAULT_EVENTS
     assert load(tmp_path, *MAIL, *SERVER, "--alert-events", "all").rules.events == frozenset(EventKind)
-    assert load(tmp_path, *MAIL, *SERVER, "--alert-quiet", "8:00-24:00").rules.quiet == QuietTimes(((480, 0),))
+    assert load(tmp_path, *MAIL, *SERVER, "--alert-quiet", "8:00-24:00").rules.quiet == QuietHours(((480, 0),))
 
 
 @pytest.mark.parametrize(
@@ -98,19 +99,21 @@ def test_secrets_come_from_files_and_the_environment(tmp_path):
     secret, urls = tmp_path / "secret", tmp_path / "urls"
     secret.write_text("of the file\n")
     urls.write_text(f"# mine\n\n{DISCORD}\n")
-    everything = {SECRET_VARIABLE: "of the environment"}
+    everything = {WEBHOOK_SECRET.variable: "of the environment"}
     assert load(tmp_path, *HOOK, environment=everything).secret == "of the environment"
     assert load(tmp_path, *HOOK, "--webhook-secret-file", str(secret)).secret == "of the file"
     assert load(tmp_path, *HOOK, "--webhook-secret", "of the flag", environment=everything).secret == "of the flag"
     login = ("--alert-smtp-user", "me")
     for flags, environment in (
         (("--alert-smtp-password-file", str(secret)), {}),
-        ((), {PASSWORD_VARIABLE: "of the file"}),
+        ((), {SMTP_PASSWORD.variable: "of the file"}),
     ):
         mail = load(tmp_path, *MAIL, *SERVER, *login, *flags, environment=environment).mail
         assert mail is not None
         assert mail.password == "of the file"
-    settings = load(tmp_path, "--alert-url-file", str(urls), environment={URLS_VARIABLE: f"{DISCORD}x json://h"})
+    settings = load(
+        tmp_path, "--alert-url-file", str(urls), environment={ALERT_URLS.variable: f"{DISCORD}x json://h"}
+    )
     assert [each.id for each in settings.destinations] == ["service-discord", "service-discord-2", "service-json"]
 
 
@@ -139,7 +142,7 @@ def test_secrets_come_from_files_and_the_environment(tmp_path):
         ((*MAIL, "--alert-smtp-server", "http://h"), "give HOST, HOST:PORT, smtp://"),
         ((*MAIL, "--alert-smtp-server", "h:0"), "a port is between"),
         ((*MAIL, *SERVER, "--alert-smtp-ca", "/nowhere/ca"), "--alert-smtp-ca: /nowhere/ca is not a file"),
-        (("--alert-url", "nothing://SECRET"), "--alert-url: apprise cannot use the URL of place 1"),
+        (("--alert-url", "nothing://SECRET"), "--alert-url: apprise cannot use URL number 1"),
         (("--alert-events", "ban"), "--alert-events without --alert-email or --alert-url"),
         (("--alert-group", "5"), "--alert-group without"),
         ((*MAIL, *SERVER, "--alert-group", "0"), "between 1 and 3600"),

@@ -87,12 +87,16 @@ def test_a_machine_reaches_itself_by_what_it_has(on):
         ("::1", OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "no IPv6 address ::1"),
         ("::1", OSError(errno.EAFNOSUPPORT, "Address family not supported"), "no IPv6 address ::1"),
         ("", OSError(errno.EAFNOSUPPORT, "Address family not supported"), "neither IPv4 nor IPv6"),
-        ("nosuch", socket.gaierror(-2, "Name or service not known"), "nosuch is no address of this machine"),
+        ("nosuch", socket.gaierror(-2, "Name or service not known"), "nosuch is not an address of this machine"),
         ("", OSError(errno.EADDRINUSE, "Address already in use"), "Address already in use"),
     ],
 )
 def test_a_port_that_cannot_be_opened_is_a_sentence_that_names_the_address(host, problem, words):
-    text = str(cannot_listen(CannotListenError(host, 77, problem), (host, 77), "other nodes", "--p2pool-port"))
+    text = str(
+        cannot_listen(
+            CannotListenError(host, 77, problem), (host, 77), purpose="other nodes", flag="--p2pool-port"
+        )
+    )
     assert text.startswith("cannot listen on port 77 for other nodes (")
     assert text.endswith("): choose another one with --p2pool-port")
     assert words in text
@@ -101,7 +105,7 @@ def test_a_port_that_cannot_be_opened_is_a_sentence_that_names_the_address(host,
 def test_a_connection_to_an_address_of_a_kind_that_the_machine_lacks():
     gone = ConnectError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
     assert unreachable_hint(gone, "127.0.0.1") == (
-        " This machine has no IPv4 way to 127.0.0.1: give an IPv6 address if it has one."
+        " This machine has no IPv4 route to 127.0.0.1: give an IPv6 address if it has one."
     )
-    assert "no IPv6 way to ::1: give an IPv4 address" in unreachable_hint(gone, "::1")
+    assert "no IPv6 route to ::1: give an IPv4 address" in unreachable_hint(gone, "::1")
     assert unreachable_hint(ConnectError(errno.ECONNREFUSED, "refused"), "127.0.0.1") == ""

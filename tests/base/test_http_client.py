@@ -30,7 +30,7 @@ ANSWERS = [
     (WELL + b"x" * 101, "more than 100 bytes"),
     (b"HTTP/1.1 200\n\n" + b"\n" * 100, None),
     (b"HTTP/1.1 100 C\r\n\r\n" * MAX_INTERIM + WELL + b"x" * 100, None),
-    (b"HTTP/1.1 100 C\r\n\r\n" * (MAX_INTERIM + 1), f"more than {MAX_INTERIM} interim answers"),
+    (b"HTTP/1.1 100 C\r\n\r\n" * (MAX_INTERIM + 1), f"more than {MAX_INTERIM} interim responses"),
     (b"HTTP/1.1 200 OK\r\n" + b"a:b\r\n" * MAX_HEADERS, f"more than {MAX_HEADERS} headers"),
     (b"HTTP/1.1 200 OK\r\n" + b"a:b\r\n" * (MAX_HEADERS - 2) + b"\r\n", None),
     (b"HTTP/1.1 200 " + b"x" * MAX_HEAD, f"more than {MAX_HEAD} bytes of headers"),

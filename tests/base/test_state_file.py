@@ -83,7 +83,7 @@ def test_what_cannot_be_used_is_quarantined_with_one_line(file, data):
         (line,) = log.lines
         moved = "things.json.damaged" + (f"-{number}" if number > 1 else "")
         assert str(file.path) in line
-        assert f"quarantined as {moved}, and this run begins without all things" in line
+        assert f"quarantined as {moved}; starting without all things" in line
         assert not log.tracebacks
         assert file.path.with_name(moved).read_bytes() == data
         assert not file.path.exists()
@@ -126,7 +126,7 @@ def test_a_file_that_the_system_has_no_means_to_read_stays_as_it_is(file):
     ):
         assert file.read(things) is None
     (line,) = log.lines
-    assert "things.json cannot be read now (Too many open files): this run begins without all things" in line
+    assert "things.json cannot be read now (Too many open files): starting without all things" in line
     with pytest.raises(OSError, match="could not be read"):
         file.write({"things": []})
     assert StateFile(file.path, FORM).read(things) == [1]

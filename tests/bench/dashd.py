@@ -16,7 +16,7 @@ import orjson
 import requests
 
 from p2pool.dash.hashes import sha256d
-from p2pool.dashd.template import TransactionCache, decode_ahead, parse_template
+from p2pool.dashd.template_parsing import TransactionCache, decode_ahead, parse_template
 from p2pool.node import Node
 from tests.bench.measure import Table
 from tests.bench.mining import make_node
@@ -76,7 +76,7 @@ def take(node: Node, body: bytes, known: TransactionCache) -> tuple[float, float
     for _ in decode_ahead(answer, known):
         turns.append(time.perf_counter() - start)
         start = time.perf_counter()
-    template = parse_template(answer, node.network.parent.addresses, time.time(), known)
+    template = parse_template(answer, node.network.parent.addresses, time.time(), known=known)
     node.set_template(template)
     turns.append(time.perf_counter() - start)
     return max(turns) * 1000, sum(turns) * 1000
@@ -177,15 +177,17 @@ def _answer_time(session: requests.Session, port: int) -> float:
 
 
 def found_times(directory: Path, size: int, count: int, pause: float) -> list[float]:
-    """Milliseconds from finding a block of this size until it has begun to arrive on the last of all roads."""
+    """Milliseconds from finding a block of this size until it has begun to arrive on the last of all channels."""
     node_core, other_core = cores()
     with PipedProcess(["-m", "tests.bench.dashd_sink"], directory / f"sink-{size}.log") as sink:
         pin(sink, other_core)
         ports = sink.read_line(PATIENCE)
         arguments = [str(directory / str(size)), str(size), str(count), str(pause), ports]
-        with PipedProcess(["-m", "tests.bench.dashd_roads", *arguments], directory / f"roads-{size}.log") as roads:
-            pin(roads, node_core)
-            found = json.loads(roads.read_line(PATIENCE + 10 * count * pause))
+        with PipedProcess(
+            ["-m", "tests.bench.dashd_delivery", *arguments], directory / f"delivery-{size}.log"
+        ) as delivery:
+            pin(delivery, node_core)
+            found = json.loads(delivery.read_line(PATIENCE + 10 * count * pause))
         arrived = [float(sink.read_line(PATIENCE)) for _ in range(count)]
     return [(later - earlier) * 1000 for earlier, later in zip(found, arrived, strict=True)]
 
@@ -217,10 +219,18 @@ def main() -> None:
             AIM_NOTICE_MS,
         )
         small = found_times(Path(name), 50_000, FOUND, 0.05)
-        add("found_median_ms", "block of 50 kB found to sent on all roads, median", statistics.median(small))
+        add(
+            "found_median_ms",
+            "block of 50 kB found to sent on all delivery channels, median",
+            statistics.median(small),
+        )
         add("found_p99_ms", "the same, p99", percentile(small, 0.99), AIM_FOUND_MS)
         large = found_times(Path(name), 2_000_000, max(1, FOUND // 10), 0.5)
-        add("found_2mb_median_ms", "block of 2 MB found to sent on all roads, median", statistics.median(large))
+        add(
+            "found_2mb_median_ms",
+            "block of 2 MB found to sent on all delivery channels, median",
+            statistics.median(large),
+        )
     table.print()
 
 

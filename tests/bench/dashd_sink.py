@@ -68,7 +68,7 @@ class NodeSink(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if not self._greeted:
             self._greeted = True
-            hello = P2pSession(MAGIC, b"/sink/", 1, time.time()).hello()
+            hello = P2pSession(MAGIC, sub_version=b"/sink/", nonce=1, now=time.time()).hello()
             self.transport.write(hello + frame(MAGIC, Verack.command, b""))
             return
         # A message may begin in the middle of what came, and be cut in its head.

@@ -7,7 +7,6 @@ import random
 import struct
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from p2pool.dash.address import encode_address
@@ -18,11 +17,12 @@ from p2pool.share.generation import PayeeFields
 from p2pool.share.share import parse_share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
-from p2pool.stratum.house import SessionSettings
-from p2pool.stratum.jobs import IssuedJob
+from p2pool.stratum.job_registry import IssuedJob
 from p2pool.stratum.server import StratumServer
+from p2pool.stratum.session_context import SessionSettings
 from tests.bench.measure import Table, seconds_of_steps, seconds_per_call
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import make_environment
 from tests.support import make_template
 
 TRANSACTIONS = 50
@@ -49,7 +49,7 @@ def submit_steps(node: Node, stats: PoolStats) -> list:
     """Calls that each feed one submission, bytes in, and check the answer's bytes out."""
     now = node.context.created
     settings = SessionSettings(network=node.network, start_difficulty=2.0**-40, min_difficulty=2.0**-60)
-    server = StratumServer(settings, node, stats, Clock(), lambda: now)
+    server = StratumServer(make_environment(clock=lambda: now), settings=settings, work=node, stats=stats)
     server.work_changed(node.template.previous_block, clean=True)
     protocol = server.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
     transport = StringTransport()
@@ -88,7 +88,10 @@ def job_time(node: Node) -> float:
 
     def build() -> bytes:
         payee = PayeeFields(keys[next(numbers) % 1000], 655, 0, 1)
-        return IssuedJob("1", Job(context, payee, 2**256 - 1, int(NOW), int(NOW))).notify(True)
+        return IssuedJob(
+            "1",
+            Job(context, payee, desired_target=2**256 - 1, share_timestamp=int(NOW), header_timestamp=int(NOW)),
+        ).notify(True)
 
     return seconds_per_call(build)
 
@@ -100,7 +103,9 @@ def share_times(node: Node) -> tuple[float, float]:
     outcome = next(
         o
         for nonce in range(1 << 20)
-        if (o := job.check(struct.pack("<Q", nonce), job.timestamp, nonce, job.version)).meets_share
+        if (
+            o := job.check(struct.pack("<Q", nonce), timestamp=job.timestamp, nonce=nonce, version=job.version)
+        ).meets_share
     )
     share = outcome.share()
     parse = seconds_per_call(lambda: parse_share(VERSION_16, share.contents, network))

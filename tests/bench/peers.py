@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from p2pool.node import Node, NodeSettings
-from p2pool.peer_pool import PeerNews, PeerPool
+from p2pool.node.peers_adapter import PeerNews, PeerPool
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.session import PeerSession
 from p2pool.peers.transactions import TransactionPool
@@ -169,7 +169,12 @@ def solve(node: Node, rng: random.Random, now: float) -> None:
     if job is None:
         raise RuntimeError("no work")
     while True:
-        outcome = job.check(rng.randbytes(8), job.timestamp, struct.unpack("<I", rng.randbytes(4))[0], job.version)
+        outcome = job.check(
+            rng.randbytes(8),
+            timestamp=job.timestamp,
+            nonce=struct.unpack("<I", rng.randbytes(4))[0],
+            version=job.version,
+        )
         if outcome.meets_share:
             node.solved(outcome, "bench")
             return

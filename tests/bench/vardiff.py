@@ -203,7 +203,7 @@ class Summary:
 
     def connect(self, name: str, kind: int, phases: list[tuple[float, float]], end: float, start: float) -> Run:
         """One connection; its random numbers follow from its name."""
-        vardiff = Vardiff(start, MINIMUM, MAXIMUM, SECONDS)
+        vardiff = Vardiff(start=start, minimum=MINIMUM, maximum=MAXIMUM, seconds=SECONDS)
         miner = Miner(**KINDS[kind % len(KINDS)])
         run = Connection(miner, phases, end, random.Random(f"{name} {kind}"), vardiff).run()
         self.refused += run.refused
@@ -279,7 +279,7 @@ def percentile_90(values: list[float]) -> float:
 
 def seconds_per_submission() -> float:
     """`accepted` and `adjust` of a miner at about the wanted pace."""
-    vardiff = Vardiff(16.0, MINIMUM, MAXIMUM, SECONDS)
+    vardiff = Vardiff(start=16.0, minimum=MINIMUM, maximum=MAXIMUM, seconds=SECONDS)
     rng = random.Random(1)
     gaps = [rng.expovariate(1 / SECONDS) for _ in range(10_000)]
 

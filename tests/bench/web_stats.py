@@ -47,7 +47,7 @@ def record_times() -> dict[str, float]:
         "accepted": lambda number, name, now: stats.record_accepted(name, 1e9, 8.0, number % 50 == 0, now),
         "refused": lambda number, name, now: stats.record_refused(name, 20 + number % 6, now),
         "submissions": lambda number, name, now: stats.record_submissions(1, 0.001),
-        "fan_out": lambda number, name, now: stats.record_fan_out(0.1),
+        "fan_out": lambda number, name, now: stats.record_job_broadcast(0.1),
         "worker_on": lambda number, name, now: stats.record_worker_on(name, 8.0, now),
         "worker_off": lambda number, name, now: stats.record_worker_off(name),
         "software": lambda number, name, now: stats.record_software(name, "cgminer/4.12"),

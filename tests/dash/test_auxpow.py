@@ -128,7 +128,7 @@ def test_which_works_a_hash_meets():
 @given(st.integers(0, 2**31 - 1), st.binary(max_size=90), chain_ids)
 def test_the_commitment_stands_whole_behind_the_height(height, flags, ids):
     aux = commit_to(works_of(ids))
-    script = coinbase_script(height, flags, EXTENSION, aux.data)
+    script = coinbase_script(height, flags, EXTENSION, commitment=aux.data)
     push = push_number(height)
     assert script.startswith(push + bytes([COMMITMENT_SIZE]) + aux.data)
     assert script == (push + bytes([COMMITMENT_SIZE]) + aux.data + flags + EXTENSION)[:100]

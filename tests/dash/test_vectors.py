@@ -177,7 +177,7 @@ def test_hash_links(provider):
         extra = prefix[len(prefix) - unfinished :][: max(0, unfinished - len(ending))]
         assert extra.hex() == vector["extra_data"]
         tail = prefix[len(prefix) - unfinished :] + bytes.fromhex(vector["data"])
-        digest = hashes.continue_from_midstate(state, len(prefix) - unfinished, tail, compress)
+        digest = hashes.continue_from_midstate(state, len(prefix) - unfinished, tail, compress=compress)
         assert hashes.sha256(digest).digest().hex() == vector["result_bytes"]
 
 
@@ -191,7 +191,7 @@ def test_midstate_continues_to_the_whole_digest(prefix, tail):
     whole = len(prefix) - len(prefix) % 64
     for compress in hashes.COMPRESS_PROVIDERS.values():
         state = hashes.midstate(prefix, compress)
-        digest = hashes.continue_from_midstate(state, whole, prefix[whole:] + tail, compress)
+        digest = hashes.continue_from_midstate(state, whole, prefix[whole:] + tail, compress=compress)
         assert digest == hashes.sha256(prefix + tail).digest()
 
 
@@ -302,3 +302,9 @@ def test_payees_of_shares_have_their_own_rules():
         payee_script(base58_encode(payload + b"\x00"), versions)
     with pytest.raises(ParseError):
         payee_script(base58_encode(payload + b"\x01" * 5000), versions)
+
+
+def test_hashes_as_people_see_them():
+    number = 0x00000000000001C3 << 192 | 0xDEADBEEF
+    assert hashes.hash_hex(number) == "00000000000001c3" + "0" * 40 + "deadbeef"
+    assert (hashes.short_hash(number), hashes.short_hash(None)) == ("deadbeef", "none")

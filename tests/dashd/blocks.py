@@ -10,35 +10,36 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from p2pool.dashd.block_book import BlockBook
-from p2pool.dashd.daemon import Place
+from p2pool.dashd.block_store import BlockStore
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcUnavailable
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import PARTING, BlockSubmitter
 from p2pool.pool_stats import BlockRecord
+from tests.environment import make_environment
 
 DOWN = RpcUnavailable("connection refused")
 HASH, DATA = 0xABC, bytes.fromhex("00ff10")
 BLOCK = FoundBlock(HASH, 7, DATA, "me.rig", HASH, 500)
-UNKNOWN = Place(0, False)
+UNKNOWN = BlockPosition(0, False)
 
 
 class FakeDaemon:
     """Answers to blocks in turn; the last answer stays. An exception is raised, a Deferred waited for. It says of
-    a block what `places` holds, by default that it does not know it."""
+    a block what `positions` holds, by default that it does not know it."""
 
     def __init__(self, clock: Clock, name: str, *answers: Any) -> None:
         self.name = name
         self.height = 6
         self.clock = clock
         self.answers = list(answers)
-        self.places: dict[int, Any] = {}
+        self.positions: dict[int, Any] = {}
         self.chain: dict[int, Any] = {}
         """Block hashes of the best chain by height."""
         self.asked: list[float] = []
         self.data: list[bytes] = []
-        self.looked = 0
+        self.polled = 0
 
     async def submit_block(self, data: bytes) -> str | None:
         self.asked.append(self.clock.seconds())
@@ -48,10 +49,10 @@ class FakeDaemon:
             raise answer
         return await answer if isinstance(answer, Deferred) else answer
 
-    async def place(self, block_hash: int) -> Place | None:
-        self.looked += 1
-        place = self.places.get(block_hash, UNKNOWN)
-        return await place if isinstance(place, Deferred) else place
+    async def block_position(self, block_hash: int) -> BlockPosition | None:
+        self.polled += 1
+        position = self.positions.get(block_hash, UNKNOWN)
+        return await position if isinstance(position, Deferred) else position
 
     async def block_at(self, height: int) -> int | None:
         answer: Any = self.chain.get(height)
@@ -107,16 +108,15 @@ class Offers:
         self.path = self.directory / f"{HASH:064x}.hex"
         self.pending = self.directory / f"7-{HASH:064x}.pending"
         self.spool = BlockSpool(self.directory, self.disk.run)
-        self.book = BlockBook(directory / "blocks.json", self.disk.run)
+        self.store = BlockStore(directory / "blocks.json", self.disk.run)
         self.sent_after: list[float] = []
         self.submitter = BlockSubmitter(
-            self.clock,
-            self.daemons,
-            [self.link],
-            self.spool,
-            self.book,
-            lambda: 1e9 + self.clock.seconds(),
-            self.sent_after.append,
+            make_environment(self.clock, clock=lambda: 1e9 + self.clock.seconds()),
+            daemons=self.daemons,
+            links=[self.link],
+            spool=self.spool,
+            store=self.store,
+            record_sent=self.sent_after.append,
         )
 
     @property
@@ -146,7 +146,7 @@ class Offers:
 
     @property
     def record(self) -> BlockRecord:
-        return self.book.records[HASH]
+        return self.store.records[HASH]
 
     @property
     def status(self) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from p2pool.dashd.aux_submission import MAX_KEPT, MAX_REFUSALS, MAX_UNDER_WAY, R
 from p2pool.dashd.merged import AuxDaemon, MergedMining
 from p2pool.dashd.rpc import RpcError
 from tests.dashd.test_merged import DOWN, TARGET, FakeRpc, answer
+from tests.environment import make_environment
 from tests.logged import logged
 
 
@@ -23,8 +24,9 @@ class Way:
     def __init__(self, tmp_path, *answers: Any) -> None:
         self.rpc = FakeRpc(*answers)
         self.reactor = Clock()
-        self.mining = MergedMining(self.reactor, (), tmp_path / "aux-blocks", self.run_in_thread)
-        self.daemon = AuxDaemon(self.reactor, self.rpc, "http://daemon/", self.mining.table)
+        self.environment = make_environment(self.reactor, run_in_thread=self.run_in_thread)
+        self.mining = MergedMining(self.environment, (), tmp_path / "aux-blocks")
+        self.daemon = AuxDaemon(self.environment, self.rpc, where="http://daemon/", table=self.mining.table)
         self.mining.daemons.append(self.daemon)
         self.directory = tmp_path / "aux-blocks"
         self.proofs = 0
@@ -215,7 +217,7 @@ def test_what_is_under_way_is_kept_at_the_end(tmp_path):
 def test_a_block_goes_to_the_daemon_that_gave_it_whoever_else_claims_its_hash(tmp_path):
     way = Way(tmp_path, True)
     liar = FakeRpc(answer(2, 1))
-    other = AuxDaemon(way.reactor, liar, "http://liar/", way.mining.table)
+    other = AuxDaemon(way.environment, liar, where="http://liar/", table=way.mining.table)
     way.mining.daemons.insert(0, other)
     other._given.add(AuxWork(2, 1, TARGET))
     way.offer(1)

@@ -33,7 +33,7 @@ from p2pool.dashd.broadcaster import (
     MAX_MISSED,
     MISSED_PAUSE,
     SAVE_PERIOD,
-    Broadcaster,
+    BlockBroadcaster,
     BroadcasterSettings,
 )
 from p2pool.dashd.network_peers import FIRST_PAUSE, MAX_KNOWN, Address, PeerBook
@@ -42,6 +42,7 @@ from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.wire.framer import Framer, frame
 from tests.dashd.talk import HANDSHAKE, MAGIC, NOW, addr, block_inv, header_on, packed, unpacked, version
 from tests.dashd.wires import Wire, refuse
+from tests.environment import make_environment
 from tests.failing_disk import failing_disk
 from tests.logged import Log, logged
 
@@ -78,17 +79,16 @@ class Network:
         self.disk_error: OSError | None = None
         self.wires: dict[str, Wire] = {}
         self._seen = 0
-        self.broadcaster = Broadcaster(
-            self.reactor,
+        self.broadcaster = BlockBroadcaster(
+            make_environment(
+                self.reactor, clock=lambda: NOW + self.reactor.seconds(), run_in_thread=self.run_in_thread
+            ),
             BroadcasterSettings(max_peers, MAGIC, b"/t/", frozenset(ours)),
-            self.book,
-            path,
-            self.run_in_thread,
-            lambda: NOW + self.reactor.seconds(),
-            lambda: 1,
-            self.ask,
-            self.headers_heard,
-            lambda: self.tip,
+            book=self.book,
+            path=path,
+            ask_addresses=self.ask,
+            headers_heard=self.headers_heard,
+            tip=lambda: self.tip,
         )
 
     async def ask(self) -> list[str]:

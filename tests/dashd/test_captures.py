@@ -21,16 +21,17 @@ from p2pool.dash.address import decode_address
 from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import sha256d_int
 from p2pool.dashd.credentials import Credentials
-from p2pool.dashd.daemon import Daemon, Place
+from p2pool.dashd.daemon import BlockPosition, Daemon
 from p2pool.dashd.facts import WrongDaemon, check_daemon, parse_facts
 from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.rpc import RpcClient, RpcError, RpcUnauthorized, RpcUnavailable
 from p2pool.dashd.service import DashdService
-from p2pool.dashd.template import parse_template
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.dashd.wallet import Wallet, WalletProblem
 from p2pool.dashd.zmq_notice import parse_hashblock
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.dashd.wires import Wire
+from tests.environment import make_environment
 from tests.support import ROOT, TESTS, capture, parse_module
 
 FILES = sorted(path.stem for path in (TESTS / "captures").glob("*.json"))
@@ -63,7 +64,7 @@ class Replayed:
     def __init__(self, *names: str) -> None:
         self._captures = [capture(name) for name in names]
         self._reactor = MemoryReactorClock()
-        self._client = RpcClient(self._reactor, "http://127.0.0.1:9998/", OnePassword())
+        self._client = RpcClient(make_environment(self._reactor), "http://127.0.0.1:9998/", OnePassword())
         self._wire: Wire | None = None
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -185,8 +186,8 @@ def test_every_method_that_the_node_calls_is_looked_at_here() -> None:
 def daemon(*names: str) -> Daemon:
     """A daemon that answers so."""
     rpc, clock = Replayed(*names), Clock()
-    service = DashdService(clock, rpc, DASH_REGTEST, clock.seconds, "HERE")
-    return Daemon("HERE", rpc, service, clock.seconds)
+    service = DashdService(make_environment(clock), rpc, network=DASH_REGTEST, name="HERE")
+    return Daemon("HERE", rpc, service, clock=clock.seconds)
 
 
 @pytest.mark.parametrize("name", of_method("getblocktemplate"))
@@ -285,12 +286,12 @@ def test_the_block_of_the_matched_set() -> None:
     assert [f"{sha256d_int(t.pack()):064x}" for t in block.transactions] == [t["txid"] for t in shown["tx"]]
 
 
-PLACES = {
-    "10_getblockheader": Place(1, False),
-    "10_getblockheader_unknown_hash": Place(0, False),
-    "40_getblockheader_stale_confirmations_minus1": Place(-1, False),
-    "61_matched_3_getblockheader": Place(1, False),
-    "90_getblockheader": Place(1, False),
+POSITIONS = {
+    "10_getblockheader": BlockPosition(1, False),
+    "10_getblockheader_unknown_hash": BlockPosition(0, False),
+    "40_getblockheader_stale_confirmations_minus1": BlockPosition(-1, False),
+    "61_matched_3_getblockheader": BlockPosition(1, False),
+    "90_getblockheader": BlockPosition(1, False),
 }
 HEADERS = ("10_getblockheader_false_hex", "90_getblockheader_false_hex")
 
@@ -302,7 +303,7 @@ def test_headers(name: str) -> None:
         header = result_of(daemon(name).block_header(int(wanted, 16)))
         assert f"{header.hash():064x}" == wanted
         return
-    assert result_of(daemon(name).place(5)) == PLACES[name]
+    assert result_of(daemon(name).block_position(5)) == POSITIONS[name]
     recorded = capture(name)["response"]
     learned: list[tuple[int, int]] = []
     heights = BlockHeights(Replayed(name), lambda *block: learned.append(block), lambda: 0.0)

@@ -9,10 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from p2pool.base.errors import ParseError
-from p2pool.dashd.daemon import FRESH, SUBMIT_TIMEOUT, Daemon, Place
+from p2pool.dashd.daemon import FRESH, SUBMIT_TIMEOUT, BlockPosition, Daemon
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.networks import DASH_REGTEST
+from tests.environment import make_environment
 from tests.support import capture
 
 DOWN = RpcUnavailable("connection refused")
@@ -34,7 +35,12 @@ class FakeRpc:
 
 def daemon(answer: Any) -> Daemon:
     rpc, clock = FakeRpc(answer), Clock()
-    return Daemon("HERE", rpc, DashdService(clock, rpc, DASH_REGTEST, clock.seconds, "HERE"), clock.seconds)
+    return Daemon(
+        "HERE",
+        rpc,
+        DashdService(make_environment(clock), rpc, network=DASH_REGTEST, name="HERE"),
+        clock=clock.seconds,
+    )
 
 
 def result_of(coroutine) -> Any:
@@ -75,13 +81,13 @@ def answer_of(name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("answer", "place"),
+    ("answer", "position"),
     [
-        (answer_of("10_getblockheader"), Place(1, False)),
-        (answer_of("40_getblockheader_stale_confirmations_minus1"), Place(-1, False)),
-        ({"confirmations": 7, "chainlock": True}, Place(7, True)),
-        ({"confirmations": 7, "chainlock": "yes"}, Place(7, False)),
-        (RpcError(-5, "Block not found"), Place(0, False)),
+        (answer_of("10_getblockheader"), BlockPosition(1, False)),
+        (answer_of("40_getblockheader_stale_confirmations_minus1"), BlockPosition(-1, False)),
+        ({"confirmations": 7, "chainlock": True}, BlockPosition(7, True)),
+        ({"confirmations": 7, "chainlock": "yes"}, BlockPosition(7, False)),
+        (RpcError(-5, "Block not found"), BlockPosition(0, False)),
         (RpcError(-28, "Loading"), None),
         (DOWN, None),
         (RpcTimeout("5 s"), None),
@@ -92,9 +98,9 @@ def answer_of(name: str) -> Any:
         ([1], None),
     ],
 )
-def test_where_a_block_lies(answer, place):
+def test_where_a_block_lies(answer, position):
     made = daemon(answer)
-    assert result_of(made.place(0xAB)) == place
+    assert result_of(made.block_position(0xAB)) == position
     assert made.rpc.calls[0][:2] == ("getblockheader", (f"{0xAB:064x}",))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 
-from p2pool.dashd.daemon import Place
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.followup import CONFIRMED, BlockFollower
 from p2pool.dashd.submission import BEATEN, SAFE
 from p2pool.pool_stats import BlockRecord, BlockStatus
@@ -20,15 +20,17 @@ class Followed(Offers):
         super().__init__(directory, [None])
         self.lost: list[int] = []
         self.serving: FakeDaemon = self.daemon
-        self.follower = BlockFollower(lambda: self.serving, self.book, self.spool, self.lost.append)
+        self.follower = BlockFollower(
+            serving=lambda: self.serving, store=self.store, spool=self.spool, lost=self.lost.append
+        )
         self.offer()
         self.daemon.height = 7
 
     def at(self, depth: int | None, height: int, chainlocked: bool = False) -> tuple[str, int, bool]:
         """dashd has so many confirmations for it, at this height."""
-        self.daemon.places[HASH] = None if depth is None else Place(depth, chainlocked)
+        self.daemon.positions[HASH] = None if depth is None else BlockPosition(depth, chainlocked)
         self.daemon.height = height
-        assert Deferred.fromCoroutine(self.follower.look()).called
+        assert Deferred.fromCoroutine(self.follower.poll()).called
         record = self.record
         return record.status.value, record.confirmations, record.chainlocked
 
@@ -51,20 +53,20 @@ def test_from_the_first_confirmation_to_the_last(followed):
     assert followed.at(CONFIRMED - 1, 105) == ("accepted", CONFIRMED - 1, False)
     assert followed.at(CONFIRMED, 106, True) == ("confirmed", CONFIRMED, True)
     assert "has 100 confirmations" in followed.log.lines[-1]
-    looked = followed.daemon.looked
+    polled = followed.daemon.polled
     assert followed.at(-1, 107) == ("confirmed", CONFIRMED, True)
-    assert followed.daemon.looked == looked  # it is through
+    assert followed.daemon.polled == polled  # it is through
 
 
 def test_nothing_is_asked_while_the_tip_is_the_same(followed):
     followed.at(1, 7)
-    looked = followed.daemon.looked
+    polled = followed.daemon.polled
     followed.at(1, 7)
-    assert followed.daemon.looked == looked
+    assert followed.daemon.polled == polled
     followed.serving = FakeDaemon(followed.clock, "another", None)
     followed.serving.height = 7
     followed.at(1, 7)
-    assert followed.serving.looked == 1
+    assert followed.serving.polled == 1
 
 
 def test_without_an_answer_it_is_asked_again(followed):
@@ -88,11 +90,11 @@ def test_orphaned_and_back_again(followed):
 def test_an_orphan_is_looked_after_until_its_coins_could_have_been_spent(followed):
     followed.at(-1, 8)
     assert followed.record.reason == BEATEN
-    looked = followed.daemon.looked
+    polled = followed.daemon.polled
     followed.at(-1, 7 + CONFIRMED - 1)
-    assert followed.daemon.looked == looked + 1
+    assert followed.daemon.polled == polled + 1
     followed.at(-1, 7 + CONFIRMED)
-    assert followed.daemon.looked == looked + 1
+    assert followed.daemon.polled == polled + 1
 
 
 def test_a_block_that_dashd_lost_is_told_of_but_not_by_one_that_is_behind(followed):
@@ -103,30 +105,30 @@ def test_a_block_that_dashd_lost_is_told_of_but_not_by_one_that_is_behind(follow
 
 
 def test_what_is_through_is_not_looked_after(followed):
-    followed.book.put(BlockRecord(1.0, 1, 7, "w", None, 1, BlockStatus.CONFIRMED))
-    looked = followed.daemon.looked
+    followed.store.put(BlockRecord(1.0, 1, 7, "w", None, 1, BlockStatus.CONFIRMED))
+    polled = followed.daemon.polled
     followed.at(2, 8)
-    assert followed.daemon.looked == looked + 1
+    assert followed.daemon.polled == polled + 1
 
 
 @pytest.mark.parametrize("status", [BlockStatus.SENT, BlockStatus.REFUSED])
 def test_a_block_of_which_we_heard_nothing_good_may_be_in_the_chain_all_the_same(followed, status):
     """Sent by p2p before the node was killed, its file lost; or refused by a daemon whose clock was wrong."""
-    followed.book.put(BlockRecord(1.0, 1, 7, "w", None, 1, status, "time-too-new"))
+    followed.store.put(BlockRecord(1.0, 1, 7, "w", None, 1, status, "time-too-new"))
     followed.at(2, 8)
-    assert followed.book.records[1].status is status
-    followed.daemon.places[1] = Place(3, False)
+    assert followed.store.records[1].status is status
+    followed.daemon.positions[1] = BlockPosition(3, False)
     followed.at(3, 9)
-    assert (followed.book.records[1].status, followed.book.records[1].reason) == (BlockStatus.ACCEPTED, "")
+    assert (followed.store.records[1].status, followed.store.records[1].reason) == (BlockStatus.ACCEPTED, "")
 
 
 def test_a_block_that_was_sent_and_not_heard_of_again_is_given_up_in_the_end(followed):
-    followed.book.put(BlockRecord(1.0, 1, 7, "w", None, 1, BlockStatus.SENT))
+    followed.store.put(BlockRecord(1.0, 1, 7, "w", None, 1, BlockStatus.SENT))
     followed.at(99, 7 + CONFIRMED - 1)
-    assert followed.book.records[1].status is BlockStatus.SENT
+    assert followed.store.records[1].status is BlockStatus.SENT
     followed.daemon.chain[7] = 0xBEEF
     followed.at(100, 7 + CONFIRMED)
-    assert followed.book.records[1].status is BlockStatus.ORPHANED
+    assert followed.store.records[1].status is BlockStatus.ORPHANED
     assert followed.lost == []
 
 

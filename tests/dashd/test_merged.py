@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
@@ -32,6 +32,7 @@ from p2pool.dashd.merged import (
 )
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from tests.dashd.wires import Wire, refuse
+from tests.environment import make_environment
 from tests.logged import logged
 
 DOWN = RpcUnavailable("connection refused")
@@ -180,13 +181,15 @@ class Stage:
 
     def __init__(self, *rpcs: FakeRpc) -> None:
         self.clock = Clock()
-        self.table = AuxTable(self.clock)
+        environment = make_environment(self.clock)
+        self.table = AuxTable(environment)
         self.commitments: list = []
         self.rounds: list[float] = []
         self.table.changed.subscribe(self.commitments.append)
         self.table.work_due.subscribe(lambda _: self.rounds.append(self.clock.seconds()))
         self.daemons = [
-            AuxDaemon(self.clock, rpc, f"http://daemon{n}/", self.table) for n, rpc in enumerate(rpcs, 1)
+            AuxDaemon(environment, rpc, where=f"http://daemon{n}/", table=self.table)
+            for n, rpc in enumerate(rpcs, 1)
         ]
         self.tasks = [Deferred.fromCoroutine(daemon.run()) for daemon in self.daemons]
 
@@ -251,7 +254,7 @@ def test_of_two_daemons_of_one_chain_the_later_one_waits_and_is_there_when_the_f
     with logged() as log:
         stage = Stage(first, second).wait(100)
         assert stage.works == (AuxWork(5, 1, TARGET),)
-        warnings = [line for line in log.lines if "trying again" in line]
+        warnings = [line for line in log.lines if "retrying" in line]
         assert len(warnings) == 1
         assert "http://daemon1/ mines chain 5 already" in warnings[0]
         assert "daemon2" in warnings[0]
@@ -296,7 +299,7 @@ def test_trouble_is_said_once_and_its_end_once():
     with logged() as log:
         stage = Stage(rpc).wait(300)
         assert len(log.lines) == 2  # the chain, and the trouble
-        assert "connection refused; trying again" in log.lines[1]
+        assert "connection refused; retrying" in log.lines[1]
         assert rpc.polls < 20  # with back-off
         assert stage.daemons[0].figures.problem == "connection refused"
         rpc.answers = [answer(block=9)]
@@ -378,7 +381,7 @@ class OverHttp:
 
     def __init__(self, tmp_path, urls) -> None:
         self.reactor = MemoryReactorClock()
-        self.mining = MergedMining(self.reactor, urls, tmp_path / "aux", lambda function: succeed(function()))
+        self.mining = MergedMining(make_environment(self.reactor), urls, tmp_path / "aux")
         self.mining.start()
         self.wires: list[Wire] = []
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from p2pool.base.turns import SLICE_STEPS, Turns
@@ -27,11 +27,12 @@ from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 from p2pool.wire.framer import Framer, frame
 from tests.dashd.talk import HANDSHAKE, MAGIC, NOW, addr, block_inv, header_on, packed, unpacked, version
 from tests.dashd.wires import Wire, refuse
+from tests.environment import make_environment
 from tests.logged import Log, logged
 
 
 def lines_of(log: Log) -> list[str]:
-    """What people see: Twisted's lines under the name of our class are filtered away (see p2pool.logs)."""
+    """What people see: Twisted's lines under the name of our class are filtered away (see p2pool.app.logs)."""
     return Log(event for event in log if event["log_namespace"] != "p2pool.dashd.p2p.DashdLink").lines
 
 
@@ -90,8 +91,8 @@ class Made:
         self.reactor = MemoryReactorClock()
         self.owner = Owner()
         self.wire = Transport(self.reactor)
-        session = P2pSession(MAGIC, b"/t/", 1, NOW)
-        self.connection = self.wire.protocol = P2pConnection(self.reactor, session, self.owner)
+        session = P2pSession(MAGIC, sub_version=b"/t/", nonce=1, now=NOW)
+        self.connection = self.wire.protocol = P2pConnection(make_environment(self.reactor), session, self.owner)
         self.connection.makeConnection(self.wire)
 
     def handshake(self) -> Made:
@@ -276,7 +277,10 @@ BLOCK = pack_block(MAGIC, bytes(2_000_000))
 @pytest.fixture
 def pipe(log) -> Pipe:
     reactor, owner = MemoryReactorClock(), Owner()
-    pipe = Pipe(reactor, P2pConnection(reactor, P2pSession(MAGIC, b"/t/", 1, NOW), owner))
+    pipe = Pipe(
+        reactor,
+        P2pConnection(make_environment(reactor), P2pSession(MAGIC, sub_version=b"/t/", nonce=1, now=NOW), owner),
+    )
     pipe.protocol.dataReceived(HANDSHAKE)
     pipe.take(10_000)
     assert pipe.held == 0
@@ -307,7 +311,10 @@ def test_who_speaks_but_does_not_read_is_given_up_as_well(pipe):
 
 def test_pongs_that_nobody_reads_are_bounded_too(log):
     reactor = MemoryReactorClock()
-    pipe = Pipe(reactor, P2pConnection(reactor, P2pSession(MAGIC, b"/t/", 1, NOW), Owner()))
+    pipe = Pipe(
+        reactor,
+        P2pConnection(make_environment(reactor), P2pSession(MAGIC, sub_version=b"/t/", nonce=1, now=NOW), Owner()),
+    )
     pipe.protocol.dataReceived(HANDSHAKE)
     pings = packed(*[Ping(1)] * 2000)
     while not pipe.aborted:
@@ -340,16 +347,29 @@ def test_small_messages_that_are_read_at_once_never_add_up(pipe):
 # --- the link --------------------------------------------------------------------------------------------
 
 
+class Counting(random.Random):
+    """Random numbers that are 1, 2, 3, ..."""
+
+    count = 0
+
+    def getrandbits(self, k: int, /) -> int:
+        self.count += 1
+        return self.count
+
+
 class Link:
     """A running DashdLink on a reactor of memory."""
 
     def __init__(self) -> None:
         self.reactor = MemoryReactorClock()
         self.announced: list[int] = []
-        numbers = iter(range(1, 1000))
         self.service = DashdLink(
-            *(self.reactor, "127.0.0.1", 19899, MAGIC, b"/t/", lambda: NOW, lambda: next(numbers)),
-            self.announced.append,
+            make_environment(self.reactor, clock=lambda: NOW, chance=Counting()),
+            host="127.0.0.1",
+            port=19899,
+            magic=MAGIC,
+            sub_version=b"/t/",
+            announced=self.announced.append,
         )
         self.service.startService()
 
@@ -417,8 +437,14 @@ def test_a_dashd_that_is_not_there_is_tried_again_ever_more_slowly_and_quietly(l
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", None),
         (packed(version()), None),
-        (packed(Verack()), "dashd's p2p link closed: verack before version"),
-        (frame(MAGIC, "version", b""), "dashd's p2p link closed: 4 bytes wanted at offset 0, 0 left"),
+        (
+            packed(Verack()),
+            "p2p connection to dashd at 127.0.0.1:19899 closed: verack before version; reconnecting",
+        ),
+        (
+            frame(MAGIC, "version", b""),
+            "p2p connection to dashd at 127.0.0.1:19899 closed: 4 bytes wanted at offset 0, 0 left; reconnecting",
+        ),
     ],
 )
 def test_something_else_on_that_port_is_tried_ever_more_slowly_and_said_once(link, log, said, line):
@@ -495,7 +521,9 @@ def test_a_silent_one_is_given_up_for_another_try(link, log):
     link.ready(1)
     link.reactor.advance(SILENCE_TIME)
     link.next_attempt(2)
-    assert lines_of(log) == ["dashd's p2p link closed: silent for too long"]
+    assert lines_of(log) == [
+        "p2p connection to dashd at 127.0.0.1:19899 closed: silent for too long; reconnecting"
+    ]
 
 
 @pytest.mark.parametrize("how_far", ["connecting", "connected", "ready", "hanging up", "waiting"])
@@ -525,7 +553,14 @@ def test_a_dashd_that_does_not_read_does_not_keep_us_from_ending(log):
 
 def test_a_link_that_was_never_started_can_be_stopped(log):
     reactor = MemoryReactorClock()
-    never = DashdLink(reactor, "127.0.0.1", 1, MAGIC, b"/t/", lambda: NOW, lambda: 1, print)
+    never = DashdLink(
+        make_environment(reactor, clock=lambda: NOW),
+        host="127.0.0.1",
+        port=1,
+        magic=MAGIC,
+        sub_version=b"/t/",
+        announced=print,
+    )
     assert never.stopService().called
     assert never.send_block(b"x") == 0
     assert reactor.tcpClients == []
@@ -535,8 +570,11 @@ def test_a_flood_of_messages_is_looked_at_in_turns_with_the_connection_paused():
     """A node that nobody vouches for must not have a turn of the reactor for itself."""
     soon: deque = deque()
     turns = Turns(lambda: 0.0, soon.append)
-    session = P2pSession(MAGIC, b"/t/", 1, NOW)
-    connection, wire = P2pConnection(Clock(), session, Owner(), turns, "8.8.8.8"), StringTransport()
+    session = P2pSession(MAGIC, sub_version=b"/t/", nonce=1, now=NOW)
+    connection, wire = (
+        P2pConnection(make_environment(), session, Owner(), turns=turns, host="8.8.8.8"),
+        StringTransport(),
+    )
     connection.makeConnection(wire)
     wire.clear()
     connection.dataReceived(HANDSHAKE + packed(*[Ping(number) for number in range(200)]))

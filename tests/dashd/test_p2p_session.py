@@ -23,7 +23,7 @@ NOTHING = Heard(b"")
 
 
 def new_session() -> P2pSession:
-    return P2pSession(MAGIC, b"/test:1/", NONCE, NOW)
+    return P2pSession(MAGIC, sub_version=b"/test:1/", nonce=NONCE, now=NOW)
 
 
 def ready_session() -> P2pSession:

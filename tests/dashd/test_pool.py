@@ -14,13 +14,14 @@ from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.announced import AnnouncedChain
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.daemon import FRESH, Daemon
-from p2pool.dashd.notices import Road
 from p2pool.dashd.pool import CALM, SILENT_TIME, STUCK_TIME, DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import HEARTBEAT_TIMEOUT, DashdService
 from p2pool.networks import DASH_REGTEST
 from tests.dashd.test_service import NETWORK_INFO, FakeRpc, template
+from tests.environment import make_environment
 from tests.logged import logged
 
 DOWN = RpcUnavailable("connection refused")
@@ -79,13 +80,14 @@ class Pool:
 
     def __init__(self, count: int) -> None:
         self.clock = Clock()
+        environment = make_environment(self.clock, clock=self.now)
         self.rpcs = [One(self.clock) for _ in range(count)]
         self.daemons = []
         for number, rpc in enumerate(self.rpcs):
-            service = DashdService(self.clock, rpc, DASH_REGTEST, self.now, f"d{number}")
-            self.daemons.append(Daemon(f"d{number}", rpc, service, self.now))
+            service = DashdService(environment, rpc, network=DASH_REGTEST, name=f"d{number}")
+            self.daemons.append(Daemon(f"d{number}", rpc, service, clock=self.now))
         self.chain = AnnouncedChain()
-        self.pool = DaemonPool(self.clock, self.daemons, self.chain, self.now)
+        self.pool = DaemonPool(environment, self.daemons, self.chain)
         self.templates: list[tuple[str, int]] = []
         self.pool.template.subscribe(lambda t: self.templates.append((self.pool.serving.name, t.height)))
 
@@ -144,7 +146,7 @@ def test_one_that_has_a_block_first_serves_and_goes_on_to(two, log):
     two.rpcs[0].block(2)
     assert two.templates[-1] == ("d1", 2)
     assert two.serving == "d1"
-    assert not any("work comes from" in line for line in log.lines)  # everyday life
+    assert not any("switched to dashd" in line for line in log.lines)  # everyday life
 
 
 def test_a_killed_daemon_is_replaced_at_once(two, log):
@@ -153,8 +155,8 @@ def test_a_killed_daemon_is_replaced_at_once(two, log):
     assert two.serving == "d1"
     assert two.templates[-1] == ("d1", 1)
     assert two.pool.problem is None
-    (line,) = [line for line in log.lines if "work comes from" in line]
-    assert "d1 now, not from d0: connection refused" in line
+    (line,) = [line for line in log.lines if "switched to dashd" in line]
+    assert "d1 (was d0): connection refused" in line
     assert any("d0: connection refused" in warning for warning in two.pool.problems())
     two.rpcs[0].live(1)
     two.wait(30)
@@ -196,7 +198,7 @@ def test_a_slow_daemon_is_replaced_within_two_seconds(two, log):
     two.wait(2)
     assert two.serving == "d1"
     assert two.wait(60).serving == "d1"  # every answer of the slow one looks well for a moment
-    assert sum("work comes from" in line for line in log.lines) == 1
+    assert sum("switched to dashd" in line for line in log.lines) == 1
 
 
 def test_two_that_are_both_about_as_slow_do_not_take_turns(log):
@@ -204,7 +206,7 @@ def test_two_that_are_both_about_as_slow_do_not_take_turns(log):
     for rpc in made.rpcs:
         rpc.heartbeat = lambda: luck.uniform(0.7, 1.3)
     made.start().wait(300, 0.05)
-    assert [line for line in log.lines if "work comes from" in line] == []
+    assert [line for line in log.lines if "switched to dashd" in line] == []
     made.stop()
 
 
@@ -303,7 +305,7 @@ def test_a_daemon_that_stays_behind_the_others_has_failed_with_an_alarm(two, log
     two.wait(2)
     assert two.daemons[0].problem == "stuck at height 0, others are at 1"
     (alarm,) = [line for line in log.lines if "is stuck" in line]
-    assert alarm == "dashd at d0 is stuck at height 0, others are at 1: look after it"
+    assert alarm == "dashd at d0 is stuck at height 0, others are at 1: check its debug.log and its connections"
     assert "dashd at d0: stuck at height 0, others are at 1" in two.pool.problems()
     two.rpcs[1].die()
     two.rpcs[0].block(2)
@@ -328,9 +330,9 @@ def test_a_single_daemon_that_stays_behind_what_peers_prove_is_stuck(log):
     first = header_on(1)
     second = header_on(first.hash())
     asked = len(made.rpcs[0].times())
-    made.pool.headers_heard(Road.NETWORK, (first, second))
+    made.pool.headers_heard(NotificationSource.NETWORK, (first, second))
     assert len(made.rpcs[0].times()) == asked + 1  # it is asked at once
-    made.pool.headers_heard(Road.NETWORK, (first, second))
+    made.pool.headers_heard(NotificationSource.NETWORK, (first, second))
     assert len(made.rpcs[0].times()) == asked + 1  # no news
     made.wait(SILENT_TIME - 5)
     assert made.pool.problem is None
@@ -351,7 +353,7 @@ def test_headers_alone_do_not_make_a_daemon_stuck_that_has_new_blocks(log):
     tip = 1
     for _ in range(50):
         header = header_on(tip)
-        made.pool.headers_heard(Road.NETWORK, (header,))
+        made.pool.headers_heard(NotificationSource.NETWORK, (header,))
         tip = header.hash()
     for number in range(2, 8):
         made.wait(SILENT_TIME - 10)
@@ -366,7 +368,7 @@ def test_one_that_left_a_proved_block_again_is_not_stuck(log):
     made.rpcs[0].at(1, bits=f"{EASY:08x}")
     made.start().wait(1)
     header = header_on(1)
-    made.pool.headers_heard(Road.NETWORK, (header,))
+    made.pool.headers_heard(NotificationSource.NETWORK, (header,))
     made.rpcs[0].at(2, previousblockhash=f"{header.hash():064x}", bits=f"{EASY:08x}")
     made.wait(5)
     made.rpcs[0].at(1, bits=f"{EASY:08x}")  # invalidateblock
@@ -390,10 +392,10 @@ def test_headers_without_work_prove_nothing(log):
     made = Pool(1)
     made.rpcs[0].at(1, bits="1b00ffff")
     made.start().wait(1)
-    made.pool.headers_heard(Road.NETWORK, (header_on(1),))  # much too easy
+    made.pool.headers_heard(NotificationSource.NETWORK, (header_on(1),))  # much too easy
     with pytest.raises(ParseError, match="too little work"):
-        made.pool.headers_heard(Road.NETWORK, (header_on(1, bits=0x1B00FFFF),))
-    made.pool.headers_heard(Road.NETWORK, (header_on(0xDEAD),))  # on a block that nobody knows
+        made.pool.headers_heard(NotificationSource.NETWORK, (header_on(1, bits=0x1B00FFFF),))
+    made.pool.headers_heard(NotificationSource.NETWORK, (header_on(0xDEAD),))  # on a block that nobody knows
     made.wait(STUCK_TIME + 1)
     assert made.pool.problem is None
     made.stop()

@@ -25,6 +25,7 @@ from p2pool.dashd.rpc import (
     _result,
 )
 from tests.dashd.wires import Wire, refuse
+from tests.environment import make_environment
 from tests.support import capture
 
 URL = "http://127.0.0.1:9998/"
@@ -77,7 +78,7 @@ class Dashd:
     def __init__(self, *passwords: Any) -> None:
         self.reactor = MemoryReactorClock()
         self.source = FakeSource(*passwords)
-        self.client = RpcClient(self.reactor, URL, self.source)
+        self.client = RpcClient(make_environment(self.reactor), URL, self.source)
         self.wires: list[Wire] = []
 
     def call(self, method: str = "getblockcount", *params: Any, **options: Any) -> Call:
@@ -315,8 +316,8 @@ def flood(wire: Wire, piece: bytes) -> int:
         (b"HTTP/1.1 200 OK\r\n", b"X-Long: " + b"y" * 992 + b"\r\n", "more than 65536 bytes of headers"),
         (b"HTTP/1.1 200 OK\r\n", b"a:b\r\n", "more than 200 headers"),
         (b"HTTP/1.1 200 OK\nX: y\n", b" and on\n", "more than 200 headers"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "more than 5 interim answers"),
-        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "more than 5 interim answers"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "more than 5 interim responses"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "more than 5 interim responses"),
     ],
 )
 def test_headers_without_end_are_cut_off(dashd, begin, piece, words):
@@ -527,7 +528,7 @@ def test_a_password_is_sent_as_its_bytes():
     "url", ["http://dash_core:9998/", "https://dash_core:9998/", "http://a..b/", "http://h\xe9/"]
 )
 def test_an_address_that_twisted_cannot_use_is_no_defect(url):
-    client = RpcClient(MemoryReactorClock(), url, FakeSource())
+    client = RpcClient(make_environment(MemoryReactorClock()), url, FakeSource())
     call = Call(Deferred.fromCoroutine(client.call("getblockcount")))
     assert isinstance(call.error, RpcUnavailable)
     assert "cannot be asked" in str(call.error)

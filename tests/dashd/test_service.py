@@ -1,4 +1,4 @@
-"""Templates by three roads, trouble said once, and nothing left behind."""
+"""Templates by three sources, trouble said once, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError, ParseError
+from p2pool.dashd.block_notifications import BlockNotifications, NotificationSource
 from p2pool.dashd.facts import WrongDaemon, check_daemon
-from p2pool.dashd.notices import NoticeBoard, Road
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
 from p2pool.dashd.service import (
     FACTS_PERIOD,
@@ -26,6 +26,7 @@ from p2pool.dashd.service import (
     DashdService,
 )
 from p2pool.networks import DASH, DASH_REGTEST, DASH_TESTNET
+from tests.environment import make_environment
 from tests.support import capture
 
 DOWN = RpcUnavailable("connection refused")
@@ -87,10 +88,16 @@ class Dashd:
         self.rpc = FakeRpc()
         self.clock = self.rpc.clock
         self.templates: list[int] = []
-        self.roads: list[tuple[str, float]] = []
-        self.notices = NoticeBoard(self.clock.seconds, lambda road, seconds: self.roads.append((road, seconds)))
+        self.sources: list[tuple[str, float]] = []
+        self.notifications = BlockNotifications(
+            self.clock.seconds, lambda source, seconds: self.sources.append((source, seconds))
+        )
         self.service = DashdService(
-            self.clock, self.rpc, DASH_REGTEST, lambda: 1e9 + self.clock.seconds(), "HERE", self.notices
+            make_environment(self.clock, clock=lambda: 1e9 + self.clock.seconds()),
+            self.rpc,
+            network=DASH_REGTEST,
+            name="HERE",
+            notifications=self.notifications,
         )
         self.changes = 0
         self.service.changed.subscribe(self.count)
@@ -228,7 +235,7 @@ def test_a_dashd_that_is_down_is_asked_twice_a_second_and_that_is_said_once(dash
     dashd.wait(200)
     assert len(dashd.rpc.times("getbestblockhash")) == 200 / HEARTBEAT + 1
     assert dashd.rpc.times("getblockchaininfo") == []
-    assert dashd.warnings() == ["dashd at HERE: connection refused; trying again"]
+    assert dashd.warnings() == ["dashd at HERE: connection refused; retrying"]
     assert dashd.service.problem == "connection refused"
     dashd.rpc.best = None
     dashd.wait(1)
@@ -277,7 +284,7 @@ def test_no_work_is_taken_from_a_wrong_daemon_that_came_back(dashd, other):
     dashd.rpc.answers.update(other | {"getblocktemplate": template(77)})
     for _ in range(4):
         dashd.wait(POLL_PERIOD)
-        dashd.service.announced(Road.P2P, 77)
+        dashd.service.announced(NotificationSource.P2P, 77)
         dashd.service.refresh()
     assert dashd.templates == [1]
     assert dashd.service.problem.startswith("dashd ")
@@ -289,7 +296,7 @@ def test_an_announcement_that_waited_is_forgotten_where_the_daemon_went(dashd):
     dashd.start()
     dashd.rpc.answers["getblocktemplate"] = under_way = Deferred()
     dashd.service.refresh()
-    dashd.service.announced(Road.P2P, 2)
+    dashd.service.announced(NotificationSource.P2P, 2)
     dashd.rpc.best = DOWN
     dashd.wait(1)
     dashd.rpc.answers["getblocktemplate"] = template(77)
@@ -319,8 +326,8 @@ def test_a_heartbeat_tells_of_a_new_block(dashd):
     dashd.rpc.answers["getblocktemplate"] = template(2)
     dashd.wait(HEARTBEAT)
     assert dashd.templates == [1, 2]
-    dashd.notices.job_sent(2)
-    assert dashd.roads == [(Road.HEARTBEAT, 0.0)]
+    dashd.notifications.job_sent(2)
+    assert dashd.sources == [(NotificationSource.HEARTBEAT, 0.0)]
     dashd.stop()
 
 
@@ -418,7 +425,7 @@ def test_one_that_comes_and_goes_does_not_fill_the_log(dashd):
         assert dashd.service.problem is None
     assert len(dashd.lines) <= 4 * LINES  # in three periods and what came before them
     dashd.wait(LINES_PERIOD)
-    assert dashd.lines[-1][1] == "dashd at HERE gives templates again"  # what is last is the truth
+    assert dashd.lines[-1][1] == "dashd at HERE provides templates again"  # what is last is the truth
     dashd.stop()
 
 
@@ -449,8 +456,8 @@ def test_a_new_block_by_long_poll_is_published_once(dashd):
     dashd.rpc.long_polls[-1].callback(template(3))
     assert dashd.templates == [1, 2, 3]
     assert len(dashd.rpc.long_polls) == 3
-    dashd.notices.job_sent(3)
-    assert dashd.roads == [(Road.LONG_POLL, 0.0)]
+    dashd.notifications.job_sent(3)
+    assert dashd.sources == [(NotificationSource.LONG_POLL, 0.0)]
     assert dashd.warnings() == []
     dashd.stop()
 
@@ -507,11 +514,11 @@ def test_a_long_poll_that_fails_is_tried_again_once_the_daemon_is_back(dashd):
     dashd.rpc.long_polls[0].errback(DOWN)
     dashd.wait(100)
     assert dashd.rpc.times(long=True) == [0]  # while nobody is there
-    assert dashd.warnings() == ["dashd at HERE: connection refused; trying again"]
+    assert dashd.warnings() == ["dashd at HERE: connection refused; retrying"]
     dashd.rpc.at_once = dashd.rpc.best = None
     dashd.rpc.answers["getblocktemplate"] = template(1)
     dashd.wait(2)
-    assert "dashd at HERE gives templates again" in [text for _, text in dashd.lines]
+    assert "dashd at HERE provides templates again" in [text for _, text in dashd.lines]
     assert len(dashd.rpc.long_polls) == 2
     dashd.rpc.long_polls[-1].callback(template(2))
     assert dashd.templates[-1] == 2
@@ -562,7 +569,7 @@ def test_announcements_that_come_together_are_one_question_and_one_more(dashd):
     dashd.start()
     dashd.rpc.answers["getblocktemplate"] = answer = Deferred()
     for _ in range(5):
-        dashd.service.announced(Road.P2P, 2)
+        dashd.service.announced(NotificationSource.P2P, 2)
     assert len(dashd.rpc.times()) == 2
     dashd.rpc.answers["getblocktemplate"] = template(3)
     answer.callback(template(2))
@@ -570,7 +577,7 @@ def test_announcements_that_come_together_are_one_question_and_one_more(dashd):
     assert dashd.templates == [1, 2, 3]
     dashd.wait(5)
     assert len(dashd.rpc.times()) == 3
-    dashd.service.announced(Road.ZMQ, 3)  # there is work on it
+    dashd.service.announced(NotificationSource.ZMQ, 3)  # there is work on it
     assert len(dashd.rpc.times()) == 3
     dashd.service.refresh()
     assert len(dashd.rpc.times()) == 4
@@ -580,19 +587,19 @@ def test_announcements_that_come_together_are_one_question_and_one_more(dashd):
 def test_the_first_road_counts_and_is_timed_until_there_is_work(dashd):
     dashd.start()
     dashd.rpc.answers["getblocktemplate"] = answer = Deferred()
-    dashd.service.announced(Road.ZMQ, 2)
+    dashd.service.announced(NotificationSource.ZMQ, 2)
     dashd.clock.advance(0.1)
-    dashd.service.announced(Road.P2P, 2)
+    dashd.service.announced(NotificationSource.P2P, 2)
     dashd.clock.advance(0.1)
     dashd.rpc.answers["getblocktemplate"] = template(2)
     answer.callback(template(2))
-    dashd.notices.job_sent(1)  # nobody announced it
-    dashd.notices.job_sent(2)
-    dashd.notices.job_sent(2)
-    assert dashd.roads == [("zmq", pytest.approx(0.2))]
-    dashd.notices.job_sent(1)
-    dashd.notices.job_sent(2)
-    assert len(dashd.roads) == 1  # a reorganisation there and back
+    dashd.notifications.job_sent(1)  # nobody announced it
+    dashd.notifications.job_sent(2)
+    dashd.notifications.job_sent(2)
+    assert dashd.sources == [("zmq", pytest.approx(0.2))]
+    dashd.notifications.job_sent(1)
+    dashd.notifications.job_sent(2)
+    assert len(dashd.sources) == 1  # a reorganisation there and back
     dashd.stop()
 
 

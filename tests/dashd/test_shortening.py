@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.transaction import Transaction, TxInput, TxOutput
 from p2pool.dashd.shortening import COLLATERAL, leave_out, payments_without, shorten
-from p2pool.dashd.template import BlockTemplate, TemplateTransaction, parse_template
+from p2pool.dashd.template import BlockTemplate, TemplateTransaction
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.networks import DASH_REGTEST
 from p2pool.simnet.economy import SHARED_MASTERNODE, Economy
 from p2pool.simnet.parameters import SimnetParameters, chain_rules

@@ -91,14 +91,14 @@ def test_a_block_that_is_forgotten_is_gone(spool):
 
 def test_a_block_that_is_refused_stays_for_people_only(spool):
     result_of(spool.keep(BLOCK))
-    assert result_of(spool.refuse(7, 0xAB)) == spool.kept
+    assert result_of(spool.quarantine(7, 0xAB)) == spool.kept
     assert spool.files() == [spool.kept.name]
     assert result_of(spool.load()) == []
 
 
 def test_a_block_that_is_not_on_disk_cannot_be_set_aside(spool, log):
     """The disk was full when it was found: that was said then."""
-    assert result_of(spool.refuse(7, 0xAB)) is None
+    assert result_of(spool.quarantine(7, 0xAB)) is None
     assert log.lines == []
     assert spool.problem is None
 
@@ -112,7 +112,7 @@ def test_a_disk_that_fails_is_said_once_and_shown_until_it_works(spool, log, err
     assert str(spool.pending) in log.lines[0]
     assert "make room" in log.lines[0]
     assert str(error.strerror or error) in spool.problem
-    assert result_of(spool.refuse(7, 0xAB)) is None
+    assert result_of(spool.quarantine(7, 0xAB)) is None
     spool.disk.error = None
     assert result_of(spool.keep(BLOCK)) is True
     assert spool.problem is None
@@ -141,7 +141,7 @@ def test_the_warning_goes_as_soon_as_there_is_room_for_what_did_not_fit(spool, l
     assert spool.problem is None
     assert written == [(".room", 2 * len(DATA) + 1)]
     assert spool.files() == []
-    assert log.lines[1:] == ["found blocks can be kept on disk again"]
+    assert log.lines[1:] == ["found blocks can be written to disk again"]
 
 
 def test_the_warning_goes_after_a_file_could_not_be_removed(spool):
@@ -430,4 +430,4 @@ def test_of_too_many_the_newest_are_taken(spool, log):
 def test_a_directory_that_cannot_be_read_costs_a_line(spool, log):
     spool.disk.error = OSError(EIO, "Input/output error")
     assert result_of(spool.load()) == []
-    assert log.lines == [f"{spool.directory} cannot be read: Input/output error"]
+    assert log.lines == [f"cannot load a found block: {spool.directory} cannot be read: Input/output error"]

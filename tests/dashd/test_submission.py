@@ -1,4 +1,4 @@
-"""Found blocks: on disk first, sent on all roads, seen through until the chain has them or never will."""
+"""Found blocks: on disk first, sent on all channels, seen through until the chain has them or never will."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from p2pool.dashd.daemon import Place
+from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized
 from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
 from p2pool.dashd.submission import (
@@ -30,7 +30,7 @@ from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, FakeLink, Offers
 from tests.logged import logged
 
 HEX = b"00ff10\n"
-IN_CHAIN, BESIDE = Place(1, False), Place(-1, False)
+IN_CHAIN, SIDE_BRANCH = BlockPosition(1, False), BlockPosition(-1, False)
 ACCEPTED = ("accepted", "")
 
 
@@ -68,7 +68,7 @@ def test_the_world_hears_of_it_once_it_is_on_disk_and_on_its_way(tmp_path):
     """Or a node that is killed then would have told of a block that nobody ever sees."""
     made = Offers(tmp_path, [Deferred()])
     told: list[tuple] = []
-    made.book.changed.subscribe(lambda record: told.append((record.status.value, made.waiting, made.daemon.data)))
+    made.store.changed.subscribe(lambda record: told.append((record.status.value, made.waiting, made.daemon.data)))
     made.disk.hangs = True
     made.offer()
     assert told == []
@@ -105,7 +105,7 @@ def test_a_full_disk_holds_up_nothing_is_an_alarm_and_is_tried_again(tmp_path, l
     assert made.daemon.data[0] == DATA
     assert made.daemon.asked[0] == 0.0
     assert "No space left on device" in made.spool.problem
-    (alarm,) = [line for line in log.lines if "cannot be kept on disk" in line]
+    (alarm,) = [line for line in log.lines if "cannot keep a found block on disk" in line]
     assert "make room" in alarm
     made.disk.error = None
     made.wait(RESEND_PERIOD)
@@ -175,8 +175,8 @@ def test_refused_by_all_is_lost_and_kept_for_people(tmp_path, log):
 
 def test_a_frozen_daemon_does_not_hold_up_the_verdict_of_another(tmp_path, log):
     made = Offers(tmp_path, [Deferred()], ["duplicate"])
-    made.daemons[1].places[HASH] = IN_CHAIN
-    made.daemons[0].places[HASH] = frozen = Deferred()
+    made.daemons[1].positions[HASH] = IN_CHAIN
+    made.daemons[0].positions[HASH] = frozen = Deferred()
     made.offer()
     assert made.status == ("sent", "")
     frozen.callback(None)  # its time is up
@@ -206,7 +206,7 @@ UNCLEAR = ["rejected", "valid?", "True", "a word of a later version"]
 @pytest.mark.parametrize("answer", UNCLEAR)
 def test_an_answer_without_a_verdict_is_not_final(tmp_path, answer, log):
     made = Offers(tmp_path, [answer]).offer()
-    made.daemon.places[HASH] = BESIDE  # it may know the header only
+    made.daemon.positions[HASH] = SIDE_BRANCH  # it may know the header only
     made.wait(RESEND_PERIOD * 3)
     assert made.status == ("sent", "")
     assert (made.waiting, made.kept) == (HEX, None)
@@ -216,9 +216,9 @@ def test_an_answer_without_a_verdict_is_not_final(tmp_path, answer, log):
     (alarm,) = [line for line in log.lines if "no known verdict" in line]
     assert answer in alarm
     assert not any("is valid, but" in line for line in log.lines)
-    made.daemon.places[HASH] = IN_CHAIN
+    made.daemon.positions[HASH] = IN_CHAIN
     assert made.wait(RESEND_PERIOD).status == ACCEPTED
-    assert f"is in the chain all the same; dashd at d0 said {answer}" in log.lines[-1]
+    assert f"is in the chain after all; dashd at d0 said {answer}" in log.lines[-1]
     assert made.wait(STILL_OFFERED).ended is False  # this one answers nothing else
 
 
@@ -232,7 +232,7 @@ def test_an_answer_without_a_verdict_may_be_followed_by_one(tmp_path, log):
 
 def test_an_answer_without_a_verdict_is_looked_up_at_once(tmp_path, log):
     made = Offers(tmp_path, ["rejected"])
-    made.daemon.places[HASH] = IN_CHAIN
+    made.daemon.positions[HASH] = IN_CHAIN
     assert made.offer().status == ACCEPTED
 
 
@@ -254,8 +254,8 @@ def test_a_block_whose_time_is_ahead_of_dashds_clock_is_offered_until_it_is_not(
 
 def test_one_that_refused_it_knows_its_header_which_does_not_make_it_valid(tmp_path, log):
     made = Offers(tmp_path, ["bad-cb-payee"], [DOWN])
-    made.daemon.places[HASH] = BESIDE
-    made.daemons[1].places[HASH] = None
+    made.daemon.positions[HASH] = SIDE_BRANCH
+    made.daemons[1].positions[HASH] = None
     made.offer().wait(RESEND_PERIOD * 2)
     assert made.status == ("sent", "")
     assert not any("is valid, but" in line for line in log.lines)
@@ -266,7 +266,7 @@ def test_refused_on_a_full_disk_says_that_it_is_nowhere(tmp_path, log):
     made.disk.error = OSError(errno.EROFS, "Read-only file system")
     made.offer()
     assert made.status == ("refused", "high-hash")
-    assert "could not be kept" in log.lines[-1]
+    assert "could not be saved to disk" in log.lines[-1]
 
 
 # --- held, but where? ------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_refused_on_a_full_disk_says_that_it_is_nowhere(tmp_path, log):
 @pytest.mark.parametrize("answer", ["duplicate", "inconclusive", "duplicate-inconclusive", "bad-chainlock"])
 def test_a_block_that_dashd_holds_is_looked_for_in_the_chain(tmp_path, answer):
     made = Offers(tmp_path, [answer])
-    made.daemon.places[HASH] = Place(3, True)
+    made.daemon.positions[HASH] = BlockPosition(3, True)
     made.offer()
     assert made.status == ACCEPTED
     assert (made.record.confirmations, made.record.chainlocked) == (3, True)
@@ -284,19 +284,19 @@ def test_a_block_that_dashd_holds_is_looked_for_in_the_chain(tmp_path, answer):
 @pytest.mark.parametrize("answer", ["duplicate", "inconclusive", "duplicate-inconclusive", "bad-chainlock"])
 def test_a_beaten_block_may_still_win(tmp_path, answer, log):
     made = Offers(tmp_path, [answer])
-    made.daemon.places[HASH] = BESIDE
+    made.daemon.positions[HASH] = SIDE_BRANCH
     made.offer().wait(RESEND_PERIOD * 2.5)
     assert made.status == ("orphaned", BEATEN)
     assert sum("is valid, but" in line for line in log.lines) == 1
     assert made.daemon.data == [DATA]
-    made.daemon.places[HASH] = Place(2, False)
+    made.daemon.positions[HASH] = BlockPosition(2, False)
     assert made.wait(RESEND_PERIOD).status == ACCEPTED
 
 
 @pytest.mark.parametrize("answer", ["duplicate", "inconclusive", "duplicate-inconclusive", "bad-chainlock"])
 def test_a_beaten_block_is_given_up_once_another_is_buried_and_that_one_is_named(tmp_path, answer, log):
     made = Offers(tmp_path, [answer])
-    made.daemon.places[HASH] = BESIDE
+    made.daemon.positions[HASH] = SIDE_BRANCH
     made.daemon.chain[7] = 0xBEEF
     made.daemon.height = 7 + BURIED - 1
     made.offer().wait(RESEND_PERIOD + 1)
@@ -312,8 +312,8 @@ def test_a_beaten_block_is_given_up_once_another_is_buried_and_that_one_is_named
 @pytest.mark.parametrize(("height", "fate"), [(7 + BURIED - 1, "accepted"), (7 + BURIED, "orphaned")])
 def test_the_word_of_a_daemon_that_is_stuck_does_not_count(tmp_path, height, fate, log):
     made = Offers(tmp_path, ["duplicate"], [DOWN])
-    made.daemons[0].places[HASH], made.daemons[0].height = Place(1, False), 7
-    made.daemons[1].places[HASH], made.daemons[1].height = Place(0, False), height
+    made.daemons[0].positions[HASH], made.daemons[0].height = BlockPosition(1, False), 7
+    made.daemons[1].positions[HASH], made.daemons[1].height = BlockPosition(0, False), height
     made.daemons[1].chain[7] = 0xBEEF
     assert made.offer().status[0] == fate
 
@@ -321,12 +321,12 @@ def test_the_word_of_a_daemon_that_is_stuck_does_not_count(tmp_path, height, fat
 def test_a_block_that_nobody_took_in_time_is_given_up_only_with_proof(tmp_path, log):
     """No daemon for an hour: it is offered all the time. The one that comes back has had other blocks since."""
     made = Offers(tmp_path, [DOWN])
-    made.daemon.places[HASH] = None
+    made.daemon.positions[HASH] = None
     made.offer().wait(3600, 1.0)
     assert made.status == ("sent", "")
     assert len(made.daemon.data) > 1000
     made.daemon.answers = ["prev-blk-not-found"]
-    made.daemon.places[HASH] = Place(0, False)
+    made.daemon.positions[HASH] = BlockPosition(0, False)
     made.daemon.height = 7 + BURIED + 20
     made.wait(RESEND_PERIOD + 5, 1.0)
     assert made.status == ("sent", "")  # it does not say which block is there instead
@@ -337,7 +337,7 @@ def test_a_block_that_nobody_took_in_time_is_given_up_only_with_proof(tmp_path, 
 
 def test_refused_by_one_and_no_word_of_the_other_until_it_is_buried(tmp_path, log):
     made = Offers(tmp_path, ["high-hash"], [DOWN]).offer()
-    made.daemons[1].places[HASH] = None
+    made.daemons[1].positions[HASH] = None
     made.daemon.height, made.daemon.chain[7] = 100, 0xBEEF
     made.wait(RESEND_PERIOD + 1)
     assert made.status == ("refused", "high-hash")
@@ -367,8 +367,8 @@ def test_trouble_is_retried_until_the_block_is_accepted(tmp_path, error, log):
     assert made.status == ACCEPTED
     assert made.daemon.data == [DATA] * 6
     assert made.ended
-    assert sum("NOT YET SENT" in line for line in log.lines) == 1
-    assert sum("could not be given to dashd" in line for line in log.lines) == 1
+    assert sum("NOT YET SUBMITTED" in line for line in log.lines) == 1
+    assert sum("cannot submit block" in line for line in log.lines) == 1
 
 
 def test_a_defect_of_ours_costs_no_block(tmp_path):
@@ -380,12 +380,12 @@ def test_a_defect_of_ours_costs_no_block(tmp_path):
 
 def test_a_defect_while_looking_after_a_block_does_not_end_that(tmp_path):
     made = Offers(tmp_path, ["inconclusive"])
-    made.daemon.places[HASH] = BESIDE
+    made.daemon.positions[HASH] = SIDE_BRANCH
     made.daemon.height, made.daemon.chain[7] = 100, ZeroDivisionError("a defect")
     with logged() as log:
         made.offer().wait(RESEND_PERIOD + 1)
     assert len(log.tracebacks) == 2
-    made.daemon.places[HASH] = IN_CHAIN
+    made.daemon.positions[HASH] = IN_CHAIN
     assert made.wait(RESEND_PERIOD).status == ACCEPTED
 
 
@@ -394,7 +394,7 @@ def test_a_defect_of_a_link_costs_neither_the_other_links_nor_the_block(tmp_path
     broken, whole = FakeLink(), made.link
     broken.send_block = lambda data: 1 // 0  # type: ignore[method-assign]
     made.submitter._links = [broken, whole]
-    made.daemon.places[HASH] = IN_CHAIN
+    made.daemon.positions[HASH] = IN_CHAIN
     with logged() as log:
         made.offer()
     assert len(log.tracebacks) == 1
@@ -406,7 +406,7 @@ def test_a_defect_of_a_link_costs_neither_the_other_links_nor_the_block(tmp_path
 def test_what_was_accepted_while_another_daemon_was_asked_is_not_taken_for_beaten(tmp_path, log):
     late, rival = Deferred(), Deferred()
     made = Offers(tmp_path, ["inconclusive"], [late])
-    made.daemon.places[HASH] = BESIDE
+    made.daemon.positions[HASH] = SIDE_BRANCH
     made.daemon.height, made.daemon.chain[7] = 100, rival
     made.offer()
     late.callback(None)
@@ -434,16 +434,16 @@ def test_soon_at_first_then_steadily(tmp_path, log):
 
 def test_while_no_daemon_answers_it_goes_out_by_p2p_again_and_again(tmp_path, log):
     made = Offers(tmp_path, [DOWN])
-    made.daemon.places[HASH] = None
+    made.daemon.positions[HASH] = None
     made.offer().wait(RESEND_PERIOD * 3 + 1)
     assert made.link.sent == [DATA] * 4
 
 
 def test_a_daemon_that_lost_a_block_that_it_held_is_given_it_again(tmp_path, log):
     made = Offers(tmp_path, ["inconclusive", None])
-    made.daemon.places[HASH] = BESIDE
+    made.daemon.positions[HASH] = SIDE_BRANCH
     made.offer().wait(RESEND_PERIOD + 1)
-    del made.daemon.places[HASH]
+    del made.daemon.positions[HASH]
     made.wait(RESEND_PERIOD)
     assert made.daemon.data == [DATA, DATA]
     assert made.status == ACCEPTED
@@ -473,10 +473,10 @@ def test_very_many_blocks_at_a_time_are_on_disk(tmp_path, log):
     assert len(made.daemon.data) == len(made.link.sent) == MAX_UNDER_WAY + 3  # the newest are seen to
     made.daemon.answers = [None]
     made.wait(RESEND_PERIOD + RETRY_PERIOD)
-    assert [number for number, record in made.book.records.items() if not record.in_chain] == [0, 1, 2]
+    assert [number for number, record in made.store.records.items() if not record.in_chain] == [0, 1, 2]
     assert made.ended
     again = Offers(tmp_path, [None]).resume()
-    assert sum(record.in_chain for record in again.book.records.values()) == MAX_UNDER_WAY
+    assert sum(record.in_chain for record in again.store.records.values()) == MAX_UNDER_WAY
 
 
 # --- over a restart --------------------------------------------------------------------------------------
@@ -495,7 +495,7 @@ def test_stopped_meanwhile_it_is_on_disk_and_sent_again_at_the_next_start(tmp_pa
 
 
 def test_after_a_kill_it_is_known_who_found_it_and_when(tmp_path, log):
-    """The book is written once a second only."""
+    """The store is written once a second only."""
     found = replace(BLOCK, share_hash=0xCD, time=1e9 - 5)
     Offers(tmp_path, [DOWN]).offer(found)
     again = Offers(tmp_path, [None]).resume()
@@ -514,7 +514,7 @@ def test_what_an_earlier_version_could_not_know_is_added_to_its_record(tmp_path,
     found = replace(BLOCK, time=1e9 - 5)
     Offers(tmp_path, [DOWN]).offer(found)
     again = Offers(tmp_path, [DOWN])
-    again.book.put(BlockRecord(5.0, HASH, 7, FROM_BEFORE, None, 0))
+    again.store.put(BlockRecord(5.0, HASH, 7, FROM_BEFORE, None, 0))
     again.resume()
     assert (again.record.time, again.record.worker, again.record.subsidy) == (1e9 - 5, "me.rig", 500)
 
@@ -522,13 +522,13 @@ def test_what_an_earlier_version_could_not_know_is_added_to_its_record(tmp_path,
 def test_what_the_chain_has_is_not_sent_again_at_the_next_start(tmp_path):
     Offers(tmp_path, [None]).offer()
     again = Offers(tmp_path, [None])
-    again.daemon.places[HASH] = Place(2, False)
+    again.daemon.positions[HASH] = BlockPosition(2, False)
     again.resume()
     assert (again.daemon.data, again.link.sent) == ([], [])
     assert again.status == ACCEPTED
     assert again.waiting == HEX
     buried = Offers(tmp_path, [None])
-    buried.daemon.places[HASH] = Place(SAFE, False)
+    buried.daemon.positions[HASH] = BlockPosition(SAFE, False)
     buried.resume()
     assert buried.waiting is None
 
@@ -570,7 +570,7 @@ def test_a_block_that_is_only_in_the_book_is_taken_from_a_peer(tmp_path, log):
     """The disk was full: its record was written, the block was not."""
     made = Offers(tmp_path, [DOWN]).offer().stop()
     again = Offers(tmp_path / "again", [None])
-    again.book.put(made.record)
+    again.store.put(made.record)
     again.offer()
     assert again.daemon.data == [DATA]
     assert again.status == ACCEPTED
@@ -595,7 +595,7 @@ def test_whatever_happens_it_is_in_the_chain_or_kept(tmp_path_factory, answers):
     made = Offers(tmp_path_factory.mktemp("found"), *[[*trouble, last] for trouble, last in answers])
     for daemon, (_, last) in zip(made.daemons, answers, strict=True):
         if last == "duplicate":
-            daemon.places[HASH] = IN_CHAIN
+            daemon.positions[HASH] = IN_CHAIN
     made.offer().wait(60)
     accepted = any(last in (None, "duplicate") for _, last in answers)
     assert made.record.status is (BlockStatus.ACCEPTED if accepted else BlockStatus.REFUSED)

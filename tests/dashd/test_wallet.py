@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from p2pool.dash.address import encode_address
 from p2pool.dashd.payout_addresses import OwnAddress
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnavailable
-from p2pool.dashd.wallet import UnusableAnswer, Wallet, WalletProblem
+from p2pool.dashd.wallet import Ownership, UnusableAnswer, Wallet, WalletProblem
 from p2pool.networks import DASH, DASH_REGTEST
 from tests.support import capture
 
@@ -106,26 +106,26 @@ def test_a_dashd_that_is_not_there(error):
 def test_a_dashd_that_warms_up_is_waited_for():
     answer = RpcError(WARMING_UP["code"], WARMING_UP["message"])
     assert type(new_address(answer)) is RpcUnavailable
-    failure = result_of(Wallet(FakeRpc(answer), DASH_REGTEST).knows(GOOD))
+    failure = result_of(Wallet(FakeRpc(answer), DASH_REGTEST).ownership(GOOD))
     assert failure.check(RpcUnavailable)
 
 
 @pytest.mark.parametrize(
-    ("answer", "knows"),
+    ("answer", "ownership"),
     [
-        ({"ismine": True}, True),
-        ({"ismine": False, "address": GOOD}, False),
-        ({"ismine": 1}, None),
-        ({}, None),
-        (None, None),
-        ([], None),
-        ("true", None),
-        (RpcError(NO_WALLET["code"], NO_WALLET["message"]), None),
-        (RpcError(-18, "No wallet is loaded"), None),
-        (RpcError(-5, "Invalid address"), None),
+        ({"ismine": True}, Ownership.OWN),
+        ({"ismine": False, "address": GOOD}, Ownership.FOREIGN),
+        ({"ismine": 1}, Ownership.UNKNOWN),
+        ({}, Ownership.UNKNOWN),
+        (None, Ownership.UNKNOWN),
+        ([], Ownership.UNKNOWN),
+        ("true", Ownership.UNKNOWN),
+        (RpcError(NO_WALLET["code"], NO_WALLET["message"]), Ownership.UNKNOWN),
+        (RpcError(-18, "No wallet is loaded"), Ownership.UNKNOWN),
+        (RpcError(-5, "Invalid address"), Ownership.UNKNOWN),
     ],
 )
-def test_whether_an_address_is_the_wallet_s(answer, knows):
+def test_whether_an_address_is_the_wallet_s(answer, ownership):
     rpc = FakeRpc(answer)
-    assert result_of(Wallet(rpc, DASH_REGTEST).knows(GOOD)) is knows
+    assert result_of(Wallet(rpc, DASH_REGTEST).ownership(GOOD)) is ownership
     assert rpc.calls == [("getaddressinfo", GOOD)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from p2pool.cli import main
+from p2pool.app.cli import main
 from p2pool.networks import DASH_REGTEST, DASH_TESTNET, NETWORKS
 
 EASIEST = 2.0**-12

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.simnet.miner_session import MiningJob
 from tests.e2e.process import NodeProcess, Process, free_port, rpc_call, wait_for
 from tests.e2e.stratum_client import StratumClient

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from p2pool.cli import main
+from p2pool.app.cli import main
 from p2pool.dashd.submission import BlockSubmitter
 from tests.support import ROOT
 

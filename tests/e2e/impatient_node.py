@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from p2pool import mining
-from p2pool.cli import main
+from p2pool.app import stratum as mining
+from p2pool.app.cli import main
 from tests.support import ROOT
 
 PATIENCE = 20.0

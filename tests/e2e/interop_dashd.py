@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from tests.e2e.process import NodeProcess, free_port, rpc_call, wait_for
 from tests.support import ROOT
 

@@ -20,7 +20,7 @@ import requests
 
 from p2pool.alerts import mail
 from p2pool.alerts.apprise_channel import notify
-from p2pool.alerts.channel import Delivery
+from p2pool.alerts.channel import OutboxEntry
 from p2pool.alerts.mail import MailServer, compose_mail, send
 from tests.e2e.alert_servers import HUGE, hook_server, mail_server, make_certificate, rude_server, seconds_of
 from tests.e2e.daemons import DashProcess, PoolNode
@@ -241,7 +241,7 @@ def test_who_asks_for_a_test_without_a_destination_is_told_which_there_are(tmp_p
 
 def message(server: MailServer, to: str = "me@example.org") -> Any:
     hostile = "worker yA.\r\nBcc: x@example.org is down"
-    return compose_mail(server, to, Delivery("5f", "d", {"subject": hostile, "body": "Größe\n.\nend"}, 1e9))
+    return compose_mail(server, to, OutboxEntry("5f", "d", {"subject": hostile, "body": "Größe\n.\nend"}, 1e9))
 
 
 def settings(port: int, **changes: Any) -> MailServer:
@@ -355,10 +355,10 @@ def test_people_are_told_by_mail_and_by_apprise(tmp_path):
             wait_for("mail", lambda: mailbox.envelopes)
             wait_for("apprise", lambda: hook.posts)
             parsed = email.message_from_bytes(mailbox.envelopes[0].original_content or b"", policy=default)
-            assert parsed["Subject"] == "[p2pool hall 1] the node runs"
+            assert parsed["Subject"] == "[p2pool hall 1] the node started"
             assert "for the first time" in parsed.get_content()
             assert f"http://127.0.0.1:{node.port}/" in parsed.get_content()
-            assert hook.posts[0].json["title"] == "[p2pool hall 1] the node runs"
+            assert hook.posts[0].json["title"] == "[p2pool hall 1] the node started"
             results = press(node)
             assert {each["delivered"] for each in results.values()} == {True}
             assert list(results) == ["email-example.org", "service-json"]

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.web.api.schema import ERROR
 from p2pool.web.api.table import ENDPOINTS
 from p2pool.web.csv_table import CSV_TYPE

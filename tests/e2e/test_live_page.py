@@ -180,9 +180,9 @@ def test_the_page_applies_patches_as_they_are_meant(tmp_path):
     (tmp_path / "try.js").write_text("""
         import { readFileSync } from "node:fs";
         import { isDeepStrictEqual } from "node:util";
-        import { patched } from "./live.js";
+        import { applyPatch } from "./live.js";
         const cases = JSON.parse(readFileSync(process.argv[2], "utf8"));
-        const wrong = cases.filter(([old, patch, wanted]) => !isDeepStrictEqual(patched(old, patch), wanted));
+        const wrong = cases.filter(([old, patch, wanted]) => !isDeepStrictEqual(applyPatch(old, patch), wanted));
         console.log(JSON.stringify([cases.length, wrong.slice(0, 3)]));
     """)
     command = [str(NODE_JS), str(tmp_path / "try.js"), str(tmp_path / "cases.json")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.dash.address import encode_address, payee_script
 from p2pool.dash.transaction import Transaction, parse_transaction
 from p2pool.networks import SIMNET

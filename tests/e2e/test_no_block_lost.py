@@ -16,7 +16,7 @@ import orjson
 import pytest
 import requests
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.dash.messages import Verack
 from p2pool.dashd.p2p_session import P2pSession
 from p2pool.networks import SIMNET
@@ -77,7 +77,7 @@ def test_all_are_dead_and_one_comes_back_a_minute_later(tmp_path: Path, dash: Da
         dash.kill()
         lost = time.monotonic()
         found = find_block(node, miner)
-        node.wait_for_line("NOT YET SENT")
+        node.wait_for_line("NOT YET SUBMITTED")
         assert [path.name for path in pending(node)] == [f"4-{found}.pending"]
         miner.socket.settimeout(SHORT_PATIENCE + 30)
         miner.wait_for_the_end()
@@ -180,7 +180,7 @@ def test_the_broadcaster_hangs(tmp_path: Path, dash: DashProcess):
             unread.settimeout(30)
             connection, _ = unread.accept()
             magic = SIMNET.parent.p2p_magic
-            hello = P2pSession(magic, b"/hangs/", 1, time.time()).hello()
+            hello = P2pSession(magic, sub_version=b"/hangs/", nonce=1, now=time.time()).hello()
             connection.sendall(hello + frame(magic, Verack.command, b""))
             wait_for("handshake", lambda: node.get("broadcaster_status")["connected"] == 1)
             for _ in range(3):
@@ -245,7 +245,7 @@ def test_the_disk_is_full(tmp_path: Path, dash: DashProcess):
         with PoolNode(tmp_path, [dash]) as node, node.ready().miner() as miner:
             found = find_block(node, miner)
             dash.wait_for_tip(found)  # a full disk keeps no block from being sent
-            line = node.wait_for_line("cannot be kept on disk")
+            line = node.wait_for_line("cannot keep a found block on disk")
             assert "make room" in line
             wait_for("warning", lambda: any("No space" in text for text in node.get("local_stats")["warnings"]))
             filler.unlink()

@@ -134,9 +134,9 @@ def test_every_share_of_a_drawn_chain_has_a_place_of_its_own(tmp_path, count):
         tmp_path,
         ("lanes.js",),
         """
-        import { placed } from "./lanes.js";
+        import { placeShares } from "./lanes.js";
         const tell = ({ hash, column, lane, up }) => ({ hash, column, lane, up: up?.hash ?? null });
-        console.log(JSON.stringify(placed(given).map(tell)));
+        console.log(JSON.stringify(placeShares(given).map(tell)));
         """,
         shares,
     )
@@ -163,8 +163,8 @@ def test_forks_beyond_the_lanes_share_the_last_one(tmp_path):
         tmp_path,
         ("lanes.js",),
         """
-        import { placed } from "./lanes.js";
-        console.log(JSON.stringify(placed(given).map(({ column, lane }) => [column, lane])));
+        import { placeShares } from "./lanes.js";
+        console.log(JSON.stringify(placeShares(given).map(({ column, lane }) => [column, lane])));
         """,
         [*children, best],
     )

@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from p2pool.tls import make_self_signed
+from p2pool.net.tls import make_self_signed
 from tests.e2e.process import NodeProcess, free_port, wait_for
 from tests.e2e.test_live_page import browser, needs_chromium
 from tests.e2e.websocket_client import Refused, WebSocket

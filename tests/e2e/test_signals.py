@@ -48,7 +48,7 @@ def test_signals_and_a_rotated_log(tmp_path):
         node.process.send_signal(signal.SIGQUIT)
         assert node.wait_for_end(30) == 0, node.output
         text = log.read_text()
-        assert "SIGQUIT received: what each thread does:\n    thread " in text
+        assert "SIGQUIT received: stack of each thread follows\n    thread " in text
         assert "thread MainThread:" in text
         assert "Traceback" not in node.output
         assert text.rstrip().endswith("stopped")

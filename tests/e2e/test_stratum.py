@@ -22,11 +22,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.dash.address import encode_address
+from p2pool.net.proxy_protocol import HeaderReader
+from p2pool.net.tls import make_self_signed
 from p2pool.networks import SIMNET
-from p2pool.proxy_protocol import HeaderReader
-from p2pool.tls import make_self_signed
 from tests.e2e.process import NodeProcess, Process, free_port, wait_for
 from tests.e2e.stratum_client import TIME, ConnectionEnded, Refused, StratumClient
 
@@ -439,7 +439,7 @@ def test_a_connection_that_does_not_log_in_is_closed(guarded):
         slow.wait_for_the_end()
         assert time.monotonic() - start > LOGIN_TIME - 1
         assert good.call("mining.ping") == "pong"
-    guarded.process.wait_for_line("no subscribe and authorize in time", TIME)
+    guarded.process.wait_for_line("not subscribed and authorized within", TIME)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

@@ -9,7 +9,7 @@ import time
 import pytest
 import requests
 
-from p2pool.config import SIMNET_ADDRESS
+from p2pool.app.config import SIMNET_ADDRESS
 from tests.e2e.process import NodeProcess, Process, free_port, wait_for
 
 pytestmark = pytest.mark.e2e
@@ -74,7 +74,7 @@ def test_no_dashd_there_and_then_a_wrong_password(tmp_path):
         ],
         tmp_path / "node.log",
     ) as node:
-        line = node.wait_for_line("trying again")
+        line = node.wait_for_line("retrying")
         assert f"127.0.0.1:{rpc_port}" in line
         where = f"127.0.0.1:{rpc_port}"
         wait_for(

@@ -17,14 +17,15 @@ pytestmark = pytest.mark.e2e
 PROGRAM = """
 import sys
 from twisted.internet import reactor
+from p2pool.base.environment import real_environment
 from p2pool.dashd import zmq_notice
-from p2pool.logs import start_logging
+from p2pool.app.logs import start_logging
 from pathlib import Path
 
 start_logging(Path(sys.argv[2]), debug=False, terminal=sys.stdout)
 zmq_notice.SILENCE_TIME = float(sys.argv[3])
 subscriber = zmq_notice.ZmqSubscriber(
-    reactor, sys.argv[1], lambda block_hash: print(f"block {block_hash:x}", flush=True)
+    real_environment(reactor), sys.argv[1], lambda block_hash: print(f"block {block_hash:x}", flush=True)
 )
 reactor.callWhenRunning(subscriber.start)
 reactor.addSystemEventTrigger("before", "shutdown", subscriber.stop)

@@ -44,11 +44,17 @@ def chain_of(payees: int) -> tuple[Tracker, int]:
 
 
 def job_of(context, key_hash: bytes) -> Job:
-    return Job(context, PayeeFields(key_hash, 655, 0, 7), 2**256 - 1, int(NOW), int(NOW))
+    return Job(
+        context,
+        PayeeFields(key_hash, 655, 0, 7),
+        desired_target=2**256 - 1,
+        share_timestamp=int(NOW),
+        header_timestamp=int(NOW),
+    )
 
 
 def gentx_of(job: Job) -> bytes:
-    return job.check(bytes(8), int(NOW), 0, 1).gentx
+    return job.check(bytes(8), timestamp=int(NOW), nonce=0, version=1).gentx
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x03\x00" + bytes(200)])
@@ -56,8 +62,10 @@ def gentx_of(job: Job) -> bytes:
 def test_the_largest_coinbase_is_that_of_a_finder_who_is_new(payload, payments):
     tracker, best = chain_of(PAYEES)
     template = make_template(coinbase_payload=payload, payments=payments, payment_amount=18 * bool(payments))
-    context = build_work_context(tracker, best, template, NETWORK, NOW)
-    largest = Coinbase.largest(context.payouts, context.coinbase, context.suffix, bool(payload))
+    context = build_work_context(tracker, best, template=template, network=NETWORK, now=NOW)
+    largest = Coinbase.largest(
+        context.payouts, script=context.coinbase, suffix=context.suffix, has_payload=bool(payload)
+    )
     new = gentx_of(job_of(context, b"\xee" * 20))
     assert largest.size == len(new)
     read = parse_transaction(new)
@@ -81,8 +89,8 @@ def test_a_full_template_and_a_coinbase_fit_into_a_block(payees):
     """dashd counts 1000 bytes for the coinbase: about 25 addresses."""
     tracker, best = chain_of(payees)
     template = full_template(1_999_080)
-    context = build_work_context(tracker, best, template, NETWORK, NOW)
-    block = job_of(context, b"\xee" * 20).check(bytes(8), int(NOW), 0, 1).block()
+    context = build_work_context(tracker, best, template=template, network=NETWORK, now=NOW)
+    block = job_of(context, b"\xee" * 20).check(bytes(8), timestamp=int(NOW), nonce=0, version=1).block()
     assert len(block) <= 2_000_000
     assert context.refusal is None
     if payees > 45:
@@ -96,11 +104,17 @@ def test_a_full_template_and_a_coinbase_fit_into_a_block(payees):
 
 def test_a_block_may_have_exactly_the_limit():
     tracker, best = chain_of(PAYEES)
-    largest = len(gentx_of(job_of(build_work_context(tracker, best, make_template(), NETWORK, NOW), b"\xee" * 20)))
+    largest = len(
+        gentx_of(
+            job_of(
+                build_work_context(tracker, best, template=make_template(), network=NETWORK, now=NOW), b"\xee" * 20
+            )
+        )
+    )
     for size, left_out in ((2_000_000 - largest, 0), (2_000_001 - largest, 1)):
-        context = build_work_context(tracker, best, full_template(size), NETWORK, NOW)
+        context = build_work_context(tracker, best, template=full_template(size), network=NETWORK, now=NOW)
         assert context.left_out == left_out
-        block = job_of(context, b"\xee" * 20).check(bytes(8), int(NOW), 0, 1).block()
+        block = job_of(context, b"\xee" * 20).check(bytes(8), timestamp=int(NOW), nonce=0, version=1).block()
         assert (len(block) == 2_000_000) is (left_out == 0)
 
 
@@ -109,31 +123,40 @@ def test_too_many_signature_operations_are_left_out_too():
     made = tuple(transaction(number, 400, 1000) for number in range(40))
     template = make_template(transactions=[each.hash_bytes for each in made])
     template = replace(template, transactions=made, depends=((),) * 40)
-    context = build_work_context(tracker, best, template, NETWORK, NOW)
+    context = build_work_context(tracker, best, template=template, network=NETWORK, now=NOW)
     assert context.left_out == 1
     limited = replace(template, signature_operations_limit=30_000 + PAYEES + 2)
-    assert build_work_context(tracker, best, limited, NETWORK, NOW).left_out == 10
+    assert build_work_context(tracker, best, template=limited, network=NETWORK, now=NOW).left_out == 10
 
 
 def test_the_limits_are_those_that_the_template_names():
     tracker, best = chain_of(PAYEES)
-    context = build_work_context(tracker, best, full_template(990_000, size_limit=1_000_000), NETWORK, NOW)
+    context = build_work_context(
+        tracker, best, template=full_template(990_000, size_limit=1_000_000), network=NETWORK, now=NOW
+    )
     assert context.left_out == 0
-    context = build_work_context(tracker, best, full_template(999_500, size_limit=1_000_000), NETWORK, NOW)
+    context = build_work_context(
+        tracker, best, template=full_template(999_500, size_limit=1_000_000), network=NETWORK, now=NOW
+    )
     assert context.left_out == 1
 
 
 def test_work_on_the_same_template_leaves_out_the_same():
     tracker, best = chain_of(60)
     template = full_template(1_999_080)
-    first = build_work_context(tracker, best, template, NETWORK, NOW)
-    second = build_work_context(tracker, best, template, NETWORK, NOW, previous=first)
+    first = build_work_context(tracker, best, template=template, network=NETWORK, now=NOW)
+    second = build_work_context(tracker, best, template=template, network=NETWORK, now=NOW, previous=first)
     assert second.template is first.template
     assert second.whole_template is template
     other = full_template(1_999_080)
-    assert build_work_context(tracker, best, other, NETWORK, NOW, previous=first).template is not first.template
+    assert (
+        build_work_context(tracker, best, template=other, network=NETWORK, now=NOW, previous=first).template
+        is not first.template
+    )
     shorter = replace(first.template, transactions=template.transactions)  # fits no more
-    third = build_work_context(tracker, best, template, NETWORK, NOW, previous=replace(first, template=shorter))
+    third = build_work_context(
+        tracker, best, template=template, network=NETWORK, now=NOW, previous=replace(first, template=shorter)
+    )
     assert third.left_out == 1
 
 
@@ -144,11 +167,11 @@ def stuck(template: BlockTemplate) -> BlockTemplate:
 
 def test_where_nothing_can_be_left_out_there_is_work_and_a_sentence():
     tracker, best = chain_of(60)
-    context = build_work_context(tracker, best, stuck(full_template(1_999_080)), NETWORK, NOW)
+    context = build_work_context(tracker, best, template=stuck(full_template(1_999_080)), network=NETWORK, now=NOW)
     assert context.left_out == 0
     for part in ("bytes", "2000000", "bad-blk-length", "blockmaxsize=1900000 in dash.conf", "masternode"):
         assert part in context.refusal
-    size = len(job_of(context, b"\xee" * 20).check(bytes(8), int(NOW), 0, 1).block())
+    size = len(job_of(context, b"\xee" * 20).check(bytes(8), timestamp=int(NOW), nonce=0, version=1).block())
     assert f"up to {size} bytes" in context.refusal
 
 
@@ -156,7 +179,7 @@ def test_the_same_of_signature_operations():
     tracker, best = chain_of(60)
     made = (transaction(1, 400, 39_950),)
     template = replace(make_template(transactions=[made[0].hash_bytes]), transactions=made, depends=((),))
-    context = build_work_context(tracker, best, stuck(template), NETWORK, NOW)
+    context = build_work_context(tracker, best, template=stuck(template), network=NETWORK, now=NOW)
     for part in ("40012 signature operations", "40000", "bad-blk-sigops", "blockmaxsize"):
         assert part in context.refusal
 
@@ -178,10 +201,13 @@ def test_what_stands_against_the_template_itself_comes_first():
 
 def test_whoever_finds_the_block_it_fits():
     tracker, best = chain_of(60)
-    context = build_work_context(tracker, best, full_template(1_999_080), NETWORK, NOW)
+    context = build_work_context(tracker, best, template=full_template(1_999_080), network=NETWORK, now=NOW)
     rng = random.Random(5)
     finders = [script[3:23] for script in context.payouts.amounts][:10] + [rng.randbytes(20) for _ in range(10)]
-    sizes = {len(job_of(context, finder).check(bytes(8), int(NOW), 0, 1).block()) for finder in finders}
+    sizes = {
+        len(job_of(context, finder).check(bytes(8), timestamp=int(NOW), nonce=0, version=1).block())
+        for finder in finders
+    }
     assert max(sizes) <= 2_000_000
 
 
@@ -189,10 +215,12 @@ def test_shares_of_shortened_work_are_shares_as_any_other():
     """What other nodes check of a share is what its maker put into it: they need not know what was left out."""
     tracker, best = chain_of(60)
     template = full_template(1_999_080, payments=(("!6a", 5), ("!51", 7)), payment_amount=12)
-    context = build_work_context(tracker, best, template, NETWORK, NOW)
+    context = build_work_context(tracker, best, template=template, network=NETWORK, now=NOW)
     assert context.left_out == 1
     job = job_of(context, b"\xee" * 20)
-    outcome = next(o for n in range(1 << 16) if (o := job.check(bytes(8), int(NOW), n, 1)).meets_share)
+    outcome = next(
+        o for n in range(1 << 16) if (o := job.check(bytes(8), timestamp=int(NOW), nonce=n, version=1)).meets_share
+    )
     share = outcome.share()
     assert share.subsidy == template.subsidy - 100
     rebuilt = check_share(share, tracker, NETWORK)
@@ -201,6 +229,8 @@ def test_shares_of_shortened_work_are_shares_as_any_other():
     assert rebuilt.gentx == outcome.gentx
     tracker.add(share, NOW)
     tracker.trust(share.hash)
-    follows = build_work_context(tracker, share.hash, template, NETWORK, NOW, previous=context)
+    follows = build_work_context(
+        tracker, share.hash, template=template, network=NETWORK, now=NOW, previous=context
+    )
     assert follows.left_out == 1
     assert share.hash == follows.parent.previous_hash

@@ -10,7 +10,8 @@ import pytest
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import encode_address, payee_script
-from p2pool.dashd.template import BlockTemplate, parse_template
+from p2pool.dashd.template import BlockTemplate
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.context import build_work_context, require_outputs
 from p2pool.jobs.job import Job
 from p2pool.node import Node, NodeSettings
@@ -43,13 +44,23 @@ def mint(
     tracker: Tracker, best: int | None, template: BlockTemplate, key: bytes, donation: int = 655
 ) -> tuple[Share, bytes]:
     """(the next share, its generation transaction) by our own generation."""
-    context = build_work_context(tracker, best, template, tracker.network, NOW)
+    context = build_work_context(tracker, best, template=template, network=tracker.network, now=NOW)
     time = int(NOW) + tracker.network.share_period * len(tracker)
-    return solve(Job(context, PayeeFields(key, donation, 0, 7), 2**256 - 1, time, template.current_time))
+    return solve(
+        Job(
+            context,
+            PayeeFields(key, donation, 0, 7),
+            desired_target=2**256 - 1,
+            share_timestamp=time,
+            header_timestamp=template.current_time,
+        )
+    )
 
 
 def solve(job: Job) -> tuple[Share, bytes]:
-    outcomes = (job.check(bytes(8), job.timestamp, nonce, job.version) for nonce in range(1 << 16))
+    outcomes = (
+        job.check(bytes(8), timestamp=job.timestamp, nonce=nonce, version=job.version) for nonce in range(1 << 16)
+    )
     outcome = next(outcome for outcome in outcomes if outcome.meets_share)
     return outcome.share(), outcome.gentx
 

@@ -14,7 +14,7 @@ from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import merkle_root, walk_branch
 from p2pool.dash.pow import x11
-from p2pool.dashd.template import parse_template
+from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
@@ -25,7 +25,7 @@ from p2pool.share.rules import reference_transactions
 from p2pool.share.share import parse_share
 from p2pool.share.versions import VERSION_16, parse_envelope
 from p2pool.sharechain.tracker import Tracker
-from p2pool.stratum.jobs import swap_words
+from p2pool.stratum.job_registry import swap_words
 from tests.support import capture, make_template, network_of, vectors
 
 NETWORK = DASH_REGTEST
@@ -34,13 +34,21 @@ NOW = 1_700_000_000.0
 
 def mine_share(tracker: Tracker, best: int | None, template, rng: random.Random, now: float):
     """The share that follows `best`, found by trying nonces."""
-    context = build_work_context(tracker, best, template, NETWORK, now)
+    context = build_work_context(tracker, best, template=template, network=NETWORK, now=now)
     payee = PayeeFields(
         rng.randbytes(4) * 5, rng.choice([0, 655, 65535]), rng.choice([0, 253, 254]), rng.getrandbits(32)
     )
-    job = Job(context, payee, rng.choice([2**256 - 1, 2**250]), int(now), template.current_time)
+    job = Job(
+        context,
+        payee,
+        desired_target=rng.choice([2**256 - 1, 2**250]),
+        share_timestamp=int(now),
+        header_timestamp=template.current_time,
+    )
     for nonce in range(1 << 20):
-        outcome = job.check(rng.randbytes(8), template.current_time, nonce, template.version)
+        outcome = job.check(
+            rng.randbytes(8), timestamp=template.current_time, nonce=nonce, version=template.version
+        )
         if outcome.meets_share:
             return job, outcome
     raise RuntimeError("no share found")
@@ -83,14 +91,23 @@ def test_a_share_of_the_vectors_is_rebuilt_by_our_own_generation():
             coinbase_payload=share.coinbase_payload,
             transactions=[bytes.fromhex(h)[::-1] for h in vector["other_tx_hashes"]],
         )
-        context = build_work_context(tracker, share.previous_hash, template, network, NOW)
+        context = build_work_context(tracker, share.previous_hash, template=template, network=network, now=NOW)
         if share.coinbase != context.coinbase or share.desired_version != 16:
             context = context_with(context, tracker, share, template, network)
         payee = PayeeFields(share.pubkey_hash, share.donation, share.stale_info, share.share_nonce)
         inputs = vector["inputs"]
-        job = Job(context, payee, int(inputs["desired_target"], 16), inputs["desired_timestamp"], 0)
+        job = Job(
+            context,
+            payee,
+            desired_target=int(inputs["desired_target"], 16),
+            share_timestamp=inputs["desired_timestamp"],
+            header_timestamp=0,
+        )
         outcome = job.check(
-            share.last_txout_nonce, share.header_timestamp, share.header_nonce, share.header_version
+            share.last_txout_nonce,
+            timestamp=share.header_timestamp,
+            nonce=share.header_nonce,
+            version=share.header_version,
         )
         assert outcome.hash == share.hash
         assert outcome.gentx.hex() == vector["gentx"]
@@ -178,15 +195,21 @@ def test_payees_beyond_the_subsidy_make_no_work():
     tracker = Tracker(NETWORK)
     template = make_template(subsidy=100, payments=(("!6a", 101),), payment_amount=101)
     with pytest.raises(ShareInvalid) as caught:
-        build_work_context(tracker, None, template, NETWORK, NOW)
+        build_work_context(tracker, None, template=template, network=NETWORK, now=NOW)
     assert caught.value.reason is Reason.NEGATIVE_PAYOUT
 
 
 def test_an_outcome_that_misses_the_share_target_is_no_share():
     tracker = Tracker(NETWORK)
-    context = build_work_context(tracker, None, make_template(), NETWORK, NOW)
-    job = Job(context, PayeeFields(b"\x01" * 20, 0, 0, 0), 0, int(NOW), int(NOW))
-    outcomes = [job.check(bytes(8), int(NOW), nonce, 1) for nonce in range(200)]
+    context = build_work_context(tracker, None, template=make_template(), network=NETWORK, now=NOW)
+    job = Job(
+        context,
+        PayeeFields(b"\x01" * 20, 0, 0, 0),
+        desired_target=0,
+        share_timestamp=int(NOW),
+        header_timestamp=int(NOW),
+    )
+    outcomes = [job.check(bytes(8), timestamp=int(NOW), nonce=nonce, version=1) for nonce in range(200)]
     miss = next(o for o in outcomes if not o.meets_share)
     with pytest.raises(ShareInvalid) as caught:
         miss.share()
@@ -196,6 +219,6 @@ def test_an_outcome_that_misses_the_share_target_is_no_share():
 def test_the_first_two_shares_pay_all_but_the_finder_s_part_to_the_donation():
     tracker = Tracker(NETWORK)
     template = make_template(subsidy=1000)
-    context = build_work_context(tracker, None, template, NETWORK, NOW)
+    context = build_work_context(tracker, None, template=template, network=NETWORK, now=NOW)
     assert context.payouts.amounts_for(b"\x01") == {b"\x01": 20, DONATION_SCRIPT: 980}
     assert context.payouts.amounts_for(DONATION_SCRIPT) == {DONATION_SCRIPT: 1000}

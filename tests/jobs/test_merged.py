@@ -26,13 +26,24 @@ EASY = 2**256 - 1
 
 def job_with(aux, tracker=None, best=None, target=EASY, **template) -> Job:
     template = make_template(**template)
-    context = build_work_context(tracker or Tracker(DASH_REGTEST), best, template, DASH_REGTEST, NOW, aux)
-    return Job(context, PayeeFields(b"\x07" * 20, 655, 0, 1), target, int(NOW), int(NOW))
+    context = build_work_context(
+        tracker or Tracker(DASH_REGTEST), best, template=template, network=DASH_REGTEST, now=NOW, aux=aux
+    )
+    return Job(
+        context,
+        PayeeFields(b"\x07" * 20, 655, 0, 1),
+        desired_target=target,
+        share_timestamp=int(NOW),
+        header_timestamp=int(NOW),
+    )
 
 
 def outcomes(job: Job, count: int = 1 << 16, seed: int = 0):
     nonces = random.Random(seed)
-    return (job.check(nonces.randbytes(8), job.timestamp, nonce, job.version) for nonce in range(count))
+    return (
+        job.check(nonces.randbytes(8), timestamp=job.timestamp, nonce=nonce, version=job.version)
+        for nonce in range(count)
+    )
 
 
 def chains(*ids: int, attempts: float = 2.0) -> list[AuxChain]:
@@ -106,7 +117,7 @@ def test_every_chain_accepts_the_proof_and_the_share_checks(ids, transactions, p
         assert aux.data in script
         for chain, (work, block) in zip(held, works, strict=True):
             proof = parse_auxpow(outcome.aux_proof(work))
-            assert check_proof(block, chain.chain_id, chain.target, proof) == outcome.hash
+            assert check_proof(block, proof, chain_id=chain.chain_id, target=chain.target) == outcome.hash
         best = share.hash
     for chain, (work, block) in zip(held, works, strict=True):
         assert chain.submit(work.hash, parse_auxpow(outcome.aux_proof(work))).height == 1

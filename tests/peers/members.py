@@ -10,8 +10,8 @@ from p2pool.dash.block import BlockHeader
 from p2pool.dash.hashes import sha256d
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 from p2pool.networks import Network
-from p2pool.node import FoundBlock, Node, NodeSettings
-from p2pool.peer_pool import PeerNews, PeerPool
+from p2pool.node.node import FoundBlock, Node, NodeSettings
+from p2pool.node.peers_adapter import PeerNews, PeerPool
 from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.protocol import PeerFactory, PeerProtocol
@@ -96,7 +96,10 @@ class Member:
         self.moment.now += 20
         job = self.node.make_job(bytes([self.number]) * 20, None)
         rng = random.Random(self.moment.now * 100 + self.number)
-        outcomes = (job.check(rng.randbytes(8), job.timestamp, n, job.version) for n in range(1 << 16))
+        outcomes = (
+            job.check(rng.randbytes(8), timestamp=job.timestamp, nonce=n, version=job.version)
+            for n in range(1 << 16)
+        )
         outcome = next(o for o in outcomes if o.meets_share)
         self.node.solved(outcome, "worker")
         if self.announcing:

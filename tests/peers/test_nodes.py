@@ -99,7 +99,9 @@ def test_transactions_come_before_the_shares_that_name_them():
     late = one.node.make_job(bytes(20), None)
     one.node.set_template(real_template(4, long_poll_id="z", height=202))
     outcome = next(
-        o for n in range(999) if (o := late.check(bytes(8), late.timestamp, n, late.version)).meets_share
+        o
+        for n in range(999)
+        if (o := late.check(bytes(8), timestamp=late.timestamp, nonce=n, version=late.version)).meets_share
     )
     one.node.solved(outcome, "late")
     one.news.share_announced((outcome.share(), True))

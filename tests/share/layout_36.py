@@ -423,10 +423,20 @@ def mined(
     """A job of this version on top of `best`, and the share that came of it; the tracker holds it."""
     rng = random.Random(f"{best} {version.type}")
     template = make_template(transactions=transactions, bits=0x1B00FFFF)
-    context = build_work_context(tracker, best, template, tracker.network, NOW, version=version)
-    job = Job(context, PayeeFields(finder, 655, 0, 7), 2**256 - 1, int(NOW), template.current_time)
+    context = build_work_context(
+        tracker, best, template=template, network=tracker.network, now=NOW, version=version
+    )
+    job = Job(
+        context,
+        PayeeFields(finder, 655, 0, 7),
+        desired_target=2**256 - 1,
+        share_timestamp=int(NOW),
+        header_timestamp=template.current_time,
+    )
     for nonce in range(1 << 16):
-        outcome = job.check(rng.randbytes(8), template.current_time, nonce, template.version)
+        outcome = job.check(
+            rng.randbytes(8), timestamp=template.current_time, nonce=nonce, version=template.version
+        )
         if outcome.meets_share:
             share = outcome.share()
             tracker.add(share, NOW)

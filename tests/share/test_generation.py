@@ -79,12 +79,14 @@ def next_share(tracker: Tracker, tip: int | None, rng: random.Random, number: in
     template, wanted, paid = random_template(rng, number)
     chain = chain_below(tracker, tip)
     time = chain[0].timestamp + rng.choice([-5, 0, 1, 2, 9, 13, 500]) if chain else START
-    context = build_work_context(tracker, tip, template, network, float(time))
+    context = build_work_context(tracker, tip, template=template, network=network, now=float(time))
     payee = PayeeFields(rng.choice(PAYEES), rng.choice([0, 655, 65535]), rng.choice([0, 253]), rng.getrandbits(32))
     desired = rng.choice([2**256 - 1, 2**250, 0])
-    job = Job(context, payee, desired, time, template.current_time)
+    job = Job(context, payee, desired_target=desired, share_timestamp=time, header_timestamp=template.current_time)
     extranonce = rng.randbytes(8)
-    outcomes = (job.check(extranonce, START, nonce, template.version) for nonce in range(1 << 20))
+    outcomes = (
+        job.check(extranonce, timestamp=START, nonce=nonce, version=template.version) for nonce in range(1 << 20)
+    )
     outcome = next(outcome for outcome in outcomes if outcome.meets_share)
     share = outcome.share()
     limit = target_limit(chain, network)

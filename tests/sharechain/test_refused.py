@@ -563,7 +563,7 @@ def test_what_went_with_a_refused_share_costs_nothing_and_ours_neither(listener)
 def test_any_shares_in_any_order(seed, monkeypatch):
     """Nothing stands on a refused share, nothing refused is asked for, and each share counts once at most."""
     rng = random.Random(seed)
-    monkeypatch.setattr("p2pool.node._CHECKS_AT_ONCE", (1, 3, 150)[seed % 3])
+    monkeypatch.setattr("p2pool.node.node._CHECKS_AT_ONCE", (1, 3, 150)[seed % 3])
     listener = Listener(ours=rng.choice([0, 6, 40]), chain_length=rng.choice([4, 16]))
     shares = []
     for number in range(1000, 1000 + rng.randrange(5, 80)):

@@ -485,7 +485,7 @@ RECIPES: dict[str, Recipe] = {
 
 EXCEPTIONS: dict[str, str] = {
     "61_matched_2_coinbase.txt": "no answer but what a miner made of one: test_simnet_captured_blocks parses it, "
-    "shows it as Dash Core does, and test_template builds the block's merkle root from it",
+    "shows it as Dash Core does, and test_template_parsing builds the block's merkle root from it",
     "80_zmq_hashblock.json": "no JSON-RPC: test_simnet_zmq publishes the same hashes and compares the frames",
 }
 """Files that no recipe is for, and why."""

@@ -34,9 +34,10 @@ from p2pool.simnet.rpc_controls import Controlled, RpcControls, add_controls
 from p2pool.simnet.rpc_methods import RpcMethods, build_methods
 from p2pool.simnet.status import NodeStatus
 from p2pool.simnet.store import FileStore, MemoryStore
-from p2pool.simnet.template import BlockTemplate
+from p2pool.simnet.template import SimulatedTemplate
 from p2pool.simnet.transactions import TransactionMaker
 from tests.dashd.wires import Wire
+from tests.environment import make_environment
 
 START = 1_795_340_000
 PARAMETERS = SimnetParameters(initial_attempts=16)
@@ -60,17 +61,19 @@ class Simulation:
         self.chain = SimulatedChain(
             chain_rules(parameters),
             self.shifted.now,
-            lambda genesis: MemoryStore() if directory is None else FileStore(directory, genesis),
-            parameters.mempool_limit,
-            parameters.block_max_size,
+            open_store=lambda genesis: MemoryStore() if directory is None else FileStore(directory, genesis),
+            mempool_limit=parameters.mempool_limit,
+            block_max_size=parameters.block_max_size,
         )
         now = self.shifted.now
         self.transactions = TransactionMaker(self.chain)
         self.finder = BlockFinder(self.chain, now)
         self.faults = FaultControls(self.clock.seconds)
         self.long_polls = LongPolls(self.chain, self.clock, parameters.long_poll_patience)
-        self.p2p = P2pServer(self.chain, parameters.parent.p2p_magic, now, lambda: nonce, self.status)
-        self.dialler = PeerDialler(self.clock, self.p2p)
+        self.p2p = P2pServer(
+            self.chain, magic=parameters.parent.p2p_magic, now=now, nonce=lambda: nonce, status=self.status
+        )
+        self.dialler = PeerDialler(make_environment(self.clock), self.p2p)
         self.methods = RpcMethods(self.context())
         table = build_methods(self.methods)
         controls = RpcControls(
@@ -118,7 +121,7 @@ class Simulation:
         while self.chain.height < height:
             self.find()
 
-    def coinbase(self, template: BlockTemplate | None = None, extra: bytes = b"test") -> Transaction:
+    def coinbase(self, template: SimulatedTemplate | None = None, extra: bytes = b"test") -> Transaction:
         """A valid coinbase."""
         return template_coinbase(template or self.chain.template(), MINER_SCRIPT, extra)
 
@@ -127,7 +130,7 @@ class Simulation:
         coinbase: Transaction | None = None,
         others: tuple[Transaction, ...] | None = None,
         header: Callable[[BlockHeader], BlockHeader] = lambda header: header,
-        template: BlockTemplate | None = None,
+        template: SimulatedTemplate | None = None,
         mined: bool = True,
     ) -> bytes:
         """A block on the template, valid but for what is given: its coinbase, its other transactions, or its

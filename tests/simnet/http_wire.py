@@ -25,7 +25,10 @@ class HttpWire:
     def __init__(self, simulation: Any) -> None:
         clock = simulation.clock
         resource = RpcResource(
-            simulation.dispatcher, "u", "p", lambda seconds: deferLater(clock, seconds, lambda: None)
+            simulation.dispatcher,
+            user="u",
+            password="p",
+            sleep=lambda seconds: deferLater(clock, seconds, lambda: None),
         )
         self.site = RpcSite(resource, clock)
         self.transport = StringTransport()

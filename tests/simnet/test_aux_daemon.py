@@ -31,6 +31,7 @@ from p2pool.simnet.aux_daemon import (
 )
 from p2pool.simnet.faults import FaultControls
 from p2pool.simnet.rpc import RpcDispatcher
+from tests.environment import make_environment
 
 NOW = 1_700_000_000.0
 OTHERS = (AuxWork(7, 77, 1), AuxWork(8, 88, 1))
@@ -56,7 +57,9 @@ class Proof:
         self.coinbase: bytes | None = None
 
     def made(self, enough: bool = True, **changes: Any) -> AuxPow:
-        script = coinbase_script(300, b"", b"pool", self.commitment) if self.script is None else self.script
+        script = (
+            coinbase_script(300, b"", b"pool", commitment=self.commitment) if self.script is None else self.script
+        )
         inputs = (TxInput(*self.spends, script),)
         coinbase = self.coinbase or Transaction(1, 0, inputs, (TxOutput(1, b"\x51"),), 0).pack()
         root = walk_branch(sha256d(coinbase), self.coinbase_branch)
@@ -281,7 +284,7 @@ def test_a_bad_proof_is_false():
 
 def test_life():
     reactor = MemoryReactorClock()
-    daemon = SimulatedAuxDaemon(reactor, a_chain(), 18_555, "u", "p")
+    daemon = SimulatedAuxDaemon(make_environment(reactor), a_chain(), rpc_port=18_555, user="u", password="p")
     daemon.startService()
     assert [(port, interface) for port, _, _, interface in reactor.tcpServers] == [(18_555, "127.0.0.1")]
     stopped: list = []
@@ -298,7 +301,7 @@ def test_a_port_in_use(monkeypatch):
 
     monkeypatch.setattr(reactor, "listenTCP", listen)
     with pytest.raises(CannotListenError):
-        SimulatedAuxDaemon(reactor, a_chain(), 5, "u", "p").startService()
+        SimulatedAuxDaemon(make_environment(reactor), a_chain(), rpc_port=5, user="u", password="p").startService()
 
 
 def test_the_command_line(capsys):

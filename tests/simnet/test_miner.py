@@ -17,6 +17,7 @@ from p2pool.dash.target import difficulty_to_target
 from p2pool.simnet import miner as module
 from p2pool.simnet.miner import CpuMiner
 from p2pool.simnet.miner_session import parse_notify
+from tests.environment import make_environment
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "stratum_jobs.json").read_text())["jobs"][0]
 PATIENCE = 10.0
@@ -91,7 +92,14 @@ def logged() -> Iterator[list[LogEvent]]:
 
 @pytest.fixture
 def miner(reactor: Reactor) -> Iterator[CpuMiner]:
-    miner = CpuMiner(reactor, "127.0.0.1", 3333, "address", threads=2, retry_policy=lambda attempt: 2.0**attempt)
+    miner = CpuMiner(
+        make_environment(reactor),
+        host="127.0.0.1",
+        port=3333,
+        username="address",
+        threads=2,
+        retry_policy=lambda attempt: 2.0**attempt,
+    )
     miner.startService()
     yield miner
     if miner.running:
@@ -276,9 +284,11 @@ def test_starts_again_after_a_stop(miner: CpuMiner, reactor: Reactor) -> None:
 
 def test_stops_before_it_started_and_while_it_connects(reactor: Reactor) -> None:
     done: list[object] = []
-    CpuMiner(reactor, "127.0.0.1", 1, "a").stopService().addCallback(done.append)
+    CpuMiner(make_environment(reactor), host="127.0.0.1", port=1, username="a").stopService().addCallback(
+        done.append
+    )
     assert done == [None]
-    connecting = CpuMiner(reactor, "127.0.0.1", 1, "a")
+    connecting = CpuMiner(make_environment(reactor), host="127.0.0.1", port=1, username="a")
     connecting.startService()
     stop(connecting, reactor)
 
@@ -286,7 +296,7 @@ def test_stops_before_it_started_and_while_it_connects(reactor: Reactor) -> None
 @pytest.mark.parametrize("options", [{"threads": 0}, {"max_hash_rate": 0}, {"max_hash_rate": -1.0}])
 def test_wrong_options_are_refused(reactor: Reactor, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"at least one thread|must be positive"):
-        CpuMiner(reactor, "127.0.0.1", 1, "a", **options)
+        CpuMiner(make_environment(reactor), host="127.0.0.1", port=1, username="a", **options)
 
 
 def test_the_command_line() -> None:

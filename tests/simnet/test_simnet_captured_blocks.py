@@ -42,7 +42,7 @@ def test_matched_coinbase(captures: Path, versions: AddressVersions) -> None:
     paid = {(output.script, output.value) for output in coinbase.outputs}
     assert {(payee.script, payee.amount) for payee in payees} <= paid
     assert sum(output.value for output in coinbase.outputs) == template["coinbasevalue"]
-    assert render_transaction(coinbase, coinbase.hash, versions, None) == shown["tx"][0]
+    assert render_transaction(coinbase, coinbase.hash, versions, fee=None) == shown["tx"][0]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_captured_transactions_are_shown_alike(captures: Path, versions: Address
     for shown in _load(captures, name)["response"]["result"]["tx"]:
         transaction = parse_transaction(bytes.fromhex(shown["hex"]))
         fee = round(shown["fee"] * 100_000_000) if "fee" in shown else None
-        ours = render_transaction(transaction, transaction.hash, versions, fee)
+        ours = render_transaction(transaction, transaction.hash, versions, fee=fee)
         assert ours == shown
         assert list(ours) == list(shown)
 

@@ -13,7 +13,7 @@ from p2pool.dash import messages
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.messages import NetworkAddress, TimedAddress
 from p2pool.simnet import p2p_dialler, p2p_download
-from p2pool.simnet.addresses import AddressBook
+from p2pool.simnet.addresses import RelayedAddresses
 from p2pool.simnet.p2p import SERVICES
 from p2pool.simnet.p2p_download import BlockDownload, locator
 from p2pool.simnet.peer_name import parse_peer_name
@@ -280,7 +280,7 @@ def test_addresses_of_daemons_are_passed_on() -> None:
 
 
 def test_addresses_are_bounded_and_checked() -> None:
-    book = AddressBook()
+    book = RelayedAddresses()
     for ip, port in (("0.0.0.0", 5), ("::", 5), ("localhost", 5), ("1.2.3.4", 0), ("1.2.3.4", 70000)):
         book.add(TimedAddress(1, NetworkAddress(0, ip, port)))
     assert book.entries() == ()
@@ -289,7 +289,7 @@ def test_addresses_are_bounded_and_checked() -> None:
     assert len(book.entries()) == messages.MAX_ADDRESSES
     assert book.entries()[0].address.port == 101
     book.add(TimedAddress(5, NetworkAddress(0, "1.2.3.4", 500)))
-    book.connected("1.2.3.4", 501, 7, 10_000.5)
+    book.connected("1.2.3.4", 501, services=7, now=10_000.5)
     seen = {entry.address.port: entry for entry in book.entries()}
     assert (seen[500].time, seen[501].time, seen[501].address.services) == (500, 10_000, 7)
 

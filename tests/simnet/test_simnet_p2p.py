@@ -18,7 +18,7 @@ from p2pool.dash import messages
 from p2pool.dash.block import parse_block
 from p2pool.dash.messages import InventoryItem
 from p2pool.simnet import p2p
-from p2pool.simnet.p2p import Identity, PeerSession, State
+from p2pool.simnet.p2p import HandshakeState, Identity, SimulatedPeerSession
 from p2pool.simnet.p2p_server import P2pServer
 from p2pool.wire.framer import Framer, frame
 
@@ -33,7 +33,9 @@ class Peer:
     """The other side of a session."""
 
     def __init__(self, simulation: Any, ready: bool = True) -> None:
-        self.session = PeerSession(simulation.chain, MAGIC, simulation.clock.seconds, Identity(NONCE), "peer")
+        self.session = SimulatedPeerSession(
+            simulation.chain, magic=MAGIC, now=simulation.clock.seconds, identity=Identity(NONCE), peer="peer"
+        )
         self._framer = Framer(MAGIC, messages.MAX_PAYLOAD)
         if ready:
             self.tell(LISTENER)
@@ -56,10 +58,10 @@ def test_handshake(simulation: Any) -> None:
     assert (version.version, version.start_height, version.nonce) == (70238, 3, NONCE)
     assert (version.time, version.relay) == (simulation.clock.seconds(), True)
     assert verack == messages.Verack()
-    assert peer.session.state is State.AWAITING_VERACK
+    assert peer.session.state is HandshakeState.AWAITING_VERACK
     assert peer.tell(messages.Ping(1)) == []  # not yet
     assert peer.tell(messages.Verack()) == [messages.SendHeaders(), messages.Ping(NONCE)]
-    assert peer.session.state is State.READY
+    assert peer.session.state is HandshakeState.READY
     assert peer.tell(LISTENER) == []
 
 
@@ -292,7 +294,7 @@ class Wire:
 
 @pytest.fixture
 def server(simulation: Any) -> P2pServer:
-    return P2pServer(simulation.chain, MAGIC, simulation.clock.seconds, lambda: NONCE)
+    return P2pServer(simulation.chain, magic=MAGIC, now=simulation.clock.seconds, nonce=lambda: NONCE)
 
 
 def test_all_peers_but_the_sender_hear_of_a_block(simulation: Any, server: P2pServer) -> None:

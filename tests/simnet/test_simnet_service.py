@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import stat
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from p2pool.simnet import service as service_module
 from p2pool.simnet.__main__ import make_parameters, parse_arguments
 from p2pool.simnet.parameters import SimnetParameters
 from p2pool.simnet.service import SimulatedDash
+from tests.environment import make_environment
 
 
 def _reactor() -> Any:
@@ -28,9 +30,16 @@ def _reactor() -> Any:
     return reactor
 
 
+class Zeros(random.Random):
+    """Random numbers that are all 0."""
+
+    def getrandbits(self, k: int, /) -> int:
+        return 0
+
+
 def _service(reactor: Any, **changes: Any) -> SimulatedDash:
     changes.setdefault("initial_attempts", 16)
-    return SimulatedDash(reactor, SimnetParameters(**changes), bytes)
+    return SimulatedDash(make_environment(reactor, chance=Zeros()), SimnetParameters(**changes))
 
 
 def _stopped(service: SimulatedDash) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from p2pool.simnet.swarm import free_ports, make_places, miner_address, node_arguments
-from p2pool.simnet.swarm_table import HEADING, NodeState, frame, read_state, row, summary
+from p2pool.simnet.swarm import free_ports, make_locations, miner_address, node_arguments
+from p2pool.simnet.swarm_table import HEADING, NodeAnswers, NodeState, frame, read_state, row, summary
 
 PAGE = "http://127.0.0.1:1/"
 BEST = "0" * 56 + "12345678"
@@ -22,10 +22,10 @@ def test_a_state_out_of_a_node_s_json():
     local = {"peers": {"incoming": 1, "outgoing": 2}}
     blocks = [{"detailed_status": "accepted"}, {"detailed_status": "refused"}, {"detailed_status": "sent"}]
     expected = state(3, pool_rate=5e4, blocks=1)
-    assert read_state(3, PAGE, chain, overall, local, blocks) == expected
+    assert read_state(3, PAGE, NodeAnswers(chain, overall, local, blocks)) == expected
     for wrong in ({"error": {"code": "starting"}}, None, [], 1):
         with pytest.raises((KeyError, TypeError)):
-            read_state(3, PAGE, wrong, wrong, wrong, wrong)
+            read_state(3, PAGE, NodeAnswers(wrong, wrong, wrong, wrong))
 
 
 def test_columns_stand_below_their_heading():
@@ -59,18 +59,18 @@ def test_a_frame_goes_over_the_last_one_and_never_wraps():
 
 
 def test_places_and_command_lines(tmp_path):
-    places = make_places(3, tmp_path)
-    ports = [port for place in places for port in (place.worker_port, place.peer_port)]
+    locations = make_locations(3, tmp_path)
+    ports = [port for location in locations for port in (location.worker_port, location.peer_port)]
     assert len(set(ports)) == 6
-    arguments = node_arguments(places[0], places[1], 1001, 1002)
+    arguments = node_arguments(locations[0], locations[1], rpc_port=1001, p2p_port=1002)
     said = " ".join(arguments)
-    assert f"-n 127.0.0.1:{places[1].peer_port} " in said
-    assert f"--p2pool-port 127.0.0.1:{places[0].peer_port} " in said
-    assert f"-w 127.0.0.1:{places[0].worker_port} " in said
+    assert f"-n 127.0.0.1:{locations[1].peer_port} " in said
+    assert f"--p2pool-port 127.0.0.1:{locations[0].peer_port} " in said
+    assert f"-w 127.0.0.1:{locations[0].worker_port} " in said
     assert "--dashd-rpc-port 1001 --dashd-p2p-port 1002" in said
     assert "0.0.0.0" not in said
-    assert "-n" not in node_arguments(places[0], None, 1001, 1002)
-    assert all(place.directory.parent == tmp_path for place in places)
+    assert "-n" not in node_arguments(locations[0], None, rpc_port=1001, p2p_port=1002)
+    assert all(location.directory.parent == tmp_path for location in locations)
 
 
 def test_ports_are_different_and_free():

@@ -13,16 +13,20 @@ from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.generation import PayeeFields
 from p2pool.sharechain.tracker import Tracker
+from p2pool.stratum.dispatch import Dispatcher
 from p2pool.stratum.guard import Guard, GuardSettings
-from p2pool.stratum.house import House, SessionSettings
 from p2pool.stratum.session import Session
-from p2pool.stratum.sessions import SessionTable
+from p2pool.stratum.session_context import SessionContext, SessionSettings
+from p2pool.stratum.session_table import SessionTable
 from tests.support import make_template
 
 NOW = 1_700_000_000.0
 TIMEOUT = 3600.0
 ADDRESS = "yWYgxGLCVD2uLjQP9awGC8Y1TySKxg47yU"
 OTHER_ADDRESS = "yPJr631fij5bHLpjMZgwK5hHCsHurSMhCB"
+
+
+DISPATCHER = Dispatcher()
 
 
 class FakeWork:
@@ -39,8 +43,16 @@ class FakeWork:
         if self.template is None:
             return None
         self.made += 1
-        context = build_work_context(Tracker(DASH_REGTEST), None, self.template, DASH_REGTEST, NOW)
-        job = Job(context, PayeeFields(key_hash, 655, 0, self.made), 2**256 - 1, int(NOW), int(NOW))
+        context = build_work_context(
+            Tracker(DASH_REGTEST), None, template=self.template, network=DASH_REGTEST, now=NOW
+        )
+        job = Job(
+            context,
+            PayeeFields(key_hash, 655, 0, self.made),
+            desired_target=2**256 - 1,
+            share_timestamp=int(NOW),
+            header_timestamp=int(NOW),
+        )
         job.share_target = self.share_target
         return job
 
@@ -60,7 +72,7 @@ class FakeStats:
     def __getattr__(self, name: str):
         if not name.startswith("record_"):
             raise AttributeError(name)
-        return lambda *arguments: self.calls.append((name, *arguments))
+        return lambda *arguments, **named: self.calls.append((name, *arguments, *named.values()))
 
     def of(self, name: str) -> list:
         return [call[1:] for call in self.calls if call[0] == name]
@@ -73,25 +85,31 @@ class Miner:
         self,
         start_difficulty: float = 2.0**-20,
         work: FakeWork | None = None,
-        house: House | None = None,
+        context: SessionContext | None = None,
         **settings_,
     ) -> None:
-        if house is None:
+        if context is None:
             settings_ = {"min_difficulty": 2.0**-30, **settings_}
             options = SessionSettings(network=DASH_REGTEST, start_difficulty=start_difficulty, **settings_)
             stats = FakeStats()
-            house = House(options, work or FakeWork(), stats, Guard(GuardSettings(), stats), SessionTable(TIMEOUT))
-            house.registry.work_changed(0xABCD, True, NOW)
-        self.house = house
-        self.work, self.stats, self.registry = house.work, house.stats, house.registry
+            context = SessionContext(
+                options,
+                work=work or FakeWork(),
+                stats=stats,
+                guard=Guard(GuardSettings(), stats),
+                sessions=SessionTable(TIMEOUT),
+            )
+            context.registry.work_changed(0xABCD, True, NOW)
+        self.context = context
+        self.work, self.stats, self.registry = context.work, context.stats, context.registry
         self.now = NOW
-        self.host = house.guard.connected("10.0.0.1", NOW)
-        self.session = Session(house, self.host, NOW)
+        self.reputation = context.guard.connected("10.0.0.1", NOW)
+        self.session = Session(context, self.reputation, NOW)
         self.session.state.extranonce1 = self.extranonce1 = b"\x01\x02\x03\x04"
         self.request_id = 0
 
     def raw(self, line: bytes) -> list[dict]:
-        self.session.receive_line(line, self.now)
+        DISPATCHER.receive_line(self.session, line, self.now)
         self.session.finish_input(self.now)
         return self.out()
 

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from p2pool.base.hosts import host_key
 from p2pool.pool_stats import BanRecord, PoolStats
 from p2pool.stratum import guard as guard_module
-from p2pool.stratum.conduct import BAN_COST, JUDGED_SUBMISSIONS, Conduct, Decaying, Offence
 from p2pool.stratum.guard import (
     MAX_REASON,
     Guard,
     GuardSettings,
     ip_network,
 )
+from p2pool.stratum.protocol import ConnectionState
+from p2pool.stratum.reputation import BAN_COST, JUDGED_SUBMISSIONS, ConnectionReputation, Decaying, Offence
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, NOW, FakeStats
-from tests.stratum.wire import House, line
+from tests.stratum.wire import StratumHarness, line
 
 HOST, OTHER = "10.0.0.1", "10.0.0.2"
 
@@ -31,16 +32,16 @@ def make_guard(*allowed: str, stats=None, **settings) -> Guard:
     return Guard(GuardSettings(allowed=networks, **settings), stats or FakeStats())
 
 
-def cost(conduct: Conduct, now: float = NOW) -> float:
+def cost(connection: ConnectionReputation, now: float = NOW) -> float:
     """What is left of its host's cost."""
-    return conduct.host.cost.at(now)
+    return connection.host.cost.at(now)
 
 
 def is_out(guard: Guard, host: str = HOST, now: float = NOW) -> bool:
     return guard.turned_away(host, now) == guard_module.BANNED
 
 
-def worker(guard: Guard, host: str = HOST, now: float = NOW) -> Conduct:
+def worker(guard: Guard, host: str = HOST, now: float = NOW) -> ConnectionReputation:
     """A connection that is authorized."""
     known = guard.connected(host, now)
     guard.authorized(known, now)
@@ -99,7 +100,7 @@ def test_the_same_offences_with_time_between_them_are_none():
 def test_what_a_banned_host_does_makes_its_ban_no_longer():
     guard = make_guard()
     host = worker(guard)
-    guard.ban(HOST, NOW, 100, "why")
+    guard.ban(HOST, now=NOW, seconds=100, reason="why")
     for _ in range(50):
         guard.offence(host, Offence.MALFORMED, NOW + 50)
     assert guard.bans() == (BanRecord(HOST, NOW, NOW + 100, "why"),)
@@ -124,65 +125,65 @@ def test_which_ends_of_connections_cost(lasted, authorized, earned, costs):
     host = guard.connected(HOST, NOW)
     if authorized:
         guard.authorized(host, NOW)
-    guard.disconnected(host, lasted, authorized, earned, NOW)
+    guard.disconnected(host, lasted=lasted, authorized=authorized, earned=earned, now=NOW)
     assert cost(host) == (Offence.RECONNECT.cost if costs else 0)
-    assert (host.host.connections, host.host.working) == (0, 0)
+    assert (len(host.host.connections), host.host.working) == (0, 0)
 
 
 def test_a_hall_that_reconnects_at_once_is_welcome_again_and_again():
-    """A thousand authorized machines behind one address, as the server sees them."""
-    house = House()
+    """A thousand authorized miners behind one address, as the server sees them."""
+    harness = StratumHarness()
     for _ in range(4):
-        miners = [house.miner() for _ in range(1000)]
-        assert len(house.server) == 1000
+        miners = [harness.miner() for _ in range(1000)]
+        assert len(harness.server) == 1000
         assert all(protocol.session.working for protocol, _ in miners)
-        house.reactor.advance(3)
+        harness.reactor.advance(3)
         for protocol, _ in miners:
             protocol.connectionLost()
-        house.reactor.advance(1)
-    assert house.server.guard.bans() == ()
-    assert house.stats.of("record_offence") == [(Offence.RECONNECT.text,)] * 4000
-    assert house.server.guard.turned_away(HOST, house.now()) is None
+        harness.reactor.advance(1)
+    assert harness.server.guard.bans() == ()
+    assert harness.stats.of("record_offence") == [(Offence.RECONNECT.text,)] * 4000
+    assert harness.server.guard.turned_away(HOST, harness.now()) is None
 
 
-def test_a_single_machine_that_reconnects_thirty_times_in_ten_seconds_is_banned():
-    house = House()
+def test_a_single_rig_that_reconnects_thirty_times_in_ten_seconds_is_banned():
+    harness = StratumHarness()
     with logged() as log:
         for _ in range(30):
-            protocol, wire = house.connect()
+            protocol, wire = harness.connect()
             if wire.disconnecting:
                 break
             protocol.dataReceived(line("mining.subscribe") + line("mining.authorize", ADDRESS, "x"))
             assert protocol.session.working
             protocol.connectionLost()
-            house.reactor.advance(1 / 3)
+            harness.reactor.advance(1 / 3)
     assert wire.disconnecting
-    assert [ban.reason for ban in house.server.guard.bans()] == [Offence.RECONNECT.text]
-    assert log.lines == [f"{HOST} is banned for 300 s: {Offence.RECONNECT.text}"]
+    assert [ban.reason for ban in harness.server.guard.bans()] == [Offence.RECONNECT.text]
+    assert log.lines == [f"banned {HOST} for 300 s: {Offence.RECONNECT.text}"]
 
 
 def test_the_same_thirty_reconnects_in_ten_minutes_are_fine():
-    house = House()
+    harness = StratumHarness()
     for _ in range(30):
-        protocol, wire = house.miner()
+        protocol, wire = harness.miner()
         assert not wire.disconnecting
         protocol.connectionLost()
-        house.reactor.advance(20)
-    assert house.server.guard.bans() == ()
+        harness.reactor.advance(20)
+    assert harness.server.guard.bans() == ()
 
 
 def test_a_storm_of_connections_that_never_authorize_is_banned():
-    house = House()
+    harness = StratumHarness()
     for _ in range(21):
-        protocol, _ = house.connect()
+        protocol, _ = harness.connect()
         protocol.connectionLost()
-    assert house.connect()[1].disconnecting
+    assert harness.connect()[1].disconnecting
 
 
 # --- submissions -----------------------------------------------------------------------------------------------
 
 
-def submissions(guard: Guard, host: Conduct, refused: int, accepted: int, now: float = NOW) -> None:
+def submissions(guard: Guard, host: ConnectionReputation, refused: int, accepted: int, now: float = NOW) -> None:
     for number in range(refused + accepted):
         guard.submission(host, number < refused, now)
 
@@ -214,26 +215,26 @@ def test_submissions_are_judged_across_reconnects():
     guard = make_guard()
     first = worker(guard)
     submissions(guard, first, 30, 0)
-    guard.disconnected(first, 100, True, True, NOW)
+    guard.disconnected(first, lasted=100, authorized=True, earned=True, now=NOW)
     second = worker(guard, now=NOW + 60)
     submissions(guard, second, 21, 48, NOW + 60)
-    guard.disconnected(second, 100, True, True, NOW + 60)
+    guard.disconnected(second, lasted=100, authorized=True, earned=True, now=NOW + 60)
     assert not is_out(guard, now=NOW + 60)
     third = worker(guard, now=NOW + 60)
     submissions(guard, third, 0, 1, NOW + 60)
-    guard.disconnected(third, 100, True, True, NOW + 60)
+    guard.disconnected(third, lasted=100, authorized=True, earned=True, now=NOW + 60)
     assert is_out(guard, now=NOW + 60)
 
 
 def test_refused_submissions_on_the_wire_are_a_ban():
-    house = House()
-    protocol, wire = house.miner()
+    harness = StratumHarness()
+    protocol, wire = harness.miner()
     for _ in range(100):
         protocol.dataReceived(line("mining.submit", ADDRESS, "fffff", "00000000", "00000000", "00000000"))
     assert len([m for m in wire.messages() if (m.get("error") or [0])[0] == 21]) == 100
-    house.reactor.advance(0)
+    harness.reactor.advance(0)
     assert wire.disconnecting
-    assert house.connect()[1].disconnecting
+    assert harness.connect()[1].disconnecting
 
 
 # --- who is never banned ---------------------------------------------------------------------------------------
@@ -280,26 +281,26 @@ def test_so_many_connections_of_one_host():
     assert len({id(host.host) for host in hosts}) == 1
     assert guard.turned_away("2001:db8::99", NOW) == "too many connections of one host"
     assert guard.turned_away("2001:db8:0:1::99", NOW) is None
-    guard.disconnected(hosts[0], 100, False, False, NOW)
+    guard.disconnected(hosts[0], lasted=100, authorized=False, earned=False, now=NOW)
     assert guard.turned_away("2001:db8::99", NOW) is None
 
 
 def test_connections_beyond_the_limit_are_closed_with_one_log_line_a_minute():
-    house = House(guard=GuardSettings(max_connections_per_host=2))
+    harness = StratumHarness(guard=GuardSettings(max_connections_per_host=2))
     for _ in range(2):
-        house.miner()
+        harness.miner()
     with logged() as log:
         for _ in range(50):
-            assert house.connect()[1].disconnecting
+            assert harness.connect()[1].disconnecting
         assert len(log.lines) == 1
         assert HOST in log.lines[0]
-        assert not house.connect(OTHER)[1].disconnecting
-        house.reactor.advance(60)
-        house.connect()
-        house.connect()
+        assert not harness.connect(OTHER)[1].disconnecting
+        harness.reactor.advance(60)
+        harness.connect()
+        harness.connect()
         assert len(log.lines) == 2
-    assert len(house.stats.of("record_turned_away")) == 52
-    assert house.server.guard.bans() == ()
+    assert len(harness.stats.of("record_turned_away")) == 52
+    assert harness.server.guard.bans() == ()
 
 
 # --- bans ------------------------------------------------------------------------------------------------------
@@ -311,12 +312,12 @@ def test_ban_list_and_unban():
     changes: list[None] = []
     guard.bans_changed.subscribe(changes.append)
     for number, host in enumerate(["10.0.0.1", "2001:db8::1", "10.0.0.3"]):
-        guard.ban(host, NOW + number, 100, f"reason {number}")
+        guard.ban(host, now=NOW + number, seconds=100, reason=f"reason {number}")
     assert [ban.host for ban in guard.bans()] == ["10.0.0.1", "2001:db8::/64", "10.0.0.3"]
     assert stats.snapshot(NOW).security.bans == guard.bans()
     assert is_out(guard, "2001:db8::ffff")
     assert len(changes) == 3
-    guard.ban("10.0.0.1", NOW + 5, 500, "again")
+    guard.ban("10.0.0.1", now=NOW + 5, seconds=500, reason="again")
     assert [(ban.host, ban.since) for ban in guard.bans()][-1] == ("10.0.0.1", NOW + 5)  # the newest is the last
     assert len(guard.bans()) == 3
     assert guard.unban("2001:db8::7")
@@ -335,8 +336,8 @@ def test_who_is_unbanned_begins_anew_wherever_it_is(here):
         guard.offence(host, Offence.MALFORMED, NOW)
     submissions(guard, host, 60, 0)
     if not here:
-        guard.disconnected(host, 100, True, False, NOW)
-    guard.ban(HOST, NOW, 100, "by the operator")
+        guard.disconnected(host, lasted=100, authorized=True, earned=False, now=NOW)
+    guard.ban(HOST, now=NOW, seconds=100, reason="by the operator")
     assert guard.unban(HOST)
     host = host if here else worker(guard)
     guard.offence(host, Offence.MALFORMED, NOW)
@@ -347,8 +348,8 @@ def test_who_is_unbanned_begins_anew_wherever_it_is(here):
 def test_a_ban_ends_by_time():
     stats = PoolStats(NOW)
     guard = make_guard(stats=stats)
-    guard.ban(HOST, NOW, 300, "short")
-    guard.ban(OTHER, NOW, 600, "long")
+    guard.ban(HOST, now=NOW, seconds=300, reason="short")
+    guard.ban(OTHER, now=NOW, seconds=600, reason="long")
     changes: list[None] = []
     guard.bans_changed.subscribe(changes.append)
     guard.tick(NOW + 299)
@@ -377,7 +378,7 @@ def test_those_that_cost_most_are_shown():
         host.host.cost.add(number, NOW)
         submissions(guard, host, 2, 1)
         if number % 2:
-            guard.disconnected(host, 100, True, False, NOW)
+            guard.disconnected(host, lasted=100, authorized=True, earned=False, now=NOW)
     guard.tick(NOW)
     shown = stats.snapshot(NOW).security.hosts
     assert [host.cost for host in shown] == list(range(79, 29, -1))
@@ -390,52 +391,52 @@ def test_those_that_cost_most_are_shown():
 
 
 def test_all_connections_of_a_banned_host_are_closed_and_no_others():
-    house = House()
-    ours = [house.connect() for _ in range(5)]
-    waiting, waiting_wire = house.connect()
-    other, other_wire = house.connect(OTHER)
+    harness = StratumHarness()
+    ours = [harness.connect() for _ in range(5)]
+    waiting, waiting_wire = harness.connect()
+    other, other_wire = harness.connect(OTHER)
     for number in range(10):
-        assert house.server.guard.bans() == (), number
+        assert harness.server.guard.bans() == (), number
         ours[2][0].dataReceived(line("mining.authorize", "nobody", "x"))
-    assert [ban.host for ban in house.server.guard.bans()] == [HOST]
+    assert [ban.host for ban in harness.server.guard.bans()] == [HOST]
     answers = [m for m in ours[2][1].messages() if m.get("result") is False]
     assert len(answers) == 10  # the one that led to the ban is answered, too
-    house.reactor.advance(0)
+    harness.reactor.advance(0)
     assert all(wire.disconnecting for _, wire in ours)
     assert waiting_wire.disconnecting
-    assert waiting.session is None
+    assert waiting.state is ConnectionState.LINGERING
     assert not other_wire.disconnecting
-    assert list(house.server.connections) == [other.session]
+    assert list(harness.server.connections) == [other.session]
 
 
 def test_a_banned_host_is_turned_away_without_a_log_line():
-    house = House()
-    house.server.guard.ban(HOST, house.now(), 300, "why")
+    harness = StratumHarness()
+    harness.server.guard.ban(HOST, now=harness.now(), seconds=300, reason="why")
     with logged() as log:
         for _ in range(10):
-            protocol, wire = house.connect()
+            protocol, wire = harness.connect()
             protocol.dataReceived(line("mining.subscribe"))
             assert wire.disconnecting
             assert wire.value() == b""
     assert log.lines == []
-    assert house.stats.of("record_turned_away") == [("banned", NOW)] * 10
-    assert not house.stats.of("record_connected")
-    house.reactor.advance(300)
-    assert not house.connect()[1].disconnecting
+    assert harness.stats.of("record_turned_away") == [("banned", NOW)] * 10
+    assert not harness.stats.of("record_connected")
+    harness.reactor.advance(300)
+    assert not harness.connect()[1].disconnecting
 
 
 def test_malformed_lines_on_the_wire_are_a_ban():
-    house = House()
-    miners = [house.connect() for _ in range(6)]
-    house.reactor.advance(20)
+    harness = StratumHarness()
+    miners = [harness.connect() for _ in range(6)]
+    harness.reactor.advance(20)
     for protocol, wire in miners[:5]:
         assert not wire.disconnecting
         protocol.dataReceived(b"nonsense\n")
         assert wire.disconnecting
     assert not miners[5][1].disconnecting
-    house.reactor.advance(0)
+    harness.reactor.advance(0)
     assert miners[5][1].disconnecting
-    assert [ban.reason for ban in house.server.guard.bans()] == [Offence.MALFORMED.text]
+    assert [ban.reason for ban in harness.server.guard.bans()] == [Offence.MALFORMED.text]
 
 
 # --- between runs ----------------------------------------------------------------------------------------------
@@ -443,9 +444,9 @@ def test_malformed_lines_on_the_wire_are_a_ban():
 
 def test_bans_survive_a_restart():
     before = make_guard()
-    before.ban("10.0.0.1", NOW, 100, "r" * MAX_REASON)
-    before.ban("2001:db8::1", NOW + 1.5, 1e6, "long")
-    before.ban("10.0.0.3", NOW + 2, 5, "over by then")
+    before.ban("10.0.0.1", now=NOW, seconds=100, reason="r" * MAX_REASON)
+    before.ban("2001:db8::1", now=NOW + 1.5, seconds=1e6, reason="long")
+    before.ban("10.0.0.3", now=NOW + 2, seconds=5, reason="over by then")
     rows = json.loads(json.dumps(before.to_json()))
     stats = PoolStats(NOW)
     after = make_guard(stats=stats)
@@ -508,10 +509,10 @@ def test_bans_are_bounded_and_the_oldest_goes(monkeypatch):
     monkeypatch.setattr(guard_module, "MAX_BANS", 3)
     guard = make_guard()
     for number in range(3):
-        guard.ban(f"10.0.0.{number}", NOW + number, 100, "")
-    guard.ban("10.0.0.0", NOW + 3, 100, "")  # known: costs no other
+        guard.ban(f"10.0.0.{number}", now=NOW + number, seconds=100, reason="")
+    guard.ban("10.0.0.0", now=NOW + 3, seconds=100, reason="")  # known: costs no other
     assert len(guard.bans()) == 3
-    guard.ban("10.0.0.9", NOW + 4, 100, "")
+    guard.ban("10.0.0.9", now=NOW + 4, seconds=100, reason="")
     assert [ban.host for ban in guard.bans()] == ["10.0.0.2", "10.0.0.0", "10.0.0.9"]
 
 
@@ -521,7 +522,7 @@ def test_hosts_that_are_gone_are_remembered_within_bounds(monkeypatch):
     for number in range(10):
         host = worker(guard, f"10.0.0.{number}")
         guard.offence(host, Offence.MALFORMED, NOW)
-        guard.disconnected(host, 100, True, False, NOW)
+        guard.disconnected(host, lasted=100, authorized=True, earned=False, now=NOW)
     assert len(guard._absent) == 3
     assert not guard._hosts
     costs = [cost(guard.connected(f"10.0.0.{number}", NOW)) for number in (6, 7, 9)]
@@ -550,13 +551,13 @@ def test_a_ban_looks_at_no_other_host_s_connections():
                 Counted.looked_at += 1
                 yield session
 
-    house = House()
+    harness = StratumHarness()
     for number in range(20):
-        house.connect(f"10.0.1.{number}")
-    banned = [house.connect("10.0.0.9")[1] for _ in range(3)]
-    house.server.connections = Counted(house.server.connections)
-    house.server.guard.ban("10.0.0.9", house.now(), 300.0, "test")
-    house.reactor.advance(0)
+        harness.connect(f"10.0.1.{number}")
+    banned = [harness.connect("10.0.0.9")[1] for _ in range(3)]
+    harness.server.connections = Counted(harness.server.connections)
+    harness.server.guard.ban("10.0.0.9", now=harness.now(), seconds=300.0, reason="test")
+    harness.reactor.advance(0)
     assert all(wire.disconnecting for wire in banned)
-    assert len(house.server.connections) == 20
+    assert len(harness.server.connections) == 20
     assert Counted.looked_at == 0

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
-from p2pool.stratum.conduct import JUDGED_SUBMISSIONS
-from p2pool.stratum.jobs import GRACE, MAX_VARIANTS
+from p2pool.stratum.job_registry import GRACE, MAX_VARIANTS
+from p2pool.stratum.lingering import LINGER_TIME
 from p2pool.stratum.methods import METHODS
-from p2pool.stratum.protocol import MAX_DRAINED, StratumProtocol
-from p2pool.stratum.server import DRAIN_TIME
+from p2pool.stratum.protocol import MAX_LINGERING_BYTES, StratumProtocol
+from p2pool.stratum.reputation import JUDGED_SUBMISSIONS
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, EASY, OTHER_ADDRESS, Miner, code
-from tests.stratum.wire import House, Transport, line, notifies
+from tests.stratum.wire import StratumHarness, Transport, line, notifies
 
 HOST = "10.0.0.1"
 MAX_LINE, MAX_UNSENT = 8192, 256 * 1024
@@ -42,8 +42,8 @@ def solver(protocol: StratumProtocol) -> Miner:
     return miner
 
 
-def login(house: House, username: str = ADDRESS) -> tuple[StratumProtocol, Transport, list, Miner]:
-    protocol, wire = house.miner(username)
+def login(harness: StratumHarness, username: str = ADDRESS) -> tuple[StratumProtocol, Transport, list, Miner]:
+    protocol, wire = harness.miner(username)
     return protocol, wire, notifies(wire.messages())[-1], solver(protocol)
 
 
@@ -57,11 +57,13 @@ BLOCK = 2**247
 """One hash of 512 is a block here."""
 
 
-def refused_until_banned(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def refused_until_banned(
+    harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list
+) -> bytes:
     return line("mining.submit", ADDRESS, "ffff", "00000000", notify[7], "00000000") * (JUDGED_SUBMISSIONS + 20)
 
 
-def low_until_banned(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def low_until_banned(harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
     miner, lines = solver(protocol), []
     for nonce in range(JUDGED_SUBMISSIONS + 20):
         if x11(miner.header(notify, bytes(4), notify[7], nonce)) > BLOCK:
@@ -69,55 +71,63 @@ def low_until_banned(house: House, protocol: StratumProtocol, wire: Transport, n
     return b"".join(lines)
 
 
-def duplicates_until_banned(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def duplicates_until_banned(
+    harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list
+) -> bytes:
     nonce = solver(protocol).find(notify, 2**256, above=BLOCK)
     return submission(notify, nonce) * (JUDGED_SUBMISSIONS + 20)
 
 
-def malformed_until_banned(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def malformed_until_banned(
+    harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list
+) -> bytes:
     for _ in range(5):
-        other, _ = house.connect()
+        other, _ = harness.connect()
         other.dataReceived(b"{nonsense\n")
     return b""
 
 
-def authorizes_until_banned(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def authorizes_until_banned(
+    harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list
+) -> bytes:
     return line("mining.authorize", "nobody", "x") * 20
 
 
-def over_long_line(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def over_long_line(harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
     return b"{" * (MAX_LINE + 1) + b"\n"
 
 
-def unfinished_over_long_line(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def unfinished_over_long_line(
+    harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list
+) -> bytes:
     protocol.dataReceived(b"{" * (MAX_LINE + 1))
     protocol.dataReceived(b"{" * 65536)
     return b"\n"
 
 
-def garbage(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def garbage(harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
     return b"{nonsense\n\x00\xff\n[[[[\n7\n\n" * 20
 
 
-def unread_answers(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def unread_answers(harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
     wire.dataBuffer = bytes(MAX_UNSENT + 1)
     return line("mining.ping") * 100
 
 
-def lost_dashd(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
-    house.server.suspend()
+def lost_dashd(harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+    harness.server.suspend()
     return b""
 
 
-def operator_s_ban(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
-    house.server.guard.ban(HOST, house.now(), 300, "by hand")
+def operator_s_ban(harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+    harness.server.guard.ban(HOST, now=harness.now(), seconds=300, reason="by hand")
     return b""
 
 
-def old_and_low(house: House, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
+def old_and_low(harness: StratumHarness, protocol: StratumProtocol, wire: Transport, notify: list) -> bytes:
     """No limit at all, but a job on a former parent block within its grace time."""
-    house.server.work_changed(0xBEEF, True)
-    house.reactor.advance(GRACE)
+    harness.server.work_changed(0xBEEF, clean=True)
+    harness.reactor.advance(GRACE)
     return b""
 
 
@@ -132,37 +142,37 @@ HOW = ["same chunk", "later chunk", "split", "byte by byte"]
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("flood", [*ENDING, old_and_low], ids=lambda flood: flood.__name__)
 def test_a_block_after_a_flood_is_used(flood: Callable[..., bytes], how: str):
-    house = House()
-    protocol, wire, notify, miner = login(house)
+    harness = StratumHarness()
+    protocol, wire, notify, miner = login(harness)
     protocol.session.state.jobs[notify[0]].issued.job.block_target = BLOCK
     block = submission(notify, miner.find(notify, BLOCK, start=1000))
-    data = flood(house, protocol, wire, notify)
+    data = flood(harness, protocol, wire, notify)
     if how == "same chunk":
         protocol.dataReceived(data + block)
-        house.reactor.advance(0)
+        harness.reactor.advance(0)
     elif how == "split":
         protocol.dataReceived(data + block[:50])
-        house.reactor.advance(0)
+        harness.reactor.advance(0)
         protocol.dataReceived(block[50:] + block)
     else:
         protocol.dataReceived(data)
-        house.reactor.advance(0)
+        harness.reactor.advance(0)
         size = len(block) if how == "later chunk" else 1
         for start in range(0, len(block), size):
             protocol.dataReceived(block[start : start + size])
-    ((outcome, worker),) = house.work.solved_outcomes
+    ((outcome, worker),) = harness.work.solved_outcomes
     assert outcome.meets_block
     assert worker == ADDRESS
     # The limits did what they are for.
     assert wire.disconnecting is (flood in ENDING)
-    assert house.server.guard.is_banned(HOST, house.now()) is (flood in BANNING)
+    assert harness.server.guard.is_banned(HOST, harness.now()) is (flood in BANNING)
 
 
 @pytest.mark.parametrize("how", HOW[:2])
 @pytest.mark.parametrize("worker", ["nobody", "", None, 7, [ADDRESS], {"a": 1}, ADDRESS + ".other"])
 def test_a_block_of_a_worker_that_is_not_authorized_is_used(worker, how):
-    house = House()
-    protocol, _, notify, miner = login(house)
+    harness = StratumHarness()
+    protocol, _, notify, miner = login(harness)
     protocol.session.state.jobs[notify[0]].issued.job.block_target = BLOCK
     nonce = miner.find(notify, BLOCK)
     low = miner.find(notify, 2**256, above=BLOCK)
@@ -173,16 +183,16 @@ def test_a_block_of_a_worker_that_is_not_authorized_is_used(worker, how):
         else [flood, submission(notify, nonce, worker)]
     ):
         protocol.dataReceived(chunk)
-        house.reactor.advance(0)
-    assert [outcome.meets_block for outcome, _ in house.work.solved_outcomes] == [True]
-    assert {c for _, c, _ in house.stats.of("record_refused")} == {24}
-    assert len(house.stats.of("record_accepted")) == 1
+        harness.reactor.advance(0)
+    assert [outcome.meets_block for outcome, _ in harness.work.solved_outcomes] == [True]
+    assert {c for _, c, _ in harness.stats.of("record_refused")} == {24}
+    assert len(harness.stats.of("record_accepted")) == 1
 
 
 @pytest.mark.parametrize("negotiated", [None, "0000e000", "00000000"])
 def test_a_block_with_version_bits_that_it_may_not_roll_is_used(negotiated):
-    house = House()
-    protocol, wire, notify, miner = login(house)
+    harness = StratumHarness()
+    protocol, wire, notify, miner = login(harness)
     if negotiated is not None:
         protocol.dataReceived(line("mining.configure", ["version-rolling"], {"version-rolling.mask": negotiated}))
         wire.clear()
@@ -195,29 +205,29 @@ def test_a_block_with_version_bits_that_it_may_not_roll_is_used(negotiated):
     assert wire.messages()[0]["error"][0] == 20
     protocol.dataReceived(submission(notify, f"{block:08x}", ADDRESS, "00100000"))
     assert wire.messages()[0]["result"] is True
-    assert [outcome.meets_block for outcome, _ in house.work.solved_outcomes] == [True]
+    assert [outcome.meets_block for outcome, _ in harness.work.solved_outcomes] == [True]
 
 
 def test_a_block_of_a_resumed_session_before_it_is_authorized_is_used():
-    house = House()
-    protocol, _, notify, miner = login(house)
+    harness = StratumHarness()
+    protocol, _, notify, miner = login(harness)
     session_id = protocol.session.state.session_id
     protocol.session.state.jobs[notify[0]].issued.job.block_target = BLOCK
     protocol.connectionLost()
-    again, wire = house.connect()
+    again, wire = harness.connect()
     again.dataReceived(line("mining.subscribe", "x", session_id))
     again.dataReceived(submission(notify, miner.find(notify, BLOCK)))
-    assert len(house.work.solved_outcomes) == 1
+    assert len(harness.work.solved_outcomes) == 1
     again.dataReceived(submission(notify, miner.find(notify, 2**256, above=BLOCK)))
     assert wire.messages()[-1]["error"][0] == 24
 
 
 def test_a_block_is_used_however_many_difficulties_others_wish():
     """A change of difficulty takes other work, of which there is little: one connection must not use up memory."""
-    house = House()
-    house.server.start()
-    _, greedy, _, _ = login(house)
-    protocol, _ = house.connect(HOST)
+    harness = StratumHarness()
+    harness.server.start()
+    _, greedy, _, _ = login(harness)
+    protocol, _ = harness.connect(HOST)
     protocol.dataReceived(line("mining.subscribe") + line("mining.authorize", ADDRESS, "x"))
     for number in range(3001):
         protocol.dataReceived(line("mining.suggest_difficulty", 1 + number % 7))
@@ -225,36 +235,36 @@ def test_a_block_is_used_however_many_difficulties_others_wish():
     messages = wire.messages()
     assert len(notifies(messages)) == 1 + MAX_VARIANTS
     assert sum(m.get("result") is True for m in messages) == 3002
-    house.reactor.pump([1] * 6)
+    harness.reactor.pump([1] * 6)
     assert wire.messages() == []  # there is no other work on this tip for it
-    house.server.work_changed(house.work.template.previous_block, True)
-    house.reactor.advance(0)
+    harness.server.work_changed(harness.work.template.previous_block, clean=True)
+    harness.reactor.advance(0)
     difficulty, notify = wire.messages()[-2:]
     assert difficulty["params"] == [1 + 3000 % 7]  # the last wish comes with the next work
     assert notify["method"] == "mining.notify"
     assert len(notifies(greedy.messages())) == 1
-    house.server.stop()
+    harness.server.stop()
 
 
 # --- lines -------------------------------------------------------------------------------------------------
 
 
 def test_half_lines_are_never_requests(log):
-    house = House()
-    protocol, wire, notify, _ = login(house)
+    harness = StratumHarness()
+    protocol, wire, notify, _ = login(harness)
     protocol.dataReceived(submission(notify, "00000000")[:-1])
     assert wire.messages() == []
-    assert not house.stats.of("record_refused")
+    assert not harness.stats.of("record_refused")
     protocol.connectionLost()
-    assert not house.stats.of("record_refused")
+    assert not harness.stats.of("record_refused")
     assert log.lines == []
 
 
 @pytest.mark.parametrize("logged_in", [False, True])
 def test_a_line_of_100_mb_costs_neither_memory_nor_log(log, logged_in):
-    house = House()
-    house.server.start()
-    protocol, wire = login(house)[:2] if logged_in else house.connect()
+    harness = StratumHarness()
+    harness.server.start()
+    protocol, wire = login(harness)[:2] if logged_in else harness.connect()
     piece = b"{" * 65536
     protocol.dataReceived(piece[:MAX_LINE])
     assert not wire.disconnecting
@@ -264,16 +274,16 @@ def test_a_line_of_100_mb_costs_neither_memory_nor_log(log, logged_in):
             protocol.dataReceived(piece)
             assert wire.disconnecting
             assert len(protocol._buffer) <= len(piece) + MAX_LINE
-            assert wire.aborted is (number * len(piece) > MAX_DRAINED)
+            assert wire.aborted is (number * len(piece) > MAX_LINGERING_BYTES)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 1_000_000
     protocol.connectionLost()
     assert len(log.lines) == 1
-    assert len(house.server) == 0
-    house.server.stop()
-    assert not house.reactor.getDelayedCalls()
+    assert len(harness.server) == 0
+    harness.server.stop()
+    assert not harness.reactor.getDelayedCalls()
 
 
 @pytest.mark.parametrize(
@@ -318,8 +328,8 @@ def test_a_line_of_100_mb_costs_neither_memory_nor_log(log, logged_in):
 )
 @pytest.mark.parametrize("logged_in", [False, True])
 def test_odd_lines_are_answered_once_or_end_the_connection(log, text, kept, logged_in):
-    house = House()
-    protocol, wire = login(house)[:2] if logged_in else house.connect()
+    harness = StratumHarness()
+    protocol, wire = login(harness)[:2] if logged_in else harness.connect()
     protocol.dataReceived(text + b"\n")
     messages = wire.messages()
     assert len(messages) <= 1
@@ -410,13 +420,13 @@ def test_wrong_types_in_every_position_of_every_method(method, position):
     "name", ["Dörk", "\U0001f4a9" * 9, "\u202e", "a\u0000b", "\t\r\n", "<script>", "%s{0}{x}", "'\"\\"]
 )
 def test_odd_worker_names_are_printable_everywhere_else(log, name):
-    house = House()
-    protocol, wire = house.connect()
+    harness = StratumHarness()
+    protocol, wire = harness.connect()
     protocol.dataReceived(line("mining.subscribe", name) + line("mining.authorize", f"{ADDRESS}.{name}", name))
     assert wire.messages()[1]["result"] is True
-    ((worker, *_),) = house.stats.of("record_worker_on")
+    ((worker, *_),) = harness.stats.of("record_worker_on")
     assert worker.isprintable()
-    assert all(text.isprintable() for _, text in house.stats.of("record_software"))
+    assert all(text.isprintable() for _, text in harness.stats.of("record_software"))
     protocol.dataReceived(b"{{{\n")
     (text,) = log.lines
     assert text.isprintable()
@@ -426,72 +436,72 @@ def test_odd_worker_names_are_printable_everywhere_else(log, name):
 
 
 def test_5000_connections_that_never_subscribe_leave_nothing_behind(log):
-    house = House()
-    house.server.start()
-    keeper, keeper_wire, _, _ = login(house)
-    crowd = [house.connect(f"10.{n >> 8}.{n & 255}.1") for n in range(5000)]
+    harness = StratumHarness()
+    harness.server.start()
+    keeper, keeper_wire, _, _ = login(harness)
+    crowd = [harness.connect(f"10.{n >> 8}.{n & 255}.1") for n in range(5000)]
     for protocol, _ in crowd[::3]:
         protocol.dataReceived(b'{"id":1,"method":"mining.subs')
-    house.reactor.pump([1] * 30)
+    harness.reactor.pump([1] * 30)
     assert not any(wire.disconnecting for _, wire in crowd)
-    house.reactor.pump([1] * 6)
+    harness.reactor.pump([1] * 6)
     assert all(wire.disconnecting for _, wire in crowd)
-    house.reactor.pump([1] * (int(DRAIN_TIME) + 1))
+    harness.reactor.pump([1] * (int(LINGER_TIME) + 1))
     assert all(wire.aborted for _, wire in crowd)
     for protocol, wire in crowd:
         assert wire.value() == b""
         protocol.connectionLost()
-    server = house.server
+    server = harness.server
     assert list(server.connections) == [keeper.session]
-    assert len(server._house.sessions) == len(server._draining) == 0
-    assert len(server._house.sessions._extranonces) == len(server._house.sessions._live) == 1
+    assert len(server._context.sessions) == len(server._lingering) == 0
+    assert len(server._context.sessions._extranonces) == len(server._context.sessions._live) == 1
     assert list(server.guard._hosts) == [HOST]
     assert len(log.lines) == 5000
     assert not keeper_wire.disconnecting
     server.stop()
-    assert not house.reactor.getDelayedCalls()
+    assert not harness.reactor.getDelayedCalls()
 
 
 @pytest.mark.parametrize("first_words", [b"", line("mining.subscribe", "x"), b"\x00"])
 def test_a_storm_of_one_host_ends_in_a_ban_and_one_log_line(log, first_words):
-    house = House()
+    harness = StratumHarness()
     let_in = 0
     for _ in range(3000):
-        protocol, _ = house.connect()
+        protocol, _ = harness.connect()
         let_in += protocol.session is not None
         if first_words:
             protocol.dataReceived(first_words)
         protocol.connectionLost()
-        house.reactor.advance(0.001)
+        harness.reactor.advance(0.001)
     assert 5 <= let_in <= 40
     assert len(log.lines) == 1
     assert "reconnecting too fast" in log.lines[0]
-    assert len(house.server) == len(house.server._house.sessions._extranonces) == 0
-    assert house.connect("10.0.0.2")[0].session is not None
-    house.server.start()
-    house.reactor.pump([10] * 31)
-    assert house.connect()[0].session is not None
-    house.server.stop()
+    assert len(harness.server) == len(harness.server._context.sessions._extranonces) == 0
+    assert harness.connect("10.0.0.2")[0].session is not None
+    harness.server.start()
+    harness.reactor.pump([10] * 31)
+    assert harness.connect()[0].session is not None
+    harness.server.stop()
 
 
 def test_a_hall_that_reconnects_at_once_is_no_storm(log):
-    house = House()
+    harness = StratumHarness()
     for _ in range(4):
-        hall = [house.miner(f"{ADDRESS}.{n}") for n in range(300)]
-        house.reactor.advance(120)
+        hall = [harness.miner(f"{ADDRESS}.{n}") for n in range(300)]
+        harness.reactor.advance(120)
         for protocol, _ in hall:
             protocol.connectionLost()
-    assert house.connect()[0].session is not None
+    assert harness.connect()[0].session is not None
     assert log.lines == []
 
 
 def test_garbage_from_ever_new_connections_ends_in_a_ban(log):
-    house = House()
+    harness = StratumHarness()
     for _ in range(500):
-        protocol, _ = house.connect()
+        protocol, _ = harness.connect()
         protocol.dataReceived(b"{garbage\n" * 50)
         protocol.connectionLost()
-    assert house.server.guard.is_banned(HOST, house.now())
+    assert harness.server.guard.is_banned(HOST, harness.now())
     assert len(log.lines) <= 7  # one for each that was let in, and the ban
 
 
@@ -499,28 +509,28 @@ def test_garbage_from_ever_new_connections_ends_in_a_ban(log):
 
 
 def test_floods_are_refused_count_for_nothing_and_end_in_a_ban(log):
-    house = House()
-    protocol, wire, notify, miner = login(house)
+    harness = StratumHarness()
+    protocol, wire, notify, miner = login(harness)
     session, difficulty = protocol.session, protocol.session.vardiff.difficulty
     low = [f"{n:08x}" for n in range(3000) if x11(miner.header(notify, bytes(4), notify[7], n)) > EASY]
     protocol.dataReceived(b"".join(submission(notify, nonce) for nonce in low))
     answers = wire.messages()
     assert len(answers) == len(low)
     assert {m["error"][0] for m in answers} == {23}
-    assert len(house.stats.of("record_refused")) == len(low)
-    assert not house.stats.of("record_accepted")
+    assert len(harness.stats.of("record_refused")) == len(low)
+    assert not harness.stats.of("record_accepted")
     assert not session.earning
     assert session.vardiff.difficulty == difficulty
     assert len(session._refused) <= 64
-    house.reactor.advance(0)
+    harness.reactor.advance(0)
     assert wire.disconnecting
-    assert house.connect()[0].session is None
+    assert harness.connect()[0].session is None
     assert len(log.lines) == 2  # the ban, and the connection that it closes
 
 
 def test_duplicates_count_once_even_when_many_others_come_between(log):
-    house = House()
-    protocol, wire, notify, miner = login(house)
+    harness = StratumHarness()
+    protocol, wire, notify, miner = login(harness)
     nonces = [miner.find(notify, difficulty_to_target(2.0**-20), start=start) for start in (0, 30_000, 60_000)]
     assert len(set(nonces)) == 3
     rng = random.Random(5)
@@ -529,7 +539,7 @@ def test_duplicates_count_once_even_when_many_others_come_between(log):
     protocol.dataReceived(b"".join(submission(notify, nonce) for nonce in sent))
     answers = [m for m in wire.messages() if "result" in m]
     assert [m["error"][0] for m in answers if not m["result"]] == [22] * 87
-    assert len(house.stats.of("record_accepted")) == 3
+    assert len(harness.stats.of("record_accepted")) == 3
     # the same in capitals, and with version bits that say the same
     again = submission(notify, nonces[0].upper()) + submission(notify, nonces[1], ADDRESS, notify[5])
     protocol.dataReceived(again)
@@ -538,46 +548,46 @@ def test_duplicates_count_once_even_when_many_others_come_between(log):
 
 
 def test_replays_of_old_jobs_are_refused_and_counted_once():
-    house = House()
-    house.server.start()
-    protocol, wire, notify, miner = login(house)
+    harness = StratumHarness()
+    harness.server.start()
+    protocol, wire, notify, miner = login(harness)
     first = miner.find(notify, EASY)
     second = miner.find(notify, EASY, start=int(first, 16) + 1)
     protocol.dataReceived(submission(notify, first))
     jobs = [notify]
     for _ in range(40):
-        house.server.work_changed(house.work.template.previous_block, True)
-        house.reactor.advance(0.2)
+        harness.server.work_changed(harness.work.template.previous_block, clean=True)
+        harness.reactor.advance(0.2)
         jobs += notifies(wire.messages())
     assert len({job[0] for job in jobs}) == 41
     protocol.dataReceived(submission(notify, first) * 10)
     assert {m["error"][0] for m in wire.messages()} == {22}
-    house.work.template = replace(house.work.template, previous_block=0xBEEF)
-    house.server.work_changed(0xBEEF, True)
-    house.reactor.pump([1] * int(GRACE + 6))
+    harness.work.template = replace(harness.work.template, previous_block=0xBEEF)
+    harness.server.work_changed(0xBEEF, clean=True)
+    harness.reactor.pump([1] * int(GRACE + 6))
     wire.clear()
     protocol.dataReceived(b"".join(submission(job, nonce) for job in jobs[:20] for nonce in (first, second)))
     assert {m["error"][0] for m in wire.messages()} == {21}
-    assert len(house.stats.of("record_accepted")) == 1
+    assert len(harness.stats.of("record_accepted")) == 1
     assert all(sent.issued.job is None for sent in list(protocol.session.state.jobs.values())[:41])
-    house.server.stop()
+    harness.server.stop()
 
 
 def test_jobs_of_another_connection_are_unknown_and_its_shares_worthless():
-    house = House()
-    one, _, notify, miner = login(house)
-    other, wire, _, _ = login(house, OTHER_ADDRESS)
+    harness = StratumHarness()
+    one, _, notify, miner = login(harness)
+    other, wire, _, _ = login(harness, OTHER_ADDRESS)
     nonce = miner.find(notify, EASY)
     other.dataReceived(submission(notify, nonce, OTHER_ADDRESS))
     assert wire.messages()[0]["error"][0] == 21
-    twin, twin_wire, same, _ = login(house, ADDRESS + ".twin")
+    twin, twin_wire, same, _ = login(harness, ADDRESS + ".twin")
     assert same[0] == notify[0]
     hashed = solver(twin).header(same, bytes(4), same[7], int(nonce, 16))
     assert x11(hashed) > EASY
     twin.dataReceived(submission(same, nonce, ADDRESS + ".twin"))
     assert twin_wire.messages()[0]["error"][0] == 23
     assert one.session.extranonce1 != twin.session.extranonce1
-    assert not house.stats.of("record_accepted")
+    assert not harness.stats.of("record_accepted")
 
 
 # --- whole conversations -------------------------------------------------------------------------------------
@@ -634,32 +644,32 @@ STEPS = st.lists(st.tuples(st.sampled_from(LINES), MUTATIONS, st.integers(0, 30)
 @settings(max_examples=500)
 @given(STEPS, st.integers(1, 400), st.booleans())
 def test_whole_conversations_never_raise(steps, size, logged_in):
-    house = House()
-    house.server.start()
+    harness = StratumHarness()
+    harness.server.start()
     with logged() as log:
-        protocol, wire = house.miner() if logged_in else house.connect()
+        protocol, wire = harness.miner() if logged_in else harness.connect()
         for text, mutation, seconds in steps:
             data = mutated(text, mutation)
             for start in range(0, len(data), size):
                 protocol.dataReceived(data[start : start + size])
             if seconds > 25:
-                house.reactor.pump([5.0] * (seconds - 25))
-                house.server.work_changed(0xB000 + seconds, seconds % 2 == 0)
+                harness.reactor.pump([5.0] * (seconds - 25))
+                harness.server.work_changed(0xB000 + seconds, clean=seconds % 2 == 0)
         for message in wire.messages():
             assert set(message) in ({"id", "result", "error"}, {"id", "method", "params"})
         protocol.connectionLost()
-        house.server.stop()
+        harness.server.stop()
     assert not log.tracebacks
     assert len([text for text in log.lines if "is banned" not in text]) <= 1
-    assert len(house.server) == 0
-    assert len(house.stats.of("record_worker_on")) == len(house.stats.of("record_worker_off"))
-    assert not house.work.solved_outcomes
+    assert len(harness.server) == 0
+    assert len(harness.stats.of("record_worker_on")) == len(harness.stats.of("record_worker_off"))
+    assert not harness.work.solved_outcomes
 
 
 @pytest.mark.parametrize("worker", [b"%s.caf\xe9", b"%s\x00", b"nobody\x01"])
 def test_a_block_in_a_line_with_a_bad_byte_counts_and_a_pseudoshare_does_not(worker):
-    house = House()
-    protocol, wire, notify, miner = login(house)
+    harness = StratumHarness()
+    protocol, wire, notify, miner = login(harness)
     for nonce, is_block in ((miner.find(notify, EASY), False), (miner.find(notify, BLOCK), True)):
         protocol.session.state.jobs[notify[0]].issued.job.block_target = BLOCK if is_block else 0
         good = submission(notify, nonce)
@@ -669,14 +679,14 @@ def test_a_block_in_a_line_with_a_bad_byte_counts_and_a_pseudoshare_does_not(wor
         assert (answer["error"] is None) is is_block
         if not is_block:
             assert code([answer]) == 20
-        assert len(house.work.solved_outcomes) == is_block
-    assert len(house.stats.of("record_accepted")) == 1
+        assert len(harness.work.solved_outcomes) == is_block
+    assert len(harness.stats.of("record_accepted")) == 1
 
 
-def test_a_machine_that_says_ever_more_of_itself_is_soon_no_news():
+def test_a_rig_that_says_ever_more_of_itself_is_soon_no_news():
     """Each piece of news is recorded for all workers of a connection: 64 KB of them took half a second."""
-    house = House()
-    protocol, _, _, _ = login(house)
+    harness = StratumHarness()
+    protocol, _, _, _ = login(harness)
     for number in range(1000):
         protocol.dataReceived(line("mining.configure", ["info"], {"info.hw-id": f"{number:04}"}))
-    assert len(house.stats.of("record_software")) < 50
+    assert len(harness.stats.of("record_software")) < 50

@@ -23,8 +23,16 @@ class MergedWork(FakeWork):
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
         self.made += 1
         tracker = Tracker(DASH_REGTEST)
-        context = build_work_context(tracker, None, self.template, DASH_REGTEST, NOW, self.aux)
-        job = Job(context, PayeeFields(key_hash, 655, 0, self.made), 2**256 - 1, int(NOW), int(NOW))
+        context = build_work_context(
+            tracker, None, template=self.template, network=DASH_REGTEST, now=NOW, aux=self.aux
+        )
+        job = Job(
+            context,
+            PayeeFields(key_hash, 655, 0, self.made),
+            desired_target=2**256 - 1,
+            share_timestamp=int(NOW),
+            header_timestamp=int(NOW),
+        )
         job.share_target = self.share_target
         return job
 

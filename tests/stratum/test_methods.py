@@ -9,11 +9,11 @@ import pytest
 
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
-from p2pool.stratum.jobs import GRACE
+from p2pool.stratum.job_registry import GRACE
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.session import PING_AFTER, PING_TIME, Session
 from tests.stratum.miner import ADDRESS, NOW, FakeWork, Miner, code
-from tests.stratum.wire import House, line
+from tests.stratum.wire import StratumHarness, line
 
 LOW = 2.0**-30
 """A difficulty that one of four hashes meets."""
@@ -176,7 +176,7 @@ def test_an_operator_s_mask_goes_to_those_who_negotiated_and_applies_at_once():
     notify = miner.login()
     other.login()
     for each in (miner, other):
-        each.house.settings = replace(each.house.settings, version_mask=0x00FFE000)
+        each.context.settings = replace(each.context.settings, version_mask=0x00FFE000)
         each.session.pool_mask_changed(NOW)
     assert other.out() == []
     assert miner.out() == [{"id": None, "method": "mining.set_version_mask", "params": ["00ffe000"]}]
@@ -291,19 +291,19 @@ def test_a_miner_that_does_not_know_the_question_is_kept(answer):
 
 @pytest.mark.parametrize("subscribed", [False, True])
 def test_before_the_answer_to_authorize_nothing_but_answers_is_sent(subscribed):
-    house = House()
-    operator = Operator(house.server, house.now)
-    house.server.start()
-    protocol, wire = house.connect()
+    harness = StratumHarness()
+    operator = Operator(harness.server, harness.now)
+    harness.server.start()
+    protocol, wire = harness.connect()
     requests = [line("mining.configure", ["version-rolling", "subscribe-extranonce"], {}), line("mining.ping")]
     if subscribed:
         requests.append(line("mining.subscribe", "a"))
     protocol.dataReceived(b"".join(requests) + line("mining.set_version_mask", "ffffffff"))
     assert all(m["id"] == 1 and "method" not in m for m in wire.messages())
-    assert operator.show_message("hello") == operator.reconnect("example.org", 7903) == 0
+    assert operator.show_message("hello") == operator.reconnect(host="example.org", port=7903) == 0
     operator.set_version_mask(0x00FFE000)
-    house.server.work_changed(0xBEEF, True)
-    house.reactor.pump([1] * 25)
+    harness.server.work_changed(0xBEEF, clean=True)
+    harness.reactor.pump([1] * 25)
     assert wire.messages() == []
     protocol.dataReceived(
         line("mining.subscribe", "a") * (not subscribed) + line("mining.authorize", ADDRESS, "x")
@@ -312,14 +312,17 @@ def test_before_the_answer_to_authorize_nothing_but_answers_is_sent(subscribed):
     assert methods(messages)[:3] == [None, "mining.set_difficulty", "mining.notify"]
     assert sorted(methods(messages)[3:]) == ["client.get_version", "mining.set_version_mask"]
     assert (
-        operator.show_message("hello") == operator.reconnect("example.org", 7903, 5) == operator.reconnect() == 1
+        operator.show_message("hello")
+        == operator.reconnect(host="example.org", port=7903, wait=5)
+        == operator.reconnect()
+        == 1
     )
     assert [(m["id"], m["method"], m["params"]) for m in wire.messages()] == [
         (None, "client.show_message", ["hello"]),
         (None, "client.reconnect", ["example.org", 7903, 5]),
         (None, "client.reconnect", []),
     ]
-    house.server.stop()
+    harness.server.stop()
 
 
 def test_a_refused_authorize_is_followed_by_nothing():
@@ -496,8 +499,8 @@ def test_what_was_refused_for_one_job_is_judged_anew_for_another():
 
 
 def connect_again(miner: Miner, session_id: str) -> Session:
-    """Another connection of the same machine, with its session."""
-    miner.session = Session(miner.house, miner.host, miner.now)
+    """Another connection of the same rig, with its session."""
+    miner.session = Session(miner.context, miner.reputation, miner.now)
     (answer,) = miner.call("mining.subscribe", "test/1", session_id)
     assert answer["result"][1] == miner.extranonce1.hex()
     return miner.session
@@ -530,13 +533,13 @@ def test_work_under_way_stays_valid_when_another_connection_takes_the_session():
     miner = Miner(start_difficulty=LOW)
     miner.call("mining.extranonce.subscribe")
     notify = miner.login()
-    displaced = miner.session
-    connect_again(miner, displaced.state.session_id)
-    messages = [json.loads(text) for text in displaced.take_output().splitlines()]
+    taken_over = miner.session
+    connect_again(miner, taken_over.state.session_id)
+    messages = [json.loads(text) for text in taken_over.take_output().splitlines()]
     assert methods(messages) == ["mining.set_extranonce", "mining.notify"]
     again = messages[1]["params"]
     assert again[0] != notify[0]
-    miner.session = displaced
+    miner.session = taken_over
     old = hunt(miner, notify)
     assert miner.submit(notify, old)[0]["result"] is True
     miner.extranonce1 = bytes.fromhex(messages[0]["params"][0])

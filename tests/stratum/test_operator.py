@@ -9,29 +9,29 @@ import pytest
 from p2pool.dash.pow import x11
 from p2pool.pool_stats import BanRecord
 from p2pool.stratum.guard import GuardSettings, ip_network
-from p2pool.stratum.house import VERSION_MASK
-from p2pool.stratum.jobs import GRACE
+from p2pool.stratum.job_registry import GRACE
 from p2pool.stratum.operator import MAX_BAN, MAX_MESSAGE, MAX_WAIT, Operator
+from p2pool.stratum.session_context import VERSION_MASK
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, EASY, NOW, OTHER_ADDRESS, Miner, code
-from tests.stratum.wire import House, line, notifies
+from tests.stratum.wire import StratumHarness, line, notifies
 
 
-def make(guard: GuardSettings | None = None) -> tuple[House, Operator]:
-    house = House(guard=guard)
-    return house, Operator(house.server, house.now)
+def make(guard: GuardSettings | None = None) -> tuple[StratumHarness, Operator]:
+    harness = StratumHarness(guard=guard)
+    return harness, Operator(harness.server, harness.now)
 
 
-def miner(house: House, username: str = ADDRESS):
+def miner(harness: StratumHarness, username: str = ADDRESS):
     """An authorized one, with nothing unread."""
-    protocol, wire = house.miner(username)
+    protocol, wire = harness.miner(username)
     wire.clear()
     return protocol, wire
 
 
-def rolling(house: House, mask: str = "ffffffff"):
+def rolling(harness: StratumHarness, mask: str = "ffffffff"):
     """One that has negotiated version rolling and is authorized."""
-    protocol, wire = house.connect()
+    protocol, wire = harness.connect()
     protocol.dataReceived(
         line("mining.configure", ["version-rolling"], {"version-rolling.mask": mask})
         + line("mining.subscribe", "test/1")
@@ -49,12 +49,12 @@ def sent(wire) -> list[tuple]:
 
 
 def test_a_message_reaches_everyone_who_is_authorized():
-    house, operator = make()
-    wires = [miner(house, f"{ADDRESS}.{n}")[1] for n in range(3)]
-    _, fresh_wire = house.connect()
-    half, half_wire = house.connect()
+    harness, operator = make()
+    wires = [miner(harness, f"{ADDRESS}.{n}")[1] for n in range(3)]
+    _, fresh_wire = harness.connect()
+    half, half_wire = harness.connect()
     half.dataReceived(line("mining.subscribe", "x"))
-    early, early_wire = house.connect()
+    early, early_wire = harness.connect()
     early.dataReceived(line("mining.authorize", ADDRESS, "x"))
     for wire in (half_wire, early_wire):
         wire.clear()
@@ -71,13 +71,13 @@ def test_a_message_reaches_everyone_who_is_authorized():
 
 
 def test_a_message_for_one_worker():
-    house, operator = make()
-    _, rig = miner(house, ADDRESS + ".rig")
-    second, same = miner(house, ADDRESS + "_rig+4")  # another way to write it
-    both, shared = miner(house, ADDRESS + ".other")
+    harness, operator = make()
+    _, rig = miner(harness, ADDRESS + ".rig")
+    second, same = miner(harness, ADDRESS + "_rig+4")  # another way to write it
+    both, shared = miner(harness, ADDRESS + ".other")
     both.dataReceived(line("mining.authorize", ADDRESS + ".rig", "x"))
-    _, stranger = miner(house, OTHER_ADDRESS + ".rig")
-    _, bare = miner(house, ADDRESS)
+    _, stranger = miner(harness, OTHER_ADDRESS + ".rig")
+    _, bare = miner(harness, ADDRESS)
     shared.clear()
     assert operator.show_message("hello", ADDRESS + ".rig") == 3
     for wire in (rig, same, shared):
@@ -92,8 +92,8 @@ def test_a_message_for_one_worker():
 
 
 def test_messages_are_bounded_and_never_empty():
-    house, operator = make()
-    _, wire = miner(house)
+    harness, operator = make()
+    _, wire = miner(harness)
     operator.show_message("x" * 5000)
     assert sent(wire) == [("client.show_message", ["x" * MAX_MESSAGE])]
     for text in ("", " \n\t "):
@@ -124,17 +124,18 @@ def test_nobody_is_there():
     ],
 )
 def test_reconnect(arguments, params):
-    house, operator = make()
-    wires = [miner(house, f"{ADDRESS}.{n}")[1] for n in range(3)]
-    half, half_wire = house.connect()
+    wanted = dict(zip(("host", "port", "wait"), arguments, strict=False))
+    harness, operator = make()
+    wires = [miner(harness, f"{ADDRESS}.{n}")[1] for n in range(3)]
+    half, half_wire = harness.connect()
     half.dataReceived(line("mining.subscribe", "x"))
     half_wire.clear()
-    assert operator.reconnect(*arguments) == 3
+    assert operator.reconnect(**wanted) == 3
     for wire in wires:
         assert sent(wire) == [("client.reconnect", params)]
         assert not wire.disconnecting
     assert half_wire.messages() == []
-    assert operator.reconnect(*arguments, worker=ADDRESS + ".1") == 1
+    assert operator.reconnect(**wanted, worker=ADDRESS + ".1") == 1
     assert [len(wire.messages()) for wire in wires] == [0, 1, 0]
 
 
@@ -151,16 +152,16 @@ def test_reconnect(arguments, params):
     ],
 )
 def test_reconnect_makes_sense(host, port, wait, text):
-    house, operator = make()
-    _, wire = miner(house)
+    harness, operator = make()
+    _, wire = miner(harness)
     with pytest.raises(ValueError, match=text):
-        operator.reconnect(host, port, wait)
+        operator.reconnect(host=host, port=port, wait=wait)
     assert wire.messages() == []
 
 
 def test_a_defect_of_one_connection_does_not_keep_the_others_from_it():
-    house, operator = make()
-    miners = [miner(house) for _ in range(3)]
+    harness, operator = make()
+    miners = [miner(harness) for _ in range(3)]
     miners[1][0].session._output = None
     with logged() as log:
         operator.show_message("hello")
@@ -173,9 +174,11 @@ def test_a_defect_of_one_connection_does_not_keep_the_others_from_it():
 
 
 def test_a_mask_is_told_to_those_who_negotiated_one():
-    house, operator = make()
-    _, plain = miner(house)
-    (_, wide), (_, narrow), (_, outside) = (rolling(house, mask) for mask in ("ffffffff", "00ffe000", "10000000"))
+    harness, operator = make()
+    _, plain = miner(harness)
+    (_, wide), (_, narrow), (_, outside) = (
+        rolling(harness, mask) for mask in ("ffffffff", "00ffe000", "10000000")
+    )
     for wire in (wide, narrow, outside):
         wire.clear()
     assert operator.set_version_mask(0x10FFE000) == 3
@@ -187,15 +190,15 @@ def test_a_mask_is_told_to_those_who_negotiated_one():
     assert operator.set_version_mask(VERSION_MASK) == 3
     assert sent(narrow) == [("mining.set_version_mask", ["00ffe000"])]
     assert plain.messages() == []
-    protocol, wire = house.connect()
+    protocol, wire = harness.connect()
     operator.set_version_mask(0xE000)
     protocol.dataReceived(line("mining.configure", ["version-rolling"], {}))
     assert wire.messages()[0]["result"]["version-rolling.mask"] == "0000e000"
 
 
 def test_who_is_not_authorized_yet_is_told_the_mask_after_that():
-    house, operator = make()
-    protocol, wire = house.connect()
+    harness, operator = make()
+    protocol, wire = harness.connect()
     protocol.dataReceived(line("mining.configure", ["version-rolling"], {}) + line("mining.subscribe", "x"))
     assert wire.messages()[0]["result"]["version-rolling.mask"] == f"{VERSION_MASK:08x}"
     operator.set_version_mask(0xE000)
@@ -213,10 +216,10 @@ def test_who_is_not_authorized_yet_is_told_the_mask_after_that():
 
 @pytest.mark.parametrize("mask", [-1, 2**32, 2**64])
 def test_a_mask_has_32_bits(mask):
-    house, operator = make()
+    harness, operator = make()
     with pytest.raises(ValueError, match="32 bits"):
         operator.set_version_mask(mask)
-    assert house.server.version_mask == VERSION_MASK
+    assert harness.server.version_mask == VERSION_MASK
 
 
 class Worker:
@@ -224,8 +227,8 @@ class Worker:
 
     header = Miner.header
 
-    def __init__(self, house: House) -> None:
-        self.protocol, self.wire = rolling(house)
+    def __init__(self, harness: StratumHarness) -> None:
+        self.protocol, self.wire = rolling(harness)
         self.extranonce1 = self.protocol.session.extranonce1
         (self.notify,) = notifies(self.wire.messages())
 
@@ -253,8 +256,8 @@ class Worker:
 
 
 def test_the_former_mask_counts_for_what_is_in_work_and_no_longer():
-    house, operator = make()
-    worker = Worker(house)
+    harness, operator = make()
+    worker = Worker(harness)
     one = worker.find(0x2000)
     two = worker.find(0x2000, one + 1)
     three = worker.find(0x2000, two + 1)
@@ -263,9 +266,9 @@ def test_the_former_mask_counts_for_what_is_in_work_and_no_longer():
     operator.set_version_mask(0x4000)
     worker.wire.clear()
     assert code(worker.submit(one, 0x2000)) == 22
-    house.reactor.advance(GRACE)
+    harness.reactor.advance(GRACE)
     assert worker.submit(two, 0x2000)[0]["result"] is True
-    house.reactor.advance(1)
+    harness.reactor.advance(1)
     assert code(worker.submit(three, 0x2000)) == 20
     assert worker.submit(allowed, 0x4000)[0]["result"] is True
 
@@ -274,29 +277,29 @@ def test_the_former_mask_counts_for_what_is_in_work_and_no_longer():
 
 
 def test_ban_closes_and_unban_lets_in_again():
-    house, operator = make()
-    _, wire = miner(house)
-    _, other = house.connect("10.0.0.2")
+    harness, operator = make()
+    _, wire = miner(harness)
+    _, other = harness.connect("10.0.0.2")
     record = operator.ban("10.0.0.1", 60, "because\nof that")
     assert record == BanRecord("10.0.0.1", NOW, NOW + 60, "because?of that")
     assert operator.bans() == (record,)
-    house.reactor.advance(0)
+    harness.reactor.advance(0)
     assert wire.disconnecting
     assert not other.disconnecting
-    assert house.connect()[1].disconnecting
+    assert harness.connect()[1].disconnecting
     assert operator.unban("10.0.0.1")
     assert not operator.unban("10.0.0.1")
     assert operator.bans() == ()
-    assert not house.connect()[1].disconnecting
+    assert not harness.connect()[1].disconnecting
 
 
 def test_a_ban_ends():
-    house, operator = make()
+    harness, operator = make()
     operator.ban("10.0.0.1", 60)
-    house.reactor.advance(59)
-    assert house.connect()[1].disconnecting
-    house.reactor.advance(1)
-    assert not house.connect()[1].disconnecting
+    harness.reactor.advance(59)
+    assert harness.connect()[1].disconnecting
+    harness.reactor.advance(1)
+    assert not harness.connect()[1].disconnecting
 
 
 @pytest.mark.parametrize(
@@ -310,12 +313,12 @@ def test_a_ban_ends():
     ],
 )
 def test_however_a_host_is_written(host, listed, banned):
-    house, operator = make()
+    harness, operator = make()
     assert operator.ban(host, 60).host == listed
-    assert house.connect(banned)[1].disconnecting
-    assert not house.connect("2001:db8:0:1::1")[1].disconnecting
+    assert harness.connect(banned)[1].disconnecting
+    assert not harness.connect("2001:db8:0:1::1")[1].disconnecting
     assert operator.unban(listed)
-    assert not house.connect(banned)[1].disconnecting
+    assert not harness.connect(banned)[1].disconnecting
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
 from p2pool.stratum.errors import low_difficulty
-from p2pool.stratum.jobs import GRACE
+from p2pool.stratum.job_registry import GRACE
+from p2pool.stratum.miner_state import MAX_JOBS
 from p2pool.stratum.session import IDLE_RESEND, Session
-from p2pool.stratum.sessions import MAX_JOBS
-from tests.stratum.miner import ADDRESS, EASY, NOW, OTHER_ADDRESS, FakeWork, Miner, code
+from tests.stratum.miner import ADDRESS, DISPATCHER, EASY, NOW, OTHER_ADDRESS, FakeWork, Miner, code
 from tests.support import make_template
 
 
@@ -235,9 +235,9 @@ def test_no_work_yet_then_work():
 def test_connections_of_one_address_share_a_job():
     miner = Miner()
     first = miner.login()
-    other = Session(miner.house, miner.host, NOW)
+    other = Session(miner.context, miner.reputation, NOW)
     for method, params in (("mining.subscribe", []), ("mining.authorize", [ADDRESS + ".b", "x"])):
-        other.receive_line(json.dumps({"id": 1, "method": method, "params": params}).encode(), NOW)
+        DISPATCHER.receive_line(other, json.dumps({"id": 1, "method": method, "params": params}).encode(), NOW)
     other.finish_input(NOW)
     notify = json.loads(other.take_output().splitlines()[-2])
     assert notify["params"] == first

@@ -10,7 +10,7 @@ from p2pool.dash import address
 from p2pool.dash.address import encode_address
 from p2pool.dash.target import difficulty_to_target
 from p2pool.networks import DASH, DASH_REGTEST
-from p2pool.stratum.errors import Code, Refusal
+from p2pool.stratum.errors import ErrorCode, StratumError
 from p2pool.stratum.username import parse_username, password_difficulty, positive_number
 
 KEY_HASH = bytes(range(20))
@@ -22,8 +22,8 @@ def parse(text: str):
     return parse_username(text, DASH_REGTEST)
 
 
-def refused(text: str) -> Refusal:
-    with pytest.raises(Refusal) as caught:
+def refused(text: str) -> StratumError:
+    with pytest.raises(StratumError) as caught:
         parse(text)
     return caught.value
 
@@ -75,7 +75,7 @@ def test_an_option_that_is_no_number_is_part_of_the_worker_s_name(rest, worker):
     "option", ["+", "/", "+s", "+-1", "/0", "+nan", "/inf", "+s1_0", "+1e999", "++2", ".rig+"]
 )
 def test_numbers_that_make_no_sense_and_bare_signs_are_refused_as_such(option):
-    assert refused(ADDRESS + option).code is Code.OTHER
+    assert refused(ADDRESS + option).code is ErrorCode.OTHER
 
 
 def test_options_and_what_is_none_in_any_order():
@@ -108,7 +108,7 @@ def test_options_and_what_is_none_in_any_order():
 )
 def test_an_address_that_cannot_be_paid_is_refused_with_the_reason(text, part):
     refusal = refused(text)
-    assert refusal.code is Code.UNAUTHORIZED
+    assert refusal.code is ErrorCode.UNAUTHORIZED
     assert any(p in refusal.text for p in part.split("|"))
 
 
@@ -117,7 +117,7 @@ def test_on_the_main_network_addresses_begin_with_x_and_those_of_the_test_networ
         ("bitcoinrig", "bitcoinrig is not a Dash address (34 characters, begins with X): set one as the username"),
         (ADDRESS, f"{ADDRESS} is an address of the Dash test network, not an address of the network dash: set "),
     ):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(StratumError) as caught:
             parse_username(text, DASH)
         assert caught.value.text.startswith(problem)
 
@@ -151,7 +151,7 @@ def test_any_text_is_parsed_or_refused(text):
         refusal = None
         try:
             username = parse(candidate)
-        except Refusal as error:
+        except StratumError as error:
             refusal = error
         if refusal is not None:
             assert refusal.text.isprintable()
@@ -215,6 +215,6 @@ def test_a_mistyped_address_is_decoded_twice_not_once_a_character(monkeypatch):
     calls = []
     value_of = address.value_of
     monkeypatch.setattr(address, "value_of", lambda *arguments: calls.append(arguments) or value_of(*arguments))
-    with pytest.raises(Refusal, match="checksum"):
+    with pytest.raises(StratumError, match="checksum"):
         parse_username(ADDRESS[:-1] + ("a" if ADDRESS[-1] != "a" else "b"), DASH_REGTEST)
     assert len(calls) <= 2

@@ -16,7 +16,7 @@ START = 1000.0
 
 
 def make(start: float = 16.0, minimum: float = 0.001, maximum: float = 1_000_000.0, seconds: float = 10.0):
-    return Vardiff(start, minimum, maximum, seconds)
+    return Vardiff(start=start, minimum=minimum, maximum=maximum, seconds=seconds)
 
 
 def mine(vardiff: Vardiff, count: int, period: float, now: float = START) -> float:
@@ -214,7 +214,7 @@ def test_a_backup_that_never_submitted_is_left_alone():
     assert vardiff.difficulty == 16
 
 
-# --- the search for slow machines ----------------------------------------------------------------------------
+# --- the search for slow miners ----------------------------------------------------------------------------
 
 
 def test_a_silent_connection_is_searched_for_once_in_four_steps_and_back():
@@ -227,7 +227,7 @@ def test_a_silent_connection_is_searched_for_once_in_four_steps_and_back():
     [
         (1024.0, 1.0, [256, 32, 8, 1]),  # no lower than the operator's minimum
         (2.0**-9, 0.001, [0.001]),
-        (2.0**-12, 2.0**-20, []),  # easier than the slowest machine needs
+        (2.0**-12, 2.0**-20, []),  # easier than the slowest rig needs
         (16.0, 16.0, []),
     ],
 )
@@ -276,7 +276,7 @@ def test_a_clock_that_jumps_does_not_end_the_search():
 
 
 def first_share(hash_rate: float, seed: int, start: float = 64.0) -> tuple[float, bench.Run]:
-    """When a steady machine on a line with latency has its first pseudoshare, and all that came of three hours."""
+    """When a steady rig on a line with latency has its first pseudoshare, and all that came of three hours."""
     vardiff = make(start=start)
     first: list[float] = []
 
@@ -293,7 +293,7 @@ def first_share(hash_rate: float, seed: int, start: float = 64.0) -> tuple[float
 
 
 @pytest.mark.parametrize("hash_rate", [1e5, 1e6, 1e7, 1e8, 1e9])
-def test_a_slow_machine_shows_life_within_ten_minutes_and_settles(hash_rate):
+def test_a_slow_rig_shows_life_within_ten_minutes_and_settles(hash_rate):
     firsts = []
     for seed in range(30):
         first, run = first_share(hash_rate, seed)
@@ -412,7 +412,7 @@ TIMES = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1e5)
 )
 def test_whatever_the_times_the_difficulty_is_a_power_of_two_or_a_limit(minimum, factor, start, steps):
     maximum = minimum * factor
-    vardiff = Vardiff(start, minimum, maximum, 10.0)
+    vardiff = Vardiff(start=start, minimum=minimum, maximum=maximum, seconds=10.0)
     for now, submissions, seconds in steps:
         before = vardiff.difficulty
         vardiff.seconds = seconds

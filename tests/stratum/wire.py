@@ -12,9 +12,11 @@ from zope.interface import implementer
 
 from p2pool.networks import DASH_REGTEST
 from p2pool.stratum.guard import GuardSettings
-from p2pool.stratum.house import SessionSettings
+from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.protocol import StratumProtocol
-from p2pool.stratum.server import ServerLimits, StratumServer
+from p2pool.stratum.server import StratumServer
+from p2pool.stratum.session_context import SessionSettings
+from tests.environment import make_environment
 from tests.stratum.miner import ADDRESS, NOW, FakeStats, FakeWork
 
 
@@ -53,7 +55,7 @@ class Transport(StringTransport):
         return [json.loads(line) for line in data.splitlines()]
 
 
-class House:
+class StratumHarness:
     """A server with work that tests control. Its clock is the reactor's, from NOW on."""
 
     def __init__(self, max_connections: int = 10_000, guard: GuardSettings | None = None) -> None:
@@ -62,15 +64,14 @@ class House:
         self.reactor = Clock()
         settings = SessionSettings(network=DASH_REGTEST, start_difficulty=2.0**-20, min_difficulty=2.0**-30)
         self.server = StratumServer(
-            settings,
-            self.work,
-            self.stats,
-            self.reactor,
-            self.now,
-            ServerLimits(max_connections=max_connections),
-            guard,
+            make_environment(self.reactor, clock=self.now),
+            settings=settings,
+            work=self.work,
+            stats=self.stats,
+            limits=ServerLimits(max_connections=max_connections),
+            guard_settings=guard,
         )
-        self.server.work_changed(self.work.template.previous_block, True)
+        self.server.work_changed(self.work.template.previous_block, clean=True)
 
     def now(self) -> float:
         return NOW + self.reactor.seconds()

@@ -161,6 +161,68 @@ def _documented(modules: list[Module]) -> Iterator[tuple[str, str]]:
                     yield f"{module.where}{name}", text
 
 
+def _declared_settings(modules: list[Module]) -> Iterator[tuple[Module, ast.ClassDef, str, ast.Call]]:
+    """Yield the fields of settings dataclasses: module, class, name and the call that declares it."""
+    for module in modules:
+        for owner in (node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)):
+            for node in owner.body:
+                if (
+                    isinstance(node, ast.AnnAssign)
+                    and isinstance(node.target, ast.Name)
+                    and isinstance(node.value, ast.Call)
+                    and isinstance(node.value.func, ast.Name)
+                    and node.value.func.id in ("setting", "switch")
+                ):
+                    yield module, owner, node.target.id, node.value
+
+
+def settings_declared_again(modules: list[Module]) -> list[str]:
+    """Return the places that repeat what a setting's declaration says: another field declares the same flag, the
+    program adds a flag by hand, another class has a number as the default of a field of the same name (unless the
+    setting's own default is None), or help has the default written out. A default that is repeated under another
+    name is not seen."""
+    found: list[str] = []
+    flags: set[str] = set()
+    owners: dict[str, ast.ClassDef] = {}
+    for module, owner, name, call in _declared_settings(modules):
+        texts = {each.arg: each.value for each in call.keywords}
+        named = texts.get("flag")
+        flag = str(named.value) if isinstance(named, ast.Constant) else "--" + name.replace("_", "-")
+        if flag in flags:
+            found.append(f"{module.where}:{call.lineno} {flag} is declared again")
+        flags.add(flag)
+        if not (call.args and isinstance(call.args[0], ast.Constant) and call.args[0].value is None):
+            owners[name] = owner
+        strings = [each.value for each in ast.walk(texts["help"]) if isinstance(each, ast.Constant)]
+        if any(isinstance(each, str) and "(default" in each for each in strings):
+            found.append(f"{module.where}:{call.lineno} help of {flag} has the default written out")
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                for each in node.body:
+                    if (
+                        isinstance(each, ast.AnnAssign)
+                        and isinstance(each.target, ast.Name)
+                        and each.target.id in owners
+                        and owners[each.target.id] is not node
+                        and _is_number(each.value)
+                    ):
+                        found.append(f"{module.where}:{each.lineno} default of {each.target.id}")
+            elif isinstance(node, ast.Call) and _room(module.name) == "app":
+                first = node.args[0] if node.args else None
+                is_parser = isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"
+                if is_parser and isinstance(first, ast.Constant) and str(first.value) in flags:
+                    found.append(f"{module.where}:{node.lineno} {first.value!s} is added by hand")
+    return found
+
+
+def _is_number(node: ast.expr | None) -> bool:
+    """Return whether an expression is made of numbers only."""
+    if isinstance(node, ast.BinOp):
+        return _is_number(node.left) and _is_number(node.right)
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
 def measure(modules: list[Module]) -> list[Figure]:
     """Return all figures of a list of modules."""
     rooms = sorted({_room(module.name) for module in modules if module.name != PACKAGE.name})
@@ -187,6 +249,7 @@ def measure(modules: list[Module]) -> list[Figure]:
         and isinstance(node.annotation, ast.Name)
         and node.annotation.id == "Any"
     ]
+    again = settings_declared_again(modules)
     short = [f"{place}: {text}" for place, text in _documented(modules) if len(text.split()) < MIN_DOCSTRING_WORDS]
     return [
         Figure("modules at the top level", f"{len(files)} files, {len(rooms)} with packages", tuple(rooms)),
@@ -198,6 +261,7 @@ def measure(modules: list[Module]) -> list[Figure]:
         Figure("largest function", f"{length} lines, {place}"),
         Figure("parameters `reactor: Any`", str(len(untyped)), tuple(untyped)),
         Figure("docstrings under four words", str(len(short)), tuple(short)),
+        Figure("settings declared more than once", str(len(again)), tuple(again)),
     ]
 
 

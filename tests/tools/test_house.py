@@ -72,8 +72,27 @@ def test_figures_name_their_places(modules):
     assert figures["modules at the top level"].value == "1 files, 1 with packages"
 
 
+def test_settings_that_are_declared_again(modules):
+    found = modules(
+        {
+            "a.py": "class A:\n    rate: float = setting(10.0, help='(default: 10)')\n"
+            "    once: int = setting(1, help='x')\n    other: int = setting(None, help='x')\n",
+            "b.py": "class B:\n    rates: int = setting(1, flag='--rate', help='x')\n    rate: float = 5.0 * 2\n",
+            "c.py": "class C:\n    rate: float = A.rate\n    once: bool = False\n    other: int = 5\n",
+            "app/d.py": "parser.add_argument('--rate')\nparser.add_argument('--help')\n",
+        }
+    )
+    assert house.settings_declared_again(found) == [
+        "p2pool/a.py:2 help of --rate has the default written out",
+        "p2pool/b.py:2 --rate is declared again",
+        "p2pool/app/d.py:1 --rate is added by hand",
+        "p2pool/b.py:3 default of rate",
+    ]
+
+
 def test_it_runs_on_this_repository(capsys):
     assert house.main(["--list"]) == 0
     printed = capsys.readouterr().out
+    assert "settings declared more than once: 0\n" in printed
     assert "import circles between packages: 0\n" in printed
-    assert str(Path("p2pool/app.py")) in printed
+    assert str(Path("p2pool/app/root.py")) in printed

@@ -49,7 +49,7 @@ def _endpoint(endpoint: Endpoint) -> Iterator[str]:
         yield ""
     if not endpoint.same_as:
         yield from _answer(endpoint.schema)
-    refusals = [refusal for refusal in endpoint.every_refusal() if refusal.code != "starting"]
+    refusals = [refusal for refusal in endpoint.every_error() if refusal.code != "starting"]
     if refusals:
         codes = dict.fromkeys(f"{refusal.status} `{refusal.code}`" for refusal in refusals)
         yield f"Refuses with {', '.join(codes)}.\n"

@@ -22,7 +22,7 @@ from p2pool.pool_stats import (
     SoftwareCount,
 )
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
-from p2pool.web.sources import KnownNode, ListeningPort, PeerFigures
+from p2pool.web.sources import KnownNode, OpenPort, PeerFigures
 from tests.chains import NOW
 from tests.support import make_template
 from tests.web.pages import Pool
@@ -67,7 +67,7 @@ def busy_pool(count: int = 60) -> Pool:
     stats.record_block_sent(0.002)
     guard = Guard(GuardSettings(), stats)
     guard.offence(guard.connected("10.0.0.1", now), Offence.LOGIN, now)
-    guard.ban("10.9.9.9", now, 1000, "by the operator")
+    guard.ban("10.9.9.9", now=now, seconds=1000, reason="by the operator")
     guard.tick(now)
     pool.peers = [
         PeerFigures("10.1.2.3", 8999, False, "p2pool-dash/1.0", 1700, 61.7, 12, 3456, 0.0123),
@@ -91,8 +91,8 @@ def busy_pool(count: int = 60) -> Pool:
     known = [KnownNode("10.1.2.3", 8999, NOW, now), KnownNode("2001:db8::7", 8999, NOW, NOW + 60)]
     object.__setattr__(pool.sources, "known_nodes", lambda: known)
     ports = [
-        ListeningPort("miners", 7903),
-        ListeningPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000, "CC:DD"),
+        OpenPort("miners", 7903),
+        OpenPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000, "CC:DD"),
     ]
     object.__setattr__(pool.sources, "listening", lambda: ports)
     object.__setattr__(pool.sources, "settings", {"fee": 0.5, "p2pool-nodes": ["10.1.2.3"], "api-keys": True})

@@ -17,6 +17,7 @@ from p2pool.web.audit import AuditLog
 from p2pool.web.auth import HashedSecret
 from p2pool.web.site import WebSite
 from tests.chains import NOW
+from tests.environment import make_environment
 from tests.support import make_template
 from tests.web.pages import Answer, Pool, take_apart
 
@@ -41,7 +42,7 @@ class FakeOperator:
         self._do("message", text, worker)
         return 3
 
-    def reconnect(self, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
+    def reconnect(self, *, host: str = "", port: int = 0, wait: int = 0, worker: str | None = None) -> int:
         self._do("reconnect", host, port, wait, worker)
         return 2
 
@@ -103,13 +104,11 @@ class Guarded(Pool):
         actions = admin_actions(self.operator, self.operator.set_log_level)
         self.access = Access(AccessSettings(**{"rate_limit": 0, "host_names": frozenset({"x"}), **settings}))
         self.site = WebSite(
+            make_environment(self.clock, run_in_thread=self.threads),
             self.views,
             directory,
-            self.clock,
-            None,
-            self.access,
-            self.threads,
-            {name: AdminResource(name, action, self.audit) for name, action in actions.items()},
+            access=self.access,
+            admin={name: AdminResource(name, action, self.audit) for name, action in actions.items()},
         )
         self.host = "10.0.0.1"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from p2pool.base.process import ProcessFigures
 from p2pool.dash.target import difficulty_to_target, target_to_bits
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
@@ -27,8 +28,8 @@ from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.sharechain.own_shares import StaleCounts
 from p2pool.sharechain.refused import Origin
 from p2pool.sharechain.tracker import Arrival
-from p2pool.web.memory import Memory
-from p2pool.web.sources import DashCoreFigures, PeerFigures
+from p2pool.web.sources import PeerFigures
+from p2pool.web.view_cache import ViewCache
 from p2pool.web.views import Views
 from tests.support import make_template
 from tests.web.pages import Pool
@@ -75,13 +76,13 @@ def newer_votes(pool: Pool) -> None:
     """Let all shares vote for version 36."""
     for share in pool.shares:
         share.desired_version = 36
-    with_sources(pool, memory=Memory())
+    with_sources(pool, cache=ViewCache())
 
 
 def one_newer_vote(pool: Pool) -> None:
     """Let one share vote for version 36 on a chain whose others do not."""
     pool.shares[-10].desired_version = 36
-    with_sources(pool, memory=Memory())
+    with_sources(pool, cache=ViewCache())
 
 
 def long_chain_of_newer_votes(pool: Pool) -> None:
@@ -101,11 +102,17 @@ def add_share(pool: Pool, stale_info: int = STALE_NONE) -> None:
     """One more share on the best one."""
     node, tracker = pool.node, pool.tracker
     pool.now += 20
-    context = build_work_context(tracker, node.best_share, make_template(), tracker.network, pool.now)
+    context = build_work_context(
+        tracker, node.best_share, template=make_template(), network=tracker.network, now=pool.now
+    )
     payee = PayeeFields(b"\x05" * 20, 655, stale_info, 77)
-    job = Job(context, payee, 2**256 - 1, int(pool.now), int(pool.now))
+    job = Job(
+        context, payee, desired_target=2**256 - 1, share_timestamp=int(pool.now), header_timestamp=int(pool.now)
+    )
     outcome = next(
-        o for nonce in range(1 << 16) if (o := job.check(bytes(8), job.timestamp, nonce, job.version)).meets_share
+        o
+        for nonce in range(1 << 16)
+        if (o := job.check(bytes(8), timestamp=job.timestamp, nonce=nonce, version=job.version)).meets_share
     )
     share = outcome.share()
     tracker.add(share, pool.now, live=True)
@@ -119,14 +126,18 @@ def fork(pool: Pool) -> None:
     node, best = pool.node, pool.node.best_share
     node.best_share = pool.shares[-2].hash
     job = Job(
-        build_work_context(pool.tracker, node.best_share, make_template(), node.network, pool.now),
+        build_work_context(
+            pool.tracker, node.best_share, template=make_template(), network=node.network, now=pool.now
+        ),
         PayeeFields(b"\x06" * 20, 655, 0, 78),
-        2**256 - 1,
-        int(pool.now),
-        make_template().current_time,
+        desired_target=2**256 - 1,
+        share_timestamp=int(pool.now),
+        header_timestamp=make_template().current_time,
     )
     outcome = next(
-        o for nonce in range(1 << 16) if (o := job.check(bytes(8), job.timestamp, nonce, job.version)).meets_share
+        o
+        for nonce in range(1 << 16)
+        if (o := job.check(bytes(8), timestamp=job.timestamp, nonce=nonce, version=job.version)).meets_share
     )
     pool.tracker.add(outcome.share(), pool.now)
     node.best_share = best
@@ -197,7 +208,7 @@ def work_with(pool: Pool, **changes) -> None:
     node = pool.node
     if node.context is None:
         node.context = build_work_context(
-            pool.tracker, node.best_share, make_template(), pool.tracker.network, pool.now
+            pool.tracker, node.best_share, template=make_template(), network=pool.tracker.network, now=pool.now
         )
     node.context = replace(node.context, **changes)
 
@@ -252,7 +263,7 @@ CAUSES: dict[str, Cause] = {
         lambda pool: pool.stats.record_submissions(3, 0.004), 0, 3, "p2pool_submit_latency_seconds_count"
     ),
     "p2pool_job_fan_out_seconds": Cause(
-        lambda pool: pool.stats.record_fan_out(0.3), 0, 0.3, "p2pool_job_fan_out_seconds_sum"
+        lambda pool: pool.stats.record_job_broadcast(0.3), 0, 0.3, "p2pool_job_fan_out_seconds_sum"
     ),
     "p2pool_pool_hashrate": Cause(add_share, CHANGED, CHANGED),
     "p2pool_pool_observed_hashrate": Cause(add_share, CHANGED, CHANGED),

@@ -10,24 +10,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.dashd.template import BlockTemplate
-from p2pool.history.database import parse_target
+from p2pool.history.database import parse_database_location
 from p2pool.history.service import History
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.samples import restored_samples
 from p2pool.web.site import WebSite
-from p2pool.web.sources import DashCoreFigures, Moment, PeerFigures, Sources
+from p2pool.web.sources import PeerFigures, Snapshot, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import make_environment
 from tests.support import make_template
 
 
@@ -99,27 +100,28 @@ class Pool:
         )
         if self.sources.history is not None:
             self.sources.history.restored.subscribe(
-                lambda restored: self.sources.memory.restore(restored_samples(restored.samples), restored.rounds)
+                lambda restored: self.sources.cache.restore(restored_samples(restored.samples), restored.rounds)
             )
         self.views = Views(self.sources)
         self.host = "10.0.0.1"
         """Who asks."""
         self.clock = Clock()
-        self.site = WebSite(self.views, web_static, self.clock, custom_pages=custom_pages)
+        self.site = WebSite(make_environment(self.clock), self.views, web_static, custom_pages=custom_pages)
 
     def _history(self) -> History:
         """In a file that goes with this object; its threads are this one."""
         self.directory = TemporaryDirectory()
-        target = parse_target("--stats-db", f"{self.directory.name}/history.sqlite")
-        return History(Clock(), target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
+        target = parse_database_location("--stats-db", f"{self.directory.name}/history.sqlite")
+        environment = make_environment(clock=lambda: self.now)
+        return History(environment, target, node_name="node", retention=30 * 86400)
 
     def dashd_figures(self) -> DashCoreFigures:
         warnings = [] if self.problem is None else [f"dashd: {self.problem}"]
         return DashCoreFigures(self.problem, warnings, self.daemons, self.broadcaster)
 
     @property
-    def moment(self) -> Moment:
-        return Moment(self.sources, self.stats.snapshot(self.now))
+    def view_snapshot(self) -> Snapshot:
+        return Snapshot(self.sources, self.stats.snapshot(self.now))
 
     def refresh(self) -> None:
         self.views.refresh(self.now)

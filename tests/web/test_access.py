@@ -71,7 +71,7 @@ def test_a_wrong_key(make, header):
         answer = pool.ask("/metrics", "GET", header)
     assert answer.status == 401
     assert code(answer) == "wrong_api_key"
-    assert log.lines == ["10.0.0.1 gave a wrong API key to the web"]
+    assert log.lines == ["web client 10.0.0.1 presented a wrong API key"]
     assert not log.tracebacks
     assert KEY not in answer.body.decode()
 

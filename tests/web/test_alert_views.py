@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import jsonschema
 
-from p2pool.alerts.service import AlertFigures, DestinationFigures
+from p2pool.alerts.figures import AlertFigures, DestinationFigures
 from p2pool.web.api.alerts import ENDPOINTS, alerts
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 from tests.support import make_template
 from tests.web.pages import Pool
 
 
 def shown(pool: Pool, figures: AlertFigures | None) -> dict:
-    answer = alerts(Moment(replace(pool.sources, alerts=lambda: figures), pool.stats.snapshot(pool.now)))
+    answer = alerts(Snapshot(replace(pool.sources, alerts=lambda: figures), pool.stats.snapshot(pool.now)))
     jsonschema.validate(answer, ENDPOINTS[0].schema)
     return answer
 
 
 def test_nobody_is_told_anything_by_default():
-    answer = Pool(3, make_template()).moment
+    answer = Pool(3, make_template()).view_snapshot
     assert alerts(answer)["destinations"] == []
     assert shown(Pool(3, make_template()), None)["problem"] is None
 

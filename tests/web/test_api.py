@@ -81,7 +81,7 @@ def check_error(endpoint: Endpoint | None, answer: Answer) -> str:
     Draft202012Validator(ERROR).validate(answer.json)
     code = answer.json["error"]["code"]
     if endpoint is not None:
-        assert (answer.status, code) in [(each.status, each.code) for each in endpoint.every_refusal()]
+        assert (answer.status, code) in [(each.status, each.code) for each in endpoint.every_error()]
     return code
 
 
@@ -348,7 +348,10 @@ def test_many_look_ups_cost_one_piece_of_work(monkeypatch):
     pool, made = busy_pool(), []
     for module, name in ((blocks, "_rounds"), (workers, "_blocks_by_address"), (samples, "_graph")):
         real = getattr(module, name)
-        counted = lambda *given, real=real, name=name: (made.append(name), real(*given))[1]  # noqa: E731
+        counted = lambda *given, real=real, name=name, **named: (  # noqa: E731
+            made.append(name),
+            real(*given, **named),
+        )[1]
         monkeypatch.setattr(module, name, counted)
     indexes = []
     real_index = WorkerIndex.__init__

@@ -25,7 +25,7 @@ def log(tmp_path, threads):
 
 def record(log: AuditLog, *numbers: int) -> None:
     for number in numbers:
-        log.record("10.0.0.1", "abcd", "unban", {"number": number}, "done")
+        log.record(client="10.0.0.1", key="abcd", action="unban", parameters={"number": number}, outcome="done")
 
 
 def numbers(*paths) -> list[int]:
@@ -45,7 +45,13 @@ def test_lines_come_in_their_order_one_write_at_a_time(log, threads):
 
 
 def test_texts_cannot_break_a_line(log):
-    log.record("evil\nclient", "abcd", "message", {"text": "a\nb\r\u2028"}, "refused:\nx")
+    log.record(
+        client="evil\nclient",
+        key="abcd",
+        action="message",
+        parameters={"text": "a\nb\r\u2028"},
+        outcome="refused:\nx",
+    )
     (line,) = log._path.read_text("utf-8").split("\n")[:-1]
     assert json.loads(line)["client"] == "evil?client"
     assert json.loads(line)["outcome"] == "refused:?x"
@@ -75,7 +81,7 @@ def test_a_disk_that_does_not_take_it_is_a_warning_and_nothing_is_lost(log, thre
     with logged() as lines:
         record(log, 1, 2, 3)
     assert len(lines.lines) == 1
-    assert "cannot be written" in lines.lines[0]
+    assert "cannot write the audit log" in lines.lines[0]
     log._path.parent.unlink()
     record(log, 4)
     assert numbers(log._path) == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""Keys and the password: what is kept of them, how they are presented, and what an operator may give."""
+"""Keys and the password: what is kept of them, and how they are presented."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.base.errors import OperatorError
 from p2pool.web import auth
 from p2pool.web.auth import (
     MAX_CREDENTIAL,
-    MAX_KEY,
-    MAX_KEY_FILE,
-    MAX_KEYS,
     HashedSecret,
     find_key,
-    hash_keys,
-    hash_password,
     key_fingerprint,
     presented_key,
     presented_login,
@@ -103,71 +97,3 @@ def test_how_keys_are_presented(api_key, authorization, key):
 )
 def test_how_the_password_is_presented(authorization, login):
     assert presented_login(authorization) == login
-
-
-def refusal(function, *arguments) -> str:
-    with pytest.raises(OperatorError) as caught:
-        function(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_keys_of_flags_file_and_environment_each_once(tmp_path):
-    file = tmp_path / "keys"
-    file.write_text(f"# comment\n\n  {KEY}1  \r\n{KEY}2\n")
-    keys = hash_keys([f"{KEY}2", f"{KEY}3", f"{KEY}3"], file, f"{KEY}4, {KEY}1\n{KEY}5", SALT)
-    assert len(keys) == 5
-    for number in range(1, 6):
-        assert find_key(keys, f"{KEY}{number}".encode()) is not None
-    assert find_key(keys, KEY.encode()) is None
-    assert hash_keys([], None, "  ", SALT) == ()
-
-
-@pytest.mark.parametrize(
-    "key", ["", "short", "x" * 15, "x" * (MAX_KEY + 1), "x" * 15 + " y", "x" * 16 + "é", "a,b" * 6]
-)
-def test_keys_that_cannot_be_used_are_refused_and_not_repeated(tmp_path, key):
-    text = refusal(hash_keys, [key], None, "", SALT)
-    assert text.startswith("--api-key: a key of")
-    assert "16 to 256" in text
-    assert not key or key not in text
-    if key.strip() == key and key:
-        (tmp_path / "keys").write_text(key)
-        assert str(tmp_path / "keys") in refusal(hash_keys, [], tmp_path / "keys", "", SALT)
-    if key == "short":
-        assert refusal(hash_keys, [], None, key, SALT).startswith("P2POOL_API_KEYS: a key of")
-
-
-@pytest.mark.parametrize(
-    ("content", "part"),
-    [
-        (None, "No such file"),
-        (b"", "no key"),
-        (b"# nothing\n\n", "no key"),
-        (b"\xff" * 20, "not text"),
-        (b"k" * (MAX_KEY_FILE + 1), "more than"),
-    ],
-)
-def test_key_files_that_are_none(tmp_path, content, part):
-    file = tmp_path / "keys"
-    if content is not None:
-        file.write_bytes(content)
-    text = refusal(hash_keys, [], file, "", SALT)
-    assert part in text
-    assert str(file) in text
-    assert "one key a line" in text or "give one a line" in text
-
-
-def test_so_many_keys_and_no_more():
-    names = [f"{KEY}{number}" for number in range(MAX_KEYS + 1)]
-    assert len(hash_keys(names[1:], None, "", SALT)) == MAX_KEYS
-    assert "at most 100" in refusal(hash_keys, names, None, "", SALT)
-
-
-def test_the_password():
-    assert hash_password("me:secret:too", SALT).matches(b"me:secret:too")
-    assert hash_password("mé:sécret", SALT).matches("mé:sécret".encode())
-    for text in ("", "me", "me:", ":topsecret", "me:top\nsecret", "me:topsecret" * 30):
-        said = refusal(hash_password, text, SALT)
-        assert "USER:PASSWORD" in said
-        assert "topsecret" not in said

@@ -68,5 +68,5 @@ def test_metrics_have_both(slow):
 
 
 def test_a_new_share_of_a_slow_pool_is_news(slow):
-    assert share_event(slow.node, slow.shares[-1], False, slow.now) is not None
-    assert share_event(slow.node, slow.shares[-2], False, slow.now) is None
+    assert share_event(slow.node, slow.shares[-1], own=False, now=slow.now) is not None
+    assert share_event(slow.node, slow.shares[-2], own=False, now=slow.now) is None

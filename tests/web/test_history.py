@@ -8,7 +8,7 @@ import io
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from p2pool.history.database import HistoryDatabase, parse_target
+from p2pool.history.database import HistoryDatabase, parse_database_location
 from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES, HistoryBusy, HistoryProblem
 from p2pool.history.restoring import read_restored
 from p2pool.pool_stats import EventKind, EventRecord, ShareRecord
@@ -236,10 +236,10 @@ def test_one_host_has_so_many_questions_at_a_time_and_leaves_the_rest_to_others(
     for answer in slow.answers:
         answer.callback(b"1")
     assert take_apart(first.value()).status == 200
-    assert len(busy.views.scene.questions) == 0
+    assert len(busy.views.context.questions) == 0
     asked("10.0.0.7")
     slow.answers[-1].errback(HistoryProblem("gone"))
-    assert len(busy.views.scene.questions) == 0
+    assert len(busy.views.context.questions) == 0
 
 
 def test_a_head_has_no_body(busy, slow):
@@ -277,16 +277,18 @@ def test_a_restart_goes_on_with_graphs_and_luck():
     known = before.ask("/api/v1/luck").json
     assert known["known_rounds"] >= 2
     ensureDeferred(before.sources.history.stop())
-    database = HistoryDatabase(parse_target("", f"{before.directory.name}/history.sqlite"), "node", "0")
+    database = HistoryDatabase(parse_database_location("", f"{before.directory.name}/history.sqlite"), "node", "0")
     restored = read_restored(database, before.now)
     database.close()
     after = Pool(0, None)
-    memory = after.sources.memory
-    memory.restore(restored_samples(restored.samples), restored.rounds)
-    assert len(memory.samples.hour.samples()) >= 8
-    assert memory.samples.work_between(before.now - 60, before.now - 20) is not None
+    cache = after.sources.cache
+    cache.restore(restored_samples(restored.samples), restored.rounds)
+    assert len(cache.samples.hour.samples()) >= 8
+    assert cache.samples.work_between(before.now - 60, before.now - 20) is not None
     # The shares are gone: the rounds are known all the same.
     blocks = [PoolBlock(each["time"], int(each["hash"], 16), None) for each in reversed(known["rounds"])]
-    again = memory.luck.rounds(after.tracker, None, blocks, 0.0, Samples(), before.now)
+    again = cache.luck.rounds(
+        after.tracker, best=None, blocks=blocks, stale=0.0, samples=Samples(), now=before.now
+    )
     lucks = [each.luck for each in again.rounds]
     assert [luck for luck in lucks if luck] == [each["luck"] for each in reversed(known["rounds"]) if each["luck"]]

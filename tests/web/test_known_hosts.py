@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2pool.app.config import load_config
+from p2pool.app.web import known_host_names
 from p2pool.base.errors import OperatorError
-from p2pool.config import load_config
-from p2pool.pages import known_host_names
 from p2pool.web.known_hosts import KnownHosts, machine_names, parse_host_name
 from tests.logged import logged
 from tests.web.guarded import KEY, Guarded, secret

@@ -11,12 +11,13 @@ from twisted.python.failure import Failure
 
 from p2pool.dashd.broadcast_counts import BroadcastCounts, BroadcasterTotals
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.network_peers import RestingAddress
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.stratum.host_loads import MAX_NAMES, SHOWN_HOSTS, HostLoad, host_loads
 from p2pool.web import submission_pace
 from p2pool.web.luck import LuckBook
-from p2pool.web.sources import DashCoreFigures, PeerTraffic, StratumLimits
+from p2pool.web.sources import PeerTraffic, StratumLimits
 from p2pool.web.static_files import CUSTOM_PAGES_POLICY
 from tests.chains import NOW
 from tests.support import make_template
@@ -87,8 +88,8 @@ def lucky_pool() -> Pool:
     pool = busy_pool()
     for share in pool.shares:
         share.block_bits = HARD
-    pool.sources.memory.luck = LuckBook()
-    pool.sources.memory._latest.clear()
+    pool.sources.cache.luck = LuckBook()
+    pool.sources.cache._latest.clear()
     pool.refresh()
     return pool
 

@@ -14,14 +14,15 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from p2pool.net.worker_port import WebConnections, WorkerPort
 from p2pool.web.access import Access, AccessSettings
 from p2pool.web.api.table import ALIASES
 from p2pool.web.live import PAGE_VIEWS, LiveService
 from p2pool.web.live_hub import LiveLimits
 from p2pool.web.site import WebSite
 from p2pool.web.views import VIEWS
-from p2pool.worker_port import WebConnections, WorkerPort
 from tests.e2e.websocket_client import CLOSE, PING, PONG, handshake, masked
+from tests.environment import make_environment
 from tests.logged import logged
 from tests.stratum.wire import Transport
 from tests.support import make_template
@@ -36,9 +37,11 @@ class LivePool(Pool):
 
     def __init__(self, origins: frozenset[str] = frozenset(), **limits) -> None:
         super().__init__(5, make_template())
-        self.live = LiveService(self.clock, self.clock.seconds, origins, limits=LiveLimits(**limits))
+        self.live = LiveService(make_environment(self.clock), origins=origins, limits=LiveLimits(**limits))
         access = Access(AccessSettings(host_names=frozenset({"node.example"})))
-        self.site = WebSite(self.views, Path("/nowhere"), self.clock, self.live.resource, access)
+        self.site = WebSite(
+            make_environment(self.clock), self.views, Path("/nowhere"), live=self.live.resource, access=access
+        )
         self.browsers = WebConnections()
         self.port = WorkerPort(Factory(), self.site, self.clock, browsers=self.browsers)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
 from p2pool.web.live_events import (
-    MAX_TOLD,
+    MAX_REPORTED,
     SHARE_AGE,
     BlockEvents,
     PeerEvents,
@@ -32,13 +32,13 @@ def peer(host: str, port: int = 8999, incoming: bool = False) -> PeerFigures:
 def test_a_share():
     pool = Pool(5, make_template())
     share = pool.shares[-1]
-    event = share_event(pool.node, share, True, share.timestamp + 1.0)
+    event = share_event(pool.node, share, own=True, now=share.timestamp + 1.0)
     assert event is not None
     assert (event["event"], event["hash"], event["own"]) == ("share", f"{share.hash:064x}", True)
     assert event["payout_address"].startswith("y")
     assert event["difficulty"] > 0
     assert event["is_block"] is share.is_block
-    assert share_event(pool.node, share, False, share.timestamp + SHARE_AGE + 1) is None
+    assert share_event(pool.node, share, own=False, now=share.timestamp + SHARE_AGE + 1) is None
 
 
 def test_a_block_and_what_became_of_it():
@@ -74,7 +74,7 @@ def test_peers_that_come_and_go():
         ("[2001:db8::1]:5", True, 1),
         ("10.0.0.1:8999", False, 1),
     ]
-    assert len(events.of([peer("10.0.0.1", port) for port in range(50)])) == MAX_TOLD
+    assert len(events.of([peer("10.0.0.1", port) for port in range(50)])) == MAX_REPORTED
 
 
 def test_alerts_are_warnings_that_come_and_go():
@@ -85,7 +85,7 @@ def test_alerts_are_warnings_that_come_and_go():
     ]
     assert not list(alert_events(now, now))
     assert not list(alert_events({"warnings": ["silent for 5 s"]}, {"warnings": ["silent for 16.5 s"]}))
-    assert len(list(alert_events({"warnings": []}, {"warnings": [chr(n) for n in range(65, 90)]}))) == MAX_TOLD
+    assert len(list(alert_events({"warnings": []}, {"warnings": [chr(n) for n in range(65, 90)]}))) == MAX_REPORTED
 
 
 def status(problem: str | None = None, serving: str | None = "a") -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_what_the_node_fires_is_told():
     pool = Pool(5)
     peers: list[PeerFigures] = []
     live: Any = SimpleNamespace(event=told.append)
-    wiring = LiveWiring(live, pool.node, lambda: peers, lambda: pool.now)
+    wiring = LiveWiring(live, pool.node, peers=lambda: peers, clock=lambda: pool.now)
     pool.node.work_changed.subscribe(wiring.work)
 
     def names() -> list[str]:

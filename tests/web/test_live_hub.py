@@ -31,7 +31,7 @@ class Browser:
         self.messages: list[Any] = []
         self._part = b""
         self.values: dict[str, Any] = {}
-        self.client: LiveClient = hall.hub.join(self, host, views, ALL, hall.now)
+        self.client: LiveClient = hall.hub.join(self, host=host, views=views, allowed=ALL, now=hall.now)
 
     def write(self, frames) -> None:
         assert "abort" not in self.log
@@ -59,7 +59,7 @@ class Browser:
     def read(self, room: float = float("inf")) -> None:
         """It has room again."""
         self.room = room
-        self.hall.hub.resumed(self.client)
+        self.hall.hub.resumed(self.client, self.hall.now)
         self.hall.turns()
 
     def ping(self) -> None:
@@ -279,7 +279,7 @@ def test_who_joins_while_views_are_told_has_all_of_it_or_nothing(hall):
             client = rng.choice(browsers).client
             asked = orjson.dumps({"type": "subscribe", "views": sorted(views)})
             try:
-                hall.hub.said(client, asked, hall.now + round_number * 100)
+                hall.hub.received(client, asked, hall.now + round_number * 100)
             except ParseError:
                 pass
             if rng.random() < 0.5:
@@ -425,7 +425,7 @@ def test_bounds_of_clients():
     of_a = [Browser(hall, host="a") for _ in range(3)]
     assert "3 clients of this address" in (hall.hub.turned_away("a") or "")
     assert hall.hub.turned_away("b") is None
-    hall.hub.close(of_a[0].client, 1008, "", hall.now)
+    hall.hub.close(of_a[0].client, code=1008, reason="", now=hall.now)
     assert hall.hub.turned_away("a") is not None  # it is there until its connection is gone
     hall.hub.leave(of_a[0].client)
     hall.hub.leave(of_a[0].client)
@@ -466,7 +466,7 @@ def test_who_is_silent_is_asked_and_who_does_not_answer_is_gone(hall):
 def test_a_ping_that_a_client_sends(hall):
     browser = Browser(hall)
     hall.turns()
-    hall.hub.said(browser.client, b'{"type":"ping"}', hall.now)
+    hall.hub.received(browser.client, b'{"type":"ping"}', hall.now)
     hall.turns()
     assert browser.messages[-1] == {"type": "pong", "time": hall.now}
 
@@ -474,7 +474,7 @@ def test_a_ping_that_a_client_sends(hall):
 def test_another_subscription_begins_with_a_snapshot(hall):
     browser = Browser(hall)
     hall.turns()
-    hall.hub.said(browser.client, b'{"type":"subscribe","views":["stats"]}', hall.now)
+    hall.hub.received(browser.client, b'{"type":"subscribe","views":["stats"]}', hall.now)
     hall.turns()
     assert browser.messages[-1]["views"] == {"stats": json.loads(hall.rendered["stats"])}
     browser.messages.clear()
@@ -485,10 +485,10 @@ def test_another_subscription_begins_with_a_snapshot(hall):
 def test_a_client_that_says_too_much(hall):
     browser = Browser(hall)
     for _ in range(10):
-        hall.hub.said(browser.client, b'{"type":"ping"}', hall.now)
+        hall.hub.received(browser.client, b'{"type":"ping"}', hall.now)
     with pytest.raises(ParseError, match="more than 10 messages"):
-        hall.hub.said(browser.client, b'{"type":"ping"}', hall.now)
-    hall.hub.said(browser.client, b'{"type":"ping"}', hall.now + 5)
+        hall.hub.received(browser.client, b'{"type":"ping"}', hall.now)
+    hall.hub.received(browser.client, b'{"type":"ping"}', hall.now + 5)
 
 
 def test_a_client_that_sends_too_many_bytes(hall):
@@ -500,11 +500,11 @@ def test_a_client_that_sends_too_many_bytes(hall):
 
 def test_nothing_is_said_after_closing_and_a_connection_that_stays_is_ended(hall):
     browser = Browser(hall)
-    hall.hub.close(browser.client, 1008, "why", hall.now)
-    hall.hub.close(browser.client, 1008, "why", hall.now)
+    hall.hub.close(browser.client, code=1008, reason="why", now=hall.now)
+    hall.hub.close(browser.client, code=1008, reason="why", now=hall.now)
     hall.hub.event({"event": "block"}, hall.now)
-    hall.hub.said(browser.client, b"nonsense", hall.now)
-    hall.hub.resumed(browser.client)
+    hall.hub.received(browser.client, b"nonsense", hall.now)
+    hall.hub.resumed(browser.client, hall.now)
     hall.show(stats={"uptime": 3})
     assert browser.log == ["close 1008"]
     assert not browser.writes

@@ -14,9 +14,9 @@ from p2pool.base.errors import ParseError
 from p2pool.web.live_messages import (
     MAX_FRAME,
     MAX_SUBSCRIBED,
-    Allowance,
-    Ping,
+    ClientPing,
     Subscribe,
+    TokenAllowance,
     is_allowed_origin,
     join_views,
     message_frames,
@@ -54,7 +54,7 @@ def test_a_message_in_frames(size):
 
 def test_views_are_joined_as_they_are():
     bodies = {"b": b'{"x":1}', "a": b"null", "c": b"3"}
-    assert json.loads(join_views("snapshot", 1.5, bodies, {"a", "b", "absent"})) == {
+    assert json.loads(join_views("snapshot", time=1.5, bodies=bodies, views={"a", "b", "absent"})) == {
         "type": "snapshot",
         "time": 1.5,
         "views": {"a": None, "b": {"x": 1}},
@@ -62,7 +62,7 @@ def test_views_are_joined_as_they_are():
 
 
 def test_what_a_client_may_say():
-    assert parse_client_message(b'{"type": "ping", "id": 7}', KNOWN) == Ping()
+    assert parse_client_message(b'{"type": "ping", "id": 7}', KNOWN) == ClientPing()
     asked = b'{"type": "subscribe", "views": ["local_stats", "local_stats"]}'
     assert parse_client_message(asked, KNOWN) == Subscribe(frozenset({"local_stats"}))
 
@@ -138,7 +138,7 @@ def test_whose_pages_may_listen(origin, host, expected):
 
 
 def test_an_allowance():
-    allowance = Allowance(3, 0.5, 10.0)
+    allowance = TokenAllowance(3, 0.5, 10.0)
     assert [allowance.take(1, 10.0) for _ in range(4)] == [True, True, True, False]
     assert not allowance.take(1, 11.0)
     assert allowance.take(1, 12.0)

@@ -31,7 +31,9 @@ def block(pool: Pool, number: int) -> PoolBlock:
 
 
 def rounds(pool: Pool, *blocks: PoolBlock, stale: float = 0.0, samples: Samples | None = None, now: float = NOW):
-    return LuckBook().rounds(pool.tracker, pool.shares[-1].hash, blocks, stale, samples or Samples(), now)
+    return LuckBook().rounds(
+        pool.tracker, best=pool.shares[-1].hash, blocks=blocks, stale=stale, samples=samples or Samples(), now=now
+    )
 
 
 def sampled(rate: float, difficulty: float, start: float = NOW, seconds: int = 3000) -> Samples:
@@ -102,8 +104,8 @@ def test_samples_with_a_hole_tell_nothing():
 def test_what_is_known_once_stays(pool):
     book, ends = LuckBook(), (block(pool, 10), block(pool, 30))
     best = pool.shares[-1].hash
-    first = book.rounds(pool.tracker, best, ends, 0.0, Samples(), NOW).rounds[1]
-    again = book.rounds(Pool().tracker, None, ends, 0.5, Samples(), NOW).rounds[1]
+    first = book.rounds(pool.tracker, best=best, blocks=ends, stale=0.0, samples=Samples(), now=NOW).rounds[1]
+    again = book.rounds(Pool().tracker, best=None, blocks=ends, stale=0.5, samples=Samples(), now=NOW).rounds[1]
     assert again is first
 
 
@@ -111,7 +113,7 @@ def test_the_book_is_bounded(pool):
     book, best = LuckBook(), pool.shares[-1].hash
     for number in range(MAX_ROUNDS + 5):
         ends = (PoolBlock(NOW, number, pool.shares[1].hash), block(pool, 30))
-        book.rounds(pool.tracker, best, ends, 0.0, Samples(), NOW)
+        book.rounds(pool.tracker, best=best, blocks=ends, stale=0.0, samples=Samples(), now=NOW)
     assert len(book._known) == MAX_ROUNDS
 
 
@@ -167,8 +169,8 @@ def test_pages_tell_of_luck():
     pool = busy_pool()
     for share in pool.shares:
         share.block_bits = HARD
-    pool.sources.memory.luck = LuckBook()
-    pool.sources.memory._latest.clear()
+    pool.sources.cache.luck = LuckBook()
+    pool.sources.cache._latest.clear()
     pool.refresh()
     stats, luck = pool.ask("/luck_stats").json, pool.ask("/api/v1/luck").json
     assert stats["luck_available"] is True
@@ -219,7 +221,7 @@ def test_without_blocks():
 
 
 def test_luck_over_days_counts_blocks_against_the_sampled_work(pool):
-    samples = pool.sources.memory.samples
+    samples = pool.sources.cache.samples
     now = pool.now
     for back, rate in ((40 * 86400, 9e9), (3600, 2.0**32 / 100)):
         for second in range(0, 600, 10):
@@ -243,10 +245,19 @@ def test_what_an_earlier_run_knew_of_a_round_stays_known(pool):
     blocks = (block(pool, 10), PoolBlock(NOW + 9000, 0xB10C, None))
     book = LuckBook()
     book.restore([RoundFigures(0xB10C, blocks[0].block_hash, 60.0, 2.0, 8e9, 4e9, "shares")])
-    known = book.rounds(pool.tracker, pool.shares[-1].hash, blocks, 0.0, Samples(), NOW).rounds[1]
+    known = book.rounds(
+        pool.tracker, best=pool.shares[-1].hash, blocks=blocks, stale=0.0, samples=Samples(), now=NOW
+    ).rounds[1]
     assert (known.luck, known.method, known.time_to_find, known.block) == (200, "shares", 60, blocks[1])
     # Other ends are another round.
-    other = book.rounds(pool.tracker, pool.shares[-1].hash, (block(pool, 11), blocks[1]), 0.0, Samples(), NOW)
+    other = book.rounds(
+        pool.tracker,
+        best=pool.shares[-1].hash,
+        blocks=(block(pool, 11), blocks[1]),
+        stale=0.0,
+        samples=Samples(),
+        now=NOW,
+    )
     assert other.rounds[1].luck is None
 
 
@@ -254,5 +265,7 @@ def test_shares_that_are_held_know_better_than_an_earlier_run(pool):
     ends = (block(pool, 10), block(pool, 30))
     book = LuckBook()
     book.restore([RoundFigures(ends[1].block_hash, ends[0].block_hash, 60.0, 2.0, 8e9, 4e9, "samples")])
-    known = book.rounds(pool.tracker, pool.shares[-1].hash, ends, 0.0, Samples(), NOW).rounds[1]
+    known = book.rounds(
+        pool.tracker, best=pool.shares[-1].hash, blocks=ends, stale=0.0, samples=Samples(), now=NOW
+    ).rounds[1]
     assert known.time_to_find == 400

@@ -130,9 +130,9 @@ def test_refusals_have_words_and_those_without_a_case_are_there():
 
 
 def test_every_stratum_error_code_has_a_word():
-    from p2pool.stratum.errors import Code
+    from p2pool.stratum.errors import ErrorCode
 
-    assert set(REASONS) == {int(code) for code in Code}
+    assert set(REASONS) == {int(code) for code in ErrorCode}
     assert len(set(REASONS.values())) == len(REASONS)
 
 
@@ -150,7 +150,7 @@ def test_the_pool_s_rate_is_that_of_the_other_pages():
 
     pool = Pool(SHARES, make_template())
     CAUSES["p2pool_stale_ratio"].happen(pool)
-    assert value(pool, "p2pool_pool_hashrate") == pytest.approx(pool_rate(pool.moment))
+    assert value(pool, "p2pool_pool_hashrate") == pytest.approx(pool_rate(pool.view_snapshot))
 
 
 def test_only_the_strongest_workers_are_named():

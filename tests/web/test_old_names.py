@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from p2pool.web.api.pool import EXPLORERS
-from p2pool.web.memory import LastMinute
+from p2pool.web.view_cache import LastMinute
 from p2pool.web.views import Views
 from tests.support import make_template
 from tests.web.busy import ALICE, busy_pool

@@ -82,7 +82,7 @@ def test_where_other_nodes_were_seen():
 def test_they_are_sorted_once_for_each_snapshot(monkeypatch):
     pool, made = busy_pool(), []
     real = peers._in_order
-    monkeypatch.setattr(peers, "_in_order", lambda moment: (made.append(1), real(moment))[1])
+    monkeypatch.setattr(peers, "_in_order", lambda snapshot: (made.append(1), real(snapshot))[1])
     counted = peers._in_order
     for _ in range(5):
         pool.ask("/api/v1/known_nodes")

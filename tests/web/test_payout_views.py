@@ -129,8 +129,8 @@ def test_the_draw_is_fair():
     amounts = {"a": 30, "b": 10, "big": 960}
     for tip in range(400):
         node = SimpleNamespace(best_share=tip)
-        scene = SimpleNamespace(moment=SimpleNamespace(per_tip=lambda make: amounts), node=node)
-        told = json.loads(payouts.patron_sendmany(scene, {"total": 10**8, "trunc": 5 * 10**6}))
+        context = SimpleNamespace(snapshot=SimpleNamespace(per_tip=lambda make: amounts), node=node)
+        told = json.loads(payouts.patron_sendmany(context, {"total": 10**8, "trunc": 5 * 10**6}))
         (winner,) = set(told) - {"big"}
         wins[winner] = wins.get(winner, 0) + 1
     assert wins["a"] / 400 == pytest.approx(0.75, abs=0.08)

@@ -14,8 +14,8 @@ from p2pool.history.restoring import RestoredSample
 from p2pool.pool_stats import ShareRecord
 from p2pool.web.api import samples as graphs
 from p2pool.web.api.table import ENDPOINTS
-from p2pool.web.memory import LOG_ENTRIES
 from p2pool.web.samples import KEPT, SCALARS, Ring, Samples, keyed, make_sample, restored_samples
+from p2pool.web.view_cache import LOG_ENTRIES
 from tests.logged import logged
 from tests.support import make_template
 from tests.web.busy import ALICE, busy_pool, payee
@@ -236,7 +236,7 @@ def test_ten_refreshes_in_a_period_make_one_sample():
     for _ in range(10):
         pool.refresh()
         pool.now += 1
-    assert len(pool.sources.memory.samples.hour) == 1
+    assert len(pool.sources.cache.samples.hour) == 1
 
 
 def test_memory_is_told_where_it_is_known():
@@ -249,7 +249,7 @@ def test_memory_is_told_where_it_is_known():
 
 def test_a_sample_that_fails_leaves_the_pages_alone(monkeypatch):
     pool = Pool(3, make_template())
-    monkeypatch.setattr(graphs, "_scalars", lambda moment, last: 1 / 0)
+    monkeypatch.setattr(graphs, "_scalars", lambda snapshot, last: 1 / 0)
     with logged() as log:
         pool.refresh()
     assert len(log.tracebacks) == 1
@@ -337,7 +337,7 @@ def test_samples_that_wait_to_be_written_do_not_keep_workers_that_never_worked()
         pool.stats.record_worker_on(f"yA.idle{number}", 1.0, pool.now)
         pool.stats.record_refused(f"yA.idle{number}", 23, pool.now)
     pool.stats.record_accepted("yA.busy", 1000.0, 1.0, False, pool.now)
-    moment = pool.moment
-    assert len(moment.snapshot.workers) == 51
-    made = graphs._history_sample(moment, {}, {"payouts": {}, "version_rates": {}})
+    snapshot = pool.view_snapshot
+    assert len(snapshot.pool.workers) == 51
+    made = graphs._history_sample(snapshot, {}, {"payouts": {}, "version_rates": {}})
     assert [worker.name for worker in made.workers] == ["yA.busy"]

@@ -214,7 +214,7 @@ def test_hosts_and_bans_as_the_guard_tells_them(pool):
     guard.submission(worse, False, pool.now)
     for _ in range(2):
         guard.offence(worse, Offence.MALFORMED, pool.now)
-    guard.ban("10.9.9.9", pool.now - 10, 100, "by the operator")
+    guard.ban("10.9.9.9", now=pool.now - 10, seconds=100, reason="by the operator")
     guard.tick(pool.now)
     _, security, bans = look(pool)
     assert security["hosts"] == [
@@ -255,8 +255,8 @@ def test_hosts_and_bans_as_the_guard_tells_them(pool):
 
 def test_a_ban_that_is_over_is_not_shown_whether_or_not_the_guard_has_noticed(pool):
     guard = Guard(GuardSettings(), pool.stats)
-    guard.ban("10.0.0.1", pool.now, 10, "short")
-    guard.ban("10.0.0.2", pool.now, 20, "long")
+    guard.ban("10.0.0.1", now=pool.now, seconds=10, reason="short")
+    guard.ban("10.0.0.2", now=pool.now, seconds=20, reason="long")
     assert look(pool)[2]["total"] == 2
     pool.now += 10
     _, security, bans = look(pool)
@@ -271,7 +271,7 @@ def test_no_text_of_a_miner_breaks_the_json(pool):
     pool.stats.record_software(HOSTILE, HOSTILE)
     pool.stats.record_turned_away(HOSTILE, pool.now)
     pool.stats.record_offence(HOSTILE)
-    Guard(GuardSettings(), pool.stats).ban("10.0.0.1", pool.now, 10, HOSTILE)
+    Guard(GuardSettings(), pool.stats).ban("10.0.0.1", now=pool.now, seconds=10, reason=HOSTILE)
     stats, security, bans = look(pool)
     clean = printable(HOSTILE)
     assert stats["workers"][clean]["user_agent"] == clean
@@ -281,9 +281,9 @@ def test_no_text_of_a_miner_breaks_the_json(pool):
 
 
 def test_every_error_code_has_a_word():
-    from p2pool.stratum.errors import Code
+    from p2pool.stratum.errors import ErrorCode
 
-    assert set(stratum.REFUSALS) == {int(code) for code in Code}
+    assert set(stratum.REFUSALS) == {int(code) for code in ErrorCode}
     assert len(set(stratum.REFUSALS.values())) == len(stratum.REFUSALS)
     assert stratum.refusals({23: 5, 99: 7}) == {**NO_REFUSALS, "low_difficulty": 5}
 

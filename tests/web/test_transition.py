@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from p2pool.alerts.watch import Thresholds, Watch
-from p2pool.base.said import SaidOnce
+from p2pool.base.warn_once import WarnOnce
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.pool_stats import EventKind
@@ -60,7 +60,7 @@ def solved(job: Job) -> Share:
     return next(
         outcome.share()
         for nonce in range(1 << 16)
-        if (outcome := job.check(bytes(8), job.timestamp, nonce, job.version)).meets_share
+        if (outcome := job.check(bytes(8), timestamp=job.timestamp, nonce=nonce, version=job.version)).meets_share
     )
 
 
@@ -68,9 +68,19 @@ def from_a_peer(pool: Pool, version: int) -> Share:
     """A share upon the best one that votes for a version, as its bytes come from a peer."""
     pool.now += 20
     tracker, template = pool.tracker, make_template()
-    context = build_work_context(tracker, pool.node.best_share, template, tracker.network, pool.now)
+    context = build_work_context(
+        tracker, pool.node.best_share, template=template, network=tracker.network, now=pool.now
+    )
     payee = PayeeFields(b"\x05" * 20, 655, 0, version & 0xFFFFFFFF)
-    made = solved(Job(voting(context, tracker, version), payee, 2**256 - 1, int(pool.now), template.current_time))
+    made = solved(
+        Job(
+            voting(context, tracker, version),
+            payee,
+            desired_target=2**256 - 1,
+            share_timestamp=int(pool.now),
+            header_timestamp=template.current_time,
+        )
+    )
     return parse_envelope(made.envelope, tracker.network)
 
 
@@ -276,13 +286,13 @@ def test_a_share_of_the_best_chain_that_c2pool_refuses_is_named(vote, found):
 
 
 def test_a_further_refused_share_is_no_further_line_in_the_log():
-    said = SaidOnce()
+    warnings = WarnOnce()
     for depth in (20, 21, 30):
         pool = Pool(
             300, make_template(), chain_length=LENGTH, vote=lambda n, at=depth: 36 if 299 - n == at else 16
         )
         problem = branch_problem(chain_votes(pool.sources))
-        assert said.news([problem]) == ([problem] if depth == 20 else [])
+        assert warnings.new([problem]) == ([problem] if depth == 20 else [])
 
 
 def test_on_a_young_chain_every_vote_that_rises_is_refused_unless_more_may_be_known():
@@ -315,12 +325,12 @@ def test_all_that_speaks_of_votes_agrees():
     [(0, []), (50, [("chain", 50), ("window", 50)]), (60, [("chain", 60), ("window", 60)]), (95, None)],
 )
 def test_alerts_see_the_same_votes(percent, kinds):
-    pool, watch = make(percent), Watch(Thresholds(), "DASH", False)
+    pool, watch = make(percent), Watch(Thresholds(), symbol="DASH", expects_peers=False)
     found = []
     for _ in range(20):
         pool.now += 5
         pool.refresh()
-        found += [each for each in watch.looking(pool.stats.snapshot(pool.now)) if each is not None]
+        found += [each for each in watch.check(pool.stats.snapshot(pool.now)) if each is not None]
     risen = [(each.subject, each.details["percent"]) for each in found if each.kind is EventKind.VOTES_RISEN]
     refused = [each for each in found if each.kind is EventKind.OWN_VOTES_REFUSED]
     if kinds is None:

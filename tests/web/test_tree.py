@@ -142,7 +142,7 @@ def test_it_costs_no_more_than_it_tells(monkeypatch):
     pool, looked_at = Pool(150, make_template()), []
     real = tree._row
     monkeypatch.setattr(
-        tree, "_row", lambda node, found, *more: (looked_at.append(found), real(node, found, *more))[1]
+        tree, "_row", lambda node, found, **more: (looked_at.append(found), real(node, found, **more))[1]
     )
     asked = []
     ancestors = pool.tracker.ancestors

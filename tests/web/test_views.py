@@ -137,12 +137,12 @@ def test_global_stats():
 
 def test_stale_shares_raise_the_pool_s_rate():
     pool = Pool(60, make_template())
-    chain_rate = pool_rate(pool.moment)
+    chain_rate = pool_rate(pool.view_snapshot)
     for share in pool.shares[10:30]:
         share.stale_info = 253
     # 20 of 60 shares announce a stale one: 20 of 80 were stale.
-    assert stale_proportion(pool.moment) == 0.25
-    assert pool_rate(pool.moment) == pytest.approx(chain_rate / 0.75)
+    assert stale_proportion(pool.view_snapshot) == 0.25
+    assert pool_rate(pool.view_snapshot) == pytest.approx(chain_rate / 0.75)
 
 
 def test_efficiency_compares_our_stales_with_the_pool_s(monkeypatch):
@@ -201,7 +201,7 @@ def test_a_key_that_is_paid_twice_is_one_address(monkeypatch):
     both = {p2pk_script(public_key): 5, p2pkh_script(hash160(public_key)): 7, p2pkh_script(b"\x01" * 20): 0}
     monkeypatch.setattr(payouts, "expected_payouts", lambda *arguments: both)
     versions = pool.node.network.parent.addresses
-    assert payouts.current_payouts(pool.moment) == {
+    assert payouts.current_payouts(pool.view_snapshot) == {
         encode_address(versions.pubkey_hash, hash160(public_key)): 12e-8
     }
 
@@ -225,7 +225,7 @@ def test_a_view_that_fails_keeps_its_last_figures_and_is_logged(monkeypatch):
     pool = busy()
     pool.refresh()
     before = pool.views.rendered["rate"]
-    monkeypatch.setitem(views.VIEWS, "rate", lambda moment: 1 / 0)
+    monkeypatch.setitem(views.VIEWS, "rate", lambda snapshot: 1 / 0)
     pool.now += 10
     with logged() as log:
         pool.refresh()
@@ -256,7 +256,7 @@ def test_merged_mining_is_shown_and_its_trouble_is_a_warning():
 def test_what_stands_against_blocks_is_a_warning():
     pool = Pool(3)
     network, best = pool.tracker.network, pool.node.best_share
-    context = build_work_context(pool.tracker, best, make_template(), network, pool.now)
+    context = build_work_context(pool.tracker, best, template=make_template(), network=network, now=pool.now)
     pool.node.context = replace(context, refusal="a block has up to 2000001 bytes")
     text = "blocks: found now would be refused: a block has up to 2000001 bytes"
     assert text in rendered(pool)["local_stats"]["warnings"]

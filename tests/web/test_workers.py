@@ -9,7 +9,7 @@ import pytest
 
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.web import worker_index
-from p2pool.web.worker_index import MAX_LISTS, MAX_LISTS_PER_HOST, ORDERS, TooManyLists, Wanted, WorkerIndex
+from p2pool.web.worker_index import MAX_LISTS, MAX_LISTS_PER_HOST, ORDERS, TooManyLists, WorkerFilter, WorkerIndex
 from tests.logged import logged
 from tests.support import make_template
 from tests.web.busy import ALICE, BOB, NOBODY, SUBSIDY, busy_pool, payee
@@ -151,9 +151,9 @@ def test_one_host_does_not_keep_the_others_from_searching():
 def test_the_index_without_a_node(crowd):
     index = WorkerIndex(crowd.stats.snapshot(crowd.now).workers)
     for number in range(MAX_LISTS):
-        index.ordered("name", Wanted(search=str(number)), str(number % 5))
+        index.ordered("name", WorkerFilter(search=str(number)), str(number % 5))
     with pytest.raises(TooManyLists):
-        index.ordered("name", Wanted(search="more"))
+        index.ordered("name", WorkerFilter(search="more"))
     assert WorkerIndex(()).ordered("name") == []
     assert WorkerIndex(()).address(ALICE) is None
 
@@ -235,7 +235,7 @@ def test_payouts_of_blocks_found_while_the_node_runs():
     assert told["maturing_rewards"] == told["total_estimated_rewards"] == pytest.approx(newest["estimated_payout"])
     assert told["confirmed_rewards"] == 0
     # What all are paid is the block's value.
-    amounts = pool.sources.memory.paid[near.hash]
+    amounts = pool.sources.cache.paid[near.hash]
     assert sum(amounts.values()) == SUBSIDY
     other = next(address for address in amounts if address != payee(pool) and not address.startswith("!"))
     assert [each["block_height"] for each in pool.ask(f"/miner_payouts/{other}").json["blocks"]] == [101]

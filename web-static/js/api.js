@@ -1,23 +1,23 @@
-// Asking the node, and its clock.
+// Requests to the node, and the node's clock.
 
 export const BASE = new URL("../../", import.meta.url);
 const FETCH_TIMEOUT = 8000;
 
-/** The answer's status and text; throws where there was none. */
-export async function ask(path) {
+/** Return the status and text of the node's answer to a GET; throw if there is none. */
+export async function fetchText(path) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), FETCH_TIMEOUT);
   try {
     const response = await fetch(new URL(path, BASE), { cache: "no-store", signal: stop.signal });
     const text = await response.text();
-    noteServerTime(response.headers.get("Date"));
+    readServerTime(response.headers.get("Date"));
     return { status: response.status, text };
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Parses JSON; integers beyond 15 digits become strings, so that none is rounded. */
+/** Parse JSON; integers of more than 15 digits become strings, so that none is rounded. */
 export function parseExact(text) {
   const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
   return JSON.parse(text.replace(tokens, (token) => (/^-?\d{16,}$/.test(token) ? `"${token}"` : token)));
@@ -25,23 +25,23 @@ export function parseExact(text) {
 
 let clockOffset = 0;
 
-function noteServerTime(header) {
+function readServerTime(header) {
   const at = header === null ? NaN : Date.parse(header);
-  if (!Number.isNaN(at)) noteNodeTime(at / 1000);
+  if (!Number.isNaN(at)) setNodeTime(at / 1000);
 }
 
-/** Takes note of the node's clock, Unix seconds. */
-export function noteNodeTime(at) {
+/** Set the node's clock, in Unix seconds. */
+export function setNodeTime(at) {
   const offset = at - Date.now() / 1000;
   clockOffset = Math.abs(offset) > 3 ? offset : 0;
 }
 
-/** The node's clock, Unix seconds. */
+/** Return the time by the node's clock, in Unix seconds. */
 export const nodeNow = () => Date.now() / 1000 + clockOffset;
 
-/** The answer's status and its JSON (also that of a refusal); null where it is none. Throws as `ask` does. */
-export async function askJson(path) {
-  const { status, text } = await ask(path);
+/** Return the status and JSON of an answer, also of an error; the value is null if it is not JSON. Throw as `fetchText` does. */
+export async function fetchJson(path) {
+  const { status, text } = await fetchText(path);
   try {
     return { status, value: JSON.parse(text) };
   } catch {
@@ -49,11 +49,11 @@ export async function askJson(path) {
   }
 }
 
-/** Why there is no answer out of the history, as a sentence; null where there is one. */
+/** Return a sentence that says why the history gave no answer, or null if it did. */
 export function historyProblem(value, status) {
   if (status === 200) return null;
-  const told = value?.error?.message;
-  if (typeof told !== "string") return `The history cannot be read now: the node answered with status ${status}.`;
-  if (!/history/i.test(told)) return `The history cannot be read now: ${told}.`;
-  return `${told[0].toUpperCase()}${told.slice(1)}.`;
+  const message = value?.error?.message;
+  if (typeof message !== "string") return `History is unavailable: the node answered with status ${status}.`;
+  if (!/history/i.test(message)) return `History is unavailable: ${message}.`;
+  return `${message[0].toUpperCase()}${message.slice(1)}.`;
 }

@@ -1,9 +1,9 @@
-// Parts of a whole as a small table with bars.
+// A small table with bars that show the parts of a whole.
 
 import { make } from "./dom.js";
 import { percent } from "./format.js";
 
-/** A table of rows {name, part (0 to 1), text}; `heads` are the titles of its columns, `text` stands beside the bar. */
+/** Return a table of rows {name, part (0 to 1), text}: `heads` are the column titles, `text` is shown next to the bar. */
 export function barsTable(caption, heads, rows) {
   const head = make("tr", { role: "row" }, ...heads.map((title) => make("th", { scope: "col", role: "columnheader" }, title)));
   const body = rows.map(({ name, part, text }) => {

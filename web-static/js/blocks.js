@@ -1,18 +1,21 @@
-// Columns of tables of blocks, for the pages that list them.
+// Columns of block tables.
 
 import { copyValue, make, setText } from "./dom.js";
 import { duration, integer, known, percent, shortHash } from "./format.js";
 
-/** What a block's status means. */
+/** Meaning of each block status. */
 export const STATUS = {
-  accepted: "In the chain; its coins can be spent after 100 confirmations",
-  confirmed: "In the chain for good: its coins can be spent",
-  orphaned: "Valid, but another block took its place",
-  refused: "Refused by Dash Core",
-  sent: "Sent, but not in the chain yet",
+  accepted: "In the chain; the reward can be spent after 100 confirmations",
+  confirmed: "In the chain permanently; the reward can be spent",
+  orphaned: "Valid, but another block replaced it",
+  refused: "Rejected by Dash Core",
+  sent: "Sent to Dash Core, not in the chain yet",
 };
 
-/** What became of a block: {status, reason, confirmations, chainlock}. */
+/** Return the word for a block status: the node calls a rejected block "refused". */
+export const statusText = (status) => (status === "refused" ? "rejected" : status);
+
+/** The status column, for items with {status, reason, confirmations, chainlock}. */
 export const statusColumn = {
   title: "Status",
   create: () => make("span", { class: "status" }),
@@ -20,28 +23,28 @@ export const statusColumn = {
     const node = cell.firstElementChild;
     node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
     node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-    const depth = confirmations > 0 ? `, ${integer(confirmations)} deep${chainlock ? ", ChainLock" : ""}` : "";
+    const depth = confirmations > 0 ? `, ${integer(confirmations)} conf.${chainlock ? ", ChainLock" : ""}` : "";
     const why = (status === "refused" || status === "orphaned") && reason ? `: ${reason}` : "";
-    setText(node, status + depth + why);
+    setText(node, statusText(status) + depth + why);
   },
 };
 
-/** The block's hash; with `explorer`, an address that a hash is put behind, it leads there. */
+/** The block hash column; `explorer` returns the URL prefix of a block explorer, or "" to copy the hash instead. */
 export const hashColumn = (explorer = () => "") => ({
   title: "Block hash",
   create: ({ hash }) => {
     const start = explorer();
     if (!/^https:\/\//.test(start)) return copyValue(hash, shortHash(hash), "block hash");
     const attributes = { href: start + encodeURIComponent(hash), rel: "noreferrer noopener", target: "_blank", class: "mono", title: hash };
-    return make("a", attributes, shortHash(hash), make("span", { class: "unseen" }, " in a block explorer, in a new tab"));
+    return make("a", attributes, shortHash(hash), make("span", { class: "unseen" }, " in a block explorer (opens in a new tab)"));
   },
 });
 
-/** How long a round took, of what was to be expected. */
+/** Return how long a round took, and the time expected. */
 export function roundText({ time_to_find: took, expected_time: expected }) {
   if (!known(took)) return "–";
-  return known(expected) ? `${duration(took)} of ${duration(expected)}` : duration(took);
+  return known(expected) ? `${duration(took)} (expected ${duration(expected)})` : duration(took);
 }
 
-/** Luck in percent, as the node tells it. */
+/** Return a luck, which the API gives in percent, as text. */
 export const luckText = (luck) => (known(luck) ? percent(luck / 100, 0) : "–");

@@ -1,13 +1,13 @@
-// The share chain drawn with its forks: the newest at the right end, the best chain in the lowest lane. Every share
-// is a link; the arrow keys lead from one to the next.
+// A drawing of the share chain with its forks: the latest share is at the right, the best chain in the lowest lane.
+// Every share is a link; the arrow keys move from one to the next.
 
 import { fitWidth, legend } from "./charts.js";
 import { d3 } from "./d3.js";
 import { make, setText } from "./dom.js";
 import { difficulty, integer, shortHash, shortened } from "./format.js";
-import { placed } from "./lanes.js";
+import { placeShares } from "./lanes.js";
 
-const LEAST_STEP = 20;
+const MIN_STEP = 20;
 const LANE = 30;
 const RADIUS = 7;
 const MARGIN = { top: 16, right: 20, bottom: 30, left: 20 };
@@ -22,27 +22,29 @@ function classOf(share) {
   return words.join(" ");
 }
 
-function told(share) {
+function describe(share) {
   const facts = [`Share ${shortHash(share.hash)}`, `height ${integer(share.height)}`, `pays ${shortened(share.address, 6, 4)}`];
   facts.push(`difficulty ${difficulty(share.difficulty)}`);
-  if (share.own) facts.push("found by this node’s miners");
+  if (share.own) facts.push("found on this node");
   if (share.is_block) facts.push("also a Dash block");
   facts.push(share.in_best_chain ? "in the best chain" : "on a fork");
   if (!share.verified) facts.push("not verified yet");
-  if (share.stale_info !== null) facts.push(`announces a stale share (${share.stale_info})`);
+  if (share.stale_info !== null) facts.push(`reports a stale share (${share.stale_info})`);
   return facts.join(", ");
 }
 
-const HINT = "Point at a share, or go along the chain with the arrow keys, to read what it is; Enter opens it.";
+const HINT = "Hover over a share, or move along the chain with the arrow keys, to see its details; Enter opens it.";
 
 export class ChainChart {
   constructor(holder) {
+    this.x = (_share) => 0;
+    this.y = (_share) => 0;
     this.scroll = make("div", { class: "chart-scroll" });
-    this.svg = d3.create("svg").attr("class", "chart chain-chart").attr("role", "group").attr("aria-label", "The newest shares and their forks");
+    this.svg = d3.create("svg").attr("class", "chart chain-chart").attr("role", "group").attr("aria-label", "Latest shares and forks");
     this.readout = make("p", { class: "readout", "aria-live": "off" }, HINT);
     this.scroll.append(this.svg.node());
-    const marks = [["m-best", "best chain"], ["m-own", "found here"], ["m-aside", "fork"], ["m-block", "also a Dash block"]];
-    holder.replaceChildren(legend(...marks, ["m-stale", "announces a stale share"], ["m-unverified", "not verified yet"]), this.scroll, this.readout);
+    const marks = [["m-best", "best chain"], ["m-own", "found on this node"], ["m-aside", "fork"], ["m-block", "also a Dash block"]];
+    holder.replaceChildren(legend(...marks, ["m-stale", "reports a stale share"], ["m-unverified", "not verified yet"]), this.scroll, this.readout);
     this.links = this.svg.append("g").attr("class", "links");
     this.axis = this.svg.append("g").attr("class", "grid");
     this.nodes = this.svg.append("g");
@@ -51,9 +53,9 @@ export class ChainChart {
     this.draw = fitWidth(holder, (width) => this.paint(width));
   }
 
-  /** shares: those of /api/v1/tree. */
+  /** Draw the shares of /api/v1/tree. */
   show(shares) {
-    this.shares = placed(shares);
+    this.shares = placeShares(shares);
     if (!this.shares.some(({ hash }) => hash === this.current)) this.current = this.shares[0]?.hash ?? null;
     this.draw();
   }
@@ -62,17 +64,17 @@ export class ChainChart {
     const columns = d3.max(this.shares, ({ column }) => column) ?? 0;
     const lanes = d3.max(this.shares, ({ lane }) => lane) ?? 0;
     const inside = width - MARGIN.left - MARGIN.right;
-    const step = Math.max(LEAST_STEP, Math.min(48, inside / Math.max(1, columns)));
+    const step = Math.max(MIN_STEP, Math.min(48, inside / Math.max(1, columns)));
     const whole = Math.max(width, MARGIN.left + columns * step + MARGIN.right);
     const height = MARGIN.top + lanes * LANE + MARGIN.bottom;
-    const atEnd = this.scroll.scrollLeft + this.scroll.clientWidth >= this.scroll.scrollWidth - 2 * LEAST_STEP;
+    const atEnd = this.scroll.scrollLeft + this.scroll.clientWidth >= this.scroll.scrollWidth - 2 * MIN_STEP;
     this.x = (share) => whole - MARGIN.right - (columns - share.column) * step;
     this.y = (share) => MARGIN.top + (lanes - share.lane) * LANE;
     this.svg.attr("viewBox", `0 0 ${whole} ${height}`).attr("width", whole).attr("height", height);
     this.paintLinks();
     this.paintAxis(height, step);
     this.paintShares();
-    // Who looks at the newest goes on doing so; who has scrolled back is left there.
+    // A view of the latest shares follows them; one that was scrolled back stays there.
     if (atEnd || !this.painted) this.scroll.scrollLeft = this.scroll.scrollWidth;
     this.painted = true;
   }
@@ -99,14 +101,14 @@ export class ChainChart {
       const link = enter.append("a").attr("href", ({ hash }) => `share.html?hash=${encodeURIComponent(hash)}`);
       link.append("circle").attr("class", "reach").attr("r", 13);
       link.append("path").attr("class", "dot");
-      link.on("focus", (event, share) => this.focused(share)).on("pointerenter", (event, share) => setText(this.readout, told(share)));
+      link.on("focus", (_event, share) => this.focused(share)).on("pointerenter", (_event, share) => setText(this.readout, describe(share)));
       link.on("blur", () => setText(this.readout, HINT)).on("pointerleave", () => setText(this.readout, HINT));
       link.on("keydown", (event, share) => this.key(event, share));
       return link;
     });
     shares
       .attr("class", classOf)
-      .attr("aria-label", told)
+      .attr("aria-label", describe)
       .attr("tabindex", ({ hash }) => (hash === this.current ? 0 : -1))
       .attr("transform", (share) => `translate(${this.x(share)},${this.y(share)})`);
     const round = d3.symbol(d3.symbolCircle, Math.PI * RADIUS ** 2)();
@@ -118,18 +120,18 @@ export class ChainChart {
   focused(share) {
     this.current = share.hash;
     this.elements.attr("tabindex", ({ hash }) => (hash === this.current ? 0 : -1));
-    setText(this.readout, told(share));
-    // Seen as a whole, not only its edge.
+    setText(this.readout, describe(share));
+    // Scroll all of the share into view, not only its edge.
     const [x, { scrollLeft, clientWidth }] = [this.x(share), this.scroll];
     if (x < scrollLeft + 40) this.scroll.scrollLeft = x - 40;
     else if (x > scrollLeft + clientWidth - 40) this.scroll.scrollLeft = x - clientWidth + 40;
   }
 
-  /** Left and right: parent and child; up and down: the next lane, where it is nearest; Home, End: the ends. */
+  /** Move by key: left and right to parent and child, up and down to the nearest share in another lane, Home and End. */
   key(event, share) {
     const nearest = (list) => d3.least(list, (other) => Math.abs(other.column - share.column) * 100 + Math.abs(other.lane - share.lane));
     const line = this.shares.filter(({ in_best_chain: inBest }) => inBest);
-    const ways = {
+    const moves = {
       ArrowLeft: () => share.up,
       ArrowRight: () => this.shares.filter(({ up }) => up?.hash === share.hash).sort((a, b) => a.lane - b.lane)[0],
       ArrowUp: () => nearest(this.shares.filter(({ lane }) => lane > share.lane)),
@@ -137,9 +139,9 @@ export class ChainChart {
       Home: () => line.at(-1),
       End: () => line[0],
     };
-    if (!Object.hasOwn(ways, event.key)) return;
+    if (!Object.hasOwn(moves, event.key)) return;
     event.preventDefault();
-    const to = ways[event.key]();
+    const to = moves[event.key]();
     if (to === null || to === undefined) return;
     this.elements.filter(({ hash }) => hash === to.hash).node()?.focus({ preventScroll: true });
   }

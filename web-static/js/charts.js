@@ -1,10 +1,10 @@
-// What charts drawn with D3 have in common: they fit their holder, and can be read by pointer, keyboard and screen
-// reader. Colours come from the style sheet, so that they follow the theme by themselves.
+// Common parts of the charts drawn with D3: they fit their holder, and work with pointer, keyboard and screen reader.
+// Their colours come from the style sheet, and so follow the theme.
 
 import { d3 } from "./d3.js";
 import { make, setText } from "./dom.js";
 
-/** Calls `draw(width)` now and whenever the holder's width changes. Returns a function: draw again. */
+/** Call `draw(width)` now and whenever the width of the holder changes. Return a function that draws again. */
 export function fitWidth(holder, draw) {
   let width = 0;
   const again = () => {
@@ -20,11 +20,11 @@ export function fitWidth(holder, draw) {
 }
 
 /**
- * A chart of which one item at a time is picked, by pointing at it or with the arrow keys, and told below it. For a
- * screen reader it is a slider whose value is what is told of the item.
+ * A chart whose items are picked one at a time, by pointer or arrow keys; a line below describes the picked one. To a
+ * screen reader it is a slider whose value is that description.
  */
 export class PickChart {
-  /** label: what the chart is; hint: told while nothing is picked. */
+  /** `label` names the chart; `hint` is shown while nothing is picked. */
   constructor(holder, { label, hint = "" }) {
     this.svg = d3
       .create("svg")
@@ -37,18 +37,18 @@ export class PickChart {
     this.readout = make("p", { class: "readout" }, hint);
     this.items = [];
     this.picked = -1;
-    this.tell = String;
+    this.describe = String;
     holder.replaceChildren(this.svg.node(), this.readout);
     this.svg.on("keydown", (event) => this.key(event));
     this.svg.on("pointerleave", () => this.pick(-1));
     this.svg.on("blur", () => this.pick(-1));
   }
 
-  /** Tells of these items; `nodes` are their elements in the same order, `tell(item)` gives the text for one. */
-  show(items, nodes, tell) {
+  /** Show these items: `nodes` are their elements in the same order, `describe(item)` returns the text for one. */
+  show(items, nodes, describe) {
     this.items = items;
     this.nodes = nodes;
-    this.tell = tell;
+    this.describe = describe;
     nodes.on("pointerenter.pick", (event) => this.pick(nodes.nodes().indexOf(event.currentTarget)));
     this.svg.attr("aria-valuemin", 0).attr("aria-valuemax", Math.max(0, items.length - 1));
     this.pick(this.picked < items.length ? this.picked : -1);
@@ -57,12 +57,12 @@ export class PickChart {
   pick(at) {
     this.picked = at;
     this.nodes?.classed("picked", (_, i) => i === at);
-    const text = at < 0 ? this.hint : this.tell(this.items[at]);
+    const text = at < 0 ? this.hint : this.describe(this.items[at]);
     setText(this.readout, text);
     const last = Math.max(0, this.items.length - 1);
     this.svg
       .attr("aria-valuenow", at < 0 ? last : at)
-      .attr("aria-valuetext", at < 0 ? `${this.items.length} in all; the arrow keys tell of each` : text);
+      .attr("aria-valuetext", at < 0 ? `${this.items.length} items; use the arrow keys to read each` : text);
   }
 
   key(event) {
@@ -81,7 +81,7 @@ export class PickChart {
   }
 }
 
-/** A legend: [class of the mark, text]. */
+/** Return a legend with entries [class of the mark, text]. */
 export function legend(...entries) {
   const items = entries.map(([mark, text]) => make("li", {}, make("span", { class: `mark-box ${mark}`, "aria-hidden": "true" }), text));
   return make("ul", { class: "chart-legend" }, ...items);

@@ -1,10 +1,10 @@
-// Takes a coinbase transaction apart: outputs, script types, addresses.
+// Decodes a coinbase transaction: outputs, script types, addresses.
 
 import { integer } from "./format.js";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/** Version bytes of P2PKH and P2SH addresses. */
+/** Return the version bytes of P2PKH and P2SH addresses. */
 export function addressVersions(network) {
   return network === "dash" ? { key: 76, script: 16 } : { key: 140, script: 19 };
 }
@@ -16,7 +16,7 @@ export function fromHex(text) {
 
 export const toHex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** Printable ASCII of a coinbase script, other bytes as dots. */
+/** Return a coinbase script as printable ASCII, other bytes as dots. */
 export const asText = (bytes) => Array.from(bytes, (b) => (b >= 32 && b < 127 ? String.fromCharCode(b) : "·")).join("");
 
 class Reader {
@@ -27,28 +27,34 @@ class Reader {
   }
 
   take(count) {
-    if (count > this.bytes.length - this.at) throw new Error("the transaction ends early");
+    if (count > this.bytes.length - this.at) throw new Error("the transaction is truncated");
     this.at += count;
     return this.bytes.subarray(this.at - count, this.at);
   }
 
+  /** @returns {number} */
   number(size) {
     const start = this.at;
     this.take(size);
     if (size === 1) return this.view.getUint8(start);
     if (size === 2) return this.view.getUint16(start, true);
-    if (size === 4) return this.view.getUint32(start, true);
+    return this.view.getUint32(start, true);
+  }
+
+  bigint() {
+    const start = this.at;
+    this.take(8);
     return this.view.getBigUint64(start, true);
   }
 
   compact() {
     const first = this.number(1);
     if (first < 253) return first;
-    return Number(this.number(first === 253 ? 2 : first === 254 ? 4 : 8));
+    return first === 255 ? Number(this.bigint()) : this.number(first === 253 ? 2 : 4);
   }
 }
 
-/** {version, type, outputs: [{value (BigInt of duffs), script}], payload}. Throws an Error for malformed bytes. */
+/** Return {version, type, outputs: [{value (BigInt of duffs), script}], payload}. Throw an Error for malformed bytes. */
 export function parseTransaction(bytes) {
   const reader = new Reader(bytes);
   const version = reader.number(2);
@@ -60,7 +66,7 @@ export function parseTransaction(bytes) {
   }
   const outputs = [];
   for (let left = reader.compact(); left > 0; left -= 1) {
-    const value = reader.number(8);
+    const value = reader.bigint();
     outputs.push({ value, script: reader.take(reader.compact()) });
   }
   reader.take(4);
@@ -68,23 +74,23 @@ export function parseTransaction(bytes) {
   return { version, type, outputs, payload };
 }
 
-/** What an output's script is: {kind, to}, `to` being an address or null. */
+/** Return {kind, to} of an output's script: `kind` in words, `to` an address or null. */
 export function describeScript(script, versions) {
   const starts = (...bytes) => bytes.every((byte, i) => script[i] === byte);
   const { length } = script;
   if (length === 25 && starts(0x76, 0xa9, 0x14) && script[23] === 0x88 && script[24] === 0xac) {
-    return { kind: "to a key’s hash (P2PKH)", to: address(versions.key, script.subarray(3, 23)) };
+    return { kind: "public key hash (P2PKH)", to: address(versions.key, script.subarray(3, 23)) };
   }
   if (length === 23 && starts(0xa9, 0x14) && script[22] === 0x87) {
-    return { kind: "to a script’s hash (P2SH)", to: address(versions.script, script.subarray(2, 22)) };
+    return { kind: "script hash (P2SH)", to: address(versions.script, script.subarray(2, 22)) };
   }
   if ((length === 35 || length === 67) && script[0] === length - 2 && script[length - 1] === 0xac) {
-    return { kind: "to a public key (P2PK)", to: null };
+    return { kind: "public key (P2PK)", to: null };
   }
-  if (length === 1 && script[0] === 0x6a) return { kind: "the chain’s credit pool (OP_RETURN)", to: null };
-  if (length === 42 && starts(0x6a, 0x28)) return { kind: "data: commits to this share (OP_RETURN)", to: null };
+  if (length === 1 && script[0] === 0x6a) return { kind: "Dash Platform credit pool (OP_RETURN)", to: null };
+  if (length === 42 && starts(0x6a, 0x28)) return { kind: "commitment to the share (OP_RETURN)", to: null };
   if (script[0] === 0x6a) return { kind: "data (OP_RETURN)", to: null };
-  return { kind: `another script, ${integer(length)} bytes`, to: null };
+  return { kind: `non-standard script, ${integer(length)} bytes`, to: null };
 }
 
 function address(version, hash) {
@@ -100,9 +106,9 @@ function address(version, hash) {
   return text;
 }
 
-// SHA-256 (FIPS 180-4). The browser's own is there in secure contexts only, and nodes are often on plain http.
+// SHA-256 (FIPS 180-4). Browsers offer theirs in secure contexts only, and nodes often use plain http.
 
-/** The first 32 bits of the fractional parts of the roots of the first `count` primes. */
+/** Return the first 32 bits of the fractional parts of the roots of the first `count` primes. */
 function rootBits(count, root) {
   const found = [];
   for (let n = 2; found.length < count; n += 1) {

@@ -1,5 +1,4 @@
-// D3 as a module. Its bundle is a script of the older kind that puts itself into the global object where it finds
-// neither CommonJS nor AMD; imported as a module it does the same.
+// D3 as a module. Its bundle is a UMD script: without CommonJS and AMD it sets the global `d3`, also when imported.
 
 import "../vendor/d3.min.js";
 

@@ -1,16 +1,20 @@
-// Small DOM helpers. What the node says goes into the page as text only.
+// Small DOM helpers. Data from the node enters the page as text only, never as markup.
 
 import { nodeNow } from "./api.js";
-import { absoluteTime, ago, known, shortHash, shortWorker, shortened } from "./format.js";
+import { absoluteTime, ago, known, shortHash, shortWorker } from "./format.js";
 
+/**
+ * Return the element with this id.
+ * @returns {any} an element of any kind
+ */
 export const byId = (id) => document.getElementById(id);
 
-/** Sets a node's text where it differs, so that a selection survives the next poll. */
+/** Set the text of a node if it differs, so that a selection survives the next poll. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** make("td", {class: "x", title: "y"}, "text", otherNode, ...). Attributes and text only, never markup. */
+/** Return a new element: make("td", {class: "x", title: "y"}, "text", otherNode, ...). Never takes markup. */
 export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -42,26 +46,25 @@ export function setTime(node, unix) {
   setText(node, ago(nodeNow() - unix));
 }
 
-/** Brings every relative time on the page up to date. */
+/** Update every relative time on the page. */
 export function refreshTimes() {
   const now = nodeNow();
-  for (const node of document.querySelectorAll("time[data-unix]")) setText(node, ago(now - Number(node.dataset.unix)));
+  /** @type {NodeListOf<HTMLElement>} */
+  const nodes = document.querySelectorAll("time[data-unix]");
+  for (const node of nodes) setText(node, ago(now - Number(node.dataset.unix)));
 }
 
 export function shareLink(hash, text = shortHash(hash)) {
   return make("a", { href: `share.html?hash=${encodeURIComponent(hash)}`, title: hash, class: "mono" }, text);
 }
 
-/** A link to a worker's page, or an address's: `name` as it authorizes, "ADDRESS" or "ADDRESS.worker". */
+/** Return a link to the page of a worker or an address: `name` is its username, "ADDRESS" or "ADDRESS.worker". */
 export function workerLink(name, ...content) {
   const inside = content.length > 0 ? content : [longShort(name, shortWorker(name))];
   return make("a", { href: `worker.html?name=${encodeURIComponent(name)}`, class: "quiet" }, ...inside);
 }
 
-/** A link to another of the pages, with a parameter of its own where one is given. */
-export const pageLink = (href, text) => make("a", { href }, text);
-
-/** A text that may be long, in its full and its short form; the style sheet shows the one that fits. */
+/** Return a text in its full and its short form; the style sheet shows the one that fits. */
 export function longShort(full, short) {
   if (full === short) return make("span", { class: "mono" }, full);
   return make(
@@ -72,7 +75,7 @@ export function longShort(full, short) {
   );
 }
 
-/** A shortened value that a click copies in full. */
+/** Return a button that shows a shortened value and copies the full one. */
 export function copyValue(full, short, what) {
   const button = make(
     "button",
@@ -83,14 +86,14 @@ export function copyValue(full, short, what) {
   return button;
 }
 
-/** A button "Copy" for a full text shown beside it. */
+/** Return a "Copy" button for a text that is shown next to it. */
 export function copyButton(text, what) {
   const button = make("button", { type: "button", class: "small" }, "Copy", make("span", { class: "unseen" }, ` ${what}`));
   button.addEventListener("click", () => copy(text, button));
   return button;
 }
 
-/** Copies and says so on the button. Works without a secure context too, as nodes are often on plain http. */
+/** Copy and confirm it on the button. Also works outside secure contexts, as nodes often use plain http. */
 export async function copy(text, button) {
   let done = false;
   try {
@@ -108,10 +111,10 @@ export async function copy(text, button) {
   button.classList.add(done ? "copied" : "not-copied");
   setTimeout(() => button.classList.remove("copied", "not-copied"), 1200);
   const said = byId("said");
-  if (said !== null) said.textContent = done ? "Copied." : "Copying failed.";
+  if (said !== null) said.textContent = done ? "Copied." : "Copy failed.";
 }
 
-/** The banner's parts: shown and announced only when they change. */
+/** Show a banner, or remove it if `text` is null. It changes, and is read out, only if the text does. */
 export function setBanner(id, kind, text) {
   const holder = byId("banner");
   let node = byId(id);
@@ -121,7 +124,7 @@ export function setBanner(id, kind, text) {
   }
   if (node === null) {
     node = make("p", { id, class: `notice ${kind}` });
-    // Read out when it comes, and not again whenever seconds in it go on.
+    // Read out when it appears, and not again when only its seconds change.
     const mine = node;
     setTimeout(() => mine.setAttribute("aria-live", "off"), 2000);
     if (kind === "offline") holder.prepend(node);

@@ -1,4 +1,4 @@
-// Figures as people read them. Pure: no page is needed.
+// Formats figures as text. Pure functions: they need no page.
 
 const numbers = new Map();
 
@@ -30,7 +30,7 @@ function withPrefix(value, unit) {
   return `${shown}\u00a0${PREFIXES[step]}${unit}`;
 }
 
-/** Bytes in powers of 1000, as disks and networks count. */
+/** Return bytes as text, in powers of 1000. */
 export const bytes = (value) => withPrefix(value, "B");
 
 export const hashRate = (value) => withPrefix(value, "H/s");
@@ -50,9 +50,10 @@ export function percent(part, digits = 1) {
 
 export const coins = (value) => (known(value) ? value.toFixed(8) : "–");
 
-/** Exact coins out of a BigInt of duffs. */
+/** Return a BigInt of duffs as exact coins. */
 export const duffs = (value) => `${value / 100000000n}.${(value % 100000000n).toString().padStart(8, "0")}`;
 
+/** @type {[number, string][]} */
 const UNITS = [
   [31557600, "y"],
   [86400, "d"],
@@ -61,7 +62,7 @@ const UNITS = [
   [1, "s"],
 ];
 
-/** Seconds as "3 d 4 h": the two largest units; "40 s" below a minute. */
+/** Return seconds as "3 d 4 h": the two largest units; "40 s" below a minute. */
 export function duration(seconds) {
   if (!known(seconds)) return "–";
   if (seconds > 1000 * 31557600) return "over 1,000 years";
@@ -79,11 +80,11 @@ export function duration(seconds) {
 
 export function ago(seconds) {
   if (seconds < 2) return "now";
-  const [size, name] = UNITS.find(([unit]) => seconds >= unit);
+  const [size, name] = /** @type {[number, string]} */ (UNITS.find(([unit]) => seconds >= unit));
   return `${Math.floor(seconds / size)}\u00a0${name} ago`;
 }
 
-// Swedish dates are "2026-11-22 12:21:27 UTC": the same for everyone, in the reader's own time zone.
+// The Swedish format is "2026-11-22 12:21:27 UTC": unambiguous, and in the reader's time zone.
 const clock = new Intl.DateTimeFormat("sv-SE", {
   year: "numeric",
   month: "2-digit",
@@ -102,15 +103,15 @@ const timeOnly = new Intl.DateTimeFormat("sv-SE", {
 export const absoluteTime = (unix) => clock.format(new Date(unix * 1000));
 export const clockTime = (unix) => timeOnly.format(new Date(unix * 1000));
 
-/** "00000321…4ffc8bb5"; short texts stay whole. */
+/** Return "00000321…4ffc8bb5"; short texts stay whole. */
 export function shortened(text, head = 6, tail = 6) {
   return text.length <= head + tail + 2 ? text : `${text.slice(0, head)}…${text.slice(-tail)}`;
 }
 
-/** A hash's end, as the node's log shows it: all hashes begin with zeros. */
+/** Return the end of a hash, as the log of the node shows it: all hashes begin with zeros. */
 export const shortHash = (hash) => `…${hash.slice(-8)}`;
 
-/** An address with a worker's name behind it: only the address is shortened. */
+/** Return "ADDRESS.worker" shortened, the address more than the worker name. */
 export function shortWorker(name) {
   const dot = name.indexOf(".");
   const address = dot < 0 ? name : name.slice(0, dot);
@@ -120,5 +121,5 @@ export function shortWorker(name) {
 
 export const isHash = (text) => typeof text === "string" && /^[0-9a-f]{64}$/i.test(text);
 
-/** HOST:PORT, an IPv6 address in brackets. */
+/** Return HOST:PORT, with an IPv6 address in brackets. */
 export const hostAndPort = (host, port) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);

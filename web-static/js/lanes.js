@@ -1,31 +1,32 @@
-// Where the shares of a drawn chain stand: the best chain in one line, each fork beside it in a lane of its own.
+// Layout of the drawn share chain: the best chain in one line, each fork in a lane above it.
 
-/** Lanes: more forks at one height than that share the last one. */
-const MOST_LANES = 12;
+/** Further forks at the same height share the last lane. */
+const MAX_LANES = 12;
 
 /**
- * Gives each share its place: `column` (0 the oldest) and `lane` (0 for the best chain). Shares come newest first,
+ * Return the shares with their `column` (0 is the oldest) and `lane` (0 is the best chain). Shares come newest first,
  * children before their parents.
  */
-export function placed(shares) {
+export function placeShares(shares) {
   const byHash = new Map(shares.map((share) => [share.hash, { ...share, lane: null, up: null }]));
   const all = [...byHash.values()];
   for (const share of all) share.up = byHash.get(share.parent) ?? null;
   const best = all.filter(({ in_best_chain: inBest }) => inBest);
   const top = (best[0] ?? all[0])?.height ?? 0;
-  const taken = Array.from({ length: MOST_LANES }, () => []);
+  /** The occupied spans of columns of each lane. @type {number[][][]} */
+  const taken = Array.from({ length: MAX_LANES }, () => []);
   for (const share of best) [share.lane, share.place] = [0, share.height - top];
   for (const head of all) {
     if (head.lane !== null) continue;
     const branch = [];
     for (let at = head; at !== null && at.lane === null; at = at.up) branch.push(at);
     const joint = branch.at(-1).up;
-    // What hangs from a share that is not shown stands where it says; nobody stands right of the newest ones.
+    // A branch whose parent is not shown is placed by height, but never to the right of the latest share.
     const start = joint === null ? Math.min(0, head.height - top) : joint.place + branch.length;
     branch.forEach((share, i) => (share.place = start - i));
     const [low, high] = [start - branch.length, start + 1];
     const free = taken.findIndex((spans, lane) => lane > 0 && spans.every(([from, to]) => to < low || from > high));
-    const lane = free < 0 ? MOST_LANES - 1 : free;
+    const lane = free < 0 ? MAX_LANES - 1 : free;
     taken[lane].push([low, high]);
     for (const share of branch) share.lane = lane;
   }

@@ -1,27 +1,27 @@
-// A table of many rows: searched, put in order by a click on a column's head, and shown a page at a time.
+// A table of many rows, with search, sorting and pages.
 
 import { make, setText } from "./dom.js";
 import { integer } from "./format.js";
 import { Table, emptyNote } from "./table.js";
 
 /**
- * Wants what Table wants, and puts its tools before the table. Columns may have `by(item)`, a number or text to order
- * by (`words` where it is a text); `order` is [column's title, whether descending]; `search(item)` gives the text to search in, `what` says what
- * is searched.
+ * Takes what Table takes. Columns with `by(item)` can be sorted by that number or text (`words` if text); `order` is
+ * [title of the column, whether descending]; `search(item)` returns the text to search in, `what` names it.
  */
 export class Listing {
   constructor(name, { caption, columns, order, search, what, perPage = 50 }) {
     this.columns = columns;
-    [this.title, this.descending] = order;
+    this.title = order[0];
+    this.descending = order[1];
     this.search = search;
     this.perPage = perPage;
     this.page = 0;
     this.items = [];
     this.table = new Table(name, { caption, columns, few: perPage, empty: emptyNote() });
-    this.table.few = perPage; // on small screens, too
+    this.table.few = perPage; // on small screens too
     this.makeHeads();
     this.table.holder.prepend(this.makeTools(name, what));
-    this.pager = make("nav", { class: "pages", "aria-label": "Pages of the table", hidden: "" });
+    this.pager = make("nav", { class: "pages", "aria-label": "Table pages", hidden: "" });
     this.table.holder.append(this.pager);
   }
 
@@ -43,7 +43,7 @@ export class Listing {
       "div",
       { class: "tools", role: "search" },
       make("div", { class: "field grow" }, make("label", { for: this.field.id }, `Search ${what}`), this.field),
-      make("div", { class: "field" }, make("label", { for: this.choice.id }, "Order"), this.choice),
+      make("div", { class: "field" }, make("label", { for: this.choice.id }, "Sort by"), this.choice),
     );
   }
 
@@ -62,7 +62,7 @@ export class Listing {
     this.turn(0);
   }
 
-  /** Shows the items, each with a `key` of its own; `emptyText` where there are none. */
+  /** Show the items, each with a unique `key`; `emptyText` if there are none. */
   show(items, emptyText) {
     this.items = items;
     this.emptyText = emptyText;
@@ -77,14 +77,14 @@ export class Listing {
     found.sort((a, b) => sign * compared(by(a), by(b)) || compared(a.key, b.key));
     const pages = Math.max(1, Math.ceil(found.length / this.perPage));
     this.page = Math.min(page, pages - 1);
-    const none = this.items.length > 0 ? `Nothing here has “${this.field.value.trim()}” in it.` : this.emptyText;
+    const none = this.items.length > 0 ? `No matches for “${this.field.value.trim()}”.` : this.emptyText;
     this.table.show(found.slice(this.page * this.perPage, (this.page + 1) * this.perPage), make("span", {}, none));
     setText(this.table.count, this.items.length === 0 ? "" : counted(found.length, this.items.length));
-    this.sayOrder();
+    this.markOrder();
     this.showPager(pages);
   }
 
-  sayOrder() {
+  markOrder() {
     const heads = this.table.table.tHead.rows[0].cells;
     this.columns.forEach(({ title, by }, i) => {
       if (by === undefined) return;
@@ -99,24 +99,24 @@ export class Listing {
   }
 }
 
-/** Fills a pager: "Previous", "3 of 12", "Next"; hidden where there is one page only. */
+/** Fill a pager: "Previous", "Page 3 of 12", "Next"; it is hidden if there is only one page. */
 export function showPages(nav, page, pages, go) {
   nav.hidden = pages <= 1;
   if (nav.childElementCount === 0) {
-    const [back, on] = ["← Previous", "Next →"].map((text) => make("button", { type: "button", class: "button" }, text));
-    nav.append(back, make("span", { role: "status" }), on);
+    const [previous, next] = ["← Previous", "Next →"].map((text) => make("button", { type: "button", class: "button" }, text));
+    nav.append(previous, make("span", { role: "status" }), next);
   }
-  const [back, where, on] = nav.children;
+  const [previous, where, next] = nav.children;
   setText(where, `Page ${integer(page + 1)} of ${integer(pages)}`);
-  back.disabled = page === 0;
-  on.disabled = page >= pages - 1;
-  back.onclick = () => go(page - 1);
-  on.onclick = () => go(page + 1);
+  previous.disabled = page === 0;
+  next.disabled = page >= pages - 1;
+  previous.onclick = () => go(page - 1);
+  next.onclick = () => go(page + 1);
 }
 
 const counted = (found, all) => (found === all ? integer(all) : `${integer(found)} of ${integer(all)}`);
 
-/** What is not known comes last in rising order. */
+/** Compare two values; unknown ones come last in ascending order. */
 function compared(a, b) {
   if (a === b) return 0;
   if (a === null || a === undefined) return 1;

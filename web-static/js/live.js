@@ -1,26 +1,26 @@
-// Views of the node, live: over a WebSocket where that works, else by asking again and again.
+// Live views of the node: over a WebSocket, or by polling if that is blocked.
 
-import { BASE, noteNodeTime } from "./api.js";
+import { BASE, setNodeTime } from "./api.js";
 
 const FIRST_DELAY = 2000;
-const LONGEST_DELAY = 60000;
-const OPEN_TIME = 5000;
-/** The node tells of something every second; after this silence (ms) it is not there. */
-const SILENCE = 15000;
+const MAX_DELAY = 60000;
+const OPEN_TIMEOUT = 5000;
+/** The node sends something every second; after so many ms without anything the connection counts as lost. */
+const SILENCE_TIMEOUT = 15000;
 
 // --- patches -----------------------------------------------------------------------------------------------
 
-/** What `old` becomes by a patch; the forms of patches stand in p2pool/web/live_patch.py. Changes `old`. */
-export function patched(old, patch) {
+/** Return `old` with a patch applied, changing `old`; p2pool/web/live_patch.py defines the patches. */
+export function applyPatch(old, patch) {
   if (Object.hasOwn(patch, "value")) return patch.value;
   if (Object.hasOwn(patch, "keep")) return [...patch.first, ...old.slice(0, patch.keep)];
   for (const key of patch.gone ?? []) delete old[key];
   for (const [key, value] of Object.entries(patch.set ?? {})) put(old, key, value);
-  for (const [key, inner] of Object.entries(patch.in ?? {})) put(old, key, patched(old[key], inner));
+  for (const [key, inner] of Object.entries(patch.in ?? {})) put(old, key, applyPatch(old[key], inner));
   return old;
 }
 
-/** Keys are names of workers, among others: "__proto__" is one like any other, as JSON.parse has it. */
+/** Set a property as JSON.parse does: keys may be worker names, and "__proto__" is one like any other. */
 function put(object, key, value) {
   Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
@@ -35,39 +35,40 @@ function address(views) {
 }
 
 /**
- * Keeps a page up to date while its tab is visible.
+ * Keep a page up to date while its tab is visible.
  *
- * views: names; show(values): called with a Map of those that are known, the first time and whenever one changed;
- * news(event): something happened; poll(): asks for everything once, and is called every `period` ms while there is
- * no connection.
+ * `views` are names of views; `show(values)` is called with a Map of the known ones, at first and after each change;
+ * `onEvent(event)` is called for each event; `poll()` fetches everything once, and is called every `period` ms while the
+ * WebSocket is down.
  */
-export function follow({ views, show, news, poll, period }) {
+export function follow({ views, show, onEvent, poll, period }) {
   let values = new Map();
+  /** @type {?WebSocket} */
   let socket = null;
   let isLive = false;
   let delay = FIRST_DELAY;
-  let retryTimer = null;
-  let silenceTimer = null;
-  let pollTimer = null;
+  let retryTimer = 0;
+  let silenceTimer = 0;
+  let pollTimer = 0;
   let isPolling = false;
 
   function connect() {
-    retryTimer = null;
+    let mine;
     try {
-      socket = new WebSocket(address(views));
+      mine = new WebSocket(address(views));
     } catch {
       lost(); // blocked by a policy
       return;
     }
-    const mine = socket;
-    heard(OPEN_TIME);
+    socket = mine;
+    restartWatchdog(OPEN_TIMEOUT);
     mine.onmessage = ({ data }) => {
       if (socket !== mine) return;
-      heard(SILENCE);
+      restartWatchdog(SILENCE_TIMEOUT);
       try {
         receive(JSON.parse(data));
       } catch (error) {
-        // Nothing that a page can go on from: begin anew with a snapshot.
+        // The state is unknown from here: reconnect and start with a new snapshot.
         console.error("live updates:", error);
         lost();
       }
@@ -78,7 +79,7 @@ export function follow({ views, show, news, poll, period }) {
   }
 
   function receive(message) {
-    if (typeof message.time === "number") noteNodeTime(message.time);
+    if (typeof message.time === "number") setNodeTime(message.time);
     if (message.type === "snapshot") {
       values = new Map(Object.entries(message.views));
       isLive = true;
@@ -86,25 +87,25 @@ export function follow({ views, show, news, poll, period }) {
       clearTimeout(pollTimer);
       show(values);
     } else if (message.type === "changes") {
-      for (const [view, patch] of Object.entries(message.views)) values.set(view, patched(values.get(view), patch));
+      for (const [view, patch] of Object.entries(message.views)) values.set(view, applyPatch(values.get(view), patch));
       show(values);
     } else if (message.type === "event") {
-      news(message);
+      onEvent(message);
     }
   }
 
-  function heard(patience) {
+  function restartWatchdog(timeout) {
     clearTimeout(silenceTimer);
-    silenceTimer = setTimeout(lost, patience);
+    silenceTimer = setTimeout(lost, timeout);
   }
 
   function lost() {
-    drop();
+    disconnect();
     retryLater();
-    turn(); // at once: it shows whether the node is gone, or only the way to it blocked
+    pollNow(); // shows whether the node is down or only the WebSocket is blocked
   }
 
-  function drop() {
+  function disconnect() {
     clearTimeout(silenceTimer);
     clearTimeout(retryTimer);
     isLive = false;
@@ -114,13 +115,13 @@ export function follow({ views, show, news, poll, period }) {
   }
 
   function retryLater() {
-    // Jitter: after a restart of the node its pages must not all come back at the same moment.
+    // Jitter: after a restart of the node, its pages must not all reconnect at the same moment.
     retryTimer = setTimeout(connect, delay * (0.5 + Math.random()));
-    delay = Math.min(2 * delay, LONGEST_DELAY);
+    delay = Math.min(2 * delay, MAX_DELAY);
   }
 
-  /** Asks for everything, and again after the period, while there is no connection. */
-  async function turn() {
+  /** Poll now, and again after each period, while the WebSocket is down. */
+  async function pollNow() {
     clearTimeout(pollTimer);
     if (isPolling || isLive || document.hidden) return;
     isPolling = true;
@@ -129,19 +130,19 @@ export function follow({ views, show, news, poll, period }) {
     } finally {
       isPolling = false;
       clearTimeout(pollTimer);
-      if (!isLive && !document.hidden) pollTimer = setTimeout(turn, period);
+      if (!isLive && !document.hidden) pollTimer = setTimeout(pollNow, period);
     }
   }
 
   function start() {
     connect();
-    // Only where there is no answer by then: a page that goes live asks for nothing.
-    pollTimer = setTimeout(turn, Math.min(period, 1000));
+    // Poll only if the WebSocket has not answered by then: a live page fetches nothing.
+    pollTimer = setTimeout(pollNow, Math.min(period, 1000));
   }
 
   document.addEventListener("visibilitychange", () => {
     clearTimeout(pollTimer);
-    drop();
+    disconnect();
     delay = FIRST_DELAY;
     if (!document.hidden) start();
   });

@@ -1,4 +1,4 @@
-// The luck of each round as bars up and down from 100 %, and that of all rounds together as a line.
+// A chart of the luck per round as bars up and down from 100 %, and the cumulative luck as a line.
 
 import { PickChart, fitWidth, legend } from "./charts.js";
 import { d3 } from "./d3.js";
@@ -7,35 +7,35 @@ import { absoluteTime, duration, percent, shortHash } from "./format.js";
 
 const HEIGHT = 240;
 const MARGIN = { top: 10, right: 8, bottom: 24, left: 48 };
-/** A round that took a sixteenth of the work, or sixteen times as much, is as far as the scale goes. */
-const FURTHEST = 16;
+/** The scale ends at rounds that took a sixteenth of the expected work, or sixteen times as much. */
+const MAX_FACTOR = 16;
 
-const bounded = (luck) => Math.min(FURTHEST, Math.max(1 / FURTHEST, luck));
+const bounded = (luck) => Math.min(MAX_FACTOR, Math.max(1 / MAX_FACTOR, luck));
 
-/** "took 3 min of 5 min expected: luck 166 %" */
-function tell(round) {
+/** Return "Block …: took 3 min, expected 5 min. Luck 166%; cumulative 98%." */
+function describe(round) {
   const block = `Block ${shortHash(round.hash)}, ${absoluteTime(round.time)}`;
-  if (round.luck === null) return `${block}: the work of its round is not known here.`;
-  const took = `took ${duration(round.time_to_find)}, ${duration(round.expected_time)} was to be expected`;
-  return `${block}: ${took}. Luck ${percent(round.luck / 100, 0)}; all rounds up to it ${percent(round.all, 0)}.`;
+  if (round.luck === null) return `${block}: the work of this round is unknown to this node.`;
+  const took = `took ${duration(round.time_to_find)}, expected ${duration(round.expected_time)}`;
+  return `${block}: ${took}. Luck ${percent(round.luck / 100, 0)}; cumulative ${percent(round.all, 0)}.`;
 }
 
 export class LuckChart {
   constructor(holder) {
     const inside = make("div");
     holder.replaceChildren(
-      legend(["lucky", "less work than expected"], ["unlucky", "more work than expected"], ["line", "all rounds up to there"]),
+      legend(["lucky", "less work than expected"], ["unlucky", "more work than expected"], ["line", "cumulative luck"]),
       inside,
     );
     this.chart = new PickChart(inside, {
-      label: "Luck of each round",
-      hint: "Point at a bar, or use the arrow keys, to read what its round took.",
+      label: "Luck per round",
+      hint: "Hover over a bar, or use the arrow keys, to see the details of the round.",
     });
     this.rounds = [];
     this.draw = fitWidth(inside, (width) => this.paint(width));
   }
 
-  /** rounds: those of /api/v1/luck, newest first. */
+  /** Draw the rounds of /api/v1/luck, which come newest first. */
   show(rounds) {
     let [expected, actual] = [0, 0];
     this.rounds = [...rounds].reverse().map((round) => {
@@ -53,7 +53,7 @@ export class LuckChart {
     const lucks = this.rounds.filter(({ luck }) => luck !== null).map(({ luck }) => bounded(luck / 100));
     const reach = Math.max(2, ...lucks.map((luck) => Math.max(luck, 1 / luck)));
     const x = d3.scaleBand(d3.range(this.rounds.length), [MARGIN.left, width - MARGIN.right]).padding(0.2);
-    // Few bars are no wider than many: the newest stand at the right end.
+    // Keep the bars narrow if there are few.
     const wide = Math.min(x.bandwidth(), 36);
     const at = (i) => x(i) + (x.bandwidth() - wide) / 2;
     const y = d3.scaleLog([1 / reach, reach], [HEIGHT - MARGIN.bottom, MARGIN.top]).base(2);
@@ -81,7 +81,7 @@ export class LuckChart {
       .x((_, i) => x(i) + x.bandwidth() / 2).y(({ all }) => y(bounded(Math.min(reach, Math.max(1 / reach, all)))));
     svg.selectAll("path.all").data([this.rounds]).join("path").attr("class", "all").attr("d", line).raise();
     this.paintTimes(svg, x, width);
-    this.chart.show(this.rounds, bars, tell);
+    this.chart.show(this.rounds, bars, describe);
   }
 
   paintTimes(svg, x, width) {
@@ -96,7 +96,7 @@ export class LuckChart {
   }
 }
 
-/** Which part of "2026-11-22 12:21:27 UTC" tells the rounds apart: [from, to]. */
+/** Return which part of "2026-11-22 12:21:27 UTC" tells the rounds apart: [from, to]. */
 function timePart(rounds) {
   const span = rounds.at(-1).time - rounds[0].time;
   if (span < 3600) return [11, 19];

@@ -1,5 +1,5 @@
-// A classic script at the head of a page of an old address: leads to the new one, with the question as it was.
+// A classic script of a page that has moved: redirects to the new address, with the same query and fragment.
 {
-  const target = document.querySelector('link[rel="canonical"]').getAttribute("href");
+  const target = document.querySelector('link[rel="canonical"]')?.getAttribute("href");
   location.replace(target + location.search + location.hash);
 }

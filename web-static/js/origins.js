@@ -1,4 +1,4 @@
-// How other nodes became known, in words.
+// How the node learned of other nodes, in words.
 
 import { integer } from "./format.js";
 
@@ -7,19 +7,19 @@ const WORDS = {
   bootstrap: "--bootstrap",
   bootstrap_file: "bootstrap.txt",
   built_in: "built-in list",
-  peer: "told by a peer",
-  incoming: "came to us",
-  remembered: "remembered",
+  peer: "peer exchange",
+  incoming: "incoming",
+  remembered: "saved address",
 };
 
 const wordOf = (origin) => (Object.hasOwn(WORDS, origin) ? WORDS[origin] : String(origin));
 
-/** Of a node of /api/v1/peers or /api/v1/known_nodes. */
+/** Return the origin of a node of /api/v1/peers or /api/v1/known_nodes. */
 export function originText({ found_by: origin, found_by_name: name }) {
   return name === null || name === undefined ? wordOf(origin) : `${wordOf(origin)}: ${name}`;
 }
 
-/** Of counts by origin: "2 told by a peer, 1 built-in list". */
+/** Return counts by origin as "peer exchange (2), built-in list (1)". */
 export function originsText(counts) {
-  return Object.entries(counts).map(([origin, count]) => `${integer(count)} ${wordOf(origin)}`).join(", ");
+  return Object.entries(counts).map(([origin, count]) => `${wordOf(origin)} (${integer(count)})`).join(", ");
 }

@@ -1,46 +1,54 @@
-// How a page is made: one call of `startPage`, and one of `lookUp` for each thing that is no view. See README.md.
+// The frame of a page: one call of `startPage`, and one of `pollPath` for each resource that is not a view. See README.md.
 
-import { ask, askJson, nodeNow } from "./api.js";
+import { fetchText, fetchJson, nodeNow } from "./api.js";
 import { byId, refreshTimes, setBanner, setText } from "./dom.js";
 import { clockTime } from "./format.js";
 import { follow } from "./live.js";
 import { buildShell, showNetwork } from "./shell.js";
 
-/** Every page follows it: the network's name, warnings and the version stand on all of them. */
+/** Every page follows this view: all of them show the network, the warnings and the version. */
 const NODE = "api/v1/node";
 const PERIOD = 2000;
 
 /**
- * Builds what stands around the page, and keeps it up to date while its tab is visible.
+ * Build the header and footer of the page, and keep it up to date while its tab is visible.
  *
- * views: names of views (the keys of p2pool/web/views.py, such as "api/v1/pool"); show(values): called with a Map of
- * those that are known (some may be missing, and "api/v1/node" is always meant), at first and whenever one changed;
- * news(event): something happened, as the node tells it over the WebSocket; period: ms between two questions while
- * there is none. "No connection", "starting" and warnings need no care of the page.
+ * `views` are names of views (the keys of p2pool/web/views.py, such as "api/v1/pool"); `show(values)` is called with a
+ * Map of the known ones (some may be missing; "api/v1/node" is always followed), at first and after each change;
+ * `onEvent(event)` is called for each event from the WebSocket; `period` is the polling interval in ms while the WebSocket
+ * is down. "No connection", "starting" and warnings are shown without help of the page.
+ *
+ * @param {{ views?: string[], show?: (values: Map<string, any>) => void, onEvent?: (event: any) => void, period?: number }} options
  */
-export function startPage({ views = [], show = () => {}, news = () => {}, period = PERIOD }) {
+export function startPage({ views = [], show = () => {}, onEvent = () => {}, period = PERIOD }) {
   buildShell();
   const all = [...new Set([NODE, ...views])];
+  /** @type {?number} */
   let lastGood = null;
+  /** @type {?number} */
   let failingSince = null;
 
   async function poll() {
-    // While nothing answers, one question is enough to find out when it does again.
+    // While the node does not answer, one request is enough to find out when it does again.
     if (failingSince !== null) {
       try {
-        await ask(all[0]);
+        await fetchText(all[0]);
       } catch {
         refreshTimes();
         return;
       }
     }
-    const settled = await Promise.allSettled(all.map(askJson));
+    const settled = await Promise.allSettled(all.map(fetchJson));
     if (settled.every(({ status }) => status === "rejected")) {
       showNoConnection();
       return;
     }
-    const known = all.map((view, i) => [view, settled[i].value]).filter(([, answer]) => answer?.status === 200);
-    showValues(new Map(known.map(([view, answer]) => [view, answer.value])), "polling");
+    const answers = settled.map((each) => (each.status === "fulfilled" ? each.value : null));
+    const values = new Map();
+    answers.forEach((answer, i) => {
+      if (answer?.status === 200) values.set(all[i], answer.value);
+    });
+    showValues(values, "polling");
   }
 
   function showNoConnection() {
@@ -48,7 +56,7 @@ export function startPage({ views = [], show = () => {}, news = () => {}, period
     setBanner(
       "offline",
       "offline",
-      `No connection to the node since ${clockTime(failingSince)}. Trying again; the figures below are from then.`,
+      `No connection to the node since ${clockTime(failingSince)}. Reconnecting; the figures below are out of date.`,
     );
     document.body.classList.add("stale");
     showState("No connection", "offline");
@@ -62,29 +70,29 @@ export function startPage({ views = [], show = () => {}, news = () => {}, period
     document.body.classList.remove("stale");
     showState(`Live, ${clockTime(nodeNow())}`, state);
     const node = values.get(NODE);
-    const starting = node === undefined ? "The node is starting; its figures follow in a moment." : null;
+    const starting = node === undefined ? "The node is starting; figures will appear in a moment." : null;
     setBanner("starting", "offline", starting);
     if (node !== undefined) showNode(node);
     show(values);
     refreshTimes();
   }
 
-  /** What a reader who does not see the page would miss; the rest shows itself within a second. */
-  function tell(event) {
+  /** Announce new warnings to screen readers, and pass the event on. */
+  function announce(event) {
     if (event.event === "alert" && !event.over) setText(byId("said"), `Warning: ${event.text}`);
-    news(event);
+    onEvent(event);
   }
 
-  follow({ views: all, show: (values) => showValues(values, "live"), news: tell, poll, period });
+  follow({ views: all, show: (values) => showValues(values, "live"), onEvent: announce, poll, period });
 }
 
-const WAYS = { live: "By WebSocket", polling: "By asking every other second: the WebSocket is blocked or not up yet" };
+const STATE_HINTS = { live: "Updated over a WebSocket", polling: "Updated by polling: the WebSocket is blocked or not connected yet" };
 
 function showState(text, state) {
   const live = byId("live");
   setText(live, text);
   live.dataset.state = state;
-  live.title = WAYS[state] ?? "";
+  live.title = STATE_HINTS[state] ?? "";
 }
 
 function showNode({ network, version, warnings }) {
@@ -97,33 +105,34 @@ function showNode({ network, version, warnings }) {
 }
 
 /**
- * Asks for what is no view (a look-up with parameters), now and `period` ms after each answer, while the tab is
- * visible. path: a text, or a function that makes one (null: do not ask now); show(value, status): also of a refusal,
- * whose value is {"error": {"code", "message"}} or null; not called while nothing answers. Returns a function that
- * asks anew at once, for when the path has changed: an answer to the path before is not shown any more.
+ * Fetch a resource that is not a view, now and `period` ms after each answer, while the tab is visible.
+ *
+ * `path` is a text or a function that returns one (null: do not fetch now). `show(value, status)` is also called for
+ * errors, with {"error": {"code", "message"}} or null; it is not called while the node does not answer. Return a
+ * function that fetches at once, for when the path has changed: answers to the previous path are dropped.
  */
-export function lookUp(path, period, show) {
+export function pollPath(path, period, show) {
   let number = 0;
-  const look = async () => {
+  const poll = async () => {
     const wanted = typeof path === "function" ? path() : path;
     if (wanted === null) return;
     const mine = ++number;
     let answer;
     try {
-      answer = await askJson(wanted);
+      answer = await fetchJson(wanted);
     } catch {
-      return; // the page says that the node is gone
+      return; // the banner says that the node does not answer
     }
     if (mine !== number) return;
     show(answer.value, answer.status);
     refreshTimes();
   };
-  return whileVisible(look, period);
+  return whileVisible(poll, period);
 }
 
-/** Calls `work` now and `period` ms after each end, while the tab is visible. Returns a function: call it now. */
+/** Call `work` now and `period` ms after it ends, while the tab is visible. Return a function that calls it at once. */
 export function whileVisible(work, period) {
-  let timer = null;
+  let timer = 0;
   let turns = 0;
   const turn = async () => {
     clearTimeout(timer);

@@ -1,20 +1,20 @@
-// Who gets how much of a block: an area for each, as large as his part.
+// A treemap of a block's payouts: an area for each payee, proportional to the amount.
 
 import { PickChart, fitWidth, legend } from "./charts.js";
 import { d3 } from "./d3.js";
 import { make } from "./dom.js";
 import { integer, percent, shortened } from "./format.js";
 
-/** Areas: what is smaller than the greatest so many is one area together. */
-const MOST = 80;
+/** Smaller payouts than the largest so many are combined in one area. */
+const MAX_AREAS = 80;
 
 const KINDS = {
-  miner: ["k-miner", "a miner of the pool"],
-  own: ["k-own", "this node’s own address: its fee"],
-  finder: ["k-finder", "the finder’s part"],
+  miner: ["k-miner", "miner"],
+  own: ["k-own", "this node’s own address (fee)"],
+  finder: ["k-finder", "finder’s bonus"],
   masternode: ["k-masternode", "masternode or treasury"],
   credit_pool: ["k-platform", "Dash Platform"],
-  donation: ["k-donation", "p2pool’s developers"],
+  donation: ["k-donation", "donation to the developers"],
   others: ["k-others", "all others"],
 };
 
@@ -24,22 +24,22 @@ export class PayoutChart {
     const inside = make("div");
     holder.replaceChildren(this.legend, inside);
     this.chart = new PickChart(inside, {
-      label: "Parts of the block, the greatest first",
-      hint: "Point at an area, or use the arrow keys, to read whose it is.",
+      label: "Payouts of the block, largest first",
+      hint: "Hover over an area, or use the arrow keys, to see the payee.",
     });
     this.items = [];
     this.draw = fitWidth(inside, (width) => this.paint(width));
   }
 
-  /** items: [{key, label, kind, duffs (number), text}]; `text` tells of one in full. */
+  /** Draw items {key, label, kind, duffs (number), text}; `text` is the full description of one. */
   show(items) {
     const sorted = items.filter(({ duffs }) => duffs > 0).sort((a, b) => b.duffs - a.duffs);
-    const rest = sorted.slice(MOST);
+    const rest = sorted.slice(MAX_AREAS);
     this.total = d3.sum(sorted, ({ duffs }) => duffs);
-    this.items = sorted.slice(0, MOST);
+    this.items = sorted.slice(0, MAX_AREAS);
     if (rest.length > 0) {
       const duffs = d3.sum(rest, (item) => item.duffs);
-      const text = `${integer(rest.length)} others together: ${percent(duffs / this.total, 2)}`;
+      const text = `${integer(rest.length)} others combined: ${percent(duffs / this.total, 2)}`;
       this.items.push({ key: "others", label: `${integer(rest.length)} others`, kind: "others", duffs, text });
     }
     const kinds = new Set(this.items.map(({ kind }) => kind));
@@ -74,9 +74,9 @@ export class PayoutChart {
   }
 }
 
-/** A label in so many characters: its beginning and its end. */
-function fitted(label, most) {
-  if (label.length <= most) return label;
-  const head = Math.max(2, Math.ceil((most - 1) / 2));
-  return shortened(label, head, Math.max(1, most - 1 - head));
+/** Return a label of at most `max` characters: its beginning and its end. */
+function fitted(label, max) {
+  if (label.length <= max) return label;
+  const head = Math.max(2, Math.ceil((max - 1) / 2));
+  return shortened(label, head, Math.max(1, max - 1 - head));
 }

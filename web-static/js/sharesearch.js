@@ -1,9 +1,9 @@
-// The form that leads to a share by its hash: `#look` with `#look-hash` and `#look-problem`.
+// The form that opens a share by its hash: `#look` with `#look-hash` and `#look-problem`.
 
 import { byId, setText } from "./dom.js";
 import { isHash } from "./format.js";
 
-/** Lets the page's form lead to a share. */
+/** Make the form of the page open the share. */
 export function startShareSearch() {
   byId("look").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -12,7 +12,7 @@ export function startShareSearch() {
       location.href = `share.html?hash=${wanted.toLowerCase()}`;
       return;
     }
-    setText(byId("look-problem"), `A share’s hash has 64 digits of 0-9 and a-f; this has ${wanted.length} characters.`);
+    setText(byId("look-problem"), `A share hash has 64 hex digits (0-9, a-f); this has ${wanted.length} characters.`);
     byId("look-hash").focus();
   });
 }

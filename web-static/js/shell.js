@@ -1,4 +1,4 @@
-// What stands around every page: header with navigation, the choice of theme, and the footer.
+// The header with navigation and theme button, and the footer, of every page.
 
 import { byId, make, setText } from "./dom.js";
 
@@ -15,17 +15,17 @@ const PAGES = [
   ["events.html", "Events"],
   ["node.html", "Node"],
 ];
-/** Pages that belong to another one in the navigation. */
-const BELOW = { "worker.html": "miners.html", "share.html": "chain.html" };
+/** Pages that are below another one in the navigation. */
+const PARENT_PAGE = { "worker.html": "miners.html", "share.html": "chain.html" };
 const THEMES = ["auto", "light", "dark"];
 
 const currentFile = () => location.pathname.split("/").at(-1) || "index.html";
 
-/** Builds header and footer into the page's empty `#top` and `#foot`. */
+/** Build the header and footer in the empty `#top` and `#foot` of the page. */
 export function buildShell() {
   const file = currentFile();
   const links = PAGES.map(([href, text]) => {
-    const current = href === file ? "page" : href === BELOW[file] ? "true" : null;
+    const current = href === file ? "page" : href === PARENT_PAGE[file] ? "true" : null;
     return make("li", {}, make("a", { href, "aria-current": current }, text));
   });
   const home = make(
@@ -40,7 +40,7 @@ export function buildShell() {
       { class: "wrap top-in" },
       home,
       make("span", { id: "network", class: "tag", hidden: "" }),
-      make("p", { id: "live", class: "live", "data-state": "waiting" }, "Asking the node…"),
+      make("p", { id: "live", class: "live", "data-state": "waiting" }, "Connecting…"),
       themeButton(),
       make("nav", { "aria-label": "Pages" }, make("ul", {}, ...links)),
     ),
@@ -67,7 +67,7 @@ export function buildShell() {
 
 const onThemeChange = new Set();
 
-/** Calls `redraw` whenever the page's colours change, for what is drawn rather than styled. */
+/** Call `redraw` whenever the colours of the page change, for what is drawn on a canvas. */
 export function whenThemeChanges(redraw) {
   onThemeChange.add(redraw);
 }
@@ -78,7 +78,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 function themeButton() {
   const root = document.documentElement;
   const button = make("button", { type: "button", id: "theme", class: "theme" });
-  const say = () => setText(button, `Theme: ${root.dataset.theme ?? "auto"}`);
+  const showChoice = () => setText(button, `Theme: ${root.dataset.theme ?? "auto"}`);
   button.addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
     if (next === "auto") delete root.dataset.theme;
@@ -87,21 +87,21 @@ function themeButton() {
       if (next === "auto") localStorage.removeItem("theme");
       else localStorage.setItem("theme", next);
     } catch {
-      // storage is forbidden: the choice holds for this page
+      // storage is forbidden: the choice applies to this page only
     }
-    say();
+    showChoice();
     changed();
   });
-  say();
+  showChoice();
   return button;
 }
 
-/** Shows which network this is; anything but the main one gets a word of explanation. */
+/** Show the network of the node, and explain any but the main one. */
 export function showNetwork(name) {
   const tag = byId("network");
   if (typeof name !== "string") return;
   const main = name === "dash";
   tag.hidden = false;
-  tag.title = main ? "The main Dash network" : "Not the main network: its coins are worth nothing";
+  tag.title = main ? "The main Dash network" : "A test network: its coins have no value";
   setText(tag, main ? "Dash mainnet" : `${name}: test coins`);
 }

@@ -1,20 +1,23 @@
-// Tables that keep their rows from one poll to the next, for the pages that list things.
+// Tables that keep their rows from one update to the next.
 
 import { byId, copyValue, make, setText, setTime, timeNode } from "./dom.js";
 import { integer, shortened } from "./format.js";
 
-const MOST_ROWS = 1000;
+const MAX_ROWS = 1000;
 const SMALL_SCREEN = matchMedia("(max-width: 40rem)").matches;
 
 /**
- * A table that keeps its rows by key. On narrow screens the style sheet shows each row as a card, so roles are
- * set explicitly: changing `display` would take them away.
+ * A table that keeps its rows by key. On narrow screens the style sheet shows each row as a card; roles are set
+ * explicitly because changing `display` would remove them.
  */
 export class Table {
   constructor(name, { caption, columns, few, empty }) {
     this.columns = columns;
     this.few = SMALL_SCREEN ? Math.ceil(few / 2) : few;
     this.all = false;
+    /** @type {any[]} */
+    this.items = [];
+    this.rows = new Map();
     this.body = make("tbody", { role: "rowgroup" });
     const heads = columns.map(({ title, side }) => make("th", { scope: "col", role: "columnheader", class: side }, title));
     this.table = make(
@@ -35,10 +38,14 @@ export class Table {
     this.holder = byId(`${name}-body`);
     this.holder.append(this.empty, this.table, this.more, this.cut);
     this.show([]);
-    setText(this.empty, "Asking the node…");
+    setText(this.empty, "Loading…");
   }
 
-  /** Shows the items, each with a `key` of its own; `emptyNode` where there are none. */
+  /**
+   * Show the items, each with a unique `key`; `emptyNode` if there are none.
+   * @param {any[]} items
+   * @param {?Node} emptyNode
+   */
   show(items, emptyNode = null) {
     this.items = items;
     const none = items.length === 0;
@@ -50,15 +57,14 @@ export class Table {
     }
     if (this.count !== null) setText(this.count, none ? "" : integer(items.length));
     this.more.hidden = items.length <= this.few;
-    setText(this.more, this.all ? `Show the first ${this.few} only` : `Show all ${integer(items.length)}`);
-    const shown = items.slice(0, this.all ? MOST_ROWS : this.few);
-    this.cut.hidden = !(this.all && items.length > MOST_ROWS);
-    setText(this.cut, `The first ${integer(MOST_ROWS)} are shown; the JSON has all.`);
+    setText(this.more, this.all ? `Show only the first ${this.few}` : `Show all ${integer(items.length)}`);
+    const shown = items.slice(0, this.all ? MAX_ROWS : this.few);
+    this.cut.hidden = !(this.all && items.length > MAX_ROWS);
+    setText(this.cut, `Only the first ${integer(MAX_ROWS)} are shown; the JSON has all of them.`);
     this.sync(shown);
   }
 
   sync(items) {
-    this.rows ??= new Map();
     const focused = document.activeElement;
     const wanted = new Map(items.map((item) => [item.key, item]));
     for (const [key, row] of this.rows) {
@@ -93,11 +99,15 @@ export class Table {
   }
 }
 
-/** A row that moved has lost the focus: gives it back where it was in `body`. */
+/** Restore the focus if an element of `body` lost it because its row was moved. */
 export function keepFocus(focused, body) {
   if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
+/**
+ * Return a column of plain texts; `side` is the class of its cells.
+ * @param {?string} side
+ */
 export const textColumn = (title, text, side = "number") => ({ title, side, update: (cell, item) => setText(cell, text(item)) });
 
 export const timeColumn = (title, head = false) => ({
@@ -109,7 +119,7 @@ export const timeColumn = (title, head = false) => ({
 
 export const emptyNote = () => make("p", { class: "empty" });
 
-/** A value that a click copies, in full where there is room. */
+/** Return a button that copies a value, and shows it in full if there is room. */
 export function copyValueBoth(full, what) {
   const button = copyValue(full, "", what);
   const [long, short] = [make("span", { class: "is-long" }, full), make("span", { class: "is-short" }, shortened(full, 8, 6))];

@@ -1,27 +1,28 @@
-// Graphs over time, of /api/v1/history/series: drawn by uPlot, and told in words and a table besides.
+// Graphs of /api/v1/history/series: drawn by uPlot, and also given as a text and a table.
 
 import { BASE, historyProblem } from "./api.js";
 import { byId, make, setText } from "./dom.js";
-import { lookUp } from "./page.js";
+import { pollPath } from "./page.js";
 import { whenThemeChanges } from "./shell.js";
 
 export const RANGES = ["hour", "day", "week", "month", "year"];
 const REFRESH = 30000;
-/** Steps that are asked for: about one for every other pixel of a graph. */
+/** Requested points: about one for every other pixel of a graph. */
 const POINTS = matchMedia("(max-width: 40rem)").matches ? 240 : 500;
-/** Figures that are asked for by name; the node takes no longer list, but gives all where none is named. */
-const MOST_FIGURES = 10;
+/** The node accepts at most so many figure names, but returns all figures if none is named. */
+const MAX_FIGURES = 10;
 const HEIGHT = 240;
-/** Steps that are drawn at least, where little is known. */
-const LEAST_STEPS = 12;
-/** px between a graph's left edge and the middle of the first time below it: no closer to the axis of values. */
-const ROOM = 26;
+/** Steps drawn at least, when few have data. */
+const MIN_STEPS = 12;
+/** Minimum distance in px of a time label's centre from the left edge of the graph. */
+const LABEL_MARGIN = 26;
 const HOUR = 3600;
 const DAY = 86400;
 
+/** @type {?Promise<any>} */
 let loading = null;
 
-/** uPlot, fetched when the first graph is drawn: figures do not wait for it. */
+/** Load uPlot when the first graph is drawn, so that figures do not wait for it. */
 function loadPlot() {
   loading ??= import("../vendor/uPlot.esm.js").then((module) => module.default);
   return loading;
@@ -30,12 +31,13 @@ function loadPlot() {
 // --- the group ---------------------------------------------------------------------------------------------
 
 /**
- * Graphs that share their range of time, one request and the cursor.
+ * Graphs that share a time range, a request and a cursor.
  *
- * tools: the id of an element for range buttons and CSV link; label: what the buttons are for, as is read out;
- * of, name: see /api/v1/history/series; graphs: options of Graph each. `range` is the first one.
+ * `tools` is the id of the element for the range buttons and the CSV link; `label` names the graphs to screen readers;
+ * for `of` and `name` see /api/v1/history/series; `graphs` are the options of each Graph; `range` is the initial one.
  */
 export class GraphGroup {
+  /** @param {any} options */
   constructor({ tools, label, of, name = null, range = "day", graphs }) {
     this.of = of;
     this.name = name;
@@ -47,11 +49,11 @@ export class GraphGroup {
     this.buttons = RANGES.map((each) => this.button(each));
     this.csv = make("a", { class: "csv" }, "CSV");
     byId(tools).append(
-      make("div", { class: "choice", role: "group", "aria-label": `Range of time: ${label}` }, ...this.buttons),
+      make("div", { class: "choice", role: "group", "aria-label": `Time range: ${label}` }, ...this.buttons),
       this.csv,
     );
     this.mark();
-    this.again = lookUp(() => this.path(""), REFRESH, (value, status) => this.show(value, status));
+    this.again = pollPath(() => this.path(""), REFRESH, (value, status) => this.show(value, status));
   }
 
   button(range) {
@@ -75,54 +77,54 @@ export class GraphGroup {
   }
 
   path(suffix) {
-    const query = new URLSearchParams({ of: this.of, range: this.range, points: POINTS });
+    const query = new URLSearchParams({ of: this.of, range: this.range, points: String(POINTS) });
     if (this.name !== null) query.set("name", this.name);
-    const figures = this.figures.length > MOST_FIGURES ? "" : `&figures=${this.figures.join(",")}`;
+    const figures = this.figures.length > MAX_FIGURES ? "" : `&figures=${this.figures.join(",")}`;
     return `api/v1/history/series${suffix}?${query}${figures}`;
   }
 
   show(value, status) {
-    const problem = status === 200 ? null : refusal(value, status);
+    const problem = status === 200 ? null : problemOf(value, status);
     if (problem === null && !this.isChosen && this.range === "day" && isYoung(value)) {
-      this.choose("hour"); // the day of a node that started just now is an empty graph
+      this.choose("hour"); // the day of a node that has just started is an empty graph
       return;
     }
-    const begun = problem === null ? sinceKnown(value) : null;
+    const series = problem === null ? withoutEmptyStart(value) : null;
     this.graphs.forEach((graph, i) => {
-      if (problem === null) graph.show(begun, this.range);
-      else graph.say(i === 0 ? problem : "No graph, for the same reason.");
+      if (problem === null) graph.show(series, this.range);
+      else graph.showProblem(i === 0 ? problem : "No graph, for the same reason as above.");
     });
     this.csv.hidden = problem !== null;
   }
 }
 
-/** Without the time before anything was known: it would be an empty graph with a stroke at its end. */
-function sinceKnown({ times, figures, step }) {
+/** Return the series without the empty time at its start, which would leave a graph with only a stroke at its end. */
+function withoutEmptyStart({ times, figures, step }) {
   const columns = Object.values(figures);
   const known = times.findIndex((_, i) => columns.some((column) => column[i] !== null));
-  const first = Math.max(0, Math.min(known, times.length - LEAST_STEPS));
+  const first = Math.max(0, Math.min(known, times.length - MIN_STEPS));
   const cut = Object.entries(figures).map(([name, column]) => [name, column.slice(first)]);
   return { times: times.slice(first), figures: Object.fromEntries(cut), step };
 }
 
-/** Whether all that is known is of the last hour. */
+/** Return whether all data are from the last hour. */
 function isYoung({ times, figures, to }) {
   const columns = Object.values(figures);
   const first = times.find((_, i) => columns.some((column) => column[i] !== null));
   return first !== undefined && first > to - HOUR;
 }
 
-function refusal(value, status) {
+function problemOf(value, status) {
   const code = value?.error?.code;
-  if (status === 404) return code === "unknown_name" ? "History has nothing of this name yet." : "The node keeps no history of this.";
-  return `${historyProblem(value, status)} Everything else goes on without it.`;
+  if (status === 404) return code === "unknown_name" ? "History has no data for this name yet." : "This node keeps no history of this.";
+  return `${historyProblem(value, status)} Everything else works without it.`;
 }
 
 // --- one graph ---------------------------------------------------------------------------------------------
 
 /**
- * holder: the id of an element that it goes into; title: what it shows; lines: [{figure, label, colour: 1..6,
- * filled, dashed}]; format: a value as text; whole: values are whole numbers.
+ * A graph in the element with the id `holder`. `lines` are {figure, label, colour (1 to 6), filled, dashed}; `format`
+ * returns a value as text; `whole` means that values are whole numbers.
  */
 export class Graph {
   constructor({ holder, title, lines, format, whole = false }, syncKey) {
@@ -131,7 +133,9 @@ export class Graph {
     this.format = format;
     this.whole = whole;
     this.syncKey = syncKey;
+    /** The uPlot instance. @type {any} */
     this.plot = null;
+    /** The times, and the values of each line. @type {any} */
     this.data = null;
     this.values = lines.map(() => make("b", {}));
     this.at = make("li", { class: "graph-at" });
@@ -139,10 +143,10 @@ export class Graph {
       class: "graph-canvas",
       role: "slider",
       tabindex: "0",
-      "aria-label": `${title}: a point in time, by the arrow keys`,
+      "aria-label": `${title}: use the arrow keys to select a time`,
       "aria-orientation": "horizontal",
     });
-    this.message = make("p", { class: "empty tall", role: "status" }, "Asking the node…");
+    this.message = make("p", { class: "empty tall", role: "status" }, "Loading…");
     this.table = make("tbody");
     this.figure = make("div", { class: "graph", hidden: "" }, this.legend(), this.canvas, this.details());
     byId(holder).append(this.message, this.figure);
@@ -160,15 +164,15 @@ export class Graph {
   }
 
   details() {
-    const heads = ["", "Least", "Mean", "Most", "Latest"];
+    const heads = ["", "Minimum", "Mean", "Maximum", "Latest"];
     return make(
       "details",
       {},
-      make("summary", {}, "In figures"),
+      make("summary", {}, "Summary"),
       make(
         "table",
         {},
-        make("caption", { class: "unseen" }, `${this.title}: least, mean, most and latest`),
+        make("caption", { class: "unseen" }, `${this.title}: minimum, mean, maximum and latest value`),
         make("thead", {}, make("tr", {}, ...heads.map((head, i) => (i === 0 ? make("td") : make("th", { scope: "col", class: "number" }, head))))),
         this.table,
       ),
@@ -179,7 +183,7 @@ export class Graph {
     this.figure.classList.add("waiting");
   }
 
-  say(problem) {
+  showProblem(problem) {
     this.data = null;
     this.figure.hidden = true;
     this.message.hidden = false;
@@ -191,7 +195,7 @@ export class Graph {
     const columns = this.lines.map(({ figure }) => figures[figure] ?? times.map(() => null));
     this.figure.classList.remove("waiting");
     if (!columns.some((column) => column.some((value) => value !== null))) {
-      this.say(`Nothing is known of this ${range === "day" ? "day" : range} yet.`);
+      this.showProblem(`No data for this ${range} yet.`);
       return;
     }
     this.data = [times, ...columns];
@@ -202,7 +206,7 @@ export class Graph {
     this.draw();
   }
 
-  /** The same in figures, for who does not see the graph, and for who wants them exactly. */
+  /** Fill the summary table: the data for those who do not see the graph or need exact values. */
   summarise() {
     const rows = this.lines.map(({ label }, i) => {
       const known = this.data[i + 1].filter((value) => value !== null);
@@ -216,17 +220,17 @@ export class Graph {
     this.point(null);
   }
 
-  /** What the legend says: of the step under the cursor, else of the latest one that is known. */
+  /** Show the values of the step under the cursor in the legend, or the latest known ones. */
   point(index) {
     const [times, ...columns] = this.data;
     const latest = times.findLastIndex((_, i) => columns.some((column) => column[i] !== null));
     const shown = index ?? latest;
-    columns.forEach((column, i) => setText(this.values[i], column[shown] === null ? "not known" : this.format(column[shown])));
-    const when = index === null ? "latest" : readTime(times[shown], this.step);
+    columns.forEach((column, i) => setText(this.values[i], column[shown] === null ? "unknown" : this.format(column[shown])));
+    const when = index === null ? "latest" : stepTime(times[shown], this.step);
     setText(this.at, when);
-    const said = this.lines.map(({ label }, i) => `${label} ${this.values[i].textContent}`).join(", ");
+    const summary = this.lines.map(({ label }, i) => `${label} ${this.values[i].textContent}`).join(", ");
     this.canvas.setAttribute("aria-valuenow", String(shown));
-    this.canvas.setAttribute("aria-valuetext", `${when}: ${said}`);
+    this.canvas.setAttribute("aria-valuetext", `${when}: ${summary}`);
   }
 
   key(event) {
@@ -257,10 +261,10 @@ export class Graph {
     }
     this.look = look;
     this.plot?.destroy();
-    this.plot = new uPlot(this.options(uPlot, colours), this.data, this.canvas);
+    this.plot = new uPlot(this.options(colours), this.data, this.canvas);
   }
 
-  /** Colours as the style sheet has them now: a canvas knows no custom properties. */
+  /** Return the current colours of the style sheet: a canvas does not resolve custom properties. */
   colours() {
     const probe = make("i", { class: "unseen" });
     this.canvas.append(probe);
@@ -273,14 +277,14 @@ export class Graph {
     return found;
   }
 
-  options(uPlot, { text, grid, lines }) {
+  options({ text, grid, lines }) {
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     const format = this.format;
     return {
       width: this.canvas.clientWidth,
       height: HEIGHT,
-      padding: [8, 30, 0, 0], // half of the last time's text
+      padding: [8, 30, 0, 0], // half of the last time label
       legend: { show: false },
       cursor: { y: false, drag: { setScale: false, x: false, y: false }, sync: { key: this.syncKey } },
       scales: { x: { time: true }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), most > 0 ? most * 1.06 : 1] } },
@@ -301,7 +305,7 @@ export class Graph {
           width: 1.75,
           dash: dashed ? [6, 5] : undefined,
           fill: filled ? lines[i].replace(/^rgb\((.+)\)$/, "rgba($1, 0.13)") : undefined,
-          points: { show: true, size: 5, fill: lines[i], filter: lonely },
+          points: { show: true, size: 5, fill: lines[i], filter: isolated },
         })),
       ],
       hooks: { setCursor: [(plot) => this.data !== null && this.point(plot.cursor.idx ?? null)] },
@@ -309,8 +313,8 @@ export class Graph {
   }
 }
 
-/** Indexes of values between two gaps: a line would not show them. */
-function lonely(plot, series) {
+/** Return the indexes of values between two gaps, which a line would not show. */
+function isolated(plot, series) {
   const values = plot.data[series];
   const missing = (i) => values[i] === null || values[i] === undefined;
   return values.map((_, i) => i).filter((i) => !missing(i) && missing(i - 1) && missing(i + 1));
@@ -326,7 +330,7 @@ function summary(values) {
   return [least, sum / values.length, most, values.at(-1)];
 }
 
-/** 1, 2, 5, 10, ...: no axis of connections has halves. */
+/** Return 1, 2, 5, 10, ...: the steps of an axis of whole numbers. */
 function wholeSteps() {
   return Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 }
@@ -341,9 +345,9 @@ const MONTH = format({ month: "short", year: "numeric" });
 const DATE_TIME = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const WHOLE_DATE = format({ day: "numeric", month: "short", year: "numeric" });
 
-function timeLabels(plot, splits, axis, space, step) {
+function timeLabels(plot, splits, _axis, _space, step) {
   return splits.map((unix) => {
-    if (plot.valToPos(unix, "x") < ROOM) return "";
+    if (plot.valToPos(unix, "x") < LABEL_MARGIN) return "";
     const date = new Date(unix * 1000);
     if (step >= 28 * DAY) return MONTH.format(date);
     if (step >= DAY || (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0)) return DATE.format(date);
@@ -351,8 +355,8 @@ function timeLabels(plot, splits, axis, space, step) {
   });
 }
 
-/** A step's start, as exactly as its length is worth. */
-function readTime(unix, step) {
+/** Return the start of a step, as exact as its length allows. */
+function stepTime(unix, step) {
   const date = new Date(unix * 1000);
   if (step >= DAY) return WHOLE_DATE.format(date);
   return (step >= 60 ? DATE_TIME : SECOND).format(date);

@@ -1,4 +1,4 @@
-// Choosing a time: buttons for the usual ranges, and two days. For lists out of the history.
+// The time range of lists from the history: buttons for the usual ranges, or two dates.
 
 import { byId, make, setText } from "./dom.js";
 
@@ -6,8 +6,8 @@ const DAY = 86400;
 const RANGES = [["day", "Day"], ["week", "Week"], ["month", "Month"], ["year", "Year"], ["all", "All"]];
 
 /**
- * Fills the form `#NAME-form`, which has `#NAME-range` (a group for the buttons), `#NAME-from` and `#NAME-to` (dates)
- * and `#NAME-problem`. `changed()` is called when another time was chosen; `query` says which.
+ * Controls the form `#NAME-form`, which has `#NAME-range` (a group for the buttons), `#NAME-from` and `#NAME-to` (dates)
+ * and `#NAME-problem`. `changed()` is called when another range is chosen; `query` returns the range.
  */
 export class TimeSpan {
   constructor(name, range, changed) {
@@ -38,13 +38,13 @@ export class TimeSpan {
   submit() {
     const [start, end] = [this.start.value, this.end.value];
     const none = start === "" && end === "";
-    const wrong = none ? "Choose a first or a last day." : start !== "" && end !== "" && start > end ? "The first day is after the last one." : "";
+    const wrong = none ? "Enter a start or an end date." : start !== "" && end !== "" && start > end ? "The start date is after the end date." : "";
     setText(this.problem, wrong);
     if (wrong !== "") return;
     this.choose(null);
   }
 
-  /** What was chosen, as a query of /api/v1/history. */
+  /** Return the chosen range as query parameters of /api/v1/history. */
   get query() {
     if (this.range !== null) return `range=${this.range}`;
     const start = Date.parse(`${this.start.value}T00:00`);

@@ -1,25 +1,27 @@
-// A table of thousands of rows, of which only those in view (and some around them) are in the page.
+// A table of thousands of rows; only those in view, and some around them, are in the page.
 
 import { byId, make, setText } from "./dom.js";
 import { keepFocus } from "./table.js";
 
-/** Up to so many rows all are in the page, where the browser's own search finds them. */
-const ALL = 200;
-/** Rows around those in view: what the Tab key reaches next. */
-const AROUND = 15;
-/** Rows between the focus and those in view, beyond which it is given up. */
-const FAR = 100;
+/** Up to so many rows are all in the page, where the search of the browser finds them. */
+const FULL_ROWS = 200;
+/** Rows above and below those in view, for the Tab key to reach. */
+const MARGIN_ROWS = 15;
+/** A focused row farther from those in view is removed. */
+const MAX_FOCUS_DISTANCE = 100;
 
 /**
- * Columns: {id, title, side, head, sort(item), create(), update(cell, item)}; those with `sort` have a button in their
- * head. A row that leaves is used for another item, so `update` sets all that differs. Rows are of one height,
- * whatever is in them (the class "windowed" sees to it).
+ * Columns are {id, title, side, head, sort(item), create(), update(cell, item)}; those with `sort` have a button in
+ * their header. Rows are reused for other items, so `update` must set everything that differs. All rows have the same
+ * height (the class "windowed" ensures it).
  */
 export class WindowedTable {
   constructor(name, { caption, columns, sort, descending = true, empty }) {
     this.columns = columns;
     this.sort = sort;
     this.descending = descending;
+    /** Called after a click on a column header has changed the order. @type {(() => void) | null} */
+    this.onSort = null;
     this.items = [];
     this.rows = new Map();
     this.heads = new Map();
@@ -33,7 +35,7 @@ export class WindowedTable {
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...columns.map((column) => this.head(column)))),
       this.body,
     );
-    this.emptyNote = make("p", { class: "empty" }, "Asking the node…");
+    this.emptyNote = make("p", { class: "empty" }, "Loading…");
     this.emptyText = empty;
     this.holder = byId(`${name}-body`);
     this.holder.append(this.emptyNote, this.table);
@@ -50,7 +52,7 @@ export class WindowedTable {
     };
     addEventListener("scroll", later, { passive: true });
     new ResizeObserver(later).observe(this.holder);
-    this.body.addEventListener("focusin", () => this.items.length > ALL && this.render());
+    this.body.addEventListener("focusin", () => this.items.length > FULL_ROWS && this.render());
   }
 
   head({ id, title, side, sort }) {
@@ -78,7 +80,7 @@ export class WindowedTable {
     }
   }
 
-  /** Sorts by a column, from outside the table. */
+  /** Sort by a column. */
   sortBy(id, descending) {
     [this.sort, this.descending] = [id, descending];
     this.order();
@@ -94,7 +96,7 @@ export class WindowedTable {
     this.render();
   }
 
-  /** Items, each with a `name` of its own. */
+  /** Show the items, each with a unique `name`. */
   show(items) {
     this.items = items;
     this.table.hidden = items.length === 0;
@@ -130,18 +132,18 @@ export class WindowedTable {
     keepFocus(focused, this.body);
   }
 
-  /** Which items belong into the page: [first, behind the last]. */
+  /** Return which items belong in the page: [first, after the last]. */
   range(height) {
     const count = this.items.length;
-    if (count <= ALL) return [0, count];
+    if (count <= FULL_ROWS) return [0, count];
     const top = -this.body.getBoundingClientRect().top;
-    let first = Math.floor(top / height) - AROUND;
-    let last = Math.ceil((top + innerHeight) / height) + AROUND;
-    // What the Tab key reaches next is there before the browser has scrolled to where it is.
+    let first = Math.floor(top / height) - MARGIN_ROWS;
+    let last = Math.ceil((top + innerHeight) / height) + MARGIN_ROWS;
+    // Rows around the focus exist before the browser scrolls to them.
     const focused = this.focusedIndex();
-    if (focused !== null && focused > first - FAR && focused < last + FAR) {
-      first = Math.min(first, focused - AROUND);
-      last = Math.max(last, focused + AROUND);
+    if (focused !== null && focused > first - MAX_FOCUS_DISTANCE && focused < last + MAX_FOCUS_DISTANCE) {
+      first = Math.min(first, focused - MARGIN_ROWS);
+      last = Math.max(last, focused + MARGIN_ROWS);
     }
     first = Math.min(Math.max(0, first), count);
     return [first, Math.min(count, Math.max(first, last))];
@@ -152,21 +154,21 @@ export class WindowedTable {
     return row !== null && this.body.contains(row) ? Number(row.getAttribute("aria-rowindex")) - 2 : null;
   }
 
-  /** Rows of items that are out of view, for others to use. */
+  /** Remove and return the rows of items that are out of view, for reuse. */
   leaving(keep) {
     const free = [];
     for (const [name, row] of this.rows) {
       if (keep.has(name)) continue;
-      // Focus that leaves with its row would start again at the top of the page.
+      // If the focus were lost with its row, Tab would start again at the top of the page.
       if (row.contains(document.activeElement)) this.table.focus({ preventScroll: true });
       this.rows.delete(name);
-      row.remove(); // those that stay are not moved then: that would take the focus from them
+      row.remove(); // so that the remaining rows need not move, which would take their focus
       free.push(row);
     }
     return free;
   }
 
-  /** Of the rows in the page; the style sheet's where there is none yet. */
+  /** Return the height of a row, or that of the style sheet if there is none yet. */
   rowHeight() {
     const [row] = this.rows.values();
     return row?.getBoundingClientRect().height || 36;

@@ -1,20 +1,20 @@
-// All workers that the node remembers, got page by page, and put together by address. Pure but for `fetchWorkers`.
+// All workers that the node knows, fetched page by page, and their sums by address. Pure except for `fetchWorkers`.
 
-import { askJson } from "./api.js";
+import { fetchJson } from "./api.js";
 
-/** The node tells of no more at once. */
+/** The largest page that the node returns. */
 const LIMIT = 500;
-/** Workers that a page holds; the node remembers about as many. */
-export const MOST_WORKERS = 20000;
+/** Workers that a page shows at most; the node keeps about as many. */
+export const MAX_WORKERS = 20000;
 
-/** {workers, total}, or null where the node did not answer as it should; throws where it did not answer at all. */
+/** Return {workers, total}, or null if the node answered with an error. Throw if it did not answer. */
 export async function fetchWorkers(parameters = {}) {
   const workers = new Map();
   let total = 0;
-  for (let offset = 0; offset < MOST_WORKERS; offset += LIMIT) {
-    // By name, so that what changes between two pages moves as little as possible.
-    const query = new URLSearchParams({ sort: "name", order: "asc", limit: LIMIT, offset, ...parameters });
-    const { status, value } = await askJson(`api/v1/workers?${query}`);
+  for (let offset = 0; offset < MAX_WORKERS; offset += LIMIT) {
+    // Sorted by name, so that as little as possible moves between two pages.
+    const query = new URLSearchParams({ sort: "name", order: "asc", limit: String(LIMIT), offset: String(offset), ...parameters });
+    const { status, value } = await fetchJson(`api/v1/workers?${query}`);
     if (status !== 200) return null;
     for (const worker of value.workers) workers.set(worker.name, worker);
     total = value.total;
@@ -28,7 +28,7 @@ export const addressOf = (name) => {
   return dot < 0 ? name : name.slice(0, dot);
 };
 
-/** One row for each payout address: sums, and the highest difficulty. */
+/** Return a row for each address: the sums of its workers, and their highest difficulty. */
 export function byAddress(workers) {
   const rows = new Map();
   for (const worker of workers) {
@@ -50,12 +50,12 @@ export function byAddress(workers) {
   return [...rows.values()];
 }
 
-/** What the reasons of refused submissions are called, as "3 ...". */
+/** Reasons of rejected submissions, as in "3 duplicate". */
 export const REASONS = {
   malformed: "malformed",
-  stale: "for a stale job",
-  duplicate: "sent twice",
-  low_difficulty: "below the difficulty",
-  unauthorized: "of no authorized worker",
-  not_subscribed: "before subscribing",
+  stale: "stale",
+  duplicate: "duplicate",
+  low_difficulty: "low difficulty",
+  unauthorized: "unauthorised worker",
+  not_subscribed: "not subscribed",
 };

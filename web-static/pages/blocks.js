@@ -1,12 +1,12 @@
-// The pool's blocks: the newest live, all of them from the history, and the luck of each round.
+// The blocks page: the latest blocks live, all blocks from the history, and the luck per round.
 
 import { historyProblem } from "../js/api.js";
-import { hashColumn, luckText, roundText, statusColumn } from "../js/blocks.js";
+import { hashColumn, luckText, roundText, statusColumn, statusText } from "../js/blocks.js";
 import { byId, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { coins, duration, integer, isHash, known, percent, shortWorker } from "../js/format.js";
 import { showPages } from "../js/listing.js";
 import { LuckChart } from "../js/luckchart.js";
-import { lookUp, startPage } from "../js/page.js";
+import { pollPath, startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { TimeSpan } from "../js/timespan.js";
 
@@ -16,7 +16,7 @@ let symbol = "DASH";
 
 // --- tables ------------------------------------------------------------------------------------------------
 
-/** `worker` is what authorized the work; other nodes do not tell whose it was. */
+/** Return who found a block: `worker` is a username, or unknown for a block of another node. */
 function finder(worker) {
   if (worker === "" || worker === "another node") return "another node";
   return workerLink(worker, longShort(worker, shortWorker(worker)));
@@ -29,20 +29,20 @@ const columns = [
   { title: "Found by", side: "finder", create: ({ worker }) => finder(worker) },
   { title: "Share", create: ({ share }) => (isHash(share) ? shareLink(share) : "–") },
   textColumn("Value", ({ dash }) => `${dash}\u00a0${symbol}`),
-  textColumn("Round took", roundText, "number round"),
+  textColumn("Round duration", roundText, "number round"),
   textColumn("Luck", ({ luck }) => luckText(luck)),
   statusColumn,
 ];
 
 const newest = new Table("blocks", {
-  caption: "Newest blocks: time, height, hash, finder, share, value, the round’s time and luck, and status",
+  caption: "Latest blocks: time, height, hash, finder, share, value, round duration, luck and status",
   few: 10,
   empty: emptyNote(),
   columns,
 });
 
 const older = new Table("older", {
-  caption: "Blocks of the history: time, height, hash, finder, share, value, the round’s time and luck, and status",
+  caption: "Blocks from the history: time, height, hash, finder, share, value, round duration, luck and status",
   few: PAGE,
   empty: emptyNote(),
   columns,
@@ -68,16 +68,17 @@ const olderRow = (block) => ({
 
 // --- luck --------------------------------------------------------------------------------------------------
 
+/** @type {?LuckChart} */
 let chart = null;
 
 function showLuck(luck) {
   const { current_round: now } = luck;
   setText(byId("f-round"), percent(now.progress, 0));
-  if (known(now.time)) setText(byId("f-round-note"), `of a block’s work, in ${duration(now.time)}`);
+  if (known(now.time)) setText(byId("f-round-note"), `of the expected work, in ${duration(now.time)}`);
   setText(byId("f-next"), known(now.expected_time) ? duration(now.expected_time) : "–");
   setText(byId("f-blocks"), integer(luck.blocks));
-  const notes = [known(luck.luck) ? `luck ${luckText(luck.luck)} altogether` : "of the pool"];
-  if (luck.known_rounds < luck.blocks) notes.push(`of ${integer(luck.known_rounds)} whose round is known`);
+  const notes = [known(luck.luck) ? `overall luck ${luckText(luck.luck)}` : "by the pool, as known to this node"];
+  if (luck.known_rounds < luck.blocks) notes.push(`based on ${integer(luck.known_rounds)} ${luck.known_rounds === 1 ? "round" : "rounds"}`);
   setText(byId("f-blocks-note"), notes.join(", "));
   for (const period of luck.periods) showPeriod(period);
   showRounds(luck.rounds);
@@ -85,15 +86,15 @@ function showLuck(luck) {
 
 function showPeriod({ days, blocks, expected_blocks: expected, luck, seconds }) {
   setText(byId(`f-luck-${days}`), luckText(luck));
-  const told = [`${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`];
-  if (known(expected)) told.push(`${expected.toFixed(expected < 10 ? 1 : 0)} expected`);
+  const parts = [`${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`];
+  if (known(expected)) parts.push(`${expected.toFixed(expected < 10 ? 1 : 0)} expected`);
   const whole = seconds > 0.98 * days * DAY;
-  setText(byId(`f-luck-${days}-note`), told.join(", ") + (whole ? "" : `; known are ${duration(seconds)}`));
+  setText(byId(`f-luck-${days}-note`), parts.join(", ") + (whole ? "" : ` (last ${duration(seconds)} only)`));
 }
 
 function showRounds(rounds) {
   if (rounds.length === 0) {
-    byId("luck-body").replaceChildren(make("p", { class: "empty" }, "No block yet. The first round is still going on."));
+    byId("luck-body").replaceChildren(make("p", { class: "empty" }, "No blocks yet. The first round is in progress."));
     chart = null;
     return;
   }
@@ -105,12 +106,12 @@ function showRounds(rounds) {
 
 let page = 0;
 const span = new TimeSpan("older", "week", changed);
-const again = lookUp(() => `api/v1/history/blocks?${span.query}&offset=${page * PAGE}&limit=${PAGE}`, 30000, showHistory);
+const again = pollPath(() => `api/v1/history/blocks?${span.query}&offset=${page * PAGE}&limit=${PAGE}`, 30000, showHistory);
 
 function showHistory(value, status) {
   const problem = historyProblem(value, status);
   byId("older-csv").hidden = problem !== null;
-  older.show((problem === null ? value.blocks : []).map(olderRow), make("span", {}, problem ?? "No block in this time."));
+  older.show((problem === null ? value.blocks : []).map(olderRow), make("span", {}, problem ?? "No blocks in this period."));
   setText(byId("older-count"), problem === null ? integer(value.total) : "");
   showPages(byId("older-pages"), page, problem === null ? Math.ceil(value.total / PAGE) : 1, (wanted) => {
     page = wanted;
@@ -118,20 +119,20 @@ function showHistory(value, status) {
   });
 }
 
-/** Another time was chosen. */
+/** Show the first page of the newly chosen time range. */
 function changed() {
   page = 0;
-  sayWhere();
+  updateCsvLink();
   again();
 }
 
-function sayWhere() {
+function updateCsvLink() {
   byId("older-csv").href = `../api/v1/history/blocks.csv?${span.query}`;
 }
 
-sayWhere();
+updateCsvLink();
 
-// --- all of it ---------------------------------------------------------------------------------------------
+// --- the page ----------------------------------------------------------------------------------------------
 
 startPage({
   views: ["recent_blocks", "api/v1/luck", "api/v1/pool"],
@@ -142,11 +143,11 @@ startPage({
       older.show(older.items);
     }
     if (blocks !== undefined) {
-      newest.show(blocks.map(newestRow), make("span", {}, "No block yet. A block is a share that is also good enough for the Dash chain."));
+      newest.show(blocks.map(newestRow), make("span", {}, "No blocks yet. A block is a share that also meets Dash’s network target."));
     }
     if (luck !== undefined) showLuck(luck);
   },
-  news(event) {
-    if (event.event === "block") setText(byId("said"), `Block ${event.number}: ${event.status}.`);
+  onEvent(event) {
+    if (event.event === "block") setText(byId("said"), `Block ${event.number}: ${statusText(event.status)}.`);
   },
 });

@@ -1,21 +1,21 @@
-// The share chain: drawn with its forks, its ends, and its shares page by page, newest first.
+// The share chain page: the chain drawn with its forks, its heads and tails, and its shares page by page.
 
-import { ask } from "../js/api.js";
+import { fetchText } from "../js/api.js";
 import { ChainChart } from "../js/chainchart.js";
 import { byId, make, refreshTimes, setText, shareLink } from "../js/dom.js";
 import { difficulty, integer, isHash, shortHash } from "../js/format.js";
-import { lookUp, startPage, whileVisible } from "../js/page.js";
+import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { startShareSearch } from "../js/sharesearch.js";
 import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "../js/table.js";
 
 const PERIOD = 5000;
 const PAGE = matchMedia("(max-width: 40rem)").matches ? 25 : 50;
-/** Shares that are drawn: what a wide screen has room for, and some beyond. */
+/** Shares drawn: as many as a wide screen has room for, and some more. */
 const DRAWN = matchMedia("(min-width: 112rem)").matches ? 200 : 100;
-/** ms between two looks at the forks, however fast shares come. */
-const LEAST_PERIOD = 1000;
-const MOST_ENDS = 12;
-/** The node lists no more hashes than this. */
+/** Minimum ms between two fetches of the forks, however fast shares arrive. */
+const MIN_PERIOD = 1000;
+const MAX_ENDS = 12;
+/** The most hashes that the node lists. */
 const LISTED = 1000;
 const ENDS = [
   ["heads", "Heads"],
@@ -24,8 +24,8 @@ const ENDS = [
   ["verified_tails", "Verified tails"],
 ];
 const STALE = {
-  orphan: "announces that an earlier share of its miner lost the race against another one",
-  doa: "dead on arrival: announces that an earlier share of its miner came too late",
+  orphan: "orphan: reports that an earlier share of the same miner lost the race to another share",
+  doa: "dead on arrival: reports that an earlier share of the same miner was submitted too late",
 };
 
 const from = (new URLSearchParams(location.search).get("from") ?? "").trim().toLowerCase();
@@ -35,7 +35,7 @@ const shownTexts = new Map();
 // --- the list ----------------------------------------------------------------------------------------------
 
 const table = new Table("chain", {
-  caption: "Shares of the chain, newest first: when found, hash, payout address, difficulty, stale and block",
+  caption: "Shares of the chain, latest first: time, hash, payout address, difficulty, stale and block",
   few: 400,
   empty: emptyNote(),
   columns: [
@@ -55,7 +55,7 @@ function staleNode(stale) {
 
 function blockNode(isBlock) {
   if (!isBlock) return make("span", { class: "soft none" }, "no");
-  return make("span", { class: "status accepted", title: "Its hash also met the network’s target" }, "Dash block");
+  return make("span", { class: "status accepted", title: "Its hash also met the network target" }, "Dash block");
 }
 
 const pageLink = (text, start) =>
@@ -64,19 +64,19 @@ const pageLink = (text, start) =>
 function showPage(page) {
   const shares = page.shares.filter(({ hash }) => isHash(hash));
   const older = from !== "";
-  setText(byId("chain-title"), older ? `Shares from ${shortHash(from)} down` : "Newest shares");
-  const lead = older ? `${counted(page.held, "share")} of this chain are held here, this one included.` : "From the best share down.";
+  setText(byId("chain-title"), older ? `Shares from ${shortHash(from)} backwards` : "Latest shares");
+  const lead = older ? `This node holds ${counted(page.held, "share")} from here backwards.` : "From the best share backwards.";
   setText(byId("chain-lead"), lead);
   table.show(
     shares.map((share) => ({ ...share, key: share.hash, ts: share.time_found })),
-    make("span", {}, "No share yet. The chain begins with the first share that a miner finds."),
+    make("span", {}, "No shares yet. The chain starts with the first share that a miner finds."),
   );
   byId("stale-note").hidden = shares.length === 0;
   showPager(page, older);
 }
 
 function showPager(page, older) {
-  const steps = older ? [pageLink("⇤ Newest", null)] : [];
+  const steps = older ? [pageLink("⇤ Latest", null)] : [];
   if (page.next !== null) steps.push(pageLink("Older →", page.next));
   else if (page.shares.length > 0) steps.push(make("span", {}, endOf(page)));
   byId("pager").replaceChildren(...steps);
@@ -84,26 +84,26 @@ function showPager(page, older) {
 }
 
 function endOf(page) {
-  if (page.missing_parent === null) return "The last one listed is the chain’s first share";
-  return "Older shares are not held here: forgotten, or not got yet";
+  if (page.missing_parent === null) return "The last share listed is the first of the chain";
+  return "This node does not hold older shares: dropped, or not downloaded yet";
 }
 
 const counted = (n, noun) => `${integer(n)} ${noun}${n === 1 ? "" : "s"}`;
 
-/** Instead of the list: why there is none. */
+/** Show why there is no list. */
 function showNone(title, ...texts) {
   setText(byId("chain-title"), title);
   setText(byId("chain-lead"), "");
   table.show([], make("span", {}, ...texts));
   byId("stale-note").hidden = true;
-  byId("pager").replaceChildren(pageLink("Newest shares", null));
+  byId("pager").replaceChildren(pageLink("Latest shares", null));
   byId("pager").hidden = false;
 }
 
 // --- the forks ---------------------------------------------------------------------------------------------
 
 const forks = new Table("forks", {
-  caption: "Shares of the newest that are not in the best chain: when found, hash, height, payout address, difficulty and finder",
+  caption: "Recent shares outside the best chain: time, hash, height, payout address, difficulty, parent share, verified and found on this node",
   few: 50,
   empty: emptyNote(),
   columns: [
@@ -112,18 +112,20 @@ const forks = new Table("forks", {
     textColumn("Height", ({ height }) => integer(height)),
     { title: "Payout address", create: ({ address }) => copyValueBoth(address, "address") },
     textColumn("Difficulty", (share) => difficulty(share.difficulty)),
-    { title: "Builds on", create: ({ parent }) => (parent === null ? "nothing: a first share" : shareLink(parent)) },
+    { title: "Parent share", create: ({ parent }) => (parent === null ? "none: first share" : shareLink(parent)) },
     textColumn("Verified", ({ verified }) => (verified ? "yes" : "not yet"), null),
-    textColumn("Found here", ({ own }) => (own ? "yes" : "no"), null),
+    textColumn("Found on this node", ({ own }) => (own ? "yes" : "no"), null),
   ],
 });
 
+/** @type {?ChainChart} */
 let chart = null;
+/** @type {?string} */
 let drawn = null;
 
 function showTree({ shares }) {
   if (shares.length === 0) {
-    byId("tree-body").replaceChildren(make("p", { class: "empty" }, "No share yet. The chain begins with the first share that a miner finds."));
+    byId("tree-body").replaceChildren(make("p", { class: "empty" }, "No shares yet. The chain starts with the first share that a miner finds."));
     chart = null;
   } else {
     chart ??= new ChainChart(byId("tree-body"));
@@ -132,28 +134,30 @@ function showTree({ shares }) {
   const aside = shares.filter(({ in_best_chain: inBest }) => !inBest);
   forks.show(
     aside.map((share) => ({ ...share, key: share.hash, ts: share.time_found })),
-    make("span", {}, `None of the newest ${integer(shares.length)} shares is on a fork.`),
+    make("span", {}, `No forks among the latest ${integer(shares.length)} shares.`),
   );
 }
 
-const askTree = lookUp(`api/v1/tree?count=${DRAWN}`, PERIOD, (value, status) => {
+const fetchTree = pollPath(`api/v1/tree?count=${DRAWN}`, PERIOD, (value, status) => {
   const text = JSON.stringify(value);
   if (status !== 200 || text === drawn) return;
   drawn = text;
   showTree(value);
 });
 
+/** @type {?number} */
 let treeDue = null;
 
-/** A share came: draw it soon, once for several that come together. */
-function askTreeSoon() {
-  treeDue ??= setTimeout(() => {
+/** Draw a new share soon; several that arrive together are drawn at once. */
+function fetchTreeSoon() {
+  if (treeDue !== null) return;
+  treeDue = setTimeout(() => {
     treeDue = null;
-    askTree();
-  }, LEAST_PERIOD);
+    fetchTree();
+  }, MIN_PERIOD);
 }
 
-// --- the ends ----------------------------------------------------------------------------------------------
+// --- heads and tails ----------------------------------------------------------------------------------------------
 
 const ends = new Map();
 
@@ -169,11 +173,11 @@ const count = (hashes) => (hashes.length >= LISTED ? `${integer(LISTED)} or more
 function endsList(path) {
   const hashes = ends.get(path);
   if (hashes.length === 0) return ["none"];
-  const items = hashes.slice(0, MOST_ENDS).map((hash) => make("li", {}, shareLink(hash)));
+  const items = hashes.slice(0, MAX_ENDS).map((hash) => make("li", {}, shareLink(hash)));
   const list = make("ul", {}, ...items);
-  if (hashes.length <= MOST_ENDS) return [list];
-  const all = make("a", { href: `../web/${path}` }, "all as JSON");
-  return [list, make("span", { class: "note" }, `and ${integer(hashes.length - MOST_ENDS)} more: `, all)];
+  if (hashes.length <= MAX_ENDS) return [list];
+  const all = make("a", { href: `../web/${path}` }, "view all as JSON");
+  return [list, make("span", { class: "note" }, `and ${integer(hashes.length - MAX_ENDS)} more: `, all)];
 }
 
 function showBest(hash) {
@@ -185,9 +189,9 @@ function showGlobal(figures) {
   setText(byId("f-length"), integer(figures.share_chain_height));
 }
 
-// --- asking ------------------------------------------------------------------------------------------------
+// --- updating ------------------------------------------------------------------------------------------------
 
-/** Shows an answer where it differs from the last one: a rebuilt list would lose focus and selection. */
+/** Show an answer only if it has changed: a rebuilt list would lose focus and selection. */
 function show(path, { status, text }, shower) {
   if (status !== 200 || shownTexts.get(path) === text) return;
   shownTexts.set(path, text);
@@ -202,24 +206,24 @@ function showAnswer(answer) {
   shownTexts.delete(pagePath);
   if (answer.status === 404 && from !== "") {
     showNone(
-      "This node does not hold this share",
-      `No share ${from} is here. It may be too old (nodes forget shares that no longer count for payouts), `,
-      "never have reached this node, or be mistyped.",
+      "Share not found on this node",
+      `This node does not hold share ${from}. It may be too old (nodes drop shares that no longer count for payouts), `,
+      "may never have reached this node, or may be mistyped.",
     );
   } else {
-    showNone("The node cannot answer now", `It answered with status ${answer.status}. This page tries again by itself.`);
+    showNone("The node returned an error", `It answered with status ${answer.status}. This page retries automatically.`);
   }
 }
 
-async function look() {
+async function poll() {
   const paths = ["global_stats", "web/best_share_hash", ...ENDS.map(([path]) => `web/${path}`)];
   let page;
   let answers;
   try {
-    const asked = [pagePath, ...paths].map((path) => (path === pagePath && !isAskable ? null : ask(path)));
+    const asked = [pagePath, ...paths].map((path) => (path === pagePath && !isValid ? null : fetchText(path)));
     [page, ...answers] = await Promise.all(asked);
   } catch {
-    return; // the page says that the node is gone
+    return; // the banner says that the node does not answer
   }
   const [figures, best, ...lists] = answers;
   show("global_stats", figures, showGlobal);
@@ -237,16 +241,16 @@ async function look() {
   refreshTimes();
 }
 
-const isAskable = from === "" || isHash(from);
+const isValid = from === "" || isHash(from);
 byId("json").href = `../${pagePath}`;
-if (!isAskable) {
+if (!isValid) {
   byId("json").hidden = true;
-  showNone("That is not a share’s hash", "A share’s hash has 64 digits of 0-9 and a-f; this one does not.");
+  showNone("Invalid share hash", "A share hash has 64 hex digits (0-9, a-f).");
 }
 startShareSearch();
 startPage({
-  news(event) {
-    if (event.event === "share") askTreeSoon();
+  onEvent(event) {
+    if (event.event === "share") fetchTreeSoon();
   },
 });
-whileVisible(look, PERIOD);
+whileVisible(poll, PERIOD);

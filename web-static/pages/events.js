@@ -1,21 +1,21 @@
-// What happened: out of the history, the newest first, and anew when something happens.
+// The events page: events from the history, latest first, updated when one happens.
 
 import { historyProblem } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
-import { KINDS, eventColumns, eventRows, sayEvent } from "../js/events.js";
+import { KINDS, eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { integer } from "../js/format.js";
 import { showPages } from "../js/listing.js";
-import { lookUp, startPage } from "../js/page.js";
+import { pollPath, startPage } from "../js/page.js";
 import { Table, emptyNote } from "../js/table.js";
 import { TimeSpan } from "../js/timespan.js";
 
 const PAGE = matchMedia("(max-width: 40rem)").matches ? 15 : 50;
-/** ms: the node writes down what happened within a minute. */
+/** Polling interval in ms; the node writes events to its history within a minute. */
 const PERIOD = 15000;
 let page = 0;
 
 const table = new Table("events", {
-  caption: "What happened: time, kind, of what, and in words",
+  caption: "Events: time, event, subject and description",
   few: PAGE,
   empty: emptyNote(),
   columns: eventColumns,
@@ -27,12 +27,12 @@ for (const [word, [text]] of Object.entries(KINDS)) kind.append(make("option", {
 
 const span = new TimeSpan("events", "week", changed);
 const query = () => span.query + (kind.value === "" ? "" : `&kind=${kind.value}`);
-const again = lookUp(() => `api/v1/history/events?${query()}&offset=${page * PAGE}&limit=${PAGE}`, PERIOD, show);
+const again = pollPath(() => `api/v1/history/events?${query()}&offset=${page * PAGE}&limit=${PAGE}`, PERIOD, show);
 
 function show(value, status) {
   const problem = historyProblem(value, status);
   byId("events-csv").hidden = problem !== null;
-  table.show(problem === null ? eventRows(value.events) : [], make("span", {}, problem ?? "Nothing of this kind in this time."));
+  table.show(problem === null ? eventRows(value.events) : [], make("span", {}, problem ?? "No events of this kind in this period."));
   setText(byId("events-count"), problem === null ? integer(value.total) : "");
   showPages(byId("events-pages"), page, problem === null ? Math.ceil(value.total / PAGE) : 1, (wanted) => {
     page = wanted;
@@ -49,9 +49,9 @@ function changed() {
 kind.addEventListener("change", changed);
 
 startPage({
-  news(event) {
+  onEvent(event) {
     if (event.event !== "happened") return;
-    sayEvent(byId("said"), event);
+    announceEvent(byId("said"), event);
     again();
   },
 });

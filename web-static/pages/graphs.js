@@ -1,4 +1,4 @@
-// The pool's and the node's history.
+// The graphs page: the history of the pool and the node.
 
 import { bytes, difficulty, hashRate, percent, significant } from "../js/format.js";
 import { startPage } from "../js/page.js";
@@ -15,23 +15,23 @@ const GRAPHS = [
     holder: "g-local",
     title: "This node’s hash rate",
     format: hashRate,
-    lines: [line("local_hash_rate", "This node", 1, true), line("local_dead_hash_rate", "of it dead", 2)],
+    lines: [line("local_hash_rate", "This node", 1, true), line("local_dead_hash_rate", "DOA", 2)],
   },
-  { holder: "g-stale", title: "Stale work in the pool", format: percent, lines: [line("pool_stale_proportion", "Stale part", 2, true)] },
+  { holder: "g-stale", title: "Pool stale rate", format: percent, lines: [line("pool_stale_proportion", "Stale", 2, true)] },
   {
     holder: "g-rates",
-    title: "Good, orphan and dead work in the pool",
+    title: "Pool hash rate by share status",
     format: hashRate,
-    lines: [line("pool_good_rate", "Good", 3, true), line("pool_orphan_rate", "Orphan", 4), line("pool_dead_rate", "Dead", 2)],
+    lines: [line("pool_good_rate", "Good", 3, true), line("pool_orphan_rate", "Orphaned", 4), line("pool_dead_rate", "DOA", 2)],
   },
   {
     holder: "g-shares",
-    title: "Work of this node’s shares",
+    title: "This node’s hash rate by share status",
     format: hashRate,
-    lines: [line("local_good_share_rate", "Good", 3, true), line("local_dead_share_rate", "Dead", 2)],
+    lines: [line("local_good_share_rate", "Good", 3, true), line("local_dead_share_rate", "DOA", 2)],
   },
   { holder: "g-difficulty", title: "Network difficulty", format: difficulty, lines: [line("network_difficulty", "Difficulty", 4, true)] },
-  { holder: "g-payout", title: "Payout to this node", format: payout, lines: [line("own_payout", "From a block", 1, true)] },
+  { holder: "g-payout", title: "Payout to this node", format: payout, lines: [line("own_payout", "Per block", 1, true)] },
   {
     holder: "g-miners",
     title: "Miners",
@@ -40,18 +40,18 @@ const GRAPHS = [
     lines: [
       line("workers", "Workers", 1),
       line("connected_addresses", "Addresses", 3),
-      line("working_addresses", "of them working", 4),
-      { ...line("connections", "Connections", 2), dashed: true }, // mostly as many as workers
+      line("working_addresses", "Active addresses", 4),
+      { ...line("connections", "Connections", 2), dashed: true }, // usually as many as workers
     ],
   },
   {
     holder: "g-peers",
-    title: "Connected nodes",
+    title: "Peers",
     format: (value) => significant(value, 3),
     whole: true,
     lines: [line("peers_outgoing", "Outgoing", 1), line("peers_incoming", "Incoming", 2)],
   },
-  { holder: "g-latency", title: "Dash Core’s latency", format: milliseconds, lines: [line("dashd_latency", "Answers in", 5, true)] },
+  { holder: "g-latency", title: "Dash Core latency", format: milliseconds, lines: [line("dashd_latency", "Latency", 5, true)] },
   { holder: "g-memory", title: "Memory", format: bytes, lines: [line("memory", "Memory", 4, true)] },
 ];
 

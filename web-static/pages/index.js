@@ -1,11 +1,11 @@
 // The dashboard: the pool and this node at a glance, and how to connect a miner.
 
 import { historyProblem } from "../js/api.js";
-import { STATUS } from "../js/blocks.js";
+import { STATUS, statusText } from "../js/blocks.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
-import { eventColumns, eventRows, sayEvent } from "../js/events.js";
-import { lookUp, startPage } from "../js/page.js";
+import { eventColumns, eventRows, announceEvent } from "../js/events.js";
+import { pollPath, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { REASONS } from "../js/workers.js";
@@ -18,14 +18,14 @@ let symbol = "DASH";
 
 // --- tables ------------------------------------------------------------------------------------------------
 
-/** A worker's name; those of other nodes are not known. */
+/** Return the name of a worker; other nodes do not report theirs. */
 const finder = (name) => {
-  if (!name || name === "another node") return "a miner of another node";
+  if (!name || name === "another node") return "another node";
   return workerLink(name, longShort(name, shortWorker(name)));
 };
 
 const blocksTable = new Table("blocks", {
-  caption: "Newest blocks of the pool: time, height, hash, finder, luck and status",
+  caption: "Latest blocks of the pool: time, height, hash, finder, luck and status",
   few: 8,
   empty: emptyNote(),
   columns: [
@@ -41,14 +41,14 @@ const blocksTable = new Table("blocks", {
         const node = cell.firstElementChild;
         node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
         node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-        setText(node, status === "refused" && reason ? `${status}: ${reason}` : status);
+        setText(node, status === "refused" && reason ? `${statusText(status)}: ${reason}` : statusText(status));
       },
     },
   ],
 });
 
 const sharesTable = new Table("shares", {
-  caption: "Newest shares of this node’s miners: time, hash, worker and whether in time",
+  caption: "Latest shares found on this node: time, hash, worker and status",
   few: 8,
   empty: emptyNote(),
   columns: [
@@ -56,33 +56,33 @@ const sharesTable = new Table("shares", {
     { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
     { title: "Worker", create: ({ worker }) => finder(worker) },
     {
-      title: "In time",
+      title: "Status",
       create: () => make("span", { class: "status" }),
       update: (cell, { dead }) => {
         cell.firstElementChild.className = dead ? "status refused" : "";
-        setText(cell.firstElementChild, dead ? "too late (dead)" : "yes");
+        setText(cell.firstElementChild, dead ? "dead on arrival" : "valid");
       },
     },
   ],
 });
 
 const eventsTable = new Table("events", {
-  caption: "What happened lately: time, kind, of what, and in words",
+  caption: "Recent events: time, event, subject and description",
   few: 6,
   empty: emptyNote(),
   columns: eventColumns,
 });
-const lookForEvents = lookUp("api/v1/history/events?range=week&limit=6", 30000, (value, status) => {
+const fetchEvents = pollPath("api/v1/history/events?range=week&limit=6", 30000, (value, status) => {
   const problem = historyProblem(value, status);
   eventsTable.show(problem === null ? eventRows(value.events) : [], problem === null ? EMPTY.events : make("span", {}, problem));
   put("events-count", problem === null && value.total > 0 ? integer(value.total) : "");
 });
 
-// Empty states, made once: `show` swaps them in only where they change.
+// Empty states, created once: `show` replaces them only if they change.
 const EMPTY = {
-  events: make("span", {}, "Nothing that anybody would have to know of."),
-  shares: make("span", {}, "None yet. A share appears here when a miner of this node solves one. ", make("a", { href: "#connect" }, "How to connect a miner")),
-  blocks: make("span", {}, "None yet. The pool’s expected time to a block is shown above; luck decides the rest."),
+  events: make("span", {}, "No events in the last week."),
+  shares: make("span", {}, "No shares yet. A share appears here when a miner on this node finds one. ", make("a", { href: "#connect" }, "How to connect a miner")),
+  blocks: make("span", {}, "No blocks yet. See the expected time to block above."),
 };
 
 // --- figures -----------------------------------------------------------------------------------------------
@@ -94,24 +94,24 @@ function showPool(pool) {
   symbol = pool.symbol;
   const waiting = pool.block_height === null;
   const known = pool.share_chain_height >= 2;
-  put("f-pool", known ? hashRate(pool.observed_hash_rate) : "not known yet");
+  put("f-pool", known ? hashRate(pool.observed_hash_rate) : "unknown yet");
   put("f-pool-note", poolNote(pool, known));
-  put("f-time", known && pool.observed_time_to_block !== null ? duration(pool.observed_time_to_block) : "not known yet");
-  put("f-time-note", known ? "for the whole pool, on average" : "needs a pool hash rate and Dash Core");
+  put("f-time", known && pool.observed_time_to_block !== null ? duration(pool.observed_time_to_block) : "unknown yet");
+  put("f-time-note", known ? "for the whole pool, on average" : "requires a pool hash rate and Dash Core");
   put("f-diff", waiting ? "–" : difficulty(pool.network_difficulty));
   put("f-diff-note", waiting ? "waiting for Dash Core" : `network at ${hashRate(pool.network_hash_rate)}`);
   put("f-height", waiting ? "–" : integer(pool.block_height));
   put("f-chain", integer(pool.share_chain_height));
   put("h-stale", percent(pool.stale_proportion));
-  put("c-prefix", pool.network === "dash" ? "it starts with X" : "on this test network it starts with y");
+  put("c-prefix", pool.network === "dash" ? "starting with X" : "starting with y on this test network");
   document.title = known ? `${hashRate(pool.observed_hash_rate)} – p2pool-dash node` : "p2pool-dash node";
 }
 
 function poolNote(pool, known) {
   if (!known) return "the share chain has fewer than two shares";
-  if (!(pool.network_hash_rate > 0)) return "all miners of the pool";
+  if (!(pool.network_hash_rate > 0)) return "all miners in the pool";
   const part = pool.observed_hash_rate / pool.network_hash_rate;
-  return part >= 1 ? "about all of the network, going by its difficulty" : `${percent(part, 2)} of the whole network`;
+  return part >= 1 ? "about all of the network, judging by its difficulty" : `${percent(part, 2)} of the whole network`;
 }
 
 function showNode(node) {
@@ -130,21 +130,21 @@ function showNode(node) {
   put("n-donation", percent(node.donation, 2));
   const known = node.payout_addresses.length > 0;
   put("f-payout", known ? `${node.next_payout.dash} ${symbol}` : "–");
-  put("f-payout-note", known ? "to the node’s own address, from the next block" : "the node has no address yet");
+  put("f-payout-note", known ? "to this node’s own address, from the next block" : "this node has no address yet");
 }
 
 function localNote({ connections, workers, hash_rate: rate, dead_hash_rate: dead }) {
-  if (connections === 0) return "no miner is connected";
+  if (connections === 0) return "no miners connected";
   const named = `${integer(workers)} ${workers === 1 ? "worker" : "workers"}`;
-  if (!(rate > 0)) return `${named}, nothing delivered yet`;
-  return dead > 0 ? `${named}, ${percent(dead / rate)} of their work dead` : named;
+  if (!(rate > 0)) return `${named}, no submissions yet`;
+  return dead > 0 ? `${named}, ${percent(dead / rate)} dead on arrival` : named;
 }
 
 function showStratum({ accepted, dead, refused, refused_by: by }) {
   put("h-accepted", integer(accepted));
   const parts = Object.entries(by).filter(([, n]) => n > 0).map(([reason, n]) => `${integer(n)} ${REASONS[reason] ?? reason}`);
-  const late = dead > 0 ? `${integer(dead)} of them came too late. ` : "";
-  put("h-refused", late + (refused === 0 ? "No submission was refused." : `Refused: ${parts.join(", ")}.`));
+  const late = dead > 0 ? `${integer(dead)} of them dead on arrival. ` : "";
+  put("h-refused", late + (refused === 0 ? "No submissions rejected." : `Rejected: ${parts.join(", ")}.`));
 }
 
 function showLuck(luck) {
@@ -158,10 +158,10 @@ function showLuck(luck) {
   put("l-round-note", time === null ? "" : `${duration(time)} since the last block`);
 }
 
-/** A node that began lately knows a part of the days only. */
+/** Return blocks found and expected; a node that started recently knows only part of the period. */
 function periodNote({ days, seconds, blocks, expected_blocks: expected }) {
   const found = `${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`;
-  const part = seconds < 0.98 * days * 86400 ? ` in the ${duration(seconds)} that are known` : "";
+  const part = seconds < 0.98 * days * 86400 ? ` (last ${duration(seconds)} only)` : "";
   return (expected === null ? found : `${found}, ${expected.toFixed(1)} expected`) + part;
 }
 
@@ -183,7 +183,7 @@ function showShares({ shares }) {
 
 // --- how to connect ----------------------------------------------------------------------------------------
 
-/** By the address of this page until the node says which ports it has; they are others where pages have their own. */
+/** Show the URLs for miners: with the port of this page until the node reports its ports, which may differ. */
 function showHowToConnect(node) {
   const { hostname, port, protocol } = location;
   const plain = node?.worker_port ?? (port || (protocol === "https:" ? "PORT" : "80"));
@@ -194,12 +194,12 @@ function showHowToConnect(node) {
   if (tls !== null) put("c-tls", `stratum+ssl://${hostname}:${tls}`);
   const hint = byId("c-hint");
   const near = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-  if (near) setText(hint, "Miners on other machines use this machine’s address instead.");
-  else if (port === "") setText(hint, "This page came without a port, perhaps through a proxy: miners need the node’s own address.");
+  if (near) setText(hint, "Miners on other machines must use the address of this machine instead.");
+  else if (port === "") setText(hint, "This page was loaded without a port, perhaps through a proxy: miners must use the node’s own host and port.");
   hint.hidden = !near && port !== "";
 }
 
-for (const button of document.querySelectorAll("button[data-copy]")) {
+for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-copy]"))) {
   button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
 }
 
@@ -226,10 +226,10 @@ showHowToConnect();
 startPage({
   views: VIEWS,
   show,
-  news(event) {
+  onEvent(event) {
     if (event.event !== "happened") return;
-    sayEvent(byId("said"), event);
-    lookForEvents();
+    announceEvent(byId("said"), event);
+    fetchEvents();
   },
 });
 new GraphGroup({

@@ -1,13 +1,13 @@
-// All miners of this node: each worker, or each payout address with all of its workers.
+// The miners page: every worker, or every address with all its workers.
 
 import { byId, make, setText, setTime } from "../js/dom.js";
 import { difficulty, hashRate, integer, percent, shortWorker } from "../js/format.js";
 import { startPage, whileVisible } from "../js/page.js";
 import { WindowedTable } from "../js/windowed.js";
-import { MOST_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
+import { MAX_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
 
 const PERIOD = 5000;
-/** ms between two looks at more workers than the node tells of at once. */
+/** Polling interval in ms when there are more workers than the node returns at once. */
 const LONG_PERIOD = 15000;
 const FEW = 500;
 
@@ -15,11 +15,12 @@ const query = new URLSearchParams(location.search);
 const state = {
   view: query.get("view") === "addresses" ? "addresses" : "workers",
   search: query.get("search") ?? "",
-  who: ["connected", "away"].includes(query.get("who")) ? query.get("who") : "all",
+  who: ["connected", "away"].find((who) => who === query.get("who")) ?? "all",
 };
+/** @type {?any[]} */
 let workers = null;
 let total = 0;
-let lookedAt = 0;
+let fetchedAt = 0;
 
 // --- tables ------------------------------------------------------------------------------------------------
 
@@ -30,8 +31,8 @@ const text = (id, title, value, show, side = "number") => ({
   sort: value,
   update: (cell, item) => setText(cell, show(item)),
 });
-const deadPart = ({ hash_rate: rate, dead_hash_rate: dead }) => (rate > 0 ? dead / rate : 0);
-const refusedPart = ({ accepted, refused }) => (refused > 0 ? refused / (accepted + refused) : 0);
+const deadRatio = ({ hash_rate: rate, dead_hash_rate: dead }) => (rate > 0 ? dead / rate : 0);
+const rejectedRatio = ({ accepted, refused }) => (refused > 0 ? refused / (accepted + refused) : 0);
 
 const nameColumn = (title) => ({
   id: "name",
@@ -52,15 +53,15 @@ const figures = [
   text("rate", "Hash rate", ({ hash_rate: rate }) => rate, ({ hash_rate: rate }) => hashRate(rate)),
   text("hour", "1 hour", (item) => item.hash_rates["1h"] ?? 0, (item) => hashRate(item.hash_rates["1h"])),
   text("day", "1 day", (item) => item.hash_rates["1d"] ?? 0, (item) => hashRate(item.hash_rates["1d"])),
-  text("dead", "Dead part", deadPart, (item) => (item.hash_rate > 0 ? percent(deadPart(item)) : "–")),
+  text("dead", "DOA", deadRatio, (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
   text(
     "difficulty",
     "Difficulty",
     (item) => item.difficulty,
-    (item) => (item.connections > 0 ? difficulty(item.difficulty) : "away"),
+    (item) => (item.connections > 0 ? difficulty(item.difficulty) : "disconnected"),
   ),
   text("accepted", "Accepted", ({ accepted }) => accepted, ({ accepted }) => integer(accepted)),
-  text("refused", "Refused", refusedPart, (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(refusedPart(item))})` : "0")),
+  text("refused", "Rejected", rejectedRatio, (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(rejectedRatio(item))})` : "0")),
   text("shares", "Shares", ({ shares }) => shares, ({ shares }) => integer(shares)),
   {
     id: "last",
@@ -73,13 +74,13 @@ const figures = [
 ];
 
 const nothing = () => {
-  if (state.search !== "" || state.who !== "all") return "None of them is like this. Change the search, or choose All.";
-  return "No miner was here yet. The dashboard tells how to connect one.";
+  if (state.search !== "" || state.who !== "all") return "No matches. Change the search, or choose All.";
+  return "No miners connected yet. The dashboard shows how to connect one.";
 };
 
 const tables = {
   workers: new WindowedTable("workers", {
-    caption: "Workers: name, hash rates, dead part, difficulty, accepted and refused submissions, shares, last accepted submission, software",
+    caption: "Workers: name, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission, software",
     sort: "rate",
     empty: nothing,
     columns: [
@@ -98,18 +99,18 @@ const tables = {
     ],
   }),
   addresses: new WindowedTable("addresses", {
-    caption: "Payout addresses: workers, hash rates, dead part, difficulty, accepted and refused submissions, shares, last accepted submission",
+    caption: "Addresses: workers, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission",
     sort: "rate",
     empty: nothing,
     columns: [nameColumn("Address"), text("workers", "Workers", (item) => item.workers, (item) => integer(item.workers)), ...figures],
   }),
 };
 
-// --- choosing ----------------------------------------------------------------------------------------------
+// --- controls ----------------------------------------------------------------------------------------------
 
 const sortSelect = byId("sort");
-/** How the two directions are called, of columns that hold no amounts. */
-const DIRECTIONS = { name: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["newest first", "oldest first"] };
+/** Names of the two sort directions of columns that are not amounts. */
+const DIRECTIONS = { name: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["latest first", "oldest first"] };
 
 function fillSortSelect() {
   const table = tables[state.view];
@@ -133,7 +134,9 @@ sortSelect.addEventListener("change", () => {
 });
 
 function choice(name) {
-  const buttons = [...document.querySelectorAll(`button[data-${name}]`)];
+  /** @type {NodeListOf<HTMLElement>} */
+  const found = document.querySelectorAll(`button[data-${name}]`);
+  const buttons = [...found];
   const mark = () => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset[name] === state[name])));
   for (const button of buttons) {
     button.addEventListener("click", () => {
@@ -153,24 +156,25 @@ byId("search").addEventListener("input", () => {
 choice("view");
 choice("who");
 
-/** Something else is wanted: the address says so, for a reload or a bookmark. */
+/** Apply the changed choice, and keep it in the URL for reloads and bookmarks. */
 function changed() {
   const wanted = Object.entries(state).filter(([name, value]) => value !== (name === "view" ? "workers" : name === "who" ? "all" : ""));
   const search = new URLSearchParams(wanted).toString();
   history.replaceState(null, "", search === "" ? "miners.html" : `miners.html?${search}`);
   fillSortSelect();
-  if (workers !== null) show();
+  show();
 }
 
 // --- showing -----------------------------------------------------------------------------------------------
 
 function show() {
+  if (workers === null) return;
   const wanted = state.search.trim().toLowerCase();
-  const isMeant = (item) =>
+  const matches = (item) =>
     (state.who === "all" || item.connections > 0 === (state.who === "connected")) &&
     (wanted === "" || item.name.toLowerCase().includes(wanted) || item.user_agent.toLowerCase().includes(wanted));
-  // An address is meant where one of its workers is; its figures are those of all of them.
-  const chosen = workers.filter(isMeant);
+  // An address matches if one of its workers does; its figures are the sums over all of them.
+  const chosen = workers.filter(matches);
   let shown = chosen;
   if (state.view === "addresses") {
     const names = new Set(byAddress(chosen).map(({ name }) => name));
@@ -183,20 +187,20 @@ function show() {
   const [one, several] = state.view === "workers" ? ["worker", "workers"] : ["address", "addresses"];
   const noun = all === 1 ? one : several;
   setText(byId("found"), shown.length === all ? `${integer(all)} ${noun}` : `${integer(shown.length)} of ${integer(all)} ${noun}`);
-  byId("cut").hidden = total <= MOST_WORKERS;
+  byId("cut").hidden = total <= MAX_WORKERS;
 }
 
-async function look() {
+async function poll() {
   const now = Date.now();
-  if (workers !== null && workers.length > FEW && now - lookedAt < LONG_PERIOD) return;
+  if (workers !== null && workers.length > FEW && now - fetchedAt < LONG_PERIOD) return;
   let answer;
   try {
     answer = await fetchWorkers();
   } catch {
-    return; // the page says that the node is gone
+    return; // the banner says that the node does not answer
   }
   if (answer === null) return;
-  lookedAt = now;
+  fetchedAt = now;
   ({ workers, total } = answer);
   show();
 }
@@ -211,4 +215,4 @@ function showStratum({ hash_rate: rate, dead_hash_rate: dead, connections, worke
 
 fillSortSelect();
 startPage({ views: ["api/v1/stratum"], show: (values) => values.has("api/v1/stratum") && showStratum(values.get("api/v1/stratum")) });
-whileVisible(look, PERIOD);
+whileVisible(poll, PERIOD);

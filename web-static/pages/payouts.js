@@ -1,4 +1,5 @@
-// Who gets what if a block is found now: read out of the coinbase transaction, and held against the node's list.
+// The payouts page: who is paid if a block is found now, decoded from the coinbase transaction and compared with the
+// list of the node.
 
 import { addressVersions, asText, describeScript, fromHex, parseTransaction, toHex } from "../js/coinbase.js";
 import { byId, copyButton, make, setText, shareLink, workerLink } from "../js/dom.js";
@@ -10,19 +11,23 @@ import { PayoutChart } from "../js/payoutchart.js";
 const KINDS = {
   miner: "Miner",
   masternode: "Masternode or treasury",
-  credit_pool: "Dash Platform’s credit pool",
-  donation: "p2pool’s developers",
-  commitment: "Commitment to the share",
-  unknown: "Not known",
+  credit_pool: "Dash Platform credit pool",
+  donation: "Developers (donation)",
+  commitment: "Share commitment",
+  unknown: "Unknown",
 };
-/** Bytes of a stretch that are shown in a row of the table; the outputs have a table of their own. */
-const MOST_BYTES = 400;
+/** Bytes shown of one segment; the outputs have their own table. */
+const MAX_BYTES = 400;
 
 let symbol = "DASH";
 let part = "miners";
+/** @type {?string} */
 let shownWork = null;
+/** @type {?string} */
 let shownList = null;
+/** What `decode` returned for the transaction that is shown. @type {any} */
 let decoded = null;
+/** @type {?PayoutChart} */
 let chart = null;
 
 const coins = (amount) => `${duffs(amount)}\u00a0${symbol}`;
@@ -30,9 +35,9 @@ const coins = (amount) => `${duffs(amount)}\u00a0${symbol}`;
 // --- the table ---------------------------------------------------------------------------------------------
 
 const listing = new Listing("payees", {
-  caption: "Payees of the next block: who, kind, amount in the next block, part of it, and amount on average",
+  caption: "Payees of the next block: payee, kind, amount in the next block, percentage of the block, and average amount",
   order: ["In the next block", true],
-  what: "an address",
+  what: "by address or kind",
   search: ({ who, kind }) => `${who} ${KINDS[kind]}`,
   columns: [
     { title: "Payee", head: true, words: true, by: ({ who }) => who, create: (item) => payee(item) },
@@ -50,7 +55,7 @@ const listing = new Listing("payees", {
       update: (cell, { amount }) => setText(cell, duffs(amount)),
     },
     {
-      title: "Part of the block",
+      title: "Percentage of block",
       side: "bar-cell",
       create: () => {
         const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("span"));
@@ -88,39 +93,39 @@ function kindText({ kind, own, finderPart }) {
 
 // --- from bytes to payees ----------------------------------------------------------------------------------
 
-/** The transaction's own outputs, with what the node says of who they are. Throws for malformed bytes. */
-function decode(told, network) {
-  const transaction = parseTransaction(fromHex(told.hex));
+/** Decode the transaction, and add what the node reports of each output. Throw for malformed bytes. */
+function decode(coinbase, network) {
+  const transaction = parseTransaction(fromHex(coinbase.hex));
   const versions = addressVersions(network);
   const outputs = transaction.outputs.map(({ value, script }, i) => {
     const { kind, to } = describeScript(script, versions);
-    const said = told.outputs[i];
-    const same = said !== undefined && said.script === toHex(script);
+    const reported = coinbase.outputs[i];
+    const same = reported !== undefined && reported.script === toHex(script);
     return {
       amount: value,
       address: to,
       script: toHex(script),
       what: kind,
-      kind: same && Object.hasOwn(KINDS, said.kind) ? said.kind : "unknown",
-      own: same && said.own,
-      finderPart: same ? BigInt(said.finder_part.duffs) : 0n,
+      kind: same && Object.hasOwn(KINDS, reported.kind) ? reported.kind : "unknown",
+      own: same && reported.own,
+      finderPart: same ? BigInt(reported.finder_part.duffs) : 0n,
     };
   });
   return { ...transaction, outputs };
 }
 
-/** One row for each output that pays. */
+/** Return a row for each output that pays. */
 function rowsOf({ outputs }, list) {
   const averages = new Map((list?.payouts ?? []).map((row) => [row.address, row.amount.duffs]));
   const total = outputs.reduce((sum, { amount }) => sum + amount, 0n);
-  const greatest = outputs.reduce((most, { amount }) => (amount > most ? amount : most), 1n);
+  const largest = outputs.reduce((max, { amount }) => (amount > max ? amount : max), 1n);
   const paid = outputs.filter(({ kind, amount }) => kind !== "commitment" && amount > 0n);
   return paid.map((output, i) => ({
     ...output,
     key: `${output.script}:${i}`,
-    who: output.address ?? (output.kind === "credit_pool" ? "Dash Platform’s credit pool" : output.what),
+    who: output.address ?? (output.kind === "credit_pool" ? "Dash Platform credit pool" : output.what),
     share: Number(output.amount) / Number(total),
-    length: Number(output.amount) / Number(greatest),
+    length: Number(output.amount) / Number(largest),
     average: ["miner", "donation"].includes(output.kind) ? (averages.get(output.address) ?? null) : null,
   }));
 }
@@ -129,22 +134,22 @@ function rowsOf({ outputs }, list) {
 
 const sumOf = (outputs) => outputs.reduce((sum, { amount }) => sum + amount, 0n);
 
-/** Every check as [whether it holds, text]. */
-function checksOf(told, list) {
+/** Return each check as [whether it passed, text]. */
+function checksOf(coinbase, list) {
   const { outputs } = decoded;
   const total = sumOf(outputs);
   const checks = [
-    [total === BigInt(told.total.duffs), `The ${integer(outputs.length)} outputs add up to ${coins(total)}, the value that Dash Core allows for block ${integer(told.height)}.`],
+    [total === BigInt(coinbase.total.duffs), `The ${integer(outputs.length)} outputs add up to ${coins(total)}, the reward that Dash Core allows for block ${integer(coinbase.height)}.`],
   ];
-  const height = heightIn(told);
-  checks.push([height === told.height, `The transaction names block ${integer(height)} in its script: it is for no other block.`]);
+  const height = heightIn(coinbase);
+  checks.push([height === coinbase.height, `The coinbase script contains height ${integer(height)}: the transaction is valid in no other block.`]);
   const unknown = outputs.filter(({ kind }) => kind === "unknown").length;
-  checks.push([unknown === 0, unknown === 0 ? "Every output is accounted for; none goes to anybody else." : `${integer(unknown)} outputs are not what the node says of them.`]);
+  checks.push([unknown === 0, unknown === 0 ? "Every output is accounted for; none pays anyone else." : `${integer(unknown)} ${unknown === 1 ? "output differs" : "outputs differ"} from the node’s report.`]);
   if (list !== undefined && list.finder !== null) checks.push(compareWithList(list));
   return checks;
 }
 
-/** Whether each amount of the node's list stands in the bytes, and nothing else for miners. */
+/** Return the check that the miners' amounts in the bytes are exactly those of the node's list. */
 function compareWithList(list) {
   const inBytes = new Map();
   for (const { kind, address, amount, finderPart } of decoded.outputs) {
@@ -155,54 +160,54 @@ function compareWithList(list) {
   const listed = list.payouts.filter(({ in_coinbase: there }) => there !== null && there.duffs > 0);
   const wrong = listed.filter(({ address, in_coinbase: there }) => inBytes.get(address) !== BigInt(there.duffs));
   if (wrong.length === 0 && listed.length === inBytes.size) {
-    return [true, `All ${integer(listed.length)} amounts of the node’s list of payouts stand in the transaction, to the duff.`];
+    return [true, `All ${integer(listed.length)} amounts in the node’s payout list match the transaction exactly.`];
   }
-  return [false, `${integer(Math.max(wrong.length, Math.abs(listed.length - inBytes.size)))} amounts of the node’s list differ from the transaction. While work changes this can be so for a second.`];
+  return [false, `${integer(Math.max(wrong.length, Math.abs(listed.length - inBytes.size)))} amounts in the node’s payout list differ from the transaction. This can happen for a second when the work changes.`];
 }
 
-/** The height that the script begins with (BIP 34). */
+/** Return the height that the script begins with (BIP 34). */
 function heightIn({ hex, parts }) {
   const script = parts.find(({ name }) => name === "script");
   const bytes = fromHex(hex).subarray(script.from + 1);
-  // Small numbers are an opcode of their own: OP_1 to OP_16.
+  // Small numbers are opcodes: OP_1 to OP_16.
   if (bytes[0] > 0x50 && bytes[0] <= 0x60) return bytes[0] - 0x50;
   return bytes.subarray(1, 1 + bytes[0]).reduce((sum, byte, i) => sum + byte * 256 ** i, 0);
 }
 
-const STRETCHES = {
+const SEGMENTS = {
   version: "Version and type",
   input: "Input",
   script: "Coinbase script",
   sequence: "Sequence",
   outputs: "Outputs",
   ref_hash: "Commitment",
-  nonce: "Miner’s nonce",
+  nonce: "Extranonce",
   lock_time: "Lock time",
   payload: "Payload",
 };
 
-function stretchesTable({ hex, parts }) {
-  const heads = ["Part", "Bytes", "What it is"].map((title) => make("th", { scope: "col", role: "columnheader" }, title));
+function segmentsTable({ hex, parts }) {
+  const heads = ["Segment", "Bytes", "Meaning"].map((title) => make("th", { scope: "col", role: "columnheader" }, title));
   const rows = parts.map(({ name, from, length, text }) => {
     const bytes = hex.slice(2 * from, 2 * (from + length));
-    const shown = bytes.length > 2 * MOST_BYTES ? `${bytes.slice(0, 2 * MOST_BYTES)}…` : bytes;
-    const said = name === "script" ? `${text}: ${asText(fromHex(bytes).subarray(1))}` : text;
+    const shown = bytes.length > 2 * MAX_BYTES ? `${bytes.slice(0, 2 * MAX_BYTES)}…` : bytes;
+    const meaning = name === "script" ? `${text}: ${asText(fromHex(bytes).subarray(1))}` : text;
     return make(
       "tr",
       { role: "row" },
-      make("th", { scope: "row", role: "rowheader", "data-label": "Part" }, STRETCHES[name] ?? name),
+      make("th", { scope: "row", role: "rowheader", "data-label": "Segment" }, SEGMENTS[name] ?? name),
       make("td", { role: "cell", class: "mono", "data-label": "Bytes" }, shown),
-      make("td", { role: "cell", "data-label": "What it is" }, said),
+      make("td", { role: "cell", "data-label": "Meaning" }, meaning),
     );
   });
   const table = make(
     "table",
     { role: "table", class: "cards stretches" },
-    make("caption", { class: "unseen" }, "The transaction’s bytes in their order, and what they are"),
+    make("caption", { class: "unseen" }, "The bytes of the transaction in order, and their meaning"),
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
     make("tbody", { role: "rowgroup" }, ...rows),
   );
-  return [table, make("p", { class: "after" }, copyButton(hex, "the whole transaction as hexadecimal"))];
+  return [table, make("p", { class: "after" }, copyButton(hex, "the whole transaction as hex"))];
 }
 
 // --- showing -----------------------------------------------------------------------------------------------
@@ -223,7 +228,7 @@ function showChart(rows) {
   );
 }
 
-function showFigures(told, rows) {
+function showFigures(coinbase, rows) {
   const total = (...kinds) => sumOf(rows.filter(({ kind }) => kinds.includes(kind)));
   const short = (amount) => Number(duffs(amount)).toFixed(4);
   const set = (id, amount) => {
@@ -235,20 +240,20 @@ function showFigures(told, rows) {
   };
   const miners = total("miner", "donation");
   set("f-total", sumOf(rows));
-  setText(byId("f-total-note"), `of block ${integer(told.height)}: new coins and fees`);
+  setText(byId("f-total-note"), `of block ${integer(coinbase.height)}: subsidy and fees`);
   set("f-miners", miners);
-  setText(byId("f-miners-note"), `${percent(Number(miners) / Number(sumOf(rows)), 1)} of it; the rest is the Dash chain’s own`);
-  set("f-finder", BigInt(told.finder.amount.duffs));
+  setText(byId("f-miners-note"), `${percent(Number(miners) / Number(sumOf(rows)), 1)} of the reward; Dash consensus assigns the rest`);
+  set("f-finder", BigInt(coinbase.finder.amount.duffs));
   setText(byId("f-payees"), integer(rows.filter(({ kind }) => kind === "miner").length));
   set("f-masternodes", total("masternode"));
   set("f-platform", total("credit_pool"));
 }
 
-function showProof(told, list) {
-  const items = checksOf(told, list).map(([holds, text]) => make("li", { class: holds ? "holds" : "fails" }, make("span", {}, make("span", { class: "unseen" }, holds ? "Holds: " : "Does not hold: "), text)));
+function showProof(coinbase, list) {
+  const items = checksOf(coinbase, list).map(([holds, text]) => make("li", { class: holds ? "holds" : "fails" }, make("span", {}, make("span", { class: "unseen" }, holds ? "Passed: " : "Failed: "), text)));
   byId("checks").replaceChildren(...items);
-  const parent = told.parent_share === null ? "the chain’s first share" : make("span", {}, "the share after ", shareLink(told.parent_share));
-  byId("proof-work").replaceChildren(`Work for block ${integer(told.height)} on block `, make("span", { class: "mono", title: told.previous_block }, shortHash(told.previous_block)), ", and for ", parent, ".");
+  const parent = coinbase.parent_share === null ? "the first share of the chain" : make("span", {}, "the share after ", shareLink(coinbase.parent_share));
+  byId("proof-work").replaceChildren(`This is work for block ${integer(coinbase.height)} on block `, make("span", { class: "mono", title: coinbase.previous_block }, shortHash(coinbase.previous_block)), " and for ", parent, ".");
 }
 
 function showNone(text) {
@@ -261,25 +266,26 @@ function showNone(text) {
   chart = null;
 }
 
+/** The latest {coinbase, list, network}. @type {any} */
 let latest = null;
 
 function showAll() {
-  const { told, list, network } = latest;
-  if (told.hex !== shownWork) {
+  const { coinbase, list, network } = latest;
+  if (coinbase.hex !== shownWork) {
     shownWork = null;
     try {
-      decoded = decode(told, network);
+      decoded = decode(coinbase, network);
     } catch (error) {
-      showNone(`The transaction cannot be read: ${error.message}.`);
+      showNone(`Cannot decode the transaction: ${error.message}.`);
       return;
     }
-    shownWork = told.hex;
-    byId("stretches").replaceChildren(...stretchesTable(told));
+    shownWork = coinbase.hex;
+    byId("stretches").replaceChildren(...segmentsTable(coinbase));
   }
   const rows = rowsOf(decoded, list);
-  listing.show(rows, "Nobody is paid.");
-  showFigures(told, rows);
-  showProof(told, list);
+  listing.show(rows, "No payees.");
+  showFigures(coinbase, rows);
+  showProof(coinbase, list);
   showChart(rows);
 }
 
@@ -294,18 +300,18 @@ byId("part").addEventListener("click", (event) => {
 startPage({
   views: ["api/v1/coinbase", "api/v1/payouts", "api/v1/pool"],
   show(values) {
-    const [told, list, pool] = ["api/v1/coinbase", "api/v1/payouts", "api/v1/pool"].map((view) => values.get(view));
-    if (pool === undefined || told === undefined) return;
+    const [coinbase, list, pool] = ["api/v1/coinbase", "api/v1/payouts", "api/v1/pool"].map((view) => values.get(view));
+    if (pool === undefined || coinbase === undefined) return;
     symbol = pool.symbol;
-    if (told === null) {
-      showNone("There is no work now, so there is no next block to look into. See the warnings above.");
+    if (coinbase === null) {
+      showNone("No work at the moment, so there is no next block to decode. See the warnings above.");
       return;
     }
-    // Both are parts of the same second, or the patches of one: compare only what has changed.
-    const key = JSON.stringify([told.hex, list]);
+    // Both are from the same second: redraw only if one of them has changed.
+    const key = JSON.stringify([coinbase.hex, list]);
     if (key === shownList && decoded !== null) return;
     shownList = key;
-    latest = { told, list, network: pool.network };
+    latest = { coinbase, list, network: pool.network };
     showAll();
   },
 });

@@ -1,6 +1,6 @@
-// One share of the chain, explained field by field, with links to its parent and its children.
+// The share page: one share, explained field by field, with links to its parent and children.
 
-import { ask, parseExact } from "../js/api.js";
+import { fetchText, parseExact } from "../js/api.js";
 import { addressVersions, asText, describeScript, fromHex, parseTransaction } from "../js/coinbase.js";
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
 import { absoluteTime, coins, difficulty, duffs, integer, isHash, percent, shortHash, shortened } from "../js/format.js";
@@ -8,12 +8,12 @@ import { startPage, whileVisible } from "../js/page.js";
 import { startShareSearch } from "../js/sharesearch.js";
 
 const PERIOD = 5000;
-const MOST_TRANSACTIONS = 500;
+const MAX_TRANSACTIONS = 500;
 const NO_SHARE = "None";
-const NOT_KNOWN = "unknown";
+const UNKNOWN = "unknown";
 const STALE = {
-  orphan: "orphan: it announces that an earlier share of its miner lost the race against another one",
-  doa: "dead on arrival: it announces that an earlier share of its miner came too late for its work",
+  orphan: "orphan: it reports that an earlier share of the same miner lost the race to another share",
+  doa: "dead on arrival: it reports that an earlier share of the same miner was submitted too late",
 };
 
 const hash = (new URLSearchParams(location.search).get("hash") ?? "").trim().toLowerCase();
@@ -28,7 +28,7 @@ function panel(title, ...children) {
   return make("section", { class: "panel", "aria-labelledby": id }, make("h2", { id }, title), ...children);
 }
 
-/** Rows of [term, explanation, value node or text]. */
+/** Return a list of rows [term, explanation, value (node or text)]. */
 function facts(...rows) {
   const list = make("dl", { class: "facts" });
   for (const [term, explanation, ...values] of rows) {
@@ -46,7 +46,7 @@ function time(unix) {
   return make("span", {}, timeNode(unix), `, ${absoluteTime(unix)}`);
 }
 
-/** The difficulty of a target; difficulty 1 is 0xffff * 2**208. */
+/** Return the difficulty of a target; difficulty 1 is 0xffff * 2**208. */
 const targetDifficulty = (target) => (65535 * 2 ** 208) / (Number(target) + 1);
 const targetAttempts = (target) => (1n << 256n) / (BigInt(target) + 1n);
 const targetHex = (target) => BigInt(target).toString(16).padStart(64, "0");
@@ -59,24 +59,24 @@ function large(number) {
 
 function summaryOf(share) {
   const { is_block: isBlock } = share.block;
-  const kind = isBlock ? "This share is also a Dash block: its hash met the network’s target." : "A proof of work in the share chain.";
-  const end = share.children.length === 0 ? " It has no children: it is the newest of its branch." : "";
+  const kind = isBlock ? "This share is also a Dash block: its hash met the network target." : "A proof of work in the share chain.";
+  const end = share.children.length === 0 ? " It has no children: it is the latest share of its branch." : "";
   return kind + end;
 }
 
-function placePart(share) {
+function positionPart(share) {
   const { local } = share;
   return panel(
-    "Place in the chain",
+    "Position in the chain",
     facts(
-      ["Hash", "The share’s name: the X11 hash of its block header.", fullHash(share.hash, "the hash")],
-      ["Parent", "The share that this one builds on.", share.parent === NO_SHARE ? "none: the first share of its chain" : shareLink(share.parent, share.parent)],
-      ["Children", "Shares that build on this one. Where there are several, the chain with most work wins; the others become orphans.", childrenList(share.children)],
-      ["Far parent", "The share about a hundred before, which nodes use to skip along the chain.", share.far_parent === NO_SHARE ? "none: the chain is still short" : shareLink(share.far_parent, share.far_parent)],
-      ["Kind", "The format of the share. There is one today.", share.type_name],
-      ["Verified", "Whether this node checked everything: the work, the difficulty and who is paid.", local.verified ? "yes" : "not yet, or it builds on shares that this node lacks"],
-      ["Height", "Number of shares from the chain’s first to this one.", integer(share.share_data.absheight)],
-      ["Work so far", "Hashes expected for all of these shares together.", large(share.share_data.abswork)],
+      ["Hash", "The X11 hash of its block header, which identifies the share.", fullHash(share.hash, "the hash")],
+      ["Parent share", "The share that this one builds on.", share.parent === NO_SHARE ? "none: the first share of its chain" : shareLink(share.parent, share.parent)],
+      ["Children", "Shares that build on this one. If there are several, the branch with the most work wins and the others become orphans.", childrenList(share.children)],
+      ["Far parent share", "The share about a hundred shares back, which lets nodes skip along the chain.", share.far_parent === NO_SHARE ? "none: the chain is still short" : shareLink(share.far_parent, share.far_parent)],
+      ["Type", "The format of the share. Only one is in use.", share.type_name],
+      ["Verified", "Whether this node has checked everything: work, difficulty and payouts.", local.verified ? "yes" : "not yet, or it builds on shares that this node does not have"],
+      ["Height", "Number of shares from the first of the chain to this one.", integer(share.share_data.absheight)],
+      ["Cumulative work", "Expected hashes for all shares up to this one.", large(share.share_data.abswork)],
     ),
   );
 }
@@ -96,20 +96,20 @@ function minerPart(share) {
     facts(
       ["Payout address", "Who is paid for this share.", workerLink(data.payout_address, mono(data.payout_address)), " ", copyButton(data.payout_address, "the address")],
       ["Found", foundNote(local.time_found_source), time(local.time_found)],
-      ["Timestamp", "For the rules of the share chain, which keep it near its parent’s: in a slow pool it lags behind.", time(data.timestamp)],
-      ["First seen here", "When this node got it.", seen ? time(local.time_first_seen) : "not known"],
-      ["Received from", "The node that passed it on first.", peer === null || peer === undefined ? "found by this node, or loaded from its disk" : String(peer)],
-      ["Stale info", "How nodes tell the pool about lost work, so that hash rates can be corrected.", stale === null ? "none: it announces no lost share" : (STALE[stale] ?? stale)],
-      ["Donation", "Part of this share’s payouts that goes to the developers.", percent(data.donation, 2)],
-      ["Nonce", "A free number that makes shares differ.", mono(String(data.nonce))],
-      ["Version wanted", "The share version that its miner’s node votes for.", integer(data.desired_version)],
+      ["Timestamp", "Used by the rules of the share chain, which keep it close to that of the parent share: in a slow pool it lags.", time(data.timestamp)],
+      ["First seen", "When this node received it.", seen ? time(local.time_first_seen) : "unknown"],
+      ["Received from", "The peer that relayed it first.", peer === null || peer === undefined ? "found on this node, or loaded from disk" : String(peer)],
+      ["Stale info", "How nodes report lost work to the pool, so that hash rates can be corrected.", stale === null ? "none: it reports no lost share" : (STALE[stale] ?? stale)],
+      ["Donation", "Percentage of this share’s payouts that goes to the developers.", percent(data.donation, 2)],
+      ["Nonce", "An arbitrary number that makes otherwise identical shares differ.", mono(String(data.nonce))],
+      ["Vote", "The share version that the miner’s node votes for.", integer(data.desired_version)],
     ),
   );
 }
 
 function foundNote(source) {
-  if (source === "first_seen") return "When its miner found it: this node saw it at once.";
-  return "When its miner found it, by the times in its and its neighbours’ headers: this node got it later.";
+  if (source === "first_seen") return "When the miner found it: this node received it at once.";
+  return "When the miner found it, estimated from the timestamps around it: this node received it later.";
 }
 
 function difficultyPart(share) {
@@ -117,11 +117,11 @@ function difficultyPart(share) {
   return panel(
     "Difficulty",
     facts(
-      ["Difficulty", "How much harder than difficulty 1 this share had to be. It counts for payouts by this.", difficulty(targetDifficulty(target))],
-      ["Work", "Hashes that it takes on average.", large(targetAttempts(target))],
-      ["Least difficulty then", "The easiest that the pool allowed at this place of the chain.", difficulty(targetDifficulty(easiest))],
+      ["Difficulty", "How hard this share was to find, relative to difficulty 1. Payouts are proportional to it.", difficulty(targetDifficulty(target))],
+      ["Work", "Expected number of hashes.", large(targetAttempts(target))],
+      ["Minimum difficulty", "The lowest that the pool allowed at this position.", difficulty(targetDifficulty(easiest))],
       ["Target", "The number that its hash must not exceed.", mono(targetHex(target))],
-      ["Easiest target then", "The greatest that the pool allowed.", mono(targetHex(easiest))],
+      ["Maximum target", "The highest that the pool allowed at this position.", mono(targetHex(easiest))],
     ),
   );
 }
@@ -129,16 +129,16 @@ function difficultyPart(share) {
 function blockPart(share) {
   const { header, is_block: isBlock } = share.block;
   return panel(
-    "As a block of Dash",
+    "As a Dash block",
     facts(
-      ["Is it a block?", "A share whose hash also meets the network’s target is a whole, valid block.", isBlock ? "yes" : "no: its hash met the share’s target only"],
-      ["Network difficulty then", "What a block needed.", difficulty(targetDifficulty(header.target))],
-      ["Network target then", "The number that a block’s hash must not exceed.", mono(targetHex(header.target))],
-      ["Previous block", "The Dash block that it would have followed.", copyValue(header.previous_block, header.previous_block, "block hash")],
-      ["Header’s time", "The time in the block’s header, by the clock of the Dash Core that gave the work.", time(header.timestamp)],
+      ["Dash block", "A share whose hash also meets the network target is a complete, valid block.", isBlock ? "yes" : "no: its hash met only the share target"],
+      ["Network difficulty", "Difficulty of a block at that time.", difficulty(targetDifficulty(header.target))],
+      ["Network target", "The number that the hash of a block must not exceed.", mono(targetHex(header.target))],
+      ["Previous block", "The Dash block that this share builds on.", copyValue(header.previous_block, header.previous_block, "block hash")],
+      ["Header time", "The time in the block header, from the clock of the Dash Core that provided the work.", time(header.timestamp)],
       ["Merkle root", "Commits to all transactions.", mono(header.merkle_root)],
       ["Nonce", "The number that the miner found.", mono(String(header.nonce))],
-      ["Version", "Of the block’s format; some of its bits are free for miners to count with.", mono(`0x${Number(header.version).toString(16).padStart(8, "0")}`)],
+      ["Version", "The version of the block format; miners may roll some of its bits.", mono(`0x${Number(header.version).toString(16).padStart(8, "0")}`)],
     ),
   );
 }
@@ -146,32 +146,32 @@ function blockPart(share) {
 function coinbasePart(share) {
   const { gentx } = share.block;
   const part = panel(
-    "Who this block would pay",
-    make("p", { class: "lead" }, "The coinbase transaction creates the block’s coins. Every share must carry the exact outputs that the share chain demands."),
+    "Payouts of this block",
+    make("p", { class: "lead" }, "The coinbase transaction creates the coins of the block. Every share must contain exactly the outputs that the share chain requires."),
   );
-  if (gentx.raw === NOT_KNOWN) {
-    part.append(make("p", { class: "empty" }, "This node cannot rebuild the transaction: it lacks shares that come before this one."));
+  if (gentx.raw === UNKNOWN) {
+    part.append(make("p", { class: "empty" }, "This node cannot rebuild the transaction: it does not have the shares before this one."));
   } else {
     try {
       part.append(outputsTable(parseTransaction(fromHex(gentx.raw)), share.share_data.payout_address));
     } catch (error) {
-      part.append(make("p", { class: "empty" }, `The transaction cannot be read: ${error.message}.`));
+      part.append(make("p", { class: "empty" }, `Cannot decode the transaction: ${error.message}.`));
     }
   }
   part.append(
     facts(
-      ["Total value", "New coins, and the fees of the block’s transactions.", `${coins(gentx.value)} ${network.symbol}`],
-      ["Transaction", "Its hash, which the merkle root commits to.", mono(gentx.hash)],
-      ["Coinbase script", "Starts with the block’s height; readable parts as text.", mono(readable(gentx.coinbase))],
-      ["Last output’s nonce", "Tells miners’ work apart.", mono(gentx.last_txout_nonce)],
+      ["Total value", "Block subsidy and transaction fees.", `${coins(gentx.value)} ${network.symbol}`],
+      ["Transaction hash", "The merkle root commits to it.", mono(gentx.hash)],
+      ["Coinbase script", "Starts with the block height; shown as text where printable.", mono(printable(gentx.coinbase))],
+      ["Nonce in the last output", "Distinguishes the work of different miners.", mono(gentx.last_txout_nonce)],
     ),
     otherTransactions(share.block.other_transaction_hashes),
   );
-  if (gentx.raw !== NOT_KNOWN) part.append(folded("Raw transaction", gentx.raw));
+  if (gentx.raw !== UNKNOWN) part.append(folded("Raw transaction", gentx.raw));
   return part;
 }
 
-function readable(hex) {
+function printable(hex) {
   try {
     return asText(fromHex(hex));
   } catch {
@@ -181,17 +181,17 @@ function readable(hex) {
 
 function outputsTable(transaction, payoutAddress) {
   const versions = addressVersions(network.name);
-  const columns = [["Value", "number"], ["Pays to", null], ["Kind", null]];
+  const columns = [["Value", "number"], ["Pays to", null], ["Script type", null]];
   const label = (i, attributes) => ({ ...attributes, class: columns[i][1], "data-label": columns[i][0] });
   const rows = transaction.outputs.map(({ value, script }) => {
     const { kind, to } = describeScript(script, versions);
-    const whom = to === null ? ["–"] : [copyValue(to, to, "address")];
-    if (to !== null && to === payoutAddress) whom.push(make("span", { class: "note" }, "this share’s miner"));
+    const payee = to === null ? ["–"] : [copyValue(to, to, "address")];
+    if (to !== null && to === payoutAddress) payee.push(make("span", { class: "note" }, "this share’s miner"));
     return make(
       "tr",
       { role: "row" },
       make("th", label(0, { scope: "row", role: "rowheader" }), duffs(value)),
-      make("td", label(1, { role: "cell" }), ...whom),
+      make("td", label(1, { role: "cell" }), ...payee),
       make("td", label(2, { role: "cell" }), kind),
     );
   });
@@ -199,16 +199,16 @@ function outputsTable(transaction, payoutAddress) {
   return make(
     "table",
     { role: "table", class: "cards" },
-    make("caption", { class: "unseen" }, `Outputs of the coinbase transaction: value in ${network.symbol}, whom it pays and how`),
+    make("caption", { class: "unseen" }, `Outputs of the coinbase transaction: value in ${network.symbol}, payee and script type`),
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
     make("tbody", { role: "rowgroup" }, ...rows),
   );
 }
 
 function otherTransactions(hashes) {
-  if (hashes.length === 0) return make("p", { class: "note" }, "No other transactions are known for it.");
-  const left = hashes.length - MOST_TRANSACTIONS;
-  const text = hashes.slice(0, MOST_TRANSACTIONS).join("\n") + (left > 0 ? `\nand ${integer(left)} more` : "");
+  if (hashes.length === 0) return make("p", { class: "note" }, "No other transactions known.");
+  const left = hashes.length - MAX_TRANSACTIONS;
+  const text = hashes.slice(0, MAX_TRANSACTIONS).join("\n") + (left > 0 ? `\nand ${integer(left)} more` : "");
   return folded(`Other transactions (${integer(hashes.length)})`, text);
 }
 
@@ -220,10 +220,10 @@ function showWalk(share) {
   const walk = byId("walk");
   const step = (text, target) =>
     make("a", { href: `share.html?hash=${encodeURIComponent(target)}`, title: target }, text, mono(shortHash(target)));
-  const steps = [share.parent === NO_SHARE ? make("span", {}, "No parent: the chain’s first share") : step("← Parent ", share.parent)];
-  if (share.children.length === 0) steps.push(make("span", {}, "No child yet; this page looks again by itself"));
+  const steps = [share.parent === NO_SHARE ? make("span", {}, "No parent share: first of the chain") : step("← Parent share ", share.parent)];
+  if (share.children.length === 0) steps.push(make("span", {}, "No children yet; this page updates automatically"));
   share.children.forEach((child, i) => steps.push(step(i === 0 ? "Child → " : "Other child → ", child)));
-  steps.push(make("a", { href: `chain.html?from=${encodeURIComponent(share.hash)}` }, "The chain from here down"));
+  steps.push(make("a", { href: `chain.html?from=${encodeURIComponent(share.hash)}` }, "Share chain from here backwards"));
   walk.replaceChildren(...steps);
   walk.hidden = false;
 }
@@ -235,7 +235,7 @@ function showShare(share) {
   setText(summary, summaryOf(share));
   summary.hidden = false;
   showWalk(share);
-  byId("content").replaceChildren(placePart(share), minerPart(share), difficultyPart(share), coinbasePart(share), blockPart(share));
+  byId("content").replaceChildren(positionPart(share), minerPart(share), difficultyPart(share), coinbasePart(share), blockPart(share));
 }
 
 // --- no share ----------------------------------------------------------------------------------------------
@@ -251,36 +251,36 @@ function showMissing(title, ...paragraphs) {
 
 async function showRecent() {
   try {
-    const { status, text } = await ask("recent_shares");
+    const { status, text } = await fetchText("recent_shares");
     const recent = status === 200 ? parseExact(text).filter((share) => isHash(share.hash)).slice(0, 5) : [];
     if (recent.length === 0) return;
     const items = recent.map((share) => make("li", {}, shareLink(share.hash, shortened(share.hash, 10, 10)), " ", timeNode(share.ts)));
-    byId("content").append(panel("Shares found here lately", make("ul", {}, ...items)));
+    byId("content").append(panel("Latest shares found on this node", make("ul", {}, ...items)));
   } catch {
-    // The list is a convenience; the page says all it needs without it.
+    // The list is a convenience; the page works without it.
   }
 }
 
-// --- asking ------------------------------------------------------------------------------------------------
+// --- updating ------------------------------------------------------------------------------------------------
 
-async function askNetwork() {
+async function fetchNetwork() {
   if (networkKnown) return;
-  const { status, text } = await ask("global_stats");
+  const { status, text } = await fetchText("global_stats");
   if (status !== 200) return;
   const answer = parseExact(text);
   network = { name: answer.network, symbol: answer.symbol };
   networkKnown = true;
 }
 
-async function look() {
+async function poll() {
   let answer;
   try {
-    await askNetwork();
-    answer = await ask(`web/share/${hash}`);
+    await fetchNetwork();
+    answer = await fetchText(`web/share/${hash}`);
   } catch {
-    return; // the page says that the node is gone
+    return; // the banner says that the node does not answer
   }
-  // Rebuilding would lose focus and selection, so only a changed answer does it.
+  // Rebuild only if the answer has changed: rebuilding loses focus and selection.
   if (answer.text !== shownText) {
     shownText = answer.text;
     showAnswer(answer);
@@ -291,15 +291,15 @@ async function look() {
 function showAnswer({ status, text }) {
   if (status === 200 && text === "null") showUnknown();
   else if (status === 200) showShare(parseExact(text));
-  else showMissing("The node cannot answer now", `It answered with status ${status}. This page tries again by itself.`);
+  else showMissing("The node returned an error", `It answered with status ${status}. This page retries automatically.`);
 }
 
 function showUnknown() {
   showMissing(
-    "This node does not hold this share",
-    `No share ${hash} is here. It may be too old (nodes forget shares that no longer count for payouts), ` +
-      "never have reached this node, or be mistyped.",
-    "Should it arrive, this page shows it by itself.",
+    "Share not found on this node",
+    `This node does not hold share ${hash}. It may be too old (nodes drop shares that no longer count for payouts), ` +
+      "may never have reached this node, or may be mistyped.",
+    "If it arrives, this page shows it automatically.",
   );
 }
 
@@ -307,10 +307,10 @@ startShareSearch();
 startPage({});
 if (isHash(hash)) {
   byId("json").href = `../web/share/${hash}`;
-  whileVisible(look, PERIOD);
+  whileVisible(poll, PERIOD);
 } else {
   byId("json").hidden = true;
-  const problem = hash === "" ? "Choose a share on the node’s page, or look one up by its hash." : "A share’s hash has 64 digits of 0-9 and a-f; this one does not.";
-  showMissing(hash === "" ? "Which share?" : "That is not a share’s hash", problem);
-  askNetwork().catch(() => {});
+  const problem = hash === "" ? "Select a share on the share chain page, or look one up by its hash." : "A share hash has 64 hex digits (0-9, a-f).";
+  showMissing(hash === "" ? "No share selected" : "Invalid share hash", problem);
+  fetchNetwork().catch(() => {});
 }

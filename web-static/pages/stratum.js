@@ -1,9 +1,9 @@
-// Miners' connections: rates, difficulty, software, refused submissions, hosts that misbehave, and bans.
+// The stratum page: connections, rates, worker difficulty, software, rejected submissions, ban scores and bans.
 
 import { BASE } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
 import { difficulty, duration, integer, percent, significant } from "../js/format.js";
-import { lookUp, startPage, whileVisible } from "../js/page.js";
+import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { REASONS, fetchWorkers } from "../js/workers.js";
@@ -12,13 +12,13 @@ const WORKERS_PERIOD = 15000;
 const SETTINGS_PERIOD = 600000;
 const KEY = "p2pool-api-key";
 const SETTINGS = [
-  ["share-rate", "Seconds between two submissions that are aimed at"],
-  ["start-difficulty", "Difficulty that a miner starts with"],
-  ["min-difficulty", "Least difficulty"],
-  ["max-difficulty", "Highest difficulty"],
-  ["max-connections", "Most connections"],
-  ["max-connections-per-ip", "Most connections of one address"],
-  ["ban-duration", "Seconds that a ban lasts"],
+  ["share-rate", "Target interval between submissions, in seconds"],
+  ["start-difficulty", "Initial difficulty"],
+  ["min-difficulty", "Minimum difficulty"],
+  ["max-difficulty", "Maximum difficulty"],
+  ["max-connections", "Maximum connections"],
+  ["max-connections-per-ip", "Maximum connections per IP address"],
+  ["ban-duration", "Ban duration in seconds"],
 ];
 
 const put = (id, text) => setText(byId(id), text);
@@ -46,58 +46,58 @@ const counts = (name, { caption, title, number, empty, few = 12 }) => {
     caption,
     few,
     empty: emptyNote(),
-    columns: [{ title, head: true, create: ({ text }) => text }, textColumn(number, ({ count }) => integer(count)), barColumn("Part")],
+    columns: [{ title, head: true, create: ({ text }) => text }, textColumn(number, ({ count }) => integer(count)), barColumn("Percentage")],
   });
   const none = make("span", {}, empty);
-  /** Pairs of [text, number], in their order. */
+  /** Show pairs of [text, count], in this order. */
   return (pairs) => {
     const total = pairs.reduce((sum, [, count]) => sum + count, 0);
-    const most = Math.max(1, ...pairs.map(([, count]) => count));
-    table.show(pairs.map(([text, count]) => ({ key: text, text, count, part: count / Math.max(1, total), length: count / most })), none);
+    const max = Math.max(1, ...pairs.map(([, count]) => count));
+    table.show(pairs.map(([text, count]) => ({ key: text, text, count, part: count / Math.max(1, total), length: count / max })), none);
   };
 };
 
 const showAgents = counts("agents", {
-  caption: "Software of connected workers: name, number and part",
+  caption: "Software of connected workers: name, number of workers and percentage",
   title: "Software",
   number: "Workers",
-  empty: "No miner is connected.",
+  empty: "No miners connected.",
 });
-const showRefused = counts("refused", {
-  caption: "Refused submissions by reason: number and part",
+const showRejected = counts("refused", {
+  caption: "Rejected submissions by reason: number and percentage",
   title: "Reason",
   number: "Submissions",
-  empty: "No submission was refused.",
+  empty: "No submissions rejected.",
 });
 const showDifficulties = counts("vardiff", {
-  caption: "Connected workers by difficulty: from, number and part",
-  title: "Difficulty from",
+  caption: "Connected workers by difficulty: minimum, number of workers and percentage",
+  title: "Difficulty (at least)",
   number: "Workers",
-  empty: "No miner is connected.",
+  empty: "No miners connected.",
   few: 30,
 });
 const showOffences = counts("offences", {
-  caption: "Connections turned away and offences: what for, number and part",
-  title: "What for",
-  number: "Times",
-  empty: "Nobody was turned away or charged.",
+  caption: "Rejected connections and offences: reason, number and percentage",
+  title: "Reason",
+  number: "Count",
+  empty: "No rejected connections or offences.",
 });
 
 const hostsTable = new Table("hosts", {
-  caption: "Hosts that cost most: address, cost, connections, submissions and refused ones",
+  caption: "Hosts by ban score: address, ban score, connections, submissions and rejected submissions",
   few: 10,
   empty: emptyNote(),
   columns: [
     { title: "Host", head: true, create: ({ host }) => make("span", { class: "mono" }, host) },
-    textColumn("Cost", ({ cost }) => significant(cost, 3)),
+    textColumn("Ban score", ({ cost }) => significant(cost, 3)),
     textColumn("Connections", (host) => integer(host.connections)),
     textColumn("Submissions", (host) => integer(host.submissions)),
-    textColumn("Refused", (host) => integer(host.refused)),
+    textColumn("Rejected", (host) => integer(host.refused)),
   ],
 });
 
 const bansTable = new Table("bans", {
-  caption: "Bans: host, since when, time that remains, reason, and a button that lifts it",
+  caption: "Bans: host, since, remaining time, reason, and a button to unban the host",
   few: 20,
   empty: emptyNote(),
   columns: [
@@ -105,11 +105,11 @@ const bansTable = new Table("bans", {
     timeColumn("Since"),
     textColumn("Remaining", ({ remaining }) => duration(Math.max(0, remaining))),
     textColumn("Reason", ({ reason }) => reason, null),
-    { title: "Lift", create: ({ host }) => liftButton(host) },
+    { title: "Unban", create: ({ host }) => unbanButton(host) },
   ],
 });
 
-const NONE = { hosts: make("span", {}, "None: all miners behave."), bans: make("span", {}, "Nobody is banned.") };
+const NONE = { hosts: make("span", {}, "No hosts with a ban score."), bans: make("span", {}, "No banned hosts.") };
 
 // --- figures -----------------------------------------------------------------------------------------------
 
@@ -118,30 +118,30 @@ const pairs = (counted, name = (key) => key) =>
 
 function showStratum(s) {
   put("f-connections", integer(s.connections));
-  put("f-connections-note", `${rate(s.connections_per_second)} new ones`);
+  put("f-connections-note", `${rate(s.connections_per_second)} new`);
   put("f-workers", integer(s.workers));
   put("f-submissions", rate(s.submissions_per_second));
-  put("f-submissions-note", `${integer(s.accepted)} accepted since the start, ${integer(s.dead)} of them too late`);
+  put("f-submissions-note", `${integer(s.accepted)} accepted since the node started, ${integer(s.dead)} of them dead on arrival`);
   const all = s.accepted + s.refused;
   put("f-refused", all > 0 ? percent(s.refused / all) : "0%");
-  put("f-refused-note", `${integer(s.refused)} of ${integer(all)}, now ${rate(s.refused_per_second)}`);
+  put("f-refused-note", `${integer(s.refused)} of ${integer(all)} submissions, now ${rate(s.refused_per_second)}`);
   put("f-turned", integer(Object.values(s.turned_away).reduce((sum, count) => sum + count, 0)));
   put("f-banned", integer(s.banned_hosts));
-  showAgents(pairs(s.user_agents, (agent) => agent || "not told"));
-  showRefused(pairs(s.refused_by, (reason) => sentence(REASONS[reason] ?? reason)));
-  const offences = [...pairs(s.turned_away, (reason) => `Turned away: ${reason}`), ...pairs(s.offences, (kind) => `Charged: ${kind}`)];
+  showAgents(pairs(s.user_agents, (agent) => agent || "not reported"));
+  showRejected(pairs(s.refused_by, (reason) => sentence(REASONS[reason] ?? reason)));
+  const offences = [...pairs(s.turned_away, (reason) => `Rejected connection: ${reason}`), ...pairs(s.offences, (kind) => `Offence: ${kind}`)];
   showOffences(offences);
   hostsTable.show(s.hosts.map((host) => ({ ...host, key: host.host })), NONE.hosts);
 }
 
 const showBans = ({ bans }) => bansTable.show(bans.map((ban) => ({ ...ban, key: ban.host, ts: ban.since })), NONE.bans);
 
-async function lookAtWorkers() {
+async function pollWorkers() {
   let answer;
   try {
     answer = await fetchWorkers({ connected: "true" });
   } catch {
-    return; // the page says that the node is gone
+    return; // the banner says that the node does not answer
   }
   if (answer === null) return;
   const found = answer.workers.map((worker) => worker.difficulty).filter((value) => value > 0).sort((a, b) => a - b);
@@ -151,8 +151,8 @@ async function lookAtWorkers() {
     groups.set(power, (groups.get(power) ?? 0) + 1);
   }
   showDifficulties([...groups].map(([power, count]) => [difficulty(power), count]));
-  const range = `From ${difficulty(found[0])} to ${difficulty(found.at(-1))}, in the middle ${difficulty(found[found.length >> 1])}.`;
-  put("vardiff-lead", `Each miner’s difficulty adapts to its speed.${found.length === 0 ? "" : ` ${range}`}`);
+  const range = `Range ${difficulty(found[0])} to ${difficulty(found.at(-1))}, median ${difficulty(found[found.length >> 1])}.`;
+  put("vardiff-lead", `Each miner’s difficulty adapts to its hash rate.${found.length === 0 ? "" : ` ${range}`}`);
 }
 
 function showSettings(value, status) {
@@ -165,65 +165,66 @@ function showSettings(value, status) {
   byId("vardiff-settings").replaceChildren(...rows);
 }
 
-// --- lifting a ban -----------------------------------------------------------------------------------------
+// --- unbanning -----------------------------------------------------------------------------------------
 
 const keyField = byId("key");
 
-/** The key lives in this tab: in its session storage, or in the field alone where that is forbidden. */
-function keep(key) {
+/** Keep the key for this tab: in session storage, or only in the field if storage is forbidden. */
+function keepKey(key) {
   try {
     if (key === "") sessionStorage.removeItem(KEY);
     else sessionStorage.setItem(KEY, key);
   } catch {
-    // the field has it
+    // it stays in the field
   }
   byId("forget").disabled = key === "";
 }
 
-function liftButton(host) {
-  const button = make("button", { type: "button", class: "small" }, "Lift", make("span", { class: "unseen" }, ` the ban of ${host}`));
+function unbanButton(host) {
+  const button = make("button", { type: "button", class: "small" }, "Unban", make("span", { class: "unseen" }, ` host ${host}`));
   button.addEventListener("click", async () => {
     const key = keyField.value.trim();
     if (key === "") {
-      put("answer", "Type an API key of this node first.");
+      put("answer", "Enter an API key for this node first.");
       keyField.focus();
       return;
     }
     button.disabled = true;
-    put("answer", await lift(host, key));
+    put("answer", await unban(host, key));
     button.disabled = false;
   });
   return button;
 }
 
-/** What to tell of the node's answer. */
-async function lift(host, key) {
+/** Unban a host, and return the result as a sentence. */
+async function unban(host, key) {
   let response;
+  /** @type {any} */
   let value = null;
   try {
     const headers = { "X-API-Key": key, "Content-Type": "application/json" };
     response = await fetch(new URL("api/v1/admin/unban", BASE), { method: "POST", headers, body: JSON.stringify({ host }) });
     value = await response.json();
   } catch (error) {
-    if (response === undefined) return `The node did not answer: ${error.message}.`;
+    if (response === undefined) return `No answer from the node: ${error.message}.`;
   }
-  if (!response.ok) return `The node refused (${response.status}): ${value?.error?.message ?? "it gave no reason"}.`;
-  keep(key);
-  return value.was_banned ? `The ban of ${host} is lifted.` : `${host} was not banned any more.`;
+  if (!response.ok) return `The node rejected the request (status ${response.status}): ${value?.error?.message ?? "no reason given"}.`;
+  keepKey(key);
+  return value?.was_banned ? `Unbanned ${host}.` : `${host} was no longer banned.`;
 }
 
 byId("key-form").addEventListener("submit", (event) => event.preventDefault());
 byId("forget").addEventListener("click", () => {
   keyField.value = "";
-  keep("");
-  put("answer", "The key is forgotten.");
+  keepKey("");
+  put("answer", "API key forgotten.");
   keyField.focus();
 });
-keyField.addEventListener("change", () => keep(keyField.value.trim()));
+keyField.addEventListener("change", () => keepKey(keyField.value.trim()));
 try {
   keyField.value = sessionStorage.getItem(KEY) ?? "";
 } catch {
-  // none is kept
+  // storage is forbidden: no key is kept
 }
 byId("forget").disabled = keyField.value === "";
 
@@ -234,8 +235,8 @@ startPage({
     if (values.has("api/v1/bans")) showBans(values.get("api/v1/bans"));
   },
 });
-whileVisible(lookAtWorkers, WORKERS_PERIOD);
-lookUp("api/v1/config", SETTINGS_PERIOD, showSettings);
+whileVisible(pollWorkers, WORKERS_PERIOD);
+pollPath("api/v1/config", SETTINGS_PERIOD, showSettings);
 new GraphGroup({
   tools: "graph-tools",
   label: "miners",
@@ -249,7 +250,7 @@ new GraphGroup({
       lines: [
         { figure: "workers", label: "Workers", colour: 1, filled: true },
         { figure: "connected_addresses", label: "Addresses", colour: 3 },
-        { figure: "connections", label: "Connections", colour: 2, dashed: true }, // mostly as many as workers
+        { figure: "connections", label: "Connections", colour: 2, dashed: true }, // usually as many as workers
       ],
     },
   ],

@@ -1,4 +1,4 @@
-// The transition to another share version: who votes for what, and what other software would make of it.
+// The share version transition page: votes, and what other software would do because of them.
 
 import { byId, make, setText, shareLink, timeNode } from "../js/dom.js";
 import { duration, integer, percent, shortHash } from "../js/format.js";
@@ -10,31 +10,31 @@ const VIEW = "api/v1/transition";
 
 // --- votes -------------------------------------------------------------------------------------------------
 
-const partIn = (name) => (row) => (row[name] === undefined ? "none" : `${percent(row[name].work)}, ${counted(row[name].shares)}`);
+const votesIn = (name) => (row) => (row[name] === undefined ? "none" : `${percent(row[name].work)}, ${counted(row[name].shares)}`);
 const counted = (shares) => `${integer(shares)}\u00a0share${shares === 1 ? "" : "s"}`;
 const votesTable = new Table("votes", {
-  caption: "Votes by share version: part of the work and number of shares in the last hour, the whole chain and its oldest tenth",
+  caption: "Votes by share version: percentage of the work and number of shares in the last hour, the whole chain and its oldest tenth",
   few: 30,
   empty: emptyNote(),
   columns: [
     { title: "Version", head: true, create: ({ version }) => make("span", {}, versionText(version)) },
-    textColumn("Last hour", partIn("recent")),
-    textColumn("Whole chain", partIn("chain")),
-    textColumn("Oldest tenth", partIn("window")),
+    textColumn("Last hour", votesIn("recent")),
+    textColumn("Whole chain", votesIn("chain")),
+    textColumn("Oldest tenth", votesIn("window")),
   ],
 });
 const levels = new Table("levels", {
-  caption: "Levels of votes for newer versions: whether each is reached in the whole chain and in its oldest tenth",
+  caption: "Alert thresholds of votes for newer versions, reached or not in the whole chain and its oldest tenth",
   few: 10,
   empty: emptyNote(),
   columns: [
-    { title: "Level", head: true, create: ({ percent: level }) => make("span", {}, level === 0 ? "any vote" : `${level}% of the work`) },
+    { title: "Threshold", head: true, create: ({ percent: level }) => make("span", {}, level === 0 ? "any vote" : `${level}% of the work`) },
     textColumn("Whole chain", ({ chain }) => reachedText(chain)),
     textColumn("Oldest tenth", ({ window: inWindow }) => reachedText(inWindow)),
   ],
 });
 
-/** Votes are 64-bit numbers; numbers here are exact up to 2^53. */
+/** Votes are 64-bit integers; JavaScript numbers are exact only up to 2^53. */
 const versionText = (version) => (Number.isSafeInteger(version) ? String(version) : `about ${version.toExponential(3)}`);
 const reachedText = (reached) => (reached === null ? "unknown" : reached ? "reached" : "not reached");
 
@@ -46,29 +46,29 @@ function showVotes(votes) {
   for (const [name, tally] of Object.entries({ recent, chain, window: oldest })) {
     const none = tally.shares === 0;
     setText(byId(`f-${name}`), none ? "–" : percent(tally.newer_work));
-    setText(byId(`f-${name}-note`), none ? "no shares there yet" : `of the work, and ${integer(tally.newer)} of ${counted(tally.shares)}`);
+    setText(byId(`f-${name}-note`), none ? "no shares yet" : `of the work: ${integer(tally.newer)} of ${counted(tally.shares)}`);
   }
-  const lead = `Votes count by work: a share that was harder to find counts for more. There are ${counted(recent.shares)} of the last hour. A full chain has ${counted(chain.wanted)}; its oldest tenth, which the rules read, has ${counted(oldest.wanted)} and begins ${integer(oldest.from_parent)} behind the newest.`;
-  const short = ` This chain has only ${counted(chain.shares)} so far: the rules do not apply before it is full.`;
+  const lead = `Votes are weighted by work: a share that was harder to find counts more. The last hour has ${counted(recent.shares)}. A full chain has ${counted(chain.wanted)}; its oldest tenth, to which the rules apply, has ${counted(oldest.wanted)} and starts ${counted(oldest.from_parent)} before the latest.`;
+  const short = ` This chain has only ${counted(chain.shares)} so far: the rules do not apply until it is full.`;
   setText(byId("votes-lead"), votes.enough_shares ? lead : lead + short);
-  votesTable.show(versionRows(votes), make("span", {}, "The chain has no shares yet: nobody has voted."));
+  votesTable.show(versionRows(votes), make("span", {}, "No votes: the chain has no shares yet."));
   const others = Math.max(recent.other_versions, chain.other_versions, oldest.other_versions);
-  setText(byId("votes-others"), others === 0 ? "" : `${integer(others)} more versions have less work and are not listed.`);
-  showRefusedVotes(votes.refused_by_c2pool);
+  setText(byId("votes-others"), others === 0 ? "" : `${integer(others)} more ${others === 1 ? "version has less work and is" : "versions have less work and are"} not listed.`);
+  showRejectedVotes(votes.refused_by_c2pool);
   levels.show(votes.levels.map((level) => ({ ...level, key: level.percent })));
 }
 
-/** Shares of the best chain that c2pool-dash refuses for their votes. */
-function showRefusedVotes({ shares, newest, shares_above: above }) {
+/** Show the shares of the best chain that c2pool-dash rejects because of their votes. */
+function showRejectedVotes({ shares, newest, shares_above: above }) {
   const holder = byId("votes-refused");
   holder.hidden = newest === null;
   if (newest === null || holder.dataset.of === `${newest} ${shares} ${above}`) return;
   holder.dataset.of = `${newest} ${shares} ${above}`;
-  const text = `c2pool-dash refuses ${counted(shares)} of the last hour for ${shares === 1 ? "its vote" : "their votes"}. The newest is `;
-  holder.replaceChildren(text, shareLink(newest), `, with ${counted(above)} above it: nodes that run c2pool-dash follow another branch.`);
+  const text = `c2pool-dash rejects ${counted(shares)} of the last hour because of ${shares === 1 ? "its vote" : "their votes"}. The latest is `;
+  holder.replaceChildren(text, shareLink(newest), `, with ${counted(above)} built on it: nodes that run c2pool-dash follow another branch.`);
 }
 
-/** A row for each version that is listed for one of the three. */
+/** Return a row for each version listed in any of the three spans. */
 function versionRows(votes) {
   const rows = new Map();
   for (const name of ["recent", "chain", "window"]) {
@@ -81,16 +81,16 @@ function versionRows(votes) {
 
 const SPANS = { chain: "the whole chain", window: "the oldest tenth" };
 const steps = new Table("steps", {
-  caption: "What happens once enough of the work votes for the version: what it needs, what it has, what is missing, and when it gets there",
+  caption: "What happens once enough of the work votes for the version: required, current and missing votes, and forecasts",
   few: 10,
   empty: emptyNote(),
   columns: [
     { title: "What happens", head: true, side: "words", create: ({ meaning }) => make("span", {}, meaning) },
-    textColumn("Needs", ({ percent: needed, span }) => `${needed}% of ${SPANS[span]}`),
-    textColumn("Has", ({ part }) => percent(part)),
+    textColumn("Required", ({ percent: needed, span }) => `${needed}% of ${SPANS[span]}`),
+    textColumn("Current", ({ part }) => percent(part)),
     textColumn("Missing", ({ missing }) => (missing === 0 ? "nothing" : percent(missing))),
-    textColumn("If votes go on as in the last hour", ({ reached, at_present_rate: when }) => whenText(reached, when)),
-    textColumn("If all shares vote for it", ({ reached, at_the_earliest: when }) => whenText(reached, when)),
+    textColumn("At the last hour’s rate", ({ reached, at_present_rate: when }) => whenText(reached, when)),
+    textColumn("If every share votes for it", ({ reached, at_the_earliest: when }) => whenText(reached, when)),
   ],
 });
 
@@ -101,24 +101,25 @@ function whenText(reached, when) {
 }
 
 function showNext(next, { parent, own, enough_shares: enough }) {
-  const none = "No share votes for a newer version: nothing is about to change.";
-  const some = `Version ${next.version} has most of the votes for newer versions. What other software does once enough of the work votes for it:`;
-  setText(byId("next-lead"), next.version === null ? none : enough ? some : `${some} (not before the chain is full)`);
+  const none = "No share votes for a newer version: no change is pending.";
+  const when = enough ? "Once enough of the work votes" : "Once the chain is full and enough of the work votes";
+  const some = `Version ${next.version} has the most votes among newer versions. ${when} for it, other software does the following:`;
+  setText(byId("next-lead"), next.version === null ? none : some);
   const texts = [];
-  if (next.own_shares_refused) texts.push(`c2pool-dash refuses shares that vote ${own}, as this node’s do, on top of shares that vote otherwise.`);
-  if (next.own_share_now !== null) texts.push(`It would refuse a share of this node now: the newest share votes ${parent} (${next.own_share_now}).`);
-  else if (next.own_shares_refused) texts.push(`The newest share votes ${parent}, so it would accept one now.`);
+  if (next.own_shares_refused) texts.push(`c2pool-dash rejects shares that vote for ${own}, as this node’s do, on top of shares that vote for another version.`);
+  if (next.own_share_now !== null) texts.push(`It would reject a share of this node now: the latest share votes for ${parent} (${next.own_share_now}).`);
+  else if (next.own_shares_refused) texts.push(`The latest share votes for ${parent}, so it would accept one now.`);
   setText(byId("next-own"), texts.join(" "));
   byId("next-own").hidden = texts.length === 0;
   byId("next-own").classList.toggle("bad", texts.length > 0);
-  steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), make("span", {}, "No rule is waiting for votes."));
+  steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), make("span", {}, "No rules depend on these votes."));
 }
 
-// --- refused -----------------------------------------------------------------------------------------------
+// --- rejected -----------------------------------------------------------------------------------------------
 
 const software = ({ software: names }) => Object.entries(names).map(([name, count]) => `${name} (${integer(count)})`).join(", ");
 const branches = new Table("refused", {
-  caption: "Shares that this node refuses, and what others built on them: the rule, the first share, since when, part of the last hour’s work, shares, and who sent them",
+  caption: "Branches that start with a share that this node rejects: rule, first share, since, percentage of the last hour’s work, shares, and sending software",
   few: 10,
   empty: emptyNote(),
   columns: [
@@ -133,11 +134,11 @@ const branches = new Table("refused", {
 
 function showBranches({ part, problem, branches: list }) {
   const lead = list.length === 0
-    ? "Everything heard in the last hour follows this node’s rules."
-    : `${percent(part)} of the work heard in the last hour is on shares that this node refuses.`;
+    ? "All shares received in the last hour follow this node’s rules."
+    : `${percent(part)} of the work received in the last hour is on branches that this node rejects.`;
   setText(byId("refused-lead"), problem ?? lead);
   byId("refused-lead").classList.toggle("bad", problem !== null);
-  branches.show(list.map((branch) => ({ ...branch, key: branch.first_share })), document.createTextNode("No refused shares."));
+  branches.show(list.map((branch) => ({ ...branch, key: branch.first_share })), document.createTextNode("No rejected branches."));
 }
 
 startPage({

@@ -1,41 +1,42 @@
-// One worker, or one payout address with all of its workers: now, over time, and what it is paid.
+// The miner page: one worker, or one address with all its workers: now, over time, and payouts.
 
-import { addressOf, byAddress, fetchWorkers } from "../js/workers.js";
-import { askJson } from "../js/api.js";
+import { fetchJson } from "../js/api.js";
+import { statusText } from "../js/blocks.js";
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
 import { coins, difficulty, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
-import { lookUp, startPage, whileVisible } from "../js/page.js";
+import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
+import { addressOf, byAddress, fetchWorkers } from "../js/workers.js";
 
 const PERIOD = 5000;
 const LONG_PERIOD = 30000;
 const SHARES = 50;
-const REFUSALS = [
-  ["stale", "For a stale job", "Work on an earlier block: usually a slow link to the miner."],
-  ["low_difficulty", "Below the difficulty", "The miner does not know its difficulty, or its hardware errs."],
-  ["duplicate", "Sent twice", "The miner repeats itself: usually its software."],
-  ["unauthorized", "Of no authorized worker", "Sent under a name that was not told before."],
-  ["not_subscribed", "Before subscribing", "The miner does not follow the protocol."],
-  ["malformed", "Malformed", "Not understood at all."],
+const REJECTIONS = [
+  ["stale", "Stale", "Work on a previous block: usually caused by a slow link to the miner."],
+  ["low_difficulty", "Low difficulty", "The miner ignores its difficulty, or its hardware produces errors."],
+  ["duplicate", "Duplicate", "Submitted twice: usually a bug in the miner’s software."],
+  ["unauthorized", "Unauthorised worker", "Submitted under a name that was not authorised on the connection."],
+  ["not_subscribed", "Not subscribed", "Submitted before mining.subscribe: the miner does not follow the protocol."],
+  ["malformed", "Malformed", "Not a valid submission."],
 ];
 
 const query = new URLSearchParams(location.search);
-// "address" and "id" are what older front ends call it.
+// Legacy front ends use "address" and "id".
 const name = (query.get("name") ?? query.get("address") ?? query.get("id") ?? "").trim();
 const address = addressOf(name);
 const isAddress = name === address;
 
 const put = (id, text) => setText(byId(id), text);
 let symbol = "DASH";
-/** Newest answers with amounts, to be told again once the coin's symbol is known. */
-const told = new Map();
+/** Latest answers with amounts, to be shown again once the coin symbol is known. */
+const shownAmounts = new Map();
 
 // --- tables ------------------------------------------------------------------------------------------------
 
-const refusedTable = new Table("refused", {
-  caption: "Refused submissions by reason: number and part of all submissions",
-  few: REFUSALS.length,
+const rejectedTable = new Table("refused", {
+  caption: "Rejected submissions by reason: number and percentage of all submissions",
+  few: REJECTIONS.length,
   empty: emptyNote(),
   columns: [
     {
@@ -44,50 +45,50 @@ const refusedTable = new Table("refused", {
       create: ({ title, note }) => make("span", {}, title, make("span", { class: "note" }, note)),
     },
     textColumn("Submissions", ({ count }) => integer(count)),
-    textColumn("Part", ({ part }) => percent(part)),
+    textColumn("Percentage", ({ part }) => percent(part)),
   ],
 });
 
 const workersTable = new Table("workers", {
-  caption: "Workers of this address: name, hash rate, dead part, difficulty, refused part and last accepted submission",
+  caption: "Workers of this address: name, hash rate, dead on arrival (DOA), difficulty, rejected and last accepted submission",
   few: 25,
   empty: emptyNote(),
   columns: [
     { title: "Worker", head: true, create: (worker) => nameCell(worker) },
     textColumn("Hash rate", (worker) => hashRate(worker.hash_rate)),
-    textColumn("Dead part", (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
+    textColumn("DOA", (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
     textColumn("Difficulty", (worker) => (worker.connections > 0 ? difficulty(worker.difficulty) : "not connected")),
-    textColumn("Refused", ({ accepted, refused }) => (refused > 0 ? percent(refused / (accepted + refused)) : "none")),
+    textColumn("Rejected", ({ accepted, refused }) => (refused > 0 ? percent(refused / (accepted + refused)) : "none")),
     timeColumn("Last accepted"),
   ],
 });
 
-/** Within the page of its address a worker needs no address before its name. */
+/** Return the name of a worker without the address, which the page of the address shows. */
 function nameCell(worker) {
   const rest = worker.name.slice(address.length + 1);
-  return rest === "" ? make("span", { class: "soft" }, "without a name") : workerLink(worker.name, make("span", { class: "mono" }, rest));
+  return rest === "" ? make("span", { class: "soft" }, "unnamed") : workerLink(worker.name, make("span", { class: "mono" }, rest));
 }
 
 const payoutsTable = new Table("payouts", {
-  caption: "Blocks that this address found or that pay it: time, height, hash, payout and status",
+  caption: "Blocks found by this address or paying it: time, height, hash, payout and status",
   few: 10,
   empty: emptyNote(),
   columns: [
     timeColumn("Found"),
     { ...textColumn("Height", (block) => integer(block.block_height)), head: true },
     { title: "Block hash", create: (block) => copyValue(block.block_hash, shortHash(block.block_hash), "block hash") },
-    textColumn("Payout", (block) => (block.payout === null ? "not known" : `${block.payout}\u00a0${symbol}`)),
+    textColumn("Payout", (block) => (block.payout === null ? "unknown" : `${block.payout}\u00a0${symbol}`)),
     { title: "Status", create: () => make("span", { class: "status" }), update: (cell, { detailed_status: status }) => showStatus(cell.firstElementChild, status) },
   ],
 });
 
 function showStatus(node, status) {
   node.className = `status ${["accepted", "confirmed", "refused"].includes(status) ? status : ""}`;
-  setText(node, status);
+  setText(node, statusText(status));
 }
 
 const sharesTable = new Table("shares", {
-  caption: "Shares: time, hash, worker, work and whether in time",
+  caption: "Shares: time, hash, worker, work and status",
   few: 10,
   empty: emptyNote(),
   columns: [
@@ -96,27 +97,27 @@ const sharesTable = new Table("shares", {
     ...(isAddress ? [{ title: "Worker", create: ({ worker }) => nameCell({ name: worker }) }] : []),
     textColumn("Work", ({ work }) => (typeof work === "number" ? `${significant(work, 3)} hashes` : "–")),
     {
-      title: "In time",
+      title: "Status",
       create: () => make("span", { class: "status" }),
       update: (cell, { dead }) => {
         cell.firstElementChild.className = dead ? "status refused" : "";
-        setText(cell.firstElementChild, dead ? "too late (dead)" : "yes");
+        setText(cell.firstElementChild, dead ? "dead on arrival" : "valid");
       },
     },
   ],
 });
 
 const EMPTY = {
-  workers: make("span", {}, "None is here, and none was lately."),
-  payouts: make("span", {}, "None that this node remembers. Every block pays whoever is in the share chain’s newest part."),
-  shares: make("span", {}, "None that this node remembers."),
-  refused: make("span", {}, "No submission was refused."),
-  unknown: make("span", {}, "The node remembers no submission of it."),
+  workers: make("span", {}, "No workers of this address, now or recently."),
+  payouts: make("span", {}, "No payouts known to this node. Every block pays the miners of the most recent shares."),
+  shares: make("span", {}, "No shares known to this node."),
+  refused: make("span", {}, "No submissions rejected."),
+  unknown: make("span", {}, "No submissions known to this node."),
 };
 
 // --- figures -----------------------------------------------------------------------------------------------
 
-/** A worker's figures, or an address's sums. */
+/** Show the figures of a worker, or the sums of an address. */
 function showFigures(item) {
   const { hash_rate: rate, hash_rates: rates } = item;
   put("f-rate", hashRate(rate));
@@ -126,74 +127,74 @@ function showFigures(item) {
   put("f-difficulty-note", item.connections > 0 ? connectedNote(item) : "not connected");
   const all = item.accepted + item.refused;
   put("f-accepted", integer(item.accepted));
-  put("f-accepted-note", item.dead > 0 ? `${integer(item.dead)} of them came too late` : "submissions, all in time");
+  put("f-accepted-note", item.dead > 0 ? `${integer(item.dead)} of them dead on arrival` : "submissions, none dead on arrival");
   put("f-refused", item.refused > 0 ? percent(item.refused / all) : "0%");
   put("f-refused-note", `${integer(item.refused)} of ${integer(all)} submissions`);
   put("f-shares", integer(item.shares));
-  put("f-shares-note", "that entered the share chain, since the node’s start");
+  put("f-shares-note", "found since the node started");
   byId("f-last").replaceChildren(item.last_share === null ? "never" : timeNode(item.last_share));
-  put("f-last-note", isAddress ? "of all its workers" : item.user_agent || "software not known");
-  const rows = REFUSALS.map(([key, title, note]) => ({ key, title, note, count: item.refused_by[key] ?? 0 }));
-  refusedTable.show(rows.filter(({ count }) => count > 0).map((row) => ({ ...row, part: row.count / all })), EMPTY.refused);
+  put("f-last-note", isAddress ? "across all its workers" : item.user_agent || "unknown software");
+  const rows = REJECTIONS.map(([key, title, note]) => ({ key, title, note, count: item.refused_by[key] ?? 0 }));
+  rejectedTable.show(rows.filter(({ count }) => count > 0).map((row) => ({ ...row, part: row.count / all })), EMPTY.refused);
 }
 
 function connectedNote({ connections, workers }) {
-  const links = `${integer(connections)} ${connections === 1 ? "connection" : "connections"}`;
-  return isAddress ? `the highest of ${integer(workers)} ${workers === 1 ? "worker" : "workers"}, ${links}` : links;
+  const connected = `${integer(connections)} ${connections === 1 ? "connection" : "connections"}`;
+  return isAddress ? `highest of ${integer(workers)} ${workers === 1 ? "worker" : "workers"}, ${connected}` : connected;
 }
 
 function showUnknown(text) {
-  if (isNoAddress) text = ""; // the page's title says it
+  if (isNoAddress) text = ""; // the title of the page says it
   setText(byId("unknown"), text);
   byId("unknown").hidden = text === "";
 }
 
-async function look() {
+async function poll() {
   try {
-    if (isAddress) await lookAtAddress();
-    else await lookAtWorker();
+    if (isAddress) await pollAddress();
+    else await pollWorker();
   } catch (error) {
     if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-    return; // the page says that the node is gone
+    return; // the banner says that the node does not answer
   }
   refreshTimes();
 }
 
-async function lookAtWorker() {
-  const { status, value } = await askJson(`api/v1/workers/${encodeURIComponent(name)}`);
+async function pollWorker() {
+  const { status, value } = await fetchJson(`api/v1/workers/${encodeURIComponent(name)}`);
   if (status === 200) {
     showUnknown("");
     showFigures(value);
   } else if (status === 404) {
-    refusedTable.show([], EMPTY.unknown);
-    showUnknown("This node knows no such worker now. It forgets those that have been away for long; what history has of it stands below.");
+    rejectedTable.show([], EMPTY.unknown);
+    showUnknown("This worker is unknown to the node, which drops workers after a long absence. Any history of it is shown below.");
   }
 }
 
-async function lookAtAddress() {
+async function pollAddress() {
   const answer = await fetchWorkers({ address });
   if (answer === null) return;
   const workers = answer.workers.map((worker) => ({ ...worker, key: worker.name, ts: worker.last_share }));
   workers.sort((a, b) => b.hash_rate - a.hash_rate || (a.name < b.name ? -1 : 1));
   workersTable.show(workers, EMPTY.workers);
-  showUnknown(workers.length === 0 ? "No worker of this address is at this node. What it gets from blocks, and what history has of it, stands below." : "");
+  showUnknown(workers.length === 0 ? "No workers of this address on this node. Its payouts, and any history of it, are shown below." : "");
   if (workers.length > 0) showFigures(byAddress(answer.workers)[0]);
-  else refusedTable.show([], EMPTY.unknown);
+  else rejectedTable.show([], EMPTY.unknown);
 }
 
 let isNoAddress = false;
 
-/** There is nothing to be told of it. */
+/** Show that the name is not an address. */
 function showNoAddress() {
   isNoAddress = true;
   showUnknown("");
-  byId("title").replaceChildren("No Dash address: ", make("span", { class: "mono" }, name));
-  byId("lead").replaceChildren("Nobody can mine for it at this node. An address may be of another network, or mistyped.");
+  byId("title").replaceChildren("Not a Dash address: ", make("span", { class: "mono" }, name));
+  byId("lead").replaceChildren("This node does not accept miners for it. The address may be mistyped, or belong to another network.");
   byId("miner").hidden = true;
 }
 
 function showAddress(value, status) {
-  told.set(showAddress, [value, status]);
+  shownAmounts.set(showAddress, [value, status]);
   if (isAddress && value?.error?.code === "not_an_address") showNoAddress();
   if (status !== 200) {
     put("f-payout", status === 404 ? `0 ${symbol}` : "–");
@@ -204,7 +205,7 @@ function showAddress(value, status) {
 }
 
 function showPayouts(value, status) {
-  told.set(showPayouts, [value, status]);
+  shownAmounts.set(showPayouts, [value, status]);
   if (status !== 200) return;
   const sums = [
     ["p-found", value.blocks_found, integer],
@@ -224,7 +225,7 @@ function showHistoryShares(value, status) {
   if (hasHistory) showShares(value.shares.map((share) => ({ ...share, work: share.attempts })));
 }
 
-/** Those of the node's memory, where there is no history, and for an address. */
+/** Show the recent shares in the node's memory: for an address, or if there is no history. */
 function showRecentShares({ shares }) {
   if (!hasHistory) showShares(shares.filter(({ worker }) => (isAddress ? addressOf(worker) : worker) === name));
 }
@@ -247,19 +248,19 @@ function drawGraphs() {
       format: hashRate,
       lines: [
         { figure: "hash_rate", label: "Hash rate", colour: 1, filled: true },
-        { figure: "dead_rate", label: "of it dead", colour: 2 },
+        { figure: "dead_rate", label: "DOA", colour: 2 },
       ],
     },
     {
       holder: "graph-submissions",
-      title: "Submissions in each step",
+      title: "Submissions per interval",
       format: perStep,
       lines: [
         count("accepted", "Accepted", 3),
         count("stale", "Stale", 2),
         count("low_difficulty", "Low difficulty", 4),
         count("duplicate", "Duplicate", 5),
-        count("other_refused", "Other", 6),
+        count("other_refused", "Other rejected", 6),
       ],
     },
   ];
@@ -273,9 +274,9 @@ function drawGraphs() {
   } else {
     graphs.push({
       holder: "graph-payout",
-      title: "Payout of a block",
+      title: "Payout per block",
       format: (value) => `${significant(value, 6)} ${symbol}`,
-      lines: [{ figure: "payout", label: "From a block", colour: 1, filled: true }],
+      lines: [{ figure: "payout", label: "Per block", colour: 1, filled: true }],
     });
   }
   new GraphGroup({ tools: "graph-tools", label: "this miner", of: isAddress ? "address" : "worker", name, graphs });
@@ -287,28 +288,28 @@ function showTitle() {
   byId("title").replaceChildren(isAddress ? "Address " : "Worker ", make("span", { class: "mono" }, isAddress ? address : rest));
   const own = make("span", { class: "mono" }, address);
   const lead = isAddress
-    ? [copyButton(address, "the address"), " All workers that mine for this payout address at this node."]
-    : ["Mines for ", make("a", { href: `worker.html?name=${encodeURIComponent(address)}` }, own), "."];
+    ? [copyButton(address, "the address"), " All workers on this node that mine to this address."]
+    : ["Mines to ", make("a", { href: `worker.html?name=${encodeURIComponent(address)}` }, own), "."];
   byId("lead").replaceChildren(...lead);
 }
 
 function begin() {
   showTitle();
-  for (const node of document.querySelectorAll("[data-only]")) node.hidden = node.dataset.only !== (isAddress ? "address" : "worker");
+  for (const node of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-only]"))) node.hidden = node.dataset.only !== (isAddress ? "address" : "worker");
   const show = (values) => {
     const known = values.get("api/v1/pool")?.symbol ?? symbol;
     if (known !== symbol) {
       symbol = known;
-      for (const [show, answer] of told) show(...answer);
+      for (const [show, answer] of shownAmounts) show(...answer);
     }
     if (values.has("api/v1/shares")) showRecentShares(values.get("api/v1/shares"));
   };
   startPage({ views: ["api/v1/pool", "api/v1/shares"], show });
-  whileVisible(look, PERIOD);
+  whileVisible(poll, PERIOD);
   const path = encodeURIComponent(address);
-  lookUp(`api/v1/addresses/${path}`, PERIOD, showAddress);
-  lookUp(`miner_payouts/${path}`, LONG_PERIOD, showPayouts);
-  if (!isAddress) lookUp(`api/v1/history/shares?worker=${encodeURIComponent(name)}&range=month&limit=${SHARES}`, LONG_PERIOD, showHistoryShares);
+  pollPath(`api/v1/addresses/${path}`, PERIOD, showAddress);
+  pollPath(`miner_payouts/${path}`, LONG_PERIOD, showPayouts);
+  if (!isAddress) pollPath(`api/v1/history/shares?worker=${encodeURIComponent(name)}&range=month&limit=${SHARES}`, LONG_PERIOD, showHistoryShares);
   drawGraphs();
 }
 
@@ -321,6 +322,6 @@ byId("look").addEventListener("submit", (event) => {
 if (name !== "") begin();
 else {
   byId("miner").hidden = true;
-  put("lead", "Choose one on the miners’ page, or look one up here.");
+  put("lead", "Select a miner on the miners page, or find one below.");
   startPage({});
 }

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.alerts.figures import DestinationFigures
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import TIME, array, boolean, count, nullable, record, text, words
-from p2pool.web.sources import AlertDestination, Moment
+from p2pool.web.sources import Snapshot
 
 
-def alerts(moment: Moment) -> dict[str, Any]:
-    """/api/v1/alerts: who is told what, and what became of it."""
-    shown = moment.sources.alerts()
+def alerts(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/alerts: the destinations, and what was delivered."""
+    shown = snapshot.sources.alerts()
     if shown is None:
         return {
             "destinations": [],
@@ -20,7 +21,7 @@ def alerts(moment: Moment) -> dict[str, Any]:
             "quiet_times": [],
             "is_quiet": False,
             "held": 0,
-            "sent": moment.snapshot.alerts,
+            "sent": snapshot.pool.alerts,
             "problem": None,
         }
     return {
@@ -29,12 +30,12 @@ def alerts(moment: Moment) -> dict[str, Any]:
         "quiet_times": list(shown.quiet_times),
         "is_quiet": shown.is_quiet,
         "held": shown.held,
-        "sent": moment.snapshot.alerts,
+        "sent": snapshot.pool.alerts,
         "problem": shown.problem,
     }
 
 
-def _destination(each: AlertDestination) -> dict[str, Any]:
+def _destination(each: DestinationFigures) -> dict[str, Any]:
     failure = each.last_failure
     return {
         "id": each.id,

@@ -25,5 +25,5 @@ STATUSES: Final = {
 
 
 def statuses(status: BlockStatus) -> dict[str, Any]:
-    """Both words, as fields of a block in legacy answers."""
+    """Return both words, as fields of a block in legacy answers."""
     return {"status": LEGACY_STATUS[status], "detailed_status": status.value}

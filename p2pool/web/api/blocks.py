@@ -10,7 +10,7 @@ from p2pool.dash.transaction import parse_transaction
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.share.errors import ShareInvalid
 from p2pool.web.api.block_status import STATUS, STATUSES, statuses
-from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, amount, whole_number
+from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, RequestContext, amount, whole_number
 from p2pool.web.api.legacy_luck import LUCK_SUMMARY, luck_summary
 from p2pool.web.api.pool import explorers, observed_rate, stale_proportion
 from p2pool.web.api.schema import (
@@ -34,7 +34,7 @@ from p2pool.web.api.schema import (
     words,
 )
 from p2pool.web.luck import PoolBlock, Round, Rounds
-from p2pool.web.sources import Moment, script_to_text
+from p2pool.web.sources import Snapshot, script_to_text
 
 RECENT: Final = 100
 MAX_PAGE, DEFAULT_PAGE = 200, 50
@@ -46,20 +46,20 @@ _NEAR: Final = 20
 # --- rounds -------------------------------------------------------------------------------------------------
 
 
-def rounds_of(moment: Moment) -> Rounds:
-    """The pool's rounds."""
-    return moment.once(_rounds)
+def rounds_of(snapshot: Snapshot) -> Rounds:
+    """Return the rounds of the pool's blocks."""
+    return snapshot.once(_rounds)
 
 
-def _rounds_by_block(moment: Moment) -> dict[int, Round]:
-    return rounds_of(moment).by_block()
+def _rounds_by_block(snapshot: Snapshot) -> dict[int, Round]:
+    return rounds_of(snapshot).by_block()
 
 
-def _rounds(moment: Moment) -> Rounds:
-    """The pool's rounds, worked out anew where the best share or the blocks are others."""
-    node, memory = moment.node, moment.memory
-    known = {block.block_hash: block for block in memory.luck.chain.of(node.tracker, node.best_share)}
-    for found in moment.snapshot.blocks:
+def _rounds(snapshot: Snapshot) -> Rounds:
+    """Return the pool's rounds, computed again if the best share or the blocks have changed."""
+    node, cache = snapshot.node, snapshot.cache
+    known = {block.block_hash: block for block in cache.luck.chain.of(node.tracker, node.best_share)}
+    for found in snapshot.pool.blocks:
         if found.status is BlockStatus.REFUSED:
             known.pop(found.block_hash, None)
         else:
@@ -67,19 +67,24 @@ def _rounds(moment: Moment) -> Rounds:
     blocks = sorted(known.values(), key=lambda block: block.time)
 
     def make() -> Rounds:
-        return memory.luck.rounds(
-            node.tracker, node.best_share, blocks, stale_proportion(moment), memory.samples, moment.snapshot.time
+        return cache.luck.rounds(
+            node.tracker,
+            best=node.best_share,
+            blocks=blocks,
+            stale=stale_proportion(snapshot),
+            samples=cache.samples,
+            now=snapshot.pool.time,
         )
 
-    return memory.latest("rounds", (node.best_share, tuple(blocks)), make)
+    return cache.latest("rounds", (node.best_share, tuple(blocks)), make)
 
 
-def learn_payouts(moment: Moment) -> None:
-    """Remember what the newest blocks pay, a block a refresh."""
-    node, memory = moment.node, moment.memory
+def learn_payouts(snapshot: Snapshot) -> None:
+    """Record what the newest blocks pay, one block in each refresh."""
+    node, cache = snapshot.node, snapshot.cache
     best = node.best_share
-    for found in reversed(moment.snapshot.blocks[-5:]):
-        if best is None or found.share_hash is None or found.block_hash in memory.paid:
+    for found in reversed(snapshot.pool.blocks[-5:]):
+        if best is None or found.share_hash is None or found.block_hash in cache.paid:
             continue
         share = node.tracker.get(found.share_hash)
         if share is None or node.tracker.height(best) - node.tracker.height(found.share_hash) > _NEAR:
@@ -93,16 +98,16 @@ def learn_payouts(moment: Moment) -> None:
             if output.value:
                 address = script_to_text(node, output.script)
                 amounts[address] = amounts.get(address, 0) + output.value
-        memory.paid[found.block_hash] = amounts
+        cache.paid[found.block_hash] = amounts
         return
 
 
 # --- the old interface --------------------------------------------------------------------------------------
 
 
-def _block(moment: Moment, found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
+def _block(snapshot: Snapshot, found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
     this = rounds.get(found.block_hash) or Round(PoolBlock(found.time, found.block_hash, found.share_hash))
-    explorer = explorers(moment.node)[0]
+    explorer = explorers(snapshot.node)[0]
     return {
         "ts": found.time,
         "hash": f"{found.block_hash:064x}",
@@ -115,7 +120,7 @@ def _block(moment: Moment, found: BlockRecord, rounds: dict[int, Round]) -> dict
         "reason": found.reason or None,
         "confirmations": found.confirmations,
         "chainlock": found.chainlocked,
-        "from_history": found.share_hash is None or found.share_hash not in moment.node.tracker.forest,
+        "from_history": found.share_hash is None or found.share_hash not in snapshot.node.tracker.forest,
         "explorer_url": explorer and f"{explorer}{found.block_hash:064x}",
         "network_difficulty": this.difficulty,
         "actual_hash_difficulty": target_to_difficulty(found.block_hash),
@@ -125,36 +130,37 @@ def _block(moment: Moment, found: BlockRecord, rounds: dict[int, Round]) -> dict
         "expected_time": this.expected_time,
         "luck": this.luck,
         "hashrate_samples_used": this.measurements,
-        "luck_method": _luck_method(moment, this),
+        "luck_method": _luck_method(snapshot, this),
         "luck_approximate": this.method != "shares",
     }
 
 
-def _luck_method(moment: Moment, this: Round) -> str | None:
-    """How the luck is known, in the words of legacy p2pool-dash."""
+def _luck_method(snapshot: Snapshot, this: Round) -> str | None:
+    """Return how the luck is known, in the words of legacy p2pool-dash."""
     if this.method is not None:
         return "time_weighted_avg"
-    rounds = rounds_of(moment).rounds
+    rounds = rounds_of(snapshot).rounds
     return "first_block" if rounds and rounds[0].block == this.block else None
 
 
-def _blocks(moment: Moment, most: int) -> list[dict[str, Any]]:
-    """The newest first."""
-    by_block = moment.once(_rounds_by_block)
-    return [_block(moment, found, by_block) for found in reversed(moment.snapshot.blocks[-most:])]
+def _blocks(snapshot: Snapshot, most: int) -> list[dict[str, Any]]:
+    """Return the JSON of the blocks, the newest first."""
+    by_block = snapshot.once(_rounds_by_block)
+    return [_block(snapshot, found, by_block) for found in reversed(snapshot.pool.blocks[-most:])]
 
 
-def recent_blocks(moment: Moment) -> list[dict[str, Any]]:
-    """/recent_blocks: the newest RECENT, newest first, with the luck of all these in the first of them."""
-    blocks, by_block = _blocks(moment, RECENT), moment.once(_rounds_by_block)
+def recent_blocks(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the JSON of /recent_blocks: the newest RECENT, newest first, with the luck of all these in the
+    first of them."""
+    blocks, by_block = _blocks(snapshot, RECENT), snapshot.once(_rounds_by_block)
     if blocks:
-        listed = [by_block.get(found.block_hash) for found in moment.snapshot.blocks[-RECENT:]]
+        listed = [by_block.get(found.block_hash) for found in snapshot.pool.blocks[-RECENT:]]
         blocks[0] |= luck_summary([each for each in listed if each is not None])
     return blocks
 
 
-def block_history(moment: Moment) -> dict[str, dict[str, Any]]:
-    """/block_history: all that are remembered by their hashes, newest first."""
+def block_history(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Return the JSON of /block_history: all that are remembered by their hashes, newest first."""
     return {
         block["hash"]: {
             **block,
@@ -164,12 +170,12 @@ def block_history(moment: Moment) -> dict[str, dict[str, Any]]:
             "network_diff": block["network_difficulty"],
             "stale_prop": None,
         }
-        for block in _blocks(moment, len(moment.snapshot.blocks))
+        for block in _blocks(snapshot, len(snapshot.pool.blocks))
     }
 
 
 def _statuses(found: BlockRecord | None) -> dict[str, Any]:
-    """The status of a block of the chain, null if it is not among those that are remembered."""
+    """Return the status of a block of the chain, null if it is not among those that are remembered."""
     return dict.fromkeys(STATUSES) if found is None else statuses(found.status)
 
 
@@ -177,14 +183,15 @@ def _part(expected: float, actual: float) -> float | None:
     return 100 * expected / actual if actual else None
 
 
-def _summary(moment: Moment, rounds: Rounds) -> dict[str, Any]:
-    """What all rounds come to. The ratio of sums is told: the mean of ratios says more luck than there was."""
+def _summary(snapshot: Snapshot, rounds: Rounds) -> dict[str, Any]:
+    """Return the totals of all rounds. The luck is the ratio of sums: the mean of ratios would show more luck
+    than there was."""
     known = [each for each in rounds.rounds if each.luck is not None]
     expected = sum(each.expected_work or 0.0 for each in known)
     actual = sum(each.actual_work or 0.0 for each in known)
-    template, rate = moment.node.template, observed_rate(moment)
+    template, rate = snapshot.node.template, observed_rate(snapshot)
     attempts = None if template is None else float(target_to_average_attempts(template.target))
-    since = max(0.0, moment.snapshot.time - rounds.rounds[-1].block.time) if rounds.rounds else None
+    since = max(0.0, snapshot.pool.time - rounds.rounds[-1].block.time) if rounds.rounds else None
     current = rounds.current_work
     return {
         "known": known,
@@ -197,14 +204,14 @@ def _summary(moment: Moment, rounds: Rounds) -> dict[str, Any]:
     }
 
 
-def luck_stats(moment: Moment) -> dict[str, Any]:
-    """/luck_stats."""
-    rounds = rounds_of(moment)
-    total = _summary(moment, rounds)
+def luck_stats(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /luck_stats."""
+    rounds = rounds_of(snapshot)
+    total = _summary(snapshot, rounds)
     known: list[Round] = total["known"]
     lucks = [each.luck for each in known if each.luck is not None]
     times = [each.time_to_find for each in rounds.rounds if each.time_to_find]
-    found = {each.block_hash: each for each in moment.snapshot.blocks}
+    found = {each.block_hash: each for each in snapshot.pool.blocks}
     return {
         "blocks_found": len(rounds.rounds),
         "blocks_with_luck": len(known),
@@ -250,13 +257,13 @@ def round_fields(this: Round) -> dict[str, Any]:
     }
 
 
-def block_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/blocks."""
-    moment, offset, limit = scene.moment, arguments["offset"], arguments["limit"]
-    blocks = moment.snapshot.blocks
+def block_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/blocks."""
+    snapshot, offset, limit = context.snapshot, arguments["offset"], arguments["limit"]
+    blocks = snapshot.pool.blocks
     end = len(blocks) - offset
     page = reversed(blocks[max(0, end - limit) : max(0, end)])
-    by_block = moment.once(_rounds_by_block)
+    by_block = snapshot.once(_rounds_by_block)
     return {
         "total": len(blocks),
         "offset": offset,
@@ -284,10 +291,10 @@ def _block_v1(found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
     }
 
 
-def luck_periods(moment: Moment, rounds: Rounds) -> list[dict[str, Any]]:
-    """Blocks of the last days against those that the pool's hash rate and the network's difficulty came to over
-    the same time, made once a sample. What was not sampled counts on neither side."""
-    samples, now = moment.memory.samples, moment.snapshot.time
+def luck_periods(snapshot: Snapshot, rounds: Rounds) -> list[dict[str, Any]]:
+    """Return the blocks of the last days against those that the pool's hash rate and the network's difficulty
+    amounted to over the same time, computed once for each sample. What was not sampled counts on neither side."""
+    samples, now = snapshot.cache.samples, snapshot.pool.time
 
     def make() -> list[dict[str, Any]]:
         told = []
@@ -302,13 +309,13 @@ def luck_periods(moment: Moment, rounds: Rounds) -> list[dict[str, Any]]:
             )
         return told
 
-    return moment.memory.latest("luck periods", (samples.newest, len(rounds.rounds)), make)
+    return snapshot.cache.latest("luck periods", (samples.newest, len(rounds.rounds)), make)
 
 
-def luck(moment: Moment) -> dict[str, Any]:
-    """/api/v1/luck."""
-    rounds = rounds_of(moment)
-    total = _summary(moment, rounds)
+def luck(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/luck."""
+    rounds = rounds_of(snapshot)
+    total = _summary(snapshot, rounds)
     return {
         "blocks": len(rounds.rounds),
         "known_rounds": len(total["known"]),
@@ -320,7 +327,7 @@ def luck(moment: Moment) -> dict[str, Any]:
             "expected_time": total["current_expected_time"],
             "progress": total["current_progress"],
         },
-        "periods": luck_periods(moment, rounds),
+        "periods": luck_periods(snapshot, rounds),
         "rounds": [
             {"time": each.block.time, "hash": f"{each.block.block_hash:064x}", **round_fields(each)}
             for each in reversed(rounds.rounds[-RECENT:])
@@ -417,7 +424,10 @@ ENDPOINTS = (
             ),
         ),
         look_up=block_page,
-        parameters=(OFFSET, whole_number("limit", "how many to tell of", 1, MAX_PAGE, DEFAULT_PAGE)),
+        parameters=(
+            OFFSET,
+            whole_number("limit", "how many to tell of", low=1, high=MAX_PAGE, default=DEFAULT_PAGE),
+        ),
     ),
     Endpoint(
         "/api/v1/luck",

@@ -1,7 +1,7 @@
 """The share chain as a whole: its ends, and a stretch of it share by share: /web/heads and so on, /api/v1/chain.
 
 The lists have the shape that tools of p2pool know: hashes of 64 hex digits. A "tail" there is not the missing
-parent but the oldest share held above it, or a chain's first share: something that can be looked up.
+previous share but the oldest share held above it, or a chain's first share: something that can be looked up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from p2pool.web.api.endpoint import (
     UNKNOWN_SHARE,
     Arguments,
     Endpoint,
-    Scene,
+    RequestContext,
     find_share,
     share_hash,
     whole_number,
@@ -50,7 +50,7 @@ def found_fields(found: FoundTime) -> dict[str, Any]:
 
 
 def hash_text(share_hash: int) -> str:
-    """64 hex digits."""
+    """Return a hash as 64 hexadecimal digits."""
     return f"{share_hash:064x}"
 
 
@@ -59,25 +59,25 @@ def _optional(share_hash: int | None) -> str | None:
 
 
 def heads(forest: Forest) -> list[str]:
-    """Shares without children, the newest heads first; at most MAX_LISTED."""
+    """Return the shares without children, the newest heads first; at most MAX_LISTED."""
     return [hash_text(h) for h in islice(reversed(forest.heads), MAX_LISTED)]
 
 
 def tails(forest: Forest) -> list[str]:
-    """Shares whose parent is not held or that have none; at most MAX_LISTED."""
+    """Return the shares whose previous share is not held or that have none; at most MAX_LISTED."""
     roots = chain.from_iterable(tree.roots for tree in forest.trees.values())
     return [hash_text(h) for h in islice(roots, MAX_LISTED)]
 
 
 def best_share_hash(node: Node) -> str:
-    """The best share; 64 zeros where there is none."""
+    """Return the best share's hash; 64 zeros if there is none."""
     return hash_text(node.best_share or 0)
 
 
 def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
-    """`count` shares from `start` (None: the best one) down. `next` is where the next page starts, None where the
-    chain held ends; `missing_parent` is what it lacks there, None where it goes down to a first share. `held`
-    counts the shares from `start` down."""
+    """Return `count` shares from `start` (None: the best one) down. `next` is the first share of the next page,
+    None at the end of the chain held; `missing_parent` is the share that is missing there, None if the chain
+    goes down to a first share. `held` counts the shares from `start` down."""
     forest = node.tracker.forest
     first = node.best_share if start is None else start.hash
     page: dict[str, Any] = {
@@ -115,14 +115,14 @@ def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
 
 
 def own_hashes(node: Node) -> list[str]:
-    """Our shares that are held, the newest first."""
+    """Return the hashes of our shares that are held, the newest first."""
     return [hash_text(h) for h in node.own_share_hashes()]
 
 
-def _asked_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
+def _asked_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     start = arguments["from"]
-    share = None if start is None else find_share(scene.node, start)
-    return chain_page(scene.node, share, arguments["count"])
+    share = None if start is None else find_share(context.node, start)
+    return chain_page(context.node, share, arguments["count"])
 
 
 _LIST = array(HASH)
@@ -151,7 +151,7 @@ _PAGE = record(
 )
 _PAGE_PARAMETERS = (
     share_hash("from", "the share to begin with; the best one where it is left out", in_path=False),
-    whole_number("count", "how many shares", 1, MAX_SHARES, DEFAULT_SHARES),
+    whole_number("count", "how many shares", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
 )
 ENDPOINTS = (
     Endpoint(
@@ -174,42 +174,42 @@ ENDPOINTS = (
         "/web/heads",
         "Shares without children",
         _LIST,
-        look_up=lambda scene, _: heads(scene.node.tracker.forest),
+        look_up=lambda context, _: heads(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_heads",
         "The same of verified shares",
         _LIST,
-        look_up=lambda scene, _: heads(scene.node.tracker.verified),
+        look_up=lambda context, _: heads(context.node.tracker.verified),
     ),
     Endpoint(
         "/web/tails",
         "Shares whose parent is not held, and first shares",
         _LIST,
-        look_up=lambda scene, _: tails(scene.node.tracker.forest),
+        look_up=lambda context, _: tails(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_tails",
         "The same of verified shares",
         _LIST,
-        look_up=lambda scene, _: tails(scene.node.tracker.verified),
+        look_up=lambda context, _: tails(context.node.tracker.verified),
     ),
     Endpoint(
         "/web/best_share_hash",
         "The best share; 64 zeros where there is none",
         HASH,
-        look_up=lambda scene, _: best_share_hash(scene.node),
+        look_up=lambda context, _: best_share_hash(context.node),
     ),
     Endpoint(
         "/web/my_share_hashes",
         "This node's shares, the newest first",
         _LIST,
-        look_up=lambda scene, _: own_hashes(scene.node),
+        look_up=lambda context, _: own_hashes(context.node),
     ),
     Endpoint(
         "/web/my_share_hashes50",
         "The newest 50 of this node's shares",
         _LIST,
-        look_up=lambda scene, _: own_hashes(scene.node)[:50],
+        look_up=lambda context, _: own_hashes(context.node)[:50],
     ),
 )

@@ -15,7 +15,7 @@ from p2pool.node import Node
 from p2pool.share.payouts import MINER, PAYMENT, Payouts, gentx_prefix
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.schema import AMOUNT, HASH, TIME, array, boolean, count, nullable, record, text, words
-from p2pool.web.sources import Moment, script_to_text
+from p2pool.web.sources import Snapshot, script_to_text
 
 _REF_HASH, _NONCE = 32, 8
 _COMMITMENT: Final = b"\x6a\x28"
@@ -24,37 +24,37 @@ _CREDIT_POOL: Final = b"\x6a"
 KINDS: Final = ("miner", "masternode", "credit_pool", "donation", "commitment")
 
 
-def paid_to_miners(moment: Moment) -> dict[str, int] | None:
-    """Duffs by address in the next block's coinbase, without the finder's part and what the chain itself pays;
-    None without work. Made once for each work."""
-    return moment.per_work(_paid_to_miners)
+def paid_to_miners(snapshot: Snapshot) -> dict[str, int] | None:
+    """Return duffs by address in the next block's coinbase, without the finder's part and what the chain itself
+    pays; None without work. Computed once for each work context."""
+    return snapshot.per_work(_paid_to_miners)
 
 
-def _paid_to_miners(moment: Moment, context: WorkContext) -> dict[str, int]:
+def _paid_to_miners(snapshot: Snapshot, context: WorkContext) -> dict[str, int]:
     table = context.payouts
     rest = table.payout - table.finder_bonus - sum(table.amounts.values())
     paid: dict[str, int] = {}
     for script, duffs in (*table.amounts.items(), (table.donation_script, rest)):
         if duffs:
-            address = script_to_text(moment.node, script)
+            address = script_to_text(snapshot.node, script)
             paid[address] = paid.get(address, 0) + duffs
     return paid
 
 
-def finder_part(moment: Moment) -> int | None:
-    """Duffs that who finds the block gets besides; None without work."""
-    context = moment.node.context
+def finder_part(snapshot: Snapshot) -> int | None:
+    """Return the duffs that the finder of the block gets in addition; None without work."""
+    context = snapshot.node.context
     return None if context is None else context.payouts.finder_bonus
 
 
-def coinbase(moment: Moment) -> dict[str, Any] | None:
-    """/api/v1/coinbase; None without work."""
-    return moment.per_work(_coinbase)
+def coinbase(snapshot: Snapshot) -> dict[str, Any] | None:
+    """Return the JSON of /api/v1/coinbase; None without work."""
+    return snapshot.per_work(_coinbase)
 
 
-def _coinbase(moment: Moment, context: WorkContext) -> dict[str, Any]:
-    own = {p2pkh_script(each.key_hash) for each in moment.sources.payouts.addresses}
-    newest = moment.sources.payouts.newest
+def _coinbase(snapshot: Snapshot, context: WorkContext) -> dict[str, Any]:
+    own = {p2pkh_script(each.key_hash) for each in snapshot.sources.payouts.addresses}
+    newest = snapshot.sources.payouts.newest
     table, template = context.payouts, context.template
     finder = table.donation_script if newest is None else p2pkh_script(newest.key_hash)
     prefix = gentx_prefix(table, finder, context.coinbase, bool(template.coinbase_payload))
@@ -65,16 +65,16 @@ def _coinbase(moment: Moment, context: WorkContext) -> dict[str, Any]:
         "parent_share": None if context.parent.previous_hash is None else f"{context.parent.previous_hash:064x}",
         "time": context.created,
         "total": amount(template.subsidy),
-        "finder": {"address": script_to_text(moment.node, finder), "amount": amount(table.finder_bonus)},
+        "finder": {"address": script_to_text(snapshot.node, finder), "amount": amount(table.finder_bonus)},
         "hex": whole.hex(),
         "parts": _parts(len(prefix), len(whole), context),
-        "outputs": _outputs(moment.node, table, finder, own),
+        "outputs": _outputs(snapshot.node, table, finder=finder, own=own),
     }
 
 
-def _outputs(node: Node, table: Payouts, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
-    """All outputs in the transaction's order, which is the share-chain format's: miners by their scripts, what the
-    chain pays, the donation, the commitment. Thousands of them are some ten milliseconds."""
+def _outputs(node: Node, table: Payouts, *, finder: bytes, own: set[bytes]) -> list[dict[str, Any]]:
+    """Return all outputs in the transaction's order, which is the share-chain format's: miners by their
+    scripts, what the chain pays, the donation, the commitment. Thousands of them take some ten milliseconds."""
     nothing = amount(0)
     bonus = nothing if finder == table.donation_script else amount(table.finder_bonus)
 
@@ -102,7 +102,7 @@ def _kind(made: str, script: bytes) -> str:
 
 
 def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]]:
-    """The transaction's stretches in their order, without gaps."""
+    """Return the transaction's stretches in their order, without gaps."""
     script = 4 + 1 + 36
     script_length = 1 + len(context.coinbase)  # it has at most 100 bytes
     outputs = script + script_length + 4

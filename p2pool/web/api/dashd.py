@@ -20,12 +20,13 @@ from p2pool.web.api.schema import (
     record,
     text,
 )
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 
-def daemon_list(moment: Moment) -> dict[str, Any]:
-    """/api/v1/dashd: each daemon's health, how soon there was work on new blocks, how fast blocks were sent."""
-    figures, snapshot = moment.sources.dashd(), moment.snapshot
+def daemon_list(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/dashd: each daemon's health, how soon there was work on new blocks, how fast
+    blocks were sent."""
+    figures, pool = snapshot.sources.dashd(), snapshot.pool
     return {
         "problem": figures.problem,
         "warnings": list(figures.warnings),
@@ -42,14 +43,14 @@ def daemon_list(moment: Moment) -> dict[str, Any]:
             }
             for daemon in figures.daemons
         ],
-        "new_block_to_job": {road: _times(times) for road, times in snapshot.notices.items()},
-        "block_sending": _times(snapshot.sending),
+        "new_block_to_job": {road: _times(times) for road, times in pool.notices.items()},
+        "block_sending": _times(pool.sending),
         "blocks_waiting": figures.blocks_waiting,
     }
 
 
 def _times(times: HistogramSnapshot) -> dict[str, Any]:
-    """Seconds; quantiles are upper bounds."""
+    """Return the figures of a histogram of seconds; quantiles are upper bounds."""
     count = times.count
     return {
         "count": count,
@@ -59,15 +60,15 @@ def _times(times: HistogramSnapshot) -> dict[str, Any]:
     }
 
 
-def broadcaster_status(moment: Moment) -> dict[str, Any]:
-    """/broadcaster_status: the nodes of the Dash network that found blocks are sent to, as front ends of legacy
-    p2pool-dash show them. dashd itself is not among the nodes: it has links of its own."""
-    figures, now = moment.sources.dashd(), moment.snapshot.time
-    peers, totals, sent = figures.broadcaster, figures.broadcasting(), moment.snapshot.sending.count
+def broadcaster_status(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /broadcaster_status: the nodes of the Dash network that found blocks are sent to, as
+    front ends of legacy p2pool-dash show them. dashd itself is not among the nodes: it has links of its own."""
+    figures, now = snapshot.sources.dashd(), snapshot.pool.time
+    peers, totals, sent = figures.broadcaster, figures.broadcasting(), snapshot.pool.sending.count
     counts = totals.counts
     tried = counts.deliveries + counts.failed_deliveries
     return {
-        "enabled": moment.sources.broadcaster_enabled,
+        "enabled": snapshot.sources.broadcaster_enabled,
         "bootstrapped": totals.known > 0,
         "connected": len(peers),
         "health": {

@@ -1,8 +1,8 @@
 """What an endpoint of the JSON interface is: its row in the one table from which routing, the OpenAPI document and
 docs/api.md follow (`table.ENDPOINTS`).
 
-A view is rendered once a second, however many look. A look-up is made when asked for and costs no more than what
-it tells, or what once a second may cost.
+A view is rendered once a second, however many clients ask. A look-up is made on request and costs no more than the
+size of its answer, or what once a second may cost.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from p2pool.share.share import Share
 from p2pool.web.api.schema import Schema, integer, text
 from p2pool.web.host_shares import HostShares
 from p2pool.web.resources import JSON_TYPE
-from p2pool.web.sources import Moment, Sources
+from p2pool.web.sources import Snapshot, Sources
 
 MAX_TEXT: Final = 200
 """Characters of a parameter: names of workers have up to 128."""
 
 
-class Refused(Exception):
-    """There is no answer to this: what the client is told instead. `code` is for programs and stays."""
+class EndpointError(Exception):
+    """An error that the client is sent instead of an answer. `code` is for programs and never changes."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -37,63 +37,63 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A way in which an endpoint refuses beside those of its parameters."""
+class ErrorResponse:
+    """An error that an endpoint may answer in addition to those of its parameters."""
 
     status: int
     code: str
     text: str
 
-    def raised(self) -> Refused:
-        """As what is raised."""
-        return Refused(self.status, self.code, self.text)
+    def exception(self) -> EndpointError:
+        """Return the exception that answers this error."""
+        return EndpointError(self.status, self.code, self.text)
 
 
-STARTING: Final = Refusal(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
-UNKNOWN_SHARE: Final = Refusal(NOT_FOUND, "unknown_share", "no share of this hash is held")
+STARTING: Final = ErrorResponse(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
+UNKNOWN_SHARE: Final = ErrorResponse(NOT_FOUND, "unknown_share", "no share of this hash is held")
 
 
 MAX_QUESTIONS_PER_HOST: Final = 12
 """Questions to history of one host at a time, those that wait included: a page of graphs asks for six."""
 
 
-class Scene:
-    """What look-ups may look at: the sources as they are now, and the newest moment that views were made of.
-    `client` is the host that asks."""
+class RequestContext:
+    """What a look-up works with: the sources as they are now, and the newest snapshot that views were rendered
+    from. `client` is the host of the client."""
 
     def __init__(self, sources: Sources, client: str = "") -> None:
         self.sources = sources
         self.client = client
-        self.newest: Moment | None = None
+        self.newest: Snapshot | None = None
         self.questions = HostShares(MAX_QUESTIONS_PER_HOST)
         """Questions to history that are not answered yet."""
 
-    def asked_by(self, client: str) -> Scene:
-        """Return the same for a client's host."""
-        scene = Scene(self.sources, client)
-        scene.newest, scene.questions = self.newest, self.questions
-        return scene
+    def for_client(self, client: str) -> RequestContext:
+        """Return a copy for requests from a client's host; the count of unanswered questions is shared."""
+        context = RequestContext(self.sources, client)
+        context.newest, context.questions = self.newest, self.questions
+        return context
 
     @property
     def node(self) -> Node:
-        """The node."""
+        """Return the node that the sources belong to."""
         return self.sources.node
 
     @property
-    def moment(self) -> Moment:
-        """The newest moment. Raises Refused before the first."""
+    def snapshot(self) -> Snapshot:
+        """Return the newest snapshot. Raises EndpointError before the first."""
         if self.newest is None:
-            raise STARTING.raised()
+            raise STARTING.exception()
         return self.newest
 
 
 Arguments = Mapping[str, Any]
-View = Callable[[Moment], Any]
-LookUp = Callable[[Scene, Arguments], Any]
+View = Callable[[Snapshot], Any]
+LookUp = Callable[[RequestContext, Arguments], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class EndpointParameter:
     """A part of the path, or of the query. `read` makes a value of the text, or raises ValueError; a text that it
     refuses is answered with `status`, `code` and `message`."""
 
@@ -110,13 +110,13 @@ class Parameter:
     """Characters."""
 
     def value(self, given: str) -> Any:
-        """The value of a text. Raises Refused."""
+        """Return the value of a text. Raises EndpointError."""
         if len(given) <= self.longest:
             try:
                 return self.read(given)
             except ValueError:
                 pass
-        raise Refused(self.status, self.code, self.message)
+        raise EndpointError(self.status, self.code, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,28 +130,28 @@ class Endpoint:
     view: View | None = None
     look_up: LookUp | None = None
     same_as: str = ""
-    parameters: tuple[Parameter, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    parameters: tuple[EndpointParameter, ...] = ()
+    refusals: tuple[ErrorResponse, ...] = ()
     content_type: bytes = JSON_TYPE
 
     @property
     def key(self) -> str:
-        """The path without its first slash: a view is rendered under it."""
+        """Return the path without its first slash: a view is rendered under it."""
         return self.path[1:]
 
     @property
-    def in_path(self) -> tuple[Parameter, ...]:
-        """The parameters in the path, in their order."""
+    def in_path(self) -> tuple[EndpointParameter, ...]:
+        """Return the parameters in the path, in their order."""
         return tuple(parameter for parameter in self.parameters if parameter.in_path)
 
     @property
-    def in_query(self) -> tuple[Parameter, ...]:
-        """Those in the query."""
+    def in_query(self) -> tuple[EndpointParameter, ...]:
+        """Return the parameters in the query."""
         return tuple(parameter for parameter in self.parameters if not parameter.in_path)
 
-    def every_refusal(self) -> list[Refusal]:
-        """What it may answer beside 200."""
-        of_parameters = [Refusal(each.status, each.code, each.message) for each in self.parameters]
+    def every_error(self) -> list[ErrorResponse]:
+        """Return all errors that the endpoint may answer."""
+        of_parameters = [ErrorResponse(each.status, each.code, each.message) for each in self.parameters]
         return [*of_parameters, *self.refusals, STARTING]
 
 
@@ -161,15 +161,15 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def whole_number(name: str, description: str, low: int, high: int, default: int) -> Parameter:
-    """A number in the query, `low` to `high`."""
+def whole_number(name: str, description: str, *, low: int, high: int, default: int) -> EndpointParameter:
+    """Declare a number in the query, from `low` to `high`."""
 
     def read(given: str) -> int:
         if not _DIGITS.fullmatch(given) or not low <= int(given) <= high:
             raise ValueError
         return int(given)
 
-    return Parameter(
+    return EndpointParameter(
         name,
         integer(description, minimum=low, maximum=high, default=default),
         read,
@@ -180,9 +180,9 @@ def whole_number(name: str, description: str, low: int, high: int, default: int)
 
 
 def choice(
-    name: str, description: str, choices: tuple[str, ...], default: str | None, in_path: bool = False
-) -> Parameter:
-    """One of a few words."""
+    name: str, description: str, choices: tuple[str, ...], *, default: str | None, in_path: bool = False
+) -> EndpointParameter:
+    """Declare a parameter that is one of a few words."""
 
     def read(given: str) -> str:
         if given not in choices:
@@ -194,18 +194,20 @@ def choice(
         schema["default"] = default
     code = f"unknown_{name}" if in_path else f"bad_{name}"
     status = NOT_FOUND if in_path else BAD_REQUEST
-    return Parameter(name, schema, read, code, f"{name} is one of {', '.join(choices)}", in_path, default, status)
+    return EndpointParameter(
+        name, schema, read, code, f"{name} is one of {', '.join(choices)}", in_path, default, status
+    )
 
 
-def free_text(name: str, description: str, in_path: bool = False) -> Parameter:
-    """Any text that is not empty."""
+def free_text(name: str, description: str, in_path: bool = False) -> EndpointParameter:
+    """Declare a parameter that is any text but the empty one."""
 
     def read(given: str) -> str:
         if not given:
             raise ValueError
         return given
 
-    return Parameter(
+    return EndpointParameter(
         name,
         text(description, minLength=1, maxLength=MAX_TEXT),
         read,
@@ -222,9 +224,9 @@ def _read_hash(given: str) -> int:
     return int(given, 16)
 
 
-def share_hash(name: str, description: str, in_path: bool = True) -> Parameter:
-    """A share's hash; a malformed one is not found, wherever it stands."""
-    return Parameter(
+def share_hash(name: str, description: str, in_path: bool = True) -> EndpointParameter:
+    """Declare a share's hash; a malformed one is not found, in the path as well as in the query."""
+    return EndpointParameter(
         name,
         text(description, pattern="^[0-9a-fA-F]{64}$"),
         _read_hash,
@@ -235,17 +237,17 @@ def share_hash(name: str, description: str, in_path: bool = True) -> Parameter:
     )
 
 
-OFFSET: Final = whole_number("offset", "how many to leave out at the front", 0, 100_000, 0)
+OFFSET: Final = whole_number("offset", "how many to leave out at the front", low=0, high=100_000, default=0)
 
 
-def find_share(node: Node, wanted: int) -> Share:
-    """A share that is held. Raises Refused."""
-    share = node.tracker.get(wanted)
+def find_share(node: Node, share_hash: int) -> Share:
+    """Return a share that is held. Raises EndpointError."""
+    share = node.tracker.get(share_hash)
     if share is None:
-        raise UNKNOWN_SHARE.raised()
+        raise UNKNOWN_SHARE.exception()
     return share
 
 
 def amount(duffs: int) -> dict[str, Any]:
-    """An amount for JSON, exactly."""
+    """Return an amount for JSON, exactly."""
     return {"dash": format_dash(duffs), "duffs": duffs}

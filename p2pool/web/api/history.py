@@ -30,9 +30,9 @@ from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
     Endpoint,
-    Parameter,
-    Refusal,
-    Scene,
+    EndpointParameter,
+    ErrorResponse,
+    RequestContext,
     amount,
     choice,
     free_text,
@@ -58,43 +58,47 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.csv_table import CSV_TYPE, render_csv
 from p2pool.web.luck import PoolBlock, Round
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 MAX_CSV_ROWS: Final = 10_000
 MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
 """Of what has others than SERIES_FIGURES."""
-UNKNOWN_NAME: Final = Refusal(NOT_FOUND, "unknown_name", "history has nothing of this name")
-NAME_MISSING: Final = Refusal(BAD_REQUEST, "name_missing", "say of which worker, address or version: name=...")
+UNKNOWN_NAME: Final = ErrorResponse(NOT_FOUND, "unknown_name", "history has nothing of this name")
+NAME_MISSING: Final = ErrorResponse(
+    BAD_REQUEST, "name_missing", "say of which worker, address or version: name=..."
+)
 
 # --- series and the strongest -----------------------------------------------------------------------------
 
 
 def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Span], Points], Sequence[str]]:
-    """What reads the points that the arguments ask for, and their figures. Raises Refused."""
+    """Return what reads the points that the arguments ask for, and their figures. Raises EndpointError."""
     of, name, points = arguments["of"], arguments["name"], arguments["points"]
     there_are = _FIGURES.get(of, SERIES_FIGURES)
     figures = arguments["figures"] or there_are
     unknown = [figure for figure in figures if figure not in there_are]
     if unknown:
-        raise Refusal(BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}").raised()
+        raise ErrorResponse(
+            BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}"
+        ).exception()
     if of == "pool":
-        return lambda database, span: reading.read_pool(database, span, figures, points), figures
+        return lambda database, span: reading.read_pool(database, span, figures=figures, points=points), figures
     if name is None:
-        raise NAME_MISSING.raised()
+        raise NAME_MISSING.exception()
 
     def read(database: HistoryDatabase, span: reading.Span) -> Points:
-        found = reading.read_series(database, span, _KINDS[of], name, figures, points)
+        found = reading.read_series(database, span, kind=_KINDS[of], name=name, figures=figures, points=points)
         if found is None:
-            raise UNKNOWN_NAME.raised()
+            raise UNKNOWN_NAME.exception()
         return found
 
     return read, figures
 
 
-def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/series."""
+def series(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
+    """Return the JSON of /api/v1/history/series."""
     read, _ = _points(arguments)
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -111,11 +115,11 @@ def series(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
             }
         )
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
-def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/series.csv."""
+def series_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
+    """Return the JSON of /api/v1/history/series.csv."""
     read, figures = _points(arguments)
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
@@ -123,38 +127,38 @@ def series_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
         columns = [points.figures[name] for name in figures]
         return render_csv(("time", *figures), zip(points.times, *columns, strict=True))
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
 _TOP_COLUMNS: Final = ("name", *MEANS, "accepted", "refused", "dead", "shares")
 
 
 def _top(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> list[dict[str, Any]]:
-    rows = reading.read_top(database, span, _KINDS[arguments["of"]], arguments["limit"])
+    rows = reading.read_top(database, span, _KINDS[arguments["of"]], limit=arguments["limit"])
     return [
         {name: sum(row[each] for each in REFUSED) if name == "refused" else row[name] for name in _TOP_COLUMNS}
         for row in rows
     ]
 
 
-def top(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/top."""
+def top(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
+    """Return the JSON of /api/v1/history/top."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
         return orjson.dumps({"of": arguments["of"], "from": span.start, "to": span.end, "rows": rows})
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
-def top_csv(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
-    """/api/v1/history/top.csv."""
+def top_csv(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
+    """Return the JSON of /api/v1/history/top.csv."""
 
     def question(database: HistoryDatabase, span: reading.Span) -> bytes:
         rows = _top(database, span, arguments)
         return render_csv(_TOP_COLUMNS, (tuple(row.values()) for row in rows))
 
-    return ask(scene, arguments, question)
+    return ask(context, arguments, question)
 
 
 # --- lists --------------------------------------------------------------------------------------------------
@@ -205,9 +209,9 @@ Read = Callable[[HistoryDatabase, reading.Span, Arguments], Page]
 
 
 def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
-    """A look-up: a page of a list as JSON, under `word`."""
+    """Return a look-up that answers a page of a list as JSON, under `word`."""
 
-    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
             page = read(database, span, arguments)
             return orjson.dumps(
@@ -221,44 +225,48 @@ def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[st
                 }
             )
 
-        return ask(scene, arguments, question)
+        return ask(context, arguments, question)
 
     return look_up
 
 
 def _table(
     columns: Sequence[str], read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> Callable[[Scene, Arguments], Deferred[bytes]]:
-    """A look-up: the same as CSV."""
+) -> Callable[[RequestContext, Arguments], Deferred[bytes]]:
+    """Return a look-up that answers all rows of a list as CSV."""
 
-    def look_up(scene: Scene, arguments: Arguments) -> Deferred[bytes]:
+    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
         def question(database: HistoryDatabase, span: reading.Span) -> bytes:
             shaped = (shape(row) for row in read(database, span, arguments).rows)
             return render_csv(columns, ([row[name] for name in columns] for row in shaped))
 
-        return ask(scene, arguments, question)
+        return ask(context, arguments, question)
 
     return look_up
 
 
 def _read_blocks(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
-    return reading.read_blocks(database, span, arguments["offset"], arguments["limit"])
+    return reading.read_blocks(database, span, offset=arguments["offset"], limit=arguments["limit"])
 
 
 def _read_shares(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
-    return reading.read_shares(database, span, arguments["worker"], arguments["offset"], arguments["limit"])
+    return reading.read_shares(
+        database, span, worker=arguments["worker"], offset=arguments["offset"], limit=arguments["limit"]
+    )
 
 
 def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
-    return reading.read_events(database, span, arguments["kind"], arguments["offset"], arguments["limit"])
+    return reading.read_events(
+        database, span, kind=arguments["kind"], offset=arguments["offset"], limit=arguments["limit"]
+    )
 
 
 # --- the state ----------------------------------------------------------------------------------------------
 
 
-def status(moment: Moment) -> dict[str, Any]:
-    """/api/v1/history/status."""
-    history = moment.sources.history
+def status(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/history/status."""
+    history = snapshot.sources.history
     if history is None:
         return dict.fromkeys(_STATUS_FIELDS) | {"problem": NONE_IS_KEPT}
     state = history.state
@@ -283,9 +291,9 @@ def _read_figures(given: str) -> tuple[str, ...]:
 
 
 _SERIES: Final = (
-    choice("of", "what of", ("pool", *_KINDS), "pool"),
+    choice("of", "what of", ("pool", *_KINDS), default="pool"),
     free_text("name", "of which worker, address or version"),
-    Parameter(
+    EndpointParameter(
         "figures",
         text("figures of it, separated by commas; all where it is not given", pattern="^[a-z_]+(,[a-z_]+)*$"),
         _read_figures,
@@ -293,18 +301,22 @@ _SERIES: Final = (
         "figures are words separated by commas",
         longest=1000,
     ),
-    whole_number("points", "at most so many points, and one", 10, 1000, 500),
+    whole_number("points", "at most so many points, and one", low=10, high=1000, default=500),
     *SPAN,
 )
 _TOP: Final = (
-    choice("of", "what of", ("worker", "address"), "worker"),
-    whole_number("limit", "how many", 1, 200, 20),
+    choice("of", "what of", ("worker", "address"), default="worker"),
+    whole_number("limit", "how many", low=1, high=200, default=20),
     *SPAN,
 )
-_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", 1, 500, 50), *SPAN)
-_ALL: Final = (OFFSET, whole_number("limit", "how many rows", 1, MAX_CSV_ROWS, MAX_CSV_ROWS), *SPAN)
+_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", low=1, high=500, default=50), *SPAN)
+_ALL: Final = (
+    OFFSET,
+    whole_number("limit", "how many rows", low=1, high=MAX_CSV_ROWS, default=MAX_CSV_ROWS),
+    *SPAN,
+)
 _WORKER: Final = free_text("worker", "of one worker, or of all workers of an address")
-_KIND: Final = choice("kind", "of one kind", tuple(EventKind), None)
+_KIND: Final = choice("kind", "of one kind", tuple(EventKind), default=None)
 _TOP_ROW: Final = record(
     name=text(), **dict.fromkeys(MEANS, HASH_RATE), accepted=count(), refused=count(), dead=count(), shares=count()
 )
@@ -355,7 +367,7 @@ def _page_schema(word: str, fields: Mapping[str, Schema]) -> Schema:
     )
 
 
-def _csv_endpoint(path: str, summary: str, look_up: Any, parameters: tuple[Parameter, ...]) -> Endpoint:
+def _csv_endpoint(path: str, summary: str, *, look_up: Any, parameters: tuple[EndpointParameter, ...]) -> Endpoint:
     return Endpoint(
         path,
         summary,
@@ -423,24 +435,31 @@ ENDPOINTS: Final = (
         record(**_STATUS_FIELDS),
         view=status,
     ),
-    _csv_endpoint("/api/v1/history/series.csv", "The same as series, for spreadsheets", series_csv, _SERIES),
-    _csv_endpoint("/api/v1/history/top.csv", "The same as top, for spreadsheets", top_csv, _TOP),
+    _csv_endpoint(
+        "/api/v1/history/series.csv",
+        "The same as series, for spreadsheets",
+        look_up=series_csv,
+        parameters=_SERIES,
+    ),
+    _csv_endpoint(
+        "/api/v1/history/top.csv", "The same as top, for spreadsheets", look_up=top_csv, parameters=_TOP
+    ),
     _csv_endpoint(
         "/api/v1/history/blocks.csv",
         "The same as blocks, for spreadsheets",
-        _table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
-        _ALL,
+        look_up=_table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
+        parameters=_ALL,
     ),
     _csv_endpoint(
         "/api/v1/history/shares.csv",
         "The same as shares, for spreadsheets",
-        _table(tuple(_SHARE), _read_shares, _share),
-        (*_ALL, _WORKER),
+        look_up=_table(tuple(_SHARE), _read_shares, _share),
+        parameters=(*_ALL, _WORKER),
     ),
     _csv_endpoint(
         "/api/v1/history/events.csv",
         "The same as events, for spreadsheets",
-        _table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
-        (*_ALL, _KIND),
+        look_up=_table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
+        parameters=(*_ALL, _KIND),
     ),
 )

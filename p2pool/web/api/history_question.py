@@ -14,70 +14,81 @@ from p2pool.history import reading
 from p2pool.history.database import HistoryDatabase
 from p2pool.history.records import DAY, HOUR, HistoryBusy, HistoryProblem
 from p2pool.history.service import History
-from p2pool.web.api.endpoint import Arguments, Parameter, Refusal, Refused, Scene, choice, free_text
+from p2pool.web.api.endpoint import (
+    Arguments,
+    EndpointError,
+    EndpointParameter,
+    ErrorResponse,
+    RequestContext,
+    choice,
+    free_text,
+)
 from p2pool.web.api.schema import number
 
 RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
 OUT_OF_ORDER: Final = "the history database is out of order; the node's log says why"
-"""What strangers are told: the reason may name hosts, users and paths."""
+"""The error for strangers: the reason itself may name hosts, users and paths."""
 TOO_MANY_QUESTIONS: Final = "this host asks history too many questions at once; try again in a moment"
-NO_HISTORY: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
-BROKEN: Final = Refusal(SERVICE_UNAVAILABLE, "no_history", OUT_OF_ORDER)
-UNKNOWN_NODE: Final = Refusal(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
-BAD_RANGE: Final = Refusal(BAD_REQUEST, "bad_range", "from must be before to")
+NO_HISTORY: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
+BROKEN: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", OUT_OF_ORDER)
+UNKNOWN_NODE: Final = ErrorResponse(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
+BAD_RANGE: Final = ErrorResponse(BAD_REQUEST, "bad_range", "from must be before to")
 REFUSALS: Final = (NO_HISTORY, BROKEN, UNKNOWN_NODE, BAD_RANGE)
 
 Question = Callable[[HistoryDatabase, reading.Span], bytes]
 
 
-def ask(scene: Scene, arguments: Arguments, question: Question) -> Deferred[bytes]:
-    """The answer to a question about the span that the arguments name. Refused where there is none."""
-    history, now = scene.sources.history, scene.moment.snapshot.time
+def ask(context: RequestContext, arguments: Arguments, question: Question) -> Deferred[bytes]:
+    """Ask history about the span that the arguments name; the Deferred fires with the answer. Raises
+    EndpointError if no history is kept, or the span makes no sense."""
+    history, now = context.sources.history, context.snapshot.pool.time
     if history is None:
-        raise NO_HISTORY.raised()
+        raise NO_HISTORY.exception()
     start, end = arguments["from"], arguments["to"]
     end = now if end is None else min(end, now)
     if start is None and arguments["range"] in RANGES:
         start = end - RANGES[arguments["range"]]
     if start is not None and start >= end:
-        raise BAD_RANGE.raised()
+        raise BAD_RANGE.exception()
 
     def answer(database: HistoryDatabase) -> bytes:
         node = reading.find_node(database, arguments["node"])
         if node is None:
-            raise UNKNOWN_NODE.raised()
+            raise UNKNOWN_NODE.exception()
         first = reading.oldest(database, node) if start is None else start
         return question(database, reading.Span(node, min(end - 1, end if first is None else first), end, now))
 
-    return ensureDeferred(_answered(scene, history, answer))
+    return ensureDeferred(_answered(context, history, answer))
 
 
-async def _answered(scene: Scene, history: History, answer: Callable[[HistoryDatabase], bytes]) -> bytes:
-    if not scene.questions.take(scene.client):
-        raise Refused(SERVICE_UNAVAILABLE, "no_history", TOO_MANY_QUESTIONS)
+async def _answered(
+    context: RequestContext, history: History, answer: Callable[[HistoryDatabase], bytes]
+) -> bytes:
+    if not context.questions.take(context.client):
+        raise EndpointError(SERVICE_UNAVAILABLE, "no_history", TOO_MANY_QUESTIONS)
     try:
         return await history.ask(answer)
     except HistoryBusy as busy:
-        raise Refused(SERVICE_UNAVAILABLE, "no_history", str(busy)) from None
+        raise EndpointError(SERVICE_UNAVAILABLE, "no_history", str(busy)) from None
     except HistoryProblem:
-        raise BROKEN.raised() from None
+        raise BROKEN.exception() from None
     finally:
-        scene.questions.give_back(scene.client)
+        context.questions.give_back(context.client)
 
 
-def _time(name: str, description: str) -> Parameter:
+def _time(name: str, description: str) -> EndpointParameter:
     def read(given: str) -> float:
         if not re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,6})?", given):
             raise ValueError
         return float(given)
 
     schema = number(description, minimum=0, maximum=99_999_999_999)
-    return Parameter(name, schema, read, f"bad_{name}", f"{name} is a time in Unix seconds")
+    return EndpointParameter(name, schema, read, f"bad_{name}", f"{name} is a time in Unix seconds")
 
 
 SPAN: Final = (
-    choice("range", "how far back from `to`", (*RANGES, "all"), "day"),
+    choice("range", "how far back from `to`", (*RANGES, "all"), default="day"),
     _time("from", "the beginning, in place of range"),
     _time("to", "the end, now where it is not given"),
     free_text("node", "another node that writes into the same database"),

@@ -30,7 +30,7 @@ from p2pool.web.api.schema import (
     text,
 )
 from p2pool.web.api.stratum import BAN_COST
-from p2pool.web.sources import Moment, shares_of_last_hour
+from p2pool.web.sources import Snapshot, shares_of_last_hour
 
 DUFFS = 1e-8
 
@@ -47,17 +47,17 @@ class OwnHour:
 
     @property
     def total(self) -> int:
-        """With the stale ones."""
+        """Return the number of shares, stale ones included."""
         return self.shares + self.orphans + self.dead
 
     @property
     def stale(self) -> float | None:
-        """The stale part of them; None without any."""
+        """Return the stale proportion of the shares; None without any."""
         return (self.orphans + self.dead) / self.total if self.total else None
 
 
 def own_hour(node: Node) -> OwnHour:
-    """See OwnHour."""
+    """Return the figures of this node's own shares of the last hour."""
     lookbehind, best = shares_of_last_hour(node), node.best_share
     if best is None or lookbehind < 2:
         return OwnHour()
@@ -73,34 +73,34 @@ def own_hour(node: Node) -> OwnHour:
     )
 
 
-def local_stats(moment: Moment) -> dict[str, Any]:
-    """/local_stats."""
-    snapshot, sources = moment.snapshot, moment.sources
-    template = moment.node.template
+def local_stats(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /local_stats."""
+    pool, sources = snapshot.pool, snapshot.sources
+    template = snapshot.node.template
     subsidy = 0 if template is None else template.subsidy
     payments = 0 if template is None else template.payment_amount
     return {
-        **_last_hour(moment),
-        "miner_hash_rates": {w.name: w.hash_rate for w in snapshot.workers if w.hash_rate > 0},
-        "miner_dead_hash_rates": {w.name: w.dead_rate for w in snapshot.workers if w.dead_rate > 0},
-        "miner_last_difficulties": {w.name: w.difficulty for w in snapshot.workers if w.connections},
-        "hash_rate": snapshot.hash_rate,
-        "dead_hash_rate": snapshot.dead_rate,
-        **_efficiency(moment),
-        "peers": peer_counts(moment),
+        **_last_hour(snapshot),
+        "miner_hash_rates": {w.name: w.hash_rate for w in pool.workers if w.hash_rate > 0},
+        "miner_dead_hash_rates": {w.name: w.dead_rate for w in pool.workers if w.dead_rate > 0},
+        "miner_last_difficulties": {w.name: w.difficulty for w in pool.workers if w.connections},
+        "hash_rate": pool.hash_rate,
+        "dead_hash_rate": pool.dead_rate,
+        **_efficiency(snapshot),
+        "peers": peer_counts(snapshot),
         "submissions": {
-            "accepted": snapshot.accepted,
-            "dead": snapshot.dead,
-            "refused": {str(code): count for code, count in snapshot.refused.items()},
+            "accepted": pool.accepted,
+            "dead": pool.dead,
+            "refused": {str(code): count for code, count in pool.refused.items()},
         },
-        "connections": snapshot.connections,
-        "uptime": snapshot.time - snapshot.start_time,
-        "attempts_to_share": float(target_to_average_attempts(best_max_target(moment))),
+        "connections": pool.connections,
+        "uptime": pool.time - pool.start_time,
+        "attempts_to_share": float(target_to_average_attempts(best_max_target(snapshot))),
         "attempts_to_block": None if template is None else float(target_to_average_attempts(template.target)),
         "block_value": subsidy * DUFFS,
         "block_value_payments": payments * DUFFS,
         "block_value_miner": (subsidy - payments) * DUFFS,
-        "warnings": warnings(moment),
+        "warnings": warnings(snapshot),
         "donation_proportion": sources.donation / 100,
         "version": sources.version,
         "protocol_version": ANNOUNCED_PROTOCOL,
@@ -112,9 +112,9 @@ def local_stats(moment: Moment) -> dict[str, Any]:
     }
 
 
-def _efficiency(moment: Moment) -> dict[str, Any]:
-    """Our share of stale work against the pool's."""
-    stales, good = moment.node.stale_counts(), 1 - stale_proportion(moment)
+def _efficiency(snapshot: Snapshot) -> dict[str, Any]:
+    """Return our stale proportion against the pool's, as an efficiency."""
+    stales, good = snapshot.node.stale_counts(), 1 - stale_proportion(snapshot)
     total = stales.total
     return {
         "efficiency_if_miner_perfect": (1 - stales.orphans / total) / good if total else None,
@@ -123,9 +123,9 @@ def _efficiency(moment: Moment) -> dict[str, Any]:
     }
 
 
-def _last_hour(moment: Moment) -> dict[str, Any]:
-    """What the old interface says of this node's shares of the last hour."""
-    own, stale = moment.per_tip(own_hour), stale_proportion(moment)
+def _last_hour(snapshot: Snapshot) -> dict[str, Any]:
+    """Return this node's shares of the last hour in the form of the legacy interface."""
+    own, stale = snapshot.per_tip(own_hour), stale_proportion(snapshot)
     total = own.total
     return {
         "my_hash_rates_in_last_hour": {
@@ -150,58 +150,58 @@ def _last_hour(moment: Moment) -> dict[str, Any]:
     }
 
 
-def warnings(moment: Moment) -> list[str]:
-    """What an operator should know."""
+def warnings(snapshot: Snapshot) -> list[str]:
+    """Return what an operator should know."""
     problems = {
-        "work": moment.node.work_problem,
-        "shares": moment.sources.store_problem(),
-        "votes": moment.snapshot.chain.votes.problem,
-        "branch": moment.snapshot.chain.votes.branch_problem,
-        "payout address": moment.sources.payouts.problem,
-        "split": moment.snapshot.chain.refused.problem,
+        "work": snapshot.node.work_problem,
+        "shares": snapshot.sources.store_problem(),
+        "votes": snapshot.pool.chain.votes.problem,
+        "branch": snapshot.pool.chain.votes.branch_problem,
+        "payout address": snapshot.sources.payouts.problem,
+        "split": snapshot.pool.chain.refused.problem,
     }
-    merged = [(f"merged mining with {each.where}", each.problem) for each in moment.sources.merged()]
+    merged = [(f"merged mining with {each.where}", each.problem) for each in snapshot.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
-    blocks = [f"blocks: {problem}" for problem in moment.node.block_problems()]
-    return [*moment.sources.dashd().warnings, *blocks, *others, *moment.sources.lost_databases()]
+    blocks = [f"blocks: {problem}" for problem in snapshot.node.block_problems()]
+    return [*snapshot.sources.dashd().warnings, *blocks, *others, *snapshot.sources.lost_databases()]
 
 
-def node_figures(moment: Moment) -> dict[str, Any]:
-    """/api/v1/node."""
-    snapshot, sources, ports = moment.snapshot, moment.sources, moment.sources.ports()
-    payouts = moment.per_tip(payout_amounts)
+def node_figures(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/node."""
+    pool, sources, ports = snapshot.pool, snapshot.sources, snapshot.sources.ports()
+    payouts = snapshot.per_tip(payout_amounts)
     return {
         "version": sources.version,
         "protocol_version": ANNOUNCED_PROTOCOL,
         "minimum_protocol": MINIMUM_PROTOCOL,
-        "network": moment.node.network.name,
-        "time": snapshot.time,
-        "start_time": snapshot.start_time,
-        "uptime": snapshot.time - snapshot.start_time,
+        "network": snapshot.node.network.name,
+        "time": pool.time,
+        "start_time": pool.start_time,
+        "uptime": pool.time - pool.start_time,
         "external_ip": ports.external_ip,
         "worker_port": ports.worker_port,
         "worker_tls_port": ports.worker_tls_port,
         "p2p_port": ports.p2p_port,
         "fee": sources.fee / 100,
         "donation": sources.donation / 100,
-        "payout_addresses": own_payouts(moment),
-        "next_payout": amount(sum(payouts.get(address, 0) for address in own_addresses(moment))),
-        "hash_rate": snapshot.hash_rate,
-        "dead_hash_rate": snapshot.dead_rate,
-        "connections": snapshot.connections,
-        "workers": sum(1 for worker in snapshot.workers if worker.connections),
-        "peers": peer_counts(moment),
-        "peers_found_by": peer_origins(moment),
-        "bootstrap": bootstrap_figures(moment),
+        "payout_addresses": own_payouts(snapshot),
+        "next_payout": amount(sum(payouts.get(address, 0) for address in own_addresses(snapshot))),
+        "hash_rate": pool.hash_rate,
+        "dead_hash_rate": pool.dead_rate,
+        "connections": pool.connections,
+        "workers": sum(1 for worker in pool.workers if worker.connections),
+        "peers": peer_counts(snapshot),
+        "peers_found_by": peer_origins(snapshot),
+        "bootstrap": bootstrap_figures(snapshot),
         "memory": sources.process_memory(),
-        **_efficiency(moment),
-        "warnings": warnings(moment),
+        **_efficiency(snapshot),
+        "warnings": warnings(snapshot),
     }
 
 
-def node_info(moment: Moment) -> dict[str, Any]:
-    """/node_info."""
-    ports, network = moment.sources.ports(), moment.node.network
+def node_info(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /node_info."""
+    ports, network = snapshot.sources.ports(), snapshot.node.network
     return {
         "external_ip": ports.external_ip,
         "worker_port": network.worker_port if ports.worker_port is None else ports.worker_port,
@@ -210,9 +210,9 @@ def node_info(moment: Moment) -> dict[str, Any]:
     }
 
 
-def web_rate_stats(moment: Moment) -> dict[str, Any]:
-    """/web_rate_stats."""
-    rates = moment.sources.web_rates()
+def web_rate_stats(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /web_rate_stats."""
+    rates = snapshot.sources.web_rates()
     if rates is None:
         return {
             "active_ips": 0,
@@ -224,7 +224,7 @@ def web_rate_stats(moment: Moment) -> dict[str, Any]:
         }
     return {
         "active_ips": rates.hosts,
-        "requests_last_minute": moment.memory.requests.since(rates.requests, moment.snapshot.time),
+        "requests_last_minute": snapshot.cache.requests.since(rates.requests, snapshot.pool.time),
         "limit_per_minute": None if rates.rate is None else rates.rate * 60,
         "burst_limit": rates.burst,
         "requests": rates.requests,
@@ -232,19 +232,19 @@ def web_rate_stats(moment: Moment) -> dict[str, Any]:
     }
 
 
-def security_config(moment: Moment) -> dict[str, Any]:
-    """/security_config: what guards this node, without names and addresses. Workers are never banned or exempted
-    by their names here, and no pace of submissions is forbidden."""
-    rates, limits = moment.sources.web_rates(), moment.sources.stratum_limits
+def security_config(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /security_config: what guards this node, without names and addresses. Workers are
+    never banned or exempted by their names here, and no pace of submissions is forbidden."""
+    rates, limits = snapshot.sources.web_rates(), snapshot.sources.stratum_limits
     rate = None if rates is None else rates.rate
     return {
-        "web_auth_enabled": moment.sources.web_password,
+        "web_auth_enabled": snapshot.sources.web_password,
         "web_auth_username": None,
         "web_rate_limit_enabled": rate is not None,
         "web_requests_per_minute": None if rate is None else rate * 60,
         "web_burst_limit": None if rates is None else rates.burst,
         "ban_enabled": True,
-        "ban_duration_seconds": moment.sources.ban_duration,
+        "ban_duration_seconds": snapshot.sources.ban_duration,
         "max_violations_before_ban": BAN_COST,
         "max_connections_per_ip": limits.max_connections_per_host,
         "max_share_rate_per_worker": None,
@@ -354,10 +354,10 @@ ENDPOINTS = (
         "/uptime",
         "Seconds since the start",
         SECONDS,
-        view=lambda moment: moment.snapshot.time - moment.snapshot.start_time,
+        view=lambda snapshot: snapshot.pool.time - snapshot.pool.start_time,
     ),
-    Endpoint("/fee", "The operator's fee", number("percent"), view=lambda moment: moment.sources.fee),
-    Endpoint("/web/version", "The software's version", text(), view=lambda moment: moment.sources.version),
+    Endpoint("/fee", "The operator's fee", number("percent"), view=lambda snapshot: snapshot.sources.fee),
+    Endpoint("/web/version", "The software's version", text(), view=lambda snapshot: snapshot.sources.version),
     Endpoint(
         "/security_config",
         "What guards this node: limits of the web and of miners; a limit is null where there is none",

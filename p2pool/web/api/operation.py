@@ -1,19 +1,19 @@
-"""How the node is run: what its process uses, which ports are open, what is set, what it mines beside Dash.
-/api/v1/process, /api/v1/ports, /api/v1/config, /api/v1/merged."""
+"""How the node is run: what its process uses, which ports are open, its settings, and what it mines in addition
+to Dash. /api/v1/process, /api/v1/ports, /api/v1/config, /api/v1/merged."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from p2pool.base.histogram import HistogramSnapshot
-from p2pool.web.api.endpoint import Arguments, Endpoint, Scene
+from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext
 from p2pool.web.api.schema import SECONDS, TIME, array, count, mapping, nullable, number, record, text
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 
-def process_figures(moment: Moment) -> dict[str, Any]:
-    """/api/v1/process."""
-    process = moment.snapshot.process
+def process_figures(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/process."""
+    process = snapshot.pool.process
     figures = process.figures
     return {
         "memory": None if figures is None else figures.resident_bytes,
@@ -35,8 +35,8 @@ def _times(times: HistogramSnapshot) -> dict[str, Any]:
     }
 
 
-def open_ports(moment: Moment) -> list[dict[str, Any]]:
-    """/api/v1/ports."""
+def open_ports(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the JSON of /api/v1/ports."""
     return [
         {
             "purpose": each.purpose,
@@ -45,12 +45,12 @@ def open_ports(moment: Moment) -> list[dict[str, Any]]:
             "other_fingerprint": each.other_fingerprint,
             "expires": each.not_after,
         }
-        for each in moment.sources.listening()
+        for each in snapshot.sources.listening()
     ]
 
 
-def merged_mining(moment: Moment) -> list[dict[str, Any]]:
-    """/api/v1/merged."""
+def merged_mining(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the JSON of /api/v1/merged."""
     return [
         {
             "daemon": each.where,
@@ -59,13 +59,13 @@ def merged_mining(moment: Moment) -> list[dict[str, Any]]:
             "refused": each.refused,
             "problem": each.problem,
         }
-        for each in moment.sources.merged()
+        for each in snapshot.sources.merged()
     ]
 
 
-def shown_settings(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/config."""
-    return {"settings": dict(scene.sources.settings)}
+def shown_settings(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/config."""
+    return {"settings": dict(context.sources.settings)}
 
 
 _TIMES = {

@@ -7,12 +7,12 @@ from typing import Any
 
 from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL, SHARE_VERSION
 from p2pool.web.api.schema import TIME, array, count, nullable, record, text
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 
-def types_section(moment: Moment) -> dict[str, Any]:
-    """Shares of types above this node's that peers sent."""
-    rows = moment.snapshot.peers.census.newer_types
+def types_section(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the shares of types above this node's that peers sent."""
+    rows = snapshot.pool.peers.census.newer_types
     return {
         "known": SHARE_VERSION,
         "shares": sum(row.shares for row in rows),
@@ -49,10 +49,10 @@ TYPES = record(
 )
 
 
-def peers_section(moment: Moment) -> dict[str, Any]:
-    """Connected nodes by announced protocol and software, and what became of others."""
-    snapshot = moment.snapshot
-    census = snapshot.peers.census
+def peers_section(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the connected nodes by announced protocol and software, and what became of others."""
+    pool = snapshot.pool
+    census = pool.peers.census
     closes = census.early_closes
     return {
         "announced": ANNOUNCED_PROTOCOL,
@@ -67,7 +67,7 @@ def peers_section(moment: Moment) -> dict[str, Any]:
             for row in census.software
         ],
         "lost": [
-            {"software": lost.software, "since": snapshot.time - lost.lost_for, "most": lost.most}
+            {"software": lost.software, "since": pool.time - lost.lost_for, "most": lost.most}
             for lost in census.lost
         ],
         "closing_early": {

@@ -16,12 +16,12 @@ from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import STALE_NONE
 from p2pool.sharechain.figures import expected_payouts
 from p2pool.web.api.coinbase import finder_part, paid_to_miners
-from p2pool.web.api.endpoint import Arguments, Endpoint, Parameter, Refusal, Scene, amount
+from p2pool.web.api.endpoint import Arguments, Endpoint, EndpointParameter, ErrorResponse, RequestContext, amount
 from p2pool.web.api.schema import AMOUNT, DASH, PART, array, mapping, nullable, record, text
-from p2pool.web.sources import Moment, script_to_text
+from p2pool.web.sources import Snapshot, script_to_text
 
 USERS_SHARES: Final = 720
-"""Shares that /users looks at, as it always did."""
+"""Shares that /users covers, as in legacy p2pool-dash."""
 MAX_TOTAL: Final = 30_000_000
 """DASH: more than there will ever be."""
 _DUFFS: Final = 100_000_000
@@ -30,7 +30,7 @@ _DECIMAL = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,8}))?")
 
 
 def payout_amounts(node: Node) -> dict[str, int]:
-    """Duffs by address if a block were found now, without the finder's part; the greatest first."""
+    """Return duffs by address if a block were found now, without the finder's part; the greatest first."""
     if node.best_share is None or node.template is None:
         return {}
     payouts = expected_payouts(
@@ -45,7 +45,7 @@ def payout_amounts(node: Node) -> dict[str, int]:
 
 
 def payout_total(node: Node) -> int:
-    """Duffs that all miners would get together."""
+    """Return the duffs that all miners would get together."""
     return (
         0
         if node.best_share is None or node.template is None
@@ -53,21 +53,21 @@ def payout_total(node: Node) -> int:
     )
 
 
-def current_payouts(moment: Moment) -> dict[str, float]:
-    """/current_payouts: DASH by address if a block were found now."""
-    return {address: duffs / 1e8 for address, duffs in moment.per_tip(payout_amounts).items()}
+def current_payouts(snapshot: Snapshot) -> dict[str, float]:
+    """Return the JSON of /current_payouts: DASH by address if a block were found now."""
+    return {address: duffs / 1e8 for address, duffs in snapshot.per_tip(payout_amounts).items()}
 
 
-def payout_list(moment: Moment) -> dict[str, Any]:
-    """/api/v1/payouts: made anew where who is paid what is."""
-    amounts, paid = moment.per_tip(payout_amounts), paid_to_miners(moment)
-    bonus = finder_part(moment)
-    return moment.memory.latest("payouts", (amounts, paid, bonus), lambda: _payout_list(amounts, paid, bonus))
+def payout_list(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/payouts, rendered again only if payouts have changed."""
+    amounts, paid = snapshot.per_tip(payout_amounts), paid_to_miners(snapshot)
+    bonus = finder_part(snapshot)
+    return snapshot.cache.latest("payouts", (amounts, paid, bonus), lambda: _payout_list(amounts, paid, bonus))
 
 
 def _payout_list(amounts: dict[str, int], paid: dict[str, int] | None, bonus: int | None) -> dict[str, Any]:
     total = sum(amounts.values())
-    # The coinbase's window begins a share earlier: at its far end there may be somebody who is in it only.
+    # The coinbase's window begins a share earlier: at its far end there may be a miner who is in that window only.
     addresses = {**amounts, **dict.fromkeys(paid or (), 0), **amounts}
     return {
         "total": amount(total),
@@ -85,7 +85,7 @@ def _payout_list(amounts: dict[str, int], paid: dict[str, int] | None, bonus: in
 
 
 def user_parts(node: Node) -> dict[str, float]:
-    """Parts of the work of the last USERS_SHARES shares by address, the smallest first."""
+    """Return parts of the work of the last USERS_SHARES shares by address, the smallest first."""
     # Summed here: the tracker's windows are the ones that jobs are made with, and are not to be moved for a page.
     weights: dict[bytes, int] = {}
     total = 0
@@ -100,8 +100,8 @@ def user_parts(node: Node) -> dict[str, float]:
 
 
 def user_stales(node: Node) -> dict[str, float]:
-    """The stale part of each address's shares in the chain's window: those that announce a stale one, against all
-    with these."""
+    """Return the stale part of each address's shares in the chain's window: those that announce a stale one,
+    against all with these."""
     counts: dict[bytes, tuple[int, int]] = {}
     for share in node.tracker.ancestors(node.best_share, node.network.chain_length):
         stale, total = counts.get(share.script, (0, 0))
@@ -110,20 +110,21 @@ def user_stales(node: Node) -> dict[str, float]:
     return {script_to_text(node, script): stale / total for script, (stale, total) in counts.items()}
 
 
-def own_address(moment: Moment) -> str | None:
-    """/payout_addr: the node's own address, the newest where there are several; null while there is none."""
-    newest = moment.sources.payouts.newest
+def own_address(snapshot: Snapshot) -> str | None:
+    """Return the JSON of /payout_addr: the node's own address, the newest if there are several; null while
+    there is none."""
+    newest = snapshot.sources.payouts.newest
     return None if newest is None else newest.address
 
 
-def own_addresses(moment: Moment) -> list[str]:
-    """/payout_addrs: all of them, the oldest first."""
-    return [own.address for own in moment.sources.payouts.addresses]
+def own_addresses(snapshot: Snapshot) -> list[str]:
+    """Return the JSON of /payout_addrs: all of them, the oldest first."""
+    return [own.address for own in snapshot.sources.payouts.addresses]
 
 
-def own_payouts(moment: Moment) -> list[dict[str, Any]]:
-    """The same with their weights and ages, for /api/v1/node."""
-    addresses = moment.sources.payouts.addresses
+def own_payouts(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the node's own addresses with their weights and ages, for /api/v1/node."""
+    addresses = snapshot.sources.payouts.addresses
     return [
         {
             "address": own.address,
@@ -138,7 +139,7 @@ def own_payouts(moment: Moment) -> list[dict[str, Any]]:
 
 
 def _read_amount(given: str) -> int:
-    """DASH as a decimal -> duffs."""
+    """Return the duffs of an amount of DASH as a decimal."""
     match = _DECIMAL.fullmatch(given)
     if match is None:
         raise ValueError
@@ -148,17 +149,17 @@ def _read_amount(given: str) -> int:
     return duffs
 
 
-def patron_sendmany(scene: Scene, arguments: Arguments) -> bytes:
-    """/patron_sendmany: a total shared out among the pool's miners as the next block would be, as JSON for Dash
-    Core's `sendmany`. Amounts below `trunc` are drawn for: one of those addresses gets them all. The draw hangs on
-    the best share's hash, so that asking again changes nothing."""
+def patron_sendmany(context: RequestContext, arguments: Arguments) -> bytes:
+    """Return the JSON of /patron_sendmany: a total shared out among the pool's miners as the next block would
+    be, as JSON for Dash Core's `sendmany`. Amounts below `trunc` are drawn for: one of those addresses gets
+    them all. The draw hangs on the best share's hash, so that asking again changes nothing."""
     total, least = arguments["total"], arguments.get("trunc", _LEAST)
-    amounts = scene.moment.per_tip(payout_amounts)
+    amounts = context.snapshot.per_tip(payout_amounts)
     if not amounts:
-        raise NO_PAYOUTS.raised()
+        raise NO_PAYOUTS.exception()
     whole = sum(amounts.values())
     parts = {address: total * duffs // whole for address, duffs in amounts.items()}
-    draw = random.Random(scene.node.best_share)
+    draw = random.Random(context.node.best_share)
     small = {address: duffs for address, duffs in parts.items() if duffs < least}
     if small:
         winner = draw.choices(list(small), [amounts[address] for address in small])[0]
@@ -170,13 +171,13 @@ def patron_sendmany(scene: Scene, arguments: Arguments) -> bytes:
     return orjson.dumps({address: orjson.Fragment(amount_text) for address, amount_text in texts.items()})
 
 
-NO_PAYOUTS: Final = Refusal(404, "no_payouts", "the share chain has no shares yet, or there is no template")
+NO_PAYOUTS: Final = ErrorResponse(404, "no_payouts", "the share chain has no shares yet, or there is no template")
 
 
-def _amount_in_path(name: str, description: str) -> Parameter:
+def _amount_in_path(name: str, description: str) -> EndpointParameter:
     message = f"{name} is an amount in DASH, as in /patron_sendmany/12.5/0.01"
     schema = text(description, pattern=r"^[0-9]{1,8}(\.[0-9]{1,8})?$")
-    return Parameter(name, schema, _read_amount, f"bad_{name}", message, in_path=True, status=404)
+    return EndpointParameter(name, schema, _read_amount, f"bad_{name}", message, in_path=True, status=404)
 
 
 _TOTAL = _amount_in_path("total", "DASH to share out")
@@ -219,13 +220,13 @@ ENDPOINTS = (
         "/users",
         f"Parts of the work of the last {USERS_SHARES} shares by address",
         mapping(PART),
-        view=lambda moment: moment.per_tip(user_parts),
+        view=lambda snapshot: snapshot.per_tip(user_parts),
     ),
     Endpoint(
         "/user_stales",
         "Stale parts of addresses' shares",
         mapping(PART),
-        view=lambda moment: moment.per_tip(user_stales),
+        view=lambda snapshot: snapshot.per_tip(user_stales),
     ),
     *(
         Endpoint(

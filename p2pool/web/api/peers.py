@@ -11,7 +11,7 @@ from typing import Any
 
 from p2pool.base.endpoints import host_and_port
 from p2pool.peers.addresses import Origin
-from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, Scene, whole_number
+from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import (
     SECONDS,
     TIME,
@@ -25,72 +25,73 @@ from p2pool.web.api.schema import (
     text,
     words,
 )
-from p2pool.web.sources import KnownNode, Moment, NodeOrigin, PeerFigures
+from p2pool.web.sources import KnownNode, NodeOrigin, PeerFigures, Snapshot
 
 
 def _key(peer: PeerFigures) -> str:
     return host_and_port(peer.host, peer.port)
 
 
-def peer_addresses(moment: Moment) -> str:
-    """/peer_addresses: one text, blanks between; a port is left out where it is the network's own."""
-    usual = moment.node.network.p2p_port
-    return " ".join(peer.host if peer.port == usual else _key(peer) for peer in moment.sources.peers())
+def peer_addresses(snapshot: Snapshot) -> str:
+    """Return the JSON of /peer_addresses: one text, separated by blanks; a port is left out if it is the
+    network's default."""
+    usual = snapshot.node.network.p2p_port
+    return " ".join(peer.host if peer.port == usual else _key(peer) for peer in snapshot.sources.peers())
 
 
-def peer_versions(moment: Moment) -> dict[str, str]:
-    """/peer_versions: each peer's software, as it calls itself."""
-    return {_key(peer): peer.software for peer in moment.sources.peers()}
+def peer_versions(snapshot: Snapshot) -> dict[str, str]:
+    """Return the JSON of /peer_versions: each peer's software, as it calls itself."""
+    return {_key(peer): peer.software for peer in snapshot.sources.peers()}
 
 
-def peer_txpool_sizes(moment: Moment) -> dict[str, int]:
-    """/peer_txpool_sizes: bytes of transactions that each peer has us keep."""
-    return {_key(peer): peer.remembered_bytes for peer in moment.sources.peers()}
+def peer_txpool_sizes(snapshot: Snapshot) -> dict[str, int]:
+    """Return the JSON of /peer_txpool_sizes: bytes of transactions that each peer has us keep."""
+    return {_key(peer): peer.remembered_bytes for peer in snapshot.sources.peers()}
 
 
-def pings(moment: Moment) -> dict[str, float | None]:
-    """/pings: round-trip times in milliseconds, as they were last measured; null where none is known yet."""
-    return {_key(peer): _milliseconds(peer.round_trip) for peer in moment.sources.peers()}
+def pings(snapshot: Snapshot) -> dict[str, float | None]:
+    """Return the JSON of /pings: round-trip times in milliseconds, as last measured; null while unknown."""
+    return {_key(peer): _milliseconds(peer.round_trip) for peer in snapshot.sources.peers()}
 
 
-def peer_list(moment: Moment) -> list[dict[str, Any]]:
-    """/peer_list: all of it, those connected longest first. `web_port` is not known of a peer but guessed: the
-    network's usual one."""
+def peer_list(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the JSON of /peer_list: all of it, those connected longest first. `web_port` is not known of a
+    peer but guessed: the network's usual one."""
     return [
         {
             "address": _key(peer),
-            "web_port": moment.node.network.worker_port,
+            "web_port": snapshot.node.network.worker_port,
             "version": peer.software,
             "protocol_version": peer.protocol,
             "incoming": peer.incoming,
             "uptime": int(peer.connected_for),
             "downtime": 0,
-            "connected_since": round(moment.snapshot.time - peer.connected_for),
+            "connected_since": round(snapshot.pool.time - peer.connected_for),
             "txpool_size": peer.remembered_bytes,
             "known_transactions": peer.known_transactions,
             "ping": _milliseconds(peer.round_trip),
         }
-        for peer in moment.sources.peers()
+        for peer in snapshot.sources.peers()
     ]
 
 
-def peer_figures(moment: Moment) -> dict[str, Any]:
-    """/api/v1/peers."""
+def peer_figures(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/peers."""
     return {
-        **peer_counts(moment),
+        **peer_counts(snapshot),
         "peers": [
             {
                 "address": _key(peer),
                 "incoming": peer.incoming,
                 "software": peer.software,
                 "protocol": peer.protocol,
-                "connected_since": moment.snapshot.time - peer.connected_for,
+                "connected_since": snapshot.pool.time - peer.connected_for,
                 "known_transactions": peer.known_transactions,
                 "remembered_bytes": peer.remembered_bytes,
                 "round_trip": peer.round_trip,
                 **_origin(peer.found_by),
             }
-            for peer in moment.sources.peers()
+            for peer in snapshot.sources.peers()
         ],
     }
 
@@ -104,33 +105,33 @@ def origins(nodes: Iterable[PeerFigures | KnownNode]) -> dict[str, int]:
     return dict(Counter(node.found_by.origin for node in nodes).most_common())
 
 
-def peer_origins(moment: Moment) -> dict[str, int]:
+def peer_origins(snapshot: Snapshot) -> dict[str, int]:
     """Return how the connected nodes became known."""
-    return origins(moment.sources.peers())
+    return origins(snapshot.sources.peers())
 
 
-def bootstrap_figures(moment: Moment) -> dict[str, Any]:
-    """Return when it was last looked for other nodes, and what that gave."""
-    last = moment.sources.look_ups()
+def bootstrap_figures(snapshot: Snapshot) -> dict[str, Any]:
+    """Return when the node last looked for other nodes, and how many addresses that gave."""
+    last = snapshot.sources.look_ups()
     return {"last_look_up": last.time, "addresses_found": last.found}
 
 
-def _in_order(moment: Moment) -> list[KnownNode]:
-    return sorted(moment.sources.known_nodes(), key=lambda known: (-known.last_seen, known.host, known.port))
+def _in_order(snapshot: Snapshot) -> list[KnownNode]:
+    return sorted(snapshot.sources.known_nodes(), key=lambda known: (-known.last_seen, known.host, known.port))
 
 
-def _known_origins(moment: Moment) -> dict[str, int]:
-    return origins(moment.sources.known_nodes())
+def _known_origins(snapshot: Snapshot) -> dict[str, int]:
+    return origins(snapshot.sources.known_nodes())
 
 
-def known_nodes(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/known_nodes: sorted once for each snapshot."""
-    moment, offset, limit = scene.moment, arguments["offset"], arguments["limit"]
-    known = moment.once(_in_order)
-    connected = {(peer.host, peer.port) for peer in moment.sources.peers()}
+def known_nodes(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/known_nodes: sorted once for each snapshot."""
+    snapshot, offset, limit = context.snapshot, arguments["offset"], arguments["limit"]
+    known = snapshot.once(_in_order)
+    connected = {(peer.host, peer.port) for peer in snapshot.sources.peers()}
     return {
         "total": len(known),
-        "found_by": moment.once(_known_origins),
+        "found_by": snapshot.once(_known_origins),
         "offset": offset,
         "limit": limit,
         "nodes": [
@@ -146,9 +147,9 @@ def known_nodes(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def peer_counts(moment: Moment) -> dict[str, int]:
-    """How many peers came to us, and to how many we went."""
-    peers = moment.sources.peers()
+def peer_counts(snapshot: Snapshot) -> dict[str, int]:
+    """Return how many peers connected to us, and to how many we connected."""
+    peers = snapshot.sources.peers()
     incoming = sum(1 for peer in peers if peer.incoming)
     return {"incoming": incoming, "outgoing": len(peers) - incoming}
 
@@ -208,7 +209,7 @@ ENDPOINTS = (
             ),
         ),
         look_up=known_nodes,
-        parameters=(OFFSET, whole_number("limit", "how many", 1, 500, 50)),
+        parameters=(OFFSET, whole_number("limit", "how many", low=1, high=500, default=50)),
     ),
     Endpoint(
         "/peer_addresses",

@@ -29,13 +29,13 @@ from p2pool.web.api.schema import (
     record,
     text,
 )
-from p2pool.web.sources import Moment, shares_of_last_hour
+from p2pool.web.sources import Snapshot, shares_of_last_hour
 from p2pool.web.votes import chain_votes
 
 HASHES_PER_DIFFICULTY: Final = 2**32
-"""As front ends reckon a network's hash rate from its difficulty."""
+"""With it front ends compute a network's hash rate from its difficulty."""
 
-# Where people look things up; the old interface has them as texts that a hash or an address is put behind.
+# Block explorers; the legacy interface has them as texts to which a hash or an address is appended.
 EXPLORERS: Final[dict[str, tuple[str, str, str]]] = {
     "dash": (
         "https://chainz.cryptoid.info/dash/block.dws?",
@@ -52,30 +52,30 @@ EXPLORERS: Final[dict[str, tuple[str, str, str]]] = {
 
 
 def explorers(node: Node) -> tuple[str, str, str]:
-    """The explorer's addresses for blocks, addresses and transactions; empty where the network has none."""
+    """Return the explorer's addresses for blocks, addresses and transactions; empty if the network has none."""
     return EXPLORERS.get(node.network.name, ("", "", ""))
 
 
-def stale_proportion(moment: Moment) -> float:
-    """The part of the pool's work of the last hour that was stale."""
-    node, lookbehind = moment.node, moment.sources.lookbehind
+def stale_proportion(snapshot: Snapshot) -> float:
+    """Return the part of the pool's work of the last hour that was stale."""
+    node, lookbehind = snapshot.node, snapshot.sources.lookbehind
     if node.best_share is None or not lookbehind:
         return 0.0
     return average_stale_proportion(node.tracker, node.best_share, lookbehind)
 
 
-def nonstale_rate(moment: Moment) -> float:
-    """Hashes a second of the share chain over the last hour, by the timestamps of its shares."""
-    node, lookbehind = moment.node, moment.sources.lookbehind
+def nonstale_rate(snapshot: Snapshot) -> float:
+    """Return hashes a second of the share chain over the last hour, by the timestamps of its shares."""
+    node, lookbehind = snapshot.node, snapshot.sources.lookbehind
     if node.best_share is None or not lookbehind:
         return 0.0
     return pool_attempts_per_second(node.tracker, node.best_share, lookbehind)
 
 
-def pool_rate(moment: Moment) -> float:
-    """The pool's hash rate by the timestamps of shares, which other nodes come to as well: the chain's, corrected
-    by the stale proportion of the whole chain."""
-    return nonstale_rate(moment) / (1 - stale_proportion(moment))
+def pool_rate(snapshot: Snapshot) -> float:
+    """Return the pool's hash rate by the timestamps of shares, which other nodes compute as well: the chain's,
+    corrected by the stale proportion of the whole chain."""
+    return nonstale_rate(snapshot) / (1 - stale_proportion(snapshot))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,116 +97,123 @@ def _observed_rate(node: Node) -> ObservedRate:
     )
 
 
-def observed_rate(moment: Moment) -> float:
-    """The pool's hash rate for people: over the time in which the shares were found, stale work included."""
-    return moment.per_tip(_observed_rate).nonstale / (1 - stale_proportion(moment))
+def observed_rate(snapshot: Snapshot) -> float:
+    """Return the pool's hash rate for people: over the time in which the shares were found, stale work
+    included."""
+    return snapshot.per_tip(_observed_rate).nonstale / (1 - stale_proportion(snapshot))
 
 
-def stale_rates_of(node: Node) -> dict[str, float]:
-    """Hashes a second of the last hour by timestamps: the chain's ("good"), and what its shares announce as
-    stale."""
+@dataclass(frozen=True, slots=True)
+class StaleRates:
+    """Hashes a second of the share chain's last hour: the chain's own ("good"), and what its shares announce as
+    stale ("orphan", "doa"). `by_timestamps` divides by the time between the timestamps, `observed` by the time
+    in which the shares were found."""
+
+    by_timestamps: dict[str, float]
+    observed: dict[str, float]
+
+
+def stale_rates_of(node: Node) -> StaleRates:
+    """Return the rates of good and stale work of the last hour."""
+    work = {"good": 0, "orphan": 0, "doa": 0}
     lookbehind, best = shares_of_last_hour(node), node.best_share
     if best is None or lookbehind < 2:
-        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
+        return StaleRates(dict.fromkeys(work, 0.0), dict.fromkeys(work, 0.0))
     near, far = node.tracker.get(best), node.tracker.nth_parent(best, lookbehind - 1)
     seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
-    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
-    return {name: hashes / seconds for name, hashes in work.items()}
+    observed = observed_seconds(node.tracker, best, lookbehind, node.found_times())
+    work |= stale_work(node.tracker, best, lookbehind)
+    return StaleRates(
+        {name: hashes / seconds for name, hashes in work.items()},
+        {name: hashes / observed for name, hashes in work.items()},
+    )
 
 
-def observed_stale_rates_of(node: Node) -> dict[str, float]:
-    """Return what `stale_rates_of` does, over the time in which the shares were found."""
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or lookbehind < 2:
-        return {"good": 0.0, "orphan": 0.0, "doa": 0.0}
-    seconds = observed_seconds(node.tracker, best, lookbehind, node.found_times())
-    work = {"good": 0, "orphan": 0, "doa": 0, **stale_work(node.tracker, best, lookbehind)}
-    return {name: hashes / seconds for name, hashes in work.items()}
-
-
-def version_votes(moment: Moment) -> dict[str, float]:
-    """Parts of the last hour's work by the share version that it votes for."""
-    recent = chain_votes(moment.sources).recent
+def version_votes(snapshot: Snapshot) -> dict[str, float]:
+    """Return parts of the last hour's work by the share version that it votes for."""
+    recent = chain_votes(snapshot.sources).recent
     return {str(version): recent.part(work) for version, work in recent.work.items()}
 
 
-def best_max_target(moment: Moment) -> int:
-    """The easiest target that a share can have now."""
-    node = moment.node
+def best_max_target(snapshot: Snapshot) -> int:
+    """Return the easiest target that a share can have now."""
+    node = snapshot.node
     share = None if node.best_share is None else node.tracker.get(node.best_share)
     return node.network.max_target if share is None else share.max_target
 
 
-def share_difficulty(moment: Moment) -> float:
-    """/difficulty."""
-    return target_to_difficulty(best_max_target(moment))
+def share_difficulty(snapshot: Snapshot) -> float:
+    """Return the JSON of /difficulty."""
+    return target_to_difficulty(best_max_target(snapshot))
 
 
-def network_difficulty(moment: Moment) -> float | None:
-    """/current_network_difficulty."""
-    template = moment.node.template
+def network_difficulty(snapshot: Snapshot) -> float | None:
+    """Return the JSON of /current_network_difficulty."""
+    template = snapshot.node.template
     return None if template is None else target_to_difficulty(template.target)
 
 
 def chain_height(node: Node) -> int:
-    """Length of the best share chain."""
+    """Return the length of the best share chain."""
     return 0 if node.best_share is None else node.tracker.height(node.best_share)
 
 
-def _network_hash_rate(moment: Moment) -> float:
-    return (network_difficulty(moment) or 0.0) * HASHES_PER_DIFFICULTY / moment.node.network.parent.block_period
+def _network_hash_rate(snapshot: Snapshot) -> float:
+    return (
+        (network_difficulty(snapshot) or 0.0) * HASHES_PER_DIFFICULTY / snapshot.node.network.parent.block_period
+    )
 
 
-def global_stats(moment: Moment) -> dict[str, Any]:
-    """/global_stats."""
-    template = moment.node.template
+def global_stats(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /global_stats."""
+    template = snapshot.node.template
     return {
-        "pool_nonstale_hash_rate": nonstale_rate(moment),
-        "pool_hash_rate": pool_rate(moment),
-        "pool_stale_prop": stale_proportion(moment),
-        "min_difficulty": share_difficulty(moment),
-        "network_block_difficulty": network_difficulty(moment) or 0.0,
-        "network_hashrate": _network_hash_rate(moment),
-        "network": moment.node.network.name,
-        "symbol": moment.node.network.parent.symbol,
+        "pool_nonstale_hash_rate": nonstale_rate(snapshot),
+        "pool_hash_rate": pool_rate(snapshot),
+        "pool_stale_prop": stale_proportion(snapshot),
+        "min_difficulty": share_difficulty(snapshot),
+        "network_block_difficulty": network_difficulty(snapshot) or 0.0,
+        "network_hashrate": _network_hash_rate(snapshot),
+        "network": snapshot.node.network.name,
+        "symbol": snapshot.node.network.parent.symbol,
         "block_height": None if template is None else template.height - 1,
-        "share_chain_height": chain_height(moment.node),
-        "shares_held": len(moment.node.tracker),
+        "share_chain_height": chain_height(snapshot.node),
+        "shares_held": len(snapshot.node.tracker),
     }
 
 
-def pool_figures(moment: Moment) -> dict[str, Any]:
-    """/api/v1/pool."""
-    node, template, rate = moment.node, moment.node.template, pool_rate(moment)
-    observed = moment.per_tip(_observed_rate)
-    observed_all = observed_rate(moment)
+def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/pool."""
+    node, template, rate = snapshot.node, snapshot.node.template, pool_rate(snapshot)
+    observed = snapshot.per_tip(_observed_rate)
+    observed_all = observed_rate(snapshot)
     attempts = None if template is None else float(target_to_average_attempts(template.target))
     subsidy = 0 if template is None else template.subsidy
     payments = 0 if template is None else template.payment_amount
-    rates, observed_rates = moment.per_tip(stale_rates_of), moment.per_tip(observed_stale_rates_of)
+    rates = snapshot.per_tip(stale_rates_of)
     return {
         "network": node.network.name,
         "symbol": node.network.parent.symbol,
         "hash_rate": rate,
-        "nonstale_hash_rate": nonstale_rate(moment),
-        "stale_proportion": stale_proportion(moment),
-        "orphan_rate": rates["orphan"],
-        "dead_rate": rates["doa"],
+        "nonstale_hash_rate": nonstale_rate(snapshot),
+        "stale_proportion": stale_proportion(snapshot),
+        "orphan_rate": rates.by_timestamps["orphan"],
+        "dead_rate": rates.by_timestamps["doa"],
         "observed_hash_rate": observed_all,
         "observed_nonstale_hash_rate": observed.nonstale,
-        "observed_orphan_rate": observed_rates["orphan"],
-        "observed_dead_rate": observed_rates["doa"],
+        "observed_orphan_rate": rates.observed["orphan"],
+        "observed_dead_rate": rates.observed["doa"],
         "observed_seconds": observed.seconds,
-        "share_difficulty": share_difficulty(moment),
+        "share_difficulty": share_difficulty(snapshot),
         "share_period": node.network.share_period,
         "share_version": SHARE_VERSION,
-        "version_votes": version_votes(moment),
+        "version_votes": version_votes(snapshot),
         "best_share": None if node.best_share is None else f"{node.best_share:064x}",
         "share_chain_height": chain_height(node),
         "shares_held": len(node.tracker),
         "block_height": None if template is None else template.height - 1,
-        "network_difficulty": network_difficulty(moment),
-        "network_hash_rate": _network_hash_rate(moment),
+        "network_difficulty": network_difficulty(snapshot),
+        "network_hash_rate": _network_hash_rate(snapshot),
         "block_attempts": attempts,
         "expected_time_to_block": attempts / rate if attempts is not None and rate else None,
         "observed_time_to_block": attempts / observed_all if attempts is not None and observed_all else None,
@@ -216,11 +223,11 @@ def pool_figures(moment: Moment) -> dict[str, Any]:
     }
 
 
-def currency_info(moment: Moment) -> dict[str, str]:
-    """/web/currency_info."""
-    block, address, transaction = explorers(moment.node)
+def currency_info(snapshot: Snapshot) -> dict[str, str]:
+    """Return the JSON of /web/currency_info."""
+    block, address, transaction = explorers(snapshot.node)
     return {
-        "symbol": moment.node.network.parent.symbol,
+        "symbol": snapshot.node.network.parent.symbol,
         "block_explorer_url_prefix": block,
         "address_explorer_url_prefix": address,
         "tx_explorer_url_prefix": transaction,
@@ -299,7 +306,7 @@ ENDPOINTS = (
         "/stale_rates",
         "Hash rates of the share chain (good) and of what its shares announce as stale",
         mapping(HASH_RATE),
-        view=lambda moment: moment.per_tip(stale_rates_of),
+        view=lambda snapshot: snapshot.per_tip(stale_rates_of).by_timestamps,
     ),
     Endpoint(
         "/current_network_difficulty",

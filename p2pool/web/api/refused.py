@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from p2pool.web.api.schema import HASH, PART, TIME, array, boolean, count, mapping, nullable, number, record, text
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 
-def refused_section(moment: Moment) -> dict[str, Any]:
-    """How much of the last hour's work is on refused branches, and which these are."""
-    refused = moment.snapshot.chain.refused
-    heard = refused.accepted + refused.refused
+def refused_section(snapshot: Snapshot) -> dict[str, Any]:
+    """Return how much of the last hour's work is on refused branches, and which these are."""
+    refused = snapshot.pool.chain.refused
+    heard = refused.heard
     return {
         "part": refused.part,
         "part_since": refused.part_since,

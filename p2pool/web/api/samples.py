@@ -12,16 +12,16 @@ from p2pool.base.compact_json import dump_compact
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.history.records import PERIOD, HistorySample
 from p2pool.web.api.blocks import rounds_of
-from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, choice
+from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext, choice
 from p2pool.web.api.payouts import own_addresses, payout_amounts
 from p2pool.web.api.peers import peer_counts
 from p2pool.web.api.pool import (
     best_max_target,
     network_difficulty,
     observed_rate,
-    observed_stale_rates_of,
     pool_rate,
     stale_proportion,
+    stale_rates_of,
     version_votes,
 )
 from p2pool.web.api.schema import (
@@ -42,7 +42,7 @@ from p2pool.web.api.schema import (
     text,
 )
 from p2pool.web.samples import SCALARS, Ring, Sample, Samples, keyed, make_sample
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 
 LOG_PERIOD: Final = 300
 """Seconds between entries of /web/log."""
@@ -50,108 +50,108 @@ LOG_PERIOD: Final = 300
 # --- taking them --------------------------------------------------------------------------------------------
 
 
-def take_sample(moment: Moment) -> None:
-    """Called with each refresh: a sample where another period began."""
-    samples, now = moment.memory.samples, moment.snapshot.time
+def take_sample(snapshot: Snapshot) -> None:
+    """Take a sample if another period has begun. Called with each refresh."""
+    samples, now = snapshot.cache.samples, snapshot.pool.time
     if not samples.due(now):
         return
     last = samples.newest
-    scalars, named = _scalars(moment, last), _keyed(moment)
+    scalars, named = _scalars(snapshot, last), _keyed(snapshot)
     samples.add(make_sample(now, scalars, named))
-    if moment.sources.history is not None:
-        moment.sources.history.record(_history_sample(moment, scalars, named))
+    if snapshot.sources.history is not None:
+        snapshot.sources.history.record(_history_sample(snapshot, scalars, named))
     if last is None or int(now // LOG_PERIOD) != int(last // LOG_PERIOD):
-        moment.memory.log.append(dump_compact(_log_entry(moment)))
+        snapshot.cache.log.append(dump_compact(_log_entry(snapshot)))
 
 
 def _history_sample(
-    moment: Moment, scalars: Mapping[str, float | None], named: Mapping[str, Mapping[str, float]]
+    snapshot: Snapshot, scalars: Mapping[str, float | None], named: Mapping[str, Mapping[str, float]]
 ) -> HistorySample:
-    snapshot = moment.snapshot
+    pool = snapshot.pool
     return HistorySample(
-        snapshot.time,
+        pool.time,
         scalars,
         # Of the others nothing is written, and samples wait for a minute or more: anybody can name workers.
-        tuple(worker for worker in snapshot.workers if worker.accepted),
+        tuple(worker for worker in pool.workers if worker.accepted),
         named["payouts"],
         named["version_rates"],
-        snapshot.recent_shares,
-        snapshot.blocks,
-        moment.memory.round_figures(rounds_of(moment)),
+        pool.recent_shares,
+        pool.blocks,
+        snapshot.cache.round_figures(rounds_of(snapshot)),
     )
 
 
-def _scalars(moment: Moment, last: float | None) -> dict[str, float | None]:
-    snapshot, node = moment.snapshot, moment.node
-    known = node.best_share is not None and moment.sources.lookbehind > 0
-    rates, peers = moment.per_tip(observed_stale_rates_of), peer_counts(moment)
-    since = snapshot.time - PERIOD if last is None else last
+def _scalars(snapshot: Snapshot, last: float | None) -> dict[str, float | None]:
+    pool, node = snapshot.pool, snapshot.node
+    known = node.best_share is not None and snapshot.sources.lookbehind > 0
+    rates, peers = snapshot.per_tip(stale_rates_of).observed, peer_counts(snapshot)
+    since = pool.time - PERIOD if last is None else last
     work = {False: 0, True: 0}
-    for share in reversed(snapshot.recent_shares):
+    for share in reversed(pool.recent_shares):
         if share.time <= since:
             break
         work[share.dead] += share.attempts
-    latency = next((each.answer_time for each in moment.sources.dashd().daemons if each.serving), None)
-    payouts = moment.per_tip(payout_amounts)
-    addresses = moment.workers.by_address()
-    seconds = max(1.0, snapshot.time - since)
-    received, sent = moment.memory.traffic.since(moment.sources.traffic())
+    latency = next((each.answer_time for each in snapshot.sources.dashd().daemons if each.serving), None)
+    payouts = snapshot.per_tip(payout_amounts)
+    addresses = snapshot.workers.by_address()
+    seconds = max(1.0, pool.time - since)
+    received, sent = snapshot.cache.traffic.since(snapshot.sources.traffic())
     return {
-        "pool_hash_rate": observed_rate(moment) if known else None,
-        "pool_stale_proportion": stale_proportion(moment) if known else None,
+        "pool_hash_rate": observed_rate(snapshot) if known else None,
+        "pool_stale_proportion": stale_proportion(snapshot) if known else None,
         "pool_good_rate": rates["good"] if known else None,
         "pool_orphan_rate": rates["orphan"] if known else None,
         "pool_dead_rate": rates["doa"] if known else None,
-        "local_hash_rate": snapshot.hash_rate,
-        "local_dead_hash_rate": snapshot.dead_rate,
+        "local_hash_rate": pool.hash_rate,
+        "local_dead_hash_rate": pool.dead_rate,
         "local_good_share_rate": work[False] / seconds,
         "local_dead_share_rate": work[True] / seconds,
-        "network_difficulty": network_difficulty(moment),
-        "own_payout": sum(payouts.get(address, 0) for address in own_addresses(moment)) / 1e8,
-        "workers": sum(1 for worker in snapshot.workers if worker.hash_rate > 0),
+        "network_difficulty": network_difficulty(snapshot),
+        "own_payout": sum(payouts.get(address, 0) for address in own_addresses(snapshot)) / 1e8,
+        "workers": sum(1 for worker in pool.workers if worker.hash_rate > 0),
         "working_addresses": sum(1 for each in addresses.values() if any(w.hash_rate > 0 for w in each)),
         "connected_addresses": sum(1 for each in addresses.values() if any(w.connections for w in each)),
-        "connections": snapshot.connections,
+        "connections": pool.connections,
         "peers_incoming": peers["incoming"],
         "peers_outgoing": peers["outgoing"],
         "dashd_latency": latency,
-        "memory": moment.sources.process_memory(),
+        "memory": snapshot.sources.process_memory(),
         "peer_bytes_received": received / seconds,
         "peer_bytes_sent": sent / seconds,
     }
 
 
-def _keyed(moment: Moment) -> dict[str, Mapping[str, float]]:
-    workers, payouts = moment.snapshot.workers, moment.per_tip(payout_amounts)
-    rate = observed_rate(moment)
-    here = [address for address in moment.workers.by_address() if address in payouts]
+def _keyed(snapshot: Snapshot) -> dict[str, Mapping[str, float]]:
+    workers, payouts = snapshot.pool.workers, snapshot.per_tip(payout_amounts)
+    rate = observed_rate(snapshot)
+    here = [address for address in snapshot.workers.by_address() if address in payouts]
     return {
         "worker_hash_rates": {worker.name: worker.hash_rate for worker in workers if worker.hash_rate > 0},
         "worker_dead_hash_rates": {worker.name: worker.dead_rate for worker in workers if worker.dead_rate > 0},
         "payouts": {address: payouts[address] / 1e8 for address in here},
-        "version_rates": {version: part * rate for version, part in version_votes(moment).items()},
+        "version_rates": {version: part * rate for version, part in version_votes(snapshot).items()},
     }
 
 
-def _log_entry(moment: Moment) -> dict[str, Any]:
-    """As the old software wrote it into a file; of the workers, the fastest."""
-    snapshot, template = moment.snapshot, moment.node.template
-    stales = moment.node.stale_counts()
-    payouts = moment.per_tip(payout_amounts)
-    fastest = keyed({worker.name: worker.hash_rate for worker in snapshot.workers if worker.hash_rate > 0})
-    dead = keyed({worker.name: worker.dead_rate for worker in snapshot.workers if worker.dead_rate > 0})
+def _log_entry(snapshot: Snapshot) -> dict[str, Any]:
+    """Return an entry as legacy p2pool-dash wrote it into a file; of the workers, the fastest."""
+    pool, template = snapshot.pool, snapshot.node.template
+    stales = snapshot.node.stale_counts()
+    payouts = snapshot.per_tip(payout_amounts)
+    fastest = keyed({worker.name: worker.hash_rate for worker in pool.workers if worker.hash_rate > 0})
+    dead = keyed({worker.name: worker.dead_rate for worker in pool.workers if worker.dead_rate > 0})
     return {
-        "time": snapshot.time,
-        "pool_hash_rate": pool_rate(moment),
-        "pool_stale_prop": stale_proportion(moment),
+        "time": pool.time,
+        "pool_hash_rate": pool_rate(snapshot),
+        "pool_stale_prop": stale_proportion(snapshot),
         "local_hash_rates": dict(fastest.items()),
         "local_dead_hash_rates": dict(dead.items()),
         "shares": stales.total,
         "stale_shares": stales.orphans + stales.dead,
         "stale_shares_breakdown": {"orphan": stales.orphans, "doa": stales.dead},
-        "current_payout": sum(payouts.get(address, 0) for address in own_addresses(moment)) / 1e8,
-        "peers": peer_counts(moment),
-        "attempts_to_share": float(target_to_average_attempts(best_max_target(moment))),
+        "current_payout": sum(payouts.get(address, 0) for address in own_addresses(snapshot)) / 1e8,
+        "peers": peer_counts(snapshot),
+        "attempts_to_share": float(target_to_average_attempts(best_max_target(snapshot))),
         "attempts_to_block": None if template is None else float(target_to_average_attempts(template.target)),
         "block_value": (0 if template is None else template.subsidy) * 1e-8,
     }
@@ -218,15 +218,15 @@ _GRAPHS: Final = {
 """By the names that front ends of p2pool know."""
 
 
-def graph_data(scene: Scene, arguments: Arguments) -> bytes:
-    """/web/graph_data: rows of [middle, value, width, default], the newest first. Each is made once from the
-    samples that there are."""
+def graph_data(context: RequestContext, arguments: Arguments) -> bytes:
+    """Return the JSON of /web/graph_data: rows of [middle, value, width, default], the newest first. Each is
+    made once from the samples that there are."""
     source, view = arguments["source"], arguments["view"]
-    samples = scene.sources.memory.samples
+    samples = context.sources.cache.samples
     rendered = samples.rendered.get((source, view))
     if rendered is None:
         span = _SPANS[view.removeprefix("last_")]
-        rows = _graph(_GRAPHS[source], span, span.ring(samples), scene.moment.snapshot.time)
+        rows = _graph(_GRAPHS[source], span, span.ring(samples), now=context.snapshot.pool.time)
         rendered = samples.rendered[source, view] = dump_compact(rows)
     return rendered
 
@@ -235,7 +235,7 @@ _Weighed = list[tuple[float, Sample]]
 """Samples with the seconds for which each counts."""
 
 
-def _graph(source: _Source, span: _Span, ring: Ring, now: float) -> list[list[Any]]:
+def _graph(source: _Source, span: _Span, ring: Ring, *, now: float) -> list[list[Any]]:
     end = math.ceil(now / span.width) * span.width
     bins: list[_Weighed] = [[] for _ in range(span.bins)]
     for sample in ring.samples():
@@ -257,7 +257,7 @@ def _graph(source: _Source, span: _Span, ring: Ring, now: float) -> list[list[An
 
 
 def _bin(source: _Source, samples: _Weighed) -> Any:
-    """The mean of a graph's figure over the samples of one bin."""
+    """Return the mean of a graph's figure over the samples of one bin."""
     if source.named:
         sums: dict[str, float] = {}
         whole = sum(seconds for seconds, _ in samples)
@@ -277,26 +277,26 @@ def _mean(samples: _Weighed, scalar: str) -> float | None:
     return sum(seconds * value for seconds, value in known) / whole if known else None
 
 
-def difficulty_history(scene: Scene, arguments: Arguments) -> bytes:
-    """/network_difficulty, made once from the samples that there are."""
-    samples, key = scene.sources.memory.samples, ("network_difficulty", arguments["period"])
+def difficulty_history(context: RequestContext, arguments: Arguments) -> bytes:
+    """Return the JSON of /network_difficulty, made once from the samples that there are."""
+    samples, key = context.sources.cache.samples, ("network_difficulty", arguments["period"])
     rendered = samples.rendered.get(key)
     if rendered is None:
-        rendered = samples.rendered[key] = dump_compact(_difficulties(scene, _SPANS[arguments["period"]]))
+        rendered = samples.rendered[key] = dump_compact(_difficulties(context, _SPANS[arguments["period"]]))
     return rendered
 
 
-def _difficulties(scene: Scene, span: _Span) -> list[dict[str, Any]]:
-    samples = span.ring(scene.sources.memory.samples).samples()
-    start = scene.moment.snapshot.time - span.width * span.bins
+def _difficulties(context: RequestContext, span: _Span) -> list[dict[str, Any]]:
+    samples = span.ring(context.sources.cache.samples).samples()
+    start = context.snapshot.pool.time - span.width * span.bins
     step = max(1, len(samples) // span.bins)
     found = [(sample.start, sample.scalar("network_difficulty")) for sample in samples[::step]]
     return [{"ts": when, "network_diff": value} for when, value in found if value is not None and when >= start]
 
 
-def hashrate_samples(moment: Moment) -> dict[str, Any]:
-    """/hashrate_samples: what there is of the pool's hash rate."""
-    ring = moment.memory.samples.month
+def hashrate_samples(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /hashrate_samples: what there is of the pool's hash rate."""
+    ring = snapshot.cache.samples.month
     ends = ring.ends()
     told: list[dict[str, Any] | None] = [
         {
@@ -314,23 +314,23 @@ def hashrate_samples(moment: Moment) -> dict[str, Any]:
     }
 
 
-def difficulty_samples(moment: Moment) -> dict[str, Any]:
-    """/net_diff_samples: what there is of the Dash network's difficulty."""
+def difficulty_samples(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /net_diff_samples: what there is of the Dash network's difficulty."""
     known = [
         {"ts": sample.start, "difficulty": value}
-        for sample in moment.memory.samples.month.ends() or ()
+        for sample in snapshot.cache.samples.month.ends() or ()
         if (value := sample.scalar("network_difficulty")) is not None
     ]
     return {
-        "sample_count": len(moment.memory.samples.month),
+        "sample_count": len(snapshot.cache.samples.month),
         "oldest_sample": known[0] if known else None,
         "newest_sample": known[-1] if known else None,
     }
 
 
-def stat_log(scene: Scene, arguments: Arguments) -> bytes:
-    """/web/log: the oldest first. Entries are rendered when they are made."""
-    return b"[" + b",".join(scene.sources.memory.log) + b"]"
+def stat_log(context: RequestContext, arguments: Arguments) -> bytes:
+    """Return the JSON of /web/log: the oldest first. Entries are rendered when they are made."""
+    return b"[" + b",".join(context.sources.cache.log) + b"]"
 
 
 # --- version 1 ----------------------------------------------------------------------------------------------
@@ -342,9 +342,9 @@ _PERIODS: Final[dict[str, Callable[[Samples], Ring]]] = {
 }
 
 
-def samples_of(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/samples."""
-    ring, figure = _PERIODS[arguments["period"]](scene.sources.memory.samples), arguments["figure"]
+def samples_of(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/samples."""
+    ring, figure = _PERIODS[arguments["period"]](context.sources.cache.samples), arguments["figure"]
     return {
         "figure": figure,
         "period": arguments["period"],
@@ -388,8 +388,8 @@ ENDPOINTS = (
         ),
         look_up=samples_of,
         parameters=(
-            choice("figure", "what of", SCALARS, "pool_hash_rate"),
-            choice("period", "how far back", tuple(_PERIODS), "hour"),
+            choice("figure", "what of", SCALARS, default="pool_hash_rate"),
+            choice("period", "how far back", tuple(_PERIODS), default="hour"),
         ),
     ),
     Endpoint(
@@ -398,8 +398,8 @@ ENDPOINTS = (
         _graph_schema(),
         look_up=graph_data,
         parameters=(
-            choice("source", "which graph", tuple(_GRAPHS), None, in_path=True),
-            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), None, in_path=True),
+            choice("source", "which graph", tuple(_GRAPHS), default=None, in_path=True),
+            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), default=None, in_path=True),
         ),
     ),
     Endpoint("/web/log", "The last day, every five minutes", array(_LOG_ENTRY), look_up=stat_log),
@@ -408,7 +408,7 @@ ENDPOINTS = (
         "The Dash network's difficulty over a time, the oldest first",
         array(record(ts=TIME, network_diff=number())),
         look_up=difficulty_history,
-        parameters=(choice("period", "how far back", tuple(_SPANS), "day"),),
+        parameters=(choice("period", "how far back", tuple(_SPANS), default="day"),),
     ),
     Endpoint(
         "/hashrate_samples",

@@ -19,68 +19,69 @@ def _of(kind: str, description: str, **more: Any) -> Schema:
 
 
 def text(description: str = "", **more: Any) -> Schema:
-    """A string."""
+    """Return the schema of a string."""
     return _of("string", description, **more)
 
 
 def number(description: str = "", **more: Any) -> Schema:
-    """Any number."""
+    """Return the schema of any number."""
     return _of("number", description, **more)
 
 
 def integer(description: str = "", **more: Any) -> Schema:
-    """A whole number."""
+    """Return the schema of a whole number."""
     return _of("integer", description, **more)
 
 
 def count(description: str = "") -> Schema:
-    """A whole number, not negative."""
+    """Return the schema of a whole number that is not negative."""
     return _of("integer", description, minimum=0)
 
 
 def boolean(description: str = "") -> Schema:
-    """true or false."""
+    """Return the schema of true or false."""
     return _of("boolean", description)
 
 
 def words(*choices: str, description: str = "") -> Schema:
-    """One of these strings."""
+    """Return the schema of one of these strings."""
     return _of("string", description, enum=list(choices))
 
 
 def array(items: Schema, description: str = "") -> Schema:
-    """A list of things of one form."""
+    """Return the schema of a list of items of one form."""
     return _of("array", description, items=items)
 
 
 def row(items: Schema, length: int, description: str) -> Schema:
-    """A list of a fixed length whose places have a meaning each, which the description tells."""
+    """Return the schema of a list of fixed length, each of whose places has a meaning, given in the
+    description."""
     # Not `prefixItems`: tools that read OpenAPI documents take it for what it meant in older drafts.
     return _of("array", description, items=items, minItems=length, maxItems=length)
 
 
 def mapping(values: Schema, description: str = "") -> Schema:
-    """An object with any names."""
+    """Return the schema of an object with any names."""
     return _of("object", description, additionalProperties=values)
 
 
 def record(description: str = "", /, **fields: Schema) -> Schema:
-    """An object with exactly these names."""
+    """Return the schema of an object with exactly these names."""
     return _of("object", description, properties=fields, required=list(fields), additionalProperties=False)
 
 
 def with_optional(schema: Schema, **fields: Schema) -> Schema:
-    """A record that may have these names, too."""
+    """Return a record's schema that allows these names as well."""
     return {**schema, "properties": {**schema["properties"], **fields}}
 
 
 def either(*schemas: Schema) -> Schema:
-    """Any of these; the first is the usual one."""
+    """Return the schema of any of these; the first is the usual one."""
     return {"anyOf": list(schemas)}
 
 
 def nullable(schema: Schema) -> Schema:
-    """Also null."""
+    """Return a schema that also allows null."""
     if isinstance(schema.get("type"), str) and "enum" not in schema:
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}

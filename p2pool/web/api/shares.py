@@ -12,7 +12,15 @@ from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.sharechain.figures import stale_name
 from p2pool.web.api.chain import FOUND, TIMESTAMP, found_fields
-from p2pool.web.api.endpoint import UNKNOWN_SHARE, Arguments, Endpoint, Scene, amount, find_share, share_hash
+from p2pool.web.api.endpoint import (
+    UNKNOWN_SHARE,
+    Arguments,
+    Endpoint,
+    RequestContext,
+    amount,
+    find_share,
+    share_hash,
+)
 from p2pool.web.api.schema import (
     AMOUNT,
     DASH,
@@ -29,7 +37,7 @@ from p2pool.web.api.schema import (
     text,
 )
 from p2pool.web.rebuilds import Rebuilds
-from p2pool.web.sources import Moment, script_to_text
+from p2pool.web.sources import Snapshot, script_to_text
 
 NO_SHARE: Final = "None"
 """The parent of a chain's first share, as front ends of p2pool know it."""
@@ -42,7 +50,8 @@ def _hash(value: int | None) -> str | None:
 
 
 def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, Any] | None:
-    """/web/share/<hash>; None where the share is not held. Targets are numbers, as front ends expect."""
+    """Return the JSON of /web/share/<hash>; None if the share is not held. Targets are numbers, as front ends
+    expect."""
     tracker = node.tracker
     share = tracker.get(share_hash)
     if share is None:
@@ -100,12 +109,12 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
     }
 
 
-def share_figures(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/shares/{hash}: targets as 64 hex digits, since JSON's numbers are too short for them in most
-    programs. Without the coinbase, which would have to be computed."""
-    share = find_share(scene.node, arguments["hash"])
-    tracker = scene.node.tracker
-    arrival, found = tracker.arrival(share.hash), scene.node.found_times().of(share.hash)
+def share_figures(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/shares/{hash}: targets as 64 hex digits, since JSON's numbers are too short
+    for them in most programs. Without the coinbase, which would have to be computed."""
+    share = find_share(context.node, arguments["hash"])
+    tracker = context.node.tracker
+    arrival, found = tracker.arrival(share.hash), context.node.found_times().of(share.hash)
     return {
         "hash": _hash(share.hash),
         "parent": _hash(share.previous_hash),
@@ -118,7 +127,7 @@ def share_figures(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         **found_fields(found),
         "height": share.absheight,
         "chain_work": _hash(share.abswork),
-        "address": script_to_text(scene.node, share.script),
+        "address": script_to_text(context.node, share.script),
         "donation": share.donation / 65535,
         "stale_info": stale_name(share.stale_info),
         "desired_version": share.desired_version,
@@ -133,20 +142,20 @@ def share_figures(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def recent_shares(moment: Moment) -> list[dict[str, Any]]:
-    """/recent_shares: those that this node's miners found, the newest first."""
+def recent_shares(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the JSON of /recent_shares: those that this node's miners found, the newest first."""
     return [
         {"ts": share.time, "hash": f"{share.share_hash:064x}", "miner": share.worker, "dead": share.dead}
-        for share in reversed(moment.snapshot.recent_shares)
+        for share in reversed(snapshot.pool.recent_shares)
     ]
 
 
-def own_shares(moment: Moment) -> dict[str, Any]:
-    """/api/v1/shares."""
-    snapshot = moment.snapshot
+def own_shares(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/shares."""
+    pool = snapshot.pool
     return {
-        "total": snapshot.shares,
-        "dead": snapshot.dead_shares,
+        "total": pool.shares,
+        "dead": pool.dead_shares,
         "shares": [
             {
                 "time": share.time,
@@ -155,28 +164,28 @@ def own_shares(moment: Moment) -> dict[str, Any]:
                 "dead": share.dead,
                 "work": share.attempts,
             }
-            for share in reversed(snapshot.recent_shares)
+            for share in reversed(pool.recent_shares)
         ],
     }
 
 
-def _old_details(scene: Scene, arguments: Arguments) -> bytes:
-    """`null` for a share that is not held."""
-    details = share_details(scene.node, arguments["hash"], scene.sources.memory.rebuilds(scene.node.tracker))
+def _old_details(context: RequestContext, arguments: Arguments) -> bytes:
+    """Return the details of a share, `null` for one that is not held."""
+    details = share_details(context.node, arguments["hash"], context.sources.cache.rebuilds(context.node.tracker))
     # Python's own JSON: targets are numbers beyond 64 bits.
     return json.dumps(details).encode()
 
 
-def _packed(scene: Scene, arguments: Arguments) -> bytes:
-    """Nothing for a share that is not held."""
-    share = scene.node.tracker.get(arguments["hash"])
+def _packed(context: RequestContext, arguments: Arguments) -> bytes:
+    """Return a share's bytes, none for one that is not held."""
+    share = context.node.tracker.get(arguments["hash"])
     return b"" if share is None else share.envelope
 
 
-def _address(scene: Scene, arguments: Arguments) -> bytes:
-    """`null` for a share that is not held."""
-    share = scene.node.tracker.get(arguments["hash"])
-    return orjson.dumps(None if share is None else script_to_text(scene.node, share.script))
+def _address(context: RequestContext, arguments: Arguments) -> bytes:
+    """Return a share's payout address, `null` for one that is not held."""
+    share = context.node.tracker.get(arguments["hash"])
+    return orjson.dumps(None if share is None else script_to_text(context.node, share.script))
 
 
 _BY_HASH = (share_hash("hash", "the share's"),)

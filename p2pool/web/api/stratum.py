@@ -1,6 +1,6 @@
 """The miners' side of this node: /stratum_stats, /stratum_security, /ban_stats, /api/v1/stratum, /api/v1/bans.
 
-The old paths have the names that front ends of p2pool know beside those of this software.
+The legacy paths have the names that front ends of p2pool know in addition to those of this software.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from p2pool.web.api.schema import (
     record,
     text,
 )
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 from p2pool.web.submission_pace import SUSPICIOUS_PACE
 
 _WINDOWS = ("1m", "1h", "1d")
@@ -56,12 +56,12 @@ REFUSALS = {
 
 
 def _rates(ten_minutes: float, smoothed: Sequence[float]) -> dict[str, float]:
-    """Hashes a second by window."""
+    """Return hashes a second by window."""
     return {"10m": ten_minutes, **dict(zip(_WINDOWS, smoothed, strict=True))}
 
 
 def refusals(counts: dict[int, int]) -> dict[str, int]:
-    """Refused submissions by reason; a reason without a refusal is there as well."""
+    """Return refused submissions by reason, reasons without any included."""
     return {word: counts.get(code, 0) for code, word in REFUSALS.items()}
 
 
@@ -69,7 +69,7 @@ _NO_REFUSALS = refusals({})
 
 
 def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
-    """One worker for JSON, without its name."""
+    """Return one worker for JSON, without its name."""
     return {
         "connections": worker.connections,
         "difficulty": worker.difficulty,
@@ -88,7 +88,7 @@ def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
 
 
 def _old_worker(worker: WorkerSnapshot) -> dict[str, Any]:
-    """As legacy front ends know it: `shares` are submissions."""
+    """Return a worker as legacy front ends know it: `shares` are submissions."""
     figures = worker_figures(worker)
     figures["chain_shares"] = worker.shares
     figures["shares"] = worker.accepted + worker.refused
@@ -101,8 +101,9 @@ def _old_worker(worker: WorkerSnapshot) -> dict[str, Any]:
 
 
 class _RenderedWorkers:
-    """The JSON of each worker's snapshot, made again only where that is another one: most of ten thousand workers
-    did nothing in the last second. Bound: the workers of the newest snapshot, about half a kilobyte each."""
+    """The JSON of each worker's snapshot, rendered again only if that is another one: most of ten thousand
+    workers did nothing in the last second. Bound: the workers of the newest snapshot, about half a kilobyte
+    each."""
 
     def __init__(self) -> None:
         self._rendered: dict[str, tuple[WorkerSnapshot, orjson.Fragment]] = {}
@@ -120,79 +121,88 @@ class _RenderedWorkers:
 _rendered_workers = _RenderedWorkers()
 
 
-def stratum_stats(moment: Moment) -> dict[str, Any]:
-    """/stratum_stats: the pool of this node, and every worker that is remembered. `last_share` is the time of the
-    last accepted submission. The workers are rendered already."""
-    snapshot = moment.snapshot
+def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /stratum_stats: the pool of this node, and every worker that is remembered.
+    `last_share` is the time of the last accepted submission. The workers are rendered already."""
+    pool = snapshot.pool
     return {
         "pool": {
-            **_totals(snapshot),
-            "total_accepted": snapshot.accepted,
-            "total_rejected": sum(snapshot.refused.values()),
-            "submission_rate": snapshot.security.submission_rate,
-            "uptime": snapshot.time - snapshot.start_time,
-            "ip_connections": {f"host {number}": load.connections for number, load in _numbered(snapshot)},
-            "ip_workers": {f"host {number}": load.workers for number, load in _numbered(snapshot)},
+            **_totals(pool),
+            "total_accepted": pool.accepted,
+            "total_rejected": sum(pool.refused.values()),
+            "submission_rate": pool.security.submission_rate,
+            "uptime": pool.time - pool.start_time,
+            "ip_connections": {f"host {number}": load.connections for number, load in _numbered(pool)},
+            "ip_workers": {f"host {number}": load.workers for number, load in _numbered(pool)},
             "threat_thresholds": {
                 "connection_worker_elevated": _ELEVATED_RATIO,
                 "connection_worker_warning": _WARNING_RATIO,
             },
         },
-        "workers": _rendered_workers(snapshot.workers),
+        "workers": _rendered_workers(pool.workers),
     }
 
 
-def stratum_figures(moment: Moment) -> dict[str, Any]:
-    """/api/v1/stratum."""
-    return {**_totals(moment.snapshot), **_security(moment)}
+def stratum_figures(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/stratum."""
+    return {**_totals(snapshot.pool), **_security(snapshot)}
 
 
-def _totals(snapshot: PoolSnapshot) -> dict[str, Any]:
-    software = Counter(w.software or "unknown" for w in snapshot.workers if w.connections)
+def _totals(pool: PoolSnapshot) -> dict[str, Any]:
+    software = Counter(w.software or "unknown" for w in pool.workers if w.connections)
     return {
-        "connections": snapshot.connections,
-        "workers": sum(1 for worker in snapshot.workers if worker.connections),
-        "accepted": snapshot.accepted,
-        "refused": sum(snapshot.refused.values()),
-        "refused_by": refusals(snapshot.refused),
-        "dead": snapshot.dead,
-        "shares": snapshot.shares,
-        "dead_shares": snapshot.dead_shares,
-        "hash_rate": snapshot.hash_rate,
-        "dead_hash_rate": snapshot.dead_rate,
-        "hash_rates": _rates(snapshot.hash_rate, snapshot.hash_rates),
-        "submissions_per_second": snapshot.security.submission_rate,
+        "connections": pool.connections,
+        "workers": sum(1 for worker in pool.workers if worker.connections),
+        "accepted": pool.accepted,
+        "refused": sum(pool.refused.values()),
+        "refused_by": refusals(pool.refused),
+        "dead": pool.dead,
+        "shares": pool.shares,
+        "dead_shares": pool.dead_shares,
+        "hash_rate": pool.hash_rate,
+        "dead_hash_rate": pool.dead_rate,
+        "hash_rates": _rates(pool.hash_rate, pool.hash_rates),
+        "submissions_per_second": pool.security.submission_rate,
         "user_agents": dict(software.most_common(_MAX_SOFTWARE)),
     }
 
 
-def _numbered(snapshot: PoolSnapshot) -> Iterator[tuple[int, HostLoad]]:
-    """The hosts with the most connections, by number: the addresses of miners are nobody's business."""
-    return enumerate(snapshot.security.loads, 1)
+def _numbered(pool: PoolSnapshot) -> Iterator[tuple[int, HostLoad]]:
+    """Iterate over the hosts with the most connections, by number: the addresses of miners are private."""
+    return enumerate(pool.security.loads, 1)
 
 
-def _host_connections(snapshot: PoolSnapshot) -> dict[str, int]:
-    """Of the hosts that cost something: the others' addresses are nobody's business."""
-    return {host.host: host.connections for host in snapshot.security.hosts}
+def _host_connections(pool: PoolSnapshot) -> dict[str, int]:
+    """Return connections by host, of hosts that cost something: the others' addresses are private."""
+    return {host.host: host.connections for host in pool.security.hosts}
 
 
-def stratum_security(moment: Moment) -> dict[str, Any]:
-    """/stratum_security: who comes, who is turned away, and which hosts cost most. Rates a second, over a
-    minute."""
-    snapshot, security = moment.snapshot, moment.snapshot.security
-    connected = sum(1 for worker in snapshot.workers if worker.connections)
-    judged = snapshot.accepted + sum(snapshot.refused.values())
-    ratio = snapshot.connections / connected if connected else 0.0
-    refused = sum(snapshot.refused.values()) / judged if judged else 0.0
-    banned = len(_in_force(moment))
-    recent, rate, limits = security.recent_submission_rate, security.submission_rate, moment.sources.stratum_limits
+def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /stratum_security: who comes, who is turned away, and which hosts cost most. Rates a
+    second, over a minute."""
+    pool, security = snapshot.pool, snapshot.pool.security
+    connected = sum(1 for worker in pool.workers if worker.connections)
+    judged = pool.accepted + sum(pool.refused.values())
+    ratio = pool.connections / connected if connected else 0.0
+    refused = sum(pool.refused.values()) / judged if judged else 0.0
+    banned = len(_in_force(snapshot))
+    recent, rate, limits = (
+        security.recent_submission_rate,
+        security.submission_rate,
+        snapshot.sources.stratum_limits,
+    )
     burst, most = recent / rate if rate else 0.0, limits.max_connections / limits.share_rate
-    fast = moment.memory.pace.fast_workers(snapshot)
+    fast = snapshot.cache.pace.fast_workers(pool)
     level, reasons = _threat(
-        ratio, refused, banned, burst if recent >= _BURST_PACE else 0.0, recent / most, len(fast)
+        connections_per_worker=ratio,
+        refused=refused,
+        banned=banned,
+        burst=burst if recent >= _BURST_PACE else 0.0,
+        load=recent / most,
+        fast_workers=len(fast),
     )
     return {
-        **_security(moment),
+        **_security(snapshot),
         "rate_10s": recent,
         "rate_60s": rate,
         "burst_ratio": burst,
@@ -213,9 +223,9 @@ def stratum_security(moment: Moment) -> dict[str, Any]:
 
 
 def _threat(
-    connections_per_worker: float, refused: float, banned: int, burst: float, load: float, fast_workers: int
+    *, connections_per_worker: float, refused: float, banned: int, burst: float, load: float, fast_workers: int
 ) -> tuple[int, list[str]]:
-    """(0 normal, 1 elevated, 2 warning or 3 critical; why), as front ends colour it."""
+    """Return (0 normal, 1 elevated, 2 warning or 3 critical; the reasons), as front ends colour it."""
     reasons: list[tuple[int, str]] = []
     if connections_per_worker > _ELEVATED_RATIO:
         level = 2 if connections_per_worker > _WARNING_RATIO else 1
@@ -235,17 +245,17 @@ def _threat(
     return max((level for level, _ in reasons), default=0), [text for _, text in reasons]
 
 
-def _security(moment: Moment) -> dict[str, Any]:
-    security = moment.snapshot.security
+def _security(snapshot: Snapshot) -> dict[str, Any]:
+    security = snapshot.pool.security
     return {
-        "connections": moment.snapshot.connections,
+        "connections": snapshot.pool.connections,
         "connections_per_second": security.connection_rate,
         "submissions_per_second": security.submission_rate,
         "refused_per_second": security.refusal_rate,
         "turned_away_per_second": security.turned_away_rate,
         "turned_away": security.turned_away,
         "offences": security.offences,
-        "banned_hosts": len(_in_force(moment)),
+        "banned_hosts": len(_in_force(snapshot)),
         "hosts": [
             {
                 "host": host.host,
@@ -259,11 +269,11 @@ def _security(moment: Moment) -> dict[str, Any]:
     }
 
 
-def ban_stats(moment: Moment) -> dict[str, Any]:
-    """/ban_stats: the hosts that are kept out now. Workers are never banned here."""
-    bans, now = _in_force(moment), moment.snapshot.time
+def ban_stats(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /ban_stats: the hosts that are kept out now. Workers are never banned here."""
+    bans, now = _in_force(snapshot), snapshot.pool.time
     return {
-        **ban_list(moment),
+        **ban_list(snapshot),
         "banned_ips_count": len(bans),
         "banned_workers_count": 0,
         "banned_ips": [
@@ -278,17 +288,17 @@ def ban_stats(moment: Moment) -> dict[str, Any]:
         ],
         "banned_workers": [],
         "ip_violations": [
-            {"ip": host.host, "violations": round(host.cost)} for host in moment.snapshot.security.hosts[:20]
+            {"ip": host.host, "violations": round(host.cost)} for host in snapshot.pool.security.hosts[:20]
         ],
-        "ip_connections": _host_connections(moment.snapshot),
-        "ban_duration": moment.sources.ban_duration,
+        "ip_connections": _host_connections(snapshot.pool),
+        "ban_duration": snapshot.sources.ban_duration,
         "max_violations": BAN_COST,
     }
 
 
-def ban_list(moment: Moment) -> dict[str, Any]:
-    """/api/v1/bans."""
-    bans = _in_force(moment)
+def ban_list(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/bans."""
+    bans = _in_force(snapshot)
     return {
         "total": len(bans),
         "bans": [
@@ -296,7 +306,7 @@ def ban_list(moment: Moment) -> dict[str, Any]:
                 "host": ban.host,
                 "since": ban.since,
                 "until": ban.until,
-                "remaining": ban.until - moment.snapshot.time,
+                "remaining": ban.until - snapshot.pool.time,
                 "reason": ban.reason,
             }
             for ban in bans
@@ -304,8 +314,8 @@ def ban_list(moment: Moment) -> dict[str, Any]:
     }
 
 
-def _in_force(moment: Moment) -> list[BanRecord]:
-    return [ban for ban in moment.snapshot.security.bans if ban.until > moment.snapshot.time]
+def _in_force(snapshot: Snapshot) -> list[BanRecord]:
+    return [ban for ban in snapshot.pool.security.bans if ban.until > snapshot.pool.time]
 
 
 _WORKER_FIELDS = {

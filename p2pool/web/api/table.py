@@ -1,6 +1,6 @@
-"""The one table of the JSON interface: what is served, described and documented is what stands here.
+"""The one table of the JSON interface: exactly what is in it is served, described and documented.
 
-A topic's rows stand in its own module, beside the functions that answer. `routing` makes resources of them,
+A topic's rows are in its own module, next to the functions that answer. `routing` makes resources of them,
 `openapi` the document at /api/openapi.json, and docs/api.md is written from them.
 """
 

@@ -37,25 +37,25 @@ from p2pool.web.api.schema import (
     text,
     words,
 )
-from p2pool.web.sources import Moment
+from p2pool.web.sources import Snapshot
 from p2pool.web.votes import branch_problem, chain_votes, own_shares_refused, refusal_upon, votes_problem
 
 MOST_VERSIONS: Final = 10
 """Versions that a tally lists one by one: a vote is any 64-bit number, and each share could have its own."""
 
 
-def transition(moment: Moment) -> dict[str, Any]:
-    """/api/v1/transition."""
-    return {name: make(moment) for name, (make, _) in SECTIONS.items()}
+def transition(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON of /api/v1/transition."""
+    return {name: make(snapshot) for name, (make, _) in SECTIONS.items()}
 
 
 # --- votes -------------------------------------------------------------------------------------------------------
 
 
-def votes_section(moment: Moment) -> dict[str, Any]:
-    """Who votes for what, over three stretches of the chain."""
-    votes = chain_votes(moment.sources)
-    return moment.memory.latest("transition votes", votes, lambda: _votes(votes))
+def votes_section(snapshot: Snapshot) -> dict[str, Any]:
+    """Return who votes for what, over three stretches of the chain."""
+    votes = chain_votes(snapshot.sources)
+    return snapshot.cache.latest("transition votes", votes, lambda: _votes(votes))
 
 
 def _votes(votes: ChainVotes) -> dict[str, Any]:
@@ -154,11 +154,11 @@ _VOTES = record(
 # --- next --------------------------------------------------------------------------------------------------------
 
 
-def next_section(moment: Moment) -> dict[str, Any]:
-    """What would happen next, and when at the earliest."""
-    votes = chain_votes(moment.sources)
-    period = moment.node.network.share_period
-    return moment.memory.latest("transition next", votes, lambda: _next(votes, period))
+def next_section(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what would happen next, and when at the earliest."""
+    votes = chain_votes(snapshot.sources)
+    period = snapshot.node.network.share_period
+    return snapshot.cache.latest("transition next", votes, lambda: _next(votes, period))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ def _steps(votes: ChainVotes, version: int, period: int) -> list[dict[str, Any]]
 
 
 def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
-    """How far a rule is from being met."""
+    """Return how far a rule is from being met."""
     if not votes.has_history:
         return {"part": None, "missing": None, "reached": None}
     tally = votes.chain if rule.span == "chain" else votes.window
@@ -300,7 +300,7 @@ _NEXT = record(
 
 # --- the sections ------------------------------------------------------------------------------------------------
 
-SECTIONS: Final[dict[str, tuple[Callable[[Moment], dict[str, Any]], Schema]]] = {
+SECTIONS: Final[dict[str, tuple[Callable[[Snapshot], dict[str, Any]], Schema]]] = {
     "votes": (votes_section, _VOTES),
     "next": (next_section, _NEXT),
     "types": (types_section, TYPES),

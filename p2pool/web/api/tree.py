@@ -13,7 +13,7 @@ from p2pool.sharechain import forest
 from p2pool.sharechain.figures import stale_name
 from p2pool.sharechain.found_times import FoundTime
 from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, found_fields, hash_text
-from p2pool.web.api.endpoint import Arguments, Endpoint, Scene, whole_number
+from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import HASH, array, boolean, count, nullable, number, record, text
 from p2pool.web.sources import script_to_text
 
@@ -22,11 +22,11 @@ DEFAULT_SHARES: Final = 100
 
 
 def newest_shares(node: Node, most: int) -> Iterator[forest.Node]:
-    """The newest shares of all heads, the highest first and so a child before its parent; at most `most`, each at
-    the cost of a place in a heap of the heads.
+    """Return the newest shares of all heads, the highest first and so a child before its previous share; at most
+    `most`, each at the cost of a place in a heap of the heads.
 
     In the best share's tree heights are counted. The others hang from shares that are missing: their heads are as
-    high as they say, but no higher than the best share. Who makes shares up cannot hide the best chain.
+    high as they say, but no higher than the best share. Shares that are made up cannot hide the best chain.
     """
     held = node.tracker.forest
     best = None if node.best_share is None else held.nodes.get(node.best_share)
@@ -48,7 +48,7 @@ def newest_shares(node: Node, most: int) -> Iterator[forest.Node]:
 
 
 def _shifts(best: forest.Node | None, heads: list[forest.Node]) -> dict[forest.Tree, int]:
-    """By tree: what a share's depth in it lacks to its height above the best share."""
+    """Return by tree what a share's depth in it lacks to its height above the best share."""
     highest: dict[forest.Tree, forest.Node] = {}
     for head in heads:
         if head.tree not in highest or head.depth > highest[head.tree].depth:
@@ -62,9 +62,9 @@ def _shifts(best: forest.Node | None, heads: list[forest.Node]) -> dict[forest.T
     return shifts
 
 
-def share_tree(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/tree."""
-    node, most = scene.node, arguments["count"]
+def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/tree."""
+    node, most = context.node, arguments["count"]
     own = set(node.own_share_hashes())
     chain, times = [share.hash for share in node.tracker.ancestors(node.best_share, most)], node.found_times()
     # Those of one chain together: one by one costs twenty times as much.
@@ -73,13 +73,15 @@ def share_tree(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         "best_share": None if node.best_share is None else hash_text(node.best_share),
         "heads": len(node.tracker.forest.heads),
         "shares": [
-            _row(node, found, known.get(found.share.hash) or times.of(found.share.hash), own, known)
+            _row(node, found, when=known.get(found.share.hash) or times.of(found.share.hash), own=own, chain=known)
             for found in newest_shares(node, most)
         ],
     }
 
 
-def _row(node: Node, found: forest.Node, when: FoundTime, own: set[int], chain: Container[int]) -> dict[str, Any]:
+def _row(
+    node: Node, found: forest.Node, *, when: FoundTime, own: set[int], chain: Container[int]
+) -> dict[str, Any]:
     share = found.share
     return {
         "hash": hash_text(share.hash),
@@ -127,6 +129,8 @@ ENDPOINTS = (
             ),
         ),
         look_up=share_tree,
-        parameters=(whole_number("count", "how many shares at most", 1, MAX_SHARES, DEFAULT_SHARES),),
+        parameters=(
+            whole_number("count", "how many shares at most", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
+        ),
     ),
 )

@@ -16,9 +16,9 @@ from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
     Endpoint,
-    Parameter,
-    Refusal,
-    Scene,
+    EndpointParameter,
+    ErrorResponse,
+    RequestContext,
     amount,
     choice,
     free_text,
@@ -45,39 +45,41 @@ from p2pool.web.api.schema import (
     with_optional,
 )
 from p2pool.web.api.stratum import WORKER, worker_figures
-from p2pool.web.sources import Moment
-from p2pool.web.worker_index import ORDERS, AddressFigures, TooManyLists, Wanted, address_of
+from p2pool.web.sources import Snapshot
+from p2pool.web.worker_index import ORDERS, AddressFigures, TooManyLists, WorkerFilter, address_of
 
 MAX_WORKERS, DEFAULT_WORKERS = 500, 100
 """Workers on a page: at most 300 kB."""
 MAX_BLOCKS: Final = 50
 """Blocks that /miner_payouts lists."""
 
-UNKNOWN_WORKER = Refusal(404, "unknown_worker", "no worker of this name is remembered")
-UNKNOWN_ADDRESS = Refusal(404, "unknown_address", "this address has no worker here and no part of the next block")
-BUSY = Refusal(503, "busy", "workers were searched in too many ways this second; try again in a second")
+UNKNOWN_WORKER = ErrorResponse(404, "unknown_worker", "no worker of this name is remembered")
+UNKNOWN_ADDRESS = ErrorResponse(
+    404, "unknown_address", "this address has no worker here and no part of the next block"
+)
+BUSY = ErrorResponse(503, "busy", "workers were searched in too many ways this second; try again in a second")
 
 
 def _named(worker: WorkerSnapshot) -> dict[str, Any]:
     return {"name": worker.name, **worker_figures(worker)}
 
 
-def worker_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/workers."""
+def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/workers."""
     search, connected = arguments["search"], arguments["connected"]
-    wanted = Wanted(
+    selected = WorkerFilter(
         search=None if search is None else search.casefold(),
         address=arguments["address"],
         connected=None if connected is None else connected == "true",
     )
     try:
-        workers = scene.moment.workers.ordered(arguments["sort"], wanted, scene.client)
+        workers = context.snapshot.workers.ordered(arguments["sort"], selected, context.client)
     except TooManyLists:
-        raise BUSY.raised() from None
+        raise BUSY.exception() from None
     total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
-    page = _page(workers, offset, limit, backwards=arguments["order"] == "desc")
+    page = _page(workers, offset=offset, limit=limit, backwards=arguments["order"] == "desc")
     return {
-        "time": scene.moment.snapshot.time,
+        "time": context.snapshot.pool.time,
         "total": total,
         "offset": offset,
         "limit": limit,
@@ -85,43 +87,45 @@ def worker_page(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _page(workers: Sequence[WorkerSnapshot], offset: int, limit: int, backwards: bool) -> Sequence[WorkerSnapshot]:
-    """A page without turning the whole list round."""
+def _page(
+    workers: Sequence[WorkerSnapshot], *, offset: int, limit: int, backwards: bool
+) -> Sequence[WorkerSnapshot]:
+    """Return a page without reversing the whole list."""
     if not backwards:
         return workers[offset : offset + limit]
     end = len(workers) - offset
     return workers[max(0, end - limit) : max(0, end)][::-1]
 
 
-def one_worker(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/workers/{name}."""
-    worker = scene.moment.workers.get(arguments["name"])
+def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/workers/{name}."""
+    worker = context.snapshot.workers.get(arguments["name"])
     if worker is None:
-        raise UNKNOWN_WORKER.raised()
+        raise UNKNOWN_WORKER.exception()
     return _named(worker)
 
 
 # --- addresses ----------------------------------------------------------------------------------------------
 
 
-def _miner(moment: Moment, address: str) -> tuple[AddressFigures | None, int]:
-    """(an address's workers, the duffs that it would get)."""
-    return moment.workers.address(address), moment.per_tip(payout_amounts).get(address, 0)
+def _miner(snapshot: Snapshot, address: str) -> tuple[AddressFigures | None, int]:
+    """Return (an address's workers, the duffs that it would get)."""
+    return snapshot.workers.address(address), snapshot.per_tip(payout_amounts).get(address, 0)
 
 
-def _address(scene: Scene, address: str) -> tuple[AddressFigures | None, int]:
-    """(an address's workers, the duffs that it would get). Raises Refused where it has neither."""
-    workers, duffs = _miner(scene.moment, address)
+def _address(context: RequestContext, address: str) -> tuple[AddressFigures | None, int]:
+    """Return (an address's workers, the duffs that it would get). Raises EndpointError if it has neither."""
+    workers, duffs = _miner(context.snapshot, address)
     if workers is None and not duffs:
-        raise UNKNOWN_ADDRESS.raised()
+        raise UNKNOWN_ADDRESS.exception()
     return workers, duffs
 
 
-def one_address(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/api/v1/addresses/{address}."""
-    moment, address = scene.moment, arguments["address"]
-    workers, duffs = _address(scene, address)
-    total = moment.per_tip(payout_total)
+def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/addresses/{address}."""
+    snapshot, address = context.snapshot, arguments["address"]
+    workers, duffs = _address(context, address)
+    total = snapshot.per_tip(payout_total)
     together = workers or _NOBODY
     return {
         "address": address,
@@ -148,12 +152,12 @@ NO_MINER: Final = {"error": "Miner not found", "active": False}
 """What legacy p2pool-dash answers, with status 200: its front end shows the text."""
 
 
-def miner_stats(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/miner_stats/{address}."""
-    moment, address = scene.moment, arguments["address"]
+def miner_stats(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /miner_stats/{address}."""
+    snapshot, address = context.snapshot, arguments["address"]
     if not address:
         return NO_ADDRESS
-    workers, duffs = _miner(moment, address)
+    workers, duffs = _miner(snapshot, address)
     if workers is None and not duffs:
         return NO_MINER
     together = workers or _NOBODY
@@ -165,23 +169,23 @@ def miner_stats(scene: Scene, arguments: Arguments) -> dict[str, Any]:
         "dead_hashrate": together.dead_rate,
         "doa_rate": together.dead_rate / rate if rate else 0.0,
         "share_difficulty": together.difficulty,
-        "time_to_share": target_to_average_attempts(best_max_target(moment)) / rate if rate else None,
+        "time_to_share": target_to_average_attempts(best_max_target(snapshot)) / rate if rate else None,
         "current_payout": duffs / 1e8,
-        "global_stale_prop": stale_proportion(moment),
+        "global_stale_prop": stale_proportion(snapshot),
     }
 
 
-def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
-    """/miner_payouts/{address}: the blocks that it found or that are known to pay it. What a block pays is known
-    of the blocks that came while this node was running. An unknown address has none."""
-    moment, address = scene.moment, arguments["address"]
+def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /miner_payouts/{address}: the blocks that it found or that are known to pay it. What a
+    block pays is known of the blocks that came while this node was running. An unknown address has none."""
+    snapshot, address = context.snapshot, arguments["address"]
     if not address:
         return NO_ADDRESS
-    blocks = moment.once(_blocks_by_address).get(address, [])
-    paid = [(block, _paid(moment, block, address)) for block in blocks]
+    blocks = snapshot.once(_blocks_by_address).get(address, [])
+    paid = [(block, _paid(snapshot, block, address)) for block in blocks]
     sums = {status: sum(duffs or 0 for block, duffs in paid if block.status is status) for status in BlockStatus}
     confirmed, maturing = sums[BlockStatus.CONFIRMED], sums[BlockStatus.ACCEPTED] + sums[BlockStatus.SENT]
-    explorer = explorers(scene.node)[0]
+    explorer = explorers(context.node)[0]
     return {
         "address": address,
         "blocks_found": len(blocks),
@@ -204,16 +208,16 @@ def miner_payouts(scene: Scene, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _paid(moment: Moment, block: BlockRecord, address: str) -> int | None:
-    """Duffs that a block pays an address; None where that is not known."""
-    amounts = moment.memory.paid.get(block.block_hash)
+def _paid(snapshot: Snapshot, block: BlockRecord, address: str) -> int | None:
+    """Return the duffs that a block pays an address; None if unknown."""
+    amounts = snapshot.cache.paid.get(block.block_hash)
     return None if amounts is None else amounts.get(address, 0)
 
 
-def _blocks_by_address(moment: Moment) -> dict[str, list[BlockRecord]]:
-    """Those that an address found or that are known to pay it, the newest first."""
-    paid, found = moment.memory.paid, dict[str, list[BlockRecord]]()
-    for block in reversed(moment.snapshot.blocks):
+def _blocks_by_address(snapshot: Snapshot) -> dict[str, list[BlockRecord]]:
+    """Return the blocks that an address found or that are known to pay it, the newest first."""
+    paid, found = snapshot.cache.paid, dict[str, list[BlockRecord]]()
+    for block in reversed(snapshot.pool.blocks):
         for address in {address_of(block.worker), *paid.get(block.block_hash, ())}:
             found.setdefault(address, []).append(block)
     return found
@@ -227,7 +231,7 @@ def _read_address(given: str) -> str:
     return given
 
 
-ADDRESS = Parameter(
+ADDRESS = EndpointParameter(
     "address",
     text("a Dash address", minLength=26, maxLength=35),
     _read_address,
@@ -236,7 +240,7 @@ ADDRESS = Parameter(
     in_path=True,
     status=404,
 )
-_ANY_ADDRESS = Parameter(
+_ANY_ADDRESS = EndpointParameter(
     "address",
     text("a Dash address; any other text is one that is not known", maxLength=MAX_TEXT),
     str,
@@ -257,7 +261,7 @@ _PAID_BLOCK = record(
     **STATUSES,
     explorer_url=text(),
 )
-_LIMIT = whole_number("limit", "how many to tell of", 1, MAX_WORKERS, DEFAULT_WORKERS)
+_LIMIT = whole_number("limit", "how many to tell of", low=1, high=MAX_WORKERS, default=DEFAULT_WORKERS)
 ENDPOINTS = (
     Endpoint(
         "/api/v1/workers",
@@ -271,13 +275,13 @@ ENDPOINTS = (
         ),
         look_up=worker_page,
         parameters=(
-            choice("sort", "what they are in the order of", tuple(ORDERS), "hash_rate"),
-            choice("order", "rising or falling", ("asc", "desc"), "desc"),
+            choice("sort", "what they are in the order of", tuple(ORDERS), default="hash_rate"),
+            choice("order", "rising or falling", ("asc", "desc"), default="desc"),
             OFFSET,
             _LIMIT,
             free_text("search", "only those whose name holds this, in any case"),
             free_text("address", "only those of this payout address"),
-            choice("connected", "only those with, or without, a connection", ("true", "false"), None),
+            choice("connected", "only those with, or without, a connection", ("true", "false"), default=None),
         ),
         refusals=(BUSY,),
     ),

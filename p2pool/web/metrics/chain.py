@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from p2pool.pool_stats import BlockStatus, PoolSnapshot
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, announced_counter, by_word, gauge
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, announced_counter, by_word, gauge
 
 
 def _by_scope(pool: float, own: float) -> dict[str, float]:
@@ -18,8 +18,8 @@ def _blocks(snapshot: PoolSnapshot) -> dict[str, float]:
 
 
 def _round_trips(snapshot: PoolSnapshot) -> dict[str, float]:
-    """Of the nearest and the farthest peer. No label names one: their ports change with every connection, and
-    series would pile up."""
+    """Yield the round trips of the nearest and the farthest peer. No label names one: their ports change with
+    every connection, and series would pile up."""
     known = {"nearest": snapshot.peers.nearest, "farthest": snapshot.peers.farthest}
     return {which: seconds for which, seconds in known.items() if seconds is not None}
 
@@ -64,17 +64,17 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     ),
     by_word(
         "p2pool_orphan_ratio",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Part of the shares that missed the best chain: the pool's of the last hour, this node's newest ones.",
-        "scope",
-        lambda s: _by_scope(s.chain.stales.orphan, s.chain.own_stales.orphan),
+        label="scope",
+        values=lambda s: _by_scope(s.chain.stales.orphan, s.chain.own_stales.orphan),
     ),
     by_word(
         "p2pool_dead_on_arrival_ratio",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Part of the shares that were too late when they were found, as p2pool_orphan_ratio.",
-        "scope",
-        lambda s: _by_scope(s.chain.stales.dead, s.chain.own_stales.dead),
+        label="scope",
+        values=lambda s: _by_scope(s.chain.stales.dead, s.chain.own_stales.dead),
     ),
     gauge(
         "p2pool_store_problem",
@@ -99,27 +99,27 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     ),
     by_word(
         "p2pool_peers",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Other nodes of the pool that are connected, by who began.",
-        "direction",
-        lambda s: {"incoming": s.peers.incoming, "outgoing": s.peers.outgoing},
+        label="direction",
+        values=lambda s: {"incoming": s.peers.incoming, "outgoing": s.peers.outgoing},
     ),
     by_word(
         "p2pool_peer_round_trip_seconds",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Round-trip times of the nearest and the farthest connected node.",
-        "of",
-        _round_trips,
+        label="of",
+        values=_round_trips,
     ),
     announced_counter(
         "p2pool_blocks_found", "Blocks of the pool that came into the chain.", lambda s: s.blocks_accepted
     ),
     by_word(
         "p2pool_blocks",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "The pool's newest thousand blocks, earlier runs included, by what became of them.",
-        "status",
-        _blocks,
+        label="status",
+        values=_blocks,
     ),
     gauge(
         "p2pool_last_block_timestamp_seconds",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, Times, View, by_word, gauge, times
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, Times, View, by_word, gauge, times
 
 
 def _notices(view: View) -> Iterator[Times]:
@@ -21,31 +21,31 @@ DASH_CORE: tuple[Declared | DeclaredTimes, ...] = (
     ),
     by_word(
         "p2pool_daemon_up",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "1 while a dashd is well.",
-        "daemon",
-        lambda s: {daemon.name: float(daemon.well) for daemon in s.dashd.daemons},
+        label="daemon",
+        values=lambda s: {daemon.name: float(daemon.well) for daemon in s.dashd.daemons},
     ),
     by_word(
         "p2pool_daemon_serving",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "1 for the dashd that work comes from.",
-        "daemon",
-        lambda s: {daemon.name: float(daemon.serving) for daemon in s.dashd.daemons},
+        label="daemon",
+        values=lambda s: {daemon.name: float(daemon.serving) for daemon in s.dashd.daemons},
     ),
     by_word(
         "p2pool_daemon_height",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Height of a dashd's chain.",
-        "daemon",
-        lambda s: {daemon.name: daemon.height for daemon in s.dashd.daemons if daemon.height is not None},
+        label="daemon",
+        values=lambda s: {daemon.name: daemon.height for daemon in s.dashd.daemons if daemon.height is not None},
     ),
     by_word(
         "p2pool_daemon_answer_seconds",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Time that a dashd takes for a template, smoothed.",
-        "daemon",
-        lambda s: {
+        label="daemon",
+        values=lambda s: {
             daemon.name: daemon.answer_time for daemon in s.dashd.daemons if daemon.answer_time is not None
         },
     ),

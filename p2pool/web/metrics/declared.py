@@ -1,4 +1,4 @@
-"""What a metric is: its name, kind, labels and help text, and where its values are in a snapshot."""
+"""What a metric is: its name, type, labels and help text, and how its values follow from a snapshot."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Sample = tuple[tuple[str, ...], float]
 Times = tuple[tuple[str, ...], HistogramSnapshot]
 
 
-class Kind(StrEnum):
-    """Prometheus' types."""
+class MetricType(StrEnum):
+    """The types that Prometheus knows."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
     HISTOGRAM = "histogram"
 
 
-_FAMILIES: dict[Kind, Callable[..., GaugeMetricFamily | CounterMetricFamily]] = {
-    Kind.GAUGE: GaugeMetricFamily,
-    Kind.COUNTER: CounterMetricFamily,
+_FAMILIES: dict[MetricType, Callable[..., GaugeMetricFamily | CounterMetricFamily]] = {
+    MetricType.GAUGE: GaugeMetricFamily,
+    MetricType.COUNTER: CounterMetricFamily,
 }
 
 
@@ -51,15 +51,15 @@ class Declared:
     which stay as they are."""
 
     name: str
-    kind: Kind
+    kind: MetricType
     help: str
     samples: Callable[[View], Iterable[Sample]]
     labels: tuple[str, ...] = ()
     announced: bool = False
 
     def family(self, view: View) -> Metric:
-        """Its samples now. prometheus_client would give an announced counter the suffix _total: it is rendered as
-        untyped, and `page` corrects that line."""
+        """Return the family with its samples now. prometheus_client would give an announced counter the suffix
+        _total: it is rendered as untyped, and `page` corrects that line."""
         kind = UntypedMetricFamily if self.announced else _FAMILIES[self.kind]
         family = kind(self.name, self.help, labels=self.labels)
         for labels, value in self.samples(view):
@@ -75,10 +75,10 @@ class DeclaredTimes:
     help: str
     times: Callable[[View], Iterable[Times]]
     labels: tuple[str, ...] = ()
-    kind: Kind = Kind.HISTOGRAM
+    kind: MetricType = MetricType.HISTOGRAM
 
     def family(self, view: View) -> Metric:
-        """Its samples now."""
+        """Return the family with its samples now."""
         family = HistogramMetricFamily(self.name, self.help, labels=self.labels)
         for labels, times in self.times(view):
             family.add_metric(labels, _buckets(times), times.total)
@@ -86,35 +86,35 @@ class DeclaredTimes:
 
 
 def _buckets(times: HistogramSnapshot) -> list[tuple[str, float]]:
-    """Cumulative, as Prometheus counts."""
+    """Return the buckets, cumulative as Prometheus counts."""
     ends = [*(str(bound) for bound in times.bounds), "+Inf"]
     return list(zip(ends, accumulate(times.counts), strict=True))
 
 
 def gauge(name: str, help_text: str, value: Callable[[PoolSnapshot], float | None]) -> Declared:
-    """A gauge without labels; absent while its value is None."""
-    return Declared(name, Kind.GAUGE, help_text, lambda view: _one(value(view.snapshot)))
+    """Declare a gauge without labels; absent while its value is None."""
+    return Declared(name, MetricType.GAUGE, help_text, lambda view: _one(value(view.snapshot)))
 
 
 def counter(name: str, help_text: str, value: Callable[[PoolSnapshot], float]) -> Declared:
-    """A counter without labels."""
-    return Declared(name, Kind.COUNTER, help_text, lambda view: _one(value(view.snapshot)))
+    """Declare a counter without labels."""
+    return Declared(name, MetricType.COUNTER, help_text, lambda view: _one(value(view.snapshot)))
 
 
 def announced_counter(name: str, help_text: str, value: Callable[[PoolSnapshot], float]) -> Declared:
-    """A counter without labels and without the suffix _total."""
-    return Declared(name, Kind.COUNTER, help_text, lambda view: _one(value(view.snapshot)), announced=True)
+    """Declare a counter without labels and without the suffix _total."""
+    return Declared(name, MetricType.COUNTER, help_text, lambda view: _one(value(view.snapshot)), announced=True)
 
 
 def times(name: str, help_text: str, value: Callable[[PoolSnapshot], HistogramSnapshot]) -> DeclaredTimes:
-    """A histogram without labels."""
+    """Declare a histogram without labels."""
     return DeclaredTimes(name, help_text, lambda view: [((), value(view.snapshot))])
 
 
 def by_word(
-    name: str, kind: Kind, help_text: str, label: str, values: Callable[[PoolSnapshot], dict[str, float]]
+    name: str, kind: MetricType, help_text: str, *, label: str, values: Callable[[PoolSnapshot], dict[str, float]]
 ) -> Declared:
-    """Numbers by a word."""
+    """Declare a metric with one label, whose values are words."""
 
     def samples(view: View) -> Iterator[Sample]:
         for word, value in values(view.snapshot).items():

@@ -9,7 +9,7 @@ from p2pool.pool_stats import PoolSnapshot, WorkerSnapshot
 from p2pool.web.metrics.declared import (
     Declared,
     DeclaredTimes,
-    Kind,
+    MetricType,
     Sample,
     View,
     announced_counter,
@@ -31,14 +31,14 @@ REASONS = {
 
 
 def _rejected(view: View) -> Iterator[Sample]:
-    """By reason, those without a case included."""
+    """Return rejected submissions by reason, reasons without a case included."""
     refused = view.snapshot.refused
     for code in sorted({*REASONS, *refused}):
         yield (REASONS.get(code, "other"), str(code)), refused.get(code, 0)
 
 
 def _of_workers(value: Callable[[WorkerSnapshot], float]) -> Callable[[View], Iterator[Sample]]:
-    """A figure of the strongest workers, and no more of them than the operator allows."""
+    """Declare a figure of the strongest workers, no more of them than the operator allows."""
 
     def samples(view: View) -> Iterator[Sample]:
         for worker in strongest(view.snapshot, view.max_workers):
@@ -89,17 +89,17 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
     ),
     by_word(
         "p2pool_connections_turned_away_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         "Miners' connections that were not let in, by reason.",
-        "reason",
-        lambda s: dict(s.security.turned_away),
+        label="reason",
+        values=lambda s: dict(s.security.turned_away),
     ),
     by_word(
         "p2pool_offences_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         "What miners' hosts did that costs them, by kind.",
-        "kind",
-        lambda s: dict(s.security.offences),
+        label="kind",
+        values=lambda s: dict(s.security.offences),
     ),
     gauge(
         "p2pool_bans",
@@ -121,7 +121,7 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
     announced_counter("p2pool_shares_rejected", "Submissions refused.", lambda s: sum(s.refused.values())),
     Declared(
         "p2pool_shares_rejected_by_reason_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         "Submissions refused, by reason and stratum's error code.",
         _rejected,
         ("reason", "code"),
@@ -134,42 +134,42 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
     ),
     Declared(
         "p2pool_worker_hashrate",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Hashes a second of a worker, over ten minutes; the strongest workers only (--metrics-max-workers).",
         _of_workers(lambda worker: worker.hash_rate),
         ("worker",),
     ),
     Declared(
         "p2pool_worker_dead_hashrate",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "The part of p2pool_worker_hashrate that came too late to be of use.",
         _of_workers(lambda worker: worker.dead_rate),
         ("worker",),
     ),
     Declared(
         "p2pool_worker_connections",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Connections of a worker; the strongest workers only.",
         _of_workers(lambda worker: worker.connections),
         ("worker",),
     ),
     Declared(
         "p2pool_worker_shares_accepted_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         "Submissions of a worker accepted; the strongest workers only.",
         _of_workers(lambda worker: worker.accepted),
         ("worker",),
     ),
     Declared(
         "p2pool_worker_shares_rejected_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         "Submissions of a worker refused; the strongest workers only.",
         _of_workers(lambda worker: worker.refused),
         ("worker",),
     ),
     Declared(
         "p2pool_worker_chain_shares_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         "Shares of the chain that a worker found; the strongest workers only.",
         _of_workers(lambda worker: worker.shares),
         ("worker",),

@@ -1,5 +1,5 @@
-"""Metrics of what other nodes are: their software and protocol, share types that only they know, and whether they
-accept this node. Labels are words of ours: what a peer calls itself never becomes one."""
+"""Metrics of other nodes: their software and protocol, share types that only they know, and whether they accept
+this node. Labels are words of ours: what a peer calls itself never becomes one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
 from p2pool.peers.software import KNOWN, OTHER
 from p2pool.pool_stats import PoolSnapshot
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, by_word, gauge
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, by_word, gauge
 
 _PROTOCOLS = (str(MINIMUM_PROTOCOL), str(ANNOUNCED_PROTOCOL))
 
@@ -31,25 +31,25 @@ def _protocols(snapshot: PoolSnapshot) -> dict[str, float]:
 OTHER_NODES: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_peers_by_software",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Connected nodes by what they call their software; other is every name that this node does not know.",
-        "software",
-        _software,
+        label="software",
+        values=_software,
     ),
     by_word(
         "p2pool_peers_by_protocol",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Connected nodes by the protocol number that they announce.",
-        "protocol",
-        _protocols,
+        label="protocol",
+        values=_protocols,
     ),
     by_word(
         "p2pool_newer_type_shares_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         "Shares of types that this node does not know, which peers sent and it ignored; other is every type above "
         "127.",
-        "type",
-        lambda s: {row.name: row.shares for row in s.peers.census.newer_types},
+        label="type",
+        values=lambda s: {row.name: row.shares for row in s.peers.census.newer_types},
     ),
     gauge(
         "p2pool_peers_lost_software",

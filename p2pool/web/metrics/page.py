@@ -37,13 +37,13 @@ class _Collector:
         self._view = view
 
     def collect(self) -> Iterator[Metric]:
-        """prometheus_client's."""
+        """Yield the families of all metrics, as prometheus_client asks for them."""
         for metric in METRICS:
             yield metric.family(self._view)
 
 
 def render_metrics(snapshot: PoolSnapshot, max_workers: int) -> bytes:
-    """The exposition text; of workers, the `max_workers` strongest are named."""
+    """Return the exposition text; of workers, the `max_workers` strongest are named."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(View(snapshot, max_workers)))
     text = generate_latest(registry)
@@ -58,20 +58,20 @@ class MetricsPage:
     def __init__(self, max_workers: int) -> None:
         self._max_workers = max_workers
         self._snapshot: PoolSnapshot | None = None
-        """The one that nobody has asked for yet."""
+        """The newest snapshot, if it was not requested yet."""
         self._text = b""
 
     def show(self, snapshot: PoolSnapshot) -> None:
-        """From now on, of this one."""
+        """Render this snapshot from now on."""
         self._snapshot = snapshot
 
     def text(self) -> bytes:
-        """Of the newest snapshot; empty before the first. Where rendering fails, the last one; it is logged, once
-        for each snapshot."""
+        """Return the text of the newest snapshot; empty before the first. If rendering fails, the last one
+        stays; that is logged once for each snapshot."""
         snapshot, self._snapshot = self._snapshot, None
         if snapshot is not None:
             try:
                 self._text = render_metrics(snapshot, self._max_workers)
             except Exception:
-                _log.failure("metrics failed")
+                _log.failure("internal error: rendering /metrics failed; the last text is served")
         return self._text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from p2pool.pool_stats import PoolSnapshot
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, Sample, View, counter, gauge, times
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, Sample, View, counter, gauge, times
 
 
 def _cpu_seconds(view: View) -> list[Sample]:
@@ -40,7 +40,10 @@ PROCESS: tuple[Declared | DeclaredTimes, ...] = (
     gauge("process_start_time_seconds", "The same as p2pool_start_time_seconds.", lambda s: s.start_time),
     gauge("process_resident_memory_bytes", "Memory in use.", _resident),
     Declared(
-        "process_cpu_seconds_total", Kind.COUNTER, "Processor time used, of all threads together.", _cpu_seconds
+        "process_cpu_seconds_total",
+        MetricType.COUNTER,
+        "Processor time used, of all threads together.",
+        _cpu_seconds,
     ),
     gauge("process_open_fds", "Open file descriptors.", _open_files),
     gauge("process_max_fds", "File descriptors that may be open.", _max_files),

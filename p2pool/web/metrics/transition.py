@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pool.pool_stats import PoolSnapshot
-from p2pool.web.metrics.declared import Declared, DeclaredTimes, Kind, by_word, gauge
+from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, by_word, gauge
 
 
 def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
@@ -13,24 +13,23 @@ def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
 
 
 def _refused(snapshot: PoolSnapshot) -> dict[str, float]:
-    """A word for each rule of the code, not for each branch: others choose how many branches there are."""
+    """Return the parts by rule, not by branch: others choose how many branches there are."""
     refused = snapshot.chain.refused
-    heard = refused.accepted + refused.refused
     parts: dict[str, float] = {}
     for branch in refused.branches:
         if branch.work:
-            parts[branch.reason] = parts.get(branch.reason, 0.0) + branch.work / heard
+            parts[branch.reason] = parts.get(branch.reason, 0.0) + branch.work / refused.heard
     return parts
 
 
 TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_newer_votes_ratio",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Part of the work that votes for share versions above this node's: of the whole chain, of its oldest "
         "tenth (window), and of the last hour (recent). The first two are absent while the chain is too short.",
-        "span",
-        _newer,
+        label="span",
+        values=_newer,
     ),
     gauge(
         "p2pool_newer_votes_version",
@@ -59,10 +58,10 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
     ),
     by_word(
         "p2pool_refused_branch_work_ratio",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         "Part of the work heard in the last hour that is on refused branches, by the rule that their first share "
         "breaks.",
-        "reason",
-        _refused,
+        label="reason",
+        values=_refused,
     ),
 )

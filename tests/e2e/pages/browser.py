@@ -110,7 +110,7 @@ class View:
     def wait_until_live(self) -> View:
         """It follows the node, and nothing that is seen waits for an answer any more."""
         self.page.wait_for_selector("#live[data-state=live]", timeout=PATIENCE * MILLISECONDS)
-        waiting = self.page.get_by_text("Asking the node…").filter(visible=True)
+        waiting = self.page.get_by_text("Loading…").filter(visible=True)
         self.wait_for("answers", lambda: waiting.count() == 0)
         return self
 

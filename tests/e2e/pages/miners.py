@@ -10,6 +10,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
+from p2pool.base.environment import real_environment
 from p2pool.simnet.miner import CpuMiner
 
 
@@ -17,7 +18,13 @@ def mine(reactor: Any, port: str, rate: str, *usernames: str) -> Deferred[None]:
     """Starts them; nobody ends them."""
     for number, username in enumerate(usernames):
         CpuMiner(
-            reactor, "127.0.0.1", int(port), username, "d=0.000001", 1, float(rate), name=f"m{number}"
+            real_environment(reactor),
+            host="127.0.0.1",
+            port=int(port),
+            username=username,
+            password="d=0.000001",
+            max_hash_rate=float(rate),
+            name=f"m{number}",
         ).startService()
     return Deferred()
 

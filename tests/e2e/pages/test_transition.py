@@ -72,14 +72,14 @@ def test_what_the_page_says_is_what_the_node_says(voting):
     assert [row["What happens"] for row in shown] == [step["meaning"] for step in steps]
     assert {step["reached"] for step in steps} == {True, False}
     for row, step in zip(shown, steps, strict=True):
-        assert row["Needs"].startswith(f"{step['percent']}% of ")
-        assert agrees(row["Has"], step["part"])
-        earliest = row["If all shares vote for it"]
+        assert row["Required"].startswith(f"{step['percent']}% of ")
+        assert agrees(row["Current"], step["part"])
+        earliest = row["If every share votes for it"]
         wanted = f"in {step['at_the_earliest']['shares']} shares, about "
         assert earliest == "now" if step["reached"] else earliest.startswith(wanted)
     refused = votes["refused_by_c2pool"]
     assert refused["shares"] > 1
-    assert f"c2pool-dash refuses {refused['shares']} shares of the last hour" in view.text("#votes-refused")
+    assert f"c2pool-dash rejects {refused['shares']} shares of the last hour" in view.text("#votes-refused")
     assert refused["newest"] in view.page.get_attribute("#votes-refused a", "href")
     assert "which this node does not know" in view.text("#banner")
     assert view.record.trouble == []

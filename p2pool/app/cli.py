@@ -1,0 +1,37 @@
+"""The program: it loads the configuration, runs the node, and turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from p2pool.app.config import load_config
+from p2pool.app.settings import DATADIR_NAME
+from p2pool.base.errors import OperatorError
+from p2pool.base.paths import default_in_home
+from p2pool.base.signals import survive_signals
+from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
+
+
+def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
+    """Run the node until it is interrupted. Return the exit status: 2 if the operator has to correct something."""
+    open_standard_streams()
+    survive_signals()
+    try:
+        config = load_config(
+            sys.argv[1:] if argv is None else argv,
+            default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,
+        )
+        # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
+        from p2pool.app.process import run
+
+        return run(config)
+    except (OperatorError, ImportError) as error:
+        open_terminal(sys.stderr).write(f"p2pool-dash: {error}\n")
+        return error.exit_status if isinstance(error, OperatorError) else 2
+    except KeyboardInterrupt:  # before the node runs and can be stopped in order
+        return 128 + signal.SIGINT
+    finally:
+        flush_standard_streams()

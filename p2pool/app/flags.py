@@ -1,0 +1,152 @@
+"""The command line and its help, made from the settings that all topics declare."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from p2pool import __version__
+from p2pool.app.settings import GROUPS, Group, all_settings
+from p2pool.base.settings import Given, Setting
+
+_DESCRIPTION: Final = """\
+A p2pool node for Dash: miners connect to it, and each block that the pool finds pays all of them directly in its
+coinbase transaction, so nobody holds their money. It needs a running Dash Core (dashd).
+"""
+
+_EXAMPLES: Final = """\
+examples:
+  try it without dashd:              {program} --net simnet
+  mine with dashd on this machine:   {program} -a YOUR_DASH_ADDRESS
+  pay dashd's own wallet:            {program}
+  with RPC user and password:        {program} -a YOUR_DASH_ADDRESS rpcuser rpcpassword
+
+Then connect X11 miners to  stratum+tcp://THIS_MACHINE:PORT  with a Dash address as the username, and open
+http://THIS_MACHINE:PORT/ in a browser. A TOML file (--config) can set everything that flags can, and is a safer
+place for secrets: other users of this machine can see the command line.
+"""
+WORDS: Final = "rpc_arguments"
+"""The key of what is not a flag: [RPCUSER] RPCPASS."""
+_HELP: Final = "help"
+
+
+def build_parser(default_datadir: Path, only: Group | None = None) -> argparse.ArgumentParser:
+    """Return the parser, or one whose help is about one group. It knows no defaults and no types: what was not
+    given is absent from its result, and the rest is text."""
+    program = "run_p2pool.py" if default_datadir.name == "data" else "p2pool-dash"
+    parser = argparse.ArgumentParser(
+        prog=program,
+        usage="%(prog)s [OPTIONS] [[RPCUSER] RPCPASS]",
+        description=_DESCRIPTION if only is None else None,
+        epilog=_EXAMPLES.format(program=program) if only is None else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    if only is None:
+        parser.add_argument(
+            "-h",
+            "--help",
+            dest=_HELP,
+            nargs="?",
+            const="",
+            metavar="GROUP",
+            help=f"show this help, or one group of it: {', '.join(group.name for group in GROUPS)}",
+        )
+        parser.add_argument(
+            "--version", action="version", version=f"p2pool-dash {__version__}", help="show the version"
+        )
+    for group in GROUPS if only is None else (only,):
+        section = parser.add_argument_group(f"{group.name} - {group.title}")
+        for setting in group.settings:
+            _add(
+                section,
+                setting,
+                str(default_datadir) if setting.name == "datadir" else setting.described_default(),
+            )
+        if group.name == "dashd":
+            section.add_argument(
+                WORDS,
+                metavar="[RPCUSER] RPCPASS",
+                nargs="*",
+                help="credentials for dashd's RPC, like --rpcuser and --rpcpassword",
+            )
+    return parser
+
+
+def _add(section: Any, setting: Setting, default: str) -> None:
+    """Add one setting to a section of the parser, and the flag that names a file with it if it is a secret."""
+    names = [name for name in (setting.short, setting.flag) if name]
+    text = help_text(setting, default).replace("%", "%%")  # argparse formats help texts with %
+    if setting.is_switch:
+        section.add_argument(*names, dest=setting.key, action="store_true", help=text)
+        return
+    action = "append" if setting.is_list else "store"
+    section.add_argument(*names, dest=setting.key, action=action, metavar=setting.metavar, help=text)
+    if setting.secret is not None:
+        section.add_argument(
+            setting.file_flag, dest=setting.file_key, metavar="FILE", help=file_help_text(setting)
+        )
+
+
+def file_help_text(setting: Setting) -> str:
+    """Return what help says about the flag that names a file with a secret."""
+    if setting.is_list:
+        return f"read values of {setting.flag} from this file, one per line"
+    return f"read the value of {setting.flag} from this file"
+
+
+def help_text(setting: Setting, default: str) -> str:
+    """Return what help says about a setting: its meaning, whether it can be repeated, its default, and where a
+    secret can be instead of on the command line."""
+    parts = [setting.help]
+    if setting.is_list:
+        parts.append("; can be repeated")
+    if setting.secret is not None:
+        parts.append(f"; also in the environment as {setting.secret.variable}")
+    if default:
+        parts.append(f" (default: {default})")
+    return "".join(parts)
+
+
+def parse_command_line(
+    arguments: Sequence[str], default_datadir: Path
+) -> tuple[dict[str, tuple[Given, ...]], tuple[str, ...]]:
+    """Return what was given for each key, and the words that are no flags. `--help`, `--version` and unknown flags
+    end the program as argparse does."""
+    parser = build_parser(default_datadir)
+    namespace, unknown = parser.parse_known_args(list(arguments))
+    found = vars(namespace)
+    if _HELP in found:
+        _show_help(found[_HELP], parser, default_datadir)
+    if unknown:
+        parser.error(_why_unknown(unknown[0]))
+    words = tuple(found.pop(WORDS, ()))
+    settings = all_settings()
+    labels = {setting.key: setting.label for setting in settings.values()}
+    labels |= {setting.file_key: setting.file_flag for setting in settings.values() if setting.secret is not None}
+    given = {}
+    for key, value in found.items():
+        values = value if key in settings and settings[key].is_list else [value]
+        # The argparse of Python 3.11 makes an empty list of the value in --flag=--.
+        given[key] = tuple(Given(labels[key], "--" if each == [] else str(each)) for each in values)
+    return given, words
+
+
+def _why_unknown(word: str) -> str:
+    """Return what is wrong with a word of the command line, without what may be a secret in it."""
+    if word.startswith("-"):
+        return f"there is no flag {word.partition('=')[0]}; --help lists all flags"
+    return "there is a word between the flags that belongs to none; give RPCUSER and RPCPASS next to each other"
+
+
+def _show_help(name: str, parser: argparse.ArgumentParser, default_datadir: Path) -> NoReturn:
+    """Print the help of all groups, or of the one with this name, and end the program."""
+    groups = {group.name: group for group in GROUPS}
+    if name and name not in groups:
+        parser.error(f"--help {name}: there is no such group of settings; give one of {', '.join(groups)}")
+    (build_parser(default_datadir, groups[name]) if name else parser).print_help()
+    parser.exit()

@@ -1,0 +1,267 @@
+"""Everything that has to do with other nodes, put together: one object for the composition root."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from p2pool import __version__
+from p2pool.app.config import Config
+from p2pool.base.endpoints import cannot_listen
+from p2pool.base.environment import Environment
+from p2pool.base.errors import ParseError
+from p2pool.base.text import format_duration
+from p2pool.base.timer import Timer
+from p2pool.dash.block import BlockHeader
+from p2pool.dash.target import bits_to_target
+from p2pool.dashd.block_notifications import NotificationSource
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.pool import DaemonPool
+from p2pool.dashd.rpc import RpcError, RpcUnavailable
+from p2pool.dashd.template import BlockTemplate
+from p2pool.networks.bootstrap import built_in_nodes
+from p2pool.node import Node
+from p2pool.node.peers_adapter import PeerNews, PeerPool
+from p2pool.peers.addresses import FoundBy, is_loopback
+from p2pool.peers.bootstrap import LIST_FILE, BootstrapSettings
+from p2pool.peers.errors import Misbehaviour
+from p2pool.peers.hub import HubSettings, PeerHub
+from p2pool.peers.messages import PeerAddress
+from p2pool.peers.port_mapping import PortMapping
+from p2pool.peers.service import DialSettings, PeerService
+from p2pool.peers.transactions import TransactionPool
+from p2pool.share.share import Share
+from p2pool.web.sources import KnownNode, NodeLookUps, NodeOrigin, PeerFigures, PeerTraffic
+
+_log = Logger(namespace="p2pool.peers")
+
+PROGRESS_PERIOD = 5.0
+PROGRESS_SHARES = 100
+"""Fewer shares in a period are everyday life."""
+
+SHOWN_SOFTWARE = 100
+"""Characters of what a peer calls its software."""
+
+
+def shown_origin(found_by: FoundBy) -> NodeOrigin:
+    """Return how a node became known as pages may show it."""
+    return NodeOrigin(found_by.origin.value, found_by.name)
+
+
+def bootstrap_settings(config: Config) -> BootstrapSettings:
+    """Return where to look for other nodes; the package's own names only on networks with peers by default."""
+    network = config.network
+    return BootstrapSettings(
+        port=network.p2p_port,
+        given=config.bootstrap,
+        built_in=tuple((name, network.p2p_port) for name in network.bootstrap) if network.persist else (),
+        file=config.datadir / LIST_FILE,
+        built_in_list=(lambda: built_in_nodes(network.name)) if network.persist else None,
+    )
+
+
+class PeersAssembly:
+    """This node among the others. Blocks that others found go to `block_found`."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        config: Config,
+        node: Node,
+        block_found: Callable[[FoundBlock], None],
+    ) -> None:
+        network = config.network
+        self._environment = environment
+        self._reactor = environment.reactor
+        self._config = config
+        self._node = node
+        self._block_found = block_found
+        self._dashd: DaemonPool | None = None
+        self._told_block: int | None = None
+        self.transactions = TransactionPool()
+        host, port = config.p2pool_host, config.p2pool_port
+        external = config.external_ip
+        self.hub = PeerHub(
+            HubSettings(
+                network=network,
+                sub_version=f"p2pool-dash/{__version__}".encode(),
+                listen_port=port,
+                max_incoming=config.max_conns,
+                advertise=not config.disable_advertise,
+                external=None if external is None else PeerAddress(external[0], external[1] or port),
+            ),
+            PeerPool(node, self._block_heard),
+            self.transactions,
+            self._sender_of,
+            environment.clock,
+            environment.monotonic,
+            environment.call_soon,
+            environment.chance,
+        )
+        self.service = PeerService(
+            environment.reactor,
+            self.hub,
+            DialSettings(
+                listen=(host, port),
+                always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
+                bootstrap=bootstrap_settings(config) if config.outgoing_conns else None,
+                outgoing=config.outgoing_conns,
+            ),
+            config.datadir,
+            environment.clock,
+            environment.run_in_thread,
+            environment.run_in_daemon_thread,
+            environment.chance,
+        )
+        self._news: PeerNews | None = None
+        self._mapping: PortMapping | None = None
+        self._timer: Timer | None = None
+        self._received = 0
+
+    def _sender_of(self, share_hash: int) -> str | None:
+        return self._node.tracker.arrival(share_hash).sender
+
+    def listen(self) -> None:
+        """Open the port for other nodes. Raises OperatorError."""
+        try:
+            self.service.listen()
+        except CannotListenError as error:
+            where = self._config.p2pool_host, self._config.p2pool_port
+            raise cannot_listen(error, where, purpose="other nodes", flag="--p2pool-port") from None
+
+    async def start(self, dashd: DaemonPool) -> None:
+        """Begin, once the shares are loaded."""
+        self._dashd = dashd
+        self._news = PeerNews(
+            self._node,
+            self.hub,
+            self.transactions,
+            self._reactor.callLater,
+            self._punish,
+            self._block_found,
+        )
+        self._node.refused.software_of = self._software_of
+        dashd.template.subscribe(self._template)
+        if self._config.network.persist:
+            self._node.may_work = self._work_problem
+            self.hub.peers_changed.subscribe(lambda peer_count: self._node.renew_work())
+        self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
+        await self.service.start()
+        self._timer = Timer(
+            self._reactor, PROGRESS_PERIOD, self._say_progress, name="log the download progress", now=False
+        )
+        reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
+        if reachable and not self._config.disable_upnp:
+            self._mapping = PortMapping(self._reactor, self.service.port, self._environment.run_in_daemon_thread)
+            self._mapping.start()
+
+    async def stop(self) -> None:
+        """Say goodbye to all."""
+        if self._timer is not None:
+            self._timer.stop()
+        if self._mapping is not None:
+            await self._mapping.stop()
+        await self.service.stop()
+
+    def share_announced(self, announced: tuple[Share, bool]) -> None:
+        """See PeerNews."""
+        if self._news is not None:
+            self._news.share_announced(announced)
+
+    def figures(self) -> list[PeerFigures]:
+        """What pages show of each peer, those connected longest first."""
+        now = self.hub.monotonic()
+        return [
+            PeerFigures(
+                host=session.host,
+                port=session.port,
+                incoming=session.incoming,
+                software=session.software(SHOWN_SOFTWARE),
+                protocol=session.version.version,
+                connected_for=now - session.connected_at,
+                known_transactions=len(session.remote),
+                remembered_bytes=session.remembered_size,
+                round_trip=self.hub.round_trips.of(session),
+                found_by=shown_origin(self.hub.found_by(session)),
+            )
+            for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
+            if session.version is not None
+        ]
+
+    def traffic(self) -> PeerTraffic:
+        """Bytes exchanged with other nodes since the start."""
+        return PeerTraffic(self.hub.bytes_received, self.hub.bytes_sent)
+
+    def known_nodes(self) -> list[KnownNode]:
+        """Where other nodes were seen."""
+        return [
+            KnownNode(seen.host, seen.port, seen.first_seen, seen.last_seen, shown_origin(seen.found_by))
+            for seen in self.hub.addresses.seen()
+        ]
+
+    def look_ups(self) -> NodeLookUps:
+        """Return how it was last looked for other nodes."""
+        last = self.service.last_look_up
+        return NodeLookUps() if last is None else NodeLookUps(last.time, last.found)
+
+    def _say_progress(self) -> None:
+        """While a chain is fetched: how far it is, and how long it will take at this pace."""
+        received, before = self.hub.downloader.received, self._received
+        self._received = received
+        if received - before < PROGRESS_SHARES or not self._node.wanted:
+            return
+        held = len(self._node.tracker)
+        highest = max((share.absheight for share in self._node.tracker.heads()), default=0)
+        total = min(highest, 2 * self._node.network.chain_length)
+        _log.info(
+            "downloading the share chain: {held} of about {total} shares, {left} to go",
+            held=held,
+            total=max(total, held),
+            left=format_duration(max(0, total - held) * PROGRESS_PERIOD / (received - before)),
+        )
+
+    def _software_of(self, label: str) -> str:
+        """What a peer calls its software; empty if it is gone."""
+        session = self.hub.session_of(label)
+        return "" if session is None else session.software(SHOWN_SOFTWARE)
+
+    def _work_problem(self) -> str | None:
+        """A share that does not stand on the network's chain is work for nothing."""
+        if not self.hub.peers:
+            return "not connected to any other node"
+        if self._node.best_share is None:
+            return "the share chain is being downloaded"
+        return None
+
+    def _punish(self, label: str, why: str) -> None:
+        session = self.hub.session_of(label)
+        if session is not None:
+            self.service.fail(session, Misbehaviour(why))
+
+    def _block_heard(self, header: BlockHeader) -> None:
+        if self._dashd is not None:
+            with contextlib.suppress(
+                ParseError
+            ):  # it has the work of a block; for what target does not matter here
+                self._dashd.headers_heard(NotificationSource.POOL, (header,))
+
+    def _template(self, template: BlockTemplate) -> None:
+        if template.previous_block != self._told_block:
+            self._told_block = template.previous_block
+            told = Deferred.fromCoroutine(self._tell_best_block(template.previous_block))
+            told.addErrback(lambda failure: _log.failure("telling of a block failed", failure))
+
+    async def _tell_best_block(self, block_hash: int) -> None:
+        """Peers hear of a new block from us, too."""
+        if self._dashd is None or not self.hub.peers:
+            return
+        try:
+            header = await self._dashd.block_header(block_hash)
+        except (RpcError, RpcUnavailable, ParseError):
+            return
+        if header.hash() <= bits_to_target(header.bits):  # not so a chain's first block, which nobody mined
+            self.hub.tell_best_block(header)

@@ -1,0 +1,356 @@
+"""The composition root: constructs the services, connects them, starts and stops them. Called by `process`."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import DeferredLock, ensureDeferred
+from twisted.internet.task import cooperate
+from twisted.logger import Logger
+
+from p2pool import __version__
+from p2pool.app.alerts import AlertsAssembly
+from p2pool.app.bench_log import PERIOD, TEMPLATE, BenchLog
+from p2pool.app.config import Config
+from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
+from p2pool.app.history import HistoryAssembly
+from p2pool.app.payouts import payout_addresses, start_payout_service
+from p2pool.app.peers import PeersAssembly
+from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.shown_settings import shown_settings
+from p2pool.app.simnet import SimnetAssembly
+from p2pool.app.status_log import StatusLog
+from p2pool.app.stratum import StratumAssembly
+from p2pool.app.web import WebAssembly
+from p2pool.base.environment import Environment
+from p2pool.base.text import format_dash
+from p2pool.base.timer import Timer
+from p2pool.dash.hashes import short_hash
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.merged import MergedMining
+from p2pool.dashd.payout_service import PayoutService
+from p2pool.node import FoundAuxBlock, Node, NodeSettings
+from p2pool.node.persistence import Persistence
+from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
+from p2pool.share.share import Share
+from p2pool.sharechain.tracker import Tracker
+from p2pool.web.live import LiveService
+from p2pool.web.live_wiring import LiveWiring
+from p2pool.web.request import client_host
+from p2pool.web.sources import NodePorts, OpenPort, Sources, script_to_text
+from p2pool.web.views import Views
+
+STOP_TIME = 3.0
+"""Seconds that each part has to stop."""
+_log = Logger(namespace="p2pool")
+
+
+class App:
+    """All services of one node."""
+
+    def __init__(self, config: Config, environment: Environment, set_log_level: Callable[[str], None]) -> None:
+        self.config = config
+        self.environment = environment
+        self.reactor = environment.reactor
+        network = config.network
+        self.stats = PoolStats(environment.clock())
+        self.process_watch = ProcessWatch(environment, self.stats)
+        self._bench = BenchLog(time.perf_counter) if config.bench else None
+        self.payouts = payout_addresses(config, environment.chance)
+        self.payout_service: PayoutService | None = None
+        self.node = Node(
+            network,
+            Tracker(network),
+            NodeSettings(self.payouts.key_hash, config.fee, config.donation),
+            self.stats,
+            environment.clock,
+            environment.call_soon,
+            environment.chance,
+        )
+        self.dashd = DashdAssembly(
+            environment,
+            config,
+            node=self.node,
+            stats=self.stats,
+            new_template=self._timed("template", self.node.set_template, TEMPLATE),
+        )
+        self.persistence = Persistence(
+            environment,
+            self.node,
+            config.datadir,
+            archive=not config.disable_share_archive,
+            import_from=config.import_shares,
+        )
+        self.peers = PeersAssembly(environment, config, self.node, self._block_found)
+        self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
+        self.simnet = SimnetAssembly(environment, config)
+        self.stratum = StratumAssembly(
+            environment,
+            config,
+            node=self.node,
+            stats=self.stats,
+            problem=self._work_problem,
+            bench=self._bench,
+        )
+        self.history = HistoryAssembly(environment, config)
+        self.alerts = AlertsAssembly(
+            environment,
+            config,
+            stats=self.stats,
+            page=lambda: self._url,
+            ban_of=self.stratum.server.guard.ban_of,
+            history_problem=self.history.problem,
+        )
+        self.alerts.service.events.subscribe(self.history.record_event)
+        self.web = WebAssembly(
+            environment,
+            config,
+            operator=self.stratum.operator,
+            set_log_level=set_log_level,
+            alerts=self.alerts,
+        )
+        self.views = Views(self._sources())
+        self.status_log = StatusLog(environment, self.views.sources, self.dashd.advice)
+        self.live = LiveService(
+            environment,
+            origins=config.ws_allow_origin,
+            client_host=client_host,
+            allowed_views=self.web.watchable_views,
+        )
+        self._timers: list[Timer] = []
+        self._stopping = False
+        self._starting = DeferredLock()
+        """Held while services are started; they are stopped between two of them only."""
+
+    def _sources(self) -> Sources:
+        """Return where the pages' figures come from."""
+        config = self.config
+        return Sources(
+            node=self.node,
+            stats=self.stats,
+            dashd=self.dashd.figures,
+            store_problem=lambda: self.persistence.problem,
+            lost_databases=self._lost_databases,
+            peers=self.peers.figures,
+            fee=config.fee,
+            donation=config.give_author,
+            payouts=self.payouts,
+            version=__version__,
+            merged=lambda: self.merged.figures,
+            metrics_max_workers=config.metrics_max_workers,
+            ports=self._ports,
+            process_memory=self.process_watch.memory,
+            ban_duration=config.ban_duration,
+            stratum_limits=self.stratum.limits,
+            web_password=config.web_password is not None,
+            broadcaster_enabled=not config.disable_broadcaster,
+            alerts=self.alerts.service.figures,
+            web_rates=self.web.access.figures,
+            history=self.history.history,
+            traffic=self.peers.traffic,
+            known_nodes=self.peers.known_nodes,
+            look_ups=self.peers.look_ups,
+            census=self.peers.hub.census,
+            listening=self._listening,
+            settings=shown_settings(config),
+        )
+
+    # --- start -------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open for business. Raises OperatorError."""
+        config = self.config
+        _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
+        built_in = built_in_pages()
+        files = config.web_static or built_in
+        custom_pages = files.resolve() != built_in.resolve()
+        site = self.web.listen(self.views, files, live=self.live.resource, custom_pages=custom_pages)
+        self.stratum.listen(site, self.web.url, self.web.browsers)
+        self.peers.listen()
+        self._wire()
+        await self._load_shares()
+        if self._is_stopping():
+            return
+        async with self._starting:
+            for step in (self.alerts.service.start, self._start_dash_core, self._start_services):
+                await step()
+                if self._is_stopping():
+                    return
+
+    def _lost_databases(self) -> list[str]:
+        emptied = (self.persistence.emptied, self.history.emptied())
+        return [problem for problem in emptied if problem is not None]
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    async def _start_dash_core(self) -> None:
+        await self.dashd.start(self._find_dashd())
+
+    async def _start_services(self) -> None:
+        config = self.config
+        if self.dashd.pool is not None:
+            self.payout_service = start_payout_service(
+                self.environment, self.config, addresses=self.payouts, rpc=self.dashd.pool.daemons[0].rpc
+            )
+            await self.peers.start(self.dashd.pool)
+        self.stratum.start()
+        self.merged.start()
+        self.history.start(self.views.sources.cache)
+        self._timers = [Timer(self.reactor, 1.0, self._refresh_views, name="refresh the views")]
+        if self._bench is not None:
+            self._timers.append(
+                Timer(self.reactor, PERIOD, self._bench.say_summary, name="log the timings", now=False)
+            )
+        self.status_log.start()
+        self.process_watch.start()
+        if config.embeds_simnet:
+            self.simnet.start_miners(self.stratum.host, self.stratum.port)
+
+    async def _load_shares(self) -> None:
+        await self.persistence.start()
+        best = self.node.best_share
+        if best is not None:
+            height = self.node.tracker.height(best)
+            _log.info("best share {best}, height {height}", best=short_hash(best), height=height)
+        # The shares live for a day: looking for garbage among them costs tens of milliseconds each time.
+        gc.collect()
+        gc.freeze()
+
+    def _wire(self) -> None:
+        node = self.node
+        node.work_changed.subscribe(self._timed("work to all", self.stratum.work_changed))
+        node.block_found.subscribe(self._block_found)
+        self.stratum.server.first_job_sent.subscribe(self.dashd.job_sent)
+        self.dashd.block_store.changed.subscribe(self._block_changed)
+        node.aux_block_found.subscribe(self._aux_block_found)
+        self.merged.table.changed.subscribe(node.set_aux)
+        self.merged.table.work_due.subscribe(lambda _: node.renew_aux_work())
+        self.persistence.announce.subscribe(self._share_announced)
+        live = LiveWiring(self.live, node, peers=self.peers.figures, clock=self.environment.clock)
+        self.persistence.announce.subscribe(live.share)
+        self.dashd.block_store.changed.subscribe(live.block)
+        node.work_changed.subscribe(live.work)
+        self.peers.hub.peers_changed.subscribe(live.peers)
+        self.stratum.server.guard.banned.subscribe(live.ban)
+        self.alerts.service.events.subscribe(live.happened)
+        self.alerts.subscribe(self.dashd.block_store, self.stratum.server.guard.banned)
+
+    def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
+        """With --bench: log how long it takes."""
+        return function if self._bench is None else self._bench.timed(what, function, kind)
+
+    def _find_dashd(self) -> list[DaemonAddress]:
+        """The daemons; starts the simulated one where it is asked for."""
+        if not self.config.embeds_simnet:
+            return daemon_addresses(self.config)
+        return [self.simnet.start_daemon()]
+
+    # --- events ------------------------------------------------------------------------------------------
+
+    def _share_announced(self, announced: tuple[Share, bool]) -> None:
+        self.peers.share_announced(announced)
+        share, own = announced
+        if own:
+            _log.info(
+                "share {share_hash} accepted for {address}; see {url}",
+                share_hash=short_hash(share.hash),
+                address=script_to_text(self.node, share.script),
+                url=f"{self._url}web/share/{share.hash:064x}",
+            )
+
+    def _block_found(self, found: FoundBlock) -> None:
+        self.dashd.block_found(found)
+        _log.info(
+            "BLOCK {height} {block_hash:064x} found by {worker}: {value} {symbol}",
+            height=found.height,
+            block_hash=found.block_hash,
+            worker=found.worker,
+            value=format_dash(found.subsidy),
+            symbol=self.config.network.parent.symbol,
+        )
+
+    def _aux_block_found(self, found: FoundAuxBlock) -> None:
+        self.merged.offer(found.work, lambda: found.outcome.aux_proof(found.work), found.worker)
+
+    def _block_changed(self, record: BlockRecord) -> None:
+        if record.status is BlockStatus.ACCEPTED and record.confirmations == 1:
+            _log.info("see the block and who it pays at {url}", url=self._url)
+            if self.dashd.pool is not None:
+                self.dashd.pool.refresh()
+
+    @property
+    def _url(self) -> str:
+        """The first page's address on this machine."""
+        return self.web.url or self.stratum.url
+
+    def _work_problem(self) -> str | None:
+        """Why there is no fresh work for miners; None while there is."""
+        return self.dashd.problem or self.node.work_problem
+
+    def _ports(self) -> NodePorts:
+        """For pages; a port 0 was whatever was free."""
+        external = self.config.external_ip
+        return NodePorts(
+            external_ip=None if external is None else external[0],
+            worker_port=self.stratum.port or self.config.worker_port,
+            p2p_port=self.config.p2pool_port or None,
+            worker_tls_port=self.stratum.tls_port,
+        )
+
+    def _listening(self) -> list[OpenPort]:
+        """The ports that are open, for pages."""
+        ports = [*self.stratum.listening(), *self.web.listening()]
+        p2p = self.peers.service.port
+        return [*ports, OpenPort("other nodes", p2p)] if p2p else ports
+
+    async def _refresh_views(self) -> None:
+        await cooperate(self.views.refreshing(self.environment.clock())).whenDone()
+        await cooperate(self.live.refreshing(self.views, self.environment.clock())).whenDone()
+
+    # --- stop --------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Leave nothing behind: miners, connections, blocks under way, shares, the simulation, in this order."""
+        self._stopping = True
+        _log.info("stopping")
+        await self._end(self._starting.acquire)
+        self.alerts.service.leave()
+        for timer in self._timers:
+            timer.stop()
+        self.status_log.stop()
+        self.process_watch.stop()
+        self.live.stop()
+        for miner in self.simnet.miners:
+            await self._end(miner.stopService)
+        await self._end(self.web.stop)
+        await self._end(self.stratum.stop)
+        if self.payout_service is not None:
+            self.payout_service.stop()
+        for service in (self.peers, self.dashd, self.merged, self.persistence, self.history):
+            await self._end(service.stop)
+        await self._end(self.simnet.stop_daemon)
+        await self._end(self.alerts.service.stop)
+        _log.info("stopped")
+
+    async def _end(self, stop: Callable[[], Any]) -> None:
+        """Stop one of them; what fails or hangs must not keep the others, the shares above all, from it."""
+        try:
+            result = stop()
+            if result is not None:
+                await ensureDeferred(result).addTimeout(STOP_TIME, self.reactor)
+        except Exception:
+            _log.failure("while stopping")
+
+
+def built_in_pages() -> Path:
+    """The web files: beside the package in a checkout, inside it where it is installed."""
+    checkout = Path(__file__).resolve().parents[2] / "web-static"
+    if (checkout / "index.html").is_file():
+        return checkout
+    return Path(str(resources.files("p2pool.web") / "static"))

@@ -1,0 +1,24 @@
+"""All state files of the node in JSON, for the check of their versions before the start. Called by `app`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from p2pool.alerts.last_run import LAST_RUN_FILE
+from p2pool.base.known_databases import DATABASES_FILE
+from p2pool.base.state_file import StateFormat, check_versions
+from p2pool.dashd.block_store import BLOCKS_FILE
+from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE
+from p2pool.dashd.payout_service import DYNAMIC_FILE
+from p2pool.peers.service import PEERS_FILE
+from p2pool.stratum.ban_file import BANS_FILE
+
+STATE_FILES: Final[tuple[StateFormat, ...]] = (
+    *(PEERS_FILE, BANS_FILE, NETWORK_PEERS_FILE, BLOCKS_FILE, DYNAMIC_FILE, LAST_RUN_FILE, DATABASES_FILE),
+)
+
+
+def check_state_files(directory: Path) -> None:
+    """Raise OperatorError if a newer version of the program wrote one of the files in `directory`."""
+    check_versions(directory, STATE_FILES)

@@ -1,0 +1,473 @@
+"""The node: the only owner of mutable pool truth (tip, template, tracker).
+
+Values come in finished: templates from dashd, shares from peers and miners. One event goes out when there is
+new work. Nothing here blocks, and nothing here knows of sockets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.observable import Event
+from p2pool.base.warn_once import WarnOnce
+from p2pool.dash.address import encode_address
+from p2pool.dash.auxpow import AuxCommitment, AuxWork
+from p2pool.dash.target import (
+    MAX_UINT256,
+    average_attempts_to_target,
+    difficulty_to_target,
+    target_to_average_attempts,
+)
+from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.template import BlockTemplate
+from p2pool.jobs.context import WorkContext, build_work_context, require_outputs
+from p2pool.jobs.job import Job, Outcome
+from p2pool.networks.parameters import Network
+from p2pool.pool_stats import PoolStats, RefusedWork, ShareRecord
+from p2pool.share.donation import is_donation_key, paid_as_donation
+from p2pool.share.errors import ShareInvalid
+from p2pool.share.generation import PayeeFields
+from p2pool.share.share import Share
+from p2pool.sharechain.figures import observed_attempts_per_second
+from p2pool.sharechain.found_times import FoundTimes
+from p2pool.sharechain.own_shares import OwnShares, StaleCounts
+from p2pool.sharechain.pruning import prune
+from p2pool.sharechain.refused import WINDOW, Refusal, RefusedBranches
+from p2pool.sharechain.store import StoredShare
+from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Arrival, Thought, Tracker
+
+_log = Logger(namespace="p2pool.node")
+
+LOCAL_PART = 0.0167
+"""The part of the pool's shares that one node should make: beyond it its shares get harder instead."""
+_KNOWN_BLOCKS = 5_000
+_KNOWN_TRANSACTIONS = 50_000
+_MAX_TEMPLATE_AGE = 3600.0
+"""Seconds. Without dashd the header's time goes on for so long; dashd refuses blocks two hours ahead."""
+_CHECKS_AT_ONCE = 150
+"""Shares verified before others get their turn on the reactor: about 15 ms of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """`operator_key_hash` is asked for each job that is the fee: the 20 bytes to pay, None while the node has no
+    address of its own. `fee` in percent. `donation`: 65535 for 100 %."""
+
+    operator_key_hash: Callable[[], bytes | None]
+    fee: float
+    donation: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkChange:
+    """There is new work. `clean` where the parent block, the share-chain tip or Dash's rules are others."""
+
+    context: WorkContext
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAuxBlock:
+    """A block of an auxiliary chain that a miner here found; `outcome.aux_proof(work)` proves it."""
+
+    work: AuxWork
+    outcome: Outcome
+    worker: str
+
+
+class Node:
+    """See the module. `call_soon` runs a callable after the current event, `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        network: Network,
+        tracker: Tracker,
+        settings: NodeSettings,
+        stats: PoolStats,
+        clock: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], object],
+        rng: random.Random,
+    ) -> None:
+        self.network = network
+        self.tracker = tracker
+        self.settings = settings
+        self.stats = stats
+        self.template: BlockTemplate | None = None
+        self.context: WorkContext | None = None
+        self.best_share: int | None = None
+        self.wanted: list[int] = []
+        """Missing parents to ask peers for."""
+        self.work_changed: Event[WorkChange] = Event()
+        self.block_found: Event[FoundBlock] = Event()
+        self.aux_block_found: Event[FoundAuxBlock] = Event()
+        self.share_added: Event[tuple[Share, bool]] = Event()
+        """(share, whether it is our own), right after it is held."""
+        self.thought: Event[Thought] = Event()
+        """After each choice of the best share: what was verified and removed."""
+        self.best_changed: Event[int | None] = Event()
+        """The new best share."""
+        self.refused = RefusedBranches(tracker)
+        """Shares that break a rule of the chain, and what stands on them."""
+        self.share_refused: Event[Refusal] = Event()
+        """A peer sent such a share."""
+        self.block_wanted: Event[int] = Event()
+        """The hash of a block whose height the choice of the best share needs (see `learn_block_height`)."""
+        self.work_problem: str | None = None
+        """Why there is no work, though dashd gives templates; None while there is."""
+        self.may_work: Callable[[], str | None] = lambda: None
+        """Asked before work is made: what stands against it."""
+        self._reported = WarnOnce()
+        self._clock = clock
+        self._call_soon = call_soon
+        self._rng = rng
+        self._think_due = False
+        self._aux: AuxCommitment | None = None
+        self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
+        self._transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
+        self._peers_transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
+        """Apart from those of templates: peers choose how many there are."""
+        self._own_shares = OwnShares(tracker)
+        self._pool_rate: tuple[int | None, float] = (None, 0.0)
+        """The pool's hash rate as of a best share: every address's job asks for it."""
+        self._verified_before: list[int] = []
+        """Between `load` and `loaded`. Bound: what the store holds."""
+
+    # --- from dashd --------------------------------------------------------------------------------------
+
+    def set_template(self, template: BlockTemplate) -> None:
+        """A template arrived. Jobs change only where it makes other work."""
+        previous, self.template = self.template, template
+        self._block_heights[template.previous_block] = template.height - 1
+        for transaction in template.transactions:
+            self._transaction_sizes[transaction.hash] = len(transaction.data)
+        if not template.same_work(previous):
+            self.renew_work()
+
+    def learn_block_height(self, block_hash: int, height: int) -> None:
+        """A block's height in its chain, as dashd says."""
+        if block_hash not in self._block_heights:
+            self._block_heights[block_hash] = height
+            self._schedule_think()
+
+    def learn_transaction(self, transaction_hash: int, size: int) -> None:
+        """A transaction's packed size: shares whose blocks would be too large are passed over."""
+        self._peers_transaction_sizes[transaction_hash] = size
+
+    def _transaction_size(self, transaction_hash: int) -> int | None:
+        size = self._transaction_sizes.get(transaction_hash)
+        return self._peers_transaction_sizes.get(transaction_hash) if size is None else size
+
+    # --- from auxiliary chains -----------------------------------------------------------------------------
+
+    def set_aux(self, aux: AuxCommitment | None) -> None:
+        """The blocks of auxiliary chains that the next work, whatever it is made for, commits to."""
+        self._aux = aux
+
+    def renew_aux_work(self) -> None:
+        """Make new work for the sake of those blocks, unless the work already commits to them."""
+        if self.context is not None and self.context.aux is not self._aux:
+            self.renew_work()
+
+    # --- shares ------------------------------------------------------------------------------------------
+
+    def load(self, shares: Iterable[StoredShare]) -> None:
+        """Take over from the store; `loaded` comes after the last."""
+        for stored in shares:
+            share = stored.share
+            if self.tracker.add(share, stored.time_seen, live=stored.live):
+                if stored.verified:
+                    self._verified_before.append(share.hash)
+                if stored.own:
+                    self._own_shares.add(share)
+
+    def loaded(self) -> None:
+        """Everything stored was taken over: choose the best share."""
+        verified, self._verified_before = self._verified_before, []
+        self.tracker.trust_stored(verified)
+        for tree in self.tracker.forest.trees.values():
+            tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
+        self._think()
+        hour = 2 * int(WINDOW) // self.network.share_period
+        self.refused.restored(self.tracker.ancestors(self.best_share, hour))
+
+    def add_shares(self, shares: Sequence[Share], sender: str | None, *, requested: bool = False) -> int:
+        """Take shares from a peer, `requested` or not; return how many were new and are held. Of those that it
+        sent by itself the ones that none of the others builds on were just found."""
+        added = 0
+        now = self._clock()
+        parents = {share.previous_hash for share in shares}
+        for share in shares:
+            if share.hash in self.tracker:
+                continue
+            origin = self.refused.origin(share)
+            if origin is not None:
+                arrival = Arrival(now, sender, requested=requested)
+                self._forgot_refused(self.refused.take(share, origin, arrival))
+                self._blame(share, arrival)
+            elif self.tracker.add(
+                share, now, sender, live=not requested and share.hash not in parents, requested=requested
+            ):
+                added += 1
+                self.share_added.fire((share, False))
+        if added:
+            self._schedule_think()
+        return added
+
+    def refused_work(self) -> RefusedWork:
+        """The last hour's work, and what of it is on shares that this node refuses."""
+        return self.refused.figures(self._clock())
+
+    def _forgot_refused(self, shares: list[Share]) -> None:
+        """They hung from a share that turned out to be refused, if any did."""
+        self.wanted = [share_hash for share_hash in self.wanted if share_hash not in self.refused]
+        if self.best_share is not None and self.best_share not in self.tracker:
+            self._think()
+        if shares:
+            self._schedule_think()  # there may be more of them
+            self.thought.fire(Thought(best=self.best_share, removed=shares))
+
+    def _blame(self, share: Share, arrival: Arrival) -> None:
+        """Tell what a refused share costs its sender."""
+        if arrival.sender is not None:
+            self.share_refused.fire(Refusal(arrival.sender, self.refused.cost(share, arrival.requested)))
+
+    def _schedule_think(self) -> None:
+        """Shares that come together are thought about once."""
+        if not self._think_due:
+            self._think_due = True
+            self._call_soon(self._think)
+
+    def _think(self) -> None:
+        self._think_due = False
+        now = self._clock()
+        thought = self.refused.choose(
+            lambda checks: self.tracker.think(now, self.block_height, self._transaction_size, checks),
+            _CHECKS_AT_ONCE,
+            self.best_share,
+        )
+        for share, error in thought.refused:
+            arrival = thought.arrivals[share.hash]
+            _log_refused(share, error, arrival.sender)
+            self._blame(share, arrival)
+        thought.pruned = prune(self.tracker, thought, now)
+        if thought.unfinished:
+            self._schedule_think()
+        self.wanted = [share_hash for share_hash in thought.wanted if share_hash not in self.refused]
+        self.thought.fire(thought)
+        if thought.best != self.best_share:
+            self.best_share = thought.best
+            self._own_shares.follow(thought.best)
+            self.renew_work()
+            self.best_changed.fire(thought.best)
+
+    def block_height(self, block_hash: int) -> int:
+        """Height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where it is not known (yet)."""
+        height = self._block_heights.get(block_hash)
+        if height is None:
+            self.block_wanted.fire(block_hash)
+        if height is None or self.template is None:
+            return UNKNOWN_BLOCK_HEIGHT
+        return min(0, height - (self.template.height - 1))
+
+    # --- work --------------------------------------------------------------------------------------------
+
+    def renew_work(self) -> None:
+        """Make new work of what is known now, or none where something stands against it."""
+        if self.template is None:
+            return
+        problem = self.may_work()
+        if problem is not None:
+            if problem != self.work_problem:
+                _log.warn("no work for miners: {problem}", problem=problem)
+            self.work_problem, self.context = problem, None
+            return
+        previous = self.context
+        try:
+            require_outputs(self.template, self.network)
+            context = build_work_context(
+                self.tracker,
+                self.best_share,
+                template=self.template,
+                network=self.network,
+                now=self._clock(),
+                aux=self._aux,
+                previous=previous,
+            )
+        except ShareInvalid as error:
+            problem = f"no share can be made on block {self.template.height}: {error}"
+            if problem != self.work_problem:
+                _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
+            self.work_problem = problem  # the work from before stays
+            return
+        self.work_problem, self.context = None, context
+        for text in self._reported.new([] if context.refusal is None else [context.refusal]):
+            _log.error("blocks found now would be refused: {text}", text=text)
+        self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
+
+    def block_problems(self) -> list[str]:
+        """Return why blocks of the current work would be refused, and what they leave out, as sentences."""
+        if self.context is None:
+            return []
+        found = [] if self.context.refusal is None else [f"found now would be refused: {self.context.refusal}"]
+        notice = self.context.notice
+        return found if notice is None else [*found, notice]
+
+    def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
+        """A job on the newest work; with the probability of the fee it pays the operator, where that one has an
+        address: nobody's work waits for it. None without work."""
+        context = self.context
+        if context is None:
+            return None
+        paid = self._paid(key_hash)
+        if paid is None:
+            return None
+        key_hash, donation = paid
+        payee = PayeeFields(
+            key_hash=key_hash,
+            donation=donation,
+            stale_info=self._own_shares.stale_info,
+            nonce=self._rng.getrandbits(32),
+        )
+        now = self._clock()
+        target = self._desired_target(key_hash, share_difficulty, now)
+        try:
+            return Job(
+                context,
+                payee,
+                desired_target=target,
+                share_timestamp=int(now),
+                header_timestamp=self._header_time(context.template, now),
+            )
+        except ShareInvalid as error:
+            _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
+            return None
+
+    def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
+        """The key and the donation of a miner's next job; with the probability of the fee it pays the operator."""
+        settings = self.settings
+        if settings.fee and self._rng.uniform(0, 100) < settings.fee:
+            operator = settings.operator_key_hash()
+            if operator is not None and is_donation_key(operator):
+                return paid_as_donation((key_hash, *self._recent_finders()))
+            key_hash = operator or key_hash
+        if is_donation_key(key_hash):
+            return paid_as_donation((settings.operator_key_hash(), *self._recent_finders()))
+        return key_hash, settings.donation
+
+    def _recent_finders(self) -> list[bytes]:
+        return [share.pubkey_hash for share in self.tracker.ancestors(self.best_share, 20)]
+
+    def _header_time(self, template: BlockTemplate, now: float) -> int:
+        """dashd's clock, going on since its newest answer: ours may have been set meanwhile."""
+        newest = self.template
+        if newest is not None and newest.previous_block == template.previous_block:
+            template = newest
+        elapsed = min(max(0.0, now - template.received), _MAX_TEMPLATE_AGE)
+        return int(max(template.current_time + elapsed, template.minimum_time))
+
+    def _desired_target(self, key_hash: bytes, share_difficulty: float | None, now: float) -> int:
+        """The share target to wish for: the miner's, else the easiest, made harder for a node that finds a large
+        part of all shares and for miners whose payouts would be dust."""
+        if share_difficulty is not None:
+            return difficulty_to_target(share_difficulty)
+        target = MAX_UINT256
+        local_rate = self.stats.hash_rate(now)
+        if local_rate > 0:
+            target = min(target, average_attempts_to_target(local_rate * self.network.share_period / LOCAL_PART))
+        lookbehind = 3600 // self.network.share_period
+        best, template = self.best_share, self.template
+        if best is None or template is None or self.tracker.height(best) <= lookbehind:
+            return target
+        address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
+        rate = self.stats.address_hash_rate(address, now)
+        if self._pool_rate[0] != best:
+            rate_of_pool = observed_attempts_per_second(self.tracker, best, lookbehind, self.found_times())
+            self._pool_rate = (best, rate_of_pool)
+        pool_rate = self._pool_rate[1]
+        dust = self.network.parent.dust_threshold
+        kept = template.subsidy * (1 - self.settings.donation / 65535)
+        if template.subsidy > 0 and rate / max(pool_rate, 1.0) * kept < dust:
+            block_attempts = target_to_average_attempts(template.target)
+            wished = average_attempts_to_target(block_attempts * self.network.spread * dust / template.subsidy)
+            target = min(target, wished)
+        return target
+
+    def is_current(self, job: Job) -> bool:
+        """Whether the job is on the tip."""
+        return self.context is not None and job.context.tip == self.context.tip
+
+    # --- from miners -------------------------------------------------------------------------------------
+
+    def solved(self, outcome: Outcome, worker: str) -> None:
+        """A share, a block, blocks of auxiliary chains, or several of them. The block goes out before anything
+        else is done, and auxiliary chains come last."""
+        now = self._clock()
+        if outcome.meets_block:
+            template = outcome.job.context.template
+            found = FoundBlock(
+                block_hash=outcome.hash,
+                height=template.height,
+                data=outcome.block(),
+                worker=worker,
+                share_hash=outcome.hash if outcome.meets_share else None,
+                subsidy=template.subsidy,
+                time=now,
+            )
+            self.block_found.fire(found)
+        if outcome.meets_share:
+            self._take_own_share(outcome, worker, now)
+        if outcome.meets_aux:
+            for work in outcome.aux_works():
+                self.aux_block_found.fire(FoundAuxBlock(work, outcome, worker))
+
+    def _take_own_share(self, outcome: Outcome, worker: str, now: float) -> None:
+        dead = not self.is_current(outcome.job)
+        share = outcome.share()
+        if not self.tracker.add(share, now, live=True):
+            return
+        self._own_shares.add(share, dead=dead)
+        self.share_added.fire((share, True))
+        self.stats.record_share(ShareRecord(now, share.hash, worker, dead, share.attempts))
+        self._schedule_think()
+
+    def found_times(self) -> FoundTimes:
+        """Return what tells people when shares were found, as of now."""
+        return FoundTimes(self.tracker, self.best_share, self._clock())
+
+    def own_share_hashes(self) -> list[int]:
+        """Return the hashes of own shares that are held, newest first; also those of earlier runs."""
+        return self._own_shares.held()
+
+    def stale_counts(self) -> StaleCounts:
+        """Return what became of the last own shares."""
+        return self._own_shares.counts(self.best_share)
+
+
+@lru_cache(maxsize=20_000)
+def _address_of(version: int, key_hash: bytes) -> str:
+    """Base58 is slow, and each tip asks for the address of every payee at once."""
+    return encode_address(version, key_hash)
+
+
+def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
+    """Whether what is found on the former work would be dead, or a block with a coinbase payload of other
+    rules."""
+    return former.tip != newer.tip or former.template.payload_version != newer.template.payload_version
+
+
+def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
+    share_hash = f"{share.hash:064x}"[-8:]
+    if isinstance(error, ShareInvalid):
+        sender = sender or "this node"
+        _log.warn(
+            "share {share_hash} from {sender} refused: {error}", share_hash=share_hash, sender=sender, error=error
+        )
+    else:
+        _log.failure("share {share_hash} could not be checked", Failure(error), share_hash=share_hash)

@@ -1,0 +1,68 @@
+"""What an operator can set about other nodes of the pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pool.base.setting_values import read_listen_endpoint, read_node_address
+from p2pool.base.settings import Shown, setting, switch
+from p2pool.networks import NETWORKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerSettings:
+    """Settings of the connections with other nodes. Addresses are (host, port); port 0 is the network's own."""
+
+    p2pool_endpoint: tuple[str, int] = setting(
+        ("", 0),  # the network's own port is put in its place
+        flag="--p2pool-port",
+        metavar="[ADDR:]PORT",
+        read=read_listen_endpoint,
+        shown=Shown.COMPOSED,
+        help="listen here for other nodes",
+        default_text="all interfaces, "
+        + ", ".join(f"{name} {network.p2p_port}" for name, network in NETWORKS.items()),
+    )
+    p2pool_nodes: tuple[tuple[str, int], ...] = setting(
+        (),
+        flag="--p2pool-node",
+        short="-n",
+        metavar="ADDR[:PORT]",
+        read=read_node_address,
+        collect=tuple,
+        shown=Shown.VALUE,
+        help="stay connected with this node",
+    )
+    bootstrap: tuple[tuple[str, int], ...] = setting(
+        (),
+        metavar="ADDR[:PORT]",
+        read=read_node_address,
+        collect=tuple,
+        shown=Shown.VALUE,
+        help="if too few nodes are connected, try this address, or all addresses of this name, before the "
+        "built-in ones; DATADIR/NET/bootstrap.txt can name more, one a line, and is read again each time",
+    )
+    max_conns: int = setting(
+        40,
+        metavar="N",
+        limits=(0, 1000),
+        shown=Shown.VALUE,
+        help="maximum number of incoming connections from other nodes",
+    )
+    outgoing_conns: int = setting(
+        6,
+        metavar="N",
+        limits=(0, 100),
+        shown=Shown.VALUE,
+        help="number of outgoing connections to other nodes; 0: only to those of --p2pool-node",
+    )
+    external_ip: tuple[str, int] | None = setting(
+        None,
+        metavar="ADDR[:PORT]",
+        read=read_node_address,
+        shown=Shown.VALUE,
+        help="tell other nodes to connect to this one at this address",
+        default_text="the address that they see",
+    )
+    disable_upnp: bool = switch(help="do not ask the router to forward the port for other nodes (UPnP)")
+    disable_advertise: bool = switch(help="do not tell other nodes that they can connect to this one")

@@ -1,0 +1,223 @@
+"""Jobs as they are issued to miners: their ids, their notify lines, and how long each stays valid."""
+
+from __future__ import annotations
+
+import orjson
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.fair import FairShares
+from p2pool.jobs.job import Job
+from p2pool.stratum.ports import WorkPort
+
+MAX_ADDRESS_JOBS = 20_000
+"""Current jobs by payout address. Beyond it the oldest one is dropped, and built again when it is requested."""
+MAX_VARIANTS = 4
+"""Additional jobs on the same work per address, for connections whose difficulty changed. A connection that has
+had all of them gets its next difficulty with the next work."""
+MAX_HELD = 100_000
+"""Jobs that may still be answered, counted once per site that got them, about 3 KB each with 50 payees. Beyond it
+the oldest job of the site and address that hold most is released; never one on the newest work, of which there are
+at most MAX_VARIANTS + 1 per connection."""
+_RETIRED_AT_ONCE = 5_000
+"""Jobs released in one call of `retire`: a few milliseconds."""
+_REMEMBERED_BLOCKS = 16
+"""Replaced previous blocks whose jobs may be in their grace time; there are hardly ever two."""
+GRACE = 60.0
+"""Seconds for which jobs stay valid after a new block: late work is counted as dead on arrival, not as unknown."""
+
+
+def swap_words(hash_bytes: bytes) -> bytes:
+    """Return prevhash as mining.notify has it: the 32 internal bytes, with the bytes of each 4-byte word
+    reversed."""
+    return b"".join(hash_bytes[i : i + 4][::-1] for i in range(0, 32, 4))
+
+
+JobRequest = tuple[bytes, float | None]
+"""What a connection needs of its jobs: the payout address (20 bytes), and the requested difficulty of shares."""
+
+
+class IssuedJob:
+    """A Job under an id of at most 8 hex digits. `job` is None once it is released: connections may still know the
+    id, but the work and its lines are gone. The notify lines are made once for all connections.
+
+    `generation` counts changes of work; `variant` distinguishes jobs for one request on the same work."""
+
+    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "request", "variant")
+
+    def __init__(
+        self, job_id: str, job: Job, *, request: JobRequest = (b"", None), generation: int = 0, variant: int = 0
+    ) -> None:
+        self.job_id = job_id
+        self.job: Job | None = job
+        self.request = request
+        self.generation = generation
+        self.variant = variant
+        self.holders: set[str] = set()
+        """Sites that were sent this job and still hold it."""
+        self._lines: tuple[bytes, bytes] | None = None
+
+    def notify(self, clean: bool) -> bytes:
+        """Return the whole notify line; empty once the job is released."""
+        if self._lines is None:
+            if self.job is None:
+                return b""
+            self._lines = self._make_lines(self.job)
+        return self._lines[clean]
+
+    def _make_lines(self, job: Job) -> tuple[bytes, bytes]:
+        template = job.context.template
+        body = orjson.dumps(
+            [
+                self.job_id,
+                swap_words(template.previous_block.to_bytes(32, "little")).hex(),
+                job.coinb1.hex(),
+                job.coinb2.hex(),
+                [entry.hex() for entry in template.branch],
+                f"{job.version:08x}",
+                f"{template.bits:08x}",
+                f"{job.timestamp:08x}",
+            ]
+        )[:-1]
+        head = b'{"id":null,"method":"mining.notify","params":' + body
+        return head + b",false]}\n", head + b",true]}\n"
+
+    def superseded(self) -> None:
+        """Drop the lines: there is newer work, and they are rarely needed again (they would be made anew)."""
+        self._lines = None
+
+    def release(self) -> None:
+        """Drop the work: no submission for this job is judged any more."""
+        self.job = None
+        self._lines = None
+
+
+class JobRegistry:
+    """One job per address and tip, and a few variants of it. Each connection has its own bounded list of the jobs
+    that it may answer.
+
+    Jobs on the current previous block are valid however old they are: a solution can still be a block. If there
+    are too many, sites lose their own: see MAX_HELD.
+    """
+
+    def __init__(self, work: WorkPort) -> None:
+        self._work = work
+        self._current: BoundedDict[tuple[JobRequest, int], IssuedJob] = BoundedDict(MAX_ADDRESS_JOBS)
+        self.generation = 0
+        """How often the work changed."""
+        self._clean_generation = 0
+        """The last change that made all earlier jobs worthless."""
+        self._counter = 0
+        self._previous_block: int | None = None
+        self._held: dict[int, FairShares[IssuedJob]] = {}
+        """By previous block: the jobs by (site, address); MAX_HELD in all."""
+        self._held_count = 0
+        self._ended: dict[int, float] = {}
+        """Replaced previous blocks, and when each was replaced; their jobs are released after GRACE."""
+
+    def work_changed(self, previous_block: int, clean: bool, now: float) -> None:
+        """Note that there is new work, which makes earlier jobs worthless if `clean`. New jobs are built when they
+        are requested; jobs on another previous block stay valid for a grace time only."""
+        for issued in self._current.values():
+            issued.superseded()
+        self._current.clear()
+        self.generation += 1
+        if clean:
+            self._clean_generation = self.generation
+        if previous_block != self._previous_block:
+            if self._previous_block is not None:
+                self._ended[self._previous_block] = now
+            self._previous_block = previous_block
+            self._ended.pop(previous_block, None)
+            if len(self._ended) > _REMEMBERED_BLOCKS:
+                self._release_all(next(iter(self._ended)))
+
+    def retire(self, now: float) -> None:
+        """Release jobs whose time is over, a portion in each call; call it every second or so."""
+        portion = _RETIRED_AT_ONCE
+        for previous_block in [block for block, ended in self._ended.items() if now - ended > GRACE]:
+            portion -= self._release_all(previous_block, portion)
+
+    def _release_all(self, previous_block: int, at_most: int = MAX_HELD) -> int:
+        """Release jobs of a replaced previous block. Return how many were released."""
+        held, count = self._held.get(previous_block), 0
+        while held and count < at_most:
+            self._release_one(previous_block, held)
+            count += 1
+        if not held:
+            del self._ended[previous_block]
+        return count
+
+    def judged_by(self, issued: IssuedJob, now: float) -> Job | None:
+        """Return the job by which a submission for `issued` is judged; None if the job is no longer valid."""
+        job = issued.job
+        if job is None:
+            return None
+        previous_block = job.context.template.previous_block
+        if previous_block == self._previous_block:
+            return job
+        ended = self._ended.get(previous_block)
+        return job if ended is not None and now - ended <= GRACE else None
+
+    def is_newest(self, issued: IssuedJob) -> bool:
+        """Return whether a job is on the newest work."""
+        return issued.generation == self.generation and issued.job is not None
+
+    def ended(self, issued: IssuedJob) -> bool:
+        """Return whether newer work made a job worthless. If so, the next job is sent with clean_jobs."""
+        return issued.generation < self._clean_generation
+
+    def job_for(self, site: str, request: JobRequest, variant: int = 0) -> IssuedJob | None:
+        """Return the current job for a request of a connection of `site`; None if there is no work, and beyond
+        MAX_VARIANTS.
+
+        Variants are different work: a solution of one is not a solution of another."""
+        if variant > MAX_VARIANTS:
+            return None
+        key = (request, variant)
+        issued = self._current.get(key)
+        if issued is None or issued.job is None:
+            job = self._work.make_job(*request)
+            if job is None:
+                return None
+            self._counter = (self._counter + 1) % (1 << 32)
+            issued = self._current[key] = IssuedJob(
+                f"{self._counter:x}", job, request=request, generation=self.generation, variant=variant
+            )
+        if site not in issued.holders:
+            self._hold(site, issued)
+        return issued
+
+    def _hold(self, site: str, issued: IssuedJob) -> None:
+        if issued.job is None:
+            return
+        previous_block = issued.job.context.template.previous_block
+        held = self._held.setdefault(previous_block, FairShares())
+        held.add((site, issued.request[0]), issued)
+        issued.holders.add(site)
+        self._held_count += 1
+        while self._held_count > MAX_HELD:
+            if not self._make_room():
+                return
+
+    def _make_room(self) -> bool:
+        """Release the oldest job of the greediest holder on the previous block with most jobs. Return False if its
+        oldest job is on the newest work."""
+        for previous_block, held in sorted(self._held.items(), key=lambda item: -len(item[1])):
+            greediest = held.greediest()
+            if greediest is not None and greediest[1].generation != self.generation:
+                self._release_one(previous_block, held)
+                return True
+        return False
+
+    def _release_one(self, previous_block: int, held: FairShares[IssuedJob]) -> None:
+        greediest = held.greediest()
+        if greediest is None:
+            return
+        path, issued = greediest
+        held.remove(path, issued)
+        self._held_count -= 1
+        issued.holders.discard(str(path[0]))
+        if not issued.holders:
+            issued.release()
+        if not held:
+            self._held.pop(previous_block, None)

@@ -1,0 +1,116 @@
+"""The states of all sessions, live and saved: miners resume them, and no two ever have the same extranonce1."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+from p2pool.base.fair import FairDict
+from p2pool.base.observable import Event
+from p2pool.stratum.miner_state import MinerState
+from p2pool.stratum.vardiff import Vardiff
+
+MAX_SAVED = 20_000
+"""Sessions remembered after their connection ended. Beyond it the site that left most of them loses its oldest."""
+_EXPIRED_AT_ONCE = 5_000
+"""Sessions forgotten in one call of `expire`: some milliseconds. All of MAX_SAVED may end in the same second."""
+
+
+class Resumable(Protocol):
+    """A live session, as the table sees it."""
+
+    state: MinerState
+
+    def lose_to_takeover(self, state: MinerState, now: float) -> None:
+        """Continue with another state, or end: another connection has resumed this session."""
+
+
+class SessionTable:
+    """All states of sessions, live and saved. Bound: the server's connections and MAX_SAVED."""
+
+    def __init__(self, timeout: float) -> None:
+        self.taken_over: Event[Resumable] = Event()
+        """Fires with a live session whose state another connection has taken over, after it was notified."""
+        self._timeout = timeout
+        self._live: dict[str, Resumable] = {}
+        self._saved: FairDict[str, tuple[MinerState, float], str] = FairDict(MAX_SAVED)
+        """(state, time of expiry) by session id, in the order of expiry."""
+        self._extranonces: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._saved)
+
+    def new_state(self, vardiff: Vardiff) -> MinerState:
+        """Return a state for a new connection, with an extranonce1 that no other has."""
+        extranonce1 = secrets.token_bytes(4)
+        while extranonce1 in self._extranonces:
+            extranonce1 = secrets.token_bytes(4)
+        self._extranonces.add(extranonce1)
+        # Unguessable, since it gives access to the session. The first digit makes sure that it is not a number in
+        # any notation: one stratum checker reads numbers as difficulties.
+        session_id = "d" + secrets.token_hex(16)[1:]
+        return MinerState(session_id, extranonce1, vardiff)
+
+    def opened(self, session: Resumable) -> None:
+        """Add a new session to the live ones."""
+        self._live[session.state.session_id] = session
+
+    def resume(self, session: Resumable, session_id: str, now: float) -> bool:
+        """Give `session` the state that it asks for. Return False if that state is no longer known.
+
+        A session may be resumed while its connection still seems alive: the miner notices first that it is dead.
+        """
+        owner = self._live.get(session_id)
+        if owner is session:
+            return True
+        if owner is not None:
+            state, own = owner.state, session.state
+            if own.jobs:
+                # The solutions of these jobs are forgotten: their extranonce1 must never get the same work again.
+                del self._live[own.session_id]
+                self._extranonces.discard(own.extranonce1)
+                own = self.new_state(own.vardiff)
+            self._live[state.session_id], self._live[own.session_id] = session, owner
+            session.state = state
+            owner.lose_to_takeover(own, now)
+            self.taken_over.fire(owner)
+            return True
+        saved = self._saved.pop(session_id)
+        if saved is None:
+            return False
+        state, expires = saved
+        if now >= expires:
+            self._extranonces.discard(state.extranonce1)
+            return False
+        own = session.state
+        del self._live[own.session_id]
+        self._extranonces.discard(own.extranonce1)
+        session.state = state
+        self._live[session_id] = session
+        return True
+
+    def closed(self, session: Resumable, *, site: str, worth_keeping: bool, now: float) -> None:
+        """Account for the end of a connection of `site`. If `worth_keeping`, its state can be resumed for a
+        while."""
+        state = session.state
+        if self._live.get(state.session_id) is not session:
+            return
+        del self._live[state.session_id]
+        if not worth_keeping or self._timeout <= 0:
+            self._extranonces.discard(state.extranonce1)
+            return
+        evicted = self._saved.put(state.session_id, (state, now + self._timeout), site)
+        if evicted is not None:
+            self._extranonces.discard(evicted[0].extranonce1)
+
+    def expire(self, now: float) -> None:
+        """Forget saved states whose time is over, a portion in each call."""
+        for _ in range(_EXPIRED_AT_ONCE):
+            if not self._saved:
+                return
+            session_id = next(iter(self._saved))
+            state, expires = self._saved[session_id]
+            if now < expires:
+                return
+            self._saved.pop(session_id)
+            self._extranonces.discard(state.extranonce1)

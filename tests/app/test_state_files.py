@@ -1,0 +1,104 @@
+"""Every state file of the node: hostile contents, newer versions, and that none is forgotten."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pool.alerts import last_run
+from p2pool.app.state_files import STATE_FILES, check_state_files
+from p2pool.base import known_databases
+from p2pool.base.errors import ParseError
+from p2pool.base.state_file import NewerFile, StateFormat
+from p2pool.dashd import block_store, network_peers, payout_addresses
+from p2pool.networks import SIMNET
+from p2pool.peers import service
+from p2pool.peers.addresses import AddressBook, Bans
+from p2pool.stratum import ban_file
+from tests.support import ROOT
+
+TEXTS = {"cached_payout_address", "node-name"}
+"""They have no version: legacy p2pool-dash has the first, too."""
+
+
+def read_peers(document: Any) -> None:
+    kept = service._document(document)
+    AddressBook().read_json(kept.get("addresses"))
+    Bans().read_json(kept.get("bans"), 1e9)
+
+
+PARSERS: dict[str, Callable[[Any], object]] = {
+    "peers.json": read_peers,
+    "stratum-bans.json": ban_file._rows,
+    "broadcaster-peers.json": network_peers.peer_entries,
+    "blocks.json": block_store._records,
+    "dynamic-addresses.json": lambda document: payout_addresses.parse_dynamic(document, SIMNET),
+    "last-run.json": last_run._parse,
+    "databases.json": known_databases._paths,
+}
+
+
+def declared_formats() -> set[str]:
+    """The names of all StateFormats that modules of the package declare."""
+    found = set()
+    for path in (ROOT / "p2pool").rglob("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Call):
+                continue
+            if getattr(node.value.func, "id", "") == "StateFormat":
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                found.add(getattr(importlib.import_module(name), target.id).name)
+    return found
+
+
+def test_every_state_file_is_checked_before_the_start():
+    assert {form.name for form in STATE_FILES} | TEXTS == declared_formats()
+    assert {form.name for form in STATE_FILES} == set(PARSERS)
+
+
+@pytest.mark.parametrize("form", STATE_FILES, ids=lambda form: form.name)
+def test_a_newer_version_of_any_ends_the_start(tmp_path: Path, form: StateFormat):
+    (tmp_path / form.name).write_bytes(orjson.dumps({"version": form.version + 1}))
+    with pytest.raises(NewerFile, match=f"{form.name} has version {form.version + 1} of its format"):
+        check_state_files(tmp_path)
+
+
+NAMES = st.sampled_from(
+    [
+        "version",
+        "addresses",
+        "bans",
+        "peers",
+        "blocks",
+        "paths",
+        "time",
+        "orderly",
+        "host",
+        "port",
+        "score",
+        "worked",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**64) | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@given(document=JSON)
+def test_any_json_is_taken_or_refused(name, document):
+    try:
+        PARSERS[name](document)
+    except ParseError:
+        pass

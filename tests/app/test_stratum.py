@@ -1,0 +1,93 @@
+"""What has to do with miners, put together: sent away when there is no work for long, welcome when there is."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactorClock
+
+from p2pool.app.config import SIMNET_ADDRESS, load_config
+from p2pool.app.stratum import WORK_PATIENCE, StratumAssembly
+from p2pool.node import Node, NodeSettings
+from p2pool.pool_stats import PoolStats
+from p2pool.sharechain.tracker import Tracker
+from tests.chains import NOW
+from tests.environment import make_environment
+from tests.logged import logged
+
+
+class Hall:
+    """Mining over a clock; `problem` is what stands against fresh work."""
+
+    def __init__(self, directory, *flags: str) -> None:
+        config = load_config(
+            ["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(directory), *flags], directory
+        )
+        self.reactor = MemoryReactorClock()
+        self.problem: str | None = None
+        stats = PoolStats(NOW)
+        node = Node(
+            *(config.network, Tracker(config.network), NodeSettings(lambda: None, 0.0, 0), stats),
+            *(self.now, lambda call: call(), random.Random(1)),
+        )
+        self.mining = StratumAssembly(
+            make_environment(self.reactor, clock=self.now),
+            config,
+            node=node,
+            stats=stats,
+            problem=lambda: self.problem,
+        )
+        self.mining.start()
+
+    def now(self) -> float:
+        return NOW + self.reactor.seconds()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether miners are turned away then."""
+        for _ in range(round(seconds)):
+            self.reactor.advance(1)
+        return self.mining.server.suspended
+
+
+@pytest.fixture
+def hall(tmp_path):
+    return Hall(tmp_path)
+
+
+def test_without_fresh_work_for_two_minutes_miners_are_sent_away_and_welcome_within_a_second_of_its_return(hall):
+    with logged() as log:
+        assert not hall.wait(300)
+        hall.problem = "no contact for 5 s: connection refused"
+        assert not hall.wait(WORK_PATIENCE - 1)
+        assert hall.wait(3)
+        hall.problem = "no contact for 130 s: connection refused"
+        assert hall.wait(600)
+        hall.problem = None
+        assert not hall.wait(1)
+    sent_away, welcome = log.lines
+    assert "no fresh work for 120 s (no contact for 5 s: connection refused)" in sent_away
+    assert "welcome" in welcome
+
+
+def test_trouble_that_passes_in_time_sends_nobody_away(hall):
+    for _ in range(5):
+        hall.problem = "stuck"
+        assert not hall.wait(WORK_PATIENCE - 1)
+        hall.problem = None
+        assert not hall.wait(2)
+
+
+@pytest.mark.parametrize(
+    ("interface", "host"), [("[::1]", "[::1]"), ("127.0.0.1", "127.0.0.1"), ("[2001:db8::7]", "[2001:db8::7]")]
+)
+def test_addresses_of_ports_have_brackets_in_log_lines(tmp_path, interface, host):
+    flags = ("-w", f"{interface}:7903", "--stratum-ssl-port", f"{interface}:7904", "--ssl-self-signed")
+    hall = Hall(tmp_path, *flags)
+    with logged() as log:
+        hall.mining.listen(Factory())
+    plain, tls = log.lines[-2:]
+    assert f"miners (X11) connect to stratum+tcp://{host}:" in plain
+    assert f"people open http://{host}:" in plain
+    assert f"miners through TLS connect to stratum+ssl://{host}:" in tls

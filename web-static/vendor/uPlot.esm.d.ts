@@ -1,0 +1,3 @@
+/** What the pages use of uPlot: its constructor. */
+declare const uPlot: any;
+export default uPlot;

@@ -292,7 +292,7 @@ def table(path: Path, head: str) -> list[list[str]]:
 
 @of(ROOT / "docs" / "operators.md", ROOT / "docs" / "miners.md")
 def test_what_people_are_told_to_look_for_is_what_the_node_says(path):
-    quoted = [text for cells in table(path, "it says") for text in re.findall(r"`([^`]+)`", cells[0])]
+    quoted = [text for cells in table(path, "message") for text in re.findall(r"`([^`]+)`", cells[0])]
     assert len(quoted) >= 9
     assert [text for text in quoted if not is_said(text)] == []
     assert not is_said("the moon ... is full")

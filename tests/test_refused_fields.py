@@ -13,7 +13,8 @@ from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.messages import Shares
 from p2pool.peers.refusal_budget import TIMES
 from p2pool.share.errors import Reason
-from p2pool.share.share import Share, parse_share
+from p2pool.share.parsing import parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.refused import WINDOW
 from p2pool.sharechain.tracker import Tracker

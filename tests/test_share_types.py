@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from p2pool.base.errors import ParseError
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.peers import messages
-from p2pool.peers.broadcast import MAX_SHARES, Broadcaster
+from p2pool.peers.broadcast import MAX_SHARES, ShareBroadcaster
 from p2pool.peers.messages import Envelope, ShareReply, ShareReq, Shares
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.codec_16 import Codec16
@@ -190,7 +190,7 @@ def test_old_shares_are_archived_with_their_type(shares, tmp_path, monkeypatch):
 def test_shares_are_sent_with_their_type(shares):
     newest_first = shares[::-1]
     listener = Talk()
-    Broadcaster(TransactionPool(), lambda share_hash: None).broadcast(newest_first, [listener.session])
+    ShareBroadcaster(TransactionPool(), lambda share_hash: None).broadcast(newest_first, [listener.session])
     (said,) = listener.heard.take(Shares)
     assert said.shares == envelopes(newest_first[:MAX_SHARES])
     asker = Talk()

@@ -26,16 +26,16 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.networks.bootstrap import built_in_nodes
 from p2pool.node import Node
 from p2pool.node.peers_adapter import PeerNews, PeerPool
-from p2pool.peers.addresses import FoundBy, is_loopback
+from p2pool.peers.addresses import is_loopback
 from p2pool.peers.bootstrap import LIST_FILE, BootstrapSettings
 from p2pool.peers.errors import Misbehaviour
+from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.port_mapping import PortMapping
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
-from p2pool.web.sources import KnownNode, NodeLookUps, NodeOrigin, PeerFigures, PeerTraffic
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -45,11 +45,6 @@ PROGRESS_SHARES = 100
 
 SHOWN_SOFTWARE = 100
 """Characters of what a peer calls its software."""
-
-
-def shown_origin(found_by: FoundBy) -> NodeOrigin:
-    """Return how a node became known as pages may show it."""
-    return NodeOrigin(found_by.origin.value, found_by.name)
 
 
 def bootstrap_settings(config: Config) -> BootstrapSettings:
@@ -186,7 +181,7 @@ class PeersAssembly:
                 known_transactions=len(session.remote),
                 remembered_bytes=session.remembered_size,
                 round_trip=self.hub.round_trips.of(session),
-                found_by=shown_origin(self.hub.found_by(session)),
+                found_by=self.hub.found_by(session),
             )
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
@@ -198,15 +193,11 @@ class PeersAssembly:
 
     def known_nodes(self) -> list[KnownNode]:
         """Where other nodes were seen."""
-        return [
-            KnownNode(seen.host, seen.port, seen.first_seen, seen.last_seen, shown_origin(seen.found_by))
-            for seen in self.hub.addresses.seen()
-        ]
+        return list(self.hub.addresses.seen())
 
     def look_ups(self) -> NodeLookUps:
         """Return how it was last looked for other nodes."""
-        last = self.service.last_look_up
-        return NodeLookUps() if last is None else NodeLookUps(last.time, last.found)
+        return self.service.last_look_up
 
     def _say_progress(self) -> None:
         """While a chain is fetched: how far it is, and how long it will take at this pace."""

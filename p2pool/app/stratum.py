@@ -121,9 +121,16 @@ class StratumAssembly:
         # Before the first port is open: loading shares takes a while, and who is in stays.
         self._bans.load(self._clock())
         proxies = config.stratum_proxy_protocol
-        factory = WorkerPort(self.server, web, self._reactor, proxies, keepalive, browsers)
-        where = config.worker_host, config.worker_port
-        self._port = open_port(self._reactor, factory, where, "miners", "-w/--worker-port")
+        factory = WorkerPort(
+            self._environment,
+            stratum=self.server,
+            web=web,
+            proxies=proxies,
+            keepalive=keepalive,
+            browsers=browsers,
+        )
+        address = config.worker_host, config.worker_port
+        self._port = open_port(self._reactor, factory, address, whom="miners", flag="-w/--worker-port")
         _log.info(
             "miners (X11) connect to stratum+tcp://{where}, people open {url}",
             where=host_and_port(self.host, self.port),
@@ -131,9 +138,9 @@ class StratumAssembly:
         )
         if self._certificate is not None and config.stratum_ssl_port is not None:
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)
-            tls_factory = TlsPort(tls, self._reactor, proxies, keepalive)
+            tls_factory = TlsPort(self._environment, stratum=tls, proxies=proxies, keepalive=keepalive)
             self._tls_port = open_port(
-                self._reactor, tls_factory, config.stratum_ssl_port, "miners", "--stratum-ssl-port"
+                self._reactor, tls_factory, config.stratum_ssl_port, whom="miners", flag="--stratum-ssl-port"
             )
             _log.info(
                 "miners through TLS connect to stratum+ssl://{where}",
@@ -270,4 +277,6 @@ def _affordable_connections(wanted: int) -> int:
 def _certificate(config: Config, now: float) -> ServerCertificate:
     """The one that was given, or a self-signed one, made once. Raises OperatorError."""
     own = config.datadir / "stratum-cert.pem", config.datadir / "stratum-key.pem"
-    return find_certificate((config.ssl_cert, config.ssl_key), own, config.ssl_self_signed, now)
+    return find_certificate(
+        (config.ssl_cert, config.ssl_key), own=own, self_signed=config.ssl_self_signed, now=now
+    )

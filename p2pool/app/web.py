@@ -100,7 +100,9 @@ class WebAssembly:
         if config.web_ssl_self_signed or config.web_ssl_cert is not None:
             own = config.datadir / "web-cert.pem", config.datadir / "web-key.pem"
             given = config.web_ssl_cert, config.web_ssl_key
-            self._certificate = find_certificate(given, own, config.web_ssl_self_signed, self._clock())
+            self._certificate = find_certificate(
+                given, own=own, self_signed=config.web_ssl_self_signed, now=self._clock()
+            )
             factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
             self._timers = [
                 Timer(
@@ -112,8 +114,8 @@ class WebAssembly:
                 )
             ]
         keepalive = keepalive_options(config.keepalive)
-        port = WebPort(factory, self._reactor, self.browsers, keepalive)
-        self._port = open_port(self._reactor, port, config.web_port, "the web", "--web-port")
+        port = WebPort(self._environment, web=factory, browsers=self.browsers, keepalive=keepalive)
+        self._port = open_port(self._reactor, port, config.web_port, whom="the web", flag="--web-port")
         return HintFactory(
             "This port is for miners (stratum). The pages of this node are on another one, which its operator "
             f"has chosen with --web-port: {self._port.getHost().port}.\n"

@@ -13,12 +13,11 @@ from p2pool.dash.script import coinbase_script
 from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.block_limits import Coinbase, fit_block, left_out_notice
 from p2pool.networks.parameters import Network
-from p2pool.share.chain_view import ChainView
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import ShareData, SharePacker
+from p2pool.share.parent_context import ParentContext
 from p2pool.share.payouts import Payouts, gentx_suffix, paid_payments
-from p2pool.share.rules import ParentContext
-from p2pool.share.version import ShareVersion
+from p2pool.share.share import ChainView, ShareVersion
 from p2pool.share.versions import MINTED
 from p2pool.share.votes import own_vote
 

@@ -11,8 +11,9 @@ from p2pool.dash.script import p2pkh_script
 from p2pool.dash.target import bits_to_target
 from p2pool.jobs.context import WorkContext
 from p2pool.share.generation import PayeeFields, SolvedHeader
+from p2pool.share.parsing import parse_share, ref_hash_of
 from p2pool.share.payouts import gentx_prefix
-from p2pool.share.share import Share, parse_share, ref_hash_of
+from p2pool.share.share import Share
 
 NONCE_SIZE = 8
 """last_txout_nonce: extranonce1 and extranonce2, four bytes each."""

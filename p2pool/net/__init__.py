@@ -1,1 +1,1 @@
-"""Ports that listen for miners and browsers: TLS, the PROXY protocol, and telling protocols apart."""
+"""Listening ports for miners and browsers: TLS, the PROXY protocol, and telling protocols apart."""

@@ -1,4 +1,8 @@
-"""The pool's mutable truth, how it survives restarts, and what other nodes see of it."""
+"""The pool's mutable state, how it survives restarts, and what other nodes see of it.
+
+- `node`: template, tracker, best share and current work; `persistence`: shares on disk
+- `peers_adapter`: what peers ask of the chain and hear of it; `settings`: flags about payouts and share files
+"""
 
 from p2pool.node.node import FoundAuxBlock, Node, NodeSettings, WorkChange
 

@@ -39,7 +39,7 @@ from p2pool.sharechain.figures import observed_attempts_per_second
 from p2pool.sharechain.found_times import FoundTimes
 from p2pool.sharechain.own_shares import OwnShares, StaleCounts
 from p2pool.sharechain.pruning import prune
-from p2pool.sharechain.refused import WINDOW, Refusal, RefusedBranches
+from p2pool.sharechain.refused import WINDOW, RefusedBranches, RefusedShareSent
 from p2pool.sharechain.store import StoredShare
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Arrival, Thought, Tracker
 
@@ -115,7 +115,7 @@ class Node:
         """The new best share."""
         self.refused = RefusedBranches(tracker)
         """Shares that break a rule of the chain, and what stands on them."""
-        self.share_refused: Event[Refusal] = Event()
+        self.share_refused: Event[RefusedShareSent] = Event()
         """A peer sent such a share."""
         self.block_wanted: Event[int] = Event()
         """The hash of a block whose height the choice of the best share needs (see `learn_block_height`)."""
@@ -206,10 +206,10 @@ class Node:
         for share in shares:
             if share.hash in self.tracker:
                 continue
-            origin = self.refused.origin(share)
-            if origin is not None:
+            cause = self.refused.cause(share)
+            if cause is not None:
                 arrival = Arrival(now, sender, requested=requested)
-                self._forgot_refused(self.refused.take(share, origin, arrival))
+                self._forgot_refused(self.refused.take(share, cause, arrival))
                 self._blame(share, arrival)
             elif self.tracker.add(
                 share, now, sender, live=not requested and share.hash not in parents, requested=requested
@@ -236,7 +236,7 @@ class Node:
     def _blame(self, share: Share, arrival: Arrival) -> None:
         """Tell what a refused share costs its sender."""
         if arrival.sender is not None:
-            self.share_refused.fire(Refusal(arrival.sender, self.refused.cost(share, arrival.requested)))
+            self.share_refused.fire(RefusedShareSent(arrival.sender, self.refused.cost(share, arrival.requested)))
 
     def _schedule_think(self) -> None:
         """Shares that come together are thought about once."""
@@ -388,7 +388,9 @@ class Node:
         address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
         rate = self.stats.address_hash_rate(address, now)
         if self._pool_rate[0] != best:
-            rate_of_pool = observed_attempts_per_second(self.tracker, best, lookbehind, self.found_times())
+            rate_of_pool = observed_attempts_per_second(
+                self.tracker, best, count=lookbehind, found=self.found_times()
+            )
             self._pool_rate = (best, rate_of_pool)
         pool_rate = self._pool_rate[1]
         dust = self.network.parent.dust_threshold

@@ -14,9 +14,9 @@ from p2pool.peers.hub import PeerHub
 from p2pool.peers.refusal_budget import RefusalBudget
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, parse_share_steps
-from p2pool.share.version import ShareVersion
-from p2pool.sharechain.refused import Refusal
+from p2pool.share.parsing import parse_share_steps
+from p2pool.share.share import Share, ShareVersion
+from p2pool.sharechain.refused import RefusedShareSent
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought
 
 _log = Logger(namespace="p2pool.peers")
@@ -138,7 +138,7 @@ class PeerNews:
     def _work_changed(self, change: WorkChange) -> None:
         self._transactions.set_mining((t.hash, t.data) for t in change.context.template.transactions)
 
-    def _share_refused(self, refusal: Refusal) -> None:
+    def _share_refused(self, refusal: RefusedShareSent) -> None:
         """Whose rules are others relays what this node refuses, and is no attacker: only a flood costs the host
         its connections."""
         session = self._hub.session_of(refusal.sender)

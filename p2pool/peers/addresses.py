@@ -7,11 +7,10 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
 
 from p2pool.base.hosts import host_key, is_global
+from p2pool.peers.figures import REMEMBERED, FoundBy, KnownNode, NodeOrigin
 from p2pool.peers.messages import PeerAddress, SeenAddress
 
 MAX_ADDRESSES = 10_000
@@ -67,34 +66,7 @@ def is_dialable(address: PeerAddress, heard_from: str) -> bool:
     return is_global(ip) or not is_global(source)
 
 
-class Origin(Enum):
-    """How a node became known. The words are in peers.json and in the API."""
-
-    GIVEN = "p2pool_node"
-    """--p2pool-node."""
-    BOOTSTRAP = "bootstrap"
-    """--bootstrap."""
-    FILE = "bootstrap_file"
-    """The operator's list in the data directory."""
-    BUILT_IN = "built_in"
-    """A name or list that comes with the package."""
-    PEER = "peer"
-    """Another node told of it."""
-    INCOMING = "incoming"
-    """It connected to this node."""
-    REMEMBERED = "remembered"
-    """An earlier version of the program remembered it without saying how it became known."""
-
-
-class FoundBy(NamedTuple):
-    """How a node became known, and the name that had its address, "" if it was none."""
-
-    origin: Origin
-    name: str = ""
-
-
-_UNKNOWN = FoundBy(Origin.REMEMBERED)
-_ORIGINS = {origin.value: origin for origin in Origin}
+_ORIGINS = {origin.value: origin for origin in NodeOrigin}
 _MAX_NAME = 260
 """Characters of a name with a port: DNS has 253."""
 
@@ -104,7 +76,7 @@ def _read_found_by(fields: Sequence[object]) -> FoundBy:
     match fields:
         case [str(word), str(name), *_] if word in _ORIGINS and len(name) <= _MAX_NAME and name.isprintable():
             return FoundBy(_ORIGINS[word], name)
-    return _UNKNOWN
+    return REMEMBERED
 
 
 @dataclass(slots=True)
@@ -113,17 +85,7 @@ class _Known:
     first_seen: float
     last_seen: float
     source: str = PROVEN
-    found_by: FoundBy = _UNKNOWN
-
-
-class SeenNode(NamedTuple):
-    """Where a node was seen, Unix seconds."""
-
-    host: str
-    port: int
-    first_seen: float
-    last_seen: float
-    found_by: FoundBy
+    found_by: FoundBy = REMEMBERED
 
 
 class AddressBook:
@@ -141,7 +103,7 @@ class AddressBook:
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, address: PeerAddress, seen: float, source: str = PROVEN, found_by: FoundBy = _UNKNOWN) -> None:
+    def add(self, address: PeerAddress, seen: float, source: str = PROVEN, found_by: FoundBy = REMEMBERED) -> None:
         """Take an address where a node was seen. `source` is the neighbourhood of the peer that says so; how a
         node became known stays what it was first."""
         key = (address.host, address.port)
@@ -149,7 +111,7 @@ class AddressBook:
         if known is not None:
             known.services = address.services
             known.last_seen = max(known.last_seen, seen)
-            if known.found_by.origin is Origin.REMEMBERED:
+            if known.found_by.origin is NodeOrigin.REMEMBERED:
                 known.found_by = found_by
             if source == PROVEN != known.source:
                 self._forget(key)
@@ -191,10 +153,10 @@ class AddressBook:
         known = self._known.get((host, port))
         return None if known is None else known.found_by
 
-    def seen(self) -> Iterator[SeenNode]:
+    def seen(self) -> Iterator[KnownNode]:
         """Yield all nodes, in no order."""
         for (host, port), known in self._known.items():
-            yield SeenNode(host, port, known.first_seen, known.last_seen, known.found_by)
+            yield KnownNode(host, port, known.first_seen, known.last_seen, known.found_by)
 
     def good(self, count: int, now: float, rng: random.Random) -> list[SeenAddress]:
         """Up to `count` of them by chance, those seen for long and lately more often."""

@@ -21,7 +21,7 @@ from p2pool.base.endpoints import host_and_port, parse_host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.text import printable
-from p2pool.peers.addresses import FoundBy, Origin
+from p2pool.peers.figures import FoundBy, NodeOrigin
 from p2pool.peers.messages import PeerAddress
 
 _log = Logger(namespace="p2pool.peers")
@@ -40,7 +40,7 @@ _REPORTED_LINES: Final = 5
 """Faulty lines of one list that are logged each; the others are counted."""
 
 
-class Place(NamedTuple):
+class BootstrapNode(NamedTuple):
     """A node as somebody wrote it: a name or an address, and a port, 0 for the network's."""
 
     host: str
@@ -59,14 +59,14 @@ class Found:
 class NodeList:
     """What a list says: its nodes, and a sentence for each line that says none."""
 
-    places: tuple[Place, ...]
+    places: tuple[BootstrapNode, ...]
     problems: tuple[str, ...]
 
 
 def parse_node_list(data: bytes) -> NodeList:
     """Return what a list says: one node a line, HOST or HOST:PORT, IPv6 addresses in brackets if a port follows;
     `#` begins a comment. At most MAX_FILE bytes and MAX_NODES nodes of it count; never raises."""
-    places: dict[Place, None] = {}
+    places: dict[BootstrapNode, None] = {}
     problems: list[str] = []
     if len(data) > MAX_FILE:
         problems.append(f"it has more than {MAX_FILE} bytes; what comes after them is ignored")
@@ -79,7 +79,7 @@ def parse_node_list(data: bytes) -> NodeList:
             problems.append(f"line {number}: more than {MAX_NODES} nodes; this and what follows is ignored")
             break
         try:
-            places[Place(*parse_host_and_port(text))] = None
+            places[BootstrapNode(*parse_host_and_port(text))] = None
         except ParseError as error:
             problems.append(f"line {number}: {printable(text, 80)}: {error}")
     return NodeList(tuple(places), tuple(problems))
@@ -117,7 +117,7 @@ class Bootstrap:
         self._settings = settings
         self._run_in_thread = run_in_thread
         self._look_up = look_up
-        self._lists: dict[Origin, bytes] = {}
+        self._lists: dict[NodeOrigin, bytes] = {}
         """What was read last, so that its faults are reported once."""
         self._failed: BoundedDict[str, None] = BoundedDict(2 * MAX_NODES)
         """Names and files whose fault was reported."""
@@ -140,25 +140,27 @@ class Bootstrap:
                         heard(each)
         return len(found)
 
-    async def _places(self) -> list[tuple[Place, Origin]]:
+    async def _places(self) -> list[tuple[BootstrapNode, NodeOrigin]]:
         """In the order in which they are asked: what the operator says comes before what the package says."""
         settings = self._settings
-        places: dict[Place, Origin] = {}
+        places: dict[BootstrapNode, NodeOrigin] = {}
         file, built_in_list = settings.file, settings.built_in_list
-        listed = [] if file is None else await self._read(Origin.FILE, str(file), lambda: read_list(file))
+        listed = [] if file is None else await self._read(NodeOrigin.FILE, str(file), lambda: read_list(file))
         more = (
-            [] if built_in_list is None else await self._read(Origin.BUILT_IN, "the built-in list", built_in_list)
+            []
+            if built_in_list is None
+            else await self._read(NodeOrigin.BUILT_IN, "the built-in list", built_in_list)
         )
         for origin, group in (
-            (Origin.BOOTSTRAP, [Place(*each) for each in settings.given]),
-            (Origin.FILE, listed),
-            (Origin.BUILT_IN, [*(Place(*each) for each in settings.built_in), *more]),
+            (NodeOrigin.BOOTSTRAP, [BootstrapNode(*each) for each in settings.given]),
+            (NodeOrigin.FILE, listed),
+            (NodeOrigin.BUILT_IN, [*(BootstrapNode(*each) for each in settings.built_in), *more]),
         ):
             for place in group:
-                places.setdefault(Place(place.host, place.port or settings.port), origin)
+                places.setdefault(BootstrapNode(place.host, place.port or settings.port), origin)
         return list(places.items())
 
-    async def _read(self, origin: Origin, name: str, read: Callable[[], bytes]) -> Sequence[Place]:
+    async def _read(self, origin: NodeOrigin, name: str, read: Callable[[], bytes]) -> Sequence[BootstrapNode]:
         try:
             data = await self._run_in_thread(read)
         except OSError as error:
@@ -178,7 +180,7 @@ class Bootstrap:
                 )
         return said.places
 
-    async def _resolve(self, place: Place) -> list[str]:
+    async def _resolve(self, place: BootstrapNode) -> list[str]:
         """The addresses of a name, at most MAX_OF_NAME."""
         try:
             answers = await self._look_up(
@@ -194,7 +196,7 @@ class Bootstrap:
         hosts = dict.fromkeys(str(address[0]) for *_, address in answers)
         return list(hosts)[:MAX_OF_NAME]
 
-    def _usable(self, hosts: Sequence[str], place: Place, origin: Origin) -> Iterator[Found]:
+    def _usable(self, hosts: Sequence[str], place: BootstrapNode, origin: NodeOrigin) -> Iterator[Found]:
         """Only what is written as an address, or said by the operator, may be in a private network: a name that
         somebody blocks often has this machine's address, or none."""
         is_name = parse_address(place.host) is None
@@ -207,6 +209,6 @@ class Bootstrap:
                 continue
             if address.is_unspecified or address.is_multicast or getattr(address, "scope_id", None):
                 continue
-            if origin is Origin.BUILT_IN and is_name and not is_global(address):
+            if origin is NodeOrigin.BUILT_IN and is_name and not is_global(address):
                 continue
             yield Found(PeerAddress(host, place.port), by)

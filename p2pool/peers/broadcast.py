@@ -14,7 +14,7 @@ MAX_SHARES = 5
 """The newest shares of the chain that go out together."""
 
 
-class Broadcaster:
+class ShareBroadcaster:
     """Remembers what was sent. Bound: `forget` is called with what the tracker forgets."""
 
     def __init__(self, transactions: TransactionPool, sender_of: Callable[[int], str | None]) -> None:

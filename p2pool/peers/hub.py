@@ -17,13 +17,14 @@ from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
-from p2pool.peers.addresses import AddressBook, Bans, FoundBy, Origin, group_of, is_dialable, is_loopback
+from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
 from p2pool.peers.allowance import Allowance
-from p2pool.peers.broadcast import Broadcaster
+from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.census import Counted, SoftwareWatch, count_software
 from p2pool.peers.download import Downloader
 from p2pool.peers.early_closes import EARLY, EarlyCloseWatch
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
+from p2pool.peers.figures import FoundBy, NodeOrigin
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
@@ -41,11 +42,11 @@ from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
 from p2pool.peers.settings import PeerSettings
+from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.software import software_name
 from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
 from p2pool.pool_stats import PeerCensus
-from p2pool.share.share import Share
-from p2pool.share.version import ShareVersion
+from p2pool.share.share import Share, ShareVersion
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -112,7 +113,7 @@ class PeerHub:
         self.nonce = rng.getrandbits(64)
         self.sessions: set[PeerSession] = set()
         """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
-        self.broadcaster = Broadcaster(transactions, sender_of)
+        self.broadcaster = ShareBroadcaster(transactions, sender_of)
         self._pool = pool
         self._clock = clock
         self.monotonic = monotonic
@@ -335,11 +336,11 @@ class PeerHub:
             return
         services = 0 if session.version is None else session.version.services
         address = PeerAddress(session.host, port, services)
-        self._take_address(SeenAddress(int(self._clock()), address), session, Origin.INCOMING)
+        self._take_address(SeenAddress(int(self._clock()), address), session, NodeOrigin.INCOMING)
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
         """See session.Hub."""
-        self._take_address(seen, session, Origin.PEER)
+        self._take_address(seen, session, NodeOrigin.PEER)
 
     def is_ours(self, host: str, port: int) -> bool:
         """Whether this node is reached there, as far as it knows."""
@@ -352,12 +353,12 @@ class PeerHub:
     def found_by(self, session: PeerSession) -> FoundBy:
         """Return how a peer became known."""
         if session.incoming:
-            return FoundBy(Origin.INCOMING)
+            return FoundBy(NodeOrigin.INCOMING)
         if (session.host, session.port) in self.given:
-            return FoundBy(Origin.GIVEN)
-        return self.addresses.found_by(session.host, session.port) or FoundBy(Origin.REMEMBERED)
+            return FoundBy(NodeOrigin.GIVEN)
+        return self.addresses.found_by(session.host, session.port) or FoundBy(NodeOrigin.REMEMBERED)
 
-    def _take_address(self, seen: SeenAddress, session: PeerSession, origin: Origin) -> None:
+    def _take_address(self, seen: SeenAddress, session: PeerSession, origin: NodeOrigin) -> None:
         now, address = self._clock(), seen.address
         if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return
@@ -380,21 +381,21 @@ class PeerHub:
         """See session.Hub."""
         return self._pool.parse_steps(version, contents)
 
-    def newer_share(self, kind: int, session: PeerSession) -> None:
+    def newer_share(self, kind: int, sender: ShareSender) -> None:
         """See session.Hub. One line for each type, and again when it goes on or becomes more."""
         row = self._newer_types.record(
             kind,
-            peer=session.label,
-            host=session.host_key,
-            software=session.software(_LOGGED_SOFTWARE),
+            peer=sender.label,
+            host=sender.host_key,
+            software=sender.software(_LOGGED_SOFTWARE),
             now=self._clock(),
         )
         if row is not None:
             _log.warn(
                 "peer {peer} ({software}) sends shares of type {kind}, which this version cannot read: ignored; "
                 "{shares} of them since {since} UTC, from {hosts} hosts. Look for a newer version of it",
-                peer=session.label,
-                software=session.software(_LOGGED_SOFTWARE),
+                peer=sender.label,
+                software=sender.software(_LOGGED_SOFTWARE),
                 kind=kind,
                 shares=row.shares,
                 since=datetime.fromtimestamp(row.first_seen, UTC).strftime("%Y-%m-%d %H:%M"),

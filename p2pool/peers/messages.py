@@ -15,7 +15,7 @@ from p2pool.base.steps import finish
 from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.transaction import MIN_TRANSACTION, has_stable_hash, pass_transaction, transaction_hash
-from p2pool.share.share import open_envelope
+from p2pool.share.parsing import open_envelope
 from p2pool.wire.codec import (
     Reader,
     pack_address,

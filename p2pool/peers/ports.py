@@ -6,8 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
-from p2pool.share.share import Share
-from p2pool.share.version import ShareVersion
+from p2pool.share.share import Share, ShareVersion
 
 
 class PoolPort(Protocol):

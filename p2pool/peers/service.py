@@ -25,6 +25,7 @@ from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
 from p2pool.peers.addresses import NAMED, group_of
 from p2pool.peers.bootstrap import MAX_FOUND, Bootstrap, BootstrapSettings, Found
+from p2pool.peers.figures import NodeLookUps
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
@@ -57,14 +58,6 @@ class DialSettings:
     always: Sequence[tuple[str, int]] = ()
     bootstrap: BootstrapSettings | None = None
     outgoing: int = PeerSettings.outgoing_conns
-
-
-@dataclass(frozen=True, slots=True)
-class LastLookUp:
-    """When it was last looked for nodes, Unix seconds, and how many addresses were named."""
-
-    time: float
-    found: int
 
 
 class PeerService(Service):
@@ -111,8 +104,7 @@ class PeerService(Service):
         """On the reactor's clock."""
         self._named: deque[PeerAddress] = deque(maxlen=MAX_FOUND)
         """Addresses of the last look-up that were not dialled yet: they come before those that are remembered."""
-        self.last_look_up: LastLookUp | None = None
-        """None before the first, and where nobody looks."""
+        self.last_look_up = NodeLookUps()
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -258,7 +250,7 @@ class PeerService(Service):
         finally:
             self._looking = False
         if self.running:
-            self.last_look_up = LastLookUp(self._clock(), found)
+            self.last_look_up = NodeLookUps(self._clock(), found)
 
     def _take_named(self, found: Found) -> None:
         self.hub.addresses.add(found.address, self._clock(), NAMED, found.by)

@@ -403,7 +403,7 @@ class PeerSession:
         request.due = math.inf  # the peer is not late any more, however long we take
         envelopes = message.shares if message.result == messages.GOOD else ()
         wanted = envelopes[: request.parents + 1]
-        answer = yield from answered_shares(self._hub, self, request.share_hash, wanted)
+        answer = yield from answered_shares(self._hub, self, share_hash=request.share_hash, envelopes=wanted)
         del self._requests[message.id]
         request.answered(answer)
 

@@ -6,33 +6,44 @@ nodes that know such a type send it to everybody. The other shares of the messag
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from p2pool.base.errors import ParseError
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import Envelope
+from p2pool.peers.remembered import RememberedTransactions
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share
-from p2pool.share.version import ShareVersion
+from p2pool.share.share import Share, ShareVersion
 from p2pool.share.versions import SHARE_VERSIONS
-
-if TYPE_CHECKING:
-    from p2pool.peers.session import PeerSession
 
 _PARSED_AT_ONCE = 64
 """Shares parsed in one step: about 3 ms."""
 
 
+class ShareSender(Protocol):
+    """The connection on which shares came, as far as their intake needs it. Implemented by `PeerSession`."""
+
+    host_key: str
+    remembered: RememberedTransactions
+
+    @property
+    def label(self) -> str:
+        """The peer, as logs and the tracker name it."""
+
+    def software(self, most: int) -> str:
+        """Return what the peer calls its software, at most `most` characters."""
+
+
 class IntakeHub(Protocol):
-    """What is called for each share."""
+    """What is called for each share that is taken out of a message."""
 
     transactions: TransactionPool
 
     def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        """See PoolPort."""
+        """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
-    def newer_share(self, kind: int, session: PeerSession) -> None:
+    def newer_share(self, kind: int, sender: ShareSender) -> None:
         """The peer sent a share of a newer type than we know."""
 
 
@@ -47,16 +58,16 @@ class Answer(list[Share]):
 
 
 def new_shares(
-    hub: IntakeHub, session: PeerSession, envelopes: Sequence[Envelope]
+    hub: IntakeHub, sender: ShareSender, envelopes: Sequence[Envelope]
 ) -> Generator[None, None, list[Share]]:
     """Return the shares of a `shares` message. Raises Misbehaviour, and Drop where a transaction that a share
     introduces is not known."""
     shares: list[Share] = []
     for number, envelope in enumerate(envelopes, 1):
-        share = yield from _parse(hub, session, envelope)
+        share = yield from _parse(hub, sender, envelope)
         if share is not None:
             for tx_hash in share.new_transaction_hashes:
-                if tx_hash not in session.remembered and hub.transactions.get(tx_hash) is None:
+                if tx_hash not in sender.remembered and hub.transactions.get(tx_hash) is None:
                     raise Drop(f"a share with transaction {tx_hash:064x}, which is not known")
             shares.append(share)
         if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
@@ -65,7 +76,7 @@ def new_shares(
 
 
 def answered_shares(
-    hub: IntakeHub, session: PeerSession, share_hash: int, envelopes: Sequence[Envelope]
+    hub: IntakeHub, sender: ShareSender, *, share_hash: int, envelopes: Sequence[Envelope]
 ) -> Generator[None, None, Answer]:
     """Return what answers a request for a share and its parents: that share, and each one's parent after it.
 
@@ -74,7 +85,7 @@ def answered_shares(
     answer = Answer()
     expected: int | None = share_hash
     for number, envelope in enumerate(envelopes, 1):
-        share = yield from _parse(hub, session, envelope)
+        share = yield from _parse(hub, sender, envelope)
         if share is None:
             if expected is not None:
                 answer.newer.append(expected)
@@ -91,13 +102,13 @@ def answered_shares(
     return answer
 
 
-def _parse(hub: IntakeHub, session: PeerSession, envelope: Envelope) -> Generator[None, None, Share | None]:
+def _parse(hub: IntakeHub, sender: ShareSender, envelope: Envelope) -> Generator[None, None, Share | None]:
     """Return the share; None for one of a newer type. Raises Misbehaviour."""
     version = SHARE_VERSIONS.get(envelope.kind)
     if version is None:
         if SHARE_VERSIONS.is_obsolete(envelope.kind):
             raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
-        hub.newer_share(envelope.kind, session)
+        hub.newer_share(envelope.kind, sender)
         return None
     try:
         return (yield from hub.parse_steps(version, envelope.contents))

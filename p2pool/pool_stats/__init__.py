@@ -1,6 +1,8 @@
-"""What the node is doing, in one in-memory object that all share: `stats` counts, `workers` is its table of
-workers and addresses, `process` what is counted of the process itself, `records` and `figures` are the values that
-go in and out."""
+"""What the node is doing: one in-memory object that everyone records into and reads snapshots from.
+
+- `stats`: the counters; `workers`: the table of workers and addresses; `process`: the node's own process
+- `records` and `figures`: the values that go in and out
+"""
 
 from p2pool.pool_stats.figures import (
     ChainFigures,

@@ -2,4 +2,12 @@
 
 Pure: the chain is seen through the small port `ChainView`, which `sharechain` implements. Everything here is
 consensus (share version 16); the source of every rule is the share-chain format that docs/architecture.md names.
+
+- `share`: a share, the chain it is in and the version it is of; `parsing`: bytes -> share
+- `versions`: the share versions that are known; `codec_16`: how shares of type 16 are read and packed
+- `generation`: what the next share is made of; `check`: a share against the chain below it
+- `rules`: retarget, timestamps, references; `parent_context`: what they come to for the next share
+- `payouts`: outputs of a generation transaction; `payments`: those that the parent chain prescribes;
+  `weights`: those of the PPLNS window; `donation`: the key that no share of ours pays
+- `votes`: votes for share versions; `errors`: why a share is refused
 """

@@ -8,11 +8,11 @@ from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dash.target import bits_to_target
 from p2pool.networks.parameters import Network
-from p2pool.share.chain_view import ChainView
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.parent_context import ParentContext
 from p2pool.share.payouts import gentx_prefix, gentx_suffix, paid_payments
-from p2pool.share.rules import ParentContext, reference_transactions
-from p2pool.share.share import Share
+from p2pool.share.rules import reference_transactions
+from p2pool.share.share import ChainView, Share
 
 MAX_REF_DISTANCE = 110
 """Shares back that a reference may name. It is looked at before the chain is."""

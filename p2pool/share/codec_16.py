@@ -9,9 +9,10 @@ from p2pool.dash.hashes import BLOCK_SIZE, midstate
 from p2pool.dash.script import p2pkh_script
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields, ShareData, SolvedHeader
+from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.payments import MIN_PAYMENT, pass_payments, read_payments
 from p2pool.share.payouts import GENTX_BEFORE_REF_HASH
-from p2pool.share.rules import MAX_REFS, ParentContext, TransactionRefs
+from p2pool.share.rules import MAX_REFS
 from p2pool.share.share import Links, Share
 from p2pool.wire.codec import (
     Reader,
@@ -33,7 +34,7 @@ _script_of = lru_cache(maxsize=16384)(p2pkh_script)
 
 
 class Codec16:
-    """See `version.ShareCodec`."""
+    """Reads and packs the contents of shares of type 16."""
 
     share_class = Share
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from p2pool.dash.script import p2pkh_hash
 from p2pool.share.payouts import DONATION_SCRIPT
-from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.share.weights import WEIGHT_UNIT
 
 DONATION_KEY_HASH: Final = p2pkh_hash(DONATION_SCRIPT)
 

@@ -9,9 +9,9 @@ from typing import Final, Protocol
 
 from p2pool.base.steps import finish
 from p2pool.dash.address import AddressVersions
-from p2pool.share.chain_view import Weights
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.payments import PaidPayments, judge_payments, pack_output
+from p2pool.share.weights import Weights
 from p2pool.wire.codec import pack_uint64, pack_varint, pack_varstr
 
 DONATION_SCRIPT: Final = bytes.fromhex("76a91420cb5c22b1e4d5947e5c112c7696b51ad9af3c6188ac")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
-from p2pool.dash.target import MAX_UINT256, bits_to_target, target_to_average_attempts, target_to_bits
+from p2pool.dash.target import MAX_UINT256, target_to_average_attempts, target_to_bits
 from p2pool.networks.parameters import Network
-from p2pool.share.chain_view import ChainView, Weights
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.share import Share
+from p2pool.share.parent_context import ParentContext, TransactionRefs, clip
+from p2pool.share.share import ChainView, Share
+from p2pool.share.weights import WEIGHT_UNIT, Weights
 
 MAX_MERKLE_LINK = 16
 MAX_REFS = (1 << MAX_MERKLE_LINK) - 1
@@ -19,14 +19,6 @@ FAR_SHARE_DISTANCE = 99
 REF_LOOKBEHIND = 100
 _MANY = 200
 """Transactions introduced by one share that are not gone through for each share above it."""
-MAX_TIMESTAMP = 2**32 - 1
-WEIGHT_UNIT = 65535
-"""A share's attempts are weighed times this; its donation field is a part of it."""
-
-
-def clip(value: int, low: int, high: int) -> int:
-    """`value`, moved into [low, high]."""
-    return low if value < low else min(value, high)
 
 
 def check_form(share: Share) -> None:
@@ -37,48 +29,6 @@ def check_form(share: Share) -> None:
         raise ShareInvalid(Reason.MERKLE_LINK_TOO_LONG, f"{len(share.merkle_link)} entries")
     if share.header_version > 0xFFFFFFFF:
         raise ShareInvalid(Reason.HEADER_VERSION, str(share.header_version))
-
-
-@dataclass(frozen=True, slots=True)
-class ParentContext:
-    """All that the chain says about the successors of one share; the same for every payee."""
-
-    previous_hash: int | None
-    height: int
-    """Length of the chain that ends in the parent."""
-    target_limit: int
-    """The easiest target that a successor may have (not rounded to compact form)."""
-    max_bits: int
-    previous_timestamp: int | None
-    absheight: int
-    previous_abswork: int
-    far_share_hash: int | None
-    weights_start: int | None
-    """Where the PPLNS window begins: for type 16 the parent's parent."""
-    weights_length: int
-    abswork_modulus: int = 1 << 128
-    """What the accumulated work is kept modulo of: the room that the share's version has for it."""
-
-    def bits_for(self, desired_target: int) -> int:
-        """The compact target of a successor that wishes `desired_target`."""
-        return target_to_bits(clip(desired_target, self.target_limit // 30, self.target_limit))
-
-    def timestamp_for(self, desired: int, network: Network) -> int:
-        """The timestamp of a successor that wishes `desired` (Unix seconds).
-
-        ShareInvalid(TIMESTAMP) where it no longer fits 32 bits: such a parent can have no successor.
-        """
-        timestamp = desired
-        if self.previous_timestamp is not None:
-            latest = self.previous_timestamp + 2 * network.share_period - 1
-            timestamp = clip(desired, self.previous_timestamp + 1, latest)
-        if timestamp > MAX_TIMESTAMP:
-            raise ShareInvalid(Reason.TIMESTAMP, f"{timestamp} does not fit 32 bits")
-        return timestamp
-
-    def abswork_for(self, bits: int) -> int:
-        """The accumulated work of a successor with these bits."""
-        return (self.previous_abswork + target_to_average_attempts(bits_to_target(bits))) % self.abswork_modulus
 
 
 def parent_context(view: ChainView, previous_hash: int | None, network: Network) -> ParentContext:
@@ -152,14 +102,6 @@ def _positions(share: Share) -> dict[int, int]:
     hashes = share.new_transaction_hashes
     last = len(hashes) - 1
     return {transaction_hash: last - index for index, transaction_hash in enumerate(reversed(hashes))}
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionRefs:
-    """How a share names its transactions: those it introduces, and (distance, index) for each wanted one."""
-
-    new_hashes: tuple[int, ...]
-    refs: tuple[tuple[int, int], ...]
 
 
 def reference_transactions(

@@ -1,29 +1,27 @@
-"""A share as a value: parsed in one pass from the bytes that a peer, a file or our own job gave."""
+"""A share as a value, the chain that it is in, and the version that it is of: three types that name each other.
+
+What differs from one share version to another is one value, a `ShareVersion`; `versions` has those that this node
+knows. All that handles shares of any version (`parsing`, `check`, the tracker, jobs, peers, files) asks the share,
+or the work, for its version, and knows no type. `parsing` makes shares of bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
-from p2pool.base.steps import finish
-from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, sha256d
 from p2pool.dash.merkle import walk_branch
-from p2pool.dash.pow import x11_digest
-from p2pool.dash.target import bits_to_target, target_to_average_attempts
+from p2pool.dash.target import bits_to_target
 from p2pool.networks.parameters import Network
-from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.payments import PaidPayments, judge_payments, read_payments
+from p2pool.share.generation import ShareData, SharePacker
+from p2pool.share.parent_context import ParentContext, TransactionRefs
+from p2pool.share.payments import PaidPayments, read_payments
+from p2pool.share.payouts import Payouts, before_ref_hash
+from p2pool.share.weights import Weights
 from p2pool.wire.codec import Reader, pack_uint32, pack_varint, pack_varstr
 
-if TYPE_CHECKING:
-    from p2pool.share.version import ShareVersion
-
 STALE_NONE, STALE_ORPHAN, STALE_DOA = 0, 253, 254
-_WALKED_AT_ONCE = 10_000
-"""Entries of a branch hashed in a step: about 10 ms."""
-_LARGE = 200_000
-"""Bytes of a share that is taken in more than one step, whatever it is made of."""
 
 
 class Links(NamedTuple):
@@ -42,7 +40,7 @@ class Links(NamedTuple):
 class Share:
     """One share of any version. Hashes and targets are numbers, scripts and branch entries bytes in hashing order.
 
-    `contents` are the bytes as received; they are what is passed on and stored. Build one with `parse_share`.
+    `contents` are the bytes as received; they are passed on and stored. Build one with `parsing.parse_share`.
     """
 
     __slots__ = (
@@ -207,96 +205,93 @@ def pack_header(
     )
 
 
-def ref_hash_of(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> bytes:
-    """The 32 bytes with which a generation transaction commits to a share. `ref_bytes`: see `Links`."""
-    return finish(_ref_hash_steps(ref_bytes, branch, network))
-
-
-def _ref_hash_steps(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> Generator[None, None, bytes]:
-    """The branch may have as many entries as a message has room for."""
-    value = sha256d(network.identifier + ref_bytes)
-    for start in range(0, len(branch), _WALKED_AT_ONCE):
-        if start:
-            yield
-        value = walk_branch(value, branch[start : start + _WALKED_AT_ONCE])
-    return value
-
-
 def pack_envelope(kind: int, contents: bytes) -> bytes:
     """Contents with their type before them: varint type, varstr contents."""
     return pack_varint(kind) + pack_varstr(contents)
 
 
-def open_envelope(reader: Reader) -> tuple[int, bytes]:
-    """Return (type, contents) at the reader's position. `versions` tells which types can be parsed."""
-    return reader.varint(), reader.varstr()
+class ChainView(Protocol):
+    """The shares held, by hash. Lengths count shares; a chain ends at its root or at a missing parent."""
+
+    def get(self, share_hash: int) -> Share | None:
+        """The share of this hash, or None where it is not held."""
+
+    def height(self, share_hash: int) -> int:
+        """The length of the chain that ends in this share. KeyError where it is not held."""
+
+    def is_rooted(self, share_hash: int) -> bool:
+        """Whether the chain below goes down to a first share. KeyError where it is not held."""
+
+    def nth_parent(self, share_hash: int, n: int) -> Share | None:
+        """The n-th parent (0: the share itself); None where the chain held ends before it."""
+
+    def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
+        """The share and its parents, nearest first, at most `count`."""
+
+    def minimum_work(self, share_hash: int, count: int) -> int:
+        """The sum of `minimum_attempts` over the share and back, `count` shares."""
+
+    def weights(self, share_hash: int | None, max_shares: int, max_weight: int) -> Weights:
+        """Cumulative weights from this share back, over at most `max_shares` shares and `max_weight` of weight;
+        the share that would cross the weight limit counts in part."""
 
 
-def parse_share(version: ShareVersion, contents: bytes, network: Network, known_hash: int | None = None) -> Share:
-    """Parse and do the checks that need no parents, all at once: see `parse_share_steps`."""
-    return finish(parse_share_steps(version, contents, network, known_hash))
+class ShareCodec(Protocol):
+    """How the contents of an envelope are read and packed."""
+
+    @property
+    def share_class(self) -> type[Share]:
+        """`Share`, or a subclass with fields that no other version has."""
+
+    def read(self, reader: Reader, share: Share) -> Generator[None, None, Links]:
+        """Read the contents in steps, and set every field of the share that is not derived from others.
+
+        Raises ParseError, and ShareInvalid for what must not even be read.
+        """
+
+    def packer(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> SharePacker:
+        """What packs shares that follow one share on one template."""
 
 
-def parse_share_steps(
-    version: ShareVersion,
-    contents: bytes,
-    network: Network,
-    known_hash: int | None = None,
-    is_held: Callable[[int], bool] = lambda share_hash: False,
-) -> Generator[None, None, Share]:
-    """Parse the contents of a share of this version, do the checks that need no parents, and judge many or long
-    payments.
+@dataclass(frozen=True, slots=True)
+class ShareRules:
+    """What a share must fulfil, apart from what its generation transaction pays. All raise ShareInvalid."""
 
-    An everyday share takes one step; one of megabytes yields whenever the reactor may do something else.
-
-    Payments of a share that `is_held` already, by its hash, are not judged again: it comes from many peers.
-    `known_hash` spares the one X11 where we have just computed it ourselves; never pass what came from outside.
-    Raises ParseError (malformed) or ShareInvalid (breaks a rule).
-    """
-    share = version.codec.share_class()
-    share.version = version
-    share.contents = contents
-    reader = Reader(contents)
-    links = yield from version.codec.read(reader, share)
-    reader.expect_end()
-    if len(contents) > _LARGE:
-        yield
-
-    version.rules.check_form(share)
-    target = bits_to_target(share.bits)
-    if target > network.max_target:
-        raise ShareInvalid(Reason.TARGET_TOO_EASY, f"bits {share.bits:08x}")
-    share.ref_hash = yield from _ref_hash_steps(links.ref_bytes, share.ref_merkle_link, network)
-    tail = b"".join((share.ref_hash, share.last_txout_nonce, b"\x00\x00\x00\x00", links.packed_payload))
-    share.gentx_hash = _hash_link_digest(links, version.gentx_before_ref_hash, tail)
-    share.hash = known_hash if known_hash is not None else int.from_bytes(x11_digest(share.header), "little")
-    if share.hash > target:
-        raise ShareInvalid(Reason.NO_WORK, f"{share.hash:064x}")
-    share.attempts = target_to_average_attempts(target)
-    share.minimum_attempts = target_to_average_attempts(bits_to_target(share.max_bits))
-    share.paid = None
-    if share.kept_payments is None and not is_held(share.hash):
-        share.paid = yield from _judge(share, network)
-    return share
+    check_form: Callable[[Share], None]
+    """Rules on single fields, before the hashes are computed."""
+    parent_context: Callable[[ChainView, int | None, Network], ParentContext]
+    """(chain, parent share, network) -> what the chain says about a share of this version that follows the parent,
+    whatever version the parent has; also that none may follow it."""
+    references: Callable[[ChainView, int | None, int, Sequence[int]], TransactionRefs]
+    """(chain, parent share, its height, hashes of a block's other transactions) -> how a share names them."""
+    named_transactions: Callable[[Share, ChainView], tuple[int, ...] | None]
+    """The hashes of the other transactions of a share's block; None if it does not say."""
+    check_transactions: Callable[[Share, ChainView, ParentContext], tuple[int, ...] | None]
+    """The same hashes; also checks how the share names them."""
+    check_merkle_link: Callable[[Share, tuple[int, ...] | None], None]
+    """Check the merkle link against these hashes."""
 
 
-def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments | str]:
-    """What the payments come to. That they make the share invalid is said when it is checked."""
-    payments = read_payments(Reader(share.contents, share.payments_start), share.payments_count)
-    try:
-        return (yield from judge_payments(payments, network.parent.addresses))
-    except ShareInvalid as error:
-        return error.detail
+@dataclass(frozen=True, slots=True)
+class ShareVersion:
+    """A share version: all that differs by type. It is resolved once for each share, or for each work."""
 
+    type: int
+    """As it is in the envelope."""
+    codec: ShareCodec
+    """Also says what ref_hash commits to: `Links.ref_bytes` of a share that is read,
+    `SharePacker.ref_bytes` of one that is made."""
+    weights: Callable[[ChainView, ParentContext, int, Network], Weights]
+    """(chain, context, block target, network) -> the weights by which a share on the context's parent pays.
 
-def _hash_link_digest(links: Links, before_ref_hash: bytes, tail: bytes) -> bytes:
-    """The hash (32 bytes) of the generation transaction whose first `length` bytes, which end with
-    `before_ref_hash`, led to `state`."""
-    length, extra_data = links.length, links.extra_data
-    unfinished = length % BLOCK_SIZE
-    if len(extra_data) != max(0, unfinished - len(before_ref_hash)):
-        raise ShareInvalid(Reason.HASH_LINK_EXTRA_DATA, f"{len(extra_data)} bytes")
-    if 8 * (length + len(tail)) >= 1 << 64:
-        raise ShareInvalid(Reason.HASH_LINK_LENGTH, f"{length} bytes")
-    pending = (extra_data + before_ref_hash)[-unfinished:] if unfinished else b""
-    return sha256(continue_from_midstate(links.state, length - unfinished, pending + tail)).digest()
+    A version says where its window begins, how long and how heavy it is, and whether shares count less with their
+    distance. The shares in the window may be of any version: their attempts, script and donation count."""
+    payouts: Callable[[Weights, int, PaidPayments], Payouts]
+    """(weights, subsidy, packed payments) -> the coinbase's outputs. Raises ShareInvalid."""
+    donation_script: bytes
+    rules: ShareRules
+    gentx_before_ref_hash: bytes = field(init=False)
+    """The end of the donation output and the start of the last output."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gentx_before_ref_hash", before_ref_hash(self.donation_script))

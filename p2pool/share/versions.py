@@ -8,10 +8,10 @@ from p2pool.base.errors import ParseError
 from p2pool.networks.parameters import SHARE_VERSION, Network
 from p2pool.share.check import check_merkle_link, check_referenced_transactions, referenced_transactions
 from p2pool.share.codec_16 import Codec16
+from p2pool.share.parsing import open_envelope, parse_share
 from p2pool.share.payouts import DONATION_SCRIPT, PayoutTable
 from p2pool.share.rules import check_form, parent_context, reference_transactions, window_weights
-from p2pool.share.share import Share, open_envelope, parse_share
-from p2pool.share.version import ShareRules, ShareVersion
+from p2pool.share.share import Share, ShareRules, ShareVersion
 from p2pool.wire.codec import Reader
 
 VERSION_16: Final = ShareVersion(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import chain, islice
+
 from p2pool.dash.target import target_to_average_attempts
-from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
+from p2pool.share.weights import WEIGHT_UNIT
+from p2pool.sharechain.forest import Forest
 from p2pool.sharechain.found_times import FoundTimes
 from p2pool.sharechain.tracker import Tracker
 
@@ -18,7 +22,7 @@ def stale_name(stale_info: int) -> str | None:
     return _STALE_NAMES.get(stale_info, f"unk{stale_info}")
 
 
-def expected_payouts(tracker: Tracker, best: int, block_target: int, subsidy: int) -> dict[bytes, int]:
+def expected_payouts(tracker: Tracker, best: int, *, block_target: int, subsidy: int) -> dict[bytes, int]:
     """Duffs by script if a block were found now, without the finder's part; the rest goes to the donation."""
     newest = tracker.get(best)
     if newest is None:
@@ -47,7 +51,7 @@ def pool_attempts_per_second(tracker: Tracker, best: int, count: int) -> float:
     return tracker.forest.work_over(best, count - 1) / max(1, near.timestamp - far.timestamp)
 
 
-def observed_seconds(tracker: Tracker, best: int, count: int, found: FoundTimes) -> float:
+def observed_seconds(tracker: Tracker, best: int, *, count: int, found: FoundTimes) -> float:
     """Return the seconds in which the last count-1 shares were found (at least 1), as far as this node can tell;
     by their timestamps if it cannot."""
     span = found.span(best, count)
@@ -59,9 +63,9 @@ def observed_seconds(tracker: Tracker, best: int, count: int, found: FoundTimes)
     return max(1.0, span)
 
 
-def observed_attempts_per_second(tracker: Tracker, best: int, count: int, found: FoundTimes) -> float:
+def observed_attempts_per_second(tracker: Tracker, best: int, *, count: int, found: FoundTimes) -> float:
     """Return the work of the last count-1 shares over the time in which they were found: the rate for people."""
-    return tracker.forest.work_over(best, count - 1) / observed_seconds(tracker, best, count, found)
+    return tracker.forest.work_over(best, count - 1) / observed_seconds(tracker, best, count=count, found=found)
 
 
 def average_stale_proportion(tracker: Tracker, best: int, count: int) -> float:
@@ -79,3 +83,73 @@ def stale_work(tracker: Tracker, best: int, count: int) -> dict[str, int]:
         if name is not None:
             work[name] = work.get(name, 0) + share.attempts
     return work
+
+
+def shares_of_last_hour(tracker: Tracker, best: int | None) -> int:
+    """Return how many shares make the last hour, as far as they are held; 0 if there are fewer than two."""
+    if best is None:
+        return 0
+    hour = max(2, 3600 // tracker.network.share_period)
+    height = tracker.height(best)
+    return min(height, hour) if height >= 2 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRate:
+    """Hashes a second of the share chain without stale work, and the seconds in which its shares were found."""
+
+    nonstale: float = 0.0
+    seconds: float = 0.0
+
+
+def observed_rate_of_last_hour(tracker: Tracker, best: int | None, found: FoundTimes) -> ObservedRate:
+    """Return the rate of the last hour's shares; zeros if there are fewer than two."""
+    count = shares_of_last_hour(tracker, best)
+    if best is None or not count:
+        return ObservedRate()
+    return ObservedRate(
+        observed_attempts_per_second(tracker, best, count=count, found=found),
+        observed_seconds(tracker, best, count=count, found=found),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StaleRates:
+    """Hashes a second of the share chain's last hour: the chain's own ("good"), and what its shares announce as
+    stale ("orphan", "doa"). `by_timestamps` divides by the time between the timestamps, `observed` by the time
+    in which the shares were found."""
+
+    by_timestamps: dict[str, float]
+    observed: dict[str, float]
+
+
+def stale_rates_of_last_hour(tracker: Tracker, best: int | None, found: FoundTimes) -> StaleRates:
+    """Return the rates of good and stale work of the last hour's shares; zeros if there are fewer than two."""
+    work = {"good": 0, "orphan": 0, "doa": 0}
+    count = shares_of_last_hour(tracker, best)
+    if best is None or count < 2:
+        return StaleRates(dict.fromkeys(work, 0.0), dict.fromkeys(work, 0.0))
+    near, far = tracker.get(best), tracker.nth_parent(best, count - 1)
+    seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
+    observed = observed_seconds(tracker, best, count=count, found=found)
+    work |= stale_work(tracker, best, count)
+    return StaleRates(
+        {name: hashes / seconds for name, hashes in work.items()},
+        {name: hashes / observed for name, hashes in work.items()},
+    )
+
+
+def easiest_target(tracker: Tracker, best: int | None) -> int:
+    """Return the easiest target that a share on the best one can have."""
+    share = None if best is None else tracker.get(best)
+    return tracker.network.max_target if share is None else share.max_target
+
+
+def newest_heads(forest: Forest, most: int) -> list[int]:
+    """Return the hashes of shares without children, the newest heads first."""
+    return list(islice(reversed(forest.heads), most))
+
+
+def oldest_shares(forest: Forest, most: int) -> list[int]:
+    """Return the hashes of shares whose parent share is not held or that have none."""
+    return list(islice(chain.from_iterable(tree.roots for tree in forest.trees.values()), most))

@@ -30,7 +30,7 @@ class Tree:
 
     def __init__(self, tail: int | None) -> None:
         self.tail = tail
-        self.roots: dict[int, Node] = {}
+        self.roots: dict[int, ChainEntry] = {}
         self.size = 0
         self.depth = 0
         self.work = 0
@@ -38,7 +38,7 @@ class Tree:
         self.grown = 0.0
 
 
-class Node:
+class ChainEntry:
     """One share in the forest. Coordinates include the share itself."""
 
     __slots__ = ("children", "depth", "far", "minimum_work", "parent", "removed", "share", "tree", "work")
@@ -46,9 +46,9 @@ class Node:
     def __init__(self, share: Share, tree: Tree) -> None:
         self.share = share
         self.tree = tree
-        self.parent: Node | None = None
-        self.children: tuple[Node, ...] = ()
-        self.far: Node | None = None
+        self.parent: ChainEntry | None = None
+        self.children: tuple[ChainEntry, ...] = ()
+        self.far: ChainEntry | None = None
         self.removed = False
         self.depth = 0
         self.work = 0
@@ -61,7 +61,7 @@ class Node:
         self.minimum_work = minimum_work + self.share.minimum_attempts
 
 
-def _climb(node: Node, steps: int) -> Node:
+def _climb(node: ChainEntry, steps: int) -> ChainEntry:
     """The parent `steps` shares back, which the caller knows to be there."""
     for _ in range(steps):
         parent = node.parent
@@ -75,8 +75,8 @@ class Forest:
     """Shares by hash. Bound: whoever adds shares prunes (`Tracker.prune`)."""
 
     def __init__(self) -> None:
-        self.nodes: dict[int, Node] = {}
-        self.heads: dict[int, Node] = {}
+        self.nodes: dict[int, ChainEntry] = {}
+        self.heads: dict[int, ChainEntry] = {}
         self.trees: dict[int | None, Tree] = {}
         """By tail: the missing parent's hash, or None for rooted chains."""
 
@@ -111,7 +111,7 @@ class Forest:
         node = self.nodes[share_hash]
         return node.work - node.tree.work
 
-    def nth_parent_node(self, node: Node, n: int) -> Node | None:
+    def nth_parent_node(self, node: ChainEntry, n: int) -> ChainEntry | None:
         """The n-th parent's node (0: itself), or None where the chain ends before it."""
         if n >= node.depth - node.tree.depth:
             return None
@@ -159,7 +159,7 @@ class Forest:
 
     # --- changes -----------------------------------------------------------------------------------------
 
-    def add(self, share: Share) -> Node:
+    def add(self, share: Share) -> ChainEntry:
         """Add a share; ValueError where it is already held."""
         share_hash, previous = share.hash, share.previous_hash
         if share_hash in self.nodes:
@@ -172,7 +172,7 @@ class Forest:
             self.trees[previous] = below
             if below is above:
                 above = None
-        node = Node(share, below)
+        node = ChainEntry(share, below)
         if parent is not None:
             node.parent = parent
             parent.children = (*parent.children, node)
@@ -199,7 +199,7 @@ class Forest:
         tree.minimum_work -= share.minimum_attempts
         return tree
 
-    def _adopt(self, node: Node, tree: Tree) -> None:
+    def _adopt(self, node: ChainEntry, tree: Tree) -> None:
         """Make the roots of `tree` that name this share as their parent its children."""
         share_hash = node.share.hash
         orphans = [root for root in tree.roots.values() if root.share.previous_hash == share_hash]
@@ -209,7 +209,7 @@ class Forest:
         if orphans:
             node.children = tuple(orphans)
 
-    def _merge(self, node: Node, above: Tree) -> None:
+    def _merge(self, node: ChainEntry, above: Tree) -> None:
         """Bring the tree above `node`, whose roots are already its children, and the tree that `node` is in
         into one: the smaller one takes the other's coordinates."""
         below = node.tree
@@ -230,7 +230,7 @@ class Forest:
         self.trees[above.tail] = above
 
     @staticmethod
-    def _shift(nodes: list[Node], tree: Tree, moves: tuple[int, int, int]) -> None:
+    def _shift(nodes: list[ChainEntry], tree: Tree, moves: tuple[int, int, int]) -> None:
         """Move these nodes and all above them into `tree`, adding `moves` to their coordinates."""
         depth, work, minimum_work = moves
         while nodes:
@@ -270,7 +270,7 @@ class Forest:
         node.removed = True
         return node.share
 
-    def _split_off(self, node: Node) -> None:
+    def _split_off(self, node: ChainEntry) -> None:
         """What stood on a removed root hangs from its hash now."""
         tree, share_hash = node.tree, node.share.hash
         if tree.roots:
@@ -290,7 +290,7 @@ class Forest:
         self.trees[share_hash] = above
 
     @staticmethod
-    def _count(nodes: tuple[Node, ...]) -> int:
+    def _count(nodes: tuple[ChainEntry, ...]) -> int:
         pending, count = list(nodes), 0
         while pending:
             node = pending.pop()

@@ -21,7 +21,7 @@ from enum import Enum
 from statistics import median
 from typing import NamedTuple
 
-from p2pool.sharechain.forest import Node
+from p2pool.sharechain.forest import ChainEntry
 from p2pool.sharechain.tracker import Tracker
 
 AGREEMENT = 600.0
@@ -108,14 +108,14 @@ class FoundTimes:
         """Return when a held share and its ancestors were found, as many of `count` as are held, newest first."""
         top, above = self._top(share_hash)
         sightings: list[Sighting] = []
-        walk: Node | None = top
+        walk: ChainEntry | None = top
         while walk is not None and len(sightings) < above + count + BELOW:
             arrival = self._tracker.arrival(walk.share.hash)
             sightings.append(Sighting(walk.share.header_timestamp, arrival.time_seen, arrival.live))
             walk = walk.parent
         return found_times(sightings, self._now, above, min(len(sightings), above + count))
 
-    def _top(self, share_hash: int) -> tuple[Node, int]:
+    def _top(self, share_hash: int) -> tuple[ChainEntry, int]:
         """The share of the best chain that is up to NEIGHBOURS above this one, and how many. Above a share that is
         not in the best chain nothing is looked at: whose forks those are is anybody's choice."""
         forest = self._tracker.forest

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from p2pool.share.share import Share
-from p2pool.sharechain.forest import Node
+from p2pool.sharechain.forest import ChainEntry
 from p2pool.sharechain.tracker import Thought, Tracker
 
 KEPT_HEADS = 5
@@ -57,10 +57,14 @@ def _kept_heads(tracker: Tracker, thought: Thought) -> set[int]:
 
 
 def _drop_branch(
-    tracker: Tracker, node: Node, kept: Container[int], removed: list[Share], seen_before: float = float("inf")
+    tracker: Tracker,
+    node: ChainEntry,
+    kept: Container[int],
+    removed: list[Share],
+    seen_before: float = float("inf"),
 ) -> None:
     """Remove a head and what stood under it alone, down to a share that was not seen before that time."""
-    next_node: Node | None = node
+    next_node: ChainEntry | None = node
     while next_node is not None and not next_node.children and len(removed) < PRUNED_AT_ONCE:
         share_hash, parent = next_node.share.hash, next_node.parent
         if share_hash in kept or tracker.arrival(share_hash).time_seen >= seen_before:

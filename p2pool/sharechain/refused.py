@@ -17,7 +17,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.pool_stats.figures import RefusedBranch, RefusedWork
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
-from p2pool.sharechain.forest import Node as ForestNode
+from p2pool.sharechain.forest import ChainEntry
 from p2pool.sharechain.tracker import Arrival, Thought, Tracker
 
 WINDOW: Final = 3600.0
@@ -58,14 +58,14 @@ OTHERS: Final = 0
 OWN = "this node"
 
 
-class Origin(NamedTuple):
+class RefusalCause(NamedTuple):
     """Why a share is refused: the first refused share of its branch, and the rule that one breaks."""
 
     root: int
     reason: str
 
 
-class Refusal(NamedTuple):
+class RefusedShareSent(NamedTuple):
     """A peer sent a refused share. `cost` counts against the budget of its host."""
 
     sender: str
@@ -103,12 +103,12 @@ class RefusedBranches:
     def __init__(self, tracker: Tracker) -> None:
         self.software_of: Callable[[str], str] = lambda label: ""
         self._tracker = tracker
-        self._refused: BoundedDict[int, Origin] = BoundedDict(MAX_REFUSED)
+        self._refused: BoundedDict[int, RefusalCause] = BoundedDict(MAX_REFUSED)
         self._counted: BoundedDict[int, _Counted] = BoundedDict(MAX_COUNTED)
         self._branches: dict[int, _Branch] = {}
         self._buckets: dict[int, _Bucket] = {}
         """By time // STEP. Bound: those of WINDOW."""
-        self._doomed: dict[int, Origin] = {}
+        self._doomed: dict[int, RefusalCause] = {}
         """Refused shares of which more has to be forgotten. Bound: emptied by DROPPED_AT_ONCE shares a run."""
         self._lengths: BoundedDict[int, int] = BoundedDict(MAX_LENGTHS)
         """Shares remembered as refused, by the first of their branch."""
@@ -118,7 +118,7 @@ class RefusedBranches:
         verified shares, and so does this one."""
         self._asked = 0
         """Average attempts that the chain asks for, as of the best share; 0 without one."""
-        self._held: BoundedDict[int, Origin] = BoundedDict(MAX_LENGTHS)
+        self._held: BoundedDict[int, RefusalCause] = BoundedDict(MAX_LENGTHS)
         """Refused shares that are held: see `judge`."""
 
     # --- questions ---------------------------------------------------------------------------------------
@@ -129,14 +129,14 @@ class RefusedBranches:
             isinstance(share_hash, int) and self._known(share_hash) is not None and share_hash not in self._tracker
         )
 
-    def _known(self, share_hash: int) -> Origin | None:
+    def _known(self, share_hash: int) -> RefusalCause | None:
         """Why a share was refused; None for one that was not, or is of a released branch and not its first."""
-        origin = self._refused.get(share_hash)
-        if origin is None or (share_hash != origin.root and origin.root in self._released):
+        cause = self._refused.get(share_hash)
+        if cause is None or (share_hash != cause.root and cause.root in self._released):
             return None
-        return origin
+        return cause
 
-    def origin(self, share: Share) -> Origin | None:
+    def cause(self, share: Share) -> RefusalCause | None:
         """Why a share that is not held is refused without a check: it was refused before, or stands on one that
         was. None for any other."""
         known = self._known(share.hash)
@@ -159,21 +159,21 @@ class RefusedBranches:
 
     # --- what happens ------------------------------------------------------------------------------------
 
-    def take(self, share: Share, origin: Origin, arrival: Arrival) -> list[Share]:
-        """Count a share that is refused because of its origin. Returns what hung from it and was forgotten."""
-        self._refuse(share.hash, origin)
-        self._count(share, arrival, origin)
+    def take(self, share: Share, cause: RefusalCause, arrival: Arrival) -> list[Share]:
+        """Count a share that is refused because of its cause. Returns what hung from it and was forgotten."""
+        self._refuse(share.hash, cause)
+        self._count(share, arrival, cause)
         tree = self._tracker.forest.trees.get(share.hash)
         if tree is None or share.hash in self._released:
             return []
-        return self._drop(tree.roots.values(), origin)
+        return self._drop(tree.roots.values(), cause)
 
-    def _refuse(self, share_hash: int, origin: Origin) -> None:
+    def _refuse(self, share_hash: int, cause: RefusalCause) -> None:
         if share_hash not in self._refused:
-            length = self._lengths[origin.root] = self._lengths.get(origin.root, 0) + 1
+            length = self._lengths[cause.root] = self._lengths.get(cause.root, 0) + 1
             if length > self._tracker.network.chain_length:
-                self._released[origin.root] = None
-        self._refused[share_hash] = origin
+                self._released[cause.root] = None
+        self._refused[share_hash] = cause
 
     def choose(self, think: Callable[[int], Thought], checks: int, best: int | None) -> Thought:
         """Think, and forget what stands on refused shares before it can be the best: see `judge`. `think` gets how
@@ -199,8 +199,8 @@ class RefusedBranches:
         self._asked = 0 if share is None else share.minimum_attempts
         dropped: list[Share] = []
         doomed, self._doomed = self._doomed, {}
-        for root, origin in doomed.items():
-            dropped += self._drop_above(root, origin, DROPPED_AT_ONCE - len(dropped))
+        for root, cause in doomed.items():
+            dropped += self._drop_above(root, cause, DROPPED_AT_ONCE - len(dropped))
         for share, error in reversed(thought.refused):  # a head comes before what it stands on
             if isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE:
                 continue
@@ -209,9 +209,9 @@ class RefusedBranches:
         dropped += self._judge_held(DROPPED_AT_ONCE - len(dropped))
         for share in thought.verified:
             if share.hash in self._tracker:
-                self._count(share, self._tracker.arrival(share.hash), self._held_origin(share, thought.best))
+                self._count(share, self._tracker.arrival(share.hash), self._held_cause(share, thought.best))
         node = None if thought.best is None else self._tracker.forest.nodes.get(thought.best)
-        below = None if node is None else self._origin_below(node.tree.tail)
+        below = None if node is None else self._cause_below(node.tree.tail)
         if below is not None and below.root in self._released:
             self._accept(below.root)
         return dropped
@@ -223,28 +223,28 @@ class RefusedBranches:
 
     def _judge_root(self, share: Share, error: Exception, arrival: Arrival, room: int) -> list[Share]:
         parent = share.previous_hash
-        origin = None if parent is None else self._refused.get(parent)
-        if origin is None:
+        cause = None if parent is None else self._refused.get(parent)
+        if cause is None:
             reason = error.reason.value if isinstance(error, ShareInvalid) else "internal error of this node"
-            origin = Origin(share.hash, reason)
-        self._count(share, arrival, origin)
+            cause = RefusalCause(share.hash, reason)
+        self._count(share, arrival, cause)
         if share.hash in self._tracker and self._must_stay(share):
-            self._held[share.hash] = origin
+            self._held[share.hash] = cause
             return []
-        self._refuse(share.hash, origin)
-        return self._drop_above(share.hash, origin, room)
+        self._refuse(share.hash, cause)
+        return self._drop_above(share.hash, cause, room)
 
     def _judge_held(self, room: int) -> list[Share]:
         """Look again at refused shares that are held: their parents may be verified by now."""
         dropped: list[Share] = []
-        for share_hash, origin in list(self._held.items()):
+        for share_hash, cause in list(self._held.items()):
             share = self._tracker.get(share_hash)
             if share is None:
                 del self._held[share_hash]
             elif not self._must_stay(share):
                 del self._held[share_hash]
-                self._refuse(share_hash, origin)
-                dropped += self._drop_above(share_hash, origin, room - len(dropped))
+                self._refuse(share_hash, cause)
+                dropped += self._drop_above(share_hash, cause, room - len(dropped))
         return dropped
 
     def _must_stay(self, share: Share) -> bool:
@@ -258,33 +258,33 @@ class RefusedBranches:
             node.depth > far and forest.is_ancestor(share_hash, head) for head, node in forest.heads.items()
         )
 
-    def _held_origin(self, share: Share, best: int | None) -> Origin | None:
-        """The origin of a verified share on a held refused one, unless the best share stands there, too."""
+    def _held_cause(self, share: Share, best: int | None) -> RefusalCause | None:
+        """The cause of a verified share on a held refused one, unless the best share stands there, too."""
         for nodes in (self._tracker.verified.nodes, self._tracker.forest.nodes):
             tree = nodes[share.hash].tree
-            origin = self._origin_below(tree.tail)
+            cause = self._cause_below(tree.tail)
             leading = None if best is None else nodes.get(best)
-            if origin is not None and (leading is None or leading.tree is not tree):
-                return origin
+            if cause is not None and (leading is None or leading.tree is not tree):
+                return cause
         return None
 
-    def _origin_below(self, tail: int | None) -> Origin | None:
-        """The origin of what hangs from this share; None if that is no refused one."""
+    def _cause_below(self, tail: int | None) -> RefusalCause | None:
+        """The cause of what hangs from this share; None if that is no refused one."""
         return None if tail is None else self._refused.get(tail) or self._held.get(tail)
 
     # --- forgetting --------------------------------------------------------------------------------------
 
-    def _drop_above(self, share_hash: int, origin: Origin, limit: int) -> list[Share]:
+    def _drop_above(self, share_hash: int, cause: RefusalCause, limit: int) -> list[Share]:
         """Forget a refused share, where it is held, and what stands on it."""
         node = self._tracker.forest.nodes.get(share_hash)
         tree = self._tracker.forest.trees.get(share_hash)
         if node is not None:
-            nodes: Iterable[ForestNode] = [node]
+            nodes: Iterable[ChainEntry] = [node]
         else:
             nodes = [] if tree is None else tree.roots.values()
-        return self._drop(nodes, origin, limit)
+        return self._drop(nodes, cause, limit)
 
-    def _drop(self, nodes: Iterable[ForestNode], origin: Origin, limit: int = DROPPED_AT_ONCE) -> list[Share]:
+    def _drop(self, nodes: Iterable[ChainEntry], cause: RefusalCause, limit: int = DROPPED_AT_ONCE) -> list[Share]:
         """Forget these and all above them, heads first."""
         pending, order = list(nodes), []
         roots = [node.share.hash for node in pending]
@@ -297,21 +297,21 @@ class RefusedBranches:
             share = node.share
             arrival = self._tracker.arrival(share.hash)
             dropped.append(self._tracker.remove(share.hash))
-            self._refuse(share.hash, origin)
-            self._count(share, arrival, origin)
-        self._doomed.update((root, origin) for root in roots if root in self._tracker)
+            self._refuse(share.hash, cause)
+            self._count(share, arrival, cause)
+        self._doomed.update((root, cause) for root in roots if root in self._tracker)
         return dropped
 
     # --- counting ----------------------------------------------------------------------------------------
 
-    def _count(self, share: Share, arrival: Arrival, origin: Origin | None) -> None:
+    def _count(self, share: Share, arrival: Arrival, cause: RefusalCause | None) -> None:
         """Count a share once; one that was taken for valid before is moved to its branch."""
         before = self._counted.get(share.hash)
-        if before is not None and (before.root is not None or origin is None):
+        if before is not None and (before.root is not None or cause is None):
             return
         if before is None and not self._in_window(share, arrival.time_seen):
-            if origin is not None:
-                self._counted[share.hash] = _Counted(0, 0, origin.root)
+            if cause is not None:
+                self._counted[share.hash] = _Counted(0, 0, cause.root)
             return
         time, work = self._time_of(share, arrival.time_seen), share.attempts
         if self._asked:
@@ -321,13 +321,13 @@ class RefusedBranches:
             place, work = before.place, before.work
             if before.place in self._buckets:
                 self._buckets[before.place].accepted -= work
-        branch = None if origin is None else self._branch(origin, work, time)
+        branch = None if cause is None else self._branch(cause, work, time)
         if branch is not None:
             branch.shares += 1
             branch.work += work
             branch.since, branch.last = min(branch.since, time), max(branch.last, time)
             _count_name(branch.software, OWN if arrival.sender is None else self.software_of(arrival.sender))
-        root = None if origin is None else (OTHERS if branch is None else origin.root)
+        root = None if cause is None else (OTHERS if branch is None else cause.root)
         self._counted[share.hash] = _Counted(place, work, root)
         bucket = self._buckets.get(place)
         if bucket is None:
@@ -348,15 +348,15 @@ class RefusedBranches:
         """Whether a share can be of the last hour: replays of older ones count for nothing."""
         return -AHEAD <= seen - share.header_timestamp <= WINDOW
 
-    def _branch(self, origin: Origin, work: int, time: float) -> _Branch | None:
-        known = self._branches.get(origin.root)
+    def _branch(self, cause: RefusalCause, work: int, time: float) -> _Branch | None:
+        known = self._branches.get(cause.root)
         if known is None:
             if len(self._branches) >= MAX_BRANCHES:
                 least = min(self._branches, key=lambda root: self._branches[root].work)
                 if self._branches[least].work >= work:
                     return None
                 self._fold(least)
-            known = self._branches[origin.root] = _Branch(origin.reason, time, time)
+            known = self._branches[cause.root] = _Branch(cause.reason, time, time)
         return known
 
     def _fold(self, root: int) -> None:

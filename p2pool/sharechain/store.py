@@ -20,7 +20,8 @@ from p2pool.base.files import quarantine_database
 from p2pool.base.state_file import newer_than_known
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, parse_share
+from p2pool.share.parsing import parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import SHARE_VERSIONS, ShareVersions
 from p2pool.sharechain.archive import ShareArchive
 

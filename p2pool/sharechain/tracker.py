@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from p2pool.base.bounded import BoundedSet
 from p2pool.networks.parameters import Network
-from p2pool.share.chain_view import Weights
 from p2pool.share.check import RebuiltShare, check_share, rebuild_share
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.rules import MAX_TIMESTAMP
+from p2pool.share.parent_context import MAX_TIMESTAMP
 from p2pool.share.share import Share
+from p2pool.share.weights import Weights
 from p2pool.sharechain.forest import Forest, Tree
 from p2pool.sharechain.weights import WeightWindows
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from p2pool.share.chain_view import Weights
-from p2pool.share.rules import WEIGHT_UNIT
-from p2pool.sharechain.forest import Forest, Node
+from p2pool.share.weights import WEIGHT_UNIT, Weights
+from p2pool.sharechain.forest import ChainEntry, Forest
 
 _WINDOWS = 4
 """How many forks keep a window of their own."""
@@ -22,13 +21,13 @@ class _Window:
     __slots__ = ("by_script", "donation", "nodes", "total")
 
     def __init__(self) -> None:
-        self.nodes: deque[Node] = deque()
+        self.nodes: deque[ChainEntry] = deque()
         """Newest first. Bound: `max_shares` of the last question."""
         self.by_script: dict[bytes, int] = {}
         self.total = 0
         self.donation = 0
 
-    def count(self, node: Node, sign: int) -> None:
+    def count(self, node: ChainEntry, sign: int) -> None:
         share = node.share
         attempts = sign * share.attempts
         self.total += attempts * WEIGHT_UNIT
@@ -41,7 +40,7 @@ class _Window:
             else:
                 del by_script[share.script]
 
-    def move_to(self, start: Node) -> bool:
+    def move_to(self, start: ChainEntry) -> bool:
         """Make `start` the newest share; False where the window had too little in common with its chain and is
         empty now."""
         nodes = self.nodes
@@ -51,8 +50,8 @@ class _Window:
             self.count(nodes.popleft(), -1)
         if not nodes:
             return False
-        arriving: list[Node] = []
-        node: Node | None = start
+        arriving: list[ChainEntry] = []
+        node: ChainEntry | None = start
         while node is not None and node.depth > nodes[0].depth:
             arriving.append(node)
             node = node.parent
@@ -69,7 +68,7 @@ class _Window:
             self.count(node, 1)
         return True
 
-    def fit(self, max_shares: int, max_weight: int) -> Node | None:
+    def fit(self, max_shares: int, max_weight: int) -> ChainEntry | None:
         """Drop the oldest, or take older ones, until the limits are met. Returns the share that follows where
         it counts in part."""
         nodes = self.nodes
@@ -105,7 +104,7 @@ class WeightWindows:
             return Weights(window.by_script, window.total, window.donation)
         return _with_part(window, partial, max_weight)
 
-    def _window_at(self, node: Node) -> _Window:
+    def _window_at(self, node: ChainEntry) -> _Window:
         """The window that starts at `node`: the nearest one moved there, or a new one."""
         windows = self._windows
         nearest: _Window | None = None
@@ -127,7 +126,7 @@ class WeightWindows:
         return window
 
 
-def _with_part(window: _Window, partial: Node, max_weight: int) -> Weights:
+def _with_part(window: _Window, partial: ChainEntry, max_weight: int) -> Weights:
     """The window plus as much of the next share as the weight limit leaves room for."""
     share = partial.share
     attempts = (max_weight - window.total) // WEIGHT_UNIT

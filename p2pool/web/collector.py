@@ -87,7 +87,9 @@ class Collector:
         made = count + orphans + dead
         self._stales = StaleRatios(orphans / made, dead / made)
         self._pool_rate = pool_attempts_per_second(node.tracker, best, count) * made / count
-        self._observed_rate = observed_attempts_per_second(node.tracker, best, count, found) * made / count
+        self._observed_rate = (
+            observed_attempts_per_second(node.tracker, best, count=count, found=found) * made / count
+        )
 
     def _collect_peers(self) -> None:
         peers = self._sources.peers()

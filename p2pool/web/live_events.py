@@ -14,10 +14,11 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.endpoints import host_and_port
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node, WorkChange
+from p2pool.peers.figures import PeerFigures
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventRecord
 from p2pool.share.share import Share
 from p2pool.web.live_hub import Derive
-from p2pool.web.sources import PeerFigures, script_to_text
+from p2pool.web.sources import script_to_text
 
 Event = dict[str, Any]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from p2pool.node import Node, WorkChange
+from p2pool.peers.figures import PeerFigures
 from p2pool.pool_stats import BlockRecord, EventRecord
 from p2pool.share.share import Share
 from p2pool.web.live import LiveService
@@ -17,7 +18,6 @@ from p2pool.web.live_events import (
     happened_event,
     share_event,
 )
-from p2pool.web.sources import PeerFigures
 
 
 class LiveWiring:

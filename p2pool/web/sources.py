@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from p2pool.alerts.figures import AlertFigures
 from p2pool.dash.address import payee_text
@@ -14,7 +14,9 @@ from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
+from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
+from p2pool.sharechain.figures import shares_of_last_hour
 from p2pool.stratum.settings import StratumSettings
 from p2pool.web.access import WebRateFigures
 from p2pool.web.settings import WebSettings
@@ -22,62 +24,6 @@ from p2pool.web.view_cache import ViewCache
 from p2pool.web.worker_index import WorkerIndex
 
 T = TypeVar("T")
-
-
-class NodeOrigin(NamedTuple):
-    """How another node became known, in the words of `peers.addresses.Origin`, and the name that had its address,
-    "" if it was none. Which peer told of which node is nobody else's business."""
-
-    origin: str = "remembered"
-    name: str = ""
-
-
-REMEMBERED = NodeOrigin()
-
-
-class NodeLookUps(NamedTuple):
-    """When names and lists were last asked for other nodes, Unix seconds (None: not since the start), and how many
-    addresses they named."""
-
-    time: float | None = None
-    found: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PeerFigures:
-    """Another node that we are connected with. Times in seconds; `round_trip` is None where it is not known yet.
-
-    `known_transactions` is how many it says it has, `remembered_bytes` the size of those it has us keep.
-    """
-
-    host: str
-    port: int
-    incoming: bool
-    software: str
-    protocol: int
-    connected_for: float
-    known_transactions: int
-    remembered_bytes: int
-    round_trip: float | None
-    found_by: NodeOrigin = REMEMBERED
-
-
-class PeerTraffic(NamedTuple):
-    """Bytes exchanged with all other nodes since the start."""
-
-    received: int = 0
-    sent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class KnownNode:
-    """Where another node listened when it was seen. Unix seconds."""
-
-    host: str
-    port: int
-    first_seen: float
-    last_seen: float
-    found_by: NodeOrigin = REMEMBERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +114,7 @@ class Sources:
     @property
     def lookbehind(self) -> int:
         """Return how many shares make the last hour, as far as they are held; 0 if there are fewer than two."""
-        return shares_of_last_hour(self.node)
-
-
-def shares_of_last_hour(node: Node) -> int:
-    """Return how many shares make the last hour, as far as they are held; 0 if there are fewer than two."""
-    if node.best_share is None:
-        return 0
-    hour = max(2, 3600 // node.network.share_period)
-    height = node.tracker.height(node.best_share)
-    return min(height, hour) if height >= 2 else 0
+        return shares_of_last_hour(self.node.tracker, self.node.best_share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def test_a_self_signed_certificate_is_made_once_and_looked_at_again(tmp_path):
     flags = "--web-port", "7", "--web-ssl-self-signed"
     with logged() as log:
         web = Web(tmp_path, *flags)
-    assert [line for line in log.lines if "self-signed certificate made" in line]
+    assert [line for line in log.lines if "made the self-signed certificate" in line]
     assert isinstance(web.reactor.tcpServers[0][1].web, TLSMemoryBIOFactory)
     assert web.pages.url is not None
     assert web.pages.url.startswith("https://")

@@ -14,7 +14,7 @@ from p2pool.jobs.job import Job
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.share.generation import PayeeFields
-from p2pool.share.share import parse_share
+from p2pool.share.parsing import parse_share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.job_registry import IssuedJob

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from p2pool.dashd.template import BlockTemplate
 from p2pool.dashd.template_parsing import parse_template
-from p2pool.share.share import Share, parse_share
+from p2pool.share.parsing import parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.pruning import prune
 from p2pool.sharechain.store import Batch, PackedShare, ShareDatabase

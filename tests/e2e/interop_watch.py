@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from p2pool.networks import DASH_REGTEST
-from p2pool.share.share import parse_share
+from p2pool.share.parsing import parse_share
 from p2pool.share.versions import VERSION_16
 from tests.e2e.interop_coinbases import both_coinbases
 

@@ -11,7 +11,7 @@ from p2pool.dash.address import encode_address, payee_script
 from p2pool.dash.transaction import Transaction, parse_transaction
 from p2pool.networks import SIMNET
 from p2pool.share.payouts import DONATION_SCRIPT
-from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.store import ShareDatabase
 from p2pool.sharechain.tracker import Tracker
 from tests.e2e.process import NodeProcess, Process, wait_for

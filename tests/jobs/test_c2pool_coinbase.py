@@ -19,8 +19,8 @@ from p2pool.pool_stats import PoolStats
 from p2pool.share.donation import DONATION_KEY_HASH
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields
-from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import Share
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.economy import Economy
 from p2pool.simnet.parameters import EASIEST_BITS, ChainRules

@@ -20,9 +20,9 @@ from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields, ShareData
+from p2pool.share.parsing import parse_share
 from p2pool.share.payouts import DONATION_SCRIPT
 from p2pool.share.rules import reference_transactions
-from p2pool.share.share import parse_share
 from p2pool.share.versions import VERSION_16, parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.job_registry import swap_words

@@ -17,12 +17,11 @@ from p2pool.peers.addresses import (
     MAX_OF_SOURCE,
     AddressBook,
     Bans,
-    FoundBy,
-    Origin,
     group_of,
     is_dialable,
     is_loopback,
 )
+from p2pool.peers.figures import FoundBy, NodeOrigin
 from p2pool.peers.messages import Addrs, PeerAddress, SeenAddress
 
 NOW = 1_700_000_000.0
@@ -300,10 +299,10 @@ def test_sources_survive_a_restart_and_rows_of_earlier_versions_are_read():
 
 def test_how_a_node_became_known_stays_what_it_was_first():
     book = AddressBook()
-    book.add(address(0), NOW, found_by=FoundBy(Origin.REMEMBERED))
-    book.add(address(0), NOW, "peers", FoundBy(Origin.BUILT_IN, "node.example"))
-    book.add(address(0), NOW, found_by=FoundBy(Origin.PEER))
-    assert book.found_by(address(0).host, 9999) == (Origin.BUILT_IN, "node.example")
+    book.add(address(0), NOW, found_by=FoundBy(NodeOrigin.REMEMBERED))
+    book.add(address(0), NOW, "peers", FoundBy(NodeOrigin.BUILT_IN, "node.example"))
+    book.add(address(0), NOW, found_by=FoundBy(NodeOrigin.PEER))
+    assert book.found_by(address(0).host, 9999) == (NodeOrigin.BUILT_IN, "node.example")
     assert book.found_by(address(1).host, 9999) is None
     book.forget(address(0).host, 9999)
     book.forget(address(1).host, 9999)
@@ -314,12 +313,12 @@ def test_how_a_node_became_known_stays_what_it_was_first():
 def test_a_row_that_does_not_say_how_it_became_known_is_remembered(more):
     book = AddressBook()
     assert book.read_json([["8.8.8.8", 9, 0, 1.0, 2.0, "source", *more]]) == 1
-    assert book.found_by("8.8.8.8", 9) == (Origin.REMEMBERED, "")
+    assert book.found_by("8.8.8.8", 9) == (NodeOrigin.REMEMBERED, "")
 
 
 def test_earlier_versions_can_read_the_rows():
     """They take what comes after the source for nothing."""
     book = AddressBook()
-    book.add(address(0), NOW, "source", FoundBy(Origin.BUILT_IN, "node.example"))
+    book.add(address(0), NOW, "source", FoundBy(NodeOrigin.BUILT_IN, "node.example"))
     (row,) = json.loads(json.dumps(book.to_json()))
     assert row == [address(0).host, 9999, 0, NOW, NOW, "source", "built_in", "node.example"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool.peers import remote_view
-from p2pool.peers.broadcast import Broadcaster
+from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.messages import ForgetTx, RawTransaction, RememberTx, Shares
 from p2pool.peers.transactions import TransactionPool
 from tests.peers.wiring import TX, Talk, chain, envelope
@@ -20,7 +20,7 @@ class Town:
     def __init__(self, peers: int = 3) -> None:
         self.senders: dict[int, str] = {}
         self.pool = TransactionPool()
-        self.broadcaster = Broadcaster(self.pool, self.senders.get)
+        self.broadcaster = ShareBroadcaster(self.pool, self.senders.get)
         self.talks = [Talk(host=f"203.0.113.{number}") for number in range(1, peers + 1)]
 
     def broadcast(self, shares) -> int:
@@ -61,7 +61,7 @@ def test_what_is_forgotten_may_be_sent_again():
 def test_nothing_goes_back_to_where_it_came_from():
     town = Town()
     town.senders = {NEWEST_FIRST[0].hash: town.talks[0].session.label, NEWEST_FIRST[1].hash: "elsewhere"}
-    town.broadcaster = Broadcaster(town.pool, town.senders.get)
+    town.broadcaster = ShareBroadcaster(town.pool, town.senders.get)
     town.broadcast(NEWEST_FIRST[:2])
     assert town.heard() == [said(NEWEST_FIRST[1]), said(*NEWEST_FIRST[:2]), said(*NEWEST_FIRST[:2])]
     town.senders[NEWEST_FIRST[0].hash] = town.talks[1].session.label

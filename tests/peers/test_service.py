@@ -15,12 +15,12 @@ from twisted.internet.error import CannotListenError, ConnectionDone, Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
-from p2pool.peers.addresses import FoundBy, Origin
 from p2pool.peers.bootstrap import MAX_OF_NAME, BootstrapSettings
 from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.figures import FoundBy, NodeLookUps, NodeOrigin
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import AddrMe, Addrs, PeerAddress, SeenAddress, Version
-from p2pool.peers.service import DIAL_TIME, MAX_ATTEMPTS, DialSettings, LastLookUp, PeerService
+from p2pool.peers.service import DIAL_TIME, MAX_ATTEMPTS, DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from tests.chains import NOW
 from tests.logged import logged
@@ -350,15 +350,15 @@ def test_addresses_names_and_lists_are_asked_at_the_start(tmp_path, monkeypatch)
         built_in_list=lambda: b"8.5.0.1",
     ).start()
     assert origins(world) == {
-        "8.1.0.1": (Origin.BOOTSTRAP, ""),
-        "2606:4700::1": (Origin.BOOTSTRAP, ""),
-        "8.3.0.1": (Origin.BOOTSTRAP, "node.example"),
-        "2606:4700::3": (Origin.BOOTSTRAP, "node.example"),
-        "8.4.0.1": (Origin.FILE, ""),
-        "8.5.0.1": (Origin.BUILT_IN, ""),
+        "8.1.0.1": (NodeOrigin.BOOTSTRAP, ""),
+        "2606:4700::1": (NodeOrigin.BOOTSTRAP, ""),
+        "8.3.0.1": (NodeOrigin.BOOTSTRAP, "node.example"),
+        "2606:4700::3": (NodeOrigin.BOOTSTRAP, "node.example"),
+        "8.4.0.1": (NodeOrigin.FILE, ""),
+        "8.5.0.1": (NodeOrigin.BUILT_IN, ""),
     }
     assert asked == ["node.example", "none.example"]
-    assert world.service.last_look_up == (LastLookUp(world.unix(), 6))
+    assert world.service.last_look_up == NodeLookUps(world.unix(), 6)
     world.seconds(7)
     assert set(world.dialled()) == {
         *(("8.1.0.1", 7777), ("2606:4700::1", 8888), ("8.4.0.1", 4444), ("8.5.0.1", 7777)),
@@ -373,7 +373,7 @@ def test_remembered_nodes_come_first(tmp_path):
     world.start()
     world.seconds(29)
     assert world.dialled() == [("8.9.0.1", 9999)]
-    assert world.service.last_look_up is None
+    assert world.service.last_look_up.time is None
     world.seconds(3)
     assert world.dialled() == [("8.1.0.1", 7777)]
     world.done(world.service.stop())
@@ -388,13 +388,13 @@ def test_with_two_peers_nobody_is_asked(tmp_path):
         world.connect(number, nonce=number + 1)
     world.seconds(90)
     assert len(world.hub.peers) == 2
-    assert world.service.last_look_up is None
+    assert world.service.last_look_up.time is None
     assert "8.1.0.1" not in origins(world)
     world.service.fail(world.hub.peers[0], Drop("x"))
     world.seconds(29)
-    assert world.service.last_look_up is None
+    assert world.service.last_look_up.time is None
     world.seconds(3)
-    assert world.service.last_look_up is not None
+    assert world.service.last_look_up.time is not None
     world.done(world.service.stop())
 
 
@@ -423,7 +423,7 @@ def test_incoming_connections_do_not_keep_us_from_looking(tmp_path):
     for number in range(6):
         world.come(f"8.{number}.0.1", nonce=number + 1)
     world.seconds(31)
-    assert world.service.last_look_up is not None
+    assert world.service.last_look_up.time is not None
     world.done(world.service.stop())
 
 
@@ -534,7 +534,7 @@ def test_a_name_that_takes_long_does_not_hold_up_addresses_nor_names_before_it(t
     world.seconds(5)
     assert world.dialled() == [("8.2.0.1", 7777)]
     assert len(waiting) == 2
-    assert world.service.last_look_up is None
+    assert world.service.last_look_up.time is None
     world.done(world.service.stop())
 
 
@@ -552,15 +552,15 @@ def test_how_nodes_became_known_is_remembered(tmp_path):
     told = SeenAddress(int(world.unix()), PeerAddress("8.4.0.1", 9))
     line.protocol.dataReceived(framed(Addrs((told, SeenAddress(1, PeerAddress("8.2.0.1", 7777))))))
     expected = {
-        "8.1.0.1": (Origin.GIVEN, ""),
-        "8.2.0.1": (Origin.BOOTSTRAP, ""),
-        "8.3.0.1": (Origin.INCOMING, ""),
-        "8.4.0.1": (Origin.PEER, ""),
+        "8.1.0.1": (NodeOrigin.GIVEN, ""),
+        "8.2.0.1": (NodeOrigin.BOOTSTRAP, ""),
+        "8.3.0.1": (NodeOrigin.INCOMING, ""),
+        "8.4.0.1": (NodeOrigin.PEER, ""),
     }
     assert origins(world) == expected
     assert {s.host: world.hub.found_by(s).origin for s in world.hub.peers} == {
-        "8.1.0.1": Origin.GIVEN,
-        "8.3.0.1": Origin.INCOMING,
+        "8.1.0.1": NodeOrigin.GIVEN,
+        "8.3.0.1": NodeOrigin.INCOMING,
     }
     world.done(world.service.stop())
     again = World(tmp_path).start()

@@ -18,8 +18,8 @@ from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, Version, parse_message
 from p2pool.peers.session import Introduction, PeerSession
 from p2pool.peers.transactions import TransactionPool
-from p2pool.share.share import Share, parse_share_steps
-from p2pool.share.version import ShareVersion
+from p2pool.share.parsing import parse_share_steps
+from p2pool.share.share import Share, ShareVersion
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import pack_varstr
 from p2pool.wire.framer import Framer, frame

@@ -18,7 +18,8 @@ from hashlib import sha256
 from p2pool.dash.hashes import midstate
 from p2pool.dash.pow import x11
 from p2pool.networks import DASH_REGTEST, Network
-from p2pool.share.share import Share, parse_share
+from p2pool.share.parsing import parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 

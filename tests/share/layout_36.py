@@ -17,16 +17,16 @@ from p2pool.dash.script import p2pkh_script, p2sh_script
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks.parameters import Network
-from p2pool.share.chain_view import ChainView, Weights
 from p2pool.share.codec_16 import read_branch, read_min_header, read_packed_payments
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields, ShareData, SolvedHeader
+from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.payments import PaidPayments, pack_output
 from p2pool.share.payouts import DONATION, MINER, PAYMENT, before_ref_hash
-from p2pool.share.rules import WEIGHT_UNIT, ParentContext, TransactionRefs, check_form, parent_context
-from p2pool.share.share import Links, Share
-from p2pool.share.version import ShareRules, ShareVersion
+from p2pool.share.rules import check_form, parent_context
+from p2pool.share.share import ChainView, Links, Share, ShareRules, ShareVersion
 from p2pool.share.versions import VERSION_16
+from p2pool.share.weights import WEIGHT_UNIT, Weights
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import Reader, pack_uint64, pack_varint, pack_varstr
 from tests.support import make_template

@@ -7,7 +7,8 @@ import pytest
 from p2pool.networks import DASH_TESTNET
 from p2pool.share.check import RebuiltShare
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.share import Share, parse_share
+from p2pool.share.parsing import parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.c2pool_rules import accepts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.share import Share, parse_share
+from p2pool.share.parsing import parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.builder import BEFORE_REF_HASH, EASY, START, Draft, grow, valid_draft

@@ -10,8 +10,9 @@ from p2pool.base.steps import finish
 from p2pool.dash.address import encode_address
 from p2pool.share import payments as payments_module
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.parsing import parse_share, parse_share_steps
 from p2pool.share.rules import reference_transactions
-from p2pool.share.share import Share, parse_share, parse_share_steps
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.base.steps import finish
 from p2pool.dash.hashes import sha256d
-from p2pool.share.chain_view import Weights
 from p2pool.share.check import check_share
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import SolvedHeader
+from p2pool.share.parsing import parse_share
 from p2pool.share.payments import PaidPayments
-from p2pool.share.share import Share, parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16, ShareVersions, parse_envelope
+from p2pool.share.weights import Weights
 from p2pool.sharechain.figures import expected_payouts
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import Reader, pack_varstr
@@ -338,7 +339,7 @@ def test_the_donation_gets_at_least_a_duff():
 def test_figures_give_the_rest_to_the_donation_of_the_newest_share(mixed):
     tracker, shares = mixed
     for share, donation in ((shares[-1], DONATION_SCRIPT), (shares[-6], VERSION_16.donation_script)):
-        payouts = expected_payouts(tracker, share.hash, 2**200, 10**9)
+        payouts = expected_payouts(tracker, share.hash, block_target=2**200, subsidy=10**9)
         assert sum(payouts.values()) == 10**9
         assert donation in payouts
         assert len(payouts) == 8

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.base.errors import ParseError
-from p2pool.share.share import open_envelope, parse_share
+from p2pool.share.parsing import open_envelope, parse_share
 from p2pool.share.versions import VERSION_16, parse_envelope
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import Reader

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.parsing import parse_share
 from p2pool.share.rules import parent_context
-from p2pool.share.share import parse_share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.breaches import CHAIN, LOAD, Breach, World

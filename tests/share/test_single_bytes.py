@@ -10,7 +10,8 @@ import pytest
 
 from p2pool.base.errors import ParseError
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, parse_share
+from p2pool.share.parsing import parse_share
+from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.builder import EASY, Draft, grow, mined, share_of, valid_draft

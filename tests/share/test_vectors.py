@@ -9,10 +9,11 @@ from p2pool.dash.hashes import sha256d
 from p2pool.dash.transaction import parse_transaction
 from p2pool.networks import Network
 from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.parsing import open_envelope, ref_hash_of
 from p2pool.share.payouts import paid_payments
-from p2pool.share.rules import WEIGHT_UNIT
-from p2pool.share.share import Share, open_envelope, ref_hash_of
+from p2pool.share.share import Share
 from p2pool.share.versions import parse_envelope
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.figures import (
     average_stale_proportion,
     expected_payouts,
@@ -144,7 +145,9 @@ def test_the_chain_of_shares_json():
         assert share.contents.hex() == vector["contents"]
         for weights in vector["weights"].values():
             assert_weights(tracker, weights)
-        payouts = expected_payouts(tracker, share.hash, share.block_target, vector["expected_payouts_subsidy"])
+        payouts = expected_payouts(
+            tracker, share.hash, block_target=share.block_target, subsidy=vector["expected_payouts_subsidy"]
+        )
         assert {script.hex(): amount for script, amount in payouts.items()} == vector["expected_payouts"]
     assert_statistics(tracker, data["think"])
 

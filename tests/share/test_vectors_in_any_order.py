@@ -76,7 +76,9 @@ def test_shares_json(order):
         assert_chain_figures(tracker, share, vector)
         for weights in vector["weights"].values():
             assert_weights(tracker, weights)
-        payouts = expected_payouts(tracker, share.hash, share.block_target, vector["expected_payouts_subsidy"])
+        payouts = expected_payouts(
+            tracker, share.hash, block_target=share.block_target, subsidy=vector["expected_payouts_subsidy"]
+        )
         assert {script.hex(): amount for script, amount in payouts.items()} == vector["expected_payouts"]
     assert_statistics(tracker, data["think"])
     for vector in order(data["shares"]):  # verified in another order as well

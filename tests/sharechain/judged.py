@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from p2pool.networks import DASH_REGTEST, Network
 from p2pool.share.check import RebuiltShare
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.version import ShareVersion
+from p2pool.share.share import ShareVersion
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Thought, Tracker
 

@@ -36,7 +36,7 @@ def rates(tracker: Tracker, best: int, now: float) -> tuple[float, float]:
     attempts = tracker.get(best).attempts / HOUR
     return (
         pool_attempts_per_second(tracker, best, WINDOW) / attempts,
-        observed_attempts_per_second(tracker, best, WINDOW, found) / attempts,
+        observed_attempts_per_second(tracker, best, count=WINDOW, found=found) / attempts,
     )
 
 

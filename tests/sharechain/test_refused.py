@@ -22,8 +22,8 @@ from p2pool.sharechain.refused import (
     STEP,
     UNIT,
     WINDOW,
-    Origin,
-    Refusal,
+    RefusalCause,
+    RefusedShareSent,
 )
 from tests.logged import logged
 from tests.sharechain.judged import NOW, FakeShare, JudgedTracker
@@ -64,7 +64,7 @@ class Listener:
             self.soon.append,
             random.Random(1),
         )
-        self.refusals: list[Refusal] = []
+        self.refusals: list[RefusedShareSent] = []
         self.removed: list[int] = []
         self.node.share_refused.subscribe(self.refusals.append)
         self.node.thought.subscribe(lambda thought: self.removed.extend(share.hash for share in thought.removed))
@@ -270,7 +270,7 @@ def test_a_branch_whose_best_share_goes_is_left_at_once():
     listener = Listener(ours=0, chain_length=4)
     listener.hear(*listener.branch(9, first=101, below=100))
     assert listener.node.best_share == 109
-    listener.node.refused._refused[99] = Origin(99, "wrong")
+    listener.node.refused._refused[99] = RefusalCause(99, "wrong")
     listener.hear(Heard(100, 99), requested=True)
     assert (listener.node.best_share, len(listener.tracker)) == (None, 0)
 
@@ -531,12 +531,12 @@ def test_names_of_software_are_bounded():
 def test_a_refused_share_costs_by_its_work(listener, attempts, requested, cost):
     listener.hear(Heard(BAD, listener.tip, attempts=attempts), requested=requested)
     listener.hear(Heard(BAD + 1, BAD, attempts=attempts), requested=requested)
-    assert listener.refusals == [Refusal(PEER, cost)] * 2
+    assert listener.refusals == [RefusedShareSent(PEER, cost)] * 2
 
 
 def test_large_ones_cost_more(listener):
     listener.hear(Heard(BAD, listener.tip, contents=bytes(160_000)))
-    assert listener.refusals == [Refusal(PEER, UNIT + 10)]
+    assert listener.refusals == [RefusedShareSent(PEER, UNIT + 10)]
 
 
 def test_without_a_best_share_nothing_is_cheap():
@@ -544,12 +544,12 @@ def test_without_a_best_share_nothing_is_cheap():
     for requested in (False, True):
         listener.tracker.invalid.add(BAD + requested)
         listener.hear(Heard(BAD + requested, None, attempts=1), requested=requested)
-    assert listener.refusals == [Refusal(PEER, UNIT), Refusal(PEER, 1)]
+    assert listener.refusals == [RefusedShareSent(PEER, UNIT), RefusedShareSent(PEER, 1)]
 
 
 def test_what_went_with_a_refused_share_costs_nothing_and_ours_neither(listener):
     listener.hear(*listener.branch(3))
-    assert listener.refusals == [Refusal(PEER, UNIT)]
+    assert listener.refusals == [RefusedShareSent(PEER, UNIT)]
     listener.tracker.invalid.add(BAD + 50)
     listener.hear(Heard(BAD + 50, listener.tip), sender=None)
     assert len(listener.refusals) == 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from p2pool.share.errors import Reason, ShareInvalid
-from p2pool.share.rules import MAX_TIMESTAMP
+from p2pool.share.parent_context import MAX_TIMESTAMP
 from p2pool.sharechain.tracker import Tracker
 from tests.share.builder import EASY, share_of, valid_draft
 from tests.sharechain.judged import NOW, FakeShare, JudgedTracker

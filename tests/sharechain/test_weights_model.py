@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.forest import Forest
 from p2pool.sharechain.weights import WeightWindows
 from tests.sharechain.judged import FakeShare

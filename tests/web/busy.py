@@ -9,6 +9,7 @@ from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.networks import DASH_REGTEST
+from p2pool.peers.figures import KnownNode, PeerFigures
 from p2pool.pool_stats import (
     BlockRecord,
     BlockStatus,
@@ -22,7 +23,7 @@ from p2pool.pool_stats import (
     SoftwareCount,
 )
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
-from p2pool.web.sources import KnownNode, OpenPort, PeerFigures
+from p2pool.web.sources import OpenPort
 from tests.chains import NOW
 from tests.support import make_template
 from tests.web.pages import Pool

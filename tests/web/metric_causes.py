@@ -12,6 +12,7 @@ from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
+from p2pool.peers.figures import PeerFigures
 from p2pool.pool_stats import (
     BanRecord,
     BlockRecord,
@@ -26,9 +27,8 @@ from p2pool.pool_stats import (
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.sharechain.own_shares import StaleCounts
-from p2pool.sharechain.refused import Origin
+from p2pool.sharechain.refused import RefusalCause
 from p2pool.sharechain.tracker import Arrival
-from p2pool.web.sources import PeerFigures
 from p2pool.web.view_cache import ViewCache
 from p2pool.web.views import Views
 from tests.support import make_template
@@ -93,7 +93,7 @@ def long_chain_of_newer_votes(pool: Pool) -> None:
 
 def refuse_shares(pool: Pool) -> None:
     """Let all that was heard be refused."""
-    origin = Origin(pool.shares[0].hash, "wrong absheight")
+    origin = RefusalCause(pool.shares[0].hash, "wrong absheight")
     for share in pool.shares:
         pool.node.refused.take(share, origin, Arrival(pool.now, "192.0.2.1:1"))
 

@@ -21,11 +21,12 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.history.database import parse_database_location
 from p2pool.history.service import History
 from p2pool.node import Node, NodeSettings
+from p2pool.peers.figures import PeerFigures
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.web.samples import restored_samples
 from p2pool.web.site import WebSite
-from p2pool.web.sources import PeerFigures, Snapshot, Sources
+from p2pool.web.sources import Snapshot, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
 from tests.environment import make_environment

@@ -13,11 +13,12 @@ from p2pool.dashd.broadcast_counts import BroadcastCounts, BroadcasterTotals
 from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.network_peers import RestingAddress
+from p2pool.peers.figures import PeerTraffic
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from p2pool.stratum.host_loads import MAX_NAMES, SHOWN_HOSTS, HostLoad, host_loads
 from p2pool.web import submission_pace
 from p2pool.web.luck import LuckBook
-from p2pool.web.sources import PeerTraffic, StratumLimits
+from p2pool.web.sources import StratumLimits
 from p2pool.web.static_files import CUSTOM_PAGES_POLICY
 from tests.chains import NOW
 from tests.support import make_template

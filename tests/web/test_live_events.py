@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from p2pool.peers.figures import PeerFigures
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
 from p2pool.web.live_events import (
     MAX_REPORTED,
@@ -18,7 +19,6 @@ from p2pool.web.live_events import (
     share_event,
 )
 from p2pool.web.live_wiring import LiveWiring
-from p2pool.web.sources import PeerFigures
 from tests.support import make_template
 from tests.web.pages import Pool
 

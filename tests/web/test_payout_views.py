@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.dashd.payout_addresses import OwnAddress
-from p2pool.share.rules import WEIGHT_UNIT
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.weights import WeightWindows
 from p2pool.web.api import payouts
 from p2pool.web.sources import script_to_text
@@ -48,7 +48,7 @@ def test_the_node_tells_what_its_own_addresses_get():
 
 def test_they_are_worked_out_once_for_each_tip(pool, monkeypatch):
     pool.refresh()
-    monkeypatch.setattr(payouts, "expected_payouts", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(payouts, "expected_payouts", lambda *_, **__: 1 / 0)
     before = pool.views.rendered["current_payouts"]
     pool.now += 1
     pool.refresh()

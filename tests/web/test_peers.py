@@ -7,7 +7,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from p2pool.web.sources import KnownNode, NodeLookUps, NodeOrigin, PeerFigures
+from p2pool.peers.figures import FoundBy, KnownNode, NodeLookUps, NodeOrigin, PeerFigures
 from tests.chains import NOW
 from tests.logged import logged
 from tests.support import make_template
@@ -128,7 +128,7 @@ def test_no_text_of_a_peer_breaks_the_json():
 
 
 def test_how_nodes_became_known_is_said_of_each_and_in_sum():
-    named, told = NodeOrigin("built_in", "node.example"), NodeOrigin("peer")
+    named, told = FoundBy(NodeOrigin.BUILT_IN, "node.example"), FoundBy(NodeOrigin.PEER)
     pool = pool_with(
         peer("10.1.2.3", 1, incoming=False, found_by=named),
         peer("10.1.2.4", 2, incoming=False, found_by=told),
@@ -153,4 +153,8 @@ def test_how_nodes_became_known_is_said_of_each_and_in_sum():
     answer = pool.ask("/api/v1/known_nodes").json
     assert answer["found_by"] == {"peer": 2, "built_in": 1}
     by_address = {each["address"]: (each["found_by"], each["found_by_name"]) for each in answer["nodes"]}
-    assert by_address == {"10.1.2.3:1": named, "10.2.2.2:1": ("peer", None), "10.2.2.2:2": ("peer", None)}
+    assert by_address == {
+        "10.1.2.3:1": ("built_in", "node.example"),
+        "10.2.2.2:1": ("peer", None),
+        "10.2.2.2:2": ("peer", None),
+    }

@@ -199,7 +199,7 @@ def test_a_key_that_is_paid_twice_is_one_address(monkeypatch):
     pool = busy()
     public_key = b"\x02" + b"\x09" * 32
     both = {p2pk_script(public_key): 5, p2pkh_script(hash160(public_key)): 7, p2pkh_script(b"\x01" * 20): 0}
-    monkeypatch.setattr(payouts, "expected_payouts", lambda *arguments: both)
+    monkeypatch.setattr(payouts, "expected_payouts", lambda *_, **__: both)
     versions = pool.node.network.parent.addresses
     assert payouts.current_payouts(pool.view_snapshot) == {
         encode_address(versions.pubkey_hash, hash160(public_key)): 12e-8

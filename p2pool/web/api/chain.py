@@ -6,13 +6,12 @@ previous share but the oldest share held above it, or a chain's first share: som
 
 from __future__ import annotations
 
-from itertools import chain, islice
 from typing import Any
 
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.share.share import Share
-from p2pool.sharechain.figures import stale_name
+from p2pool.sharechain.figures import newest_heads, oldest_shares, stale_name
 from p2pool.sharechain.forest import Forest
 from p2pool.sharechain.found_times import FoundSource, FoundTime
 from p2pool.web.api.endpoint import (
@@ -60,13 +59,12 @@ def _optional(share_hash: int | None) -> str | None:
 
 def heads(forest: Forest) -> list[str]:
     """Return the shares without children, the newest heads first; at most MAX_LISTED."""
-    return [hash_text(h) for h in islice(reversed(forest.heads), MAX_LISTED)]
+    return [hash_text(h) for h in newest_heads(forest, MAX_LISTED)]
 
 
 def tails(forest: Forest) -> list[str]:
     """Return the shares whose previous share is not held or that have none; at most MAX_LISTED."""
-    roots = chain.from_iterable(tree.roots for tree in forest.trees.values())
-    return [hash_text(h) for h in islice(roots, MAX_LISTED)]
+    return [hash_text(h) for h in oldest_shares(forest, MAX_LISTED)]
 
 
 def best_share_hash(node: Node) -> str:

@@ -9,6 +9,7 @@ from p2pool.dash.target import target_to_average_attempts
 from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
 from p2pool.node import Node
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
+from p2pool.sharechain.figures import shares_of_last_hour
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.payouts import own_addresses, own_payouts, payout_amounts
 from p2pool.web.api.peers import bootstrap_figures, peer_counts, peer_origins
@@ -30,7 +31,7 @@ from p2pool.web.api.schema import (
     text,
 )
 from p2pool.web.api.stratum import BAN_COST
-from p2pool.web.sources import Snapshot, shares_of_last_hour
+from p2pool.web.sources import Snapshot
 
 DUFFS = 1e-8
 
@@ -58,7 +59,7 @@ class OwnHour:
 
 def own_hour(node: Node) -> OwnHour:
     """Return the figures of this node's own shares of the last hour."""
-    lookbehind, best = shares_of_last_hour(node), node.best_share
+    lookbehind, best = shares_of_last_hour(node.tracker, node.best_share), node.best_share
     if best is None or lookbehind < 2:
         return OwnHour()
     own = set(node.own_share_hashes())

@@ -12,8 +12,8 @@ import orjson
 
 from p2pool.base.text import format_dash
 from p2pool.node import Node
-from p2pool.share.rules import WEIGHT_UNIT
 from p2pool.share.share import STALE_NONE
+from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.figures import expected_payouts
 from p2pool.web.api.coinbase import finder_part, paid_to_miners
 from p2pool.web.api.endpoint import Arguments, Endpoint, EndpointParameter, ErrorResponse, RequestContext, amount
@@ -34,7 +34,10 @@ def payout_amounts(node: Node) -> dict[str, int]:
     if node.best_share is None or node.template is None:
         return {}
     payouts = expected_payouts(
-        node.tracker, node.best_share, node.template.target, node.template.subsidy - node.template.payment_amount
+        node.tracker,
+        node.best_share,
+        block_target=node.template.target,
+        subsidy=node.template.subsidy - node.template.payment_amount,
     )
     amounts: dict[str, int] = {}
     for script, duffs in payouts.items():

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from p2pool.base.endpoints import host_and_port
-from p2pool.peers.addresses import Origin
+from p2pool.peers.figures import FoundBy, KnownNode, NodeOrigin, PeerFigures
 from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import (
     SECONDS,
@@ -25,7 +25,7 @@ from p2pool.web.api.schema import (
     text,
     words,
 )
-from p2pool.web.sources import KnownNode, NodeOrigin, PeerFigures, Snapshot
+from p2pool.web.sources import Snapshot
 
 
 def _key(peer: PeerFigures) -> str:
@@ -96,13 +96,13 @@ def peer_figures(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _origin(found_by: NodeOrigin) -> dict[str, Any]:
-    return {"found_by": found_by.origin, "found_by_name": found_by.name or None}
+def _origin(found_by: FoundBy) -> dict[str, Any]:
+    return {"found_by": found_by.origin.value, "found_by_name": found_by.name or None}
 
 
 def origins(nodes: Iterable[PeerFigures | KnownNode]) -> dict[str, int]:
     """Return how many nodes became known in which way, most first."""
-    return dict(Counter(node.found_by.origin for node in nodes).most_common())
+    return dict(Counter(node.found_by.origin.value for node in nodes).most_common())
 
 
 def peer_origins(snapshot: Snapshot) -> dict[str, int]:
@@ -160,7 +160,7 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 _FOUND_BY = {
     "found_by": words(
-        *(origin.value for origin in Origin),
+        *(origin.value for origin in NodeOrigin),
         description="how it became known: --p2pool-node, --bootstrap, the list bootstrap.txt, a built-in name or "
         "list, another node that told of it, it came to this one, or remembered by an earlier version",
     ),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.node import Node
 from p2pool.sharechain.figures import (
+    ObservedRate,
+    StaleRates,
     average_stale_proportion,
-    observed_attempts_per_second,
-    observed_seconds,
+    easiest_target,
+    observed_rate_of_last_hour,
     pool_attempts_per_second,
-    stale_work,
+    stale_rates_of_last_hour,
 )
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.schema import (
@@ -29,7 +30,7 @@ from p2pool.web.api.schema import (
     record,
     text,
 )
-from p2pool.web.sources import Snapshot, shares_of_last_hour
+from p2pool.web.sources import Snapshot
 from p2pool.web.votes import chain_votes
 
 HASHES_PER_DIFFICULTY: Final = 2**32
@@ -78,23 +79,8 @@ def pool_rate(snapshot: Snapshot) -> float:
     return nonstale_rate(snapshot) / (1 - stale_proportion(snapshot))
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedRate:
-    """Hashes a second of the share chain without stale work, and the seconds in which its shares were found."""
-
-    nonstale: float = 0.0
-    seconds: float = 0.0
-
-
 def _observed_rate(node: Node) -> ObservedRate:
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or not lookbehind:
-        return ObservedRate()
-    found = node.found_times()
-    return ObservedRate(
-        observed_attempts_per_second(node.tracker, best, lookbehind, found),
-        observed_seconds(node.tracker, best, lookbehind, found),
-    )
+    return observed_rate_of_last_hour(node.tracker, node.best_share, node.found_times())
 
 
 def observed_rate(snapshot: Snapshot) -> float:
@@ -103,30 +89,9 @@ def observed_rate(snapshot: Snapshot) -> float:
     return snapshot.per_tip(_observed_rate).nonstale / (1 - stale_proportion(snapshot))
 
 
-@dataclass(frozen=True, slots=True)
-class StaleRates:
-    """Hashes a second of the share chain's last hour: the chain's own ("good"), and what its shares announce as
-    stale ("orphan", "doa"). `by_timestamps` divides by the time between the timestamps, `observed` by the time
-    in which the shares were found."""
-
-    by_timestamps: dict[str, float]
-    observed: dict[str, float]
-
-
 def stale_rates_of(node: Node) -> StaleRates:
     """Return the rates of good and stale work of the last hour."""
-    work = {"good": 0, "orphan": 0, "doa": 0}
-    lookbehind, best = shares_of_last_hour(node), node.best_share
-    if best is None or lookbehind < 2:
-        return StaleRates(dict.fromkeys(work, 0.0), dict.fromkeys(work, 0.0))
-    near, far = node.tracker.get(best), node.tracker.nth_parent(best, lookbehind - 1)
-    seconds = max(1, near.timestamp - far.timestamp) if near is not None and far is not None else 1
-    observed = observed_seconds(node.tracker, best, lookbehind, node.found_times())
-    work |= stale_work(node.tracker, best, lookbehind)
-    return StaleRates(
-        {name: hashes / seconds for name, hashes in work.items()},
-        {name: hashes / observed for name, hashes in work.items()},
-    )
+    return stale_rates_of_last_hour(node.tracker, node.best_share, node.found_times())
 
 
 def version_votes(snapshot: Snapshot) -> dict[str, float]:
@@ -137,9 +102,7 @@ def version_votes(snapshot: Snapshot) -> dict[str, float]:
 
 def best_max_target(snapshot: Snapshot) -> int:
     """Return the easiest target that a share can have now."""
-    node = snapshot.node
-    share = None if node.best_share is None else node.tracker.get(node.best_share)
-    return node.network.max_target if share is None else share.max_target
+    return easiest_target(snapshot.node.tracker, snapshot.node.best_share)
 
 
 def share_difficulty(snapshot: Snapshot) -> float:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Container, Iterator
-from itertools import islice
+from collections.abc import Container
 from typing import Any, Final
 
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
-from p2pool.sharechain import forest
 from p2pool.sharechain.figures import stale_name
+from p2pool.sharechain.forest import ChainEntry
 from p2pool.sharechain.found_times import FoundTime
+from p2pool.sharechain.newest import newest_shares
 from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, found_fields, hash_text
 from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import HASH, array, boolean, count, nullable, number, record, text
@@ -19,47 +18,6 @@ from p2pool.web.sources import script_to_text
 
 MAX_SHARES: Final = 500
 DEFAULT_SHARES: Final = 100
-
-
-def newest_shares(node: Node, most: int) -> Iterator[forest.Node]:
-    """Return the newest shares of all heads, the highest first and so a child before its previous share; at most
-    `most`, each at the cost of a place in a heap of the heads.
-
-    In the best share's tree heights are counted. The others hang from shares that are missing: their heads are as
-    high as they say, but no higher than the best share. Shares that are made up cannot hide the best chain.
-    """
-    held = node.tracker.forest
-    best = None if node.best_share is None else held.nodes.get(node.best_share)
-    heads = list(islice(reversed(held.heads.values()), MAX_LISTED))
-    if best is not None and best.children == () and best not in heads:
-        heads.append(best)  # beyond the bound
-    shifts = _shifts(best, heads)
-    heap = [(-found.depth - shifts[found.tree], number, found) for number, found in enumerate(heads)]
-    heapq.heapify(heap)
-    seen = {found.share.hash for found in heads}
-    while heap and most > 0:
-        _, number, found = heapq.heappop(heap)
-        most -= 1
-        yield found
-        parent = found.parent
-        if parent is not None and parent.share.hash not in seen:
-            seen.add(parent.share.hash)
-            heapq.heappush(heap, (-parent.depth - shifts[parent.tree], number, parent))
-
-
-def _shifts(best: forest.Node | None, heads: list[forest.Node]) -> dict[forest.Tree, int]:
-    """Return by tree what a share's depth in it lacks to its height above the best share."""
-    highest: dict[forest.Tree, forest.Node] = {}
-    for head in heads:
-        if head.tree not in highest or head.depth > highest[head.tree].depth:
-            highest[head.tree] = head
-    shifts = {}
-    for tree, head in highest.items():
-        above = 0 if best is None else min(0, head.share.absheight - best.share.absheight)
-        shifts[tree] = above - head.depth
-    if best is not None:
-        shifts[best.tree] = -best.depth
-    return shifts
 
 
 def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
@@ -74,13 +32,13 @@ def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
         "heads": len(node.tracker.forest.heads),
         "shares": [
             _row(node, found, when=known.get(found.share.hash) or times.of(found.share.hash), own=own, chain=known)
-            for found in newest_shares(node, most)
+            for found in newest_shares(node.tracker.forest, node.best_share, heads=MAX_LISTED, most=most)
         ],
     }
 
 
 def _row(
-    node: Node, found: forest.Node, *, when: FoundTime, own: set[int], chain: Container[int]
+    node: Node, found: ChainEntry, *, when: FoundTime, own: set[int], chain: Container[int]
 ) -> dict[str, Any]:
     share = found.share
     return {

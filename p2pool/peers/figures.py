@@ -1,0 +1,80 @@
+"""What pages show of the other nodes: values that `hub`, `service` and `addresses` make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class NodeOrigin(Enum):
+    """How a node became known. The words are in peers.json and in the API."""
+
+    GIVEN = "p2pool_node"
+    """--p2pool-node."""
+    BOOTSTRAP = "bootstrap"
+    """--bootstrap."""
+    FILE = "bootstrap_file"
+    """The operator's list in the data directory."""
+    BUILT_IN = "built_in"
+    """A name or list that comes with the package."""
+    PEER = "peer"
+    """Another node told of it."""
+    INCOMING = "incoming"
+    """It connected to this node."""
+    REMEMBERED = "remembered"
+    """An earlier version of the program remembered it without saying how it became known."""
+
+
+class FoundBy(NamedTuple):
+    """How a node became known, and the name that had its address, "" if it was none."""
+
+    origin: NodeOrigin
+    name: str = ""
+
+
+REMEMBERED: Final = FoundBy(NodeOrigin.REMEMBERED)
+
+
+class NodeLookUps(NamedTuple):
+    """When names and lists were last asked for other nodes, Unix seconds (None: not since the start), and how many
+    addresses they named."""
+
+    time: float | None = None
+    found: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """Another node that we are connected with. Times in seconds; `round_trip` is None where it is not known yet.
+
+    `known_transactions` is how many it says it has, `remembered_bytes` the size of those it has us keep.
+    """
+
+    host: str
+    port: int
+    incoming: bool
+    software: str
+    protocol: int
+    connected_for: float
+    known_transactions: int
+    remembered_bytes: int
+    round_trip: float | None
+    found_by: FoundBy = REMEMBERED
+
+
+class PeerTraffic(NamedTuple):
+    """Bytes exchanged with all other nodes since the start."""
+
+    received: int = 0
+    sent: int = 0
+
+
+class KnownNode(NamedTuple):
+    """Where another node listened when it was seen, Unix seconds."""
+
+    host: str
+    port: int
+    first_seen: float
+    last_seen: float
+    found_by: FoundBy = REMEMBERED

@@ -128,6 +128,6 @@ def test_every_package_lists_its_modules():
 
 def test_the_architecture_page_names_every_layer():
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    for module in LAYERS:
+    for module in set(LAYERS) - {"__main__"}:
         if (PACKAGE / module).exists() or (PACKAGE / f"{module}.py").exists():
             assert module in page, f"docs/architecture.md does not name {module}"

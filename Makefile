@@ -36,6 +36,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p p2pool
+	$(BIN)/mypy --implicit-reexport --cache-dir .mypy_cache/tests -p tests
 	@$(MAKE) -s --no-print-directory lint-pages
 
 # Types and lint of the pages' scripts. Needs Node.js and npm; everything else of this file does not.

@@ -14,7 +14,7 @@ import pytest
 from p2pool.dash.transaction import read_transaction
 from p2pool.networks import DASH, DASH_REGTEST, DASH_TESTNET
 from p2pool.share.payouts import GENTX_BEFORE_REF_HASH
-from p2pool.stratum.errors import Code
+from p2pool.stratum.errors import ErrorCode
 from p2pool.stratum.methods import EXTENSIONS, METHODS
 from p2pool.wire.codec import Reader
 from tests.support import ROOT, vectors
@@ -157,7 +157,7 @@ def test_the_stratum_page_has_every_method_extension_and_code():
     methods, *_ = re.findall(r"## From miner to node\n(.*?)\n## ", page("stratum.md"), re.DOTALL)
     assert re.findall(r"^\| `([\w.]+)` \|", methods, re.MULTILINE) == list(METHODS)
     assert all(f"`{name}`" in methods for name in EXTENSIONS)
-    assert [int(cells[0]) for cells in rows("stratum.md", "code")] == list(Code)
+    assert [int(cells[0]) for cells in rows("stratum.md", "code")] == list(ErrorCode)
 
 
 def test_the_stratum_page_has_every_method_of_the_node():

@@ -65,7 +65,7 @@ def test_a_self_signed_certificate_is_made_once_and_looked_at_again(tmp_path):
     with logged() as log:
         web = Web(tmp_path, *flags)
     assert [line for line in log.lines if "made the self-signed certificate" in line]
-    assert isinstance(web.reactor.tcpServers[0][1].web, TLSMemoryBIOFactory)
+    assert isinstance(web.reactor.tcpServers[0][1].web, TLSMemoryBIOFactory)  # type: ignore[attr-defined]
     assert web.pages.url is not None
     assert web.pages.url.startswith("https://")
     before = (web.data / "web-cert.pem").read_bytes()

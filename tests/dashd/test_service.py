@@ -222,7 +222,7 @@ def test_the_first_template(dashd):
     assert dashd.service.current is None
     dashd.start()
     assert dashd.templates == [1]
-    assert dashd.service.current.height == 1
+    assert dashd.service.current.height == 1  # type: ignore[attr-defined]
     assert dashd.service.problem is None
     assert dashd.service.last_answer == 1e9
     assert dashd.lines == [("info", "dashd at HERE: /Dash Core:23.1.2/ on chain regtest, height 450")]

@@ -198,7 +198,7 @@ def fingerprint(connection: ssl.SSLSocket) -> str:
 def test_work_and_submissions_flow_through_tls(node, version):
     name = worker(version.name)
     with StratumClient(node.tls_port, tls=tls_context(version)) as miner:
-        assert miner.socket.version() == {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]
+        assert miner.socket.version() == {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]  # type: ignore[attr-defined]
         miner.login(name)
         assert miner.mine() is True
         wait_for(

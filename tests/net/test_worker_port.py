@@ -777,7 +777,7 @@ def test_browsers_of_one_site_make_room_for_those_of_others_when_all_places_are_
 
     def browser(host: str) -> StringTransport:
         protocol, transport = port.connect(IPv4Address("TCP", host, 1))
-        transport.protocol = protocol
+        transport.protocol = protocol  # type: ignore[attr-defined]
         protocol.dataReceived(BROWSER)
         return transport
 
@@ -789,7 +789,7 @@ def test_browsers_of_one_site_make_room_for_those_of_others_when_all_places_are_
     assert not any(transport.disconnecting for transport in (*others, *proxied))
     assert port.factory.browsers.count == 10
     for transport in (*crowd, *others, *proxied):
-        transport.protocol.connectionLost()
+        transport.protocol.connectionLost()  # type: ignore[attr-defined]
     assert port.factory.browsers.count == 0
     assert port.factory.browsers._sites == {}
     assert len(port.factory.browsers._evictable) == 0

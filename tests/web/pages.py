@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
@@ -58,6 +59,14 @@ def take_apart(data: bytes) -> Answer:
 class Pool:
     """A node at the end of a chain of `count` shares, its views and its site. `problem` is dashd's; `vote` gives
     the version that a share of the chain votes for, by its number."""
+
+    miner: str
+    short: Any
+    late: Any
+    fork: Any
+    detached: Any
+    orphans: Any
+    """What those who make one give it besides."""
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ class Refusal:
 
 
 STARTING: Final = Refusal(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
-UNKNOWN_SHARE: Final = Refusal(NOT_FOUND, "unknown_share", "no share of this hash is held")
+UNKNOWN_SHARE: Final = Refusal(NOT_FOUND, "unknown_share", "the node holds no share with this hash")
 
 
 MAX_QUESTIONS_PER_HOST: Final = 12
@@ -235,7 +235,7 @@ def share_hash(name: str, description: str, in_path: bool = True) -> Parameter:
     )
 
 
-OFFSET: Final = whole_number("offset", "how many to leave out at the front", 0, 100_000, 0)
+OFFSET: Final = whole_number("offset", "number of entries to skip", 0, 100_000, 0)
 
 
 def find_share(node: Node, wanted: int) -> Share:

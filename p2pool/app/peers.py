@@ -66,6 +66,7 @@ class Peering:
         self,
         environment: Environment,
         config: Config,
+        *,
         node: Node,
         block_found: Callable[[FoundBlock], None],
     ) -> None:
@@ -81,6 +82,7 @@ class Peering:
         host, port = config.p2pool_host, config.p2pool_port
         external = config.external_ip
         self.hub = PeerHub(
+            environment,
             HubSettings(
                 network=network,
                 sub_version=f"p2pool-dash/{__version__}".encode(),
@@ -89,28 +91,20 @@ class Peering:
                 advertise=not config.disable_advertise,
                 external=None if external is None else PeerAddress(external[0], external[1] or port),
             ),
-            PeerPool(node, self._block_heard),
-            self.transactions,
-            self._sender_of,
-            environment.clock,
-            environment.monotonic,
-            environment.call_soon,
-            environment.chance,
+            pool=PeerPool(node, self._block_heard),
+            transactions=self.transactions,
+            sender_of=self._sender_of,
         )
         self.service = PeerService(
-            environment.reactor,
+            environment,
             self.hub,
-            DialSettings(
+            settings=DialSettings(
                 listen=(host, port),
                 always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
                 bootstrap=bootstrap_settings(config) if config.outgoing_conns else None,
                 outgoing=config.outgoing_conns,
             ),
-            config.datadir,
-            environment.clock,
-            environment.run_in_thread,
-            environment.run_in_daemon_thread,
-            environment.chance,
+            directory=config.datadir,
         )
         self._news: PeerNews | None = None
         self._mapping: PortMapping | None = None
@@ -134,10 +128,10 @@ class Peering:
         self._news = PeerNews(
             self._node,
             self.hub,
-            self.transactions,
-            self._reactor.callLater,
-            self._punish,
-            self._block_found,
+            transactions=self.transactions,
+            call_later=self._reactor.callLater,
+            punish=self._punish,
+            block_found=self._block_found,
         )
         self._node.refused.software_of = self._software_of
         dashd.template.subscribe(self._template)
@@ -151,7 +145,7 @@ class Peering:
         )
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
         if reachable and not self._config.disable_upnp:
-            self._mapping = PortMapping(self._reactor, self.service.port, self._environment.run_in_daemon_thread)
+            self._mapping = PortMapping(self._environment, self.service.port)
             self._mapping.start()
 
     async def stop(self) -> None:

@@ -151,13 +151,11 @@ class App:
         self.payouts = payout_addresses(config)
         self.payout_service: PayoutService | None = None
         self.node = Node(
+            environment,
             network,
-            Tracker(network),
-            NodeSettings(self.payouts.key_hash, config.fee, config.donation),
-            self.stats,
-            environment.clock,
-            environment.call_soon,
-            environment.chance,
+            tracker=Tracker(network),
+            settings=NodeSettings(self.payouts.key_hash, config.fee, config.donation),
+            stats=self.stats,
         )
         self.dash_core = DashCore(
             environment,
@@ -173,7 +171,7 @@ class App:
             archive=not config.disable_share_archive,
             import_from=config.import_shares,
         )
-        self.peering = Peering(environment, config, self.node, self._block_found)
+        self.peering = Peering(environment, config, node=self.node, block_found=self._block_found)
         self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
         self.simnet = EmbeddedSimnet(environment, config)
         self.mining = Mining(

@@ -6,7 +6,6 @@ new work. Nothing here blocks, and nothing here knows of sockets.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.address import encode_address
@@ -83,17 +83,16 @@ class FoundAuxBlock:
 
 
 class Node:
-    """See the module. `call_soon` runs a callable after the current event, `clock` gives Unix seconds."""
+    """The owner of template, tracker, best share and current work: see the module."""
 
     def __init__(
         self,
+        environment: Environment,
         network: Network,
+        *,
         tracker: Tracker,
         settings: NodeSettings,
         stats: PoolStats,
-        clock: Callable[[], float],
-        call_soon: Callable[[Callable[[], None]], object],
-        rng: random.Random,
     ) -> None:
         self.network = network
         self.tracker = tracker
@@ -124,9 +123,9 @@ class Node:
         self.may_work: Callable[[], str | None] = lambda: None
         """Asked before work is made: what stands against it."""
         self._reported = WarnOnce()
-        self._clock = clock
-        self._call_soon = call_soon
-        self._rng = rng
+        self._clock = environment.clock
+        self._call_soon = environment.call_soon
+        self._rng = environment.chance
         self._think_due = False
         self._aux: AuxCommitment | None = None
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
@@ -248,7 +247,9 @@ class Node:
         self._think_due = False
         now = self._clock()
         thought = self.refused.choose(
-            lambda checks: self.tracker.think(now, self.block_height, self._transaction_size, checks),
+            lambda checks: self.tracker.think(
+                now, block_height=self.block_height, transaction_size=self._transaction_size, max_checks=checks
+            ),
             _CHECKS_AT_ONCE,
             self.best_share,
         )

@@ -87,6 +87,7 @@ class PeerNews:
         self,
         node: Node,
         hub: PeerHub,
+        *,
         transactions: TransactionPool,
         call_later: Callable[[float, Callable[[], None]], object],
         punish: Callable[[str, str], None],

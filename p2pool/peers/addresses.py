@@ -103,7 +103,9 @@ class AddressBook:
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, address: PeerAddress, seen: float, source: str = PROVEN, found_by: FoundBy = REMEMBERED) -> None:
+    def add(
+        self, address: PeerAddress, seen: float, *, source: str = PROVEN, found_by: FoundBy = REMEMBERED
+    ) -> None:
         """Take an address where a node was seen. `source` is the neighbourhood of the peer that says so; how a
         node became known stays what it was first."""
         key = (address.host, address.port)

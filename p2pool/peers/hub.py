@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
 from p2pool.base.turns import Turns
@@ -85,19 +85,19 @@ class HubSettings:
 
 
 class PeerHub:
-    """Implements `session.Hub`. `clock` gives Unix seconds, `monotonic` seconds that never jump."""
+    """All connections, and what is exchanged on them. Implements `session.Hub`; `sender_of` gives the label of the
+    peer that a held share came from, None if it is our own."""
 
     def __init__(
         self,
+        environment: Environment,
         settings: HubSettings,
+        *,
         pool: PoolPort,
         transactions: TransactionPool,
         sender_of: Callable[[int], str | None],
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        call_soon: Callable[[Callable[[], None]], object],
-        rng: random.Random,
     ) -> None:
+        monotonic, chance = environment.monotonic, environment.chance
         self.settings = settings
         self.transactions = transactions
         self.addresses = AddressBook()
@@ -110,23 +110,23 @@ class PeerHub:
         """How many peers there are now."""
         self.bytes_received = self.bytes_sent = 0
         """Of all connections since the start."""
-        self.nonce = rng.getrandbits(64)
+        self.nonce = environment.nonce()
         self.sessions: set[PeerSession] = set()
         """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
         self.broadcaster = ShareBroadcaster(transactions, sender_of)
         self._pool = pool
-        self._clock = clock
+        self._clock = environment.clock
         self.monotonic = monotonic
-        self._call_soon = call_soon
+        self._call_soon = environment.call_soon
         self._allowance = Allowance()
         self._unheard: deque[tuple[PeerSession, MiningChange]] = deque()
         """Who has not heard of a change of the template. Bound: those that stand, for each of the last changes."""
         self._unheard_due = False
         self._trimming = False
-        self.turns = Turns(monotonic, call_soon)
-        self._rng = rng
+        self.turns = Turns(monotonic, environment.call_soon)
+        self._rng = chance
         self._pings: dict[PeerSession, float] = {}
-        self.round_trips = RoundTrips(monotonic, rng)
+        self.round_trips = RoundTrips(monotonic, chance)
         self._next_ask = self._next_trim = monotonic()
         self._next_advertisement = 0.0
         self._next_drawing = monotonic()
@@ -134,7 +134,7 @@ class PeerHub:
         self._newer_types = NewerTypes()
         self._software = SoftwareWatch()
         self._early_closes = EarlyCloseWatch()
-        self.downloader = Downloader(pool, lambda: self.peers, rng)
+        self.downloader = Downloader(pool, lambda: self.peers, chance)
         transactions.added.subscribe(self._transactions_added)
         transactions.removed.subscribe(self._transactions_removed)
         transactions.mining_changed.subscribe(self._mining_changed)
@@ -165,6 +165,7 @@ class PeerHub:
         self,
         host: str,
         port: int,
+        *,
         incoming: bool,
         ours: tuple[str, int],
         write: Callable[[bytes], None],
@@ -180,7 +181,17 @@ class PeerHub:
             host=ours[0],
             port=ours[1],
         )
-        session = PeerSession(self, introduction, host, port, incoming, write, self.monotonic(), fail, flow)
+        session = PeerSession(
+            self,
+            introduction,
+            host=host,
+            port=port,
+            incoming=incoming,
+            write=write,
+            now=self.monotonic(),
+            fail=fail,
+            flow=flow,
+        )
         self.sessions.add(session)
         session.hello()
         return session
@@ -363,7 +374,7 @@ class PeerHub:
         if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return
         last_seen = float(min(seen.timestamp, int(now)))
-        self.addresses.add(address, last_seen, group_of(session.host), FoundBy(origin))
+        self.addresses.add(address, last_seen, source=group_of(session.host), found_by=FoundBy(origin))
         if self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from p2pool.base.environment import Environment
 from p2pool.base.text import printable
 from p2pool.base.timer import Timer
 
@@ -73,18 +73,12 @@ class UpnpGateway:
 
 
 class PortMapping:
-    """Keeps one port open. `run_in_thread` runs a callable off the reactor thread."""
+    """Keeps one port open. Routers are asked in a daemon thread: one that hangs holds up nothing."""
 
-    def __init__(
-        self,
-        reactor: Any,
-        port: int,
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
-        find: Callable[[], Gateway] = UpnpGateway,
-    ) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, port: int, find: Callable[[], Gateway] = UpnpGateway) -> None:
+        self._reactor = environment.reactor
         self._port = port
-        self._run_in_thread = run_in_thread
+        self._run_in_thread = environment.run_in_daemon_thread
         self._find = find
         self._gateway: Gateway | None = None
         self._said = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer, ITCPTransport
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -122,7 +122,7 @@ class PeerProtocol(Protocol):
         self._factory.lost(self)
 
 
-class PeerFactory(Factory):
+class PeerFactory(ServerFactory):
     """Makes connections of one direction; `protocols` are those that stand."""
 
     noisy = False

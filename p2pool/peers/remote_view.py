@@ -135,7 +135,7 @@ class RemoteView:
         return all(h in self._known or h in self._remembers or pool.get(h) is not None for h in tx_hashes)
 
     def send_shares(
-        self, sender: Sender, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
+        self, sender: Sender, *, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
     ) -> None:
         """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks.
         Nothing where it has no room for them: it would have to drop us, and can ask for the shares later. (Legacy

@@ -47,7 +47,7 @@ class RoundTrips:
             if shares is not None:
                 measured.times.append(max(0.0, self._monotonic() - now))
 
-        peer.request(self._rng.getrandbits(256), NO_SHARE, 0, (), now, answered)
+        peer.request(self._rng.getrandbits(256), NO_SHARE, parents=0, stops=(), now=now, answered=answered)
 
     def of(self, peer: PeerSession) -> float | None:
         """The shortest of the last few; None where none is known yet."""

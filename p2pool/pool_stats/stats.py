@@ -95,7 +95,7 @@ class PoolStats:
         """A miner's connection ended."""
         self._connections -= 1
 
-    def record_worker_on(self, name: str, difficulty: float, now: float, site: str = "") -> None:
+    def record_worker_on(self, name: str, *, difficulty: float, now: float, site: str = "") -> None:
         """A worker was authorized on one more connection, which comes from `site`."""
         worker = self._workers.seen(name, now, site)
         self._workers.connected(worker)
@@ -116,12 +116,12 @@ class PoolStats:
             worker.software = printable(text, MAX_SOFTWARE)
             worker.changed()
 
-    def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None:
+    def record_accepted(self, name: str, *, attempts: float, difficulty: float, dead: bool, now: float) -> None:
         """A pseudoshare that stands for `attempts` hashes; `dead` where it came too late to be of use."""
         worker = self._workers.seen(name, now)
         if not worker.accepted:
             self._workers.worked(worker)
-        worker.record_accepted(attempts, difficulty, dead, now)
+        worker.record_accepted(attempts, difficulty=difficulty, dead=dead, now=now)
         self._accepted += 1
         self._work.add(attempts, now)
         self._rates.add(attempts)

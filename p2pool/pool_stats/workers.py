@@ -60,7 +60,7 @@ class Worker:
         "work",
     )
 
-    def __init__(self, name: str, group: AddressGroup, site: str, now: float) -> None:
+    def __init__(self, name: str, group: AddressGroup, *, site: str, now: float) -> None:
         self.name = name
         self.group = group
         self.site = site
@@ -82,7 +82,7 @@ class Worker:
         """What was shown is no longer so."""
         self._snapshot = None
 
-    def record_accepted(self, attempts: float, difficulty: float, dead: bool, now: float) -> None:
+    def record_accepted(self, attempts: float, *, difficulty: float, dead: bool, now: float) -> None:
         """A pseudoshare that stands for `attempts` hashes."""
         self.difficulty = difficulty
         self.accepted += 1
@@ -240,7 +240,7 @@ class WorkerTable:
         group = self._by_address.get(address)
         if group is None:
             group = self._by_address[address] = AddressGroup(address)
-        worker = group.workers[name] = Worker(name, group, site, now)
+        worker = group.workers[name] = Worker(name, group, site=site, now=now)
         return worker
 
     def _candidate(self, site: str) -> str:

@@ -179,6 +179,7 @@ class Packer16:
     def contents(
         self,
         header: SolvedHeader,
+        *,
         share_info: bytes,
         gentx_prefix: bytes,
         last_txout_nonce: bytes,

@@ -42,15 +42,18 @@ def _ref_hash_steps(ref_bytes: bytes, branch: tuple[bytes, ...], network: Networ
     return value
 
 
-def parse_share(version: ShareVersion, contents: bytes, network: Network, known_hash: int | None = None) -> Share:
+def parse_share(
+    version: ShareVersion, contents: bytes, network: Network, *, known_hash: int | None = None
+) -> Share:
     """Parse and do the checks that need no parents, all at once: see `parse_share_steps`."""
-    return finish(parse_share_steps(version, contents, network, known_hash))
+    return finish(parse_share_steps(version, contents, network, known_hash=known_hash))
 
 
 def parse_share_steps(
     version: ShareVersion,
     contents: bytes,
     network: Network,
+    *,
     known_hash: int | None = None,
     is_held: Callable[[int], bool] = lambda share_hash: False,
 ) -> Generator[None, None, Share]:

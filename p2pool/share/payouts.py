@@ -150,7 +150,7 @@ class PayoutTable:
         return count, b"".join((workers, self._paid.packed, donation, GENTX_BEFORE_REF_HASH))
 
 
-def gentx_prefix(table: Payouts, finder: bytes, coinbase: bytes, has_payload: bool) -> bytes:
+def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload: bool) -> bytes:
     """The generation transaction up to ref_hash."""
     version = b"\x03\x00\x05\x00" if has_payload else b"\x01\x00\x00\x00"
     count, outputs = table.prefix_for(finder)

@@ -50,7 +50,7 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
     if previous is None:
         raise ShareInvalid(Reason.NOT_CHECKABLE, f"parent {previous_hash:064x} is not held")
     height = view.height(previous_hash)
-    limit = _target_limit(view, previous_hash, height, network)
+    limit = _target_limit(view, previous_hash, height=height, network=network)
     far_share = view.nth_parent(previous_hash, FAR_SHARE_DISTANCE)
     return ParentContext(
         previous_hash=previous_hash,
@@ -66,7 +66,7 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
     )
 
 
-def _target_limit(view: ChainView, previous_hash: int, height: int, network: Network) -> int:
+def _target_limit(view: ChainView, previous_hash: int, *, height: int, network: Network) -> int:
     """The retarget: aim at one share in share_period, by the work of the last target_lookbehind shares."""
     if height < network.target_lookbehind:
         return network.max_target
@@ -85,7 +85,7 @@ def _target_limit(view: ChainView, previous_hash: int, height: int, network: Net
     return clip(target, network.min_target, network.max_target)
 
 
-def window_weights(view: ChainView, context: ParentContext, block_target: int, network: Network) -> Weights:
+def window_weights(view: ChainView, context: ParentContext, *, block_target: int, network: Network) -> Weights:
     """Return the weights of a share of type 16: those of the window, cut where they exceed SPREAD blocks' work."""
     return view.weights(
         context.weights_start,
@@ -105,7 +105,7 @@ def _positions(share: Share) -> dict[int, int]:
 
 
 def reference_transactions(
-    view: ChainView, previous_hash: int | None, height: int, wanted: Sequence[int]
+    view: ChainView, previous_hash: int | None, *, height: int, wanted: Sequence[int]
 ) -> TransactionRefs:
     """The canonical references: nearest share first, first position first; not found ones are new."""
     if not wanted:

@@ -180,17 +180,17 @@ class Share:
     def header(self) -> bytes:
         """The 80-byte header that was hashed."""
         return pack_header(
-            self.header_version,
-            self.previous_block,
-            walk_branch(self.gentx_hash, self.merkle_link),
-            self.header_timestamp,
-            self.block_bits,
-            self.header_nonce,
+            version=self.header_version,
+            previous_block=self.previous_block,
+            merkle_root=walk_branch(self.gentx_hash, self.merkle_link),
+            timestamp=self.header_timestamp,
+            bits=self.block_bits,
+            nonce=self.header_nonce,
         )
 
 
 def pack_header(
-    version: int, previous_block: int, merkle_root: bytes, timestamp: int, bits: int, nonce: int
+    *, version: int, previous_block: int, merkle_root: bytes, timestamp: int, bits: int, nonce: int
 ) -> bytes:
     """80 bytes; `merkle_root` is 32 bytes in hashing order."""
     return b"".join(
@@ -253,6 +253,22 @@ class ShareCodec(Protocol):
         """What packs shares that follow one share on one template."""
 
 
+class TransactionReferencing(Protocol):
+    """How a share that follows `previous_hash`, whose chain is `height` shares long, names transactions."""
+
+    def __call__(
+        self, view: ChainView, previous_hash: int | None, *, height: int, wanted: Sequence[int]
+    ) -> TransactionRefs:
+        """Return the references for the hashes of a block's other transactions, in their order."""
+
+
+class WindowWeights(Protocol):
+    """How the PPLNS window is weighed for a share that would be a block of `block_target`."""
+
+    def __call__(self, view: ChainView, context: ParentContext, *, block_target: int, network: Network) -> Weights:
+        """Return the weights of the window below a share on the context's parent share."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShareRules:
     """What a share must fulfil, apart from what its generation transaction pays. All raise ShareInvalid."""
@@ -262,8 +278,8 @@ class ShareRules:
     parent_context: Callable[[ChainView, int | None, Network], ParentContext]
     """(chain, parent share, network) -> what the chain says about a share of this version that follows the parent,
     whatever version the parent has; also that none may follow it."""
-    references: Callable[[ChainView, int | None, int, Sequence[int]], TransactionRefs]
-    """(chain, parent share, its height, hashes of a block's other transactions) -> how a share names them."""
+    references: TransactionReferencing
+    """Return how a share names the other transactions of its block."""
     named_transactions: Callable[[Share, ChainView], tuple[int, ...] | None]
     """The hashes of the other transactions of a share's block; None if it does not say."""
     check_transactions: Callable[[Share, ChainView, ParentContext], tuple[int, ...] | None]
@@ -281,8 +297,8 @@ class ShareVersion:
     codec: ShareCodec
     """Also says what ref_hash commits to: `Links.ref_bytes` of a share that is read,
     `SharePacker.ref_bytes` of one that is made."""
-    weights: Callable[[ChainView, ParentContext, int, Network], Weights]
-    """(chain, context, block target, network) -> the weights by which a share on the context's parent pays.
+    weights: WindowWeights
+    """Return the weights by which a share on the context's parent share pays.
 
     A version says where its window begins, how long and how heavy it is, and whether shares count less with their
     distance. The shares in the window may be of any version: their attempts, script and donation count."""

@@ -62,7 +62,9 @@ class Sighting:
         return self.live and abs(self.first_seen - self.header_time) <= AGREEMENT
 
 
-def found_times(chain: Sequence[Sighting], now: float, start: int = 0, end: int | None = None) -> list[FoundTime]:
+def found_times(
+    chain: Sequence[Sighting], now: float, *, start: int = 0, end: int | None = None
+) -> list[FoundTime]:
     """Return when the shares `chain[start:end]` were found. `chain` is one chain, the newest share first; those
     around that range help to judge it. Header times in the future count as `now`, Unix seconds."""
     values = [each.first_seen if each.agrees else min(each.header_time, now) for each in chain]
@@ -113,7 +115,7 @@ class FoundTimes:
             arrival = self._tracker.arrival(walk.share.hash)
             sightings.append(Sighting(walk.share.header_timestamp, arrival.time_seen, arrival.live))
             walk = walk.parent
-        return found_times(sightings, self._now, above, min(len(sightings), above + count))
+        return found_times(sightings, self._now, start=above, end=min(len(sightings), above + count))
 
     def _top(self, share_hash: int) -> tuple[ChainEntry, int]:
         """The share of the best chain that is up to NEIGHBOURS above this one, and how many. Above a share that is

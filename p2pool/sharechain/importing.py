@@ -60,12 +60,12 @@ def read_share_files(paths: list[Path], network: Network, counts: ImportCounts) 
         counts.files += 1
         try:
             with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-                yield from _read_lines(file, path.name, network, counts)
+                yield from _read_lines(file, path.name, network=network, counts=counts)
         except (OSError, EOFError, zlib.error) as error:
             counts.note_damage(path.name, error)
 
 
-def _read_lines(file: BufferedIOBase, name: str, network: Network, counts: ImportCounts) -> Iterator[Share]:
+def _read_lines(file: BufferedIOBase, name: str, *, network: Network, counts: ImportCounts) -> Iterator[Share]:
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1

@@ -205,7 +205,7 @@ class RefusedBranches:
             if isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE:
                 continue
             room = DROPPED_AT_ONCE - len(dropped)
-            dropped += self._judge_root(share, error, thought.arrivals[share.hash], room)
+            dropped += self._judge_root(share, error, arrival=thought.arrivals[share.hash], room=room)
         dropped += self._judge_held(DROPPED_AT_ONCE - len(dropped))
         for share in thought.verified:
             if share.hash in self._tracker:
@@ -221,7 +221,7 @@ class RefusedBranches:
         for share in shares:
             self._count(share, self._tracker.arrival(share.hash), None)
 
-    def _judge_root(self, share: Share, error: Exception, arrival: Arrival, room: int) -> list[Share]:
+    def _judge_root(self, share: Share, error: Exception, *, arrival: Arrival, room: int) -> list[Share]:
         parent = share.previous_hash
         cause = None if parent is None else self._refused.get(parent)
         if cause is None:

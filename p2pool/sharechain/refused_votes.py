@@ -41,7 +41,11 @@ def refused_votes(shares: Sequence[Share], count: int, *, height: int, rooted: b
     if not turns:
         return RefusedVotes()
     work = _Work(shares)
-    refused = [place for place in turns if _is_refused(work, place, height - place - 1, rooted, length)]
+    refused = [
+        place
+        for place in turns
+        if _is_refused(work, place, parent_height=height - place - 1, rooted=rooted, length=length)
+    ]
     if not refused:
         return RefusedVotes()
     first = refused[0]
@@ -69,7 +73,7 @@ class _Work:
         return {version: part, _OTHERS: self._total[end] - self._total[start] - part}
 
 
-def _is_refused(work: _Work, place: int, parent_height: int, rooted: bool, length: int) -> bool:
+def _is_refused(work: _Work, place: int, *, parent_height: int, rooted: bool, length: int) -> bool:
     has_history = parent_height >= length
     if not has_history and not rooted:
         return False

@@ -89,7 +89,7 @@ class PackedShare(NamedTuple):
     live: bool
 
     @classmethod
-    def of(cls, share: Share, time_seen: float, own: bool, live: bool = False) -> PackedShare:
+    def of(cls, share: Share, time_seen: float, *, own: bool, live: bool = False) -> PackedShare:
         """Pack a share, with its version's type."""
         return cls(share.version.type, share.contents, share.absheight, time_seen, own, live)
 
@@ -271,7 +271,7 @@ class ShareStore:
 
     def add(self, share: Share, time_seen: float, own: bool, *, live: bool = False) -> None:
         """Remember to write a share."""
-        self._pending.shares[share.hash] = PackedShare.of(share, time_seen, own, live)
+        self._pending.shares[share.hash] = PackedShare.of(share, time_seen, own=own, live=live)
         self._pending.pruned.discard(share.hash)
         self._trim()
 

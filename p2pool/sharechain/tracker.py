@@ -259,6 +259,7 @@ class Tracker:
     def think(
         self,
         now: float,
+        *,
         block_height: BlockHeight,
         transaction_size: TransactionSize,
         max_checks: int = UNLIMITED,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
@@ -14,7 +12,7 @@ from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW
-from tests.environment import make_environment
+from tests.environment import PostponingReactor, make_environment
 from tests.logged import logged
 
 
@@ -29,8 +27,11 @@ class Hall:
         self.problem: str | None = None
         stats = PoolStats(NOW)
         node = Node(
-            *(config.network, Tracker(config.network), NodeSettings(lambda: None, 0.0, 0), stats),
-            *(self.now, lambda call: call(), random.Random(1)),
+            make_environment(PostponingReactor(lambda call: call()), clock=self.now),
+            config.network,
+            tracker=Tracker(config.network),
+            settings=NodeSettings(lambda: None, 0.0, 0),
+            stats=stats,
         )
         self.mining = Mining(
             make_environment(self.reactor, clock=self.now),

@@ -137,7 +137,7 @@ def test_transactions_that_come_for_such_a_share_are_kept_and_given_up_as_for_an
 
 def answer_of(talk: Talk, share_hash: int, *envelopes: Envelope):
     answers: list = []
-    talk.session.request(1, share_hash, 499, (), 0.0, answers.append)
+    talk.session.request(1, share_hash, parents=499, stops=(), now=0.0, answered=answers.append)
     talk.say(ShareReply(1, GOOD, envelopes))
     (answer,) = answers
     return answer
@@ -387,7 +387,7 @@ def test_a_hostile_name_in_the_warning_is_harmless():
 def test_a_recorder_takes_an_answer_as_shares():
     recorder = Recorder()
     talk = Talk()
-    talk.session.request(1, SHARES[0].hash, 5, (), 0.0, recorder)
+    talk.session.request(1, SHARES[0].hash, parents=5, stops=(), now=0.0, answered=recorder)
     talk.say(ShareReply(1, GOOD, (envelope(SHARES[0]), newer(), envelope(SHARES[4]))))
     assert recorder.answers == [[SHARES[0].hash, SHARES[4].hash]]
 

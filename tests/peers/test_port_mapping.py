@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from p2pool.peers.port_mapping import LEASE, RENEW_PERIOD, GatewayError, PortMapping, UpnpGateway
+from tests.environment import make_environment
 from tests.logged import logged
 
 
@@ -42,7 +43,7 @@ def at_once(function):
 
 def mapping(find):
     clock = Clock()
-    return clock, PortMapping(clock, 8999, at_once, find)
+    return clock, PortMapping(make_environment(clock, run_in_daemon_thread=at_once), 8999, find)
 
 
 def test_renewed_said_once_and_taken_back():

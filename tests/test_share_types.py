@@ -109,7 +109,7 @@ def test_type_36_in_an_answer_is_never_parsed(shares, read):
     assert [[share.hash for share in answer] for answer in answers] == [[shares[2].hash]]
     assert read == [shares[2].contents]
     asked_for_it = Talk()
-    asked_for_it.session.request(8, shares[1].hash, 0, (), 0.0, answers.append)
+    asked_for_it.session.request(8, shares[1].hash, parents=0, stops=(), now=0.0, answered=answers.append)
     asked_for_it.say(ShareReply(8, messages.GOOD, envelopes([shares[1]])))
     assert answers[1:] == [[]]
     assert read == [shares[2].contents]

@@ -40,7 +40,7 @@ from p2pool.peers.newer_types import NewerTypes
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
-from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
+from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession, PeerState
 from p2pool.peers.settings import PeerSettings
 from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.software import software_name
@@ -144,7 +144,7 @@ class PeerHub:
     @property
     def peers(self) -> list[PeerSession]:
         """The connections whose handshake is done."""
-        return [session for session in self.sessions if session.ready and not session.closed]
+        return [session for session in self.sessions if session.state is PeerState.READY]
 
     def session_of(self, label: str) -> PeerSession | None:
         """Return the connection with a label; None once it has ended."""
@@ -218,7 +218,7 @@ class PeerHub:
             _log.failure("a defect met peer {peer}", Failure(error), peer=session.label)
         else:
             self._left(session)
-        if session.ready:
+        if session.version is not None:
             self.peers_changed.fire(len(self.peers))
         self.downloader.step(self.monotonic())
 
@@ -239,7 +239,7 @@ class PeerHub:
             return
         for other in self.sessions:
             if other is not session and other.version is not None and other.version.nonce == version.nonce:
-                session.version = None  # it never was a peer
+                session.disown()
                 raise Drop("")
         self._plan_ping(session)
         if not session.incoming:

@@ -217,7 +217,7 @@ class PeerService(Service):
 
     def _connection_ended(self, session: PeerSession) -> None:
         """Where there was no handshake there is nothing for us: a dead end, ourselves, a peer that we have."""
-        if not session.ready:
+        if session.version is None:
             self._rest(session.host)
 
     # --- looking for nodes -------------------------------------------------------------------------------

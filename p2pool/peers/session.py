@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -134,8 +135,23 @@ class Introduction:
     port: int
 
 
+class PeerState(Enum):
+    """What a connection is good for.
+
+        AWAITING_VERSION --its `version` came, and is welcome--> READY
+               |                                                   |
+               +-------------- the connection ended ---------------+--> CLOSED
+
+    Every other message before `version`, and a second `version`, are misbehaviour.
+    """
+
+    AWAITING_VERSION = "awaiting version"
+    READY = "ready"
+    CLOSED = "closed"
+
+
 class PeerSession:
-    """See the module. `now` is a monotonic clock's time in seconds."""
+    """One connection to another node: see the module. `now` is a monotonic clock's time in seconds."""
 
     def __init__(
         self,
@@ -152,10 +168,11 @@ class PeerSession:
     ) -> None:
         self.host, self.port, self.incoming = host, port, incoming
         self.host_key = host_key(host)
+        self.state = PeerState.AWAITING_VERSION
         self.version: Version | None = None
+        """What the peer said of itself; it stays when the connection has ended."""
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
-        self.closed = False
         self._hub = hub
         self._introduction = introduction
         self._write = write
@@ -185,8 +202,17 @@ class PeerSession:
 
     @property
     def ready(self) -> bool:
-        """Whether the handshake is done."""
-        return self.version is not None
+        """Whether the handshake is done, and the connection has not ended."""
+        return self.state is PeerState.READY
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self.state is PeerState.CLOSED
+
+    def disown(self) -> None:
+        """Undo the handshake: the other end is a peer already, on another connection."""
+        self.state, self.version = PeerState.AWAITING_VERSION, None
 
     def hello(self) -> None:
         """Say who we are; the first thing on every connection."""
@@ -216,7 +242,7 @@ class PeerSession:
 
     def send_framed(self, data: bytes) -> None:
         """Send bytes that `frame` made."""
-        if not self.closed:
+        if self.state is not PeerState.CLOSED:
             self._write(data)
 
     def request(
@@ -231,7 +257,7 @@ class PeerSession:
     ) -> None:
         """Ask for a share and its parents. `answered` gets the answer, or None where the connection ended without
         one; it is called exactly once."""
-        if self.closed or len(self._requests) >= MAX_REQUESTS:
+        if self.state is PeerState.CLOSED or len(self._requests) >= MAX_REQUESTS:
             answered(None)
             return
         self._requests[request_id] = _Request(
@@ -257,9 +283,9 @@ class PeerSession:
             self.heard_at = now
             for request in self._requests.values():
                 request.due = max(request.due, min(now + REQUEST_TIME, request.last_due))
-        elif not self.ready and now - self.connected_at > HANDSHAKE_TIME:
+        elif self.version is None and now - self.connected_at > HANDSHAKE_TIME:
             raise Drop("no handshake within 10 s")
-        if self.ready and now - self.heard_at > SILENCE_TIME:
+        if self.version is not None and now - self.heard_at > SILENCE_TIME:
             raise Drop("silent for 100 s")
         if any(now > request.due for request in self._requests.values()):
             raise Drop("a request was not answered within 15 s")
@@ -267,9 +293,9 @@ class PeerSession:
     def close(self) -> None:
         """The connection has ended. What the peer made us keep is given up at once, and the connection with all
         that waits in it: the garbage collector counts objects, not their bytes, and may take minutes."""
-        if self.closed:
+        if self.state is PeerState.CLOSED:
             return
-        self.closed = True
+        self.state = PeerState.CLOSED
         self._hub.turns.forget(self)
         self._portions = None
         self.remembered = RememberedTransactions()
@@ -284,7 +310,7 @@ class PeerSession:
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes from the peer. Raises Drop, Misbehaviour."""
-        if self.closed:
+        if self.state is PeerState.CLOSED:
             return
         self.heard_at = now
         self._framer.add(data)
@@ -292,7 +318,7 @@ class PeerSession:
 
     def step(self) -> bool:
         """See turns.Client: one message, or a portion of a long one. Raises Drop, Misbehaviour."""
-        if self.closed:
+        if self.state is PeerState.CLOSED:
             return False
         if self._portions is None:
             try:
@@ -312,7 +338,7 @@ class PeerSession:
     def hold(self, held: bool) -> None:
         """See turns.Client."""
         self._held = held
-        if not self.closed:
+        if self.state is not PeerState.CLOSED:
             self._flow(held)
 
     def failed(self, error: Exception) -> None:
@@ -320,7 +346,7 @@ class PeerSession:
         self._fail(error)
 
     def _handle(self, command: str, payload: bytes, now: float) -> Iterator[None]:
-        if not self.ready and command != Version.command:
+        if self.state is PeerState.AWAITING_VERSION and command != Version.command:
             raise Misbehaviour(f"{command[:12]!r} before version")
         try:
             message = yield from messages.message_steps(command, payload)
@@ -332,13 +358,13 @@ class PeerSession:
     # --- each message ------------------------------------------------------------------------------------
 
     def _on_version(self, message: Version, now: float) -> None:
-        if self.version is not None:
+        if self.state is not PeerState.AWAITING_VERSION:
             raise Misbehaviour("a second version message")
         if message.version < MINIMUM_PROTOCOL:
             raise Misbehaviour(f"protocol {message.version} is too old: at least {MINIMUM_PROTOCOL} is needed")
         if message.nonce == self._introduction.nonce:
             raise OwnNode("")
-        self.version = message
+        self.state, self.version = PeerState.READY, message
         self._hub.welcome(self)
         if message.best_share_hash is not None:
             self._hub.share_hash_heard(message.best_share_hash, self)

@@ -157,7 +157,7 @@ class Peering:
         await self.service.stop()
 
     def share_announced(self, announced: tuple[Share, bool]) -> None:
-        """See PeerNews."""
+        """Send a share that is on disk to the peers."""
         if self._news is not None:
             self._news.share_announced(announced)
 
@@ -238,7 +238,7 @@ class Peering:
         if template.previous_block != self._told_block:
             self._told_block = template.previous_block
             told = Deferred.fromCoroutine(self._tell_best_block(template.previous_block))
-            told.addErrback(lambda failure: _log.failure("telling of a block failed", failure))
+            told.addErrback(lambda failure: _log.failure("sending a new block's header to peers failed", failure))
 
     async def _tell_best_block(self, block_hash: int) -> None:
         """Peers hear of a new block from us, too."""

@@ -304,12 +304,12 @@ class Node:
         except ShareInvalid as error:
             problem = f"no share can be made on block {self.template.height}: {error}"
             if problem != self.work_problem:
-                _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
+                _log.error("cannot make work on block {height}: {error}", height=self.template.height, error=error)
             self.work_problem = problem  # the work from before stays
             return
         self.work_problem, self.context = None, context
         for text in self._reported.new([] if context.refusal is None else [context.refusal]):
-            _log.error("blocks found now would be refused: {text}", text=text)
+            _log.error("blocks found now would be refused: {reason}", reason=text)
         self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 
     def block_problems(self) -> list[str]:
@@ -347,7 +347,12 @@ class Node:
                 header_timestamp=self._header_time(context.template, now),
             )
         except ShareInvalid as error:
-            _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
+            parent = context.parent.previous_hash
+            _log.error(
+                "cannot make work on share {share_hash}: {error}",
+                share_hash="none" if parent is None else f"{parent:064x}",
+                error=error,
+            )
             return None
 
     def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
@@ -473,4 +478,4 @@ def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
             "share {share_hash} from {sender} refused: {error}", share_hash=share_hash, sender=sender, error=error
         )
     else:
-        _log.failure("share {share_hash} could not be checked", Failure(error), share_hash=share_hash)
+        _log.failure("internal error: cannot check share {share_hash}", Failure(error), share_hash=share_hash)

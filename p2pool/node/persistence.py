@@ -111,18 +111,18 @@ class Persistence:
             _log.error("{problem}. Other nodes are asked for the share chain meanwhile", problem=self.emptied)
         if set_aside is not None:
             _log.warn(
-                "the share store {path} is damaged; it is set aside as {aside} and a new one begun",
+                "the share store {path} is corrupt: quarantined as {aside}, and a new one created",
                 path=str(path),
                 aside=str(set_aside),
             )
         return database
 
     def _stored(self, database: ShareDatabase) -> Iterator[StoredShare]:
-        """In a thread."""
+        """Yield the stored shares; called in a thread."""
         total, done, said = database.count(), 0, time.monotonic()
         for item in database.read(self._node.network):
             if isinstance(item, str):
-                self._say(_log.warn, "{problem}; passed over", problem=item)
+                self._say(_log.warn, "{problem}; skipped", problem=item)
                 continue
             done += 1
             if time.monotonic() - said > _PROGRESS_PERIOD:
@@ -185,7 +185,7 @@ class Persistence:
 
         await self._take_over(shares, self._take_imported, "imported")
         _log.info(
-            "{files} share files read: {shares} shares, {damaged} damaged lines{first}",
+            "read {files} share files: {shares} shares, {damaged} corrupt lines{first}",
             files=counts.files,
             shares=counts.shares,
             damaged=counts.damaged,
@@ -210,7 +210,9 @@ class Persistence:
             self._store.add(share, arrival.time_seen, own, live=arrival.live)
         if share.is_block:
             flushed = Deferred.fromCoroutine(self.flush())
-            flushed.addErrback(lambda failure: _log.failure("a block's share could not be written", failure))
+            flushed.addErrback(
+                lambda failure: _log.failure("cannot write the share of a found block to disk", failure)
+            )
             flushed.addCallback(lambda _: self.announce.fire(added))
         else:
             self.announce.fire(added)

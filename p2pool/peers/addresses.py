@@ -172,7 +172,7 @@ class AddressBook:
         return [SeenAddress(int(k.last_seen), PeerAddress(host, port, k.services)) for (host, port), k in chosen]
 
     def to_json(self) -> list[list[object]]:
-        """For a file."""
+        """Return the addresses as they are in the file."""
         return [
             [
                 *(*key, known.services, known.first_seen, known.last_seen, known.source),
@@ -252,7 +252,7 @@ class Bans:
         return True
 
     def to_json(self) -> dict[str, float]:
-        """For a file."""
+        """Return the bans as they are in the file."""
         return dict(self._until)
 
     def read_json(self, value: object, now: float) -> None:

@@ -176,7 +176,9 @@ class Bootstrap:
                 _log.warn("{file}: {problem}", file=name, problem=problem)
             if len(said.problems) > _REPORTED_LINES:
                 _log.warn(
-                    "{file}: {count} more lines like these", file=name, count=len(said.problems) - _REPORTED_LINES
+                    "{file}: {count} more lines cannot be used",
+                    file=name,
+                    count=len(said.problems) - _REPORTED_LINES,
                 )
         return said.places
 
@@ -190,7 +192,7 @@ class Bootstrap:
             if place.host not in self._failed:
                 self._failed[place.host] = None
                 text = getattr(error, "strerror", None) or error
-                _log.warn("bootstrap node {host}: {error}", host=printable(place.host), error=text)
+                _log.warn("cannot resolve bootstrap node {host}: {error}", host=printable(place.host), error=text)
             return []
         self._failed.pop(place.host, None)
         hosts = dict.fromkeys(str(address[0]) for *_, address in answers)

@@ -24,7 +24,7 @@ FORGOTTEN = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One peer."""
+    """A connected peer, as it is counted."""
 
     software: str
     protocol: int

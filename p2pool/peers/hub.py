@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
@@ -40,7 +41,7 @@ from p2pool.peers.newer_types import NewerTypes
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
-from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession, PeerState
+from p2pool.peers.session import MAX_ADDRESSES_SENT, Hub, Introduction, PeerSession, PeerState
 from p2pool.peers.settings import PeerSettings
 from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.software import software_name
@@ -84,8 +85,8 @@ class HubSettings:
     external: PeerAddress | None = None
 
 
-class PeerHub:
-    """All connections, and what is exchanged on them. Implements `session.Hub`; `sender_of` gives the label of the
+class PeerHub(Hub):
+    """All connections, and what is exchanged on them. `sender_of` gives the label of the
     peer that a held share came from, None if it is our own."""
 
     def __init__(
@@ -206,16 +207,18 @@ class PeerHub:
         session.close()
         if isinstance(error, Misbehaviour):
             self.bans.ban(session.host, self._clock())
-            _log.warn("peer {peer} dropped and banned: {error}", peer=session.label, error=printable(str(error)))
+            _log.warn(
+                "disconnected and banned peer {peer}: {error}", peer=session.label, error=printable(str(error))
+            )
         elif isinstance(error, OwnNode):
             if not session.incoming:
                 self._ours.add((session.host, session.port))
                 self.addresses.forget(session.host, session.port)
         elif isinstance(error, Drop):
             if str(error):
-                _log.info("peer {peer} dropped: {error}", peer=session.label, error=printable(str(error)))
+                _log.info("disconnected peer {peer}: {error}", peer=session.label, error=printable(str(error)))
         elif error is not None:
-            _log.failure("a defect met peer {peer}", Failure(error), peer=session.label)
+            _log.failure("internal error on the connection to peer {peer}", Failure(error), peer=session.label)
         else:
             self._left(session)
         if session.version is not None:
@@ -226,14 +229,14 @@ class PeerHub:
         """The other side has ended the connection."""
         version, now = session.version, self.monotonic()
         if version is not None:
-            _log.info("peer {peer} has left", peer=session.label)
+            _log.info("peer {peer} disconnected", peer=session.label)
         # Who is connected already ends a second connection, and means nothing by it.
         is_second = any(peer.host_key == session.host_key for peer in self.peers)
         if now - session.connected_at <= EARLY and not is_second:
             self._early_closes.closed(session.host_key, None if version is None else version.version, now)
 
+    @override
     def welcome(self, session: PeerSession) -> None:
-        """See session.Hub."""
         version = session.version
         if version is None:
             return
@@ -339,8 +342,8 @@ class PeerHub:
 
     # --- addresses ---------------------------------------------------------------------------------------
 
+    @override
     def listens(self, session: PeerSession, port: int) -> None:
-        """See session.Hub."""
         if is_loopback(session.host):
             if self.peers and self._rng.random() < PASS_ON:
                 self._rng.choice(self.peers).send(AddrMe(port))
@@ -349,8 +352,8 @@ class PeerHub:
         address = PeerAddress(session.host, port, services)
         self._take_address(SeenAddress(int(self._clock()), address), session, NodeOrigin.INCOMING)
 
+    @override
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
-        """See session.Hub."""
         self._take_address(seen, session, NodeOrigin.PEER)
 
     def is_ours(self, host: str, port: int) -> bool:
@@ -378,8 +381,8 @@ class PeerHub:
         if self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 
+    @override
     def good_addresses(self, count: int) -> Sequence[SeenAddress]:
-        """See session.Hub."""
         now = self.monotonic()
         if now >= self._next_drawing:
             self._next_drawing = now + DRAWING_PERIOD
@@ -388,12 +391,13 @@ class PeerHub:
 
     # --- shares ------------------------------------------------------------------------------------------
 
+    @override
     def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        """See session.Hub."""
         return self._pool.parse_steps(version, contents)
 
+    @override
     def newer_share(self, kind: int, sender: ShareSender) -> None:
-        """See session.Hub. One line for each type, and again when it goes on or becomes more."""
+        """Count a share of a newer type; log a line for each type, and again when it goes on or becomes more."""
         row = self._newer_types.record(
             kind,
             peer=sender.label,
@@ -404,7 +408,7 @@ class PeerHub:
         if row is not None:
             _log.warn(
                 "peer {peer} ({software}) sends shares of type {kind}, which this version cannot read: ignored; "
-                "{shares} of them since {since} UTC, from {hosts} hosts. Look for a newer version of it",
+                "{shares} of them since {since} UTC, from {hosts} hosts. Check for a newer release of p2pool-dash",
                 peer=sender.label,
                 software=sender.software(_LOGGED_SOFTWARE),
                 kind=kind,
@@ -413,24 +417,24 @@ class PeerHub:
                 hosts=row.hosts,
             )
 
+    @override
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
-        """See session.Hub."""
         self._pool.add_shares(shares, session.label)
 
+    @override
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
-        """See session.Hub."""
         self.downloader.fetch(share_hash, session, self.monotonic())
 
+    @override
     def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
-        """See session.Hub."""
         for share_hash in hashes:
             for share in self._pool.chain_part(share_hash, parents + 1):
                 if share.hash in stops:
                     break
                 yield share
 
+    @override
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
-        """See session.Hub."""
         self._pool.best_block_heard(header, block_hash)
 
     def tell_best_block(self, header: BlockHeader) -> None:
@@ -443,8 +447,9 @@ class PeerHub:
 
     # --- transactions ------------------------------------------------------------------------------------
 
+    @override
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
-        """See session.Hub. What a host may make known to all has a bound; its own shares may name the rest."""
+        """Add transactions. What a host may make known to all has a bound; its own shares may name the rest."""
         new = [(tx_hash, data) for tx_hash, data in transactions if tx_hash not in self.transactions.known]
         if is_loopback(session.host):
             self.transactions.add(new)
@@ -452,7 +457,7 @@ class PeerHub:
             self.transactions.add(self._allowance.take(session.host_key, new, self.monotonic()))
 
     def _send_all(self, messages: Sequence[Message]) -> None:
-        """The same for all peers, and framed once: a list of hashes may have hundreds of kilobytes."""
+        """Send all peers the same, framed once: a list of hashes may have hundreds of kilobytes."""
         peers = self.peers
         if peers:
             framed = b"".join(peers[0].frame(message) for message in messages)

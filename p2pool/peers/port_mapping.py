@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.logger import Logger
+from typing_extensions import override
 
 from p2pool.base.environment import Environment
 from p2pool.base.text import printable
@@ -31,10 +32,10 @@ class Gateway(Protocol):
         """Forward a port to us; returns the router's external address."""
 
     def remove(self, port: int) -> None:
-        """Do so no more."""
+        """Stop forwarding a port to us."""
 
 
-class UpnpGateway:
+class UpnpGateway(Gateway):
     """A router found by UPnP. Construction looks for it, which takes seconds. Raises GatewayError."""
 
     def __init__(self) -> None:
@@ -58,16 +59,16 @@ class UpnpGateway:
             text = str(error).strip()
             raise GatewayError(otherwise if text in ("", "Success") else text) from None
 
+    @override
     def add(self, port: int) -> str:
-        """See Gateway."""
         upnp = self._upnp
         mapping = port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)
         if not self._ask(lambda: upnp.addportmapping(*mapping), "the router refuses without a reason"):
             raise GatewayError("the router refuses")
         return str(self._ask(upnp.externalipaddress, "the router does not tell its external address"))
 
+    @override
     def remove(self, port: int) -> None:
-        """See Gateway."""
         upnp = self._upnp
         self._ask(lambda: upnp.deleteportmapping(port, _PROTOCOL), "the router refuses without a reason")
 
@@ -99,16 +100,16 @@ class PortMapping:
             self._gateway = None
             self._say("no router opens port {port} for other nodes: {detail}", printable(str(error), 80))
         else:
-            self._say("the router at {detail} lets other nodes in on port {port}", printable(external, 80))
+            self._say("the router at {detail} forwards port {port} to this node", printable(external, 80))
 
     def _say(self, line: str, detail: str) -> None:
-        """Once, not at each renewal."""
+        """Log a line once, not at each renewal."""
         if line != self._said:
             self._said = line
             _log.info(line, port=self._port, detail=detail)
 
     async def stop(self) -> None:
-        """Close the port again."""
+        """Close the port on the router again."""
         if self._timer is not None:
             self._timer.stop()
         gateway, self._gateway = self._gateway, None
@@ -118,4 +119,8 @@ class PortMapping:
             await self._run_in_thread(lambda: gateway.remove(self._port))
         except GatewayError as error:
             detail = printable(str(error), 80)
-            _log.info("the router keeps port {port} open: {detail}", port=self._port, detail=detail)
+            _log.info(
+                "cannot remove the mapping of port {port} from the router: {detail}",
+                port=self._port,
+                detail=detail,
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
@@ -31,10 +31,7 @@ class PoolPort(Protocol):
         """Take over shares, `requested` by us or not; returns how many were new."""
 
     def wanted(self) -> Sequence[int]:
-        """Missing parents."""
+        """Missing parent shares, which peers are asked for."""
 
     def best_block_heard(self, header: BlockHeader, block_hash: int) -> None:
         """A header that has the work it claims: perhaps a new block of the parent chain."""
-
-
-CallLater = Callable[[float, Callable[[], None]], object]

@@ -33,10 +33,10 @@ T = TypeVar("T")
 
 
 class Sender(Protocol):
-    """The session."""
+    """The connection that messages go out on."""
 
     def send(self, message: Message) -> None:
-        """Send one message."""
+        """Send one message to the peer."""
 
     def send_framed(self, data: bytes) -> None:
         """Send bytes that are framed already."""
@@ -57,7 +57,7 @@ def split(items: Sequence[T], size: Callable[[T], int], room: int = _ROOM) -> li
 
 
 class RemoteView:
-    """One peer's transactions."""
+    """What one peer knows of transactions, and what we had it keep."""
 
     def __init__(self) -> None:
         self._known: dict[int, None] = {}

@@ -166,7 +166,7 @@ class PeerService(Service):
         self._dial()
 
     def fail(self, session: PeerSession, error: Exception) -> None:
-        """End a connection."""
+        """End a connection because of an error."""
         for factory in (self._accepting, self._dialling, self._keeping):
             for protocol in factory.protocols:
                 if protocol.session is session:
@@ -234,7 +234,7 @@ class PeerService(Service):
             self._looking = True
             self._next_look_up, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PERIOD)
             looked = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
-            looked.addErrback(lambda failure: _log.failure("looking for other nodes failed", failure))
+            looked.addErrback(lambda failure: _log.failure("looking up other nodes failed", failure))
 
     async def _look_up_nodes(self, bootstrap: Bootstrap) -> None:
         self._named.clear()
@@ -268,7 +268,9 @@ class PeerService(Service):
             await self._run_in_thread(lambda: self._file.write(document))
         except OSError as error:
             _log.warn(
-                "{file} cannot be written: {error}", file=str(self._file.path), error=error.strerror or error
+                "cannot write {file}: {error}; known nodes and bans are lost at the next restart",
+                file=str(self._file.path),
+                error=error.strerror or error,
             )
         else:
             self._saved = document

@@ -111,7 +111,7 @@ class Hub(IntakeHub, Protocol):
         """What a `sharereq` asks for."""
 
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
-        """See PoolPort.best_block_heard."""
+        """A header that has the work it claims: perhaps a new block of the parent chain."""
 
 
 @dataclass(slots=True)
@@ -286,7 +286,7 @@ class PeerSession:
         elif self.version is None and now - self.connected_at > HANDSHAKE_TIME:
             raise Drop("no handshake within 10 s")
         if self.version is not None and now - self.heard_at > SILENCE_TIME:
-            raise Drop("silent for 100 s")
+            raise Drop("nothing received for 100 s")
         if any(now > request.due for request in self._requests.values()):
             raise Drop("a request was not answered within 15 s")
 
@@ -317,7 +317,7 @@ class PeerSession:
         self._hub.turns.submit(self)
 
     def step(self) -> bool:
-        """See turns.Client: one message, or a portion of a long one. Raises Drop, Misbehaviour."""
+        """Handle one message, or a portion of a long one. Raises Drop, Misbehaviour."""
         if self.state is PeerState.CLOSED:
             return False
         if self._portions is None:
@@ -336,13 +336,13 @@ class PeerSession:
         return True
 
     def hold(self, held: bool) -> None:
-        """See turns.Client."""
+        """Let the peer wait while what it sent is worked through, or go on."""
         self._held = held
         if self.state is not PeerState.CLOSED:
             self._flow(held)
 
     def failed(self, error: Exception) -> None:
-        """See turns.Client."""
+        """End the connection because of an error in a step."""
         self._fail(error)
 
     def _handle(self, command: str, payload: bytes, now: float) -> Iterator[None]:
@@ -443,7 +443,7 @@ class PeerSession:
             return
         if not self._too_long_logged:
             self._too_long_logged = True
-            text = "peer {peer} answers with {length} bytes, more than the {limit} that are taken; asking for less"
+            text = "peer {peer} sent an answer of {length} bytes, limit {limit}: ignored; requesting fewer shares"
             _log.info(text, peer=self.label, length=error.length, limit=messages.MAX_PAYLOAD)
         request.answered(Answer())
 
@@ -466,7 +466,7 @@ class PeerSession:
         for tx_hash in message.tx_hashes:
             data = pool.get(tx_hash)
             if data is None:
-                raise Drop(f"it refers to transaction {tx_hash:064x}, which is not known")
+                raise Drop(f"it refers to transaction {tx_hash:064x}, which is unknown here")
             self.remembered.keep(tx_hash, data)
         for transaction in message.transactions:
             for tx_hash in self.remembered.keep_whole(transaction):

@@ -68,7 +68,7 @@ def new_shares(
         if share is not None:
             for tx_hash in share.new_transaction_hashes:
                 if tx_hash not in sender.remembered and hub.transactions.get(tx_hash) is None:
-                    raise Drop(f"a share with transaction {tx_hash:064x}, which is not known")
+                    raise Drop(f"it sent a share with transaction {tx_hash:064x}, which is unknown here")
             shares.append(share)
         if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
             yield

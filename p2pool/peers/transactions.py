@@ -73,7 +73,7 @@ class TransactionPool:
         return data
 
     def add(self, transactions: Iterable[tuple[int, bytes]]) -> None:
-        """Know these, too."""
+        """Add transactions to those that are known."""
         new = {tx_hash: data for tx_hash, data in transactions if tx_hash not in self.known}
         if new:
             self.known.update(new)

@@ -28,7 +28,7 @@ class ProcessSnapshot:
 
 
 class ProcessStats:
-    """The counters."""
+    """The counters of the node's own process."""
 
     def __init__(self) -> None:
         self.figures: ProcessFigures | None = None

@@ -86,13 +86,13 @@ class PoolStats:
     # --- miners ------------------------------------------------------------------------------------------
 
     def record_connected(self, now: float) -> None:
-        """A miner connected."""
+        """Count a miner that connected."""
         self._connections += 1
         self._security.connected += 1
         self._security.connections.add(1, now)
 
     def record_disconnected(self) -> None:
-        """A miner's connection ended."""
+        """Count a miner that disconnected."""
         self._connections -= 1
 
     def record_worker_on(self, name: str, *, difficulty: float, now: float, site: str = "") -> None:

@@ -189,7 +189,7 @@ class WorkerTable:
     def __init__(self) -> None:
         self._workers: dict[str, Worker] = {}
         self._by_address: dict[str, AddressGroup] = {}
-        """The same workers by the address before the dot: a job asks for an address's rate."""
+        """Workers by the address before the dot: a job asks for an address's rate."""
         self._unproven: FairQueue[str, str] = FairQueue()
         """The names, by site, of those without an accepted submission."""
         self._idle: FairQueue[str, str] = FairQueue()

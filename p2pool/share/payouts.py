@@ -73,7 +73,7 @@ class Payouts(Protocol):
 
 
 class PayoutTable:
-    """The outputs of type 16. See `Payouts`.
+    """The outputs of type 16, ready for any finder.
 
     Everything is serialized once; an address then costs one bisection and one join (`prefix_for`).
     Raises ShareInvalid at construction where the payments exceed the subsidy.
@@ -108,11 +108,11 @@ class PayoutTable:
 
     @property
     def payments(self) -> list[tuple[bytes, int]]:
-        """See Payouts."""
+        """Return (script, duffs) of what the chain itself pays, in their order."""
         return self._paid.outputs()
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
-        """See Payouts."""
+        """Return duffs by script if `finder` finds the block, with the donation's and without the payments."""
         amounts = dict(self.amounts)
         if finder != DONATION_SCRIPT and self.finder_bonus:
             amounts[finder] = amounts.get(finder, 0) + self.finder_bonus
@@ -120,7 +120,7 @@ class PayoutTable:
         return amounts
 
     def outputs_for(self, finder: bytes) -> list[tuple[str, bytes, int]]:
-        """See Payouts: miners by their scripts, what the chain pays, the donation."""
+        """Return the outputs: miners by their scripts, what the chain pays, the donation."""
         amounts = self.amounts_for(finder)
         rest = amounts.pop(DONATION_SCRIPT)
         return [
@@ -130,7 +130,7 @@ class PayoutTable:
         ]
 
     def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
-        """See Payouts."""
+        """Return the count of outputs, and their bytes up to what is constant before ref_hash, for `finder`."""
         scripts, offsets, joined = self._scripts, self._offsets, self._joined
         spent = self._workers_total
         count = len(scripts) + self._paid.count + 2

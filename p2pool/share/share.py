@@ -283,7 +283,7 @@ class ShareRules:
     named_transactions: Callable[[Share, ChainView], tuple[int, ...] | None]
     """The hashes of the other transactions of a share's block; None if it does not say."""
     check_transactions: Callable[[Share, ChainView, ParentContext], tuple[int, ...] | None]
-    """The same hashes; also checks how the share names them."""
+    """The hashes of the other transactions of a share's block; also checks how the share names them."""
     check_merkle_link: Callable[[Share, tuple[int, ...] | None], None]
     """Check the merkle link against these hashes."""
 

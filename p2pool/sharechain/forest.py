@@ -145,7 +145,7 @@ class Forest:
         return node.work - (node.tree.work if below is None else below.work)
 
     def minimum_work(self, share_hash: int, count: int) -> int:
-        """The same over `minimum_attempts`."""
+        """Return the sum of `minimum_attempts` over the share and back, `count` shares."""
         node = self.nodes[share_hash]
         below = self.nth_parent_node(node, count)
         return node.minimum_work - (node.tree.minimum_work if below is None else below.minimum_work)

@@ -98,7 +98,7 @@ class _Counted(NamedTuple):
 
 
 class RefusedBranches:
-    """See the module. `software_of` gives the software of the peer with a label."""
+    """Branches on refused shares, and their work. `software_of` gives the software of the peer with a label."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.software_of: Callable[[str], str] = lambda label: ""

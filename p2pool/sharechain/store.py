@@ -140,7 +140,7 @@ class ShareDatabase:
                 newer_than_known(self.path, found=version, known=_SCHEMA_VERSION, holds="the share chain")
             )
         if execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("quick_check found damage")
+            raise sqlite3.DatabaseError("quick_check found corruption")
         execute("PRAGMA journal_mode=WAL")
         # A commit is on the disk, not only with the operating system: there are few, and off the reactor.
         execute("PRAGMA synchronous=FULL")
@@ -221,7 +221,7 @@ class ShareDatabase:
         return None if row is None else str(row[0])
 
     def set_fact(self, name: str, value: str) -> None:
-        """Remember it."""
+        """Remember a value under a name."""
         self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
@@ -230,9 +230,9 @@ class ShareDatabase:
 
 
 def open_database(path: Path, stamp: str) -> tuple[ShareDatabase, Path | None]:
-    """Open the store; a damaged file is set aside as `<name>.damaged-<stamp>` (second result) and a new one begun.
+    """Open the store; a corrupt file is quarantined as `<name>.damaged-<stamp>` (second result), a new one made.
 
-    Raises OSError or sqlite3.OperationalError where no file can be made at all, and OperatorError if a newer
+    Raises OSError or sqlite3.OperationalError if no file can be made at all, and OperatorError if a newer
     version wrote it.
     """
     try:
@@ -321,7 +321,7 @@ class ShareStore:
                 self._put_back(batch)
                 raise
             if self.problem is not None:
-                _log.info("share store writes again")
+                _log.info("shares are written to {path} again", path=str(self._database.path))
                 self.problem = None
             if batch.pruned and self._archive is not None:
                 await self._move_to_archive(self._archive)
@@ -329,7 +329,7 @@ class ShareStore:
     async def _move_to_archive(self, archive: ShareArchive) -> None:
         def move() -> None:
             while (path := self._database.move_to(archive)) is not None:
-                _log.debug("old shares moved to {path}", path=str(path))
+                _log.debug("moved old shares to {path}", path=str(path))
 
         try:
             await self._run_in_thread(move)

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from p2pool.base.bounded import BoundedSet
 from p2pool.networks.parameters import Network
 from p2pool.share.check import RebuiltShare, check_share, rebuild_share
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parent_context import MAX_TIMESTAMP
-from p2pool.share.share import Share
+from p2pool.share.share import ChainView, Share
 from p2pool.share.weights import Weights
 from p2pool.sharechain.forest import Forest, Tree
 from p2pool.sharechain.weights import WeightWindows
@@ -66,7 +68,7 @@ class TailScore:
 
     @property
     def key(self) -> tuple[int, bool, float]:
-        """Sorts ascending."""
+        """Return what sorts tails, the best one last."""
         return self.height, self.rate is not None, self.rate or 0.0
 
 
@@ -104,8 +106,8 @@ class Thought:
         self.unfinished = self.unfinished or again.unfinished
 
 
-class Tracker:
-    """Shares held, verified shares, and the choice between them. Implements `ChainView`."""
+class Tracker(ChainView):
+    """Shares held, verified shares, and the choice between them."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -123,32 +125,32 @@ class Tracker:
 
     # --- ChainView ---------------------------------------------------------------------------------------
 
+    @override
     def get(self, share_hash: int) -> Share | None:
-        """See ChainView."""
         return self.forest.get(share_hash)
 
+    @override
     def height(self, share_hash: int) -> int:
-        """See ChainView."""
         return self.forest.height(share_hash)
 
+    @override
     def is_rooted(self, share_hash: int) -> bool:
-        """See ChainView."""
         return self.forest.is_rooted(share_hash)
 
+    @override
     def nth_parent(self, share_hash: int, n: int) -> Share | None:
-        """See ChainView."""
         return self.forest.nth_parent(share_hash, n)
 
+    @override
     def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
-        """See ChainView."""
         return self.forest.ancestors(share_hash, count)
 
+    @override
     def minimum_work(self, share_hash: int, count: int) -> int:
-        """See ChainView."""
         return self.forest.minimum_work(share_hash, count)
 
+    @override
     def weights(self, share_hash: int | None, max_shares: int, max_weight: int) -> Weights:
-        """See ChainView."""
         return self._windows.weights(share_hash, max_shares, max_weight)
 
     # --- shares in and out -------------------------------------------------------------------------------
@@ -191,8 +193,8 @@ class Tracker:
         self._set_verified(self.forest.nodes[share_hash].share)
 
     def trust_stored(self, share_hashes: Iterable[int]) -> None:
-        """The same for shares that are held, except where nothing on their chain could be checked any more: where
-        something is missing in the store, what lies above must be verified again when it is there."""
+        """Take held shares for verified, except if nothing on their chain could be checked any more: if something
+        is missing in the store, what is above must be verified again when it is there."""
         chain_length = self.network.chain_length
         sound = {id(tree) for tail, tree in self.forest.trees.items() if tail is None}
         for node in self.forest.heads.values():
@@ -374,7 +376,7 @@ class Tracker:
         return TailScore(chain_length, verified.work_over(head, near) / seconds)
 
     def _scored_heads(self, tree: Tree, transaction_size: TransactionSize) -> list[HeadScore]:
-        """Step 4."""
+        """Step 4: score the verified heads of a tree, the best one last."""
         verified = self.verified
         scores = []
         for head in self.verified_heads_of(tree.tail):

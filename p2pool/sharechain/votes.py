@@ -32,7 +32,7 @@ class Tally:
 
     @classmethod
     def of(cls, shares: Iterable[Share], wanted: int) -> Tally:
-        """Count these shares."""
+        """Return the tally of these shares."""
         tally = cls(wanted)
         counts, work = tally.shares, tally.work
         for share in shares:

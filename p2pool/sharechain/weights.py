@@ -92,7 +92,7 @@ class WeightWindows:
         self._windows: list[_Window] = []
 
     def weights(self, start: int | None, max_shares: int, max_weight: int) -> Weights:
-        """See `ChainView.weights`. The answer's `by_script` is good until the next question."""
+        """Return the weights from a share back (see `ChainView`). `by_script` is valid until the next call."""
         node = None if start is None else self._forest.nodes.get(start)
         if node is None or max_shares <= 0 or max_weight <= 0:
             return Weights({}, 0, 0)

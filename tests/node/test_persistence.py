@@ -275,7 +275,7 @@ def test_share_files_of_the_other_software_are_imported_when_asked_for(tmp_path)
     assert disk.node.best_share is not None
     (line,) = [line for line in log.lines if "share files" in line]
     assert line.startswith(
-        f"1 share files read: {len(expected)} shares, 1 damaged lines (the first: shares.0 line "
+        f"read 1 share files: {len(expected)} shares, 1 corrupt lines (the first: shares.0 line "
     )
     disk.stop()
     assert set(disk.rows) == expected

@@ -54,7 +54,7 @@ def test_renewed_said_once_and_taken_back():
         clock.pump([RENEW_PERIOD] * 3)
     assert router.said == [("add", 8999)] * 4
     assert len(looked) == 1
-    assert log.lines == ["the router at 203.0.113.9 lets other nodes in on port 8999"]
+    assert log.lines == ["the router at 203.0.113.9 forwards port 8999 to this node"]
     assert Deferred.fromCoroutine(made.stop()).called
     assert router.said[-1] == ("remove", 8999)
     assert clock.getDelayedCalls() == []

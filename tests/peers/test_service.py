@@ -710,4 +710,4 @@ def test_a_directory_that_cannot_be_written_costs_a_line(tmp_path):
     world.know("8.1.0.1")
     with logged() as log:
         world.done(world.service.stop())
-    assert len([line for line in log.lines if "cannot be written" in line]) == 1
+    assert len([line for line in log.lines if "cannot write" in line]) == 1

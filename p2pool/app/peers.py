@@ -77,7 +77,7 @@ class Peering:
         self._node = node
         self._block_found = block_found
         self._dashd: DaemonPool | None = None
-        self._told_block: int | None = None
+        self._sent_block: int | None = None
         self.transactions = TransactionPool()
         host, port = config.p2pool_host, config.p2pool_port
         external = config.external_ip
@@ -141,7 +141,7 @@ class Peering:
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
         await self.service.start()
         self._timer = Timer(
-            self._reactor, PROGRESS_PERIOD, self._say_progress, name="log the download progress", now=False
+            self._reactor, PROGRESS_PERIOD, self._log_progress, name="log the download progress", now=False
         )
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
         if reachable and not self._config.disable_upnp:
@@ -190,10 +190,10 @@ class Peering:
         return list(self.hub.addresses.seen())
 
     def look_ups(self) -> NodeLookUps:
-        """Return how it was last looked for other nodes."""
+        """Return when other nodes were last looked up, and how many addresses that gave."""
         return self.service.last_look_up
 
-    def _say_progress(self) -> None:
+    def _log_progress(self) -> None:
         """While a chain is fetched: how far it is, and how long it will take at this pace."""
         received, before = self.hub.downloader.received, self._received
         self._received = received
@@ -215,7 +215,7 @@ class Peering:
         return "" if session is None else session.software(SHOWN_SOFTWARE)
 
     def _work_problem(self) -> str | None:
-        """A share that does not stand on the network's chain is work for nothing."""
+        """Return why there must be no work: a share off the network's chain earns nothing."""
         if not self.hub.peers:
             return "not connected to any other node"
         if self._node.best_share is None:
@@ -235,12 +235,12 @@ class Peering:
                 self._dashd.headers_heard(NotificationSource.POOL, (header,))
 
     def _template(self, template: BlockTemplate) -> None:
-        if template.previous_block != self._told_block:
-            self._told_block = template.previous_block
-            told = Deferred.fromCoroutine(self._tell_best_block(template.previous_block))
-            told.addErrback(lambda failure: _log.failure("sending a new block's header to peers failed", failure))
+        if template.previous_block != self._sent_block:
+            self._sent_block = template.previous_block
+            sending = Deferred.fromCoroutine(self._send_best_block(template.previous_block))
+            sending.addErrback(lambda failure: _log.failure("cannot send a new block's header to peers", failure))
 
-    async def _tell_best_block(self, block_hash: int) -> None:
+    async def _send_best_block(self, block_hash: int) -> None:
         """Peers hear of a new block from us, too."""
         if self._dashd is None or not self.hub.peers:
             return
@@ -249,4 +249,4 @@ class Peering:
         except (RpcError, RpcUnavailable, ParseError):
             return
         if header.hash() <= bits_to_target(header.bits):  # not so a chain's first block, which nobody mined
-            self.hub.tell_best_block(header)
+            self.hub.send_best_block(header)

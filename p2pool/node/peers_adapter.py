@@ -200,7 +200,7 @@ class PeerNews:
         self._block_found(FoundBlock(share.hash, height, data, "another node", share.hash, share.subsidy, found))
 
     def _height(self, share: Share) -> int:
-        """The height of a share that is a block; where its parent is not known (yet), the next one's."""
+        """The height of a share that is a block; if its parent is not known (yet), the next one's."""
         template = self._node.template
         if template is None:
             return 0

@@ -28,7 +28,7 @@ _HOUR = 3600.0
 @lru_cache(maxsize=4096)
 def group_of(host: str) -> str:
     """Return the neighbourhood of a host, or of a network as `host_key` gives it: /16 of IPv4, /32 of IPv6, the
-    text itself where it is no address."""
+    text itself if it is no address."""
     try:
         address = ipaddress.ip_address(host.partition("/")[0])
     except ValueError:

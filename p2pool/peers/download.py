@@ -57,7 +57,7 @@ class Downloader:
         idle = [peer for peer in self._peers() if not peer.requests]
         self._rng.shuffle(idle)
         idle = self._one_host_each(idle)
-        self._rng.shuffle(open_hashes)  # no hash that nobody has stands before the others for ever
+        self._rng.shuffle(open_hashes)  # no hash that nobody has comes before the others for ever
         room = max(0, MAX_AT_ONCE - len(self._asked) + len(self._announced))
         stops = self._pool.request_stops(MAX_STOPS)
         for share_hash in open_hashes:
@@ -80,7 +80,7 @@ class Downloader:
         return chosen
 
     def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
-        """Ask a peer for the one share that it says is its best. Where that is of a newer type, the peer is asked
+        """Ask a peer for the one share that it says is its best. If that is of a newer type, the peer is asked
         once more, for what is below it: a node without shares would not find the chain otherwise."""
         if not self._pool.has_share(share_hash) and share_hash not in self._asked:
             self._announced.add(share_hash)

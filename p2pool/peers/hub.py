@@ -52,7 +52,7 @@ from p2pool.share.share import Share, ShareVersion
 _log = Logger(namespace="p2pool.peers")
 
 PASS_ON = 0.8
-"""The probability with which an address that was heard is told to one peer."""
+"""The probability with which an address that was heard is sent on to one peer."""
 PING_PERIOD = 100.0
 LONGEST_PAUSE = 90.0
 """Seconds. A ping is never later than this: after 100 s of silence the other side drops us."""
@@ -63,7 +63,7 @@ DRAWING_PERIOD = 1.0
 """Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
-TELLING_TIME = 0.010
+SENDING_TIME = 0.010
 """Seconds of a turn of the reactor in which all peers are gone through, for one thing or another."""
 _GIVEN, _OUR_ADDRESSES = 1000, 100
 _LOGGED_SOFTWARE = 60
@@ -74,7 +74,7 @@ KEPT_SHARES = 120
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """`listen_port` is 0 where we do not listen; `external` is what we tell others of ourselves, if not what they
+    """`listen_port` is 0 if we do not listen; `external` is where others are to reach us, if not where they
     see."""
 
     network: Network
@@ -120,9 +120,9 @@ class PeerHub(Hub):
         self.monotonic = monotonic
         self._call_soon = environment.call_soon
         self._allowance = Allowance()
-        self._unheard: deque[tuple[PeerSession, MiningChange]] = deque()
-        """Who has not heard of a change of the template. Bound: those that stand, for each of the last changes."""
-        self._unheard_due = False
+        self._unnotified: deque[tuple[PeerSession, MiningChange]] = deque()
+        """Peers to notify of a change of the template. Bound: the open connections, for each recent change."""
+        self._unnotified_due = False
         self._trimming = False
         self.turns = Turns(monotonic, environment.call_soon)
         self._rng = chance
@@ -173,7 +173,7 @@ class PeerHub(Hub):
         fail: Callable[[Exception], None],
         flow: Callable[[bool], None],
     ) -> PeerSession:
-        """A new connection; `ours` is our end of it. The hello is said."""
+        """A new connection; `ours` is our end of it. Our `version` is sent."""
         introduction = Introduction(
             prefix=self.settings.network.prefix,
             nonce=self.nonce,
@@ -198,7 +198,7 @@ class PeerHub(Hub):
         return session
 
     def close(self, session: PeerSession, error: Exception | None) -> None:
-        """A connection has ended, for a reason or by itself. One line, where there is something to say."""
+        """A connection has ended, for a reason or by itself. One line, if there is something to say."""
         if session not in self.sessions:
             return
         self.sessions.discard(session)
@@ -273,7 +273,7 @@ class PeerHub(Hub):
                 self._plan_ping(session)
                 session.send(Ping())
         peers = self.peers
-        self._software.look((software_name(version.sub_version) for version in _versions(peers)), now)
+        self._software.observe((software_name(version.sub_version) for version in _versions(peers)), now)
         for peer in peers:
             if now - peer.connected_at > EARLY:
                 self._early_closes.stayed(peer.host_key)
@@ -327,7 +327,7 @@ class PeerHub(Hub):
     def _collect(self, wanted: set[int], sessions: list[PeerSession]) -> None:
         """What peers have us remember, over several turns: they may be hundreds of thousands. What is added
         meanwhile, and lost here, is known again the next time."""
-        until = self.monotonic() + TELLING_TIME
+        until = self.monotonic() + SENDING_TIME
         while sessions:
             if self.monotonic() > until:
                 self._call_soon(lambda: self._collect(wanted, sessions))
@@ -437,7 +437,7 @@ class PeerHub(Hub):
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
         self._pool.best_block_heard(header, block_hash)
 
-    def tell_best_block(self, header: BlockHeader) -> None:
+    def send_best_block(self, header: BlockHeader) -> None:
         """Our parent chain has a new best block."""
         self._send_all([BestBlock(header)])
 
@@ -475,21 +475,21 @@ class PeerHub(Hub):
 
     def _mining_changed(self, change: MiningChange) -> None:
         """Each peer lacks others, and all of them may be megabytes: they hear of it over several turns."""
-        self._unheard.extend((peer, change) for peer in self.peers)
-        if not self._unheard_due:
-            self._tell_mining()
+        self._unnotified.extend((peer, change) for peer in self.peers)
+        if not self._unnotified_due:
+            self._send_mining()
 
-    def _tell_mining(self) -> None:
-        self._unheard_due = False
-        until = self.monotonic() + TELLING_TIME
-        while self._unheard:
+    def _send_mining(self) -> None:
+        self._unnotified_due = False
+        until = self.monotonic() + SENDING_TIME
+        while self._unnotified:
             if self.monotonic() > until:
-                self._unheard_due = True
-                self._call_soon(self._tell_mining)
+                self._unnotified_due = True
+                self._call_soon(self._send_mining)
                 return
-            peer, change = self._unheard.popleft()
+            peer, change = self._unnotified.popleft()
             if not peer.closed:
-                peer.remote.tell_mining(peer, change)
+                peer.remote.send_mining(peer, change)
 
 
 def _versions(peers: Iterable[PeerSession]) -> Iterator[Version]:

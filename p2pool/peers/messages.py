@@ -95,7 +95,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class RawTransaction:
-    """A transaction's bytes and its hash. `other_hash` is the double SHA-256 of all bytes where the hash is
+    """A transaction's bytes and its hash. `other_hash` is the double SHA-256 of all bytes if the hash is
     another number (see `dash.transaction`): legacy p2pool-dash calls the transaction by that."""
 
     hash: int
@@ -200,7 +200,7 @@ Varint = Annotated[int, WireField(pack_varint, Reader.varint)]
 OptionalHash = Annotated[
     int | None, WireField(lambda value: pack_uint256(value or 0), lambda reader: reader.uint256() or None)
 ]
-"""0 stands for none."""
+"""A hash; 0 means none."""
 SubVersion = Annotated[bytes, WireField(pack_varstr, _read_sub_version)]
 Result = Annotated[int, WireField(pack_varint, _read_result)]
 Address = Annotated[PeerAddress, WireField(PeerAddress.pack, _read_address)]

@@ -51,7 +51,7 @@ class UpnpGateway(Gateway):
         self._ask(self._upnp.selectigd, "none of the devices that answered the UPnP search is a router")
 
     def _ask(self, step: Callable[[], Any], otherwise: str) -> Any:
-        """What a step of the library returns. Raises GatewayError, in the library's words, or `otherwise` where
+        """What a step of the library returns. Raises GatewayError, in the library's words, or `otherwise` if
         it has none: it raises plain Exceptions, and its word for the lack of an answer is "Success"."""
         try:
             return step()
@@ -65,7 +65,7 @@ class UpnpGateway(Gateway):
         mapping = port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)
         if not self._ask(lambda: upnp.addportmapping(*mapping), "the router refuses without a reason"):
             raise GatewayError("the router refuses")
-        return str(self._ask(upnp.externalipaddress, "the router does not tell its external address"))
+        return str(self._ask(upnp.externalipaddress, "the router does not report its external address"))
 
     @override
     def remove(self, port: int) -> None:
@@ -82,7 +82,7 @@ class PortMapping:
         self._run_in_thread = environment.run_in_daemon_thread
         self._find = find
         self._gateway: Gateway | None = None
-        self._said = ""
+        self._logged = ""
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -98,14 +98,14 @@ class PortMapping:
             self._gateway, external = await self._run_in_thread(ask)
         except GatewayError as error:
             self._gateway = None
-            self._say("no router opens port {port} for other nodes: {detail}", printable(str(error), 80))
+            self._log_once("no router opens port {port} for other nodes: {detail}", printable(str(error), 80))
         else:
-            self._say("the router at {detail} forwards port {port} to this node", printable(external, 80))
+            self._log_once("the router at {detail} forwards port {port} to this node", printable(external, 80))
 
-    def _say(self, line: str, detail: str) -> None:
+    def _log_once(self, line: str, detail: str) -> None:
         """Log a line once, not at each renewal."""
-        if line != self._said:
-            self._said = line
+        if line != self._logged:
+            self._logged = line
             _log.info(line, port=self._port, detail=detail)
 
     async def stop(self) -> None:

@@ -19,7 +19,7 @@ class PoolPort(Protocol):
         """Whether a share is held, or is known to be refused: nobody has to send it."""
 
     def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
-        """A share and its ancestors, nearest first, at most `count`; nothing where it is not held."""
+        """A share and its ancestors, nearest first, at most `count`; nothing if it is not held."""
 
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         """Shares at which an answer to a request may end: the heads held, and those 10 behind them."""

@@ -65,7 +65,7 @@ class PeerProtocol(Protocol):
             if self._unsent > MAX_UNSENT:
                 self._ended = True
                 if self.session is not None:
-                    self.session.close()  # nothing more of it is looked at or answered
+                    self.session.close()  # nothing more of it is read or answered
                 self._factory.hub.call_soon(lambda: self.fail(Drop("it does not take what is sent")))
                 return
         self._factory.hub.bytes_sent += len(data)

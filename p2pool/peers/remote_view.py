@@ -1,4 +1,4 @@
-"""What a peer knows of transactions, as far as we told each other, and what it must be told before a share."""
+"""What a peer knows of transactions, as far as we notified each other, and what it needs before a share."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class RemoteView:
             sender.send(message)
         self._remember(sender, pool.mining)
 
-    def tell_mining(self, sender: Sender, change: MiningChange) -> None:
+    def send_mining(self, sender: Sender, change: MiningChange) -> None:
         """Our template has changed."""
         self._forget(sender, change.removed)
         self._remember(sender, change.added)
@@ -138,7 +138,7 @@ class RemoteView:
         self, sender: Sender, *, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
     ) -> None:
         """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks.
-        Nothing where it has no room for them: it would have to drop us, and can ask for the shares later. (Legacy
+        Nothing if it has no room for them: it would have to drop us, and can ask for the shares later. (Legacy
         p2pool-dash drops us for a share with an asset unlock that it hashes otherwise; it asks for the share when
         it is connected again, for our best share is named then.)"""
         lacking: dict[int, bytes] = {}

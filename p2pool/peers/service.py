@@ -52,9 +52,9 @@ PEERS_FILE = StateFormat("peers.json", "the addresses and bans of other nodes", 
 
 @dataclass(frozen=True, slots=True)
 class DialSettings:
-    """`listen` is (interface, port), None for no listening; `always` are kept connected; where `bootstrap` says is
-    looked for nodes while fewer than FEW_PEERS are connected, None for nowhere. So many `outgoing` connections are
-    wanted."""
+    """Which connections there are to be. `listen` is (interface, port), None for no listening; `always` are kept
+    connected; `bootstrap` says where to look for nodes while fewer than FEW_PEERS are connected, None for nowhere;
+    `outgoing` is how many outgoing connections are wanted."""
 
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()
@@ -108,7 +108,7 @@ class PeerService(Service):
             self._port = self._listen(port, interface)
 
     def _listen(self, port: int, interface: str) -> IListeningPort:
-        """All interfaces are those of IPv6 with those of IPv4 in them, where the machine has IPv6."""
+        """All interfaces are those of IPv6 with those of IPv4 in them, if the machine has IPv6."""
         if not interface:
             with contextlib.suppress(CannotListenError):
                 return self._reactor.listenTCP(port, self._accepting, interface="::")
@@ -116,7 +116,7 @@ class PeerService(Service):
 
     @property
     def port(self) -> int:
-        """The port that we listen on, 0 where we do not."""
+        """The port that we listen on, 0 if we do not."""
         return 0 if self._port is None else cast(IPv4Address, self._port.getHost()).port
 
     async def start(self) -> None:
@@ -176,7 +176,7 @@ class PeerService(Service):
     # --- dialling ----------------------------------------------------------------------------------------
 
     def _dial(self) -> None:
-        """One more attempt, where outgoing connections are wanted: one a second is quick enough, and no flood.
+        """One more attempt, if outgoing connections are wanted: one a second is quick enough, and no flood.
 
         Incoming ones do not count: whoever connects to us must not decide all that we hear.
         """
@@ -216,7 +216,7 @@ class PeerService(Service):
         self._resting[host] = self._clock() + REST_AFTER_FAILURE
 
     def _connection_ended(self, session: PeerSession) -> None:
-        """Where there was no handshake there is nothing for us: a dead end, ourselves, a peer that we have."""
+        """If there was no handshake there is nothing for us: a dead end, ourselves, a peer that we have."""
         if session.version is None:
             self._rest(session.host)
 
@@ -233,8 +233,8 @@ class PeerService(Service):
         elif self._bootstrap is not None and not self._looking and now >= self._next_look_up:
             self._looking = True
             self._next_look_up, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PERIOD)
-            looked = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
-            looked.addErrback(lambda failure: _log.failure("looking up other nodes failed", failure))
+            look_up = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
+            look_up.addErrback(lambda failure: _log.failure("looking up other nodes failed", failure))
 
     async def _look_up_nodes(self, bootstrap: Bootstrap) -> None:
         self._named.clear()
@@ -257,7 +257,7 @@ class PeerService(Service):
             self.hub.bans.read_json(kept.get("bans"), self._clock())
 
     async def save(self) -> None:
-        """Write addresses and bans, where they have changed."""
+        """Write addresses and bans, if they have changed."""
         document: dict[str, object] = {
             "addresses": self.hub.addresses.to_json(),
             "bans": self.hub.bans.to_json(),

@@ -70,9 +70,9 @@ _ADDRESSES_AT_ONCE = 50
 _NO_STEP: tuple[()] = ()
 _MAX_ADDRS = 1000
 _ADDRS_PERIOD = 60.0
-"""So many addresses are looked at in so many seconds; more of them are of no use to anybody."""
+"""So many addresses are taken in so many seconds; more of them are of no use to anybody."""
 _HEADS = {ShareReply.command: messages.REQUEST_ID_SIZE}
-"""What of a message that is too long is looked at, too."""
+"""What is read of a message that is too long."""
 _DONE = object()
 
 
@@ -87,7 +87,7 @@ class Hub(IntakeHub, Protocol):
     """Shares the reactor's time between all connections."""
 
     def welcome(self, session: PeerSession) -> None:
-        """The handshake is done; Drop where this connection is not wanted."""
+        """The handshake is done; Drop if this connection is not wanted."""
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
         """A node is said to listen there."""
@@ -170,7 +170,7 @@ class PeerSession:
         self.host_key = host_key(host)
         self.state = PeerState.AWAITING_VERSION
         self.version: Version | None = None
-        """What the peer said of itself; it stays when the connection has ended."""
+        """What the peer reported of itself; it stays when the connection has ended."""
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
         self._hub = hub
@@ -179,7 +179,7 @@ class PeerSession:
         self._fail = fail
         self._flow = flow
         self._framer = Framer(introduction.prefix, messages.MAX_PAYLOAD, _HEADS)
-        """Has what was not looked at yet. Bound: one message and what came at once; then it is held."""
+        """Has what was not handled yet. Bound: one message and what came at once; then it is held."""
         self._portions: Iterator[None] | None = None
         """What is left to do for the message that was taken last."""
         self._held = False
@@ -255,7 +255,7 @@ class PeerSession:
         now: float,
         answered: Callable[[Answer | None], None],
     ) -> None:
-        """Ask for a share and its parents. `answered` gets the answer, or None where the connection ended without
+        """Ask for a share and its parents. `answered` gets the answer, or None if the connection ended without
         one; it is called exactly once."""
         if self.state is PeerState.CLOSED or len(self._requests) >= MAX_REQUESTS:
             answered(None)
@@ -278,8 +278,8 @@ class PeerSession:
     # --- time --------------------------------------------------------------------------------------------
 
     def check_time(self, now: float) -> None:
-        """To be called about once a second. Raises Drop where the peer is silent or does not answer."""
-        if self._held:  # what it said waits here: it is not late while it waits, nor at once afterwards
+        """To be called about once a second. Raises Drop if the peer is silent or does not answer."""
+        if self._held:  # what it sent waits here: it is not late while it waits, nor at once afterwards
             self.heard_at = now
             for request in self._requests.values():
                 request.due = max(request.due, min(now + REQUEST_TIME, request.last_due))
@@ -386,7 +386,7 @@ class PeerSession:
                 yield
 
     def _addresses_allowed(self, count: int, now: float) -> int:
-        """How many of so many addresses are looked at: a flood of them would only cost time and be passed on."""
+        """Return how many of so many addresses are taken: a flood would only cost time and be passed on."""
         if now - self._addresses_since >= _ADDRS_PERIOD:
             self._addresses_heard, self._addresses_since = 0, now
         allowed = min(count, _MAX_ADDRS - self._addresses_heard)

@@ -60,7 +60,7 @@ class Answer(list[Share]):
 def new_shares(
     hub: IntakeHub, sender: ShareSender, envelopes: Sequence[Envelope]
 ) -> Generator[None, None, list[Share]]:
-    """Return the shares of a `shares` message. Raises Misbehaviour, and Drop where a transaction that a share
+    """Return the shares of a `shares` message. Raises Misbehaviour, and Drop if a transaction that a share
     introduces is not known."""
     shares: list[Share] = []
     for number, envelope in enumerate(envelopes, 1):

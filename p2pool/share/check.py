@@ -15,7 +15,7 @@ from p2pool.share.rules import reference_transactions
 from p2pool.share.share import ChainView, Share
 
 MAX_REF_DISTANCE = 110
-"""Shares back that a reference may name. It is looked at before the chain is."""
+"""Shares back that a reference may name. It is checked before the chain is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ def _check_fields(share: Share, context: ParentContext, network: Network) -> Non
 
 
 def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
-    """The hashes of the transactions that a share's references name. ShareInvalid where one names none.
+    """The hashes of the transactions that a share's references name. ShareInvalid if one names none.
 
-    c2pool-dash looks at no reference, so these rules are not among those whose breach is misbehaviour."""
+    c2pool-dash checks no reference, so these rules are not among those whose breach is misbehaviour."""
     hashes = []
     new_hashes = {0: share.new_transaction_hashes}  # by distance: many references name the same share
     for distance, index in share.transaction_hash_refs:

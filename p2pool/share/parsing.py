@@ -23,7 +23,7 @@ _LARGE = 200_000
 
 
 def open_envelope(reader: Reader) -> tuple[int, bytes]:
-    """Return (type, contents) at the reader's position. `versions` tells which types can be parsed."""
+    """Return (type, contents) at the reader's position. `versions` lists the types that can be parsed."""
     return reader.varint(), reader.varstr()
 
 
@@ -63,7 +63,7 @@ def parse_share_steps(
     An everyday share takes one step; one of megabytes yields whenever the reactor may do something else.
 
     Payments of a share that `is_held` already, by its hash, are not judged again: it comes from many peers.
-    `known_hash` spares the one X11 where we have just computed it ourselves; never pass what came from outside.
+    `known_hash` spares the one X11 if we have just computed it ourselves; never pass what came from outside.
     Raises ParseError (malformed) or ShareInvalid (breaks a rule).
     """
     share = version.codec.share_class()
@@ -94,7 +94,7 @@ def parse_share_steps(
 
 
 def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments | str]:
-    """What the payments come to. That they make the share invalid is said when it is checked."""
+    """What the payments come to. That they make the share invalid is raised when it is checked."""
     payments = read_payments(Reader(share.contents, share.payments_start), share.payments_count)
     try:
         return (yield from judge_payments(payments, network.parent.addresses))

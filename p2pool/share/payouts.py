@@ -33,7 +33,7 @@ _WORKERS_PART, _FINDER_PART = 49, 50
 def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions) -> PaidPayments:
     """The outputs of a share's packed payments, in their order, without those that are skipped.
 
-    Raises ShareInvalid where a payee's text makes the share invalid, whatever its amount.
+    Raises ShareInvalid if a payee's text makes the share invalid, whatever its amount.
     """
     return finish(judge_payments(payments, versions))
 
@@ -63,7 +63,7 @@ class Payouts(Protocol):
         """(script, duffs) of what the chain itself pays, in their order."""
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
-        """Duffs by script where `finder` finds the block, the donation's included and the payments not."""
+        """Duffs by script if `finder` finds the block, the donation's included and the payments not."""
 
     def outputs_for(self, finder: bytes) -> list[tuple[str, bytes, int]]:
         """(MINER, PAYMENT or DONATION, script, duffs) in the transaction's order, without the last output."""
@@ -76,7 +76,7 @@ class PayoutTable:
     """The outputs of type 16, ready for any finder.
 
     Everything is serialized once; an address then costs one bisection and one join (`prefix_for`).
-    Raises ShareInvalid at construction where the payments exceed the subsidy.
+    Raises ShareInvalid at construction if the payments exceed the subsidy.
     """
 
     __slots__ = (
@@ -169,5 +169,5 @@ def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload:
 
 
 def gentx_suffix(coinbase_payload: bytes) -> bytes:
-    """What follows the nonce in a generation transaction: lock_time and, where there is one, the payload."""
+    """What follows the nonce in a generation transaction: lock_time and, if there is one, the payload."""
     return b"\x00\x00\x00\x00" + (pack_varstr(coinbase_payload) if coinbase_payload else b"")

@@ -14,7 +14,7 @@ from p2pool.share.weights import WEIGHT_UNIT, Weights
 
 MAX_MERKLE_LINK = 16
 MAX_REFS = (1 << MAX_MERKLE_LINK) - 1
-"""Transactions beside the coinbase that a merkle link of the greatest length covers."""
+"""Transactions besides the coinbase that a merkle link of the greatest length covers."""
 FAR_SHARE_DISTANCE = 99
 REF_LOOKBEHIND = 100
 _MANY = 200
@@ -32,7 +32,7 @@ def check_form(share: Share) -> None:
 
 
 def parent_context(view: ChainView, previous_hash: int | None, network: Network) -> ParentContext:
-    """Ask the chain once. ShareInvalid(NOT_CHECKABLE) where it ends, unrooted, before what is needed."""
+    """Ask the chain once. ShareInvalid(NOT_CHECKABLE) if it ends, unrooted, before what is needed."""
     if previous_hash is None:
         return ParentContext(
             previous_hash=None,
@@ -86,7 +86,7 @@ def _target_limit(view: ChainView, previous_hash: int, *, height: int, network: 
 
 
 def window_weights(view: ChainView, context: ParentContext, *, block_target: int, network: Network) -> Weights:
-    """Return the weights of a share of type 16: those of the window, cut where they exceed SPREAD blocks' work."""
+    """Return the weights of a share of type 16: those of the window, cut if they exceed SPREAD blocks' work."""
     return view.weights(
         context.weights_start,
         context.weights_length,
@@ -97,8 +97,8 @@ def window_weights(view: ChainView, context: ParentContext, *, block_target: int
 # Bound: the shares that references may name, and as many again for a fork.
 @lru_cache(maxsize=2 * REF_LOOKBEHIND)
 def _positions(share: Share) -> dict[int, int]:
-    """Where each transaction that a share introduces stands first. Made once: whoever introduces tens of thousands
-    must not have them gone through for each share above."""
+    """Return the first position of each transaction that a share introduces. Made once: whoever introduces tens of
+    thousands must not have them gone through for each share above."""
     hashes = share.new_transaction_hashes
     last = len(hashes) - 1
     return {transaction_hash: last - index for index, transaction_hash in enumerate(reversed(hashes))}

@@ -86,7 +86,7 @@ class Share:
     )
 
     version: ShareVersion
-    """What its envelope's type stands for."""
+    """The version that its envelope's type names."""
     contents: bytes
     share_info_start: int
     share_info_end: int
@@ -114,9 +114,9 @@ class Share:
     payments_start: int
     payments_count: int
     kept_payments: tuple[tuple[str, int], ...] | None
-    """None where they are many or long: as objects they take twenty times the room."""
+    """None if they are many or long: as objects they take twenty times the room."""
     paid: PaidPayments | str | None
-    """What many or long payments come to, or why they make the share invalid; None where that is computed when it
+    """What many or long payments come to, or why they make the share invalid; None if that is computed when it
     is needed."""
     # the rest of share_info
     new_transaction_hashes: tuple[int, ...]
@@ -214,16 +214,16 @@ class ChainView(Protocol):
     """The shares held, by hash. Lengths count shares; a chain ends at its root or at a missing parent."""
 
     def get(self, share_hash: int) -> Share | None:
-        """The share of this hash, or None where it is not held."""
+        """The share of this hash, or None if it is not held."""
 
     def height(self, share_hash: int) -> int:
-        """The length of the chain that ends in this share. KeyError where it is not held."""
+        """The length of the chain that ends in this share. KeyError if it is not held."""
 
     def is_rooted(self, share_hash: int) -> bool:
-        """Whether the chain below goes down to a first share. KeyError where it is not held."""
+        """Whether the chain below goes down to a first share. KeyError if it is not held."""
 
     def nth_parent(self, share_hash: int, n: int) -> Share | None:
-        """The n-th parent (0: the share itself); None where the chain held ends before it."""
+        """The n-th parent (0: the share itself); None if the chain held ends before it."""
 
     def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
         """The share and its parents, nearest first, at most `count`."""

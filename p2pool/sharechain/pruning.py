@@ -64,7 +64,7 @@ def _drop_branch(
     removed: list[Share],
     seen_before: float = float("inf"),
 ) -> None:
-    """Remove a head and what stood under it alone, down to a share that was not seen before that time."""
+    """Remove a head and what was under it alone, down to a share that was not seen before that time."""
     next_node: ChainEntry | None = node
     while next_node is not None and not next_node.children and len(removed) < PRUNED_AT_ONCE:
         share_hash, parent = next_node.share.hash, next_node.parent

@@ -19,7 +19,7 @@ _OTHERS: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class RefusedVotes:
-    """How many of the shares that were looked at c2pool-dash refuses; the newest of them with its parent share's
+    """How many of the shares that were checked c2pool-dash refuses; the newest of them with its parent share's
     vote, and how many shares are above it."""
 
     count: int = 0
@@ -30,7 +30,7 @@ class RefusedVotes:
 
 def refused_votes(shares: Sequence[Share], count: int, *, height: int, rooted: bool, length: int) -> RefusedVotes:
     """Judge the `count` newest of `shares`, but for the SETTLED newest. They are a chain of `height` shares from
-    its best share down, as far as the rule can look. `length` is CHAIN_LENGTH. `rooted` says whether the chain
+    its best share down, as far as the rule reads. `length` is CHAIN_LENGTH. `rooted` says whether the chain
     that is held goes down to a first share: if not, c2pool-dash may know more, and what is too short is not
     judged."""
     turns = [

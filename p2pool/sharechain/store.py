@@ -117,7 +117,7 @@ def _keys(share_hashes: set[int]) -> list[tuple[bytes]]:
 
 
 class ShareDatabase:
-    """The file. Every method blocks; sqlite3.Error where the disk does not do its part.
+    """The file. Every method blocks; sqlite3.Error if the disk does not do its part.
 
     Tables of an older version are brought up to date. Raises OperatorError for those of a newer one.
     """
@@ -133,7 +133,7 @@ class ShareDatabase:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        # Before anything else: what a newer version made is no damage, whatever it looks like.
+        # Before anything else: what a newer version made is not corrupt, whatever it is like.
         (version,) = execute("PRAGMA user_version").fetchone()
         if not 0 <= version <= _SCHEMA_VERSION:
             raise OperatorError(
@@ -157,8 +157,8 @@ class ShareDatabase:
         return int(count)
 
     def read(self, network: Network, versions: ShareVersions = SHARE_VERSIONS) -> Iterator[StoredShare | str]:
-        """All shares of the chain, oldest first; a text instead of each that is damaged, or of a type that
-        is not known, and is passed over."""
+        """All shares of the chain, oldest first; a text instead of each that is corrupt, or of a type that
+        is not known, and is skipped."""
         rows = self._connection.execute(
             "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0 "
             "ORDER BY absheight"
@@ -201,7 +201,7 @@ class ShareDatabase:
             raise
 
     def move_to(self, archive: ShareArchive) -> Path | None:
-        """Move ARCHIVE_BATCH pruned shares, where there are so many, into an archive file, which is returned.
+        """Move ARCHIVE_BATCH pruned shares, if there are so many, into an archive file, which is returned.
 
         The file is complete before the rows go: a crash between costs at most a file that is written twice.
         """
@@ -216,7 +216,7 @@ class ShareDatabase:
         return path
 
     def fact(self, name: str) -> str | None:
-        """Something remembered under a name, None where nothing is."""
+        """Something remembered under a name, None if nothing is."""
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
@@ -252,7 +252,7 @@ class ShareStore:
     shares are deleted.
 
     Bound: MAX_PENDING shares (and as many marks of each kind) wait while the disk fails; beyond it the oldest
-    shares and any marks are given up (the node goes on in memory, and says so once).
+    shares and any marks are given up (the node goes on in memory, and reports it once).
     """
 
     MAX_PENDING = 20_000

@@ -30,9 +30,9 @@ _REFS_OF_A_CHECK = 150
 UNLIMITED = sys.maxsize
 
 BlockHeight = Callable[[int], int]
-"""Parent block hash -> height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where not known."""
+"""Parent block hash -> height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT if not known."""
 TransactionSize = Callable[[int], int | None]
-"""Transaction hash -> packed size, None where the transaction is not known."""
+"""Transaction hash -> packed size, None if the transaction is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Thought:
     pruned: list[Share] = field(default_factory=list)
     """What the node let `prune` forget afterwards."""
     refused: list[tuple[Share, Exception]] = field(default_factory=list)
-    """Each share once, however often it is met. Another error than ShareInvalid is a defect of ours."""
+    """Each share once, however often it is met. Another error than ShareInvalid is a bug."""
     arrivals: dict[int, Arrival] = field(default_factory=dict)
     """Of the refused ones."""
     verified: list[Share] = field(default_factory=list)
@@ -166,7 +166,7 @@ class Tracker(ChainView):
         return share_hash in self.forest or share_hash in self._refused
 
     def arrival(self, share_hash: int) -> Arrival:
-        """Return when and from whom a held share came. KeyError where it is not held."""
+        """Return when and from whom a held share came. KeyError if it is not held."""
         return self._arrivals[share_hash]
 
     def add(
@@ -178,7 +178,7 @@ class Tracker(ChainView):
         live: bool = False,
         requested: bool = False,
     ) -> bool:
-        """Hold a share (see Arrival); False where it was held before. `think` decides what it is worth."""
+        """Hold a share (see Arrival); False if it was held before. `think` decides what it is worth."""
         if share.hash in self.forest:
             return False
         node = self.forest.add(share)
@@ -240,7 +240,7 @@ class Tracker(ChainView):
         self._checks_left -= _cost_of(share)
         try:
             self.check(share)
-        except Exception as error:  # a defect of ours that a hostile share finds must not end all thinking
+        except Exception as error:  # a bug that a hostile share finds must not end all thinking
             thought.refused.append((share, error))
             thought.arrivals[share.hash] = self._arrivals[share.hash]
             if not (isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE):
@@ -269,7 +269,7 @@ class Tracker(ChainView):
         """Verify what can be verified and choose the best share (share-chain format, "The tracker").
 
         `now` is our clock in Unix seconds. Never raises for what shares hold. At most `max_checks` shares are
-        checked, large ones counting more; where that leaves some, the choice is made among those that are
+        checked, large ones counting more; if that leaves some, the choice is made among those that are
         verified so far.
         """
         thought = Thought()
@@ -358,7 +358,7 @@ class Tracker(ChainView):
         )
 
     def score_tail(self, tail: int | None, block_height: BlockHeight) -> TailScore:
-        """A tail stands by its head with the most verified work."""
+        """Score a tail by its head with the most verified work."""
         verified, chain_length = self.verified, self.network.chain_length
         head = max(self.verified_heads_of(tail), key=verified.work)
         height = verified.height(head)
@@ -366,7 +366,7 @@ class Tracker(ChainView):
             return TailScore(height, None)
         near = chain_length * 15 // 16
         end_point = verified.nth_parent(head, near)
-        # verified height == near can only be where chain_length < 16: no network has that
+        # verified height == near can only be if chain_length < 16: no network has that
         end_hash = head if end_point is None else end_point.hash
         highest = max(
             block_height(share.previous_block)
@@ -433,7 +433,7 @@ class Tracker(ChainView):
 
 
 def _cost_of(share: Share) -> int:
-    """What checking a share costs, an everyday one being 1: megabytes are hashed, references looked up."""
+    """What checking a share costs, an everyday one being 1: megabytes are hashed, references resolved."""
     return 1 + len(share.contents) // _BYTES_OF_A_CHECK + len(share.transaction_hash_refs) // _REFS_OF_A_CHECK
 
 

@@ -41,7 +41,7 @@ class _Window:
                 del by_script[share.script]
 
     def move_to(self, start: ChainEntry) -> bool:
-        """Make `start` the newest share; False where the window had too little in common with its chain and is
+        """Make `start` the newest share; False if the window had too little in common with its chain and is
         empty now."""
         nodes = self.nodes
         while nodes and nodes[-1].removed:
@@ -69,7 +69,7 @@ class _Window:
         return True
 
     def fit(self, max_shares: int, max_weight: int) -> ChainEntry | None:
-        """Drop the oldest, or take older ones, until the limits are met. Returns the share that follows where
+        """Drop the oldest, or take older ones, until the limits are met. Returns the share that follows if
         it counts in part."""
         nodes = self.nodes
         while nodes and (len(nodes) > max_shares or self.total > max_weight):

@@ -3,14 +3,13 @@ punished."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.peers.download import NEWER_REST, PARENTS, Downloader
+from p2pool.peers.download import NEWER_REST, PARENTS
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import (
     GOOD,
@@ -21,7 +20,6 @@ from p2pool.peers.messages import (
     ForgetTx,
     RememberTx,
     ShareReply,
-    ShareReq,
     Shares,
     parse_message,
 )
@@ -32,10 +30,10 @@ from tests.logged import logged
 from tests.peers.test_session import ask
 from tests.peers.wiring import (
     PREFIX,
+    Depot,
     Guest,
     Moment,
     Recorder,
-    StubPool,
     Talk,
     chain,
     envelope,
@@ -173,24 +171,6 @@ def test_nothing_is_taken_beyond_the_chain_s_first_share():
 # --- downloading -------------------------------------------------------------------------------------------------
 
 
-class Depot:
-    """A downloader and its peers."""
-
-    def __init__(self, peers: int) -> None:
-        self.pool = StubPool()
-        self.talks = [Talk(host=f"203.0.113.{number}") for number in range(1, peers + 1)]
-        self.downloader = Downloader(self.pool, lambda: [talk.session for talk in self.talks], random.Random(1))
-
-    def step(self, now: float) -> list[tuple[Talk, ShareReq]]:
-        for talk in self.talks:
-            talk.now = now
-        self.downloader.step(now)
-        return self.asked()
-
-    def asked(self) -> list[tuple[Talk, ShareReq]]:
-        return [(talk, message) for talk in self.talks for message in talk.heard.take(ShareReq)]
-
-
 def test_no_peer_is_asked_again_and_again_for_a_share_that_it_says_is_newer():
     depot, asked = Depot(3), []
     depot.pool.missing = [SHARES[2].hash]
@@ -273,7 +253,7 @@ def test_an_answer_that_is_too_long_is_one_without_shares():
     assert talk.session.requests == 0
     assert talk.hub.calls == [("listens", 3)]
     (line,) = log.lines
-    assert line.startswith(f"peer {talk.session.label} answers with 33554432 bytes, more than the 3145728 ")
+    assert line.startswith(f"peer {talk.session.label} sent an answer of 33554432 bytes, limit 3145728: ")
     talk.session.check_time(16.0)
 
 

@@ -124,7 +124,7 @@ def test_the_library_is_asked_in_its_own_way(monkeypatch):
         ("discover", "no router answered the UPnP search within 2 s"),
         ("selectigd", "none of the devices that answered the UPnP search is a router"),
         ("addportmapping", "the router refuses without a reason"),
-        ("externalipaddress", "the router does not tell its external address"),
+        ("externalipaddress", "the router does not report its external address"),
         ("deleteportmapping", "the router refuses without a reason"),
     ],
 )

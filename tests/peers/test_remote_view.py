@@ -56,7 +56,7 @@ class Strict:
 def wired(*items) -> tuple[RemoteView, Strict, TransactionPool]:
     view, peer, pool = RemoteView(), Strict(), TransactionPool()
     pool.add([(item.hash, item.data) for item in items])
-    pool.mining_changed.subscribe(lambda change: view.tell_mining(peer, change))
+    pool.mining_changed.subscribe(lambda change: view.send_mining(peer, change))
     return view, peer, pool
 
 

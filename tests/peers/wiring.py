@@ -14,9 +14,10 @@ from p2pool.base.turns import Turns
 from p2pool.dash.hashes import sha256d_int
 from p2pool.networks import Network
 from p2pool.peers import messages
+from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop
 from p2pool.peers.hub import HubSettings, PeerHub
-from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, Version, parse_message
+from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, ShareReq, Version, parse_message
 from p2pool.peers.session import Introduction, PeerSession
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.parsing import parse_share_steps
@@ -247,6 +248,28 @@ class StubPool:
 
     def best_block_heard(self, header, block_hash: int) -> None:
         self.headers.append(block_hash)
+
+
+class Depot:
+    """A downloader and its peers."""
+
+    def __init__(self, peers: int = 1, seed: int = 1) -> None:
+        self.pool = StubPool()
+        self.talks = [Talk(host=f"203.0.113.{number}") for number in range(1, peers + 1)]
+        self.downloader = Downloader(self.pool, self.peers, random.Random(seed))
+
+    def peers(self) -> list:
+        return [talk.session for talk in self.talks if not talk.session.closed]
+
+    def step(self, now: float) -> list[tuple[Talk, ShareReq]]:
+        """What is asked, by whom."""
+        for talk in self.talks:
+            talk.now = now
+        self.downloader.step(now)
+        return self.asked()
+
+    def asked(self) -> list[tuple[Talk, ShareReq]]:
+        return [(talk, message) for talk in self.talks for message in talk.heard.take(ShareReq)]
 
 
 class Moment:

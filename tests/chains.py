@@ -42,7 +42,7 @@ def voting(context: WorkContext, tracker: Tracker, version: int) -> WorkContext:
         desired_version=version,
     )
     hashes = [transaction.hash for transaction in template.transactions]
-    refs = context.version.rules.references(tracker, parent.previous_hash, parent.height, hashes)
+    refs = context.version.rules.references(tracker, parent.previous_hash, height=parent.height, wanted=hashes)
     return replace(context, packer=context.version.codec.packer(data, parent, refs))
 
 

@@ -20,6 +20,20 @@ class ThreadlessClock(Clock):
         function(*arguments)
 
 
+class PostponingReactor(Clock):
+    """A clock that hands calls for the next turn of the reactor to a function of the test."""
+
+    def __init__(self, call_soon: Callable[[Callable[..., Any]], Any]) -> None:
+        super().__init__()
+        self._call_soon = call_soon
+
+    def callLater(self, delay: float, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Postpone a call: by some time, or until the test does what is due."""
+        if delay:
+            return super().callLater(delay, function, *arguments, **named)
+        return self._call_soon(function)
+
+
 def make_environment(reactor: Any = None, **changes: Any) -> Environment:
     """Return an environment around a reactor, by default a new `Clock`, whose seconds are all its times.
 

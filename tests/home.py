@@ -10,6 +10,7 @@ from p2pool.pool_stats import PoolStats
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import PostponingReactor, make_environment
 from tests.support import make_template
 
 KEY, OPERATOR = b"\x07" * 20, b"\x01" * 20
@@ -30,7 +31,13 @@ class Home:
         self.operator: bytes | None = OPERATOR
         settings = NodeSettings(lambda: self.operator, fee, 655)
         rng = rng or random.Random(1)
-        self.node = Node(self.network, self.tracker, settings, self.stats, lambda: self.now, self.soon.append, rng)
+        self.node = Node(
+            make_environment(PostponingReactor(self.soon.append), clock=lambda: self.now, chance=rng),
+            self.network,
+            tracker=self.tracker,
+            settings=settings,
+            stats=self.stats,
+        )
         for name in ("work_changed", "block_found", "share_added", "thought"):
             getattr(self.node, name).subscribe(lambda value, name=name: self.told.append((name, value)))
         for name in ("record_block", "record_share"):

@@ -104,12 +104,12 @@ def test_type_36_in_shares_is_never_parsed(shares, read):
 def test_type_36_in_an_answer_is_never_parsed(shares, read):
     newest_first = [shares[2], shares[1]]
     talk, answers = Talk(), []
-    talk.session.request(7, newest_first[0].hash, 5, (), 0.0, answers.append)
+    talk.session.request(7, newest_first[0].hash, parents=5, stops=(), now=0.0, answered=answers.append)
     talk.say(ShareReply(7, messages.GOOD, envelopes(newest_first)))
     assert [[share.hash for share in answer] for answer in answers] == [[shares[2].hash]]
     assert read == [shares[2].contents]
     asked_for_it = Talk()
-    asked_for_it.session.request(8, shares[1].hash, 0, (), 0.0, answers.append)
+    asked_for_it.session.request(8, shares[1].hash, parents=0, stops=(), now=0.0, answered=answers.append)
     asked_for_it.say(ShareReply(8, messages.GOOD, envelopes([shares[1]])))
     assert answers[1:] == [[]]
     assert read == [shares[2].contents]

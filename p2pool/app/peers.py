@@ -66,6 +66,7 @@ class PeersAssembly:
         self,
         environment: Environment,
         config: Config,
+        *,
         node: Node,
         block_found: Callable[[FoundBlock], None],
     ) -> None:
@@ -76,11 +77,12 @@ class PeersAssembly:
         self._node = node
         self._block_found = block_found
         self._dashd: DaemonPool | None = None
-        self._told_block: int | None = None
+        self._sent_block: int | None = None
         self.transactions = TransactionPool()
         host, port = config.p2pool_host, config.p2pool_port
         external = config.external_ip
         self.hub = PeerHub(
+            environment,
             HubSettings(
                 network=network,
                 sub_version=f"p2pool-dash/{__version__}".encode(),
@@ -89,28 +91,20 @@ class PeersAssembly:
                 advertise=not config.disable_advertise,
                 external=None if external is None else PeerAddress(external[0], external[1] or port),
             ),
-            PeerPool(node, self._block_heard),
-            self.transactions,
-            self._sender_of,
-            environment.clock,
-            environment.monotonic,
-            environment.call_soon,
-            environment.chance,
+            pool=PeerPool(node, self._block_heard),
+            transactions=self.transactions,
+            sender_of=self._sender_of,
         )
         self.service = PeerService(
-            environment.reactor,
+            environment,
             self.hub,
-            DialSettings(
+            settings=DialSettings(
                 listen=(host, port),
                 always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
                 bootstrap=bootstrap_settings(config) if config.outgoing_conns else None,
                 outgoing=config.outgoing_conns,
             ),
-            config.datadir,
-            environment.clock,
-            environment.run_in_thread,
-            environment.run_in_daemon_thread,
-            environment.chance,
+            directory=config.datadir,
         )
         self._news: PeerNews | None = None
         self._mapping: PortMapping | None = None
@@ -134,10 +128,10 @@ class PeersAssembly:
         self._news = PeerNews(
             self._node,
             self.hub,
-            self.transactions,
-            self._reactor.callLater,
-            self._punish,
-            self._block_found,
+            transactions=self.transactions,
+            call_later=self._reactor.callLater,
+            punish=self._punish,
+            block_found=self._block_found,
         )
         self._node.refused.software_of = self._software_of
         dashd.template.subscribe(self._template)
@@ -147,11 +141,11 @@ class PeersAssembly:
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
         await self.service.start()
         self._timer = Timer(
-            self._reactor, PROGRESS_PERIOD, self._say_progress, name="log the download progress", now=False
+            self._reactor, PROGRESS_PERIOD, self._log_progress, name="log the download progress", now=False
         )
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
         if reachable and not self._config.disable_upnp:
-            self._mapping = PortMapping(self._reactor, self.service.port, self._environment.run_in_daemon_thread)
+            self._mapping = PortMapping(self._environment, self.service.port)
             self._mapping.start()
 
     async def stop(self) -> None:
@@ -163,7 +157,7 @@ class PeersAssembly:
         await self.service.stop()
 
     def share_announced(self, announced: tuple[Share, bool]) -> None:
-        """See PeerNews."""
+        """Send a share that is on disk to the peers."""
         if self._news is not None:
             self._news.share_announced(announced)
 
@@ -196,10 +190,10 @@ class PeersAssembly:
         return list(self.hub.addresses.seen())
 
     def look_ups(self) -> NodeLookUps:
-        """Return how it was last looked for other nodes."""
+        """Return when other nodes were last looked up, and how many addresses that gave."""
         return self.service.last_look_up
 
-    def _say_progress(self) -> None:
+    def _log_progress(self) -> None:
         """While a chain is fetched: how far it is, and how long it will take at this pace."""
         received, before = self.hub.downloader.received, self._received
         self._received = received
@@ -221,7 +215,7 @@ class PeersAssembly:
         return "" if session is None else session.software(SHOWN_SOFTWARE)
 
     def _work_problem(self) -> str | None:
-        """A share that does not stand on the network's chain is work for nothing."""
+        """Return why there must be no work: a share off the network's chain earns nothing."""
         if not self.hub.peers:
             return "not connected to any other node"
         if self._node.best_share is None:
@@ -241,12 +235,12 @@ class PeersAssembly:
                 self._dashd.headers_heard(NotificationSource.POOL, (header,))
 
     def _template(self, template: BlockTemplate) -> None:
-        if template.previous_block != self._told_block:
-            self._told_block = template.previous_block
-            told = Deferred.fromCoroutine(self._tell_best_block(template.previous_block))
-            told.addErrback(lambda failure: _log.failure("telling of a block failed", failure))
+        if template.previous_block != self._sent_block:
+            self._sent_block = template.previous_block
+            sending = Deferred.fromCoroutine(self._send_best_block(template.previous_block))
+            sending.addErrback(lambda failure: _log.failure("cannot send a new block's header to peers", failure))
 
-    async def _tell_best_block(self, block_hash: int) -> None:
+    async def _send_best_block(self, block_hash: int) -> None:
         """Peers hear of a new block from us, too."""
         if self._dashd is None or not self.hub.peers:
             return
@@ -255,4 +249,4 @@ class PeersAssembly:
         except (RpcError, RpcUnavailable, ParseError):
             return
         if header.hash() <= bits_to_target(header.bits):  # not so a chain's first block, which nobody mined
-            self.hub.tell_best_block(header)
+            self.hub.send_best_block(header)

@@ -64,13 +64,11 @@ class App:
         self.payouts = payout_addresses(config, environment.chance)
         self.payout_service: PayoutService | None = None
         self.node = Node(
+            environment,
             network,
-            Tracker(network),
-            NodeSettings(self.payouts.key_hash, config.fee, config.donation),
-            self.stats,
-            environment.clock,
-            environment.call_soon,
-            environment.chance,
+            tracker=Tracker(network),
+            settings=NodeSettings(self.payouts.key_hash, config.fee, config.donation),
+            stats=self.stats,
         )
         self.dashd = DashdAssembly(
             environment,
@@ -86,7 +84,7 @@ class App:
             archive=not config.disable_share_archive,
             import_from=config.import_shares,
         )
-        self.peers = PeersAssembly(environment, config, self.node, self._block_found)
+        self.peers = PeersAssembly(environment, config, node=self.node, block_found=self._block_found)
         self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
         self.simnet = SimnetAssembly(environment, config)
         self.stratum = StratumAssembly(

@@ -37,7 +37,11 @@ class Coinbase:
     @classmethod
     def largest(cls, table: Payouts, *, script: bytes, suffix: bytes, has_payload: bool) -> Coinbase:
         """Return the largest coinbase with this coinbase script; `suffix` is what follows the nonce."""
-        size = len(gentx_prefix(table, _SOMEBODY_ELSE, script, has_payload)) + _REF_HASH_AND_NONCE + len(suffix)
+        size = (
+            len(gentx_prefix(table, _SOMEBODY_ELSE, coinbase=script, has_payload=has_payload))
+            + _REF_HASH_AND_NONCE
+            + len(suffix)
+        )
         paid = sum(script_signature_operations(payee) for payee, _ in table.payments)
         finder_and_donation = 2
         operations = script_signature_operations(script) + len(table.amounts) + paid + finder_and_donation

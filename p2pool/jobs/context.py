@@ -81,7 +81,7 @@ def build_work_context(
     paid = paid_payments(template.payments, network.parent.addresses)
     rules = version.rules
     parent = rules.parent_context(view, best_share, network)
-    weights = version.weights(view, parent, template.target, network)
+    weights = version.weights(view, parent, block_target=template.target, network=network)
     coinbase = coinbase_script(
         template.height,
         template.coinbase_flags,
@@ -99,7 +99,7 @@ def build_work_context(
         paid = paid_payments(template.payments, network.parent.addresses)
         payouts = version.payouts(weights, template.subsidy, paid)
     refs = rules.references(
-        view, best_share, parent.height, [transaction.hash for transaction in template.transactions]
+        view, best_share, height=parent.height, wanted=[transaction.hash for transaction in template.transactions]
     )
     data = ShareData(
         previous_hash=best_share,

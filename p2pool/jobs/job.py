@@ -66,7 +66,10 @@ class Job:
             payee, self.bits, parent.timestamp_for(share_timestamp, context.network)
         )
         prefix = gentx_prefix(
-            context.payouts, p2pkh_script(payee.key_hash), context.coinbase, bool(template.coinbase_payload)
+            context.payouts,
+            p2pkh_script(payee.key_hash),
+            coinbase=context.coinbase,
+            has_payload=bool(template.coinbase_payload),
         )
         self.coinb1 = prefix + ref_hash_of(packer.ref_bytes(self.share_info), (), context.network)
         self.coinb2 = context.suffix
@@ -170,9 +173,9 @@ class Outcome:
                 bits=context.template.bits,
                 nonce=int.from_bytes(header[76:80], "little"),
             ),
-            self.job.share_info,
-            self.job.gentx_prefix,
-            self.nonce_bytes,
-            context.template.branch,
+            share_info=self.job.share_info,
+            gentx_prefix=self.job.gentx_prefix,
+            last_txout_nonce=self.nonce_bytes,
+            merkle_link=context.template.branch,
         )
         return parse_share(context.version, contents, context.network, known_hash=self.hash)

@@ -1,4 +1,4 @@
-"""The node: the only owner of mutable pool truth (tip, template, tracker).
+"""The node: the only owner of mutable pool state (tip, template, tracker).
 
 Values come in finished: templates from dashd, shares from peers and miners. One event goes out when there is
 new work. Nothing here blocks, and nothing here knows of sockets.
@@ -6,7 +6,6 @@ new work. Nothing here blocks, and nothing here knows of sockets.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.address import encode_address
@@ -67,7 +67,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkChange:
-    """There is new work. `clean` where the parent block, the share-chain tip or Dash's rules are others."""
+    """There is new work. `clean` if the previous block, the share-chain tip or Dash's rules changed."""
 
     context: WorkContext
     clean: bool
@@ -83,17 +83,16 @@ class FoundAuxBlock:
 
 
 class Node:
-    """See the module. `call_soon` runs a callable after the current event, `clock` gives Unix seconds."""
+    """The owner of template, tracker, best share and current work: see the module."""
 
     def __init__(
         self,
+        environment: Environment,
         network: Network,
+        *,
         tracker: Tracker,
         settings: NodeSettings,
         stats: PoolStats,
-        clock: Callable[[], float],
-        call_soon: Callable[[Callable[[], None]], object],
-        rng: random.Random,
     ) -> None:
         self.network = network
         self.tracker = tracker
@@ -114,7 +113,7 @@ class Node:
         self.best_changed: Event[int | None] = Event()
         """The new best share."""
         self.refused = RefusedBranches(tracker)
-        """Shares that break a rule of the chain, and what stands on them."""
+        """Shares that break a rule of the chain, and what is built on them."""
         self.share_refused: Event[RefusedShareSent] = Event()
         """A peer sent such a share."""
         self.block_wanted: Event[int] = Event()
@@ -122,11 +121,11 @@ class Node:
         self.work_problem: str | None = None
         """Why there is no work, though dashd gives templates; None while there is."""
         self.may_work: Callable[[], str | None] = lambda: None
-        """Asked before work is made: what stands against it."""
+        """Asked before work is made: why there must be none, None if there may."""
         self._reported = WarnOnce()
-        self._clock = clock
-        self._call_soon = call_soon
-        self._rng = rng
+        self._clock = environment.clock
+        self._call_soon = environment.call_soon
+        self._rng = environment.chance
         self._think_due = False
         self._aux: AuxCommitment | None = None
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
@@ -142,7 +141,7 @@ class Node:
     # --- from dashd --------------------------------------------------------------------------------------
 
     def set_template(self, template: BlockTemplate) -> None:
-        """A template arrived. Jobs change only where it makes other work."""
+        """A template arrived. Jobs change only if it makes other work."""
         previous, self.template = self.template, template
         self._block_heights[template.previous_block] = template.height - 1
         for transaction in template.transactions:
@@ -151,7 +150,7 @@ class Node:
             self.renew_work()
 
     def learn_block_height(self, block_hash: int, height: int) -> None:
-        """A block's height in its chain, as dashd says."""
+        """A block's height in its chain, as dashd reports it."""
         if block_hash not in self._block_heights:
             self._block_heights[block_hash] = height
             self._schedule_think()
@@ -234,7 +233,7 @@ class Node:
             self.thought.fire(Thought(best=self.best_share, removed=shares))
 
     def _blame(self, share: Share, arrival: Arrival) -> None:
-        """Tell what a refused share costs its sender."""
+        """Report what a refused share costs its sender."""
         if arrival.sender is not None:
             self.share_refused.fire(RefusedShareSent(arrival.sender, self.refused.cost(share, arrival.requested)))
 
@@ -248,7 +247,9 @@ class Node:
         self._think_due = False
         now = self._clock()
         thought = self.refused.choose(
-            lambda checks: self.tracker.think(now, self.block_height, self._transaction_size, checks),
+            lambda checks: self.tracker.think(
+                now, block_height=self.block_height, transaction_size=self._transaction_size, max_checks=checks
+            ),
             _CHECKS_AT_ONCE,
             self.best_share,
         )
@@ -268,7 +269,7 @@ class Node:
             self.best_changed.fire(thought.best)
 
     def block_height(self, block_hash: int) -> int:
-        """Height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where it is not known (yet)."""
+        """Height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT if it is not known (yet)."""
         height = self._block_heights.get(block_hash)
         if height is None:
             self.block_wanted.fire(block_hash)
@@ -279,7 +280,7 @@ class Node:
     # --- work --------------------------------------------------------------------------------------------
 
     def renew_work(self) -> None:
-        """Make new work of what is known now, or none where something stands against it."""
+        """Make new work of what is known now, or none if something prevents it."""
         if self.template is None:
             return
         problem = self.may_work()
@@ -303,12 +304,12 @@ class Node:
         except ShareInvalid as error:
             problem = f"no share can be made on block {self.template.height}: {error}"
             if problem != self.work_problem:
-                _log.error("no work on block {height}: {error}", height=self.template.height, error=error)
+                _log.error("cannot make work on block {height}: {error}", height=self.template.height, error=error)
             self.work_problem = problem  # the work from before stays
             return
         self.work_problem, self.context = None, context
         for text in self._reported.new([] if context.refusal is None else [context.refusal]):
-            _log.error("blocks found now would be refused: {text}", text=text)
+            _log.error("blocks found now would be refused: {reason}", reason=text)
         self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 
     def block_problems(self) -> list[str]:
@@ -320,7 +321,7 @@ class Node:
         return found if notice is None else [*found, notice]
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
-        """A job on the newest work; with the probability of the fee it pays the operator, where that one has an
+        """A job on the newest work; with the probability of the fee it pays the operator, if that one has an
         address: nobody's work waits for it. None without work."""
         context = self.context
         if context is None:
@@ -346,7 +347,12 @@ class Node:
                 header_timestamp=self._header_time(context.template, now),
             )
         except ShareInvalid as error:
-            _log.error("no work on share {share}: {error}", share=context.parent.previous_hash, error=error)
+            parent = context.parent.previous_hash
+            _log.error(
+                "cannot make work on share {share_hash}: {error}",
+                share_hash="none" if parent is None else f"{parent:064x}",
+                error=error,
+            )
             return None
 
     def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
@@ -373,8 +379,8 @@ class Node:
         return int(max(template.current_time + elapsed, template.minimum_time))
 
     def _desired_target(self, key_hash: bytes, share_difficulty: float | None, now: float) -> int:
-        """The share target to wish for: the miner's, else the easiest, made harder for a node that finds a large
-        part of all shares and for miners whose payouts would be dust."""
+        """Return the share target to request: the miner's, else the easiest, made harder for a node that finds a
+        large part of all shares and for miners whose payouts would be dust."""
         if share_difficulty is not None:
             return difficulty_to_target(share_difficulty)
         target = MAX_UINT256
@@ -397,8 +403,8 @@ class Node:
         kept = template.subsidy * (1 - self.settings.donation / 65535)
         if template.subsidy > 0 and rate / max(pool_rate, 1.0) * kept < dust:
             block_attempts = target_to_average_attempts(template.target)
-            wished = average_attempts_to_target(block_attempts * self.network.spread * dust / template.subsidy)
-            target = min(target, wished)
+            requested = average_attempts_to_target(block_attempts * self.network.spread * dust / template.subsidy)
+            target = min(target, requested)
         return target
 
     def is_current(self, job: Job) -> bool:
@@ -472,4 +478,4 @@ def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
             "share {share_hash} from {sender} refused: {error}", share_hash=share_hash, sender=sender, error=error
         )
     else:
-        _log.failure("share {share_hash} could not be checked", Failure(error), share_hash=share_hash)
+        _log.failure("internal error: cannot check share {share_hash}", Failure(error), share_hash=share_hash)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 
 from twisted.logger import Logger
+from typing_extensions import override
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader, assemble_block
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.node import Node, WorkChange
 from p2pool.peers.hub import PeerHub
+from p2pool.peers.ports import PoolPort
 from p2pool.peers.refusal_budget import RefusalBudget
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
@@ -28,7 +30,7 @@ RECENT = -5
 _STOP_DEPTH = 10
 
 
-class PeerPool:
+class PeerPool(PoolPort):
     """Implements `peers.ports.PoolPort` over a node. `block_heard` is called with the header of a block that is
     out, as a peer says."""
 
@@ -36,20 +38,20 @@ class PeerPool:
         self._node = node
         self._block_heard = block_heard
 
+    @override
     def best_share_hash(self) -> int | None:
-        """See PoolPort."""
         return self._node.best_share
 
+    @override
     def has_share(self, share_hash: int) -> bool:
-        """See PoolPort."""
         return share_hash in self._node.tracker or share_hash in self._node.refused
 
+    @override
     def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
-        """See PoolPort."""
         return list(self._node.tracker.ancestors(share_hash, count))
 
+    @override
     def request_stops(self, maximum: int) -> tuple[int, ...]:
-        """See PoolPort."""
         forest = self._node.tracker.forest
         stops: dict[int, None] = {}
         for share_hash in forest.heads:
@@ -61,32 +63,34 @@ class PeerPool:
                 break
         return tuple(stops)[:maximum]
 
+    @override
     def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        """See PoolPort."""
         return parse_share_steps(version, contents, self._node.network, is_held=self._node.tracker.is_settled)
 
+    @override
     def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
-        """See PoolPort."""
         return self._node.add_shares(shares, sender, requested=requested)
 
+    @override
     def wanted(self) -> Sequence[int]:
-        """See PoolPort."""
         return self._node.wanted
 
+    @override
     def best_block_heard(self, header: BlockHeader, block_hash: int) -> None:
-        """See PoolPort. A block of less than the current work is nobody's news."""
+        """Report a header that has the work of a block of the current template; ignore any other."""
         template = self._node.template
         if template is not None and block_hash <= template.target:
             self._block_heard(header)
 
 
 class PeerNews:
-    """Tells the peers what happens in the node. `punish` drops and bans the peer of a label."""
+    """Sends peers what happens in the node. `punish` disconnects and bans the peer with a label."""
 
     def __init__(
         self,
         node: Node,
         hub: PeerHub,
+        *,
         transactions: TransactionPool,
         call_later: Callable[[float, Callable[[], None]], object],
         punish: Callable[[str, str], None],
@@ -119,12 +123,12 @@ class PeerNews:
             self._held_back.add(share.hash)
 
     def share_announced(self, announced: tuple[Share, bool]) -> None:
-        """A share is on disk, where it has to be before the world hears of it."""
+        """Send a share that is on disk, where it has to be before others hear of it."""
         share, _ = announced
         if share.hash in self._held_back:
             self._held_back.discard(share.hash)
             self._spread(share.hash)
-            self._best_changed(self._node.best_share)  # it may stand on this one, and have had to wait with it
+            self._best_changed(self._node.best_share)  # it may follow this one, and have had to wait with it
 
     def _best_changed(self, best: int | None) -> None:
         if best is not None and best not in self._held_back:
@@ -196,7 +200,7 @@ class PeerNews:
         self._block_found(FoundBlock(share.hash, height, data, "another node", share.hash, share.subsidy, found))
 
     def _height(self, share: Share) -> int:
-        """The height of a share that is a block; where its parent is not known (yet), the next one's."""
+        """The height of a share that is a block; if its parent is not known (yet), the next one's."""
         template = self._node.template
         if template is None:
             return 0

@@ -41,7 +41,7 @@ _IMPORTED = "imported share files"
 class Persistence:
     """The store behind a node. `directory` is the network's own below the data directory.
 
-    `announce` fires with (share, whether it is ours) once a share may be told to the world: at once, but for a
+    `announce` fires with (share, whether it is ours) once others may hear of a share: at once, but for a
     share that is a block, which is on disk first.
     """
 
@@ -78,7 +78,7 @@ class Persistence:
     # --- start -------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Load what is stored and choose the best share. OperatorError where files cannot be imported."""
+        """Load what is stored and choose the best share. OperatorError if files cannot be imported."""
         async with self._loading:
             database = await self._open()
             self._node.share_added.subscribe(self._share_added)
@@ -111,22 +111,22 @@ class Persistence:
             _log.error("{problem}. Other nodes are asked for the share chain meanwhile", problem=self.emptied)
         if set_aside is not None:
             _log.warn(
-                "the share store {path} is damaged; it is set aside as {aside} and a new one begun",
+                "the share store {path} is corrupt: quarantined as {aside}, and a new one created",
                 path=str(path),
                 aside=str(set_aside),
             )
         return database
 
     def _stored(self, database: ShareDatabase) -> Iterator[StoredShare]:
-        """In a thread."""
-        total, done, said = database.count(), 0, time.monotonic()
+        """Yield the stored shares; called in a thread."""
+        total, done, logged = database.count(), 0, time.monotonic()
         for item in database.read(self._node.network):
             if isinstance(item, str):
-                self._say(_log.warn, "{problem}; passed over", problem=item)
+                self._say(_log.warn, "{problem}; skipped", problem=item)
                 continue
             done += 1
-            if time.monotonic() - said > _PROGRESS_PERIOD:
-                said = time.monotonic()
+            if time.monotonic() - logged > _PROGRESS_PERIOD:
+                logged = time.monotonic()
                 self._say(_log.info, "loading shares: {done} of {total}", done=done, total=total)
             yield item
 
@@ -157,10 +157,10 @@ class Persistence:
         result: T = await self._environment.run_in_thread(function)
         return result
 
-    # --- shares of the other software --------------------------------------------------------------------
+    # --- shares of legacy p2pool-dash --------------------------------------------------------------------
 
     def _files_to_import(self) -> list[Path]:
-        """Those of --import-shares; else what the other software left in our directory. In a thread."""
+        """Those of --import-shares; else what legacy p2pool-dash left in our directory. Called in a thread."""
         if self._import_from is None:
             return [path for path in share_files(self._directory) if path.suffix != ".gz"]
         try:
@@ -185,7 +185,7 @@ class Persistence:
 
         await self._take_over(shares, self._take_imported, "imported")
         _log.info(
-            "{files} share files read: {shares} shares, {damaged} damaged lines{first}",
+            "read {files} share files: {shares} shares, {damaged} corrupt lines{first}",
             files=counts.files,
             shares=counts.shares,
             damaged=counts.damaged,
@@ -210,13 +210,15 @@ class Persistence:
             self._store.add(share, arrival.time_seen, own, live=arrival.live)
         if share.is_block:
             flushed = Deferred.fromCoroutine(self.flush())
-            flushed.addErrback(lambda failure: _log.failure("a block's share could not be written", failure))
+            flushed.addErrback(
+                lambda failure: _log.failure("cannot write the share of a found block to disk", failure)
+            )
             flushed.addCallback(lambda _: self.announce.fire(added))
         else:
             self.announce.fire(added)
 
     def _thought(self, thought: Thought) -> None:
-        """Remember what thinking came to."""
+        """Write down what the choice of the best share changed."""
         if self._store is None:
             return
         for share in thought.verified:

@@ -28,7 +28,7 @@ _HOUR = 3600.0
 @lru_cache(maxsize=4096)
 def group_of(host: str) -> str:
     """Return the neighbourhood of a host, or of a network as `host_key` gives it: /16 of IPv4, /32 of IPv6, the
-    text itself where it is no address."""
+    text itself if it is no address."""
     try:
         address = ipaddress.ip_address(host.partition("/")[0])
     except ValueError:
@@ -103,7 +103,9 @@ class AddressBook:
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, address: PeerAddress, seen: float, source: str = PROVEN, found_by: FoundBy = REMEMBERED) -> None:
+    def add(
+        self, address: PeerAddress, seen: float, *, source: str = PROVEN, found_by: FoundBy = REMEMBERED
+    ) -> None:
         """Take an address where a node was seen. `source` is the neighbourhood of the peer that says so; how a
         node became known stays what it was first."""
         key = (address.host, address.port)
@@ -170,7 +172,7 @@ class AddressBook:
         return [SeenAddress(int(k.last_seen), PeerAddress(host, port, k.services)) for (host, port), k in chosen]
 
     def to_json(self) -> list[list[object]]:
-        """For a file."""
+        """Return the addresses as they are in the file."""
         return [
             [
                 *(*key, known.services, known.first_seen, known.last_seen, known.source),
@@ -250,7 +252,7 @@ class Bans:
         return True
 
     def to_json(self) -> dict[str, float]:
-        """For a file."""
+        """Return the bans as they are in the file."""
         return dict(self._until)
 
     def read_json(self, value: object, now: float) -> None:

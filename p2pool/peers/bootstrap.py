@@ -141,7 +141,7 @@ class Bootstrap:
         return len(found)
 
     async def _places(self) -> list[tuple[BootstrapNode, NodeOrigin]]:
-        """In the order in which they are asked: what the operator says comes before what the package says."""
+        """In the order in which they are asked: the operator's come before the package's."""
         settings = self._settings
         places: dict[BootstrapNode, NodeOrigin] = {}
         file, built_in_list = settings.file, settings.built_in_list
@@ -169,16 +169,18 @@ class Bootstrap:
                 _log.warn("cannot read {file}: {error}", file=name, error=error.strerror or error)
             return ()
         self._failed.pop(name, None)
-        said = parse_node_list(data)
+        parsed = parse_node_list(data)
         if self._lists.get(origin) != data:
             self._lists[origin] = data
-            for problem in said.problems[:_REPORTED_LINES]:
+            for problem in parsed.problems[:_REPORTED_LINES]:
                 _log.warn("{file}: {problem}", file=name, problem=problem)
-            if len(said.problems) > _REPORTED_LINES:
+            if len(parsed.problems) > _REPORTED_LINES:
                 _log.warn(
-                    "{file}: {count} more lines like these", file=name, count=len(said.problems) - _REPORTED_LINES
+                    "{file}: {count} more lines cannot be used",
+                    file=name,
+                    count=len(parsed.problems) - _REPORTED_LINES,
                 )
-        return said.places
+        return parsed.places
 
     async def _resolve(self, place: BootstrapNode) -> list[str]:
         """The addresses of a name, at most MAX_OF_NAME."""
@@ -190,14 +192,14 @@ class Bootstrap:
             if place.host not in self._failed:
                 self._failed[place.host] = None
                 text = getattr(error, "strerror", None) or error
-                _log.warn("bootstrap node {host}: {error}", host=printable(place.host), error=text)
+                _log.warn("cannot resolve bootstrap node {host}: {error}", host=printable(place.host), error=text)
             return []
         self._failed.pop(place.host, None)
         hosts = dict.fromkeys(str(address[0]) for *_, address in answers)
         return list(hosts)[:MAX_OF_NAME]
 
     def _usable(self, hosts: Sequence[str], place: BootstrapNode, origin: NodeOrigin) -> Iterator[Found]:
-        """Only what is written as an address, or said by the operator, may be in a private network: a name that
+        """Only what is written as an address, or given by the operator, may be in a private network: a name that
         somebody blocks often has this machine's address, or none."""
         is_name = parse_address(place.host) is None
         written = place.host if place.port == self._settings.port else host_and_port(*place)

@@ -55,5 +55,5 @@ class ShareBroadcaster:
                 envelopes = [Envelope(share.version.type, share.contents) for share in theirs]
                 framed[key] = [peer.frame(message) for message in share_messages(envelopes)]
             new_hashes = [tx_hash for share in theirs for tx_hash in share.new_transaction_hashes]
-            peer.remote.send_shares(peer, new_hashes, framed[key], self._transactions)
+            peer.remote.send_shares(peer, new_hashes=new_hashes, framed=framed[key], pool=self._transactions)
         return len(shares)

@@ -24,7 +24,7 @@ FORGOTTEN = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One peer."""
+    """A connected peer, as it is counted."""
 
     software: str
     protocol: int
@@ -64,7 +64,7 @@ class SoftwareWatch:
     def __init__(self) -> None:
         self._seen: dict[str, _Presence] = {}
 
-    def look(self, software: Iterable[str], now: float) -> None:
+    def observe(self, software: Iterable[str], now: float) -> None:
         """Take note of the connected peers' software. `now` never jumps; to be called every few seconds."""
         present = Counter(software)
         for name, seen in list(self._seen.items()):
@@ -79,7 +79,7 @@ class SoftwareWatch:
             seen.most = max(seen.most, count)
 
     def lost(self, now: float) -> tuple[LostSoftware, ...]:
-        """Return what is missed since the last `look` that saw it, longest first."""
+        """Return what is missed since the last `observe` that saw it, longest first."""
         missed = [
             LostSoftware(name, now - seen.last, seen.most)
             for name, seen in self._seen.items()

@@ -57,7 +57,7 @@ class Downloader:
         idle = [peer for peer in self._peers() if not peer.requests]
         self._rng.shuffle(idle)
         idle = self._one_host_each(idle)
-        self._rng.shuffle(open_hashes)  # no hash that nobody has stands before the others for ever
+        self._rng.shuffle(open_hashes)  # no hash that nobody has comes before the others for ever
         room = max(0, MAX_AT_ONCE - len(self._asked) + len(self._announced))
         stops = self._pool.request_stops(MAX_STOPS)
         for share_hash in open_hashes:
@@ -67,7 +67,7 @@ class Downloader:
             if peer is not None:
                 idle.remove(peer)
                 room -= 1
-                self._ask(peer, share_hash, self._rng.randrange(PARENTS), stops, now)
+                self._ask(peer, share_hash, parents=self._rng.randrange(PARENTS), stops=stops, now=now)
 
     def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
         """At most MAX_OF_HOST of a host, with those under way: one that never answers must not have all places."""
@@ -80,16 +80,17 @@ class Downloader:
         return chosen
 
     def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
-        """Ask a peer for the one share that it says is its best. Where that is of a newer type, the peer is asked
+        """Ask a peer for the one share that it says is its best. If that is of a newer type, the peer is asked
         once more, for what is below it: a node without shares would not find the chain otherwise."""
         if not self._pool.has_share(share_hash) and share_hash not in self._asked:
             self._announced.add(share_hash)
-            self._ask(peer, share_hash, 0, (), now, best=True)
+            self._ask(peer, share_hash, parents=0, stops=(), now=now, best=True)
 
     def _ask(
         self,
         peer: PeerSession,
         share_hash: int,
+        *,
         parents: int,
         stops: tuple[int, ...],
         now: float,
@@ -108,7 +109,7 @@ class Downloader:
                 if best:
                     self._announced.add(share_hash)
                     stops = self._pool.request_stops(MAX_STOPS)
-                    self._ask(peer, share_hash, PARENTS - 1, stops, peer.heard_at)
+                    self._ask(peer, share_hash, parents=PARENTS - 1, stops=stops, now=peer.heard_at)
                 return
             if not shares:
                 self._rests[share_hash] = peer.heard_at + REST
@@ -116,4 +117,6 @@ class Downloader:
             self.received += len(shares)
             self._pool.add_shares(shares, peer.label, requested=True)
 
-        peer.request(self._rng.getrandbits(256), share_hash, parents, stops, now, answered)
+        peer.request(
+            self._rng.getrandbits(256), share_hash, parents=parents, stops=stops, now=now, answered=answered
+        )

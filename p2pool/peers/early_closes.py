@@ -38,7 +38,7 @@ class EarlyCloseWatch:
         self._peers: BoundedSet[str] = BoundedSet(MAX_PEERS)
 
     def closed(self, host: str, protocol: int | None, now: float) -> None:
-        """A host closed the connection at once; `protocol` is what it had announced, None where it had not yet."""
+        """A host closed the connection at once; `protocol` is what it had announced, None if it had not yet."""
         if protocol is None and host not in self._peers:
             return
         closer = self._closers.get(host)

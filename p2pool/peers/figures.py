@@ -19,7 +19,7 @@ class NodeOrigin(Enum):
     BUILT_IN = "built_in"
     """A name or list that comes with the package."""
     PEER = "peer"
-    """Another node told of it."""
+    """Another node sent its address."""
     INCOMING = "incoming"
     """It connected to this node."""
     REMEMBERED = "remembered"
@@ -46,7 +46,7 @@ class NodeLookUps(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
-    """Another node that we are connected with. Times in seconds; `round_trip` is None where it is not known yet.
+    """Another node that we are connected with. Times in seconds; `round_trip` is None if it is not known yet.
 
     `known_transactions` is how many it says it has, `remembered_bytes` the size of those it has us keep.
     """

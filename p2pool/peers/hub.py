@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from datetime import UTC, datetime
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.text import printable
 from p2pool.base.turns import Turns
@@ -40,7 +41,7 @@ from p2pool.peers.newer_types import NewerTypes
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
-from p2pool.peers.session import MAX_ADDRESSES_SENT, Introduction, PeerSession
+from p2pool.peers.session import MAX_ADDRESSES_SENT, Hub, Introduction, PeerSession, PeerState
 from p2pool.peers.settings import PeerSettings
 from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.software import software_name
@@ -51,7 +52,7 @@ from p2pool.share.share import Share, ShareVersion
 _log = Logger(namespace="p2pool.peers")
 
 PASS_ON = 0.8
-"""The probability with which an address that was heard is told to one peer."""
+"""The probability with which an address that was heard is sent on to one peer."""
 PING_PERIOD = 100.0
 LONGEST_PAUSE = 90.0
 """Seconds. A ping is never later than this: after 100 s of silence the other side drops us."""
@@ -62,7 +63,7 @@ DRAWING_PERIOD = 1.0
 """Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
-TELLING_TIME = 0.010
+SENDING_TIME = 0.010
 """Seconds of a turn of the reactor in which all peers are gone through, for one thing or another."""
 _GIVEN, _OUR_ADDRESSES = 1000, 100
 _LOGGED_SOFTWARE = 60
@@ -73,7 +74,7 @@ KEPT_SHARES = 120
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """`listen_port` is 0 where we do not listen; `external` is what we tell others of ourselves, if not what they
+    """`listen_port` is 0 if we do not listen; `external` is where others are to reach us, if not where they
     see."""
 
     network: Network
@@ -84,20 +85,20 @@ class HubSettings:
     external: PeerAddress | None = None
 
 
-class PeerHub:
-    """Implements `session.Hub`. `clock` gives Unix seconds, `monotonic` seconds that never jump."""
+class PeerHub(Hub):
+    """All connections, and what is exchanged on them. `sender_of` gives the label of the
+    peer that a held share came from, None if it is our own."""
 
     def __init__(
         self,
+        environment: Environment,
         settings: HubSettings,
+        *,
         pool: PoolPort,
         transactions: TransactionPool,
         sender_of: Callable[[int], str | None],
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        call_soon: Callable[[Callable[[], None]], object],
-        rng: random.Random,
     ) -> None:
+        monotonic, chance = environment.monotonic, environment.chance
         self.settings = settings
         self.transactions = transactions
         self.addresses = AddressBook()
@@ -110,23 +111,23 @@ class PeerHub:
         """How many peers there are now."""
         self.bytes_received = self.bytes_sent = 0
         """Of all connections since the start."""
-        self.nonce = rng.getrandbits(64)
+        self.nonce = environment.nonce()
         self.sessions: set[PeerSession] = set()
         """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
         self.broadcaster = ShareBroadcaster(transactions, sender_of)
         self._pool = pool
-        self._clock = clock
+        self._clock = environment.clock
         self.monotonic = monotonic
-        self._call_soon = call_soon
+        self._call_soon = environment.call_soon
         self._allowance = Allowance()
-        self._unheard: deque[tuple[PeerSession, MiningChange]] = deque()
-        """Who has not heard of a change of the template. Bound: those that stand, for each of the last changes."""
-        self._unheard_due = False
+        self._unnotified: deque[tuple[PeerSession, MiningChange]] = deque()
+        """Peers to notify of a change of the template. Bound: the open connections, for each recent change."""
+        self._unnotified_due = False
         self._trimming = False
-        self.turns = Turns(monotonic, call_soon)
-        self._rng = rng
+        self.turns = Turns(monotonic, environment.call_soon)
+        self._rng = chance
         self._pings: dict[PeerSession, float] = {}
-        self.round_trips = RoundTrips(monotonic, rng)
+        self.round_trips = RoundTrips(monotonic, chance)
         self._next_ask = self._next_trim = monotonic()
         self._next_advertisement = 0.0
         self._next_drawing = monotonic()
@@ -134,7 +135,7 @@ class PeerHub:
         self._newer_types = NewerTypes()
         self._software = SoftwareWatch()
         self._early_closes = EarlyCloseWatch()
-        self.downloader = Downloader(pool, lambda: self.peers, rng)
+        self.downloader = Downloader(pool, lambda: self.peers, chance)
         transactions.added.subscribe(self._transactions_added)
         transactions.removed.subscribe(self._transactions_removed)
         transactions.mining_changed.subscribe(self._mining_changed)
@@ -144,7 +145,7 @@ class PeerHub:
     @property
     def peers(self) -> list[PeerSession]:
         """The connections whose handshake is done."""
-        return [session for session in self.sessions if session.ready and not session.closed]
+        return [session for session in self.sessions if session.state is PeerState.READY]
 
     def session_of(self, label: str) -> PeerSession | None:
         """Return the connection with a label; None once it has ended."""
@@ -165,13 +166,14 @@ class PeerHub:
         self,
         host: str,
         port: int,
+        *,
         incoming: bool,
         ours: tuple[str, int],
         write: Callable[[bytes], None],
         fail: Callable[[Exception], None],
         flow: Callable[[bool], None],
     ) -> PeerSession:
-        """A new connection; `ours` is our end of it. The hello is said."""
+        """A new connection; `ours` is our end of it. Our `version` is sent."""
         introduction = Introduction(
             prefix=self.settings.network.prefix,
             nonce=self.nonce,
@@ -180,13 +182,23 @@ class PeerHub:
             host=ours[0],
             port=ours[1],
         )
-        session = PeerSession(self, introduction, host, port, incoming, write, self.monotonic(), fail, flow)
+        session = PeerSession(
+            self,
+            introduction,
+            host=host,
+            port=port,
+            incoming=incoming,
+            write=write,
+            now=self.monotonic(),
+            fail=fail,
+            flow=flow,
+        )
         self.sessions.add(session)
         session.hello()
         return session
 
     def close(self, session: PeerSession, error: Exception | None) -> None:
-        """A connection has ended, for a reason or by itself. One line, where there is something to say."""
+        """A connection has ended, for a reason or by itself. One line, if there is something to say."""
         if session not in self.sessions:
             return
         self.sessions.discard(session)
@@ -195,19 +207,21 @@ class PeerHub:
         session.close()
         if isinstance(error, Misbehaviour):
             self.bans.ban(session.host, self._clock())
-            _log.warn("peer {peer} dropped and banned: {error}", peer=session.label, error=printable(str(error)))
+            _log.warn(
+                "disconnected and banned peer {peer}: {error}", peer=session.label, error=printable(str(error))
+            )
         elif isinstance(error, OwnNode):
             if not session.incoming:
                 self._ours.add((session.host, session.port))
                 self.addresses.forget(session.host, session.port)
         elif isinstance(error, Drop):
             if str(error):
-                _log.info("peer {peer} dropped: {error}", peer=session.label, error=printable(str(error)))
+                _log.info("disconnected peer {peer}: {error}", peer=session.label, error=printable(str(error)))
         elif error is not None:
-            _log.failure("a defect met peer {peer}", Failure(error), peer=session.label)
+            _log.failure("internal error on the connection to peer {peer}", Failure(error), peer=session.label)
         else:
             self._left(session)
-        if session.ready:
+        if session.version is not None:
             self.peers_changed.fire(len(self.peers))
         self.downloader.step(self.monotonic())
 
@@ -215,20 +229,20 @@ class PeerHub:
         """The other side has ended the connection."""
         version, now = session.version, self.monotonic()
         if version is not None:
-            _log.info("peer {peer} has left", peer=session.label)
+            _log.info("peer {peer} disconnected", peer=session.label)
         # Who is connected already ends a second connection, and means nothing by it.
         is_second = any(peer.host_key == session.host_key for peer in self.peers)
         if now - session.connected_at <= EARLY and not is_second:
             self._early_closes.closed(session.host_key, None if version is None else version.version, now)
 
+    @override
     def welcome(self, session: PeerSession) -> None:
-        """See session.Hub."""
         version = session.version
         if version is None:
             return
         for other in self.sessions:
             if other is not session and other.version is not None and other.version.nonce == version.nonce:
-                session.version = None  # it never was a peer
+                session.disown()
                 raise Drop("")
         self._plan_ping(session)
         if not session.incoming:
@@ -259,7 +273,7 @@ class PeerHub:
                 self._plan_ping(session)
                 session.send(Ping())
         peers = self.peers
-        self._software.look((software_name(version.sub_version) for version in _versions(peers)), now)
+        self._software.observe((software_name(version.sub_version) for version in _versions(peers)), now)
         for peer in peers:
             if now - peer.connected_at > EARLY:
                 self._early_closes.stayed(peer.host_key)
@@ -313,7 +327,7 @@ class PeerHub:
     def _collect(self, wanted: set[int], sessions: list[PeerSession]) -> None:
         """What peers have us remember, over several turns: they may be hundreds of thousands. What is added
         meanwhile, and lost here, is known again the next time."""
-        until = self.monotonic() + TELLING_TIME
+        until = self.monotonic() + SENDING_TIME
         while sessions:
             if self.monotonic() > until:
                 self._call_soon(lambda: self._collect(wanted, sessions))
@@ -328,8 +342,8 @@ class PeerHub:
 
     # --- addresses ---------------------------------------------------------------------------------------
 
+    @override
     def listens(self, session: PeerSession, port: int) -> None:
-        """See session.Hub."""
         if is_loopback(session.host):
             if self.peers and self._rng.random() < PASS_ON:
                 self._rng.choice(self.peers).send(AddrMe(port))
@@ -338,8 +352,8 @@ class PeerHub:
         address = PeerAddress(session.host, port, services)
         self._take_address(SeenAddress(int(self._clock()), address), session, NodeOrigin.INCOMING)
 
+    @override
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
-        """See session.Hub."""
         self._take_address(seen, session, NodeOrigin.PEER)
 
     def is_ours(self, host: str, port: int) -> bool:
@@ -363,12 +377,12 @@ class PeerHub:
         if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return
         last_seen = float(min(seen.timestamp, int(now)))
-        self.addresses.add(address, last_seen, group_of(session.host), FoundBy(origin))
+        self.addresses.add(address, last_seen, source=group_of(session.host), found_by=FoundBy(origin))
         if self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 
+    @override
     def good_addresses(self, count: int) -> Sequence[SeenAddress]:
-        """See session.Hub."""
         now = self.monotonic()
         if now >= self._next_drawing:
             self._next_drawing = now + DRAWING_PERIOD
@@ -377,12 +391,13 @@ class PeerHub:
 
     # --- shares ------------------------------------------------------------------------------------------
 
+    @override
     def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        """See session.Hub."""
         return self._pool.parse_steps(version, contents)
 
+    @override
     def newer_share(self, kind: int, sender: ShareSender) -> None:
-        """See session.Hub. One line for each type, and again when it goes on or becomes more."""
+        """Count a share of a newer type; log a line for each type, and again when it goes on or becomes more."""
         row = self._newer_types.record(
             kind,
             peer=sender.label,
@@ -393,7 +408,7 @@ class PeerHub:
         if row is not None:
             _log.warn(
                 "peer {peer} ({software}) sends shares of type {kind}, which this version cannot read: ignored; "
-                "{shares} of them since {since} UTC, from {hosts} hosts. Look for a newer version of it",
+                "{shares} of them since {since} UTC, from {hosts} hosts. Check for a newer release of p2pool-dash",
                 peer=sender.label,
                 software=sender.software(_LOGGED_SOFTWARE),
                 kind=kind,
@@ -402,27 +417,27 @@ class PeerHub:
                 hosts=row.hosts,
             )
 
+    @override
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
-        """See session.Hub."""
         self._pool.add_shares(shares, session.label)
 
+    @override
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
-        """See session.Hub."""
         self.downloader.fetch(share_hash, session, self.monotonic())
 
+    @override
     def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
-        """See session.Hub."""
         for share_hash in hashes:
             for share in self._pool.chain_part(share_hash, parents + 1):
                 if share.hash in stops:
                     break
                 yield share
 
+    @override
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
-        """See session.Hub."""
         self._pool.best_block_heard(header, block_hash)
 
-    def tell_best_block(self, header: BlockHeader) -> None:
+    def send_best_block(self, header: BlockHeader) -> None:
         """Our parent chain has a new best block."""
         self._send_all([BestBlock(header)])
 
@@ -432,8 +447,9 @@ class PeerHub:
 
     # --- transactions ------------------------------------------------------------------------------------
 
+    @override
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
-        """See session.Hub. What a host may make known to all has a bound; its own shares may name the rest."""
+        """Add transactions. What a host may make known to all has a bound; its own shares may name the rest."""
         new = [(tx_hash, data) for tx_hash, data in transactions if tx_hash not in self.transactions.known]
         if is_loopback(session.host):
             self.transactions.add(new)
@@ -441,7 +457,7 @@ class PeerHub:
             self.transactions.add(self._allowance.take(session.host_key, new, self.monotonic()))
 
     def _send_all(self, messages: Sequence[Message]) -> None:
-        """The same for all peers, and framed once: a list of hashes may have hundreds of kilobytes."""
+        """Send all peers the same, framed once: a list of hashes may have hundreds of kilobytes."""
         peers = self.peers
         if peers:
             framed = b"".join(peers[0].frame(message) for message in messages)
@@ -459,21 +475,21 @@ class PeerHub:
 
     def _mining_changed(self, change: MiningChange) -> None:
         """Each peer lacks others, and all of them may be megabytes: they hear of it over several turns."""
-        self._unheard.extend((peer, change) for peer in self.peers)
-        if not self._unheard_due:
-            self._tell_mining()
+        self._unnotified.extend((peer, change) for peer in self.peers)
+        if not self._unnotified_due:
+            self._send_mining()
 
-    def _tell_mining(self) -> None:
-        self._unheard_due = False
-        until = self.monotonic() + TELLING_TIME
-        while self._unheard:
+    def _send_mining(self) -> None:
+        self._unnotified_due = False
+        until = self.monotonic() + SENDING_TIME
+        while self._unnotified:
             if self.monotonic() > until:
-                self._unheard_due = True
-                self._call_soon(self._tell_mining)
+                self._unnotified_due = True
+                self._call_soon(self._send_mining)
                 return
-            peer, change = self._unheard.popleft()
+            peer, change = self._unnotified.popleft()
             if not peer.closed:
-                peer.remote.tell_mining(peer, change)
+                peer.remote.send_mining(peer, change)
 
 
 def _versions(peers: Iterable[PeerSession]) -> Iterator[Version]:

@@ -1,5 +1,7 @@
 """The messages between nodes of the share chain: payload bytes <-> frozen values. Pure, both directions.
 
+Each message is declared by its fields; the type of a field says how it is packed and read.
+
 Hashes are numbers, ports big-endian inside addresses and little-endian in `addrme`. Bytes after the last field
 make a message malformed. Source: the specification's page on peers.
 """
@@ -7,8 +9,8 @@ make a message malformed. Source: the specification's page on peers.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, get_args, get_type_hints
 
 from p2pool.base.errors import ParseError
 from p2pool.base.steps import finish
@@ -67,7 +69,7 @@ class PeerAddress:
     services: int = 0
 
     def pack(self) -> bytes:
-        """26 bytes."""
+        """Return the address as 26 bytes."""
         return pack_address(self.services, self.host, self.port)
 
 
@@ -87,13 +89,13 @@ class Envelope:
     contents: bytes
 
     def pack(self) -> bytes:
-        """varint type, varstr contents."""
+        """Return the share as varint type, varstr contents."""
         return pack_varint(self.kind) + pack_varstr(self.contents)
 
 
 @dataclass(frozen=True, slots=True)
 class RawTransaction:
-    """A transaction's bytes and its hash. `other_hash` is the double SHA-256 of all bytes where the hash is
+    """A transaction's bytes and its hash. `other_hash` is the double SHA-256 of all bytes if the hash is
     another number (see `dash.transaction`): legacy p2pool-dash calls the transaction by that."""
 
     hash: int
@@ -106,191 +108,256 @@ def _pack_list(items: Iterable[bytes]) -> bytes:
     return pack_varint(len(packed)) + b"".join(packed)
 
 
+# --- fields: how each is packed and read -----------------------------------------------------------------
+
+
+class WireField(NamedTuple):
+    """How a field of a message is packed and read. `read` gives the value, or, with `in_steps`, a generator of it:
+    each yield ends a step of a few milliseconds."""
+
+    pack: Callable[[Any], bytes]
+    read: Callable[[Reader], Any]
+    in_steps: bool = False
+
+
+def _read_address(reader: Reader) -> PeerAddress:
+    services, host, port = reader.address()
+    return PeerAddress(host, port, services)
+
+
+def _read_sub_version(reader: Reader) -> bytes:
+    sub_version = reader.varstr()
+    if len(sub_version) > MAX_SUB_VERSION:
+        raise ParseError(f"a sub-version of {len(sub_version)} bytes; at most {MAX_SUB_VERSION} are allowed")
+    return sub_version
+
+
+def _read_result(reader: Reader) -> int:
+    result = reader.varint()
+    if result > _LAST_RESULT:
+        raise ParseError(f"a sharereply with result {result}")
+    return result
+
+
+def _read_seen_addresses(reader: Reader) -> tuple[SeenAddress, ...]:
+    count = reader.count(_SEEN_SIZE)
+    read = min(count, MAX_ADDRS)
+    addresses = tuple(SeenAddress(reader.uint64(), _read_address(reader)) for _ in range(read))
+    reader.position += (count - read) * _SEEN_SIZE
+    return addresses
+
+
+def _read_hashes(reader: Reader) -> tuple[int, ...]:
+    return tuple(reader.uint256_list())
+
+
+def _read_newest_hashes(reader: Reader) -> tuple[int, ...]:
+    """Return the end of a long list, as nobody remembers more of a peer."""
+    count = reader.count(_HASH_SIZE)
+    reader.position += max(0, count - MAX_HAVE_TX) * _HASH_SIZE
+    return tuple(reader.uint256() for _ in range(min(count, MAX_HAVE_TX)))
+
+
+def _envelopes_steps(reader: Reader) -> Generator[None, None, tuple[Envelope, ...]]:
+    """Read up to MAX_SHARES, of any type and with any contents; the rest of a longer list is not read."""
+    count, envelopes = reader.count(_MIN_ENVELOPE), []
+    for number in range(1, min(count, MAX_SHARES) + 1):
+        envelopes.append(Envelope(*open_envelope(reader)))
+        if number % _ENVELOPES_AT_ONCE == 0:
+            yield
+    if count > MAX_SHARES:
+        reader.position = reader.end
+    return tuple(envelopes)
+
+
+def _transactions_steps(reader: Reader) -> Generator[None, None, tuple[RawTransaction, ...]]:
+    transactions = []
+    count = reader.count(MIN_TRANSACTION)
+    if count > MAX_TRANSACTIONS:
+        raise ParseError(f"{count} transactions to remember")
+    read = 0
+    for number in range(1, count + 1):
+        start = reader.position
+        pass_transaction(reader)
+        data = reader.data[start : reader.position]
+        whole = sha256d_int(data)
+        if has_stable_hash(data):
+            transactions.append(RawTransaction(int.from_bytes(transaction_hash(data), "little"), data, whole))
+        else:
+            transactions.append(RawTransaction(whole, data))
+        read += len(data)
+        if number % _TRANSACTIONS_AT_ONCE == 0 or read > _TRANSACTION_BYTES_AT_ONCE:
+            read = 0
+            yield
+    return tuple(transactions)
+
+
+Uint16 = Annotated[int, WireField(pack_uint16, Reader.uint16)]
+Uint32 = Annotated[int, WireField(pack_uint32, Reader.uint32)]
+Uint64 = Annotated[int, WireField(pack_uint64, Reader.uint64)]
+Uint256 = Annotated[int, WireField(pack_uint256, Reader.uint256)]
+Varint = Annotated[int, WireField(pack_varint, Reader.varint)]
+OptionalHash = Annotated[
+    int | None, WireField(lambda value: pack_uint256(value or 0), lambda reader: reader.uint256() or None)
+]
+"""A hash; 0 means none."""
+SubVersion = Annotated[bytes, WireField(pack_varstr, _read_sub_version)]
+Result = Annotated[int, WireField(pack_varint, _read_result)]
+Address = Annotated[PeerAddress, WireField(PeerAddress.pack, _read_address)]
+SeenAddresses = Annotated[
+    tuple[SeenAddress, ...],
+    WireField(
+        lambda addresses: _pack_list(pack_uint64(seen.timestamp) + seen.address.pack() for seen in addresses),
+        _read_seen_addresses,
+    ),
+]
+Header = Annotated[BlockHeader, WireField(BlockHeader.pack, read_header)]
+Hashes = Annotated[tuple[int, ...], WireField(pack_uint256_list, _read_hashes)]
+NewestHashes = Annotated[tuple[int, ...], WireField(pack_uint256_list, _read_newest_hashes)]
+Envelopes = Annotated[
+    tuple[Envelope, ...],
+    WireField(lambda shares: _pack_list(share.pack() for share in shares), _envelopes_steps, in_steps=True),
+]
+Transactions = Annotated[
+    tuple[RawTransaction, ...],
+    WireField(
+        lambda transactions: _pack_list(transaction.data for transaction in transactions),
+        _transactions_steps,
+        in_steps=True,
+    ),
+]
+
+
+# --- messages: their fields, in the order of the payload -------------------------------------------------
+
+
+class WireMessage:
+    """A message whose payload is its fields, one after another."""
+
+    __slots__ = ()
+    command: ClassVar[str]
+    layout: ClassVar[tuple[tuple[str, WireField], ...]]
+    """Name of each field, and how it is packed and read."""
+
+    def pack(self) -> bytes:
+        """Return the message's payload."""
+        return b"".join([wire.pack(getattr(self, name)) for name, wire in self.layout])
+
+
 @dataclass(frozen=True, slots=True)
-class Version:
+class Version(WireMessage):
     """The first message of each side."""
 
     command: ClassVar[str] = "version"
-    version: int
-    services: int
-    receiver: PeerAddress
-    sender: PeerAddress
-    nonce: int
-    sub_version: bytes
-    mode: int
-    best_share_hash: int | None
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return b"".join(
-            (
-                pack_uint32(self.version),
-                pack_uint64(self.services),
-                self.receiver.pack(),
-                self.sender.pack(),
-                pack_uint64(self.nonce),
-                pack_varstr(self.sub_version),
-                pack_uint32(self.mode),
-                pack_uint256(self.best_share_hash or 0),
-            )
-        )
+    version: Uint32
+    services: Uint64
+    receiver: Address
+    sender: Address
+    nonce: Uint64
+    sub_version: SubVersion
+    mode: Uint32
+    best_share_hash: OptionalHash
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(WireMessage):
     """A sign of life; nothing answers it."""
 
     command: ClassVar[str] = "ping"
 
-    def pack(self) -> bytes:
-        """Nothing."""
-        return b""
-
 
 @dataclass(frozen=True, slots=True)
-class AddrMe:
+class AddrMe(WireMessage):
     """ "I listen on this port", at the address that this connection comes from."""
 
     command: ClassVar[str] = "addrme"
-    port: int
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return pack_uint16(self.port)
+    port: Uint16
 
 
 @dataclass(frozen=True, slots=True)
-class Addrs:
-    """Addresses of nodes."""
+class Addrs(WireMessage):
+    """Addresses of nodes, as the sender knows them."""
 
     command: ClassVar[str] = "addrs"
-    addresses: tuple[SeenAddress, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return _pack_list(pack_uint64(seen.timestamp) + seen.address.pack() for seen in self.addresses)
+    addresses: SeenAddresses
 
 
 @dataclass(frozen=True, slots=True)
-class GetAddrs:
+class GetAddrs(WireMessage):
     """Asks for that many addresses."""
 
     command: ClassVar[str] = "getaddrs"
-    count: int
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return pack_uint32(self.count)
+    count: Uint32
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
-    """New shares."""
+class Shares(WireMessage):
+    """New shares of the sender's chain."""
 
     command: ClassVar[str] = "shares"
-    shares: tuple[Envelope, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return _pack_list(share.pack() for share in self.shares)
+    shares: Envelopes
 
 
 @dataclass(frozen=True, slots=True)
-class ShareReq:
+class ShareReq(WireMessage):
     """Asks for shares by hash, each with up to `parents` ancestors, ending before a stop."""
 
     command: ClassVar[str] = "sharereq"
-    id: int
-    hashes: tuple[int, ...]
-    parents: int
-    stops: tuple[int, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return b"".join(
-            (
-                pack_uint256(self.id),
-                pack_uint256_list(self.hashes),
-                pack_varint(self.parents),
-                pack_uint256_list(self.stops),
-            )
-        )
+    id: Uint256
+    hashes: Hashes
+    parents: Varint
+    stops: Hashes
 
 
 @dataclass(frozen=True, slots=True)
-class ShareReply:
+class ShareReply(WireMessage):
     """The answer to the `sharereq` of the same id."""
 
     command: ClassVar[str] = "sharereply"
-    id: int
-    result: int
-    shares: tuple[Envelope, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        shares = _pack_list(share.pack() for share in self.shares)
-        return pack_uint256(self.id) + pack_varint(self.result) + shares
+    id: Uint256
+    result: Result
+    shares: Envelopes
 
 
 @dataclass(frozen=True, slots=True)
-class BestBlock:
+class BestBlock(WireMessage):
     """The parent chain's best block header."""
 
     command: ClassVar[str] = "bestblock"
-    header: BlockHeader
-
-    def pack(self) -> bytes:
-        """80 bytes."""
-        return self.header.pack()
+    header: Header
 
 
 @dataclass(frozen=True, slots=True)
-class HaveTx:
+class HaveTx(WireMessage):
     """Transactions that the sender knows."""
 
     command: ClassVar[str] = "have_tx"
-    tx_hashes: tuple[int, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return pack_uint256_list(self.tx_hashes)
+    tx_hashes: NewestHashes
 
 
 @dataclass(frozen=True, slots=True)
-class LosingTx:
+class LosingTx(WireMessage):
     """Transactions that the sender knows no longer."""
 
     command: ClassVar[str] = "losing_tx"
-    tx_hashes: tuple[int, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return pack_uint256_list(self.tx_hashes)
+    tx_hashes: Hashes
 
 
 @dataclass(frozen=True, slots=True)
-class RememberTx:
+class RememberTx(WireMessage):
     """Transactions to keep for shares to come: by hash what the receiver said it has, the others in full."""
 
     command: ClassVar[str] = "remember_tx"
-    tx_hashes: tuple[int, ...]
-    transactions: tuple[RawTransaction, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return pack_uint256_list(self.tx_hashes) + _pack_list(t.data for t in self.transactions)
+    tx_hashes: Hashes
+    transactions: Transactions
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetTx:
+class ForgetTx(WireMessage):
     """Transactions to keep no longer."""
 
     command: ClassVar[str] = "forget_tx"
-    tx_hashes: tuple[int, ...]
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return pack_uint256_list(self.tx_hashes)
+    tx_hashes: Hashes
 
 
 Message = (
@@ -310,107 +377,15 @@ Message = (
 )
 
 
-def _read_address(reader: Reader) -> PeerAddress:
-    services, host, port = reader.address()
-    return PeerAddress(host, port, services)
+def _layout_of(kind: type[Message]) -> tuple[tuple[str, WireField], ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple((field.name, hints[field.name].__metadata__[0]) for field in fields(kind))
 
 
-def _read_version(reader: Reader) -> Version:
-    version, services = reader.uint32(), reader.uint64()
-    receiver, sender = _read_address(reader), _read_address(reader)
-    nonce, sub_version = reader.uint64(), reader.varstr()
-    if len(sub_version) > MAX_SUB_VERSION:
-        raise ParseError(f"a sub-version of {len(sub_version)} bytes; at most {MAX_SUB_VERSION} are allowed")
-    return Version(
-        version, services, receiver, sender, nonce, sub_version, reader.uint32(), reader.uint256() or None
-    )
-
-
-def _read_addrs(reader: Reader) -> Addrs:
-    count = reader.count(_SEEN_SIZE)
-    read = min(count, MAX_ADDRS)
-    addresses = tuple(SeenAddress(reader.uint64(), _read_address(reader)) for _ in range(read))
-    reader.position += (count - read) * _SEEN_SIZE
-    return Addrs(addresses)
-
-
-def _read_have_tx(reader: Reader) -> HaveTx:
-    """Of a long list the end, as nobody remembers more of a peer."""
-    count = reader.count(_HASH_SIZE)
-    reader.position += max(0, count - MAX_HAVE_TX) * _HASH_SIZE
-    return HaveTx(tuple(reader.uint256() for _ in range(min(count, MAX_HAVE_TX))))
-
-
-def _envelopes_steps(reader: Reader) -> Generator[None, None, tuple[Envelope, ...]]:
-    """Up to MAX_SHARES, of any type and with any contents; of a longer list nothing more is looked at."""
-    count, envelopes = reader.count(_MIN_ENVELOPE), []
-    for number in range(1, min(count, MAX_SHARES) + 1):
-        envelopes.append(Envelope(*open_envelope(reader)))
-        if number % _ENVELOPES_AT_ONCE == 0:
-            yield
-    if count > MAX_SHARES:
-        reader.position = reader.end
-    return tuple(envelopes)
-
-
-def _shares_steps(reader: Reader) -> Generator[None, None, Shares]:
-    return Shares((yield from _envelopes_steps(reader)))
-
-
-def _read_hashes(reader: Reader) -> tuple[int, ...]:
-    return tuple(reader.uint256_list())
-
-
-def _share_reply_steps(reader: Reader) -> Generator[None, None, ShareReply]:
-    request_id, result = reader.uint256(), reader.varint()
-    if result > _LAST_RESULT:
-        raise ParseError(f"a sharereply with result {result}")
-    return ShareReply(request_id, result, (yield from _envelopes_steps(reader)))
-
-
-def _remember_tx_steps(reader: Reader) -> Generator[None, None, RememberTx]:
-    tx_hashes = _read_hashes(reader)
-    transactions = []
-    count = reader.count(MIN_TRANSACTION)
-    if count > MAX_TRANSACTIONS:
-        raise ParseError(f"{count} transactions to remember")
-    read = 0
-    for number in range(1, count + 1):
-        start = reader.position
-        pass_transaction(reader)
-        data = reader.data[start : reader.position]
-        whole = sha256d_int(data)
-        if has_stable_hash(data):
-            transactions.append(RawTransaction(int.from_bytes(transaction_hash(data), "little"), data, whole))
-        else:
-            transactions.append(RawTransaction(whole, data))
-        read += len(data)
-        if number % _TRANSACTIONS_AT_ONCE == 0 or read > _TRANSACTION_BYTES_AT_ONCE:
-            read = 0
-            yield
-    return RememberTx(tx_hashes, tuple(transactions))
-
-
-_READERS: dict[str, Callable[[Reader], Message]] = {
-    "version": _read_version,
-    "ping": lambda reader: Ping(),
-    "addrme": lambda reader: AddrMe(reader.uint16()),
-    "addrs": _read_addrs,
-    "getaddrs": lambda reader: GetAddrs(reader.uint32()),
-    "sharereq": lambda reader: ShareReq(
-        reader.uint256(), _read_hashes(reader), reader.varint(), _read_hashes(reader)
-    ),
-    "bestblock": lambda reader: BestBlock(read_header(reader)),
-    "have_tx": _read_have_tx,
-    "losing_tx": lambda reader: LosingTx(_read_hashes(reader)),
-    "forget_tx": lambda reader: ForgetTx(_read_hashes(reader)),
-}
-_LONG: dict[str, Callable[[Reader], Generator[None, None, Message]]] = {
-    "remember_tx": _remember_tx_steps,
-    "shares": _shares_steps,
-    "sharereply": _share_reply_steps,
-}
-"""Messages that take longer than a step."""
+KINDS: Final[dict[str, type[Message]]] = {kind.command: kind for kind in get_args(Message)}
+"""Message types by their command."""
+for _kind in KINDS.values():
+    _kind.layout = _layout_of(_kind)
 
 
 def parse_message(command: str, payload: bytes) -> Message | None:
@@ -424,13 +399,15 @@ def parse_message(command: str, payload: bytes) -> Message | None:
 
 def message_steps(command: str, payload: bytes) -> Generator[None, None, Message | None]:
     """Return what `parse_message` does; every yield ends a step of a few milliseconds."""
-    reader = Reader(payload)
-    steps, read = _LONG.get(command), _READERS.get(command)
-    if steps is not None:
-        message = yield from steps(reader)
-    elif read is not None:
-        message = read(reader)
-    else:
+    kind = KINDS.get(command)
+    if kind is None:
         return None
+    reader = Reader(payload)
+    values = []
+    for _, wire in kind.layout:
+        value = wire.read(reader)
+        if wire.in_steps:
+            value = yield from value
+        values.append(value)
     reader.expect_end()
-    return message
+    return kind(*values)

@@ -11,7 +11,7 @@ LAST_COUNTED = 127
 """Types above it are counted together: whoever invents types fills a table of so many rows, and pushes none
 out."""
 MAX_HOSTS = 100
-"""Hosts that are told apart for each type."""
+"""Hosts that are counted for each type."""
 WARN_PERIOD = 3600.0
 """Seconds after which a type that is still sent is worth another line."""
 GROWTH = 10

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from typing_extensions import override
 
+from p2pool.base.environment import Environment
 from p2pool.base.text import printable
 from p2pool.base.timer import Timer
 
@@ -31,10 +32,10 @@ class Gateway(Protocol):
         """Forward a port to us; returns the router's external address."""
 
     def remove(self, port: int) -> None:
-        """Do so no more."""
+        """Stop forwarding a port to us."""
 
 
-class UpnpGateway:
+class UpnpGateway(Gateway):
     """A router found by UPnP. Construction looks for it, which takes seconds. Raises GatewayError."""
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class UpnpGateway:
         self._ask(self._upnp.selectigd, "none of the devices that answered the UPnP search is a router")
 
     def _ask(self, step: Callable[[], Any], otherwise: str) -> Any:
-        """What a step of the library returns. Raises GatewayError, in the library's words, or `otherwise` where
+        """What a step of the library returns. Raises GatewayError, in the library's words, or `otherwise` if
         it has none: it raises plain Exceptions, and its word for the lack of an answer is "Success"."""
         try:
             return step()
@@ -58,36 +59,30 @@ class UpnpGateway:
             text = str(error).strip()
             raise GatewayError(otherwise if text in ("", "Success") else text) from None
 
+    @override
     def add(self, port: int) -> str:
-        """See Gateway."""
         upnp = self._upnp
         mapping = port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)
         if not self._ask(lambda: upnp.addportmapping(*mapping), "the router refuses without a reason"):
             raise GatewayError("the router refuses")
-        return str(self._ask(upnp.externalipaddress, "the router does not tell its external address"))
+        return str(self._ask(upnp.externalipaddress, "the router does not report its external address"))
 
+    @override
     def remove(self, port: int) -> None:
-        """See Gateway."""
         upnp = self._upnp
         self._ask(lambda: upnp.deleteportmapping(port, _PROTOCOL), "the router refuses without a reason")
 
 
 class PortMapping:
-    """Keeps one port open. `run_in_thread` runs a callable off the reactor thread."""
+    """Keeps one port open. Routers are asked in a daemon thread: one that hangs holds up nothing."""
 
-    def __init__(
-        self,
-        reactor: Any,
-        port: int,
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
-        find: Callable[[], Gateway] = UpnpGateway,
-    ) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, port: int, find: Callable[[], Gateway] = UpnpGateway) -> None:
+        self._reactor = environment.reactor
         self._port = port
-        self._run_in_thread = run_in_thread
+        self._run_in_thread = environment.run_in_daemon_thread
         self._find = find
         self._gateway: Gateway | None = None
-        self._said = ""
+        self._logged = ""
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -103,18 +98,18 @@ class PortMapping:
             self._gateway, external = await self._run_in_thread(ask)
         except GatewayError as error:
             self._gateway = None
-            self._say("no router opens port {port} for other nodes: {detail}", printable(str(error), 80))
+            self._log_once("no router opens port {port} for other nodes: {detail}", printable(str(error), 80))
         else:
-            self._say("the router at {detail} lets other nodes in on port {port}", printable(external, 80))
+            self._log_once("the router at {detail} forwards port {port} to this node", printable(external, 80))
 
-    def _say(self, line: str, detail: str) -> None:
-        """Once, not at each renewal."""
-        if line != self._said:
-            self._said = line
+    def _log_once(self, line: str, detail: str) -> None:
+        """Log a line once, not at each renewal."""
+        if line != self._logged:
+            self._logged = line
             _log.info(line, port=self._port, detail=detail)
 
     async def stop(self) -> None:
-        """Close the port again."""
+        """Close the port on the router again."""
         if self._timer is not None:
             self._timer.stop()
         gateway, self._gateway = self._gateway, None
@@ -124,4 +119,8 @@ class PortMapping:
             await self._run_in_thread(lambda: gateway.remove(self._port))
         except GatewayError as error:
             detail = printable(str(error), 80)
-            _log.info("the router keeps port {port} open: {detail}", port=self._port, detail=detail)
+            _log.info(
+                "cannot remove the mapping of port {port} from the router: {detail}",
+                port=self._port,
+                detail=detail,
+            )

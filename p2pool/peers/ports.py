@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
@@ -19,7 +19,7 @@ class PoolPort(Protocol):
         """Whether a share is held, or is known to be refused: nobody has to send it."""
 
     def chain_part(self, share_hash: int, count: int) -> Sequence[Share]:
-        """A share and its ancestors, nearest first, at most `count`; nothing where it is not held."""
+        """A share and its ancestors, nearest first, at most `count`; nothing if it is not held."""
 
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         """Shares at which an answer to a request may end: the heads held, and those 10 behind them."""
@@ -31,10 +31,7 @@ class PoolPort(Protocol):
         """Take over shares, `requested` by us or not; returns how many were new."""
 
     def wanted(self) -> Sequence[int]:
-        """Missing parents."""
+        """Missing parent shares, which peers are asked for."""
 
     def best_block_heard(self, header: BlockHeader, block_hash: int) -> None:
         """A header that has the work it claims: perhaps a new block of the parent chain."""
-
-
-CallLater = Callable[[float, Callable[[], None]], object]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer, ITCPTransport
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
+from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.observable import Event
@@ -38,8 +39,8 @@ class PeerProtocol(Protocol):
     def _socket(self) -> ITCPTransport:
         return cast(ITCPTransport, self.transport)
 
+    @override
     def connectionMade(self) -> None:
-        """Twisted's."""
         socket = self._socket
         peer, ours = socket.getPeer(), socket.getHost()
         socket.setTcpNoDelay(True)
@@ -64,22 +65,22 @@ class PeerProtocol(Protocol):
             if self._unsent > MAX_UNSENT:
                 self._ended = True
                 if self.session is not None:
-                    self.session.close()  # nothing more of it is looked at or answered
+                    self.session.close()  # nothing more of it is read or answered
                 self._factory.hub.call_soon(lambda: self.fail(Drop("it does not take what is sent")))
                 return
         self._factory.hub.bytes_sent += len(data)
         self._socket.write(data)
 
     def pauseProducing(self) -> None:
-        """Twisted's: the other side does not keep up."""
+        """Note that the other side does not keep up: what is sent from now on is counted."""
         self._slow = True
 
     def resumeProducing(self) -> None:
-        """Twisted's: it has taken everything."""
+        """Note that the other side has taken everything."""
         self._slow, self._unsent = False, 0
 
     def stopProducing(self) -> None:
-        """Twisted's: the connection has ended."""
+        """Note that the connection has ended."""
         self._ended = True
 
     def _flow(self, paused: bool) -> None:
@@ -92,8 +93,8 @@ class PeerProtocol(Protocol):
         else:
             transport.resumeProducing()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         if self._ended or self.session is None:
             return
         self._factory.hub.bytes_received += len(data)
@@ -114,16 +115,16 @@ class PeerProtocol(Protocol):
         self._ended = True
         self._socket.abortConnection()
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's."""
         self._ended = True
         if self.session is not None:
             self._factory.hub.close(self.session, None)
         self._factory.lost(self)
 
 
-class PeerFactory(Factory):
-    """Makes connections of one direction; `protocols` are those that stand."""
+class PeerFactory(ServerFactory):
+    """Makes connections of one direction; `protocols` are those that are open."""
 
     noisy = False
 
@@ -134,20 +135,21 @@ class PeerFactory(Factory):
         self.began: Event[PeerSession] = Event()
         self.ended: Event[PeerSession] = Event()
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
-        """Twisted's: None refuses the connection."""
+        """Return a protocol for a connection; None to refuse it."""
         if self.incoming and not self.hub.may_accept(_plain(str(getattr(addr, "host", "")))):
             return None
         return PeerProtocol(self)
 
     def opened(self, protocol: PeerProtocol) -> None:
-        """A connection stands."""
+        """Take note of a connection that was made."""
         self.protocols.add(protocol)
         if protocol.session is not None:
             self.began.fire(protocol.session)
 
     def lost(self, protocol: PeerProtocol) -> None:
-        """It has ended."""
+        """Take note of a connection that has ended."""
         self.protocols.discard(protocol)
         if protocol.session is not None:
             self.ended.fire(protocol.session)

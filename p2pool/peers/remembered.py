@@ -24,7 +24,7 @@ class RememberedTransactions(OrderedDict[int, bytes]):
         """For those that are kept under two hashes: each one's other hash."""
 
     def keep(self, tx_hash: int, data: bytes) -> None:
-        """Keep a transaction; one that is there already stays as it is: c2pool-dash sends it again where it has
+        """Keep a transaction; one that is there already stays as it is: c2pool-dash sends it again if it has
         not heard yet that we know it. Raises Misbehaviour for one that alone exceeds the bound."""
         if tx_hash in self:
             return
@@ -37,7 +37,7 @@ class RememberedTransactions(OrderedDict[int, bytes]):
         self[tx_hash] = data
 
     def keep_whole(self, transaction: RawTransaction) -> tuple[int, ...]:
-        """Keep a transaction that came with its bytes. Returns the hashes that it is known by: both, where legacy
+        """Keep a transaction that came with its bytes. Returns the hashes that it is known by: both, if legacy
         p2pool-dash calls it by another one, since nobody says which of them the peer's shares will name. Raises as
         `keep` does."""
         tx_hash, other = transaction.hash, transaction.other_hash

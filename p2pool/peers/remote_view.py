@@ -1,4 +1,4 @@
-"""What a peer knows of transactions, as far as we told each other, and what it must be told before a share."""
+"""What a peer knows of transactions, as far as we notified each other, and what it needs before a share."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ T = TypeVar("T")
 
 
 class Sender(Protocol):
-    """The session."""
+    """The connection that messages go out on."""
 
     def send(self, message: Message) -> None:
-        """Send one message."""
+        """Send one message to the peer."""
 
     def send_framed(self, data: bytes) -> None:
         """Send bytes that are framed already."""
@@ -57,7 +57,7 @@ def split(items: Sequence[T], size: Callable[[T], int], room: int = _ROOM) -> li
 
 
 class RemoteView:
-    """One peer's transactions."""
+    """What one peer knows of transactions, and what we had it keep."""
 
     def __init__(self) -> None:
         self._known: dict[int, None] = {}
@@ -93,7 +93,7 @@ class RemoteView:
             sender.send(message)
         self._remember(sender, pool.mining)
 
-    def tell_mining(self, sender: Sender, change: MiningChange) -> None:
+    def send_mining(self, sender: Sender, change: MiningChange) -> None:
         """Our template has changed."""
         self._forget(sender, change.removed)
         self._remember(sender, change.added)
@@ -135,10 +135,10 @@ class RemoteView:
         return all(h in self._known or h in self._remembers or pool.get(h) is not None for h in tx_hashes)
 
     def send_shares(
-        self, sender: Sender, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
+        self, sender: Sender, *, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
     ) -> None:
         """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks.
-        Nothing where it has no room for them: it would have to drop us, and can ask for the shares later. (Legacy
+        Nothing if it has no room for them: it would have to drop us, and can ask for the shares later. (Legacy
         p2pool-dash drops us for a share with an asset unlock that it hashes otherwise; it asks for the share when
         it is connected again, for our best share is named then.)"""
         lacking: dict[int, bytes] = {}

@@ -11,7 +11,7 @@ from p2pool.peers.session import PeerSession
 from p2pool.peers.share_intake import Answer
 
 FIRST_AFTER = 10.0
-"""Seconds after the handshake: at first both sides are busy with what they tell each other."""
+"""Seconds after the handshake: at first both sides are busy with what they send each other."""
 PERIOD = 60.0
 KEPT = 3
 """The shortest of so many is the answer: what lies above it is the peer's other work, not the way to it."""
@@ -26,7 +26,7 @@ class _Measured:
 
 
 class RoundTrips:
-    """Round-trip times in seconds, by connection. Bound: one entry for each connection that stands."""
+    """Round-trip times in seconds, by connection. Bound: one entry for each open connection."""
 
     def __init__(self, monotonic: Callable[[], float], rng: random.Random) -> None:
         self._monotonic = monotonic
@@ -47,10 +47,10 @@ class RoundTrips:
             if shares is not None:
                 measured.times.append(max(0.0, self._monotonic() - now))
 
-        peer.request(self._rng.getrandbits(256), NO_SHARE, 0, (), now, answered)
+        peer.request(self._rng.getrandbits(256), NO_SHARE, parents=0, stops=(), now=now, answered=answered)
 
     def of(self, peer: PeerSession) -> float | None:
-        """The shortest of the last few; None where none is known yet."""
+        """The shortest of the last few; None if none is known yet."""
         measured = self._measured.get(peer)
         return min(measured.times) if measured is not None and measured.times else None
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
@@ -50,9 +52,9 @@ PEERS_FILE = StateFormat("peers.json", "the addresses and bans of other nodes", 
 
 @dataclass(frozen=True, slots=True)
 class DialSettings:
-    """`listen` is (interface, port), None for no listening; `always` are kept connected; where `bootstrap` says is
-    looked for nodes while fewer than FEW_PEERS are connected, None for nowhere. So many `outgoing` connections are
-    wanted."""
+    """Which connections there are to be. `listen` is (interface, port), None for no listening; `always` are kept
+    connected; `bootstrap` says where to look for nodes while fewer than FEW_PEERS are connected, None for nowhere;
+    `outgoing` is how many outgoing connections are wanted."""
 
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()
@@ -61,27 +63,16 @@ class DialSettings:
 
 
 class PeerService(Service):
-    """The adapter between `PeerHub` and the network. `run_in_thread` runs a callable off the reactor thread;
-    `look_up` does so with one that nobody waits for at the end."""
+    """The adapter between `PeerHub` and the network. What it knows is kept in `directory`."""
 
-    def __init__(
-        self,
-        reactor: Any,
-        hub: PeerHub,
-        settings: DialSettings,
-        directory: Path,
-        clock: Callable[[], float],
-        run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
-        look_up: Callable[[Callable[[], Any]], Deferred[Any]],
-        rng: random.Random,
-    ) -> None:
+    def __init__(self, environment: Environment, hub: PeerHub, *, settings: DialSettings, directory: Path) -> None:
         self.hub = hub
-        self._reactor = reactor
+        self._reactor = environment.reactor
         self._settings = settings
         self._file = StateFile(directory / PEERS_FILE.name, PEERS_FILE)
-        self._clock = clock
-        self._run_in_thread = run_in_thread
-        self._rng = rng
+        self._clock = environment.clock
+        self._run_in_thread = environment.run_in_thread
+        self._rng = environment.chance
         self._accepting = PeerFactory(hub, True)
         self._dialling = PeerFactory(hub, False)
         self._dialling.ended.subscribe(self._connection_ended)
@@ -94,11 +85,13 @@ class PeerService(Service):
         """Host -> until when it is not dialled again."""
         self._kept: list[ClientService] = []
         self._timers: list[Timer] = []
-        self._port: Any = None
+        self._port: IListeningPort | None = None
         self._saved: dict[str, object] = {}
         self._bootstrap: Bootstrap | None = None
         if settings.bootstrap is not None:
-            self._bootstrap = Bootstrap(settings.bootstrap, run_in_thread, look_up)
+            self._bootstrap = Bootstrap(
+                settings.bootstrap, environment.run_in_thread, environment.run_in_daemon_thread
+            )
         self._looking = False
         self._next_look_up, self._pause = 0.0, LOOK_UP_PERIOD
         """On the reactor's clock."""
@@ -114,8 +107,8 @@ class PeerService(Service):
             interface, port = self._settings.listen
             self._port = self._listen(port, interface)
 
-    def _listen(self, port: int, interface: str) -> Any:
-        """All interfaces are those of IPv6 with those of IPv4 in them, where the machine has IPv6."""
+    def _listen(self, port: int, interface: str) -> IListeningPort:
+        """All interfaces are those of IPv6 with those of IPv4 in them, if the machine has IPv6."""
         if not interface:
             with contextlib.suppress(CannotListenError):
                 return self._reactor.listenTCP(port, self._accepting, interface="::")
@@ -123,8 +116,8 @@ class PeerService(Service):
 
     @property
     def port(self) -> int:
-        """The port that we listen on, 0 where we do not."""
-        return 0 if self._port is None else int(self._port.getHost().port)
+        """The port that we listen on, 0 if we do not."""
+        return 0 if self._port is None else cast(IPv4Address, self._port.getHost()).port
 
     async def start(self) -> None:
         """Read what is kept, and begin to dial."""
@@ -173,7 +166,7 @@ class PeerService(Service):
         self._dial()
 
     def fail(self, session: PeerSession, error: Exception) -> None:
-        """End a connection."""
+        """End a connection because of an error."""
         for factory in (self._accepting, self._dialling, self._keeping):
             for protocol in factory.protocols:
                 if protocol.session is session:
@@ -183,7 +176,7 @@ class PeerService(Service):
     # --- dialling ----------------------------------------------------------------------------------------
 
     def _dial(self) -> None:
-        """One more attempt, where outgoing connections are wanted: one a second is quick enough, and no flood.
+        """One more attempt, if outgoing connections are wanted: one a second is quick enough, and no flood.
 
         Incoming ones do not count: whoever connects to us must not decide all that we hear.
         """
@@ -223,8 +216,8 @@ class PeerService(Service):
         self._resting[host] = self._clock() + REST_AFTER_FAILURE
 
     def _connection_ended(self, session: PeerSession) -> None:
-        """Where there was no handshake there is nothing for us: a dead end, ourselves, a peer that we have."""
-        if not session.ready:
+        """If there was no handshake there is nothing for us: a dead end, ourselves, a peer that we have."""
+        if session.version is None:
             self._rest(session.host)
 
     # --- looking for nodes -------------------------------------------------------------------------------
@@ -240,8 +233,8 @@ class PeerService(Service):
         elif self._bootstrap is not None and not self._looking and now >= self._next_look_up:
             self._looking = True
             self._next_look_up, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PERIOD)
-            looked = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
-            looked.addErrback(lambda failure: _log.failure("looking for other nodes failed", failure))
+            look_up = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
+            look_up.addErrback(lambda failure: _log.failure("looking up other nodes failed", failure))
 
     async def _look_up_nodes(self, bootstrap: Bootstrap) -> None:
         self._named.clear()
@@ -253,7 +246,7 @@ class PeerService(Service):
             self.last_look_up = NodeLookUps(self._clock(), found)
 
     def _take_named(self, found: Found) -> None:
-        self.hub.addresses.add(found.address, self._clock(), NAMED, found.by)
+        self.hub.addresses.add(found.address, self._clock(), source=NAMED, found_by=found.by)
         self._named.append(found.address)
 
     # --- what is kept ------------------------------------------------------------------------------------
@@ -264,7 +257,7 @@ class PeerService(Service):
             self.hub.bans.read_json(kept.get("bans"), self._clock())
 
     async def save(self) -> None:
-        """Write addresses and bans, where they have changed."""
+        """Write addresses and bans, if they have changed."""
         document: dict[str, object] = {
             "addresses": self.hub.addresses.to_json(),
             "bans": self.hub.bans.to_json(),
@@ -275,7 +268,9 @@ class PeerService(Service):
             await self._run_in_thread(lambda: self._file.write(document))
         except OSError as error:
             _log.warn(
-                "{file} cannot be written: {error}", file=str(self._file.path), error=error.strerror or error
+                "cannot write {file}: {error}; known nodes and bans are lost at the next restart",
+                file=str(self._file.path),
+                error=error.strerror or error,
             )
         else:
             self._saved = document

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -69,9 +70,9 @@ _ADDRESSES_AT_ONCE = 50
 _NO_STEP: tuple[()] = ()
 _MAX_ADDRS = 1000
 _ADDRS_PERIOD = 60.0
-"""So many addresses are looked at in so many seconds; more of them are of no use to anybody."""
+"""So many addresses are taken in so many seconds; more of them are of no use to anybody."""
 _HEADS = {ShareReply.command: messages.REQUEST_ID_SIZE}
-"""What of a message that is too long is looked at, too."""
+"""What is read of a message that is too long."""
 _DONE = object()
 
 
@@ -86,7 +87,7 @@ class Hub(IntakeHub, Protocol):
     """Shares the reactor's time between all connections."""
 
     def welcome(self, session: PeerSession) -> None:
-        """The handshake is done; Drop where this connection is not wanted."""
+        """The handshake is done; Drop if this connection is not wanted."""
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
         """A node is said to listen there."""
@@ -110,7 +111,7 @@ class Hub(IntakeHub, Protocol):
         """What a `sharereq` asks for."""
 
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
-        """See PoolPort.best_block_heard."""
+        """A header that has the work it claims: perhaps a new block of the parent chain."""
 
 
 @dataclass(slots=True)
@@ -134,13 +135,29 @@ class Introduction:
     port: int
 
 
+class PeerState(Enum):
+    """What a connection is good for.
+
+        AWAITING_VERSION --its `version` came, and is welcome--> READY
+               |                                                   |
+               +-------------- the connection ended ---------------+--> CLOSED
+
+    Every other message before `version`, and a second `version`, are misbehaviour.
+    """
+
+    AWAITING_VERSION = "awaiting version"
+    READY = "ready"
+    CLOSED = "closed"
+
+
 class PeerSession:
-    """See the module. `now` is a monotonic clock's time in seconds."""
+    """One connection to another node: see the module. `now` is a monotonic clock's time in seconds."""
 
     def __init__(
         self,
         hub: Hub,
         introduction: Introduction,
+        *,
         host: str,
         port: int,
         incoming: bool,
@@ -151,17 +168,18 @@ class PeerSession:
     ) -> None:
         self.host, self.port, self.incoming = host, port, incoming
         self.host_key = host_key(host)
+        self.state = PeerState.AWAITING_VERSION
         self.version: Version | None = None
+        """What the peer reported of itself; it stays when the connection has ended."""
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
-        self.closed = False
         self._hub = hub
         self._introduction = introduction
         self._write = write
         self._fail = fail
         self._flow = flow
         self._framer = Framer(introduction.prefix, messages.MAX_PAYLOAD, _HEADS)
-        """Has what was not looked at yet. Bound: one message and what came at once; then it is held."""
+        """Has what was not handled yet. Bound: one message and what came at once; then it is held."""
         self._portions: Iterator[None] | None = None
         """What is left to do for the message that was taken last."""
         self._held = False
@@ -184,8 +202,17 @@ class PeerSession:
 
     @property
     def ready(self) -> bool:
-        """Whether the handshake is done."""
-        return self.version is not None
+        """Whether the handshake is done, and the connection has not ended."""
+        return self.state is PeerState.READY
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self.state is PeerState.CLOSED
+
+    def disown(self) -> None:
+        """Undo the handshake: the other end is a peer already, on another connection."""
+        self.state, self.version = PeerState.AWAITING_VERSION, None
 
     def hello(self) -> None:
         """Say who we are; the first thing on every connection."""
@@ -215,21 +242,22 @@ class PeerSession:
 
     def send_framed(self, data: bytes) -> None:
         """Send bytes that `frame` made."""
-        if not self.closed:
+        if self.state is not PeerState.CLOSED:
             self._write(data)
 
     def request(
         self,
         request_id: int,
         share_hash: int,
+        *,
         parents: int,
         stops: tuple[int, ...],
         now: float,
         answered: Callable[[Answer | None], None],
     ) -> None:
-        """Ask for a share and its parents. `answered` gets the answer, or None where the connection ended without
+        """Ask for a share and its parents. `answered` gets the answer, or None if the connection ended without
         one; it is called exactly once."""
-        if self.closed or len(self._requests) >= MAX_REQUESTS:
+        if self.state is PeerState.CLOSED or len(self._requests) >= MAX_REQUESTS:
             answered(None)
             return
         self._requests[request_id] = _Request(
@@ -250,24 +278,24 @@ class PeerSession:
     # --- time --------------------------------------------------------------------------------------------
 
     def check_time(self, now: float) -> None:
-        """To be called about once a second. Raises Drop where the peer is silent or does not answer."""
-        if self._held:  # what it said waits here: it is not late while it waits, nor at once afterwards
+        """To be called about once a second. Raises Drop if the peer is silent or does not answer."""
+        if self._held:  # what it sent waits here: it is not late while it waits, nor at once afterwards
             self.heard_at = now
             for request in self._requests.values():
                 request.due = max(request.due, min(now + REQUEST_TIME, request.last_due))
-        elif not self.ready and now - self.connected_at > HANDSHAKE_TIME:
+        elif self.version is None and now - self.connected_at > HANDSHAKE_TIME:
             raise Drop("no handshake within 10 s")
-        if self.ready and now - self.heard_at > SILENCE_TIME:
-            raise Drop("silent for 100 s")
+        if self.version is not None and now - self.heard_at > SILENCE_TIME:
+            raise Drop("nothing received for 100 s")
         if any(now > request.due for request in self._requests.values()):
             raise Drop("a request was not answered within 15 s")
 
     def close(self) -> None:
         """The connection has ended. What the peer made us keep is given up at once, and the connection with all
         that waits in it: the garbage collector counts objects, not their bytes, and may take minutes."""
-        if self.closed:
+        if self.state is PeerState.CLOSED:
             return
-        self.closed = True
+        self.state = PeerState.CLOSED
         self._hub.turns.forget(self)
         self._portions = None
         self.remembered = RememberedTransactions()
@@ -282,15 +310,15 @@ class PeerSession:
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes from the peer. Raises Drop, Misbehaviour."""
-        if self.closed:
+        if self.state is PeerState.CLOSED:
             return
         self.heard_at = now
         self._framer.add(data)
         self._hub.turns.submit(self)
 
     def step(self) -> bool:
-        """See turns.Client: one message, or a portion of a long one. Raises Drop, Misbehaviour."""
-        if self.closed:
+        """Handle one message, or a portion of a long one. Raises Drop, Misbehaviour."""
+        if self.state is PeerState.CLOSED:
             return False
         if self._portions is None:
             try:
@@ -308,17 +336,17 @@ class PeerSession:
         return True
 
     def hold(self, held: bool) -> None:
-        """See turns.Client."""
+        """Let the peer wait while what it sent is worked through, or go on."""
         self._held = held
-        if not self.closed:
+        if self.state is not PeerState.CLOSED:
             self._flow(held)
 
     def failed(self, error: Exception) -> None:
-        """See turns.Client."""
+        """End the connection because of an error in a step."""
         self._fail(error)
 
     def _handle(self, command: str, payload: bytes, now: float) -> Iterator[None]:
-        if not self.ready and command != Version.command:
+        if self.state is PeerState.AWAITING_VERSION and command != Version.command:
             raise Misbehaviour(f"{command[:12]!r} before version")
         try:
             message = yield from messages.message_steps(command, payload)
@@ -330,13 +358,13 @@ class PeerSession:
     # --- each message ------------------------------------------------------------------------------------
 
     def _on_version(self, message: Version, now: float) -> None:
-        if self.version is not None:
+        if self.state is not PeerState.AWAITING_VERSION:
             raise Misbehaviour("a second version message")
         if message.version < MINIMUM_PROTOCOL:
             raise Misbehaviour(f"protocol {message.version} is too old: at least {MINIMUM_PROTOCOL} is needed")
         if message.nonce == self._introduction.nonce:
             raise OwnNode("")
-        self.version = message
+        self.state, self.version = PeerState.READY, message
         self._hub.welcome(self)
         if message.best_share_hash is not None:
             self._hub.share_hash_heard(message.best_share_hash, self)
@@ -358,7 +386,7 @@ class PeerSession:
                 yield
 
     def _addresses_allowed(self, count: int, now: float) -> int:
-        """How many of so many addresses are looked at: a flood of them would only cost time and be passed on."""
+        """Return how many of so many addresses are taken: a flood would only cost time and be passed on."""
         if now - self._addresses_since >= _ADDRS_PERIOD:
             self._addresses_heard, self._addresses_since = 0, now
         allowed = min(count, _MAX_ADDRS - self._addresses_heard)
@@ -415,7 +443,7 @@ class PeerSession:
             return
         if not self._too_long_logged:
             self._too_long_logged = True
-            text = "peer {peer} answers with {length} bytes, more than the {limit} that are taken; asking for less"
+            text = "peer {peer} sent an answer of {length} bytes, limit {limit}: ignored; requesting fewer shares"
             _log.info(text, peer=self.label, length=error.length, limit=messages.MAX_PAYLOAD)
         request.answered(Answer())
 
@@ -438,7 +466,7 @@ class PeerSession:
         for tx_hash in message.tx_hashes:
             data = pool.get(tx_hash)
             if data is None:
-                raise Drop(f"it refers to transaction {tx_hash:064x}, which is not known")
+                raise Drop(f"it refers to transaction {tx_hash:064x}, which is unknown here")
             self.remembered.keep(tx_hash, data)
         for transaction in message.transactions:
             for tx_hash in self.remembered.keep_whole(transaction):

@@ -60,7 +60,7 @@ class Answer(list[Share]):
 def new_shares(
     hub: IntakeHub, sender: ShareSender, envelopes: Sequence[Envelope]
 ) -> Generator[None, None, list[Share]]:
-    """Return the shares of a `shares` message. Raises Misbehaviour, and Drop where a transaction that a share
+    """Return the shares of a `shares` message. Raises Misbehaviour, and Drop if a transaction that a share
     introduces is not known."""
     shares: list[Share] = []
     for number, envelope in enumerate(envelopes, 1):
@@ -68,7 +68,7 @@ def new_shares(
         if share is not None:
             for tx_hash in share.new_transaction_hashes:
                 if tx_hash not in sender.remembered and hub.transactions.get(tx_hash) is None:
-                    raise Drop(f"a share with transaction {tx_hash:064x}, which is not known")
+                    raise Drop(f"it sent a share with transaction {tx_hash:064x}, which is unknown here")
             shares.append(share)
         if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
             yield

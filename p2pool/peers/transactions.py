@@ -1,6 +1,6 @@
-"""The transactions that this node knows, and what each peer is told of them.
+"""The transactions that this node knows, and what each peer is notified of.
 
-A share names its transactions by hash only, so nodes tell each other which ones they have (`have_tx`), and keep
+A share names its transactions by hash only, so nodes notify each other which ones they have (`have_tx`), and keep
 for each other those that the next shares will name (`remember_tx`). One pool serves all peers.
 """
 
@@ -48,7 +48,7 @@ class TransactionPool:
     """Known transactions by hash.
 
     Bound: `trim` is called every few seconds and leaves the template's, those that peers have us remember (2.5 MB
-    for each peer) and those of the last shares; it is called at once where `fresh_bytes` exceeds MAX_FRESH or
+    for each peer) and those of the last shares; it is called at once if `fresh_bytes` exceeds MAX_FRESH or
     `fresh_count` MAX_FRESH_COUNT.
     """
 
@@ -65,7 +65,7 @@ class TransactionPool:
         """What came since the last `trim`."""
 
     def get(self, tx_hash: int) -> bytes | None:
-        """The transaction, also where it was lost a moment ago."""
+        """The transaction, also if it was lost a moment ago."""
         data = self.known.get(tx_hash)
         if data is None:
             lost = self._lost.get(tx_hash)
@@ -73,7 +73,7 @@ class TransactionPool:
         return data
 
     def add(self, transactions: Iterable[tuple[int, bytes]]) -> None:
-        """Know these, too."""
+        """Add transactions to those that are known."""
         new = {tx_hash: data for tx_hash, data in transactions if tx_hash not in self.known}
         if new:
             self.known.update(new)
@@ -86,7 +86,7 @@ class TransactionPool:
         before, self.mining = self.mining, dict(transactions)
         self.add(self.mining.items())
         for tx_hash, data in self.mining.items():
-            if before.get(tx_hash) is not data:  # our dashd's bytes count, where a hash leaves some of them out
+            if before.get(tx_hash) is not data:  # our dashd's bytes count, if a hash leaves some of them out
                 self.known[tx_hash] = data
         added = {tx_hash: data for tx_hash, data in self.mining.items() if tx_hash not in before}
         removed = {tx_hash: data for tx_hash, data in before.items() if tx_hash not in self.mining}

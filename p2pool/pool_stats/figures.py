@@ -1,5 +1,5 @@
 """What others know and pool_stats shows: the share chain, other nodes, Dash Core. Recorded whole, once a second,
-by whoever asks them; until then they are as they stand here."""
+by whoever asks them; until then they have their defaults."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RefusedWork:
 @dataclass(frozen=True, slots=True)
 class VoteFigures:
     """Parts of the work that vote for share versions above this node's: of the whole chain, of its oldest tenth,
-    and of the last hour. None where the chain is too short."""
+    and of the last hour. None if the chain is too short."""
 
     leading: int | None = None
     """The higher version that most of the work votes for; None if no share does."""
@@ -70,7 +70,7 @@ class VoteFigures:
     refused_shares: int = 0
     """Shares of the best chain, of the last hour, that c2pool-dash refuses for their votes."""
     branch_problem: str | None = None
-    """Why nodes that run c2pool-dash follow another branch; None if they do not, as far as votes tell."""
+    """Why nodes that run c2pool-dash follow another branch; None if they do not, as far as votes show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ChainFigures:
     work_problem: str | None = None
     """Why there is no work for miners though Dash Core gives templates; None while there is."""
     block_problem: str | None = None
-    """Why dashd would refuse a block found now; None where it would not."""
+    """Why dashd would refuse a block found now; None if it would not."""
     left_out: int = 0
     """Transactions of dashd's template that blocks leave out because they would be too large."""
     votes: VoteFigures = VoteFigures()
@@ -133,7 +133,7 @@ class NewerType:
 
 @dataclass(frozen=True, slots=True)
 class SoftwareCount:
-    """Connected nodes of one software that announce one protocol. `protocol` is None where several are counted
+    """Connected nodes of one software that announce one protocol. `protocol` is None if several are counted
     together."""
 
     software: str
@@ -156,7 +156,7 @@ class LostSoftware:
 class EarlyCloses:
     """Nodes that closed the connection soon after it was made, and are not connected now. `hosts` counts them,
     `sites` their neighbourhoods (/16 of IPv4, /32 of IPv6), `closes` the connections, `lasting` for how many
-    seconds that goes on. `lowest` and `highest` are the protocols that they announced, None where none did."""
+    seconds that goes on. `lowest` and `highest` are the protocols that they announced, None if none did."""
 
     hosts: int = 0
     sites: int = 0
@@ -180,7 +180,7 @@ class PeerCensus:
 
 @dataclass(frozen=True, slots=True)
 class PeerCounts:
-    """Connected nodes by direction; round-trip times in seconds, None where none is known."""
+    """Connected nodes by direction; round-trip times in seconds, None if none is known."""
 
     incoming: int = 0
     outgoing: int = 0
@@ -191,7 +191,7 @@ class PeerCounts:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
-    """One dashd. `height` and `answer_time` (seconds, smoothed) are None where nothing is known."""
+    """One dashd. `height` and `answer_time` (seconds, smoothed) are None if nothing is known."""
 
     name: str
     well: bool

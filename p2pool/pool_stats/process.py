@@ -28,7 +28,7 @@ class ProcessSnapshot:
 
 
 class ProcessStats:
-    """The counters."""
+    """The counters of the node's own process."""
 
     def __init__(self) -> None:
         self.figures: ProcessFigures | None = None
@@ -49,7 +49,7 @@ class ProcessStats:
         self._pauses.add(seconds)
 
     def _advance(self, now: float) -> None:
-        """Begin the next period where it is time, or where the clock was set back. Who looks may have read the
+        """Begin the next period if it is time, or if the clock was set back. Whoever asks may have read the
         clock a little before the newest delay was recorded: that is no reason to forget it."""
         age = now - self._period
         if not -1 <= age < WORST_PERIOD:

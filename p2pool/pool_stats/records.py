@@ -44,7 +44,7 @@ class BlockStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BlockRecord:
-    """A block of the parent chain found by this pool. `worker` is empty or "another node" where it was not found
+    """A block of the parent chain found by this pool. `worker` is empty or "another node" if it was not found
     here; `subsidy` in duffs; `reason` says why it was refused or orphaned; `confirmations` is 1 at the tip."""
 
     time: float
@@ -169,7 +169,7 @@ class WorkerSnapshot(NamedTuple):
 
 class AddressSnapshot(NamedTuple):
     """All remembered workers of one payout address together; fields as WorkerSnapshot's. `workers` counts those
-    with a connection, `known` all. The counters fall where a worker is forgotten."""
+    with a connection, `known` all. The counters fall if a worker is forgotten."""
 
     address: str
     known: int

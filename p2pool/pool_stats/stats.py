@@ -1,7 +1,7 @@
 """The counters.
 
 `record_*` is called from the mining path: constant time, nothing that grows with the number of events.
-`snapshot` gives an immutable value for whoever shows or stores it, taken once a second however many look. There is
+`snapshot` gives an immutable value for whoever shows or stores it, taken once a second however many ask. There is
 no policy in here.
 """
 
@@ -49,7 +49,7 @@ SENDING_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
 FAN_OUT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 SUBMIT_BOUNDS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SNAPSHOT_PERIOD: Final = 1.0
-"""Seconds for which a snapshot is good enough for whoever looks."""
+"""Seconds for which a snapshot is good enough for whoever asks."""
 MAX_REASONS: Final = 32
 """Reasons for turning a connection away, and offences: each a word of the code's."""
 _EVENT_WINDOW: Final = 60.0
@@ -86,16 +86,16 @@ class PoolStats:
     # --- miners ------------------------------------------------------------------------------------------
 
     def record_connected(self, now: float) -> None:
-        """A miner connected."""
+        """Count a miner that connected."""
         self._connections += 1
         self._security.connected += 1
         self._security.connections.add(1, now)
 
     def record_disconnected(self) -> None:
-        """A miner's connection ended."""
+        """Count a miner that disconnected."""
         self._connections -= 1
 
-    def record_worker_on(self, name: str, difficulty: float, now: float, site: str = "") -> None:
+    def record_worker_on(self, name: str, *, difficulty: float, now: float, site: str = "") -> None:
         """A worker was authorized on one more connection, which comes from `site`."""
         worker = self._workers.seen(name, now, site)
         self._workers.connected(worker)
@@ -110,18 +110,18 @@ class PoolStats:
             worker.changed()
 
     def record_software(self, name: str, text: str) -> None:
-        """What a worker's machine says that it runs; the newest counts."""
+        """Note the software that a worker's rig reports; the newest counts."""
         worker = self._workers.get(name)
         if worker is not None and text:
             worker.software = printable(text, MAX_SOFTWARE)
             worker.changed()
 
-    def record_accepted(self, name: str, attempts: float, difficulty: float, dead: bool, now: float) -> None:
-        """A pseudoshare that stands for `attempts` hashes; `dead` where it came too late to be of use."""
+    def record_accepted(self, name: str, *, attempts: float, difficulty: float, dead: bool, now: float) -> None:
+        """A pseudoshare that stands for `attempts` hashes; `dead` if it came too late to be of use."""
         worker = self._workers.seen(name, now)
         if not worker.accepted:
             self._workers.worked(worker)
-        worker.record_accepted(attempts, difficulty, dead, now)
+        worker.record_accepted(attempts, difficulty=difficulty, dead=dead, now=now)
         self._accepted += 1
         self._work.add(attempts, now)
         self._rates.add(attempts)
@@ -131,7 +131,7 @@ class PoolStats:
             self._dead_work.add(attempts, now)
 
     def record_refused(self, name: str | None, code: int, now: float) -> None:
-        """A submission refused with a stratum error code; `name` None where the worker is not known."""
+        """A submission refused with a stratum error code; `name` None if the worker is not known."""
         count_code(self._refused, code)
         self._security.submissions += 1
         self._security.refused += 1
@@ -156,7 +156,7 @@ class PoolStats:
         self._submits.add(seconds if seconds > 0 else 0.0, count)
 
     def record_job_broadcast(self, seconds: float) -> None:
-        """A round of jobs served its last connection, so long after there was new work."""
+        """A job broadcast served its last connection, so long after there was new work."""
         self._fan_out.add(seconds if seconds > 0 else 0.0)
 
     # --- who is kept out ---------------------------------------------------------------------------------
@@ -205,11 +205,11 @@ class PoolStats:
             self._counted.add(record.block_hash)
             self._blocks_accepted += 1
 
-    def record_new_block_job(self, road: str, seconds: float) -> None:
+    def record_new_block_job(self, source: str, seconds: float) -> None:
         """The first job on a new block left, so long after the first news of the block."""
-        histogram = self._notices.get(road)
+        histogram = self._notices.get(source)
         if histogram is None and len(self._notices) < MAX_ROADS:
-            histogram = self._notices[road] = Histogram(NOTICE_BOUNDS)
+            histogram = self._notices[source] = Histogram(NOTICE_BOUNDS)
         if histogram is not None:
             histogram.add(seconds)
 
@@ -247,7 +247,7 @@ class PoolStats:
         """An alert was sent to people."""
         self._alerts += 1
 
-    # --- looking -----------------------------------------------------------------------------------------
+    # --- reading -----------------------------------------------------------------------------------------
 
     def hash_rate(self, now: float) -> float:
         """Hashes a second of all miners here, over the last RATE_WINDOW seconds."""
@@ -258,10 +258,10 @@ class PoolStats:
         return self._workers.address_hash_rate(address, now)
 
     def snapshot(self, now: float, good_for: float = SNAPSHOT_PERIOD) -> PoolSnapshot:
-        """Everything at `now`: the newest snapshot where it is no older than `good_for`, else a new one, which
+        """Everything at `now`: the newest snapshot if it is no older than `good_for`, else a new one, which
         takes 100 ms with 10,000 workers; as `taking` goes on every second, a few seconds spare that. (At
-        the very moment of the newest one there may be news: only a clock that stands still asks then.) The rates
-        of workers who did nothing since may be some seconds old."""
+        the very moment of the newest one there may be news: only a clock that does not advance asks then.) The
+        rates of workers who did nothing since may be some seconds old."""
         latest = self._latest
         if latest is not None and 0 < now - latest.time < good_for:
             return latest
@@ -299,7 +299,7 @@ class PoolStats:
             addresses=workers[1],
             recent_shares=tuple(self._recent_shares),
             blocks=tuple(self._blocks.values()),
-            notices={road: histogram.snapshot() for road, histogram in self._notices.items()},
+            notices={source: histogram.snapshot() for source, histogram in self._notices.items()},
             sending=self._sending.snapshot(),
             fan_out=self._fan_out.snapshot(),
             submits=self._submits.snapshot(),
@@ -320,7 +320,7 @@ def _clean(record: BlockRecord) -> BlockRecord:
 
 class _Security:
     """The part that tells who comes and who is kept out. Submissions are counted as they come and put into their
-    window when somebody looks: they come by thousands a second."""
+    window when somebody asks: they come by thousands a second."""
 
     def __init__(self) -> None:
         self.connected = 0

@@ -21,7 +21,7 @@ MAX_REFUSAL_CODES: Final = 32
 SILENCE: Final = 86400.0
 """Seconds after which a worker without a connection is forgotten."""
 STEP: Final = 100
-"""Workers looked at in one step of a snapshot: less than a millisecond."""
+"""Workers read in one step of a snapshot: less than a millisecond."""
 _SNAPSHOT_AGE = 15.0
 """Seconds after which the snapshot of a worker who did nothing is made anew: its rates have fallen a little."""
 _STAGGER = 10
@@ -37,7 +37,7 @@ def count_code(counts: dict[int, int], code: int) -> None:
 
 
 class Worker:
-    """One worker's counters. `snapshot` is made again only where something changed."""
+    """One worker's counters. `snapshot` is made again only if something changed."""
 
     __slots__ = (
         "_made",
@@ -60,7 +60,7 @@ class Worker:
         "work",
     )
 
-    def __init__(self, name: str, group: AddressGroup, site: str, now: float) -> None:
+    def __init__(self, name: str, group: AddressGroup, *, site: str, now: float) -> None:
         self.name = name
         self.group = group
         self.site = site
@@ -82,7 +82,7 @@ class Worker:
         """What was shown is no longer so."""
         self._snapshot = None
 
-    def record_accepted(self, attempts: float, difficulty: float, dead: bool, now: float) -> None:
+    def record_accepted(self, attempts: float, *, difficulty: float, dead: bool, now: float) -> None:
         """A pseudoshare that stands for `attempts` hashes."""
         self.difficulty = difficulty
         self.accepted += 1
@@ -97,7 +97,7 @@ class Worker:
         self._snapshot = None
 
     def snapshot(self, now: float) -> WorkerSnapshot:
-        """The worker at `now`, at most _SNAPSHOT_AGE seconds ago where nothing happened since."""
+        """The worker at `now`, at most _SNAPSHOT_AGE seconds ago if nothing happened since."""
         snapshot = self._snapshot
         if snapshot is None or not 0 <= now - self._made < _SNAPSHOT_AGE:
             self._made = now - id(self) // 64 % _STAGGER if snapshot is None else now
@@ -124,7 +124,7 @@ class Worker:
 
 
 class AddressGroup:
-    """The workers of one payout address by name. Its snapshot is made again only where one of theirs was."""
+    """The workers of one payout address by name. Its snapshot is made again only if one of theirs was."""
 
     __slots__ = ("_snapshot", "address", "changed", "workers")
 
@@ -189,7 +189,7 @@ class WorkerTable:
     def __init__(self) -> None:
         self._workers: dict[str, Worker] = {}
         self._by_address: dict[str, AddressGroup] = {}
-        """The same workers by the address before the dot: a job asks for an address's rate."""
+        """Workers by the address before the dot: a job asks for an address's rate."""
         self._unproven: FairQueue[str, str] = FairQueue()
         """The names, by site, of those without an accepted submission."""
         self._idle: FairQueue[str, str] = FairQueue()
@@ -240,7 +240,7 @@ class WorkerTable:
         group = self._by_address.get(address)
         if group is None:
             group = self._by_address[address] = AddressGroup(address)
-        worker = group.workers[name] = Worker(name, group, site, now)
+        worker = group.workers[name] = Worker(name, group, site=site, now=now)
         return worker
 
     def _candidate(self, site: str) -> str:
@@ -258,7 +258,7 @@ class WorkerTable:
         return next((name for name in self._workers if name in members), next(iter(self._workers)))
 
     def get(self, name: str) -> Worker | None:
-        """The worker, where it is remembered; it was not seen thereby."""
+        """The worker, if it is remembered; it was not seen thereby."""
         return self._workers.get(name) or self._workers.get(printable(name, MAX_WORKER_NAME))
 
     def connected(self, worker: Worker) -> None:

@@ -15,7 +15,7 @@ from p2pool.share.rules import reference_transactions
 from p2pool.share.share import ChainView, Share
 
 MAX_REF_DISTANCE = 110
-"""Shares back that a reference may name. It is looked at before the chain is."""
+"""Shares back that a reference may name. It is checked before the chain is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def check_share(share: Share, view: ChainView, network: Network) -> RebuiltShare
     context = rules.parent_context(view, share.previous_hash, network)
     _check_fields(share, context, network)
     named = rules.check_transactions(share, view, context)
-    gentx = rebuild_gentx(share, view, context, network)
+    gentx = rebuild_gentx(share, view, context=context, network=network)
     if sha256d(gentx) != share.gentx_hash:
         raise ShareInvalid(Reason.GENTX)
     rules.check_merkle_link(share, named)
@@ -47,7 +47,9 @@ def rebuild_share(share: Share, view: ChainView, network: Network) -> RebuiltSha
     """Return what the chain says of a share that was checked. Raises ShareInvalid."""
     rules = share.version.rules
     context = rules.parent_context(view, share.previous_hash, network)
-    return RebuiltShare(rebuild_gentx(share, view, context, network), rules.named_transactions(share, view))
+    return RebuiltShare(
+        rebuild_gentx(share, view, context=context, network=network), rules.named_transactions(share, view)
+    )
 
 
 def _check_fields(share: Share, context: ParentContext, network: Network) -> None:
@@ -69,9 +71,9 @@ def _check_fields(share: Share, context: ParentContext, network: Network) -> Non
 
 
 def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
-    """The hashes of the transactions that a share's references name. ShareInvalid where one names none.
+    """The hashes of the transactions that a share's references name. ShareInvalid if one names none.
 
-    c2pool-dash looks at no reference, so these rules are not among those whose breach is misbehaviour."""
+    c2pool-dash checks no reference, so these rules are not among those whose breach is misbehaviour."""
     hashes = []
     new_hashes = {0: share.new_transaction_hashes}  # by distance: many references name the same share
     for distance, index in share.transaction_hash_refs:
@@ -95,7 +97,7 @@ def check_referenced_transactions(share: Share, view: ChainView, context: Parent
     if new != set(range(len(share.new_transaction_hashes))):
         raise ShareInvalid(Reason.NEW_TRANSACTIONS_NOT_NAMED)
     named = referenced_transactions(share, view)
-    expected = reference_transactions(view, share.previous_hash, context.height, named)
+    expected = reference_transactions(view, share.previous_hash, height=context.height, wanted=named)
     if share.transaction_hash_refs != expected.refs or share.new_transaction_hashes != expected.new_hashes:
         raise ShareInvalid(Reason.TRANSACTION_REFS)
     return named
@@ -108,10 +110,10 @@ def check_merkle_link(share: Share, named: tuple[int, ...] | None) -> None:
         raise ShareInvalid(Reason.MERKLE_LINK)
 
 
-def rebuild_gentx(share: Share, view: ChainView, context: ParentContext, network: Network) -> bytes:
+def rebuild_gentx(share: Share, view: ChainView, *, context: ParentContext, network: Network) -> bytes:
     """The generation transaction that the chain prescribes for this share. Raises ShareInvalid."""
     version = share.version
-    weights = version.weights(view, context, share.block_target, network)
+    weights = version.weights(view, context, block_target=share.block_target, network=network)
     paid = share.paid
     if paid is None:
         paid = paid_payments(share.payments, network.parent.addresses)
@@ -120,7 +122,7 @@ def rebuild_gentx(share: Share, view: ChainView, context: ParentContext, network
     table = version.payouts(weights, share.subsidy, paid)
     return b"".join(
         (
-            gentx_prefix(table, share.script, share.coinbase, bool(share.coinbase_payload)),
+            gentx_prefix(table, share.script, coinbase=share.coinbase, has_payload=bool(share.coinbase_payload)),
             share.ref_hash,
             share.last_txout_nonce,
             gentx_suffix(share.coinbase_payload),

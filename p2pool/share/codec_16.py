@@ -39,7 +39,7 @@ class Codec16:
     share_class = Share
 
     def read(self, reader: Reader, share: Share) -> Generator[None, None, Links]:
-        """See ShareCodec."""
+        """Read a share's contents in steps."""
         read_min_header(reader, share)
         share.share_info_start = start = reader.position
         _read_share_data(reader, share)
@@ -53,7 +53,7 @@ class Codec16:
         return Links(share.contents[start:end], state, extra_data, length, reader.varstr())
 
     def packer(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> Packer16:
-        """See ShareCodec."""
+        """Return what packs shares that follow one share on one template."""
         return Packer16(data, parent, refs)
 
 
@@ -117,7 +117,7 @@ def read_branch(reader: Reader) -> tuple[bytes, ...]:
 
 
 class Packer16:
-    """See `generation.SharePacker`. What all payees on one tip have in common is packed once."""
+    """Packs shares of type 16. What all payees on one tip have in common is packed once."""
 
     __slots__ = ("_before_nonce", "_packed_payload", "_parent", "_payments", "_refs", "_subsidy")
 
@@ -153,7 +153,7 @@ class Packer16:
         )
 
     def share_info(self, payee: PayeeFields, bits: int, timestamp: int) -> bytes:
-        """See SharePacker."""
+        """Return the bytes that are fixed before the work is done."""
         parent = self._parent
         return b"".join(
             (
@@ -179,12 +179,13 @@ class Packer16:
     def contents(
         self,
         header: SolvedHeader,
+        *,
         share_info: bytes,
         gentx_prefix: bytes,
         last_txout_nonce: bytes,
         merkle_link: tuple[bytes, ...],
     ) -> bytes:
-        """See SharePacker."""
+        """Return the contents of the share's envelope once the work is done."""
         unfinished = len(gentx_prefix) % BLOCK_SIZE
         tail = gentx_prefix[len(gentx_prefix) - unfinished :]
         extra_data = tail[: max(0, unfinished - len(GENTX_BEFORE_REF_HASH))]

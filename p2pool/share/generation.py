@@ -55,6 +55,7 @@ class SharePacker(Protocol):
     def contents(
         self,
         header: SolvedHeader,
+        *,
         share_info: bytes,
         gentx_prefix: bytes,
         last_txout_nonce: bytes,

@@ -37,13 +37,13 @@ class ParentContext:
     """What the accumulated work is kept modulo of: the room that the share's version has for it."""
 
     def bits_for(self, desired_target: int) -> int:
-        """The compact target of a successor that wishes `desired_target`."""
+        """The compact target of a successor that requests `desired_target`."""
         return target_to_bits(clip(desired_target, self.target_limit // 30, self.target_limit))
 
     def timestamp_for(self, desired: int, network: Network) -> int:
-        """The timestamp of a successor that wishes `desired` (Unix seconds).
+        """The timestamp of a successor that requests `desired` (Unix seconds).
 
-        ShareInvalid(TIMESTAMP) where it no longer fits 32 bits: such a parent can have no successor.
+        ShareInvalid(TIMESTAMP) if it no longer fits 32 bits: such a parent can have no successor.
         """
         timestamp = desired
         if self.previous_timestamp is not None:

@@ -23,7 +23,7 @@ _LARGE = 200_000
 
 
 def open_envelope(reader: Reader) -> tuple[int, bytes]:
-    """Return (type, contents) at the reader's position. `versions` tells which types can be parsed."""
+    """Return (type, contents) at the reader's position. `versions` lists the types that can be parsed."""
     return reader.varint(), reader.varstr()
 
 
@@ -42,15 +42,18 @@ def _ref_hash_steps(ref_bytes: bytes, branch: tuple[bytes, ...], network: Networ
     return value
 
 
-def parse_share(version: ShareVersion, contents: bytes, network: Network, known_hash: int | None = None) -> Share:
+def parse_share(
+    version: ShareVersion, contents: bytes, network: Network, *, known_hash: int | None = None
+) -> Share:
     """Parse and do the checks that need no parents, all at once: see `parse_share_steps`."""
-    return finish(parse_share_steps(version, contents, network, known_hash))
+    return finish(parse_share_steps(version, contents, network, known_hash=known_hash))
 
 
 def parse_share_steps(
     version: ShareVersion,
     contents: bytes,
     network: Network,
+    *,
     known_hash: int | None = None,
     is_held: Callable[[int], bool] = lambda share_hash: False,
 ) -> Generator[None, None, Share]:
@@ -60,7 +63,7 @@ def parse_share_steps(
     An everyday share takes one step; one of megabytes yields whenever the reactor may do something else.
 
     Payments of a share that `is_held` already, by its hash, are not judged again: it comes from many peers.
-    `known_hash` spares the one X11 where we have just computed it ourselves; never pass what came from outside.
+    `known_hash` spares the one X11 if we have just computed it ourselves; never pass what came from outside.
     Raises ParseError (malformed) or ShareInvalid (breaks a rule).
     """
     share = version.codec.share_class()
@@ -91,7 +94,7 @@ def parse_share_steps(
 
 
 def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments | str]:
-    """What the payments come to. That they make the share invalid is said when it is checked."""
+    """What the payments come to. That they make the share invalid is raised when it is checked."""
     payments = read_payments(Reader(share.contents, share.payments_start), share.payments_count)
     try:
         return (yield from judge_payments(payments, network.parent.addresses))

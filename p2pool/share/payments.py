@@ -1,4 +1,4 @@
-"""The packed payments of a share: which outputs they stand for.
+"""The packed payments of a share: which outputs they mean.
 
 What a payee's text means depends on nothing but the network's address versions. A share of megabytes is therefore
 judged when it is parsed, in steps, and not when the chain below it is known. Called by `share` and `payouts`.
@@ -55,7 +55,7 @@ def read_payments(reader: Reader, count: int) -> Iterable[tuple[str, int]]:
 
 
 def pass_payments(reader: Reader, count: int) -> Generator[None, None, None]:
-    """Move the reader behind so many packed payments, in steps. Raises ParseError where the data ends early."""
+    """Move the reader behind so many packed payments, in steps. Raises ParseError if the data ends early."""
     data, position = reader.data, reader.position
     for number in range(1, count + 1):
         length = data[position] if position < reader.end else 0
@@ -77,7 +77,7 @@ def judge_payments(
 ) -> Generator[None, None, PaidPayments]:
     """Return the outputs of packed payments, without those that are skipped, in steps.
 
-    Raises ShareInvalid where a payee's text makes the share invalid, whatever its amount.
+    Raises ShareInvalid if a payee's text makes the share invalid, whatever its amount.
     """
     pieces: list[bytes] = []
     total = work = 0

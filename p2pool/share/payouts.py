@@ -33,7 +33,7 @@ _WORKERS_PART, _FINDER_PART = 49, 50
 def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions) -> PaidPayments:
     """The outputs of a share's packed payments, in their order, without those that are skipped.
 
-    Raises ShareInvalid where a payee's text makes the share invalid, whatever its amount.
+    Raises ShareInvalid if a payee's text makes the share invalid, whatever its amount.
     """
     return finish(judge_payments(payments, versions))
 
@@ -63,7 +63,7 @@ class Payouts(Protocol):
         """(script, duffs) of what the chain itself pays, in their order."""
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
-        """Duffs by script where `finder` finds the block, the donation's included and the payments not."""
+        """Duffs by script if `finder` finds the block, the donation's included and the payments not."""
 
     def outputs_for(self, finder: bytes) -> list[tuple[str, bytes, int]]:
         """(MINER, PAYMENT or DONATION, script, duffs) in the transaction's order, without the last output."""
@@ -73,10 +73,10 @@ class Payouts(Protocol):
 
 
 class PayoutTable:
-    """The outputs of type 16. See `Payouts`.
+    """The outputs of type 16, ready for any finder.
 
     Everything is serialized once; an address then costs one bisection and one join (`prefix_for`).
-    Raises ShareInvalid at construction where the payments exceed the subsidy.
+    Raises ShareInvalid at construction if the payments exceed the subsidy.
     """
 
     __slots__ = (
@@ -108,11 +108,11 @@ class PayoutTable:
 
     @property
     def payments(self) -> list[tuple[bytes, int]]:
-        """See Payouts."""
+        """Return (script, duffs) of what the chain itself pays, in their order."""
         return self._paid.outputs()
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
-        """See Payouts."""
+        """Return duffs by script if `finder` finds the block, with the donation's and without the payments."""
         amounts = dict(self.amounts)
         if finder != DONATION_SCRIPT and self.finder_bonus:
             amounts[finder] = amounts.get(finder, 0) + self.finder_bonus
@@ -120,7 +120,7 @@ class PayoutTable:
         return amounts
 
     def outputs_for(self, finder: bytes) -> list[tuple[str, bytes, int]]:
-        """See Payouts: miners by their scripts, what the chain pays, the donation."""
+        """Return the outputs: miners by their scripts, what the chain pays, the donation."""
         amounts = self.amounts_for(finder)
         rest = amounts.pop(DONATION_SCRIPT)
         return [
@@ -130,7 +130,7 @@ class PayoutTable:
         ]
 
     def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
-        """See Payouts."""
+        """Return the count of outputs, and their bytes up to what is constant before ref_hash, for `finder`."""
         scripts, offsets, joined = self._scripts, self._offsets, self._joined
         spent = self._workers_total
         count = len(scripts) + self._paid.count + 2
@@ -150,7 +150,7 @@ class PayoutTable:
         return count, b"".join((workers, self._paid.packed, donation, GENTX_BEFORE_REF_HASH))
 
 
-def gentx_prefix(table: Payouts, finder: bytes, coinbase: bytes, has_payload: bool) -> bytes:
+def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload: bool) -> bytes:
     """The generation transaction up to ref_hash."""
     version = b"\x03\x00\x05\x00" if has_payload else b"\x01\x00\x00\x00"
     count, outputs = table.prefix_for(finder)
@@ -169,5 +169,5 @@ def gentx_prefix(table: Payouts, finder: bytes, coinbase: bytes, has_payload: bo
 
 
 def gentx_suffix(coinbase_payload: bytes) -> bytes:
-    """What follows the nonce in a generation transaction: lock_time and, where there is one, the payload."""
+    """What follows the nonce in a generation transaction: lock_time and, if there is one, the payload."""
     return b"\x00\x00\x00\x00" + (pack_varstr(coinbase_payload) if coinbase_payload else b"")

@@ -14,7 +14,7 @@ from p2pool.share.weights import WEIGHT_UNIT, Weights
 
 MAX_MERKLE_LINK = 16
 MAX_REFS = (1 << MAX_MERKLE_LINK) - 1
-"""Transactions beside the coinbase that a merkle link of the greatest length covers."""
+"""Transactions besides the coinbase that a merkle link of the greatest length covers."""
 FAR_SHARE_DISTANCE = 99
 REF_LOOKBEHIND = 100
 _MANY = 200
@@ -32,7 +32,7 @@ def check_form(share: Share) -> None:
 
 
 def parent_context(view: ChainView, previous_hash: int | None, network: Network) -> ParentContext:
-    """Ask the chain once. ShareInvalid(NOT_CHECKABLE) where it ends, unrooted, before what is needed."""
+    """Ask the chain once. ShareInvalid(NOT_CHECKABLE) if it ends, unrooted, before what is needed."""
     if previous_hash is None:
         return ParentContext(
             previous_hash=None,
@@ -50,7 +50,7 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
     if previous is None:
         raise ShareInvalid(Reason.NOT_CHECKABLE, f"parent {previous_hash:064x} is not held")
     height = view.height(previous_hash)
-    limit = _target_limit(view, previous_hash, height, network)
+    limit = _target_limit(view, previous_hash, height=height, network=network)
     far_share = view.nth_parent(previous_hash, FAR_SHARE_DISTANCE)
     return ParentContext(
         previous_hash=previous_hash,
@@ -66,7 +66,7 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
     )
 
 
-def _target_limit(view: ChainView, previous_hash: int, height: int, network: Network) -> int:
+def _target_limit(view: ChainView, previous_hash: int, *, height: int, network: Network) -> int:
     """The retarget: aim at one share in share_period, by the work of the last target_lookbehind shares."""
     if height < network.target_lookbehind:
         return network.max_target
@@ -85,8 +85,8 @@ def _target_limit(view: ChainView, previous_hash: int, height: int, network: Net
     return clip(target, network.min_target, network.max_target)
 
 
-def window_weights(view: ChainView, context: ParentContext, block_target: int, network: Network) -> Weights:
-    """Return the weights of a share of type 16: those of the window, cut where they exceed SPREAD blocks' work."""
+def window_weights(view: ChainView, context: ParentContext, *, block_target: int, network: Network) -> Weights:
+    """Return the weights of a share of type 16: those of the window, cut if they exceed SPREAD blocks' work."""
     return view.weights(
         context.weights_start,
         context.weights_length,
@@ -97,15 +97,15 @@ def window_weights(view: ChainView, context: ParentContext, block_target: int, n
 # Bound: the shares that references may name, and as many again for a fork.
 @lru_cache(maxsize=2 * REF_LOOKBEHIND)
 def _positions(share: Share) -> dict[int, int]:
-    """Where each transaction that a share introduces stands first. Made once: whoever introduces tens of thousands
-    must not have them gone through for each share above."""
+    """Return the first position of each transaction that a share introduces. Made once: whoever introduces tens of
+    thousands must not have them gone through for each share above."""
     hashes = share.new_transaction_hashes
     last = len(hashes) - 1
     return {transaction_hash: last - index for index, transaction_hash in enumerate(reversed(hashes))}
 
 
 def reference_transactions(
-    view: ChainView, previous_hash: int | None, height: int, wanted: Sequence[int]
+    view: ChainView, previous_hash: int | None, *, height: int, wanted: Sequence[int]
 ) -> TransactionRefs:
     """The canonical references: nearest share first, first position first; not found ones are new."""
     if not wanted:

@@ -86,7 +86,7 @@ class Share:
     )
 
     version: ShareVersion
-    """What its envelope's type stands for."""
+    """The version that its envelope's type names."""
     contents: bytes
     share_info_start: int
     share_info_end: int
@@ -114,9 +114,9 @@ class Share:
     payments_start: int
     payments_count: int
     kept_payments: tuple[tuple[str, int], ...] | None
-    """None where they are many or long: as objects they take twenty times the room."""
+    """None if they are many or long: as objects they take twenty times the room."""
     paid: PaidPayments | str | None
-    """What many or long payments come to, or why they make the share invalid; None where that is computed when it
+    """What many or long payments come to, or why they make the share invalid; None if that is computed when it
     is needed."""
     # the rest of share_info
     new_transaction_hashes: tuple[int, ...]
@@ -180,17 +180,17 @@ class Share:
     def header(self) -> bytes:
         """The 80-byte header that was hashed."""
         return pack_header(
-            self.header_version,
-            self.previous_block,
-            walk_branch(self.gentx_hash, self.merkle_link),
-            self.header_timestamp,
-            self.block_bits,
-            self.header_nonce,
+            version=self.header_version,
+            previous_block=self.previous_block,
+            merkle_root=walk_branch(self.gentx_hash, self.merkle_link),
+            timestamp=self.header_timestamp,
+            bits=self.block_bits,
+            nonce=self.header_nonce,
         )
 
 
 def pack_header(
-    version: int, previous_block: int, merkle_root: bytes, timestamp: int, bits: int, nonce: int
+    *, version: int, previous_block: int, merkle_root: bytes, timestamp: int, bits: int, nonce: int
 ) -> bytes:
     """80 bytes; `merkle_root` is 32 bytes in hashing order."""
     return b"".join(
@@ -214,16 +214,16 @@ class ChainView(Protocol):
     """The shares held, by hash. Lengths count shares; a chain ends at its root or at a missing parent."""
 
     def get(self, share_hash: int) -> Share | None:
-        """The share of this hash, or None where it is not held."""
+        """The share of this hash, or None if it is not held."""
 
     def height(self, share_hash: int) -> int:
-        """The length of the chain that ends in this share. KeyError where it is not held."""
+        """The length of the chain that ends in this share. KeyError if it is not held."""
 
     def is_rooted(self, share_hash: int) -> bool:
-        """Whether the chain below goes down to a first share. KeyError where it is not held."""
+        """Whether the chain below goes down to a first share. KeyError if it is not held."""
 
     def nth_parent(self, share_hash: int, n: int) -> Share | None:
-        """The n-th parent (0: the share itself); None where the chain held ends before it."""
+        """The n-th parent (0: the share itself); None if the chain held ends before it."""
 
     def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
         """The share and its parents, nearest first, at most `count`."""
@@ -253,6 +253,22 @@ class ShareCodec(Protocol):
         """What packs shares that follow one share on one template."""
 
 
+class TransactionReferencing(Protocol):
+    """How a share that follows `previous_hash`, whose chain is `height` shares long, names transactions."""
+
+    def __call__(
+        self, view: ChainView, previous_hash: int | None, *, height: int, wanted: Sequence[int]
+    ) -> TransactionRefs:
+        """Return the references for the hashes of a block's other transactions, in their order."""
+
+
+class WindowWeights(Protocol):
+    """How the PPLNS window is weighed for a share that would be a block of `block_target`."""
+
+    def __call__(self, view: ChainView, context: ParentContext, *, block_target: int, network: Network) -> Weights:
+        """Return the weights of the window below a share on the context's parent share."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShareRules:
     """What a share must fulfil, apart from what its generation transaction pays. All raise ShareInvalid."""
@@ -262,12 +278,12 @@ class ShareRules:
     parent_context: Callable[[ChainView, int | None, Network], ParentContext]
     """(chain, parent share, network) -> what the chain says about a share of this version that follows the parent,
     whatever version the parent has; also that none may follow it."""
-    references: Callable[[ChainView, int | None, int, Sequence[int]], TransactionRefs]
-    """(chain, parent share, its height, hashes of a block's other transactions) -> how a share names them."""
+    references: TransactionReferencing
+    """Return how a share names the other transactions of its block."""
     named_transactions: Callable[[Share, ChainView], tuple[int, ...] | None]
     """The hashes of the other transactions of a share's block; None if it does not say."""
     check_transactions: Callable[[Share, ChainView, ParentContext], tuple[int, ...] | None]
-    """The same hashes; also checks how the share names them."""
+    """The hashes of the other transactions of a share's block; also checks how the share names them."""
     check_merkle_link: Callable[[Share, tuple[int, ...] | None], None]
     """Check the merkle link against these hashes."""
 
@@ -281,8 +297,8 @@ class ShareVersion:
     codec: ShareCodec
     """Also says what ref_hash commits to: `Links.ref_bytes` of a share that is read,
     `SharePacker.ref_bytes` of one that is made."""
-    weights: Callable[[ChainView, ParentContext, int, Network], Weights]
-    """(chain, context, block target, network) -> the weights by which a share on the context's parent pays.
+    weights: WindowWeights
+    """Return the weights by which a share on the context's parent share pays.
 
     A version says where its window begins, how long and how heavy it is, and whether shares count less with their
     distance. The shares in the window may be of any version: their attempts, script and donation count."""

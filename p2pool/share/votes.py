@@ -14,7 +14,7 @@ from typing import Final
 from p2pool.networks.parameters import SHARE_VERSION
 
 LEVELS: Final = (0, 50, 60, 85, 95)
-"""Percentages of the work at which people are notified; 0 stands for any vote at all."""
+"""Percentages of the work at which people are notified; 0 means any vote at all."""
 C2POOL_ACCEPTS: Final = 60
 """Percentage of the old window's work from which c2pool-dash accepts a vote above the parent share's."""
 LEGACY_SWITCHES: Final = 85

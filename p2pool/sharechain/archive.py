@@ -1,6 +1,6 @@
 """Old shares in compressed text files, for history and for starting over.
 
-The lines are those of the other software's share files (`importing` reads both): `5 <hex of an envelope>`.
+The lines are those of legacy p2pool-dash's share files (`importing` reads both): `5 <hex of an envelope>`.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Forest:
         return None if node is None else node.share
 
     def height(self, share_hash: int) -> int:
-        """Length of the chain that ends in this share. KeyError where it is not held."""
+        """Length of the chain that ends in this share. KeyError if it is not held."""
         node = self.nodes[share_hash]
         return node.depth - node.tree.depth
 
@@ -112,7 +112,7 @@ class Forest:
         return node.work - node.tree.work
 
     def nth_parent_node(self, node: ChainEntry, n: int) -> ChainEntry | None:
-        """The n-th parent's node (0: itself), or None where the chain ends before it."""
+        """The n-th parent's node (0: itself), or None if the chain ends before it."""
         if n >= node.depth - node.tree.depth:
             return None
         while n >= _STRIDE:
@@ -139,13 +139,13 @@ class Forest:
             count -= 1
 
     def work_over(self, share_hash: int, count: int) -> int:
-        """Work of the share and back, `count` shares, or fewer where the chain ends."""
+        """Work of the share and back, `count` shares, or fewer if the chain ends."""
         node = self.nodes[share_hash]
         below = self.nth_parent_node(node, count)
         return node.work - (node.tree.work if below is None else below.work)
 
     def minimum_work(self, share_hash: int, count: int) -> int:
-        """The same over `minimum_attempts`."""
+        """Return the sum of `minimum_attempts` over the share and back, `count` shares."""
         node = self.nodes[share_hash]
         below = self.nth_parent_node(node, count)
         return node.minimum_work - (node.tree.minimum_work if below is None else below.minimum_work)
@@ -160,7 +160,7 @@ class Forest:
     # --- changes -----------------------------------------------------------------------------------------
 
     def add(self, share: Share) -> ChainEntry:
-        """Add a share; ValueError where it is already held."""
+        """Add a share; ValueError if it is already held."""
         share_hash, previous = share.hash, share.previous_hash
         if share_hash in self.nodes:
             raise ValueError(f"share {share_hash:064x} is already held")
@@ -247,7 +247,7 @@ class Forest:
         return not node.children or node.parent is None
 
     def remove(self, share_hash: int) -> Share:
-        """Take a share out; KeyError where it is not held, ValueError where it is not an end."""
+        """Take a share out; KeyError if it is not held, ValueError if it is not an end."""
         node = self.nodes[share_hash]
         if not self.can_remove(share_hash):
             raise ValueError(f"share {share_hash:064x} is in the middle of a chain")
@@ -271,7 +271,7 @@ class Forest:
         return node.share
 
     def _split_off(self, node: ChainEntry) -> None:
-        """What stood on a removed root hangs from its hash now."""
+        """What was above a removed root hangs from its hash now."""
         tree, share_hash = node.tree, node.share.hash
         if tree.roots:
             above = Tree(share_hash)

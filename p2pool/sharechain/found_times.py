@@ -1,7 +1,7 @@
 """When shares were found, for people: ages, hash rates, times until something.
 
 The timestamp of a share is part of the consensus and lies 1 to 2 * share_period - 1 seconds after its parent's: in
-a pool that is slower it lags behind without end. What tells better:
+a pool that is slower it lags behind without end. Better sources are:
 
 - when this node first saw the share, if it came live: found by a miner here, or sent by a peer as the newest
   share. A share that was downloaded, imported or loaded from an old store has no such time;
@@ -31,7 +31,7 @@ NEIGHBOURS = 5
 BELOW = 11
 """Shares below that a header time cannot precede, by their median."""
 _WITNESSES = 3
-"""Live neighbours at least that confirm our clock where a share's own header does not."""
+"""Live neighbours at least that confirm our clock if a share's own header does not."""
 
 
 class FoundSource(Enum):
@@ -62,7 +62,9 @@ class Sighting:
         return self.live and abs(self.first_seen - self.header_time) <= AGREEMENT
 
 
-def found_times(chain: Sequence[Sighting], now: float, start: int = 0, end: int | None = None) -> list[FoundTime]:
+def found_times(
+    chain: Sequence[Sighting], now: float, *, start: int = 0, end: int | None = None
+) -> list[FoundTime]:
     """Return when the shares `chain[start:end]` were found. `chain` is one chain, the newest share first; those
     around that range help to judge it. Header times in the future count as `now`, Unix seconds."""
     values = [each.first_seen if each.agrees else min(each.header_time, now) for each in chain]
@@ -72,7 +74,7 @@ def found_times(chain: Sequence[Sighting], now: float, start: int = 0, end: int 
 def _found(chain: Sequence[Sighting], values: Sequence[float], index: int) -> FoundTime:
     if chain[index].agrees or _clock_was_right(chain, index):
         return FoundTime(chain[index].first_seen, FoundSource.FIRST_SEEN)
-    # Where there are as many on both sides, honest times stay as they are: they ascend.
+    # If there are as many on both sides, honest times stay as they are: they ascend.
     radius = min(NEIGHBOURS, index, len(values) - 1 - index)
     time = median(values[index - radius : index + radius + 1])
     below = values[index + 1 : index + 1 + BELOW]
@@ -101,7 +103,7 @@ class FoundTimes:
         self._now = now
 
     def of(self, share_hash: int) -> FoundTime:
-        """Return when a held share was found. KeyError where it is not held."""
+        """Return when a held share was found. KeyError if it is not held."""
         return self.of_chain(share_hash, 1)[0]
 
     def of_chain(self, share_hash: int, count: int) -> list[FoundTime]:
@@ -113,11 +115,11 @@ class FoundTimes:
             arrival = self._tracker.arrival(walk.share.hash)
             sightings.append(Sighting(walk.share.header_timestamp, arrival.time_seen, arrival.live))
             walk = walk.parent
-        return found_times(sightings, self._now, above, min(len(sightings), above + count))
+        return found_times(sightings, self._now, start=above, end=min(len(sightings), above + count))
 
     def _top(self, share_hash: int) -> tuple[ChainEntry, int]:
         """The share of the best chain that is up to NEIGHBOURS above this one, and how many. Above a share that is
-        not in the best chain nothing is looked at: whose forks those are is anybody's choice."""
+        not in the best chain nothing is read: whose forks those are is anybody's choice."""
         forest = self._tracker.forest
         node = forest.nodes[share_hash]
         best = None if self._best is None else forest.nodes.get(self._best)
@@ -129,8 +131,8 @@ class FoundTimes:
         return (node, 0) if top is None else (top, above)
 
     def span(self, share_hash: int, count: int) -> float | None:
-        """Return the seconds between the first and the last of `count` shares that end in this one; None where
-        header times make no sense, or where fewer are held."""
+        """Return the seconds between the first and the last of `count` shares that end in this one; None if
+        header times make no sense, or if fewer are held."""
         far = self._tracker.nth_parent(share_hash, count - 1)
         if far is None:
             return None

@@ -1,4 +1,4 @@
-"""Reading shares from the text files of the other software (`shares.0`, `shares.1`, ...) and from our archive.
+"""Reading shares from the text files of legacy p2pool-dash (`shares.0`, `shares.1`, ...) and from our archive.
 
 Lines: `5 <hex of an envelope>` is a share, `2 <hash hex>` says that it was verified there (we verify ourselves),
 `0` and `1` are older kinds. Files are only read. Everything here blocks.
@@ -21,14 +21,14 @@ from p2pool.share.share import Share
 from p2pool.share.versions import parse_envelope
 
 MAX_LINE = 16 * 1024 * 1024
-"""Bytes; a longer line is damaged."""
+"""Bytes; a longer line is corrupt."""
 _NAME = re.compile(r"shares\.([0-9]{1,9})")
 _SHARE, _PASSED_OVER = b"5", frozenset({b"0", b"1", b"2"})
 
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What was met: files, shares, damaged lines, and where the first of those is and what is wrong with it."""
+    """What was met: files, shares, corrupt lines, and where the first of those is and what is wrong with it."""
 
     files: int = 0
     shares: int = 0
@@ -36,7 +36,7 @@ class ImportCounts:
     first_damage: str = ""
 
     def note_damage(self, where: str, what: object) -> None:
-        """Count a damaged line."""
+        """Count a corrupt line."""
         self.damaged += 1
         self.first_damage = self.first_damage or f"{where}: {what}"
 
@@ -55,17 +55,17 @@ def share_files(directory: Path) -> list[Path]:
 
 
 def read_share_files(paths: list[Path], network: Network, counts: ImportCounts) -> Iterator[Share]:
-    """The shares of these files, parsed, their work checked; what is damaged is counted and passed over."""
+    """The shares of these files, parsed, their work checked; what is corrupt is counted and skipped."""
     for path in paths:
         counts.files += 1
         try:
             with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-                yield from _read_lines(file, path.name, network, counts)
+                yield from _read_lines(file, path.name, network=network, counts=counts)
         except (OSError, EOFError, zlib.error) as error:
             counts.note_damage(path.name, error)
 
 
-def _read_lines(file: BufferedIOBase, name: str, network: Network, counts: ImportCounts) -> Iterator[Share]:
+def _read_lines(file: BufferedIOBase, name: str, *, network: Network, counts: ImportCounts) -> Iterator[Share]:
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1

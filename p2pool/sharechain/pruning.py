@@ -29,20 +29,20 @@ def max_unverified_shares(chain_length: int) -> int:
 def prune(tracker: Tracker, thought: Thought, now: float) -> list[Share]:
     """Forget, and return what was: at most about PRUNED_AT_ONCE shares. `thought` is what `think` just came to."""
     removed: list[Share] = []
-    _drop_dead_forks(tracker, thought, now, removed)
+    _drop_dead_forks(tracker, thought, now=now, removed=removed)
     _drop_old_ends(tracker, thought, removed)
     _drop_excess(tracker, removed)
     return removed
 
 
-def _drop_dead_forks(tracker: Tracker, thought: Thought, now: float, removed: list[Share]) -> None:
+def _drop_dead_forks(tracker: Tracker, thought: Thought, *, now: float, removed: list[Share]) -> None:
     kept = _kept_heads(tracker, thought)
     for head_hash, node in list(tracker.forest.heads.items()):
         if len(removed) >= PRUNED_AT_ONCE:
             return
         growing = head_hash not in tracker.verified and now - node.tree.grown <= GROWING_AGE
         if head_hash not in kept and not growing:
-            _drop_branch(tracker, node, kept, removed, now - DEAD_FORK_AGE)
+            _drop_branch(tracker, node, kept=kept, removed=removed, seen_before=now - DEAD_FORK_AGE)
 
 
 def _kept_heads(tracker: Tracker, thought: Thought) -> set[int]:
@@ -59,11 +59,12 @@ def _kept_heads(tracker: Tracker, thought: Thought) -> set[int]:
 def _drop_branch(
     tracker: Tracker,
     node: ChainEntry,
+    *,
     kept: Container[int],
     removed: list[Share],
     seen_before: float = float("inf"),
 ) -> None:
-    """Remove a head and what stood under it alone, down to a share that was not seen before that time."""
+    """Remove a head and what was under it alone, down to a share that was not seen before that time."""
     next_node: ChainEntry | None = node
     while next_node is not None and not next_node.children and len(removed) < PRUNED_AT_ONCE:
         share_hash, parent = next_node.share.hash, next_node.parent
@@ -110,5 +111,5 @@ def _drop_excess(tracker: Tracker, removed: list[Share]) -> None:
     for node in heads:
         if not too_much() or len(removed) >= PRUNED_AT_ONCE:
             return
-        _drop_branch(tracker, node, verified, removed)
+        _drop_branch(tracker, node, kept=verified, removed=removed)
         count -= 1

@@ -2,8 +2,8 @@
 
 Another implementation may accept a share that this node refuses, and most of the network may go on from there.
 What is built on a refused share is refused with it: it is neither held nor asked for, and its work is counted, so
-that the operator can be told. Pure; times are Unix seconds. `Node` asks here before it holds a share of a peer,
-and hands over what each `Tracker.think` came to.
+that the operator can be notified. Pure; times are Unix seconds. `Node` asks here before it holds a share of a
+peer, and hands over what each `Tracker.think` came to.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ downloaded, and counts at the time in its header."""
 AHEAD: Final = 7200.0
 """Seconds that a header may be ahead of our clock, as for blocks."""
 MAX_BRANCHES: Final = 32
-"""Branches that are told apart. Beyond it, the one with least work is not."""
+"""Branches that are counted apart. Beyond it, the one with least work is not."""
 MAX_SOFTWARE: Final = 16
-"""Names of software told apart for each branch."""
+"""Names of software counted apart for each branch."""
 MAX_REFUSED: Final = 20_000
 """Refused shares that are remembered: more than two days of the network's shares."""
 MAX_LENGTHS: Final = 1024
@@ -44,7 +44,7 @@ MAX_HARDER: Final = 30
 DROPPED_AT_ONCE: Final = 1000
 """Shares of refused branches forgotten in one run: about 10 ms."""
 ENOUGH_SHARES: Final = 2
-"""One refused share is somebody's mistake; the network follows it when another stands on it."""
+"""One refused share is somebody's mistake; the network follows it when another is built on it."""
 UNIT: Final = 8
 """What an unasked refused share that carries about the work that the chain asks for costs its sender's host."""
 MAX_WEIGHT: Final = 4
@@ -54,7 +54,7 @@ _BYTES_OF_A_UNIT = 16_000
 NAMED: Final = 3
 """Software that a sentence names."""
 OTHERS: Final = 0
-"""In buckets: branches that are not told apart. No share has this hash."""
+"""In buckets: branches that are not counted apart. No share has this hash."""
 OWN = "this node"
 
 
@@ -98,7 +98,7 @@ class _Counted(NamedTuple):
 
 
 class RefusedBranches:
-    """See the module. `software_of` gives the software of the peer with a label."""
+    """Branches on refused shares, and their work. `software_of` gives the software of the peer with a label."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.software_of: Callable[[str], str] = lambda label: ""
@@ -137,7 +137,7 @@ class RefusedBranches:
         return cause
 
     def cause(self, share: Share) -> RefusalCause | None:
-        """Why a share that is not held is refused without a check: it was refused before, or stands on one that
+        """Why a share that is not held is refused without a check: it was refused before, or is built on one that
         was. None for any other."""
         known = self._known(share.hash)
         if known is None and share.previous_hash is not None and share.previous_hash in self:
@@ -176,9 +176,9 @@ class RefusedBranches:
         self._refused[share_hash] = cause
 
     def choose(self, think: Callable[[int], Thought], checks: int, best: int | None) -> Thought:
-        """Think, and forget what stands on refused shares before it can be the best: see `judge`. `think` gets how
-        many shares it may check: `checks`, and none where it has to choose again, since what that refused could be
-        below the new choice."""
+        """Think, and forget what is built on refused shares before it can be the best: see `judge`. `think` gets
+        how many shares it may check: `checks`, and none if it has to choose again, since what that refused could
+        be below the new choice."""
         thought = think(checks)
         dropped = self.judge(thought, best)
         if dropped:
@@ -191,7 +191,7 @@ class RefusedBranches:
     def judge(self, thought: Thought, best: int | None) -> list[Share]:
         """Count what a run of `Tracker.think` verified and refused. `best` is the best share before it.
 
-        Returns the shares that were forgotten because they stand on a refused one. A refused share below which
+        Returns the shares that were forgotten because they are built on a refused one. A refused share below which
         nothing is verified stays until its parent is, and what is on it: such is the chain of a node that is new.
         So does one with more shares above it than the chain is long.
         """
@@ -201,11 +201,11 @@ class RefusedBranches:
         doomed, self._doomed = self._doomed, {}
         for root, cause in doomed.items():
             dropped += self._drop_above(root, cause, DROPPED_AT_ONCE - len(dropped))
-        for share, error in reversed(thought.refused):  # a head comes before what it stands on
+        for share, error in reversed(thought.refused):  # a head comes before what it is built on
             if isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE:
                 continue
             room = DROPPED_AT_ONCE - len(dropped)
-            dropped += self._judge_root(share, error, thought.arrivals[share.hash], room)
+            dropped += self._judge_root(share, error, arrival=thought.arrivals[share.hash], room=room)
         dropped += self._judge_held(DROPPED_AT_ONCE - len(dropped))
         for share in thought.verified:
             if share.hash in self._tracker:
@@ -221,7 +221,7 @@ class RefusedBranches:
         for share in shares:
             self._count(share, self._tracker.arrival(share.hash), None)
 
-    def _judge_root(self, share: Share, error: Exception, arrival: Arrival, room: int) -> list[Share]:
+    def _judge_root(self, share: Share, error: Exception, *, arrival: Arrival, room: int) -> list[Share]:
         parent = share.previous_hash
         cause = None if parent is None else self._refused.get(parent)
         if cause is None:
@@ -259,7 +259,7 @@ class RefusedBranches:
         )
 
     def _held_cause(self, share: Share, best: int | None) -> RefusalCause | None:
-        """The cause of a verified share on a held refused one, unless the best share stands there, too."""
+        """The cause of a verified share on a held refused one, unless the best share is there, too."""
         for nodes in (self._tracker.verified.nodes, self._tracker.forest.nodes):
             tree = nodes[share.hash].tree
             cause = self._cause_below(tree.tail)
@@ -275,7 +275,7 @@ class RefusedBranches:
     # --- forgetting --------------------------------------------------------------------------------------
 
     def _drop_above(self, share_hash: int, cause: RefusalCause, limit: int) -> list[Share]:
-        """Forget a refused share, where it is held, and what stands on it."""
+        """Forget a refused share, if it is held, and what is built on it."""
         node = self._tracker.forest.nodes.get(share_hash)
         tree = self._tracker.forest.trees.get(share_hash)
         if node is not None:
@@ -360,7 +360,7 @@ class RefusedBranches:
         return known
 
     def _fold(self, root: int) -> None:
-        """Tell a branch apart no more."""
+        """Count a branch together with the others."""
         del self._branches[root]
         for bucket in self._buckets.values():
             work = bucket.refused.pop(root, 0)

@@ -19,7 +19,7 @@ _OTHERS: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class RefusedVotes:
-    """How many of the shares that were looked at c2pool-dash refuses; the newest of them with its parent share's
+    """How many of the shares that were checked c2pool-dash refuses; the newest of them with its parent share's
     vote, and how many shares are above it."""
 
     count: int = 0
@@ -30,7 +30,7 @@ class RefusedVotes:
 
 def refused_votes(shares: Sequence[Share], count: int, *, height: int, rooted: bool, length: int) -> RefusedVotes:
     """Judge the `count` newest of `shares`, but for the SETTLED newest. They are a chain of `height` shares from
-    its best share down, as far as the rule can look. `length` is CHAIN_LENGTH. `rooted` says whether the chain
+    its best share down, as far as the rule reads. `length` is CHAIN_LENGTH. `rooted` says whether the chain
     that is held goes down to a first share: if not, c2pool-dash may know more, and what is too short is not
     judged."""
     turns = [
@@ -41,7 +41,11 @@ def refused_votes(shares: Sequence[Share], count: int, *, height: int, rooted: b
     if not turns:
         return RefusedVotes()
     work = _Work(shares)
-    refused = [place for place in turns if _is_refused(work, place, height - place - 1, rooted, length)]
+    refused = [
+        place
+        for place in turns
+        if _is_refused(work, place, parent_height=height - place - 1, rooted=rooted, length=length)
+    ]
     if not refused:
         return RefusedVotes()
     first = refused[0]
@@ -69,7 +73,7 @@ class _Work:
         return {version: part, _OTHERS: self._total[end] - self._total[start] - part}
 
 
-def _is_refused(work: _Work, place: int, parent_height: int, rooted: bool, length: int) -> bool:
+def _is_refused(work: _Work, place: int, *, parent_height: int, rooted: bool, length: int) -> bool:
     has_history = parent_height >= length
     if not has_history and not rooted:
         return False

@@ -89,7 +89,7 @@ class PackedShare(NamedTuple):
     live: bool
 
     @classmethod
-    def of(cls, share: Share, time_seen: float, own: bool, live: bool = False) -> PackedShare:
+    def of(cls, share: Share, time_seen: float, *, own: bool, live: bool = False) -> PackedShare:
         """Pack a share, with its version's type."""
         return cls(share.version.type, share.contents, share.absheight, time_seen, own, live)
 
@@ -117,7 +117,7 @@ def _keys(share_hashes: set[int]) -> list[tuple[bytes]]:
 
 
 class ShareDatabase:
-    """The file. Every method blocks; sqlite3.Error where the disk does not do its part.
+    """The file. Every method blocks; sqlite3.Error if the disk does not do its part.
 
     Tables of an older version are brought up to date. Raises OperatorError for those of a newer one.
     """
@@ -133,14 +133,14 @@ class ShareDatabase:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        # Before anything else: what a newer version made is no damage, whatever it looks like.
+        # Before anything else: what a newer version made is not corrupt, whatever it is like.
         (version,) = execute("PRAGMA user_version").fetchone()
         if not 0 <= version <= _SCHEMA_VERSION:
             raise OperatorError(
                 newer_than_known(self.path, found=version, known=_SCHEMA_VERSION, holds="the share chain")
             )
         if execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("quick_check found damage")
+            raise sqlite3.DatabaseError("quick_check found corruption")
         execute("PRAGMA journal_mode=WAL")
         # A commit is on the disk, not only with the operating system: there are few, and off the reactor.
         execute("PRAGMA synchronous=FULL")
@@ -157,8 +157,8 @@ class ShareDatabase:
         return int(count)
 
     def read(self, network: Network, versions: ShareVersions = SHARE_VERSIONS) -> Iterator[StoredShare | str]:
-        """All shares of the chain, oldest first; a text instead of each that is damaged, or of a type that
-        is not known, and is passed over."""
+        """All shares of the chain, oldest first; a text instead of each that is corrupt, or of a type that
+        is not known, and is skipped."""
         rows = self._connection.execute(
             "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0 "
             "ORDER BY absheight"
@@ -201,7 +201,7 @@ class ShareDatabase:
             raise
 
     def move_to(self, archive: ShareArchive) -> Path | None:
-        """Move ARCHIVE_BATCH pruned shares, where there are so many, into an archive file, which is returned.
+        """Move ARCHIVE_BATCH pruned shares, if there are so many, into an archive file, which is returned.
 
         The file is complete before the rows go: a crash between costs at most a file that is written twice.
         """
@@ -216,12 +216,12 @@ class ShareDatabase:
         return path
 
     def fact(self, name: str) -> str | None:
-        """Something remembered under a name, None where nothing is."""
+        """Something remembered under a name, None if nothing is."""
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def set_fact(self, name: str, value: str) -> None:
-        """Remember it."""
+        """Remember a value under a name."""
         self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
@@ -230,9 +230,9 @@ class ShareDatabase:
 
 
 def open_database(path: Path, stamp: str) -> tuple[ShareDatabase, Path | None]:
-    """Open the store; a damaged file is set aside as `<name>.damaged-<stamp>` (second result) and a new one begun.
+    """Open the store; a corrupt file is quarantined as `<name>.damaged-<stamp>` (second result), a new one made.
 
-    Raises OSError or sqlite3.OperationalError where no file can be made at all, and OperatorError if a newer
+    Raises OSError or sqlite3.OperationalError if no file can be made at all, and OperatorError if a newer
     version wrote it.
     """
     try:
@@ -252,7 +252,7 @@ class ShareStore:
     shares are deleted.
 
     Bound: MAX_PENDING shares (and as many marks of each kind) wait while the disk fails; beyond it the oldest
-    shares and any marks are given up (the node goes on in memory, and says so once).
+    shares and any marks are given up (the node goes on in memory, and reports it once).
     """
 
     MAX_PENDING = 20_000
@@ -271,7 +271,7 @@ class ShareStore:
 
     def add(self, share: Share, time_seen: float, own: bool, *, live: bool = False) -> None:
         """Remember to write a share."""
-        self._pending.shares[share.hash] = PackedShare.of(share, time_seen, own, live)
+        self._pending.shares[share.hash] = PackedShare.of(share, time_seen, own=own, live=live)
         self._pending.pruned.discard(share.hash)
         self._trim()
 
@@ -321,7 +321,7 @@ class ShareStore:
                 self._put_back(batch)
                 raise
             if self.problem is not None:
-                _log.info("share store writes again")
+                _log.info("shares are written to {path} again", path=str(self._database.path))
                 self.problem = None
             if batch.pruned and self._archive is not None:
                 await self._move_to_archive(self._archive)
@@ -329,7 +329,7 @@ class ShareStore:
     async def _move_to_archive(self, archive: ShareArchive) -> None:
         def move() -> None:
             while (path := self._database.move_to(archive)) is not None:
-                _log.debug("old shares moved to {path}", path=str(path))
+                _log.debug("moved old shares to {path}", path=str(path))
 
         try:
             await self._run_in_thread(move)

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from p2pool.base.bounded import BoundedSet
 from p2pool.networks.parameters import Network
 from p2pool.share.check import RebuiltShare, check_share, rebuild_share
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parent_context import MAX_TIMESTAMP
-from p2pool.share.share import Share
+from p2pool.share.share import ChainView, Share
 from p2pool.share.weights import Weights
 from p2pool.sharechain.forest import Forest, Tree
 from p2pool.sharechain.weights import WeightWindows
@@ -28,9 +30,9 @@ _REFS_OF_A_CHECK = 150
 UNLIMITED = sys.maxsize
 
 BlockHeight = Callable[[int], int]
-"""Parent block hash -> height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT where not known."""
+"""Parent block hash -> height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT if not known."""
 TransactionSize = Callable[[int], int | None]
-"""Transaction hash -> packed size, None where the transaction is not known."""
+"""Transaction hash -> packed size, None if the transaction is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class TailScore:
 
     @property
     def key(self) -> tuple[int, bool, float]:
-        """Sorts ascending."""
+        """Return what sorts tails, the best one last."""
         return self.height, self.rate is not None, self.rate or 0.0
 
 
@@ -83,7 +85,7 @@ class Thought:
     pruned: list[Share] = field(default_factory=list)
     """What the node let `prune` forget afterwards."""
     refused: list[tuple[Share, Exception]] = field(default_factory=list)
-    """Each share once, however often it is met. Another error than ShareInvalid is a defect of ours."""
+    """Each share once, however often it is met. Another error than ShareInvalid is a bug."""
     arrivals: dict[int, Arrival] = field(default_factory=dict)
     """Of the refused ones."""
     verified: list[Share] = field(default_factory=list)
@@ -104,8 +106,8 @@ class Thought:
         self.unfinished = self.unfinished or again.unfinished
 
 
-class Tracker:
-    """Shares held, verified shares, and the choice between them. Implements `ChainView`."""
+class Tracker(ChainView):
+    """Shares held, verified shares, and the choice between them."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -123,32 +125,32 @@ class Tracker:
 
     # --- ChainView ---------------------------------------------------------------------------------------
 
+    @override
     def get(self, share_hash: int) -> Share | None:
-        """See ChainView."""
         return self.forest.get(share_hash)
 
+    @override
     def height(self, share_hash: int) -> int:
-        """See ChainView."""
         return self.forest.height(share_hash)
 
+    @override
     def is_rooted(self, share_hash: int) -> bool:
-        """See ChainView."""
         return self.forest.is_rooted(share_hash)
 
+    @override
     def nth_parent(self, share_hash: int, n: int) -> Share | None:
-        """See ChainView."""
         return self.forest.nth_parent(share_hash, n)
 
+    @override
     def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
-        """See ChainView."""
         return self.forest.ancestors(share_hash, count)
 
+    @override
     def minimum_work(self, share_hash: int, count: int) -> int:
-        """See ChainView."""
         return self.forest.minimum_work(share_hash, count)
 
+    @override
     def weights(self, share_hash: int | None, max_shares: int, max_weight: int) -> Weights:
-        """See ChainView."""
         return self._windows.weights(share_hash, max_shares, max_weight)
 
     # --- shares in and out -------------------------------------------------------------------------------
@@ -164,7 +166,7 @@ class Tracker:
         return share_hash in self.forest or share_hash in self._refused
 
     def arrival(self, share_hash: int) -> Arrival:
-        """Return when and from whom a held share came. KeyError where it is not held."""
+        """Return when and from whom a held share came. KeyError if it is not held."""
         return self._arrivals[share_hash]
 
     def add(
@@ -176,7 +178,7 @@ class Tracker:
         live: bool = False,
         requested: bool = False,
     ) -> bool:
-        """Hold a share (see Arrival); False where it was held before. `think` decides what it is worth."""
+        """Hold a share (see Arrival); False if it was held before. `think` decides what it is worth."""
         if share.hash in self.forest:
             return False
         node = self.forest.add(share)
@@ -191,8 +193,8 @@ class Tracker:
         self._set_verified(self.forest.nodes[share_hash].share)
 
     def trust_stored(self, share_hashes: Iterable[int]) -> None:
-        """The same for shares that are held, except where nothing on their chain could be checked any more: where
-        something is missing in the store, what lies above must be verified again when it is there."""
+        """Take held shares for verified, except if nothing on their chain could be checked any more: if something
+        is missing in the store, what is above must be verified again when it is there."""
         chain_length = self.network.chain_length
         sound = {id(tree) for tail, tree in self.forest.trees.items() if tail is None}
         for node in self.forest.heads.values():
@@ -238,7 +240,7 @@ class Tracker:
         self._checks_left -= _cost_of(share)
         try:
             self.check(share)
-        except Exception as error:  # a defect of ours that a hostile share finds must not end all thinking
+        except Exception as error:  # a bug that a hostile share finds must not end all thinking
             thought.refused.append((share, error))
             thought.arrivals[share.hash] = self._arrivals[share.hash]
             if not (isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE):
@@ -259,6 +261,7 @@ class Tracker:
     def think(
         self,
         now: float,
+        *,
         block_height: BlockHeight,
         transaction_size: TransactionSize,
         max_checks: int = UNLIMITED,
@@ -266,7 +269,7 @@ class Tracker:
         """Verify what can be verified and choose the best share (share-chain format, "The tracker").
 
         `now` is our clock in Unix seconds. Never raises for what shares hold. At most `max_checks` shares are
-        checked, large ones counting more; where that leaves some, the choice is made among those that are
+        checked, large ones counting more; if that leaves some, the choice is made among those that are
         verified so far.
         """
         thought = Thought()
@@ -355,7 +358,7 @@ class Tracker:
         )
 
     def score_tail(self, tail: int | None, block_height: BlockHeight) -> TailScore:
-        """A tail stands by its head with the most verified work."""
+        """Score a tail by its head with the most verified work."""
         verified, chain_length = self.verified, self.network.chain_length
         head = max(self.verified_heads_of(tail), key=verified.work)
         height = verified.height(head)
@@ -363,7 +366,7 @@ class Tracker:
             return TailScore(height, None)
         near = chain_length * 15 // 16
         end_point = verified.nth_parent(head, near)
-        # verified height == near can only be where chain_length < 16: no network has that
+        # verified height == near can only be if chain_length < 16: no network has that
         end_hash = head if end_point is None else end_point.hash
         highest = max(
             block_height(share.previous_block)
@@ -373,7 +376,7 @@ class Tracker:
         return TailScore(chain_length, verified.work_over(head, near) / seconds)
 
     def _scored_heads(self, tree: Tree, transaction_size: TransactionSize) -> list[HeadScore]:
-        """Step 4."""
+        """Step 4: score the verified heads of a tree, the best one last."""
         verified = self.verified
         scores = []
         for head in self.verified_heads_of(tree.tail):
@@ -430,7 +433,7 @@ class Tracker:
 
 
 def _cost_of(share: Share) -> int:
-    """What checking a share costs, an everyday one being 1: megabytes are hashed, references looked up."""
+    """What checking a share costs, an everyday one being 1: megabytes are hashed, references resolved."""
     return 1 + len(share.contents) // _BYTES_OF_A_CHECK + len(share.transaction_hash_refs) // _REFS_OF_A_CHECK
 
 

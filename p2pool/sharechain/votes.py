@@ -32,7 +32,7 @@ class Tally:
 
     @classmethod
     def of(cls, shares: Iterable[Share], wanted: int) -> Tally:
-        """Count these shares."""
+        """Return the tally of these shares."""
         tally = cls(wanted)
         counts, work = tally.shares, tally.work
         for share in shares:
@@ -85,7 +85,7 @@ class ChainVotes:
         return max(newer, key=lambda version: (work[version], -version), default=None)
 
     def shares_until(
-        self, version: int, window: OldWindow, percents: Sequence[int], rate: float
+        self, version: int, window: OldWindow, *, percents: Sequence[int], rate: float
     ) -> dict[int, int | None]:
         """Return after how many further shares each percentage of the work in `window` votes for `version` (0: it
         does now; None: it will not). Votes that were cast are counted exactly; of the work of shares to come, the
@@ -98,7 +98,9 @@ class ChainVotes:
         found: dict[int, int | None] = dict.fromkeys(percents)
         missing = list(percents)
         for step in range(window.start + window.count + 1):
-            missing = [percent for percent in missing if not _reached(found, percent, step, votes, total)]
+            reached = [percent for percent in missing if reaches(votes, total, percent)]
+            found.update(dict.fromkeys(reached, step))
+            missing = [percent for percent in missing if percent not in reached]
             if not missing or step == window.start + window.count:
                 break
             leaving = shares[-1 - step]
@@ -112,13 +114,6 @@ class ChainVotes:
                 votes += usual_votes
                 total += usual
         return found
-
-
-def _reached(found: dict[int, int | None], percent: int, step: int, votes: int, total: int) -> bool:
-    if not reaches(votes, total, percent):
-        return False
-    found[percent] = step
-    return True
 
 
 def count_votes(tracker: Tracker, best: int | None, recent: int) -> ChainVotes:

@@ -41,7 +41,7 @@ class _Window:
                 del by_script[share.script]
 
     def move_to(self, start: ChainEntry) -> bool:
-        """Make `start` the newest share; False where the window had too little in common with its chain and is
+        """Make `start` the newest share; False if the window had too little in common with its chain and is
         empty now."""
         nodes = self.nodes
         while nodes and nodes[-1].removed:
@@ -69,7 +69,7 @@ class _Window:
         return True
 
     def fit(self, max_shares: int, max_weight: int) -> ChainEntry | None:
-        """Drop the oldest, or take older ones, until the limits are met. Returns the share that follows where
+        """Drop the oldest, or take older ones, until the limits are met. Returns the share that follows if
         it counts in part."""
         nodes = self.nodes
         while nodes and (len(nodes) > max_shares or self.total > max_weight):
@@ -92,7 +92,7 @@ class WeightWindows:
         self._windows: list[_Window] = []
 
     def weights(self, start: int | None, max_shares: int, max_weight: int) -> Weights:
-        """See `ChainView.weights`. The answer's `by_script` is good until the next question."""
+        """Return the weights from a share back (see `ChainView`). `by_script` is valid until the next call."""
         node = None if start is None else self._forest.nodes.get(start)
         if node is None or max_shares <= 0 or max_weight <= 0:
             return Weights({}, 0, 0)

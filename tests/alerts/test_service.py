@@ -120,7 +120,7 @@ def test_five_hundred_workers_that_go_down_are_one_message_and_five_hundred_post
     node = Running(tmp_path, HOOK, MAIL).start()
     for _ in range(30):
         for n in range(500):
-            node.stats.record_accepted(f"yA.rig{n}", 1e9, 1.0, False, node.now)
+            node.stats.record_accepted(f"yA.rig{n}", attempts=1e9, difficulty=1.0, dead=False, now=node.now)
         node.run(10)
     node.run(700)
     down = [subject for subject in node.ways["mail"].told if "down" in subject]
@@ -129,7 +129,7 @@ def test_five_hundred_workers_that_go_down_are_one_message_and_five_hundred_post
     assert node.ways["hook"].told.count("worker_down") == 500
     assert node.events.count("worker_down") == 500
     for n in range(500):
-        node.stats.record_accepted(f"yA.rig{n}", 1e9, 1.0, False, node.now)
+        node.stats.record_accepted(f"yA.rig{n}", attempts=1e9, difficulty=1.0, dead=False, now=node.now)
     node.run(10)
     assert node.events.count("worker_up") == 500
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
@@ -15,7 +13,7 @@ from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.work_patience import WORK_PATIENCE
 from tests.chains import NOW
-from tests.environment import make_environment
+from tests.environment import PostponingReactor, make_environment
 from tests.logged import logged
 
 
@@ -30,8 +28,11 @@ class Farm:
         self.problem: str | None = None
         stats = PoolStats(NOW)
         node = Node(
-            *(config.network, Tracker(config.network), NodeSettings(lambda: None, 0.0, 0), stats),
-            *(self.now, lambda call: call(), random.Random(1)),
+            make_environment(PostponingReactor(lambda call: call()), clock=self.now),
+            config.network,
+            tracker=Tracker(config.network),
+            settings=NodeSettings(lambda: None, 0.0, 0),
+            stats=stats,
         )
         self.mining = StratumAssembly(
             make_environment(self.reactor, clock=self.now),

@@ -218,14 +218,14 @@ def main() -> None:
             max(0.0, percentile(times, 0.99) - own),
             AIM_NOTICE_MS,
         )
-        small = found_times(Path(name), 50_000, FOUND, 0.05)
+        small = found_times(Path(name), 50_000, start=FOUND, end=0.05)
         add(
             "found_median_ms",
             "block of 50 kB found to sent on all delivery channels, median",
             statistics.median(small),
         )
         add("found_p99_ms", "the same, p99", percentile(small, 0.99), AIM_FOUND_MS)
-        large = found_times(Path(name), 2_000_000, max(1, FOUND // 10), 0.5)
+        large = found_times(Path(name), 2_000_000, start=max(1, FOUND // 10), end=0.5)
         add(
             "found_2mb_median_ms",
             "block of 2 MB found to sent on all delivery channels, median",

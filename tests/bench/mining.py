@@ -22,7 +22,7 @@ from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
 from tests.bench.measure import Table, seconds_of_steps, seconds_per_call
 from tests.chains import NOW, easy_network, grow_chain
-from tests.environment import make_environment
+from tests.environment import PostponingReactor, make_environment
 from tests.support import make_template
 
 TRANSACTIONS = 50
@@ -39,7 +39,13 @@ def make_node(payees: int) -> tuple[Node, PoolStats]:
     stats = PoolStats(NOW)
     clock = [float(shares[-1].timestamp + 20)]
     settings = NodeSettings(lambda: b"\x01" * 20, 0.0, 655)
-    node = Node(network, tracker, settings, stats, lambda: clock[0], lambda call: call(), random.Random(2))
+    node = Node(
+        make_environment(PostponingReactor(lambda call: call()), clock=lambda: clock[0], chance=random.Random(2)),
+        network,
+        tracker=tracker,
+        settings=settings,
+        stats=stats,
+    )
     node.loaded()
     node.set_template(template)
     return node, stats

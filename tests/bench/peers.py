@@ -23,6 +23,7 @@ from p2pool.sharechain.tracker import Tracker
 from tests.bench.measure import Table
 from tests.bench.sharechain import LENGTH, PAYEES, real_template
 from tests.chains import easy_network, grow_chain
+from tests.environment import PostponingReactor, make_environment
 from tests.support import ROOT, make_template
 
 PEERS = 50
@@ -37,33 +38,38 @@ class Station:
         self.now = now
         self.soon: deque[Callable[[], None]] = deque()
         self.network = easy_network()
-        rng = random.Random(seed)
+        environment = make_environment(
+            PostponingReactor(self.soon.append),
+            clock=lambda: self.now,
+            monotonic=time.monotonic,
+            chance=random.Random(seed),
+        )
         self.node = Node(
+            environment,
             self.network,
-            Tracker(self.network),
-            NodeSettings(lambda: b"\x01" * 20, 0.0, 655),
-            PoolStats(now),
-            lambda: self.now,
-            self.soon.append,
-            rng,
+            tracker=Tracker(self.network),
+            settings=NodeSettings(lambda: b"\x01" * 20, 0.0, 655),
+            stats=PoolStats(now),
         )
         self.transactions = TransactionPool()
         self.hub = PeerHub(
+            environment,
             HubSettings(self.network, b"bench", 0, max_incoming=1000),
-            PeerPool(self.node, lambda header: None),
-            self.transactions,
-            lambda share_hash: self.node.tracker.arrival(share_hash).sender,
-            lambda: self.now,
-            time.monotonic,
-            self.soon.append,
-            rng,
+            pool=PeerPool(self.node, lambda header: None),
+            transactions=self.transactions,
+            sender_of=lambda share_hash: self.node.tracker.arrival(share_hash).sender,
         )
         self.node.thought.subscribe(lambda thought: self.hub.downloader.step(time.monotonic()))
 
     def start(self) -> None:
         """The chain is loaded."""
         self.news = PeerNews(
-            self.node, self.hub, self.transactions, lambda *_: None, lambda *_: None, lambda found: None
+            self.node,
+            self.hub,
+            transactions=self.transactions,
+            call_later=lambda *_: None,
+            punish=lambda *_: None,
+            block_found=lambda found: None,
         )
 
     def work(self) -> bool:
@@ -85,7 +91,13 @@ def connect(left: Station, right: Station) -> Callable[[], bool]:
 
     def end(station: Station, incoming: bool, wire: deque[bytes], port: int) -> PeerSession:
         return station.hub.open(
-            "127.0.0.1", port, incoming, ("127.0.0.1", 1), wire.append, raise_error, lambda paused: None
+            "127.0.0.1",
+            port,
+            incoming=incoming,
+            ours=("127.0.0.1", 1),
+            write=wire.append,
+            fail=raise_error,
+            flow=lambda paused: None,
         )
 
     ends = (end(left, False, wires[0], 2), end(right, True, wires[1], 3))

@@ -51,7 +51,7 @@ def thinking(tracker: Tracker) -> Callable[[float], None]:
     """What the node does after a share, but for the work that follows."""
 
     def think(now: float) -> None:
-        thought = tracker.think(now, lambda block: 0, lambda transaction: None)
+        thought = tracker.think(now, block_height=lambda block: 0, transaction_size=lambda transaction: None)
         prune(tracker, thought, now)
 
     return think
@@ -91,7 +91,7 @@ def load(directory: Path, packed: list[bytes], verified: bool) -> float:
     path = directory / f"shares-{verified}.sqlite"
     database = ShareDatabase(path)
     shares = [parse_share(VERSION_16, contents, network) for contents in packed]
-    batch = Batch(shares={share.hash: PackedShare.of(share, NOW, False) for share in shares})
+    batch = Batch(shares={share.hash: PackedShare.of(share, NOW, own=False) for share in shares})
     if verified:
         batch.verified = {share.hash for share in shares}
     database.write(batch)
@@ -106,7 +106,9 @@ def load(directory: Path, packed: list[bytes], verified: bool) -> float:
         tracker.add(stored.share, stored.time_seen)
         if stored.verified:
             tracker.trust(stored.share.hash)
-    best = tracker.think(float(shares[-1].timestamp), lambda block: 0, lambda transaction: None).best
+    best = tracker.think(
+        float(shares[-1].timestamp), block_height=lambda block: 0, transaction_size=lambda transaction: None
+    ).best
     took = time.perf_counter() - start
     if best != shares[-1].hash or len(tracker.verified) < min(network.chain_length, len(shares)):
         raise RuntimeError("another best share")

@@ -32,9 +32,9 @@ def full_stats() -> tuple[PoolStats, list[str]]:
     stats, workers = PoolStats(NOW - 600), names(WORKERS)
     for number, name in enumerate(workers):
         stats.record_connected(NOW - 500)
-        stats.record_worker_on(name, 8.0, NOW - 500)
+        stats.record_worker_on(name, difficulty=8.0, now=NOW - 500)
         for step in range(3):
-            stats.record_accepted(name, 1e9, 8.0, False, NOW - 400 + 100 * step)
+            stats.record_accepted(name, attempts=1e9, difficulty=8.0, dead=False, now=NOW - 400 + 100 * step)
         if number % 50 == 0:
             stats.record_refused(name, 21, NOW - 50)
     return stats, workers
@@ -44,11 +44,13 @@ def record_times() -> dict[str, float]:
     """Microseconds of a call to each record_* that events of the mining path make, the best round of each."""
     stats, workers = full_stats()
     calls: dict[str, Callable[[int, str, float], object]] = {
-        "accepted": lambda number, name, now: stats.record_accepted(name, 1e9, 8.0, number % 50 == 0, now),
+        "accepted": lambda number, name, now: stats.record_accepted(
+            name, attempts=1e9, difficulty=8.0, dead=number % 50 == 0, now=now
+        ),
         "refused": lambda number, name, now: stats.record_refused(name, 20 + number % 6, now),
         "submissions": lambda number, name, now: stats.record_submissions(1, 0.001),
         "fan_out": lambda number, name, now: stats.record_job_broadcast(0.1),
-        "worker_on": lambda number, name, now: stats.record_worker_on(name, 8.0, now),
+        "worker_on": lambda number, name, now: stats.record_worker_on(name, difficulty=8.0, now=now),
         "worker_off": lambda number, name, now: stats.record_worker_off(name),
         "software": lambda number, name, now: stats.record_software(name, "cgminer/4.12"),
         "connected": lambda number, name, now: stats.record_connected(now),
@@ -98,7 +100,13 @@ def snapshot_times(changed: int) -> tuple[float, float]:
     best = longest = float("inf")
     for second in range(1, measure.ROUNDS + 20):  # the last ones: silent workers are looked at every 15 s
         for number in range(changed):
-            stats.record_accepted(workers[(second * changed + number) % WORKERS], 1e9, 8.0, False, NOW + second)
+            stats.record_accepted(
+                workers[(second * changed + number) % WORKERS],
+                attempts=1e9,
+                difficulty=8.0,
+                dead=False,
+                now=NOW + second,
+            )
         steps = _steps(stats, NOW + second)
         if second >= 20:
             best, longest = min(best, sum(steps)), min(longest, max(steps))

@@ -125,7 +125,7 @@ def test_a_damaged_share_store_is_set_aside(tmp_path):
     damage = b"this was a share store once" * 1000
     store.write_bytes(damage)
     with NodeProcess(tmp_path, "--simnet-miners", "0") as node:
-        line = node.wait_for_line("set aside")
+        line = node.wait_for_line("quarantined as")
         (aside,) = store.parent.glob("shares.sqlite.damaged-*")
         assert str(aside) in line
         assert aside.read_bytes() == damage

@@ -25,6 +25,7 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.simnet.economy import Economy
 from p2pool.simnet.parameters import EASIEST_BITS, ChainRules
 from tests.chains import NOW, easy_network
+from tests.environment import PostponingReactor, make_environment
 from tests.logged import logged
 from tests.share.c2pool_rules import accepts, coinbase_outputs, rebuilt_outputs
 from tests.support import TESTS, capture, make_template
@@ -245,13 +246,11 @@ class Minting:
     ) -> None:
         self.chain = Chain().grown(*keys, accepted=None)
         self.node = Node(
+            make_environment(PostponingReactor(lambda call: None), clock=lambda: NOW),
             NETWORK,
-            self.chain.tracker,
-            NodeSettings(lambda: operator, fee, 655),
-            PoolStats(NOW),
-            lambda: NOW,
-            lambda call: None,
-            random.Random(1),
+            tracker=self.chain.tracker,
+            settings=NodeSettings(lambda: operator, fee, 655),
+            stats=PoolStats(NOW),
         )
         self.node.best_share = self.chain.best
 

@@ -118,7 +118,7 @@ def test_a_share_of_the_vectors_is_rebuilt_by_our_own_generation():
 def context_with(context, tracker, share, template, network):
     """The context with a coinbase script and a vote that only the share's maker chose."""
     refs = reference_transactions(
-        tracker, share.previous_hash, context.parent.height, [t.hash for t in template.transactions]
+        tracker, share.previous_hash, height=context.parent.height, wanted=[t.hash for t in template.transactions]
     )
     data = ShareData(
         share.previous_hash,

@@ -191,7 +191,7 @@ def test_a_share_is_as_easy_as_it_may_be_unless_the_miner_wishes_otherwise():
 
 def test_a_node_that_finds_a_large_part_makes_harder_shares():
     home = at_work()
-    home.stats.record_accepted("x", 6e8, 1.0, False, NOW)
+    home.stats.record_accepted("x", attempts=6e8, difficulty=1.0, dead=False, now=NOW)
     home.now += 300
     rate = home.stats.hash_rate(home.now)
     assert rate > 0
@@ -215,7 +215,9 @@ def test_who_would_be_paid_dust_makes_harder_shares_and_who_earns_does_not():
     attempts = target_to_average_attempts(template.target) * home.network.spread * dust / template.subsidy
     assert target_to_average_attempts(desired(home)) == pytest.approx(attempts, rel=0.01)
     address = encode_address(home.network.parent.addresses.pubkey_hash, KEY)
-    home.stats.record_accepted(address + ".a", 60.0, 1.0, False, home.now)  # a large part of a tiny pool
+    home.stats.record_accepted(
+        address + ".a", attempts=60.0, difficulty=1.0, dead=False, now=home.now
+    )  # a large part of a tiny pool
     easier = desired(home)
     assert target_to_average_attempts(easier) != pytest.approx(attempts, rel=0.01)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import sqlite3
 from typing import Any
@@ -19,7 +18,7 @@ from p2pool.sharechain.archive import ShareArchive
 from p2pool.sharechain.store import ShareDatabase, StoredShare
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW, easy_network, grow_chain
-from tests.environment import ThreadlessClock, make_environment
+from tests.environment import PostponingReactor, ThreadlessClock, make_environment
 from tests.logged import logged
 from tests.support import TESTS, make_template, network_of, vectors
 
@@ -79,13 +78,11 @@ class Disk:
         self.soon: list = []
         settings = NodeSettings(lambda: b"\x01" * 20, 0.0, 655)
         self.node = Node(
+            make_environment(PostponingReactor(self.soon.append), clock=lambda: LATER),
             self.network,
-            Tracker(self.network),
-            settings,
-            PoolStats(LATER),
-            lambda: LATER,
-            self.soon.append,
-            random.Random(1),
+            tracker=Tracker(self.network),
+            settings=settings,
+            stats=PoolStats(LATER),
         )
         environment = make_environment(self.clock, clock=lambda: LATER, run_in_thread=self.run)
         self.persistence = Persistence(environment, self.node, self.directory, **options)
@@ -278,7 +275,7 @@ def test_share_files_of_the_other_software_are_imported_when_asked_for(tmp_path)
     assert disk.node.best_share is not None
     (line,) = [line for line in log.lines if "share files" in line]
     assert line.startswith(
-        f"1 share files read: {len(expected)} shares, 1 damaged lines (the first: shares.0 line "
+        f"read 1 share files: {len(expected)} shares, 1 corrupt lines (the first: shares.0 line "
     )
     disk.stop()
     assert set(disk.rows) == expected

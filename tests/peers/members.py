@@ -34,7 +34,11 @@ class Member:
         self.tracker = Tracker(network)
         settings = NodeSettings(lambda: bytes([number]) * 20, 0.0, 655)
         self.node = Node(
-            network, self.tracker, settings, PoolStats(NOW), moment.unix, moment.soon.append, random.Random(number)
+            moment.environment(random.Random(number)),
+            network,
+            tracker=self.tracker,
+            settings=settings,
+            stats=PoolStats(NOW),
         )
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.blocks: list[FoundBlock] = []
@@ -48,22 +52,19 @@ class Member:
         self.transactions = TransactionPool()
         self.pool = PeerPool(self.node, self.block_heard)
         self.hub = PeerHub(
+            self.moment.environment(Always(self.number)),
             HubSettings(self.network, b"test", 9000, advertise=False),
-            self.pool,
-            self.transactions,
-            lambda share_hash: self.tracker.arrival(share_hash).sender,
-            self.moment.unix,
-            self.moment.monotonic,
-            self.moment.soon.append,
-            Always(self.number),
+            pool=self.pool,
+            transactions=self.transactions,
+            sender_of=lambda share_hash: self.tracker.arrival(share_hash).sender,
         )
         self.news = PeerNews(
             self.node,
             self.hub,
-            self.transactions,
-            lambda seconds, call: self.later.append((self.moment.now + seconds, call)),
-            self.punish,
-            self.blocks.append,
+            transactions=self.transactions,
+            call_later=lambda seconds, call: self.later.append((self.moment.now + seconds, call)),
+            punish=self.punish,
+            block_found=self.blocks.append,
         )
         self.node.thought.subscribe(lambda thought: self.hub.downloader.step(self.moment.now))
         self.incoming = PeerFactory(self.hub, True)

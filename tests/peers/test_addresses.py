@@ -258,7 +258,7 @@ def test_an_expired_ban_goes_first():
 def test_one_source_cannot_fill_the_book():
     book = AddressBook()
     for n in range(MAX_ADDRESSES):
-        book.add(address(n), NOW, "9.9.0.0/16")
+        book.add(address(n), NOW, source="9.9.0.0/16")
     assert len(book) == MAX_OF_SOURCE
     kept = {seen.address for seen in book.good(MAX_ADDRESSES, NOW, random.Random(1))}
     assert address(MAX_ADDRESSES - 1) in kept
@@ -268,8 +268,8 @@ def test_one_source_cannot_fill_the_book():
 def test_a_full_book_gives_up_what_the_greediest_source_said():
     book = AddressBook()
     for n in range(MAX_ADDRESSES):
-        book.add(address(n), NOW, f"source {n % 20}")
-    book.add(address(MAX_ADDRESSES), NOW, "another one")
+        book.add(address(n), NOW, source=f"source {n % 20}")
+    book.add(address(MAX_ADDRESSES), NOW, source="another one")
     book.add(address(MAX_ADDRESSES + 1), NOW)
     places = {host for host, *_ in book.seen()}
     assert len(book) == MAX_ADDRESSES
@@ -279,19 +279,19 @@ def test_a_full_book_gives_up_what_the_greediest_source_said():
 
 def test_what_we_were_connected_to_is_nobodys_to_push_out():
     book = AddressBook()
-    book.add(address(0), NOW, "source")
+    book.add(address(0), NOW, source="source")
     book.add(address(0), NOW)
     for n in range(1, 2 * MAX_ADDRESSES):
-        book.add(address(n), NOW, f"source {n % 20}" if n % 2 else "source")
+        book.add(address(n), NOW, source=f"source {n % 20}" if n % 2 else "source")
     assert (address(0).host, 9999) in {(host, port) for host, port, *_ in book.seen()}
 
 
 def test_sources_survive_a_restart_and_rows_of_earlier_versions_are_read():
     book, again = AddressBook(), AddressBook()
-    book.add(address(0), NOW, "source")
+    book.add(address(0), NOW, source="source")
     assert again.read_json([*json.loads(json.dumps(book.to_json())), [address(1).host, 9999, 0, 1.0, 2.0]]) == 2
     for n in range(2, MAX_OF_SOURCE + 2):
-        again.add(address(n), NOW, "source")
+        again.add(address(n), NOW, source="source")
     places = {host for host, *_ in again.seen()}
     assert address(0).host not in places
     assert address(1).host in places
@@ -300,7 +300,7 @@ def test_sources_survive_a_restart_and_rows_of_earlier_versions_are_read():
 def test_how_a_node_became_known_stays_what_it_was_first():
     book = AddressBook()
     book.add(address(0), NOW, found_by=FoundBy(NodeOrigin.REMEMBERED))
-    book.add(address(0), NOW, "peers", FoundBy(NodeOrigin.BUILT_IN, "node.example"))
+    book.add(address(0), NOW, source="peers", found_by=FoundBy(NodeOrigin.BUILT_IN, "node.example"))
     book.add(address(0), NOW, found_by=FoundBy(NodeOrigin.PEER))
     assert book.found_by(address(0).host, 9999) == (NodeOrigin.BUILT_IN, "node.example")
     assert book.found_by(address(1).host, 9999) is None
@@ -319,6 +319,6 @@ def test_a_row_that_does_not_say_how_it_became_known_is_remembered(more):
 def test_earlier_versions_can_read_the_rows():
     """They take what comes after the source for nothing."""
     book = AddressBook()
-    book.add(address(0), NOW, "source", FoundBy(NodeOrigin.BUILT_IN, "node.example"))
+    book.add(address(0), NOW, source="source", found_by=FoundBy(NodeOrigin.BUILT_IN, "node.example"))
     (row,) = json.loads(json.dumps(book.to_json()))
     assert row == [address(0).host, 9999, 0, NOW, NOW, "source", "built_in", "node.example"]

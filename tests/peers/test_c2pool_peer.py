@@ -33,7 +33,13 @@ class Beside:
         self.ended: Exception | None = None
         self.peer = FakeC2pool(member.network.prefix, self.to_node.append, self._peer_closes, **options)
         self.session = member.hub.open(
-            HOST, 8999, incoming, ("198.51.100.1", 9000), self.to_peer.append, self._fail, lambda paused: None
+            HOST,
+            8999,
+            incoming=incoming,
+            ours=("198.51.100.1", 9000),
+            write=self.to_peer.append,
+            fail=self._fail,
+            flow=lambda paused: None,
         )
         self.session._fail = self._fail
         self._closing = False

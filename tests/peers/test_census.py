@@ -87,7 +87,7 @@ def test_so_many_rows_are_told_apart():
 def run(watch: SoftwareWatch, start: float, seconds: float, *software: str) -> float:
     now = start
     while now < start + seconds:
-        watch.look(software, now)
+        watch.observe(software, now)
         now += 10.0
     return now
 
@@ -133,7 +133,7 @@ def test_invented_names_push_out_none_that_was_here_for_long():
     watch = SoftwareWatch()
     now = run(watch, 0.0, ESTABLISHED + 10, C2POOL, LEGACY)
     for number in range(100):
-        watch.look((LEGACY, f"fork{number}"), now)
+        watch.observe((LEGACY, f"fork{number}"), now)
         now += 10.0
     assert len(watch._seen) <= MAX_NAMES
     assert [lost.software for lost in watch.lost(now)] == [C2POOL]

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
-from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS, Downloader
-from p2pool.peers.messages import Ping, ShareReply, ShareReq
-from tests.peers.wiring import StubPool, Talk, chain, envelope
+from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS
+from p2pool.peers.messages import Ping, ShareReply
+from tests.peers.wiring import Depot, Talk, chain, envelope
 
 SHARES = chain(12)
 HASHES = [share.hash for share in SHARES]
-
-
-class Depot:
-    def __init__(self, peers: int = 1, seed: int = 1) -> None:
-        self.pool = StubPool()
-        self.talks = [Talk(host=f"203.0.113.{number}") for number in range(1, peers + 1)]
-        self.downloader = Downloader(self.pool, self.peers, random.Random(seed))
-
-    def peers(self) -> list:
-        return [talk.session for talk in self.talks if not talk.session.closed]
-
-    def step(self, now: float) -> list[tuple[Talk, ShareReq]]:
-        """What is asked, by whom."""
-        for talk in self.talks:
-            talk.now = now
-        self.downloader.step(now)
-        return self.asked()
-
-    def asked(self) -> list[tuple[Talk, ShareReq]]:
-        return [(talk, message) for talk in self.talks for message in talk.heard.take(ShareReq)]
 
 
 def test_nothing_wanted_nothing_asked():

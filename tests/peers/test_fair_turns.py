@@ -131,7 +131,7 @@ def test_a_peer_whose_input_waits_is_not_late(monkeypatch):
     """It is we who are slow: neither silent, nor without a handshake, nor late with an answer."""
     talk = Talk()
     talk.hub.tick = TURN_TIME
-    talk.session.request(1, 5, 0, (), 0.0, lambda shares: None)
+    talk.session.request(1, 5, parents=0, stops=(), now=0.0, answered=lambda shares: None)
     talk.session.receive(framed(*[AddrMe(n) for n in range(1, 5)]), 1.0)
     assert talk.flow == [True]
     for second in range(2, 101):
@@ -148,7 +148,7 @@ def test_a_flood_keeps_no_request_open_without_end():
     """Four hosts that flood and never answer would have all places for requests, and nobody else is asked."""
     talk = Talk()
     talk.hub.tick = TURN_TIME
-    talk.session.request(1, 5, 0, (), 0.0, lambda shares: None)
+    talk.session.request(1, 5, parents=0, stops=(), now=0.0, answered=lambda shares: None)
     talk.session.receive(framed(*[AddrMe(n) for n in range(1, 200)]), 1.0)
     for second in range(2, int(LONGEST_REQUEST) + 1):
         talk.session.check_time(float(second))

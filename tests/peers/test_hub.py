@@ -395,7 +395,7 @@ def test_best_blocks_come_in_and_go_out():
     assert hall.pool.headers == [header.hash()]
     assert guests[1].heard.take() == []
     Guest(hall.hub)
-    hall.hub.tell_best_block(header)
+    hall.hub.send_best_block(header)
     assert [guest.heard.take() for guest in guests] == [[BestBlock(header)]] * 2
 
 

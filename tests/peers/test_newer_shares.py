@@ -3,14 +3,13 @@ punished."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.peers.download import NEWER_REST, PARENTS, Downloader
+from p2pool.peers.download import NEWER_REST, PARENTS
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import (
     GOOD,
@@ -21,7 +20,6 @@ from p2pool.peers.messages import (
     ForgetTx,
     RememberTx,
     ShareReply,
-    ShareReq,
     Shares,
     parse_message,
 )
@@ -32,10 +30,10 @@ from tests.logged import logged
 from tests.peers.test_session import ask
 from tests.peers.wiring import (
     PREFIX,
+    Depot,
     Guest,
     Moment,
     Recorder,
-    StubPool,
     Talk,
     chain,
     envelope,
@@ -137,7 +135,7 @@ def test_transactions_that_come_for_such_a_share_are_kept_and_given_up_as_for_an
 
 def answer_of(talk: Talk, share_hash: int, *envelopes: Envelope):
     answers: list = []
-    talk.session.request(1, share_hash, 499, (), 0.0, answers.append)
+    talk.session.request(1, share_hash, parents=499, stops=(), now=0.0, answered=answers.append)
     talk.say(ShareReply(1, GOOD, envelopes))
     (answer,) = answers
     return answer
@@ -171,24 +169,6 @@ def test_nothing_is_taken_beyond_the_chain_s_first_share():
 
 
 # --- downloading -------------------------------------------------------------------------------------------------
-
-
-class Depot:
-    """A downloader and its peers."""
-
-    def __init__(self, peers: int) -> None:
-        self.pool = StubPool()
-        self.talks = [Talk(host=f"203.0.113.{number}") for number in range(1, peers + 1)]
-        self.downloader = Downloader(self.pool, lambda: [talk.session for talk in self.talks], random.Random(1))
-
-    def step(self, now: float) -> list[tuple[Talk, ShareReq]]:
-        for talk in self.talks:
-            talk.now = now
-        self.downloader.step(now)
-        return self.asked()
-
-    def asked(self) -> list[tuple[Talk, ShareReq]]:
-        return [(talk, message) for talk in self.talks for message in talk.heard.take(ShareReq)]
 
 
 def test_no_peer_is_asked_again_and_again_for_a_share_that_it_says_is_newer():
@@ -273,7 +253,7 @@ def test_an_answer_that_is_too_long_is_one_without_shares():
     assert talk.session.requests == 0
     assert talk.hub.calls == [("listens", 3)]
     (line,) = log.lines
-    assert line.startswith(f"peer {talk.session.label} answers with 33554432 bytes, more than the 3145728 ")
+    assert line.startswith(f"peer {talk.session.label} sent an answer of 33554432 bytes, limit 3145728: ")
     talk.session.check_time(16.0)
 
 
@@ -387,7 +367,7 @@ def test_a_hostile_name_in_the_warning_is_harmless():
 def test_a_recorder_takes_an_answer_as_shares():
     recorder = Recorder()
     talk = Talk()
-    talk.session.request(1, SHARES[0].hash, 5, (), 0.0, recorder)
+    talk.session.request(1, SHARES[0].hash, parents=5, stops=(), now=0.0, answered=recorder)
     talk.say(ShareReply(1, GOOD, (envelope(SHARES[0]), newer(), envelope(SHARES[4]))))
     assert recorder.answers == [[SHARES[0].hash, SHARES[4].hash]]
 

@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from p2pool.peers.port_mapping import LEASE, RENEW_PERIOD, GatewayError, PortMapping, UpnpGateway
+from tests.environment import make_environment
 from tests.logged import logged
 
 
@@ -42,7 +43,7 @@ def at_once(function):
 
 def mapping(find):
     clock = Clock()
-    return clock, PortMapping(clock, 8999, at_once, find)
+    return clock, PortMapping(make_environment(clock, run_in_daemon_thread=at_once), 8999, find)
 
 
 def test_renewed_said_once_and_taken_back():
@@ -53,7 +54,7 @@ def test_renewed_said_once_and_taken_back():
         clock.pump([RENEW_PERIOD] * 3)
     assert router.said == [("add", 8999)] * 4
     assert len(looked) == 1
-    assert log.lines == ["the router at 203.0.113.9 lets other nodes in on port 8999"]
+    assert log.lines == ["the router at 203.0.113.9 forwards port 8999 to this node"]
     assert Deferred.fromCoroutine(made.stop()).called
     assert router.said[-1] == ("remove", 8999)
     assert clock.getDelayedCalls() == []
@@ -123,7 +124,7 @@ def test_the_library_is_asked_in_its_own_way(monkeypatch):
         ("discover", "no router answered the UPnP search within 2 s"),
         ("selectigd", "none of the devices that answered the UPnP search is a router"),
         ("addportmapping", "the router refuses without a reason"),
-        ("externalipaddress", "the router does not tell its external address"),
+        ("externalipaddress", "the router does not report its external address"),
         ("deleteportmapping", "the router refuses without a reason"),
     ],
 )

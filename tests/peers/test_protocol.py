@@ -132,7 +132,7 @@ def test_closing_is_nobodys_fault():
     assert door.pipe.aborted
     with logged() as log:
         door.protocol.connectionLost(GONE)
-    assert "has left" in log.lines[0]
+    assert log.lines[0].endswith(" disconnected")
 
 
 def test_the_connection_is_paused_while_shares_are_worked_through():

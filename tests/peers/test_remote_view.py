@@ -56,7 +56,7 @@ class Strict:
 def wired(*items) -> tuple[RemoteView, Strict, TransactionPool]:
     view, peer, pool = RemoteView(), Strict(), TransactionPool()
     pool.add([(item.hash, item.data) for item in items])
-    pool.mining_changed.subscribe(lambda change: view.tell_mining(peer, change))
+    pool.mining_changed.subscribe(lambda change: view.send_mining(peer, change))
     return view, peer, pool
 
 
@@ -117,7 +117,7 @@ def test_a_template_beyond_what_a_peer_keeps():
     pool.set_mining([(item.hash, item.data) for item in items[3:]])
     assert set(peer.kept) == {items[3].hash}
     peer.take()
-    view.send_shares(peer, [item.hash for item in items[3:]], [b"share"], pool)
+    view.send_shares(peer, new_hashes=[item.hash for item in items[3:]], framed=[b"share"], pool=pool)
     assert peer.take() == [RememberTx((), tuple(items[4:])), b"share", ForgetTx((items[4].hash, items[5].hash))]
 
 
@@ -127,10 +127,12 @@ def test_shares_have_what_is_lacking_before_them_and_it_is_forgotten_behind():
     pool.set_mining([(mined.hash, mined.data)])
     view.has([had.hash])
     peer.take()
-    view.send_shares(peer, [mined.hash, had.hash, lacking.hash, lacking.hash], [b"one", b"two"], pool)
+    view.send_shares(
+        peer, new_hashes=[mined.hash, had.hash, lacking.hash, lacking.hash], framed=[b"one", b"two"], pool=pool
+    )
     assert peer.take() == [RememberTx((), (lacking,)), b"one", b"two", ForgetTx((lacking.hash,))]
     assert set(peer.kept) == {mined.hash}
-    view.send_shares(peer, [mined.hash], [b"three"], pool)
+    view.send_shares(peer, new_hashes=[mined.hash], framed=[b"three"], pool=pool)
     assert peer.take() == [b"three"]
 
 
@@ -138,7 +140,7 @@ def test_a_transaction_just_lost_still_goes_with_its_share():
     item = transaction(1)
     view, peer, pool = wired(item)
     pool.trim(set(), 0.0)
-    view.send_shares(peer, [item.hash], [b"share"], pool)
+    view.send_shares(peer, new_hashes=[item.hash], framed=[b"share"], pool=pool)
     assert peer.take() == [RememberTx((), (item,)), b"share", ForgetTx((item.hash,))]
 
 
@@ -147,10 +149,10 @@ def test_without_room_for_its_transactions_a_share_is_not_sent():
     view, peer, pool = wired(mined, lacking)
     pool.set_mining([(mined.hash, mined.data)])
     peer.take()
-    view.send_shares(peer, [lacking.hash], [b"share"], pool)
+    view.send_shares(peer, new_hashes=[lacking.hash], framed=[b"share"], pool=pool)
     assert peer.take() == []
     view.has([lacking.hash])
-    view.send_shares(peer, [lacking.hash], [b"share"], pool)
+    view.send_shares(peer, new_hashes=[lacking.hash], framed=[b"share"], pool=pool)
     assert peer.take() == [b"share"]
 
 
@@ -189,7 +191,7 @@ def test_no_order_of_events_makes_a_peer_drop_us(steps):
             pool.add(pairs)
             before = dict(peer.kept)
             peer.take()
-            view.send_shares(peer, [item.hash for item in items], [b"share"], pool)
+            view.send_shares(peer, new_hashes=[item.hash for item in items], framed=[b"share"], pool=pool)
             assert peer.kept == before
             assert (
                 b"share" in peer.take() or sum(map(size_of, [*before.values(), *dict(pairs).values()])) > 2_500_000
@@ -231,7 +233,7 @@ def test_with_a_share_that_introduces_it_it_is_sent_to_all():
     view, peer, pool = wired()
     pool.set_mining([(UNLOCK, asset_unlock.DATA)])
     assert view.can_learn([UNLOCK], pool)
-    view.send_shares(peer, [UNLOCK], [b"share"], pool)
+    view.send_shares(peer, new_hashes=[UNLOCK], framed=[b"share"], pool=pool)
     whole = RememberTx((), (RawTransaction(UNLOCK, asset_unlock.DATA),))
     assert peer.take() == [whole, b"share", ForgetTx((UNLOCK,))]
 
@@ -240,7 +242,7 @@ def test_by_the_hash_of_its_bytes_it_is_sent_as_any_other():
     view, peer, pool = wired()
     pool.add([(INSTANCE, asset_unlock.DATA)])
     assert view.can_learn([INSTANCE], pool)
-    view.send_shares(peer, [INSTANCE], [b"share"], pool)
+    view.send_shares(peer, new_hashes=[INSTANCE], framed=[b"share"], pool=pool)
     whole = RememberTx((), (RawTransaction(INSTANCE, asset_unlock.DATA),))
     assert peer.take() == [whole, b"share", ForgetTx((INSTANCE,))]
 
@@ -252,7 +254,7 @@ def test_shares_that_call_it_by_either_hash_go_to_one_peer_together():
     pool.add([(UNLOCK, asset_unlock.DATA), (INSTANCE, asset_unlock.DATA)])
     sent = []
     talk.session.send_framed = sent.append
-    view.send_shares(talk.session, [UNLOCK, INSTANCE], [b"share"], pool)
+    view.send_shares(talk.session, new_hashes=[UNLOCK, INSTANCE], framed=[b"share"], pool=pool)
     before, share, after = sent
     assert share == b"share"
     talk.raw(before)

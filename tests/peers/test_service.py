@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from p2pool.peers.messages import AddrMe, Addrs, PeerAddress, SeenAddress, Versi
 from p2pool.peers.service import DIAL_TIME, MAX_ATTEMPTS, DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from tests.chains import NOW
+from tests.environment import make_environment
 from tests.logged import logged
 from tests.peers.wiring import NETWORK, Always, Heard, Pipe, StubPool, framed, version
 
@@ -60,26 +60,20 @@ class World:
     def __init__(self, directory, settings: DialSettings | None = None) -> None:
         self.reactor = MemoryReactorClock()
         self.reactor.nameResolver = Resolver()
+        environment = make_environment(self.reactor, clock=self.unix)
         self.hub = PeerHub(
+            replace(environment, chance=Always(1)),
             HubSettings(NETWORK, b"test", 9000),
-            StubPool(),
-            TransactionPool(),
-            lambda share_hash: None,
-            self.unix,
-            self.reactor.seconds,
-            lambda call: self.reactor.callLater(0, call),
-            Always(1),
+            pool=StubPool(),
+            transactions=TransactionPool(),
+            sender_of=lambda share_hash: None,
         )
         self.hub.round_trips.step = lambda peers: None
         self.service = PeerService(
-            self.reactor,
+            environment,
             self.hub,
-            settings or DialSettings(("", 9000)),
-            directory,
-            self.unix,
-            execute,
-            execute,
-            random.Random(1),
+            settings=settings or DialSettings(("", 9000)),
+            directory=directory,
         )
         self.taken = 0
 
@@ -716,4 +710,4 @@ def test_a_directory_that_cannot_be_written_costs_a_line(tmp_path):
     world.know("8.1.0.1")
     with logged() as log:
         world.done(world.service.stop())
-    assert len([line for line in log.lines if "cannot be written" in line]) == 1
+    assert len([line for line in log.lines if "cannot write" in line]) == 1

@@ -227,8 +227,8 @@ def test_a_hundred_seconds_of_silence():
 def test_fifteen_seconds_for_an_answer():
     talk = Talk()
     late, answered = Recorder(), Recorder()
-    talk.session.request(1, 9, 0, (), 20.0, late)
-    talk.session.request(2, 9, 0, (), 10.0, answered)
+    talk.session.request(1, 9, parents=0, stops=(), now=20.0, answered=late)
+    talk.session.request(2, 9, parents=0, stops=(), now=10.0, answered=answered)
     talk.say(ShareReply(2, 0, ()))
     talk.session.check_time(35.0)
     with pytest.raises(Drop) as error:
@@ -243,7 +243,7 @@ def test_fifteen_seconds_for_an_answer():
 
 def ask(talk: Talk, share_hash: int, parents: int = 499) -> Recorder:
     answer = Recorder()
-    talk.session.request(1, share_hash, parents, (4,), 0.0, answer)
+    talk.session.request(1, share_hash, parents=parents, stops=(4,), now=0.0, answered=answer)
     return answer
 
 
@@ -303,12 +303,12 @@ def test_requests_beyond_the_bound_and_after_the_end_are_answered_at_once():
     talk, beyond = Talk(), Recorder()
     all_answers = Recorder()
     for number in range(MAX_REQUESTS):
-        talk.session.request(number, 9, 0, (), 0.0, all_answers)
-    talk.session.request(MAX_REQUESTS, 9, 0, (), 0.0, beyond)
+        talk.session.request(number, 9, parents=0, stops=(), now=0.0, answered=all_answers)
+    talk.session.request(MAX_REQUESTS, 9, parents=0, stops=(), now=0.0, answered=beyond)
     assert beyond.answers == [None]
     talk.session.close()
     assert all_answers.answers == [None] * MAX_REQUESTS
-    talk.session.request(1, 9, 0, (), 0.0, beyond)
+    talk.session.request(1, 9, parents=0, stops=(), now=0.0, answered=beyond)
     assert beyond.answers == [None, None]
 
 

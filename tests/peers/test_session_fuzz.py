@@ -112,7 +112,7 @@ MESSAGES = st.one_of(
 def test_any_messages_in_any_order(said, greets, asked):
     talk, answers = Talk(ready=greets), Recorder()
     for number in range(asked):
-        talk.session.request(number, SHARES[number % 5].hash, 3, (), 0.0, answers)
+        talk.session.request(number, SHARES[number % 5].hash, parents=3, stops=(), now=0.0, answered=answers)
     try:
         for message in said:
             talk.say(message)

@@ -122,7 +122,7 @@ def test_a_transaction_just_lost_is_known_for_twenty_seconds():
 def test_an_answer_to_a_request_needs_no_transactions():
     share, talk = chain(1, with_transactions=True)[0], Talk()
     answer = Recorder()
-    talk.session.request(1, share.hash, 0, (), 0.0, answer)
+    talk.session.request(1, share.hash, parents=0, stops=(), now=0.0, answered=answer)
     talk.say(ShareReply(1, 0, (envelope(share),)))
     assert answer.answers == [[share.hash]]
 

@@ -9,13 +9,15 @@ from functools import lru_cache
 
 from twisted.internet.testing import StringTransport
 
+from p2pool.base.environment import Environment
 from p2pool.base.turns import Turns
 from p2pool.dash.hashes import sha256d_int
 from p2pool.networks import Network
 from p2pool.peers import messages
+from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop
 from p2pool.peers.hub import HubSettings, PeerHub
-from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, Version, parse_message
+from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, ShareReq, Version, parse_message
 from p2pool.peers.session import Introduction, PeerSession
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.parsing import parse_share_steps
@@ -24,6 +26,7 @@ from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import pack_varstr
 from p2pool.wire.framer import Framer, frame
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import PostponingReactor, make_environment
 from tests.support import make_template
 
 NETWORK = easy_network(40)
@@ -170,7 +173,15 @@ class Talk:
         self.failed: list[Exception] = []
         introduction = Introduction(PREFIX, 5, b"us", None, "198.51.100.1", 9999)
         self.session = PeerSession(
-            self.hub, introduction, host, 4000, True, self.heard, 0.0, self._fail, self.flow.append
+            self.hub,
+            introduction,
+            host=host,
+            port=4000,
+            incoming=True,
+            write=self.heard,
+            now=0.0,
+            fail=self._fail,
+            flow=self.flow.append,
         )
         self.now = 0.0
         if ready:
@@ -239,6 +250,28 @@ class StubPool:
         self.headers.append(block_hash)
 
 
+class Depot:
+    """A downloader and its peers."""
+
+    def __init__(self, peers: int = 1, seed: int = 1) -> None:
+        self.pool = StubPool()
+        self.talks = [Talk(host=f"203.0.113.{number}") for number in range(1, peers + 1)]
+        self.downloader = Downloader(self.pool, self.peers, random.Random(seed))
+
+    def peers(self) -> list:
+        return [talk.session for talk in self.talks if not talk.session.closed]
+
+    def step(self, now: float) -> list[tuple[Talk, ShareReq]]:
+        """What is asked, by whom."""
+        for talk in self.talks:
+            talk.now = now
+        self.downloader.step(now)
+        return self.asked()
+
+    def asked(self) -> list[tuple[Talk, ShareReq]]:
+        return [(talk, message) for talk in self.talks for message in talk.heard.take(ShareReq)]
+
+
 class Moment:
     """Both clocks, and what is postponed."""
 
@@ -254,6 +287,11 @@ class Moment:
     def monotonic(self) -> float:
         self.now += self.tick
         return self.now
+
+    def environment(self, chance: random.Random) -> Environment:
+        return make_environment(
+            PostponingReactor(self.soon.append), clock=self.unix, monotonic=self.monotonic, chance=chance
+        )
 
     def run(self) -> None:
         while self.soon:
@@ -287,14 +325,11 @@ def make_hub(moment: Moment, pool=None, seed: int = 1, network: Network = NETWOR
 
     fields = {"network": network, "sub_version": b"test", "listen_port": 9000} | settings
     return PeerHub(
+        moment.environment(Always(seed)),
         HubSettings(**fields),
-        pool,
-        TransactionPool(),
-        sender_of,
-        moment.unix,
-        moment.monotonic,
-        moment.soon.append,
-        Always(seed),
+        pool=pool,
+        transactions=TransactionPool(),
+        sender_of=sender_of,
     )
 
 
@@ -308,7 +343,13 @@ class Guest:
         self.heard = Heard()
         self.ended: Exception | None = None
         self.session = hub.open(
-            host, port, incoming, ("198.51.100.1", 9000), self.heard, self._fail, lambda paused: None
+            host,
+            port,
+            incoming=incoming,
+            ours=("198.51.100.1", 9000),
+            write=self.heard,
+            fail=self._fail,
+            flow=lambda paused: None,
         )
         if nonce is not None:
             self.say(version(nonce))

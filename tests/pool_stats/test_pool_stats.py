@@ -86,8 +86,8 @@ def test_nothing_happened_yet(stats):
 def test_connections_are_counted_for_the_pool_and_each_worker(stats):
     stats.record_connected(NOW)
     stats.record_connected(NOW)
-    stats.record_worker_on("X.a", 4.0, NOW)
-    stats.record_worker_on("X.a", 8.0, NOW + 1)
+    stats.record_worker_on("X.a", difficulty=4.0, now=NOW)
+    stats.record_worker_on("X.a", difficulty=8.0, now=NOW + 1)
     assert stats.snapshot(NOW).connections == 2
     worker = worker_of(stats, "X.a")
     assert (worker.connections, worker.difficulty, worker.last_seen) == (2, 8.0, NOW + 1)
@@ -101,9 +101,9 @@ def test_connections_are_counted_for_the_pool_and_each_worker(stats):
 
 def test_rates_of_pool_worker_and_address(stats):
     for second in range(0, 1200, 10):
-        stats.record_accepted("X.a", 1000, 2.0, False, NOW + second)
-        stats.record_accepted("X.b", 500, 2.0, second % 20 == 0, NOW + second)
-        stats.record_accepted("Y", 100, 2.0, True, NOW + second)
+        stats.record_accepted("X.a", attempts=1000, difficulty=2.0, dead=False, now=NOW + second)
+        stats.record_accepted("X.b", attempts=500, difficulty=2.0, dead=second % 20 == 0, now=NOW + second)
+        stats.record_accepted("Y", attempts=100, difficulty=2.0, dead=True, now=NOW + second)
     now = NOW + 1199
     about = pytest.approx
     assert stats.hash_rate(now) == about(160, rel=0.02)
@@ -203,8 +203,8 @@ def test_how_soon_there_was_work_on_a_new_block_is_counted_by_road(stats):
 
 def test_names_are_cut_alike_wherever_they_come(stats):
     name = "X." + "n" * 500
-    stats.record_worker_on(name, 1.0, NOW)
-    stats.record_accepted(name, 1, 1.0, False, NOW)
+    stats.record_worker_on(name, difficulty=1.0, now=NOW)
+    stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW)
     stats.record_worker_off(name)
     (worker,) = stats.snapshot(NOW).workers
     assert (len(worker.name), worker.accepted, worker.connections) == (MAX_WORKER_NAME, 1, 0)
@@ -213,9 +213,9 @@ def test_names_are_cut_alike_wherever_they_come(stats):
 def test_the_worker_that_was_silent_longest_is_forgotten(three_workers):
     stats = three_workers
     for number, name in enumerate("abc"):
-        stats.record_accepted(name, 1, 1.0, False, NOW + number)
+        stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW + number)
     stats.record_refused("a", 21, NOW + 3)
-    stats.record_accepted("d", 1, 1.0, False, NOW + 4)
+    stats.record_accepted("d", attempts=1, difficulty=1.0, dead=False, now=NOW + 4)
     assert names(stats) == ["c", "a", "d"]
     assert stats.address_hash_rate("b", NOW + 4) == 0
     assert stats.address_hash_rate("d", NOW + 4) > 0
@@ -224,28 +224,28 @@ def test_the_worker_that_was_silent_longest_is_forgotten(three_workers):
 def test_connected_workers_are_forgotten_last(three_workers):
     stats = three_workers
     for name in ("X.connected", "X.left"):
-        stats.record_worker_on(name, 1.0, NOW)
-        stats.record_accepted(name, 1, 1.0, False, NOW)
-    stats.record_accepted("X.passing", 1, 1.0, False, NOW)
+        stats.record_worker_on(name, difficulty=1.0, now=NOW)
+        stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW)
+    stats.record_accepted("X.passing", attempts=1, difficulty=1.0, dead=False, now=NOW)
     stats.record_worker_off("X.left")
     for name in ("Y.a", "Y.b"):  # cost X.passing and X.left
-        stats.record_worker_on(name, 1.0, NOW)
-        stats.record_accepted(name, 1, 1.0, False, NOW)
+        stats.record_worker_on(name, difficulty=1.0, now=NOW)
+        stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW)
     assert names(stats) == ["X.connected", "Y.a", "Y.b"]
-    stats.record_worker_on("Y.c", 1.0, NOW)  # all are connected: the one silent longest
+    stats.record_worker_on("Y.c", difficulty=1.0, now=NOW)  # all are connected: the one silent longest
     assert names(stats) == ["Y.a", "Y.b", "Y.c"]
     assert stats.address_hash_rate("X", NOW) == 0
 
 
 def test_workers_that_never_worked_are_forgotten_first(three_workers):
     stats = three_workers
-    stats.record_accepted("X.gone", 1, 1.0, False, NOW)
-    stats.record_worker_on("X.idle", 1.0, NOW)
-    stats.record_worker_on("X.left", 1.0, NOW)
+    stats.record_accepted("X.gone", attempts=1, difficulty=1.0, dead=False, now=NOW)
+    stats.record_worker_on("X.idle", difficulty=1.0, now=NOW)
+    stats.record_worker_on("X.left", difficulty=1.0, now=NOW)
     stats.record_worker_off("X.left")
-    stats.record_worker_on("Y.a", 1.0, NOW)  # costs X.left
+    stats.record_worker_on("Y.a", difficulty=1.0, now=NOW)  # costs X.left
     assert names(stats) == ["X.gone", "X.idle", "Y.a"]
-    stats.record_worker_on("Y.b", 1.0, NOW)  # costs X.idle
+    stats.record_worker_on("Y.b", difficulty=1.0, now=NOW)  # costs X.idle
     assert names(stats) == ["X.gone", "Y.a", "Y.b"]
 
 
@@ -255,15 +255,15 @@ def test_one_client_s_names_do_not_push_out_the_statistics_of_others(connected, 
     stats = PoolStats(NOW)
     for number in range(30):
         name = f"X.works{number}"
-        stats.record_worker_on(name, 1.0, NOW, "10.0.0.1")
-        stats.record_accepted(name, 1, 1.0, False, NOW)
+        stats.record_worker_on(name, difficulty=1.0, now=NOW, site="10.0.0.1")
+        stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW)
         if number % 2:
             stats.record_worker_off(name)
     for number in range(30):
-        stats.record_worker_on(f"X.backup{number}", 1.0, NOW, f"10.0.1.{number}")
+        stats.record_worker_on(f"X.backup{number}", difficulty=1.0, now=NOW, site=f"10.0.1.{number}")
     for number in range(2000):
         name = f"address{number % 7}.{number}"
-        stats.record_worker_on(name, 1.0, NOW, "10.9.9.9")
+        stats.record_worker_on(name, difficulty=1.0, now=NOW, site="10.9.9.9")
         if not connected:
             stats.record_worker_off(name)
     kept = names(stats)
@@ -271,8 +271,8 @@ def test_one_client_s_names_do_not_push_out_the_statistics_of_others(connected, 
     assert sum(name.startswith("X.works") for name in kept) == 30
     assert sum(name.startswith("X.backup") for name in kept) == 30
     for number in range(2000):  # with one submission each: all that it pushes out is its own
-        stats.record_worker_on(f"w.{number}", 1.0, NOW, "10.9.9.9")
-        stats.record_accepted(f"w.{number}", 1, 1.0, False, NOW)
+        stats.record_worker_on(f"w.{number}", difficulty=1.0, now=NOW, site="10.9.9.9")
+        stats.record_accepted(f"w.{number}", attempts=1, difficulty=1.0, dead=False, now=NOW)
         stats.record_worker_off(f"w.{number}")
     kept = names(stats)
     assert sum(name.startswith("X.works") for name in kept) == 30
@@ -282,31 +282,31 @@ def test_names_that_all_work_and_are_connected_do_not_push_out_those_of_others(m
     monkeypatch.setattr(workers, "MAX_WORKERS", 100)
     stats = PoolStats(NOW)
     for number in range(30):
-        stats.record_worker_on(f"X.works{number}", 1.0, NOW, "10.0.0.1")
-        stats.record_accepted(f"X.works{number}", 1, 1.0, False, NOW)
+        stats.record_worker_on(f"X.works{number}", difficulty=1.0, now=NOW, site="10.0.0.1")
+        stats.record_accepted(f"X.works{number}", attempts=1, difficulty=1.0, dead=False, now=NOW)
     for number in range(2000):
-        stats.record_worker_on(f"w.{number}", 1.0, NOW, "10.9.9.9")
-        stats.record_accepted(f"w.{number}", 1, 1.0, False, NOW)
+        stats.record_worker_on(f"w.{number}", difficulty=1.0, now=NOW, site="10.9.9.9")
+        stats.record_accepted(f"w.{number}", attempts=1, difficulty=1.0, dead=False, now=NOW)
     kept = names(stats)
     assert len(kept) == 100
     assert sum(name.startswith("X.works") for name in kept) == 30
 
 
 def test_who_authorizes_a_name_of_somebody_else_takes_it_to_no_other_site(stats):
-    stats.record_worker_on("X.a", 1.0, NOW, "10.0.0.1")
-    stats.record_accepted("X.a", 1, 1.0, False, NOW)
-    stats.record_worker_on("X.a", 1.0, NOW, "10.9.9.9")
+    stats.record_worker_on("X.a", difficulty=1.0, now=NOW, site="10.0.0.1")
+    stats.record_accepted("X.a", attempts=1, difficulty=1.0, dead=False, now=NOW)
+    stats.record_worker_on("X.a", difficulty=1.0, now=NOW, site="10.9.9.9")
     assert stats._workers.get("X.a").site == "10.0.0.1"
     stats.record_worker_off("X.a")
     stats.record_worker_off("X.a")
-    stats.record_worker_on("X.a", 1.0, NOW, "10.0.0.2")
+    stats.record_worker_on("X.a", difficulty=1.0, now=NOW, site="10.0.0.2")
     assert stats._workers.get("X.a").site == "10.0.0.2"
 
 
 def test_what_was_forgotten_leaves_nothing_behind(three_workers):
     stats = three_workers
     for number in range(100):
-        stats.record_worker_on(f"address{number}.w", 1.0, NOW)
+        stats.record_worker_on(f"address{number}.w", difficulty=1.0, now=NOW)
         if number % 3 == 0:
             stats.record_worker_off(f"address{number}.w")
     assert len(stats._workers._workers) == 3
@@ -350,9 +350,9 @@ def test_workers_whatever_the_order_of_events(events):
                 proven.add(name)
             left = [n for n in left if n != name] + ([] if model[name] else [name])
             if kind == "on":
-                stats.record_worker_on(name, 1.0, NOW)
+                stats.record_worker_on(name, difficulty=1.0, now=NOW)
             elif kind == "accepted":
-                stats.record_accepted(name, 1, 1.0, False, NOW)
+                stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW)
             else:
                 stats.record_refused(name, 20, NOW)
         assert [(w.name, w.connections) for w in stats.snapshot(NOW).workers] == list(model.items())
@@ -384,7 +384,7 @@ def test_refusals_are_counted_by_worker_and_code(stats):
 def test_software_is_the_newest_that_was_said_and_bounded(stats):
     stats.record_software("X.a", "nobody yet")
     assert stats.snapshot(NOW).workers == ()
-    stats.record_worker_on("X.a", 1.0, NOW)
+    stats.record_worker_on("X.a", difficulty=1.0, now=NOW)
     assert worker_of(stats, "X.a").software == ""
     stats.record_software("X.a", "one/1")
     stats.record_software("X.a", "two/2")
@@ -398,8 +398,8 @@ def test_software_is_the_newest_that_was_said_and_bounded(stats):
 
 def test_smoothed_rates_of_pool_and_workers(stats):
     for second in range(1, 7200):
-        stats.record_accepted("X.a", 30, 1.0, False, NOW + second)
-        stats.record_accepted("X.b", 10, 1.0, False, NOW + second)
+        stats.record_accepted("X.a", attempts=30, difficulty=1.0, dead=False, now=NOW + second)
+        stats.record_accepted("X.b", attempts=10, difficulty=1.0, dead=False, now=NOW + second)
     now = NOW + 7200
     about = pytest.approx
     assert stats.snapshot(now).hash_rates == about([40, 40, 40], rel=0.01)
@@ -411,12 +411,12 @@ def test_smoothed_rates_of_pool_and_workers(stats):
 
 
 def test_a_worker_s_snapshot_is_made_again_when_something_changed_or_after_a_while(stats):
-    stats.record_accepted("X.a", 6000, 1.0, False, NOW)
-    stats.record_accepted("X.b", 6000, 1.0, False, NOW)
+    stats.record_accepted("X.a", attempts=6000, difficulty=1.0, dead=False, now=NOW)
+    stats.record_accepted("X.b", attempts=6000, difficulty=1.0, dead=False, now=NOW)
     first = worker_of(stats, "X.a", NOW + 100)
     later = NOW + 104  # sooner than any snapshot is made anew
     assert worker_of(stats, "X.a", later) is first
-    stats.record_accepted("X.b", 6000, 1.0, False, later)
+    stats.record_accepted("X.b", attempts=6000, difficulty=1.0, dead=False, now=later)
     assert worker_of(stats, "X.a", later) is first
     assert worker_of(stats, "X.b", later).accepted == 2
     again = worker_of(stats, "X.a", NOW + 115)
@@ -426,13 +426,15 @@ def test_a_worker_s_snapshot_is_made_again_when_something_changed_or_after_a_whi
 
 
 CHANGES = {
-    "connections": lambda stats: stats.record_worker_on("X.a", 1.0, NOW),
-    "difficulty": lambda stats: stats.record_worker_on("X.a", 7.0, NOW),
+    "connections": lambda stats: stats.record_worker_on("X.a", difficulty=1.0, now=NOW),
+    "difficulty": lambda stats: stats.record_worker_on("X.a", difficulty=7.0, now=NOW),
     "software": lambda stats: stats.record_software("X.a", "other"),
-    "accepted": lambda stats: stats.record_accepted("X.a", 1, 1.0, False, NOW),
-    "dead": lambda stats: stats.record_accepted("X.a", 1, 1.0, True, NOW),
-    "hash_rate": lambda stats: stats.record_accepted("X.a", 1, 1.0, False, NOW),
-    "last_accepted": lambda stats: stats.record_accepted("X.a", 1, 1.0, False, NOW + 1),
+    "accepted": lambda stats: stats.record_accepted("X.a", attempts=1, difficulty=1.0, dead=False, now=NOW),
+    "dead": lambda stats: stats.record_accepted("X.a", attempts=1, difficulty=1.0, dead=True, now=NOW),
+    "hash_rate": lambda stats: stats.record_accepted("X.a", attempts=1, difficulty=1.0, dead=False, now=NOW),
+    "last_accepted": lambda stats: stats.record_accepted(
+        "X.a", attempts=1, difficulty=1.0, dead=False, now=NOW + 1
+    ),
     "refused": lambda stats: stats.record_refused("X.a", 23, NOW),
     "refused_by": lambda stats: stats.record_refused("X.a", 23, NOW),
     "last_seen": lambda stats: stats.record_refused("X.a", 23, NOW + 1),
@@ -442,7 +444,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("field", CHANGES)
 def test_every_change_shows_at_once(stats, field):
-    stats.record_worker_on("X.a", 1.0, NOW)
+    stats.record_worker_on("X.a", difficulty=1.0, now=NOW)
     stats.record_software("X.a", "one")
     before = worker_of(stats, "X.a")
     CHANGES[field](stats)
@@ -457,7 +459,7 @@ def test_who_comes_and_who_is_kept_out(stats):
         now = NOW + second
         stats.record_connected(now)
         stats.record_turned_away("banned", now)
-        stats.record_accepted("X", 1, 1.0, False, now)
+        stats.record_accepted("X", attempts=1, difficulty=1.0, dead=False, now=now)
         stats.record_refused("X", 23, now)
         stats.record_refused(None, 24, now)
         security = stats.snapshot(now).security
@@ -511,12 +513,12 @@ def test_snapshots_are_taken_once_a_second_however_many_look(stats):
 
 def test_a_snapshot_in_steps_is_the_newest_when_it_is_done_and_never_before(stats):
     for number in range(3 * STEP):
-        stats.record_accepted(f"y{number}.w", 1, 1.0, False, NOW)
+        stats.record_accepted(f"y{number}.w", attempts=1, difficulty=1.0, dead=False, now=NOW)
     before = stats.snapshot(NOW)
     steps = stats.taking(NOW + 2)
     for _ in range(3):
         next(steps)
-        stats.record_accepted("late.w", 1, 1.0, False, NOW + 2)
+        stats.record_accepted("late.w", attempts=1, difficulty=1.0, dead=False, now=NOW + 2)
         assert stats.snapshot(NOW + 0.5) is before
     with pytest.raises(StopIteration) as end:
         while True:
@@ -536,7 +538,7 @@ def names_at(stats: PoolStats, now: float) -> list[str]:
 @pytest.mark.parametrize("addresses", [1, 7, 1000])
 def test_no_step_of_a_snapshot_looks_at_many_workers(stats, monkeypatch, addresses):
     for number in range(1000):
-        stats.record_accepted(f"y{number % addresses}.w{number}", 1, 1.0, False, NOW)
+        stats.record_accepted(f"y{number % addresses}.w{number}", attempts=1, difficulty=1.0, dead=False, now=NOW)
     looks, snapshot = [0], workers.Worker.snapshot
 
     def counted(self, now):
@@ -551,11 +553,11 @@ def test_no_step_of_a_snapshot_looks_at_many_workers(stats, monkeypatch, address
 
 
 def test_workers_without_a_connection_are_forgotten_after_a_day_of_silence(stats):
-    stats.record_accepted("X.passing", 1, 1.0, False, NOW)
-    stats.record_worker_on("X.connected", 1.0, NOW)
-    stats.record_worker_on("X.left", 1.0, NOW)
+    stats.record_accepted("X.passing", attempts=1, difficulty=1.0, dead=False, now=NOW)
+    stats.record_worker_on("X.connected", difficulty=1.0, now=NOW)
+    stats.record_worker_on("X.left", difficulty=1.0, now=NOW)
     stats.record_worker_off("X.left")
-    stats.record_accepted("Y.later", 1, 1.0, False, NOW + 10)
+    stats.record_accepted("Y.later", attempts=1, difficulty=1.0, dead=False, now=NOW + 10)
     assert len(names_at(stats, NOW + SILENCE)) == 4
     assert names_at(stats, NOW + SILENCE + 5) == ["X.connected", "Y.later"]
     assert set(stats.snapshot(NOW + SILENCE + 5).addresses) == {"X", "Y"}
@@ -566,14 +568,14 @@ def test_workers_without_a_connection_are_forgotten_after_a_day_of_silence(stats
 
 
 def test_a_clock_that_was_years_ahead_keeps_nobody_for_years(stats):
-    stats.record_accepted("X.a", 1, 1.0, False, NOW + 1e9)
-    stats.record_accepted("X.b", 1, 1.0, False, NOW)
+    stats.record_accepted("X.a", attempts=1, difficulty=1.0, dead=False, now=NOW + 1e9)
+    stats.record_accepted("X.b", attempts=1, difficulty=1.0, dead=False, now=NOW)
     assert names_at(stats, NOW + 1) == ["X.b"]
 
 
 def test_thousands_are_forgotten_in_steps(stats):
     for number in range(5 * STEP):
-        stats.record_accepted(f"y{number}", 1, 1.0, False, NOW)
+        stats.record_accepted(f"y{number}", attempts=1, difficulty=1.0, dead=False, now=NOW)
     steps = stats.taking(NOW + 2 * SILENCE)
     next(steps)
     assert len(stats._workers._workers) == 4 * STEP
@@ -588,9 +590,9 @@ UNCLEAN = "y.\x1b[31m\u2028\ud800" + "n" * 500
 
 def test_names_are_cleaned_alike_wherever_they_come(stats):
     clean = printable(UNCLEAN, MAX_WORKER_NAME)
-    stats.record_worker_on(UNCLEAN, 1.0, NOW)
+    stats.record_worker_on(UNCLEAN, difficulty=1.0, now=NOW)
     stats.record_software(UNCLEAN, "soft\x00ware")
-    stats.record_accepted(UNCLEAN, 1, 1.0, False, NOW)
+    stats.record_accepted(UNCLEAN, attempts=1, difficulty=1.0, dead=False, now=NOW)
     stats.record_refused(UNCLEAN, 21, NOW)
     stats.record_share(ShareRecord(NOW, 1, UNCLEAN, False, 5))
     stats.record_block(BlockRecord(NOW, 1, 1, UNCLEAN, None, 5))
@@ -610,13 +612,13 @@ def test_names_are_cleaned_alike_wherever_they_come(stats):
 
 def test_an_address_is_the_sum_of_its_workers(stats):
     for second in range(0, 600, 10):
-        stats.record_accepted("X.a", 1000, 1.0, False, NOW + second)
-        stats.record_accepted("X.b", 500, 1.0, True, NOW + second)
-        stats.record_accepted("X", 100, 1.0, False, NOW + second)
-        stats.record_accepted("Y.a", 7, 1.0, False, NOW + second)
-    stats.record_worker_on("X.a", 1.0, NOW + 600)
-    stats.record_worker_on("X.a", 1.0, NOW + 600)
-    stats.record_worker_on("X.b", 1.0, NOW + 600)
+        stats.record_accepted("X.a", attempts=1000, difficulty=1.0, dead=False, now=NOW + second)
+        stats.record_accepted("X.b", attempts=500, difficulty=1.0, dead=True, now=NOW + second)
+        stats.record_accepted("X", attempts=100, difficulty=1.0, dead=False, now=NOW + second)
+        stats.record_accepted("Y.a", attempts=7, difficulty=1.0, dead=False, now=NOW + second)
+    stats.record_worker_on("X.a", difficulty=1.0, now=NOW + 600)
+    stats.record_worker_on("X.a", difficulty=1.0, now=NOW + 600)
+    stats.record_worker_on("X.b", difficulty=1.0, now=NOW + 600)
     stats.record_refused("X", 21, NOW + 650)
     stats.record_share(ShareRecord(NOW + 600, 1, "X.b", False, 5))
     snapshot = stats.snapshot(NOW + 700)
@@ -637,10 +639,10 @@ def test_an_address_is_the_sum_of_its_workers(stats):
 
 def test_an_address_is_summed_again_only_where_one_of_its_workers_changed(stats):
     for name in ("X.a", "X.b", "Y.a"):
-        stats.record_accepted(name, 1, 1.0, False, NOW)
+        stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW)
     first = stats.snapshot(NOW).addresses
     assert stats.snapshot(NOW + 2).addresses["X"] is first["X"]
-    stats.record_accepted("X.b", 1, 1.0, False, NOW + 3)
+    stats.record_accepted("X.b", attempts=1, difficulty=1.0, dead=False, now=NOW + 3)
     second = stats.snapshot(NOW + 4).addresses
     assert second["X"].accepted == 3
     assert second["Y"] is first["Y"]
@@ -650,9 +652,9 @@ def test_an_address_is_summed_again_only_where_one_of_its_workers_changed(stats)
 def test_an_address_whose_worker_is_forgotten_or_changes_during_the_sum(three_workers):
     stats = three_workers
     for name in ("X.a", "X.b", "Y.a"):
-        stats.record_accepted(name, 1, 1.0, False, NOW)
+        stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=NOW)
     assert stats.snapshot(NOW).addresses["X"].known == 2
-    stats.record_accepted("Y.b", 1, 1.0, False, NOW + 1)  # costs X.a
+    stats.record_accepted("Y.b", attempts=1, difficulty=1.0, dead=False, now=NOW + 1)  # costs X.a
     snapshot = stats.snapshot(NOW + 2)
     assert (snapshot.addresses["X"].known, snapshot.addresses["X"].accepted) == (1, 1)
     assert snapshot.addresses["Y"].known == 2
@@ -660,11 +662,11 @@ def test_an_address_whose_worker_is_forgotten_or_changes_during_the_sum(three_wo
 
 def test_a_change_between_two_steps_shows_in_the_next_sum(stats):
     for number in range(2 * STEP):
-        stats.record_accepted(f"X.{number}", 1, 1.0, False, NOW)
+        stats.record_accepted(f"X.{number}", attempts=1, difficulty=1.0, dead=False, now=NOW)
     steps = stats.taking(NOW)
     for _ in range(3):  # the workers, and half of the address
         next(steps)
-    stats.record_accepted("X.0", 1, 1.0, False, NOW)
+    stats.record_accepted("X.0", attempts=1, difficulty=1.0, dead=False, now=NOW)
     for _ in steps:
         pass
     assert stats.snapshot(NOW + 0.5).addresses["X"].accepted == 2 * STEP

@@ -116,7 +116,7 @@ def test_large_shares_count_more_in_a_run_of_the_tracker():
     runs = 0
     while True:
         runs += 1
-        thought = tracker.think(NOW, lambda block: 0, lambda tx: None, max_checks=5)
+        thought = tracker.think(NOW, block_height=lambda block: 0, transaction_size=lambda tx: None, max_checks=5)
         if not thought.unfinished:
             break
     assert len(tracker.verified) == 6
@@ -178,7 +178,7 @@ def test_references_are_the_nearest_and_the_first(size):
     for _ in range(20):
         shares = [Introducing(tuple(rng.choices(range(size * 3), k=size))) for _ in range(6)]
         wanted = [rng.randrange(size * 4) for _ in range(50)]
-        refs = reference_transactions(Above(*shares), 1, 6, wanted)
+        refs = reference_transactions(Above(*shares), 1, height=6, wanted=wanted)
         assert (refs.new_hashes, refs.refs) == naive_references(shares, wanted)
 
 
@@ -186,7 +186,7 @@ def test_many_introduced_transactions_are_gone_through_once():
     """A hundred shares with 15,000 each cost 0.7 s for every share above them, and for every new template."""
     shares = [Introducing(tuple(range(n * 10**6, n * 10**6 + 1000))) for n in range(10)]
     for first in range(5):
-        reference_transactions(Above(*shares), 1, 10, range(first * 10**9, first * 10**9 + 50))
+        reference_transactions(Above(*shares), 1, height=10, wanted=range(first * 10**9, first * 10**9 + 50))
     assert [share.gone_through for share in shares] == [1] * 10
 
 
@@ -196,7 +196,7 @@ def test_a_share_that_was_found_invalid_is_settled():
     assert not tracker.is_settled(share.hash)
     tracker.add(share, NOW, "peer")
     assert tracker.is_settled(share.hash)
-    thought = tracker.think(NOW, lambda block: 0, lambda tx: None)
+    thought = tracker.think(NOW, block_height=lambda block: 0, transaction_size=lambda tx: None)
     assert thought.removed == [share]
     assert share.hash not in tracker
     assert tracker.is_settled(share.hash)

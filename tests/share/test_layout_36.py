@@ -219,7 +219,7 @@ def test_shares_of_both_types_follow_each_other_and_check(mixed):
         assert (again.hash, again.gentx_hash, again.ref_hash) == (share.hash, share.gentx_hash, share.ref_hash)
         assert sha256d(tracker.check(again).gentx) == share.gentx_hash
     assert {share.envelope[0] for share in shares} == {16, 36}
-    thought = tracker.think(NOW, lambda block: 0, lambda transaction: None)
+    thought = tracker.think(NOW, block_height=lambda block: 0, transaction_size=lambda transaction: None)
     assert thought.refused == []
     assert thought.best == shares[-1].hash
 

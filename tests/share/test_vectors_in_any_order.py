@@ -83,7 +83,11 @@ def test_shares_json(order):
     assert_statistics(tracker, data["think"])
     for vector in order(data["shares"]):  # verified in another order as well
         tracker.trust(shares[vector["raw"]].hash)
-    thought = tracker.think(data["shares"][-1]["share_info"]["timestamp"], lambda block: -1, lambda tx: None)
+    thought = tracker.think(
+        data["shares"][-1]["share_info"]["timestamp"],
+        block_height=lambda block: -1,
+        transaction_size=lambda tx: None,
+    )
     assert [f"{score.share_hash:064x}" for score in thought.heads] == [h["hash"] for h in data["think"]["heads"]]
     assert f"{thought.best:064x}" == data["think"]["best"]
 
@@ -97,7 +101,7 @@ def test_shares_json_with_thinking_after_each(order):
     now = data["shares"][-1]["share_info"]["timestamp"]
     for vector in order(data["shares"]):
         load(tracker, [vector], list)
-        thought = tracker.think(now, lambda block: -1, lambda tx: None)
+        thought = tracker.think(now, block_height=lambda block: -1, transaction_size=lambda tx: None)
         assert (thought.refused, thought.removed) == ([], [])
     assert f"{thought.best:064x}" == data["think"]["best"]
     assert thought.wanted == []
@@ -157,7 +161,7 @@ def test_thinking_keeps_what_is_valid_of_shares_rules_json(chain, order):
     tracker = Tracker(network)
     entries = [*chain["shares"], *chain["probes"]]
     shares = load(tracker, entries, order)
-    thought = tracker.think(1_700_000_000.0, lambda block: -1, lambda tx: None)
+    thought = tracker.think(1_700_000_000.0, block_height=lambda block: -1, transaction_size=lambda tx: None)
     refused = {shares[v["raw"]].hash for v in entries if v["verdict"] == "refused" and v["raw"] in shares}
     assert {share.hash for share, _ in thought.refused} == refused
     assert {share.hash for share in thought.removed} == refused

@@ -77,4 +77,4 @@ class JudgedTracker(Tracker):
 
     def thought(self, now: float = NOW, **limits: int) -> Thought:
         """Think without knowing blocks or transactions."""
-        return self.think(now, lambda block: -1, lambda transaction: None, **limits)
+        return self.think(now, block_height=lambda block: -1, transaction_size=lambda transaction: None, **limits)

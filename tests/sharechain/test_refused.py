@@ -25,6 +25,7 @@ from p2pool.sharechain.refused import (
     RefusalCause,
     RefusedShareSent,
 )
+from tests.environment import PostponingReactor, make_environment
 from tests.logged import logged
 from tests.sharechain.judged import NOW, FakeShare, JudgedTracker
 
@@ -56,13 +57,11 @@ class Listener:
         self.tracker = JudgedTracker(chain_length)
         self.tracker.invalid.add(BAD)
         self.node = Node(
+            make_environment(PostponingReactor(self.soon.append), clock=lambda: self.now),
             self.tracker.network,
-            self.tracker,
-            NodeSettings(lambda: None, 0.0, 655),
-            PoolStats(NOW),
-            lambda: self.now,
-            self.soon.append,
-            random.Random(1),
+            tracker=self.tracker,
+            settings=NodeSettings(lambda: None, 0.0, 655),
+            stats=PoolStats(NOW),
         )
         self.refusals: list[RefusedShareSent] = []
         self.removed: list[int] = []

@@ -335,7 +335,7 @@ def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
     assert aside.name == "shares.sqlite.damaged-20260101-000000"
     assert aside.read_bytes() == bytes(data)
     assert database.count() == 0
-    database.write(Batch(shares={SHARES[0].hash: PackedShare.of(SHARES[0], NOW, False)}))
+    database.write(Batch(shares={SHARES[0].hash: PackedShare.of(SHARES[0], NOW, own=False)}))
     database.close()
 
 

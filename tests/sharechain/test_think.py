@@ -96,7 +96,7 @@ def test_think(case, order):
             random.Random(order + case["name"]).shuffle(items)
         for item in items:
             tracker.add(shares[item["share"]], item["time_seen"], item["from"])
-        thought = tracker.think(step["now"], block_height, transaction_size)
+        thought = tracker.think(step["now"], block_height=block_height, transaction_size=transaction_size)
         assert_step(tracker, thought, step["expect"], block_height)
 
 
@@ -108,7 +108,11 @@ def test_the_best_share_of_shares_json():
         share = parse_envelope(bytes.fromhex(vector["raw"]), network)
         tracker.add(share, vector["index"])
         tracker.trust(share.hash)  # the vector's tracker had verified each as it came
-    thought = tracker.think(data["shares"][-1]["share_info"]["timestamp"], lambda block: -1, lambda tx: None)
+    thought = tracker.think(
+        data["shares"][-1]["share_info"]["timestamp"],
+        block_height=lambda block: -1,
+        transaction_size=lambda tx: None,
+    )
     assert f"{thought.best:064x}" == data["think"]["best"]
     assert [
         {

@@ -127,7 +127,7 @@ def test_transactions_that_only_a_removed_share_announced():
     nobody can say any more which transactions it names."""
     tracker, (root, good, bad) = first_share_with_two_children()
     for _ in range(3):
-        thought = tracker.think(NOW, lambda block: -1, lambda transaction: 3_000_000)
+        thought = tracker.think(NOW, block_height=lambda block: -1, transaction_size=lambda transaction: 3_000_000)
         assert thought.best == good
     assert list(tracker.forest.nodes) == [good]
     assert root not in tracker
@@ -139,7 +139,7 @@ def test_an_invalid_first_share_with_two_invalid_children():
     child = share_of(replace(valid_draft(tracker, hashes[0]), abswork=1))
     tracker.add(child, NOW, "third")
     tracker.remove(hashes[1])
-    thought = tracker.think(NOW, lambda block: -1, lambda transaction: None)
+    thought = tracker.think(NOW, block_height=lambda block: -1, transaction_size=lambda transaction: None)
     assert thought.best is None
     assert len(tracker) == 0
     assert thought.bad_senders == {"root", "bad", "third"}
@@ -173,7 +173,7 @@ class NamingTracker(JudgedTracker):
     """Counts nothing; its shares name transactions."""
 
     def thought_with(self, sizes: dict[int, int]):
-        return self.think(NOW, lambda block: -1, sizes.get)
+        return self.think(NOW, block_height=lambda block: -1, transaction_size=sizes.get)
 
 
 @pytest.mark.parametrize(("size", "best"), [(1_000_000, 2), (1_000_001, 1)])

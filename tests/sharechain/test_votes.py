@@ -100,17 +100,23 @@ def test_the_window_moves_with_the_chain():
     """The newest 30 of 60 shares vote 36; the window is 24 shares behind the oldest of them."""
     votes = votes_of([Vote(36)] * 30 + [Vote(16)] * 30)
     # After 24 + k shares the window has k votes for 36: 60 % of 6 are 4 of them.
-    assert votes.shares_until(36, WINDOW, [0, 50, 60, 85, 95], 0.0) == {0: 25, 50: 27, 60: 28, 85: 30, 95: 30}
-    assert votes.shares_until(37, WINDOW, [0, 60], 0.0) == {0: None, 60: None}
+    assert votes.shares_until(36, WINDOW, percents=[0, 50, 60, 85, 95], rate=0.0) == {
+        0: 25,
+        50: 27,
+        60: 28,
+        85: 30,
+        95: 30,
+    }
+    assert votes.shares_until(37, WINDOW, percents=[0, 60], rate=0.0) == {0: None, 60: None}
     # The first new vote comes into the window with share 55.
-    assert votes.shares_until(37, WINDOW, [0, 60, 95], 1.0) == {0: 55, 60: 58, 95: 60}
+    assert votes.shares_until(37, WINDOW, percents=[0, 60, 95], rate=1.0) == {0: 55, 60: 58, 95: 60}
     # The whole chain has half of it already, and loses votes for 16 first.
-    assert votes.shares_until(36, OldWindow(0, 60), [50, 60, 95], 1.0) == {50: 0, 60: 6, 95: 27}
+    assert votes.shares_until(36, OldWindow(0, 60), percents=[50, 60, 95], rate=1.0) == {50: 0, 60: 6, 95: 27}
 
 
 def test_a_rate_below_the_level_never_reaches_it():
     votes = votes_of([Vote(16)] * 60)
-    assert votes.shares_until(36, WINDOW, [60, 85], 0.7) == {60: 60, 85: None}
+    assert votes.shares_until(36, WINDOW, percents=[60, 85], rate=0.7) == {60: 60, 85: None}
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 1.0]), st.booleans())
@@ -123,7 +129,7 @@ def test_the_forecast_is_what_comes(seed, rate, whole):
     votes = votes_of(shares)
     usual = votes.chain.total_work // LENGTH
     percents = [0, 50, 60, 85, 95]
-    foretold = votes.shares_until(36, window, percents, rate)
+    foretold = votes.shares_until(36, window, percents=percents, rate=rate)
     coming = [Vote(36 if rate else 16, usual)] * LENGTH
     for percent in percents:
         found = None

@@ -49,10 +49,10 @@ def busy_pool(count: int = 60) -> Pool:
     for name, connected in ((f"{ALICE}.rig1", True), (f"{ALICE}.rig2", False), (pool.miner, True)):
         if connected:
             stats.record_connected(now)
-        stats.record_worker_on(name, 8.0, now)
+        stats.record_worker_on(name, difficulty=8.0, now=now)
         stats.record_software(name, "miner/1")
         for second in range(5):
-            stats.record_accepted(name, 6e6, 8.0, second == 4, now + second)
+            stats.record_accepted(name, attempts=6e6, difficulty=8.0, dead=second == 4, now=now + second)
         if not connected:
             stats.record_worker_off(name)
     stats.record_refused(f"{ALICE}.rig1", 23, now)

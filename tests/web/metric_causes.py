@@ -161,17 +161,19 @@ def block(number: int, status: BlockStatus, time: float = 0.0) -> Callable[[Pool
 
 
 def accepted(dead: bool = False) -> Callable[[Pool], None]:
-    return lambda pool: pool.stats.record_accepted(HERE, 6e6, 8.0, dead, pool.now)
+    return lambda pool: pool.stats.record_accepted(HERE, attempts=6e6, difficulty=8.0, dead=dead, now=pool.now)
 
 
 def refused(pool: Pool) -> None:
-    pool.stats.record_accepted(HERE, 1, 8.0, False, pool.now)  # names only those who are there
+    pool.stats.record_accepted(
+        HERE, attempts=1, difficulty=8.0, dead=False, now=pool.now
+    )  # names only those who are there
     pool.stats.record_refused(HERE, 23, pool.now)
 
 
 def chain_share(dead: bool) -> Callable[[Pool], None]:
     def happen(pool: Pool) -> None:
-        pool.stats.record_accepted(HERE, 1, 8.0, False, pool.now)
+        pool.stats.record_accepted(HERE, attempts=1, difficulty=8.0, dead=False, now=pool.now)
         pool.stats.record_share(ShareRecord(pool.now, 1, HERE, dead, 5))
 
     return happen
@@ -192,7 +194,7 @@ def process(pool: Pool) -> None:
 
 
 def worker_on(pool: Pool) -> None:
-    pool.stats.record_worker_on(HERE, 8.0, pool.now)
+    pool.stats.record_worker_on(HERE, difficulty=8.0, now=pool.now)
 
 
 def store_fails(pool: Pool) -> None:

@@ -30,7 +30,7 @@ from p2pool.web.site import WebSite
 from p2pool.web.sources import Snapshot, Sources
 from p2pool.web.views import Views
 from tests.chains import NOW, easy_network, grow_chain
-from tests.environment import make_environment
+from tests.environment import PostponingReactor, make_environment
 from tests.support import make_template
 
 
@@ -86,7 +86,13 @@ class Pool:
         self.stats = PoolStats(NOW)
         settings = NodeSettings(lambda: b"\x01" * 20, 0.5, 655)
         self.node = Node(
-            network, self.tracker, settings, self.stats, lambda: self.now, lambda call: call(), random.Random(2)
+            make_environment(
+                PostponingReactor(lambda call: call()), clock=lambda: self.now, chance=random.Random(2)
+            ),
+            network,
+            tracker=self.tracker,
+            settings=settings,
+            stats=self.stats,
         )
         self.node.loaded()
         if template is not None:

@@ -205,8 +205,8 @@ def test_the_first_share_of_a_chain_has_the_parent_none():
 
 def test_when_a_worker_was_seen_first():
     pool = Pool()
-    pool.stats.record_worker_on("yA", 8.0, pool.now)
-    pool.stats.record_accepted("yA", 5, 8.0, False, pool.now + 90)
+    pool.stats.record_worker_on("yA", difficulty=8.0, now=pool.now)
+    pool.stats.record_accepted("yA", attempts=5, difficulty=8.0, dead=False, now=pool.now + 90)
     pool.now += 100
     pool.refresh()
     worker = pool.ask("/stratum_stats").json["workers"]["yA"]
@@ -239,7 +239,7 @@ def submit(pool: Pool, name: str, seconds: int, each: int) -> None:
     for _ in range(seconds):
         pool.now += 1
         for _ in range(each):
-            pool.stats.record_accepted(name, 1, 1.0, False, pool.now)
+            pool.stats.record_accepted(name, attempts=1, difficulty=1.0, dead=False, now=pool.now)
         pool.refresh()
 
 
@@ -455,10 +455,10 @@ def test_traffic_with_other_nodes():
 def test_the_newest_bin_of_a_graph_is_never_empty(view):
     """Else a graph falls to nothing at its end each time a bin begins."""
     pool = Pool(5, make_template())
-    pool.stats.record_accepted(ALICE, 1e6, 1.0, False, pool.now)
+    pool.stats.record_accepted(ALICE, attempts=1e6, difficulty=1.0, dead=False, now=pool.now)
     for _ in range(400):
         pool.refresh()
         newest = pool.ask(f"/web/graph_data/local_hash_rate/{view}").json[0]
         assert newest[1] > 0, (pool.now, newest)
         pool.now += 7
-        pool.stats.record_accepted(ALICE, 1e6, 1.0, False, pool.now)
+        pool.stats.record_accepted(ALICE, attempts=1e6, difficulty=1.0, dead=False, now=pool.now)

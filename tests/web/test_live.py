@@ -150,8 +150,8 @@ def test_a_handshake_a_snapshot_and_changes(pool):
     for view, value in snapshot["views"].items():
         assert value == json.loads(pool.views.rendered[view])
     pool.stats.record_connected(pool.now)
-    pool.stats.record_worker_on("yAddress.one", 2.5, pool.now)
-    pool.stats.record_accepted("yAddress.one", 1e6, 2.5, False, pool.now)
+    pool.stats.record_worker_on("yAddress.one", difficulty=2.5, now=pool.now)
+    pool.stats.record_accepted("yAddress.one", attempts=1e6, difficulty=2.5, dead=False, now=pool.now)
     pool.refresh()
     (changes,) = client.messages()
     assert changes["type"] == "changes"
@@ -483,7 +483,7 @@ def test_a_transport_that_is_full_is_given_nothing_and_ended_when_it_stays_full(
 
 def test_a_large_snapshot_waits_for_its_transport(pool):
     for number in range(5000):
-        pool.stats.record_worker_on(f"yAddress.worker{number}", 2.5, pool.now)
+        pool.stats.record_worker_on(f"yAddress.worker{number}", difficulty=2.5, now=pool.now)
     pool.refresh()
     full = WriteOnce()
     client = Client(pool, handshake(HOST, "/ws?views=local_stats"), transport=full)

@@ -102,7 +102,7 @@ def test_the_first_metrics_keep_their_names_and_types_and_have_no_labels(name):
 
 def test_a_worker_s_name_cannot_change_a_type():
     pool = Pool()
-    pool.stats.record_worker_on("y.\n# TYPE p2pool_blocks_found untyped\n", 1.0, pool.now)
+    pool.stats.record_worker_on("y.\n# TYPE p2pool_blocks_found untyped\n", difficulty=1.0, now=pool.now)
     pool.refresh()
     text = pool.views.metrics.decode()
     assert text.count("\n# TYPE p2pool_blocks_found counter\n") == 1
@@ -156,11 +156,13 @@ def test_the_pool_s_rate_is_that_of_the_other_pages():
 def test_only_the_strongest_workers_are_named():
     pool = Pool()
     with_sources(pool, metrics_max_workers=3)
-    pool.stats.record_worker_on("yIdle.1", 1.0, pool.now)
+    pool.stats.record_worker_on("yIdle.1", difficulty=1.0, now=pool.now)
     pool.stats.record_refused("yGone.1", 21, pool.now)
     assert workers_named(pool) == ["yIdle.1"]
     for number in range(10):
-        pool.stats.record_accepted(f"y.{number}", 100 + number * (-1) ** number, 1.0, False, pool.now)
+        pool.stats.record_accepted(
+            f"y.{number}", attempts=100 + number * (-1) ** number, difficulty=1.0, dead=False, now=pool.now
+        )
     assert workers_named(pool) == ["y.8", "y.6", "y.4"]
     with_sources(pool, metrics_max_workers=0)
     assert workers_named(pool) == []
@@ -203,7 +205,7 @@ def test_a_process_that_may_open_any_number_of_files():
 def test_names_of_workers_cannot_forge_samples():
     pool = Pool()
     name = 'y."} 7\np2pool_alerts_sent_total 9\\'
-    pool.stats.record_worker_on(name, 1.0, pool.now)
+    pool.stats.record_worker_on(name, difficulty=1.0, now=pool.now)
     pool.stats.record_alert()
     assert workers_named(pool) == [name.replace("\n", "?")]
     assert value(pool, "p2pool_alerts_sent_total") == 1

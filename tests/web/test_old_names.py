@@ -162,9 +162,9 @@ def test_when_the_old_front_ends_turn_red(connections, refused, level):
     pool = Pool()
     for _ in range(connections):
         pool.stats.record_connected(pool.now)
-    pool.stats.record_worker_on("yA", 1.0, pool.now)
+    pool.stats.record_worker_on("yA", difficulty=1.0, now=pool.now)
     for _ in range(10):
-        pool.stats.record_accepted("yA", 1, 1.0, False, pool.now)
+        pool.stats.record_accepted("yA", attempts=1, difficulty=1.0, dead=False, now=pool.now)
     for _ in range(refused):
         pool.stats.record_refused("yA", 23, pool.now)
     pool.refresh()

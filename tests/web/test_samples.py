@@ -334,9 +334,9 @@ def test_expected_blocks_count_what_was_sampled():
 def test_samples_that_wait_to_be_written_do_not_keep_workers_that_never_worked():
     pool = Pool(5, make_template())
     for number in range(50):
-        pool.stats.record_worker_on(f"yA.idle{number}", 1.0, pool.now)
+        pool.stats.record_worker_on(f"yA.idle{number}", difficulty=1.0, now=pool.now)
         pool.stats.record_refused(f"yA.idle{number}", 23, pool.now)
-    pool.stats.record_accepted("yA.busy", 1000.0, 1.0, False, pool.now)
+    pool.stats.record_accepted("yA.busy", attempts=1000.0, difficulty=1.0, dead=False, now=pool.now)
     snapshot = pool.view_snapshot
     assert len(snapshot.pool.workers) == 51
     made = graphs._history_sample(snapshot, {}, {"payouts": {}, "version_rates": {}})

@@ -66,12 +66,12 @@ def test_anyone_can_check_the_work_from_what_is_told():
         block = details_of(pool, share.hash)["block"]
         header = block["header"]
         packed = pack_header(
-            header["version"],
-            int(header["previous_block"], 16),
-            bytes.fromhex(header["merkle_root"])[::-1],
-            header["timestamp"],
-            share.block_bits,
-            header["nonce"],
+            version=header["version"],
+            previous_block=int(header["previous_block"], 16),
+            merkle_root=bytes.fromhex(header["merkle_root"])[::-1],
+            timestamp=header["timestamp"],
+            bits=share.block_bits,
+            nonce=header["nonce"],
         )
         assert f"{x11(packed):064x}" == block["hash"]
         gentx = bytes.fromhex(block["gentx"]["raw"])

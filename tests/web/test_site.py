@@ -208,7 +208,7 @@ def test_other_methods_are_refused_alike_everywhere(pool, path, method):
 
 def test_names_of_miners_never_become_markup(pool):
     name = "yX.<img src=x onerror=alert(1)>\"'"
-    pool.stats.record_worker_on(name, 1.0, pool.now)
+    pool.stats.record_worker_on(name, difficulty=1.0, now=pool.now)
     pool.stats.record_refused(name, 23, pool.now)
     pool.stats.record_share(ShareRecord(pool.now, 1, name, False, 1))
     pool.refresh()

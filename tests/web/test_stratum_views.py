@@ -112,12 +112,12 @@ def test_an_idle_node(pool):
 def test_workers_and_the_sum_of_them(pool):
     stats, start = pool.stats, pool.now
     stats.record_connected(start)
-    stats.record_worker_on("yA.rig", 8.0, start)
+    stats.record_worker_on("yA.rig", difficulty=8.0, now=start)
     stats.record_software("yA.rig", "miner/1")
     for second in range(0, 1200, 2):
         pool.now = start + second
-        stats.record_accepted("yA.rig", 1000, 8.0, second % 4 == 0, pool.now)
-        stats.record_accepted("yB", 500, 4.0, False, pool.now)
+        stats.record_accepted("yA.rig", attempts=1000, difficulty=8.0, dead=second % 4 == 0, now=pool.now)
+        stats.record_accepted("yB", attempts=500, difficulty=4.0, dead=False, now=pool.now)
     stats.record_refused("yA.rig", 21, pool.now)
     stats.record_refused("yA.rig", 23, pool.now)
     stats.record_refused("yB", 23, pool.now)
@@ -146,7 +146,7 @@ def test_workers_and_the_sum_of_them(pool):
 
 
 def test_a_worker_that_never_submitted_has_no_last_share(pool):
-    pool.stats.record_worker_on("yA", 8.0, pool.now)
+    pool.stats.record_worker_on("yA", difficulty=8.0, now=pool.now)
     worker = look(pool)[0]["workers"]["yA"]
     assert worker["last_share"] is None
     assert worker["last_seen"] == pool.now
@@ -157,8 +157,8 @@ def test_submissions_a_second(pool):
     pool.refresh()
     for second in range(120):
         pool.now = start + second
-        pool.stats.record_accepted("yA", 1, 1.0, False, pool.now)
-        pool.stats.record_accepted("yA", 1, 1.0, False, pool.now)
+        pool.stats.record_accepted("yA", attempts=1, difficulty=1.0, dead=False, now=pool.now)
+        pool.stats.record_accepted("yA", attempts=1, difficulty=1.0, dead=False, now=pool.now)
         pool.stats.record_refused("yA", 23, pool.now)
         pool.refresh()
     figures, security, _ = look(pool)
@@ -172,7 +172,7 @@ def test_submissions_a_second(pool):
 def test_what_the_machines_run(pool):
     for number in range(12):
         name = f"yA.{number}"
-        pool.stats.record_worker_on(name, 1.0, pool.now)
+        pool.stats.record_worker_on(name, difficulty=1.0, now=pool.now)
         pool.stats.record_software(name, "common/1" if number < 6 else "rare/2" if number < 8 else "")
     pool.stats.record_worker_off("yA.0")
     agents = look(pool)[0]["pool"]["user_agents"]
@@ -183,7 +183,7 @@ def test_what_the_machines_run(pool):
 def test_the_list_of_software_is_bounded_the_commonest_first(pool):
     for number in range(stratum._MAX_SOFTWARE + 50):
         for copy in range(2 if number == 120 else 1):
-            pool.stats.record_worker_on(f"y{number}.{copy}", 1.0, pool.now)
+            pool.stats.record_worker_on(f"y{number}.{copy}", difficulty=1.0, now=pool.now)
             pool.stats.record_software(f"y{number}.{copy}", f"miner/{number}")
     agents = look(pool)[0]["pool"]["user_agents"]
     assert len(agents) == stratum._MAX_SOFTWARE
@@ -267,7 +267,7 @@ def test_a_ban_that_is_over_is_not_shown_whether_or_not_the_guard_has_noticed(po
 
 
 def test_no_text_of_a_miner_breaks_the_json(pool):
-    pool.stats.record_worker_on(HOSTILE, 1.0, pool.now)
+    pool.stats.record_worker_on(HOSTILE, difficulty=1.0, now=pool.now)
     pool.stats.record_software(HOSTILE, HOSTILE)
     pool.stats.record_turned_away(HOSTILE, pool.now)
     pool.stats.record_offence(HOSTILE)
@@ -291,7 +291,7 @@ def test_every_error_code_has_a_word():
 def test_looking_asks_nobody(pool):
     """Views come from the last refresh: what a page costs does not depend on the miners."""
     before = look(pool)
-    pool.stats.record_worker_on("yA", 1.0, pool.now)
+    pool.stats.record_worker_on("yA", difficulty=1.0, now=pool.now)
     assert [pool.ask(f"/{view}").json for view in VIEWS] == before
     assert json.loads(pool.views.rendered["stratum_stats"]) == before[0]
 
@@ -300,7 +300,7 @@ def test_the_kept_json_of_workers_takes_no_more_memory_than_it_has_bytes(pool):
     """There may be ten thousand of them, and anybody may name them."""
     count = 300
     for number in range(count):
-        pool.stats.record_worker_on(f"yA.{number}", 1.0, pool.now)
+        pool.stats.record_worker_on(f"yA.{number}", difficulty=1.0, now=pool.now)
     workers = pool.stats.snapshot(pool.now).workers
     render = stratum._RenderedWorkers()
     tracemalloc.start()

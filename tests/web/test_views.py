@@ -41,9 +41,9 @@ def busy() -> Pool:
     pool = Pool(60, make_template(subsidy=50_000_000_000, payments=(("!6a", 7),), payment_amount=10_000_000_000))
     stats, now = pool.stats, pool.now
     stats.record_connected(NOW)
-    stats.record_worker_on("yA.rig", 8.0, now)
-    stats.record_accepted("yA.rig", 6e6, 8.0, False, now)
-    stats.record_accepted("yB", 6e5, 4.0, True, now)
+    stats.record_worker_on("yA.rig", difficulty=8.0, now=now)
+    stats.record_accepted("yA.rig", attempts=6e6, difficulty=8.0, dead=False, now=now)
+    stats.record_accepted("yB", attempts=6e5, difficulty=4.0, dead=True, now=now)
     stats.record_refused("yA.rig", 23, now)
     for number in range(2):
         stats.record_share(ShareRecord(now + number, 0xA0 + number, HOSTILE, bool(number), 5))

@@ -26,10 +26,12 @@ def crowd() -> Pool:
     rng.shuffle(numbers)
     for number in numbers:
         name = f"{ALICE if number % 5 else BOB}.Rig{number:05d}"
-        pool.stats.record_worker_on(name, float(number), pool.now)
+        pool.stats.record_worker_on(name, difficulty=float(number), now=pool.now)
         for _ in range(number % 3):
             pool.stats.record_refused(name, 23, pool.now)
-        pool.stats.record_accepted(name, 1000.0 * number, float(number), False, pool.now + number / COUNT)
+        pool.stats.record_accepted(
+            name, attempts=1000.0 * number, difficulty=float(number), dead=False, now=pool.now + number / COUNT
+        )
         if number % 2:
             pool.stats.record_worker_off(name)
     pool.now += 2
@@ -172,7 +174,7 @@ def test_one_worker(crowd, busy):
 @pytest.mark.parametrize("name", ["a/b", "/", "a b", "\u00e4\u20ac", "<script>", "%41", "?x", "a/", "..", "#"])
 def test_workers_of_any_name_are_found(name):
     pool = Pool()
-    pool.stats.record_worker_on(name, 1.0, pool.now)
+    pool.stats.record_worker_on(name, difficulty=1.0, now=pool.now)
     pool.refresh()
     told = pool.ask("/api/v1/workers/" + quote(name, safe=""))
     assert told.status == 200

@@ -57,7 +57,7 @@ def _coinbase(snapshot: Snapshot, context: WorkContext) -> dict[str, Any]:
     newest = snapshot.sources.payouts.newest
     table, template = context.payouts, context.template
     finder = table.donation_script if newest is None else p2pkh_script(newest.key_hash)
-    prefix = gentx_prefix(table, finder, context.coinbase, bool(template.coinbase_payload))
+    prefix = gentx_prefix(table, finder, coinbase=context.coinbase, has_payload=bool(template.coinbase_payload))
     whole = prefix + bytes(_REF_HASH + _NONCE) + context.suffix
     return {
         "height": template.height,

@@ -225,7 +225,7 @@ def _steps(votes: ChainVotes, version: int, period: int) -> list[dict[str, Any]]
     present = votes.recent.part(votes.recent.work.get(version, 0))
     waits = {
         (span, rate): votes.shares_until(
-            version, window, [rule.percent for rule in rules if rule.span == span], rate
+            version, window, percents=[rule.percent for rule in rules if rule.span == span], rate=rate
         )
         for span, window in (("window", votes.old_window), ("chain", OldWindow(0, votes.chain.wanted)))
         for rate in (present, 1.0)

@@ -57,16 +57,25 @@ class App:
         self.config = config
         self.environment = environment
         self.reactor = environment.reactor
-        network = config.network
         self.stats = PoolStats(environment.clock())
         self.process_watch = ProcessWatch(environment, self.stats)
         self._bench = BenchLog(time.perf_counter) if config.bench else None
         self.payouts = payout_addresses(config, environment.chance)
         self.payout_service: PayoutService | None = None
+        self._construct_pool()
+        self._construct_monitoring(set_log_level)
+        self._timers: list[Timer] = []
+        self._stopping = False
+        self._starting = DeferredLock()
+        """Held while services are started; they are stopped between two of them only."""
+
+    def _construct_pool(self) -> None:
+        """Construct what mines: node, Dash Core, peers, miners."""
+        config, environment = self.config, self.environment
         self.node = Node(
             environment,
-            network,
-            tracker=Tracker(network),
+            config.network,
+            tracker=Tracker(config.network),
             settings=NodeSettings(self.payouts.key_hash, config.fee, config.donation),
             stats=self.stats,
         )
@@ -95,6 +104,10 @@ class App:
             problem=self._work_problem,
             bench=self._bench,
         )
+
+    def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
+        """Construct what people see of it: history, alerts, web, log."""
+        config, environment = self.config, self.environment
         self.history = HistoryAssembly(environment, config)
         self.alerts = AlertsAssembly(
             environment,
@@ -120,10 +133,6 @@ class App:
             client_host=client_host,
             allowed_views=self.web.watchable_views,
         )
-        self._timers: list[Timer] = []
-        self._stopping = False
-        self._starting = DeferredLock()
-        """Held while services are started; they are stopped between two of them only."""
 
     def _sources(self) -> Sources:
         """Return where the pages' figures come from."""

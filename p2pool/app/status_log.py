@@ -42,7 +42,7 @@ class StatusLog:
         ]
 
     def stop(self) -> None:
-        """Write no more."""
+        """Stop writing to the log."""
         for timer in self._timers:
             timer.stop()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
@@ -90,9 +89,26 @@ def test_settings_that_are_declared_again(modules):
     ]
 
 
-def test_it_runs_on_this_repository(capsys):
+def test_the_code_keeps_the_habits_of_its_layout(capsys):
     assert house.main(["--list"]) == 0
     printed = capsys.readouterr().out
-    assert "settings declared more than once: 0\n" in printed
-    assert "import circles between packages: 0\n" in printed
-    assert str(Path("p2pool/app/root.py")) in printed
+    lines = printed.splitlines()
+    assert "modules at the top level: 1 files, 19 with packages" in lines
+    for habit in (
+        "import circles between packages",
+        "import circles inside packages",
+        "constructors with more than 3 positional parameters",
+        "functions with more than 3 positional parameters",
+        "parameters `reactor: Any`",
+        "docstrings under four words",
+        "settings declared more than once",
+    ):
+        assert f"{habit}: 0" in lines, printed
+    assert largest(lines, "largest file") <= 500
+    assert largest(lines, "largest function") <= 60
+
+
+def largest(lines: list[str], name: str) -> int:
+    """Return the number of a figure like `largest file: 497 lines, p2pool/x.py`."""
+    (line,) = (line for line in lines if line.startswith(f"{name}: "))
+    return int(line.split()[2])

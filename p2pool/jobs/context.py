@@ -82,12 +82,7 @@ def build_work_context(
     rules = version.rules
     parent = rules.parent_context(view, best_share, network)
     weights = version.weights(view, parent, block_target=template.target, network=network)
-    coinbase = coinbase_script(
-        template.height,
-        template.coinbase_flags,
-        network.coinbase_extension,
-        commitment=b"" if aux is None else aux.data,
-    )
+    coinbase = _coinbase(template, network, aux)
     suffix = gentx_suffix(template.coinbase_payload)
     payouts = version.payouts(weights, template.subsidy, paid)
     largest = Coinbase.largest(
@@ -123,6 +118,13 @@ def build_work_context(
         aux=aux,
         whole_template=None if template is whole else whole,
         refusal=fit.refusal,
+    )
+
+
+def _coinbase(template: BlockTemplate, network: Network, aux: AuxCommitment | None) -> bytes:
+    commitment = b"" if aux is None else aux.data
+    return coinbase_script(
+        template.height, template.coinbase_flags, network.coinbase_extension, commitment=commitment
     )
 
 

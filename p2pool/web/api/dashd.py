@@ -6,6 +6,7 @@ from typing import Any
 
 from p2pool.base.histogram import HistogramSnapshot
 from p2pool.dashd.broadcaster import BroadcasterPeer
+from p2pool.dashd.figures import DashCoreFigures
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import (
     SECONDS,
@@ -71,15 +72,7 @@ def broadcaster_status(snapshot: Snapshot) -> dict[str, Any]:
         "enabled": snapshot.sources.broadcaster_enabled,
         "bootstrapped": totals.known > 0,
         "connected": len(peers),
-        "health": {
-            "healthy": bool(peers),
-            "active_connections": len(peers),
-            "protected_connections": 0,
-            "total_connections": len(peers),
-            "target_max_peers": totals.max_peers,
-            "target_min_peers": 1,
-            "local_dashd_connected": figures.links_up > 0,
-        },
+        "health": _broadcaster_health(figures, totals.max_peers),
         "blocks_broadcast": sent,
         "statistics": {
             "blocks_broadcast": sent,
@@ -121,6 +114,19 @@ def broadcaster_status(snapshot: Snapshot) -> dict[str, Any]:
                 for each in totals.resting
             ],
         },
+    }
+
+
+def _broadcaster_health(figures: DashCoreFigures, max_peers: int) -> dict[str, Any]:
+    connections = len(figures.broadcaster)
+    return {
+        "healthy": connections > 0,
+        "active_connections": connections,
+        "protected_connections": 0,
+        "total_connections": connections,
+        "target_max_peers": max_peers,
+        "target_min_peers": 1,
+        "local_dashd_connected": figures.links_up > 0,
     }
 
 

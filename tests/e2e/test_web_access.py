@@ -160,7 +160,7 @@ def test_the_log_s_level_is_changed_while_the_node_runs(web):
     for level, host in (("error", "203.0.113.90"), ("info", "203.0.113.91")):
         assert web.act("log-level", level=level).json() == {"action": "log-level", "level": level}
         assert web.act("ban", host=host, seconds=1).status_code == 200  # one warning
-    web.node.wait_for_line("203.0.113.91 is banned")
+    web.node.wait_for_line("banned 203.0.113.91 for")
     assert "203.0.113.90" not in web.node.output
 
 

@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format bench swarm clean
+.PHONY: run test test-fast test-e2e test-pythons lint format bench swarm clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -19,10 +19,24 @@ JOBS ?= 3
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# The fast tests alone, measured: the floors are in .ci/coverage-floors. End-to-end tests are not measured.
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not e2e" \
+		--cov --cov-report=json:build/coverage.json $(ARGS)
+	$(BIN)/python .ci/coverage-floors build/coverage.json
+
+test-e2e: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m e2e $(ARGS)
+
+# The fast tests on every other Python of this machine from 3.11 on.
+test-pythons: $(VENV)/.installed-dev
+	@JOBS=$(JOBS) .ci/pythons $(BIN)/python $(ARGS)
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p p2pool
+	$(BIN)/mypy --implicit-reexport --cache-dir .mypy_cache/tests -p tests
 	@$(MAKE) -s --no-print-directory lint-pages
 
 # Types and lint of the pages' scripts. Needs Node.js and npm; everything else of this file does not.
@@ -51,11 +65,14 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (apt install python3 python3-venv python3-dev gcc)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q setuptools wheel
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+# Exactly what the lock files name, by hash; .ci/lock writes them from the ranges in requirements*.txt.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes --no-build-isolation
+
+$(VENV)/.installed: requirements-build.lock requirements.lock | $(VENV)/bin/python
+	$(PIP_INSTALL) -r requirements-build.lock
+	$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-postgresql.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt -r requirements-postgresql.txt
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@

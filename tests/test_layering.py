@@ -37,7 +37,7 @@ SIBLINGS = {
     ("networks", "dash"),
     ("jobs", "dashd"),
 }
-REACTOR_ALLOWED = {"app/root.py", "app/cli.py"}
+REACTOR_ALLOWED = {"app/process.py", "app/cli.py"}
 PACKAGE = ROOT / "p2pool"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -128,6 +128,6 @@ def test_every_package_lists_its_modules():
 
 def test_the_architecture_page_names_every_layer():
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    for module in LAYERS:
+    for module in set(LAYERS) - {"__main__"}:
         if (PACKAGE / module).exists() or (PACKAGE / f"{module}.py").exists():
             assert module in page, f"docs/architecture.md does not name {module}"

@@ -1,4 +1,9 @@
-"""What people and their programs are told of without having to look: `watch` makes events, `rules` says which
-of them are told to whom and when, `message` puts them into words, `outbox` keeps what is to be delivered until
-it is, and `webhook`, `mail` and `apprise_channel` are the ways out. `service` is the only part with timers and
-threads."""
+"""Notifications of people and programs.
+
+- `watch` makes events of the node's snapshots, with `workers`, `blocks`, `votes` and `other_nodes`; `condition` is
+a state that is reported when it lasts - `rules` decides which events people are notified of and when; `message`
+puts them into words - `outbox` keeps entries until they are delivered, `outbox_file` and `store` keep them over a
+restart; `notified` remembers what is notified only once, `last_run` how the last run ended - `channel` is what the
+delivery channels `webhook`, `mail` and `apprise_channel` share - `service` has the timers and threads; `figures`
+is what pages show - `options`, `settings`: what an operator can set
+"""

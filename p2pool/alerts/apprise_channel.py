@@ -5,47 +5,55 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
-from twisted.internet.defer import Deferred
+from typing_extensions import override
 
-from p2pool.alerts.channel import MAX_ANSWER, Answer, Delivery, failed, without_secrets
+from p2pool.alerts.channel import (
+    MAX_ANSWER,
+    DeliveryOutcome,
+    DeliveryResult,
+    OutboxEntry,
+    delivered,
+    failed,
+    without_secrets,
+)
+from p2pool.base.environment import RunInThread
 
 MAX_LINES: Final = 10
-"""Of what the library says of one attempt."""
+"""Lines that the library logs about one attempt."""
 
 
 class AppriseChannel:
-    """One URL of apprise's. `run_in_thread` is for the library."""
+    """The channel to one URL of apprise. The library is called with `run_in_thread`."""
 
-    def __init__(self, url: str, run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]) -> None:
+    def __init__(self, url: str, run_in_thread: RunInThread) -> None:
         self._url = url
         self._run_in_thread = run_in_thread
-        self._hangs = False
+        self._is_busy = False
 
-    async def deliver(self, delivery: Delivery, now: float) -> Answer:
-        """Channel's."""
-        subject, body = str(delivery.content.get("subject", "")), str(delivery.content.get("body", ""))
-        if self._hangs:
-            return failed("the last attempt has not ended yet")
-        self._hangs = True
-        answer: Answer = await self._run_in_thread(lambda: self._notify(subject, body))
-        return answer
+    async def deliver(self, entry: OutboxEntry, now: float) -> DeliveryResult:
+        """Send the entry's subject and body, and return the result."""
+        subject, body = str(entry.content.get("subject", "")), str(entry.content.get("body", ""))
+        if self._is_busy:
+            return failed("the previous attempt has not ended yet")
+        self._is_busy = True
+        result: DeliveryResult = await self._run_in_thread(lambda: self._notify(subject, body))
+        return result
 
-    def _notify(self, subject: str, body: str) -> Answer:
-        """In the thread: whoever waits may have given up, but there is never more than one."""
+    def _notify(self, subject: str, body: str) -> DeliveryResult:
+        """Notify, in the thread: whoever waits may have given up, but there is never more than one."""
         try:
             return notify(self._url, subject, body)
         finally:
-            self._hangs = False
+            self._is_busy = False
 
 
 def service_of(url: str) -> str | None:
-    """The name of the service that a URL is for, such as "tgram"; None where apprise cannot use it. Imports the
-    library, which takes a second."""
+    """Return the name of the service that a URL is for, such as "tgram"; None if apprise cannot use it. Imports
+    the library, which takes a second."""
     import apprise
 
     found = apprise.Apprise.instantiate(url, suppress_exceptions=True)
@@ -54,32 +62,32 @@ def service_of(url: str) -> str | None:
     return re.sub(r"[^a-z0-9+.-]", "", url.partition("://")[0].lower())[:20] or "service"
 
 
-def notify(url: str, subject: str, body: str) -> Answer:
-    """One attempt. Blocks for as long as the library waits (its own time limits are seconds)."""
+def notify(url: str, subject: str, body: str) -> DeliveryResult:
+    """Make one attempt. Blocks for as long as the library waits (its own time limits are seconds)."""
     import apprise
 
     asset = apprise.AppriseAsset(app_id="p2pool-dash", async_mode=False, secure_logging=True)
     service = apprise.Apprise(asset=asset)
     if not service.add(url):
-        return failed("apprise cannot use this URL", again=False)
-    logger, said = logging.getLogger("apprise"), _Said()
+        return failed("apprise cannot use this URL", outcome=DeliveryOutcome.REJECTED)
+    logger, captured = logging.getLogger("apprise"), _Captured()
     logger.setLevel(logging.DEBUG)  # nobody else listens
-    logger.addHandler(said)
-    mine = _attempt.set(said)
+    logger.addHandler(captured)
+    mine = _attempt.set(captured)
     try:
         text = apprise.NotifyFormat.TEXT
-        delivered = bool(service.notify(body, subject, body_format=text, interpret_escapes=False))
+        succeeded = bool(service.notify(body, subject, body_format=text, interpret_escapes=False))
     finally:
         _attempt.reset(mine)
-        logger.removeHandler(said)
-    if delivered:
-        return Answer(True, "the service took the message")
+        logger.removeHandler(captured)
+    if succeeded:
+        return delivered("the service accepted the message")
     secret = url.partition("://")[2]
-    why = without_secrets(" ".join(said.lines), f"{secret} {unquote(secret)}")
-    return failed(why or "apprise could not deliver it, and does not say why")
+    why = without_secrets(" ".join(captured.lines), f"{secret} {unquote(secret)}")
+    return failed(why or "apprise could not deliver it, without a reason")
 
 
-class _Said(logging.Handler):
+class _Captured(logging.Handler):
     """What the library logs about one attempt: its warnings, and the detail that follows each (the exception, or
     the server's answer).
 
@@ -92,8 +100,8 @@ class _Said(logging.Handler):
         self.lines: list[str] = []
         self._detail_due = False
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
-        """logging's."""
         if _attempt.get() is not self or len(self.lines) >= MAX_LINES:
             return
         is_warning = record.levelno >= logging.WARNING
@@ -102,4 +110,4 @@ class _Said(logging.Handler):
         self._detail_due = is_warning
 
 
-_attempt: ContextVar[_Said | None] = ContextVar("attempt of apprise", default=None)
+_attempt: ContextVar[_Captured | None] = ContextVar("attempt of apprise", default=None)

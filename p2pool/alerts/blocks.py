@@ -1,4 +1,4 @@
-"""What becomes of the pool's blocks, as events: each thing once, whatever the book of blocks announces again."""
+"""Derives events from the pool's blocks: each once, whatever the block store announces again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from p2pool.base.text import format_dash
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
 
 MAX_BLOCKS: Final = 2000
-"""Blocks whose last news are remembered: twice as many as the book of blocks follows."""
+"""Blocks whose last status is remembered: twice as many as the block store follows."""
 _KINDS: Final = {
     BlockStatus.CONFIRMED: EventKind.BLOCK_CONFIRMED,
     BlockStatus.ORPHANED: EventKind.BLOCK_ORPHANED,
@@ -19,25 +19,25 @@ _KINDS: Final = {
 
 
 class BlockWatch:
-    """`symbol` is that of the coin."""
+    """Watches the status of blocks. `symbol` is that of the coin."""
 
     def __init__(self, symbol: str) -> None:
         self._symbol = symbol
-        self._told: BoundedDict[int, BlockStatus] = BoundedDict(MAX_BLOCKS)
+        self._notified: BoundedDict[int, BlockStatus] = BoundedDict(MAX_BLOCKS)
 
     def restored(self, records: Iterable[BlockRecord]) -> None:
-        """Blocks of earlier runs: what they are now was told then."""
+        """Take note of blocks of earlier runs: their status was reported then."""
         for record in records:
-            self._told[record.block_hash] = record.status
+            self._notified[record.block_hash] = record.status
 
     def is_old(self, record: BlockRecord) -> None:
-        """That it was found is no news; what becomes of it is."""
-        self._told.setdefault(record.block_hash, record.status)
+        """Note that it need not be reported as found; later changes are reported."""
+        self._notified.setdefault(record.block_hash, record.status)
 
     def changed(self, record: BlockRecord, now: float) -> Iterator[EventRecord]:
-        """A block that is new, or of which something became."""
-        before = self._told.get(record.block_hash)
-        self._told[record.block_hash] = record.status
+        """Yield the events of a block that is new or whose status changed."""
+        before = self._notified.get(record.block_hash)
+        self._notified[record.block_hash] = record.status
         if before is None:
             yield self.found(record)
         kind = _KINDS.get(record.status)
@@ -45,14 +45,14 @@ class BlockWatch:
             yield self._event(kind, record, now)
 
     def found(self, record: BlockRecord) -> EventRecord:
-        """That it was found."""
+        """Return the event of its being found."""
         return self._event(EventKind.BLOCK_FOUND, record, record.time)
 
     def _event(self, kind: EventKind, record: BlockRecord, time: float) -> EventRecord:
         block_hash = f"{record.block_hash:064x}"
         here = record.found_here
         value = f"{format_dash(record.subsidy)} {self._symbol}"
-        said = {
+        text = {
             EventKind.BLOCK_FOUND: f"found by {record.worker if here else 'another node of the pool'}: {value}",
             EventKind.BLOCK_CONFIRMED: f"is confirmed: its {value} can be spent",
             EventKind.BLOCK_ORPHANED: f"is orphaned{_because(record)}: its {value} are lost unless it comes back",
@@ -62,7 +62,7 @@ class BlockWatch:
             time,
             kind,
             block_hash,
-            f"block {record.height} {said}",
+            f"block {record.height} {text}",
             {
                 "block_hash": block_hash,
                 "block_height": record.height,

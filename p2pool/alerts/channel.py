@@ -1,18 +1,18 @@
-"""What all ways out have in common: a destination, what is delivered to it, and what it answered."""
+"""What all delivery channels share: a destination, what is delivered to it, and the result."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, Final, Protocol
 
 from p2pool.base.text import printable
 from p2pool.pool_stats import EventKind
 
 MIN_SECRET: Final = 4
-"""Characters of a part of a URL that is left out of what is shown."""
+"""Characters of a part of a URL from which on it is replaced in what is shown."""
 MAX_ANSWER: Final = 500
 """Characters of an answer that are kept."""
 
@@ -21,34 +21,34 @@ class DestinationKind(StrEnum):
     """How a destination is reached."""
 
     WEBHOOK = "webhook"
-    """Each event, as JSON."""
+    """Each event is posted as JSON."""
     EMAIL = "email"
     SERVICE = "service"
-    """What the library apprise reaches."""
+    """A service that the library apprise reaches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where something is delivered. `id` names it in files, in the log and for people, and holds no secret;
-    `shown` is the part of `target` (a URL, an address) that anybody may see."""
+    """A place that alerts are delivered to. `id` names it in files, in the log and for people, and holds no
+    secret; `shown` is the part of `target` (a URL, an address) that anybody may see."""
 
     id: str
     kind: DestinationKind
     shown: str
     target: str = field(repr=False)
     events: frozenset[EventKind] | None = None
-    """What it wants to hear of; None for what people are told."""
+    """The events that it is sent; None for those that people are notified of."""
 
     @property
     def for_people(self) -> bool:
-        """Whether it takes messages in words; a webhook takes each event by itself."""
+        """Return whether it takes messages for people; a webhook takes each event by itself."""
         return self.kind is not DestinationKind.WEBHOOK
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """Something on its way to one destination. `id` is its own, however often it is tried; `content` is a
-    webhook's object, or {"subject", "body"} of a message; `created` in Unix seconds."""
+class OutboxEntry:
+    """What is to be delivered to one destination. `id` stays the same over all attempts; `content` is a webhook's
+    object, or {"subject", "body"} of a message; `created` in Unix seconds."""
 
     id: str
     destination: str
@@ -58,34 +58,61 @@ class Delivery:
     next_attempt: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one attempt. `text` is the answer's beginning, or why there was none; `status` what the
-    server calls it (HTTP's or SMTP's code); `again` whether another attempt makes sense, not before `wait`
-    seconds."""
+class DeliveryOutcome(Enum):
+    """How an attempt to deliver an outbox entry ended.
 
-    delivered: bool
+    waiting ----> attempt ----> DELIVERED
+       ^             |
+       +--- RETRY ---+--------> REJECTED
+
+    An entry that is tried for too long, or has no room, is lost as a rejected one is.
+    """
+
+    DELIVERED = auto()
+    RETRY = auto()
+    """It failed; another attempt may succeed."""
+    REJECTED = auto()
+    """It failed, and another attempt would fail in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """The result of one attempt. `text` is the beginning of the server's answer, or why there was none;
+    `status` is its HTTP or SMTP code; another attempt is made after `wait` seconds at the earliest."""
+
+    outcome: DeliveryOutcome
     text: str
     status: int | None = None
-    again: bool = False
     wait: float = 0.0
+
+    @property
+    def delivered(self) -> bool:
+        """Return whether the attempt succeeded."""
+        return self.outcome is DeliveryOutcome.DELIVERED
 
 
 class Channel(Protocol):
-    """A way to one destination. Takes a bounded time; raises nothing but for defects of ours."""
+    """Delivers to one destination. Takes a bounded time; raises only for internal errors."""
 
-    def deliver(self, delivery: Delivery, now: float) -> Awaitable[Answer]:
-        """One attempt."""
+    def deliver(self, delivery: OutboxEntry, now: float) -> Awaitable[DeliveryResult]:
+        """Make one attempt, and return its result."""
 
 
-def failed(text: str, status: int | None = None, again: bool = True, wait: float = 0.0) -> Answer:
-    """An attempt that failed."""
-    return Answer(False, shortened(text), status, again, wait)
+def delivered(text: str, status: int | None = None) -> DeliveryResult:
+    """Return the result of an attempt that succeeded."""
+    return DeliveryResult(DeliveryOutcome.DELIVERED, text, status)
+
+
+def failed(
+    text: str, status: int | None = None, *, outcome: DeliveryOutcome = DeliveryOutcome.RETRY, wait: float = 0.0
+) -> DeliveryResult:
+    """Return the result of an attempt that failed."""
+    return DeliveryResult(outcome, shortened(text), status, wait)
 
 
 def without_secrets(text: str, secret: str) -> str:
-    """What a server or a library said, without any part of `secret` (of a URL, what may hold one): it is shown to
-    people and stands in the log."""
+    """Return what a server or a library said, without any part of `secret` (a URL that may hold one): it is
+    shown to people and logged."""
     parts = {part for part in re.split(r"[^A-Za-z0-9_-]+", secret) if len(part) >= MIN_SECRET}
     for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, "...")
@@ -93,5 +120,5 @@ def without_secrets(text: str, secret: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """The beginning of what a server said, fit for logs and pages."""
+    """Return the beginning of what a server said, fit for logs and pages."""
     return printable(" ".join(text.split()), MAX_ANSWER)

@@ -1,5 +1,5 @@
-"""A small file that says when this node was last seen running and whether its run ended in good order, so that the
-next start can tell. Blocks: called in a thread."""
+"""A small file that says when this node was last running and whether that run was stopped in order, so that the
+next start can report it. Blocks: called in a thread."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LAST_RUN_FILE = StateFormat("last-run.json", "knowing how the last run ended", 4
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """`time` in Unix seconds: when it was stopped, or last seen."""
+    """The end of a run. `time` in Unix seconds: when it was stopped, or last seen running."""
 
     time: float
     orderly: bool
 
 
 def read_last_run(path: Path) -> LastRun | None:
-    """Return what the last run left; None if there was none, or the file could not be used."""
+    """Return how the last run ended; None if there was none, or the file could not be used."""
     return StateFile(path, LAST_RUN_FILE).read(_parse)
 
 
@@ -33,5 +33,5 @@ def _parse(document: object) -> LastRun:
 
 
 def write_last_run(path: Path, run: LastRun) -> None:
-    """Raises OSError."""
+    """Write how this run ended, or that it is running. Raises OSError."""
     StateFile(path, LAST_RUN_FILE).write({"time": run.time, "orderly": run.orderly})

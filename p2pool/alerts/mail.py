@@ -1,9 +1,8 @@
-"""Alerts by e-mail: one message to one address, through the operator's mail server. `send` blocks and is called
-in a thread; it ends within TOTAL_TIME, whatever the server does.
+"""Alerts by e-mail: one message to one address, through the operator's mail server. `send` blocks and is called in
+a thread; it ends within TOTAL_TIME, whatever the server does.
 
-With a login the connection is encrypted and the server's certificate checked, or nothing is sent. Without one
-it is encrypted where the server offers that, with any certificate: better than in the open, which is the
-alternative.
+With a login the connection is encrypted and the server's certificate checked, or nothing is sent. Without one it
+is encrypted if the server offers that, with any certificate: that is better than no encryption.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -22,23 +20,32 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from typing_extensions import override
 
-from p2pool.alerts.channel import MIN_SECRET, Answer, Delivery, failed, shortened
+from p2pool.alerts.channel import (
+    MIN_SECRET,
+    DeliveryOutcome,
+    DeliveryResult,
+    OutboxEntry,
+    delivered,
+    failed,
+    shortened,
+)
 from p2pool.base.endpoints import host_and_port
+from p2pool.base.environment import RunInThread
 from p2pool.base.text import printable
 
 STEP_TIME: Final = 10.0
-"""Seconds for one answer of the server."""
+"""Seconds for one reply of the server."""
 TOTAL_TIME: Final = 45.0
 MAX_REPLY: Final = 64 * 1024
-"""Bytes of one answer."""
+"""Bytes of one reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """`encrypted` from the first byte (smtps); else STARTTLS. `sender` is the From of all messages;
-    `authorities` a PEM file of certificates to trust in place of the system's."""
+    """The operator's mail server. `encrypted`: TLS from the first byte (smtps); else STARTTLS. `sender` is the
+    From of all messages, `authorities` a PEM file of certificates to trust in place of the system's."""
 
     host: str
     port: int
@@ -50,27 +57,27 @@ class MailServer:
 
 
 class _Bounded:
-    """A server's answers as smtplib reads them, a line at a time; more than MAX_REPLY bytes of one end it."""
+    """A server's replies as smtplib reads them, a line at a time; more than MAX_REPLY bytes of one end it."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self.left = MAX_REPLY
 
     def readline(self, limit: int = -1) -> bytes:
-        """smtplib's."""
+        """Read a line, as smtplib asks for it."""
         line: bytes = self._file.readline(limit)
         self.left -= len(line)
         if self.left < 0:
-            raise OSError("the server's answer does not end")
+            raise OSError("the server's reply is too long")
         return line
 
     def close(self) -> None:
-        """smtplib's."""
+        """Close the file below."""
         self._file.close()
 
 
 class _Smtp(smtplib.SMTP):
-    """With answers of a bounded size; `context` is set where it is encrypted from the first byte."""
+    """An SMTP client with replies of a bounded size; `context` is set if it is encrypted from the first byte."""
 
     context: ssl.SSLContext | None = None
 
@@ -78,21 +85,21 @@ class _Smtp(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)
-        if self.is_over:  # the look-up of the name, or its first addresses, took all the time
+        if self.is_over:  # resolving the name, or its first addresses, took all the time
             plain.close()
             raise OSError(f"it could not be reached within {TOTAL_TIME:g} s")
         return plain if self.context is None else self.context.wrap_socket(plain, server_hostname=host)
 
+    @override
     def getreply(self) -> tuple[int, bytes]:
-        """smtplib's."""
         if self.file is None and self.sock is not None:
             self.file = _Bounded(self.sock.makefile("rb"))
         if isinstance(self.file, _Bounded):
             self.file.left = MAX_REPLY
         return super().getreply()
 
-    def hang_up(self) -> None:
-        """From another thread: whatever the connection waits for ends now, and none is begun any more."""
+    def disconnect(self) -> None:
+        """End, from another thread, whatever the connection waits for, and let no new one begin."""
         self.is_over = True
         if self.sock is not None:
             with contextlib.suppress(OSError):
@@ -100,56 +107,55 @@ class _Smtp(smtplib.SMTP):
 
 
 class Mail:
-    """One address. `run_in_thread` is for `send`."""
+    """The channel to one address. `send` is called with `run_in_thread`."""
 
-    def __init__(
-        self, server: MailServer, recipient: str, run_in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
-    ) -> None:
+    def __init__(self, server: MailServer, recipient: str, run_in_thread: RunInThread) -> None:
         self._server = server
         self._recipient = recipient
         self._run_in_thread = run_in_thread
 
-    async def deliver(self, delivery: Delivery, now: float) -> Answer:
-        """Channel's."""
-        message = compose_mail(self._server, self._recipient, delivery)
-        answer: Answer = await self._run_in_thread(lambda: send(self._server, self._recipient, message))
-        return answer
+    async def deliver(self, entry: OutboxEntry, now: float) -> DeliveryResult:
+        """Send the entry's content as a message, and return the result."""
+        message = compose_mail(self._server, self._recipient, entry)
+        result: DeliveryResult = await self._run_in_thread(lambda: send(self._server, self._recipient, message))
+        return result
 
 
-def compose_mail(server: MailServer, recipient: str, delivery: Delivery) -> EmailMessage:
-    """A message whose headers no name can break. The same delivery has the same Message-ID, so that one that came
-    twice can be told."""
+def compose_mail(server: MailServer, recipient: str, entry: OutboxEntry) -> EmailMessage:
+    """Return a message whose headers no name can break. An entry always has the same Message-ID, so that a
+    duplicate can be recognised."""
     message = EmailMessage()
     message["From"] = server.sender
     message["To"] = recipient
-    message["Subject"] = printable(str(delivery.content.get("subject", "")), 200)
-    message["Date"] = formatdate(delivery.created)
-    message["Message-ID"] = f"<{delivery.id}@{server.sender.rpartition('@')[2]}>"
+    message["Subject"] = printable(str(entry.content.get("subject", "")), 200)
+    message["Date"] = formatdate(entry.created)
+    message["Message-ID"] = f"<{entry.id}@{server.sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(str(delivery.content.get("body", "")).encode("utf-8", "replace").decode("utf-8"))
+    message.set_content(str(entry.content.get("body", "")).encode("utf-8", "replace").decode("utf-8"))
     return message
 
 
-def send(server: MailServer, recipient: str, message: EmailMessage) -> Answer:
-    """One attempt. Blocks. What the server says is told without addresses and login: everybody may read it."""
-    answer = _attempt(server, recipient, message)
-    text = answer.text
+def send(server: MailServer, recipient: str, message: EmailMessage) -> DeliveryResult:
+    """Make one attempt. Blocks. Addresses and login are removed from what the server said: everybody may read
+    it."""
+    result = _attempt(server, recipient, message)
+    text = result.text
     for hidden in (recipient, server.sender, server.user, server.password):
         if hidden is not None and len(hidden) >= MIN_SECRET:
             text = re.sub(re.escape(hidden), "...", text, flags=re.IGNORECASE)
-    return replace(answer, text=text)
+    return replace(result, text=text)
 
 
-def _attempt(server: MailServer, recipient: str, message: EmailMessage) -> Answer:
+def _attempt(server: MailServer, recipient: str, message: EmailMessage) -> DeliveryResult:
     smtp = _Smtp(timeout=STEP_TIME)
-    watchdog = threading.Timer(TOTAL_TIME, smtp.hang_up)
+    watchdog = threading.Timer(TOTAL_TIME, smtp.disconnect)
     watchdog.daemon = True
     watchdog.start()
     try:
-        return _talk(smtp, server, recipient, message)
+        return _talk(smtp, server, recipient=recipient, message=message)
     except smtplib.SMTPRecipientsRefused as error:
-        code, said = next(iter(error.recipients.values()), (0, b""))
-        return _refused(code, said)
+        code, reply = next(iter(error.recipients.values()), (0, b""))
+        return _refused(code, reply)
     except smtplib.SMTPResponseException as error:
         return _refused(error.smtp_code, error.smtp_error)
     except ssl.SSLCertVerificationError as error:
@@ -161,13 +167,13 @@ def _attempt(server: MailServer, recipient: str, message: EmailMessage) -> Answe
         smtp.close()
 
 
-def _talk(smtp: _Smtp, server: MailServer, recipient: str, message: EmailMessage) -> Answer:
+def _talk(smtp: _Smtp, server: MailServer, *, recipient: str, message: EmailMessage) -> DeliveryResult:
     if server.encrypted:
         smtp.context = _context(server, checked=True)
     smtp._host = server.host  # type: ignore[attr-defined]  # what the certificate must name, after STARTTLS
-    code, said = smtp.connect(server.host, server.port)
+    code, reply = smtp.connect(server.host, server.port)
     if code != 220:
-        return _refused(code, said)
+        return _refused(code, reply)
     smtp.ehlo_or_helo_if_needed()
     if not server.encrypted:
         if smtp.has_extn("starttls"):
@@ -176,16 +182,16 @@ def _talk(smtp: _Smtp, server: MailServer, recipient: str, message: EmailMessage
             smtp.ehlo()
         elif server.user is not None:
             return failed(
-                f"{host_and_port(server.host, server.port)} offers no encryption (STARTTLS), and a login is not "
-                "sent in the open; give smtps://... where it has a port for that",
-                again=False,
+                f"{host_and_port(server.host, server.port)} offers no encryption (STARTTLS), and a login is "
+                "never sent unencrypted; give smtps://... if it has a port for that",
+                outcome=DeliveryOutcome.REJECTED,
             )
     if server.user is not None:
         smtp.login(server.user, server.password or "")
     smtp.send_message(message, server.sender, [recipient])
     with contextlib.suppress(smtplib.SMTPException, OSError):
         smtp.quit()
-    return Answer(True, f"{server.host} took the message", 250)
+    return delivered(f"{server.host} accepted the message", 250)
 
 
 def _context(server: MailServer, checked: bool) -> ssl.SSLContext:
@@ -197,6 +203,10 @@ def _context(server: MailServer, checked: bool) -> ssl.SSLContext:
     return context
 
 
-def _refused(code: int, said: bytes | str) -> Answer:
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return failed(f"SMTP {code}: {shortened(text)}", code, again=not 500 <= code < 600)
+def _refused(code: int, reply: bytes | str) -> DeliveryResult:
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+    return failed(
+        f"SMTP {code}: {shortened(text)}",
+        code,
+        outcome=DeliveryOutcome.REJECTED if 500 <= code < 600 else DeliveryOutcome.RETRY,
+    )

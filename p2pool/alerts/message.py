@@ -1,5 +1,5 @@
-"""Alerts in words: what happened, since when, and what to look at. Names of workers come from anybody: they
-were made printable before, and each stands on a line of its own."""
+"""Alerts in words: what happened, since when, and what to check. Names of workers come from anybody: they were
+made printable before, and each is on a line of its own."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
-from p2pool.alerts.rules import Group, Notice
+from p2pool.alerts.rules import EventGroup, Notice
 from p2pool.base.text import printable
 from p2pool.pool_stats import EventKind
 
 MAX_SUBJECT: Final = 150
 MAX_BODY: Final = 12_000
-"""Characters: all groups of a quiet time, each with ten lines."""
+"""Characters: all groups of quiet hours, each with ten lines."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which node speaks. `page` is its first page's address, `log` the file of its log."""
+class NodeIdentity:
+    """How messages call the node that sends them. `page` is the address of its first page, `log` its log file."""
 
     node: str
     network: str
@@ -29,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`subject` is one line; `body` lines."""
+    """A message for people: `subject` is one line, `body` are lines."""
 
     subject: str
     body: str
@@ -42,7 +42,7 @@ _MANY: Final[Mapping[EventKind, str]] = {
     EventKind.BLOCK_REFUSED: "{n} blocks refused",
     EventKind.NODE_UP: "the node was started {n} times",
     EventKind.NODE_DOWN: "the node was stopped {n} times",
-    EventKind.WORKER_UP: "{n} workers work again",
+    EventKind.WORKER_UP: "{n} workers are back",
     EventKind.WORKER_DOWN: "{n} workers are down",
     EventKind.HASH_RATE_DROP: "the hash rate dropped {n} times",
     EventKind.HASH_RATE_BACK: "the hash rate came back {n} times",
@@ -50,25 +50,25 @@ _MANY: Final[Mapping[EventKind, str]] = {
     EventKind.DASHD_BACK: "Dash Core came back {n} times",
     EventKind.PEERS_LOST: "all other nodes were lost {n} times",
     EventKind.PEERS_BACK: "other nodes came back {n} times",
-    EventKind.BAN: "{n} addresses of miners banned",
+    EventKind.BAN: "{n} hosts of miners were banned",
     EventKind.STORAGE_PROBLEM: "{n} problems with the disk or the database",
     EventKind.STORAGE_BACK: "{n} problems with the disk or the database are over",
     EventKind.VOTES_RISEN: "votes for newer share versions reached {n} levels",
     EventKind.VOTES_FALLEN: "votes for newer share versions fell below {n} levels",
-    EventKind.OWN_VOTES_REFUSED: "c2pool-dash began {n} times to refuse this node's votes",
+    EventKind.OWN_VOTES_REFUSED: "c2pool-dash began to refuse this node's votes {n} times",
     EventKind.OWN_VOTES_ACCEPTED: "c2pool-dash accepted this node's votes again {n} times",
     EventKind.NEWER_SHARE_TYPE: "shares of {n} types that this node does not know",
     EventKind.SOFTWARE_LOST: "all nodes of {n} kinds of software were lost",
     EventKind.SOFTWARE_BACK: "nodes of {n} kinds of software are connected again",
-    EventKind.HANDSHAKES_CLOSED: "other nodes began {n} times to close new connections at once",
+    EventKind.HANDSHAKES_CLOSED: "other nodes began to close new connections at once {n} times",
     EventKind.HANDSHAKES_KEPT: "other nodes kept new connections again {n} times",
     EventKind.CHAIN_SPLIT: "most of the network's work was refused {n} times",
     EventKind.CHAIN_JOINED: "most of the network's work was accepted again {n} times",
 }
 _ONE: Final[Mapping[EventKind, str]] = {
-    EventKind.NODE_UP: "the node runs",
-    EventKind.NODE_DOWN: "the node is being stopped",
-    EventKind.WORKER_UP: "worker {subject} works again",
+    EventKind.NODE_UP: "the node started",
+    EventKind.NODE_DOWN: "the node is stopping",
+    EventKind.WORKER_UP: "worker {subject} is back",
     EventKind.WORKER_DOWN: "worker {subject} is down",
     EventKind.HASH_RATE_DROP: "the hash rate dropped",
     EventKind.HASH_RATE_BACK: "the hash rate is back",
@@ -92,31 +92,34 @@ _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.CHAIN_JOINED: "this node accepts most of the network's work again",
 }
 _BLOCKS = "the list of blocks at {page}api/v1/blocks"
-_WORKERS = "the workers at {page}api/v1/workers, then the machines, their network and their power"
-_DASHD = "what is known of it at {page}api/v1/dashd; on its machine: dash-cli getblockchaininfo, and its debug.log"
-_PEERS = "the list of nodes at {page}api/v1/peers; this machine's network and firewall (-n names a node to keep)"
-_DISK = "room and rights on the disk of the data directory (df -h), the database where there is one, and {log}"
+_WORKERS = "the workers at {page}api/v1/workers, then the miners, their network and their power"
+_DASHD = "its status at {page}api/v1/dashd; on its machine: dash-cli getblockchaininfo, and its debug.log"
+_PEERS = (
+    "the list of nodes at {page}api/v1/peers, and this machine's network and firewall (-n adds a node to connect "
+    "to)"
+)
+_DISK = "free space (df -h) and permissions of the data directory, the database if there is one, and {log}"
 _SPLIT = (
     "the refused branches at {page}static/transition.html, and whether there is a newer release of p2pool-dash; "
-    "docs/operators.md says what you can do"
+    "docs/operators.md says what to do"
 )
 _VOTES = "the votes at {page}static/transition.html, and whether there is a newer release of p2pool-dash"
 _TYPES = (
     "who sends them, and how many, at {page}static/transition.html, and whether there is a newer release of "
-    "p2pool-dash; one node alone may have made them up"
+    "p2pool-dash; a single node may have forged them"
 )
 _SOFTWARE = (
     "the nodes by software and protocol at {page}static/transition.html, and whether there is a newer release of "
     "p2pool-dash"
 )
-_LOOK: Final[Mapping[EventKind, str]] = {
+_CHECK: Final[Mapping[EventKind, str]] = {
     EventKind.BLOCK_FOUND: _BLOCKS,
     EventKind.BLOCK_CONFIRMED: _BLOCKS,
-    EventKind.BLOCK_ORPHANED: _BLOCKS + "; some are normal, many mean that blocks leave this node too slowly",
+    EventKind.BLOCK_ORPHANED: _BLOCKS + "; a few are normal, many mean that this node sends blocks too slowly",
     EventKind.BLOCK_REFUSED: "the reason above, the log {log}, and Dash Core's debug.log; the block is kept as a "
-    ".hex file in the directory blocks beside the log",
-    EventKind.NODE_UP: "the log {log}, before this start, where nobody meant it to stop",
-    EventKind.NODE_DOWN: "the log {log}, where nobody meant it to stop",
+    ".hex file in the data directory's folder blocks",
+    EventKind.NODE_UP: "the log {log} before this start, unless the stop was intended",
+    EventKind.NODE_DOWN: "the log {log}, unless the stop was intended",
     EventKind.WORKER_UP: _WORKERS,
     EventKind.WORKER_DOWN: _WORKERS,
     EventKind.HASH_RATE_DROP: _WORKERS,
@@ -142,32 +145,32 @@ _LOOK: Final[Mapping[EventKind, str]] = {
 }
 
 
-def compose(notice: Notice, place: Place, zone: tzinfo | None = None) -> Message:
-    """A notice in words. Times are those of `zone` (the machine's where None)."""
+def compose(notice: Notice, identity: NodeIdentity, zone: tzinfo | None = None) -> Message:
+    """Return a notice in words. Times are in `zone` (None: the machine's)."""
     titles = [_title(group) for group in notice.groups]
     title = titles[0] if len(titles) == 1 else f"{sum(group.count for group in notice.groups)} events"
     if notice.held:
-        title += " in the quiet time"
+        title += " during quiet hours"
     lines = []
     for group in notice.groups:
         if len(titles) > 1:
             lines.append(f"{_title(group)}:")
-        lines += _lines(group, place, zone)
-    lines.append(f"Node {place.node}, {place.network}: {place.page}")
-    subject = printable(f"[p2pool {place.node}] {title}", MAX_SUBJECT)
+        lines += _lines(group, identity, zone)
+    lines.append(f"Node {identity.node}, {identity.network}: {identity.page}")
+    subject = printable(f"[p2pool {identity.node}] {title}", MAX_SUBJECT)
     return Message(subject, "\n".join(lines)[:MAX_BODY] + "\n")
 
 
-def trial_message(place: Place) -> Message:
-    """What the test button sends."""
+def trial_message(identity: NodeIdentity) -> Message:
+    """Return the message that the test button sends."""
     return Message(
-        printable(f"[p2pool {place.node}] test", MAX_SUBJECT),
-        "This is a test: somebody asked this node to send one. If you read this, alerts reach you.\n\n"
-        f"Node {place.node}, {place.network}: {place.page}\n",
+        printable(f"[p2pool {identity.node}] test", MAX_SUBJECT),
+        "This is a test message, requested by an operator of this node. If you can read it, alerts reach you.\n\n"
+        f"Node {identity.node}, {identity.network}: {identity.page}\n",
     )
 
 
-def _title(group: Group) -> str:
+def _title(group: EventGroup) -> str:
     if group.count > 1:
         return _MANY[group.kind].format(n=group.count)
     event = group.events[0]
@@ -175,15 +178,15 @@ def _title(group: Group) -> str:
     return event.text if form is None else form.replace("{subject}", event.subject)
 
 
-def _lines(group: Group, place: Place, zone: tzinfo | None) -> list[str]:
+def _lines(group: EventGroup, identity: NodeIdentity, zone: tzinfo | None) -> list[str]:
     lines = [f"{_clock(event.time, zone)}  {event.text}" for event in group.events]
     if group.count > len(lines):
         until = _clock(group.last, zone)
         lines.append(f"... and {group.count - len(lines)} more, the last one at {until}")
-    look = _LOOK[group.kind].replace("{page}", place.page).replace("{log}", place.log)
-    return [*lines, f"Look at {look}.", ""]
+    check = _CHECK[group.kind].replace("{page}", identity.page).replace("{log}", identity.log)
+    return [*lines, f"Check {check}.", ""]
 
 
 def _clock(time: float, zone: tzinfo | None) -> str:
-    """A time for people, with its zone."""
+    """Return a time for people, with its zone."""
     return datetime.fromtimestamp(time, zone).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietTimes
+from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietHours
 from p2pool.alerts.watch import Thresholds, threshold_limits
 from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
@@ -21,6 +21,9 @@ from p2pool.pool_stats import EventKind
 MAX_DESTINATIONS: Final = 16
 """Of one flag: each has a queue of its own."""
 MIN_SECRET, MAX_SECRET = 8, 512
+SMTP_PORT: Final = 25
+SUBMISSION_PORT: Final = 587
+SMTPS_PORT: Final = 465
 MAX_QUIET: Final = 16
 WEBHOOK_SECRET: Final = Secret("P2POOL_WEBHOOK_SECRET")
 SMTP_PASSWORD: Final = Secret("P2POOL_ALERT_SMTP_PASSWORD", only_with="alert_email")
@@ -103,21 +106,21 @@ def event_list(default: frozenset[EventKind]) -> Reader:
     return read
 
 
-def read_quiet_hours(given: Given) -> QuietTimes:
+def read_quiet_hours(given: Given) -> QuietHours:
     """Return times of the day, like 22:00-07:00, separated by commas."""
     spans = []
     for part in given.text.replace(",", " ").split():
-        where = Given(given.source, part)
+        one = Given(given.source, part)
         match = re.fullmatch(r"([01]?[0-9]|2[0-4]):([0-5][0-9])-([01]?[0-9]|2[0-4]):([0-5][0-9])", part)
         if match is None:
-            raise where.refused("give times of the day like 22:00-07:00")
+            raise one.refused("give times of the day like 22:00-07:00")
         minutes = [int(match[n]) * 60 + int(match[n + 1]) for n in (1, 3)]
         if max(minutes) > 1440 or minutes[0] % 1440 == minutes[1] % 1440:
-            raise where.refused("this is no part of a day; give one like 22:00-07:00")
+            raise one.refused("this is no part of a day; give one like 22:00-07:00")
         spans.append((minutes[0] % 1440, minutes[1] % 1440))
     if len(spans) > MAX_QUIET:
         raise OperatorError(f"{given.source}: {len(spans)} times are too many; give up to {MAX_QUIET}")
-    return QuietTimes(tuple(spans))
+    return QuietHours(tuple(spans))
 
 
 def read_threshold(given: Given) -> tuple[str, float]:
@@ -207,7 +210,7 @@ class AlertOptions:
         metavar="HOST[:PORT]",
         shown=Shown.NEVER,
         help="the mail server; smtps://HOST:PORT if its connections are encrypted from the first byte",
-        default_text="port 25, with a login 587, with smtps 465",
+        default_text=f"port {SMTP_PORT}, with a login {SUBMISSION_PORT}, with smtps {SMTPS_PORT}",
     )
     alert_smtp_user: str | None = setting(
         None, metavar="USER", shown=Shown.NEVER, help="log in to the mail server as this user, only through TLS"
@@ -258,7 +261,7 @@ class AlertOptions:
         read=read_threshold,
         collect=collect_thresholds,
         shown=Shown.NEVER,
-        help="when to send an alert: seconds, or for hash_rate_drop the percentage below the hour's average",
+        help="when to send an alert: seconds, or for hash_rate_drop a percentage of the hour's average",
         default_text=", ".join(f"{each.name}={each.default:g}" for each in fields(Thresholds)),
     )
     alert_group: float | None = setting(
@@ -271,7 +274,7 @@ class AlertOptions:
         help="put events of one kind within this time into one message",
         default_text=format_number(GROUP_TIME),
     )
-    alert_quiet: QuietTimes | None = setting(
+    alert_quiet: QuietHours | None = setting(
         None,
         metavar="TIMES",
         read=read_quiet_hours,
@@ -283,7 +286,7 @@ class AlertOptions:
         metavar="LIST",
         read=event_list(frozenset()),
         shown=Shown.NEVER,
-        help="events that are sent in quiet hours, too",
+        help="events that are sent during quiet hours, too",
     )
     alert_node: str = setting(
         "",

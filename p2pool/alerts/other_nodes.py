@@ -1,19 +1,19 @@
-"""From what other nodes are to what people are notified of: shares of a newer type, a software of which all nodes
-were lost, connections that others close at once. Pure; `watch` asks it once a snapshot."""
+"""Watches other nodes: shares of a newer type, a software of which all nodes were lost, connections that others
+close at once. Pure; `watch` calls it once for each snapshot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from p2pool.alerts.condition import Condition, Turn
+from p2pool.alerts.condition import Condition, Transition
 from p2pool.base.text import format_duration
 from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, SHARE_VERSION
 from p2pool.pool_stats import EarlyCloses, EventKind, EventRecord, NewerType, PoolSnapshot
 
 MANY_SITES: Final = 3
 """Neighbourhoods from which hosts must close at once, while there are peers: a host that comes and goes, or an
-operator with several, is no news."""
+operator with several, is not reported."""
 PART_OF_ALL: Final = 3
 """These hosts must be a third of all, those connected included: in a large network some are always full."""
 ONLY_CLOSES: Final = 3
@@ -22,7 +22,7 @@ ONLY_TIME: Final = 300.0
 PATIENCE: Final = 30.0
 CALM: Final = 600.0
 MAX_TYPES: Final = 8
-"""Types that are notified in one run: whoever invents more is not worth more messages."""
+"""Types that are reported in one run: a node that invents more is not worth more messages."""
 MAX_NAMES: Final = 32
 """Names of software that are watched at once; more than `peers` ever reports."""
 
@@ -32,29 +32,29 @@ class OtherNodesWatch:
 
     def __init__(self, software_lost: float) -> None:
         self._types: set[int | None] = set()
-        """Notified ones. Bound: MAX_TYPES."""
+        """Reported ones. Bound: MAX_TYPES."""
         self._software_lost = software_lost
         self._lost: dict[str, Condition] = {}
         """By software. Bound: MAX_NAMES."""
         self._closed = Condition(PATIENCE, CALM)
 
-    def looking(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
-        """Yield what is to be notified."""
-        yield from self._look_at_types(snapshot)
-        yield from self._look_at_software(snapshot)
-        yield from self._look_at_closes(snapshot)
+    def check(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+        """Yield the events to report."""
+        yield from self._check_types(snapshot)
+        yield from self._check_software(snapshot)
+        yield from self._check_closes(snapshot)
 
-    def _look_at_types(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_types(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         for row in snapshot.peers.census.newer_types:
             if row.kind not in self._types and len(self._types) < MAX_TYPES:
                 self._types.add(row.kind)
                 yield _type_event(row, snapshot.time)
 
-    def _look_at_software(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_software(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         peers, now = snapshot.peers, snapshot.time
         if peers.incoming + peers.outgoing == 0:
-            for condition in self._lost.values():  # all are lost, which is another event, and says nothing of one
-                if not condition.told:
+            for condition in self._lost.values():  # all are lost, which is another event
+                if not condition.reported:
                     condition.forget()
             return
         missing = {each.software: each for each in peers.census.lost}
@@ -62,22 +62,22 @@ class OtherNodesWatch:
             if name not in self._lost and len(self._lost) < MAX_NAMES:
                 self._lost[name] = Condition(self._software_lost)
         for name, condition in list(self._lost.items()):
-            turn = condition.look(name if name in missing else None, now)
-            if turn is not None:
-                yield _software_event(name, missing[name].most if name in missing else 0, turn, now)
-            if name not in missing and not condition.told:
+            transition = condition.check(name if name in missing else None, now)
+            if transition is not None:
+                yield _software_event(name, transition, most=missing[name].most if name in missing else 0, now=now)
+            if name not in missing and not condition.reported:
                 del self._lost[name]
 
-    def _look_at_closes(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_closes(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         peers, now = snapshot.peers, snapshot.time
         closes = peers.census.early_closes
         connected = peers.incoming + peers.outgoing
-        turn = self._closed.look("closed" if _is_refused(closes, connected) else None, now)
-        if turn is None:
+        transition = self._closed.check("closed" if _is_refused(closes, connected) else None, now)
+        if transition is None:
             return
-        if not turn.bad:
-            text = f"other nodes keep their connections again, after {format_duration(turn.lasted)}"
-            yield EventRecord(now, EventKind.HANDSHAKES_KEPT, "", text, _since(turn))
+        if not transition.bad:
+            text = f"other nodes keep their connections again, after {format_duration(transition.lasted)}"
+            yield EventRecord(now, EventKind.HANDSHAKES_KEPT, "", text, transition.details())
             return
         text = (
             f"{_nodes(closes.hosts)} closed the connection within seconds after it was made, {closes.closes} "
@@ -85,7 +85,7 @@ class OtherNodesWatch:
             f"announces ({ANNOUNCED_PROTOCOL})"
         )
         details = {"hosts": closes.hosts, "closes": closes.closes, "connected": connected}
-        yield EventRecord(now, EventKind.HANDSHAKES_CLOSED, "", text, {**_since(turn), **details})
+        yield EventRecord(now, EventKind.HANDSHAKES_CLOSED, "", text, {**transition.details(), **details})
 
 
 def _is_refused(closes: EarlyCloses, connected: int) -> bool:
@@ -110,18 +110,14 @@ def _type_event(row: NewerType, now: float) -> EventRecord:
     return EventRecord(now, EventKind.NEWER_SHARE_TYPE, row.name, text, details)
 
 
-def _software_event(name: str, most: int, turn: Turn, now: float) -> EventRecord:
-    if turn.bad:
-        away = format_duration(turn.lasted)
+def _software_event(name: str, transition: Transition, *, most: int, now: float) -> EventRecord:
+    if transition.bad:
+        away = format_duration(transition.lasted)
         text = f"no node of the software {name} has been connected for {away}; before, up to {most}"
-        details = {**_since(turn), "software": name, "most": most}
+        details = {**transition.details(), "software": name, "most": most}
         return EventRecord(now, EventKind.SOFTWARE_LOST, name, text, details)
-    text = f"nodes of the software {name} are connected again, after {format_duration(turn.lasted)}"
-    return EventRecord(now, EventKind.SOFTWARE_BACK, name, text, {**_since(turn), "software": name})
-
-
-def _since(turn: Turn) -> dict[str, object]:
-    return {"since": turn.since} if turn.bad else {"since": turn.since, "lasted": turn.lasted}
+    text = f"nodes of the software {name} are connected again, after {format_duration(transition.lasted)}"
+    return EventRecord(now, EventKind.SOFTWARE_BACK, name, text, {**transition.details(), "software": name})
 
 
 def _nodes(count: int) -> str:

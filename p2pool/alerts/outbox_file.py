@@ -1,4 +1,4 @@
-"""What is on its way, on disk: a small SQLite file that its owner alone may read. Blocks: called in a thread.
+"""The outbox on disk: a small SQLite file that only its owner may read. Blocks: called in a thread.
 
 A file that cannot be read is quarantined, never deleted. It holds events and messages, and names destinations by
 their ids: no address, no URL, no secret.
@@ -15,15 +15,15 @@ from typing import Any, Final
 
 import orjson
 
-from p2pool.alerts.channel import Delivery
+from p2pool.alerts.channel import OutboxEntry
 from p2pool.base.errors import OperatorError
 from p2pool.base.files import quarantine
 from p2pool.base.state_file import newer_than_known
 
 MAX_READ: Final = 100_000
-"""Rows that are taken over."""
+"""Rows that are loaded."""
 MAX_CONTENT: Final = 65_536
-"""Bytes of one; larger ones are passed over."""
+"""Bytes of an entry; larger ones are ignored."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS deliveries (
     id TEXT PRIMARY KEY, destination TEXT NOT NULL, content BLOB NOT NULL, created REAL NOT NULL,
@@ -32,32 +32,32 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 _VERSION: Final = 1
-"""Of these tables. Files from before versions have 0 and the same tables."""
+"""The version of these tables. Files from before versions have 0 and the same tables."""
 
 
 class OutboxFile:
-    """The file at `path`. Raises OSError where the disk does not do what it should, and OperatorError if a newer
-    version wrote the file."""
+    """The file at `path`. Methods raise OSError if the disk fails, and OperatorError if a newer version wrote the
+    file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def load(self) -> tuple[list[Delivery], object, str | None]:
-        """(deliveries, the oldest first; what `save` was last given as state; why an earlier file was set
-        aside)."""
+    def load(self) -> tuple[list[OutboxEntry], object, str | None]:
+        """Return (entries, the oldest first; the state that `save` was last given; why an earlier file was
+        quarantined, None if it was not)."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             return (*self._read(), None)
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not _is_corruption(error):
                 raise OSError(str(error)) from None
-            aside = quarantine(self.path)
+            moved = quarantine(self.path)
             journal = self.path.with_name(self.path.name + "-journal")
             if journal.exists():
-                os.replace(journal, aside.with_name(aside.name + "-journal"))
-            return [], None, f"{error}; it is quarantined as {aside.name}"
+                os.replace(journal, moved.with_name(moved.name + "-journal"))
+            return [], None, f"{error}; it is quarantined as {moved.name}"
 
-    def _read(self) -> tuple[list[Delivery], object]:
+    def _read(self) -> tuple[list[OutboxEntry], object]:
         with closing(self._open()) as database:
             rows = database.execute(
                 "SELECT id, destination, content, created, attempts, next_attempt FROM deliveries "
@@ -65,11 +65,11 @@ class OutboxFile:
                 (MAX_CONTENT, MAX_READ),
             ).fetchall()
             state = database.execute("SELECT value FROM state WHERE name = 'grouper'").fetchone()
-        deliveries = [delivery for row in rows if (delivery := _delivery(row)) is not None]
-        return deliveries, None if state is None else _parsed(state[0])
+        entries = [entry for row in rows if (entry := _entry(row)) is not None]
+        return entries, None if state is None else _parsed(state[0])
 
-    def save(self, changes: Mapping[str, Delivery | None], state: object) -> None:
-        """Write what changed (None: gone), and the state, in one transaction."""
+    def save(self, changes: Mapping[str, OutboxEntry | None], state: object) -> None:
+        """Write changed entries (None: removed) and the state, in one transaction."""
         try:
             with closing(self._open()) as database, database:
                 gone = [(key,) for key, each in changes.items() if each is None]
@@ -90,7 +90,7 @@ class OutboxFile:
                 raise OperatorError(
                     newer_than_known(self.path, found=version, known=_VERSION, holds="the alerts that wait in it")
                 )
-            if version < _VERSION:  # or each save would write, and wait for the disk, twice
+            if version < _VERSION:  # else each save would write, and wait for the disk, twice
                 database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
         except BaseException:
             database.close()
@@ -98,22 +98,22 @@ class OutboxFile:
         return database
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is not what it should be, other than a disk that is full or does not answer."""
-    # Python's own complaints, as of a text that is not UTF-8, have no code of SQLite's.
+def _is_corruption(error: sqlite3.DatabaseError) -> bool:
+    """Return whether the file is corrupt, as opposed to a disk that is full or fails."""
+    # Python's own errors, as for text that is not UTF-8, have no SQLite code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
-def _row(delivery: Delivery) -> tuple[Any, ...]:
-    content = orjson.dumps(delivery.content)
+def _row(entry: OutboxEntry) -> tuple[Any, ...]:
+    content = orjson.dumps(entry.content)
     return (
-        *(delivery.id, delivery.destination, content),
-        *(delivery.created, delivery.attempts, delivery.next_attempt),
+        *(entry.id, entry.destination, content),
+        *(entry.created, entry.attempts, entry.next_attempt),
     )
 
 
-def _delivery(row: tuple[Any, ...]) -> Delivery | None:
+def _entry(row: tuple[Any, ...]) -> OutboxEntry | None:
     match row:
         case (
             str(key),
@@ -125,7 +125,7 @@ def _delivery(row: tuple[Any, ...]) -> Delivery | None:
         ):
             plain = _parsed(content)
             if isinstance(plain, dict):
-                return Delivery(key, destination, plain, float(created), attempts, float(next_attempt))
+                return OutboxEntry(key, destination, plain, float(created), attempts, float(next_attempt))
     return None
 
 

@@ -1,8 +1,8 @@
-"""Which events people are told, and when: grouped, so that a hall that goes dark is one message; held in quiet
-times; never more of a kind than somebody can read. Pure.
+"""Which events people are notified of, and when: grouped, so that a farm that loses power is one message; held
+during quiet hours; never more of a kind than a person can read. Pure.
 
-An event waits for others of its kind (`Rules.group` seconds; what is urgent a few), and so becomes one message
-with them. Nothing is lost by waiting: messages count what they stand for and name the first ten.
+An event waits for others of its kind (`Rules.group` seconds, urgent ones a few), and so becomes one message with
+them. Nothing is lost by waiting: messages count their events and name the first ten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from p2pool.pool_stats import EventKind, EventRecord
 NAMED: Final = 10
 """Events of a group that a message names; the others are counted."""
 MAX_MESSAGES: Final = 6
-"""Messages of one kind within RATE_WINDOW seconds; what comes meanwhile waits and is told with the next one."""
+"""Messages of one kind within RATE_WINDOW seconds; events in the meantime wait for the next one."""
 RATE_WINDOW: Final = 3600.0
 GROUP_TIME: Final = 60.0
 """Seconds within which events of one kind are one message, if the operator names no other time."""
@@ -37,21 +37,20 @@ WAITS: Final[Mapping[EventKind, float]] = {
     EventKind.HANDSHAKES_CLOSED: 1.0,
     EventKind.CHAIN_SPLIT: 1.0,
 }
-"""Seconds that a kind's first event waits for others; the others wait for the whole of `group`, if that is
-more."""
+"""Seconds that the first event of these kinds waits for others; all other kinds wait for `group`."""
 DEFAULT_EVENTS: Final = frozenset(EventKind) - {EventKind.WORKER_UP, EventKind.BLOCK_CONFIRMED, EventKind.BAN}
-"""What people are told where they do not say what they want."""
+"""The events that people are notified of by default."""
 
 
 @dataclass(frozen=True, slots=True)
-class QuietTimes:
+class QuietHours:
     """Parts of a day in minutes since midnight, each from its first minute to before its last; one whose end is
     not after its beginning goes on past midnight."""
 
     spans: tuple[tuple[int, int], ...] = ()
 
     def holds(self, minute: int) -> bool:
-        """Whether a minute of the day is quiet."""
+        """Return whether a minute of the day is quiet."""
         return any(
             begin <= minute < end if begin < end else minute >= begin or minute < end for begin, end in self.spans
         )
@@ -59,22 +58,23 @@ class QuietTimes:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What people are told: `events`, grouped over `group` seconds, in `quiet` times only `quiet_except`."""
+    """What people are notified of: `events`, grouped over `group` seconds; during the `quiet` hours only
+    `quiet_except`."""
 
     events: frozenset[EventKind] = DEFAULT_EVENTS
     group: float = GROUP_TIME
-    quiet: QuietTimes = QuietTimes()
+    quiet: QuietHours = QuietHours()
     quiet_except: frozenset[EventKind] = frozenset()
 
     def wait(self, kind: EventKind) -> float:
-        """Seconds that the first event of a kind waits for others."""
+        """Return the seconds that the first event of a kind waits for others."""
         return min(WAITS.get(kind, self.group), self.group)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Events of one kind that are told together: the first NAMED of them, and how many there are. Times in Unix
-    seconds; `opened` is when the first one came to the grouper."""
+class EventGroup:
+    """Events of one kind that become one message: the first NAMED of them, and how many there are. Times in Unix
+    seconds; `opened` is when the first one was offered to the grouper."""
 
     kind: EventKind
     opened: float
@@ -83,13 +83,13 @@ class Group:
     count: int
     events: tuple[EventRecord, ...]
 
-    def with_event(self, event: EventRecord) -> Group:
-        """One more."""
+    def with_event(self, event: EventRecord) -> EventGroup:
+        """Return the group with one more event."""
         events = self.events if len(self.events) >= NAMED else (*self.events, event)
         return replace(self, last=max(self.last, event.time), count=self.count + 1, events=events)
 
-    def with_group(self, other: Group) -> Group:
-        """Both together, this one being the older."""
+    def with_group(self, other: EventGroup) -> EventGroup:
+        """Return both groups as one; this one is the older."""
         return replace(
             self,
             last=max(self.last, other.last),
@@ -100,38 +100,39 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What becomes one message: a group, or, after a quiet time, all that were held."""
+    """What becomes one message: a group, or, after quiet hours, all groups that were held."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[EventGroup, ...]
     held: bool = False
 
 
 @dataclass
 class Grouper:
-    """`minute_of_day` gives the minute of the local day of a time in Unix seconds. Bounds: a group of NAMED events
-    for each kind, once waiting and once held."""
+    """Groups events into notices. `minute_of_day` returns the minute of the local day of a time in Unix
+    seconds. Bounds: a group of NAMED events for each kind, once waiting and once held."""
 
     rules: Rules
     minute_of_day: Callable[[float], int]
-    _waiting: dict[EventKind, Group] = field(default_factory=dict)
-    _held: dict[EventKind, Group] = field(default_factory=dict)
+    _waiting: dict[EventKind, EventGroup] = field(default_factory=dict)
+    _held: dict[EventKind, EventGroup] = field(default_factory=dict)
     _sent: dict[EventKind, deque[float]] = field(default_factory=dict)
     """When messages of a kind were sent, the newest MAX_MESSAGES."""
 
     def offer(self, event: EventRecord, now: float) -> bool:
-        """Take an event; whether it is one that people want to hear of."""
+        """Take an event; return whether people are notified of its kind."""
         if event.kind not in self.rules.events:
             return False
         event = _cut(event)
         group = self._waiting.get(event.kind)
         if group is None:
-            self._waiting[event.kind] = Group(event.kind, now, event.time, event.time, 1, (event,))
+            self._waiting[event.kind] = EventGroup(event.kind, now, event.time, event.time, 1, (event,))
         else:
             self._waiting[event.kind] = group.with_event(event)
         return True
 
     def due(self, now: float, leaving: bool = False) -> list[Notice]:
-        """What is to be told now. `leaving`: the node ends, and nothing waits for more of its kind."""
+        """Return the notices to send now. `leaving`: the node is stopping, and no event waits for more of its
+        kind."""
         quiet = self.is_quiet(now)
         notices = []
         for kind, group in list(self._waiting.items()):
@@ -150,7 +151,7 @@ class Grouper:
             notices.append(Notice(groups, held=True))
         return notices
 
-    def _waits(self, group: Group, now: float, leaving: bool) -> bool:
+    def _waits(self, group: EventGroup, now: float, leaving: bool) -> bool:
         if now < group.opened:
             return False  # the clock was set back
         sent = [at for at in self._sent.get(group.kind, ()) if at <= now]
@@ -159,24 +160,26 @@ class Grouper:
             at = group.opened + self.rules.wait(group.kind)
             if sent:
                 at = max(at, sent[-1] + self.rules.group)
-        if len(sent) == MAX_MESSAGES:  # also at the end: a node that is started again and again is no news
+        if (
+            len(sent) == MAX_MESSAGES
+        ):  # also at the end: a node that restarts again and again must not send one each time
             at = max(at, sent[0] + RATE_WINDOW)
         return now < at
 
     def is_quiet(self, now: float) -> bool:
-        """Whether it is a quiet time."""
+        """Return whether quiet hours are in effect."""
         return bool(self.rules.quiet.spans) and self.rules.quiet.holds(self.minute_of_day(now))
 
     @property
     def held(self) -> int:
-        """Events held until the quiet time is over."""
+        """Return how many events are held until the quiet hours end."""
         return sum(group.count for group in self._held.values())
 
     # --- over a restart ----------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """What waits, what is held, and when messages were sent, so that a node which crashes again and again does
-        not send one each time."""
+        """Return the waiting and held groups, and when messages were sent, so that a node that crashes again
+        and again does not send one each time."""
         return {
             "waiting": [_plain(group) for group in self._waiting.values()],
             "held": [_plain(group) for group in self._held.values()],
@@ -184,7 +187,7 @@ class Grouper:
         }
 
     def restore(self, document: object, now: float) -> None:
-        """Take over what an earlier run left; what makes no sense is passed over."""
+        """Load what an earlier run left; malformed parts are ignored."""
         match document:
             case {"waiting": list() as waiting, "held": list() as held}:
                 for kept, rows in ((self._waiting, waiting), (self._held, held)):
@@ -201,13 +204,13 @@ class Grouper:
 
 
 def _cut(event: EventRecord) -> EventRecord:
-    """With texts of a bounded length, and without details, which messages for people do not show."""
+    """Return the event with texts of bounded length and without details, which messages for people do not show."""
     return EventRecord(
         event.time, event.kind, printable(event.subject, MAX_TEXT), printable(event.text, MAX_TEXT), {}
     )
 
 
-def _plain(group: Group) -> dict[str, Any]:
+def _plain(group: EventGroup) -> dict[str, Any]:
     return {
         "kind": group.kind.value,
         "opened": group.opened,
@@ -218,7 +221,7 @@ def _plain(group: Group) -> dict[str, Any]:
     }
 
 
-def _groups(rows: Iterable[object]) -> Iterable[Group]:
+def _groups(rows: Iterable[object]) -> Iterable[EventGroup]:
     kinds = {kind.value: kind for kind in EventKind}
     for row in rows:
         match row:
@@ -236,7 +239,7 @@ def _groups(rows: Iterable[object]) -> Iterable[Group]:
                         case [int() | float() as time, str(subject), str(text)] if _are_times(time):
                             records.append(_cut(EventRecord(float(time), kinds[kind], subject, text)))
                 if len(records) == len(events) <= count:
-                    yield Group(kinds[kind], float(opened), float(first), float(last), count, tuple(records))
+                    yield EventGroup(kinds[kind], float(opened), float(first), float(last), count, tuple(records))
 
 
 def _numbers(value: object) -> list[float]:
@@ -244,5 +247,5 @@ def _numbers(value: object) -> list[float]:
 
 
 def _are_times(*times: float) -> bool:
-    """Whether these can be Unix seconds of our days."""
+    """Return whether these are plausible Unix seconds."""
     return all(0 <= time < _MAX_TIME for time in times)

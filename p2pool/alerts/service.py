@@ -1,6 +1,5 @@
-"""The alerts at work: looks at the node every few seconds, hands events to whoever listens, and sees to it that
-what people and programs are to be told leaves. Timers, threads and the log are here; what is decided is decided
-in `watch`, `rules` and `outbox`.
+"""The alert service: checks the node every few seconds, fires events, and delivers notifications to people and
+programs. Timers, threads and log lines are here; `watch`, `rules` and `outbox` decide.
 """
 
 from __future__ import annotations
@@ -16,62 +15,64 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 
-from p2pool.alerts.channel import Answer, Channel, Delivery, Destination, failed
+from p2pool.alerts.channel import Channel, DeliveryResult, Destination, OutboxEntry, failed
 from p2pool.alerts.figures import AlertFigures, DestinationFigures
 from p2pool.alerts.last_run import LAST_RUN_FILE, LastRun, read_last_run, write_last_run
-from p2pool.alerts.message import Place, compose, trial_message
-from p2pool.alerts.outbox import Lost, Outbox
+from p2pool.alerts.message import NodeIdentity, compose, trial_message
+from p2pool.alerts.notified import ONCE, NotifiedOnce, entry_id
+from p2pool.alerts.outbox import LostEntry, Outbox
 from p2pool.alerts.rules import Grouper, Rules
 from p2pool.alerts.store import AlertStore
-from p2pool.alerts.told import ONCE, ToldOnce, delivery_id
 from p2pool.alerts.watch import Watch
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.pool_stats import BlockRecord, EventKind, EventRecord, PoolSnapshot
 
-LOOK_PERIOD: Final = 5.0
-"""Seconds between two looks at the node."""
-PUMP_PERIOD: Final = 1.0
-"""Seconds between two looks at what is due."""
-MARK_PERIOD: Final = 60.0
-"""Seconds between two notes that the node still runs."""
+POLL_PERIOD: Final = 5.0
+"""Seconds between two checks of the node."""
+DELIVER_PERIOD: Final = 1.0
+"""Seconds between two checks for entries that are due."""
+HEARTBEAT_PERIOD: Final = 60.0
+"""Seconds between two writes of the file that says that the node is running."""
 ATTEMPT_TIME: Final = 90.0
-"""Seconds after which an attempt is given up, whatever its channel waits for: what a library does is its own."""
+"""Seconds after which an attempt is given up, whatever its channel waits for: a library may have no limit."""
 LEAVE_TIME: Final = 2.0
-"""Seconds that the end of the node waits for what it says last."""
+"""Seconds that a stopping node waits for its last notifications."""
 _log = Logger(namespace="p2pool.alerts")
 
 
 @dataclass(frozen=True, slots=True)
 class AlertPorts:
-    """What the service asks of the rest of the node. `new_id` gives a name for a delivery that no other has;
-    `alert_sent` is called for each message that people were sent; `place` says which node speaks."""
+    """What the service needs of the rest of the node. `new_id` returns a unique id for an outbox entry;
+    `alert_sent` is called for each message that people were sent; `identity` returns how messages call this
+    node."""
 
     environment: Environment
     minute_of_day: Callable[[float], int]
     new_id: Callable[[], str]
     alert_sent: Callable[[], None]
-    place: Callable[[], Place]
+    identity: Callable[[], NodeIdentity]
     snapshot: Callable[[], PoolSnapshot]
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What a test message met. `seconds` is how long it took."""
+    """The result of a test message, which took `seconds`."""
 
     destination: str
-    answer: Answer
+    result: DeliveryResult
     seconds: float
 
 
 class Alerts:
-    """See the module. `events` fires with everything that happens, wanted by somebody or not. `channels` are by
-    the destination's id; files are below `directory`."""
+    """Notifies people and programs of events. `events` fires with every event, whether a destination wants it
+    or not. `channels` are by the destination's id; files are in `directory`."""
 
     def __init__(
         self,
         ports: AlertPorts,
+        *,
         watch: Watch,
         rules: Rules,
         destinations: Sequence[Destination],
@@ -85,35 +86,34 @@ class Alerts:
         self._destinations = {each.id: each for each in destinations}
         self._channels = channels
         self._grouper = Grouper(rules, ports.minute_of_day)
-        self._told = ToldOnce()
+        self._notified = NotifiedOnce()
         self._last: LastRun | None = None
         self._outbox = Outbox(self._destinations, environment.chance)
         self._store = AlertStore(
+            environment,
             directory / "alerts.sqlite",
-            self._outbox,
-            self._grouper,
-            self._told,
-            run_in_thread=environment.run_in_thread,
-            call_soon=environment.call_soon,
+            outbox=self._outbox,
+            grouper=self._grouper,
+            notified=self._notified,
         )
         self._marker = directory / LAST_RUN_FILE.name
         self._marking = DeferredLock()
         self._cooperator = Cooperator(scheduler=environment.call_soon)
         self._timers: list[Timer] = []
-        self._under_way: dict[str, Deferred[None]] = {}
-        """Attempts by destination."""
+        self._attempts: dict[str, Deferred[None]] = {}
+        """Attempts that are being made, by destination."""
         self._overflowing: set[str] = set()
-        """Destinations for which too much is waiting: that is said once, not for each thing that is dropped."""
+        """Destinations with too many entries: that is logged once, not for each entry that is dropped."""
         self._started: float | None = None
         self._leave_by: float | None = None
         self._cut_off = False
-        """Whether attempts were ended because the node ends."""
+        """Set when attempts were cancelled because the node is stopping."""
         self._testing = False
 
     # --- life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Take over what an earlier run left, tell that the node runs, and begin to look."""
+        """Load what an earlier run left, report that the node has started, and begin to check it."""
         world, now = self._environment, self._environment.clock()
         last: LastRun | None = await world.run_in_thread(lambda: read_last_run(self._marker))
         self._last = last
@@ -121,32 +121,36 @@ class Alerts:
             await self._store.load(now)
         self._started = now
         await self._mark(LastRun(now, False))
-        self._happened([self._watch.started(last, now)])
+        self._report([self._watch.started(last, now)])
         self._timers = [
-            Timer(world.reactor, LOOK_PERIOD, self._look, name="check for alerts", now=False),
-            Timer(world.reactor, PUMP_PERIOD, self._pump, name="deliver alerts", now=False),
+            Timer(world.reactor, POLL_PERIOD, self._check, name="check for alerts", now=False),
+            Timer(world.reactor, DELIVER_PERIOD, self._deliver_due, name="deliver alerts", now=False),
             Timer(
-                world.reactor, MARK_PERIOD, self._still_running, name="note that the node is running", now=False
+                world.reactor,
+                HEARTBEAT_PERIOD,
+                self._still_running,
+                name="note that the node is running",
+                now=False,
             ),
         ]
 
     def leave(self) -> None:
-        """The node is being stopped: say so, and wait for nothing more that could be told together with it."""
+        """Report that the node is stopping, and group nothing with it any more."""
         if self._started is None or self._leave_by is not None:
             return
         now = self._environment.clock()
         self._leave_by = self._environment.reactor.seconds() + LEAVE_TIME
         self._store.is_ending = True
-        self._happened([self._watch.stopping(now - self._started, now)])
+        self._report([self._watch.stopping(now - self._started, now)])
 
     async def stop(self) -> None:
-        """What was said last has LEAVE_TIME since `leave` to go; then everything that is left is on disk."""
+        """Wait up to LEAVE_TIME since `leave` for the last notifications; then write all that are left to disk."""
         for timer in self._timers:
             timer.stop()
         if self._started is None:
             return
         self.leave()
-        self._pump()
+        self._deliver_due()
         await self._wait_for_attempts()
         await self._store.save_all()
         await self._mark(LastRun(self._environment.clock(), True))
@@ -157,23 +161,23 @@ class Alerts:
             return
         deadline = reactor.callLater(max(0.0, self._leave_by - reactor.seconds()), left.callback, None)
         while self._outbox.has_due(self._environment.clock()) and not left.called:
-            look: Deferred[None] = Deferred()
-            reactor.callLater(0.05, look.callback, None)
-            await look
+            pause: Deferred[None] = Deferred()
+            reactor.callLater(0.05, pause.callback, None)
+            await pause
         if deadline.active():
             deadline.cancel()
         self._leave_by, self._cut_off = reactor.seconds(), True
-        for attempt in list(self._under_way.values()):
+        for attempt in list(self._attempts.values()):
             attempt.cancel()
 
     async def _still_running(self) -> None:
         await self._mark(LastRun(self._environment.clock(), False))
 
     async def _mark(self, run: LastRun) -> None:
-        # One after another: a note that the node runs must not come to the disk after that of its end.
+        # One after another: that the node is running must not be written after that it was stopped.
         await self._marking.acquire()
         try:
-            # A disk that does not take it is told of by those who have more to write.
+            # A disk error is logged by those who have more to write.
             with suppress(OSError):
                 await self._environment.run_in_thread(lambda: write_last_run(self._marker, run))
         finally:
@@ -182,45 +186,48 @@ class Alerts:
     # --- what happens ------------------------------------------------------------------------------------
 
     def blocks_restored(self, records: Sequence[BlockRecord]) -> None:
-        """Blocks of earlier runs: no news, unless the last run was killed between the find and the telling."""
+        """Take note of blocks of earlier runs, and report those that the last run, if it was killed, may not have
+        reported."""
         self._watch.blocks_restored(records)
         last = self._last
-        if last is not None and not last.orderly and self._told.is_restored:
-            found = [self._watch.block_found(each) for each in records if each.time > last.time - MARK_PERIOD]
-            self._happened(event for event in found if not self._told.knows(event))
+        if last is not None and not last.orderly and self._notified.is_restored:
+            found = [self._watch.block_found(each) for each in records if each.time > last.time - HEARTBEAT_PERIOD]
+            self._report(event for event in found if not self._notified.knows(event))
 
     def blocks_learned(self, records: Sequence[BlockRecord]) -> None:
-        """Blocks of before the start that the share chain tells of: no news."""
+        """Take note of blocks from before the start that were learned from the share chain: they are not
+        reported."""
         self._watch.blocks_restored(records)
 
     def block_changed(self, record: BlockRecord) -> None:
-        """A block that is new, or of which something became. What others found before the start is no news."""
+        """Report a block that is new or whose status changed. One that others found before the start is not
+        reported as found."""
         if self._started is not None and record.time < self._started and not record.found_here:
             self._watch.block_is_old(record)
-        self._happened(self._watch.block_changed(record, self._environment.clock()))
+        self._report(self._watch.block_changed(record, self._environment.clock()))
 
     def banned(self, host: str) -> None:
-        """A host of miners was banned."""
-        self._happened(self._watch.banned(host, self._environment.clock()))
+        """Report that a host of miners was banned."""
+        self._report(self._watch.banned(host, self._environment.clock()))
 
-    async def _look(self) -> None:
-        def looking() -> Iterable[None]:
-            for event in self._watch.looking(self._ports.snapshot()):
+    async def _check(self) -> None:
+        def checking() -> Iterable[None]:
+            for event in self._watch.check(self._ports.snapshot()):
                 if event is not None:
-                    self._happened([event])
+                    self._report([event])
                 yield None
 
-        await self._cooperator.cooperate(iter(looking())).whenDone()
+        await self._cooperator.cooperate(iter(checking())).whenDone()
 
-    def _happened(self, events: Iterable[EventRecord]) -> None:
+    def _report(self, events: Iterable[EventRecord]) -> None:
         for event in events:
             self.events.fire(event)
-            self._tell(event)
-        self._pump()
+            self._notify(event)
+        self._deliver_due()
 
-    def _tell(self, event: EventRecord) -> None:
+    def _notify(self, event: EventRecord) -> None:
         now = self._environment.clock()
-        if not self._told.take(event):
+        if not self._notified.take(event):
             return
         if event.kind in ONCE:
             self._store.state_changed()
@@ -230,10 +237,11 @@ class Alerts:
         for destination in self._destinations.values():
             if destination.events is not None and event.kind in destination.events:
                 content = content or self._object(event)
-                self._put(destination, content, now, delivery_id(event, destination.id, self._ports.place()))
+                name = entry_id(event, destination.id, self._ports.identity())
+                self._put(destination, content, now=now, name=name)
 
     def _object(self, event: EventRecord) -> dict[str, object]:
-        """What a webhook is sent for an event: docs/alerts.md says the type of each field."""
+        """Return what a webhook is sent for an event: docs/alerts.md says the type of each field."""
         return {
             **event.details,
             **self._named(event.kind.value, event.time),
@@ -242,104 +250,104 @@ class Alerts:
         }
 
     def _named(self, event: str, time: float) -> dict[str, object]:
-        """The fields of every webhook object. `timestamp` is a whole number: programs keep it as one."""
-        place = self._ports.place()
-        return {"event": event, "timestamp": int(time), "node": place.node, "network": place.network}
+        """Return the fields of every webhook object. `timestamp` is a whole number: programs keep it as one."""
+        identity = self._ports.identity()
+        return {"event": event, "timestamp": int(time), "node": identity.node, "network": identity.network}
 
     def _put(
-        self, destination: Destination, content: Mapping[str, object], now: float, name: str | None = None
+        self, destination: Destination, content: Mapping[str, object], *, now: float, name: str | None = None
     ) -> None:
-        delivery = Delivery(name or self._ports.new_id(), destination.id, content, now)
-        if delivery.id in self._outbox.mailboxes[destination.id].waiting:
-            return  # it is on its way since the last run
-        lost = self._outbox.put(delivery)
+        entry = OutboxEntry(name or self._ports.new_id(), destination.id, content, now)
+        if entry.id in self._outbox.mailboxes[destination.id].waiting:
+            return  # it is waiting since the last run
+        lost = self._outbox.put(entry)
         if lost is None:
             self._overflowing.discard(destination.id)
         elif destination.id not in self._overflowing:
             self._overflowing.add(destination.id)
-            self._say_lost(lost)
+            self._log_lost(lost)
 
     # --- delivering --------------------------------------------------------------------------------------
 
-    def _pump(self) -> None:
-        """Begin everything that is due, and write what changed."""
+    def _deliver_due(self) -> None:
+        """Try all entries that are due, and write what changed."""
         if not self._store.is_loaded:
             return
         now = self._environment.clock()
         notices = self._grouper.due(now, leaving=self._leave_by is not None)
         for notice in notices:
-            message = compose(notice, self._ports.place())
+            message = compose(notice, self._ports.identity())
             for destination in self._destinations.values():
                 if destination.for_people:
-                    self._put(destination, {"subject": message.subject, "body": message.body}, now)
+                    self._put(destination, {"subject": message.subject, "body": message.body}, now=now)
         if notices:
             self._store.state_changed()
         for name in self._destinations:
-            delivery = self._outbox.next(name, now)
-            if delivery is not None:
-                self._attempt(delivery)
+            entry = self._outbox.next(name, now)
+            if entry is not None:
+                self._attempt(entry)
         self._store.save()
 
-    def _attempt(self, delivery: Delivery) -> None:
-        attempt: Deferred[None] = Deferred.fromCoroutine(self._deliver(delivery))
+    def _attempt(self, entry: OutboxEntry) -> None:
+        attempt: Deferred[None] = Deferred.fromCoroutine(self._deliver(entry))
         if not attempt.called:
-            self._under_way[delivery.destination] = attempt
+            self._attempts[entry.destination] = attempt
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        answer = await self._ask(delivery)
-        self._under_way.pop(delivery.destination, None)
-        had_failed = self._outbox.mailboxes[delivery.destination].failures
-        lost = self._outbox.answered(delivery, answer, self._environment.clock())
-        if answer.delivered:
-            if self._destinations[delivery.destination].for_people:
+    async def _deliver(self, entry: OutboxEntry) -> None:
+        result = await self._try(entry)
+        self._attempts.pop(entry.destination, None)
+        had_failed = self._outbox.mailboxes[entry.destination].failures
+        lost = self._outbox.answered(entry, result, self._environment.clock())
+        if result.delivered:
+            if self._destinations[entry.destination].for_people:
                 self._ports.alert_sent()
-            _log.info("{what} told to {where}", what=_what(delivery), where=delivery.destination)
+            _log.info("delivered {what} to {destination}", what=_what(entry), destination=entry.destination)
         elif lost is not None:
-            self._say_lost(lost)
+            self._log_lost(lost)
         elif not had_failed:
             _log.warn(
-                "{where} cannot be told of {what}: {reason}; it is tried again for a day",
-                where=delivery.destination,
-                what=_what(delivery),
-                reason=answer.text,
+                "cannot deliver {what} to {destination}: {reason}; retrying for a day",
+                destination=entry.destination,
+                what=_what(entry),
+                reason=result.text,
             )
-        # Not at once: a server that answers without delay would have us go round without end.
-        self._environment.reactor.callLater(0, self._pump_unless_stopped)
+        # Not at once: with a server that answers without delay this would never return.
+        self._environment.reactor.callLater(0, self._deliver_unless_stopped)
 
-    def _pump_unless_stopped(self) -> None:
+    def _deliver_unless_stopped(self) -> None:
         if self._leave_by is None or self._environment.reactor.seconds() < self._leave_by:
-            self._pump()
+            self._deliver_due()
 
-    async def _ask(self, delivery: Delivery) -> Answer:
-        async def attempt() -> Answer:
-            return await self._channels[delivery.destination].deliver(delivery, self._environment.clock())
+    async def _try(self, entry: OutboxEntry) -> DeliveryResult:
+        async def attempt() -> DeliveryResult:
+            return await self._channels[entry.destination].deliver(entry, self._environment.clock())
 
         try:
-            answer = await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._environment.reactor)
-            if self._cut_off and not answer.delivered:
-                return failed("the node was stopped meanwhile")
-            return answer
+            result = await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._environment.reactor)
+            if self._cut_off and not result.delivered:
+                return failed("the node was stopped")
+            return result
         except DeferredTimeout:
             return failed(f"no answer within {ATTEMPT_TIME:g} s")
         except CancelledError:
-            return failed("the node was stopped meanwhile")
+            return failed("the node was stopped")
         except Exception:
-            _log.failure("delivering to {where} failed", where=delivery.destination)
-            return failed("a defect of this node, which is in its log")
+            _log.failure("internal error: delivering to {destination} failed", destination=entry.destination)
+            return failed("internal error of this node; its log says more")
 
-    def _say_lost(self, lost: Lost | None) -> None:
+    def _log_lost(self, lost: LostEntry | None) -> None:
         if lost is not None:
             _log.warn(
-                "{where} is not told of {what}: {reason}",
-                where=lost.delivery.destination,
-                what=_what(lost.delivery),
+                "gave up delivering {what} to {destination}: {reason}",
+                destination=lost.entry.destination,
+                what=_what(lost.entry),
                 reason=lost.reason,
             )
 
     # --- for pages and operators -------------------------------------------------------------------------
 
     def figures(self) -> AlertFigures:
-        """What pages show."""
+        """Return what pages show of the alerts."""
         rules = self._grouper.rules
         return AlertFigures(
             destinations=tuple(self._figures_of(each) for each in self._destinations.values()),
@@ -368,14 +376,14 @@ class Alerts:
         )
 
     def test(self, destination: str) -> Deferred[list[TrialResult]]:
-        """Deliver a test message at once, to one destination or to "all". Raises ValueError where there is
-        none, or where a test is under way."""
+        """Deliver a test message at once, to one destination or to "all". Raises ValueError if there is no such
+        destination, or if another test is running."""
         chosen = [each for each in self._destinations.values() if destination in (each.id, "all")]
         if not chosen:
             known = ", ".join(self._destinations) or "none: see --webhook, --alert-email and --alert-url"
             raise ValueError(f"there is no such destination; there are: {known}")
         if self._testing:
-            raise ValueError("a test is under way: wait for its answer")
+            raise ValueError("another test is running: wait for its result")
         self._testing = True
         tests = [Deferred.fromCoroutine(self._test(each)) for each in chosen]
 
@@ -388,19 +396,19 @@ class Alerts:
     async def _test(self, destination: Destination) -> TrialResult:
         ports, now = self._ports, self._environment.clock()
         if destination.for_people:
-            message = trial_message(ports.place())
+            message = trial_message(ports.identity())
             content: dict[str, object] = {"subject": message.subject, "body": message.body}
         else:
             content = self._named("test", now)
-            content |= {"subject": "", "text": "a test: somebody asked this node to send one"}
+            content |= {"subject": "", "text": "a test that an operator of this node requested"}
         began = self._environment.reactor.seconds()
-        answer = await self._ask(Delivery(ports.new_id(), destination.id, content, now))
-        return TrialResult(destination.id, answer, self._environment.reactor.seconds() - began)
+        result = await self._try(OutboxEntry(ports.new_id(), destination.id, content, now))
+        return TrialResult(destination.id, result, self._environment.reactor.seconds() - began)
 
 
-def _what(delivery: Delivery) -> str:
-    """A delivery in the log's words."""
-    content = delivery.content
+def _what(entry: OutboxEntry) -> str:
+    """Return how the log calls an entry."""
+    content = entry.content
     return str(content.get("subject") if "body" in content else content.get("event"))
 
 

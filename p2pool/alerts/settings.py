@@ -12,8 +12,16 @@ from dataclasses import dataclass, field, replace
 from p2pool.alerts.apprise_channel import service_of
 from p2pool.alerts.channel import Destination, DestinationKind
 from p2pool.alerts.mail import MailServer
-from p2pool.alerts.options import SMTP_PASSWORD, AlertOptions, WebhookOptions, is_mail_address
-from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietTimes, Rules
+from p2pool.alerts.options import (
+    SMTP_PASSWORD,
+    SMTP_PORT,
+    SMTPS_PORT,
+    SUBMISSION_PORT,
+    AlertOptions,
+    WebhookOptions,
+    is_mail_address,
+)
+from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietHours, Rules
 from p2pool.alerts.watch import Thresholds
 from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
@@ -139,7 +147,8 @@ def _mail_server(text: str, has_login: bool) -> tuple[str, int, bool]:
         raise OperatorError(
             f"--alert-smtp-server {printable(text)}: give HOST, HOST:PORT, smtp://HOST:PORT or smtps://HOST:PORT"
         )
-    port = int(match[3]) if match[3] else 465 if scheme == "smtps" else 587 if has_login else 25
+    default_port = SMTPS_PORT if scheme == "smtps" else SUBMISSION_PORT if has_login else SMTP_PORT
+    port = int(match[3]) if match[3] else default_port
     if not 0 < port < 65536:
         raise OperatorError(f"--alert-smtp-server {printable(text)}: a port is between 1 and 65535")
     return match[1] or match[2], port, scheme == "smtps"
@@ -160,6 +169,6 @@ def _rules(options: AlertOptions) -> Rules:
     return Rules(
         events=options.alert_events or DEFAULT_EVENTS,
         group=options.alert_group or GROUP_TIME,
-        quiet=options.alert_quiet or QuietTimes(),
+        quiet=options.alert_quiet or QuietHours(),
         quiet_except=options.alert_quiet_except or frozenset(),
     )

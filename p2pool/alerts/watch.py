@@ -1,16 +1,17 @@
-"""From what the node looks like to what happened. Pure: snapshots and news come in, events go out.
+"""Derives events from the node's snapshots, blocks and bans. Pure.
 
-`service` calls `looking` every few seconds and hands on the news of blocks and bans as they come.
+`service` calls `check` every few seconds, and passes on blocks and bans as they come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, Final
 
 from p2pool.alerts.blocks import BlockWatch
-from p2pool.alerts.condition import Condition, Turn
+from p2pool.alerts.condition import Condition, Transition
 from p2pool.alerts.last_run import LastRun
 from p2pool.alerts.other_nodes import OtherNodesWatch
 from p2pool.alerts.votes import VoteWatch
@@ -30,7 +31,7 @@ BACK: Final = 15.0
 """Percent points above the threshold at which a dropped hash rate counts as back."""
 MAX_PER_HOUR: Final = 1000
 """Events of one kind in an hour: a flood of bans must not fill anybody's database. Of workers there are as many as
-are watched, so that a hall that goes dark is told with its true size."""
+are watched, so that a farm that loses power is reported with its true size."""
 MAX_REASON: Final = 300
 SPLIT_PATIENCE: Final = 5.0
 """Seconds that most of the network's work must be refused: two shares of it show that already."""
@@ -46,7 +47,7 @@ def _threshold(default: float, *, low: float, high: float) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When something counts. Seconds, except `hash_rate_drop`: percent below the hour's average."""
+    """The thresholds of events, in seconds; `hash_rate_drop` in percent of the hour's average."""
 
     worker_down: float = _threshold(600.0, low=1, high=43_200)
     hash_rate_drop: float = _threshold(50.0, low=1, high=99)
@@ -63,12 +64,13 @@ def threshold_limits() -> dict[str, tuple[float, float]]:
 
 
 class Watch:
-    """`expects_peers`: whether being without other nodes is a fault. `history_problem` says why history is not
-    written, None while it is. `ban_of` gives the ban of a host."""
+    """Watches the node. `expects_peers` is set if being without other nodes is a fault; `history_problem`
+    returns why history is not written, None while it is; `ban_of` returns the ban of a host."""
 
     def __init__(
         self,
         thresholds: Thresholds,
+        *,
         symbol: str,
         expects_peers: bool,
         history_problem: Callable[[], str | None] = lambda: None,
@@ -83,7 +85,7 @@ class Watch:
         self._dashd = Condition(thresholds.dashd_lost)
         self._had_dashd = False
         self._dashd_at_start = Condition(max(thresholds.dashd_lost, AT_START))
-        """Where Dash Core has not been there since the node was started."""
+        """Used while Dash Core has not been there since the node was started."""
         self._peers = Condition(thresholds.peers_lost)
         self._stores = {
             "shares": Condition(thresholds.storage_problem),
@@ -99,75 +101,76 @@ class Watch:
         self._counts: dict[EventKind, tuple[int, int]] = {}
         """(hour, events in it) by kind."""
 
-    # --- news --------------------------------------------------------------------------------------------
+    # --- what happens --------------------------------------------------------------------------------------------
 
     def started(self, last: LastRun | None, now: float) -> EventRecord:
-        """The node runs; `last` is what is known of its run before."""
+        """Return the event of the node's start; `last` is what is known of its previous run."""
         details: dict[str, object] = {"orderly": None}
         if last is None:
-            text = "the node runs, for the first time with this data directory"
+            text = "the node started, for the first time with this data directory"
         else:
             away = max(0.0, now - last.time)
             text = (
-                f"the node runs again; it was stopped {format_duration(away)} ago"
+                f"the node started; it was stopped {format_duration(away)} ago"
                 if last.orderly
-                else "the node runs again; its last run ended without being stopped (a crash, a kill or a power "
-                f"cut), and it was last seen {format_duration(away)} ago"
+                else "the node started; its last run was not stopped in order (a crash, a kill or a power cut), "
+                f"and it was last seen running {format_duration(away)} ago"
             )
             details = {"orderly": last.orderly, "down_since": last.time, "away": away}
         return EventRecord(now, EventKind.NODE_UP, "", text, details)
 
     def stopping(self, uptime: float, now: float) -> EventRecord:
-        """The node is being stopped in good order."""
-        text = f"the node is being stopped, after {format_duration(uptime)}"
+        """Return the event of the node's stop in order."""
+        text = f"the node is stopping, after {format_duration(uptime)}"
         return EventRecord(now, EventKind.NODE_DOWN, "", text, {"uptime": uptime})
 
     def blocks_restored(self, records: Sequence[BlockRecord]) -> None:
-        """Blocks of earlier runs."""
+        """Take note of blocks of earlier runs."""
         self._blocks.restored(records)
 
     def block_is_old(self, record: BlockRecord) -> None:
-        """That this block was found is no news."""
+        """Note that this block needs no report of having been found."""
         self._blocks.is_old(record)
 
     def block_found(self, record: BlockRecord) -> EventRecord:
-        """That a block was found, whatever has become of it since."""
+        """Return the event of a found block, whatever its status is now."""
         return self._blocks.found(record)
 
     def block_changed(self, record: BlockRecord, now: float) -> Iterator[EventRecord]:
-        """A block that is new, or of which something became."""
+        """Yield the events of a block that is new or whose status changed."""
         for event in self._blocks.changed(record, now):
             yield from self._admitted(event)
 
     def banned(self, host: str, now: float) -> Iterator[EventRecord]:
-        """A host of miners was banned."""
+        """Yield the event of a ban of a miner's host."""
         ban = self._ban_of(host)
         why = "" if ban is None else f" for {format_duration(ban.until - ban.since)}: {ban.reason}"
         details = {"host": host} if ban is None else {"host": host, "until": ban.until, "reason": ban.reason}
         yield from self._admitted(EventRecord(now, EventKind.BAN, host, f"{host} is banned{why}", details))
 
-    # --- looks -------------------------------------------------------------------------------------------
+    # --- checks -------------------------------------------------------------------------------------------
 
-    def looking(self, snapshot: PoolSnapshot) -> Iterator[EventRecord | None]:
-        """What happened since the last look, in steps of less than a few milliseconds; None between two steps."""
-        for look in (
-            self._look_at_dashd,
-            self._look_at_peers,
-            self._look_at_stores,
-            self._look_at_rate,
-            self._votes.looking,
-            self._other_nodes.looking,
-            self._look_at_split,
+    def check(self, snapshot: PoolSnapshot) -> Iterator[EventRecord | None]:
+        """Yield what happened since the last check, in steps of a few milliseconds at most; None between two
+        steps."""
+        for check in (
+            self._check_dashd,
+            self._check_peers,
+            self._check_stores,
+            self._check_rate,
+            self._votes.check,
+            self._other_nodes.check,
+            self._check_split,
         ):
-            for event in look(snapshot):
+            for event in check(snapshot):
                 yield from self._admitted(event)
         yield None
-        for found in self._workers.looking(snapshot.workers, snapshot.time):
+        for found in self._workers.check(snapshot.workers, snapshot.time):
             # One that is not admitted is a step as well: thousands may follow.
             yield None if found is None else next(self._admitted(found), None)
 
     def _admitted(self, event: EventRecord) -> Iterator[EventRecord]:
-        """The event, unless there were too many of its kind within this hour."""
+        """Yield the event, unless there were too many of its kind within this hour."""
         hour = int(event.time // 3600)
         last, count = self._counts.get(event.kind, (hour, 0))
         count = count + 1 if last == hour else 1
@@ -175,119 +178,116 @@ class Watch:
         if count <= (MAX_WORKERS if event.kind in _OF_WORKERS else MAX_PER_HOUR):
             yield event
 
-    def _look_at_dashd(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_dashd(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         problem = snapshot.dashd.problem
         self._had_dashd = self._had_dashd or problem is None
-        is_lost = self._had_dashd and not self._dashd_at_start.told
-        turn = (self._dashd if is_lost else self._dashd_at_start).look(problem, snapshot.time)
-        if turn is not None:
-            reason = printable(turn.reason, MAX_REASON)
+        is_lost = self._had_dashd and not self._dashd_at_start.reported
+        transition = (self._dashd if is_lost else self._dashd_at_start).check(problem, snapshot.time)
+        if transition is not None:
+            reason = printable(transition.reason, MAX_REASON)
             yield _event(
-                snapshot.time,
-                (EventKind.DASHD_LOST, EventKind.DASHD_BACK),
-                turn,
-                "",
-                f"no fresh work from Dash Core for {format_duration(turn.lasted)}: {reason}",
-                f"Dash Core gives work again, after {format_duration(turn.lasted)}",
-                {"reason": reason},
+                transition,
+                time=snapshot.time,
+                kinds=(EventKind.DASHD_LOST, EventKind.DASHD_BACK),
+                bad=f"no fresh work from Dash Core for {format_duration(transition.lasted)}: {reason}",
+                good=f"Dash Core provides work again, after {format_duration(transition.lasted)}",
+                details={"reason": reason},
             )
 
-    def _look_at_peers(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_peers(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         if not self._expects_peers:
             return
         alone = "no other node is connected" if snapshot.peers.incoming + snapshot.peers.outgoing == 0 else None
-        turn = self._peers.look(alone, snapshot.time)
-        if turn is not None:
+        transition = self._peers.check(alone, snapshot.time)
+        if transition is not None:
+            lasted = format_duration(transition.lasted)
             yield _event(
-                snapshot.time,
-                (EventKind.PEERS_LOST, EventKind.PEERS_BACK),
-                turn,
-                "",
-                f"no other node has been connected for {format_duration(turn.lasted)}: miners get no work",
-                f"other nodes are connected again, after {format_duration(turn.lasted)}",
-                {},
+                transition,
+                time=snapshot.time,
+                kinds=(EventKind.PEERS_LOST, EventKind.PEERS_BACK),
+                bad=f"no other node has been connected for {lasted}: miners get no work",
+                good=f"other nodes are connected again, after {lasted}",
             )
 
-    def _look_at_stores(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_stores(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         problems = {
             "shares": snapshot.chain.store_problem,
             "blocks": snapshot.dashd.spool_problem,
             "history": self._history_problem(),
         }
         for what, problem in problems.items():
-            turn = self._stores[what].look(problem, snapshot.time)
-            if turn is not None:
-                reason = printable(turn.reason, MAX_REASON)
+            transition = self._stores[what].check(problem, snapshot.time)
+            if transition is not None:
+                reason = printable(transition.reason, MAX_REASON)
                 yield _event(
-                    snapshot.time,
-                    (EventKind.STORAGE_PROBLEM, EventKind.STORAGE_BACK),
-                    turn,
-                    what,
-                    f"{what} cannot be written: {reason}",
-                    f"{what} are written again" if what != "history" else "history is written again",
-                    {"what": what, "reason": reason},
+                    transition,
+                    time=snapshot.time,
+                    kinds=(EventKind.STORAGE_PROBLEM, EventKind.STORAGE_BACK),
+                    subject=what,
+                    bad=f"{what} cannot be written: {reason}",
+                    good=f"{what} are written again" if what != "history" else "history is written again",
+                    details={"what": what, "reason": reason},
                 )
 
-    def _look_at_split(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_split(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         refused = snapshot.chain.refused
-        turn = self._split.look(refused.problem, snapshot.time)
-        if turn is None:
+        transition = self._split.check(refused.problem, snapshot.time)
+        if transition is None:
             return
         leading = refused.branches[0] if refused.branches else None
         details: dict[str, object] = {"part": refused.part, "part_since": refused.part_since}
         if leading is not None:
             details |= {"reason": leading.reason, "first_share": f"{leading.first_share:064x}"}
             details["software"] = ", ".join(leading.software)
-        well = (
-            f"most of the network's work is on shares that this node accepts, after {format_duration(turn.lasted)}"
-        )
+        lasted = format_duration(transition.lasted)
+        good = f"most of the network's work is on shares that this node accepts, after {lasted}"
         kinds = EventKind.CHAIN_SPLIT, EventKind.CHAIN_JOINED
-        yield _event(snapshot.time, kinds, turn, "", turn.reason, well, details)
+        yield _event(
+            transition, time=snapshot.time, kinds=kinds, bad=transition.reason, good=good, details=details
+        )
 
-    def _look_at_rate(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
+    def _check_rate(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         now, rate, average = snapshot.time, snapshot.hash_rate, snapshot.hash_rates[HOUR_RATE]
         percent = self._thresholds.hash_rate_drop
-        if not self._rate.told:
+        if not self._rate.reported:
             if now - snapshot.start_time < WARM or average <= 0:
                 self._rate.forget()
                 return
             low = rate < average * percent / 100
             if not low or not self._baseline:
-                self._baseline = average  # the average falls as well: what counts is that of before
+                self._baseline = average  # the average falls as well: the one from before counts
         else:
             low = rate < self._baseline * min(percent + BACK, 100) / 100
-        reason = f"{format_rate(rate)} in place of {format_rate(self._baseline)}" if low else None
-        turn = self._rate.look(reason, now)
-        if turn is not None:
-            yield self._rate_event(turn, rate, now)
-        elif low and self._rate.told and now - self._dropped > NEW_NORMAL:
+        reason = f"{format_rate(rate)} instead of {format_rate(self._baseline)}" if low else None
+        transition = self._rate.check(reason, now)
+        if transition is not None:
+            yield self._rate_event(transition, rate, now)
+        elif low and self._rate.reported and now - self._dropped > NEW_NORMAL:
             self._rate.forget()
 
-    def _rate_event(self, turn: Turn, rate: float, now: float) -> EventRecord:
-        if turn.bad:
+    def _rate_event(self, transition: Transition, rate: float, now: float) -> EventRecord:
+        if transition.bad:
             self._dropped = now
         return _event(
-            now,
-            (EventKind.HASH_RATE_DROP, EventKind.HASH_RATE_BACK),
-            turn,
-            "",
-            f"the hash rate here fell to {format_rate(rate)}; before, it was {format_rate(self._baseline)}",
-            f"the hash rate here is {format_rate(rate)} again, after {format_duration(turn.lasted)}",
-            {"hash_rate": rate, "average": self._baseline},
+            transition,
+            time=now,
+            kinds=(EventKind.HASH_RATE_DROP, EventKind.HASH_RATE_BACK),
+            bad=f"the hash rate here fell to {format_rate(rate)}; before, it was {format_rate(self._baseline)}",
+            good=f"the hash rate here is {format_rate(rate)} again, after {format_duration(transition.lasted)}",
+            details={"hash_rate": rate, "average": self._baseline},
         )
 
 
 def _event(
-    now: float,
+    transition: Transition,
+    *,
+    time: float,
     kinds: tuple[EventKind, EventKind],
-    turn: Turn,
-    subject: str,
     bad: str,
-    well: str,
-    details: dict[str, object],
+    good: str,
+    subject: str = "",
+    details: Mapping[str, object] = MappingProxyType({}),
 ) -> EventRecord:
-    """`kinds`: for being bad and for being well again."""
-    if turn.bad:
-        return EventRecord(now, kinds[0], subject, bad, {"since": turn.since, **details})
-    lasted = {"since": turn.since, "lasted": turn.lasted}
-    return EventRecord(now, kinds[1], subject, well, {**lasted, **details})
+    """Return the event of a change: the first of `kinds` and the text `bad`, or the second and `good`."""
+    kind, text = (kinds[0], bad) if transition.bad else (kinds[1], good)
+    return EventRecord(time, kind, subject, text, {**transition.details(), **details})

@@ -1,9 +1,8 @@
-"""Webhooks: an event as JSON, POSTed to a URL of the operator's, signed where there is a secret
-(docs/alerts.md).
+"""Webhooks: an event as JSON, POSTed to a URL of the operator's, signed if there is a secret (docs/alerts.md).
 
-What the other side may do is bounded: a total time, a few redirects, an answer's beginning. A redirect is
-followed to the internet at large only, unless it is allowed to lead elsewhere: the URL is the operator's, a
-redirect is not. Names are looked up here, and the connection goes to the very address that was judged.
+What the server may do is bounded: a total time, a few redirects, the beginning of a response. A redirect is
+followed only to a globally reachable address, unless it is allowed to lead elsewhere: the URL is the operator's, a
+redirect is not. Names are resolved here, and the connection goes to the very address that was checked.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import hashlib
 import hmac
 import re
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
@@ -31,40 +29,50 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
+from typing_extensions import override
 from zope.interface import implementer
 
-from p2pool.alerts.channel import Answer, Delivery, failed, shortened, without_secrets
+from p2pool.alerts.channel import (
+    DeliveryOutcome,
+    DeliveryResult,
+    OutboxEntry,
+    delivered,
+    failed,
+    shortened,
+    without_secrets,
+)
+from p2pool.base.environment import Environment, IReactor
 from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.http_client import MeteredEndpoint, RequestBody
 
 TOTAL_TIME: Final = 15.0
 """Seconds that one delivery may take, redirects and all."""
 BODY_TIME: Final = 2.0
-"""Seconds that an answer's body may take once its status is known; what is not there then does not matter."""
+"""Seconds that a response's body may take once its status is known; the rest is ignored."""
 CONNECT_TIME: Final = 10.0
 """Seconds for connecting, with all addresses of a name together."""
 MAX_ADDRESSES: Final = 3
-"""Addresses of a name that are tried one after another: localhost is ::1 and 127.0.0.1, and many a network has no
-way out for IPv6."""
+"""Addresses of a name that are tried one after another: localhost is ::1 and 127.0.0.1, and many networks have no
+IPv6 route."""
 MAX_REDIRECTS: Final = 3
 MAX_BODY: Final = 2048
-"""Bytes of an answer that are looked at."""
+"""Bytes of a response that are read."""
 MAX_RECEIVED: Final = 256 * 1024
-"""Bytes of an answer's body, on the wire, that a server may send before we hang up: more than comes at once."""
+"""Bytes of a response's body, on the wire, that a server may send before we disconnect: more than comes at
+once."""
 MAX_URL: Final = 2048
 USER_AGENT: Final = "p2pool-dash"
 FOLLOWED: Final = frozenset({301, 302, 307, 308})
-"""The POST goes on as it is. 303 asks for a GET, which would tell nobody anything."""
-_AGAIN: Final = frozenset({408, 425, 429})
+"""The POST is repeated as it is. 303 asks for a GET, which would deliver nothing."""
+_TEMPORARY: Final = frozenset({408, 425, 429})
 
 Address = IPv4Address | IPv6Address
-LookUp = Callable[[Callable[[], Any]], Deferred[Any]]
-"""Runs a function in a thread that nobody waits for at the end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A URL taken apart: `url` without credentials; `authorization` is what those make, for its own host alone."""
+class WebhookUrl:
+    """A parsed URL: `url` without credentials; `authorization` is the header made of those, for its own host
+    only."""
 
     url: str = field(repr=False)
     scheme: str
@@ -72,28 +80,30 @@ class Target:
     port: int
     authorization: str | None = field(default=None, repr=False)
     secret: str = field(default="", repr=False)
-    """What may be one: credentials, path and query, as they stand there and as a server may repeat them."""
+    """Parts that may be secret: credentials, path and query, as they are there and as a server may repeat them."""
 
 
-class _Refused(Exception):
-    """A delivery that ends here; `again` where a later one may go through."""
+class _Rejected(Exception):
+    """An attempt that ends here; `outcome` says whether a later one may succeed."""
 
-    def __init__(self, text: str, again: bool = False, status: int | None = None) -> None:
+    def __init__(
+        self, text: str, outcome: DeliveryOutcome = DeliveryOutcome.REJECTED, status: int | None = None
+    ) -> None:
         super().__init__(text)
-        self.again = again
+        self.outcome = outcome
         self.status = status
 
 
-def parse_url(text: str) -> Target:
-    """Raises ValueError with what is wrong, without repeating the URL: it may hold a secret."""
+def parse_url(text: str) -> WebhookUrl:
+    """Parse a URL. Raises ValueError with what is wrong, without repeating the URL: it may hold a secret."""
     if len(text) > MAX_URL or re.fullmatch(r"[!-~]+", text) is None:
         raise ValueError(f"it must be printable ASCII without spaces, at most {MAX_URL} characters")
     try:
         parts = urlsplit(text)
         given_port, host = parts.port, parts.hostname or ""
-    except ValueError:  # which repeats what it stumbled upon: a password with a slash in it
+    except ValueError:  # its text may repeat a part of a password with a slash in it
         raise ValueError(
-            "its host or port makes no sense; in a login, write / as %2F, [ as %5B and ] as %5D"
+            "its host or port is malformed; in a login, write / as %2F, [ as %5B and ] as %5D"
         ) from None
     if parts.scheme not in ("http", "https"):
         raise ValueError("it must begin with http:// or https://")
@@ -108,7 +118,7 @@ def parse_url(text: str) -> Target:
     login, authorization = parts.netloc.rpartition("@")[0], _authorization(parts)
     hidden = f"{login} {parts.path} {parts.query}"
     secret = f"{hidden} {unquote(hidden)} {(authorization or '').removeprefix('Basic ')}"
-    return Target(_without_login(parts), parts.scheme, host, port, authorization, secret)
+    return WebhookUrl(_without_login(parts), parts.scheme, host, port, authorization, secret)
 
 
 def _is_host(host: str) -> bool:
@@ -129,31 +139,31 @@ def _authorization(parts: SplitResult) -> str | None:
 
 
 def sign(secret: str, body: bytes) -> str:
-    """The signature's header: HMAC-SHA256 of exactly these bytes."""
+    """Return the value of the signature's header: HMAC-SHA256 of exactly these bytes."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 class Webhook:
-    """One URL. `secret` signs; `allow_private` lets redirects lead anywhere; `look_up` runs the system's
-    resolver."""
+    """The channel to one URL. `secret` signs; `allow_private` lets redirects lead anywhere. Names are resolved
+    by the system's resolver in a thread."""
 
     def __init__(
-        self, reactor: Any, target: Target, secret: str | None, allow_private: bool, look_up: LookUp
+        self, environment: Environment, target: WebhookUrl, *, secret: str | None, allow_private: bool
     ) -> None:
-        self._reactor = reactor
+        self._reactor = environment.reactor
+        self._look_up = environment.run_in_daemon_thread
         self._target = target
         self._secret = secret
         self._allow_private = allow_private
-        self._look_up = look_up
 
-    async def deliver(self, delivery: Delivery, now: float) -> Answer:
-        """Channel's."""
-        body = orjson.dumps({**delivery.content, "delivery": delivery.id, "sent": round(now, 3)})
+    async def deliver(self, entry: OutboxEntry, now: float) -> DeliveryResult:
+        """Post the entry's content, signed, and return the result."""
+        body = orjson.dumps({**entry.content, "delivery": entry.id, "sent": round(now, 3)})
         headers = {
             "Content-Type": "application/json",
             "User-Agent": USER_AGENT,
-            "X-P2Pool-Event": str(delivery.content.get("event", "")),
-            "X-P2Pool-Delivery": delivery.id,
+            "X-P2Pool-Event": str(entry.content.get("event", "")),
+            "X-P2Pool-Delivery": entry.id,
             "X-P2Pool-Timestamp": str(int(now)),
         }
         if self._secret is not None:
@@ -162,8 +172,8 @@ class Webhook:
         deadline = self._reactor.callLater(TOTAL_TIME, posting.cancel)
         try:
             return await posting
-        except _Refused as refused:
-            return failed(str(refused), refused.status, refused.again)
+        except _Rejected as rejected:
+            return failed(str(rejected), rejected.status, outcome=rejected.outcome)
         except _BROKEN_OFF as error:
             if not deadline.active():
                 return failed(f"no answer within {TOTAL_TIME:g} s")
@@ -172,7 +182,7 @@ class Webhook:
             if deadline.active():
                 deadline.cancel()
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _post(self, body: bytes, headers: dict[str, str]) -> DeliveryResult:
         target, redirected = self._target, False
         for _ in range(MAX_REDIRECTS + 1):
             addresses = await self._addresses_of(target, redirected)
@@ -191,23 +201,23 @@ class Webhook:
             response.deliverBody(_Beginning(self._reactor, 0))
             location = _last(response.headers, b"location")
             target, redirected = _redirect(target, location, response.code), True
-        raise _Refused(f"more than {MAX_REDIRECTS} redirects")
+        raise _Rejected(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _addresses_of(self, target: Target, redirected: bool) -> list[Address]:
-        """The addresses to connect with, the best first. Raises _Refused."""
+    async def _addresses_of(self, target: WebhookUrl, redirected: bool) -> list[Address]:
+        """Return the addresses to connect to, the best first. Raises _Rejected."""
         literal = parse_address(target.host)
         found = [literal] if literal is not None else await self._resolve(target)
         if redirected and not self._allow_private:
             allowed = [address for address in found if is_global(address)]
             if not allowed:
-                raise _Refused(
-                    f"redirected to {target.host} ({found[0]}), which is not on the internet at large: refused "
+                raise _Rejected(
+                    f"redirected to {target.host} ({found[0]}), which is not globally reachable: refused "
                     "(--webhook-allow-private allows it)"
                 )
             found = allowed
         return list(dict.fromkeys(found))[:MAX_ADDRESSES]
 
-    async def _resolve(self, target: Target) -> list[Address]:
+    async def _resolve(self, target: WebhookUrl) -> list[Address]:
         host, port = target.host, target.port
 
         def resolve() -> list[Any]:
@@ -220,19 +230,24 @@ class Webhook:
         addresses = [parse_address(str(row[4][0])) for row in rows]
         found = [address for address in addresses if address is not None]
         if not found:
-            raise _Refused(f"the name {host} is not known", again=True)
+            raise _Rejected(f"the name {host} cannot be resolved", DeliveryOutcome.RETRY)
         return found
 
-    async def _answer(self, response: Any) -> Answer:
+    async def _answer(self, response: Any) -> DeliveryResult:
         status: int = response.code
         beginning = _Beginning(self._reactor, MAX_BODY)
         response.deliverBody(beginning)
         text = without_secrets((await beginning.complete).decode("utf-8", "replace"), self._target.secret)
         if 200 <= status < 300:
-            return Answer(True, text, status)
-        again = status in _AGAIN or status >= 500
-        said = f"HTTP {status}" + (f": {text}" if text else "")
-        return failed(said, status, again, _retry_after(response.headers) if again else 0.0)
+            return delivered(text, status)
+        is_temporary = status in _TEMPORARY or status >= 500
+        answer = f"HTTP {status}" + (f": {text}" if text else "")
+        return failed(
+            answer,
+            status,
+            outcome=DeliveryOutcome.RETRY if is_temporary else DeliveryOutcome.REJECTED,
+            wait=_retry_after(response.headers) if is_temporary else 0.0,
+        )
 
 
 _BROKEN_OFF = (
@@ -248,47 +263,47 @@ _BROKEN_OFF = (
 
 
 def _why(error: Exception) -> str:
-    """What a library's error says; those that wrap others say nothing themselves."""
+    """Return what a library's error says; those that wrap others say nothing themselves."""
     reasons = getattr(error, "reasons", None)
     inner = reasons[0].value if reasons else error
     return shortened(str(inner) or type(inner).__name__)
 
 
 def _last(headers: Headers, name: bytes) -> str:
-    """The last header of a name, empty where there is none: any bytes, which need not be UTF-8."""
+    """Return the last header of a name, empty if there is none: any bytes, which need not be UTF-8."""
     return headers.getRawHeaders(name, [b""])[-1].decode("latin-1")
 
 
 def _retry_after(headers: Headers) -> float:
-    """Seconds that the server wishes; dates are not read."""
+    """Return the seconds that the server asks for; dates are ignored."""
     given = _last(headers, b"retry-after")
     return float(given) if re.fullmatch("[0-9]{1,6}", given) else 0.0
 
 
-def _redirect(target: Target, location: str, status: int) -> Target:
-    """Where a redirect leads. Raises _Refused."""
+def _redirect(target: WebhookUrl, location: str, status: int) -> WebhookUrl:
+    """Return the target of a redirect. Raises _Rejected."""
     if not location:
-        raise _Refused(f"HTTP {status} without a Location", status=status)
+        raise _Rejected(f"HTTP {status} without a Location", status=status)
     try:
         new = parse_url(urljoin(target.url, location))
     except ValueError as error:
-        raise _Refused(f"redirected to an address that cannot be used: {error}", status=status) from None
+        raise _Rejected(f"redirected to an address that cannot be used: {error}", status=status) from None
     if target.scheme == "https" and new.scheme != "https":
-        raise _Refused(f"redirected from https to http ({new.host}): refused", status=status)
+        raise _Rejected(f"redirected from https to http ({new.host}): refused", status=status)
     if new.authorization is not None:
-        raise _Refused(f"redirected to {new.host} with a login in the address: refused", status=status)
+        raise _Rejected(f"redirected to {new.host} with a login in the address: refused", status=status)
     return new
 
 
 @implementer(IStreamClientEndpoint)
 class _InTurn:
-    """Connects with the first of `endpoints` that takes it."""
+    """Connects to the first of `endpoints` that accepts."""
 
     def __init__(self, endpoints: list[Any]) -> None:
         self._endpoints = endpoints
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
-        """Twisted's."""
+        """Connect to one endpoint after another until one accepts."""
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: Any) -> Any:
@@ -301,15 +316,15 @@ class _InTurn:
 
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    """Connects with one of these addresses, whatever the URL says; its certificate must be the host's."""
+    """Connects to one of these addresses, whatever the URL says; its certificate must be the host's."""
 
-    def __init__(self, reactor: Any, target: Target, addresses: list[Address]) -> None:
+    def __init__(self, reactor: IReactor, target: WebhookUrl, addresses: list[Address]) -> None:
         self._reactor = reactor
         self._target = target
         self._addresses = addresses
 
     def endpointForURI(self, uri: Any) -> Any:
-        """Twisted's."""
+        """Return the endpoint for the addresses that were checked."""
         endpoint: Any = _InTurn([self._endpoint(address) for address in self._addresses])
         if self._target.scheme == "https":
             endpoint = wrapClientTLS(optionsForClientTLS(self._target.host), endpoint)
@@ -322,29 +337,29 @@ class _Endpoints:
 
 
 class _Beginning(Protocol):
-    """Takes the first `limit` bytes of an answer, then hangs up; `complete` fires with them, also where no more
+    """Reads the first `limit` bytes of a response, then disconnects; `complete` fires with them, also if fewer
     came in time."""
 
-    def __init__(self, reactor: Any, limit: int) -> None:
+    def __init__(self, reactor: IReactor, limit: int) -> None:
         self.complete: Deferred[bytes] = Deferred(lambda _: self._finish())
         self._limit = limit
         self._data = b""
         self._over = False
         self._deadline = reactor.callLater(BODY_TIME, self._finish)
 
+    @override
     def connectionMade(self) -> None:
-        """Twisted's."""
         if not self._limit:
             self._finish()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         self._data += data[: self._limit - len(self._data)]
         if len(self._data) >= self._limit:
             self._finish()
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's."""
         self._finish()
 
     def _finish(self) -> None:

@@ -1,8 +1,8 @@
-"""Which workers work. One that has worked and falls silent is down, one that works again is up; each is told
-once.
+"""Which workers are working. One that has worked and falls silent is down, one that works again is up; each is
+reported once.
 
-A worker is silent when none of its submissions is accepted, whether it has a connection or not: a machine that
-hangs keeps its connection.
+A worker is silent when none of its submissions is accepted, whether it is connected or not: a miner that hangs
+keeps its connection.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from p2pool.pool_stats import EventKind, EventRecord, WorkerSnapshot
 MAX_WORKERS: Final = 10_000
 """Workers that are watched, as many as pool_stats remembers; the one known longest is forgotten."""
 WORKED: Final = 120.0
-"""Seconds for which a worker must have worked before its silence is news: anybody may come, submit and go."""
+"""Seconds for which a worker must have worked before its silence is reported: anybody may come, submit and go."""
 UNPROVEN: Final = 3600.0
-"""Seconds for which one that has not worked for so long is waited for."""
+"""Seconds for which one that has worked for less is remembered."""
 INTERVALS: Final = 20.0
 """A worker that submits seldom is not down before so many of its usual intervals have passed."""
 STEP: Final = 500
-"""Workers looked at in one step."""
+"""Workers that are checked in one step."""
 
 
 class _Watched:
-    """One worker."""
+    """What is known of one worker."""
 
-    __slots__ = ("accepted", "down_since", "first", "hash_rate", "last", "look", "proven", "started")
+    __slots__ = ("accepted", "check_number", "down_since", "first", "hash_rate", "last", "proven", "started")
 
     def __init__(self, accepted: int, at: float) -> None:
         self.started = accepted
@@ -39,60 +39,62 @@ class _Watched:
         self.hash_rate = 0.0
         self.down_since: float | None = None
         self.proven = False
-        """Whether it was told of before: then it is, however short it worked."""
-        self.look = 0
+        """Set if it was reported before: then it is reported again, however short it worked."""
+        self.check_number = 0
 
     def worked(self, accepted: int, at: float, hash_rate: float) -> None:
-        """A submission was accepted."""
+        """Record an accepted submission."""
         self.accepted, self.last, self.hash_rate = accepted, at, hash_rate
 
     def patience(self, silence: float) -> float:
-        """Seconds of silence after which it counts as down."""
+        """Return the seconds of silence after which it counts as down."""
         count = self.accepted - self.started
         return max(silence, INTERVALS * (self.last - self.first) / count) if count > 0 else silence
 
 
 class WorkerWatch:
-    """`silence`: seconds without an accepted submission after which a worker is down."""
+    """Watches all workers. `silence`: seconds without an accepted submission after which a worker is down."""
 
     def __init__(self, silence: float) -> None:
         self._silence = silence
         self._watched: BoundedDict[str, _Watched] = BoundedDict(MAX_WORKERS)
-        self._looks = 0
+        self._checks = 0
         self._seen = 0
-        """Of the watched ones, in this look."""
+        """Watched ones that were seen in this check."""
 
-    def looking(self, workers: tuple[WorkerSnapshot, ...], now: float) -> Iterator[EventRecord | None]:
-        """What happened since the last look; None between two steps."""
-        self._looks += 1
+    def check(self, workers: tuple[WorkerSnapshot, ...], now: float) -> Iterator[EventRecord | None]:
+        """Yield what happened since the last check; None between two steps."""
+        self._checks += 1
         self._seen = 0
         for count, worker in enumerate(workers, 1):
-            event = self._look_at(worker, now)
+            event = self._check(worker, now)
             if event is not None:
                 yield event
             elif count % STEP == 0:
                 yield None
         if self._seen < len(self._watched):
-            yield from self._look_at_forgotten(now)
+            yield from self._check_forgotten(now)
 
-    def _look_at(self, worker: WorkerSnapshot, now: float) -> EventRecord | None:
+    def _check(self, worker: WorkerSnapshot, now: float) -> EventRecord | None:
         last = worker.last_accepted
         if last is None:
             return None
         watched = self._watched.get(worker.name)
         if watched is None:
             if now - last > self._silence:
-                return None  # silent since before we looked: no news
+                return None  # silent since before the first check: not reported
             watched = self._watched[worker.name] = _Watched(worker.accepted, last)
-        watched.look = self._looks
+        watched.check_number = self._checks
         self._seen += 1
         if last > watched.last or worker.accepted < watched.accepted:
             return self._worked(watched, worker, last)
-        return self._silent(worker.name, watched, worker.connections, now)
+        return self._silent(worker.name, watched, connections=worker.connections, now=now)
 
     def _worked(self, watched: _Watched, worker: WorkerSnapshot, last: float) -> EventRecord | None:
         since = watched.down_since
-        if since is not None or worker.accepted < watched.accepted:  # forgotten meanwhile, its count began anew
+        if (
+            since is not None or worker.accepted < watched.accepted
+        ):  # forgotten meanwhile, its count began at 0 again
             watched.started, watched.first = worker.accepted, last
         watched.down_since = None
         watched.worked(worker.accepted, last, worker.hash_rates[1])
@@ -103,11 +105,11 @@ class WorkerWatch:
             last,
             EventKind.WORKER_UP,
             worker.name,
-            f"worker {worker.name} works again, after {format_duration(away)}",
+            f"worker {worker.name} is back, after {format_duration(away)}",
             {"worker": worker.name, "down_since": since, "away": away},
         )
 
-    def _silent(self, name: str, watched: _Watched, connections: int, now: float) -> EventRecord | None:
+    def _silent(self, name: str, watched: _Watched, *, connections: int, now: float) -> EventRecord | None:
         if watched.down_since is not None:
             return None
         silent = now - watched.last
@@ -118,13 +120,13 @@ class WorkerWatch:
                 del self._watched[name]  # it never really worked
             return None
         watched.down_since, watched.proven = watched.last, True
-        where = "it is still connected" if connections else "it has no connection"
+        state = "it is still connected" if connections else "it has no connection"
         rate = f"; it made {format_rate(watched.hash_rate)}" if watched.hash_rate else ""
         return EventRecord(
             now,
             EventKind.WORKER_DOWN,
             name,
-            f"worker {name} has submitted nothing for {format_duration(silent)}; {where}{rate}",
+            f"worker {name} has submitted nothing for {format_duration(silent)}; {state}{rate}",
             {
                 "worker": name,
                 "down_since": watched.last,
@@ -133,11 +135,11 @@ class WorkerWatch:
             },
         )
 
-    def _look_at_forgotten(self, now: float) -> Iterator[EventRecord | None]:
-        """Those that pool_stats does not remember any more: told where they were not yet, then forgotten."""
-        gone = [(name, each) for name, each in self._watched.items() if each.look != self._looks]
+    def _check_forgotten(self, now: float) -> Iterator[EventRecord | None]:
+        """Report the workers that pool_stats has forgotten, unless they were reported already, and forget them."""
+        gone = [(name, each) for name, each in self._watched.items() if each.check_number != self._checks]
         for count, (name, watched) in enumerate(gone, 1):
-            event = self._silent(name, watched, 0, now)
+            event = self._silent(name, watched, connections=0, now=now)
             if watched.down_since is not None:
                 self._watched.pop(name, None)
             yield event if event is not None or count % STEP == 0 else None

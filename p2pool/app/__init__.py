@@ -1,1 +1,21 @@
-"""The composition root: settings, log, data directory, and one assembly for each topic of the node."""
+"""The composition root: settings, log, data directory, and one assembly for each topic of the node.
+
+From the command line to the configuration:
+- `cli`: the program, its exit status and its last line
+- `config`: the frozen `Config`, values that follow from several settings, and checks between settings
+- `settings`: the groups of settings, and those that belong to no topic
+- `flags`: the command line and its help
+- `settings_file`: the TOML file of --config
+- `secret_sources`: secrets from files and the environment
+- `legacy_flags`: command lines of legacy p2pool-dash
+- `shown_settings`: the settings that are public
+
+Around the node:
+- `process`: the node as a process: reactor, log, signals and exit status
+- `root`: class `App`, which constructs, connects, starts and stops everything
+- `logs`, `status_log`, `bench_log`: the log, lines about the node as a whole, and what --bench adds
+- `process_watch`: measures the process: delays, memory, files and threads
+- `data_directory`, `state_files`: the directory of the node's files, and the versions of those files
+
+One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
+"""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from p2pool.app.config import load_config
+from p2pool.app.settings import DATADIR_NAME
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home
 from p2pool.base.signals import survive_signals
@@ -21,10 +22,10 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
     try:
         config = load_config(
             sys.argv[1:] if argv is None else argv,
-            default_in_home(".p2pool-dash") if default_datadir is None else default_datadir,
+            default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,
         )
         # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
-        from p2pool.app.root import run
+        from p2pool.app.process import run
 
         return run(config)
     except (OperatorError, ImportError) as error:

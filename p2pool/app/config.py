@@ -24,7 +24,7 @@ from p2pool.app.legacy_flags import (
     network_name,
 )
 from p2pool.app.secret_sources import add_secrets
-from p2pool.app.settings import GeneralSettings, StartOptions, all_settings
+from p2pool.app.settings import LOG_NAME, GeneralSettings, StartOptions, all_settings
 from p2pool.app.settings_file import read_settings_file
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import parse_path
@@ -32,7 +32,7 @@ from p2pool.base.settings import Given, Shown, derived, format_number, settings_
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.dashd.settings import CredentialOptions, DashdSettings, MergedSettings
-from p2pool.history.settings import HistorySettings, default_target
+from p2pool.history.settings import HistorySettings, default_location
 from p2pool.networks import NETWORKS, SIMNET, Network
 from p2pool.node.settings import PayoutOptions, PayoutSettings, ShareSettings
 from p2pool.peers.settings import PeerSettings
@@ -97,6 +97,11 @@ class Config(
         return self.p2pool_endpoint[1]
 
     @property
+    def log_path(self) -> Path:
+        """Return the file that the log is written to."""
+        return self.logfile or self.datadir / LOG_NAME
+
+    @property
     def embeds_simnet(self) -> bool:
         """Return whether this process runs the simulated Dash Core itself."""
         return self.network is SIMNET and self.dashd_address is None and not self.dashd
@@ -159,7 +164,7 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     values.setdefault("worker_endpoint", ("", network.worker_port))
     values.setdefault("p2pool_endpoint", ("", network.p2p_port))
     if "stats_db" not in values:
-        values["stats_db"] = default_target(values["datadir"])
+        values["stats_db"] = default_location(values["datadir"])
     _check_simnet(values, network)
     config = Config(network=network, notices=tuple(notices), **values)
     _check_difficulties(config)

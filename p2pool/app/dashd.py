@@ -1,4 +1,4 @@
-"""Everything that has to do with Dash Core, put together: one object for the composition root."""
+"""The assembly of everything about Dash Core: one object for the composition root."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcClient
 from p2pool.dashd.service import DashdService
+from p2pool.dashd.settings import DASH_CONF
 from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import BlockSubmitter
 from p2pool.dashd.template import BlockTemplate
@@ -52,9 +53,9 @@ _log = Logger(namespace="p2pool.dashd")
 
 SAVE_PERIOD = 1.0
 ROOM_PERIOD = 2.0
-"""Seconds between two looks whether a disk that did not take a found block has room again."""
+"""Seconds between two checks whether a disk that refused a found block has room again."""
 MAX_CLOCK_OFFSET = 60.0
-"""Seconds by which our clock may differ from those of the network before people are told."""
+"""Seconds by which our clock may differ from those of the network before the operator is warned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,9 @@ class DaemonAddress:
 
 
 def daemon_addresses(config: Config) -> list[DaemonAddress]:
-    """The daemons that the configuration names, the single one first. Raises OperatorError."""
+    """Return the daemons that the configuration names, the single one first. Raises OperatorError."""
     parent, given = config.network.parent, config.dashd_config_path
-    conf = read_dash_conf(given or default_in_home(".dashcore") / "dash.conf", parent, required=given is not None)
+    conf = read_dash_conf(given or default_in_home(DASH_CONF), parent, required=given is not None)
     found = []
     if config.single_daemon:
         port = config.dashd_rpc_port or conf.port("rpcport") or parent.rpc_port
@@ -97,7 +98,7 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
     return found
 
 
-class DashCore:
+class DashdAssembly:
     """Daemons, links, the network's nodes, and the blocks on their way. `new_template` is called with each
     template to work on."""
 
@@ -134,7 +135,7 @@ class DashCore:
     # --- life --------------------------------------------------------------------------------------------
 
     async def start(self, addresses: Sequence[DaemonAddress]) -> None:
-        """Begin to ask the daemons."""
+        """Begin to poll the daemons, and resume the delivery of blocks."""
         await self.block_store.load()
         self._stats.restore_blocks(self.block_store.records.values())
         self.block_store.changed.subscribe(self._stats.record_block)
@@ -165,7 +166,7 @@ class DashCore:
             lambda: pool.serving, self.block_store, clock=self._clock, started=self._stats.start_time
         )
         self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
-        self._node.block_wanted.subscribe(self._heights.want)
+        self._node.block_wanted.subscribe(self._heights.request)
         pool.start()
         for service in (*self._links, self.broadcaster):
             if service is not None:
@@ -189,14 +190,14 @@ class DashCore:
         self._node.thought.subscribe(lambda thought: self._list_blocks(thought.verified))
 
     def _list_blocks(self, shares: Iterable[Share]) -> None:
-        """Have those of these shares listed that are blocks, whoever found them."""
+        """List those of these shares that are blocks, whoever found them."""
         found = [share for share in shares if share.is_block]
         if self._lister is None or not found:
             return
         own = set(self._node.own_share_hashes())
         versions = self._config.network.parent.addresses
         for share in found:
-            self._lister.want(
+            self._lister.request(
                 BlockRecord(
                     time=float(share.header_timestamp),
                     block_hash=share.hash,
@@ -266,7 +267,7 @@ class DashCore:
         )
 
     async def stop(self) -> None:
-        """Give up what is under way; found blocks and what became of them are on disk."""
+        """Stop everything; found blocks and what became of them are on disk when this returns."""
         for timer in self._timers:
             timer.stop()
         if self.submitter is not None:
@@ -295,11 +296,11 @@ class DashCore:
         self._new_template(template)
 
     def job_sent(self, parent_block: int) -> None:
-        """A first job on this block left."""
+        """Record that a first job on this block was sent."""
         self.notifications.job_sent(parent_block)
 
     def block_found(self, found: FoundBlock) -> None:
-        """A block was found, here or by a peer: see it through. (There is no work before `start`.)"""
+        """Deliver a block that was found, here or by a peer. (There is no work before `start`.)"""
         if self.submitter is not None:
             self.submitter.offer(found)
 
@@ -311,7 +312,7 @@ class DashCore:
         return "not asked yet" if self.pool is None else self.pool.problem
 
     def figures(self) -> DashCoreFigures:
-        """For pages and metrics."""
+        """Return what pages and metrics show of Dash Core."""
         if self.pool is None:
             return DashCoreFigures("not asked yet", ["dashd: not asked yet"])
         spool = [] if self.spool.problem is None else [f"blocks: {self.spool.problem}"]
@@ -327,7 +328,7 @@ class DashCore:
         )
 
     def advice(self) -> list[str]:
-        """What people should know and the log does not have yet."""
+        """Return what the operator should know and the log does not have."""
         found = [] if self.pool is None else self.pool.advice()
         offset = None if self.broadcaster is None else self.broadcaster.clock_offset()
         if offset is not None and abs(offset) > MAX_CLOCK_OFFSET:

@@ -123,15 +123,24 @@ def parse_command_line(
     if _HELP in found:
         _show_help(found[_HELP], parser, default_datadir)
     if unknown:
-        parser.error(f"there is no flag {unknown[0]}; --help lists all flags")
+        parser.error(_why_unknown(unknown[0]))
     words = tuple(found.pop(WORDS, ()))
-    labels = {setting.key: setting.label for setting in all_settings().values()}
-    labels |= {setting.file_key: setting.file_flag for setting in all_settings().values() if setting.secret}
+    settings = all_settings()
+    labels = {setting.key: setting.label for setting in settings.values()}
+    labels |= {setting.file_key: setting.file_flag for setting in settings.values() if setting.secret is not None}
     given = {}
     for key, value in found.items():
-        texts = value if isinstance(value, list) else [value]
-        given[key] = tuple(Given(labels[key], str(text)) for text in texts)
+        values = value if key in settings and settings[key].is_list else [value]
+        # The argparse of Python 3.11 makes an empty list of the value in --flag=--.
+        given[key] = tuple(Given(labels[key], "--" if each == [] else str(each)) for each in values)
     return given, words
+
+
+def _why_unknown(word: str) -> str:
+    """Return what is wrong with a word of the command line, without what may be a secret in it."""
+    if word.startswith("-"):
+        return f"there is no flag {word.partition('=')[0]}; --help lists all flags"
+    return "there is a word between the flags that belongs to none; give RPCUSER and RPCPASS next to each other"
 
 
 def _show_help(name: str, parser: argparse.ArgumentParser, default_datadir: Path) -> NoReturn:

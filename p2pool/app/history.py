@@ -1,5 +1,5 @@
-"""Everything that has to do with history, put together: one object for the composition root. Which database, under
-which name this node writes into it, and what pages take over of earlier runs."""
+"""The history, put together for the composition root: which database, the name under which this node writes
+into it, and what pages load from earlier runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import printable
 from p2pool.history.records import DAY
 from p2pool.history.restoring import Restored
-from p2pool.history.service import History, Run
+from p2pool.history.service import History
 from p2pool.pool_stats import EventRecord
 from p2pool.web.samples import restored_samples
 from p2pool.web.view_cache import ViewCache
@@ -28,26 +28,23 @@ _GIVEN: Final = re.compile("[0-9a-f]{16}")
 _log = Logger(namespace="p2pool.history")
 
 
-class Recording:
-    """History of this node; `history` is None where none is kept."""
+class HistoryAssembly:
+    """The history of this node; `history` is None if none is kept."""
 
     def __init__(self, environment: Environment, config: Config) -> None:
         self.history: History | None = None
-        # Of its own: a database that hangs holds up nobody, and nothing waits for it at the end.
-        self._run: Run = environment.run_in_daemon_thread
+        self._run_in_thread = environment.run_in_daemon_thread
         if config.stats_db is not None:
             self.history = History(
-                environment.reactor,
+                environment,
                 config.stats_db,
-                config.stats_node or node_name(config.datadir),
-                config.stats_retention * DAY,
-                environment.clock,
-                self._run,
+                node_name=config.stats_node or node_name(config.datadir),
+                retention=config.stats_retention * DAY,
                 known=KnownDatabases(config.datadir),
             )
 
     def problem(self) -> str | None:
-        """Why history is not written, None while it is, or where none is to be."""
+        """Return why history is not written, None while it is, or if none is kept."""
         return None if self.history is None else self.history.problem
 
     def emptied(self) -> str | None:
@@ -55,29 +52,31 @@ class Recording:
         return None if self.history is None else self.history.emptied
 
     def record_event(self, event: EventRecord) -> None:
-        """Something happened."""
+        """Record an event, if history is kept."""
         if self.history is not None:
             self.history.record_event(event)
 
-    def start(self, memory: ViewCache) -> None:
-        """Write from now on; `memory` takes over what earlier runs left once the database is open."""
+    def start(self, cache: ViewCache) -> None:
+        """Write from now on; what earlier runs left is loaded into `cache` once the database is open."""
         if self.history is not None:
-            self.history.restored.subscribe(lambda restored: self._restore(memory, restored))
+            self.history.restored.subscribe(lambda restored: self._restore(cache, restored))
             self.history.start()
 
-    def _restore(self, memory: ViewCache, restored: Restored) -> None:
-        made = self._run(lambda: restored_samples(restored.samples))
-        made.addCallback(lambda samples: memory.restore(samples, restored.rounds))
-        made.addErrback(lambda failure: _log.failure("what earlier runs left", failure))
+    def _restore(self, cache: ViewCache, restored: Restored) -> None:
+        made = self._run_in_thread(lambda: restored_samples(restored.samples))
+        made.addCallback(lambda samples: cache.restore(samples, restored.rounds))
+        made.addErrback(
+            lambda failure: _log.failure("internal error: loading the figures of earlier runs failed", failure)
+        )
 
     async def stop(self) -> None:
-        """Write what waits."""
+        """Write what is queued, and stop."""
         if self.history is not None:
             await self.history.stop()
 
 
 def node_name(directory: Path) -> str:
-    """The name of this node where none was given: chosen once, and kept in its data directory."""
+    """Return the name of this node if none was given: chosen once, and kept in its data directory."""
     file = StateFile(directory / NODE_NAME_FILE.name, NODE_NAME_FILE)
     kept = file.read_bytes(_parse_name)
     if kept is not None:
@@ -87,7 +86,8 @@ def node_name(directory: Path) -> str:
         file.write_bytes(name.encode() + b"\n")
     except OSError as error:
         _log.warn(
-            "cannot write {path}: {error}; after a restart this node's history would be another one's",
+            "cannot write {path}: {error}; after a restart this node would begin a new history. Make the data "
+            "directory writable",
             path=str(file.path),
             error=error.strerror,
         )
@@ -97,5 +97,5 @@ def node_name(directory: Path) -> str:
 def _parse_name(data: bytes) -> str:
     text = data.decode("utf-8", "replace").strip()
     if _GIVEN.fullmatch(text) is None:
-        raise ParseError(f"it holds no name of a node: {printable(text)}")
+        raise ParseError(f"it does not hold the name of a node: {printable(text)}")
     return text

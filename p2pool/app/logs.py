@@ -48,15 +48,15 @@ def format_line(event: LogEvent) -> str:
 
 
 def _one_line(text: str) -> str:
-    """`text` with all that is not printable shown escaped: texts from outside must not break a line, write to the
-    operator's terminal what they like, or fail to be written (half a surrogate pair has no UTF-8)."""
+    """Return `text` with all that is not printable escaped: texts from outside must not break a line, control
+    the operator's terminal, or fail to be written (half a surrogate pair has no UTF-8)."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class WatchedLogFile:
-    """A log file that is rotated at a size, and that follows its name: it is opened anew when another program
+    """A log file that is rotated at a size, and that follows its name: it is reopened when another program
     renamed or removed it, and by `reopen`. Until a new one can be opened the old one is used. Lines that a full
     disk does not take are dropped whole, and counted."""
 
@@ -67,7 +67,7 @@ class WatchedLogFile:
         self._rotate_at = rotate_at
         self._keep = keep
         self._lock = threading.RLock()
-        """Threads log, too; a signal's handler does in the middle of anything."""
+        """Other threads log as well; a signal handler does so in the middle of anything."""
         self._dropped = 0
         self._open()
 
@@ -108,14 +108,15 @@ class WatchedLogFile:
         return self.path.with_name(f"{self.path.name}.{number}")
 
     def _follow_name(self) -> bool:
-        """Open the file by its name if another one has it; whether the open file has it now. One that was rotated
-        already, with no room for the next, must not be rotated again: each time would push out an older file."""
+        """Reopen the file by its name if another file has it now; return whether the open file has it then. One
+        that was rotated already, without space for the next, must not be rotated again: each time would delete
+        an older file."""
         try:
             status = os.stat(self.path)
         except OSError:
             status = None
         if status is not None and (status.st_dev, status.st_ino) == self._identity:
-            self._size = status.st_size  # somebody may have cut it (logrotate's copytruncate)
+            self._size = status.st_size  # another program may have truncated it (logrotate's copytruncate)
             return True
         try:
             self.reopen()
@@ -132,14 +133,14 @@ class WatchedLogFile:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             self._dropped += 1
-            with contextlib.suppress(OSError):  # half a line would spoil the next; not for a pipe
+            with contextlib.suppress(OSError):  # half a line would corrupt the next; a pipe cannot be truncated
                 os.ftruncate(self._file.fileno(), before)
             raise
         self._dropped = 0
 
 
 class Logging:
-    """What can be changed while the program runs."""
+    """The logging of this program, which can be changed while it runs."""
 
     def __init__(self, file: WatchedLogFile, predicate: LogLevelFilterPredicate) -> None:
         self._file = file
@@ -155,7 +156,7 @@ class Logging:
             self._file.reopen()
         except OSError as error:
             _log.warn(
-                "the log file {path} cannot be opened again ({error}): the open file is used further",
+                "cannot reopen the log file {path}: {error}; still writing to the open one",
                 path=self._file.path,
                 error=error.strerror,
             )
@@ -178,7 +179,7 @@ def start_logging(logfile: Path, debug: bool, terminal: TextIO | None = None) ->
 
     predicate = LogLevelFilterPredicate(LogLevel.debug if debug else LogLevel.info)
     # Twisted's own lines about ports, factories and retries are noise; its warnings and errors are not. A
-    # ClientService speaks under the name of the class that inherits from it.
+    # ClientService logs under the name of its subclass.
     for namespace in ("twisted", "-", "log_legacy", "p2pool.dashd.p2p.DashdLink"):
         predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
     globalLogBeginner.beginLoggingTo(

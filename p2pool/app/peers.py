@@ -59,7 +59,7 @@ def bootstrap_settings(config: Config) -> BootstrapSettings:
     )
 
 
-class Peering:
+class PeersAssembly:
     """This node among the others. Blocks that others found go to `block_found`."""
 
     def __init__(

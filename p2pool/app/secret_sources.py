@@ -41,8 +41,8 @@ def add_secrets(
 
 
 def _from_file(setting: Setting, file: Given) -> list[Given]:
-    """Return what a file has: a single secret, or a list with one a line, where # begins a comment."""
-    lines = ", one value a line" if setting.is_list else ""
+    """Return what a file has: a single secret, or a list with one per line, where # begins a comment."""
+    lines = ", one value per line" if setting.is_list else ""
     path = parse_path(file.source, file.text)
     text = _read_text(path, file.source, f"give a text file{lines}")
     source = f"{file.source} {path}"
@@ -50,7 +50,7 @@ def _from_file(setting: Setting, file: Given) -> list[Given]:
         return [_not_empty(Given(source, text.strip("\r\n")))]
     values = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
     if not values and setting.secret is not None and not setting.secret.may_be_empty:
-        raise OperatorError(f"{source}: there is no value in it; give one a line")
+        raise OperatorError(f"{source}: there is no value in it; give one per line")
     return [Given(source, value) for value in values]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from p2pool.alerts.options import AlertOptions, WebhookOptions
 from p2pool.app.legacy_flags import LegacyOptions
@@ -20,6 +21,11 @@ from p2pool.peers.settings import PeerSettings
 from p2pool.simnet.settings import SimnetSettings
 from p2pool.stratum.settings import StratumSettings
 from p2pool.web.settings import WebSettings
+
+DATADIR_NAME: Final = ".p2pool-dash"
+"""The directory in the home directory that --datadir is by default."""
+LOG_NAME: Final = "log"
+"""The log's name in the data directory of a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,7 @@ class StartOptions:
         read=read_path,
         shown=Shown.NEVER,
         help="keep shares, logs and all other files below this directory",
-        default_text="~/.p2pool-dash, or data/ next to run_p2pool.py",
+        default_text=f"~/{DATADIR_NAME}, or data/ next to run_p2pool.py",
     )
 
 
@@ -61,7 +67,7 @@ class GeneralSettings:
         read=read_path,
         shown=Shown.PRESENCE,
         help="write the log to this file as well as to the console",
-        default_text="DATADIR/NET/log",
+        default_text=f"DATADIR/NET/{LOG_NAME}",
     )
     debug: bool = switch(help="log much more")
     bench: bool = switch(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from p2pool.app.settings import all_settings
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import decode_text
-from p2pool.base.settings import Given, Setting
+from p2pool.base.settings import Given, Setting, read_integer, read_number
 
 MAX_FILE: Final = 1 << 20
 """Bytes of the file."""
@@ -31,6 +31,9 @@ def read_settings_file(path: Path) -> dict[str, tuple[Given, ...]]:
         texts = _texts(path, name=name, value=value, setting=setting)
         if texts:
             given[key] = tuple(Given(f"--config: {path}: {label}", text) for text in texts)
+        if setting is not None and setting.read in (read_integer, read_number):
+            for each in given[key]:
+                setting.read(each)  # refused even if a flag replaces it
     return given
 
 

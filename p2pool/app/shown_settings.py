@@ -1,7 +1,7 @@
-"""The settings that everybody may see: /api/v1/config and the page of the node show them.
+"""The settings that are public: /api/v1/config and the node's page show them.
 
-Each field of `Config` says how much of it is shown (`base.settings.Shown`); one that does not say it fails the
-tests. Here is the form of the values, and of those that are shown in another form.
+Each field of `Config` says how much of it is shown (`base.settings.Shown`); a field that does not say it fails
+the tests. Here is the form of the values, and of those that are shown in another form.
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ _log = Logger(namespace="p2pool")
 FIRST_BLOCK_SECONDS = 5.0
 """How long one miner with a given hash rate takes for the first block on average."""
 UNLIMITED_ATTEMPTS = 2**20
-"""Hashes for the first block where the miners' rate is unknown: some ten seconds of one."""
+"""Hashes for the first block if the miners' rate is unknown: some ten seconds of one."""
 
 
-class EmbeddedSimnet:
+class SimnetAssembly:
     """One simulated daemon and `--simnet-miners` miners."""
 
     def __init__(self, environment: Environment, config: Config) -> None:
@@ -37,7 +37,7 @@ class EmbeddedSimnet:
         self.miners: list[CpuMiner] = []
 
     def start_daemon(self) -> DaemonAddress:
-        """Start it; where the node reaches it. Raises OperatorError."""
+        """Start the daemon. Return the address at which the node reaches it. Raises OperatorError."""
         config, host = self._config, loopback_address()
         rate, v24_height = config.simnet_hash_rate, parse_rules(config.simnet_rules)
         # What the chain begins with is a rule of it, as its block period: each combination has a chain of its own.
@@ -73,7 +73,7 @@ class EmbeddedSimnet:
         return DaemonAddress(url, FixedCredentials(credentials), host, daemon.p2p_port, None)
 
     def start_miners(self, host: str, port: int) -> None:
-        """Have them mine at this address. The first one is paid to the address that was given."""
+        """Start the miners on this stratum address. The first one is paid to the operator's address, if given."""
         for number in range(1, self._config.simnet_miners + 1):
             given = self._config.payout_address if number == 1 else None
             username = given or demo_address(self._config, number)
@@ -90,11 +90,11 @@ class EmbeddedSimnet:
             self.miners.append(miner)
 
     def stop_daemon(self) -> Any:
-        """What Twisted's stopService returns, None where it never ran."""
+        """Stop the daemon. Return what its stopService does; None if it never ran."""
         return None if self._daemon is None else self._daemon.stopService()
 
 
 def demo_address(config: Config, number: int) -> str:
-    """A payout address for a CPU miner of the simulated network."""
+    """Return a payout address for a CPU miner of the simulated network."""
     key_hash = f"p2pool-simnet-miner{number:02d}"[:20].encode().ljust(20, b"-")
     return encode_address(config.network.parent.addresses.pubkey_hash, key_hash)

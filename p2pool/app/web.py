@@ -1,6 +1,5 @@
-"""Everything that has to do with browsers and programs that look, put together: one object for the composition
-root. Where the site is served (on the worker port, or on one of its own), through TLS or not, who may ask, and
-what an operator has done."""
+"""The web of this node, put together for the composition root: whether the site is served on the worker port or
+on a port of its own, with or without TLS, who may use it, and the audit log of admin actions."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ CERTIFICATE_PERIOD = 5.0
 _log = Logger(namespace="p2pool.web")
 
 
-class Pages:
+class WebAssembly:
     """The web of this node."""
 
     def __init__(
@@ -82,9 +81,9 @@ class Pages:
     def listen(
         self, views: Views, files: Path, *, live: Resource | None = None, custom_pages: bool = False
     ) -> IProtocolFactory:
-        """Open the web's own port, where there is to be one. Returns what browsers meet that come to the worker
-        port: the site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own.
-        Raises OperatorError."""
+        """Open the web's own port, if there is to be one. Returns what serves browsers on the worker port: the
+        site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own. Raises
+        OperatorError."""
         config = self._config
         site = WebSite(
             self._environment,
@@ -101,7 +100,9 @@ class Pages:
         if config.web_ssl_self_signed or config.web_ssl_cert is not None:
             own = config.datadir / "web-cert.pem", config.datadir / "web-key.pem"
             given = config.web_ssl_cert, config.web_ssl_key
-            self._certificate = find_certificate(given, own, config.web_ssl_self_signed, self._clock())
+            self._certificate = find_certificate(
+                given, own=own, self_signed=config.web_ssl_self_signed, now=self._clock()
+            )
             factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
             self._timers = [
                 Timer(
@@ -113,26 +114,26 @@ class Pages:
                 )
             ]
         keepalive = keepalive_options(config.keepalive)
-        port = WebPort(factory, self._reactor, self.browsers, keepalive)
-        self._port = open_port(self._reactor, port, config.web_port, "the web", "--web-port")
+        port = WebPort(self._environment, web=factory, browsers=self.browsers, keepalive=keepalive)
+        self._port = open_port(self._reactor, port, config.web_port, whom="the web", flag="--web-port")
         return HintFactory(
             "This port is for miners (stratum). The pages of this node are on another one, which its operator "
             f"has chosen with --web-port: {self._port.getHost().port}.\n"
         )
 
     def watchable_views(self, request: Request, views: frozenset[str]) -> frozenset[str]:
-        """Which of the views this request's client may watch live."""
+        """Return those of the views that this request's client may watch live."""
         admitted = request.admitted if isinstance(request, WebRequest) else None
         return self.access.watchable(admitted, views)
 
     async def _check_certificate(self) -> None:
-        """As the miners' one: a renewed certificate is in use without a restart."""
+        """Load a renewed certificate, without a restart."""
         if self._certificate is not None:
             await self._run_in_thread(self._certificate.reload_if_changed)
 
     @property
     def url(self) -> str | None:
-        """The first page's address on this machine; None where pages are on the worker port."""
+        """Return the address of the first page on this machine; None if pages are on the worker port."""
         if self._port is None or self._config.web_port is None:
             return None
         scheme = "http" if self._certificate is None else "https"
@@ -140,7 +141,7 @@ class Pages:
         return f"{scheme}://{host_and_port(host, self._port.getHost().port)}/"
 
     def listening(self) -> list[OpenPort]:
-        """The web's own port, where there is one."""
+        """Return the web's own port, if there is one."""
         if self._port is None:
             return []
         port, used = int(self._port.getHost().port), self._certificate
@@ -149,7 +150,7 @@ class Pages:
         return [OpenPort("browsers, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)]
 
     async def stop(self) -> None:
-        """No more connections on the web's own port; the audit log is complete."""
+        """Close the web's own port and complete the audit log."""
         for timer in self._timers:
             timer.stop()
         if self._port is not None:

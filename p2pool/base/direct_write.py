@@ -19,8 +19,8 @@ def write_at_once(transport: Any, write_some: WriteSome | None, data: bytes) -> 
     """Hand bytes to the kernel at once if no others are queued; queue what it does not take. Return whether it
     took all of them.
 
-    Twisted's own `write` queues, asks the poll object for a turn and takes that back when it has had it: this
-    costs more than sending, and a job broadcast does it ten thousand times.
+    Twisted's own `write` queues, registers with the poll object and deregisters when it has written: this costs
+    more than sending, and a job broadcast does it ten thousand times.
     """
     if write_some is None or transport.disconnecting or not transport.connected or unsent(transport):
         transport.write(data)

@@ -1,7 +1,7 @@
 """What services take from the world around them: the reactor, time, threads and chance, as one value.
 
-`app.root` makes the one of the real world; tests make theirs of a simulated clock. Pure objects (sessions, rules,
-tables) are given a clock or a random generator alone.
+`app.process` makes the one of the real world; tests make theirs of a simulated clock. Pure objects (sessions,
+rules, tables) are given a clock or a random generator alone.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def is_global(address: IPv4Address | IPv6Address) -> bool:
             inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
         if any(each is not None and not is_global(each) for each in inner):
             return False
-        if address.ipv4_mapped is not None:
+        if address.ipv4_mapped is not None or address.sixtofour is not None:
             return True
         if address.is_site_local:
             return False

@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from twisted.logger import Logger
-
 from p2pool.base.errors import ParseError
 from p2pool.base.files import quarantine_database
 from p2pool.base.state_file import StateFile, StateFormat
@@ -17,7 +15,6 @@ from p2pool.base.state_file import StateFile, StateFormat
 DATABASES_FILE = StateFormat("databases.json", "knowing which databases this node used", 64 * 1024)
 MAX_DATABASES = 100
 """Paths that are remembered, the newest ones: operators may try several."""
-_log = Logger(namespace="p2pool.files")
 
 
 class KnownDatabases:
@@ -62,10 +59,7 @@ class KnownDatabases:
             paths = self._file.read(_paths) or []
             if name in paths:
                 return
-            try:
-                self._file.write({"paths": [*paths, name][-MAX_DATABASES:]})
-            except OSError as error:
-                _log.warn("cannot write {path}: {error}", path=str(self._file.path), error=error.strerror or error)
+            self._file.save({"paths": [*paths, name][-MAX_DATABASES:]})
 
 
 def _name(path: Path) -> str:

@@ -9,7 +9,7 @@ class WindowedSum:
     """The sum of amounts over a sliding window, kept in a ring of buckets.
 
     `window` seconds are split into `buckets`; memory and the cost of `add` do not depend on how much is
-    added. The figure lags by at most one bucket. A clock that steps back by more than the window begins anew.
+    added. The figure lags by at most one bucket. A clock that steps back by more than the window resets it.
     """
 
     __slots__ = ("_buckets", "_epoch", "_first", "_span", "_total", "window")
@@ -41,7 +41,7 @@ class WindowedSum:
         else:
             for i in range(self._epoch + 1, epoch + 1):
                 self._buckets[i % size] = 0.0
-        # Summed anew: subtracting would let small amounts drown in the rounding of large ones, for good.
+        # Summed again: subtracting would let small amounts drown in the rounding of large ones, for good.
         self._total = sum(self._buckets)
         self._epoch = epoch
 

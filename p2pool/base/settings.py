@@ -1,5 +1,5 @@
-"""One declaration a setting: each topic has a frozen dataclass whose fields say in their metadata all that there
-is to know about a setting. Used by the settings modules of the packages and by `p2pool.app`.
+"""Declare each setting once: a topic has a frozen dataclass, and the metadata of its fields has all that there is
+to know about the topic's settings. Used by the settings modules of the packages and by `p2pool.app`.
 
     @dataclass(frozen=True, kw_only=True)
     class StratumSettings:
@@ -36,16 +36,16 @@ _METADATA_SHOWN = "shown"
 
 
 class Shown(Enum):
-    """What everybody may see of a setting, at /api/v1/config and on the page of the node."""
+    """How much of a setting is public, at /api/v1/config and on the node's page."""
 
     VALUE = "value"
     """The value itself."""
     COMPOSED = "composed"
-    """The value in another form: without credentials, or with what it stands for."""
+    """The value in another form, for example without credentials."""
     PRESENCE = "presence"
-    """Only whether it is set: secrets, and paths, which tell strangers about the machine."""
+    """Only whether it is set: for secrets, and for paths, which reveal the machine's layout."""
     NEVER = "never"
-    """Nothing: it follows from another setting, or is about the start only."""
+    """Nothing: it follows from another setting, or matters only at the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Given:
     file before it if it comes from there, or a variable of the environment."""
 
     source: str
-    text: str
+    text: str = field(repr=False)
 
     def refused(self, reason: str) -> OperatorError:
         """Return the error for this value; `reason` says what is wrong and what to write instead."""
@@ -68,8 +68,8 @@ Reader = Callable[[Given], Any]
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Other sources of a setting that is, or contains, a secret: besides its flag it can be read from the file
-    that `--FLAG-file` names (a list: one a line, # begins a comment) and from the environment variable `variable`
-    (a list: separated by white space, with `commas` also by commas)."""
+    that `--FLAG-file` names (a list: one per line, # begins a comment) and from the environment variable
+    `variable` (a list: separated by white space, with `commas` also by commas)."""
 
     variable: str
     commas: bool = False
@@ -228,8 +228,8 @@ def settings_of(settings_class: type) -> tuple[Setting, ...]:
 
 
 def shown_of(settings_class: type) -> dict[str, Shown]:
-    """Return what everybody may see of each field of a dataclass. KeyError for a field of which nobody has decided
-    that: it is neither a `setting` nor `derived`."""
+    """Return how much of each field of a dataclass is public. Raises KeyError for a field that does not declare
+    it: one that is neither a `setting` nor `derived`."""
     return {
         each.name: each.metadata[_METADATA].shown if _METADATA in each.metadata else each.metadata[_METADATA_SHOWN]
         for each in fields(settings_class)

@@ -83,6 +83,8 @@ class StateFile:
         self._form = form
         self._in_the_way = False
         """It could not be read, and was not renamed: it must not be overwritten."""
+        self._has_failed = False
+        """The last `save` failed, which was logged."""
 
     def read(self, parse: Callable[[Any], T]) -> T | None:
         """Return `parse(document)` of the JSON in the file; None if there is no file, or it was quarantined.
@@ -146,6 +148,24 @@ class StateFile:
     def write(self, document: Mapping[str, Any]) -> None:
         """Replace the file by JSON with the format's version; only its owner may read it. Raises OSError."""
         self.write_bytes(orjson.dumps({"version": self._form.version, **document}) + b"\n")
+
+    def save(self, document: Mapping[str, Any]) -> bool:
+        """Replace the file as `write` does, and return whether it succeeded. A failure is logged once, until a
+        write succeeds."""
+        try:
+            self.write(document)
+        except OSError as error:
+            if not self._has_failed:
+                self._has_failed = True
+                _log.warn(
+                    "cannot write {path}: {why}; what has changed since the last write is lost if the node stops "
+                    "before one succeeds",
+                    path=str(self.path),
+                    why=_reason(error),
+                )
+            return False
+        self._has_failed = False
+        return True
 
     def write_bytes(self, data: bytes) -> None:
         """Replace the file; only its owner may read it. Raises OSError."""

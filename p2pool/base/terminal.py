@@ -19,7 +19,7 @@ _PIECE = 4096
 
 
 def open_terminal(stream: TextIO | None) -> TextIO:
-    """Return a `Terminal` that writes to `stream`; None stands for a closed one."""
+    """Return a `Terminal` that writes to `stream`; None means a closed one."""
     return cast(TextIO, Terminal(stream))
 
 

@@ -1,1 +1,7 @@
-"""Dash primitives: hashes, proof of work, addresses, scripts, targets, merkle trees, transactions, blocks."""
+"""Dash primitives, without network or state.
+
+`hashes` (SHA-256 and its midstate), `pow` (X11), `target` (targets, compact bits, difficulty, work), `merkle`
+trees; `transaction` and `block` with their codecs, `script` and `address`; `long_base58` (the first bytes of a
+long address without decoding all of it), `address_problem` (what is wrong with a text that should be an address);
+`messages` of Dash's p2p protocol; `auxpow` (merged mining).
+"""

@@ -114,7 +114,7 @@ def _tree(leaves: dict[int, bytes], depth: int) -> tuple[bytes, dict[int, tuple[
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """A commitment as it stands in a coinbase script; `root` is in hashing order."""
+    """A commitment as it is in a coinbase script; `root` is in hashing order."""
 
     root: bytes
     size: int
@@ -122,7 +122,7 @@ class Commitment:
 
 
 def find_commitment(script: bytes) -> Commitment:
-    """The one commitment in a coinbase script. ParseError where there is none, or more than one."""
+    """The one commitment in a coinbase script. ParseError if there is none, or more than one."""
     start = script.find(MAGIC)
     if start < 0:
         raise ParseError("the coinbase script holds no merged mining commitment")

@@ -21,7 +21,7 @@ class BlockHeader:
     nonce: int
 
     def pack(self) -> bytes:
-        """80 bytes."""
+        """Return the 80 bytes that are hashed."""
         return b"".join(
             (
                 pack_uint32(self.version),

@@ -20,7 +20,7 @@ BLOCK_SIZE = 64
 
 
 def sha256d(data: bytes) -> bytes:
-    """SHA-256 twice."""
+    """Return the SHA-256 of the SHA-256 of the data."""
     return sha256(sha256(data).digest()).digest()
 
 
@@ -117,7 +117,7 @@ _STATE = struct.Struct(">8I")
 
 
 def _compress_through(library: ctypes.CDLL) -> CompressFunction:
-    """SHA-256's compression function out of OpenSSL's low-level interface. AttributeError where it is missing."""
+    """SHA-256's compression function out of OpenSSL's low-level interface. AttributeError if it is missing."""
     init, update = library.SHA256_Init, library.SHA256_Update
     init.argtypes = [ctypes.POINTER(_Sha256Context)]
     update.argtypes = [ctypes.POINTER(_Sha256Context), ctypes.c_char_p, ctypes.c_size_t]

@@ -134,7 +134,7 @@ def _to_limbs(digits: str) -> Generator[None, None, Limbs]:
 
 
 def _multiply_all(factor: Decimal, exponent: int) -> Generator[None, None, Limbs]:
-    """factor * 2**exponent."""
+    """Return factor * 2**exponent for each factor."""
     power: Limbs = [Decimal(1)]
     for bit in f"{exponent:b}":
         power = yield from _multiply(power, power, [])

@@ -27,7 +27,7 @@ def merkle_root(hashes: Sequence[int]) -> int:
 
 def merkle_branch(hashes: Sequence[bytes], index: int = 0) -> list[bytes]:
     """The branch that leads from the leaf at `index` to the root. `hashes` are 32 bytes each; the one at `index`
-    does not matter (pass anything of 32 bytes). IndexError where there is no such leaf."""
+    does not matter (pass anything of 32 bytes). IndexError if there is no such leaf."""
     if not 0 <= index < max(1, len(hashes)):
         raise IndexError(f"no leaf {index} among {len(hashes)}")
     branch: list[bytes] = []
@@ -61,7 +61,7 @@ def walk_branch(leaf: bytes, branch: Sequence[bytes]) -> bytes:
 
 
 def walk_branch_indexed(leaf: bytes, branch: Sequence[bytes], index: int) -> bytes:
-    """The root over `leaf` at `index`. IndexError where the index does not fit the branch."""
+    """The root over `leaf` at `index`. IndexError if the index does not fit the branch."""
     if index >= 1 << len(branch):
         raise IndexError("index too large")
     for entry in branch:

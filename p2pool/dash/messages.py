@@ -4,31 +4,33 @@ Called by the link to Dash Core (`p2pool/dashd`) and by the simulated Dash Core 
 payloads themselves with `p2pool.wire.framer` and the network's 4-byte magic. Numbers are little-endian but for
 ports; hashes are numbers. Source: Bitcoin's protocol documentation and the specification's page on Dash Core.
 
-Bytes after the last known field of a message are ignored: newer versions append fields.
+Each message declares its fields with their codecs (`wire.fields`). Bytes after the last known field of a message
+are ignored: newer versions append fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self, get_args
 
-from p2pool.base.errors import ParseError
 from p2pool.dash.block import Block, BlockHeader, read_block, read_header
 from p2pool.dash.transaction import Transaction, read_transaction
-from p2pool.wire.codec import (
-    Reader,
-    pack_address,
-    pack_uint32,
-    pack_uint64,
-    pack_uint256,
-    pack_uint256_list,
-    pack_varint,
-    pack_varstr,
+from p2pool.wire.codec import Reader, pack_uint32, pack_uint256
+from p2pool.wire.fields import (
+    Codec,
+    IpAddress,
+    Port,
+    Uint32,
+    Uint64,
+    Uint256,
+    WireFields,
+    bounded_text,
+    list_of,
+    nested,
 )
 
 PROTOCOL_VERSION = 70238
-"""What we say in `version`."""
+"""The protocol version that we announce in `version`."""
 
 NODE_NETWORK = 1
 """The service bit of a node that keeps all blocks."""
@@ -51,23 +53,15 @@ MAX_SUB_VERSION = 256
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkAddress:
+class NetworkAddress(WireFields):
     """An address as `version` and `addr` carry it. `ip` is text, IPv4 in dotted form."""
 
-    services: int
-    ip: str
-    port: int
-
-    def pack(self) -> bytes:
-        """26 bytes."""
-        return pack_address(self.services, self.ip, self.port)
+    services: Uint64
+    ip: IpAddress
+    port: Port
 
 
 NO_ADDRESS = NetworkAddress(0, "0.0.0.0", 0)
-
-
-def _read_address(reader: Reader) -> NetworkAddress:
-    return NetworkAddress(*reader.address())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,150 +72,122 @@ class InventoryItem:
     hash: int
 
 
+# By hand: an `inv` has thousands of them.
+_INVENTORY = list_of(
+    Codec(
+        lambda item: pack_uint32(item.kind) + pack_uint256(item.hash),
+        lambda reader: InventoryItem(reader.uint32(), reader.uint256()),
+    ),
+    item_size=36,
+    limit=MAX_INVENTORY,
+)
+
+
+def _read_announced_header(reader: Reader) -> BlockHeader:
+    header = read_header(reader)
+    reader.varint()  # the transaction count, which is of no use here
+    return header
+
+
+_HEADERS = list_of(
+    Codec(lambda header: header.pack() + b"\x00", _read_announced_header), item_size=81, limit=MAX_HEADERS
+)
+_LOCATOR = list_of(Codec(pack_uint256, Reader.uint256), item_size=32, limit=MAX_LOCATOR)
+
+
+def _pack_relay(relay: bool | None) -> bytes:
+    return b"" if relay is None else bytes([relay])
+
+
+def _read_relay(reader: Reader) -> bool | None:
+    return bool(reader.uint8()) if reader.position < reader.end else None
+
+
 @dataclass(frozen=True, slots=True)
-class Version:
-    """The first message of each side. `time` in seconds; `relay` is None where the message ends before it."""
+class Version(WireFields):
+    """The first message of each side. `time` in seconds; `relay` is None if the message ends before it."""
 
     command: ClassVar[str] = "version"
-    version: int
-    services: int
-    time: int
-    receiver: NetworkAddress
-    sender: NetworkAddress
-    nonce: int
-    sub_version: bytes
-    start_height: int
-    relay: bool | None = None
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return b"".join(
-            (
-                pack_uint32(self.version),
-                pack_uint64(self.services),
-                pack_uint64(self.time),
-                self.receiver.pack(),
-                self.sender.pack(),
-                pack_uint64(self.nonce),
-                pack_varstr(self.sub_version),
-                pack_uint32(self.start_height),
-                b"" if self.relay is None else bytes([self.relay]),
-            )
-        )
+    version: Uint32
+    services: Uint64
+    time: Uint64
+    receiver: Annotated[NetworkAddress, nested(NetworkAddress)]
+    sender: Annotated[NetworkAddress, nested(NetworkAddress)]
+    nonce: Uint64
+    sub_version: Annotated[bytes, bounded_text(MAX_SUB_VERSION, "a sub-version")]
+    start_height: Uint32
+    relay: Annotated[bool | None, Codec(_pack_relay, _read_relay)] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Verack:
-    """The answer to `version`."""
+class Verack(WireFields):
+    """The answer to `version`, without fields."""
 
     command: ClassVar[str] = "verack"
 
-    def pack(self) -> bytes:
-        """Nothing."""
-        return b""
-
 
 @dataclass(frozen=True, slots=True)
-class SendHeaders:
-    """Announce blocks by `headers` instead of `inv` from now on."""
+class SendHeaders(WireFields):
+    """A request to announce blocks by `headers` instead of `inv` from now on."""
 
     command: ClassVar[str] = "sendheaders"
 
-    def pack(self) -> bytes:
-        """Nothing."""
-        return b""
-
 
 @dataclass(frozen=True, slots=True)
-class GetAddr:
-    """Ask for addresses of other nodes."""
+class GetAddr(WireFields):
+    """A request for addresses of other nodes."""
 
     command: ClassVar[str] = "getaddr"
 
-    def pack(self) -> bytes:
-        """Nothing."""
-        return b""
-
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """To be answered by `pong` with the same nonce."""
+class Ping(WireFields):
+    """A request to be answered by `pong` with the same nonce."""
 
     command: ClassVar[str] = "ping"
-    nonce: int
-
-    def pack(self) -> bytes:
-        """8 bytes."""
-        return pack_uint64(self.nonce)
+    nonce: Uint64
 
 
 @dataclass(frozen=True, slots=True)
-class Pong:
-    """The answer to `ping`."""
+class Pong(WireFields):
+    """The answer to `ping`, with its nonce."""
 
     command: ClassVar[str] = "pong"
-    nonce: int
-
-    def pack(self) -> bytes:
-        """8 bytes."""
-        return pack_uint64(self.nonce)
-
-
-def _pack_inventory(items: tuple[InventoryItem, ...]) -> bytes:
-    parts = [pack_varint(len(items))]
-    for item in items:
-        parts += [pack_uint32(item.kind), pack_uint256(item.hash)]
-    return b"".join(parts)
+    nonce: Uint64
 
 
 @dataclass(frozen=True, slots=True)
-class Inv:
-    """What the sender has."""
+class Inv(WireFields):
+    """What the sender has: a count and 36 bytes an item."""
 
     command: ClassVar[str] = "inv"
-    items: tuple[InventoryItem, ...]
-
-    def pack(self) -> bytes:
-        """A count and 36 bytes an item."""
-        return _pack_inventory(self.items)
+    items: Annotated[tuple[InventoryItem, ...], _INVENTORY]
 
 
 @dataclass(frozen=True, slots=True)
-class GetData:
-    """What the sender wants."""
+class GetData(WireFields):
+    """What the sender requests: a count and 36 bytes an item."""
 
     command: ClassVar[str] = "getdata"
-    items: tuple[InventoryItem, ...]
-
-    def pack(self) -> bytes:
-        """A count and 36 bytes an item."""
-        return _pack_inventory(self.items)
+    items: Annotated[tuple[InventoryItem, ...], _INVENTORY]
 
 
 @dataclass(frozen=True, slots=True)
-class GetHeaders:
-    """Ask for the headers that follow the first known hash of `locator`, up to `stop` (0: as many as fit)."""
+class GetHeaders(WireFields):
+    """A request for the headers after the first known hash of `locator`, up to `stop` (0: as many as fit)."""
 
     command: ClassVar[str] = "getheaders"
-    version: int
-    locator: tuple[int, ...]
-    stop: int
-
-    def pack(self) -> bytes:
-        """The payload."""
-        return pack_uint32(self.version) + pack_uint256_list(self.locator) + pack_uint256(self.stop)
+    version: Uint32
+    locator: Annotated[tuple[int, ...], _LOCATOR]
+    stop: Uint256
 
 
 @dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(WireFields):
     """Block headers, oldest first; on the wire each is followed by a transaction count of 0."""
 
     command: ClassVar[str] = "headers"
-    headers: tuple[BlockHeader, ...]
-
-    def pack(self) -> bytes:
-        """A count and 81 bytes a header."""
-        return pack_varint(len(self.headers)) + b"".join(header.pack() + b"\x00" for header in self.headers)
+    headers: Annotated[tuple[BlockHeader, ...], _HEADERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,43 +199,39 @@ class BlockMessage:
     raw: bytes
 
     def pack(self) -> bytes:
-        """The block's bytes."""
+        """Return the bytes of the block."""
         return self.raw
 
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Return the block at the reader's position. Raises ParseError."""
+        start = reader.position
+        block = read_block(reader)
+        return cls(block, reader.data[start : reader.position])
+
 
 @dataclass(frozen=True, slots=True)
-class TransactionMessage:
-    """A transaction."""
+class TransactionMessage(WireFields):
+    """A transaction that its sender relays."""
 
     command: ClassVar[str] = "tx"
-    transaction: Transaction
-
-    def pack(self) -> bytes:
-        """The transaction's bytes."""
-        return self.transaction.pack()
+    transaction: Annotated[Transaction, Codec(Transaction.pack, read_transaction)]
 
 
 @dataclass(frozen=True, slots=True)
-class TimedAddress:
+class TimedAddress(WireFields):
     """An entry of `addr`: when the node was seen (seconds), and where it is."""
 
-    time: int
-    address: NetworkAddress
+    time: Uint32
+    address: Annotated[NetworkAddress, nested(NetworkAddress)]
 
 
 @dataclass(frozen=True, slots=True)
-class Addr:
-    """Addresses of other nodes."""
+class Addr(WireFields):
+    """Addresses of other nodes: a count and 30 bytes an entry."""
 
     command: ClassVar[str] = "addr"
-    entries: tuple[TimedAddress, ...]
-
-    def pack(self) -> bytes:
-        """A count and 30 bytes an entry."""
-        parts = [pack_varint(len(self.entries))]
-        for entry in self.entries:
-            parts += [pack_uint32(entry.time), entry.address.pack()]
-        return b"".join(parts)
+    entries: Annotated[tuple[TimedAddress, ...], list_of(nested(TimedAddress), item_size=30, limit=MAX_ADDRESSES)]
 
 
 Message = (
@@ -288,79 +250,14 @@ Message = (
     | GetAddr
 )
 
-
-def _bounded_count(reader: Reader, item_size: int, limit: int) -> int:
-    count = reader.count(item_size)
-    if count > limit:
-        raise ParseError(f"a list of {count} items; at most {limit} are allowed")
-    return count
-
-
-def _read_version(reader: Reader) -> Version:
-    version, services, time = reader.uint32(), reader.uint64(), reader.uint64()
-    receiver, sender = _read_address(reader), _read_address(reader)
-    nonce, sub_version = reader.uint64(), reader.varstr()
-    if len(sub_version) > MAX_SUB_VERSION:
-        raise ParseError(f"a sub-version of {len(sub_version)} bytes; at most {MAX_SUB_VERSION} are allowed")
-    start_height = reader.uint32()
-    relay = bool(reader.uint8()) if reader.position < reader.end else None
-    return Version(version, services, time, receiver, sender, nonce, sub_version, start_height, relay)
-
-
-def _read_inventory(reader: Reader) -> tuple[InventoryItem, ...]:
-    count = _bounded_count(reader, 36, MAX_INVENTORY)
-    return tuple(InventoryItem(reader.uint32(), reader.uint256()) for _ in range(count))
-
-
-def _read_getheaders(reader: Reader) -> GetHeaders:
-    version = reader.uint32()
-    count = _bounded_count(reader, 32, MAX_LOCATOR)
-    locator = tuple(reader.uint256() for _ in range(count))
-    return GetHeaders(version, locator, reader.uint256())
-
-
-def _read_headers(reader: Reader) -> Headers:
-    headers = []
-    for _ in range(_bounded_count(reader, 81, MAX_HEADERS)):
-        headers.append(read_header(reader))
-        reader.varint()  # the transaction count, which says nothing here
-    return Headers(tuple(headers))
-
-
-def _read_block_message(reader: Reader) -> BlockMessage:
-    start = reader.position
-    block = read_block(reader)
-    return BlockMessage(block, reader.data[start : reader.position])
-
-
-def _read_addr(reader: Reader) -> Addr:
-    count = _bounded_count(reader, 30, MAX_ADDRESSES)
-    return Addr(tuple(TimedAddress(reader.uint32(), _read_address(reader)) for _ in range(count)))
-
-
-_READERS: dict[str, Callable[[Reader], Message]] = {
-    "version": _read_version,
-    "verack": lambda reader: Verack(),
-    "ping": lambda reader: Ping(reader.uint64()),
-    "pong": lambda reader: Pong(reader.uint64()),
-    "inv": lambda reader: Inv(_read_inventory(reader)),
-    "getdata": lambda reader: GetData(_read_inventory(reader)),
-    "getheaders": _read_getheaders,
-    "headers": _read_headers,
-    "sendheaders": lambda reader: SendHeaders(),
-    "block": _read_block_message,
-    "tx": lambda reader: TransactionMessage(read_transaction(reader)),
-    "addr": _read_addr,
-    "getaddr": lambda reader: GetAddr(),
-}
-
-KNOWN_COMMANDS = frozenset(_READERS)
+_KINDS: dict[str, type[Message]] = {kind.command: kind for kind in get_args(Message)}
+KNOWN_COMMANDS = frozenset(_KINDS)
 
 
 def parse_message(command: str, payload: bytes) -> Message | None:
-    """The message of a frame's command and payload; None for a command that is not known here.
+    """Return the message of a frame's command and payload; None for a command that is not known here.
 
-    Raises ParseError where the payload ends early or a list is longer than the protocol allows.
+    Raises ParseError if the payload ends early or a list is longer than the protocol allows.
     """
-    read = _READERS.get(command)
-    return None if read is None else read(Reader(payload))
+    kind = _KINDS.get(command)
+    return None if kind is None else kind.read(Reader(payload))

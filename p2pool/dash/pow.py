@@ -74,7 +74,7 @@ not checked here: pass 80 bytes."""
 def x11(header: bytes) -> int:
     """The X11 hash of an 80-byte header, as the little-endian number compared with targets.
 
-    Raises ValueError where the header is not 80 bytes long.
+    Raises ValueError if the header is not 80 bytes long.
     """
     if len(header) != HEADER_SIZE:
         raise ValueError(f"a header has {HEADER_SIZE} bytes, not {len(header)}")

@@ -58,7 +58,7 @@ def push_data(data: bytes) -> bytes:
 
 
 def coinbase_height(script: bytes) -> int:
-    """The block height that a coinbase script starts with (BIP 34). ParseError where there is none."""
+    """The block height that a coinbase script starts with (BIP 34). ParseError if there is none."""
     if not script:
         raise ParseError("empty coinbase script")
     opcode = script[0]
@@ -73,8 +73,8 @@ def coinbase_height(script: bytes) -> int:
 
 
 def coinbase_script(height: int, flags: bytes, extension: bytes, *, commitment: bytes = b"") -> bytes:
-    """Height push, merged mining commitment (its push only where there is one), coinbase flags and the pool's
-    name, cut to the 100 bytes that a coinbase may have; the commitment stands where it is never cut."""
+    """Height push, merged mining commitment (its push only if there is one), coinbase flags and the pool's
+    name, cut to the 100 bytes that a coinbase may have; the commitment is at a place that is never cut."""
     pushed = push_data(commitment) if commitment else b""
     return (push_number(height) + pushed + flags + extension)[:100]
 

@@ -18,11 +18,11 @@ EASIER = 4
 
 
 class AnnouncedChain:
-    """Heights of recent blocks: those that templates stand on, and those that headers with enough work add to
+    """Heights of recent blocks: those that templates build on, and those that headers with enough work add to
     them.
 
     A claim without proof of work changes nothing here, so nobody can make a daemon look stuck for free. What is
-    proved is work alone: the block may be invalid or withheld, so the pool believes it only where our own daemon
+    proved is work alone: the block may be invalid or withheld, so the pool believes it only if our own daemon
     has had no block for long.
     """
 
@@ -33,16 +33,16 @@ class AnnouncedChain:
         """The highest that headers proved and no daemon has reached yet; 0 for none."""
 
     def learn(self, block_hash: int, height: int, next_target: int) -> None:
-        """A daemon's template stands on this block; `next_target` is that of the next one."""
+        """Record the block that a daemon's template builds on; `next_target` is that of the next one."""
         self._heights[block_hash] = height
         self._target = next_target
         if height >= self.height:
             self.height = 0  # what daemons leave after that (a reorganisation, invalidateblock) is their choice
 
     def headers(self, headers: Sequence[BlockHeader]) -> int | None:
-        """Headers that somebody sent, oldest first; the hash of the newest block that was not known before. What
-        stands on an unknown block, or is much easier than it should be, proves nothing (a test network has easy
-        blocks now and then). Raises ParseError where a header has not the work that it claims."""
+        """Take headers that somebody sent, oldest first. Return the hash of the newest block that was not known
+        before. A header on an unknown block, or one that is much easier than it should be, proves nothing (a test
+        network has easy blocks now and then). Raises ParseError if a header has not the work that it claims."""
         newest = None
         for header in headers[:MAX_HEADERS]:
             parent, target = self._heights.get(header.previous_block), bits_to_target(header.bits)

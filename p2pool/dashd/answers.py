@@ -8,7 +8,7 @@ block validation (v0.12 to v23); docs/operators.md shows the table to operators.
 | null | valid, and connected to the best chain | ACCEPTED |
 | duplicate | known: valid, stored, or marked as in conflict with a ChainLock | CHECK |
 | inconclusive | stored, not connected: another block of its height came first, or validation broke off | CHECK |
-| duplicate-inconclusive | the same, where the header came first by p2p (before v18) | CHECK |
+| duplicate-inconclusive | the same, if the header came first by p2p (before v18) | CHECK |
 | bad-chainlock, bad-prevblk-chainlock | a ChainLock protects another block | CHECK |
 | prev-blk-not-found | dashd is behind: it gets the previous block from its peers | LATER |
 | time-too-new | over two hours ahead of dashd's clock, which may be wrong | LATER |
@@ -31,13 +31,13 @@ class Verdict(Enum):
     ACCEPTED = "accepted"
     """It is in the best chain."""
     CHECK = "check"
-    """Whether it is in the best chain has to be looked up; it may still win."""
+    """Whether it is in the best chain has to be checked; it may still win."""
     LATER = "later"
-    """What stands against it passes: offer it again."""
+    """The obstacle is temporary: offer it again."""
     UNANSWERED = "unanswered"
     """It was not judged: offer it again soon."""
     UNCLEAR = "unclear"
-    """Nobody knows what this means: look it up, and offer it again until the chain shows what became of it."""
+    """The meaning is unknown: check the chain, and offer it again until that shows what became of it."""
     REFUSED = "refused"
     """This daemon will not take it, however often it is offered."""
 

@@ -1,4 +1,4 @@
-"""Getting a found block of an auxiliary chain to its daemon, and saying what became of it."""
+"""Deliver found blocks of auxiliary chains to their daemons, and report what became of them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _log = Logger(namespace="p2pool.merged")
 
 SUBMIT_TIMEOUT = 30.0
 RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds before a block that got no answer is sent again; then it is given up."""
+"""Seconds before each retry of a block that got no answer; after the last it is given up."""
 MAX_UNDER_WAY = 8
 """Blocks that wait for one daemon; more means that it does not answer."""
 MAX_REFUSALS = 3
 """Proofs for one block that its daemon refused, after which no more are sent."""
 MAX_KEPT = 100
 """Files; the oldest go first. A proof has a few kilobytes, its hex twice as many."""
-SAY_PERIOD = 60.0
-"""Seconds between two lines about blocks that one daemon did not take."""
+REPORT_PERIOD = 60.0
+"""Seconds between two log lines about blocks that one daemon did not take."""
 _FINAL_ERRORS = frozenset({-3, -8, -22, -32601})
 """Codes that no other attempt changes: arguments of the wrong type, a block that is not on offer (any more), a
 proof that cannot be decoded, an unknown method. All others may pass."""
@@ -39,8 +39,8 @@ _REMEMBERED = 1024
 _SETTLED = MAX_REFUSALS
 
 
-class AuxDrain:
-    """What is known of one daemon as a taker of blocks."""
+class AuxReceiver:
+    """One daemon as the receiver of blocks: those that it took and refused, and those under way."""
 
     def __init__(self, environment: Environment, rpc: Caller, where: str) -> None:
         self.rpc = rpc
@@ -51,30 +51,31 @@ class AuxDrain:
         self._refusals: BoundedDict[int, int] = BoundedDict(_REMEMBERED)
         self._reactor = environment.reactor
         self._quiet_until = float("-inf")
-        self._unsaid = 0
+        self._unreported = 0
 
-    def wants(self, work: AuxWork) -> bool:
-        """Whether another proof for this block is of any use: with an easy target there may be many."""
+    def is_useful(self, work: AuxWork) -> bool:
+        """Return whether another proof for this block is of any use: with an easy target there may be many."""
         return work.hash not in self.under_way and self._refusals.get(work.hash, 0) < MAX_REFUSALS
 
     def settle(self, work: AuxWork) -> None:
-        """The block is in the chain."""
+        """Record that the block is in the chain."""
         self.accepted += 1
         self._refusals[work.hash] = _SETTLED
 
     def refuse(self, work: AuxWork) -> None:
-        """The block was not taken."""
+        """Record that the block was not taken."""
         self.refused += 1
         self._refusals[work.hash] = self._refusals.get(work.hash, 0) + 1
 
-    def may_say(self) -> str | None:
-        """Whether to log a refusal, and what to add to the line; None where there were others just before."""
+    def may_report(self) -> str | None:
+        """Return what to add to the log line of a refusal; None to log none, since there were others just
+        before."""
         now = self._reactor.seconds()
         if now < self._quiet_until:
-            self._unsaid += 1
+            self._unreported += 1
             return None
-        before, self._unsaid = self._unsaid, 0
-        self._quiet_until = now + SAY_PERIOD
+        before, self._unreported = self._unreported, 0
+        self._quiet_until = now + REPORT_PERIOD
         return f" (and {before} others before it)" if before else ""
 
 
@@ -89,22 +90,22 @@ class AuxSubmitter:
         self._tasks: set[Deferred[None]] = set()
         """Bound: MAX_UNDER_WAY a daemon."""
 
-    def offer(self, drain: AuxDrain, work: AuxWork, *, proof: Callable[[], bytes], worker: str) -> None:
-        """Send a block, unless it is there or on its way."""
-        if not drain.wants(work) or len(drain.under_way) >= MAX_UNDER_WAY:
+    def offer(self, receiver: AuxReceiver, work: AuxWork, *, proof: Callable[[], bytes], worker: str) -> None:
+        """Send a block, unless the daemon has it or it is under way."""
+        if not receiver.is_useful(work) or len(receiver.under_way) >= MAX_UNDER_WAY:
             return
         data = proof()
-        drain.under_way.add(work.hash)
-        task = Deferred.fromCoroutine(self._submit(drain, work, proof=data, worker=worker))
+        receiver.under_way.add(work.hash)
+        task = Deferred.fromCoroutine(self._submit(receiver, work, proof=data, worker=worker))
         if not task.called:
             self._tasks.add(task)
-        task.addBoth(self._ended, task, drain=drain, work=work)
+        task.addBoth(self._ended, task, receiver=receiver, work=work)
 
-    def _ended(self, result: object, task: Deferred[None], *, drain: AuxDrain, work: AuxWork) -> None:
+    def _ended(self, result: object, task: Deferred[None], *, receiver: AuxReceiver, work: AuxWork) -> None:
         self._tasks.discard(task)
-        drain.under_way.discard(work.hash)
+        receiver.under_way.discard(work.hash)
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("sending a block of chain {chain} failed", result, chain=work.chain_id)
+            _log.failure("internal error while submitting a block of chain {chain}", result, chain=work.chain_id)
 
     async def stop(self) -> None:
         """Give up what is under way; it is on disk when this returns."""
@@ -113,25 +114,25 @@ class AuxSubmitter:
             task.cancel()
         await DeferredList(tasks, consumeErrors=True)
 
-    async def _submit(self, drain: AuxDrain, work: AuxWork, *, proof: bytes, worker: str) -> None:
+    async def _submit(self, receiver: AuxReceiver, work: AuxWork, *, proof: bytes, worker: str) -> None:
         try:
-            reason = await self._ask_until_answered(drain, work, proof)
+            reason = await self._ask_until_answered(receiver, work, proof)
         except CancelledError:
             await self._keep(work, proof)
             raise
         if reason is None:
-            drain.settle(work)
+            receiver.settle(work)
             _log.info(
                 "BLOCK of chain {chain} {block_hash:064x} found by {worker}, accepted by {where}",
                 chain=work.chain_id,
                 block_hash=work.hash,
                 worker=worker,
-                where=drain.where,
+                where=receiver.where,
             )
             return
-        drain.refuse(work)
+        receiver.refuse(work)
         kept = await self._keep(work, proof)
-        others = drain.may_say()
+        others = receiver.may_report()
         if others is not None:
             _log.error(
                 "block of chain {chain} {block_hash:064x} found by {worker} NOT ACCEPTED by {where}: "
@@ -139,24 +140,25 @@ class AuxSubmitter:
                 chain=work.chain_id,
                 block_hash=work.hash,
                 worker=worker,
-                where=drain.where,
+                where=receiver.where,
                 reason=reason,
                 others=others,
                 kept="lost" if kept is None else f"kept in {kept}",
             )
 
-    async def _ask_until_answered(self, drain: AuxDrain, work: AuxWork, proof: bytes) -> str | None:
-        """None for accepted, else why not. `getauxblock` answers true or false, and with some daemons the texts of
-        `submitblock`: all but a refusal by name, or an error about the arguments, is looked up and sent again."""
+    async def _ask_until_answered(self, receiver: AuxReceiver, work: AuxWork, proof: bytes) -> str | None:
+        """Submit a block. Return None if it is accepted, else why not. `getauxblock` answers true or false, and
+        with some daemons the texts of `submitblock`: all but a refusal by name, or an error about the arguments,
+        is checked in the chain and sent again."""
         reason, arguments = "", (hash_hex(work.hash), proof.hex())
         for wait in (0.0, *RETRIES):
             if wait:
                 await deferLater(self._reactor, wait, lambda: None)
             try:
-                result = await drain.rpc.call("getauxblock", *arguments, timeout=SUBMIT_TIMEOUT)
+                result = await receiver.rpc.call("getauxblock", *arguments, timeout=SUBMIT_TIMEOUT)
             except RpcError as error:
-                if reason and await self._is_in_chain(drain, work):
-                    return None  # an answer was lost, or was no verdict; now it is in the way of itself
+                if reason and await self._is_in_chain(receiver, work):
+                    return None  # an answer was lost, or was no verdict; the block itself causes this error
                 reason = str(error)
                 if error.code in _FINAL_ERRORS:
                     return reason
@@ -165,29 +167,29 @@ class AuxSubmitter:
             else:
                 if result is True:
                     return None
-                if await self._is_in_chain(drain, work):
+                if await self._is_in_chain(receiver, work):
                     return None
                 reason = f"the daemon answers {excerpt(result)}"
                 if isinstance(result, str) and judge(result) is Verdict.REFUSED:
                     return reason
         return reason
 
-    async def _is_in_chain(self, drain: AuxDrain, work: AuxWork) -> bool:
-        """Whether the daemon has the block in its best chain; not every daemon can say."""
+    async def _is_in_chain(self, receiver: AuxReceiver, work: AuxWork) -> bool:
+        """Return whether the daemon has the block in its best chain; not every daemon can tell."""
         try:
-            header = await drain.rpc.call("getblockheader", hash_hex(work.hash), timeout=SUBMIT_TIMEOUT)
+            header = await receiver.rpc.call("getblockheader", hash_hex(work.hash), timeout=SUBMIT_TIMEOUT)
         except (RpcError, RpcUnavailable):
             return False
         depth = header.get("confirmations") if isinstance(header, dict) else None
         return isinstance(depth, int) and not isinstance(depth, bool) and depth > 0
 
     async def _keep(self, work: AuxWork, proof: bytes) -> Path | None:
-        """The file that holds the proof now; None where there is none."""
+        """Write a proof. Return its file; None if that failed."""
         path = self._directory / f"{work.chain_id}-{hash_hex(work.hash)}.hex"
         try:
             await self._run_in_thread(lambda: _write_and_tidy(path, proof.hex().encode() + b"\n"))
         except OSError as error:
-            _log.error("the file of a found block, {path}: {error}", path=str(path), error=error)
+            _log.error("cannot write the proof of a found block to {path}: {error}", path=str(path), error=error)
             return None
         return path
 

@@ -1,4 +1,5 @@
-"""News of a new block comes by several roads; the first one counts, and is timed until there is work on it."""
+"""Notifications of new blocks: they come from several sources; the first of a block is timed until there is work
+on the block."""
 
 from __future__ import annotations
 
@@ -9,29 +10,29 @@ from p2pool.base.bounded import BoundedDict, BoundedSet
 
 
 class NotificationSource(StrEnum):
-    """How news of a block come."""
+    """Where a notification of a new block comes from."""
 
     P2P = "p2p"
-    """inv or headers of a daemon."""
+    """An inv or headers message of a daemon."""
     ZMQ = "zmq"
     LONG_POLL = "long_poll"
     HEARTBEAT = "heartbeat"
-    """The question that tells whether a daemon lives."""
+    """The request that shows whether a daemon is alive."""
     POLL = "poll"
-    """A template that was asked for in its turn."""
+    """A template that was requested at its regular time."""
     NETWORK = "network"
     """A peer of the Dash network."""
     POOL = "pool"
     """Another node of this pool."""
     SUBMISSION = "submission"
-    """A block of our own, which a daemon took."""
+    """A block of this pool that a daemon took."""
 
 
 MAX_NOTIFICATIONS = 200
 
 
 class BlockNotifications:
-    """The first news of each block. `clock` is monotonic, in seconds; `record(source, seconds)` counts."""
+    """The first notification of each block. `clock` is monotonic, in seconds; `record(source, seconds)` counts."""
 
     def __init__(self, clock: Callable[[], float], record: Callable[[str, float], None]) -> None:
         self._clock = clock
@@ -46,8 +47,8 @@ class BlockNotifications:
             self._first[block_hash] = (source, self._clock() if when is None else when)
 
     def job_sent(self, block_hash: int) -> None:
-        """A job on a block left: the first one is timed. What was the newest block at the start is no news, and
-        what comes back in a reorganisation was."""
+        """Record that a job on a block was sent: the first one is timed. Not that on the newest block at the
+        start, nor one on a block that comes back in a reorganisation."""
         if block_hash == self._worked_on:
             return
         self._worked_on = block_hash

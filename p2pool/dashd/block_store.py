@@ -1,4 +1,4 @@
-"""The pool's blocks and what became of them, kept on disk between runs."""
+"""Records of the pool's blocks and what became of them, kept on disk between runs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _MAX_NUMBER = 2**53
 
 class BlockStore:
     """Records by block hash, the oldest first. `changed` fires with each record that is new or has changed,
-    `loaded` once with those of earlier runs, `learned` with those of before the start that the share chain tells
-    of; both are no news."""
+    `loaded` once with those of earlier runs, `learned` with older ones that are known from the share chain; of the
+    latter two nobody is notified."""
 
     def __init__(self, path: Path, run_in_thread: RunInThread) -> None:
         self.changed: Event[BlockRecord] = Event()
@@ -47,14 +47,14 @@ class BlockStore:
         self._complained = False
 
     def put(self, record: BlockRecord) -> None:
-        """Remember a record, in place of an earlier one of the same block."""
+        """Keep a record, in place of an earlier one of the same block."""
         if self.records.get(record.block_hash) != record:
             self.records[record.block_hash] = record
             self._dirty = True
             self.changed.fire(record)
 
     def add_earlier(self, records: Iterable[BlockRecord]) -> None:
-        """Put blocks of before the start where they belong by their time; those that are known stay."""
+        """Insert blocks from before the start by their time; those that are known stay."""
         new = {record.block_hash: record for record in records if record.block_hash not in self.records}
         if not new:
             return
@@ -68,15 +68,15 @@ class BlockStore:
         self.learned.fire(tuple(record for record in newest if record.block_hash in new))
 
     async def load(self) -> None:
-        """Take over what an earlier run wrote. A file that cannot be read is quarantined, so that the next one
-        does not take its place."""
+        """Load what an earlier run wrote. A file that cannot be read is quarantined, so that the next one does not
+        overwrite it."""
         records = await self._run_in_thread(lambda: self._file.read(_records)) or []
         for record in records[-MAX_BLOCKS:]:
             self.records[record.block_hash] = record
         self.loaded.fire(tuple(self.records.values()))
 
     async def save(self) -> None:
-        """Write what changed. A disk that does not take it costs one line, and is tried again."""
+        """Write what changed. If the disk refuses, that is logged once and retried."""
         await self._saving.acquire()
         try:
             if self._dirty:
@@ -94,8 +94,8 @@ class BlockStore:
             if not self._complained:
                 self._complained = True
                 _log.error(
-                    "cannot write {path}: {error}; what became of the pool's blocks is lost if this node ends "
-                    "before it can",
+                    "cannot write {path}: {error}; retrying. The newest records of the pool's blocks are lost if "
+                    "this node stops first",
                     path=str(self._file.path),
                     error=_why(error),
                 )
@@ -108,17 +108,17 @@ def _why(error: Exception) -> str:
 
 
 def _plain(record: BlockRecord) -> dict[str, Any]:
-    """A record as JSON: hashes as hex, since JSON has no integers so large."""
+    """Return a record as JSON: hashes as hex, since JSON has no integers so large."""
     plain = asdict(record)
     for name in _HASHES:
         plain[name] = None if plain[name] is None else hash_hex(plain[name])
-    # A peer's share says any 64 bits, and what is written must be read again.
+    # A peer's share may claim any 64 bits, and what is written must be readable.
     plain["subsidy"] = min(record.subsidy, _MAX_NUMBER - 1)
     return plain
 
 
 def _records(document: object) -> list[BlockRecord]:
-    """Raises ParseError for what is no list of blocks."""
+    """Return the records in a document. Raises ParseError if it holds no list of blocks."""
     blocks = document.get("blocks") if isinstance(document, dict) else None
     if not isinstance(blocks, list):
         raise ParseError("it holds no list of blocks")

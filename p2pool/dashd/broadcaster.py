@@ -1,6 +1,6 @@
 """Connections to nodes of the Dash network, kept ready for the moment when a block is found.
 
-They are sent each block that we find, tell of new blocks (with headers, which prove their work), and show whether
+They are sent each block that we find, announce new blocks (with headers, which prove their work), and show whether
 our clock is right.
 """
 
@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -38,7 +39,7 @@ from p2pool.dashd.network_peers import (
     peer_entries,
     usable_address,
 )
-from p2pool.dashd.p2p import P2pConnection
+from p2pool.dashd.p2p import P2pConnection, P2pOwner
 from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 
@@ -48,19 +49,19 @@ DIAL_PERIOD = 5.0
 DIALS_AT_ONCE = 3
 CONNECT_TIME = 10.0
 ASK_PERIOD, ASK_RETRY = 300.0, 15.0
-"""Seconds between two questions to dashd which nodes it is connected with: usually, and until it names some."""
+"""Seconds between requests to dashd for the nodes that it is connected to: usually, and until it names some."""
 SAVE_PERIOD = 300.0
 HEADERS_PAUSE = 1.0
-"""Seconds between two questions for headers to one node that tells of blocks by hash."""
+"""Seconds between requests for headers to a node that announces blocks by hash."""
 MAX_MISSED = 5
-"""New blocks that a node may not have told of before it is given up for another."""
+"""New blocks that a node may fail to announce before it is replaced by another."""
 MISSED_PAUSE = 30.0
-"""Seconds after a block within which another one counts as no chance: daemons that catch up go through many, which
-others have told of long ago."""
+"""Seconds after a block within which another one is not counted: daemons that catch up go through many, which
+others have announced long ago."""
 MAX_ADDRESSES = 200
-"""Addresses that one node may tell of: a tenth of the book, so that it takes many to fill it with bad ones."""
+"""Addresses that one node may send: a tenth of the book, so that it takes many to fill it with bad ones."""
 CLOCKS = 4
-"""So many nodes' clocks make a judgement of ours."""
+"""Nodes whose clocks must be known before ours is judged by them."""
 NETWORK_PEERS_FILE = StateFormat(
     "broadcaster-peers.json", "the addresses of the Dash network's nodes", 1024 * 1024
 )
@@ -80,7 +81,7 @@ class BroadcasterSettings:
 class BroadcasterPeer:
     """What pages show of one connection. `clock_offset` is how far its clock is ahead of ours, in seconds; `score`
     and `source` are what is known of its address; `delivered` are the blocks that it took, `failed` those that
-    could not be sent to it, `told` the new blocks that it told of."""
+    could not be sent to it, `told` the new blocks that it announced."""
 
     host: str
     port: int
@@ -103,8 +104,8 @@ class _Peer:
         self.since = now
         self.clock_offset = 0.0
         self.missed = 0
-        self.told_of: int | None = None
-        """The newest block that it told of."""
+        self.announced: int | None = None
+        """The newest block that it announced."""
         self.asked_headers = float("-inf")
         self.addresses = 0
         self.delivered = self.failed = self.told = 0
@@ -116,14 +117,14 @@ class _PeerFactory(Factory):
     def __init__(self, connection: P2pConnection) -> None:
         self._connection = connection
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> P2pConnection:
-        """Twisted's."""
         return self._connection
 
 
-class BlockBroadcaster(Service):
-    """Keeps up to `max_peers` connections. `ask_addresses` asks dashd for its peers; `headers_heard` is told of
-    headers (it raises ParseError for those without work); `tip` gives the newest block that is known."""
+class BlockBroadcaster(Service, P2pOwner):
+    """Keeps up to `max_peers` connections. `ask_addresses` asks dashd for its peers; `headers_heard` is called
+    with headers (it raises ParseError for those without work); `tip` gives the newest block that is known."""
 
     def __init__(
         self,
@@ -162,10 +163,12 @@ class BlockBroadcaster(Service):
 
     # --- life --------------------------------------------------------------------------------------------
 
+    @override
     def startService(self) -> None:
-        """Twisted's: begin."""
         super().startService()  # type: ignore[no-untyped-call]
-        Deferred.fromCoroutine(self._begin()).addErrback(lambda f: _log.failure("the broadcaster failed", f))
+        Deferred.fromCoroutine(self._begin()).addErrback(
+            lambda f: _log.failure("internal error while starting the broadcaster", f)
+        )
 
     async def _begin(self) -> None:
         await self._load()
@@ -176,15 +179,15 @@ class BlockBroadcaster(Service):
                 Timer(self._reactor, SAVE_PERIOD, self.save, name="save the Dash peers", now=False),
             ]
 
+    @override
     async def stopService(self) -> None:
-        """Twisted's: end all connections."""
         super().stopService()  # type: ignore[no-untyped-call]
         for timer in self._timers:
             timer.stop()
         for dialling in list(self._dialling.values()):
             dialling.cancel()
         for connection in [*self._peers, *self._handshakes]:
-            connection.hang_up()
+            connection.disconnect()
         if self._timers:
             await self.save()
 
@@ -194,13 +197,15 @@ class BlockBroadcaster(Service):
             self.book.restore(entries)
 
     async def save(self) -> None:
-        """Remember the addresses. A disk that does not take them costs a line."""
+        """Write the addresses to disk. If the disk refuses, that is logged."""
         await self._saving.acquire()
         document = self.book.dump()
         try:
             await self._run_in_thread(lambda: self._file.write(document))
         except OSError as error:
-            _log.warn("cannot write {path}: {error}", path=str(self._file.path), error=error.strerror or error)
+            _log.warn(
+                "cannot write {path}: {error}; retrying", path=str(self._file.path), error=error.strerror or error
+            )
         finally:
             self._saving.release()
 
@@ -246,12 +251,14 @@ class BlockBroadcaster(Service):
         dialling.addCallbacks(
             lambda _: self._connected(address, connection), lambda failure: self._not_connected(address, failure)
         )
-        dialling.addErrback(lambda failure: _log.failure("dialling failed", failure))
+        dialling.addErrback(
+            lambda failure: _log.failure("internal error while connecting to {host}", failure, host=host)
+        )
 
     def _connected(self, address: Address, connection: P2pConnection) -> None:
         self._dialling.pop(address, None)
         if not self.running:
-            connection.hang_up()
+            connection.disconnect()
         elif not connection.over:
             self._handshakes[connection] = _Peer(address, connection, self._reactor.seconds())
 
@@ -263,12 +270,12 @@ class BlockBroadcaster(Service):
 
     # --- connections -------------------------------------------------------------------------------------
 
+    @override
     def p2p_ready(self, connection: P2pConnection) -> None:
-        """See P2pOwner."""
         peer = self._handshakes.pop(connection, None)
         version = connection.session.version
         if peer is None or version is None:
-            connection.hang_up()
+            connection.disconnect()
             return
         peer.clock_offset = version.time - self._clock()
         self._peers[connection] = peer
@@ -283,8 +290,8 @@ class BlockBroadcaster(Service):
             peer.asked_headers = now
             peer.connection.write(peer.connection.session.ask_headers(tip))
 
+    @override
     def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
-        """See P2pOwner."""
         peer = self._peers.get(connection)
         if peer is None:
             return
@@ -295,52 +302,55 @@ class BlockBroadcaster(Service):
             try:
                 self._headers_heard(heard.headers)
             except ParseError as error:
-                connection.hang_up(str(error))
+                connection.disconnect(str(error))
                 return
-            self._told_of(peer, heard.headers[-1].hash())
+            self._announced(peer, heard.headers[-1].hash())
         if heard.blocks:
-            self._told_of(peer, heard.blocks[-1])
+            self._announced(peer, heard.blocks[-1])
             if heard.blocks[-1] != self._tip():
                 self._ask_headers(peer)
 
-    def _told_of(self, peer: _Peer, block_hash: int) -> None:
-        """It has a block; before or after our own daemons."""
-        if block_hash == self._newest != peer.told_of:
+    def _announced(self, peer: _Peer, block_hash: int) -> None:
+        """Record that a node has a block; before or after our own daemons."""
+        if block_hash == self._newest != peer.announced:
             self._of_use(peer)
-        peer.told += block_hash != peer.told_of
-        peer.told_of = block_hash
+        peer.told += block_hash != peer.announced
+        peer.announced = block_hash
 
     def _of_use(self, peer: _Peer) -> None:
         peer.missed = 0
         self.book.useful(peer.address)
 
     def block_known(self, block_hash: int) -> None:
-        """Our daemons have a new block: every node should tell of it, too. One that lags behind is of no use."""
+        """Note that our daemons have a new block: every node should announce it as well. One that lags behind is
+        of no use."""
         now = self._reactor.seconds()
         chance = now - self._newest_since >= MISSED_PAUSE
         self._newest, self._newest_since = block_hash, now
         for peer in list(self._peers.values()):
-            if peer.told_of == block_hash:
+            if peer.announced == block_hash:
                 self._of_use(peer)
                 continue
             peer.missed += chance
             if peer.missed > MAX_MISSED:
-                peer.connection.hang_up(f"it did not tell of the last {MAX_MISSED} blocks")
+                peer.connection.disconnect(f"it did not announce the last {MAX_MISSED} blocks")
 
+    @override
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
-        """See P2pOwner."""
         unfinished = self._handshakes.pop(connection, None)
         peer = unfinished or self._peers.pop(connection, None)
         if peer is None or not self.running:
             return
         self._counts.failed += unfinished is not None
-        _log.debug("the connection to {host} ended: {why}", host=peer.address[0], why=why or "it hung up")
+        _log.debug(
+            "the connection to Dash node {host} ended: {why}", host=peer.address[0], why=why or "it disconnected"
+        )
         self.book.failed(peer.address, self._clock())
 
     # --- what it is for ----------------------------------------------------------------------------------
 
     def send_block(self, data: bytes) -> int:
-        """Send a block to all that were not sent it yet; how many took it."""
+        """Send a block to all nodes that were not sent it yet. Return how many took it."""
         peers = [peer for connection, peer in self._peers.items() if connection.needs(data)]
         if not peers:
             return 0
@@ -356,12 +366,12 @@ class BlockBroadcaster(Service):
         return taken
 
     def clock_offset(self) -> float | None:
-        """By how many seconds the network's clocks are ahead of ours; None where too few are known."""
+        """Return by how many seconds the network's clocks are ahead of ours; None if too few are known."""
         offsets = [peer.clock_offset for peer in self._peers.values()]
         return statistics.median(offsets) if len(offsets) >= CLOCKS else None
 
     def figures(self) -> list[BroadcasterPeer]:
-        """For pages: those connected longest first."""
+        """Return what pages show of each node, those connected longest first."""
         now = self._reactor.seconds()
         unknown = KnownPeer()
         return [
@@ -382,7 +392,7 @@ class BlockBroadcaster(Service):
         ]
 
     def totals(self) -> BroadcasterTotals:
-        """For pages: counters, the addresses that are known, and what is configured."""
+        """Return what pages show of the whole: counters, known addresses, and settings."""
         return BroadcasterTotals(
             replace(self._counts),
             len(self.book.known),

@@ -1,8 +1,8 @@
-"""List the pool's blocks that only its share chain tells of: those found while this node was not there, and those
-of other nodes that could not be put together here.
+"""List the pool's blocks that are known from its share chain alone: those found while this node was down, and
+those of other nodes that could not be assembled here.
 
-`dash_core` hands over each share that is a block. Dash Core is asked where it lies; then it is in the book with
-what became of it. What was found before this node was started is no news: it is shown, but nobody is notified.
+`app.dashd` hands over each share that is a block. Dash Core is asked for its position; then it is in the store
+with what became of it. Blocks from before the start are shown, but nobody is notified of them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from p2pool.pool_stats import BlockRecord, BlockStatus
 
 LIST_PERIOD: Final = 5.0
 PATIENCE: Final = 30.0
-"""Seconds that a new block has to come into the book in the usual way, by being submitted."""
+"""Seconds that a new block has to get into the store in the usual way, by being submitted."""
 MAX_AT_ONCE: Final = 50
-"""Questions to Dash Core each LIST_PERIOD, one after another: templates must not wait behind them."""
+"""Requests to Dash Core each LIST_PERIOD, one after another: templates must not wait behind them."""
 
 
 class ChainBlockLister:
-    """`serving` gives the daemon that is to be believed; `started` is when this node was started, a Unix time."""
+    """Lists blocks of the share chain. `serving` gives the daemon to ask; `started` is when this node was started,
+    a Unix time."""
 
     def __init__(
         self,
@@ -42,9 +43,9 @@ class ChainBlockLister:
         self._clock = clock
         self._started = started
         self._waiting: BoundedDict[int, tuple[BlockRecord, float]] = BoundedDict(MAX_BLOCKS)
-        """By block hash: what is known of it, and when it may be listed."""
+        """By block hash: its record, and when it may be listed."""
 
-    def want(self, record: BlockRecord) -> None:
+    def request(self, record: BlockRecord) -> None:
         """List a block of the share chain, unless that is done. `record.time` is its header's."""
         if record.block_hash in self._store.records or record.block_hash in self._waiting:
             return
@@ -58,7 +59,7 @@ class ChainBlockLister:
         return len(self._waiting)
 
     async def poll(self) -> None:
-        """Ask about some of those that wait; those of before the start are listed together."""
+        """Ask for the positions of some blocks that wait; those from before the start are listed together."""
         now, earlier = self._clock(), list[BlockRecord]()
         due = [record for record, at in self._waiting.values() if at <= now]
         for record in due[:MAX_AT_ONCE]:
@@ -70,7 +71,7 @@ class ChainBlockLister:
             if position is None or daemon.height < 0:
                 break  # it does not answer: next time
             if record.block_hash in self._store.records:
-                continue  # it was submitted meanwhile: the book knows more
+                continue  # it was submitted meanwhile: the store knows more
             settled = _settled(record, position, daemon.height)
             # One that is not settled goes to the end: many of them must not keep others from their turn.
             self._waiting.pop(record.block_hash, None)
@@ -84,12 +85,12 @@ class ChainBlockLister:
 
 
 def _settled(record: BlockRecord, position: BlockPosition, height: int) -> BlockRecord | None:
-    """The record with what became of the block; None while that is open."""
+    """Return the record with what became of the block; None while that is open."""
     depth = position.confirmations
     if depth > 0:
         status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
-        where = record.height or height - depth + 1
-        return replace(record, height=where, status=status, confirmations=depth, chainlocked=position.chainlocked)
+        at = record.height or height - depth + 1
+        return replace(record, height=at, status=status, confirmations=depth, chainlocked=position.chainlocked)
     if height < record.height + BURIED:
         return None
     return replace(record, status=BlockStatus.ORPHANED, reason=BEATEN)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from p2pool.base.errors import OperatorError
 from p2pool.networks.parameters import ParentChain
 
@@ -21,7 +23,7 @@ _NETWORK_ONLY = frozenset({"bind", "port", "rpcbind", "rpcport"})
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """`origin` says, for people, where they came from ("from ...")."""
+    """A user and a password. `origin` says, for people, where they came from ("from ...")."""
 
     user: str
     password: str = field(repr=False)
@@ -29,33 +31,33 @@ class Credentials:
 
 
 class CredentialSource(Protocol):
-    """Something that knows the credentials; read anew when they were refused."""
+    """A source of credentials, which is read again when they were refused."""
 
     def read(self) -> Credentials:
-        """Raises OperatorError where there are none."""
+        """Return the credentials. Raises OperatorError if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
-class FixedCredentials:
-    """Given ones."""
+class FixedCredentials(CredentialSource):
+    """Credentials that the operator gave."""
 
     credentials: Credentials
 
+    @override
     def read(self) -> Credentials:
-        """See CredentialSource."""
         return self.credentials
 
 
 @dataclass(frozen=True, slots=True)
-class CookieFile:
-    """`__cookie__:hex`, written by dashd at each start."""
+class CookieFile(CredentialSource):
+    """The .cookie file, `__cookie__:hex`, which dashd writes at each start."""
 
     path: Path
     configuration: Path | None = None
-    """The dash.conf that was looked into before; None where the cookie's path was given."""
+    """The dash.conf that was read before; None if the cookie's path was given."""
 
+    @override
     def read(self) -> Credentials:
-        """See CredentialSource."""
         try:
             text = _read_text(self.path).strip()
         except OSError as error:
@@ -80,7 +82,7 @@ class DashConf:
     settings: dict[str, str]
 
     def port(self, name: str) -> int | None:
-        """A port, None where it is not set or not a port."""
+        """Return a port; None if it is not set or not a port."""
         text = self.settings.get(name, "")
         usable = text.isascii() and text.isdigit() and len(text) <= 5  # "²" is a digit, too, but no number
         return int(text) if usable and 0 < int(text) < 65536 else None

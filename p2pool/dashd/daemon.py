@@ -1,4 +1,4 @@
-"""One Dash Core with all its roads: templates, the p2p link, and what is asked of it about blocks."""
+"""One Dash Core as the pool of daemons sees it: its health, its templates, and requests about blocks."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.wire.codec import Reader
 
 SUBMIT_TIMEOUT = 60.0
-PLACE_TIMEOUT = 5.0
+POSITION_TIMEOUT = 5.0
 RESPONSIVE = 1.0
-"""Seconds within which a daemon that is well answers a heartbeat."""
+"""Seconds within which a healthy daemon answers a heartbeat."""
 FRESH = 30.0
-"""Seconds for which the work of a daemon that does not answer any more is still taken for the newest, where it is
-higher than that of the others."""
+"""Seconds for which the work of a daemon that does not answer any more still counts as the newest, if it is higher
+than that of the others."""
 MAX_PEERS_READ = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class BlockPosition:
-    """Where a block lies: 1 confirmation at the tip, -1 beside the best chain, 0 where the daemon does not know
-    it."""
+    """Where a block is: 1 confirmation at the tip, -1 on a side branch, 0 if the daemon does not know it."""
 
     confirmations: int
     chainlocked: bool
@@ -39,7 +38,7 @@ class BlockPosition:
 
 @lru_cache(maxsize=1)
 def _hex(data: bytes) -> str:
-    """The same for every daemon, and milliseconds of work for a large block."""
+    """Return the hex of a block: milliseconds of work for a large one, and the same for every daemon."""
     return data.hex()
 
 
@@ -47,7 +46,7 @@ class BlockLink(Protocol):
     """A connection that takes found blocks without an answer."""
 
     def send_block(self, data: bytes) -> int:
-        """How many connections took it; one that was sent it before is not sent it again."""
+        """Send a block. Return how many connections took it; one that was sent it before is not sent it again."""
 
 
 class Daemon:
@@ -69,17 +68,17 @@ class Daemon:
 
     @property
     def template(self) -> BlockTemplate | None:
-        """Its newest one."""
+        """The newest template that it gave; None before the first."""
         return self.service.current
 
     @property
     def facts(self) -> DaemonFacts | None:
-        """What it said of itself last."""
+        """What it last reported of itself."""
         return self.service.facts
 
     @property
     def height(self) -> int:
-        """The height of the block that its work stands on; -1 without any."""
+        """The height of the block that its work builds on; -1 without any."""
         return -1 if self.template is None else self.template.height - 1
 
     @property
@@ -89,12 +88,12 @@ class Daemon:
 
     @property
     def responsive(self) -> bool:
-        """Whether it answers as fast as one that is well."""
+        """Whether it answers as fast as a healthy one."""
         return self.problem is None and self.service.delay < RESPONSIVE
 
     def rank(self) -> tuple[int, bool, bool]:
-        """What makes it better than another: newer work, then being well, then being quick. Work of a daemon with
-        outdated rules counts as none, however new it is."""
+        """Return what makes it better than another: newer work, then being healthy, then being quick. Work of a
+        daemon with outdated rules counts as none, however new it is."""
         last, height = self.service.last_answer, self.height
         if self.outdated is not None:
             return -1, False, False
@@ -107,22 +106,22 @@ class Daemon:
         self.service.refresh()
 
     def announced(self, source: NotificationSource, block_hash: int) -> None:
-        """There is news of a block."""
+        """Handle the announcement of a block."""
         self.service.announced(source, block_hash)
 
     # --- blocks ------------------------------------------------------------------------------------------
 
     async def submit_block(self, data: bytes) -> str | None:
-        """Give it a block. None: accepted, else its reason. Raises RpcError, RpcUnavailable."""
+        """Submit a block. Return None if it is accepted, else the reason. Raises RpcError, RpcUnavailable."""
         result = await self.rpc.call("submitblock", _hex(data), timeout=SUBMIT_TIMEOUT)
         if result is None:
             return None
         return printable(result, 200) if isinstance(result, str) else excerpt(result)
 
     async def block_position(self, block_hash: int) -> BlockPosition | None:
-        """Where a block lies; None where the daemon does not say."""
+        """Return the position of a block; None if the daemon does not answer."""
         try:
-            header = await self.rpc.call("getblockheader", hash_hex(block_hash), timeout=PLACE_TIMEOUT)
+            header = await self.rpc.call("getblockheader", hash_hex(block_hash), timeout=POSITION_TIMEOUT)
         except RpcError as error:
             return BlockPosition(0, False) if error.code == BLOCK_NOT_FOUND else None
         except RpcUnavailable:
@@ -133,7 +132,7 @@ class Daemon:
         return BlockPosition(depth, header.get("chainlock") is True)
 
     async def block_at(self, height: int) -> int | None:
-        """The hash of the best chain's block of a height; None where the daemon does not say."""
+        """Return the hash of the best chain's block at a height; None if the daemon does not answer."""
         try:
             answer = await self.rpc.call("getblockhash", height)
             return int(answer, 16) if isinstance(answer, str) and len(answer) == 64 else None

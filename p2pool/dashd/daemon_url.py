@@ -23,7 +23,7 @@ _OPTIONS = ("cookie", "p2p", "zmq")
 
 @dataclass(frozen=True, slots=True)
 class DaemonUrl:
-    """One daemon's JSON-RPC address. `port` and `p2p_port` are None where the network's own are meant."""
+    """One daemon's JSON-RPC address. `port` and `p2p_port` are None if the network's own are meant."""
 
     scheme: str
     host: str
@@ -39,7 +39,7 @@ class DaemonUrl:
         return f"{self.scheme}://{host_and_port(self.host, self.port or default_port)}/"
 
     def credentials(self, origin: str) -> CredentialSource | None:
-        """Those that it names; `origin` says, for people, where they came from. None where it names none."""
+        """Return the credentials that it names, or None; `origin` says, for people, where they came from."""
         if self.password is not None:
             return FixedCredentials(Credentials(self.user or "", self.password, origin))
         return None if self.cookie is None else CookieFile(self.cookie)
@@ -89,8 +89,8 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
 
 
 def _without_secrets(text: str) -> str:
-    """A URL for an error message. Whoever got it wrong may have a password where none is looked for: all before
-    the last @ may be one, and what stands where a port should."""
+    """Return a URL for an error message. A malformed one may have a password in any place: all before the last @
+    may be one, and what is in the place of a port."""
     shown = re.sub(r"^(https?://)?.*@", r"\1...@", text, flags=re.DOTALL)
     return shown if "[" in shown else re.sub(r":(?!//|[0-9]{1,5}(?:[/?]|$))[^/?]*", ":...", shown)
 

@@ -53,8 +53,8 @@ class DeliveryState(Enum):
     SENT = "sent"
     """It was sent on all channels; what became of it is open."""
     SETTLED = "settled"
-    """The chain has it, all daemons refused it, or another block of its height is buried: only its file is left to
-    see to."""
+    """The chain has it, all daemons refused it, or another block of its height is buried: only its file is
+    left."""
     POSTPONED = "postponed"
     """Too many others were found since: it stays on disk for the next start."""
 

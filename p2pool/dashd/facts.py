@@ -1,4 +1,4 @@
-"""What a Dash Core says of itself: is it the right one, is it ready, what does it warn of."""
+"""What a Dash Core reports of itself: is it the right one, is it ready, what does it warn of."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from p2pool.networks.parameters import Network
 
 MINIMUM_VERSION = 200_000
 MAX_TIME_OFFSET = 60
-"""Seconds by which a daemon's clock may differ from those of its peers before people are told."""
+"""Seconds by which a daemon's clock may differ from those of its peers before the operator is warned."""
 _MAX_WARNING = 300
 _MAX_FORKS, _MAX_FORK_NAME = 100, 32
 _MOST_BLOCKS_BEHIND = 3
-"""Blocks by which the answers of two daemons that are well may differ, since both are asked every ten seconds."""
+"""Blocks by which the answers of two healthy daemons may differ, since both are asked every ten seconds."""
 _CERTAIN = ("locked_in", "active")
 """States (BIP 9) of a hard fork that activates, whatever comes."""
 _NOT_BEGUN = ("defined", "failed")
@@ -46,11 +46,11 @@ class DaemonFacts:
     warnings: str
     forks: tuple[tuple[str, str, int], ...] = ()
     """Forks of the chain's rules: name, BIP 9 state (`active` also for one that is buried in the software), and
-    the height where its rules begin; 0 where that is not known yet."""
+    the height where its rules begin; 0 if that is not known yet."""
 
     def not_expected(self, other: DaemonFacts) -> list[tuple[str, int]]:
         """Return the forks that are certain to the other daemon and that this one knows nothing of, with the
-        height where their rules begin. Empty where this daemon is behind: it may learn of them yet."""
+        height where their rules begin. Empty if this daemon is behind: it may learn of them yet."""
         if self.initial_download or self.blocks < other.blocks - _MOST_BLOCKS_BEHIND:
             return []
         own = {name: state for name, state, _ in self.forks}
@@ -62,11 +62,11 @@ class DaemonFacts:
 
     @property
     def line(self) -> str:
-        """For the log."""
+        """A short description, for the log."""
         return f"{self.agent} on chain {self.chain}, height {self.blocks}"
 
     def problems(self) -> list[str]:
-        """What people should know."""
+        """Return what the operator should know."""
         found = []
         if self.initial_download:
             found.append(f"is still synchronising ({self.progress:.1%}, block {self.blocks} of {self.headers})")
@@ -90,7 +90,7 @@ def _text(answer: Mapping[str, Any], name: str) -> str:
 
 
 def _forks(chain_info: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
-    """Those of `softforks` that have a state; what is malformed is passed over."""
+    """Return those of `softforks` that have a state; malformed ones are skipped."""
     forks = chain_info.get("softforks")
     found = []
     for name, fork in list(forks.items())[:_MAX_FORKS] if isinstance(forks, dict) else ():
@@ -105,7 +105,7 @@ def _forks(chain_info: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
 
 
 def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
-    """The facts out of two answers. Raises RpcUnavailable where they are no objects."""
+    """Return the facts in two answers. Raises RpcUnavailable if they are no objects."""
     if not isinstance(chain_info, Mapping) or not isinstance(network_info, Mapping):
         raise RpcUnavailable("getblockchaininfo or getnetworkinfo did not answer with an object")
     progress = chain_info.get("verificationprogress", 0.0)
@@ -127,12 +127,13 @@ def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
 
 
 async def read_facts(rpc: Caller) -> DaemonFacts:
-    """Ask for them. Raises RpcError, RpcUnavailable."""
+    """Ask a daemon for its facts. Raises RpcError, RpcUnavailable."""
     return parse_facts(await rpc.call("getblockchaininfo"), await rpc.call("getnetworkinfo"))
 
 
 async def check_daemon(rpc: Caller, network: Network) -> DaemonFacts:
-    """Whether this is a daemon to mine on. Raises WrongDaemon, RpcError, RpcUnavailable."""
+    """Check that this is a daemon to mine on, and return its facts. Raises WrongDaemon, RpcError,
+    RpcUnavailable."""
     parent = network.parent
     chain_info, network_info = await rpc.call("getblockchaininfo"), await rpc.call("getnetworkinfo")
     facts = parse_facts(chain_info, network_info)

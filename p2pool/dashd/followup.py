@@ -1,4 +1,4 @@
-"""What becomes of the pool's blocks once the chain has them: followed until their coins can be spent."""
+"""Follow the pool's blocks once the chain has them, until their coins can be spent."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FOLLOW_PERIOD = 5.0
 
 class BlockFollower:
     """Follows blocks in the chain, and those that may come into it: orphans, those that our daemons refused,
-    and those of which nothing is known since their file is gone. `serving` gives the daemon that is to be
-    believed; `lost(hash)` is called for a block that it does not know any more."""
+    and those of which nothing is known since their file is gone. `serving` gives the daemon to ask;
+    `lost(hash)` is called for a block that it does not know any more."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class BlockFollower:
         self._polled_at: tuple[str, int] | None = None
 
     async def poll(self) -> None:
-        """Ask about each block that is not through yet, where there is a new block since the last time."""
+        """Ask about each block whose coins cannot be spent yet, if there is a new block since the last time."""
         daemon = self._serving()
         height = daemon.height
         seen = (daemon.name, height)
@@ -73,11 +73,11 @@ class BlockFollower:
             status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
             now = replace(record, status=status, reason="", confirmations=depth, chainlocked=position.chainlocked)
             if record.status is BlockStatus.ORPHANED:
-                self._say("is back in the chain", now)
+                self._log_change("is back in the chain", now)
             elif record.status is not BlockStatus.ACCEPTED:
-                self._say("is in the chain", now)
+                self._log_change("is in the chain", now)
             if status is BlockStatus.CONFIRMED:
-                self._say(f"has {CONFIRMED} confirmations", now)
+                self._log_change(f"has {CONFIRMED} confirmations", now)
             self._store.put(now)
             if record.confirmations < SAFE <= depth:
                 await self._spool.forget(record.height, record.block_hash)
@@ -96,7 +96,7 @@ class BlockFollower:
             if depth == 0 and record.status is BlockStatus.ACCEPTED:
                 self._lost(record.block_hash)
 
-    def _say(self, what: str, record: BlockRecord) -> None:
+    def _log_change(self, what: str, record: BlockRecord) -> None:
         _log.info(
             "block {height} {block_hash:064x} {what}",
             height=record.height,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class FoundBlock:
     """A block that is ready to be sent. `data` is the whole block; `subsidy` in duffs; `worker` is "another node"
-    where a share of a peer is the block; `time` is when it was found, in Unix seconds, or None if unknown."""
+    if a share of a peer is the block; `time` is when it was found, in Unix seconds, or None if unknown."""
 
     block_hash: int
     height: int

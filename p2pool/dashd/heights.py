@@ -1,7 +1,7 @@
-"""Heights of blocks that shares were mined on, asked of dashd in the background.
+"""Heights of blocks that shares were mined on, requested from dashd in the background.
 
-The choice between chains needs them and must not wait: what is not known yet counts as unknown, is asked for
-here, and the choice is made again when the answer came.
+The choice between chains needs them and must not wait: what is not known yet counts as unknown, is requested
+here, and the choice is made again when the answer has come.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ASK_AGAIN = 60.0
 
 
 class BlockHeights:
-    """`want` a block's height; `learned(block hash, height)` is called once dashd has said it."""
+    """Requests heights of blocks; `learned(block hash, height)` is called once dashd has answered."""
 
     def __init__(self, rpc: Caller, learned: Callable[[int, int], None], clock: Callable[[], float]) -> None:
         self._rpc = rpc
@@ -35,7 +35,7 @@ class BlockHeights:
         """Block hash -> when dashd did not know it."""
         self._task: Deferred[None] | None = None
 
-    def want(self, block_hash: int) -> None:
+    def request(self, block_hash: int) -> None:
         """Ask for a block's height, unless that is under way or was in vain a moment ago."""
         if block_hash in self._queue or len(self._queue) >= MAX_QUEUE:
             return

@@ -1,7 +1,7 @@
-"""Merged mining: the daemons of auxiliary chains as sources of work and drains for blocks.
+"""Merged mining: the daemons of auxiliary chains as sources of work and receivers of blocks.
 
-Every daemon is polled for the block that it would have, with `getauxblock`. Whatever one does wrong costs a log
-line and its own chain, and nothing of Dash: it has connections, limits and times of its own.
+Every daemon is polled for the block that it would have, with `getauxblock`. A fault of one costs a log line and
+its own chain, and nothing of Dash: it has connections, limits and timeouts of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,7 +25,7 @@ from p2pool.base.observable import Event
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxCommitment, AuxWork, commit_to
 from p2pool.dash.target import bits_to_target, is_compact_target
-from p2pool.dashd.aux_submission import AuxDrain, AuxSubmitter
+from p2pool.dashd.aux_submission import AuxReceiver, AuxSubmitter
 from p2pool.dashd.credentials import Credentials, CredentialSource, FixedCredentials
 from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.rpc import Caller, RpcClient, RpcError, RpcUnavailable
@@ -39,32 +40,32 @@ MAX_ANSWER = 64 * 1024
 WORK_LIFETIME = 120.0
 """Seconds for which the block of a daemon that gives no other one stays in the commitment."""
 PAUSE = 5.0
-"""Seconds between two rounds of new work for the sake of auxiliary chains, however many there are. The first
-change after a quiet time makes its round at once, so that with one chain a new block is in work about POLL_PERIOD
-after it is there. With many chains one waits up to PAUSE more: a twelfth of the minute that their blocks take at
-least, while miners, who have a round for each share anyway, are not disturbed all the time. Work made meanwhile
-for another reason has the newest blocks in it."""
-SAY_PERIOD = 60.0
-"""Seconds between two complaints about one daemon, whatever it comes up with."""
+"""Seconds between two job broadcasts for auxiliary chains, however many there are. The first change after a pause
+is broadcast at once, so that with one chain a new block is in work about POLL_PERIOD after it exists. With many
+chains one waits up to PAUSE more: a twelfth of the minute that their blocks take at least, while miners, who get a
+job broadcast for each share anyway, are not disturbed all the time. Work made meanwhile for another reason
+contains the newest blocks."""
+REPORT_PERIOD = 60.0
+"""Seconds between two warnings about one daemon, whatever its problems."""
 WELL_AFTER = 10.0
-"""Seconds without trouble after which it is said to be over."""
+"""Seconds without a problem after which its end is logged."""
 _KNOWN_WORKS = 256
 """Blocks of one daemon that may come back solved: jobs live as long as their Dash block, minutes mostly."""
 
 
 class ChainTaken(Exception):
-    """Another daemon gives blocks of the same chain."""
+    """Raised because another daemon already gives blocks of the same chain."""
 
 
 # --- work --------------------------------------------------------------------------------------------------------
 
 
 def parse_aux_work(answer: Any) -> AuxWork:
-    """The work in an answer to `getauxblock`. Raises ParseError.
+    """Return the work in an answer to `getauxblock`. Raises ParseError.
 
     `target` (`_target` in newer daemons) is little-endian hex, as Namecoin has it and p2pool reads it. Where the
     answer has `bits` as well, they decide: a daemon that displays its target as hashes are displayed is
-    understood, too, and one whose target is neither is refused.
+    understood as well, and one whose target is neither is refused.
     """
     if not isinstance(answer, dict):
         raise ParseError(f"getauxblock: the answer is {excerpt(answer)}, not an object")
@@ -73,14 +74,14 @@ def parse_aux_work(answer: Any) -> AuxWork:
         raise ParseError(f"getauxblock: chainid is {excerpt(chain_id)}, not a number from 0 to {MAX_CHAIN_ID}")
     block_hash = int.from_bytes(_hex(answer.get("hash"), "hash", 32), "big")
     name = "target" if "target" in answer else "_target"
-    wanted = _target_of_bits(answer.get("bits"))
-    if name not in answer and wanted is not None:
-        return AuxWork(chain_id, block_hash, wanted)
+    expected = _target_of_bits(answer.get("bits"))
+    if name not in answer and expected is not None:
+        return AuxWork(chain_id, block_hash, expected)
     data = _hex(answer.get(name), name, 32)
     target = int.from_bytes(data, "little")
-    if wanted not in (None, target):
+    if expected not in (None, target):
         target = int.from_bytes(data, "big")
-        if wanted != target:
+        if expected != target:
             raise ParseError(f"getauxblock: {name} is another target than bits {excerpt(answer['bits'])} say")
     if target == 0:
         raise ParseError(f"getauxblock: {name} is 0, which no hash meets")
@@ -105,7 +106,7 @@ def _hex(text: Any, name: str, size: int) -> bytes:
 class AuxTable:
     """The current block of each chain. Bound: one a daemon.
 
-    `changed` fires with each new commitment (None for none); `work_due` when miners should have work with it.
+    `changed` fires with each new commitment (None for none); `work_due` when miners should get jobs with it.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -114,11 +115,11 @@ class AuxTable:
         self._reactor = environment.reactor
         self._works: dict[int, tuple[AuxDaemon, AuxWork]] = {}
         """By chain id."""
-        self._last_round: float | None = None
-        self._waiting: Any = None
+        self._last_broadcast: float | None = None
+        self._waiting: IDelayedCall | None = None
 
     def take(self, daemon: AuxDaemon, work: AuxWork) -> None:
-        """A daemon's newest work. Raises ChainTaken where another one has its chain; it has no work then."""
+        """Take a daemon's newest work. Raises ChainTaken if another one has its chain; it has no work then."""
         held = self._works.get(work.chain_id)
         if held is not None and held[0] is not daemon:
             self.drop(daemon)
@@ -130,34 +131,34 @@ class AuxTable:
             return
         self._works = {c: entry for c, entry in self._works.items() if entry[0] is not daemon}
         self._works[work.chain_id] = (daemon, work)
-        self._tell()
+        self._notify()
 
     def drop(self, daemon: AuxDaemon) -> None:
-        """A daemon has no work any more."""
+        """Forget the work of a daemon that gives none any more."""
         remaining = {c: entry for c, entry in self._works.items() if entry[0] is not daemon}
         if len(remaining) < len(self._works):
             self._works = remaining
-            self._tell()
+            self._notify()
 
     def stop(self) -> None:
-        """Make no more rounds."""
+        """Cause no more job broadcasts."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self.changed.fire(commit_to(work for _, work in self._works.values()))
         if self._waiting is not None:
             return
         now = self._reactor.seconds()
-        if self._last_round is None or now >= self._last_round + PAUSE:
-            self._make_round()
+        if self._last_broadcast is None or now >= self._last_broadcast + PAUSE:
+            self._request_broadcast()
         else:
-            self._waiting = self._reactor.callLater(self._last_round + PAUSE - now, self._make_round)
+            self._waiting = self._reactor.callLater(self._last_broadcast + PAUSE - now, self._request_broadcast)
 
-    def _make_round(self) -> None:
+    def _request_broadcast(self) -> None:
         self._waiting = None
-        self._last_round = self._reactor.seconds()
+        self._last_broadcast = self._reactor.seconds()
         self.work_due.fire(None)
 
 
@@ -176,11 +177,11 @@ class AuxFigures:
 
 
 class AuxDaemon:
-    """One daemon, asked again and again. `where` is its address without credentials."""
+    """One daemon, which is polled. `where` is its address without credentials."""
 
     def __init__(self, environment: Environment, rpc: Caller, *, where: str, table: AuxTable) -> None:
         self.where = where
-        self.drain = AuxDrain(environment, rpc, where)
+        self.receiver = AuxReceiver(environment, rpc, where)
         self.problem: str | None = "not asked yet"
         self.chain_id: int | None = None
         self._reactor = environment.reactor
@@ -189,8 +190,8 @@ class AuxDaemon:
         self._given: BoundedSet[AuxWork] = BoundedSet(_KNOWN_WORKS)
         self._last_work: float | None = None
         self._well_since: float | None = None
-        self._said: str | None = None
-        """The complaint that stands in the log; None where all is well, as far as the log says."""
+        self._reported: str | None = None
+        """The problem that was logged last; None if its end was logged as well."""
         self._quiet_until = float("-inf")
 
     def knows(self, work: AuxWork) -> bool:
@@ -199,11 +200,11 @@ class AuxDaemon:
 
     @property
     def figures(self) -> AuxFigures:
-        """For pages."""
-        return AuxFigures(self.where, self.chain_id, self.drain.accepted, self.drain.refused, self.problem)
+        """Return what pages show of this daemon."""
+        return AuxFigures(self.where, self.chain_id, self.receiver.accepted, self.receiver.refused, self.problem)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Poll the daemon until cancelled."""
         wait = POLL_PERIOD
         while True:
             try:
@@ -212,12 +213,12 @@ class AuxDaemon:
             except CancelledError:
                 raise
             except (RpcError, RpcUnavailable, ParseError, ChainTaken) as error:
-                self._trouble(str(error))
+                self._report(str(error))
                 wait = min(wait * 2, _LAST_RETRY)
             except Exception:
-                # A defect of ours; it must not end the chain's work.
-                if self._trouble("a defect of p2pool: see the log"):
-                    _log.failure("merged mining with {where} failed", where=self.where)
+                # A bug must not end the work of the chain.
+                if self._report("internal error of p2pool: see the log"):
+                    _log.failure("internal error in merged mining with {where}", where=self.where)
                 wait = _LAST_RETRY
             await deferLater(self._reactor, wait, lambda: None)
 
@@ -236,27 +237,28 @@ class AuxDaemon:
         if self.problem is not None or self._well_since is None:
             self._well_since = now
         self.problem = None
-        if self._said is not None and now - self._well_since >= WELL_AFTER:
-            self._said = None
+        if self._reported is not None and now - self._well_since >= WELL_AFTER:
+            self._reported = None
             _log.info("merged mining with {where} works again", where=self.where)
 
-    def _trouble(self, problem: str) -> bool:
-        """Keep it for pages and say it, once, and not often. Whether it was said."""
+    def _report(self, problem: str) -> bool:
+        """Keep a problem for pages and log it, once, and not often. Return whether it was logged."""
         now = self._reactor.seconds()
         self.problem = problem
         if self._last_work is not None and now - self._last_work > WORK_LIFETIME:
             self._table.drop(self)
-        if problem == self._said or now < self._quiet_until:
+        if problem == self._reported or now < self._quiet_until:
             return False
-        self._said, self._quiet_until = problem, now + SAY_PERIOD
-        _log.warn("merged mining with {where}: {problem}; trying again", where=self.where, problem=problem)
+        self._reported, self._quiet_until = problem, now + REPORT_PERIOD
+        _log.warn("merged mining with {where}: {problem}; retrying", where=self.where, problem=problem)
         return True
 
 
 class MergedMining:
-    """All daemons, the table of their works, and the way back: one object for the composition root.
+    """All daemons, the table of their works, and the delivery of their blocks: one object for the composition
+    root.
 
-    `directory` is where proofs are kept that no daemon took.
+    `directory` is for proofs that no daemon took.
     """
 
     def __init__(self, environment: Environment, urls: Sequence[DaemonUrl], directory: Path) -> None:
@@ -271,23 +273,23 @@ class MergedMining:
         self._tasks: list[Deferred[None]] = []
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Begin to poll all daemons."""
         for daemon in self.daemons:
             task = Deferred.fromCoroutine(daemon.run())
             task.addErrback(_ended)
             self._tasks.append(task)
 
     def offer(self, work: AuxWork, proof: Callable[[], bytes], worker: str) -> None:
-        """A block of an auxiliary chain was found: send it to the daemon that gave the work. `proof` is asked for
+        """Send a found block of an auxiliary chain to the daemon that gave the work. `proof` is asked for
         the packed AuxPow where it is needed."""
         for daemon in self.daemons:
             if daemon.knows(work):
-                self.submitter.offer(daemon.drain, work, proof=proof, worker=worker)
+                self.submitter.offer(daemon.receiver, work, proof=proof, worker=worker)
                 return
 
     @property
     def figures(self) -> list[AuxFigures]:
-        """For pages, in the order of the flags."""
+        """Return what pages show of each daemon, in the order of the flags."""
         return [daemon.figures for daemon in self.daemons]
 
     async def stop(self) -> None:
@@ -303,9 +305,9 @@ class MergedMining:
 
 def _ended(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        _log.failure("merged mining ended", failure)
+        _log.failure("internal error: merged mining with a daemon ended", failure)
 
 
 def _credentials(url: DaemonUrl) -> CredentialSource:
-    """Those of its URL: `settings.read_merged_url` takes none without."""
+    """Return the credentials of a URL: `settings.read_merged_url` takes none without."""
     return url.credentials("of --merged") or FixedCredentials(Credentials("", "", "of --merged"))

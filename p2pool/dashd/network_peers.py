@@ -1,4 +1,4 @@
-"""Addresses of nodes of the Dash network that found blocks can be sent to: learned, scored, remembered."""
+"""Addresses of nodes of the Dash network that found blocks can be sent to: learned, scored, kept on disk."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Address = tuple[str, int]
 MAX_KNOWN = 2000
 _FORGOTTEN_AT_ONCE = MAX_KNOWN // 10
 MIN_PORT = 1024
-"""Nobody is to make us knock at somebody's mail server."""
+"""Others must not be able to make us connect to, say, a mail server."""
 MAX_SCORE = 10.0
 FIRST_PAUSE, LAST_PAUSE = 60.0, 86400.0
 """Seconds before an address that failed is tried again, doubled with each failure."""
 MAX_RESTING = 50
-"""Addresses that failed of late, for pages."""
+"""Addresses that failed recently, for pages."""
 FROM_DASHD, FROM_NETWORK, REMEMBERED = "dashd", "network", "remembered"
 """Who named an address: our dashd, another node, an earlier run."""
 MAX_FAILURES = 10
@@ -33,8 +33,8 @@ MAX_FAILURES = 10
 
 @dataclass(slots=True)
 class KnownPeer:
-    """What is known of an address. `score` rises with each good turn; `failures` are those since the last one;
-    times in Unix seconds."""
+    """What is known of an address. `score` rises with each useful message; `failures` are those since the last
+    one; times in Unix seconds."""
 
     score: float = 0.0
     failures: int = 0
@@ -55,15 +55,15 @@ class RestingAddress:
 
 
 def parse_address(text: str, allow_local: bool) -> Address | None:
-    """An IP address and port ("1.2.3.4:9999", "[2001:db8::1]:9999"); None for what cannot be dialled: names,
-    hidden services, and addresses that are not of the public network unless `allow_local`."""
+    """Return an IP address and port ("1.2.3.4:9999", "[2001:db8::1]:9999"); None for what cannot be dialled:
+    names, hidden services, and addresses that are not of the public network unless `allow_local`."""
     host, _, port = text.rpartition(":")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
     return usable_address(host.strip("[]"), number, allow_local)
 
 
 def usable_address(host: str, port: int, allow_local: bool) -> Address | None:
-    """The same for a host and a port."""
+    """Return the address of a host and a port; None for one that must not be dialled (see `parse_address`)."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -78,18 +78,18 @@ def usable_address(host: str, port: int, allow_local: bool) -> Address | None:
 
 
 def _neighbourhood(address: Address) -> str:
-    """The /16 of IPv4 or /32 of IPv6: addresses of one are cheap for whoever has one."""
+    """Return the /16 of IPv4 or /32 of IPv6: whoever has one address of it gets more of them cheaply."""
     host, _ = address
     return str(ip_network((host, 32 if ":" in host else 16), strict=False))
 
 
 def _pause(failures: int) -> float:
-    """Seconds before the next try after so many failures in a row."""
+    """Return the seconds before the next attempt after so many failures in a row."""
     return min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(max(0, failures - 1), 32))
 
 
 class PeerBook:
-    """The addresses. Bound: MAX_KNOWN; the worst are forgotten for new ones."""
+    """The known addresses. Bound: MAX_KNOWN; the worst are evicted for new ones."""
 
     def __init__(self, allow_local: bool, rng: random.Random) -> None:
         self.known: dict[Address, KnownPeer] = {}
@@ -97,16 +97,16 @@ class PeerBook:
         self._rng = rng
 
     def learn(self, address: Address | None, source: str = FROM_NETWORK) -> None:
-        """Somebody named an address: one of FROM_DASHD, FROM_NETWORK, REMEMBERED."""
+        """Add an address that somebody named: FROM_DASHD, FROM_NETWORK or REMEMBERED."""
         if address is not None:
             self._peer(address, source)
 
     def sources(self) -> dict[str, int]:
-        """How many addresses are known, by who named them first."""
+        """Return how many addresses are known, by who named them first."""
         return dict(Counter(peer.source for peer in self.known.values()))
 
     def resting(self, now: float) -> tuple[RestingAddress, ...]:
-        """Addresses that failed and wait for their next try, the soonest first, at most MAX_RESTING."""
+        """Return addresses that failed and wait for their next attempt, the soonest first, at most MAX_RESTING."""
         waiting = ((peer.next_try, address) for address, peer in self.known.items() if peer.next_try > now)
         return tuple(
             RestingAddress(*address, peer.failures, when - now, _pause(peer.failures))
@@ -115,11 +115,11 @@ class PeerBook:
         )
 
     def _peer(self, address: Address, source: str = FROM_NETWORK) -> KnownPeer:
-        """What is known of an address, which is from now on."""
+        """Return what is known of an address, which is added if it is new."""
         peer = self.known.get(address)
         if peer is None:
             if len(self.known) >= MAX_KNOWN:
-                # Many at once, as looking for them takes a while: the untried and the bad, the oldest first.
+                # Many at once, as finding them takes a while: the untried and the bad, the oldest first.
                 for worst in sorted(self.known, key=self._worth)[:_FORGOTTEN_AT_ONCE]:
                     del self.known[worst]
             peer = self.known[address] = KnownPeer(source=source)
@@ -130,16 +130,16 @@ class PeerBook:
         return peer.worked and peer.failures < MAX_FAILURES, peer.score
 
     def worked(self, address: Address) -> None:
-        """A handshake was done. Only a good turn makes up for failures: it may hang up again at once."""
+        """Record a handshake. Only a useful message makes up for failures: the node may disconnect at once."""
         self._peer(address).worked = True
 
     def useful(self, address: Address) -> None:
-        """A good turn: it told of a new block."""
+        """Record that the node was useful: it announced a new block."""
         peer = self._peer(address)
         peer.failures, peer.score = 0, min(MAX_SCORE, peer.score + 1.0)
 
     def failed(self, address: Address, now: float) -> None:
-        """No connection, no handshake, or an end that was its own fault."""
+        """Record a failure: no connection, no handshake, or an end that was its own fault."""
         peer = self.known.get(address)
         if peer is None:
             return
@@ -151,7 +151,7 @@ class PeerBook:
             peer.next_try = now + _pause(peer.failures)
 
     def pick(self, count: int, without: Collection[Address], now: float) -> list[Address]:
-        """Addresses to dial: the best first, with some luck, so that others get their chance, too; one of a
+        """Return addresses to dial: the best first, with some randomness, so that others get a chance; one of a
         neighbourhood, counting those `without`, unless all are local."""
         due = [
             (peer.score + self._rng.uniform(0.0, 3.0), address)
@@ -181,7 +181,7 @@ class PeerBook:
         }
 
     def restore(self, entries: list[Any]) -> None:
-        """Take over the entries of an earlier run; those that say nothing usable are passed over."""
+        """Take over the entries of an earlier run; unusable ones are skipped."""
         for entry in entries[:MAX_KNOWN]:
             match entry:
                 case {"host": str(host), "port": int(port), "score": int() | float() as score, "worked": worked}:

@@ -1,5 +1,5 @@
-"""Connections of Dash's p2p protocol, and the link to a dashd: fast notice of new blocks, and a second road for
-found ones. A help, never a condition."""
+"""Connections of Dash's p2p protocol, and the link to a dashd: fast notification of new blocks, and a second
+delivery channel for found ones. Everything works without it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
@@ -27,10 +29,10 @@ HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 600.0
 """dashd pings every two minutes: after so many seconds without a byte the connection is dead."""
 MAX_UNSENT = 16 * 1024 * 1024
-"""Bytes that a node may leave unread before it is given up: eight of the largest blocks."""
+"""Bytes that a node may leave unread before it is disconnected: eight of the largest blocks."""
 MAX_RECEIVED, RECEIVE_RATE = 8 * 1024 * 1024, 64 * 1024
-"""Bytes that a node may send at once, and bytes a second that it may go on with. What we ask for is a few
-kilobytes a block; the most that can come uncalled for is one message of 3 MiB."""
+"""Bytes that a node may send at once, and bytes a second that it may go on with. What we request is a few
+kilobytes a block; the most that can come unrequested is one message of 3 MiB."""
 _PAUSES = backoffPolicy(initialDelay=1.0, maxDelay=60.0)
 MAX_SENT = 100
 """Blocks that a connection remembers to have been sent."""
@@ -39,25 +41,25 @@ _log = Logger(namespace="p2pool.dashd")
 
 
 class P2pOwner(Protocol):
-    """Whoever made a connection hears of it."""
+    """What a connection calls: whoever made it."""
 
     def p2p_ready(self, connection: P2pConnection) -> None:
-        """The handshake is done."""
+        """Handle the end of the handshake."""
 
     def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
-        """News, after the handshake."""
+        """Handle what the node sent after the handshake."""
 
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
-        """It is over; `why` is empty where nobody did anything wrong."""
+        """Handle the end of the connection; `why` is empty if nobody did anything wrong."""
 
 
 @implementer(IPushProducer)
 class P2pConnection(TwistedProtocol):
-    """Moves bytes between a transport and a session, and knows when to hang up.
+    """Moves bytes between a transport and a session, and disconnects when it must.
 
-    What it says is looked at in `turns`, which it shares with others; without them, at once.
+    Messages are handled in `turns`, which it shares with others; without these, at once.
 
-    It is its own transport's producer, as this is how a transport tells that it holds unsent bytes, and that it
+    It is its own transport's producer, as this is how a transport signals that it holds unsent bytes, and that it
     has none any more.
     """
 
@@ -83,7 +85,7 @@ class P2pConnection(TwistedProtocol):
         """Whether the transport still holds bytes that the other side has not taken."""
         self._may_receive, self._received_at = float(MAX_RECEIVED), self._reactor.seconds()
         self._sent: BoundedSet[bytes] = BoundedSet(MAX_SENT)
-        """Headers of blocks. What it was sent once it has, or would refuse again: nodes take the latter amiss."""
+        """Headers of blocks. A node has what it was sent, or would refuse it again, and may ban us for that."""
         self._was_ready = False
 
     @property
@@ -91,42 +93,42 @@ class P2pConnection(TwistedProtocol):
         """Whether it has ended, or is about to."""
         return self._closing
 
+    @override
     def connectionMade(self) -> None:
-        """Twisted's."""
         cast(IConsumer, self.transport).registerProducer(self, True)
-        self._deadline = self._reactor.callLater(HANDSHAKE_TIME, self.hang_up, "silent for too long")
+        self._deadline = self._reactor.callLater(HANDSHAKE_TIME, self.disconnect, "silent for too long")
         self.write(self.session.hello())
 
     def write(self, data: bytes) -> None:
-        """Send, or hang up where the other side has left too much unread."""
+        """Send bytes, or disconnect if the other side has left too many unread."""
         if not data or self.transport is None or self._closing:
             return
         self._unsent += len(data)
         if self._unsent > MAX_UNSENT:
-            self.hang_up("it does not read what it is sent")
+            self.disconnect("it does not read what it is sent")
             return
         self.transport.write(data)
         if not self._clogged:
             self._unsent = 0
 
     def pauseProducing(self) -> None:
-        """Twisted's: the transport holds more than it likes."""
+        """Note that the transport holds more unsent bytes than it likes."""
         self._clogged = True
 
     def resumeProducing(self) -> None:
-        """Twisted's: all is sent."""
+        """Note that the transport has sent all bytes."""
         self._clogged, self._unsent = False, 0
 
     def stopProducing(self) -> None:
-        """Twisted's: the connection is lost, which `connectionLost` sees to."""
+        """Do nothing: the connection is lost, and `connectionLost` is called as well."""
 
     def _stop_waiting(self) -> None:
         deadline, self._deadline = self._deadline, None
         if deadline is not None and deadline.active():
             deadline.cancel()
 
-    def hang_up(self, why: str = "") -> None:
-        """End it, for this reason."""
+    def disconnect(self, why: str = "") -> None:
+        """End the connection, for this reason."""
         if self._closing:
             return
         self._closing, self._why = True, why
@@ -135,15 +137,15 @@ class P2pConnection(TwistedProtocol):
             # Not loseConnection: it waits for the other side to take what is still to be written.
             cast(ITCPTransport, self.transport).abortConnection()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         if self._closing:
             return
         now = self._reactor.seconds()
         refilled = self._may_receive + (now - self._received_at) * RECEIVE_RATE
         self._may_receive, self._received_at = min(MAX_RECEIVED, refilled) - len(data), now
         if self._may_receive < 0:
-            self.hang_up("it sends too much")
+            self.disconnect("it sends too much")
             return
         self.session.add(data)
         if self._turns is not None:
@@ -152,16 +154,16 @@ class P2pConnection(TwistedProtocol):
         try:
             self._handle(self.session.receive(b""))
         except ParseError as error:
-            self.hang_up(str(error))
+            self.disconnect(str(error))
 
     def step(self) -> bool:
-        """See turns.Client: one message."""
+        """Handle one message, for `turns`. Return whether there may be another one."""
         if self._closing:
             return False
         try:
             heard = self.session.next_heard()
         except ParseError as error:
-            self.hang_up(str(error))
+            self.disconnect(str(error))
             return False
         if heard is None:
             return False
@@ -169,15 +171,15 @@ class P2pConnection(TwistedProtocol):
         return not self._closing
 
     def hold(self, held: bool) -> None:
-        """See turns.Client."""
+        """Pause or resume reading, for `turns`."""
         transport = cast(Any, self.transport)
         if transport is not None and not self._closing:
             transport.pauseProducing() if held else transport.resumeProducing()
 
     def failed(self, error: Exception) -> None:
-        """See turns.Client."""
-        _log.failure("a message of {host} could not be handled", Failure(error), host=self.host_key)
-        self.hang_up()
+        """Log a bug in the handling of a message, and disconnect."""
+        _log.failure("internal error while handling a message from {host}", Failure(error), host=self.host_key)
+        self.disconnect()
 
     def _handle(self, heard: Heard) -> None:
         self.write(heard.output)
@@ -191,19 +193,19 @@ class P2pConnection(TwistedProtocol):
             self._owner.p2p_heard(self, heard)
 
     def needs(self, data: bytes) -> bool:
-        """Whether it may take a block that it was not sent yet."""
+        """Return whether it may take a block that it was not sent yet."""
         return self.session.ready and not self._closing and data[:_HEADER_SIZE] not in self._sent
 
     def send_block(self, message: bytes) -> bool:
-        """Send a block's message; False where that is not possible."""
+        """Send a block's message. Return False if that is not possible."""
         if not self.session.ready or self._closing:
             return False
         self._sent.add(message[_FRAME_SIZE : _FRAME_SIZE + _HEADER_SIZE])
         self.write(message)
         return not self._closing
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's."""
         self._stop_waiting()
         self._closing = True
         if self._turns is not None:
@@ -217,12 +219,12 @@ class _LinkFactory(Factory):
     def __init__(self, link: DashdLink) -> None:
         self._link = link
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> P2pConnection:
-        """Twisted's."""
         return self._link.new_connection()
 
 
-class DashdLink(ClientService):
+class DashdLink(ClientService, P2pOwner):
     """Keeps one connection to a dashd's p2p port and calls `announced(hash)` at each new block."""
 
     def __init__(
@@ -239,13 +241,14 @@ class DashdLink(ClientService):
         """The connection whose handshake is done."""
         self._environment = environment
         self._announced = announced
+        self._name = host_and_port(host, port)
         self._magic = magic
         self._sub_version = sub_version
         self._newest: P2pConnection | None = None
         self._attempts = 0
-        """In a row that came to no handshake."""
+        """Attempts in a row without a handshake."""
         self._complaint = ""
-        """What was said last of why the link closed."""
+        """The reason that was logged last for the end of a connection."""
         super().__init__(
             HostnameEndpoint(environment.reactor, host, port),
             _LinkFactory(self),
@@ -254,20 +257,20 @@ class DashdLink(ClientService):
         )
 
     def _pause(self, attempt: int) -> float:
-        """Seconds until the next attempt. Twisted's own count begins anew with each connection, also to something
-        that is no dashd."""
+        """Return the seconds until the next attempt. Twisted's own count begins anew with each connection, also to
+        something that is no dashd."""
         self._attempts += 1
         return _PAUSES(self._attempts)
 
     def stopService(self) -> Deferred[None]:
-        """Twisted's: end. What dashd has not read is given up: it could keep us from ending."""
+        """End the connection. What dashd has not read is given up: it could keep us from ending."""
         stopping = super().stopService()
         if self._newest is not None:
-            self._newest.hang_up()
+            self._newest.disconnect()
         return stopping
 
     def new_connection(self) -> P2pConnection:
-        """A protocol for a new connection."""
+        """Return a protocol for a new connection."""
         session = P2pSession(
             self._magic,
             sub_version=self._sub_version,
@@ -277,29 +280,29 @@ class DashdLink(ClientService):
         self._newest = P2pConnection(self._environment, session, self)
         return self._newest
 
+    @override
     def p2p_ready(self, connection: P2pConnection) -> None:
-        """See P2pOwner."""
-        _log.debug("dashd's p2p link is up")
+        _log.debug("connected to dashd at {name} over p2p", name=self._name)
         self.up = connection
         self._attempts = 0
 
+    @override
     def p2p_heard(self, connection: P2pConnection, heard: Heard) -> None:
-        """See P2pOwner."""
-        self._complaint = ""  # it is of use: what goes wrong from now on is news
+        self._complaint = ""  # it is of use: a problem from now on is a new one
         if heard.blocks:
             self._announced(heard.blocks[-1])
         if heard.headers:
             self._announced(heard.headers[-1].hash())
 
+    @override
     def p2p_lost(self, connection: P2pConnection, why: str) -> None:
-        """See P2pOwner."""
         if self.up is connection:
             self.up = None
         if why and why != self._complaint:
             self._complaint = why
-            _log.warn("dashd's p2p link closed: {why}", why=why)
+            _log.warn("p2p connection to dashd at {name} closed: {why}; reconnecting", name=self._name, why=why)
 
     def send_block(self, data: bytes) -> int:
-        """Give dashd a packed block that we found, once a connection; how many connections took it."""
+        """Send dashd a packed block that we found, once a connection. Return how many connections took it."""
         up = self.up
         return int(up is not None and up.needs(data) and up.send_block(pack_block(self._magic, data)))

@@ -1,4 +1,4 @@
-"""One connection to a node of the Dash network, without sockets: bytes in, bytes and news out."""
+"""One connection to a node of the Dash network, without sockets: bytes in, bytes and events out."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from p2pool.wire.framer import Framer, frame
 
 _BLOCKS = frozenset({INVENTORY_BLOCK, INVENTORY_COMPACT_BLOCK})
 _READ = frozenset({"version", "verack", "ping", "inv", "headers", "addr"})
-"""What is parsed of what it says; all else (transactions, blocks that nobody asked for) is passed over."""
+"""The commands that are parsed; all others (transactions, blocks that nobody requested) are skipped."""
 MAX_PARSED = 256 * 1024
-"""Bytes: longer messages are passed over, too. 2000 headers, the most that comes at once, have 162 000; parsing an
+"""Bytes: longer messages are skipped as well. 2000 headers, the most that comes at once, have 162 000; parsing an
 `inv` of the greatest size that the protocol allows would hold up everybody."""
 
 
 class Heard(NamedTuple):
-    """What a piece of data amounts to: bytes to send, blocks that it tells of by hash (the newest last) and by
+    """What received data amounts to: bytes to send, blocks that it announces by hash (the newest last) and by
     header, addresses of others."""
 
     output: bytes
@@ -53,7 +53,7 @@ _NOTHING = Heard(b"")
 
 
 class P2pSession:
-    """One connection. ParseError where the other side sends something malformed."""
+    """One connection without its socket. Raises ParseError if the other side sends something malformed."""
 
     def __init__(self, magic: bytes, *, sub_version: bytes, nonce: int, now: float) -> None:
         self._framer = Framer(magic, MAX_PAYLOAD)
@@ -61,7 +61,7 @@ class P2pSession:
         self.ready = False
         """Whether the handshake is done."""
         self.version: Version | None = None
-        """What the other side said first."""
+        """The first message of the other side."""
         address = NetworkAddress(NODE_NETWORK, NO_ADDRESS.ip, NO_ADDRESS.port)
         self._version = Version(
             version=PROTOCOL_VERSION,
@@ -76,22 +76,22 @@ class P2pSession:
         )
 
     def hello(self) -> bytes:
-        """What we say first."""
+        """Return the bytes that we send first."""
         return self._pack(self._version)
 
     def _pack(self, message: Message) -> bytes:
         return frame(self._magic, message.command, message.pack())
 
     def ask_headers(self, known: int) -> bytes:
-        """Ask for the headers that follow a block, and for later ones to be announced as such."""
+        """Return a request for the headers that follow a block, and for later ones to be announced as such."""
         return self._pack(SendHeaders()) + self._pack(GetHeaders(PROTOCOL_VERSION, (known,), 0))
 
     def ask_addresses(self) -> bytes:
-        """Ask for addresses of other nodes."""
+        """Return a request for addresses of other nodes."""
         return self._pack(GetAddr())
 
     def receive(self, data: bytes) -> Heard:
-        """Handle all that came, as one piece of news."""
+        """Handle all that was received, as one event."""
         self.add(data)
         every: list[Heard] = []
         while (heard := self.next_heard()) is not None:
@@ -104,11 +104,11 @@ class P2pSession:
         )
 
     def add(self, data: bytes) -> None:
-        """Take bytes over. What they complete is for `next_heard`."""
+        """Take received bytes. `next_heard` handles the messages that they complete."""
         self._framer.add(data)
 
     def next_heard(self) -> Heard | None:
-        """Handle the next complete message; None where there is none. Raises ParseError."""
+        """Handle the next complete message. Return None if there is none. Raises ParseError."""
         framed = self._framer.next_message()
         if framed is None:
             return None
@@ -138,5 +138,6 @@ class P2pSession:
 
 @lru_cache(maxsize=1)
 def pack_block(magic: bytes, data: bytes) -> bytes:
-    """The message that brings a block. It is the same for every connection, and its checksum takes a while."""
+    """Return the message that carries a block. It is the same for every connection, and its checksum takes a
+    while."""
     return frame(magic, "block", data)

@@ -39,7 +39,7 @@ class PayoutMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OwnAddress:
-    """An address and its 20 bytes of key hash. `taken` is when the wallet gave it (Unix seconds), None where that
+    """An address and its 20 bytes of key hash. `taken` is when the wallet gave it (Unix seconds), None if that
     does not matter."""
 
     address: str
@@ -48,8 +48,8 @@ class OwnAddress:
 
 
 def own_address(text: object, network: Network, taken: float | None = None) -> OwnAddress:
-    """An address out of somebody's answer or file. Raises ParseError: no text, or nothing that a share can pay on
-    this network (AddressError says why)."""
+    """Return the address in an answer or a file. Raises ParseError for what is no text, or nothing that a share
+    can pay on this network (AddressError says why)."""
     if not isinstance(text, str):
         raise ParseError("it is not a text")
     if len(text) > _MAX_TEXT:
@@ -72,13 +72,13 @@ class PayoutAddresses:
         self.addresses: tuple[OwnAddress, ...] = tuple(known)
         """Bound: `wanted`."""
         self.problem: str | None = None
-        """Why there is none, or no new one, where the operator has to put something right; None else."""
+        """Why there is none, or no new one, if the operator has to act; else None."""
         self.wanted = wanted
         self._rng = rng
         self._lifetime = lifetime
 
     def key_hash(self) -> bytes | None:
-        """The 20 bytes that the next job for the operator pays: one address's, by chance; None without any."""
+        """Return the 20 bytes that the next job for the operator pays: a random address's; None without any."""
         addresses = self.addresses
         if not addresses:
             return None
@@ -90,7 +90,7 @@ class PayoutAddresses:
         return self.addresses[-1] if self.addresses else None
 
     def seconds_until_due(self, now: float) -> float | None:
-        """When the next address should be taken: 0 for at once, None for never."""
+        """Return when the next address should be taken: 0 for at once, None for never."""
         if len(self.addresses) < self.wanted:
             return 0.0
         if self._lifetime is None:
@@ -100,13 +100,14 @@ class PayoutAddresses:
         return max(0.0, (self.addresses[-1].taken or 0.0) + self._lifetime - now)
 
     def take(self, new: OwnAddress) -> None:
-        """A new address; the oldest goes where there would be too many. Raises ParseError where it is not new."""
+        """Add a new address; the oldest is dropped if there would be too many. Raises ParseError if it is not
+        new."""
         if any(own.key_hash == new.key_hash for own in self.addresses):
             raise ParseError("it is in use already")
         self.addresses = (*self.addresses, new)[-self.wanted :]
 
     def restore(self, known: Iterable[OwnAddress], now: float) -> None:
-        """Go on with those of an earlier run: the newest, each once; none is from the future."""
+        """Take over addresses of an earlier run: the newest, each once; none is from the future."""
         by_age = sorted(known, key=lambda own: own.taken or 0.0)
         once = {own.key_hash: own for own in by_age}
         self.addresses = tuple(
@@ -118,12 +119,12 @@ class PayoutAddresses:
 
 
 def render_cached(own: OwnAddress) -> bytes:
-    """The file of the WALLET mode: one line, as the older software has it."""
+    """Return the file of the WALLET mode: one line, as legacy p2pool-dash has it."""
     return own.address.encode() + b"\n"
 
 
 def parse_cached(data: bytes, network: Network) -> OwnAddress:
-    """See `render_cached`. Raises ParseError."""
+    """Return the address in a file that `render_cached` made. Raises ParseError."""
     try:
         return own_address(data.decode("ascii").strip(), network)
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """Keeps the node's own payout addresses: reads those of earlier runs, asks dashd's wallet, writes them down.
 
-The composition root starts it where the operator did not give an address. It never gives up: while dashd is not
-there, or has no wallet, it asks again with back-off, and everything else runs.
+The composition root starts it if the operator gave no address. It never gives up: while dashd is unreachable or
+has no wallet, it retries with back-off, and everything else runs.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ DYNAMIC_FILE = StateFormat("dynamic-addresses.json", "the payout addresses of ea
 """A hundred addresses are about ten thousand bytes."""
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 LAST_RETRY_OF_KEYS = 600.0
-"""Seconds. Where answers are useless, each question makes the wallet a key that nobody uses."""
+"""Seconds. If answers are unusable, each request makes the wallet a key that nobody uses."""
 CHECK_PERIOD = 60.0
-"""Seconds after which it is looked again whether an address is due: clocks are set."""
+"""Seconds after which it is checked again whether an address is due, since clocks may be set."""
 
 
 class PayoutService:
-    """See the module. `directory` is the network's own below the data directory, `clock` gives Unix seconds."""
+    """Keeps the payout addresses of the node. `directory` is the network's own below the data directory."""
 
     def __init__(
         self,
@@ -66,22 +66,22 @@ class PayoutService:
         self._task: Deferred[None] | None = None
         self._stopped = False
         self._unchecked: list[OwnAddress] = []
-        """Of earlier runs: the wallet was not asked about them yet."""
+        """Addresses of earlier runs that the wallet was not asked about yet."""
         self._unsaved = False
         self._disk_failed = False
         self._waiting = False
-        """dashd is not there; that was said."""
+        """Whether dashd is unreachable, which was logged."""
 
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin; addresses come later."""
+        """Begin to keep addresses; they come later."""
         self._task = task = Deferred.fromCoroutine(self._run())
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("keeping payout addresses failed", failure))
+        task.addErrback(lambda failure: _log.failure("internal error while keeping payout addresses", failure))
 
     def stop(self) -> None:
-        """End; what is under way is given up."""
+        """End, and cancel what is under way."""
         self._stopped = True
         if self._task is not None:
             self._task.cancel()
@@ -110,8 +110,8 @@ class PayoutService:
     # --- the wallet --------------------------------------------------------------------------------------
 
     async def _try(self) -> float | None:
-        """Ask the wallet what there is to ask: None where that went well, else how long to wait at most before it
-        is asked again."""
+        """Make the requests to the wallet that are due. Return None on success, else the longest wait before a
+        retry."""
         try:
             while self._unchecked:
                 await self._check(self._unchecked[0])
@@ -119,11 +119,11 @@ class PayoutService:
             if self._payouts.seconds_until_due(self._clock()) == 0:
                 await self._take()
         except RpcUnavailable as error:
-            if self._stopped:  # a call that broke off because we stop
+            if self._stopped:  # a call that ended because the service stops
                 raise CancelledError from None
             if not self._waiting:
                 self._waiting = True
-                _log.info("payout addresses: waiting for dashd ({error})", error=error)
+                _log.info("waiting for dashd to give a payout address: {error}", error=error)
             return LAST_RETRY
         except WalletProblem as error:
             self._waiting = False
@@ -133,11 +133,11 @@ class PayoutService:
         return None
 
     async def _check(self, own: OwnAddress) -> None:
-        """Warn of an address that the wallet does not know: perhaps it is another wallet's, and right."""
+        """Warn of an address that the wallet does not know: it may be another wallet's, and right."""
         if await self._wallet.ownership(own.address) is Ownership.FOREIGN:
             _log.warn(
-                "the payout address {address}, kept in {path}, is none of dashd's wallet; going on with it. "
-                "If it is not yours, delete that file and start again, or give -a ADDRESS",
+                "the payout address {address}, kept in {path}, is not in dashd's wallet, but is used. "
+                "If it is not yours, delete that file and restart the node, or give -a ADDRESS",
                 address=own.address,
                 path=str(self._file.path),
             )
@@ -150,19 +150,19 @@ class PayoutService:
             raise unusable(own.address, error) from None
         self._payouts.problem = None
         self._unsaved = True
-        self._say()
+        self._log_addresses()
 
     def _trouble(self, problem: str) -> None:
-        """Say what the operator has to put right, once."""
+        """Log what the operator has to fix, once."""
         if not self._payouts.addresses:
             problem = f"this node has no payout address of its own and takes no fee: {problem}"
         if problem != self._payouts.problem:
             self._payouts.problem = problem
-            _log.warn("{problem} (trying again meanwhile)", problem=problem)
+            _log.warn("payout address: {problem}; retrying", problem=problem)
 
-    def _say(self) -> None:
+    def _log_addresses(self) -> None:
         addresses = " or ".join(own.address for own in self._payouts.addresses)
-        _log.info("payouts of this node itself go to {addresses}", addresses=addresses)
+        _log.info("this node's own payouts go to {addresses}", addresses=addresses)
 
     # --- the file ----------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class PayoutService:
         known, refused = await self._run_in_thread(self._read)
         if refused:
             _log.warn(
-                "{path}: {count} addresses cannot be used and are passed over (the first: {first})",
+                "ignored {count} unusable addresses in {path}; the first: {first}",
                 path=str(self._file.path),
                 count=len(refused),
                 first=refused[0],
@@ -178,10 +178,10 @@ class PayoutService:
         self._payouts.restore(known, self._clock())
         self._unchecked = list(self._payouts.addresses)
         if self._unchecked:
-            self._say()
+            self._log_addresses()
 
     def _read(self) -> tuple[list[OwnAddress], list[str]]:
-        """In a thread."""
+        """Return the kept addresses, and what is wrong with others. Called in a thread."""
         if self._mode is PayoutMode.WALLET:
             own = self._file.read_bytes(lambda data: parse_cached(data, self._network))
             return [] if own is None else [own], []
@@ -202,7 +202,7 @@ class PayoutService:
             if not self._disk_failed:
                 self._disk_failed = True
                 _log.warn(
-                    "payout addresses cannot be written to {path}: {error}",
+                    "payout addresses cannot be written to {path}: {error}; retrying",
                     path=str(self._file.path),
                     error=error,
                 )

@@ -34,21 +34,21 @@ SILENT_TIME = 300.0
 """Seconds without a new block after which a daemon behind headers alone counts as stuck: peers may have mined them
 for that purpose, which is cheap on test networks. One block in seven takes longer."""
 LEFT_ALONE_TIME, LEFT_ALONE_BLOCKS = 3600.0, 12
-"""Where a daemon with outdated rules got so many blocks while all others got none for so many seconds, the network
-is with it, whatever they say: half of its work at least made them."""
+"""If a daemon with outdated rules got so many blocks while all others got none for so many seconds, the network
+follows its rules, whatever the others report: at least half of the network's work made them."""
 CALM = 10.0
 """Seconds for which a daemon serves at least before a quicker one takes over."""
 QUICKER, QUICKER_BY = 3.0, 0.2
-"""A daemon is quicker where its answers take a third of the time, and so many seconds less."""
+"""A daemon is quicker if its answers take a third of the time, and so many seconds less."""
 SLOWER = 2.0
-"""One that is slow is left for one that is well where it takes so many times as long."""
+"""A slow daemon is replaced by a healthy one if it takes so many times as long."""
 MAX_CLOCK_DIFFERENCE = 120.0
 """Seconds between our clock and a daemon's; blocks may be two hours ahead, shares much less."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonFigures:
-    """What pages and metrics show of one daemon. Times in seconds; None where nothing is known."""
+    """What pages and metrics show of one daemon. Times in seconds; None if nothing is known."""
 
     name: str
     serving: bool
@@ -75,13 +75,13 @@ class DaemonPool:
         self._moved: dict[Daemon, tuple[int, float]] = {}
         """Each daemon's tip, and since when it has been that."""
         self._required: dict[Daemon, int] = {}
-        """Of each daemon with outdated rules, the version of the coinbase payload that it must come to."""
+        """By daemon with outdated rules: the version of the coinbase payload that it must reach."""
         self._timer: Timer | None = None
 
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to ask all of them."""
+        """Begin to poll all daemons."""
         for daemon in self.daemons:
             daemon.service.template.subscribe(partial(self._took, daemon))
             daemon.service.changed.subscribe(lambda _: self._choose())
@@ -101,18 +101,18 @@ class DaemonPool:
         self._check_rules()
         if daemon.outdated is None:  # others are not stuck because they do not have its blocks
             self.chain.learn(template.previous_block, template.height - 1, template.target)
-        # It may have gone back, where another one did not.
+        # It may have gone back while another one did not.
         if not self._choose() and daemon is self.serving and daemon.outdated is None:
             self.template.fire(template)
 
     def _choose(self) -> bool:
-        """Let the best serve. Whether that is another one now, whose template was told of."""
+        """Let the best daemon serve. Return whether that is another one now, whose template was published."""
         serving = self.serving
         best = max(self.daemons, key=Daemon.rank)  # the first of equals: in the operator's order
         if best.rank() <= serving.rank():
             best = self._quicker() or serving
         elif best.rank()[:2] == serving.rank()[:2] and best.service.delay * SLOWER > serving.service.delay:
-            best = serving  # both are about as slow: to and fro would be a round for all miners each time
+            best = serving  # both are about as slow: to and fro would be a job broadcast each time
         if best is serving or best.template is None:
             return False
         started = serving.template is not None
@@ -122,7 +122,7 @@ class DaemonPool:
             _log.debug("dashd at {name} was first with a block", name=best.name)
         elif started:
             _log.warn(
-                "work comes from dashd at {name} now, not from {former}: {why}",
+                "switched to dashd at {name} (was {former}): {why}",
                 name=best.name,
                 former=serving.name,
                 why=serving.problem or "it answers slowly",
@@ -131,7 +131,7 @@ class DaemonPool:
         return True
 
     def _quicker(self) -> Daemon | None:
-        """One with the same work that answers much sooner."""
+        """Return a daemon with the same work that answers much sooner, or None."""
         serving, now = self.serving, self._reactor.seconds()
         taken = serving.service.answer_time
         if taken is None or now - self._serving_since < CALM:
@@ -144,20 +144,24 @@ class DaemonPool:
         return None
 
     def _watch(self) -> None:
-        """Who has stopped answering, and who has fallen behind?"""
+        """Check which daemons have stopped answering, and which have fallen behind."""
         newest = max(daemon.rank()[0] for daemon in self.daemons)
         for daemon in self.daemons:
             stuck = self._stuck(daemon, newest)
             if stuck is None and daemon.stuck is not None:
                 _log.info("dashd at {name} has caught up", name=daemon.name)
             elif stuck is not None and daemon.stuck is None:
-                _log.error("dashd at {name} is {stuck}: look after it", name=daemon.name, stuck=stuck)
+                _log.error(
+                    "dashd at {name} is {stuck}: check its debug.log and its connections",
+                    name=daemon.name,
+                    stuck=stuck,
+                )
             daemon.stuck = stuck
         self._choose()
 
     def _stuck(self, daemon: Daemon, newest: int) -> str | None:
-        """What to say of a daemon that stays behind the others, or behind what headers prove; None for any other,
-        and for one that has another problem."""
+        """Return the problem of a daemon that stays behind the others, or behind what headers prove; None for any
+        other, and for one that has another problem."""
         now, template = self._reactor.seconds(), daemon.template
         if template is not None and (
             daemon not in self._moved or self._moved[daemon][0] != template.previous_block
@@ -171,24 +175,24 @@ class DaemonPool:
         if now - self._behind_since.setdefault(daemon, now) < STUCK_TIME:
             return None
         if daemon.height >= newest and now - self._moved[daemon][1] < SILENT_TIME:
-            return None  # headers alone say so, and blocks come
+            return None  # headers alone claim so, and blocks come
         return f"stuck at height {daemon.height}, others are at {highest}"
 
-    # --- whose rules are over ----------------------------------------------------------------------------
+    # --- outdated rules ----------------------------------------------------------------------------------
 
     def _check_rules(self) -> None:
-        """Compare the daemons' newest templates, and tell of what changed."""
+        """Compare the daemons' newest templates, and log what changed."""
         for daemon in self.daemons:
             outdated = self._outdated(daemon)
             if outdated is None and daemon.outdated is not None:
-                _log.info("dashd at {name} has the current rules again", name=daemon.name)
+                _log.info("dashd at {name} follows the current rules again", name=daemon.name)
             elif outdated is not None and daemon.outdated is None:
                 _log.error("dashd at {name} has {outdated}", name=daemon.name, outdated=outdated)
             daemon.outdated = outdated
 
     def _outdated(self, daemon: Daemon) -> str | None:
-        """What to say of a daemon that was not upgraded for a hard fork; None for any other. For the same block,
-        its coinbase payload has an older version than another daemon's, which the network would refuse
+        """Return the problem of a daemon that was not upgraded for a hard fork; None for any other. For the same
+        block, its coinbase payload has an older version than another daemon's, which the network would refuse
         (bad-cbtx-version). It stays so on a chain of its own, until it makes payloads of that version or the
         others are back before the fork, or left alone by the network."""
         own = daemon.template
@@ -209,7 +213,7 @@ class DaemonPool:
             return (
                 f"outdated rules: its coinbase payload for block {own.height} has version "
                 f"{own.payload_version}, that of dashd at {other.name} {newer[0][1]}. The network would refuse "
-                "its blocks, so it gives no work: upgrade it"
+                "its blocks, so its templates are not used: upgrade it"
             )
         if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)
@@ -224,18 +228,18 @@ class DaemonPool:
             if other not in self._required
         )
 
-    # --- news --------------------------------------------------------------------------------------------
+    # --- notifications -----------------------------------------------------------------------------------
 
     def headers_heard(self, source: NotificationSource, headers: Sequence[BlockHeader]) -> None:
-        """Somebody tells of blocks; those with proof of work are news. Raises ParseError where the work is
-        missing."""
+        """Handle headers that somebody announced; new ones with proof of work are passed on. Raises ParseError if
+        the work is missing."""
         newest = self.chain.headers(headers)
         if newest is not None:
             for daemon in self.daemons:
                 daemon.announced(source, newest)
 
     def refresh(self) -> None:
-        """Ask all for a template now."""
+        """Request a template from all daemons now."""
         for daemon in self.daemons:
             daemon.refresh()
 
@@ -250,7 +254,7 @@ class DaemonPool:
         return f"no contact for {max(0, round(self._clock() - service.last_answer))} s: {service.problem}"
 
     def problems(self) -> list[str]:
-        """Which daemons do not work, the one that serves first. The log has these from where they arise."""
+        """Return which daemons do not work, the one that serves first. These are logged where they arise."""
         found = []
         for daemon in self._serving_first():
             problem = self.problem if daemon is self.serving else daemon.problem
@@ -259,7 +263,7 @@ class DaemonPool:
         return found
 
     def advice(self) -> list[str]:
-        """What else people should know: what daemons say of themselves, clocks, and what is wrong in templates."""
+        """Return what else the operator should know: warnings of daemons, clocks, and errors in templates."""
         found = []
         for daemon in self._serving_first():
             if daemon.template is not None and daemon.service.problem is None:
@@ -271,7 +275,7 @@ class DaemonPool:
         return found
 
     def _coming_forks(self, facts: DaemonFacts) -> list[str]:
-        """Hard forks that another daemon knows to come, and this one does not."""
+        """Return the hard forks that another daemon expects, and this one does not."""
         coming: dict[str, str] = {}
         for other in self.daemons:
             if other.facts is None or other.service.problem is not None:
@@ -296,7 +300,7 @@ class DaemonPool:
         return [f"this machine's clock is {abs(round(difference))} s {ahead} dashd's: set the wrong one right"]
 
     def figures(self) -> list[DaemonFigures]:
-        """For pages and metrics."""
+        """Return what pages and metrics show of each daemon."""
         now = self._clock()
         return [
             DaemonFigures(
@@ -313,7 +317,7 @@ class DaemonPool:
         ]
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
-        """A call to the one that serves; where it does not answer, to the others. Raises RpcError,
+        """Call a method of the daemon that serves or, if it does not answer, of the others. Raises RpcError,
         RpcUnavailable."""
         trouble: RpcUnavailable | None = None
         for daemon in self._serving_first():
@@ -324,5 +328,5 @@ class DaemonPool:
         raise trouble or RpcUnavailable("there is no dashd")
 
     async def block_header(self, block_hash: int) -> BlockHeader:
-        """A header, of the one that serves. Raises RpcError, RpcUnavailable, ParseError."""
+        """Return a header from the daemon that serves. Raises RpcError, RpcUnavailable, ParseError."""
         return await self.serving.block_header(block_hash)

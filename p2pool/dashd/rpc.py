@@ -22,6 +22,7 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
+from typing_extensions import override
 
 from p2pool.base.endpoints import unreachable_hint
 from p2pool.base.environment import Environment
@@ -35,17 +36,17 @@ CONNECTIONS = 4
 BLOCK_NOT_FOUND = -5
 WARMING_UP = -28
 STILL_COMING_UP = frozenset({WARMING_UP, -10, -9})
-"""Codes of a daemon that is warming up, in initial download, or without connections: that passes."""
+"""Codes of a daemon that is warming up, in initial download, or without connections: temporary states."""
 MAX_ANSWER = 64 * 1024 * 1024
 _FRAMING = 64 * 1024
 """Bytes that the framing of an answer in chunks may take besides an eighth of MAX_ANSWER."""
 _CONNECT_TIMEOUT = 5.0
 _QUEUE_FULL = b"Work queue depth exceeded"
-"""What Dash Core says with HTTP 500 or 503."""
+"""What Dash Core sends with HTTP 500 or 503."""
 
 
 class RpcError(Exception):
-    """Dash Core answered with an error: `code` and its text."""
+    """An error that Dash Core answered with: `code` and its text."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{message} (code {code})")
@@ -66,14 +67,14 @@ class RpcUnauthorized(RpcUnavailable):
 
 
 class RpcForbidden(RpcUnavailable):
-    """Dash Core lets this machine not in, or this user not call the method."""
+    """Dash Core does not let this machine in, or does not let this user call the method."""
 
 
 class Caller(Protocol):
-    """One method: what the rest of this package needs of a client."""
+    """What the rest of this package needs of a client: one method."""
 
     async def call(self, method: str, *params: Any, timeout: float = ...) -> Any:
-        """The result. Raises RpcError, RpcUnavailable."""
+        """Return the result of a method. Raises RpcError, RpcUnavailable."""
 
 
 class RpcClient:
@@ -99,13 +100,13 @@ class RpcClient:
         self._agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
         self._request_id = 0
         self._is_let_in = False
-        """Whether a call went well: what is forbidden then is so by rpcwhitelist."""
+        """Whether a call succeeded: what is forbidden then is so by rpcwhitelist."""
 
     async def call(self, method: str, *params: Any, timeout: float = 15.0) -> Any:
-        """The result of a method.
+        """Return the result of a method.
 
-        Raises RpcError, RpcUnauthorized, RpcTimeout (after `timeout` s), RpcUnavailable; CancelledError where
-        the caller gave up.
+        Raises RpcError, RpcUnauthorized, RpcTimeout (after `timeout` s), RpcUnavailable; CancelledError if the
+        caller gave up.
         """
         for attempt in (1, 2):
             fresh = self._credentials is None
@@ -125,7 +126,7 @@ class RpcClient:
         )
 
     def _check_status(self, status: int, body: bytes, *, credentials: Credentials, method: str) -> None:
-        """Raise what an answer without JSON means by its status: RpcForbidden, RpcUnavailable."""
+        """Raise what the status of an answer without JSON means: RpcForbidden, RpcUnavailable."""
         if status == 403 and not body.startswith(b"{"):
             whom = f"user {credentials.user!r} call it: add {method} to its rpcwhitelist in dash.conf"
             if self._is_let_in:
@@ -143,7 +144,7 @@ class RpcClient:
     def _read_credentials(self) -> Credentials:
         try:
             return self._source.read()
-        except OperatorError as error:  # a cookie is missing while dashd is down: it passes
+        except OperatorError as error:  # a cookie is missing while dashd is down
             raise RpcUnavailable(str(error)) from None
 
     async def _post(
@@ -179,14 +180,14 @@ class RpcClient:
     async def _exchange(self, headers: Headers, body: bytes) -> tuple[int, bytes]:
         try:
             response = await self._agent.request(b"POST", self.url.encode(), headers, RequestBody(body))
-        except ValueError as error:  # Twisted's word for an address that it cannot use
+        except ValueError as error:  # what Twisted raises for an address that it cannot use
             raise RpcUnavailable(f"{self.url} cannot be asked: {error}") from None
         answer = _AnswerBody(self.url, MAX_ANSWER if self._max_answer is None else self._max_answer)
         response.deliverBody(answer)
         return response.code, await answer.complete
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the daemon."""
         await self._pool.closeCachedConnections()
 
 
@@ -200,7 +201,7 @@ _BROKEN_OFF = (
 
 
 def _was_cancelled(error: Exception) -> bool:
-    """Whether a request failed because it was cancelled: Twisted says so itself or inside a wrapper."""
+    """Return whether a request failed because it was cancelled: Twisted raises that itself or in a wrapper."""
     cancelled = (CancelledError, ConnectingCancelledError)
     return isinstance(error, cancelled) or any(
         reason.check(*cancelled) for reason in getattr(error, "reasons", ())
@@ -208,33 +209,33 @@ def _was_cancelled(error: Exception) -> bool:
 
 
 class _AnswerBody(TwistedProtocol):
-    """Collects an answer of at most `limit` bytes; `complete` fires with it. Cancelling it hangs up."""
+    """Collects an answer of at most `limit` bytes; `complete` fires with it. Cancelling it disconnects."""
 
     def __init__(self, url: str, limit: int) -> None:
-        self.complete: Deferred[bytes] = Deferred(lambda _: self._hang_up())
+        self.complete: Deferred[bytes] = Deferred(lambda _: self._disconnect())
         self._url = url
         self._limit = limit
         self._data = bytearray()
         """Not a list of pieces: an answer in chunks of a byte each would take fifty times its size."""
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self.transport is not None:
             self.transport.loseConnection()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         if self.complete.called:
             return
         if len(self._data) + len(data) <= self._limit:
             self._data += data
             return
         self._data = bytearray()
-        self._hang_up()
+        self._disconnect()
         self.complete.errback(RpcUnavailable(f"{self._url}: an answer of more than {self._limit} bytes"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's. A body without a length ends with the connection (PotentialDataLoss): JSON shows if it is
-        whole."""
+        """End the answer. A body without a length ends with the connection (PotentialDataLoss): JSON shows whether
+        it is whole."""
         if self.complete.called:
             return
         if reason.check(ResponseDone, PotentialDataLoss):

@@ -1,7 +1,7 @@
 """One Dash Core as a source of templates.
 
-Several roads bring a new block's template: the long poll, announcements (`announced`: the p2p link, ZMQ, others),
-a heartbeat twice a second, and polling as the last resort. What was wrong is said once, not at each retry.
+Several sources notify of a new block: the long poll, announcements (`announced`: the p2p link, ZMQ, others), a
+heartbeat twice a second, and polling as the last resort. A problem is reported once, not at each retry.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
@@ -31,27 +33,27 @@ _log = Logger(namespace="p2pool.dashd")
 
 POLL_PERIOD = 15.0
 HEARTBEAT = 0.5
-"""Seconds between two questions whether it lives, which cost it next to nothing."""
+"""Seconds between two heartbeats, which cost the daemon next to nothing."""
 HEARTBEAT_TIMEOUT = 5.0
 RETRY_PERIOD = 1.0
-"""Seconds between two tries to get a template from a daemon that answers but gives none."""
+"""Seconds between two attempts to get a template from a daemon that answers but gives none."""
 FACTS_PERIOD = 10.0
 LONG_POLL_TIMEOUT = 24 * 3600.0
 """dashd answers a long poll when the mempool has grown for a minute, or when the tip changes. It does not notice
 that a client has gone away, and keeps one of its few RPC threads for it: a long poll is not given up lightly."""
 LONG_POLL_GRACE = 10.0
-"""Seconds after a new tip, heard of by another source, in which dashd must have answered the long poll, too."""
+"""Seconds after a new tip, notified by another source, in which dashd must have answered the long poll as well."""
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0
 LINES, LINES_PERIOD = 10, 600.0
-"""So many lines about a daemon that comes and goes in so many seconds; pages always show the newest."""
+"""Log lines about a daemon that comes and goes, and in how many seconds; pages always show the newest problem."""
 _SMOOTHING = 0.3
 """The weight of the newest answer in the answer time."""
 _MAX_PROBLEM = 1000
-_TROUBLES = (RpcError, RpcUnavailable, OperatorError, ParseError)
+_FAILURES = (RpcError, RpcUnavailable, OperatorError, ParseError)
 
 
 class DashdService(Service):
-    """Keeps asking one daemon for templates. `template` fires with each new one."""
+    """Polls one daemon for templates. `template` fires with each new one."""
 
     def __init__(
         self,
@@ -72,11 +74,11 @@ class DashdService(Service):
         """When dashd last gave a template (Unix seconds)."""
         self.problem: str | None = "not asked yet"
         """What is wrong, for people; None while all is well."""
-        self._said: str | None = None
-        """The problem that stands in the log; None where all is well, as far as the log says."""
-        self._said_at: deque[float] = deque(maxlen=LINES)
+        self._reported: str | None = None
+        """The problem that was logged last; None if its end was logged as well."""
+        self._reported_at: deque[float] = deque(maxlen=LINES)
         self.answer_time: float | None = None
-        """Seconds that it takes for a template, smoothed."""
+        """Seconds that the daemon takes for a template, smoothed."""
         self._reactor = reactor = environment.reactor
         self._rpc = rpc
         self._network = network
@@ -94,13 +96,13 @@ class DashdService(Service):
         """Whether the daemon that is there now was checked."""
         self._long_polling: Deferred[None] | None = None
         self._long_poll_tip: int | None = None
-        self._overdue: Any = None
+        self._overdue: IDelayedCall | None = None
         """The delayed call that ends a long poll whose connection must be dead."""
 
     # --- life --------------------------------------------------------------------------------------------
 
+    @override
     def startService(self) -> None:
-        """Twisted's: begin."""
         super().startService()  # type: ignore[no-untyped-call]
         self._start(self._heartbeats())
         self._start(self._long_poll())
@@ -110,11 +112,13 @@ class DashdService(Service):
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = Deferred.fromCoroutine(coroutine)
         task.addErrback(lambda failure: failure.trap(CancelledError))
-        task.addErrback(lambda failure: _log.failure("a task of dashd's failed", failure))
+        task.addErrback(
+            lambda failure: _log.failure("internal error while polling dashd at {name}", failure, name=self._name)
+        )
         self._tasks.append(task)
 
     async def stopService(self) -> None:
-        """Twisted's: end; calls under way are given up."""
+        """Stop asking, and cancel the calls under way."""
         super().stopService()  # type: ignore[no-untyped-call]
         tasks, self._tasks = self._tasks, []
         self._ready = False
@@ -128,12 +132,12 @@ class DashdService(Service):
 
     @property
     def delay(self) -> float:
-        """For how long it has not answered a heartbeat, or how long it took for the last one, in seconds."""
+        """The seconds for which it has not answered a heartbeat, or those that it took for the last one."""
         waiting: float = 0.0 if self._asked is None else self._reactor.seconds() - self._asked
         return max(self._heartbeat_took, waiting)
 
-    def _trouble(self, error: Exception) -> None:
-        """Say what is wrong, once. A call that broke off because we stop is no trouble."""
+    def _report(self, error: Exception) -> None:
+        """Report a problem, once. A call that ended because the service stops is none."""
         if not self.running:
             raise CancelledError
         text = printable(str(error), _MAX_PROBLEM)  # a path in it may be no UTF-8, which pages could not show
@@ -143,24 +147,24 @@ class DashdService(Service):
         if isinstance(error, RpcTimeout):
             problem += " (is it busy? It has few RPC threads: rpcthreads=16 in dash.conf gives it more)"
         changed, self.problem = problem != self.problem, problem
-        if problem != self._said and self._may_say():
-            self._said = problem
-            _log.warn("dashd at {name}: {problem}; trying again", name=self._name, problem=problem)
+        if problem != self._reported and self._may_report():
+            self._reported = problem
+            _log.warn("dashd at {name}: {problem}; retrying", name=self._name, problem=problem)
         if changed:
             self.changed.fire(None)
 
-    def _may_say(self) -> bool:
-        """Whether there is room for a line."""
+    def _may_report(self) -> bool:
+        """Return whether one more line may be logged now."""
         now = self._reactor.seconds()
-        if len(self._said_at) == LINES and now - self._said_at[0] < LINES_PERIOD:
+        if len(self._reported_at) == LINES and now - self._reported_at[0] < LINES_PERIOD:
             return False
-        self._said_at.append(now)
+        self._reported_at.append(now)
         return True
 
-    # --- does it live? -----------------------------------------------------------------------------------
+    # --- heartbeats --------------------------------------------------------------------------------------
 
     async def _heartbeats(self) -> None:
-        """Ask for the best block again and again: it tells that the daemon lives, and of new blocks."""
+        """Ask for the best block again and again: it shows that the daemon is alive, and new blocks."""
         next_try = 0.0
         while True:
             self._asked = asked = self._reactor.seconds()
@@ -174,18 +178,18 @@ class DashdService(Service):
                     if not self._ready:
                         await self._become_ready()
                     if self._fetching is None:
-                        self.refresh()  # not waited for: what takes long there must not hide that it froze
-            except _TROUBLES as error:
+                        self.refresh()  # not waited for: a slow answer must not hide that the daemon froze
+            except _FAILURES as error:
                 self._asked, self._heartbeat_took = None, 0.0
-                self._ready = False  # whatever comes back may be another one
-                self._trouble(error)
+                self._ready = False  # what comes back may be another daemon
+                self._report(error)
             await self._sleep(HEARTBEAT)
 
     async def _become_ready(self) -> None:
-        """The checks of a daemon that came up. Raises what those raise."""
+        """Check a daemon that came up. Raises what the checks raise."""
         self.facts = await check_daemon(self._rpc, self._network)
         self._ready = True
-        if self._may_say():
+        if self._may_report():
             _log.info("dashd at {name}: {about}", name=self._name, about=self.facts.line)
 
     def _best_block(self, answer: Any) -> None:
@@ -197,15 +201,15 @@ class DashdService(Service):
             self.announced(NotificationSource.HEARTBEAT, block_hash)
 
     async def _poll_facts(self) -> None:
-        """Warnings, versions, progress: off the way of anything urgent."""
+        """Poll warnings, versions and progress, apart from anything urgent."""
         while True:
             await self._sleep(FACTS_PERIOD)
             if not self._ready:
                 continue
             try:
                 self.facts = await read_facts(self._rpc)
-            except _TROUBLES:
-                continue  # the heartbeat tells of it
+            except _FAILURES:
+                continue  # the heartbeat reports it
 
     # --- templates ---------------------------------------------------------------------------------------
 
@@ -226,10 +230,10 @@ class DashdService(Service):
         recovered, had_answered = self.problem is not None, self.last_answer is not None
         self.problem = None
         self.last_answer = template.received
-        if self._said is not None and (not had_answered or self._may_say()):
-            self._said = None
+        if self._reported is not None and (not had_answered or self._may_report()):
+            self._reported = None
             if had_answered:
-                _log.info("dashd at {name} gives templates again", name=self._name)
+                _log.info("dashd at {name} provides templates again", name=self._name)
         current = self.current
         if (
             current is not None
@@ -248,16 +252,16 @@ class DashdService(Service):
             self.changed.fire(None)
 
     def announced(self, source: NotificationSource, block_hash: int) -> None:
-        """There is news of a block: ask for a template on it, unless there is one."""
+        """Request a template on a block that was announced, unless there is one."""
         current = self.current
         if current is not None and current.previous_block != block_hash:
             self._notifications.received(source, block_hash)
             self.refresh(source)
 
     def refresh(self, source: NotificationSource = NotificationSource.POLL) -> None:
-        """Ask a daemon that was checked for a template now. Calls that come together are one."""
+        """Request a template now from a daemon that was checked. Calls that come together are one."""
         if not self._ready:
-            return  # nobody knows yet what answers there: it may be another chain's
+            return  # it is not known yet which daemon answers: it may be on another chain
         if self._fetching is not None:
             self._fetch_again = self._fetch_again or source
             return
@@ -268,7 +272,7 @@ class DashdService(Service):
     def _refreshed(self, result: Failure | None) -> None:
         self._fetching = None
         if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("dashd refresh failed", result)
+            _log.failure("internal error while fetching a template from dashd at {name}", result, name=self._name)
 
     async def _refresh(self, source: NotificationSource) -> None:
         again: NotificationSource | None = source
@@ -276,12 +280,13 @@ class DashdService(Service):
             self._fetch_again = None
             try:
                 await self._fetch(again)
-            except _TROUBLES as error:
-                self._trouble(error)
+            except _FAILURES as error:
+                self._report(error)
             again = self._fetch_again if self._ready else None
 
     async def _poll(self) -> None:
-        """The last resort, and what keeps the transactions fresh where there is no long poll."""
+        """Request a template at regular times: the last resort, and what keeps transactions fresh without long
+        polls."""
         while True:
             await self._sleep(POLL_PERIOD)
             self.refresh()
@@ -304,8 +309,8 @@ class DashdService(Service):
                 if not self.running:
                     raise CancelledError from None
                 continue  # nothing happened; whether dashd is alive, the heartbeat finds out
-            except _TROUBLES as error:
-                self._trouble(error)
+            except _FAILURES as error:
+                self._report(error)
                 await self._sleep(wait)
                 wait = min(wait * 2, _LAST_RETRY)
 

@@ -15,6 +15,8 @@ from p2pool.networks import NETWORKS
 
 MAX_DAEMONS: Final = 16
 """Each is polled twice a second."""
+DASH_CONF: Final = ".dashcore/dash.conf"
+"""Dash Core's own settings file, in the home directory of its user."""
 MAX_MERGED: Final = 16
 """Daemons of auxiliary chains: each is polled once a second."""
 
@@ -117,7 +119,7 @@ class DashdSettings:
         read=read_path,
         shown=Shown.PRESENCE,
         help="dash.conf with rpcuser and rpcpassword",
-        default_text="~/.dashcore/dash.conf",
+        default_text=f"~/{DASH_CONF}",
     )
     dashd_zmq: str | None = setting(
         None,

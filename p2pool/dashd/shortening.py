@@ -1,16 +1,16 @@
 """Leave transactions out of a block template, as far as Dash's rules allow it.
 
-A block without some of the template's transactions is valid where everything that a template derives from them is
+A block without some of the template's transactions is valid if everything that a template derives from them is
 derived again (Dash Core: validation.cpp, evo/cbtx.cpp, evo/creditpool.cpp, masternode/payments.cpp):
 
 - The coinbase may pay the subsidy and the fees of what is in the block, no more (bad-cb-amount).
 - The masternode must be paid exactly three quarters of subsidy and fees, less what is burnt for the platform,
-  which is a part of the subsidy alone (bad-cb-payee). Both are computed here, and only where the same formula
-  gives exactly the amounts that dashd named for the whole template: where rules are others, nothing is left out.
+  which is a part of the subsidy alone (bad-cb-payee). Both are computed here, and only if the same formula
+  gives exactly the amounts that dashd named for the whole template: if rules are others, nothing is left out.
 - The coinbase payload (CbTx) commits to the masternode list, the quorums, the credit pool's balance and, from
   version 4 on, the signatures of asset unlocks. Special transactions change these, so they stay, with all that
   they spend from. An ordinary transaction changes only one of them, the masternode list, by spending a collateral:
-  that takes at least 1000 DASH, so transactions that move so much stay, too.
+  that takes at least 1000 DASH, so transactions that move so much stay as well.
 - What spends from a transaction goes with it (bad-txns-inputs-missingorspent).
 
 Superblock payments do not depend on fees. A share carries amounts and transactions as its maker chose them: other
@@ -42,7 +42,7 @@ _ALL_POINTS = 10_000
 
 def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemplate, str | None]:
     """Return the template without the transactions at these places and all that depends on them, and why dashd
-    would refuse a block of it; None where it would not."""
+    would refuse a block of it; None if it would not."""
     left_out = set(places)
     for place, depends in enumerate(template.depends):
         if not left_out.isdisjoint(depends):
@@ -82,7 +82,7 @@ def _excess(template: BlockTemplate, payments: Payments) -> int:
 
 def shorten(template: BlockTemplate, size: int, operations: int) -> tuple[BlockTemplate, str | None]:
     """Leave out transactions, from the end on, until the rest have at most `size` bytes and so many signature
-    operations. Returns the whole template and why, where that cannot be done."""
+    operations. Return the whole template and why, if that cannot be done."""
     transactions = template.transactions
     over_size = sum(len(transaction.data) for transaction in transactions) - size
     over_operations = sum(transaction.signature_operations for transaction in transactions) - operations
@@ -109,7 +109,7 @@ def shorten(template: BlockTemplate, size: int, operations: int) -> tuple[BlockT
 
 
 def _is_free(transaction: TemplateTransaction) -> bool:
-    """Whether the coinbase payload cannot depend on the transaction."""
+    """Return whether the coinbase payload cannot depend on the transaction."""
     if special_type(transaction.data):
         return False
     try:
@@ -123,8 +123,8 @@ def _is_free(transaction: TemplateTransaction) -> bool:
 
 
 def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
-    """Return the payments of a block that has so many duffs less in fees. None where they cannot be computed:
-    where the formula does not give the amounts that dashd named for the whole template."""
+    """Return the payments of a block that has so many duffs less in fees. None if they cannot be computed:
+    if the formula does not give the amounts that dashd named for the whole template."""
     if not fees:
         return template.payments
     masternode = template.payments[: template.masternode_payments]
@@ -151,7 +151,7 @@ def payments_without(template: BlockTemplate, fees: int) -> Payments | None:
 
 
 def _masternode_part(reward: int) -> int:
-    """What masternodes and platform get together."""
+    """Return what masternodes and platform get together."""
     return reward * 3 // 4
 
 
@@ -159,8 +159,8 @@ def _divide_again(
     before: int, amounts: Sequence[int], after: int, *, several_owners: bool
 ) -> tuple[int, ...] | None:
     """Divide another amount among the same payees. dashd pays the owners first, the last of them what is left, and
-    then the operator if there is one. It does not say which of both comes last: either only one fits the amounts,
-    or both must give the same."""
+    then the operator if there is one. It does not report which of them comes last: either only one fits the
+    amounts, or both must give the same."""
     if len(amounts) == 1:
         return (after,)
     found: set[tuple[int, ...]] = set()
@@ -188,6 +188,6 @@ def _divide_owners(before: int, amounts: Sequence[int], after: int) -> tuple[int
 
 
 def _points(whole: int, part: int) -> int | None:
-    """The share whose part, rounded down, is `part`; None where there is none."""
+    """Return the points whose part of the whole, rounded down, is `part`; None if there are none."""
     points = -(-part * _ALL_POINTS // whole)
     return points if whole * points // _ALL_POINTS == part and points <= _ALL_POINTS else None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from p2pool.dash.target import bits_to_target
 
 MAX_BLOCK_SIZE, MAX_SIGNATURE_OPERATIONS = 2_000_000, 40_000
-"""What a block may have since DIP 1; templates say it, too."""
+"""What a block may have since DIP 1; templates report it as well."""
 
 
 class TemplateTransaction(NamedTuple):
@@ -57,14 +57,14 @@ class BlockTemplate:
     """The merkle branch of the coinbase."""
     masternode_payments: int = 0
     depends: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
-    """For each transaction, the places of those before it that it spends from; empty where nothing is known."""
+    """For each transaction, the places of those before it that it spends from; empty if nothing is known."""
     size_limit: int = MAX_BLOCK_SIZE
     """Bytes that the block may have."""
     signature_operations_limit: int = MAX_SIGNATURE_OPERATIONS
     problems: tuple[str, ...] = ()
-    """What is wrong with dashd's answer although there is work on it, for people."""
+    """What is wrong with dashd's answer although there is work on it, for the operator."""
     refusal: str | None = None
-    """Why dashd would refuse every block made from this; None where it would not, as far as is known here."""
+    """Why dashd would refuse every block made from this; None if it would not, as far as is known here."""
 
     @property
     def target(self) -> int:
@@ -78,7 +78,7 @@ class BlockTemplate:
 
     @property
     def payload_version(self) -> int:
-        """The version of the coinbase payload, 0 where there is none. Nothing else of the payload is read."""
+        """The version of the coinbase payload, 0 if there is none. Nothing else of the payload is read."""
         return int.from_bytes(self.coinbase_payload[:2], "little")
 
     def same_work(self, other: BlockTemplate | None) -> bool:

@@ -40,7 +40,7 @@ class TransactionCache:
         self._last: tuple[tuple[TemplateTransaction, ...], tuple[bytes, ...]] = ((), ())
 
     def get(self, text: str) -> TemplateTransaction | None:
-        """The transaction of a hash as hex, where it is known."""
+        """Return the transaction of a hash as hex; None if it is not known."""
         held = self._new.get(text)
         if held is None:
             held = self._old.get(text)
@@ -49,7 +49,7 @@ class TransactionCache:
         return held
 
     def add(self, text: str, transaction: TemplateTransaction) -> None:
-        """Remember a transaction that was decoded; not one whose hash can come again with other bytes."""
+        """Keep a transaction that was decoded; not one whose hash can come again with other bytes."""
         if has_stable_hash(transaction.data):
             return
         if len(self._new) >= MAX_KNOWN:
@@ -57,8 +57,8 @@ class TransactionCache:
         self._new[text] = transaction
 
     def branch(self, transactions: tuple[TemplateTransaction, ...]) -> tuple[bytes, ...]:
-        """The merkle branch of a coinbase above these, made anew only where they are not those of the last
-        time."""
+        """Return the merkle branch of a coinbase with these, computed only if they are not those of the last
+        call."""
         last, branch = self._last
         if transactions != last:
             branch = tuple(coinbase_branch([transaction.hash_bytes for transaction in transactions]))
@@ -92,7 +92,7 @@ def _unhex(text: Any, name: str, size: int | None = None) -> bytes:
 
 def decode_ahead(answer: Any, known: TransactionCache) -> Iterator[None]:
     """Decode the transactions of an answer that are not known yet, pausing after each PORTION of them: at the
-    start, a large mempool is news as a whole. What is malformed is passed over: `parse_template` says so."""
+    start, a large mempool is new as a whole. Malformed ones are skipped: `parse_template` reports them."""
     entries = answer.get("transactions") if isinstance(answer, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_TRANSACTIONS:
         return
@@ -119,9 +119,9 @@ def parse_template(
     *,
     known: TransactionCache | None = None,
 ) -> BlockTemplate:
-    """The value of an answer. Transactions that are `known` are taken over undecoded. Raises ParseError.
+    """Return the template in an answer. Transactions that are `known` are taken over undecoded. Raises ParseError.
 
-    A transaction whose hash is wrong is left out, with what depends on it; `problems` says so.
+    A transaction whose hash is wrong is left out, with what depends on it; `problems` reports it.
     """
     known = known or TransactionCache()
     if not isinstance(answer, Mapping):
@@ -161,7 +161,8 @@ def parse_template(
 
 
 def _bits(answer: Mapping[str, Any]) -> int:
-    """The compact target. One that no hash or every hash meets is refused: it would make every share a block."""
+    """Return the compact target. One that no hash or every hash meets is refused: it would make every share a
+    block."""
     bits = int.from_bytes(_unhex(answer.get("bits"), "bits", 4), "big")
     if not is_compact_target(bits):
         raise ParseError(f"getblocktemplate: bits {bits:08x} stand for no target")
@@ -174,8 +175,8 @@ class _PayeeEntry(NamedTuple):
 
 
 def _payment_entries(answer: Mapping[str, Any]) -> list[_PayeeEntry]:
-    """masternode[] (an object in old versions), then superblock[]. ParseError for anything else: what must be paid
-    is not passed over."""
+    """Return the entries of masternode[] (an object in old versions), then superblock[]. ParseError for anything
+    else: what must be paid is not skipped."""
     found = []
     for name in ("masternode", "superblock"):
         value = answer.get(name)
@@ -192,7 +193,7 @@ def _payment_entries(answer: Mapping[str, Any]) -> list[_PayeeEntry]:
 
 
 def _payments(entries: list[_PayeeEntry], addresses: AddressVersions) -> tuple[tuple[tuple[str, int], ...], int]:
-    """The payments, and how many of them are the masternode's and the platform's."""
+    """Return the payments, and how many of them are the masternode's and the platform's."""
     payments, of_masternode = [], 0
     for entry, masternode in entries:
         amount = entry["amount"]
@@ -211,7 +212,7 @@ def _payments(entries: list[_PayeeEntry], addresses: AddressVersions) -> tuple[t
 
 
 def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
-    """The address, where it stands for exactly the script to pay, else the raw script as "!<hex>".
+    """Return the address if it means exactly the script to pay, else the raw script as "!<hex>".
 
     What dashd demands is `script`; '' for an entry without either form, which cannot be paid.
     """
@@ -219,21 +220,22 @@ def _payee_text(entry: Mapping[str, Any], addresses: AddressVersions) -> str:
     payee, script = "" if payee is None else payee, "" if script is None else script
     if not isinstance(payee, str) or not isinstance(script, str):
         raise ParseError(f"getblocktemplate: a payee is {excerpt(entry)}")
-    wanted = _unhex(script, "a payee's script")
+    demanded = _unhex(script, "a payee's script")
     if payee and payee[0] != "!":
         try:
-            stands_for = payee_script(payee, addresses)
+            meant = payee_script(payee, addresses)
         except ParseError:
-            stands_for = None
-        if stands_for is not None and wanted in (b"", stands_for):
+            meant = None
+        if meant is not None and demanded in (b"", meant):
             return payee
-    return "!" + wanted.hex() if wanted else ""
+    return "!" + demanded.hex() if demanded else ""
 
 
 def _transactions(
     entries: list[Any], known: TransactionCache
 ) -> tuple[tuple[TemplateTransaction, ...], list[int], list[str]]:
-    """The transactions, the places of those whose hash is wrong, and what to say of hashes that do not follow."""
+    """Return the transactions, the places of those whose hash is wrong, and problems with hashes of unknown
+    rules."""
     if len(entries) > MAX_TRANSACTIONS:
         raise ParseError(f"getblocktemplate: {len(entries)} transactions")
     transactions, wrong, unknown = [], [], []
@@ -260,8 +262,8 @@ def _transactions(
 
 
 def _transaction(entry: Mapping[str, Any]) -> tuple[TemplateTransaction, bool]:
-    """The transaction of an entry, under the hash that the entry gives, and whether some rule makes that hash of
-    its bytes."""
+    """Return the transaction of an entry, under the hash that the entry gives, and whether some rule makes that
+    hash of its bytes."""
     data = _unhex(entry.get("data"), "a transaction's data")
     hash_bytes = _unhex(entry.get("hash"), "a transaction's hash", 32)[::-1]
     right = hash_bytes == transaction_hash(data) or (has_stable_hash(data) and hash_bytes == sha256d(data))
@@ -273,7 +275,7 @@ def _transaction(entry: Mapping[str, Any]) -> tuple[TemplateTransaction, bool]:
 
 
 def _depends(entries: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
-    """The places that entries say they depend on (there they count from 1); nothing where one does not say."""
+    """Return the places that entries depend on (there they count from 1); nothing if one does not say."""
     found = []
     for place, entry in enumerate(entries):
         if "depends" not in entry:
@@ -289,7 +291,7 @@ def _depends(entries: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
 
 
 def _without_wrong(template: BlockTemplate, wrong: list[int]) -> BlockTemplate:
-    """The template without transactions whose hash is wrong."""
+    """Return the template without transactions whose hash is wrong."""
     shorter, refusal = leave_out(template, wrong)
     if shorter.subsidy < shorter.payment_amount:
         raise ParseError(f"getblocktemplate: payees get {shorter.payment_amount} duffs of {shorter.subsidy}")
@@ -299,5 +301,5 @@ def _without_wrong(template: BlockTemplate, wrong: list[int]) -> BlockTemplate:
 
 
 def _several(what: str, names: list[str]) -> str:
-    """The first of these by its name, the others by their number."""
+    """Return the first of these by its name, the others by their number."""
     return f"{what} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")

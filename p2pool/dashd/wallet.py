@@ -50,8 +50,8 @@ class Wallet:
         self._network = network
 
     async def new_address(self, taken: float | None) -> OwnAddress:
-        """Return a fresh P2PKH address of this network. Raises WalletProblem, and RpcUnavailable (also while dashd
-        warms up)."""
+        """Return a fresh P2PKH address of this network. Raises WalletProblem, or RpcUnavailable (also while
+        dashd warms up)."""
         try:
             answer = await self._call("getnewaddress", LABEL)
         except RpcError as error:

@@ -1,4 +1,4 @@
-"""Notice of new blocks by ZeroMQ: dashd's `-zmqpubhashblock`."""
+"""Notification of new blocks by ZeroMQ: dashd's `-zmqpubhashblock`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MAX_WAITING = 100
 MAX_AT_ONCE = 50
 """Messages that are read in one turn of the reactor."""
 SILENCE_TIME = 600.0
-"""Seconds without a message, after which we subscribe anew: the library does not notice that the publisher's
-machine is gone, and gives an address up for good where something else answered there for a moment."""
+"""Seconds without a message after which we subscribe anew: the library does not notice that the publisher's
+machine is gone, and gives an address up for good if something else answered there for a moment."""
 OPTIONS = {
     zmq.LINGER: 0,
     zmq.RCVHWM: MAX_WAITING,
@@ -36,7 +36,7 @@ OPTIONS = {
 
 
 def parse_hashblock(frames: Sequence[bytes]) -> int:
-    """The block hash of a message: topic, 32 bytes in display order, uint32 sequence. Raises ParseError."""
+    """Return the block hash of a message: topic, 32 bytes in display order, uint32 sequence. Raises ParseError."""
     if len(frames) != 3 or frames[0] != TOPIC or len(frames[1]) != 32 or len(frames[2]) != 4:
         raise ParseError(f"a ZMQ message of {len(frames)} frames is no hashblock")
     return int.from_bytes(frames[1], "big")
@@ -44,8 +44,8 @@ def parse_hashblock(frames: Sequence[bytes]) -> int:
 
 @implementer(IReadDescriptor)
 class ZmqSubscriber:
-    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. What goes
-    wrong costs a line and this road, until the next attempt."""
+    """Keeps subscribed to a publisher (the library reconnects by itself) and calls `announced(hash)`. A
+    failure is logged and costs this source until the next attempt."""
 
     def __init__(self, environment: Environment, address: str, announced: Callable[[int], None]) -> None:
         self._reactor = environment.reactor
@@ -58,12 +58,12 @@ class ZmqSubscriber:
         self._complained = False
 
     def start(self) -> None:
-        """Subscribe."""
+        """Subscribe to the publisher."""
         self._context = zmq.Context()
         self._subscribe(self._context)
 
     def stop(self) -> None:
-        """End it."""
+        """Unsubscribe, and release the socket."""
         self._unsubscribe()
         context, self._context = self._context, None
         if context is not None:
@@ -84,7 +84,7 @@ class ZmqSubscriber:
             return
         self._socket = socket
         self._reactor.addReader(self)
-        # The descriptor tells of changes only: what happened before it was watched would be missed.
+        # The descriptor signals changes only: what happened before it was watched would be missed.
         self._read_again()
 
     def _unsubscribe(self) -> None:
@@ -98,7 +98,7 @@ class ZmqSubscriber:
             self._socket = None
 
     def _read_again(self) -> None:
-        """In the next turn of the reactor; once, however often this is asked for."""
+        """Read in the next turn of the reactor; once, however often this is called."""
         if self._again is None:
             self._again = self._reactor.callLater(0, self._go_on)
 
@@ -107,18 +107,18 @@ class ZmqSubscriber:
         self.doRead()
 
     def fileno(self) -> int:
-        """Twisted's."""
+        """Return the descriptor to watch, for the reactor."""
         return -1 if self._socket is None else int(self._socket.getsockopt(zmq.FD))
 
     def logPrefix(self) -> str:
-        """Twisted's."""
+        """Return what the reactor logs this reader as."""
         return "zmq"
 
     def connectionLost(self, reason: Failure) -> None:
-        """Twisted's: the reactor gave the descriptor up."""
+        """Do nothing: the reactor gave the descriptor up."""
 
     def doRead(self) -> None:
-        """Twisted's: there may be messages. Reads until there are none, as the descriptor tells only once."""
+        """Read messages until there are none, as the descriptor signals only changes."""
         for _ in range(MAX_AT_ONCE):
             if self._socket is None:
                 return
@@ -139,7 +139,7 @@ class ZmqSubscriber:
         self._read_again()
 
     def _complain(self, problem: str) -> None:
-        """Once: a publisher of something else says it again and again."""
+        """Log a problem once: a publisher of something else causes it again and again."""
         if not self._complained:
             self._complained = True
-            _log.warn("ZMQ at {address}: {problem}", address=self._address, problem=problem)
+            _log.warn("ZMQ block notifications from {address}: {problem}", address=self._address, problem=problem)

@@ -1,30 +1,42 @@
-"""From the periods of several tiers to the points of a graph: equal bins, each with the means, levels or counts of
-what lies in it. Pure."""
+"""Turns the periods of several tiers into the points of a graph: equal bins, each with the means, levels or
+counts of its periods. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Final
 
 from p2pool.history.records import COUNTS, MEANS, Points
 
-_MEAN, _COUNT, _LEVEL = range(3)
-_FORMS: Final = dict.fromkeys(MEANS, _MEAN) | dict.fromkeys(COUNTS, _COUNT)
-"""Everything else is a level."""
+
+class _Form(Enum):
+    """How the periods of a bin make up its value."""
+
+    MEAN = auto()
+    """The mean over the time that the node ran."""
+    COUNT = auto()
+    """The sum."""
+    LEVEL = auto()
+    """The mean over the time in which the figure is known."""
+
+
+_FORMS: Final = dict.fromkeys(MEANS, _Form.MEAN) | dict.fromkeys(COUNTS, _Form.COUNT)
+"""All other figures are levels."""
 
 
 class Bins:
-    """Bound: `points` bins (and one, since they begin at multiples of their width)."""
+    """Equal bins of time. Bound: `points` bins (and one, since they begin at multiples of their width)."""
 
-    def __init__(self, start: float, end: float, step: int, points: int, figures: Sequence[str]) -> None:
-        """Bins from `start` to `end` (Unix seconds), made of periods of at least `step` seconds."""
+    def __init__(self, figures: Sequence[str], *, start: float, end: float, step: int, points: int) -> None:
+        """Make bins from `start` to `end` (Unix seconds) for periods of at least `step` seconds."""
         periods = max(1, -(-int(end - start) // step))
         self.step = step * -(-periods // points)
         self._end = end
         self._first = int(start) // self.step
         count = max(1, -(-int(end) // self.step) - self._first)
         self._figures = figures
-        self._forms = [_FORMS.get(name, _LEVEL) for name in figures]
+        self._forms = [_FORMS.get(name, _Form.LEVEL) for name in figures]
         self._ran = [0] * count
         self._totals = [[0.0] * count for _ in figures]
         self._weights = [[0] * count for _ in figures]
@@ -34,13 +46,13 @@ class Bins:
         return index if 0 <= index < len(self._ran) else None
 
     def ran(self, time: int, seconds: int) -> None:
-        """The node ran in the period of so many seconds that began at `time`."""
+        """Note that the node ran in the period of `seconds` seconds that began at `time`."""
         index = self._index(time)
         if index is not None:
             self._ran[index] += seconds
 
     def add(self, time: int, seconds: int, values: Sequence[float | None]) -> None:
-        """What a period holds, in the order of the figures; None where it is not known."""
+        """Add the values of a period, in the order of the figures; None if unknown."""
         index = self._index(time)
         if index is None:
             return
@@ -48,10 +60,10 @@ class Bins:
             if value is None:
                 continue
             weights[index] += seconds
-            totals[index] += value if form == _COUNT else value * seconds
+            totals[index] += value if form is _Form.COUNT else value * seconds
 
     def points(self) -> Points:
-        """All of them. A mean is over the time that the node ran; where it did not, nothing is known."""
+        """Return all bins. A mean is over the time that the node ran; if it did not run the value is None."""
         return Points(
             start=float(self._first * self.step),
             end=self._end,
@@ -63,11 +75,11 @@ class Bins:
             },
         )
 
-    def _value(self, form: int, column: int, index: int) -> float | None:
-        if form != _LEVEL and not self._ran[index]:
+    def _value(self, form: _Form, column: int, index: int) -> float | None:
+        if form is not _Form.LEVEL and not self._ran[index]:
             return None
         total = self._totals[column][index]
-        if form == _COUNT:
+        if form is _Form.COUNT:
             return total
-        weight = self._ran[index] if form == _MEAN else self._weights[column][index]
+        weight = self._ran[index] if form is _Form.MEAN else self._weights[column][index]
         return total / weight if weight else None

@@ -1,4 +1,4 @@
-"""The way to the database. Everything here blocks and is called in threads only."""
+"""Access to the database. Everything here blocks and is called in threads only."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from p2pool.history import schema
 from p2pool.history.records import HistoryProblem, SeriesKind
 
 MAX_SERIES: Final = 50_000
-"""Identifiers of series that are remembered; others are asked for again."""
+"""Identifiers of series that are cached; others are looked up again."""
 CONNECTIONS: Final = 4
-"""To the database: one writes, the others read."""
+"""Connections to the database: one writes, the others read."""
 CONNECT_TIME: Final = 10
 STATEMENT_TIME: Final = 60
 """Seconds that a server may take for a statement."""
@@ -36,27 +36,27 @@ _POSTGRESQL: Final = re.compile(r"postgres(ql)?(\+psycopg)?://")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Which database. `path` is that of an SQLite file, None where it is a server's."""
+class DatabaseLocation:
+    """The location of a database. `path` is that of an SQLite file, None for a server."""
 
     url: URL
     path: Path | None
 
     @property
     def kind(self) -> str:
-        """sqlite or postgresql."""
+        """Return "sqlite" or "postgresql"."""
         return "postgresql" if self.path is None else "sqlite"
 
     def __str__(self) -> str:
-        """For people, without the password."""
+        """Return the location for people, without the password."""
         return str(self.path) if self.path is not None else self.url.render_as_string(hide_password=True)
 
 
-def parse_target(flag: str, text: str) -> Target:
-    """FILE or postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE. Raises OperatorError."""
+def parse_database_location(flag: str, text: str) -> DatabaseLocation:
+    """Parse FILE or postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE. Raises OperatorError."""
     if "://" not in text:
         path = parse_path(flag, text)
-        return Target(URL.create("sqlite", database=str(path)), path)
+        return DatabaseLocation(URL.create("sqlite", database=str(path)), path)
     if not _POSTGRESQL.match(text):
         raise OperatorError(
             f"{flag} {text.partition('://')[0]}://...: give a file, or postgresql://USER:PASSWORD@HOST/DATABASE"
@@ -64,7 +64,7 @@ def parse_target(flag: str, text: str) -> Target:
     try:
         url = make_url(_POSTGRESQL.sub("postgresql+psycopg://", text, count=1))
     except (ArgumentError, ValueError):
-        raise OperatorError(f"{flag}: this is no URL like postgresql://USER:PASSWORD@HOST/DATABASE") from None
+        raise OperatorError(f"{flag}: this is not a URL like postgresql://USER:PASSWORD@HOST/DATABASE") from None
     if not url.database:
         raise OperatorError(f"{flag} {url.render_as_string()}: name the database after the host: .../DATABASE")
     try:
@@ -73,31 +73,32 @@ def parse_target(flag: str, text: str) -> Target:
         raise OperatorError(
             f"{flag} needs the PostgreSQL driver ({error}): install it with pip install 'psycopg[binary]'"
         ) from None
-    return Target(url, None)
+    return DatabaseLocation(url, None)
 
 
 class HistoryDatabase:
     """An open database whose tables are up to date. `node` is the number of this node in it.
 
-    Raises HistoryProblem where it cannot be opened, as all methods do where the database fails.
+    Raises HistoryProblem if it cannot be opened, as all methods do if the database fails.
     """
 
-    def __init__(self, target: Target, node_name: str, stamp: str) -> None:
-        """`stamp` names a damaged file that is set aside: `set_aside` says where it is then."""
-        self.target = target
-        self.set_aside: Path | None = None
+    def __init__(self, location: DatabaseLocation, node_name: str, stamp: str) -> None:
+        """Open the database. A corrupt file is quarantined under a name with `stamp`: `quarantined_as` is its
+        path then."""
+        self.location = location
+        self.quarantined_as: Path | None = None
         self._series: BoundedDict[tuple[int, str], int] = BoundedDict(MAX_SERIES)
-        if target.path is not None:
-            self._look_at_file(target.path, stamp)
+        if location.path is not None:
+            self._check_file(location.path, stamp)
         self._engine = create_engine(
-            target.url,
+            location.url,
             pool_size=CONNECTIONS,
             max_overflow=0,
-            pool_pre_ping=target.path is None,
-            connect_args=_connect_arguments(target),
+            pool_pre_ping=location.path is None,
+            connect_args=_connect_arguments(location),
         )
         self._write_engine = self._engine
-        if target.path is not None:
+        if location.path is not None:
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_on_sqlite)
             self._write_engine = self._engine.execution_options(**{_WRITES: True})
@@ -113,14 +114,14 @@ class HistoryDatabase:
         try:
             schema.prepare(connection)
         except HistoryProblem as error:
-            raise HistoryProblem(f"{self.target}: {error}") from None
+            raise HistoryProblem(f"{self.location}: {error}") from None
 
-    def _look_at_file(self, path: Path, stamp: str) -> None:
-        """What is no database, or damaged where it begins, is set aside. (A look at all of it takes minutes where
-        it is large: other damage shows when the part is used.)"""
+    def _check_file(self, path: Path, stamp: str) -> None:
+        """Quarantine a file that is not a database, or whose beginning is corrupt. (Checking all of a large one
+        takes minutes: other corruption is found when the part is used.)"""
         try:
             if not path.parent.is_dir():
-                raise HistoryProblem(f"cannot open {path}: there is no directory {path.parent}")
+                raise HistoryProblem(f"cannot open {path}: the directory {path.parent} does not exist")
             connection = sqlite3.connect(path, timeout=CONNECT_TIME)
             try:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -129,19 +130,20 @@ class HistoryDatabase:
         except sqlite3.OperationalError as error:
             raise HistoryProblem(f"cannot open {path}: {error}") from None
         except sqlite3.DatabaseError:
-            self.set_aside = set_aside(path, stamp)
+            self.quarantined_as = quarantine_file(path, stamp)
         except OSError as error:
             raise HistoryProblem(f"cannot open {path}: {error.strerror}") from None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of an SQLite file; of a server's, each statement sees the newest."""
+        """Open a connection that sees one state of an SQLite file; with a server, each statement sees the
+        newest."""
         with self._problems(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction, committed at the end."""
+        """Open a transaction, which is committed at the end."""
         with self._problems(), self._write_engine.begin() as connection:
             yield connection
 
@@ -150,20 +152,20 @@ class HistoryDatabase:
         try:
             yield
         except DBAPIError as error:
-            if self.target.path is not None and is_damage(error.orig):
-                raise DamagedDatabase(f"{self.target} is damaged: {_first_line(error.orig)}") from None
-            raise HistoryProblem(f"{self.target}: {_first_line(error.orig)}") from None
+            if self.location.path is not None and is_corruption(error.orig):
+                raise CorruptDatabase(f"{self.location} is corrupt: {_first_line(error.orig)}") from None
+            raise HistoryProblem(f"{self.location}: {_first_line(error.orig)}") from None
         except SQLAlchemyError as error:
-            raise HistoryProblem(f"{self.target}: {_first_line(error)}") from None
+            raise HistoryProblem(f"{self.location}: {_first_line(error)}") from None
 
     def close(self) -> None:
-        """No more connections."""
+        """Close all connections to the database."""
         self._engine.dispose()
 
     # --- names -------------------------------------------------------------------------------------------
 
-    def series_number(self, connection: Connection, node: int, kind: SeriesKind, name: str) -> int | None:
-        """The number of a series; None where there is none of this name."""
+    def series_number(self, connection: Connection, kind: SeriesKind, name: str, *, node: int) -> int | None:
+        """Return the number of a series; None if there is none of this name."""
         table = schema.series
         found: int | None = connection.execute(
             select(table.c.id).where(
@@ -173,7 +175,7 @@ class HistoryDatabase:
         return found
 
     def series_numbers(self, connection: Connection, kind: SeriesKind, names: Iterable[str]) -> dict[str, int]:
-        """The numbers of this node's series, made where they are new."""
+        """Return the numbers of this node's series; new ones are made."""
         numbers: dict[str, int] = {}
         missing: list[str] = []
         for name in names:
@@ -198,41 +200,41 @@ class HistoryDatabase:
         return {row.name: row.id for row in found}
 
     def remember(self, kind: SeriesKind, numbers: dict[str, int]) -> None:
-        """What a transaction made is there: only called once it is committed."""
+        """Cache the numbers that a transaction made; only called once it is committed."""
         for name, number in numbers.items():
             self._series[kind, name] = number
 
     def forget_series(self) -> None:
-        """Series were removed: numbers are asked for again."""
+        """Empty the cache of numbers after series were removed."""
         self._series.clear()
 
 
-class DamagedDatabase(HistoryProblem):
-    """An SQLite file that is no longer one."""
+class CorruptDatabase(HistoryProblem):
+    """The SQLite file is corrupt."""
 
 
-def set_aside(path: Path, stamp: str) -> Path:
-    """Rename a damaged file, with its journals. Returns its new name. Raises HistoryProblem."""
+def quarantine_file(path: Path, stamp: str) -> Path:
+    """Rename a corrupt file, with its journals. Returns its new name. Raises HistoryProblem."""
     try:
         return quarantine_database(path, stamp)
     except OSError as error:
-        raise HistoryProblem(f"{path} is damaged and cannot be renamed: {error.strerror}") from None
+        raise HistoryProblem(f"{path} is corrupt and cannot be quarantined: {error.strerror}") from None
 
 
-def is_damage(error: object) -> bool:
-    """Whether an error says that the file is no database, rather than that it cannot be used now."""
-    # Errors of Python's module itself have no code; the lowest byte is the kind of damage, the rest says where.
+def is_corruption(error: object) -> bool:
+    """Return whether an error says that the file is corrupt, as opposed to temporarily unusable."""
+    # Errors of Python's module itself have no code; the lowest byte is the kind of error, the rest its details.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return isinstance(error, sqlite3.DatabaseError) and code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:
-    """INSERT of rows that may be there already: those stay as they are."""
+    """Return an INSERT of rows; rows that are there already stay as they are."""
     return _dialect_insert(connection, table).on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]
 
 
 def insert_or_update(connection: Connection, table: Table) -> Insert:
-    """INSERT of rows that replace those of the same primary key."""
+    """Return an INSERT of rows that replace those of the same primary key."""
     statement: Any = _dialect_insert(connection, table)
     key = [column.name for column in table.primary_key]
     others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
@@ -252,15 +254,15 @@ def _node_number(connection: Connection, name: str) -> int:
     return number
 
 
-def _connect_arguments(target: Target) -> dict[str, object]:
-    if target.path is not None:
-        # No isolation level: the module would begin transactions where it sees fit, see _begin_on_sqlite.
+def _connect_arguments(location: DatabaseLocation) -> dict[str, object]:
+    if location.path is not None:
+        # No isolation level: _begin_on_sqlite begins transactions, not the module.
         return {"timeout": CONNECT_TIME, "check_same_thread": False, "isolation_level": None}
     return {
         "connect_timeout": CONNECT_TIME,
         "options": f"-c statement_timeout={STATEMENT_TIME * 1000}",
         "application_name": "p2pool-dash",
-        # A server that went away without a word is noticed.
+        # So a server that disappeared is noticed.
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,
@@ -275,8 +277,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # Tables are made and changed in the transaction, too, and questions see one state. Who writes takes the lock
-    # at once: one who reads first may find that another process has written meanwhile, and fail without waiting.
+    # Tables are made and changed in the transaction, too, and questions see one state. A writer takes the lock
+    # at once: if it read first, another process might write meanwhile, and it would fail without waiting.
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -1,7 +1,7 @@
-"""Questions to the database, each answered in a thread. All cost what they tell: a series is looked up at the
-times that it can have, sums over a range are taken of the coarsest tiers that make it up.
+"""Queries of the database, each answered in a thread. The cost of each is that of its answer: a series is looked
+up at the times that it can have, sums over a range are taken of the coarsest tiers that make it up.
 
-Raises HistoryProblem where the database fails.
+Raises HistoryProblem if the database fails.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, select, union_all
 
 from p2pool.history import schema
 from p2pool.history.bins import Bins
@@ -21,12 +21,12 @@ from p2pool.history.records import COUNTS, MEANS, TIERS, Page, Points, SeriesKin
 MAX_PERIODS: Final = 1500
 """Periods of one tier that a series is made of."""
 TIMES_AT_ONCE: Final = 500
-"""In one statement."""
+"""Times in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is asked about: of this node, from `start` to `end`; `now` is when it is asked. Unix seconds."""
+    """What a query covers: the samples of `node` from `start` to `end`, asked at `now`. Unix seconds."""
 
     node: int
     start: float
@@ -44,7 +44,7 @@ class Stretch:
 
 
 def find_node(database: HistoryDatabase, name: str | None) -> int | None:
-    """The number of a node that writes into the same database, ours for None; None where there is none."""
+    """Return the number of a node that writes into the same database, ours for None; None if there is none."""
     if name is None:
         return database.node
     table = schema.nodes
@@ -56,7 +56,7 @@ def find_node(database: HistoryDatabase, name: str | None) -> int | None:
 
 
 def oldest(database: HistoryDatabase, node: int) -> float | None:
-    """When the oldest period of a node began; None before the first."""
+    """Return when the oldest period of a node began; None before the first."""
     table = schema.pool_samples
     with database.reading() as connection:
         found = [
@@ -72,7 +72,7 @@ def oldest(database: HistoryDatabase, node: int) -> float | None:
 
 
 def tier_for(span: Span) -> Tier:
-    """The finest tier that reaches back to the start and has no more than MAX_PERIODS in the span."""
+    """Return the finest tier that reaches back to the start and has no more than MAX_PERIODS in the span."""
     for tier in TIERS:
         if _reaches(tier, span, span.start) and (span.end - span.start) / tier.step <= MAX_PERIODS:
             return tier
@@ -84,7 +84,7 @@ def _reaches(tier: Tier, span: Span, time: float) -> bool:
 
 
 def _newest(connection: Connection, span: Span) -> dict[int, int]:
-    """Up to when each tier is made, by its step; what a wrong clock put into the future does not count."""
+    """Return up to when each tier is made, by its step; what a wrong clock put into the future does not count."""
     table = schema.pool_samples
     made = {}
     for tier in TIERS:
@@ -99,7 +99,8 @@ def _newest(connection: Connection, span: Span) -> dict[int, int]:
 
 
 def fine_stretches(connection: Connection, span: Span, tier: Tier) -> list[Stretch]:
-    """A span as periods of `tier`, and where those are not made yet, of the finer ones, down to the samples."""
+    """Return a span as periods of `tier` and, if those are not made yet, of the finer ones, down to the
+    samples."""
     newest, found = _newest(connection, span), []
     at = int(span.start) // tier.step * tier.step
     for each in reversed(TIERS[: TIERS.index(tier) + 1]):
@@ -111,12 +112,12 @@ def fine_stretches(connection: Connection, span: Span, tier: Tier) -> list[Stret
 
 
 def coarse_stretches(connection: Connection, span: Span) -> list[Stretch]:
-    """A span as few periods: of the coarsest tier that lie in it whole, and at both ends of finer ones."""
+    """Return a span as few periods: those of the coarsest tier that are within it, and finer ones at both ends."""
     newest = _newest(connection, span)
-    return list(_cover(span, newest, len(TIERS) - 1, span.start, span.end))
+    return list(_cover(span, newest, len(TIERS) - 1, start=span.start, end=span.end))
 
 
-def _cover(span: Span, newest: dict[int, int], level: int, start: float, end: float) -> Iterator[Stretch]:
+def _cover(span: Span, newest: dict[int, int], level: int, *, start: float, end: float) -> Iterator[Stretch]:
     tier = TIERS[level]
     first = -(-int(start) // tier.step) * tier.step
     finest = level == 0 or not _reaches(TIERS[level - 1], span, start)
@@ -127,24 +128,24 @@ def _cover(span: Span, newest: dict[int, int], level: int, start: float, end: fl
         last = min(int(end), newest.get(tier.step, first))
     if first >= last:
         if level > 0:
-            yield from _cover(span, newest, level - 1, start, end)
+            yield from _cover(span, newest, level - 1, start=start, end=end)
         return
     if not finest and start < first:
-        yield from _cover(span, newest, level - 1, start, first)
+        yield from _cover(span, newest, level - 1, start=start, end=first)
     yield Stretch(tier, first, last)
     if level > 0 and last < end:
-        yield from _cover(span, newest, level - 1, last, end)
+        yield from _cover(span, newest, level - 1, start=last, end=end)
 
 
 # --- series ---------------------------------------------------------------------------------------------------
 
 
-def read_pool(database: HistoryDatabase, span: Span, figures: Sequence[str], points: int) -> Points:
-    """Figures of POOL_FIGURES, as at most `points` points and one."""
+def read_pool(database: HistoryDatabase, span: Span, *, figures: Sequence[str], points: int) -> Points:
+    """Return figures of POOL_FIGURES as at most `points` points and one."""
     table = schema.pool_samples
     columns = [table.c[name] for name in figures]
     tier = tier_for(span)
-    bins = Bins(span.start, span.end, tier.step, points, figures)
+    bins = Bins(figures, start=span.start, end=span.end, step=tier.step, points=points)
     with database.reading() as connection:
         for stretch in fine_stretches(connection, span, tier):
             rows = connection.execute(_of_pool(span, stretch, table.c.time, table.c.seconds, *columns))
@@ -164,14 +165,14 @@ def _of_pool(span: Span, stretch: Stretch, *columns: ColumnElement[Any]) -> Sele
 
 
 def read_series(
-    database: HistoryDatabase, span: Span, kind: SeriesKind, name: str, figures: Sequence[str], points: int
+    database: HistoryDatabase, span: Span, *, kind: SeriesKind, name: str, figures: Sequence[str], points: int
 ) -> Points | None:
-    """Figures of SERIES_FIGURES, as at most `points` points and one; None where there is no such series."""
+    """Return figures of SERIES_FIGURES as at most `points` points and one; None if there is no such series."""
     table, tier = schema.series_samples, tier_for(span)
     columns = [table.c[each] for each in figures]
-    bins = Bins(span.start, span.end, tier.step, points, figures)
+    bins = Bins(figures, start=span.start, end=span.end, step=tier.step, points=points)
     with database.reading() as connection:
-        number = database.series_number(connection, span.node, kind, name)
+        number = database.series_number(connection, kind, name, node=span.node)
         if number is None:
             return None
         for stretch in fine_stretches(connection, span, tier):
@@ -197,8 +198,8 @@ def read_series(
     return bins.points()
 
 
-def read_top(database: HistoryDatabase, span: Span, kind: SeriesKind, limit: int) -> list[dict[str, Any]]:
-    """The series with the greatest mean hash rates over a span: name, hash_rate, dead_rate, and COUNTS."""
+def read_top(database: HistoryDatabase, span: Span, kind: SeriesKind, *, limit: int) -> list[dict[str, Any]]:
+    """Return the series with the greatest mean hash rates over a span: name, hash_rate, dead_rate, and COUNTS."""
     table, series, pool = schema.series_samples, schema.series, schema.pool_samples
     with database.reading() as connection:
         parts, seconds = [], 0
@@ -245,18 +246,17 @@ def read_top(database: HistoryDatabase, span: Span, kind: SeriesKind, limit: int
 # --- lists ----------------------------------------------------------------------------------------------------
 
 
-def read_blocks(database: HistoryDatabase, span: Span, offset: int, limit: int) -> Page:
-    """Blocks of the pool, with what is known of their rounds (`start`, `time_to_find`, ...; None where nothing
-    is)."""
+def read_blocks(database: HistoryDatabase, span: Span, *, offset: int, limit: int) -> Page:
+    """Return blocks of the pool, with their rounds as far as known (`start`, `time_to_find`, ...; else None)."""
     table, rounds = schema.blocks, schema.rounds
     joined = table.outerjoin(rounds, (rounds.c.node == table.c.node) & (rounds.c.hash == table.c.hash))
     known = [column for column in rounds.c if column.name not in ("node", "hash")]
     statement = select(*table.c, *known).select_from(joined)
-    return _page(database, span, statement, table.c.node, table.c.time, table.c.hash, offset, limit)
+    return _page(database, span, _Listing(statement, table, table.c.hash), offset=offset, limit=limit)
 
 
-def read_shares(database: HistoryDatabase, span: Span, worker: str | None, offset: int, limit: int) -> Page:
-    """Shares that this node's miners found; those of a worker, or of all workers of an address."""
+def read_shares(database: HistoryDatabase, span: Span, *, worker: str | None, offset: int, limit: int) -> Page:
+    """Return shares that this node's miners found; those of a worker, or of all workers of an address."""
     table = schema.shares
     statement = select(*table.c)
     if worker is not None:
@@ -265,49 +265,51 @@ def read_shares(database: HistoryDatabase, span: Span, worker: str | None, offse
         if "." not in worker:
             own |= table.c.worker.startswith(f"{worker}.", autoescape=True)
         statement = statement.where(own)
-    return _page(database, span, statement, table.c.node, table.c.time, table.c.hash, offset, limit)
+    return _page(database, span, _Listing(statement, table, table.c.hash), offset=offset, limit=limit)
 
 
-def read_events(database: HistoryDatabase, span: Span, kind: str | None, offset: int, limit: int) -> Page:
-    """What happened."""
+def read_events(database: HistoryDatabase, span: Span, *, kind: str | None, offset: int, limit: int) -> Page:
+    """Return events, of one kind or of all."""
     table = schema.events
     statement = select(*table.c)
     if kind is not None:
         statement = statement.where(table.c.kind == kind)
-    page = _page(database, span, statement, table.c.node, table.c.time, table.c.id, offset, limit)
+    page = _page(database, span, _Listing(statement, table, table.c.id), offset=offset, limit=limit)
     for row in page.rows:
         row["details"] = _details(row["details"])
     return page
 
 
 def _details(text: object) -> Any:
-    """What was written, {} if another program wrote something that cannot be read."""
+    """Return the details that were written, {} if another program wrote something malformed."""
     try:
         return json.loads(str(text))
     except (ValueError, RecursionError):
         return {}
 
 
-def _page(
-    database: HistoryDatabase,
-    span: Span,
-    statement: Select[Any],
-    node: ColumnElement[int],
-    time: ColumnElement[float],
-    then: ColumnElement[Any],
-    offset: int,
-    limit: int,
-) -> Page:
-    """The newest first."""
-    wanted = statement.where(node == span.node, time >= span.start, time <= span.end)
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The rows of `table` that `statement` selects, ordered by time and then by `tie_breaker`."""
+
+    statement: Select[Any]
+    table: Table
+    tie_breaker: ColumnElement[Any]
+
+
+def _page(database: HistoryDatabase, span: Span, listing: _Listing, *, offset: int, limit: int) -> Page:
+    """Return a page of a listing within a span, the newest first."""
+    node, time = listing.table.c.node, listing.table.c.time
+    within = listing.statement.where(node == span.node, time >= span.start, time <= span.end)
+    order = time.desc(), listing.tie_breaker.desc()
     with database.reading() as connection:
-        total = connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
-        rows = connection.execute(wanted.order_by(time.desc(), then.desc()).offset(offset).limit(limit)).mappings()
+        total = connection.execute(select(func.count()).select_from(within.subquery())).scalar_one()
+        rows = connection.execute(within.order_by(*order).offset(offset).limit(limit)).mappings()
         return Page(total, [dict(row) for row in rows])
 
 
 def read_rounds(database: HistoryDatabase, node: int, limit: int) -> list[dict[str, Any]]:
-    """The newest rounds, the oldest of them first; fields as the table's."""
+    """Return the newest rounds, the oldest of them first; fields as the table's."""
     table, blocks = schema.rounds, schema.blocks
     joined = table.join(blocks, (blocks.c.node == table.c.node) & (blocks.c.hash == table.c.hash))
     statement = select(*table.c).select_from(joined).where(table.c.node == node)

@@ -38,9 +38,9 @@ POOL_FIGURES: Final = (
 )
 """One number each of the node and the pool; the mean over a period."""
 MEANS: Final = ("hash_rate", "dead_rate")
-"""Figures of a series that are means over a period in which the node ran: 0 where the worker did nothing."""
+"""Figures of a series that are means over a period in which the node ran: 0 if the worker did nothing."""
 LEVELS: Final = ("difficulty", "payout")
-"""Figures that are means over the samples in which there were any: null where there was none."""
+"""Figures that are means over the samples in which there were any: null if there was none."""
 COUNTS: Final = ("accepted", "stale", "low_difficulty", "duplicate", "other_refused", "dead", "shares")
 """Figures that are counted within a period."""
 SERIES_FIGURES: Final = (*MEANS, *LEVELS, *COUNTS)
@@ -51,7 +51,7 @@ REASONS: Final = {21: "stale", 22: "duplicate", 23: "low_difficulty"}
 
 
 class SeriesKind(IntEnum):
-    """What a series is of; the number is what stands in the database."""
+    """The subject of a series; the number is the one in the database."""
 
     WORKER = 1
     ADDRESS = 2
@@ -82,7 +82,8 @@ periods, not of nine thousand."""
 
 @dataclass(frozen=True, slots=True)
 class RoundFigures:
-    """What led to a block: see p2pool/web/luck.py. `start` is the hash of the block before; work in hashes."""
+    """The round that led to a block (p2pool/web/luck.py). `start` is the hash of the pool's previous block;
+    work in hashes."""
 
     block_hash: int
     start: int
@@ -95,11 +96,11 @@ class RoundFigures:
 
 @dataclass(frozen=True, slots=True)
 class HistorySample:
-    """Everything at one moment that goes into history. Its values are shared with others and never changed."""
+    """All that history stores of one point in time. Its values are shared with others and never changed."""
 
     time: float
     pool: Mapping[str, float | None]
-    """By POOL_FIGURES; None where it is not known."""
+    """By POOL_FIGURES; None if unknown."""
     workers: Sequence[WorkerSnapshot] = ()
     payouts: Mapping[str, float] = field(default_factory=dict)
     """DASH by address that the next block would pay."""
@@ -114,7 +115,7 @@ class HistorySample:
 @dataclass(frozen=True, slots=True)
 class Points:
     """Means over equal periods: `times` are their starts, the oldest first, `figures` a number for each, None
-    where it is not known. `step` in seconds."""
+    if unknown. `step` in seconds."""
 
     start: float
     end: float
@@ -136,4 +137,4 @@ class HistoryProblem(Exception):
 
 
 class HistoryBusy(HistoryProblem):
-    """It can be asked a moment later; the text is for everybody."""
+    """History can be asked again later; the text is for everybody."""

@@ -1,4 +1,4 @@
-"""What a node that starts takes over of earlier runs: the samples of the last month, for graphs and luck, and the
+"""What a starting node loads from earlier runs: the samples of the last month, for graphs and luck, and the
 rounds of blocks."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RESTORED: Final = tuple(zip(TIERS[:3], (HOUR, DAY, 30 * DAY), (TIERS[0], TIERS[1
 """The tiers that graphs in memory are made of, how far back they reach, in seconds, and the tiers that their
 figures by name are taken from: a month in steps of ten minutes for sixty names would take seconds."""
 NAMES: Final = 20
-"""Series of a kind that are taken over, the strongest of each reach."""
+"""Series of a kind that are loaded, the strongest of each reach."""
 MAX_ROUNDS: Final = 2000
 
 
@@ -36,24 +36,24 @@ class RestoredSample:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`samples` by their step in seconds, the oldest first; `rounds` too."""
+    """Samples by their step in seconds, the oldest first, and rounds, the oldest first as well."""
 
     samples: Mapping[int, Sequence[RestoredSample]]
     rounds: Sequence[RoundFigures]
 
 
 def read_restored(database: HistoryDatabase, now: float) -> Restored:
-    """Everything. Raises HistoryProblem."""
+    """Return all that a starting node loads. Raises HistoryProblem."""
     return Restored(
         {
-            tier.step: _samples(database, tier, named, Span(database.node, now - reach, now, now))
+            tier.step: _samples(database, Span(database.node, now - reach, now, now), tier=tier, named=named)
             for tier, reach, named in RESTORED
         },
         [_round(row) for row in read_rounds(database, database.node, MAX_ROUNDS)],
     )
 
 
-def _samples(database: HistoryDatabase, tier: Tier, named: Tier, span: Span) -> list[RestoredSample]:
+def _samples(database: HistoryDatabase, span: Span, *, tier: Tier, named: Tier) -> list[RestoredSample]:
     table = schema.pool_samples
     columns = [table.c[name] for name in POOL_FIGURES]
     with database.reading() as connection:
@@ -68,9 +68,9 @@ def _samples(database: HistoryDatabase, tier: Tier, named: Tier, span: Span) -> 
             .order_by(table.c.time)
         ).all()
     times = sorted({row[0] // named.step * named.step for row in rows})
-    workers, dead = _by_time(database, named, span, times, SeriesKind.WORKER, "hash_rate", "dead_rate")
-    (payouts,) = _by_time(database, named, span, times, SeriesKind.ADDRESS, "payout")
-    (versions,) = _by_time(database, named, span, times, SeriesKind.VERSION, "hash_rate")
+    workers, dead = _by_time(database, span, SeriesKind.WORKER, "hash_rate", "dead_rate", tier=named, times=times)
+    (payouts,) = _by_time(database, span, SeriesKind.ADDRESS, "payout", tier=named, times=times)
+    (versions,) = _by_time(database, span, SeriesKind.VERSION, "hash_rate", tier=named, times=times)
     restored = []
     for time, *values in rows:
         at = time // named.step * named.step
@@ -80,17 +80,17 @@ def _samples(database: HistoryDatabase, tier: Tier, named: Tier, span: Span) -> 
 
 
 def _by_time(
-    database: HistoryDatabase, tier: Tier, span: Span, times: Sequence[int], kind: SeriesKind, *figures: str
+    database: HistoryDatabase, span: Span, kind: SeriesKind, *figures: str, tier: Tier, times: Sequence[int]
 ) -> list[dict[int, dict[str, float]]]:
-    """For each figure: the strongest series' numbers by time and name, those that are not 0."""
+    """Return for each figure the strongest series' numbers by time and name, those that are not 0."""
     table, series = schema.series_samples, schema.series
     found: list[dict[int, dict[str, float]]] = [{} for _ in figures]
-    strongest = [row["name"] for row in read_top(database, span, kind, NAMES)]
+    strongest = [row["name"] for row in read_top(database, span, kind, limit=NAMES)]
     with database.reading() as connection:
-        wanted = select(series.c.id, series.c.name).where(
+        selected = select(series.c.id, series.c.name).where(
             series.c.node == span.node, series.c.kind == kind, series.c.name.in_(strongest)
         )
-        names = {row.id: row.name for row in connection.execute(wanted)}
+        names = {row.id: row.name for row in connection.execute(selected)}
         for first in range(0, len(times), TIMES_AT_ONCE):
             rows = connection.execute(
                 select(table.c.time, table.c.series, *(table.c[figure] for figure in figures)).where(

@@ -38,17 +38,17 @@ MAX_TEXT: Final = 2000
 
 
 def storable(value: str, limit: int = MAX_NAME) -> str:
-    """A text as databases take it: without NUL and lone surrogates, cut to `limit` characters."""
+    """Return a text that databases accept: without NUL and lone surrogates, cut to `limit` characters."""
     return value[:limit].encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
 
 
 METADATA: Final = MetaData()
-# Identifiers that count up: SQLite does so for INTEGER only.
+# Identifiers that increment: SQLite supports that for INTEGER only.
 _IDENTIFIER = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _table(name: str, *parts: Column[Any] | Index) -> Table:
-    """A table whose rows SQLite keeps in the order of the primary key, too."""
+    """Return a table whose rows SQLite keeps in the order of the primary key as well."""
     return Table(name, METADATA, *parts, sqlite_with_rowid=False)
 
 
@@ -141,7 +141,7 @@ events = Table(
 MIGRATIONS: Final[Mapping[int, Callable[[Connection], None]]] = {}
 """By the version that they start from: each makes the next version of it, in the transaction that it is given."""
 _LOCK: Final = 7_903_001
-"""PostgreSQL's advisory lock that a node holds while it looks at the tables: several may start at once."""
+"""PostgreSQL's advisory lock that a node holds while it checks the tables: several may start at once."""
 
 
 def prepare(
@@ -150,7 +150,7 @@ def prepare(
     migrations: Mapping[int, Callable[[Connection], None]] = MIGRATIONS,
 ) -> None:
     """Make the tables, or bring those of an older version up to date, in the caller's transaction. Raises
-    HistoryProblem where they are of a newer version than this one."""
+    HistoryProblem if they are of a newer version than this one."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     if not inspect(connection).has_table(facts.name):
@@ -161,13 +161,13 @@ def prepare(
     current = int(found) if found is not None and re.fullmatch("[0-9]{1,9}", found) else -1
     if current < min(migrations, default=version):
         raise HistoryProblem(
-            f"the history database does not say a version of its tables that this program knows ({found!r}): give "
-            "another one with --stats-db"
+            f"the tables of the history database have no version that this program knows ({found!r}): give "
+            "another database with --stats-db"
         )
     if current > version:
         raise HistoryProblem(
-            f"the history database has version {current} of its tables, this program knows {version}: it was "
-            "used by a newer version; use that, or give another one with --stats-db"
+            f"the tables of the history database have version {current}, and this program knows versions up to "
+            f"{version}: start the newer p2pool-dash again, or give another database with --stats-db"
         )
     while current < version:
         migrations[current](connection)

@@ -9,29 +9,29 @@ from typing import Final
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.settings import Given, Secret, Shown, setting
-from p2pool.history.database import Target, parse_target
+from p2pool.history.database import DatabaseLocation, parse_database_location
 
 FILE_NAME: Final = "history.sqlite"
 """The database in the data directory that is used unless the operator names another one."""
 
 
-def default_target(datadir: Path) -> Target:
+def default_location(datadir: Path) -> DatabaseLocation:
     """Return the database of a data directory."""
-    return parse_target("--stats-db", str(datadir / FILE_NAME))
+    return parse_database_location("--stats-db", str(datadir / FILE_NAME))
 
 
-def read_target(given: Given) -> Target | None:
+def read_location(given: Given) -> DatabaseLocation | None:
     """Return the database that the operator names, None for `none`. A file's directory has to exist: one that does
     not is a typing error, or a disk that is not mounted. Raises OperatorError."""
     if given.text == "none":
         return None
-    target = parse_target(given.source, given.text)
-    if target.path is not None and not target.path.parent.is_dir():
+    location = parse_database_location(given.source, given.text)
+    if location.path is not None and not location.path.parent.is_dir():
         raise OperatorError(
-            f"{given.source} {target.path}: there is no directory {target.path.parent}: make it, or mount its "
+            f"{given.source} {location.path}: there is no directory {location.path.parent}: make it, or mount its "
             "disk, first"
         )
-    return target
+    return location
 
 
 def _read_node_name(given: Given) -> str:
@@ -44,10 +44,10 @@ def _read_node_name(given: Given) -> str:
 class HistorySettings:
     """Settings of the database of history."""
 
-    stats_db: Target | None = setting(
+    stats_db: DatabaseLocation | None = setting(
         None,  # the data directory's own is put in its place; `none` leaves None
         metavar="FILE|URL",
-        read=read_target,
+        read=read_location,
         secret=Secret("P2POOL_STATS_DB"),
         shown=Shown.COMPOSED,
         help="keep history in this SQLite file, or in PostgreSQL: postgresql://USER:PASSWORD@HOST/DATABASE (needs "

@@ -1,4 +1,4 @@
-"""From samples to rows: what grew since the sample before, worker by worker and for their addresses.
+"""Turns samples into rows: what has grown since the previous sample, by worker and by address.
 
 Called in the thread that writes, one batch after the other.
 """
@@ -35,7 +35,7 @@ class SampleWriter:
     as many shares and blocks as samples have."""
 
     def __init__(self, database: HistoryDatabase, former: SampleWriter | None = None) -> None:
-        """`former` wrote into a database that is no more: what workers had done was counted there."""
+        """Continue the counters of `former`, which wrote into a database that is gone."""
         self._database = database
         self._counters: dict[str, _Counters] = {} if former is None else former._counters
         self._blocks: dict[int, BlockRecord] = {}
@@ -43,7 +43,7 @@ class SampleWriter:
         self._shares: set[int] = set()
 
     def write(self, samples: Sequence[HistorySample], events: Iterable[EventRecord]) -> None:
-        """One transaction. What is remembered changes only where it was written. Raises HistoryProblem."""
+        """Write in one transaction. The state changes only if that was committed. Raises HistoryProblem."""
         counters, made = self._counters, _Batch(self._database)
         newest = samples[-1] if samples else None
         with self._database.writing() as connection:
@@ -51,7 +51,7 @@ class SampleWriter:
                 counters = made.add_sample(connection, sample, counters)
             made.write(connection)
             if newest is not None:
-                self._write_news(connection, newest)
+                self._write_new(connection, newest)
             rows = [self._event(event) for event in events if not self._is_written(connection, event)]
             if rows:
                 connection.execute(schema.events.insert(), rows)
@@ -63,7 +63,7 @@ class SampleWriter:
             self._blocks = {block.block_hash: block for block in newest.blocks}
             self._rounds = {each.block_hash: each for each in newest.rounds}
 
-    def _write_news(self, connection: Connection, sample: HistorySample) -> None:
+    def _write_new(self, connection: Connection, sample: HistorySample) -> None:
         node = self._database.node
         shares = [
             {
@@ -89,7 +89,7 @@ class SampleWriter:
             connection.execute(insert_or_update(connection, schema.rounds), rounds)
 
     def _is_written(self, connection: Connection, event: EventRecord) -> bool:
-        """Whether an earlier run, which was killed, wrote that this block was found."""
+        """Return whether an earlier run, which was killed, wrote that this block was found."""
         if event.kind is not EventKind.BLOCK_FOUND:
             return False
         table = schema.events
@@ -120,7 +120,7 @@ class _Batch:
     def add_sample(
         self, connection: Connection, sample: HistorySample, before: dict[str, _Counters]
     ) -> dict[str, _Counters]:
-        """Take one sample; returns the workers' counters in it."""
+        """Add one sample; return the workers' counters in it."""
         time = int(sample.time // PERIOD) * PERIOD
         known = {name: sample.pool.get(name) for name in POOL_FIGURES}
         self._pool.append({"node": self._database.node, "step": PERIOD, "time": time, "seconds": PERIOD} | known)
@@ -131,7 +131,7 @@ class _Batch:
             now = counters[worker.name] = _counters(worker)
             grown = _growth(before.get(worker.name, _NOTHING), now)
             if not worker.accepted or not (worker.hash_rate or worker.connections or any(grown)):
-                continue  # whoever never did any work is nobody
+                continue  # one that never did any work is not a worker
             workers[worker.name] = {
                 "hash_rate": worker.hash_rate,
                 "dead_rate": worker.dead_rate,
@@ -152,11 +152,11 @@ class _Batch:
             (SeriesKind.ADDRESS, addresses),
             (SeriesKind.VERSION, votes),
         ):
-            self._add_rows(connection, kind, time, rows)
+            self._add_rows(connection, kind, time=time, rows=rows)
         return counters
 
     def _add_rows(
-        self, connection: Connection, kind: SeriesKind, time: int, rows: dict[str, dict[str, Any]]
+        self, connection: Connection, kind: SeriesKind, *, time: int, rows: dict[str, dict[str, Any]]
     ) -> None:
         numbers = self.numbers[kind]
         new = [name for name in rows if name not in numbers]
@@ -166,7 +166,7 @@ class _Batch:
             self._series.append(row)
 
     def write(self, connection: Connection) -> None:
-        """All of them. Where the clock stepped back, periods that were sampled before keep their first sample."""
+        """Insert all rows. If the clock stepped back, periods that were sampled before keep their first sample."""
         if self._pool:
             connection.execute(insert_new(connection, schema.pool_samples), self._pool)
         if self._series:
@@ -174,7 +174,7 @@ class _Batch:
 
 
 def _counters(worker: WorkerSnapshot) -> _Counters:
-    """In the order of COUNTS."""
+    """Return a worker's counters in the order of COUNTS."""
     refused = dict.fromkeys(REFUSED, 0)
     for code, count in worker.refused_by.items():
         refused[REASONS.get(code, "other_refused")] += count
@@ -182,7 +182,7 @@ def _counters(worker: WorkerSnapshot) -> _Counters:
 
 
 def _growth(before: _Counters, now: _Counters) -> _Counters:
-    """What came since; a worker that was forgotten meanwhile, or a node that was started anew, counts from 0."""
+    """Return what was added since `before`; the counters of a forgotten worker or a restarted node begin at 0."""
     return tuple(new - old if new >= old else new for old, new in zip(before, now, strict=True))
 
 

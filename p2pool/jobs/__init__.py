@@ -1,1 +1,6 @@
-"""Work for miners: template + chain tip + payee -> `Job`; `Job.check(submission) -> Outcome`."""
+"""Work for miners: template + chain tip + payee -> `Job`; `Job.check(submission) -> Outcome`.
+
+- `context`: everything about the next share and block that does not depend on the payee;
+- `job`: the work of one payee, and the check of what is submitted for it;
+- `block_limits`: keeps blocks within Dash's limits on size and signature operations.
+"""

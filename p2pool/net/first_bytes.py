@@ -1,7 +1,7 @@
-"""What a connection's first bytes are if they are neither stratum nor HTTP, and the answer to getwork miners.
+"""Recognises foreign protocols by a connection's first bytes, and answers getwork miners.
 
-`worker_port` asks before it hands a connection over. Whoever comes to the wrong port, or with the wrong protocol,
-is disconnected at once: a parser that waits for the rest would keep the connection for half a minute.
+`worker_port` asks before it hands a connection over. A client that comes to the wrong port, or with the wrong
+protocol, is disconnected at once: a parser that waits for the rest would keep the connection for half a minute.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import orjson
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 TLS_HANDSHAKE: Final = 0x16
 """The first byte of every TLS connection (RFC 8446, section 5.1)."""
 _PROXY: Final = "a PROXY header from an address that is not named with --stratum-proxy-protocol"
 GETWORK: Final = b"POST / HTTP/1."
-"""How a getwork miner begins. Pages have nothing that is posted there."""
+"""How a getwork miner begins. No page posts anything to this path."""
 MAX_REQUEST: Final = 16 * 1024
-"""Bytes of a getwork request that are read; it is answered then, complete or not."""
+"""Bytes of a getwork request that are read. After that it is answered, complete or not."""
 REQUEST_TIME: Final = 10.0
 """Seconds after which it is answered, complete or not."""
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})[ \t]*\r\n", re.IGNORECASE)
 _HOST: Final = re.compile(rb"\r\nhost:[ \t]*([A-Za-z0-9.:_\[\]-]{1,255})[ \t]*\r\n", re.IGNORECASE)
 _SWITCHES: Final = re.compile(rb"\r\nuser-agent:[ \t]*(?:cpuminer|cgminer|bfgminer)/", re.IGNORECASE)
-"""Miners that go on with the URL in X-Stratum. Others are not sent it: cpuminer-opt waits for ever then."""
+"""Miners that switch to the URL in X-Stratum. Others are not sent it: it makes cpuminer-opt wait for ever."""
 
 
 class Foreign(NamedTuple):
-    """A protocol that is not spoken here. `is_mistake` if a setting is wrong, not if it is a scanner's."""
+    """A protocol that is not spoken here. `is_mistake` if a setting of the client is wrong, False for scanners."""
 
     what: str
     is_mistake: bool
@@ -39,7 +40,7 @@ class Foreign(NamedTuple):
 _OPENINGS: Final = (
     (bytes([TLS_HANDSHAKE]), Foreign("TLS, which this port does not speak: use stratum+tcp:// or http://", True)),
     (b"PROXY ", Foreign(_PROXY, True)),
-    (b"\x00\r\nQUIT\n", Foreign(_PROXY, True)),  # version 2, after the white space that it begins with
+    (b"\x00\r\nQUIT\n", Foreign(_PROXY, True)),  # version 2, after its leading white space
     (b"PRI * HTTP/2", Foreign("HTTP/2, which is not spoken here: use HTTP/1.1", True)),
     (b"SSH-", Foreign("SSH", False)),
 )
@@ -47,7 +48,8 @@ _BINARY: Final = Foreign("binary data, such as Stratum V2: use stratum+tcp:// (S
 
 
 def foreign_protocol(data: bytes) -> Foreign | None:
-    """Return what a connection speaks whose first bytes are `data` (at least one, no white space before it).
+    """Return the foreign protocol of a connection that begins with `data` (at least one byte, no leading white
+    space).
 
     None if it is stratum or HTTP, or may become either.
     """
@@ -60,11 +62,11 @@ def foreign_protocol(data: bytes) -> Foreign | None:
 
 def getwork_answer(request: bytes) -> bytes:
     """Return the answer to a getwork request: a JSON-RPC error with HTTP status 200, since miners show its text,
-    and of any other status only the number. Some go on with stratum by themselves."""
+    but only the number of any other status. Some miners switch to stratum by themselves."""
     host = _HOST.search(request)
     url = b"" if host is None else b"stratum+tcp://" + host[1]
-    where = url.decode() or "stratum+tcp:// with this host and port"
-    message = f"this node does not serve getwork over HTTP; use {where}"
+    replacement = url.decode() or "stratum+tcp:// with this host and port"
+    message = f"this node does not serve getwork over HTTP; use {replacement}"
     body = orjson.dumps(
         {"id": _request_id(request), "result": None, "error": {"code": -32601, "message": message}}
     )
@@ -89,8 +91,8 @@ def _request_id(request: bytes) -> Any:
 
 
 class GetworkAnswer(Protocol):
-    """A connection of a getwork miner: answered once, when its request is complete. Bound: MAX_REQUEST bytes and
-    REQUEST_TIME seconds."""
+    """A connection of a getwork miner, which is answered once, when its request is complete. Bound: MAX_REQUEST
+    bytes and REQUEST_TIME seconds."""
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
@@ -98,12 +100,12 @@ class GetworkAnswer(Protocol):
         self._waiting: IDelayedCall | None = None
         self._is_over = False
 
+    @override
     def connectionMade(self) -> None:
-        """Called by Twisted."""
         self._waiting = self._reactor.callLater(REQUEST_TIME, self._answer)
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Called by Twisted."""
         if self._is_over:
             return
         self._request += data
@@ -124,7 +126,7 @@ class GetworkAnswer(Protocol):
             self._waiting.cancel()
         self._waiting = None
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted."""
         self._stop_waiting()
         self._is_over = True

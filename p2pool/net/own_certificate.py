@@ -1,7 +1,7 @@
-"""The certificate of a port: the operator's, or one that the node makes for itself and looks after.
+"""The certificate of a port: the operator's, or one that the node makes and renews itself.
 
-A self-made certificate is two: a P-256 certificate with its key, and an RSA one for miners and tools that know RSA
-only. What is damaged or about to expire is renamed and made anew at the start. A certificate of somebody else's is
+A self-made certificate is a pair: a P-256 certificate with its key, and an RSA one for miners and tools that know
+RSA only. If it is corrupt or about to expire, it is renamed and replaced at the start. Any other certificate is
 never replaced.
 """
 
@@ -28,16 +28,16 @@ from p2pool.net.tls import (
 )
 
 RENEWAL_DAYS: Final = 30
-"""A self-made certificate that has no more days left is made anew at the start."""
+"""Days before its end from which a self-made certificate is replaced at the start."""
 _log = Logger(namespace="p2pool.tls")
 
 
 def find_certificate(
-    given: tuple[Path | None, Path | None], own: tuple[Path, Path], self_signed: bool, now: float
+    given: tuple[Path | None, Path | None], *, own: tuple[Path, Path], self_signed: bool, now: float
 ) -> ServerCertificate:
     """Return the certificate and key that were `given`, else the node's `own`. With `self_signed` they are made if
-    neither file exists, and the node's own ones also if they cannot be used any more. Raises OperatorError.
-    Blocks: at the start only."""
+    neither file exists, and the node's own ones are replaced if they can no longer be used. Raises OperatorError.
+    Blocks, so call it at the start only."""
     main = _Pair(given[0] or own[0], given[1] or own[1], KeyKind.ECDSA)
     if not self_signed:
         return ServerCertificate(main.certificate, main.key)
@@ -45,16 +45,20 @@ def find_certificate(
     main.prepare(is_own, now)
     if not is_self_made(main.certificate):
         return ServerCertificate(main.certificate, main.key)
-    beside = _Pair(_rsa_beside(main.certificate), _rsa_beside(main.key), KeyKind.RSA)
+    rsa = _Pair(_rsa_path(main.certificate), _rsa_path(main.key), KeyKind.RSA)
     try:
-        beside.prepare(is_own, now)
-        return ServerCertificate(main.certificate, main.key, (beside.certificate, beside.key))
+        rsa.prepare(is_own, now)
+        return ServerCertificate(main.certificate, main.key, additional=(rsa.certificate, rsa.key))
     except OperatorError as error:
-        _log.warn("no RSA certificate beside {path}: {error}", path=str(main.certificate), error=str(error))
+        _log.warn(
+            "using {path} without an additional RSA certificate, which some miners need: {error}",
+            path=str(main.certificate),
+            error=str(error),
+        )
         return ServerCertificate(main.certificate, main.key)
 
 
-def _rsa_beside(path: Path) -> Path:
+def _rsa_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-rsa{path.suffix}")
 
 
@@ -67,29 +71,29 @@ class _Pair:
     kind: KeyKind
 
     def prepare(self, replaceable: bool, now: float) -> None:
-        """Make the two if neither exists. Where they are `replaceable` and cannot be used, they are moved aside
+        """Make the two files if neither exists. If they are `replaceable` and cannot be used, they are renamed
         first. Raises OperatorError."""
         existing = [path for path in (self.certificate, self.key) if os.path.lexists(path)]
         if existing and replaceable:
             problem = self._problem(now)
             if problem is None:
                 return
-            aside = [_move_aside(path, now) for path in existing]
+            renamed = [_rename(path, now) for path in existing]
             _log.warn(
-                "the node's own certificate {path} is made anew: {problem}. The old files are now {aside}; who "
-                "compares its fingerprint has to be told the new one",
+                "replacing the node's own certificate {path}: {problem}. The old files are now {renamed}. Give "
+                "the new fingerprint to everyone who checks it",
                 path=str(self.certificate),
                 problem=problem,
-                aside=", ".join(map(str, aside)),
+                renamed=", ".join(map(str, renamed)),
             )
         elif existing:
             return
-        make_self_signed(self.certificate, self.key, _own_names(), now, self.kind)
-        _log.info("self-signed certificate made: {path}", path=self.certificate)
+        make_self_signed(self.certificate, self.key, names=_own_names(), now=now, kind=self.kind)
+        _log.info("made the self-signed certificate {path}", path=self.certificate)
 
     def _problem(self, now: float) -> str | None:
-        """Why the node's own files cannot be used; None where they can. Raises OperatorError where they may be
-        good but cannot be read, or are none that the node has made."""
+        """Return why the node's own files cannot be used; None if they can. Raises OperatorError if they may be
+        good but cannot be read, or if the node has not made them."""
         files = (self.certificate, "certificate"), (self.key, "key")
         for path, _ in files:
             if path.exists() and not path.is_file():
@@ -106,27 +110,27 @@ class _Pair:
         return None
 
 
-def _move_aside(path: Path, now: float) -> Path:
-    """Rename a file so that nobody takes it for the certificate in use. Returns its new name. Raises
+def _rename(path: Path, now: float) -> Path:
+    """Rename a file so that nobody takes it for the certificate in use. Return its new name. Raises
     OperatorError."""
     stamp = f"{datetime.fromtimestamp(int(now), UTC):%Y%m%d-%H%M%S}"
-    aside = path.with_name(f"{path.name}.old-{stamp}")
+    renamed = path.with_name(f"{path.name}.old-{stamp}")
     number = 1
-    while os.path.lexists(aside):
+    while os.path.lexists(renamed):
         number += 1
-        aside = path.with_name(f"{path.name}.old-{stamp}-{number}")
+        renamed = path.with_name(f"{path.name}.old-{stamp}-{number}")
     try:
-        os.rename(path, aside)
+        os.rename(path, renamed)
     except OSError as error:
-        raise OperatorError(f"cannot rename {path} to {aside}: {error.strerror}") from None
-    return aside
+        raise OperatorError(f"cannot rename {path} to {renamed}: {error.strerror}") from None
+    return renamed
 
 
 def _own_names() -> list[str]:
-    """What this machine may be called."""
+    """Return the names by which this host may be known."""
     names = ["localhost", "127.0.0.1", "::1"]
     own = socket.gethostname()
-    # Others cannot stand in a certificate.
+    # Other names cannot be in a certificate.
     if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", own):
         names.append(own)
     return list(dict.fromkeys(names))

@@ -1,11 +1,10 @@
-"""The PROXY protocol's header, with which a load balancer tells whom a connection comes from.
+"""The header of the PROXY protocol, in which a load balancer names the client of a connection.
 
-Bytes in, an address out; no sockets. Whoever accepts a load balancer's connection feeds a `HeaderReader` before
-anything else sees the connection, and only where that load balancer is trusted: whoever can send a header can
-claim any address. Versions 1 (a line of text) and 2 (binary) of
-https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt, whose sections are named below.
-twisted.protocols.haproxy is not used: it closes the connection where a header's first piece is shorter than 16
-bytes (8 of version 1), and takes whatever stands in version 1's line for an address and a port.
+Bytes in, an address out; no sockets. The port feeds a `HeaderReader` with the first bytes of a load balancer's
+connection, and only if that load balancer is trusted: who can send a header can claim any address. Versions 1 (a
+line of text) and 2 (binary) of https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt, whose sections are
+named below. twisted.protocols.haproxy is not used: it closes the connection if the first piece of a header is
+shorter than 16 bytes (8 of version 1), and takes anything in the line of version 1 for an address and a port.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Final
 from p2pool.base.errors import ParseError
 
 MAX_LINE: Final = 107
-"""Bytes of version 1's longest line, CR LF included (section 2.1)."""
+"""Bytes of the longest line of version 1, with CR LF (section 2.1)."""
 MAX_BLOCK: Final = 1024
 """Bytes that version 2 may announce after its first 16. The specification allows 65535 and expects a header to fit
 into 536; two UNIX addresses take 216, and load balancers add some hundred bytes of TLVs."""
@@ -28,7 +27,7 @@ _TCP4: Final = b"PROXY TCP4 "
 _TCP6: Final = b"PROXY TCP6 "
 _UNKNOWN: Final = b"PROXY UNKNOWN"
 _OPENINGS: Final = (_SIGNATURE, _TCP4, _TCP6, _UNKNOWN + b" ", _UNKNOWN + b"\r\n")
-"""No header begins in any other way."""
+"""All beginnings of a header."""
 _PORT: Final = re.compile(r"0|[1-9][0-9]{0,4}")
 _NOT_IN_ADDRESSES: Final = re.compile(rb"[^0-9A-Fa-f:. ]")
 
@@ -37,7 +36,7 @@ _FIXED: Final = 16
 _LOCAL: Final = 0x20
 _PROXY: Final = 0x21
 _ADDRESS_BYTES: Final = {0x11: 12, 0x12: 12, 0x21: 36, 0x22: 36, 0x31: 216, 0x32: 216}
-"""Family and protocol -> bytes that the two addresses and ports take at least (section 2.2)."""
+"""Family and protocol -> the least number of bytes of the two addresses and ports (section 2.2)."""
 _TCP_OVER_IPV4: Final = 0x11
 _TCP_OVER_IPV6: Final = 0x21
 _LAST_FAMILY: Final = 3
@@ -46,20 +45,21 @@ _LAST_PROTOCOL: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ProxiedFrom:
-    """Whom a connection comes from, and the first bytes that are the client's own."""
+    """The client of a connection, and the first bytes that it sent itself."""
 
     host: str | None
-    """An address in its canonical text, IPv4 for an IPv4-mapped one; None: the connection's own address counts."""
+    """The canonical text of an address, IPv4 for an IPv4-mapped one; None if the connection's own address
+    counts."""
     port: int
-    """The client's TCP port, 0 where there is no host."""
+    """The client's TCP port; 0 without a host."""
     rest: bytes
-    """What followed the header."""
+    """The bytes after the header."""
 
 
 class HeaderReader:
-    """Takes a connection's first bytes, however they are cut, until the header is complete.
+    """Reads a connection's first bytes, in pieces of any size, until the header is complete.
 
-    Bound: keeps fewer than MAX_LINE, or than 16 + MAX_BLOCK bytes between calls, and nothing afterwards.
+    Bound: keeps fewer than MAX_LINE or 16 + MAX_BLOCK bytes between calls, and nothing afterwards.
     """
 
     __slots__ = ("_buffer", "_error", "_found")
@@ -70,10 +70,10 @@ class HeaderReader:
         self._error: str | None = None
 
     def feed(self, data: bytes) -> ProxiedFrom | None:
-        """The result, or None while bytes are missing. Raises ParseError as soon as it can be no header.
+        """Return the result, or None while bytes are missing. Raises ParseError as soon as it cannot be a header.
 
-        Fed again, it gives the same result with `rest` the new bytes, or raises the same error: a transport that
-        was told to close may still deliver.
+        If it is fed again, it returns the same result with the new bytes as `rest`, or raises the same error: a
+        transport that is closing may still deliver bytes.
         """
         if self._error is not None:
             raise ParseError(self._error)
@@ -94,7 +94,7 @@ class HeaderReader:
 
 
 def _read(buffer: bytes) -> ProxiedFrom | None:
-    """A connection's bytes so far -> what the header says; None while it is incomplete. Raises ParseError."""
+    """Return what the header in a connection's bytes says; None while it is incomplete. Raises ParseError."""
     for opening in _OPENINGS:
         if buffer.startswith(opening):
             return _read_binary(buffer) if opening == _SIGNATURE else _read_line(buffer, opening)
@@ -104,7 +104,8 @@ def _read(buffer: bytes) -> ProxiedFrom | None:
 
 
 def _read_line(buffer: bytes, opening: bytes) -> ProxiedFrom | None:
-    """Version 1, section 2.1: one line that begins with `opening`. None while it has no end. Raises ParseError."""
+    """Read version 1, section 2.1: one line that begins with `opening`. None while it has no end. Raises
+    ParseError."""
     is_tcp = opening in (_TCP4, _TCP6)
     end = buffer.find(b"\r\n", 0, MAX_LINE)
     if is_tcp:
@@ -112,32 +113,32 @@ def _read_line(buffer: bytes, opening: bytes) -> ProxiedFrom | None:
         text = buffer[len(opening) : MAX_LINE].removesuffix(b"\r") if end < 0 else buffer[len(opening) : end]
         wrong = _NOT_IN_ADDRESSES.search(text)
         if wrong is not None:
-            raise ParseError(f"PROXY protocol: {wrong.group()!r} where addresses and ports stand")
+            raise ParseError(f"PROXY protocol: {wrong.group()!r} among addresses and ports")
     if end < 0:
         if len(buffer) >= MAX_LINE:
             raise ParseError(f"PROXY protocol: a line of more than {MAX_LINE} bytes")
         return None
-    # After UNKNOWN, whatever else stands in the line must be ignored.
+    # After UNKNOWN, the rest of the line must be ignored.
     host, port = _read_fields(buffer[len(opening) : end].decode("ascii"), opening) if is_tcp else (None, 0)
     return ProxiedFrom(host, port, buffer[end + 2 :])
 
 
 def _read_fields(text: str, opening: bytes) -> tuple[str, int]:
-    """Source and destination address, source and destination port -> the source's. Raises ParseError."""
+    """Return the source's address and port of source and destination address and ports. Raises ParseError."""
     fields = text.split(" ")
     if len(fields) != 4:
-        raise ParseError(f"PROXY protocol: {len(fields)} fields where two addresses and two ports stand")
+        raise ParseError(f"PROXY protocol: {len(fields)} fields instead of two addresses and two ports")
     host, _ = (_address(field, opening) for field in fields[:2])
     port, _ = (_port(field) for field in fields[2:])
     return host, port
 
 
 def _address(text: str, opening: bytes) -> str:
-    """An address of the family that the line announced, in canonical text. Raises ParseError."""
+    """Return the canonical text of an address of the announced family. Raises ParseError."""
     try:
         return str(IPv4Address(text)) if opening == _TCP4 else _ipv6_text(IPv6Address(text))
     except AddressValueError:
-        raise ParseError(f"PROXY protocol: {text!r} is no address of {opening[6:10].decode()}") from None
+        raise ParseError(f"PROXY protocol: {text!r} is not an address of {opening[6:10].decode()}") from None
 
 
 def _ipv6_text(address: IPv6Address) -> str:
@@ -145,14 +146,15 @@ def _ipv6_text(address: IPv6Address) -> str:
 
 
 def _port(text: str) -> int:
-    """A decimal number from 0 to 65535 without leading zeros. Raises ParseError."""
+    """Return a decimal number from 0 to 65535 without leading zeros. Raises ParseError."""
     if _PORT.fullmatch(text) is None or int(text) > 0xFFFF:
-        raise ParseError(f"PROXY protocol: {text!r} is no port")
+        raise ParseError(f"PROXY protocol: {text!r} is not a port")
     return int(text)
 
 
 def _read_binary(buffer: bytes) -> ProxiedFrom | None:
-    """Version 2, section 2.2: begins with the signature. None while bytes are missing. Raises ParseError."""
+    """Read version 2, section 2.2, which begins with the signature. None while bytes are missing. Raises
+    ParseError."""
     _check_fixed_part(buffer)
     if len(buffer) < _FIXED:
         return None
@@ -161,8 +163,8 @@ def _read_binary(buffer: bytes) -> ProxiedFrom | None:
     if len(buffer) < _FIXED + length:
         return None
     rest = buffer[_FIXED + length :]
-    # Section 2.2 lets a receiver take what it does not implement for UNSPEC: here datagrams and UNIX sockets.
-    # LOCAL is the load balancer itself, which looks whether this port answers.
+    # Section 2.2 lets a receiver treat what it does not implement as UNSPEC: here datagrams and UNIX sockets.
+    # LOCAL is the load balancer itself, which checks whether this port answers.
     if command == _PROXY and family == _TCP_OVER_IPV4:
         host = str(IPv4Address(buffer[16:20]))
         return ProxiedFrom(host, int.from_bytes(buffer[24:26], "big"), rest)
@@ -173,7 +175,7 @@ def _read_binary(buffer: bytes) -> ProxiedFrom | None:
 
 
 def _check_fixed_part(buffer: bytes) -> None:
-    """The bytes between signature and addresses, as far as they are there. Raises ParseError."""
+    """Check the bytes between signature and addresses, as far as they have come. Raises ParseError."""
     if len(buffer) > 12 and buffer[12] not in (_LOCAL, _PROXY):
         raise ParseError(f"PROXY protocol: version and command 0x{buffer[12]:02x}")
     # With LOCAL the family is ignored, whatever it says.

@@ -1,9 +1,9 @@
-"""The TLS certificates of the ports that listen: loading, replacing while the node runs, making one.
+"""The TLS certificates of listening ports: loading them, replacing them while the node runs, making one.
 
 `app` loads a `ServerCertificate` for each pair of files, gives it to the TLS layer of a port (Twisted's
 TLSMemoryBIOFactory), and calls `reload_if_changed` every few seconds, so that a renewed certificate is in use
-without a restart. Reads files on the calling thread: two, of some kilobytes. Checking an RSA key takes some 50 ms
-of 2048 bits and some 400 ms of 4096, and happens only when the files have changed.
+without a restart. It reads files on the calling thread: two, of some kilobytes. Checking an RSA key of 2048 bits
+takes some 50 ms, of 4096 bits some 400 ms; that happens only when the files have changed.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
 MAX_FILE: Final = 1 << 20
 """Bytes of a certificate or key file: a long chain has some ten thousand."""
 SESSION_TIME: Final = 24 * 3600
-"""Seconds for which a client may resume its session: miners stay connected for days, and come back all at once
-when a line was down. 24 hours is what RFC 5246 (F.1.4) calls an upper limit."""
+"""Seconds for which a client may resume its session: miners stay connected for days, and all reconnect at once
+after a line was down. RFC 5246 (F.1.4) suggests 24 hours as the upper limit."""
 SELF_SIGNED_DAYS: Final = 3650
-"""Nobody renews a certificate that miners were told to accept by its fingerprint."""
+"""Days of validity: nobody renews a certificate whose fingerprint is in the settings of miners."""
 RSA_BITS: Final = 2048
-"""More would cost each handshake five times as much CPU time; making the key takes a part of a second, once."""
+"""More bits would cost each handshake five times as much CPU time; making the key takes part of a second, once."""
 SUBJECT: Final = "p2pool"
-LOOKS_BEFORE_WARNING: Final = 2
-"""Certificate and key are often replaced one after the other: what does not load at one look may at the next."""
+CHECKS_BEFORE_WARNING: Final = 2
+"""Certificate and key are often replaced one after the other: what does not load at one check may at the next."""
 
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -64,12 +64,13 @@ _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:"
     b"ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
 )
-"""TLS 1.2's, with forward secrecy, the best first. The CBC ones are for miners whose firmware has no better."""
+"""The ciphers of TLS 1.2, with forward secrecy, the best first. Those with CBC are for miners with old
+firmware."""
 _NO_RENEGOTIATION: Final = 1 << 30
 """OpenSSL's SSL_OP_NO_RENEGOTIATION, which pyOpenSSL does not name."""
 _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DNS_NAME: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
-"""Underscores are no part of a host's name by RFC 1123, and stand in those of containers."""
+"""RFC 1123 does not allow underscores in host names, but names of containers have them."""
 _MAX_DNS_NAME: Final = 253
 
 _SIGNATURES_ONLY: Final = x509.KeyUsage(
@@ -83,11 +84,11 @@ _SIGNATURES_ONLY: Final = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
-"""What a key does with ECDHE."""
+"""The key usage with ECDHE."""
 
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 _FileState = tuple[int, int, int] | None
-"""(modified in nanoseconds, bytes, inode); None where the file cannot be looked at."""
+"""(modified in nanoseconds, bytes, inode); None if the file cannot be checked."""
 _log = Logger(namespace="p2pool.tls")
 
 
@@ -96,14 +97,14 @@ _Checked = tuple[list[x509.Certificate], _PrivateKey]
 
 
 class KeyKind(Enum):
-    """Kinds of keys of self-signed certificates."""
+    """The kinds of keys of self-signed certificates."""
 
     ECDSA = "P-256"
     RSA = "RSA"
 
 
 class UnusableCertificate(OperatorError):
-    """What certificate and key hold is damaged, or does not belong together: `problem` says how."""
+    """The certificate or key is corrupt, or they do not belong together: `problem` says how."""
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(f"{problem}: {advice}")
@@ -112,8 +113,7 @@ class UnusableCertificate(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """Files that were good together. `fingerprints` are those of each certificate; `not_after` is the first end of
-    their validity."""
+    """The content of good files: the fingerprint of each certificate, and the first end of their validity."""
 
     context: SSL.Context
     fingerprints: tuple[str, ...]
@@ -122,73 +122,81 @@ class _Loaded:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerCertificate:
-    """A certificate with its issuers' and its key, as they stand in two files now or when they last were good; and
-    perhaps another one, with a key of another kind, for clients that know that kind only."""
+    """A certificate, those of its issuers and its key, as they are in two files now or when they last were good.
 
-    def __init__(self, certificate: Path, key: Path, beside: tuple[Path, Path] | None = None) -> None:
-        """PEM files; the certificate's own first, those of its issuers after it. Raises OperatorError."""
-        self._files = [(certificate, key), *([beside] if beside is not None else [])]
-        self._state = self._look()
-        self._failed_looks = 0
+    There may be an additional certificate, with a key of another kind, for clients that know that kind only.
+    """
+
+    def __init__(self, certificate: Path, key: Path, *, additional: tuple[Path, Path] | None = None) -> None:
+        """Load PEM files: the certificate itself first, those of its issuers after it. Raises OperatorError."""
+        self._files = [(certificate, key), *([additional] if additional is not None else [])]
+        self._state = self._check_files()
+        self._failed_checks = 0
         self._warned_of: tuple[_FileState, ...] | None = None
         self._refused: tuple[list[tuple[bytes, bytes]], str] | None = None
         self._loaded = self._load()
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the certificate: pairs of hexadecimal digits and colons, as openssl prints it."""
+        """Return the SHA-256 of the certificate: pairs of hexadecimal digits and colons, as openssl prints it."""
         return self._loaded.fingerprints[0]
 
     @property
     def other_fingerprint(self) -> str | None:
-        """That of the certificate with a key of another kind, where there is one."""
+        """Return the fingerprint of the additional certificate; None if there is none."""
         return self._loaded.fingerprints[1] if len(self._loaded.fingerprints) > 1 else None
 
     @property
     def not_after(self) -> int:
-        """The last second in which the certificate is valid, in Unix time."""
+        """Return the last second in which the certificate is valid, in Unix time."""
         return self._loaded.not_after
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """Twisted's: the OpenSSL side of a new connection. It keeps today's certificate for all its life."""
+        """Return the OpenSSL side of a new connection, which keeps the present certificate for its whole life."""
         connection = SSL.Connection(self._loaded.context, None)
         connection.set_accept_state()
         return connection
 
     def reload_if_changed(self) -> bool:
-        """Whether the files have changed and new connections get a new certificate from now on.
+        """Load the files again if they have changed. Return whether new connections get a new certificate from now
+        on.
 
-        A pair that does not load leaves the last good one in use and is tried again at every look.
+        If the files do not load, the last good certificate stays in use, and they are tried again at every check.
         """
-        state = self._look()
-        if state == self._state and not self._failed_looks:
+        state = self._check_files()
+        if state == self._state and not self._failed_checks:
             return False
-        # What changes between this look and the reading is seen at the next one.
+        # A change between this check and the reading is found by the next check.
         self._state = state
         try:
             self._loaded = self._load()
         except OperatorError as error:
-            self._failed_looks += 1
-            if self._failed_looks >= LOOKS_BEFORE_WARNING and state != self._warned_of:
+            self._failed_checks += 1
+            if self._failed_checks >= CHECKS_BEFORE_WARNING and state != self._warned_of:
                 self._warned_of = state
-                _log.warn("the certificate {used} stays in use: {error}", used=self.fingerprint, error=str(error))
+                _log.warn(
+                    "cannot load the new TLS certificate: {error}. The certificate {used} stays in use",
+                    error=str(error),
+                    used=self.fingerprint,
+                )
             return False
-        self._failed_looks = 0
+        self._failed_checks = 0
         self._warned_of = None
         return True
 
-    def _look(self) -> tuple[_FileState, ...]:
+    def _check_files(self) -> tuple[_FileState, ...]:
         return tuple(_state_of(path) for pair in self._files for path in pair)
 
     def _load(self) -> _Loaded:
-        """Raises OperatorError."""
+        """Read and check the files. Raises OperatorError."""
         contents = [(_read(pair[0], "certificate"), _read(pair[1], "private key")) for pair in self._files]
         if self._refused is not None and self._refused[0] == contents:
-            # Checking the same RSA key every few seconds would hold up the miners each time.
+            # Checking the same RSA key every few seconds would delay the miners each time.
             raise OperatorError(self._refused[1])
         try:
             checked = {
-                pair[0]: _pair(*pair, *content) for pair, content in zip(self._files, contents, strict=True)
+                files[0]: _check_contents(files, content)
+                for files, content in zip(self._files, contents, strict=True)
             }
             context = _context_of(checked, self._files[0][1])
         except OperatorError as error:
@@ -200,7 +208,7 @@ class ServerCertificate:
             fingerprints.append(chain[0].fingerprint(hashes.SHA256()).hex(":").upper())
             ends.append(int(chain[0].not_valid_after_utc.timestamp()))
             _log.info(
-                "TLS certificate {file}: SHA-256 fingerprint {fingerprint}, valid until {until}",
+                "loaded the TLS certificate {file}: SHA-256 fingerprint {fingerprint}, valid until {until}",
                 file=str(path),
                 fingerprint=fingerprints[-1],
                 until=f"{datetime.fromtimestamp(ends[-1], UTC):%Y-%m-%d %H:%M:%S} UTC",
@@ -209,13 +217,13 @@ class ServerCertificate:
 
 
 def make_self_signed(
-    certificate: Path, key: Path, names: Sequence[str], now: float, kind: KeyKind = KeyKind.ECDSA
+    certificate: Path, key: Path, *, names: Sequence[str], now: float, kind: KeyKind = KeyKind.ECDSA
 ) -> None:
     """Write a new key and a certificate that it signs itself, for DNS names and IP addresses.
 
-    `now` is Unix time in seconds; valid from a day before it, for clocks that are slow, to ten years after it.
-    The key file is its owner's only from its first moment. Both are on the disk at return. Raises OperatorError,
-    also where either file exists: what the operator put there is never replaced. Blocks.
+    `now` is Unix time in seconds; the certificate is valid from a day before it, for slow clocks, to ten years
+    after it. The key file is readable by its owner only from the first moment. Both files are on the disk at
+    return. Raises OperatorError, also if either file exists: the operator's files are never replaced. Blocks.
     """
     if certificate == key:
         raise OperatorError(f"{certificate} cannot be both certificate and key: give a file for each")
@@ -231,7 +239,7 @@ def make_self_signed(
     else:
         private = rsa.generate_private_key(65537, RSA_BITS)
     made = _sign(private, alternatives, datetime.fromtimestamp(int(now), UTC))
-    # The key first: a certificate alone would look as if its key had been lost.
+    # The key is written first: a certificate alone would look as if its key had been lost.
     try:
         write_file(key, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
         try:
@@ -248,15 +256,15 @@ def make_self_signed(
 
 def check_pair(certificate: Path, key: Path) -> int:
     """Return the last second, in Unix time, in which the certificate in these files is valid. Raises
-    OperatorError, and of that UnusableCertificate where what they hold is damaged or does not belong together."""
-    data = _read(certificate, "certificate"), _read(key, "private key")
-    chain, private = _pair(certificate, key, *data)
+    OperatorError; it is an UnusableCertificate if the files are corrupt or do not belong together."""
+    contents = _read(certificate, "certificate"), _read(key, "private key")
+    chain, private = _check_contents((certificate, key), contents)
     _context_of({certificate: (chain, private)}, key)
     return int(chain[0].not_valid_after_utc.timestamp())
 
 
 def is_self_made(certificate: Path) -> bool:
-    """Whether a file's certificate is one that `make_self_signed` made. Raises OperatorError where it cannot be
+    """Return whether a file's certificate was made by `make_self_signed`. Raises OperatorError if it cannot be
     read."""
     try:
         [found] = x509.load_pem_x509_certificates(_read(certificate, "certificate"))
@@ -275,10 +283,10 @@ def _state_of(path: Path) -> _FileState:
 
 
 def _read(path: Path, what: str) -> bytes:
-    """A file's bytes. Raises OperatorError."""
+    """Return a file's bytes. Raises OperatorError."""
     advice = f"give the path of a PEM file with the {what} that the node's user can read"
     try:
-        # Not to wait for the other end where somebody named a pipe.
+        # Non-blocking, so as not to wait for the other end if the path is a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -293,14 +301,15 @@ def _read(path: Path, what: str) -> bytes:
     return data
 
 
-def _pair(certificate: Path, key: Path, certificate_data: bytes, key_data: bytes) -> _Checked:
-    """What the contents of the two files are worth together. Raises OperatorError."""
+def _check_contents(files: tuple[Path, Path], contents: tuple[bytes, bytes]) -> _Checked:
+    """Return the chain and the key in (certificate, key) if they belong together. Raises OperatorError."""
+    (certificate, key), (certificate_data, key_data) = files, contents
     try:
         chain = x509.load_pem_x509_certificates(certificate_data)
         public = chain[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableCertificate(
-            f"{certificate} holds no certificate in PEM format that can be used",
+            f"{certificate} has no usable certificate in PEM format",
             "give a file with the lines '-----BEGIN CERTIFICATE-----' and '-----END CERTIFICATE-----'",
         ) from None
     private = _private_key(key, key_data)
@@ -314,19 +323,20 @@ def _pair(certificate: Path, key: Path, certificate_data: bytes, key_data: bytes
 
 
 def _context_of(checked: Mapping[Path, _Checked], key: Path) -> SSL.Context:
-    """The context of one or several certificates; `key` is the first one's key file. Raises OperatorError."""
+    """Return the context of one or several certificates; `key` is the first one's key file. Raises
+    OperatorError."""
     try:
         return _context(list(checked.values()))
     except SSL.Error as error:
         reasons = ", ".join(reason for _, _, reason in error.args[0])
         raise OperatorError(
-            f"OpenSSL does not take the certificate in {next(iter(checked))} with the key in {key} ({reasons}): "
+            f"OpenSSL rejects the certificate in {next(iter(checked))} with the key in {key} ({reasons}): "
             "use a P-256 key, or RSA of at least 2048 bits, and SHA-256"
         ) from None
 
 
 def _private_key(path: Path, data: bytes) -> _PrivateKey:
-    """Raises OperatorError."""
+    """Return the private key in a file's bytes. Raises OperatorError."""
     try:
         private = load_pem_private_key(data, password=None)
     except TypeError:
@@ -336,7 +346,7 @@ def _private_key(path: Path, data: bytes) -> _PrivateKey:
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableCertificate(
-            f"{path} holds no private key in PEM format that can be used",
+            f"{path} has no usable private key in PEM format",
             "give a file with the lines '-----BEGIN PRIVATE KEY-----' and '-----END PRIVATE KEY-----'",
         ) from None
     if not isinstance(private, _PrivateKey):
@@ -347,16 +357,16 @@ def _private_key(path: Path, data: bytes) -> _PrivateKey:
 
 
 def _context(certificates: Sequence[_Checked]) -> SSL.Context:
-    """What the connections of one certificate share, or of several with keys of different kinds, of which OpenSSL
-    takes what the client knows. Raises SSL.Error.
+    """Return what the connections of a certificate share. Of several certificates with keys of different kinds,
+    OpenSSL chooses the one that the client knows. Raises SSL.Error.
 
-    Sessions are resumed by tickets, which the clients keep: 10,000 miners cost the node no memory, and a session
-    cache, which would, is off. The key that seals tickets is as old as the context.
+    Sessions are resumed by tickets, which the clients store: they cost the node no memory for 10,000 miners. The
+    session cache, which would cost memory, is off. The key that encrypts tickets is as old as the context.
     """
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | _NO_RENEGOTIATION)
-    # An idle connection gives its buffers back: measured, 34 kB are left of 61 (TLS 1.3), 23 of 41 (TLS 1.2).
+    # An idle connection releases its buffers: measured, it keeps 34 of 61 kB (TLS 1.3) or 23 of 41 kB (TLS 1.2).
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_cipher_list(_CIPHERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -371,14 +381,14 @@ def _context(certificates: Sequence[_Checked]) -> SSL.Context:
 
 
 def _general_name(name: str) -> x509.GeneralName:
-    """A DNS name or the text of an IP address. Raises OperatorError."""
+    """Return the certificate's form of a DNS name or of the text of an IP address. Raises OperatorError."""
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         pass
     if len(name) > _MAX_DNS_NAME or _DNS_NAME.fullmatch(name) is None:
         raise OperatorError(
-            f"{name!r} cannot stand in a certificate: give a DNS name (an international one in its xn-- form) or "
+            f"{name!r} cannot be in a certificate: give a DNS name (an international one in its xn-- form) or "
             "an IP address"
         )
     return x509.DNSName(name)

@@ -1,8 +1,8 @@
 """The ports that miners and browsers connect to.
 
-On the worker port the first byte says who is there; on the TLS port there are only miners, on the web's own port
-only browsers, who get no more than a hint on the worker port then. Behind a load balancer the PROXY protocol's
-header comes before either, and the address in it is the one that counts.
+On the worker port the first byte tells miners from browsers. On the TLS port there are only miners, on the web's
+own port only browsers; the worker port then answers browsers with a hint. A load balancer sends the PROXY
+protocol's header before everything else, and the address in it is the one that counts.
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime, ITCPTransport
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IListeningPort,
+    IProtocolFactory,
+    IReactorTCP,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.endpoints import cannot_listen
+from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.fair import FairDict, FairQueue
 from p2pool.base.hosts import host_key, is_in, site_key
@@ -28,34 +37,37 @@ from p2pool.net.first_bytes import GETWORK, TLS_HANDSHAKE, Foreign, GetworkAnswe
 from p2pool.net.proxy_protocol import HeaderReader
 
 FIRST_BYTE_TIME = 30.0
-"""Seconds within which a connection has to say something."""
+"""Seconds within which a connection must send something."""
 MAX_SILENT = 2000
-"""Connections of one port that have not said anything yet, or no whole PROXY header; beyond it the site with most
-of them loses the one that is silent longest."""
+"""Connections of one port that have not sent anything yet, or not the whole PROXY header. Beyond it the site with
+most of them loses the one that has been silent longest."""
 MAX_WEB_CONNECTIONS = 2000
-"""Browsers and programs that look, at a time, half of them live: they must never take the miners' file
-descriptors."""
+"""Connections of browsers and programs at a time, half of them live: they must never take the file descriptors of
+miners."""
 MAX_WEB_CONNECTIONS_PER_HOST = 200
-"""Of these, those of one host (IPv6: its /64): no single one keeps all others out by holding connections."""
+"""Of these, those of one host (IPv6: its /64), so that no single host keeps all others out."""
 MAX_WEB_CONNECTIONS_PER_SITE = 400
 """Of these, those of one site (IPv6: its /48), which may have 65,536 hosts."""
 _MAX_LOGGED = 1000
-"""Hosts and kinds of log lines that a port remembers; beyond it the site with most of them loses one."""
+"""Pairs of host and kind of log line that a port remembers. Beyond it the site with most of them loses one."""
 _LOG_PERIOD = 60.0
 """Seconds between two log lines of one kind about one host."""
 LISTEN_BACKLOG = 4096
-"""Thousands of miners may come back in the same second."""
+"""Connections that wait to be accepted: thousands of miners may reconnect in the same second."""
 _WHITE_SPACE = b" \t\r\n"
 _LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 _log = Logger(namespace="p2pool.worker_port")
 
-Network = IPv4Network | IPv6Network
-Choose = Callable[[bytes, IAddress], IProtocolFactory | None]
+IPNetwork = IPv4Network | IPv6Network
+Ended = Callable[[], None] | None
+"""What to call when a connection ends; None for nothing."""
 
 
 def keepalive_options(idle: int) -> tuple[tuple[int, int], ...]:
-    """TCP's for a connection that is to be asked after `idle` silent seconds, 10 seconds apart, 3 times: a machine
-    that vanished is noticed after idle + 30 s, where the system's own default is two hours."""
+    """Return TCP options for keep-alive probes after `idle` silent seconds, 3 probes 10 seconds apart.
+
+    A peer that vanished is noticed after idle + 30 s; the system's own default is two hours.
+    """
     return tuple(
         (getattr(socket, name), value)
         for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -63,10 +75,10 @@ def keepalive_options(idle: int) -> tuple[tuple[int, int], ...]:
     )
 
 
-class _Opening(Protocol):
-    """A connection until it is known what it is: then that protocol has the transport."""
+class _UnidentifiedConnection(Protocol):
+    """A connection until its protocol is known: then that protocol gets the transport."""
 
-    def __init__(self, port: ListeningPort, address: IAddress) -> None:
+    def __init__(self, port: PortFactory, address: IAddress) -> None:
         self._port = port
         self._address = address
         self._header = HeaderReader() if port.is_proxy(address) else None
@@ -77,11 +89,11 @@ class _Opening(Protocol):
 
     @property
     def host(self) -> str:
-        """The address that it comes from, of the load balancer before its header is read."""
+        """Return the address of the client; before the PROXY header is read, of the load balancer."""
         return str(getattr(self._address, "host", "?"))
 
+    @override
     def connectionMade(self) -> None:
-        """Twisted's."""
         transport = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
@@ -90,20 +102,20 @@ class _Opening(Protocol):
                 transport.getHandle().setsockopt(  # type: ignore[attr-defined]
                     socket.IPPROTO_TCP, option, value
                 )
-        self._waiting = self._port.reactor.callLater(FIRST_BYTE_TIME, self.give_up)
+        self._waiting = self._port.environment.reactor.callLater(FIRST_BYTE_TIME, self.give_up)
         self._port.opened(self)
         if self._header is None and self._port.at_once:
             self._hand_over(b"")
 
     def give_up(self) -> None:
-        """It says nothing, or nothing that is understood."""
+        """End the connection: it sends nothing, or nothing that is understood."""
         self._settled()
         self._is_over = True
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def evict(self) -> None:
-        """End a connection that was handed over: another one has its place from now on."""
+        """End a connection that was handed over, to make room for another one."""
         self.give_up()
         ended, self._ended = self._ended, None
         if ended is not None:
@@ -116,8 +128,9 @@ class _Opening(Protocol):
                 self._waiting.cancel()
             self._waiting = None
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's: replaced by the chosen protocol's when that has the connection."""
+        # Replaced by the method of the chosen protocol when that has the connection.
         if self._is_over:
             return
         if self._inner is not None:
@@ -127,7 +140,7 @@ class _Opening(Protocol):
             try:
                 origin = self._header.feed(data)
             except ParseError as error:
-                _log.warn("{host}: no PROXY header: {error}", host=self.host, error=error)
+                _log.warn("disconnected {host}: no PROXY header: {error}", host=self.host, error=error)
                 self.give_up()
                 return
             if origin is None:
@@ -155,8 +168,8 @@ class _Opening(Protocol):
         if data:
             inner.dataReceived(data)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's."""
         self._settled()
         if self._ended is not None:
             self._ended()
@@ -166,86 +179,91 @@ class _Opening(Protocol):
             self._inner = None
 
 
-class ListeningPort(Factory):
-    """A port's factory. Bound: MAX_SILENT, and what the protocols behind it allow.
+class PortFactory(ServerFactory):
+    """The factory of a port, whose subclasses choose a protocol for each connection. Bound: MAX_SILENT, and the
+    bounds of the protocols behind it.
 
-    `proxies` are the networks of load balancers that begin each connection with a PROXY header. `at_once` where
-    the kind of the connection is known before its first byte.
+    `proxies` are the networks of load balancers that begin each connection with a PROXY header. `at_once` if the
+    protocol of a connection is known before its first byte.
     """
 
     noisy = False
     at_once = False
 
     def __init__(
-        self, reactor: IReactorTime, proxies: tuple[Network, ...] = (), keepalive: tuple[tuple[int, int], ...] = ()
+        self,
+        environment: Environment,
+        *,
+        proxies: tuple[IPNetwork, ...] = (),
+        keepalive: tuple[tuple[int, int], ...] = (),
     ) -> None:
-        self.reactor = reactor
+        self.environment = environment
         self.keepalive = keepalive
         self._proxies = proxies
-        self._silent: FairQueue[_Opening, str] = FairQueue()
+        self._silent: FairQueue[_UnidentifiedConnection, str] = FairQueue()
         self._logged: FairDict[tuple[str, str], float, str] = FairDict(_MAX_LOGGED)
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Twisted's."""
-        return None if addr is None else _Opening(self, addr)
+        return None if addr is None else _UnidentifiedConnection(self, addr)
 
     def is_proxy(self, address: IAddress) -> bool:
-        """Whether a connection from there begins with a PROXY header."""
+        """Return whether connections from an address begin with a PROXY header."""
         return is_in(str(getattr(address, "host", "")), self._proxies)
 
-    def opened(self, opening: _Opening) -> None:
-        """A connection that has not said anything yet."""
-        site = site_key(opening.host)
+    def opened(self, connection: _UnidentifiedConnection) -> None:
+        """Add a connection that has not sent anything yet; if there are too many, end another one."""
+        site = site_key(connection.host)
         if len(self._silent) >= MAX_SILENT:
             evicted = self._silent.candidate(site)
             if evicted is not None:
                 evicted.give_up()
-        self._silent.add(opening, site)
+        self._silent.add(connection, site)
 
-    def settled(self, opening: _Opening) -> None:
-        """It is no longer one of them."""
-        self._silent.discard(opening)
+    def settled(self, connection: _UnidentifiedConnection) -> None:
+        """Note that a connection is identified, or over."""
+        self._silent.discard(connection)
 
-    def log(self, address: IAddress, kind: str, text: str, *, warn: bool = True, **fields: object) -> None:
-        """Log a line about a host, once a minute for each kind of line; `text` is a format."""
-        host, now = str(getattr(address, "host", "?")), self.reactor.seconds()
+    def log(self, address: IAddress, kind: str, line: str, *, warn: bool = True, **fields: object) -> None:
+        """Log a line about a host, once a minute for each kind of line; `line` is a format with {host}."""
+        host, now = str(getattr(address, "host", "?")), self.environment.reactor.seconds()
         key = host_key(host), kind
         logged = self._logged.get(key)
         if logged is None or not 0 <= now - logged < _LOG_PERIOD:
             self._logged.put(key, now, site_key(host))
-            (_log.warn if warn else _log.debug)("{host}: " + text, host=host, **fields)
+            (_log.warn if warn else _log.debug)(line, host=host, **fields)
 
     def disconnect(self, foreign: Foreign, address: IAddress) -> None:
-        """Log that a connection speaks something else; the caller has no protocol for it."""
+        """Log that a connection is disconnected because it speaks a foreign protocol; the caller ends it."""
         what = foreign.what
-        self.log(address, what, "disconnected: it sent {what}", warn=foreign.is_mistake, what=what)
+        self.log(address, what, "disconnected {host}: it sent {what}", warn=foreign.is_mistake, what=what)
 
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
-        """What takes the connection, or None where nobody does."""
+        """Return the protocol for a connection whose first bytes are `data`; None to end it."""
         raise NotImplementedError
 
-    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
+    def counted_out(self, data: bytes, address: IAddress, connection: _UnidentifiedConnection) -> Ended:
         """Return what to do when the connection that was just handed over ends."""
         return None
 
 
 class WebConnections:
-    """How many browsers there are. Those of this machine and of `exempt` networks (proxies, behind which there are
-    many) count in the sum only.
+    """Counts and limits the connections of browsers. Those of this machine and of `exempt` networks (proxies,
+    behind which there are many browsers) count in the total only.
 
     Bound: MAX_WEB_CONNECTIONS. Beyond it the site with most connections loses its oldest one to a newcomer of a
     site with fewer.
     """
 
-    def __init__(self, exempt: tuple[Network, ...] = ()) -> None:
+    def __init__(self, exempt: tuple[IPNetwork, ...] = ()) -> None:
         self.count = 0
         self._exempt = (*_LOOPBACK, *exempt)
         self._hosts: dict[str, int] = {}
         self._sites: dict[str, int] = {}
-        self._evictable: FairQueue[_Opening, str] = FairQueue()
+        self._evictable: FairQueue[_UnidentifiedConnection, str] = FairQueue()
 
     def refusal(self, address: IAddress) -> str | None:
-        """Why one more from there is not let in; None where it is welcome."""
+        """Return why one more connection from an address is rejected; None if it is let in."""
         host = str(getattr(address, "host", ""))
         if self.count >= MAX_WEB_CONNECTIONS and self._candidate(host) is None:
             return f"{self.count} web connections"
@@ -255,18 +273,18 @@ class WebConnections:
             return f"{site_key(host)} has {MAX_WEB_CONNECTIONS_PER_SITE} web connections"
         return None
 
-    def _candidate(self, host: str) -> _Opening | None:
-        """Return the connection that makes room for one of `host`; None if its own site has as many as any."""
+    def _candidate(self, host: str) -> _UnidentifiedConnection | None:
+        """Return the connection to end for one of `host`; None if its own site has as many as any."""
         site = site_key(host)
         return None if self._evictable.largest_group(site) == site else self._evictable.candidate(site)
 
-    def opened(self, address: IAddress, opening: _Opening | None = None) -> Callable[[], None]:
-        """Count one more; return what is to be called at its end."""
+    def opened(self, address: IAddress, connection: _UnidentifiedConnection | None = None) -> Callable[[], None]:
+        """Count one more connection, and return the function to call at its end."""
         host = str(getattr(address, "host", ""))
         if self.count >= MAX_WEB_CONNECTIONS and (evicted := self._candidate(host)) is not None:
             evicted.evict()
-        if opening is not None and not is_in(host, self._exempt):
-            self._evictable.add(opening, site_key(host))
+        if connection is not None and not is_in(host, self._exempt):
+            self._evictable.add(connection, site_key(host))
         counted = (self._hosts, host_key(host)), (self._sites, site_key(host))
         self.count += 1
         for counts, key in counted:
@@ -274,8 +292,8 @@ class WebConnections:
 
         def ended() -> None:
             self.count -= 1
-            if opening is not None:
-                self._evictable.discard(opening)
+            if connection is not None:
+                self._evictable.discard(connection)
             for counts, key in counted:
                 counts[key] -= 1
                 if not counts[key]:
@@ -283,44 +301,45 @@ class WebConnections:
 
         return ended
 
-    def protocol_for(self, web: IProtocolFactory, address: IAddress, port: ListeningPort) -> Any:
+    def protocol_for(self, web: IProtocolFactory, address: IAddress, port: PortFactory) -> Any:
         """Return the web's protocol if there is room for it; `port` logs the refusal."""
         refusal = self.refusal(address)
         if refusal is None:
             return web.buildProtocol(address)
-        port.log(address, "no room", "refused: {refusal}", refusal=refusal)
+        port.log(address, "no room", "rejected a web connection of {host}: {reason}", reason=refusal)
         return None
 
 
-class WorkerPort(ListeningPort):
-    """Miners and browsers on one port. Bound: those of WebConnections besides."""
+class WorkerPort(PortFactory):
+    """The port of miners and browsers. Bound: also that of WebConnections."""
 
     def __init__(
         self,
+        environment: Environment,
+        *,
         stratum: IProtocolFactory,
         web: IProtocolFactory,
-        reactor: IReactorTime,
-        proxies: tuple[Network, ...] = (),
+        proxies: tuple[IPNetwork, ...] = (),
         keepalive: tuple[tuple[int, int], ...] = (),
         browsers: WebConnections | None = None,
     ) -> None:
-        super().__init__(reactor, proxies, keepalive)
+        super().__init__(environment, proxies=proxies, keepalive=keepalive)
         self.stratum = stratum
         self.web = web
         self.browsers = browsers or WebConnections()
 
+    @override
     def doStart(self) -> None:
-        """Twisted's."""
         self.stratum.doStart()
         self.web.doStart()
 
+    @override
     def doStop(self) -> None:
-        """Twisted's."""
         self.stratum.doStop()
         self.web.doStop()
 
+    @override
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
-        """A line of JSON is a miner's."""
         if data[:1] == b"{":
             return self.stratum.buildProtocol(address)
         foreign = foreign_protocol(data)
@@ -328,79 +347,86 @@ class WorkerPort(ListeningPort):
             self.disconnect(foreign, address)
             return None
         if data.startswith(GETWORK) and self.browsers.refusal(address) is None:
-            self.log(address, "getwork", "getwork over HTTP is answered with a hint: miners use stratum+tcp://")
-            return GetworkAnswer(self.reactor)
+            self.log(
+                address,
+                "getwork",
+                "{host} asked for getwork over HTTP, which is not served: its miner must use stratum+tcp://",
+            )
+            return GetworkAnswer(self.environment.reactor)
         return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
-        """Browsers are counted, and getwork miners with them."""
-        return None if data[:1] == b"{" else self.browsers.opened(address, opening)
+    @override
+    def counted_out(self, data: bytes, address: IAddress, connection: _UnidentifiedConnection) -> Ended:
+        return None if data[:1] == b"{" else self.browsers.opened(address, connection)
 
 
-class TlsPort(ListeningPort):
-    """Miners through TLS: `factory` is stratum's within a TLS factory. The client speaks first in TLS: who says
-    nothing never takes a miner's place."""
+class TlsPort(PortFactory):
+    """The port of miners that use TLS: `stratum` is stratum's factory within a TLS factory. A TLS client speaks
+    first, so a silent connection never takes a miner's place."""
 
     def __init__(
         self,
-        factory: IProtocolFactory,
-        reactor: IReactorTime,
-        proxies: tuple[Network, ...] = (),
+        environment: Environment,
+        *,
+        stratum: IProtocolFactory,
+        proxies: tuple[IPNetwork, ...] = (),
         keepalive: tuple[tuple[int, int], ...] = (),
     ) -> None:
-        super().__init__(reactor, proxies, keepalive)
-        self._factory = factory
+        super().__init__(environment, proxies=proxies, keepalive=keepalive)
+        self._stratum = stratum
 
+    @override
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
-        """Return a miner's protocol if the client speaks TLS."""
         if data[0] == TLS_HANDSHAKE:
-            return self._factory.buildProtocol(address)
-        self.log(address, "no TLS", "disconnected: it does not speak TLS, for which this port is")
+            return self._stratum.buildProtocol(address)
+        self.log(address, "no TLS", "disconnected {host}: it does not speak TLS, which this port requires")
         return None
 
 
-class WebPort(ListeningPort):
-    """Browsers on a port of their own: `web` is the site, within a TLS factory where it is encrypted. Who says
-    nothing is the site's business, and reverse proxies tell it in HTTP who asks."""
+class WebPort(PortFactory):
+    """The port of browsers only: `web` is the site, within a TLS factory if it is encrypted. The site itself deals
+    with silent connections, and reverse proxies name the client in HTTP."""
 
     at_once = True
 
     def __init__(
         self,
+        environment: Environment,
+        *,
         web: IProtocolFactory,
-        reactor: IReactorTime,
         browsers: WebConnections,
         keepalive: tuple[tuple[int, int], ...] = (),
     ) -> None:
-        super().__init__(reactor, keepalive=keepalive)
+        super().__init__(environment, keepalive=keepalive)
         self.web = web
         self.browsers = browsers
 
+    @override
     def doStart(self) -> None:
-        """Twisted's."""
         self.web.doStart()
 
+    @override
     def doStop(self) -> None:
-        """Twisted's."""
         self.web.doStop()
 
+    @override
     def protocol_for(self, data: bytes, address: IAddress) -> Any:
-        """Always a browser."""
         return self.browsers.protocol_for(self.web, address, self)
 
-    def counted_out(self, data: bytes, address: IAddress, opening: _Opening) -> Callable[[], None] | None:
-        """All are counted."""
-        return self.browsers.opened(address, opening)
+    @override
+    def counted_out(self, data: bytes, address: IAddress, connection: _UnidentifiedConnection) -> Ended:
+        return self.browsers.opened(address, connection)
 
 
 class _Hint(Protocol):
-    """Says where the pages are, whatever is asked, and goes."""
+    """Answers any request with the address of the pages, and closes the connection."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
 
+    @override
     def connectionMade(self) -> None:
-        """Twisted's: that it is no miner is known by its first byte."""
+        # It is known by its first byte that this is not a miner.
         if self.transport is not None:
             self.transport.write(
                 b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -410,22 +436,24 @@ class _Hint(Protocol):
 
 
 class HintFactory(Factory):
-    """In the web's place on a worker port that is for miners only."""
+    """Takes the web's place on a worker port that is for miners only."""
 
     noisy = False
 
     def __init__(self, text: str) -> None:
         self._text = text.encode()
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        """Twisted's."""
         return _Hint(self._text)
 
 
-def open_port(reactor: Any, factory: Factory, where: tuple[str, int], whom: str, flag: str) -> Any:
-    """Listen at (interface, port). "" is all interfaces: those of IPv6 with those of IPv4 in them, where the
-    machine has IPv6. Raises OperatorError, which names `flag`."""
-    host, port = where
+def open_port(
+    reactor: IReactorTCP, factory: ServerFactory, address: tuple[str, int], *, whom: str, flag: str
+) -> IListeningPort:
+    """Listen at an address (interface, port) for `whom`. The interface "" means all interfaces, of IPv6 and IPv4
+    if the system has IPv6. Raises OperatorError, which names `flag`."""
+    host, port = address
     try:
         if not host:
             try:
@@ -435,11 +463,11 @@ def open_port(reactor: Any, factory: Factory, where: tuple[str, int], whom: str,
                     raise
         return reactor.listenTCP(port, factory, backlog=LISTEN_BACKLOG, interface=host)
     except CannotListenError as error:
-        raise cannot_listen(error, where, purpose=whom, flag=flag) from None
+        raise cannot_listen(error, address, purpose=whom, flag=flag) from None
 
 
 def _is_taken(error: OSError) -> bool:
-    """Whether the port itself is the trouble, not the lack of IPv6."""
+    """Return whether the port itself cannot be opened, rather than IPv6 be missing."""
     return error.errno in (errno.EADDRINUSE, errno.EACCES)
 
 

@@ -1,4 +1,7 @@
-"""The networks a node can join: frozen parameter sets, data only."""
+"""The networks that a node can join: frozen parameter sets, data only.
+
+`parameters` declares what a network has, `definitions` gives the values, `bootstrap` the nodes to begin with.
+"""
 
 from p2pool.networks.definitions import DASH, DASH_REGTEST, DASH_TESTNET, SIMNET
 from p2pool.networks.parameters import Network, ParentChain

@@ -20,10 +20,10 @@ class ParentChain:
     """A Dash block chain."""
 
     name: str
-    """What getblockchaininfo says as `chain`; for a main network "main", for any test network None."""
+    """What getblockchaininfo reports as `chain`; for a main network "main", for any test network None."""
     chain: str | None
     known_block: str | None
-    """A block hash (64 hex digits) that only this chain has; None where it has no fixed genesis."""
+    """A block hash (64 hex digits) that only this chain has; None if it has no fixed genesis."""
     p2p_magic: bytes
     p2p_port: int
     rpc_port: int

@@ -54,14 +54,14 @@ class PeerSettings:
         metavar="N",
         limits=(0, 100),
         shown=Shown.VALUE,
-        help="number of outgoing connections to other nodes; 0: connect to none but --p2pool-node",
+        help="number of outgoing connections to other nodes; 0: only to those of --p2pool-node",
     )
     external_ip: tuple[str, int] | None = setting(
         None,
         metavar="ADDR[:PORT]",
         read=read_node_address,
         shown=Shown.VALUE,
-        help="tell other nodes that they can reach this one here",
+        help="tell other nodes to connect to this one at this address",
         default_text="the address that they see",
     )
     disable_upnp: bool = switch(help="do not ask the router to forward the port for other nodes (UPnP)")

@@ -47,6 +47,11 @@ class RefusedWork:
     problem: str | None = None
     """What an operator must know of it, as a sentence; None while it is no majority."""
 
+    @property
+    def heard(self) -> float:
+        """Return the work of all shares heard in the last hour."""
+        return self.accepted + self.refused
+
 
 @dataclass(frozen=True, slots=True)
 class VoteFigures:

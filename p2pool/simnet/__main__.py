@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.error import CannotListenError
 from twisted.logger import (
@@ -18,7 +18,7 @@ from twisted.logger import (
 )
 
 from p2pool.base.endpoints import host_and_port
-from p2pool.base.environment import real_environment
+from p2pool.base.environment import IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
@@ -95,7 +95,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"another simulated Dash Core's p2p port, whose chain to follow; up to {MAX_CONNECT} times",
     )
     parser.add_argument(
-        "--reported-version", type=_version, default=VERSION, help="what to say as version (default: %(default)s)"
+        "--reported-version", type=_version, default=VERSION, help="the version to report (default: %(default)s)"
     )
     parser.add_argument(
         "--rules",
@@ -171,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Only a program picks the reactor.
     from twisted.internet import reactor as global_reactor
 
-    reactor = cast(Any, global_reactor)
+    reactor = cast(IReactor, global_reactor)
     stop_at_hangup(reactor)
     parameters = make_parameters(options)
     try:

@@ -28,7 +28,7 @@ class RelayedAddresses:
         self.add(TimedAddress(int(now), NetworkAddress(services, host, port)))
 
     def entries(self) -> tuple[TimedAddress, ...]:
-        """All of them."""
+        """Return all known addresses."""
         return tuple(self._seen.values())
 
 

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -18,7 +18,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.base.environment import Environment, real_environment
+from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxPow, find_commitment, parse_auxpow, slot_of
@@ -109,7 +109,7 @@ class AuxChain:
         return self._connect(self._make(self.tip.height, self.tip.hash), None)
 
     def submit(self, block_hash: int, proof: AuxPow) -> AuxBlock:
-        """Connect a candidate. Raises KeyError where the hash is none, ProofInvalid."""
+        """Connect a candidate. Raises KeyError if the hash is none, ProofInvalid."""
         candidate = self._candidates[block_hash]
         try:
             parent_hash = check_proof(candidate, proof, chain_id=self.chain_id, target=self.target)
@@ -278,7 +278,7 @@ class SimulatedAuxDaemon(Service):
         self._port: Any = None
 
     def startService(self) -> None:
-        """Listen. Raises CannotListenError."""
+        """Listen on the RPC port. Raises CannotListenError."""
         self._port = self._reactor.listenTCP(self.rpc_port, self._site, interface="127.0.0.1")
         self.rpc_port = int(getattr(self._port.getHost(), "port", self.rpc_port))
         super().startService()  # type: ignore[no-untyped-call]
@@ -350,7 +350,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Only a program picks the reactor.
     from twisted.internet import reactor as global_reactor
 
-    reactor: Any = global_reactor
+    reactor = cast(IReactor, global_reactor)
     chain = AuxChain(options.chain_id, options.attempts, reactor.seconds)
     daemon = SimulatedAuxDaemon(
         real_environment(reactor),

@@ -98,7 +98,7 @@ class SimulatedChain:
         self.store = open_store(genesis.hash)
         self._replay()
 
-    # --- what it looks like ----------------------------------------------------------------------------
+    # --- state -----------------------------------------------------------------------------------------
 
     @property
     def tip(self) -> ChainBlock:
@@ -120,7 +120,7 @@ class SimulatedChain:
         return self._index.get(hash_)
 
     def read(self, block: ChainBlock) -> DecodedBlock:
-        """A known block with its transactions. OSError where the disk fails."""
+        """A known block with its transactions. OSError if the disk fails."""
         return self._genesis if block.position < 0 else decode_block(self.store.read(block.position))
 
     def branches(self) -> list[tuple[ChainBlock, ChainBlock]]:
@@ -131,7 +131,7 @@ class SimulatedChain:
         return [(tip, self.active.fork_point(tip)) for tip in tips]
 
     def fees(self, block: ChainBlock) -> tuple[int, ...] | None:
-        """Fees (duffs) of a connected block's transactions but the coinbase; None where they are forgotten."""
+        """Fees (duffs) of a connected block's transactions but the coinbase; None if they are forgotten."""
         undo = self._undo.get(block.hash)
         return None if undo is None or block not in self.active else undo.fees
 
@@ -152,15 +152,15 @@ class SimulatedChain:
             self.chainlock = block
 
     def close(self) -> None:
-        """Release the store."""
+        """Release the store of blocks."""
         self.store.close()
 
     # --- blocks ----------------------------------------------------------------------------------------
 
     def submit(self, data: bytes) -> str | None:
-        """Take a block: None where it is the new tip, else Dash Core's word for what became of it.
+        """Take a block: None if it is the new tip, else Dash Core's word for what became of it.
 
-        Raises BlockUndecodable, and OSError where the block could not be kept (then nothing changed).
+        Raises BlockUndecodable, and OSError if the block could not be kept (then nothing changed).
         """
         decoded = decode_block(data)
         known = self._known(decoded.hash)
@@ -180,7 +180,7 @@ class SimulatedChain:
     def propose(self, data: bytes) -> str | None:
         """Judge a block on top of the tip without proof of work and without taking it (BIP 23 proposals).
 
-        None where it would be valid. Raises BlockUndecodable.
+        None if it would be valid. Raises BlockUndecodable.
         """
         decoded = decode_block(data)
         known = self._known(decoded.hash)
@@ -256,7 +256,7 @@ class SimulatedChain:
         return previous
 
     def _check_header(self, decoded: DecodedBlock, now: float | None) -> ChainBlock:
-        """All that precedes the first look at the block's place in the chain; the block below. BlockInvalid."""
+        """Check what does not depend on the block's position. Return the previous block. Raises BlockInvalid."""
         check_work(decoded)
         check_contents(decoded)
         previous = self._previous_of(decoded)
@@ -271,7 +271,7 @@ class SimulatedChain:
         check_contents_in_context(decoded.block, height, previous.median_time, is_v24=self.rules.is_v24(height))
 
     def _judge(self, decoded: DecodedBlock) -> str:
-        """What there is to say of a block that will not be taken because the tip is frozen."""
+        """Return the verdict on a block that will not be taken because the tip is frozen."""
         try:
             previous = self._check_header(decoded, self._now())
             self._check_in_context(decoded, previous)
@@ -286,7 +286,7 @@ class SimulatedChain:
     ) -> tuple[ChainBlock | None, _Switch]:
         """Check, connect if best, and store (unless it is in the store at `position` already).
 
-        The entry is None where the block did not become the tip. Raises BlockInvalid and OSError.
+        The entry is None if the block did not become the tip. Raises BlockInvalid and OSError.
         """
         previous = self._check_header(decoded, now)
         # From here on the header is good: a block that fails is remembered.
@@ -318,7 +318,7 @@ class SimulatedChain:
         return None, switch
 
     def _connect_if_best(self, entry: ChainBlock, decoded: DecodedBlock) -> _Switch:
-        """Make `entry` the tip where it has more work. BlockInvalid leaves the best chain as it was."""
+        """Make `entry` the tip if it has more work. BlockInvalid leaves the best chain as it was."""
         if entry.work <= self.tip.work:
             return _Switch((), ())
         fork = self.active.fork_point(entry)

@@ -18,10 +18,10 @@ _LARGEST_TIME_OFFSET = 70 * 60
 
 
 class PeerTable(Protocol):
-    """What the p2p side tells about its connections."""
+    """What the p2p side reports of its connections."""
 
     def render(self) -> list[Json]:
-        """Entries of getpeerinfo."""
+        """Return the entries of getpeerinfo."""
 
     def inbound_count(self) -> int:
         """Connections that others opened."""

@@ -1,7 +1,7 @@
-"""Which soft forks a simulated chain knows, as getblockchaininfo and getblocktemplate tell of them.
+"""Which soft forks a simulated chain knows, as getblockchaininfo and getblocktemplate report them.
 
 Test chains have all of them from their first block on, but for `testdummy`, which miners may be asked to signal
-for a while, and `v24`; the main chain has them where captures 70 say.
+for a while, and `v24`; the main chain has them at the heights of captures 70.
 
 Dash Core activates `v24` by version bit 12 (deploymentinfo.cpp, versionbits.cpp): masternodes signal first (EHF),
 then four fifths of the blocks of a period must have the bit, falling to three fifths; the next period is locked
@@ -68,7 +68,7 @@ def v24_state(height: int, activation: int | None) -> tuple[str, int]:
 
 
 def softforks(main: bool, height: int, signalling: Signalling) -> Json:
-    """The `softforks` object at a tip of that height: a fork is active where the next block is under its rules."""
+    """The `softforks` object at a tip of that height: a fork is active if the next block is under its rules."""
     forks: Json = {
         name: {
             "type": "buried",

@@ -137,7 +137,7 @@ class Economy:
         )
 
     def credit_pool(self, height: int, unlocked: int) -> int:
-        """Duffs in the credit pool after the block at this height, where `unlocked` have left it."""
+        """Return the duffs in the credit pool after the block at this height if `unlocked` have left it."""
         return height * burn_amount(BLOCK_SUBSIDY) - unlocked
 
     def commitments(self, height: int, previous_block: int) -> tuple[Transaction, ...]:

@@ -18,7 +18,7 @@ class ErrorKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CannedError:
-    """A JSON-RPC error."""
+    """The JSON-RPC error of a fault."""
 
     code: int
     message: str
@@ -31,7 +31,7 @@ WARM_UP_STAGES = (
     "Verifying blocks…",
     "Starting network threads…",
 )
-"""What a Dash Core that starts says one after the other."""
+"""The messages of a Dash Core while it starts, one after the other."""
 
 _ERRORS = {
     ErrorKind.INTERNAL: CannedError(-32603, "Internal error (simulated)"),
@@ -78,7 +78,7 @@ class FaultControls:
         return self._now() < self._silent_until
 
     def take_error(self) -> CannedError | None:
-        """The error for this call, counted down; None where it is to be answered properly."""
+        """The error for this call, counted down; None if it is to be answered properly."""
         elapsed = self._now() - self._warm_up_began
         if elapsed < self._warm_up_seconds:
             stage = int(elapsed / self._warm_up_seconds * len(WARM_UP_STAGES))

@@ -1,4 +1,4 @@
-"""Blocks of the rest of the network: the simulation finds competing blocks itself when it is told to.
+"""Blocks of the rest of the network: the simulation finds competing blocks itself on request.
 
 `build_block` and `search` are also what tests make blocks with.
 """
@@ -24,7 +24,7 @@ BLOCK_VERSION = 0x20000000
 # Searches that take longer than this (about 50 ms) go to a thread.
 _INLINE_ATTEMPTS = 4096
 _NONCES = 1 << 32
-# How often a search looks whether it was cancelled.
+# Attempts after which a search checks whether it was cancelled.
 _CANCEL_INTERVAL = 4096
 MAX_BLOCKS = 100
 """Blocks that one call may ask for."""
@@ -70,7 +70,7 @@ def build_block(template: SimulatedTemplate, coinbase: Transaction, timestamp: i
 
 
 def search(header: BlockHeader, cancelled: Callable[[], bool] = lambda: False) -> int | None:
-    """The first nonce whose hash meets the header's target; None where there is none or it was cancelled."""
+    """The first nonce whose hash meets the header's target; None if there is none or it was cancelled."""
     prefix = header.pack()[:76]
     target = bits_to_target(header.bits)
     for nonce in range(_NONCES):
@@ -82,7 +82,7 @@ def search(header: BlockHeader, cancelled: Callable[[], bool] = lambda: False) -
 
 
 class BlockFinder:
-    """The rest of the network's miners. `run` is None where everything is to happen at once (tests)."""
+    """The rest of the network's miners. `run` is None if everything is to happen at once (tests)."""
 
     def __init__(self, chain: SimulatedChain, now: Callable[[], float], run: RunInThread | None = None) -> None:
         self._chain = chain

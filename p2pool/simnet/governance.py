@@ -39,7 +39,7 @@ class Masternode:
 
 
 def masternode(chain: SimulatedChain, turn: int) -> Masternode:
-    """The masternode that is paid where the height's remainder by their number is `turn`."""
+    """Return the masternode that is paid if the height's remainder by their number is `turn`."""
     registration = chain.rules.derive(f"masternode/{turn}/registration").hex()
     return Masternode(turn, registration, chain.economy.masternode_payee(turn, 0).payee)
 
@@ -104,7 +104,7 @@ def render_payments(chain: SimulatedChain, block: ChainBlock) -> Json:
 
 
 def superblock_heights(rules: ChainRules, height: int) -> tuple[int, int]:
-    """The last superblock height up to `height` (0 where there was none), and the next one after it."""
+    """The last superblock height up to `height` (0 if there was none), and the next one after it."""
     interval = rules.superblock_interval
     if interval <= 0:
         return 0, 0

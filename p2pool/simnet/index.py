@@ -52,9 +52,9 @@ class ChainBlock:
         self.unlocked = 0
         """Duffs that left the credit pool in the chain up to this block."""
         self.position = -1
-        """Where the store keeps the block; -1 where it does not (the genesis)."""
+        """Where the store keeps the block; -1 if it does not (the genesis)."""
         self.failed = False
-        """Whether the block broke a rule when it was to be connected, or stands on one that did."""
+        """Whether the block broke a rule when it was to be connected, or is on top of one that did."""
 
     @property
     def hash_hex(self) -> str:
@@ -70,7 +70,7 @@ class ChainBlock:
         return times[len(times) // 2]
 
     def ancestor(self, height: int) -> ChainBlock:
-        """The block of this branch at `height`. ValueError where `height` is not on it."""
+        """The block of this branch at `height`. ValueError if `height` is not on it."""
         if not 0 <= height <= self.height:
             raise ValueError(f"no ancestor at height {height} of a block at {self.height}")
         block = self
@@ -91,7 +91,7 @@ class ActiveChain:
 
     @property
     def tip(self) -> ChainBlock:
-        """The newest block."""
+        """The newest block of the chain."""
         return self._blocks[-1]
 
     def __contains__(self, block: object) -> bool:

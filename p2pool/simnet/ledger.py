@@ -47,7 +47,7 @@ class Undo:
 
     @property
     def total_fees(self) -> int:
-        """Duffs."""
+        """The sum of all fees, in duffs."""
         return sum(self.fees)
 
 
@@ -57,7 +57,7 @@ def is_unspendable(script: bytes) -> bool:
 
 
 def check_spendable(coin: Coin, height: int) -> None:
-    """Raises BlockInvalid where a transaction in a block at `height` may not spend `coin` yet."""
+    """Raises BlockInvalid if a transaction in a block at `height` may not spend `coin` yet."""
     if coin.coinbase and coin.height > 0 and height - coin.height < COINBASE_MATURITY:
         raise BlockInvalid("bad-txns-premature-spend-of-coinbase")
 

@@ -11,7 +11,7 @@ from p2pool.simnet.index import ChainBlock
 # More waiting calls than a node and its operator's tools have; beyond it a call is answered at once.
 _MAX_WAITING = 64
 _RECHECK_SECONDS = 10.0
-"""After the patience has passed, the mempool is looked at again this often, as Dash Core does."""
+"""After the patience has passed, the mempool is checked again this often, as Dash Core does."""
 
 
 class _WaitingCall:
@@ -43,7 +43,7 @@ class LongPolls:
         waiting.timer = self._reactor.callLater(self._patience, self._check_mempool, waiting)
         try:
             await waiting.deferred
-        finally:  # also where the caller went away and the wait was cancelled
+        finally:  # also if the caller went away and the wait was cancelled
             self._waiting.discard(waiting)
             if waiting.timer is not None:
                 waiting.timer.cancel()

@@ -36,7 +36,7 @@ class MempoolEntry:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size in bytes."""
         return len(self.raw)
 
 

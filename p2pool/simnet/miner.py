@@ -61,12 +61,8 @@ MAX_UNDELIVERED = 64
 CLOSE_GRACE = 0.5
 """Seconds that a connection may take to send its last bytes when it is closed."""
 OTHER_CODE = 0
-"""Stands in `refused` for every code that stratum does not define."""
+"""The key in `refused` of every code that stratum does not define."""
 _KNOWN_CODES = range(20, 26)
-
-
-def _failure_of(error: BaseException) -> Failure:
-    return Failure(error)
 
 
 class _MinerProtocol(Protocol):
@@ -128,7 +124,7 @@ class _PoolEndpoint:
         self._reactor = reactor
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
-        """Called by ClientService."""
+        """Connect to the pool; called by ClientService."""
         endpoint: TCP4ClientEndpoint | HostnameEndpoint
         if isIPAddress(self.host):
             endpoint = TCP4ClientEndpoint(self._reactor, self.host, self.port)
@@ -214,7 +210,7 @@ class CpuMiner(Service):
         return self._hashes.rate(self.now())
 
     def now(self) -> float:
-        """The reactor's clock."""
+        """Return the reactor's time in seconds."""
         return float(self._reactor.seconds())
 
     # --- service --------------------------------------------------------------------------------------
@@ -268,14 +264,14 @@ class CpuMiner(Service):
 
     def _thread_ended(self, ended: Deferred[None], failure: BaseException | None) -> None:
         if failure is not None:
-            _log.failure("{name}: a hashing thread died", _failure_of(failure), name=self.name)
+            _log.failure("internal error: a hashing thread of miner {name} died", Failure(failure), name=self.name)
         ended.callback(None)
 
     def _start_timer(self, function: Callable[[], None], interval: float) -> None:
         timer = task.LoopingCall(function)
         timer.clock = self._reactor
         timer.start(interval, now=False).addErrback(
-            lambda failure: _log.failure("{name}: a timer failed", failure, name=self.name)
+            lambda failure: _log.failure("internal error in a timer of miner {name}", failure, name=self.name)
         )
         self._timers.append(timer)
 
@@ -286,17 +282,17 @@ class CpuMiner(Service):
     # --- the connection -------------------------------------------------------------------------------
 
     def new_session(self) -> MinerSession:
-        """The session of a new connection; resumes the last one where the server knows it."""
+        """Return the session of a new connection; it resumes the last one if the server knows that."""
         return MinerSession(self._username, self._password, previous_session=self._session_id)
 
     def connection_made(self, protocol: _MinerProtocol) -> None:
-        """Called by the protocol."""
+        """Note a new connection, and await its handshake."""
         self._protocol = protocol
         self._failed_handshakes += 1  # until it is authorized
         self._set_deadline(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
     def connection_lost(self, protocol: _MinerProtocol, reason: Failure) -> None:
-        """Called by the protocol."""
+        """Note the end of a connection: there is no work any more."""
         if protocol is not self._protocol:
             return
         self._protocol = None
@@ -489,7 +485,7 @@ def _mine(reactor: IReactor, options: argparse.Namespace) -> Deferred[None]:
 
 
 def main() -> NoReturn:
-    """The command line."""
+    """Run the command line, and never return."""
     open_standard_streams()
     options = _parse_arguments(sys.argv[1:])
     observer: Any = textFileLogObserver(open_terminal(sys.stdout))

@@ -68,7 +68,7 @@ class MiningJob:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job with all that hashing it needs. Equal where the same hashes would be the same shares."""
+    """A job with all that hashing it needs. Equal if the same hashes would be the same shares."""
 
     job: MiningJob
     extranonce1: bytes
@@ -92,7 +92,7 @@ class FoundShare:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The server told the extranonces. `session_id` can be shown to it after a reconnect."""
+    """The server gave the extranonces. `session_id` can be shown to it after a reconnect."""
 
     session_id: str | None
 
@@ -137,7 +137,7 @@ class ShareRefused:
 
 @dataclass(frozen=True, slots=True)
 class ReconnectRequested:
-    """Connect again after `wait` seconds, to another place where `host` or `port` is given."""
+    """Connect again after `wait` seconds, to another place if `host` or `port` is given."""
 
     host: str | None
     port: int | None
@@ -225,7 +225,7 @@ def _extranonces(extranonce1: object, size: object) -> tuple[bytes, int]:
 
 
 def _session_id(subscriptions: object) -> str | None:
-    """The id beside mining.notify, where the server gives one."""
+    """Return the id that the server gives with mining.notify, or None."""
     if not isinstance(subscriptions, list):
         return None
     for entry in subscriptions[:8]:
@@ -286,7 +286,7 @@ class MinerSession:
     # --- what the owner calls -------------------------------------------------------------------------
 
     def connected(self) -> bytes:
-        """The connection stands: what to send first."""
+        """Return what to send first on a new connection."""
         return self._request("mining.subscribe", [self.user_agent, self._previous_session])
 
     def receive(self, data: bytes, now: float) -> tuple[bytes, list[Event]]:
@@ -308,7 +308,7 @@ class MinerSession:
         return b"".join(output), events
 
     def submit(self, share: FoundShare, now: float) -> bytes:
-        """The request that submits `share`; nothing where it cannot be: not authorized, another connection's
+        """The request that submits `share`; nothing if it cannot be: not authorized, another connection's
         extranonce1, or MAX_UNANSWERED submissions on their way."""
         if not self.authorized or self._closed or len(self._pending) >= MAX_UNANSWERED:
             return b""

@@ -17,11 +17,11 @@ from p2pool.dash.pow import x11_digest
 from p2pool.simnet.miner_session import FoundShare, Work
 
 BATCH = 256
-"""Hashes between two looks at the work and the stop flag: about 4 ms alone on a core."""
+"""Hashes between two checks of the work and the stop flag: about 4 ms alone on a core."""
 THROTTLED_BATCH_SECONDS = 0.01
 """A throttled thread hashes for so long at its rate, then sleeps; with a lower rate a hash at a time."""
 MAX_CATCH_UP = 0.05
-"""Seconds of hashing that a throttled thread makes up for where it was woken late."""
+"""Seconds of hashing that a throttled thread makes up for after it was woken late."""
 NONCES = 2**32
 NICE_LEVEL = 19
 
@@ -48,7 +48,7 @@ class HashingThread(threading.Thread):
     """Hashes its own share of the extranonce2 space: `index`, `index + lanes`, `index + 2 * lanes`, ...
 
     Every new piece of work takes the next extranonce2 and the counter is never set back, so that nothing is
-    hashed twice even where a server sends a job again. `deliver` and `on_ended` are called in this thread:
+    hashed twice even if a server sends a job again. `deliver` and `on_ended` are called in this thread:
     `deliver` may block to slow it down; `on_ended` gets the exception that ended it, None if it was stopped.
     `max_hash_rate` is this thread's own, in hashes a second. `clock` is monotonic, in seconds.
     """
@@ -143,7 +143,7 @@ class HashingThread(threading.Thread):
         return value.to_bytes(size, "big")
 
     def _wait_for_turn(self) -> bool:
-        """Sleep as the throttle demands; False where something changed meanwhile."""
+        """Sleep as the throttle demands; False if something changed meanwhile."""
         if self._rate is None:
             return True
         now = self._clock()

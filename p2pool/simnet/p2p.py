@@ -39,12 +39,12 @@ from p2pool.wire.framer import Framer, frame
 SERVICES = 0x1C05
 SERVICE_NAMES = ("NETWORK", "BLOOM", "NETWORK_LIMITED", "HEADERS_COMPRESSED", "P2P_V2")
 
-# What a peer has said it knows: announcements that would tell it nothing are left out.
+# What a peer is known to have: it is not announced again.
 _MAX_KNOWN = 2000
-# Bytes of blocks that answer one getdata; what is beyond is said not to be found.
+# Bytes of blocks that answer one getdata; what is beyond is answered with notfound.
 _MAX_ANSWER = 8 * 1024 * 1024
 # Unknown things of one inv message that are asked for.
-_MAX_WANTED = 100
+_MAX_REQUESTED = 100
 # Kinds of messages that are counted for getpeerinfo.
 _MAX_COUNTED = 64
 
@@ -75,7 +75,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a daemon's sessions say of it, and what they know together."""
+    """What a daemon's sessions send of it, and what they share."""
 
     nonce: int
     """Names the daemon in `version` and `ping`: it notices by it that it called itself."""
@@ -100,7 +100,7 @@ class SimulatedPeerSession:
     ) -> None:
         """`peer` is the other side's address, for the log.
 
-        `own_address` is given where this side opened the connection: where it listens itself, which the other side
+        `own_address` is given if this side opened the connection: where it listens itself, which the other side
         cannot see.
         """
         self._chain = chain
@@ -115,7 +115,7 @@ class SimulatedPeerSession:
         self._output: list[bytes] = []  # emptied by each call that may fill it
         self._known = BoundedSet[int](_MAX_KNOWN)
         self._pinged_at = 0.0
-        self._wants_headers = False
+        self._headers_requested = False
         self.state = HandshakeState.AWAITING_VERSION
         self.peer_version: messages.Version | None = None
         self.inbound = own_address is None
@@ -134,7 +134,7 @@ class SimulatedPeerSession:
     # --- what the adapter calls ------------------------------------------------------------------------
 
     def hello(self) -> bytes:
-        """What the side that opened the connection says first; the other side waits for it."""
+        """Return the first message of the side that opened the connection; the other side waits for it."""
         if not self.inbound:
             self._send_version()
         return self._take_output()
@@ -146,7 +146,7 @@ class SimulatedPeerSession:
         return self._take_output()
 
     def receive(self, data: bytes) -> bytes:
-        """Bytes from the peer -> bytes for it. Raises ParseError where the connection is to be dropped."""
+        """Bytes from the peer -> bytes for it. Raises ParseError if the connection is to be dropped."""
         traffic = self.traffic
         traffic.received += len(data)
         traffic.last_received = self._now()
@@ -163,17 +163,17 @@ class SimulatedPeerSession:
         return self._take_output()
 
     def announce_block(self, block: ChainBlock) -> bytes:
-        """Tell the peer of a new tip; nothing where it is not ready or knows it."""
+        """Announce a new tip, unless the peer is not ready or knows it."""
         if self.state is HandshakeState.READY and block.hash not in self._known:
             self._known.add(block.hash)
-            if self._wants_headers:
+            if self._headers_requested:
                 self._send(messages.Headers((block.header,)))
             else:
                 self._send(messages.Inv((InventoryItem(INVENTORY_BLOCK, block.hash),)))
         return self._take_output()
 
     def offer_transaction(self, entry: MempoolEntry) -> bytes:
-        """Tell the peer of a waiting transaction, unless it does not want to hear of them."""
+        """Announce a waiting transaction, unless the peer requested none."""
         version = self.peer_version
         relays = version is not None and version.relay is not False
         if self.state is HandshakeState.READY and relays and entry.hash not in self._known:
@@ -236,7 +236,7 @@ class SimulatedPeerSession:
             self.traffic.ping_time = self._now() - self._pinged_at
 
     def _on_sendheaders(self, message: messages.SendHeaders) -> None:
-        self._wants_headers = True
+        self._headers_requested = True
 
     def _on_getaddr(self, message: messages.GetAddr) -> None:
         self.relays_addresses = True
@@ -261,7 +261,7 @@ class SimulatedPeerSession:
         self._send(messages.Headers(tuple(headers)))
 
     def _after_locator(self, locator: tuple[int, ...]) -> ChainBlock | None:
-        """The best chain's block behind the first known one; behind its first where none is known."""
+        """The best chain's block behind the first known one; behind its first if none is known."""
         active = self._chain.active
         known = (block for block in map(self._chain.find, locator) if block is not None and block in active)
         start = next(known, active.at(0))
@@ -283,7 +283,7 @@ class SimulatedPeerSession:
             self._send_raw("notfound", messages.Inv(tuple(missing)).pack())
 
     def _lookup(self, item: InventoryItem) -> tuple[str, bytes] | None:
-        """The command and payload that answer a wish; None where there is nothing."""
+        """Return the command and payload that answer a request; None if there are none."""
         if item.kind == INVENTORY_TRANSACTION:
             entry = self._chain.mempool.get(item.hash)
             return None if entry is None else ("tx", entry.raw)
@@ -295,7 +295,9 @@ class SimulatedPeerSession:
         try:
             return "block", self._chain.read(block).raw
         except OSError as error:
-            self._log.error("a block cannot be read: {error}", error=str(error))
+            self._log.error(
+                "cannot read block {hash} from the store: {error}", hash=block.hash_hex, error=str(error)
+            )
             return None
 
     # --- news ------------------------------------------------------------------------------------------
@@ -304,7 +306,7 @@ class SimulatedPeerSession:
         wanted: list[InventoryItem] = []
         for item in message.items:
             self._known.add(item.hash)
-            if len(wanted) < _MAX_WANTED and self._is_news(item):
+            if len(wanted) < _MAX_REQUESTED and self._is_news(item):
                 wanted.append(item)
         if wanted:
             self._send(messages.GetData(tuple(wanted)))
@@ -338,13 +340,13 @@ class SimulatedPeerSession:
         except BlockUndecodable as error:
             raise ParseError(str(error)) from None
         except OSError as error:
-            self._log.error("a block of {peer} could not be stored: {error}", peer=self._peer, error=str(error))
+            self._log.error("cannot store a block from {peer}: {error}", peer=self._peer, error=str(error))
             return
         block = self._chain.find(hash_)
         if block is not None:
             self._peer_has(block)
         if outcome is not None:
-            self._log.info("block of {peer}: {outcome}", peer=self._peer, outcome=outcome)
+            self._log.info("a block from {peer} was not connected: {outcome}", peer=self._peer, outcome=outcome)
         question = self._download.block(hash_, outcome)
         if question is not None:
             self._send(question)
@@ -359,7 +361,7 @@ class SimulatedPeerSession:
         try:
             self._chain.add_transaction(transaction)
         except TransactionRefused as error:
-            self._log.debug("transaction of {peer}: {reason}", peer=self._peer, reason=error.reason)
+            self._log.debug("refused a transaction from {peer}: {reason}", peer=self._peer, reason=error.reason)
 
     # --- inside ----------------------------------------------------------------------------------------
 

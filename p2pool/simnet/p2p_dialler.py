@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
@@ -36,13 +37,13 @@ class _OutboundFactory(Factory):
         self._server = server
         self._where = where
 
+    @override
     def buildProtocol(self, addr: IAddress | None) -> SimulatedPeerProtocol | None:
-        """Twisted's."""
         return self._server.build_outbound(self._where)
 
 
 class PeerDialler:
-    """Keeps one connection to each daemon that it was told of."""
+    """Keeps one connection to each daemon that was added."""
 
     _log = Logger(namespace="p2pool.simnet.p2p")
 
@@ -69,7 +70,7 @@ class PeerDialler:
         self._keep_asking()
 
     def remove(self, host: str, port: int) -> bool:
-        """Hang up, and connect no more. False where it was not known."""
+        """Disconnect for good. Return False if it was not known."""
         service = self._services.pop((host, port), None)
         if service is None:
             return False
@@ -77,7 +78,7 @@ class PeerDialler:
         return True
 
     def stop(self) -> Deferred[None]:
-        """Hang up everywhere; fires when the connections are gone."""
+        """Disconnect from all; fires when the connections are gone."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
         services = tuple(self._services.values())
@@ -93,4 +94,4 @@ class PeerDialler:
         self._loop.start(_SYNCHRONISE_SECONDS, now=False).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        self._log.failure("peers are no longer asked for missing blocks", failure=failure)
+        self._log.failure("internal error: peers are not asked for missing blocks any more", failure=failure)

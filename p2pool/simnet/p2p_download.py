@@ -9,10 +9,10 @@ from p2pool.simnet.chain import SimulatedChain
 from p2pool.simnet.index import ChainBlock
 
 PORTION = 50
-"""Headers that are looked at, and blocks that are asked for, at a time: one X11 a header."""
+"""Headers that are handled, and blocks that are requested, at a time: one X11 a header."""
 _DENSE = 10
 """The newest blocks that a locator names one by one; older ones are named ever more rarely."""
-_PARENT_MISSING = "prev-blk-not-found"
+_PREVIOUS_MISSING = "prev-blk-not-found"
 
 
 def locator(chain: SimulatedChain) -> tuple[int, ...]:
@@ -37,9 +37,9 @@ class BlockDownload:
         self._chain = chain
         self._missing: set[int] = set()  # at most PORTION
         self._last: int | None = None
-        """The last header that was looked at, where there may be more behind it."""
-        self._tried_for_parents = False
-        """Whether the last look for a missing parent has not led to any block yet: a peer on another chain."""
+        """The last header that was handled, if there may be more behind it."""
+        self._searched_for_previous = False
+        """Whether the last search for a missing previous block led to no block: the peer is on another chain."""
 
     def ask(self) -> messages.GetHeaders:
         """The question that begins it, at any time; what was under way is forgotten."""
@@ -48,7 +48,7 @@ class BlockDownload:
         return self._headers_after(())
 
     def headers(self, headers: tuple[BlockHeader, ...]) -> tuple[list[ChainBlock], messages.Message | None]:
-        """Headers came: the blocks among those looked at that are here already, and what to ask next."""
+        """Headers came: the blocks among those handled that are here already, and what to ask next."""
         hashes = [header.hash() for header in headers[:PORTION]]
         found = {hash_: self._chain.find(hash_) for hash_ in hashes}
         known = [block for block in found.values() if block is not None]
@@ -60,13 +60,13 @@ class BlockDownload:
         return known, self._next()
 
     def block(self, hash_: int, outcome: str | None) -> messages.Message | None:
-        """A block came, and `outcome` is what the chain said of it: what to ask next."""
+        """A block came, and `outcome` is the chain's verdict: what to ask next."""
         self._missing.discard(hash_)
         if self._chain.find(hash_) is not None:
-            self._tried_for_parents = False
-        elif outcome == _PARENT_MISSING and not self._tried_for_parents:
+            self._searched_for_previous = False
+        elif outcome == _PREVIOUS_MISSING and not self._searched_for_previous:
             question = self.ask()
-            self._tried_for_parents = True
+            self._searched_for_previous = True
             return question
         return None if self._missing else self._next()
 

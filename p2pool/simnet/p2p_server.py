@@ -1,4 +1,4 @@
-"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo says of them.
+"""The Twisted adapter of `p2p`: connections, back-pressure, and what getpeerinfo reports of them.
 
 `p2p_dialler` opens connections to other daemons; from then on they are as those that others opened.
 """
@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.endpoints import host_and_port
@@ -41,30 +42,30 @@ class SimulatedPeerProtocol(Protocol):
         self.session = session
         self.number = number
 
+    @override
     def connectionMade(self) -> None:
-        """Join the others."""
         self.transport.registerProducer(self, True)
         self._server.connected(self)
         self.send(self.session.hello())
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Feed the session; drop a peer that sends nonsense."""
         was_ready = self.session.state is HandshakeState.READY
         try:
             self.send(self.session.receive(data))
         except ParseError as error:
-            self._log.warn("dropping {peer}: {error}", peer=self.peer_address, error=str(error))
+            self._log.warn("disconnecting {peer}: {error}", peer=self.peer_address, error=str(error))
             self.transport.abortConnection()
             return
         if not was_ready and self.session.state is HandshakeState.READY:
             self._server.ready(self)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Leave the others."""
         self._server.disconnected(self)
 
     def send(self, data: bytes) -> None:
-        """Write, where there is something to write."""
+        """Write to the peer, if there is anything to write."""
         if data:
             self.transport.write(data)
 
@@ -104,7 +105,7 @@ class P2pServer(ServerFactory):
         nonce: Callable[[], int],
         status: NodeStatus | None = None,
     ) -> None:
-        """`nonce()` gives a fresh random number of 64 bits; `status` names the version that peers are told."""
+        """`nonce()` gives a fresh random number of 64 bits; `status` names the version that peers are sent."""
         self.own_address = NetworkAddress(SERVICES, "127.0.0.1", 0)
         """Where this daemon listens; set once it does."""
         self._chain = chain
@@ -144,25 +145,25 @@ class P2pServer(ServerFactory):
         return SimulatedPeerProtocol(self, session, self._next_number - 1)
 
     def connected(self, peer: SimulatedPeerProtocol) -> None:
-        """A connection began."""
+        """Note that a connection began."""
         self._peers[peer.number] = peer
 
     def ready(self, peer: SimulatedPeerProtocol) -> None:
-        """A connection's handshake is done: where this daemon opened it, others may hear of the address."""
+        """A connection's handshake is done: if this daemon opened it, others may hear of the address."""
         version = peer.session.peer_version
         if not peer.session.inbound and version is not None:
             host, _, port = peer.peer_address.rpartition(":")
             self._identity.addresses.connected(host, int(port), services=version.services, now=self._now())
 
     def disconnected(self, peer: SimulatedPeerProtocol) -> None:
-        """A connection ended."""
+        """Note that a connection ended."""
         if self._peers.pop(peer.number, None) is not None:
             self._past_received += peer.session.traffic.received
             self._past_sent += peer.session.traffic.sent
         self._check_closed()
 
     def close(self) -> Deferred[None]:
-        """Hear of nothing more and close every connection; fires when all are gone."""
+        """Unsubscribe and close every connection; fires when all are gone."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         closed: Deferred[None] = Deferred()
@@ -198,7 +199,7 @@ class P2pServer(ServerFactory):
         return received, self._past_sent + sum(each.sent for each in traffic)
 
     def render(self) -> list[Json]:
-        """Entries of getpeerinfo."""
+        """Return the entries of getpeerinfo."""
         return [_render_peer(peer) for peer in self._peers.values()]
 
     def _check_closed(self) -> None:

@@ -41,7 +41,7 @@ class SimnetParameters:
     p2p_port: int = 0
     rpc_user: str | None = None
     rpc_password: str | None = None
-    """Both None: credentials are made up, and written to .cookie where there is a data directory."""
+    """Both None: credentials are made up, and written to .cookie if there is a data directory."""
     block_period: float = SimnetSettings.simnet_block_period
     """What the difficulty is steered towards."""
     initial_attempts: int = 2**20
@@ -62,7 +62,7 @@ class SimnetParameters:
     connect: tuple[tuple[str, int], ...] = ()
     """Hosts and p2p ports of other daemons whose chain is to be followed, at most MAX_CONNECT."""
     reported_version: int = VERSION
-    """What getnetworkinfo says as `version`; the texts with a version in them follow it."""
+    """What getnetworkinfo reports as `version`; the texts with a version in them follow it."""
     signalling_until: int = 0
     """Up to this height templates ask miners to signal the soft fork `testdummy` by a version bit."""
     v24_height: int | None = None
@@ -80,7 +80,7 @@ class SimnetParameters:
 
     @property
     def chain_name(self) -> str:
-        """What getblockchaininfo says as `chain`."""
+        """What getblockchaininfo reports as `chain`."""
         return self.parent.chain or "regtest"
 
 

@@ -18,7 +18,7 @@ _MAX_QUORUM_SIZE = 400
 
 @dataclass(frozen=True, slots=True)
 class CoinbasePayload:
-    """The coinbase's payload. Fields of later versions are at their zero where the version lacks them."""
+    """The coinbase's payload. Fields of later versions are at their zero if the version lacks them."""
 
     version: int
     height: int

@@ -119,7 +119,7 @@ def render_header(chain: SimulatedChain, block: ChainBlock) -> Json:
 
 
 def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
-    """A getblock answer of verbosity 1 or, `full`, 2. OSError where the disk fails."""
+    """A getblock answer of verbosity 1 or, `full`, 2. OSError if the disk fails."""
     decoded = chain.read(block)
     result = render_header(chain, block)
     result["size"] = block.size
@@ -150,7 +150,7 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
 def render_transaction(
     transaction: Transaction, hash_: int, versions: AddressVersions, *, fee: int | None, locked: bool = False
 ) -> Json:
-    """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or where it is not known.
+    """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or if it is not known.
 
     `locked` is whether its block is chainlocked, which counts as much as an InstantSend lock of its own."""
     raw = transaction.pack()
@@ -185,7 +185,7 @@ def render_transaction(
 def render_transaction_in_block(
     chain: SimulatedChain, block: ChainBlock, hash_: int, *, in_active_chain: bool
 ) -> Json | None:
-    """A getrawtransaction answer; None where the block does not hold it. OSError where the disk fails.
+    """A getrawtransaction answer; None if the block does not hold it. OSError if the disk fails.
 
     `in_active_chain` is whether to say if the block is in the best chain: only to who named it."""
     decoded = chain.read(block)
@@ -242,7 +242,7 @@ def _coinbase_payload(transaction: Transaction) -> Json | None:
 
 
 def render_coinbase_payload(payload: CoinbasePayload) -> Json:
-    """The `cbTx` object."""
+    """Return the `cbTx` object of a coinbase."""
     result: Json = {
         "version": payload.version,
         "height": payload.height,
@@ -269,7 +269,7 @@ def _commitment(transaction: Transaction) -> Json | None:
 
 
 def render_commitment(commitment: QuorumCommitment) -> Json:
-    """The `qcTx` object."""
+    """Return the `qcTx` object of a quorum commitment."""
 
     def bits(bit_set: BitSet, name: str) -> Json:
         return {f"{name}Count": bit_set.count(), name: bit_set.data.hex()}
@@ -296,7 +296,7 @@ def render_commitment(commitment: QuorumCommitment) -> Json:
 
 
 def render_mempool_info(mempool: Mempool) -> Json:
-    """A getmempoolinfo answer."""
+    """Return an answer of getmempoolinfo."""
     size = sum(entry.size for entry in mempool)
     return {
         "loaded": True,

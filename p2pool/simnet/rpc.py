@@ -86,13 +86,13 @@ class MethodParameter:
 
 
 Handler = Callable[..., object]
-"""Takes as many arguments as the method has parameters (None where one is left out); the result is JSON or an
+"""Takes as many arguments as the method has parameters (None if one is left out); the result is JSON or an
 awaitable of it. Raises MethodError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method: what it is called with, what it does, and what `help` says about it."""
+    """A method: what it is called with, what it does, and what `help` prints about it."""
 
     name: str
     parameters: tuple[MethodParameter, ...]
@@ -196,7 +196,7 @@ class RpcDispatcher:
         self._sleep = sleep
 
     async def handle(self, body: bytes) -> HttpReply | None:
-        """The reply to a request's body; None where the node is to stay silent."""
+        """The reply to a request's body; None if the node is to stay silent."""
         try:
             request = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -254,7 +254,7 @@ class RpcDispatcher:
             result = method.handler(*arguments)
             return await _awaited(result) if isawaitable(result) else result
         except OSError as error:
-            self._log.error("{method} failed: {error}", method=name, error=str(error))
+            self._log.error("RPC method {method} failed: {error}", method=name, error=str(error))
             raise MethodError(DATABASE_ERROR, f"Database error: {error}") from None
 
 

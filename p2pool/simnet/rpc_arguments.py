@@ -32,7 +32,7 @@ def hash_argument(text: str, name: str) -> int:
 
 
 def whole_number(value: object, default: int) -> int:
-    """An integer argument, `default` where it is left out. Raises MethodError."""
+    """An integer argument, `default` if it is left out. Raises MethodError."""
     if value is None:
         return default
     if not isinstance(value, int):

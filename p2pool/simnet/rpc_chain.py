@@ -82,11 +82,11 @@ class ChainMethods:
         return block.header.pack().hex() if verbose is False else render_header(self._chain, block)
 
     def getbestblockhash(self) -> object:
-        """The tip's hash."""
+        """Return the hash of the tip."""
         return self._chain.tip_hash
 
     def getblockcount(self) -> object:
-        """The tip's height."""
+        """Return the height of the tip."""
         return self._chain.height
 
     def getblockhash(self, height: object) -> object:
@@ -103,13 +103,13 @@ class ChainMethods:
         return [self._chain_tip(tip, fork) for tip, fork in self._chain.branches()]
 
     def getbestchainlock(self) -> object:
-        """The newest ChainLock; there is one only where a test made it."""
+        """The newest ChainLock; there is one only if a test made it."""
         if self._chain.chainlock is None:
             raise MethodError(INTERNAL_ERROR, "Unable to find any ChainLock")
         return render_chainlock(self._chain.chainlock, self._chain.rules)
 
     def getdifficulty(self) -> object:
-        """The tip's difficulty."""
+        """Return the difficulty of the tip."""
         return bits_difficulty(self._chain.tip.header.bits)
 
     def getindexinfo(self, index_name: str | None) -> object:

@@ -98,7 +98,7 @@ class RpcControls:
             raise MethodError(INVALID_PARAMETER, str(error)) from None
 
     def simnet_sendtx(self, count: object) -> object:
-        """Make transactions now; their hashes (fewer where the mempool is full)."""
+        """Make transactions now; their hashes (fewer if the mempool is full)."""
         number = int(_bounded(_whole(count, "count", 1), "count", least=0, most=_MOST_TRANSACTIONS))
         made = [self._of.transactions.make() for _ in range(number)]
         return [hash_hex(entry.hash) for entry in made if entry is not None]
@@ -185,7 +185,7 @@ class RpcControls:
         return None
 
     def simnet_disconnect(self, peer: str) -> object:
-        """Hang up on a daemon that simnet_connect was told of; whether it was known."""
+        """Disconnect from a daemon that was given to simnet_connect; whether it was known."""
         return self._of.dialler.remove(*_peer(peer))
 
 

@@ -37,7 +37,7 @@ _MOST_WINNERS = 1000
 
 
 class MasternodeMethods:
-    """Methods with a first argument that says what is asked. Those that change anything do not exist."""
+    """Methods with a first argument that names what is requested. Those that change anything do not exist."""
 
     def __init__(self, context: NodeContext) -> None:
         self._context = context

@@ -20,7 +20,7 @@ class RpcMethods:
     def __init__(self, context: NodeContext) -> None:
         self._context = context
         self.stop_requested: Event[None] = Event()
-        """Fires where somebody calls `stop`."""
+        """Fires when somebody calls `stop`."""
 
     def rows(self) -> list[Row]:
         """Every method with its parameters."""

@@ -68,14 +68,14 @@ class MiningMethods:
         return render_template(chain.template(), signals, context.clock.now(), superblocks=superblocks)
 
     def submitblock(self, data: str, dummy: object) -> object:
-        """Take a block."""
+        """Take a block into the chain."""
         try:
             return self._chain.submit(block_bytes(data))
         except BlockUndecodable as error:
             raise MethodError(DESERIALIZATION_ERROR, str(error)) from None
 
     def getmininginfo(self) -> object:
-        """Figures about mining."""
+        """Return figures about mining."""
         chain = self._chain
         result: Json = {"blocks": chain.height}
         if chain.last_template is not None:
@@ -142,7 +142,7 @@ class MiningMethods:
         await long_polls.wait(watched.lower(), updates)
 
     def _fee_rate(self) -> int | None:
-        """Duffs a kilobyte; None where no transaction paid a fee of late."""
+        """Duffs a kilobyte; None if no transaction paid a fee of late."""
         fees = size = 0
         block = self._chain.tip
         for _ in range(_FEE_BLOCKS):

@@ -36,7 +36,7 @@ class NetworkMethods:
         return rows
 
     def getnetworkinfo(self) -> object:
-        """Versions and connections."""
+        """Return versions and the number of connections."""
         peers, status = self._context.peers, self._context.status
         return {
             "version": status.version,
@@ -67,7 +67,7 @@ class NetworkMethods:
         return self._context.connection_count
 
     def getpeerinfo(self) -> object:
-        """The connected peers."""
+        """Return the peers that are connected."""
         return self._context.peers.render()
 
     def getnettotals(self) -> object:

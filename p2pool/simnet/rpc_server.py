@@ -16,6 +16,7 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
+from typing_extensions import override
 
 from p2pool.simnet.rpc import HttpReply, RpcDispatcher
 
@@ -30,8 +31,8 @@ class BoundedRequest(Request):
 
     _received = 0
 
+    @override
     def handleContentChunk(self, data: bytes) -> None:
-        """Count what arrives."""
         self._received += len(data)
         if self._received > _MAX_BODY:
             self.loseConnection()  # type: ignore[no-untyped-call]
@@ -104,7 +105,7 @@ class RpcResource(Resource):
     def _failed(self, failure: Failure, request: Any) -> None:
         if isinstance(failure.value, CancelledError):
             return
-        self._log.failure("answering an RPC call failed", failure=failure)
+        self._log.failure("internal error while answering an RPC call", failure=failure)
         self._finish(request, 500, b"Internal error")
 
 
@@ -112,7 +113,7 @@ class _QuietSite(Site):
     """Keeps no access log."""
 
     def log(self, request: object) -> None:
-        """Nothing."""
+        """Log nothing for a request."""
 
 
 class RpcSite(WrappingFactory, ServerFactory):
@@ -130,8 +131,8 @@ class RpcSite(WrappingFactory, ServerFactory):
         """A protocol for a new connection, unless there are too many."""
         return None if len(self.protocols) >= _MAX_CONNECTIONS else super().buildProtocol(addr)
 
+    @override
     def unregisterProtocol(self, p: Any) -> None:
-        """A connection ended."""
         super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
         self._check_closed()
 

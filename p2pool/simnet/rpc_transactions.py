@@ -31,7 +31,7 @@ from p2pool.simnet.rpc import (
 from p2pool.simnet.rpc_arguments import hash_argument
 
 _SEARCHED_BLOCKS = 100
-"""The newest blocks in which a transaction is looked for by its hash alone: there is no index."""
+"""The newest blocks in which a transaction is searched by its hash alone: there is no index."""
 _INPUTS_MISSING = "bad-txns-inputs-missingorspent"
 
 
@@ -98,7 +98,7 @@ class TransactionMethods:
         raise MethodError(INVALID_ADDRESS_OR_KEY, f"No such {where}. Use gettransaction for wallet transactions.")
 
     def sendrawtransaction(self, hexstring: str, maxfeerate: object) -> object:
-        """Take a transaction into the mempool and tell peers of it; its hash."""
+        """Take a transaction into the mempool and announce it to peers; its hash."""
         try:
             transaction = parse_transaction(bytes.fromhex(hexstring))
         except (ParseError, ValueError):

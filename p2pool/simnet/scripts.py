@@ -59,7 +59,7 @@ def assembly(script: bytes) -> str:
 
 
 def script_address(script: bytes, versions: AddressVersions) -> str | None:
-    """The address that a script pays to; None where it has none."""
+    """The address that a script pays to; None if it has none."""
     if script[:1] == b"\x76":
         key_hash = p2pkh_hash(script)
         if key_hash is not None:

@@ -85,17 +85,17 @@ class SimulatedDash(Service):
         self.transactions = TransactionMaker(self.chain)
         self.finder = BlockFinder(self.chain, now, environment.run_in_thread)
         self.stop_requested: Event[None] = Event()
-        """Fires where somebody calls the RPC method `stop`: the owner decides what it means."""
+        """Fires when somebody calls the RPC method `stop`: the owner decides what it means."""
 
     @property
     def cookie_path(self) -> Path | None:
-        """Where the credentials are written; None where they are not."""
+        """Where the credentials are written; None if they are not."""
         directory = self.parameters.data_directory
         return directory / ".cookie" if directory is not None and self._writes_cookie else None
 
     def startService(self) -> None:
         """Listen on all ports. Raises CannotListenError (nothing is left listening then), and OperatorError
-        where the cookie cannot be written or ZMQ cannot listen."""
+        if the cookie cannot be written or ZMQ cannot listen."""
         try:
             publisher = self._open_publisher()
         except OperatorError:
@@ -258,11 +258,11 @@ class _Running:
         self.site.abort()
 
     def _transactions_failed(self, failure: Any) -> None:
-        SimulatedDash._log.failure("no more transactions are made", failure=failure)
+        SimulatedDash._log.failure("internal error: the simulation makes no more transactions", failure=failure)
 
 
 def _credentials(parameters: SimnetParameters, random_bytes: Callable[[int], bytes]) -> tuple[str, str]:
-    """User and password: the given ones, or a cookie's. OperatorError where only one is given."""
+    """User and password: the given ones, or a cookie's. OperatorError if only one is given."""
     user, password = parameters.rpc_user, parameters.rpc_password
     if user is None and password is None:
         return COOKIE_USER, random_bytes(_PASSWORD_BYTES).hex()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.merkle import merkle_root
 from p2pool.dash.transaction import ASSET_UNLOCK_TYPE, Transaction
 from p2pool.simnet.payloads import SIGNATURE_SIZE
-from p2pool.wire.codec import Reader, pack_uint32, pack_uint64, pack_uint256
+from p2pool.wire.codec import Reader
+from p2pool.wire.fields import Uint8, Uint32, Uint64, Uint256, WireFields, fixed_bytes
 
 SHARED_MASTERNODE_TYPES = (10, 11, 12)
 """What Dash Core 24 brings for masternodes with several owners of the collateral."""
@@ -34,39 +36,23 @@ def special_types(is_v24: bool) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class AssetUnlock:
+class AssetUnlock(WireFields):
     """The payload of an asset unlock. `fee` in duffs; the last three fields are signed anew when it expires."""
 
-    version: int
-    index: int
-    fee: int
-    requested_height: int
-    quorum_hash: int
-    signature: bytes
-
-    def pack(self) -> bytes:
-        """145 bytes."""
-        return b"".join(
-            (
-                bytes([self.version]),
-                pack_uint64(self.index),
-                pack_uint32(self.fee),
-                pack_uint32(self.requested_height),
-                pack_uint256(self.quorum_hash),
-                self.signature,
-            )
-        )
+    version: Uint8
+    index: Uint64
+    fee: Uint32
+    requested_height: Uint32
+    quorum_hash: Uint256
+    signature: Annotated[bytes, fixed_bytes(SIGNATURE_SIZE)]
 
 
 def parse_asset_unlock(data: bytes) -> AssetUnlock:
-    """The payload that is all of `data`, versions 1 and 2. Raises ParseError."""
+    """Return the payload that is all of `data`, of version 1 or 2. Raises ParseError."""
     reader = Reader(data)
-    version = reader.uint8()
-    if version not in (1, 2):
-        raise ParseError(f"asset unlock of version {version}")
-    unlock = AssetUnlock(
-        version, reader.uint64(), reader.uint32(), reader.uint32(), reader.uint256(), reader.take(SIGNATURE_SIZE)
-    )
+    unlock = AssetUnlock.read(reader)
+    if unlock.version not in (1, 2):
+        raise ParseError(f"asset unlock of version {unlock.version}")
     reader.expect_end()
     return unlock
 

@@ -1,4 +1,4 @@
-"""What a simulated daemon says about itself; controls change it while it runs. Read by the RPC methods."""
+"""What a simulated daemon reports of itself; controls change it while it runs. Read by the RPC methods."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class NodeStatus:
     """The daemon's own state, apart from that of its chain."""
 
     version: int = VERSION
-    """As getnetworkinfo says it: 230102 is 23.1.2."""
+    """As getnetworkinfo reports it: 230102 is 23.1.2."""
     warnings: str = ""
     """What the daemon warns its operator of."""
     initial_download: bool = False
-    """Whether it says that it is still catching up with the network."""
+    """Whether it reports that it is still catching up with the network."""
 
     @property
     def release(self) -> str:
@@ -25,5 +25,5 @@ class NodeStatus:
 
     @property
     def sub_version(self) -> str:
-        """The name that peers are told."""
+        """The name that is sent to peers."""
         return f"/Dash Core:{self.release}/"

@@ -1,7 +1,7 @@
 """Blocks on disk: one append-only file, synchronised after each block. Called by `chain`.
 
 The file starts with a magic and the hash of the chain's genesis; a record is `uint32 size | first 4 bytes of the
-double SHA-256 | block`, little-endian. What a crash left of the last record is set aside at the next start.
+double SHA-256 | block`, little-endian. What a crash left of the last record is quarantined at the next start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from twisted.logger import Logger
+from typing_extensions import override
 
 from p2pool.base.errors import OperatorError
 from p2pool.dash.hashes import sha256d
@@ -19,7 +20,7 @@ from p2pool.dash.hashes import sha256d
 _MAGIC = b"p2pool simnet 1\n"
 _HEADER_SIZE = len(_MAGIC) + 32
 _RECORD_HEADER = 8
-# A block has at most 2 000 000 bytes; a larger size is damage.
+# A block has at most 2 000 000 bytes; a larger size is corrupt.
 _MAX_RECORD = 4_000_000
 
 
@@ -28,22 +29,22 @@ class RawBlockStore(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes used."""
+        """The size of all blocks in bytes."""
 
     def positions(self) -> list[int]:
         """The positions of all blocks, in the order in which they were appended."""
 
     def append(self, raw: bytes) -> int:
-        """Keep a block; its position. OSError where it could not be kept (nothing is kept then)."""
+        """Keep a block; its position. OSError if it could not be kept (nothing is kept then)."""
 
     def read(self, position: int) -> bytes:
-        """The block at a position. OSError where it cannot be read."""
+        """The block at a position. OSError if it cannot be read."""
 
     def close(self) -> None:
         """Release what is held."""
 
 
-class MemoryStore:
+class MemoryStore(RawBlockStore):
     """Blocks in memory: for chains that need not survive. It grows with the chain."""
 
     def __init__(self) -> None:
@@ -52,31 +53,31 @@ class MemoryStore:
 
     @property
     def size(self) -> int:
-        """Bytes used."""
+        """The size of all blocks in bytes."""
         return self._size
 
+    @override
     def positions(self) -> list[int]:
-        """See BlockStore."""
         return list(range(len(self._blocks)))
 
+    @override
     def append(self, raw: bytes) -> int:
-        """See BlockStore."""
         self._blocks.append(raw)
         self._size += len(raw)
         return len(self._blocks) - 1
 
+    @override
     def read(self, position: int) -> bytes:
-        """See BlockStore."""
         return self._blocks[position]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: memory needs no release."""
 
 
-class FileStore:
+class FileStore(RawBlockStore):
     """Blocks in `directory`/blocks.dat, locked against a second process.
 
-    Raises OperatorError where the file belongs to another chain, is in use, or cannot be opened.
+    Raises OperatorError if the file belongs to another chain, is in use, or cannot be opened.
     """
 
     _log = Logger(namespace="p2pool.simnet.store")
@@ -98,15 +99,15 @@ class FileStore:
 
     @property
     def size(self) -> int:
-        """Bytes used."""
+        """The size of all blocks in bytes."""
         return self._end
 
+    @override
     def positions(self) -> list[int]:
-        """See BlockStore."""
         return list(self._positions)
 
     def append(self, raw: bytes) -> int:
-        """See BlockStore. Returns only when the block is on the disk."""
+        """Keep a block; its position. Returns only when the block is on the disk. Raises OSError."""
         position = self._end
         record = len(raw).to_bytes(4, "little") + sha256d(raw)[:4] + raw
         try:
@@ -120,11 +121,11 @@ class FileStore:
         self._end += len(record)
         return position
 
+    @override
     def read(self, position: int) -> bytes:
-        """See BlockStore."""
         raw = self._read_record(position)
         if raw is None:
-            raise OSError(f"the block at offset {position} of {self.path} is damaged")
+            raise OSError(f"the block at offset {position} of {self.path} is corrupt")
         return raw
 
     def close(self) -> None:
@@ -159,14 +160,14 @@ class FileStore:
         while self._end < size:
             raw = self._read_record(self._end)
             if raw is None:
-                self._set_tail_aside(size)
+                self._quarantine_tail(size)
                 break
             positions.append(self._end)
             self._end += _RECORD_HEADER + len(raw)
         return positions
 
     def _read_record(self, position: int) -> bytes | None:
-        """The block at `position`; None where there is no whole one."""
+        """The block at `position`; None if there is no whole one."""
         descriptor = self._file.fileno()
         head = os.pread(descriptor, _RECORD_HEADER, position)
         size = int.from_bytes(head[:4], "little")
@@ -175,7 +176,7 @@ class FileStore:
         raw = os.pread(descriptor, size, position + _RECORD_HEADER)
         return raw if len(raw) == size and sha256d(raw)[:4] == head[4:] else None
 
-    def _set_tail_aside(self, size: int) -> None:
+    def _quarantine_tail(self, size: int) -> None:
         """Move what follows the last whole record into a file of its own."""
         tail = os.pread(self._file.fileno(), size - self._end, self._end)
         aside = self.path.with_name(f"blocks.dat.torn-at-{self._end}")
@@ -183,7 +184,7 @@ class FileStore:
         self._file.truncate(self._end)
         os.fsync(self._file.fileno())
         self._log.warn(
-            "{path}: {size} bytes after the last whole block were moved to {aside}",
+            "{path}: {size} bytes after the last whole block were quarantined in {aside}",
             path=str(self.path),
             size=len(tail),
             aside=aside.name,

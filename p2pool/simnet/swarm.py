@@ -31,6 +31,7 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
+from typing_extensions import override
 
 from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
@@ -65,7 +66,7 @@ class NodeLocation:
 
     @property
     def page(self) -> str:
-        """Its first page."""
+        """The URL of its first page."""
         return f"http://{HOST}:{self.worker_port}/"
 
 
@@ -92,7 +93,7 @@ def make_locations(count: int, directory: Path) -> list[NodeLocation]:
 def node_arguments(
     location: NodeLocation, neighbour: NodeLocation | None, *, rpc_port: int, p2p_port: int
 ) -> list[str]:
-    """A node's command line. It stays connected with `neighbour` and looks for nobody else."""
+    """A node's command line. It connects to `neighbour` and to no other node."""
     ring = [] if neighbour is None else ["-n", f"{HOST}:{neighbour.peer_port}"]
     return [
         *(sys.executable, "-m", "p2pool", "--net", SIMNET.name, "--datadir", str(location.directory)),
@@ -103,7 +104,7 @@ def node_arguments(
 
 
 def miner_address(number: int) -> str:
-    """Whom the miner beside a node mines for."""
+    """Return the address that a node's miner mines for."""
     key_hash = f"p2pool-swarm-miner{number:02d}".encode()
     return encode_address(SIMNET.parent.addresses.pubkey_hash, key_hash)
 
@@ -115,8 +116,8 @@ class NodeEnd(ProcessProtocol):
         self.status: str | None = None
         self.ended: Deferred[None] = Deferred()
 
+    @override
     def processEnded(self, reason: Failure) -> None:
-        """Twisted's."""
         error: Any = reason.value
         status = "0" if isinstance(reason.value, ProcessDone) else error.exitCode or f"signal {error.signal}"
         self.status = f"ended ({status})"
@@ -130,12 +131,12 @@ class _Body(Protocol):
         self._parts: list[bytes] = []
         self.whole: Deferred[bytes] = Deferred()
 
+    @override
     def dataReceived(self, data: bytes) -> None:
-        """Twisted's."""
         self._parts.append(data)
 
+    @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted's: that was all. What is cut off is no JSON."""
         if not self.whole.called:
             self.whole.callback(b"".join(self._parts))
 
@@ -183,7 +184,7 @@ class Swarm:
             self._start_node(location, None if after is location else after)
         for miner in self._miners:
             miner.startService()
-        self._timer = Timer(self._reactor, 1.0, self._look, name="watch the swarm")
+        self._timer = Timer(self._reactor, 1.0, self._poll, name="watch the swarm")
 
     def _start_node(self, location: NodeLocation, neighbour: NodeLocation | None) -> None:
         location.directory.mkdir(parents=True, exist_ok=True)
@@ -200,9 +201,9 @@ class Swarm:
 
     # --- watching ----------------------------------------------------------------------------------------
 
-    async def _look(self) -> None:
-        looks = [ensureDeferred(self._state(location, end)) for location, (_, end) in self._together()]
-        self._report(await gatherResults(looks), self._simulated.chain.height)
+    async def _poll(self) -> None:
+        polls = [ensureDeferred(self._state(location, end)) for location, (_, end) in self._together()]
+        self._report(await gatherResults(polls), self._simulated.chain.height)
 
     def _together(self) -> list[tuple[NodeLocation, tuple[Any, NodeEnd]]]:
         return list(zip(self._locations, self._nodes, strict=True))
@@ -215,7 +216,7 @@ class Swarm:
             values = [await self._ask(location.page + path) for path in paths]
             return read_state(location.number, location.page, NodeAnswers(*values))
         except (KeyError, TypeError, ValueError) as error:
-            _log.debug("node {number} said {error}", number=location.number, error=error)
+            _log.debug("unusable answer from node {number}: {error}", number=location.number, error=error)
             return NodeState(location.number, location.page)
         except Exception as error:  # whatever a connection may meet
             return NodeState(location.number, location.page, f"no answer ({type(error).__name__})")
@@ -258,7 +259,7 @@ class Screen:
         self._drawn = 0
 
     def show(self, states: Sequence[NodeState], block_height: int) -> None:
-        """One look."""
+        """Show the states of all nodes."""
         lines = [row(state) for state in states]
         if self._terminal:
             lines = [HEADING, *lines, summary(states, block_height)]
@@ -340,7 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     directory = options.datadir or Path(tempfile.mkdtemp(prefix="p2pool-swarm-"))
     try:
-        _run(cast(Any, global_reactor), options, directory.absolute())  # the nodes run in another directory
+        _run(cast(IReactor, global_reactor), options, directory.absolute())  # the nodes run in another directory
     except (OperatorError, CannotListenError, OSError) as error:
         open_terminal(sys.stderr).write(f"{error}\n")
         return 2

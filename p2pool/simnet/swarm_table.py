@@ -13,7 +13,7 @@ HEADING = "node  best share  height  peers  pool rate     blocks  page"
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What one node said last. `problem` is why it says nothing, None where it does."""
+    """What one node answered last. `problem` is why it did not answer; None if it did."""
 
     number: int
     page: str
@@ -52,7 +52,7 @@ def read_state(number: int, page: str, answers: NodeAnswers) -> NodeState:
 
 
 def row(state: NodeState) -> str:
-    """One node's line."""
+    """Return one node's line of the table."""
     if state.problem is not None:
         return f"{state.number:>4}  {printable(state.problem):<49}{state.page}"
     best = "none" if state.best_share is None else state.best_share[-8:]
@@ -67,19 +67,19 @@ def summary(states: Sequence[NodeState], block_height: int) -> str:
     answering = [state for state in states if state.problem is None]
     best = {state.best_share for state in answering}
     if not answering:
-        said = "no node answers yet"
+        text = "no node answers yet"
     elif best == {None}:
-        said = "no share yet"
+        text = "no share yet"
     elif len(best) == 1 and len(answering) == len(states):
-        said = f"all {len(states)} on the same best share"
+        text = f"all {len(states)} on the same best share"
     else:
         shares = "best share" if len(best) == 1 else "best shares"
-        said = f"{len(best)} {shares} among {len(answering)} of {len(states)} nodes"
-    return f"{said}; {sum(state.blocks for state in states)} blocks found, the simulated chain has {block_height}"
+        text = f"{len(best)} {shares} among {len(answering)} of {len(states)} nodes"
+    return f"{text}; {sum(state.blocks for state in states)} blocks found, the simulated chain has {block_height}"
 
 
 def frame(lines: Sequence[str], drawn: int, width: int) -> str:
-    """The same lines for a terminal of `width` columns on which `drawn` lines of the last frame stand: over them.
-    What does not fit is cut off, as a line that wraps would be two."""
+    """Return these lines for a terminal of `width` columns, drawn over the last frame of `drawn` lines. What
+    does not fit is cut off, as a line that wraps would be two."""
     up = f"\x1b[{drawn}A" if drawn else ""
     return up + "".join(f"\r{line[:width]}\x1b[K\n" for line in lines)

@@ -59,7 +59,7 @@ def build_template(
     max_size: int = MAX_BLOCK_SIZE,
 ) -> SimulatedTemplate:
     """The template for the block after `previous`; `waiting` must be valid on top of it, parents first. It is
-    filled as Dash Core's are where dash.conf has blockmaxsize=`max_size`."""
+    filled as Dash Core's are if dash.conf has blockmaxsize=`max_size`."""
     height = previous.height + 1
     chosen = [
         TemplateEntry(commitment.pack(), commitment.hash, (), 0, 0)

@@ -21,7 +21,7 @@ _SPEND_FAUCET = bytes([len(FAUCET_REDEEM_SCRIPT)]) + FAUCET_REDEEM_SCRIPT
 _FEES = range(226, 50_000)
 _MANY_COINS = 256
 _DEPENDENT_SHARE = 0.3
-"""How often a transaction spends what still waits, where it has the choice."""
+"""How often a transaction spends what still waits, if it has the choice."""
 _PAYMENT_SHARE = 0.1
 """How often a transaction pays a small amount to a key, which stays in the ledger for good."""
 _PAYMENTS = range(10_000, 1_000_000)
@@ -62,7 +62,7 @@ class TransactionMaker:
             return  # the mempool is full, or the credit pool too small
 
     def make(self) -> MempoolEntry | None:
-        """Put one transaction into the mempool; None where it is full or there is no coin to spend."""
+        """Put one transaction into the mempool; None if it is full or there is no coin to spend."""
         coins = self._pick_coins()
         if not coins:
             return None
@@ -121,7 +121,7 @@ class TransactionMaker:
         return tuple(outputs)
 
     def _pick_coins(self) -> list[tuple[OutPoint, Coin]]:
-        """One coin, or several where there are many of them."""
+        """One coin, or several if there are many of them."""
         confirmed = self._confirmed()
         waiting = self._waiting()
         if waiting and (not confirmed or self._random.random() < _DEPENDENT_SHARE):

@@ -1,8 +1,8 @@
 """The rules that a block must keep, in Dash Core's order and with Dash Core's reasons.
 
 Called by `chain`. Pure: all that a rule needs is passed in. One rule is stricter than Dash Core's: the height at
-the start of the coinbase script (BIP 34) is still demanded, although Dash Core, after DIP 3, looks only at the
-payload; a pool writes it, and a wrong one is a defect that a simulation should show.
+the start of the coinbase script (BIP 34) is still demanded, although Dash Core, after DIP 3, checks only the
+payload; a pool writes it, and a wrong one is a bug that a simulation should show.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class DecodedBlock:
 
     @property
     def header(self) -> BlockHeader:
-        """The header."""
+        """The header of the block."""
         return self.block.header
 
     @property
     def coinbase(self) -> Transaction:
-        """The first transaction."""
+        """The block's first transaction."""
         return self.block.transactions[0]
 
 

@@ -26,7 +26,7 @@ class HashBlockPublisher:
         self._unsubscribe = chain.tip_changed.subscribe(self._publish)
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Stop publishing new tips."""
         self._unsubscribe()
 
     def _publish(self, tip: ChainBlock) -> None:
@@ -38,7 +38,7 @@ class PublisherSocket:
     """A PUB socket that listens. It never waits: ZMQ's own thread does the sending."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Port 0 is any free one. Raises OperatorError where the port is in use."""
+        """Port 0 is any free one. Raises OperatorError if the port is in use."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -55,13 +55,13 @@ class PublisherSocket:
         self.port = int(self.address.rpartition(":")[2])
 
     def send(self, frames: Sequence[bytes]) -> None:
-        """Send to whoever listens; lost where a subscriber is too slow."""
+        """Send to whoever listens; lost if a subscriber is too slow."""
         try:
             self._socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
             return
 
     def close(self) -> None:
-        """Close the port."""
+        """Close the port at once."""
         self._socket.close(linger=0)
         self._context.term()

@@ -29,7 +29,6 @@ class BanFile:
         self._file = StateFile(path, BANS_FILE)
         self._run_in_thread = run_in_thread
         self._due = False
-        self._failed = False
         guard.bans_changed.subscribe(self._changed)
 
     def _changed(self, _: None) -> None:
@@ -48,18 +47,8 @@ class BanFile:
             return
         self._due = False
         document = {"bans": self._guard.to_json()}
-        try:
-            await self._run_in_thread(lambda: self._file.write(document))
-            self._failed = False
-        except OSError as error:
+        if not await self._run_in_thread(lambda: self._file.save(document)):
             self._due = True
-            if not self._failed:
-                self._failed = True
-                _log.warn(
-                    "cannot write the bans of miners to {path}: {error}; retrying every few seconds",
-                    path=self._file.path,
-                    error=error,
-                )
 
 
 def _rows(document: object) -> list[object]:

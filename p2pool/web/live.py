@@ -66,7 +66,7 @@ class _Silent:
 
 class _Factory(WebSocketServerFactory):
     """Timers are the hub's: all of autobahn's are off. Messages are not compressed: that would have to be done for
-    each client anew."""
+    each client again."""
 
     noisy = False
     log = _Silent()

@@ -17,7 +17,7 @@ from p2pool.web.auth import HashedSecret
 from p2pool.web.known_hosts import parse_host_name
 
 MIN_KEY: Final = 16
-"""Characters of an API key: nobody guesses sixteen."""
+"""Characters of an API key: sixteen cannot be guessed."""
 MAX_KEY: Final = 256
 MAX_KEYS: Final = 100
 """Each is compared with at every request that has a key."""
@@ -127,7 +127,7 @@ class WebSettings:
         metavar="LIST",
         read=_read_globs,
         shown=Shown.VALUE,
-        help="what else requires an API key: paths with * and ?, separated by commas, like /metrics,/api/v1/*",
+        help="paths that also require an API key, with * and ?, separated by commas, like /metrics,/api/v1/*",
     )
     web_trusted_proxy: tuple[IpNetwork, ...] = setting(
         (),

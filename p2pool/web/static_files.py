@@ -43,7 +43,7 @@ that puts names of miners into its HTML has to escape them: this policy does not
 
 _TOO_MANY = "too many large files are sent at this time; try again in a moment"
 _Version = tuple[int, float]
-"""(bytes, modified): another one is read anew."""
+"""(bytes, time of modification): a file whose version differs is read again."""
 
 
 class NotFound(GetResource):

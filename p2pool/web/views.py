@@ -33,7 +33,7 @@ class Views:
         """For look-ups."""
         self.rendered: dict[str, bytes] = {}
         self.values: dict[str, Any] = {}
-        """Each made anew for each rendering, and never changed."""
+        """Each is new for each rendering, and never changed."""
         self._collector = Collector(sources)
         self._metrics = MetricsPage(sources.metrics_max_workers)
 
@@ -43,7 +43,7 @@ class Views:
         return self._metrics.text()
 
     def refresh(self, now: float) -> None:
-        """Render everything anew. A view that fails keeps its last rendering; the failure is logged."""
+        """Render all views. A view that fails keeps its last rendering; the failure is logged."""
         for _ in self.refreshing(now):
             pass
 

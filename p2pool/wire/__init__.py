@@ -1,1 +1,4 @@
-"""Bytes <-> values: field codecs and the framing that the share chain's and Dash's peers use."""
+"""Bytes <-> values, for the peers of the share chain and of Dash.
+
+`codec` has the primitive types, `fields` messages that declare their fields, `framer` the framing of messages.
+"""

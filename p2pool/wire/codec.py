@@ -1,4 +1,4 @@
-"""Field codecs: the primitive types of the share chain and of Dash (little-endian unless said otherwise).
+"""Field codecs: the primitive types of the share chain and of Dash (little-endian unless noted otherwise).
 
 `Reader` walks once over a buffer; the `pack_*` functions build bytes. Nothing here knows what the fields mean.
 Source: Bitcoin's protocol documentation, as narrowed by the share chain (non-minimal varints and strings cut
@@ -19,7 +19,7 @@ _U64 = struct.Struct("<Q")
 
 
 class Reader:
-    """One pass over `data`, which must be `bytes`. Every method raises ParseError where the data ends early."""
+    """One pass over `data`, which must be `bytes`. Every method raises ParseError if the data ends early."""
 
     __slots__ = ("data", "end", "position")
 
@@ -38,11 +38,11 @@ class Reader:
         return self.data[start:stop]
 
     def uint8(self) -> int:
-        """One byte."""
+        """Read a number of one byte."""
         return self.take(1)[0]
 
     def uint16(self) -> int:
-        """Two bytes, little-endian."""
+        """Read a number of two bytes, little-endian."""
         return int.from_bytes(self.take(2), "little")
 
     def uint16_big_endian(self) -> int:
@@ -50,19 +50,19 @@ class Reader:
         return int.from_bytes(self.take(2), "big")
 
     def uint32(self) -> int:
-        """Four bytes, little-endian."""
+        """Read a number of four bytes, little-endian."""
         return int.from_bytes(self.take(4), "little")
 
     def uint64(self) -> int:
-        """Eight bytes, little-endian."""
+        """Read a number of eight bytes, little-endian."""
         return int.from_bytes(self.take(8), "little")
 
     def uint128(self) -> int:
-        """Sixteen bytes, little-endian."""
+        """Read a number of sixteen bytes, little-endian."""
         return int.from_bytes(self.take(16), "little")
 
     def uint160(self) -> int:
-        """Twenty bytes, little-endian."""
+        """Read a number of twenty bytes, little-endian."""
         return int.from_bytes(self.take(20), "little")
 
     def uint256(self) -> int:
@@ -117,22 +117,22 @@ class Reader:
 
 
 def pack_uint16(value: int) -> bytes:
-    """Two bytes, little-endian."""
+    """Return a number in two bytes, little-endian."""
     return _U16.pack(value)
 
 
 def pack_uint32(value: int) -> bytes:
-    """Four bytes, little-endian."""
+    """Return a number in four bytes, little-endian."""
     return _U32.pack(value)
 
 
 def pack_uint64(value: int) -> bytes:
-    """Eight bytes, little-endian."""
+    """Return a number in eight bytes, little-endian."""
     return _U64.pack(value)
 
 
 def pack_uint256(value: int) -> bytes:
-    """Thirty-two bytes, little-endian."""
+    """Return a number in 32 bytes, little-endian."""
     return value.to_bytes(32, "little")
 
 

@@ -64,7 +64,7 @@ class Framer:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        """Yield each message that `data` completes; ChecksumError where a payload is damaged.
+        """Yield each message that `data` completes; ChecksumError if a payload is corrupt.
 
         The iterator must be used up (or the connection dropped) before the next `feed`.
         """
@@ -80,8 +80,8 @@ class Framer:
         self._buffer += data
 
     def next_message(self) -> tuple[str, bytes] | None:
-        """The next complete message, None where there is none; ChecksumError where its payload is damaged,
-        PayloadTooLong where it is too long and its command one of `heads`.
+        """The next complete message, None if there is none; ChecksumError if its payload is corrupt,
+        PayloadTooLong if it is too long and its command one of `heads`.
 
         The time is that of one payload's checksum, or of skipping what is no message.
         """
@@ -114,7 +114,7 @@ class Framer:
             return raw_command.decode("latin-1"), payload
 
     def _seek_prefix(self) -> bool:
-        """Drop what cannot be the start of a message; True where the buffer starts with the prefix."""
+        """Drop what cannot be the start of a message; True if the buffer starts with the prefix."""
         buffer, prefix = self._buffer, self._prefix
         if buffer.startswith(prefix):
             return True

@@ -8,6 +8,7 @@ import threading
 import apprise
 
 from p2pool.alerts.apprise_channel import MAX_LINES, notify
+from p2pool.alerts.channel import DeliveryOutcome
 
 
 def test_what_is_said_of_another_url_meanwhile_is_not_told_and_no_token_is(monkeypatch):
@@ -25,5 +26,5 @@ def test_what_is_said_of_another_url_meanwhile_is_not_told_and_no_token_is(monke
     monkeypatch.setattr(apprise.Apprise, "notify", deliver)
     answer = notify("json://me:p%40SSWORD1@192.0.2.1/", "subject", "body")
     assert answer.text == " ".join(["127.0.0.1 does not know p@... and p%..."] + ["so there"] * (MAX_LINES - 1))
-    assert answer.again
+    assert answer.outcome is DeliveryOutcome.RETRY
     assert not logging.getLogger("apprise").handlers[1:]  # but for the library's own, which says nothing

@@ -36,7 +36,7 @@ class Looker:
         while self.now < end:
             self.now += 5.0
             peers = PeerCounts(self.connected, 0, census=PeerCensus(**census))
-            self.found += self.watch.looking(snapshot(self.now, peers=peers))
+            self.found += self.watch.check(snapshot(self.now, peers=peers))
         return [event.kind for event in self.found]
 
 

@@ -11,21 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.alerts.channel import Answer, Delivery, failed
-from p2pool.alerts.outbox import FIRST_WAIT, JITTER, MAX_AGE, MAX_REST, MAX_WAIT, MAX_WAITING, Lost, Outbox
+from p2pool.alerts.channel import DeliveryOutcome, OutboxEntry, delivered, failed
+from p2pool.alerts.outbox import FIRST_WAIT, JITTER, MAX_AGE, MAX_REST, MAX_WAIT, MAX_WAITING, LostEntry, Outbox
 from p2pool.alerts.outbox_file import OutboxFile
 from p2pool.base.errors import OperatorError
 from tests.chains import NOW
 
-OK, BUSY, NEVER = Answer(True, "thanks", 200), failed("HTTP 500", 500), failed("HTTP 404", 404, again=False)
+OK, BUSY, NEVER = (
+    delivered("thanks", 200),
+    failed("HTTP 500", 500),
+    failed("HTTP 404", 404, outcome=DeliveryOutcome.REJECTED),
+)
 
 
 def outbox(*names: str) -> Outbox:
     return Outbox(names or ("a",), random.Random(1))
 
 
-def delivery(key: str = "1", to: str = "a", created: float = NOW) -> Delivery:
-    return Delivery(key, to, {"event": "test"}, created)
+def delivery(key: str = "1", to: str = "a", created: float = NOW) -> OutboxEntry:
+    return OutboxEntry(key, to, {"event": "test"}, created)
 
 
 def test_one_at_a_time_the_oldest_first():
@@ -74,7 +78,7 @@ def test_what_is_refused_is_not_tried_again_and_does_not_hold_up_the_next():
     box.put(delivery("2"))
     tried = box.next("a", NOW)
     assert tried is not None
-    assert box.answered(tried, NEVER, NOW) == Lost(tried, "HTTP 404")
+    assert box.answered(tried, NEVER, NOW) == LostEntry(tried, "HTTP 404")
     assert box.next("a", NOW) is not None
 
 
@@ -130,7 +134,7 @@ def test_too_many_drop_the_oldest_but_not_the_one_that_is_being_tried():
     assert tried.id == "0"
     lost = box.put(delivery("new"))
     assert lost is not None
-    assert lost.delivery.id == "1"
+    assert lost.entry.id == "1"
     assert box.waiting == MAX_WAITING
     assert box.answered(tried, OK, NOW) is None
 
@@ -210,8 +214,8 @@ def test_the_file_gives_back_what_it_was_given(tmp_path):
     one, two = delivery("1", created=NOW + 1), delivery("2", "b")
     file.save({"1": one, "2": two}, {"waiting": [1]})
     assert file.load() == ([two, one], {"waiting": [1]}, None)
-    file.save({"1": None, "2": Delivery("2", "b", {"x": "?"}, NOW, 3, 5.0)}, [])
-    assert OutboxFile(file.path).load() == ([Delivery("2", "b", {"x": "?"}, NOW, 3, 5.0)], [], None)
+    file.save({"1": None, "2": OutboxEntry("2", "b", {"x": "?"}, NOW, 3, 5.0)}, [])
+    assert OutboxFile(file.path).load() == ([OutboxEntry("2", "b", {"x": "?"}, NOW, 3, 5.0)], [], None)
     assert os.stat(file.path).st_mode & 0o777 == 0o600
 
 

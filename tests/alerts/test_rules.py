@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.alerts.message import MAX_BODY, MAX_SUBJECT, Place, compose
-from p2pool.alerts.rules import MAX_MESSAGES, NAMED, RATE_WINDOW, WAITS, Grouper, QuietTimes, Rules
+from p2pool.alerts.message import MAX_BODY, MAX_SUBJECT, NodeIdentity, compose
+from p2pool.alerts.rules import MAX_MESSAGES, NAMED, RATE_WINDOW, WAITS, Grouper, QuietHours, Rules
 from p2pool.pool_stats import EventKind, EventRecord
 from tests.alerts.happenings import event
 from tests.chains import NOW
 
 DAY = NOW - NOW % 86400
 ALL = frozenset(EventKind)
-PLACE = Place("rig-hall", "dash", "http://127.0.0.1:7903/", "/var/p2pool/dash/log")
+PLACE = NodeIdentity("rig-hall", "dash", "http://127.0.0.1:7903/", "/var/p2pool/dash/log")
 
 
 def minute_of_day(time: float) -> int:
@@ -79,7 +79,7 @@ def test_a_flapping_worker_cannot_flood_and_nothing_is_lost():
 
 @given(st.lists(st.tuples(st.sampled_from(list(EventKind)), st.floats(0, 4000)), max_size=60), st.floats(1, 3600))
 def test_every_event_is_told_exactly_once_within_bounded_time(steps, group):
-    rules, now, told = grouper(group=group, quiet=QuietTimes(((60, 120),))), DAY, 0
+    rules, now, told = grouper(group=group, quiet=QuietHours(((60, 120),))), DAY, 0
     sent: dict[EventKind, list[float]] = {}
     for kind, step in steps:
         now += step
@@ -97,7 +97,7 @@ def test_every_event_is_told_exactly_once_within_bounded_time(steps, group):
 
 
 def test_messages_wait_for_the_end_of_a_quiet_time_and_are_one():
-    rules = grouper(quiet=QuietTimes(((22 * 60, 7 * 60),)), quiet_except=frozenset({EventKind.DASHD_LOST}))
+    rules = grouper(quiet=QuietHours(((22 * 60, 7 * 60),)), quiet_except=frozenset({EventKind.DASHD_LOST}))
     night = DAY + 23 * 3600
     for n in range(20):
         rules.offer(event(subject=f"yA.{n}"), night)
@@ -115,7 +115,7 @@ def test_messages_wait_for_the_end_of_a_quiet_time_and_are_one():
         (EventKind.BLOCK_FOUND, 2),
     ]
     message = compose(notice, PLACE)
-    assert message.subject == "[p2pool rig-hall] 22 events in the quiet time"
+    assert message.subject == "[p2pool rig-hall] 22 events during quiet hours"
     assert "20 workers are down:" in message.body
     assert "2 blocks found:" in message.body
     assert rules.held == 0
@@ -131,13 +131,13 @@ def test_messages_wait_for_the_end_of_a_quiet_time_and_are_one():
     ],
 )
 def test_quiet_times(spans, quiet, loud):
-    times = QuietTimes(spans)
+    times = QuietHours(spans)
     assert all(times.holds(minute) for minute in quiet)
     assert not any(times.holds(minute) for minute in loud)
 
 
 def test_at_the_end_nothing_waits_for_more_but_quiet_is_quiet():
-    rules = grouper(quiet=QuietTimes(((22 * 60, 7 * 60),)))
+    rules = grouper(quiet=QuietHours(((22 * 60, 7 * 60),)))
     rules.offer(event(), DAY + 10 * 3600)
     rules.offer(event(EventKind.NODE_DOWN, ""), DAY + 10 * 3600)
     assert len(rules.due(DAY + 10 * 3600, leaving=True)) == 2
@@ -175,13 +175,13 @@ def test_a_clock_that_was_set_back_holds_no_message_up():
 
 
 def test_what_waits_and_what_is_held_survive_a_restart():
-    rules = grouper(quiet=QuietTimes(((22 * 60, 7 * 60),)))
+    rules = grouper(quiet=QuietHours(((22 * 60, 7 * 60),)))
     for n in range(30):
         rules.offer(event(subject=f"yA.{n}"), DAY + 23 * 3600)
     rules.due(DAY + 23 * 3600 + 60)
     rules.offer(event(EventKind.BAN, "192.0.2.1"), DAY + 23 * 3600 + 61)
     kept = orjson.loads(orjson.dumps(rules.to_json()))
-    again = grouper(quiet=QuietTimes(((22 * 60, 7 * 60),)))
+    again = grouper(quiet=QuietHours(((22 * 60, 7 * 60),)))
     again.restore(kept, DAY + 23 * 3600 + 70)
     assert again.to_json() == rules.to_json()
     again.offer(event(EventKind.BAN, "192.0.2.2"), DAY + 23 * 3600 + 80)
@@ -229,7 +229,7 @@ def test_every_kind_says_what_happened_and_what_to_look_at(kind):
         (notice,) = rules.due(NOW + 60)
         message = compose(notice, PLACE)
         assert "{" not in message.subject + message.body
-        assert "Look at " in message.body
+        assert "Check " in message.body
         assert f"thing0: {kind.value}" in message.body
         assert PLACE.page in message.body
 

@@ -10,11 +10,19 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
-from p2pool.alerts.channel import Answer, Delivery, Destination, DestinationKind, failed
+from p2pool.alerts.channel import (
+    DeliveryOutcome,
+    DeliveryResult,
+    Destination,
+    DestinationKind,
+    OutboxEntry,
+    delivered,
+    failed,
+)
 from p2pool.alerts.last_run import read_last_run
-from p2pool.alerts.message import Place
+from p2pool.alerts.message import NodeIdentity
 from p2pool.alerts.outbox import MAX_WAITING
-from p2pool.alerts.rules import QuietTimes, Rules
+from p2pool.alerts.rules import QuietHours, Rules
 from p2pool.alerts.service import ATTEMPT_TIME, LEAVE_TIME, AlertPorts, Alerts
 from p2pool.alerts.watch import Thresholds, Watch
 from p2pool.pool_stats import BanRecord, BlockStatus, DashdFigures, EventKind, PoolStats
@@ -33,11 +41,11 @@ class Way:
     """A channel that answers what it is told to, or nothing yet."""
 
     def __init__(self) -> None:
-        self.got: list[Delivery] = []
-        self.answer: Answer | None = Answer(True, "thanks", 200)
+        self.got: list[OutboxEntry] = []
+        self.answer: DeliveryResult | None = delivered("thanks", 200)
         self.defect: Exception | None = None
 
-    async def deliver(self, delivery: Delivery, now: float) -> Answer:
+    async def deliver(self, delivery: OutboxEntry, now: float) -> DeliveryResult:
         self.got.append(delivery)
         if self.defect is not None:
             raise self.defect
@@ -66,12 +74,19 @@ class Running:
             minute_of_day=lambda time: int(time % 86400 // 60),
             new_id=lambda: f"id{next(numbers)}",
             alert_sent=self.stats.record_alert,
-            place=lambda: Place("n", "dash", "http://p/", "/log"),
+            identity=lambda: NodeIdentity("n", "dash", "http://p/", "/log"),
             snapshot=lambda: self.stats.snapshot(self.now),
         )
         bans = {"192.0.2.1": BanRecord("192.0.2.1", NOW, NOW + 5, "why")}
-        watch = Watch(Thresholds(), "DASH", False, ban_of=bans.get)
-        self.alerts = Alerts(ports, watch, Rules(**rules), destinations, self.ways, directory)
+        watch = Watch(Thresholds(), symbol="DASH", expects_peers=False, ban_of=bans.get)
+        self.alerts = Alerts(
+            ports,
+            watch=watch,
+            rules=Rules(**rules),
+            destinations=destinations,
+            channels=self.ways,
+            directory=directory,
+        )
         self.events: list[str] = []
         self.alerts.events.subscribe(lambda event: self.events.append(event.kind.value))
 
@@ -129,7 +144,7 @@ def test_who_is_told_what(tmp_path):
     assert node.ways["hook"].told == ["node_up", "block_found", "ban"]
     assert node.ways["blocks"].told == ["block_found"]
     assert node.ways["mail"].told == [
-        "[p2pool n] the node runs",
+        "[p2pool n] the node started",
         "[p2pool n] block 101 found by yA.rig: 1.77000000 DASH",
     ]
     told = node.ways["blocks"].got[0].content
@@ -159,7 +174,7 @@ def test_one_that_never_answers_is_given_up_and_tried_again(tmp_path):
     node.run(ATTEMPT_TIME + 1)
     (shown,) = node.alerts.figures().destinations
     assert shown.last_reason == "no answer within 90 s"
-    node.ways["hook"].answer = Answer(True, "thanks", 200)
+    node.ways["hook"].answer = delivered("thanks", 200)
     node.run(20)
     assert node.ways["hook"].told == ["node_up", "node_up"]
     assert node.alerts.figures().destinations[0].delivered == 1
@@ -173,7 +188,7 @@ def test_what_failed_is_tried_again_and_survives_a_restart(tmp_path):
         node.run(60)
     assert 3 <= len(node.ways["blocks"].got) <= 5
     assert len({each.id for each in node.ways["blocks"].got}) == 1
-    assert [line for line in log.lines if "blocks cannot be told of block_found: HTTP 500" in line]
+    assert [line for line in log.lines if "cannot deliver block_found to blocks: HTTP 500" in line]
     assert len(log.lines) == 1
     # No stop: it was killed.
     again = node.again().start()
@@ -187,14 +202,14 @@ def test_what_failed_is_tried_again_and_survives_a_restart(tmp_path):
 
 def test_what_is_held_in_a_quiet_time_survives_a_restart(tmp_path):
     minute = int(NOW % 86400 // 60)
-    rules = {"quiet": QuietTimes(((minute - 10, minute + 60),))}
+    rules = {"quiet": QuietHours(((minute - 10, minute + 60),))}
     node = Running(tmp_path, MAIL, **rules).start()
     node.run(10)
     assert node.ways["mail"].got == []
     assert (node.alerts.figures().held, node.alerts.figures().is_quiet) == (1, True)
     again = node.again().start()
     again.run(3600)
-    assert again.ways["mail"].told == ["[p2pool n] the node was started 2 times in the quiet time"]
+    assert again.ways["mail"].told == ["[p2pool n] the node was started 2 times during quiet hours"]
 
 
 def test_an_orderly_stop_is_told_and_the_next_start_knows(tmp_path):
@@ -203,7 +218,7 @@ def test_an_orderly_stop_is_told_and_the_next_start_knows(tmp_path):
     node.alerts.leave()
     node.stop()
     assert node.ways["hook"].told[-1] == "node_down"
-    assert node.ways["mail"].told[-1] == "[p2pool n] the node is being stopped"
+    assert node.ways["mail"].told[-1] == "[p2pool n] the node is stopping"
     assert node.events[-1] == "node_down"
     node.clock.advance(300)
     again = node.again().start()
@@ -228,7 +243,7 @@ def test_what_the_end_cuts_off_is_said_so_whatever_its_way_calls_that(tmp_path):
     node = Running(tmp_path, HOOK).start()
 
     class Cut(Way):
-        async def deliver(self, delivery: Delivery, now: float) -> Answer:
+        async def deliver(self, delivery: OutboxEntry, now: float) -> DeliveryResult:
             try:
                 return await Deferred()
             except CancelledError:
@@ -238,7 +253,7 @@ def test_what_the_end_cuts_off_is_said_so_whatever_its_way_calls_that(tmp_path):
     with logged() as log:
         node.stop()
     (line,) = log.lines
-    assert "the node was stopped meanwhile" in line
+    assert "the node was stopped" in line
 
 
 def test_a_note_that_the_node_runs_does_not_come_after_that_of_its_end(tmp_path):
@@ -294,7 +309,7 @@ def test_what_is_on_its_way_since_the_last_run_is_not_there_twice(tmp_path):
     again = node.again()
     again.ways["found"].answer = failed("HTTP 500", 500)
     again.start()
-    again.alerts._told._keys.clear()
+    again.alerts._notified._keys.clear()
     again.alerts.block_changed(block())
     assert again.alerts.figures().destinations[0].waiting == 1
 
@@ -373,7 +388,7 @@ def test_a_bug_in_writing_is_one_traceback_and_shown(tmp_path, monkeypatch):
         node.alerts.block_changed(block())
         node.run(30)
     assert len(log.tracebacks) == 1
-    assert node.alerts.figures().problem == "internal error, which is in the log"
+    assert node.alerts.figures().problem == "internal error; the log says more"
     node.run(5)
     assert node.alerts.figures().problem is None
 
@@ -405,10 +420,10 @@ def test_a_flood_is_bounded(tmp_path):
 
 def test_the_button_tells_what_each_answers(tmp_path):
     node = Running(tmp_path, HOOK, MAIL).start()
-    node.ways["mail"].answer = failed("SMTP 550: nobody", 550, again=False)
+    node.ways["mail"].answer = failed("SMTP 550: nobody", 550, outcome=DeliveryOutcome.REJECTED)
     results = []
     node.alerts.test("all").addCallback(results.extend)
-    assert [(each.destination, each.answer.delivered, each.answer.text) for each in results] == [
+    assert [(each.destination, each.result.delivered, each.result.text) for each in results] == [
         ("hook", True, "thanks"),
         ("mail", False, "SMTP 550: nobody"),
     ]
@@ -418,7 +433,7 @@ def test_the_button_tells_what_each_answers(tmp_path):
         node.alerts.test("nothing")
     node.ways["hook"].answer = None
     node.alerts.test("hook")
-    with pytest.raises(ValueError, match="a test is under way"):
+    with pytest.raises(ValueError, match="another test is running"):
         node.alerts.test("mail")
 
 

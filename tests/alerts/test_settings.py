@@ -6,7 +6,7 @@ import pytest
 
 from p2pool.alerts.channel import DestinationKind
 from p2pool.alerts.options import ALERT_URLS, SMTP_PASSWORD, WEBHOOK_SECRET
-from p2pool.alerts.rules import DEFAULT_EVENTS, QuietTimes
+from p2pool.alerts.rules import DEFAULT_EVENTS, QuietHours
 from p2pool.alerts.settings import AlertSettings
 from p2pool.alerts.watch import Thresholds
 from p2pool.app.config import load_config
@@ -65,14 +65,14 @@ def test_what_people_are_told(tmp_path):
     )
     rules = settings.rules
     assert rules.events == {EventKind.BAN, EventKind.WORKER_DOWN}
-    assert rules.quiet == QuietTimes(((1320, 420), (750, 780)))
+    assert rules.quiet == QuietHours(((1320, 420), (750, 780)))
     assert rules.quiet_except == {EventKind.BAN}
     assert rules.group == 30
     assert settings.thresholds == Thresholds(worker_down=900, hash_rate_drop=40.5)
     assert (settings.node, settings.page) == ("hall 1", "https://pool.example/node/")
     assert load(tmp_path, *MAIL, *SERVER).rules.events == DEFAULT_EVENTS
     assert load(tmp_path, *MAIL, *SERVER, "--alert-events", "all").rules.events == frozenset(EventKind)
-    assert load(tmp_path, *MAIL, *SERVER, "--alert-quiet", "8:00-24:00").rules.quiet == QuietTimes(((480, 0),))
+    assert load(tmp_path, *MAIL, *SERVER, "--alert-quiet", "8:00-24:00").rules.quiet == QuietHours(((480, 0),))
 
 
 @pytest.mark.parametrize(

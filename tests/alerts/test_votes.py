@@ -28,7 +28,7 @@ class Looker:
         figures = ChainFigures(votes=VoteFigures(leading, chain, window, chain, **more))
         while self.now < end:
             self.now += 5
-            found += self.watch.looking(snapshot(self.now, chain=figures))
+            found += self.watch.check(snapshot(self.now, chain=figures))
         return found
 
 

@@ -22,14 +22,18 @@ class Looker:
         self.history_problem: str | None = None
         self.bans: dict[str, BanRecord] = {}
         self.watch = Watch(
-            Thresholds(**thresholds), "DASH", expects_peers, lambda: self.history_problem, self.bans.get
+            Thresholds(**thresholds),
+            symbol="DASH",
+            expects_peers=expects_peers,
+            history_problem=lambda: self.history_problem,
+            ban_of=self.bans.get,
         )
         self.now = NOW
 
     def look(self, after: float = 5.0, **changes) -> list[EventKind]:
         """Kinds of what a look finds."""
         self.now += after
-        self.found = [each for each in self.watch.looking(snapshot(self.now, **changes)) if each is not None]
+        self.found = [each for each in self.watch.check(snapshot(self.now, **changes)) if each is not None]
         return [each.kind for each in self.found]
 
 
@@ -60,7 +64,7 @@ class Hall:
 
     def look(self) -> list:
         rows = tuple(worker(name, n, last, c) for name, (n, last, c) in self.workers.items())
-        return [each for each in self.watch.looking(rows, self.now) if each is not None]
+        return [each for each in self.watch.check(rows, self.now) if each is not None]
 
 
 def kinds(events) -> list[str]:
@@ -120,7 +124,7 @@ def test_those_silent_since_before_the_first_look_are_no_news():
     hall.watch = WorkerWatch(600)
     rows = (worker("yA.old", 50, NOW - 700), worker("yA.new", 0, None))
     for late in (0.0, 5.0, 5000.0):
-        assert list(hall.watch.looking(rows, NOW + late)) == []
+        assert list(hall.watch.check(rows, NOW + late)) == []
 
 
 def test_one_that_submits_seldom_has_its_own_time():
@@ -133,9 +137,9 @@ def test_one_that_submits_seldom_has_its_own_time():
 def test_a_hall_of_any_size_is_bounded_and_looked_at_in_steps():
     watch = WorkerWatch(600)
     rows = tuple(worker(f"y.{n}", 5, NOW) for n in range(MAX_WORKERS))
-    assert list(watch.looking(rows, NOW)).count(None) == MAX_WORKERS // 500
+    assert list(watch.check(rows, NOW)).count(None) == MAX_WORKERS // 500
     rows = tuple(worker(f"y.{n}", 5, NOW) for n in range(2000, MAX_WORKERS + 2000))
-    list(watch.looking(rows, NOW))
+    list(watch.check(rows, NOW))
     assert len(watch._watched) == MAX_WORKERS
 
 
@@ -162,7 +166,7 @@ def test_a_hall_that_goes_dark_again_and_again_is_looked_at_in_steps():
             last = looker.now + 20
             looker.look(20, **hall(10 * again + accepted + 2, last))
         looker.now = last + 601
-        steps = list(looker.watch.looking(snapshot(looker.now, **hall(10 * again + 9, last))))
+        steps = list(looker.watch.check(snapshot(looker.now, **hall(10 * again + 9, last))))
         down = [each for each in steps if each is not None and each.kind is EventKind.WORKER_DOWN]
         # The second time within an hour nobody is told, and that may not be one long step.
         assert (len(down), len(steps) > MAX_WORKERS // STEP) == ((MAX_WORKERS, 0)[again], True)
@@ -170,22 +174,22 @@ def test_a_hall_that_goes_dark_again_and_again_is_looked_at_in_steps():
 
 def test_a_condition_has_patience_both_ways():
     condition = Condition(60, calm=30)
-    assert condition.look("bad", 0) is None
-    assert condition.look(None, 50) is None
-    assert condition.look("bad", 55) is None
-    assert condition.look("worse", 114) is None
-    turn = condition.look("worst", 115)
-    assert turn is not None
-    assert (turn.bad, turn.since, turn.lasted, turn.reason) == (True, 55, 60, "worst")
-    assert condition.look("bad", 500) is None
-    assert condition.look(None, 510) is None
-    assert condition.look("bad", 520) is None
-    assert condition.look(None, 530) is None
-    assert condition.look(None, 559) is None
-    turn = condition.look(None, 560)
-    assert turn is not None
-    assert (turn.bad, turn.since, turn.lasted) == (False, 55, 475)
-    assert condition.look(None, 600) is None
+    assert condition.check("bad", 0) is None
+    assert condition.check(None, 50) is None
+    assert condition.check("bad", 55) is None
+    assert condition.check("worse", 114) is None
+    transition = condition.check("worst", 115)
+    assert transition is not None
+    assert (transition.bad, transition.since, transition.lasted, transition.reason) == (True, 55, 60, "worst")
+    assert condition.check("bad", 500) is None
+    assert condition.check(None, 510) is None
+    assert condition.check("bad", 520) is None
+    assert condition.check(None, 530) is None
+    assert condition.check(None, 559) is None
+    transition = condition.check(None, 560)
+    assert transition is not None
+    assert (transition.bad, transition.since, transition.lasted) == (False, 55, 475)
+    assert condition.check(None, 600) is None
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(-100, 1000)), max_size=60))
@@ -193,10 +197,10 @@ def test_a_condition_s_turns_alternate_whatever_the_clock_does(looks):
     condition, now, told = Condition(60), 1000.0, []
     for bad, step in looks:
         now += step
-        turn = condition.look("bad" if bad else None, now)
-        if turn is not None:
-            told.append(turn.bad)
-            assert turn.lasted >= 0
+        transition = condition.check("bad" if bad else None, now)
+        if transition is not None:
+            told.append(transition.bad)
+            assert transition.lasted >= 0
     assert told == [True, False] * (len(told) // 2) + [True] * (len(told) % 2)
 
 
@@ -376,7 +380,7 @@ def test_a_ban_says_why_and_a_flood_of_them_is_cut():
     [
         (None, "for the first time"),
         (LastRun(NOW - 60, True), "it was stopped 1 min 0 s ago"),
-        (LastRun(NOW - 60, False), "ended without being stopped"),
+        (LastRun(NOW - 60, False), "was not stopped in order"),
         (LastRun(NOW + 60, True), "it was stopped 0 s ago"),
     ],
 )

@@ -13,21 +13,22 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from p2pool.alerts.channel import Delivery, without_secrets
+from p2pool.alerts.channel import DeliveryOutcome, OutboxEntry, without_secrets
 from p2pool.alerts.webhook import (
     CONNECT_TIME,
     TOTAL_TIME,
     Webhook,
     _last,
     _redirect,
-    _Refused,
+    _Rejected,
     _retry_after,
     parse_url,
     sign,
 )
 from p2pool.base.hosts import is_global
+from tests.environment import make_environment
 
-DELIVERY = Delivery("id1", "hook", {"event": "test"}, 1e9)
+DELIVERY = OutboxEntry("id1", "hook", {"event": "test"}, 1e9)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_urls(text, url, host, port, authorization):
 
 @pytest.mark.parametrize("login", ["me:s3cret/pw@", "me:[s3cret]@", "me:s3cret]@"])
 def test_a_url_that_is_refused_is_not_repeated(login):
-    with pytest.raises(ValueError, match="makes no sense") as refused:
+    with pytest.raises(ValueError, match="is malformed") as refused:
         parse_url(f"http://{login}h.example/")
     assert "s3cret" not in str(refused.value)
 
@@ -93,7 +94,7 @@ def test_addresses_of_the_internet_at_large(address, expected):
     ],
 )
 def test_redirects_that_are_not_followed(start, location, words):
-    with pytest.raises(_Refused, match=r".") as refused:
+    with pytest.raises(_Rejected, match=r".") as refused:
         _redirect(parse_url(start), location, 302)
     assert words in str(refused.value)
 
@@ -139,7 +140,12 @@ class Hook:
     def __init__(self, url: str, *addresses: str) -> None:
         self.reactor = MemoryReactorClock()
         self.found: Deferred = succeed([(0, 0, 0, "", (address, 80)) for address in addresses])
-        self.hook = Webhook(self.reactor, parse_url(url), None, False, lambda function: self.found)
+        self.hook = Webhook(
+            make_environment(self.reactor, run_in_daemon_thread=lambda function: self.found),
+            parse_url(url),
+            secret=None,
+            allow_private=False,
+        )
         self.answers: list = []
 
     def deliver(self) -> None:
@@ -161,7 +167,9 @@ def test_the_next_address_is_tried_where_the_first_one_takes_no_connection():
         factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
     assert [(each[0], each[1]) for each in hook.reactor.tcpClients] == [("::1", 81), ("127.0.0.1", 81)]
     assert sum(each[3] for each in hook.reactor.tcpClients) <= CONNECT_TIME
-    assert [(each.again, "the connection failed" in each.text) for each in hook.answers] == [(True, True)]
+    assert [(each.outcome, "the connection failed" in each.text) for each in hook.answers] == [
+        (DeliveryOutcome.RETRY, True)
+    ]
 
 
 def test_in_time_also_where_no_address_answers():
@@ -186,8 +194,8 @@ def test_a_name_that_is_not_known_is_tried_again():
     hook = Hook("http://h.example/")
     hook.found = fail(OSError("no such name"))
     hook.deliver()
-    assert [(each.delivered, each.again, each.text) for each in hook.answers] == [
-        (False, True, "the name h.example is not known")
+    assert [(each.outcome, each.text) for each in hook.answers] == [
+        (DeliveryOutcome.RETRY, "the name h.example cannot be resolved")
     ]
 
 

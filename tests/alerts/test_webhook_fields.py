@@ -63,8 +63,8 @@ def documented() -> dict[str, tuple[str, set[str]]]:
     found = {}
     for name, kind, places in ROW.findall((ROOT / "docs" / "alerts.md").read_text("utf-8")):
         events: set[str] = set()
-        for place in places.split(", "):
-            events |= KINDS.get(place.strip(), {place.strip()})
+        for identity in places.split(", "):
+            events |= KINDS.get(identity.strip(), {identity.strip()})
         found[name] = (kind.strip(), events - {"all"})
     return found
 
@@ -72,7 +72,7 @@ def documented() -> dict[str, tuple[str, set[str]]]:
 def everything() -> Iterator[EventRecord]:
     """One of each kind, at odd fractions of a second."""
     ban = BanRecord("192.0.2.1", NOW, NOW + 5.5, "why")
-    watch = Watch(Thresholds(), "DASH", True, ban_of=lambda host: ban)
+    watch = Watch(Thresholds(), symbol="DASH", expects_peers=True, ban_of=lambda host: ban)
     yield watch.started(None, NOW + 0.75)
     yield watch.started(LastRun(NOW, False), NOW + 9.5)
     yield watch.stopping(5.25, NOW + 10.5)
@@ -106,7 +106,7 @@ def everything() -> Iterator[EventRecord]:
             **(bad if is_bad else {}),
             "workers": (worker("yA.rig", second // 10, last),),
         }
-        yield from (each for each in watch.looking(snapshot(now, **figures)) if each is not None)
+        yield from (each for each in watch.check(snapshot(now, **figures)) if each is not None)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from p2pool.app.alerts import Alerting
+from p2pool.app.alerts import AlertsAssembly
 from p2pool.app.config import load_config
 from p2pool.pool_stats import PoolStats
 from tests.environment import make_environment
@@ -13,12 +13,12 @@ from tests.environment import make_environment
 def test_a_log_whose_path_is_no_text_can_be_named(tmp_path):
     directory = tmp_path / os.fsdecode(b"caf\xe9")  # as Latin-1 writes it
     config = load_config(["--net", "simnet"], directory, {})
-    alerting = Alerting(
+    alerting = AlertsAssembly(
         make_environment(),
         config,
         stats=PoolStats(0.0),
         page=lambda: "http://p/",
         ban_of=lambda host: None,
     )
-    log = alerting._place().log
+    log = alerting._identity().log
     assert log.encode("utf-8").endswith(b"/caf?/simnet/log")

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import random
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from p2pool import __version__
 from p2pool.alerts.channel import Destination, DestinationKind
 from p2pool.alerts.settings import AlertSettings
-from p2pool.app import cli
-from p2pool.app import root as app
+from p2pool.app import cli, process
 from p2pool.app.config import SIMNET_ADDRESS, Config, load_config
-from p2pool.app.root import payout_addresses
+from p2pool.app.payouts import payout_addresses
 from p2pool.app.settings import all_settings, flag_names
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import encode_address
 from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.payout_addresses import PayoutMode
-from p2pool.history.database import parse_target
+from p2pool.history.database import parse_database_location
 from p2pool.networks import DASH, DASH_REGTEST, NETWORKS, SIMNET
 from p2pool.pool_stats import EventKind
 
@@ -64,7 +64,7 @@ def test_defaults():
         payout_address=MAIN,
         key_hash=KEY_HASH,
         datadir=DATA / "dash",
-        stats_db=parse_target("--stats-db", str(DATA / "dash" / "history.sqlite")),
+        stats_db=parse_database_location("--stats-db", str(DATA / "dash" / "history.sqlite")),
         worker_endpoint=("", 7903),
         p2pool_endpoint=("", 8999),
     )
@@ -114,8 +114,8 @@ def test_without_an_address_dashd_s_wallet_is_asked(name):
     config = load("--net", name)
     assert config.payout_mode is PayoutMode.WALLET
     assert (config.payout_address, config.key_hash) == (None, None)
-    assert list(payout_addresses(config).addresses) == []
-    assert payout_addresses(config).wanted == 1
+    assert list(payout_addresses(config, random.Random(1)).addresses) == []
+    assert payout_addresses(config, random.Random(1)).wanted == 1
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
@@ -129,14 +129,14 @@ def test_fresh_addresses(name, toml):
     assert asked == load("--net", name, "--address=dynamic", "--numaddresses=7", "--timeaddresses=60.5")
     text = 'address = "dynamic"\nnumaddresses = 7\ntimeaddresses = 60.5'
     assert asked == load(*toml(text), "--net", name)
-    payouts = payout_addresses(asked)
+    payouts = payout_addresses(asked, random.Random(1))
     assert (payouts.wanted, list(payouts.addresses)) == (7, [])
 
 
 def test_a_given_address_is_the_only_one():
-    (own,) = payout_addresses(load("-a", MAIN)).addresses
+    (own,) = payout_addresses(load("-a", MAIN), random.Random(1)).addresses
     assert (own.address, own.key_hash) == (MAIN, KEY_HASH)
-    (own,) = payout_addresses(load("--net", "simnet")).addresses
+    (own,) = payout_addresses(load("--net", "simnet"), random.Random(1)).addresses
     assert own.address == SIMNET_ADDRESS
     assert load("--net", "simnet").payout_mode is PayoutMode.GIVEN
 
@@ -233,6 +233,7 @@ def test_where_to_listen(text, endpoint):
 
 
 @given(st.text(max_size=12))
+@example("--")
 def test_any_text_for_the_worker_port_is_taken_or_refused_in_words(text):
     try:
         port, sentence = load("-a", MAIN, f"--worker-port={text}").worker_port, None
@@ -425,7 +426,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_hash_rate=5000,
         simnet_block_period=7.5,
         simnet_rules="v24@150",
-        stats_db=parse_target("", "postgresql://u:p@h/d"),
+        stats_db=parse_database_location("", "postgresql://u:p@h/d"),
         stats_retention=400,
         stats_node="home-1",
     )
@@ -492,6 +493,11 @@ def test_values_of_the_file_are_checked_like_flags(toml):
     assert "checksum" in refusal(*toml(f'address = "{MAIN[:-1]}1"'))
 
 
+def test_a_value_of_the_wrong_type_is_refused_even_if_a_flag_replaces_it(toml):
+    assert "--fee much: this is not a number" in refusal(*toml('fee = "much"'), "-a", MAIN, "--fee", "1")
+    assert load(*toml("fee = 101"), "-a", MAIN, "--fee", "1").fee == 1
+
+
 def test_files_that_cannot_be_read(tmp_path):
     assert "No such file" in refusal("--config", str(tmp_path / "none"), "-a", MAIN)
     assert "Is a directory" in refusal("--config", str(tmp_path), "-a", MAIN)
@@ -535,7 +541,7 @@ def test_version_and_unknown_flags(capsys):
 
 def test_main_runs_what_it_was_told(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(app, "run", lambda config: seen.append(config) or 7)
+    monkeypatch.setattr(process, "run", lambda config: seen.append(config) or 7)
     assert cli.main(["-a", MAIN], tmp_path) == 7
     assert seen[0].datadir == tmp_path / "dash"
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -552,7 +558,7 @@ def test_main_says_one_line(monkeypatch, capsys, tmp_path, error, status):
     def run(config):
         raise error
 
-    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr(process, "run", run)
     assert cli.main(["-a", MAIN], tmp_path) == status
     assert capsys.readouterr().err == "p2pool-dash: it is so\n"
     assert cli.main(["-a", "me"], tmp_path) == 2

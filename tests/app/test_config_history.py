@@ -1,4 +1,4 @@
-"""Where history is kept, as flags say it."""
+"""The flags that say where history is kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_missing_directory_is_named_and_not_made(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (("--stats-db", "mysql://h/d"), "--stats-db mysql://...: give a file, or postgresql://"),
         (("--stats-db", "postgresql://h"), "name the database after the host"),
@@ -33,5 +33,5 @@ def test_a_missing_directory_is_named_and_not_made(tmp_path):
         (("--stats-node", "x" * 65), "--stats-node"),
     ],
 )
-def test_what_makes_no_sense(arguments, told):
-    assert told in refusal("-a", MAIN, *arguments)
+def test_what_makes_no_sense(arguments, text):
+    assert text in refusal("-a", MAIN, *arguments)

@@ -1,4 +1,4 @@
-"""Settings of the web: where it is, and who may ask."""
+"""Settings of the web: its port, and access control."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from p2pool.app.config import load_config
-from p2pool.app.flags import build_parser, help_text
+from p2pool.app.flags import build_parser, help_text, parse_command_line
 from p2pool.app.settings import GROUPS, all_settings, flag_names
 
 DATA = Path("/somewhere/else")
@@ -54,6 +54,22 @@ def test_help_counts_before_other_mistakes(capsys):
 
 def test_what_is_no_flag(capsys):
     assert "there is no flag --fees; --help lists all flags" in said(capsys, "--fees", "1", status=2)
+    text = said(capsys, "--web-pasword=me:hunter2", status=2)
+    assert "there is no flag --web-pasword;" in text
+    assert "hunter2" not in text
+    text = said(capsys, "user", "--debug", "hunter2", status=2)
+    assert "give RPCUSER and RPCPASS next to each other" in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("value", ["--", "-", "", "-1", "@x", "a=b"])
+def test_values_that_look_like_something_else(value):
+    given, words = parse_command_line(
+        [f"--worker-port={value}", f"--ban-allow={value}", f"-n{value or 'n'}"], DATA
+    )
+    assert [each.text for each in given["worker_port"]] == [value]
+    assert [each.text for each in given["ban_allow"]] == [value]
+    assert words == ()
 
 
 def test_no_two_settings_have_a_name_in_common():

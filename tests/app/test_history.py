@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from p2pool.app.history import NODE_NAME_FILE, Recording, node_name
+from p2pool.app.history import NODE_NAME_FILE, HistoryAssembly, node_name
 from p2pool.history.records import POOL_FIGURES
 from p2pool.history.restoring import Restored, RestoredSample
 from p2pool.web.view_cache import ViewCache
@@ -25,7 +25,7 @@ def test_a_file_that_holds_none_is_told_of_and_replaced(tmp_path):
     with logged() as log:
         name = node_name(tmp_path)
     assert len(log.lines) == 1
-    assert "holds no name of a node" in log.lines[0]
+    assert "does not hold the name of a node" in log.lines[0]
     assert node_name(tmp_path) == name
 
 
@@ -38,7 +38,7 @@ def test_where_it_cannot_be_kept_the_node_goes_on(tmp_path):
 
 
 def test_none_is_kept_where_none_is_wanted():
-    assert Recording(make_environment(), load("-a", MAIN, "--stats-db", "none")).history is None
+    assert HistoryAssembly(make_environment(), load("-a", MAIN, "--stats-db", "none")).history is None
 
 
 def test_what_earlier_runs_left_is_put_together_in_a_thread(tmp_path, monkeypatch):
@@ -49,7 +49,7 @@ def test_what_earlier_runs_left_is_put_together_in_a_thread(tmp_path, monkeypatc
         return waiting[-1][1]
 
     config = load("-a", MAIN, "--datadir", str(tmp_path), "--stats-node", "here")
-    here, memory = Recording(make_environment(run_in_daemon_thread=run), config), ViewCache()
+    here, memory = HistoryAssembly(make_environment(run_in_daemon_thread=run), config), ViewCache()
     here.start(memory)
     waiting.clear()  # the database is being opened
     left = RestoredSample(990.0, [1.0] * len(POOL_FIGURES), {"rig": 5.0}, {}, {}, {})

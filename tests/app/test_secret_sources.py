@@ -134,7 +134,7 @@ def test_files_that_have_no_secret(tmp_path, flag, content, part):
 def test_lists_and_single_secrets(tmp_path):
     file = tmp_path / "secret"
     file.write_text("# only a comment\n")
-    assert "there is no value in it; give one a line" in refusal("--api-key-file", str(file))
+    assert "there is no value in it; give one per line" in refusal("--api-key-file", str(file))
     assert load("--alert-url-file", str(file)).alerts.destinations == ()
     file.write_text("one\ntwo\n")
     assert "more than one line" in refusal("--rpcpassword-file", str(file))

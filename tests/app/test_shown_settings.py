@@ -1,4 +1,4 @@
-"""What everybody may see of the settings: everything was thought about, and no secret is among it."""
+"""The settings that are public: every setting declares whether it is, and no secret is among them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def everything() -> Config:
     )
 
 
-def test_somebody_has_thought_about_every_setting():
+def test_every_setting_declares_how_much_of_it_is_public():
     assert set(shown_of(Config)) == {each.name for each in fields(Config)}
     undecided = make_dataclass("Undecided", [("surprise", str, field(default=""))], bases=(Config,), frozen=True)
     with pytest.raises(KeyError):

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.testing import MemoryReactorClock
 
 from p2pool.app.config import load_config
-from p2pool.app.simnet import EmbeddedSimnet
+from p2pool.app.simnet import SimnetAssembly
 from tests.environment import make_environment
 
 
@@ -21,7 +21,7 @@ def test_each_rule_set_has_a_chain_of_its_own(tmp_path, rules, height, directory
     flags = () if rules is None else ("--simnet-rules", rules)
     config = load_config(["--net", "simnet", "--datadir", str(tmp_path), *flags], tmp_path)
     reactor: Any = MemoryReactorClock()
-    simnet = EmbeddedSimnet(make_environment(reactor, clock=time.time), config)
+    simnet = SimnetAssembly(make_environment(reactor, clock=time.time), config)
     simnet.start_daemon()
     daemon = simnet._daemon
     assert daemon is not None

@@ -56,7 +56,7 @@ def declared_formats() -> set[str]:
             if getattr(node.value.func, "id", "") == "StateFormat":
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-                found.add(getattr(importlib.import_module(name), target.id).name)
+                found.add(getattr(importlib.import_module(name), target.id).name)  # type: ignore[attr-defined]
     return found
 
 

@@ -7,16 +7,17 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
 from p2pool.app.config import SIMNET_ADDRESS, load_config
-from p2pool.app.stratum import WORK_PATIENCE, Mining
+from p2pool.app.stratum import StratumAssembly
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
 from p2pool.sharechain.tracker import Tracker
+from p2pool.stratum.work_patience import WORK_PATIENCE
 from tests.chains import NOW
 from tests.environment import PostponingReactor, make_environment
 from tests.logged import logged
 
 
-class Hall:
+class Farm:
     """Mining over a clock; `problem` is what stands against fresh work."""
 
     def __init__(self, directory, *flags: str) -> None:
@@ -33,7 +34,7 @@ class Hall:
             settings=NodeSettings(lambda: None, 0.0, 0),
             stats=stats,
         )
-        self.mining = Mining(
+        self.mining = StratumAssembly(
             make_environment(self.reactor, clock=self.now),
             config,
             node=node,
@@ -53,31 +54,31 @@ class Hall:
 
 
 @pytest.fixture
-def hall(tmp_path):
-    return Hall(tmp_path)
+def farm(tmp_path):
+    return Farm(tmp_path)
 
 
-def test_without_fresh_work_for_two_minutes_miners_are_sent_away_and_welcome_within_a_second_of_its_return(hall):
+def test_without_fresh_work_for_two_minutes_miners_are_sent_away_and_welcome_within_a_second_of_its_return(farm):
     with logged() as log:
-        assert not hall.wait(300)
-        hall.problem = "no contact for 5 s: connection refused"
-        assert not hall.wait(WORK_PATIENCE - 1)
-        assert hall.wait(3)
-        hall.problem = "no contact for 130 s: connection refused"
-        assert hall.wait(600)
-        hall.problem = None
-        assert not hall.wait(1)
-    sent_away, welcome = log.lines
+        assert not farm.wait(300)
+        farm.problem = "no contact for 5 s: connection refused"
+        assert not farm.wait(WORK_PATIENCE - 1)
+        assert farm.wait(3)
+        farm.problem = "no contact for 130 s: connection refused"
+        assert farm.wait(600)
+        farm.problem = None
+        assert not farm.wait(1)
+    sent_away, accepting = log.lines
     assert "no fresh work for 120 s (no contact for 5 s: connection refused)" in sent_away
-    assert "welcome" in welcome
+    assert "there is fresh work again" in accepting
 
 
-def test_trouble_that_passes_in_time_sends_nobody_away(hall):
+def test_trouble_that_passes_in_time_sends_nobody_away(farm):
     for _ in range(5):
-        hall.problem = "stuck"
-        assert not hall.wait(WORK_PATIENCE - 1)
-        hall.problem = None
-        assert not hall.wait(2)
+        farm.problem = "stuck"
+        assert not farm.wait(WORK_PATIENCE - 1)
+        farm.problem = None
+        assert not farm.wait(2)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +86,10 @@ def test_trouble_that_passes_in_time_sends_nobody_away(hall):
 )
 def test_addresses_of_ports_have_brackets_in_log_lines(tmp_path, interface, host):
     flags = ("-w", f"{interface}:7903", "--stratum-ssl-port", f"{interface}:7904", "--ssl-self-signed")
-    hall = Hall(tmp_path, *flags)
+    farm = Farm(tmp_path, *flags)
     with logged() as log:
-        hall.mining.listen(Factory())
+        farm.mining.listen(Factory())
     plain, tls = log.lines[-2:]
     assert f"miners (X11) connect to stratum+tcp://{host}:" in plain
-    assert f"people open http://{host}:" in plain
+    assert f"dashboard: http://{host}:" in plain
     assert f"miners through TLS connect to stratum+ssl://{host}:" in tls

@@ -11,7 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.app.config import load_config
-from p2pool.app.web import CERTIFICATE_PERIOD, Pages
+from p2pool.app.web import CERTIFICATE_PERIOD, WebAssembly
 from p2pool.base.errors import OperatorError
 from p2pool.net.worker_port import HintFactory, WebPort
 from p2pool.web.site import WebSite
@@ -30,7 +30,7 @@ class Web:
         self.data = directory / "simnet"
         self.reactor, self.operator, self.threads = MemoryReactorClock(), FakeOperator(), Threads()
         self.pool = Pool()
-        self.pages = Pages(
+        self.pages = WebAssembly(
             make_environment(self.reactor, clock=lambda: NOW, run_in_thread=self.threads),
             config,
             operator=self.operator,
@@ -64,8 +64,8 @@ def test_a_self_signed_certificate_is_made_once_and_looked_at_again(tmp_path):
     flags = "--web-port", "7", "--web-ssl-self-signed"
     with logged() as log:
         web = Web(tmp_path, *flags)
-    assert [line for line in log.lines if "self-signed certificate made" in line]
-    assert isinstance(web.reactor.tcpServers[0][1].web, TLSMemoryBIOFactory)
+    assert [line for line in log.lines if "made the self-signed certificate" in line]
+    assert isinstance(web.reactor.tcpServers[0][1].web, TLSMemoryBIOFactory)  # type: ignore[attr-defined]
     assert web.pages.url is not None
     assert web.pages.url.startswith("https://")
     before = (web.data / "web-cert.pem").read_bytes()

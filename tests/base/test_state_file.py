@@ -174,3 +174,19 @@ def test_texts_are_kept_in_the_same_way(file):
     with logged() as log:
         assert file.read_bytes(bytes.upper) is None
     assert "more than 10000 bytes" in log.lines[0]
+
+
+def test_a_disk_that_fails_is_logged_once_until_a_write_succeeds(tmp_path):
+    file = StateFile(tmp_path / "things" / FORM.name, FORM)
+    file.path.parent.write_text("a file where the directory should be")
+    with logged() as log:
+        assert [file.save({"a": 1}) for _ in range(3)] == [False] * 3
+        file.path.parent.unlink()
+        assert file.save({"a": 2})
+        assert file.read(lambda document: document["a"]) == 2
+        file.path.unlink()
+        file.path.parent.rmdir()
+        file.path.parent.write_text("a file again")
+        assert not file.save({"a": 3})
+    assert len(log.lines) == 2
+    assert all("cannot write" in line and str(file.path) in line for line in log.lines)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from p2pool.history.database import HistoryDatabase, parse_target
+from p2pool.history.database import HistoryDatabase, parse_database_location
+from p2pool.history.downsampling import remove_forgotten_series, remove_old, roll_up
 from p2pool.history.reading import Span, read_blocks, read_events, read_pool, read_series, read_shares, read_top
 from p2pool.history.records import (
     DAY,
@@ -23,7 +24,6 @@ from p2pool.history.records import (
     SeriesKind,
 )
 from p2pool.history.restoring import read_restored
-from p2pool.history.thinning import remove_forgotten_series, remove_old, roll_up
 from p2pool.history.writing import SampleWriter
 from p2pool.pool_stats import BlockRecord, EventKind, EventRecord, ShareRecord, WorkerSnapshot
 from tests.bench.measure import Table
@@ -159,20 +159,20 @@ def questions(database: HistoryDatabase) -> dict[str, Callable[[], object]]:
         span = Span(node, NOW - length, NOW, NOW)
         address = name.partition(".")[0]
         asked |= {
-            f"pool_{word}": lambda span=span: read_pool(database, span, POOL_FIGURES, 500),
+            f"pool_{word}": lambda span=span: read_pool(database, span, figures=POOL_FIGURES, points=500),
             f"worker_{word}": lambda span=span: read_series(
-                database, span, SeriesKind.WORKER, name, SERIES_FIGURES, 500
+                database, span, kind=SeriesKind.WORKER, name=name, figures=SERIES_FIGURES, points=500
             ),
             f"address_{word}": lambda span=span, address=address: read_series(
-                database, span, SeriesKind.ADDRESS, address, SERIES_FIGURES, 500
+                database, span, kind=SeriesKind.ADDRESS, name=address, figures=SERIES_FIGURES, points=500
             ),
-            f"top_{word}": lambda span=span: read_top(database, span, SeriesKind.WORKER, 20),
-            f"shares_{word}": lambda span=span: read_shares(database, span, name, 0, 50),
+            f"top_{word}": lambda span=span: read_top(database, span, SeriesKind.WORKER, limit=20),
+            f"shares_{word}": lambda span=span: read_shares(database, span, worker=name, offset=0, limit=50),
         }
     year = Span(node, NOW - DAYS * DAY, NOW, NOW)
     return asked | {
-        "blocks_year": lambda: read_blocks(database, year, 0, 50),
-        "events_year": lambda: read_events(database, year, None, 0, 50),
+        "blocks_year": lambda: read_blocks(database, year, offset=0, limit=50),
+        "events_year": lambda: read_events(database, year, kind=None, offset=0, limit=50),
     }
 
 
@@ -181,7 +181,7 @@ def main() -> None:
     table = Table(f"history: {WORKERS} workers of {ADDRESSES} addresses, {DAYS} days, SQLite")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "history.sqlite"
-        database = HistoryDatabase(parse_target("--stats-db", str(path)), "bench", "0")
+        database = HistoryDatabase(parse_database_location("--stats-db", str(path)), "bench", "0")
         table.add("fill_s", "(filling it by hand)", _once(lambda: fill(database)), "s")
         table.add("size_mb", "size of the database", path.stat().st_size / 1e6, "MB")
         slowest = 0.0

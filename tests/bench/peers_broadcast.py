@@ -86,7 +86,7 @@ def serve(count: int, shares: int) -> None:
             "-m",
             "tests.bench.peers_broadcast",
             "listen",
-            str(port.getHost().port),
+            str(port.getHost().port),  # type: ignore[attr-defined]
             str(count),
             str(shares),
         ],

@@ -82,7 +82,7 @@ class PipedProcess(Process):
         deadline = time.monotonic() + patience
         while b"\n" not in self._pending:
             if not self._read(deadline - time.monotonic()):
-                raise TimeoutError(f"{self.process.args} said nothing for {patience:g} s\n{self.output}")
+                raise TimeoutError(f"{self.process.args} said nothing for {patience:g} s\n{self.output}")  # type: ignore[str-bytes-safe]
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode()
 
@@ -97,7 +97,7 @@ class PipedProcess(Process):
             return False
         data = os.read(self.process.stdout.fileno(), 65536)
         if not data:
-            raise RuntimeError(f"{self.process.args} ended ({self.process.wait(10)})\n{self.output}")
+            raise RuntimeError(f"{self.process.args} ended ({self.process.wait(10)})\n{self.output}")  # type: ignore[str-bytes-safe]
         self._pending += data
         return True
 

@@ -307,7 +307,7 @@ def test_headers(name: str) -> None:
     recorded = capture(name)["response"]
     learned: list[tuple[int, int]] = []
     heights = BlockHeights(Replayed(name), lambda *block: learned.append(block), lambda: 0.0)
-    heights.want(77)
+    heights.request(77)
     assert learned == ([] if recorded["error"] else [(77, recorded["result"]["height"])])
 
 

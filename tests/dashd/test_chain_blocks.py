@@ -68,8 +68,8 @@ def listing(tmp_path) -> Listing:
 )
 def test_a_block_of_before_the_start_is_listed_at_once_and_is_no_news(listing, position, status, confirmations):
     listing.daemon.positions[0xAB] = position
-    listing.lister.want(OLD)
-    listing.lister.want(OLD)
+    listing.lister.request(OLD)
+    listing.lister.request(OLD)
     listing.poll()
     (shown,) = listing.shown
     assert (shown.time, shown.height, shown.worker, shown.subsidy) == (OLD.time, 50, "another node", 500)
@@ -79,7 +79,7 @@ def test_a_block_of_before_the_start_is_listed_at_once_and_is_no_news(listing, p
     assert listing.news == []
     assert listing.stats.snapshot(STARTED + 200).blocks_accepted == 0
     assert listing.lister.waiting == 0
-    listing.lister.want(OLD)  # the share is seen again
+    listing.lister.request(OLD)  # the share is seen again
     assert listing.poll(3).daemon.polled == 1
 
 
@@ -93,7 +93,7 @@ def test_a_block_that_is_submitted_while_dashd_is_asked_is_left_to_that(listing)
 
     listing.daemon.block_position = block_position
     listing.daemon.height = NEW.height + BURIED
-    listing.lister.want(NEW)
+    listing.lister.request(NEW)
     listing.clock.advance(PATIENCE)
     polling = Deferred.fromCoroutine(listing.lister.poll())
     listing.store.put(submitted)
@@ -106,7 +106,7 @@ def test_a_block_that_is_submitted_while_dashd_is_asked_is_left_to_that(listing)
 
 def test_a_block_of_after_the_start_is_news_if_nobody_submitted_it(listing):
     listing.daemon.positions[0xCD] = BlockPosition(2, False)
-    listing.lister.want(NEW)
+    listing.lister.request(NEW)
     assert listing.poll().shown == []
     listing.clock.advance(PATIENCE)
     (shown,) = listing.poll().shown
@@ -116,7 +116,7 @@ def test_a_block_of_after_the_start_is_news_if_nobody_submitted_it(listing):
 
 
 def test_one_that_was_submitted_meanwhile_stays_as_it_is(listing):
-    listing.lister.want(NEW)
+    listing.lister.request(NEW)
     listing.store.put(replace(NEW, worker="me.rig"))
     listing.clock.advance(PATIENCE)
     assert [record.worker for record in listing.poll().shown] == ["me.rig"]
@@ -125,14 +125,14 @@ def test_one_that_was_submitted_meanwhile_stays_as_it_is(listing):
 
 def test_its_time_is_not_in_the_future(listing):
     listing.daemon.positions[0xCD] = BlockPosition(1, False)
-    listing.lister.want(replace(NEW, time=STARTED * 2))
+    listing.lister.request(replace(NEW, time=STARTED * 2))
     listing.clock.advance(PATIENCE)
     assert listing.poll().shown[0].time == STARTED + 200
 
 
 def test_while_dash_core_does_not_answer_or_is_behind_it_is_not_judged(listing):
     listing.daemon.positions[0xAB] = None
-    listing.lister.want(OLD)
+    listing.lister.request(OLD)
     assert listing.poll().shown == []
     listing.daemon.positions[0xAB] = BlockPosition(0, False)
     listing.daemon.height = 50 + BURIED - 1
@@ -144,7 +144,7 @@ def test_while_dash_core_does_not_answer_or_is_behind_it_is_not_judged(listing):
 
 def test_an_unknown_height_follows_from_the_confirmations(listing):
     listing.daemon.positions[0xAB] = BlockPosition(51, False)
-    listing.lister.want(replace(OLD, height=0))
+    listing.lister.request(replace(OLD, height=0))
     assert listing.poll().shown[0].height == 50
 
 
@@ -153,7 +153,7 @@ def test_old_ones_come_where_they_belong_by_their_time(listing):
     listing.store.put(blocks[1])
     for block in blocks:
         listing.daemon.positions[block.block_hash] = BlockPosition(3, False)
-        listing.lister.want(block)
+        listing.lister.request(block)
     assert [each.block_hash for each in listing.poll().shown] == [5, 3, 1]
     assert list(listing.store.records) == [5, 3, 1]
 
@@ -161,7 +161,7 @@ def test_old_ones_come_where_they_belong_by_their_time(listing):
 def test_a_long_chain_costs_a_few_questions_at_a_time_and_the_newest_are_kept(listing):
     for number in range(1, MAX_BLOCKS + 201):
         listing.daemon.positions[number] = BlockPosition(3, False)
-        listing.lister.want(replace(OLD, time=float(number), block_hash=number))
+        listing.lister.request(replace(OLD, time=float(number), block_hash=number))
     assert listing.lister.waiting == MAX_BLOCKS
     listing.poll()
     assert listing.daemon.polled == MAX_AT_ONCE
@@ -173,7 +173,7 @@ def test_a_long_chain_costs_a_few_questions_at_a_time_and_the_newest_are_kept(li
 def test_blocks_that_are_not_settled_do_not_keep_others_from_their_turn(listing):
     listing.daemon.height = 0
     for number in range(1, MAX_AT_ONCE + 1):
-        listing.lister.want(replace(OLD, block_hash=number))
+        listing.lister.request(replace(OLD, block_hash=number))
     listing.daemon.positions[0xABC] = BlockPosition(1, False)
-    listing.lister.want(replace(OLD, block_hash=0xABC))
+    listing.lister.request(replace(OLD, block_hash=0xABC))
     assert [each.block_hash for each in listing.poll(2).shown] == [0xABC]

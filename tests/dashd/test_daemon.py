@@ -61,14 +61,14 @@ def result_of(coroutine) -> Any:
 def test_submitting_a_block(answer, result):
     made = daemon(answer)
     assert result_of(made.submit_block(b"\x00\xff")) == result
-    assert made.rpc.calls == [("submitblock", ("00ff",), SUBMIT_TIMEOUT)]
+    assert made.rpc.calls == [("submitblock", ("00ff",), SUBMIT_TIMEOUT)]  # type: ignore[attr-defined]
 
 
 def test_a_large_block_is_made_ready_once_for_all_daemons():
     one, other, data = daemon(None), daemon(None), bytes(1000)
     result_of(one.submit_block(data))
     result_of(other.submit_block(data))
-    assert one.rpc.calls[0][1][0] is other.rpc.calls[0][1][0]
+    assert one.rpc.calls[0][1][0] is other.rpc.calls[0][1][0]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("error", [DOWN, RpcError(-22, "Block decode failed")])
@@ -101,7 +101,7 @@ def answer_of(name: str) -> Any:
 def test_where_a_block_lies(answer, position):
     made = daemon(answer)
     assert result_of(made.block_position(0xAB)) == position
-    assert made.rpc.calls[0][:2] == ("getblockheader", (f"{0xAB:064x}",))
+    assert made.rpc.calls[0][:2] == ("getblockheader", (f"{0xAB:064x}",))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -44,14 +44,14 @@ def home():
 
 def test_one_after_another_each_once(home):
     for block in (7, 8, 7, 8):
-        home.heights.want(block)
+        home.heights.request(block)
     assert home.asked == [("getblockheader", f"{7:064x}")]
     header = capture("10_getblockheader")["response"]["result"]
     home.say(header)
     assert home.asked[1:] == [("getblockheader", f"{8:064x}")]
     home.say({"height": 3})
     assert home.learned == [(7, header["height"]), (8, 3)]
-    home.heights.want(9)
+    home.heights.request(9)
     assert len(home.asked) == 3
 
 
@@ -59,24 +59,24 @@ def test_one_after_another_each_once(home):
     "answer", [RpcError(-5, "Block not found"), {}, [], {"height": True}, {"height": -1}, {"height": "3"}]
 )
 def test_what_dashd_does_not_know_is_asked_again_after_a_while(home, answer):
-    home.heights.want(7)
+    home.heights.request(7)
     home.say(answer)
-    home.heights.want(7)
+    home.heights.request(7)
     assert len(home.asked) == 1
     home.now += ASK_AGAIN
-    home.heights.want(7)
+    home.heights.request(7)
     assert len(home.asked) == 2
     assert home.learned == []
 
 
 def test_without_dashd_the_queue_is_forgotten_and_the_next_choice_asks_again(home):
-    home.heights.want(7)
-    home.heights.want(8)
+    home.heights.request(7)
+    home.heights.request(8)
     with logged() as log:
         home.say(RpcUnavailable("down"))
     assert log == []
     assert len(home.asked) == 1
-    home.heights.want(8)
+    home.heights.request(8)
     home.say({"height": 1})
     assert home.learned == [(8, 1)]
 
@@ -84,14 +84,14 @@ def test_without_dashd_the_queue_is_forgotten_and_the_next_choice_asks_again(hom
 def test_the_queue_has_a_bound(home, monkeypatch):
     monkeypatch.setattr(heights, "MAX_QUEUE", 5)
     for block in range(100):
-        home.heights.want(block)
+        home.heights.request(block)
     for _ in range(5):
         home.say({"height": 1})
     assert home.answer is None
 
 
 def test_stopping_gives_up(home):
-    home.heights.want(7)
+    home.heights.request(7)
     home.heights.stop()
     assert home.learned == []
     home.heights.stop()

@@ -22,7 +22,7 @@ from p2pool.dashd.merged import (
     MAX_ANSWER,
     PAUSE,
     POLL_PERIOD,
-    SAY_PERIOD,
+    REPORT_PERIOD,
     WELL_AFTER,
     WORK_LIFETIME,
     AuxDaemon,
@@ -254,7 +254,7 @@ def test_of_two_daemons_of_one_chain_the_later_one_waits_and_is_there_when_the_f
     with logged() as log:
         stage = Stage(first, second).wait(100)
         assert stage.works == (AuxWork(5, 1, TARGET),)
-        warnings = [line for line in log.lines if "trying again" in line]
+        warnings = [line for line in log.lines if "retrying" in line]
         assert len(warnings) == 1
         assert "http://daemon1/ mines chain 5 already" in warnings[0]
         assert "daemon2" in warnings[0]
@@ -299,7 +299,7 @@ def test_trouble_is_said_once_and_its_end_once():
     with logged() as log:
         stage = Stage(rpc).wait(300)
         assert len(log.lines) == 2  # the chain, and the trouble
-        assert "connection refused; trying again" in log.lines[1]
+        assert "connection refused; retrying" in log.lines[1]
         assert rpc.polls < 20  # with back-off
         assert stage.daemons[0].figures.problem == "connection refused"
         rpc.answers = [answer(block=9)]
@@ -323,8 +323,8 @@ def test_a_daemon_that_flaps_with_ever_new_troubles_fills_no_log():
     troubles = [answer(block=n) if n % 2 else RpcError(-1, f"trouble {n}") for n in range(2000)]
     with logged() as log:
         stage = Stage(FakeRpc(*troubles)).wait(600)
-    assert stage.daemons[0]._rpc.polls > 300
-    assert len(log.lines) <= 2 + 2 * 600 / SAY_PERIOD
+    assert stage.daemons[0]._rpc.polls > 300  # type: ignore[attr-defined]
+    assert len(log.lines) <= 2 + 2 * 600 / REPORT_PERIOD
     stage.stop()
 
 
@@ -336,7 +336,7 @@ def test_trouble_that_begins_in_the_quiet_time_is_said_when_that_is_over():
         rpc.answers = [RpcError(-32601, "Method not found")]
         stage.wait(10)
         assert "works again" in log.lines[-1]
-        stage.wait(SAY_PERIOD + 40)
+        stage.wait(REPORT_PERIOD + 40)
         assert "Method not found" in log.lines[-1]
     assert len(log.lines) == 4
     stage.stop()

@@ -131,7 +131,7 @@ def test_hello_handshake_and_news(made):
     made.say(Ping(4))
     assert len(made.owner.heard) == 1  # a ping is no news
     assert made.owner.ready == 1
-    made.connection.hang_up()
+    made.connection.disconnect()
     made.over("")
 
 
@@ -164,8 +164,8 @@ def test_what_is_malformed_ends_it(made, said, why):
 
 
 def test_once_it_has_hung_up_nothing_is_sent_and_the_first_reason_counts(made):
-    made.handshake().connection.hang_up("the first")
-    made.connection.hang_up("the second")
+    made.handshake().connection.disconnect("the first")
+    made.connection.disconnect("the second")
     made.connection.write(b"x")
     assert not made.connection.send_block(b"x")
     made.say(Ping(1), block_inv(1))
@@ -198,7 +198,7 @@ def test_a_connection_that_is_lost_leaves_nothing(made):
     made.handshake().connection.connectionLost()
     assert made.owner.lost == [""]
     assert made.reactor.getDelayedCalls() == []
-    made.connection.hang_up("too late")
+    made.connection.disconnect("too late")
     assert not made.wire.disconnecting
 
 
@@ -437,8 +437,14 @@ def test_a_dashd_that_is_not_there_is_tried_again_ever_more_slowly_and_quietly(l
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", None),
         (packed(version()), None),
-        (packed(Verack()), "dashd's p2p link closed: verack before version"),
-        (frame(MAGIC, "version", b""), "dashd's p2p link closed: 4 bytes wanted at offset 0, 0 left"),
+        (
+            packed(Verack()),
+            "p2p connection to dashd at 127.0.0.1:19899 closed: verack before version; reconnecting",
+        ),
+        (
+            frame(MAGIC, "version", b""),
+            "p2p connection to dashd at 127.0.0.1:19899 closed: 4 bytes wanted at offset 0, 0 left; reconnecting",
+        ),
     ],
 )
 def test_something_else_on_that_port_is_tried_ever_more_slowly_and_said_once(link, log, said, line):
@@ -515,7 +521,9 @@ def test_a_silent_one_is_given_up_for_another_try(link, log):
     link.ready(1)
     link.reactor.advance(SILENCE_TIME)
     link.next_attempt(2)
-    assert lines_of(log) == ["dashd's p2p link closed: silent for too long"]
+    assert lines_of(log) == [
+        "p2p connection to dashd at 127.0.0.1:19899 closed: silent for too long; reconnecting"
+    ]
 
 
 @pytest.mark.parametrize("how_far", ["connecting", "connected", "ready", "hanging up", "waiting"])

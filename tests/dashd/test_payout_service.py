@@ -135,7 +135,7 @@ def test_one_is_asked_for_once_and_kept(stage):
     with logged() as log:
         run = stage.wallet()
     assert run.addresses == [address(1)]
-    assert log.lines == [f"payouts of this node itself go to {address(1)}"]
+    assert log.lines == [f"this node's own payouts go to {address(1)}"]
     assert stage.cached.read_text() == address(1) + "\n"
     assert stage.clock.getDelayedCalls() == []
     run.stop()
@@ -166,7 +166,7 @@ def test_one_that_the_wallet_does_not_know_is_used_with_a_warning(stage):
         run = stage.wallet()
         stage.wait(2000)
     assert run.addresses == [address(1)]
-    (warning,) = [line for line in log.lines if "none of dashd's wallet" in line]
+    (warning,) = [line for line in log.lines if "not in dashd's wallet" in line]
     assert address(1) in warning
     assert str(stage.cached) in warning
     assert "give -a ADDRESS" in warning
@@ -179,7 +179,7 @@ def test_where_the_wallet_says_nothing_nothing_is_said(stage, answer):
     with logged() as log:
         run = stage.wallet()
         stage.wait(100)
-    assert log.lines == [f"payouts of this node itself go to {address(1)}"]
+    assert log.lines == [f"this node's own payouts go to {address(1)}"]
     assert run.payouts.problem is None
 
 
@@ -237,7 +237,7 @@ def test_a_known_address_is_used_before_dashd_is_there(stage):
     with logged() as log:
         stage.wait(LAST_RETRY)
     assert len(log.lines) == 1
-    assert "none of dashd's wallet" in log.lines[0]
+    assert "not in dashd's wallet" in log.lines[0]
 
 
 @pytest.mark.parametrize(
@@ -334,8 +334,8 @@ def test_each_kept_one_is_checked(stage):
     with logged() as log:
         run = stage.dynamic()
     assert run.addresses == [address(50), address(1)]
-    assert "4 addresses cannot be used" in log.lines[0]
-    assert [line for line in log.lines if "none of dashd's wallet" in line and address(50) in line]
+    assert "ignored 4 unusable addresses in" in log.lines[0]
+    assert [line for line in log.lines if "not in dashd's wallet" in line and address(50) in line]
     assert stage.rows() == [address(50), address(1)]
 
 

@@ -1,4 +1,4 @@
-"""Daemons of which one was not upgraded for a hard fork: it gives no work, and the operator is warned in time."""
+"""Daemons of which one was not upgraded for a hard fork: it serves no templates, and the operator is warned."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_one_with_the_older_payload_for_the_same_block_serves_no_more(two, log):
     assert two.templates[-1] == ("d1", 2)
     expected = (
         "outdated rules: its coinbase payload for block 2 has version 3, that of dashd at d1 4. "
-        "The network would refuse its blocks, so it gives no work: upgrade it"
+        "The network would refuse its blocks, so its templates are not used: upgrade it"
     )
     assert [line for line in log.lines if "outdated" in line] == [
         f"dashd at d0 has {expected}",
-        f"work comes from dashd at d1 now, not from d0: {expected}",
+        f"switched to dashd at d1 (was d0): {expected}",
     ]
     assert two.pool.problems() == [f"dashd at d0: {expected}"]
     assert [figures.problem for figures in two.pool.figures()] == [expected, None]
@@ -142,7 +142,7 @@ def test_it_serves_again_once_it_was_upgraded(two, log):
     two.rpcs[0].at(2, coinbase_payload=NEW)
     two.wait(20)
     assert two.pool.problems() == []
-    assert "dashd at d0 has the current rules again" in log.lines
+    assert "dashd at d0 follows the current rules again" in log.lines
     two.rpcs[1].die()
     two.wait(40)
     assert two.serving == "d0"

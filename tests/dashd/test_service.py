@@ -222,7 +222,7 @@ def test_the_first_template(dashd):
     assert dashd.service.current is None
     dashd.start()
     assert dashd.templates == [1]
-    assert dashd.service.current.height == 1
+    assert dashd.service.current.height == 1  # type: ignore[attr-defined]
     assert dashd.service.problem is None
     assert dashd.service.last_answer == 1e9
     assert dashd.lines == [("info", "dashd at HERE: /Dash Core:23.1.2/ on chain regtest, height 450")]
@@ -235,7 +235,7 @@ def test_a_dashd_that_is_down_is_asked_twice_a_second_and_that_is_said_once(dash
     dashd.wait(200)
     assert len(dashd.rpc.times("getbestblockhash")) == 200 / HEARTBEAT + 1
     assert dashd.rpc.times("getblockchaininfo") == []
-    assert dashd.warnings() == ["dashd at HERE: connection refused; trying again"]
+    assert dashd.warnings() == ["dashd at HERE: connection refused; retrying"]
     assert dashd.service.problem == "connection refused"
     dashd.rpc.best = None
     dashd.wait(1)
@@ -425,7 +425,7 @@ def test_one_that_comes_and_goes_does_not_fill_the_log(dashd):
         assert dashd.service.problem is None
     assert len(dashd.lines) <= 4 * LINES  # in three periods and what came before them
     dashd.wait(LINES_PERIOD)
-    assert dashd.lines[-1][1] == "dashd at HERE gives templates again"  # what is last is the truth
+    assert dashd.lines[-1][1] == "dashd at HERE provides templates again"  # what is last is the truth
     dashd.stop()
 
 
@@ -514,11 +514,11 @@ def test_a_long_poll_that_fails_is_tried_again_once_the_daemon_is_back(dashd):
     dashd.rpc.long_polls[0].errback(DOWN)
     dashd.wait(100)
     assert dashd.rpc.times(long=True) == [0]  # while nobody is there
-    assert dashd.warnings() == ["dashd at HERE: connection refused; trying again"]
+    assert dashd.warnings() == ["dashd at HERE: connection refused; retrying"]
     dashd.rpc.at_once = dashd.rpc.best = None
     dashd.rpc.answers["getblocktemplate"] = template(1)
     dashd.wait(2)
-    assert "dashd at HERE gives templates again" in [text for _, text in dashd.lines]
+    assert "dashd at HERE provides templates again" in [text for _, text in dashd.lines]
     assert len(dashd.rpc.long_polls) == 2
     dashd.rpc.long_polls[-1].callback(template(2))
     assert dashd.templates[-1] == 2

@@ -213,7 +213,7 @@ def test_a_flood_is_never_read_by_more_than_one_turn_at_a_time(made):
 def test_a_publisher_of_something_else_costs_one_line(made, log):
     made.start().say([b"hashblock", b"short", b""], [b"x"] * 9, message(5), *[[TOPIC]] * 20)
     assert made.announced == [5]
-    assert log.lines == [f"ZMQ at {ADDRESS}: a ZMQ message of 3 frames is no hashblock"]
+    assert log.lines == [f"ZMQ block notifications from {ADDRESS}: a ZMQ message of 3 frames is no hashblock"]
 
 
 def test_a_socket_that_fails_is_not_asked_for_ever(made, log):
@@ -232,7 +232,7 @@ def test_an_address_that_the_library_refuses_costs_a_line(made, log):
     made.context.refuses = zmq.ZMQError(zmq.EINVAL)
     made.start()
     made.reactor.advance(SILENCE_TIME)
-    assert log.lines == [f"ZMQ at {ADDRESS}: Invalid argument"]
+    assert log.lines == [f"ZMQ block notifications from {ADDRESS}: Invalid argument"]
     assert all(socket.closed for socket in made.context.sockets)
     assert len(made.context.sockets) == 2
     assert made.reactor.readers == set()

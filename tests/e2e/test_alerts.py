@@ -20,7 +20,7 @@ import requests
 
 from p2pool.alerts import mail
 from p2pool.alerts.apprise_channel import notify
-from p2pool.alerts.channel import Delivery
+from p2pool.alerts.channel import OutboxEntry, Outcome
 from p2pool.alerts.mail import MailServer, compose_mail, send
 from tests.e2e.alert_servers import HUGE, hook_server, mail_server, make_certificate, rude_server, seconds_of
 from tests.e2e.daemons import DashProcess, PoolNode
@@ -71,12 +71,12 @@ EXPECTED = {
     "500": (False, 500, "HTTP 500: as you wish"),
     "404": (False, 404, "HTTP 404"),
     "303": (False, 303, "HTTP 303"),
-    "to-loopback": (False, None, "127.0.0.1), which is not on the internet at large: refused"),
-    "to-link-local": (False, None, "169.254.169.254), which is not on the internet at large"),
+    "to-loopback": (False, None, "127.0.0.1), which is not globally reachable: refused"),
+    "to-link-local": (False, None, "169.254.169.254), which is not globally reachable"),
     "to-name": (False, None, "redirected to localhost ("),
-    "to-mapped": (False, None, "which is not on the internet at large"),
-    "to-decimal": (False, None, "which is not on the internet at large"),
-    "relative": (False, None, "which is not on the internet at large"),
+    "to-mapped": (False, None, "which is not globally reachable"),
+    "to-decimal": (False, None, "which is not globally reachable"),
+    "relative": (False, None, "which is not globally reachable"),
     "to-ftp": (False, 302, "it must begin with http"),
     "hang": (False, None, "no answer within 15 s"),
     "endless-headers": (False, None, "the connection failed"),
@@ -241,7 +241,7 @@ def test_who_asks_for_a_test_without_a_destination_is_told_which_there_are(tmp_p
 
 def message(server: MailServer, to: str = "me@example.org") -> Any:
     hostile = "worker yA.\r\nBcc: x@example.org is down"
-    return compose_mail(server, to, Delivery("5f", "d", {"subject": hostile, "body": "Größe\n.\nend"}, 1e9))
+    return compose_mail(server, to, OutboxEntry("5f", "d", {"subject": hostile, "body": "Größe\n.\nend"}, 1e9))
 
 
 def settings(port: int, **changes: Any) -> MailServer:
@@ -265,7 +265,7 @@ def test_mail_through_tls_with_a_login(tmp_path, from_first_byte):
         assert parsed.get_content().splitlines() == ["Größe", ".", "end"]
         wrong = settings(port, encrypted=from_first_byte, user="me", password="wrong", authorities=tls[0])
         answer = send(wrong, "me@example.org", message(wrong))
-        assert (answer.delivered, answer.status, answer.again) == (False, 535, False)
+        assert (answer.delivered, answer.status, answer.outcome is Outcome.RETRY) == (False, 535, False)
         unknown = settings(port, encrypted=from_first_byte, user="me", password="right")
         answer = send(unknown, "me@example.org", message(unknown))
         assert not answer.delivered
@@ -277,8 +277,8 @@ def test_a_login_is_never_sent_in_the_open():
     with mail_server(login=("me", "right")) as (mailbox, port):
         server = settings(port, user="me", password="right")
         answer = send(server, "me@example.org", message(server))
-        assert "a login is not sent in the open" in answer.text
-        assert not answer.again
+        assert "a login is never sent unencrypted" in answer.text
+        assert answer.outcome is Outcome.REJECTED
         assert mailbox.envelopes == []
 
 
@@ -289,10 +289,10 @@ def test_without_a_login_it_is_encrypted_where_that_is_offered(tmp_path):
             assert send(server, "me@example.org", message(server)).delivered
             assert mailbox.encrypted == [tls is not None]
             answer = send(server, "nobody@example.org", message(server))
-            assert (answer.delivered, answer.status, answer.again) == (False, 550, False)
+            assert (answer.delivered, answer.status, answer.outcome is Outcome.RETRY) == (False, 550, False)
             assert answer.text.endswith("<...> from <...>: there is nobody of that name")
             answer = send(server, "later@example.org", message(server))
-            assert (answer.status, answer.again) == (450, True)
+            assert (answer.status, answer.outcome is Outcome.RETRY) == (450, True)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_without_a_login_it_is_encrypted_where_that_is_offered(tmp_path):
         (b"", 0.2, ""),
         (b"2", 0.2, ""),
         (b"220-hello\r\n", 0.2, ""),
-        (b"220-" + b"x" * 4000 + b"\r\n", 0.0, "does not end"),
+        (b"220-" + b"x" * 4000 + b"\r\n", 0.0, "reply is too long"),
     ],
 )
 def test_a_mail_server_that_never_comes_to_the_point(monkeypatch, greeting, pause, words):
@@ -311,7 +311,7 @@ def test_a_mail_server_that_never_comes_to_the_point(monkeypatch, greeting, paus
         answer, took = seconds_of(lambda: send(server, "me@example.org", message(server)))
         assert took < 6
         assert not answer.delivered
-        assert answer.again
+        assert answer.outcome is Outcome.RETRY
         assert words in answer.text
 
 
@@ -328,14 +328,14 @@ def test_a_mail_server_that_is_reached_too_late(monkeypatch):
         server = settings(port)
         answer, took = seconds_of(lambda: send(server, "me@example.org", message(server)))
     assert took < 5
-    assert (answer.delivered, answer.again) == (False, True)
+    assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
     assert "could not be reached within" in answer.text
 
 
 def test_a_mail_server_that_is_not_there():
     server = settings(9)
     answer = send(server, "me@example.org", message(server))
-    assert (answer.delivered, answer.again) == (False, True)
+    assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
     assert "127.0.0.1:9" in answer.text
 
 
@@ -355,10 +355,10 @@ def test_people_are_told_by_mail_and_by_apprise(tmp_path):
             wait_for("mail", lambda: mailbox.envelopes)
             wait_for("apprise", lambda: hook.posts)
             parsed = email.message_from_bytes(mailbox.envelopes[0].original_content or b"", policy=default)
-            assert parsed["Subject"] == "[p2pool hall 1] the node runs"
+            assert parsed["Subject"] == "[p2pool hall 1] the node started"
             assert "for the first time" in parsed.get_content()
             assert f"http://127.0.0.1:{node.port}/" in parsed.get_content()
-            assert hook.posts[0].json["title"] == "[p2pool hall 1] the node runs"
+            assert hook.posts[0].json["title"] == "[p2pool hall 1] the node started"
             results = press(node)
             assert {each["delivered"] for each in results.values()} == {True}
             assert list(results) == ["email-example.org", "service-json"]
@@ -368,23 +368,23 @@ def test_people_are_told_by_mail_and_by_apprise(tmp_path):
             node.interrupt()
             for secret in ("right", "T0K3N", "me@example.org"):
                 assert secret not in node.output
-        assert hook.posts[-1].json["title"] == "[p2pool hall 1] the node is being stopped"
+        assert hook.posts[-1].json["title"] == "[p2pool hall 1] the node is stopping"
         subjects = [
             email.message_from_bytes(each.original_content or b"", policy=default)["Subject"]
             for each in mailbox.envelopes
         ]
-        assert subjects[-1] == "[p2pool hall 1] the node is being stopped"
+        assert subjects[-1] == "[p2pool hall 1] the node is stopping"
 
 
 def test_what_apprise_says_is_told_without_the_token():
     with hook_server() as hook:
         url = f"json://me:PASSW0RD@127.0.0.1:{hook.port}/500"
         answer = notify(url, "subject", "body")
-        assert (answer.delivered, answer.again) == (False, True)
+        assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
         assert answer.text
         assert "PASSW0RD" not in answer.text
         assert notify(f"json://127.0.0.1:{hook.port}/ok", "subject", "body").delivered
-    assert not notify("nothing://", "subject", "body").again
+    assert notify("nothing://", "subject", "body").outcome is Outcome.REJECTED
 
 
 def test_the_reason_of_a_failed_delivery_by_apprise_is_kept(tmp_path):
@@ -398,7 +398,7 @@ def test_the_reason_of_a_failed_delivery_by_apprise_is_kept(tmp_path):
         with ThreadPoolExecutor() as threads:  # at once, as destinations are
             answers = list(threads.map(lambda url: notify(url, "subject", "body"), reasons))
     for answer, reason in zip(answers, reasons.values(), strict=True):
-        assert (answer.delivered, answer.again) == (False, True)
+        assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
         assert reason in answer.text
         assert hidden not in answer.text
         assert sum(other in answer.text for other in reasons.values()) == 1, "no attempt has another's reason"

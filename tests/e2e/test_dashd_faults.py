@@ -130,7 +130,7 @@ def test_a_restart_with_another_cookie(tmp_path: Path):
                 miner.wait_for_job_on(block)
                 before = (first.data / ".cookie").read_text()
                 first.kill()
-                node.wait_for_line("trying again")
+                node.wait_for_line("retrying")
                 with DashProcess(tmp_path, "dash", like=first, cookie=True) as second:
                     second.ready()
                     assert (second.data / ".cookie").read_text() != before

@@ -88,7 +88,7 @@ def test_all_are_dead_and_one_comes_back_a_minute_later(tmp_path: Path, dash: Da
         with DashProcess(tmp_path, "a", like=dash) as again:
             again.ready()
             back = time.monotonic()
-            wait_for("work again", lambda: "miners are welcome" in node.output)
+            wait_for("work again", lambda: "accepting miners" in node.output)
             with node.miner():
                 served = time.monotonic() - back
             again.wait_for_tip(found)

@@ -55,7 +55,7 @@ def start_dashd(directory: Path, rpc_port: int) -> Process:
 def test_without_an_address_one_of_the_wallet_is_kept(tmp_path):
     rpc_port = free_port()
     with RegtestNode(tmp_path, rpc_port, "first.log") as node:
-        node.wait_for_line("payout addresses: waiting for dashd")
+        node.wait_for_line("waiting for dashd to give a payout address")
         wait_for("page", lambda: node.try_get("payout_addrs") == [])
         with start_dashd(tmp_path, rpc_port):  # it comes up late
             address = node.payout_address()

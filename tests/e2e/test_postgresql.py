@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from p2pool.history.database import HistoryDatabase, parse_target
+from p2pool.history.database import HistoryDatabase, parse_database_location
 from p2pool.history.records import HistoryProblem
 from tests.e2e.postgresql import Server, postgresql_server
 from tests.e2e.process import NodeProcess, wait_for
@@ -29,7 +29,7 @@ def open_database(server, request) -> Iterator[Open]:
     opened: list[HistoryDatabase] = []
 
     def open_it(name: str = "node") -> HistoryDatabase:
-        opened.append(HistoryDatabase(parse_target("--stats-db", url), name, "0"))
+        opened.append(HistoryDatabase(parse_database_location("--stats-db", url), name, "0"))
         return opened[-1]
 
     yield open_it
@@ -45,7 +45,7 @@ def test_on_postgresql(open_database, scenario):
 def test_no_such_server_or_database(server):
     for url in (server.url("nowhere"), "postgresql://p2pool@127.0.0.1:1/x"):
         with pytest.raises(HistoryProblem, match="postgresql"):
-            HistoryDatabase(parse_target("--stats-db", url), "node", "0")
+            HistoryDatabase(parse_database_location("--stats-db", url), "node", "0")
 
 
 def test_a_server_that_goes_away_costs_history_and_never_mining(server, tmp_path):

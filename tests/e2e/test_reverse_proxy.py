@@ -35,7 +35,7 @@ HOST = "pool.example.org"
 def guide_blocks(language: str) -> list[str]:
     """The fenced blocks of the guide that nginx is told of."""
     text = (ROOT / "docs" / "operators.md").read_text("utf-8")
-    part = text.partition("**A reverse proxy.**")[2].partition("\n## ")[0]
+    part = text.partition("### Reverse proxy\n")[2].partition("\n### ")[0]
     return re.findall(rf"^```{language}\n(.*?)^```$", part, re.DOTALL | re.MULTILINE)
 
 
@@ -53,7 +53,7 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self.port, web_port = free_port(), free_port()
         self.certificate = directory / "cert.pem"
-        make_self_signed(self.certificate, directory / "key.pem", ["127.0.0.1", HOST], time.time())
+        make_self_signed(self.certificate, directory / "key.pem", names=["127.0.0.1", HOST], now=time.time())
         [settings] = guide_blocks("toml")
         settings = replaced(settings, ("127.0.0.1:7980", f"127.0.0.1:{web_port}"))
         assert tomllib.loads(settings)["web-host"] == [HOST]
@@ -132,7 +132,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
     started = Site(tmp_path_factory.mktemp("proxy"))
     try:
         with started.node as node:
-            node.wait_for_line("people open http://127.0.0.1:")
+            node.wait_for_line("dashboard: http://127.0.0.1:")
             wait_for("figures", lambda: _is_up(started))
             yield started
             node.interrupt()

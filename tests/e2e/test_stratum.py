@@ -198,7 +198,7 @@ def fingerprint(connection: ssl.SSLSocket) -> str:
 def test_work_and_submissions_flow_through_tls(node, version):
     name = worker(version.name)
     with StratumClient(node.tls_port, tls=tls_context(version)) as miner:
-        assert miner.socket.version() == {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]
+        assert miner.socket.version() == {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]  # type: ignore[attr-defined]
         miner.login(name)
         assert miner.mine() is True
         wait_for(
@@ -237,7 +237,7 @@ def test_a_replaced_certificate_is_used_and_old_connections_go_on(node, tmp_path
         before = fingerprint(old.socket)
         old.login(worker("old"))
         new = tmp_path / "cert.pem", tmp_path / "key.pem"
-        make_self_signed(*new, ["renewed.example"], time.time())
+        make_self_signed(*new, names=["renewed.example"], now=time.time())
         expected = hashlib.sha256(ssl.PEM_cert_to_DER_cert(new[0].read_text())).hexdigest()
         assert expected != before
         for source, name in zip(new, ("stratum-cert.pem", "stratum-key.pem"), strict=True):
@@ -256,7 +256,7 @@ def test_a_replaced_certificate_is_used_and_old_connections_go_on(node, tmp_path
 @pytest.mark.parametrize("wrong", ["missing", "directory", "garbage", "another key", "not readable"])
 def test_a_certificate_that_cannot_be_used_is_one_clear_error(tmp_path, wrong):
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    make_self_signed(certificate, key, ["localhost"], time.time())
+    make_self_signed(certificate, key, names=["localhost"], now=time.time())
     culprit = key
     match wrong:
         case "missing":
@@ -269,7 +269,7 @@ def test_a_certificate_that_cannot_be_used_is_one_clear_error(tmp_path, wrong):
             key.write_bytes(b"\0" * 1000)
         case "another key":
             key.unlink()
-            make_self_signed(tmp_path / "other.pem", key, ["localhost"], time.time())
+            make_self_signed(tmp_path / "other.pem", key, names=["localhost"], now=time.time())
         case "not readable":
             if os.geteuid() == 0:
                 pytest.skip("root reads everything")

@@ -74,7 +74,7 @@ def test_no_dashd_there_and_then_a_wrong_password(tmp_path):
         ],
         tmp_path / "node.log",
     ) as node:
-        line = node.wait_for_line("trying again")
+        line = node.wait_for_line("retrying")
         assert f"127.0.0.1:{rpc_port}" in line
         where = f"127.0.0.1:{rpc_port}"
         wait_for(

@@ -61,7 +61,7 @@ class WebNode:
 def web(tmp_path_factory) -> Iterator[WebNode]:
     started = WebNode(tmp_path_factory.mktemp("web"))
     with started.node as node:
-        node.wait_for_line(f"people open https://127.0.0.1:{started.web_port}/")
+        node.wait_for_line(f"dashboard: https://127.0.0.1:{started.web_port}/")
         wait_for("figures", lambda: started.ask("local_stats", auth=True).status_code == 200)
         node.wait_for_line("on chain regtest")
         yield started

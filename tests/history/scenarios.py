@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase
+from p2pool.history.downsampling import remove_forgotten_series, remove_old, roll_up
 from p2pool.history.reading import (
     Span,
     find_node,
@@ -37,7 +38,6 @@ from p2pool.history.records import (
 )
 from p2pool.history.restoring import read_restored
 from p2pool.history.schema import prepare
-from p2pool.history.thinning import remove_forgotten_series, remove_old, roll_up
 from p2pool.history.writing import SampleWriter
 from p2pool.pool_stats import (
     BlockRecord,
@@ -96,7 +96,14 @@ def rows(database: HistoryDatabase, table: Any, **wanted: Any) -> int:
 
 
 def alice(database: HistoryDatabase, start: float, end: float, *figures: str, points: int = 1000, **more: Any):
-    return read_series(database, span(database, start, end, **more), SeriesKind.WORKER, ALICE, figures, points)
+    return read_series(
+        database,
+        span(database, start, end, **more),
+        kind=SeriesKind.WORKER,
+        name=ALICE,
+        figures=figures,
+        points=points,
+    )
 
 
 # --- samples ------------------------------------------------------------------------------------------------
@@ -112,7 +119,9 @@ def samples_come_back_as_they_were(open_database: Open) -> None:
         ],
         [],
     )
-    pool = read_pool(database, span(database, START, START + 30), ["pool_hash_rate", "workers"], 1000)
+    pool = read_pool(
+        database, span(database, START, START + 30), figures=["pool_hash_rate", "workers"], points=1000
+    )
     assert (pool.step, pool.times) == (PERIOD, [START, START + 10, START + 20])
     assert pool.figures == {"pool_hash_rate": [5, None, 7], "workers": [1, 1, 0]}
     told = alice(
@@ -154,7 +163,9 @@ def addresses_are_their_workers_together(open_database: Open) -> None:
     first, second = worker("Xa.1", 100, 2, {21: 1}), worker("Xa.2", 50, 3, {21: 2})
     SampleWriter(database).write([sample(START, first, second, worker("Xb", 7), payouts={"Xa": 1.25})], [])
     wanted = ("hash_rate", "accepted", "stale", "payout", "difficulty")
-    told = read_series(database, span(database, START, START + 10), SeriesKind.ADDRESS, "Xa", wanted, 100)
+    told = read_series(
+        database, span(database, START, START + 10), kind=SeriesKind.ADDRESS, name="Xa", figures=wanted, points=100
+    )
     assert told.figures == {
         "hash_rate": [150],
         "accepted": [5],
@@ -162,7 +173,17 @@ def addresses_are_their_workers_together(open_database: Open) -> None:
         "payout": [1.25],
         "difficulty": [None],
     }
-    assert read_series(database, span(database, START, START + 10), SeriesKind.ADDRESS, "Xc", wanted, 100) is None
+    assert (
+        read_series(
+            database,
+            span(database, START, START + 10),
+            kind=SeriesKind.ADDRESS,
+            name="Xc",
+            figures=wanted,
+            points=100,
+        )
+        is None
+    )
 
 
 def a_period_is_sampled_once(open_database: Open) -> None:
@@ -196,7 +217,12 @@ def coarser_periods_are_means_and_sums(open_database: Open) -> None:
         ).all()
     assert [tuple(each) for each in found] == [(2.5, 8, 360, None), (2.5, 8, 360, None)]
     told = read_series(
-        database, span(database, START, now), SeriesKind.ADDRESS, "Xalice", ("payout", "accepted"), 1
+        database,
+        span(database, START, now),
+        kind=SeriesKind.ADDRESS,
+        name="Xalice",
+        figures=("payout", "accepted"),
+        points=1,
     )
     assert told.figures["payout"][0] == 2.5
 
@@ -225,11 +251,11 @@ def an_hour_with_a_minute_weighs_a_minute(open_database: Open) -> None:
     end = START + 2 * HOUR
     roll_up(database, end + 60)
     mean = (6 * 900 + 360 * 100) / 366
-    (top,) = read_top(database, span(database, START, end), SeriesKind.WORKER, 5)
+    (top,) = read_top(database, span(database, START, end), SeriesKind.WORKER, limit=5)
     assert top["hash_rate"] == pytest.approx(mean)
     told = alice(database, START, end, "hash_rate", points=1, now=START + 40 * DAY)
     assert told.figures["hash_rate"] == [pytest.approx(mean)]
-    pool = read_pool(database, span(database, START, end, START + 40 * DAY), ["pool_hash_rate"], 1)
+    pool = read_pool(database, span(database, START, end, START + 40 * DAY), figures=["pool_hash_rate"], points=1)
     assert pool.figures["pool_hash_rate"] == [pytest.approx(mean)]
     roll_up(database, START + 2 * DAY)
     with database.reading() as connection:
@@ -323,7 +349,7 @@ def a_clock_that_was_wrong_for_a_while_holds_up_nothing(open_database: Open) -> 
         assert {each for each in told.figures["hash_rate"] if each is not None} == {100}, back
         known = sum(each is not None for each in told.figures["hash_rate"])
         assert known * told.step == pytest.approx(3 * HOUR, abs=2 * told.step), back
-    top = read_top(database, span(database, START, end), SeriesKind.WORKER, 5)
+    top = read_top(database, span(database, START, end), SeriesKind.WORKER, limit=5)
     assert [each["hash_rate"] for each in top] == [pytest.approx(100)]
     restored = read_restored(database, end)
     assert {step: len(found) for step, found in restored.samples.items()} == {10: 360, 60: 180, 600: 18}
@@ -342,15 +368,15 @@ def the_strongest_by_mean_rate(open_database: Open) -> None:
     end = START + 2 * HOUR
     roll_up(database, end + 60)
     for start in (START, START + 25, START + 13 * 60):
-        top = read_top(database, span(database, start, end), SeriesKind.WORKER, 5)
+        top = read_top(database, span(database, start, end), SeriesKind.WORKER, limit=5)
         assert [each["name"] for each in top] == [ALICE, BOB]
         assert top[0]["hash_rate"] == pytest.approx(100)
         assert top[1]["hash_rate"] == pytest.approx(75, rel=0.02)
         assert top[0]["accepted"] == pytest.approx((end - start) / PERIOD, abs=6)
-    assert [each["name"] for each in read_top(database, span(database, START, end), SeriesKind.ADDRESS, 1)] == [
-        "Xalice"
-    ]
-    assert read_top(database, span(database, START - DAY, START - HOUR), SeriesKind.WORKER, 5) == []
+    assert [
+        each["name"] for each in read_top(database, span(database, START, end), SeriesKind.ADDRESS, limit=1)
+    ] == ["Xalice"]
+    assert read_top(database, span(database, START - DAY, START - HOUR), SeriesKind.WORKER, limit=5) == []
 
 
 def blocks_follow_what_becomes_of_them(open_database: Open) -> None:
@@ -361,7 +387,7 @@ def blocks_follow_what_becomes_of_them(open_database: Open) -> None:
     accepted = BlockRecord(START, 0xB10C, 5, ALICE, 0x5A, 250, BlockStatus.ACCEPTED, "", 3, True)
     figures = RoundFigures(0xB10C, 0xA, 60.0, 2.0, 8e9, 4e9, "shares")
     writer.write([sample(START + 10, blocks=[accepted, other], rounds=[figures])], [])
-    page = read_blocks(database, span(database, START - 1, START + 60), 0, 10)
+    page = read_blocks(database, span(database, START - 1, START + 60), offset=0, limit=10)
     assert page.total == 2
     assert [row["hash"][-4:] for row in page.rows] == ["b10d", "b10c"]
     assert {
@@ -380,8 +406,10 @@ def blocks_follow_what_becomes_of_them(open_database: Open) -> None:
     assert [(row["start"], row["time_to_find"]) for row in read_rounds(database, database.node, 10)] == [
         (f"{0x9:064x}", 90)
     ]
-    assert read_blocks(database, span(database, START + 6, START + 60), 0, 10).total == 0
-    assert [row["height"] for row in read_blocks(database, span(database, 0, START + 60), 1, 1).rows] == [5]
+    assert read_blocks(database, span(database, START + 6, START + 60), offset=0, limit=10).total == 0
+    assert [
+        row["height"] for row in read_blocks(database, span(database, 0, START + 60), offset=1, limit=1).rows
+    ] == [5]
 
 
 def shares_are_written_once_and_found_by_worker_and_address(open_database: Open) -> None:
@@ -395,14 +423,14 @@ def shares_are_written_once_and_found_by_worker_and_address(open_database: Open)
     everything = span(database, START, START + 100)
 
     def found(name: str | None) -> list[str]:
-        return [row["worker"] for row in read_shares(database, everything, name, 0, 50).rows]
+        return [row["worker"] for row in read_shares(database, everything, worker=name, offset=0, limit=50).rows]
 
     assert found(None) == list(reversed(names))
     assert found("Xa") == ["Xa.1", "Xa"]
     assert found("Xa.1") == ["Xa.1"]
     assert found("X%") == ["X%.1"]
     assert found("X_") == ["X_.1"]
-    assert read_shares(database, everything, "Xa", 0, 50).rows[1]["dead"] is True
+    assert read_shares(database, everything, worker="Xa", offset=0, limit=50).rows[1]["dead"] is True
 
 
 def events_of_any_text(open_database: Open) -> None:
@@ -413,12 +441,12 @@ def events_of_any_text(open_database: Open) -> None:
         EventRecord(START + 1, EventKind.BAN, "h" * 500, "t" * 5000),
     ]
     SampleWriter(database).write([], events)
-    page = read_events(database, span(database, START, START + 9), None, 0, 10)
+    page = read_events(database, span(database, START, START + 9), kind=None, offset=0, limit=10)
     assert [row["kind"] for row in page.rows] == ["ban", "worker_down"]
     assert page.rows[1]["text"] == page.rows[1]["subject"] == odd
     assert page.rows[1]["details"] == {"since": 5, "names": [odd]}
     assert (len(page.rows[0]["subject"]), len(page.rows[0]["text"])) == (schema.MAX_NAME, schema.MAX_TEXT)
-    assert read_events(database, span(database, START, START + 9), "ban", 0, 10).total == 1
+    assert read_events(database, span(database, START, START + 9), kind="ban", offset=0, limit=10).total == 1
 
 
 def a_block_that_a_killed_node_finds_again_is_one_event(open_database: Open) -> None:
@@ -426,7 +454,7 @@ def a_block_that_a_killed_node_finds_again_is_one_event(open_database: Open) -> 
     for name, events in (("node", [found]), ("node", [found, replace(found, subject="cd" * 32)]), ("b", [found])):
         SampleWriter(open_database(name)).write([], events)
     database = open_database()
-    page = read_events(database, span(database, START, START + 9), "block_found", 0, 10)
+    page = read_events(database, span(database, START, START + 9), kind="block_found", offset=0, limit=10)
     assert sorted(row["subject"] for row in page.rows) == ["ab" * 32, "cd" * 32]
 
 
@@ -439,14 +467,17 @@ def texts_that_are_none_are_stored_all_the_same(open_database: Open) -> None:
     event = EventRecord(START, EventKind.BAN, odd, odd, {odd: odd})
     SampleWriter(database).write([sample(START, shares=[share], blocks=[block])], [event])
     everything = span(database, START, START + 9)
-    (told,) = read_events(database, everything, None, 0, 9).rows
+    (told,) = read_events(database, everything, kind=None, offset=0, limit=9).rows
     assert (told["subject"], told["text"], told["details"]) == (kept, kept, {"a\0b?": "a\0b?"})
-    (told,) = read_blocks(database, everything, 0, 9).rows
+    (told,) = read_blocks(database, everything, offset=0, limit=9).rows
     assert (told["worker"], told["reason"]) == (kept, kept)
     for asked in (odd, kept):
-        assert read_shares(database, everything, asked, 0, 9).total == 1
+        assert read_shares(database, everything, worker=asked, offset=0, limit=9).total == 1
         assert find_node(database, asked) is None
-        assert read_series(database, everything, SeriesKind.WORKER, asked, ["hash_rate"], 9) is None
+        assert (
+            read_series(database, everything, kind=SeriesKind.WORKER, name=asked, figures=["hash_rate"], points=9)
+            is None
+        )
 
 
 # --- nodes, versions, starts ------------------------------------------------------------------------------------
@@ -463,9 +494,9 @@ def nodes_in_one_database_are_told_apart(open_database: Open) -> None:
     for database, rate in ((one, 100.0), (two, 900.0)):
         told = alice(database, START, START + HOUR, "hash_rate", points=10)
         assert told.figures["hash_rate"] == [rate] * 10
-        top = read_top(database, span(database, START, START + HOUR), SeriesKind.WORKER, 5)
+        top = read_top(database, span(database, START, START + HOUR), SeriesKind.WORKER, limit=5)
         assert [each["hash_rate"] for each in top] == [rate]
-        assert read_events(database, span(database, START, START + 9), None, 0, 10).total == 1
+        assert read_events(database, span(database, START, START + 9), kind=None, offset=0, limit=10).total == 1
         assert rows(database, schema.series_samples, step=HOUR, kind=SeriesKind.WORKER) == 2
     assert find_node(one, "two") == two.node
     assert find_node(one, None) == one.node
@@ -521,7 +552,9 @@ def tables_of_an_older_version_are_brought_up_to_date(open_database: Open) -> No
     with database.writing() as connection:
         prepare(connection, now + 2, {now: step(now), now + 1: step(now + 1)})
     assert done == [now, now + 1]
-    with pytest.raises(HistoryProblem, match=f"has version {now + 2} of its tables, this program knows {now}"):
+    with pytest.raises(
+        HistoryProblem, match=f"have version {now + 2}, and this program knows versions up to {now}"
+    ):
         open_database()
 
 
@@ -532,7 +565,7 @@ def details_that_cannot_be_read_cost_no_answer(open_database: Open) -> None:
     for details in ("nonsense", "[" * 100_000):
         with database.writing() as connection:
             connection.execute(schema.events.update().values(details=details))
-        page = read_events(database, Span(database.node, 0, 2e9, 2e9), None, 0, 10)
+        page = read_events(database, Span(database.node, 0, 2e9, 2e9), kind=None, offset=0, limit=10)
         assert [row["details"] for row in page.rows] == [{}]
 
 
@@ -541,11 +574,11 @@ def tables_of_no_usable_version_are_left_alone(open_database: Open) -> None:
     for value in ("nonsense", "-1", "0", "9" * 30):
         with database.writing() as connection:
             connection.execute(schema.facts.update().values(value=value))
-        with pytest.raises(HistoryProblem, match="of its tables"):
+        with pytest.raises(HistoryProblem, match="tables of the history database have"):
             open_database()
     with database.writing() as connection:
         connection.execute(schema.facts.delete())
-    with pytest.raises(HistoryProblem, match="does not say a version of its tables"):
+    with pytest.raises(HistoryProblem, match="have no version that this program knows"):
         open_database()
     with database.writing() as connection:
         connection.execute(schema.facts.insert(), {"name": "schema_version", "value": str(schema.SCHEMA_VERSION)})

@@ -21,7 +21,7 @@ from p2pool.history.records import TIERS
 )
 def test_what_is_counted_is_kept_and_means_stay_between(start, length, step, points, values):
     end = start + length
-    bins = Bins(start, end, step, points, ["accepted", "hash_rate", "difficulty"])
+    bins = Bins(start=start, end=end, step=step, points=points, figures=["accepted", "hash_rate", "difficulty"])
     first = start // step * step
     times = [first + step * index for index in range(len(values)) if first + step * index < end]
     for time, value in zip(times, values, strict=False):
@@ -43,7 +43,7 @@ def test_what_is_counted_is_kept_and_means_stay_between(start, length, step, poi
 
 
 def test_periods_of_different_lengths_weigh_by_their_length():
-    bins = Bins(0, 120, 10, 1, ["hash_rate", "pool_hash_rate"])
+    bins = Bins(start=0, end=120, step=10, points=1, figures=["hash_rate", "pool_hash_rate"])
     for time, seconds, value in ((0, 60, 10.0), (60, 10, 80.0)):
         bins.ran(time, seconds)
         bins.add(time, seconds, [value, value])
@@ -52,7 +52,7 @@ def test_periods_of_different_lengths_weigh_by_their_length():
 
 @pytest.mark.parametrize("time", [-10, 120, 10**12])
 def test_what_lies_outside_is_left_out(time):
-    bins = Bins(0, 120, 10, 12, ["accepted"])
+    bins = Bins(start=0, end=120, step=10, points=12, figures=["accepted"])
     bins.ran(time, 10)
     bins.add(time, 10, [5])
     assert bins.points().figures["accepted"] == [None] * 12

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from p2pool.base.errors import OperatorError
 from p2pool.history import schema
-from p2pool.history.database import DamagedDatabase, HistoryDatabase, is_damage, parse_target
+from p2pool.history.database import CorruptDatabase, HistoryDatabase, is_corruption, parse_database_location
 from p2pool.history.records import HistoryProblem
 from p2pool.history.writing import SampleWriter
 from tests.history import scenarios
@@ -25,7 +25,9 @@ def open_database(tmp_path) -> Iterator[Open]:
     (tmp_path / "sub").mkdir(exist_ok=True)
 
     def open_it(name: str = "node") -> HistoryDatabase:
-        opened.append(HistoryDatabase(parse_target("--stats-db", f"{tmp_path}/sub/history.sqlite"), name, STAMP))
+        opened.append(
+            HistoryDatabase(parse_database_location("--stats-db", f"{tmp_path}/sub/history.sqlite"), name, STAMP)
+        )
         return opened[-1]
 
     yield open_it
@@ -40,7 +42,7 @@ def test_on_sqlite(open_database, scenario):
 
 def test_a_directory_that_is_missing_is_not_made(open_database, tmp_path):
     (tmp_path / "sub").rmdir()  # a disk that is not mounted, say
-    with pytest.raises(HistoryProblem, match=r"there is no directory .*/sub"):
+    with pytest.raises(HistoryProblem, match=r"the directory .*/sub does not exist"):
         open_database()
     assert not (tmp_path / "sub").exists()
 
@@ -50,7 +52,7 @@ def test_what_is_no_database_is_set_aside(open_database, tmp_path):
     path.write_bytes(b"no database at all " * 100)
     database = open_database()
     aside = path.with_name(f"history.sqlite.damaged-{STAMP}")
-    assert database.set_aside == aside
+    assert database.quarantined_as == aside
     assert aside.read_bytes().startswith(b"no database")
     SampleWriter(database).write([sample(START, worker("Xa"))], [])
 
@@ -62,7 +64,8 @@ def test_a_file_of_a_newer_version_is_left_alone(open_database, tmp_path):
     database.close()
     data = (tmp_path / "sub/history.sqlite").read_bytes()
     with pytest.raises(
-        HistoryProblem, match=r"history.sqlite: .* has version 7 .* this program knows 1: it was used by a"
+        HistoryProblem,
+        match=r"history.sqlite: .* have version 7, .* versions up to 1: start the newer p2pool-dash",
     ):
         open_database()
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["history.sqlite"]
@@ -80,7 +83,7 @@ def test_damage_within_is_told_apart_from_other_trouble(open_database, tmp_path)
     for page in range(2, len(data) // 4096):
         data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
     path.write_bytes(data)
-    with pytest.raises(DamagedDatabase, match="is damaged"):
+    with pytest.raises(CorruptDatabase, match="is corrupt"):
         alice(open_database(), START, START + 90, "hash_rate")
 
 
@@ -108,13 +111,13 @@ def test_what_is_damage(code, damaged):
     error = sqlite3.ProgrammingError("ours") if code is None else sqlite3.DatabaseError("SQLite's")
     if code is not None:
         error.sqlite_errorcode = code
-    assert is_damage(error) is damaged
+    assert is_corruption(error) is damaged
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HistoryProblem, match="cannot open"):
-        HistoryDatabase(parse_target("--stats-db", f"{tmp_path}/file/history.sqlite"), "node", STAMP)
+        HistoryDatabase(parse_database_location("--stats-db", f"{tmp_path}/file/history.sqlite"), "node", STAMP)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
     ],
 )
 def test_which_database(text, shown):
-    target = parse_target("--stats-db", text)
+    target = parse_database_location("--stats-db", text)
     assert str(target) == shown
     assert target.kind == ("sqlite" if "://" not in text else "postgresql")
     assert "secret" not in repr(target)
@@ -138,5 +141,5 @@ def test_which_database(text, shown):
 )
 def test_what_names_none(text):
     with pytest.raises(OperatorError, match="--stats-db") as caught:
-        parse_target("--stats-db", text)
+        parse_database_location("--stats-db", text)
     assert "secret" not in str(caught.value)

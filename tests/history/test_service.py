@@ -13,11 +13,12 @@ from twisted.python.failure import Failure
 
 from p2pool.base.known_databases import KnownDatabases
 from p2pool.history import schema, service
-from p2pool.history.database import DamagedDatabase, HistoryDatabase, parse_target
+from p2pool.history.database import CorruptDatabase, HistoryDatabase, parse_database_location
 from p2pool.history.reading import Span, read_events, read_pool
 from p2pool.history.records import DAY, HistoryProblem
-from p2pool.history.service import FLUSH_PERIOD, MAX_QUESTIONS, READERS, ROWS_OF_SAMPLE, History
+from p2pool.history.service import FLUSH_PERIOD, MAX_QUERIES, READERS, ROWS_OF_SAMPLE, History
 from p2pool.pool_stats import EventKind, EventRecord
+from tests.environment import make_environment
 from tests.history.scenarios import START, rows, sample, worker
 from tests.logged import logged
 
@@ -60,9 +61,10 @@ class Setup:
         self.history = self.make()
 
     def make(self) -> History:
-        target = parse_target("--stats-db", str(self.path))
+        target = parse_database_location("--stats-db", str(self.path))
         known = KnownDatabases(self.path.parent)
-        return History(self.clock, target, "node", 30 * DAY, self.now, self.threads.run, known=known)
+        environment = make_environment(self.clock, clock=self.now, run_in_daemon_thread=self.threads.run)
+        return History(environment, target, node_name="node", retention=30 * DAY, known=known)
 
     def now(self) -> float:
         return self.clock.seconds() + self.ahead
@@ -83,7 +85,9 @@ class Setup:
         now = self.clock.seconds()
 
         def question(database: HistoryDatabase) -> int:
-            points = read_pool(database, Span(database.node, now - 3000, now, now), ["workers"], 1000)
+            points = read_pool(
+                database, Span(database.node, now - 3000, now, now), figures=["workers"], points=1000
+            )
             return sum(each is not None for each in points.figures["workers"])
 
         (answer,) = self.ask(question)
@@ -129,8 +133,8 @@ def test_stopping_writes_what_waits(setup):
     setup.samples(8)
     setup.history.record_event(EventRecord(START, EventKind.NODE_DOWN, "", "the node stops"))
     ensureDeferred(setup.history.stop())
-    database = HistoryDatabase(parse_target("--stats-db", str(setup.path)), "node", "x")
-    page = read_events(database, Span(database.node, 0, START + 99, START + 99), None, 0, 10)
+    database = HistoryDatabase(parse_database_location("--stats-db", str(setup.path)), "node", "x")
+    page = read_events(database, Span(database.node, 0, START + 99, START + 99), kind=None, offset=0, limit=10)
     assert [row["text"] for row in page.rows] == ["the node stops"]
     database.close()
 
@@ -143,7 +147,7 @@ def test_what_happens_is_written_soon(setup):
 
     def count() -> int:
         span = Span(1, 0, START + 999, START + 999)
-        (answer,) = setup.ask(lambda database: read_events(database, span, None, 0, 10).total)
+        (answer,) = setup.ask(lambda database: read_events(database, span, kind=None, offset=0, limit=10).total)
         return answer
 
     assert count() == 0
@@ -219,14 +223,14 @@ def test_questions_are_bounded_and_wait_their_turn(setup):
     setup.history.start()
     setup.samples(1)
     setup.threads.is_held = True
-    answers = [setup.ask(lambda database: 1) for _ in range(MAX_QUESTIONS + 2)]
+    answers = [setup.ask(lambda database: 1) for _ in range(MAX_QUERIES + 2)]
     assert len(setup.threads.waiting) == READERS
     refused = [each[0] for each in answers if each]
     assert len(refused) == 2
     assert all(each.check(HistoryProblem) for each in refused)
     setup.threads.is_held = False
     setup.threads.turn()
-    assert sum(each == [1] for each in answers) == MAX_QUESTIONS
+    assert sum(each == [1] for each in answers) == MAX_QUERIES
     assert setup.ask(lambda database: 2) == [2]
 
 
@@ -266,11 +270,13 @@ def test_damage_found_by_a_question_is_set_aside_by_the_next_writing(setup):
     for page in range(1, len(data) // 4096):
         data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
     setup.path.write_bytes(data)
-    (answer,) = setup.ask(lambda database: read_pool(database, Span(1, 0, 2e9, 2e9), ["workers"], 10))
+    (answer,) = setup.ask(
+        lambda database: read_pool(database, Span(1, 0, 2e9, 2e9), figures=["workers"], points=10)
+    )
     assert answer.check(HistoryProblem)
     with logged() as log:
         setup.samples(12)
-    assert [line for line in log.lines if "is damaged; it is set aside as" in line]
+    assert [line for line in log.lines if "is corrupt: quarantined as" in line]
     assert list(setup.path.parent.glob("*.damaged-*"))
     assert setup.points() >= 6
     assert setup.history.problem is None
@@ -285,7 +291,7 @@ def test_damage_of_a_file_that_was_set_aside_before_spares_the_new_one(setup):
     waiting, setup.threads.waiting = setup.threads.waiting, []
     setup.threads.is_held = False
     for answer, (_, result) in zip(answers, waiting, strict=True):
-        result.errback(Failure(DamagedDatabase("ours")))
+        result.errback(Failure(CorruptDatabase("ours")))
         assert answer[0].check(HistoryProblem)
         setup.samples(6)  # the writing after the first one begins a new file
     assert len(list(setup.path.parent.glob("*.damaged-*"))) == 1
@@ -310,7 +316,7 @@ def test_what_is_written_is_written_once_whatever_fails_beside_it(setup, monkeyp
         assert setup.history.state.waiting == 0
         assert setup.history.problem == "too slow"
     assert [line for line in log.lines if "history" in line] == [
-        "history is not read or thinned: too slow; mining goes on, it is tried again"
+        "history is not read or downsampled: too slow; mining goes on, retrying each minute"
     ]
     setup.clock.advance(15 * 60)
     assert setup.history.problem is None

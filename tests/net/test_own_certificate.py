@@ -14,7 +14,7 @@ from OpenSSL import SSL
 
 from p2pool.base.errors import OperatorError
 from p2pool.net.own_certificate import find_certificate
-from p2pool.net.tls import LOOKS_BEFORE_WARNING, SELF_SIGNED_DAYS, KeyKind, ServerCertificate, make_self_signed
+from p2pool.net.tls import CHECKS_BEFORE_WARNING, SELF_SIGNED_DAYS, KeyKind, ServerCertificate, make_self_signed
 from tests.logged import logged
 from tests.net.test_tls import CA, DAY, FIRST, LEGACY, NOW, RSA, SECOND, connected, made, shown
 
@@ -31,7 +31,7 @@ class Own:
         self.certificate, self.key, self.rsa, self.rsa_key = (directory / name for name in NAMES)
 
     def find(self, now: float = NOW, self_signed: bool = True) -> ServerCertificate:
-        return find_certificate((None, None), (self.certificate, self.key), self_signed, now)
+        return find_certificate((None, None), own=(self.certificate, self.key), self_signed=self_signed, now=now)
 
     def contents(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.directory.iterdir()}
@@ -61,7 +61,7 @@ def test_there_is_one_for_clients_that_know_rsa_only(own):
     assert set(own.contents()) == set(NAMES)
     assert kinds(certificate) == [ec, ec, rsa]
     assert certificate.fingerprint != certificate.other_fingerprint
-    assert sum("self-signed certificate made" in line for line in log.lines) == 2
+    assert sum("made the self-signed certificate" in line for line in log.lines) == 2
     assert sum(certificate.fingerprint in line for line in log.lines) == 1
     assert sum(str(certificate.other_fingerprint) in line for line in log.lines) == 1
     for key in (own.key, own.rsa_key):
@@ -80,7 +80,7 @@ def test_a_restart_changes_nothing(own):
 
 
 def test_one_of_an_older_version_gets_its_rsa_certificate(own):
-    make_self_signed(own.certificate, own.key, ["localhost"], NOW)
+    make_self_signed(own.certificate, own.key, names=["localhost"], now=NOW)
     before = own.contents()
     certificate = own.find()
     assert kinds(certificate) == [ec, ec, rsa]
@@ -109,7 +109,7 @@ def test_a_damaged_one_is_made_anew(own, name, damage):
     with logged() as log:
         after = own.find()
     assert kinds(after) == [ec, ec, rsa]
-    [warning] = [line for line in log.lines if "made anew" in line]
+    [warning] = [line for line in log.lines if "replacing the node's own certificate" in line]
     assert str(path) in warning
     is_rsa = "rsa" in name
     assert (after.fingerprint == before.fingerprint) is is_rsa
@@ -122,7 +122,7 @@ def test_a_damaged_one_is_made_anew(own, name, damage):
         assert contents[each] in own.contents().values()
     with logged() as log:
         assert own.find().fingerprint == after.fingerprint
-    assert not [line for line in log.lines if "made anew" in line]
+    assert not [line for line in log.lines if "replacing the node's own certificate" in line]
 
 
 def test_a_key_of_another_certificate_and_damage_twice_in_a_second(own):
@@ -147,7 +147,7 @@ def test_both_are_renewed_before_they_expire(own):
 def test_a_replaced_one_of_either_kind_is_in_use_without_a_restart(own, tmp_path):
     certificate = own.find()
     first, other = certificate.fingerprint, certificate.other_fingerprint
-    make_self_signed(tmp_path / "new", tmp_path / "new-key", ["localhost"], NOW, KeyKind.RSA)
+    make_self_signed(tmp_path / "new", tmp_path / "new-key", names=["localhost"], now=NOW, kind=KeyKind.RSA)
     (tmp_path / "new").replace(own.rsa)
     assert not certificate.reload_if_changed()  # the key is still the old one
     (tmp_path / "new-key").replace(own.rsa_key)
@@ -155,7 +155,7 @@ def test_a_replaced_one_of_either_kind_is_in_use_without_a_restart(own, tmp_path
     assert (certificate.fingerprint == first, certificate.other_fingerprint == other) == (True, False)
     own.rsa.write_bytes(b"damaged meanwhile")
     with logged() as log:
-        for _ in range(LOOKS_BEFORE_WARNING + 1):
+        for _ in range(CHECKS_BEFORE_WARNING + 1):
             certificate.reload_if_changed()
     assert len(log.lines) == 1
     assert kinds(certificate) == [ec, ec, rsa]
@@ -184,7 +184,7 @@ def test_given_files_are_never_replaced(own, tmp_path):
     before = own.contents()
     for self_signed in (True, False):
         with pytest.raises(OperatorError, match="does not belong"):
-            find_certificate(given, (own.certificate, own.key), self_signed, NOW)
+            find_certificate(given, own=(own.certificate, own.key), self_signed=self_signed, now=NOW)
         assert own.contents() == before
 
 
@@ -193,7 +193,7 @@ def test_without_the_flag_nothing_is_made_or_replaced(own):
         own.find(self_signed=False)
     assert own.contents() == {}
     own.put(b"", b"")
-    with pytest.raises(OperatorError, match="holds no certificate"):
+    with pytest.raises(OperatorError, match="has no usable certificate"):
         own.find(self_signed=False)
 
 
@@ -220,11 +220,11 @@ def test_what_may_be_good_but_cannot_be_read_is_not_replaced(own, monkeypatch):
 
 
 def test_where_there_is_no_place_for_the_rsa_one_the_other_serves(own):
-    make_self_signed(own.certificate, own.key, ["localhost"], NOW)
+    make_self_signed(own.certificate, own.key, names=["localhost"], now=NOW)
     own.rsa.mkdir()
     with logged() as log:
         certificate = own.find()
-    assert "no RSA certificate" in log.lines[0]
+    assert "without an additional RSA certificate" in log.lines[0]
     assert own.rsa.is_dir()
     assert certificate.other_fingerprint is None
     assert shown(certificate) == x509.load_pem_x509_certificate(own.certificate.read_bytes())

@@ -325,7 +325,9 @@ def test_idle_connections_give_their_buffers_back_and_no_session_is_kept(files):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_client_that_comes_back_resumes_its_session(tmp_path, version):
     files = Files(tmp_path)
-    make_self_signed(tmp_path / "own.pem", tmp_path / "own.key", ["pool.example"], datetime.now(UTC).timestamp())
+    make_self_signed(
+        tmp_path / "own.pem", tmp_path / "own.key", names=["pool.example"], now=datetime.now(UTC).timestamp()
+    )
     files.put_certificate((tmp_path / "own.pem").read_bytes())
     files.put_key((tmp_path / "own.key").read_bytes())
     certificate = files.load()
@@ -621,7 +623,7 @@ def test_a_file_without_end_is_not_read_to_its_end(files, which, monkeypatch):
 def test_a_certificate_file_that_holds_none(files, data):
     files.put_certificate(data)
     text = files.refused()
-    assert f"{files.certificate} holds no certificate" in text
+    assert f"{files.certificate} has no usable certificate" in text
     assert "give a file" in text
 
 
@@ -639,7 +641,7 @@ def test_a_certificate_file_that_holds_none(files, data):
 def test_a_key_file_that_holds_none(files, data):
     files.put_key(data)
     text = files.refused()
-    assert f"{files.key} holds no private key" in text
+    assert f"{files.key} has no usable private key" in text
     assert "give a file" in text
 
 
@@ -687,7 +689,7 @@ def test_a_key_that_openssl_finds_weak(files):
 def self_signed(directory: Path, *names: str, now: float = NOW) -> Files:
     files = Files.__new__(Files)
     files.certificate, files.key = directory / "tls" / "own.pem", directory / "tls" / "own.key"
-    make_self_signed(files.certificate, files.key, names, now)
+    make_self_signed(files.certificate, files.key, names=names, now=now)
     return files
 
 
@@ -772,7 +774,7 @@ def test_no_name_and_one_file_for_both(tmp_path):
         self_signed(tmp_path)
     path = tmp_path / "both.pem"
     with pytest.raises(OperatorError, match="a file for each"):
-        make_self_signed(path, path, ["localhost"], NOW)
+        make_self_signed(path, path, names=["localhost"], now=NOW)
     assert list(tmp_path.iterdir()) == []
 
 

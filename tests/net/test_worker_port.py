@@ -25,7 +25,7 @@ from p2pool.net.first_bytes import REQUEST_TIME, foreign_protocol
 from p2pool.net.worker_port import (
     FIRST_BYTE_TIME,
     HintFactory,
-    ListeningPort,
+    PortFactory,
     TlsPort,
     WebConnections,
     WebPort,
@@ -33,6 +33,7 @@ from p2pool.net.worker_port import (
     keepalive_options,
     open_port,
 )
+from tests.environment import make_environment
 from tests.logged import logged
 from tests.stratum.wire import Transport
 
@@ -85,7 +86,9 @@ class Port:
         self.clock = Clock()
         self.miners, self.browsers = Recorders(), Recorders()
         networks = tuple(ip_network(proxy) for proxy in proxies)
-        self.factory = WorkerPort(self.miners, self.browsers, self.clock, networks)
+        self.factory = WorkerPort(
+            make_environment(self.clock), stratum=self.miners, web=self.browsers, proxies=networks
+        )
 
     def connect(self, address=ADDRESS) -> tuple[Protocol, StringTransport]:
         protocol, transport = self.factory.buildProtocol(address), StringTransport()
@@ -264,7 +267,7 @@ def test_who_has_gone_is_counted_no_more(monkeypatch):
 def test_the_web_s_own_port_waits_for_no_first_byte_and_takes_no_miners(monkeypatch):
     monkeypatch.setattr(worker_port, "MAX_WEB_CONNECTIONS", 2)
     clock, web = Clock(), Recorders()
-    factory = WebPort(web, clock, WebConnections())
+    factory = WebPort(make_environment(clock), web=web, browsers=WebConnections())
     opened = []
     with logged() as log:
         for _ in range(3):
@@ -288,7 +291,7 @@ def test_the_web_s_own_port_waits_for_no_first_byte_and_takes_no_miners(monkeypa
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"GET", b"POST /api HTTP/1.1\r\n\r\n{}"])
 def test_a_port_for_miners_only_gives_browsers_a_hint(data):
     miners, clock = Recorders(), Clock()
-    factory = WorkerPort(miners, HintFactory("The pages are on port 5."), clock)
+    factory = WorkerPort(make_environment(clock), stratum=miners, web=HintFactory("The pages are on port 5."))
     protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
     protocol.makeConnection(transport)
     protocol.dataReceived(data)
@@ -328,12 +331,12 @@ class Socket(Transport):
         super().setsockopt(level, option, value)
 
 
-def ports(idle: int) -> list[ListeningPort]:
+def ports(idle: int) -> list[PortFactory]:
     """One of either kind."""
     keepalive = keepalive_options(idle)
     return [
-        WorkerPort(Recorders(), Recorders(), Clock(), (), keepalive),
-        TlsPort(Recorders(), Clock(), (), keepalive),
+        WorkerPort(make_environment(), stratum=Recorders(), web=Recorders(), keepalive=keepalive),
+        TlsPort(make_environment(), stratum=Recorders(), keepalive=keepalive),
     ]
 
 
@@ -487,7 +490,7 @@ def test_a_header_from_anybody_else_is_not_believed_and_the_log_says_what_to_do(
             assert transport.disconnecting
     assert port.miners.built == port.browsers.built == []
     assert len(log.lines) == 1
-    assert log.lines[0].startswith("10.1.2.3: disconnected: it sent a PROXY header")
+    assert log.lines[0].startswith("disconnected 10.1.2.3: it sent a PROXY header")
     assert "--stratum-proxy-protocol" in log.lines[0]
     protocol, _ = port.connect()
     protocol.dataReceived(MINER)
@@ -556,7 +559,7 @@ def test_a_host_with_many_silent_connections_does_not_cost_others_theirs(monkeyp
 
 def test_a_tls_port_hands_over_with_the_first_byte():
     miners, clock = Recorders(), Clock()
-    port = TlsPort(miners, clock)
+    port = TlsPort(make_environment(clock), stratum=miners)
     protocol, transport = port.buildProtocol(ADDRESS), StringTransport()
     protocol.makeConnection(transport)
     assert miners.built == []  # who says nothing takes no miner's place
@@ -573,7 +576,7 @@ def test_a_tls_port_hands_over_with_the_first_byte():
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_tls_port_behind_a_load_balancer_waits_for_the_header(at_once):
     miners, clock = Recorders(), Clock()
-    port = TlsPort(miners, clock, (ip_network(BALANCERS),))
+    port = TlsPort(make_environment(clock), stratum=miners, proxies=(ip_network(BALANCERS),))
     protocol, transport = port.buildProtocol(ADDRESS), StringTransport()
     protocol.makeConnection(transport)
     header, address = HEADERS[2]
@@ -593,7 +596,7 @@ def test_a_tls_port_behind_a_load_balancer_waits_for_the_header(at_once):
 def test_a_tls_port_that_lets_nobody_in_closes():
     miners = Recorders()
     miners.closed = True
-    protocol, transport = TlsPort(miners, Clock()).buildProtocol(ADDRESS), StringTransport()
+    protocol, transport = TlsPort(make_environment(), stratum=miners).buildProtocol(ADDRESS), StringTransport()
     protocol.makeConnection(transport)
     protocol.dataReceived(b"\x16\x03\x01")
     assert transport.disconnecting
@@ -602,7 +605,7 @@ def test_a_tls_port_that_lets_nobody_in_closes():
 @pytest.mark.parametrize("data", [MINER, BROWSER, b"\x00"])
 def test_who_speaks_no_tls_on_a_tls_port_is_disconnected_with_one_line(data):
     miners = Recorders()
-    port = TlsPort(miners, Clock())
+    port = TlsPort(make_environment(), stratum=miners)
     with logged() as log:
         for _ in range(10):
             protocol, transport = port.buildProtocol(ADDRESS), StringTransport()
@@ -631,7 +634,7 @@ FOREIGN = [
 @pytest.mark.parametrize("web", [Recorders, lambda: HintFactory("The pages are on port 5.")])
 def test_foreign_protocols_are_disconnected_at_once_with_one_log_line(data, what, is_shown, web):
     clock, miners = Clock(), Recorders()
-    port = WorkerPort(miners, web(), clock)
+    port = WorkerPort(make_environment(clock), stratum=miners, web=web())
 
     def visit(address=ADDRESS) -> None:
         protocol, transport = port.buildProtocol(address), StringTransport()
@@ -675,7 +678,7 @@ def getwork(stream: bytes, cuts: list[int], factory: WorkerPort) -> tuple[bytes,
 def test_a_getwork_miner_is_told_what_to_use(cuts, web):
     clock = Clock()
     with logged() as log:
-        factory = WorkerPort(Recorders(), web(), clock)
+        factory = WorkerPort(make_environment(clock), stratum=Recorders(), web=web())
         answer, protocol, transport = getwork(REQUEST, cuts, factory)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -709,7 +712,9 @@ def test_a_getwork_miner_is_told_what_to_use(cuts, web):
 )
 def test_only_miners_that_can_switch_are_told_to(agent, switches):
     request = REQUEST.replace(b"cpuminer/2.5.1", agent)
-    answer, protocol, _ = getwork(request, [], WorkerPort(Recorders(), Recorders(), Clock()))
+    answer, protocol, _ = getwork(
+        request, [], WorkerPort(make_environment(), stratum=Recorders(), web=Recorders())
+    )
     assert (b"\r\nX-Stratum: " in answer) == switches
     assert b"use stratum+tcp://pool.example.org:7903" in answer
     protocol.connectionLost()
@@ -726,7 +731,9 @@ def test_only_miners_that_can_switch_are_told_to(agent, switches):
     ],
 )
 def test_odd_getwork_requests_are_answered_too(stream):
-    answer, protocol, transport = getwork(stream, [], WorkerPort(Recorders(), Recorders(), Clock()))
+    answer, protocol, transport = getwork(
+        stream, [], WorkerPort(make_environment(), stratum=Recorders(), web=Recorders())
+    )
     assert b'"message":"this node does not serve getwork over HTTP; use stratum+tcp:// with this host' in answer
     assert b"X-Stratum" not in answer
     assert transport.disconnecting
@@ -735,7 +742,7 @@ def test_odd_getwork_requests_are_answered_too(stream):
 
 def test_a_getwork_request_without_end_is_answered_in_time():
     clock = Clock()
-    factory = WorkerPort(Recorders(), Recorders(), clock)
+    factory = WorkerPort(make_environment(clock), stratum=Recorders(), web=Recorders())
     _, protocol, transport = getwork(b"POST / HTTP/1.1\r\nHost: a\r\n", [], factory)
     assert transport.value() == b""
     clock.advance(REQUEST_TIME)
@@ -770,7 +777,7 @@ def test_browsers_of_one_site_make_room_for_those_of_others_when_all_places_are_
 
     def browser(host: str) -> StringTransport:
         protocol, transport = port.connect(IPv4Address("TCP", host, 1))
-        transport.protocol = protocol
+        transport.protocol = protocol  # type: ignore[attr-defined]
         protocol.dataReceived(BROWSER)
         return transport
 
@@ -782,7 +789,7 @@ def test_browsers_of_one_site_make_room_for_those_of_others_when_all_places_are_
     assert not any(transport.disconnecting for transport in (*others, *proxied))
     assert port.factory.browsers.count == 10
     for transport in (*crowd, *others, *proxied):
-        transport.protocol.connectionLost()
+        transport.protocol.connectionLost()  # type: ignore[attr-defined]
     assert port.factory.browsers.count == 0
     assert port.factory.browsers._sites == {}
     assert len(port.factory.browsers._evictable) == 0
@@ -828,10 +835,10 @@ IN_USE, NO_IPV6 = OSError(errno.EADDRINUSE, "in use"), OSError(errno.EAFNOSUPPOR
 def test_where_a_port_listens(host, errors, tried, listens):
     reactor = Reactor(errors)
     if listens is not None:
-        assert open_port(reactor, Recorders(), (host, 5), "the web", "--web-port") == listens
+        assert open_port(reactor, Recorders(), (host, 5), whom="the web", flag="--web-port") == listens
     else:
         with pytest.raises(OperatorError) as caught:
-            open_port(reactor, Recorders(), (host, 5), "the web", "--web-port")
+            open_port(reactor, Recorders(), (host, 5), whom="the web", flag="--web-port")
         assert str(caught.value) == (
             "cannot listen on port 5 for the web ([Errno 98] in use): choose another one with --web-port"
         )

@@ -351,7 +351,7 @@ def test_one_warning_for_all_peers_that_send_a_type_and_no_ban():
     assert not hub.bans.to_json()
     (row,) = hub.census().newer_types
     assert (row.shares, row.hosts) == (12, 4)
-    assert SHARES[0].hash in hub._pool.tracker
+    assert SHARES[0].hash in hub._pool.tracker  # type: ignore[attr-defined]
 
 
 def test_a_hostile_name_in_the_warning_is_harmless():

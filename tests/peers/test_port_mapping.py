@@ -96,7 +96,7 @@ class FakeUpnp:
 
     def __init__(self) -> None:
         self.calls: list = []
-        FakeUpnp.last = self
+        FakeUpnp.last = self  # type: ignore[attr-defined]
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -109,7 +109,7 @@ def test_the_library_is_asked_in_its_own_way(monkeypatch):
     gateway = UpnpGateway()
     assert gateway.add(8999) == "203.0.113.9"
     gateway.remove(8999)
-    assert FakeUpnp.last.calls == [
+    assert FakeUpnp.last.calls == [  # type: ignore[attr-defined]
         ("discover",),
         ("selectigd",),
         ("addportmapping", 8999, "TCP", "192.168.0.7", 8999, "p2pool-dash", "", str(LEASE)),

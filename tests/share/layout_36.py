@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import BLOCK_SIZE, midstate
@@ -62,6 +62,11 @@ class Share36(Share):
         "message_data",
         "pubkey_type",
     )
+    merged_addresses: Any
+    merged_coinbase_info: Any
+    merged_payout_hash: int
+    message_data: bytes
+    pubkey_type: int
 
     @property
     def pubkey_hash(self) -> bytes:
@@ -88,7 +93,7 @@ class Codec36:
 
     share_class = Share36
 
-    def read(self, reader: Reader, share: Share) -> Generator[None, None, Links]:
+    def read(self, reader: Reader, share: Any) -> Generator[None, None, Links]:
         """Read what is between the header and the links, the links, and what Dash adds at the end."""
         read_min_header(reader, share)
         share.share_info_start = start = reader.position

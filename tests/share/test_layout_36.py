@@ -288,7 +288,7 @@ def test_the_ref_bytes_are_what_the_version_says(mixed):
         assert changed.gentx_hash != share.gentx_hash
     assert share.contents.endswith(bytes(12))  # message_data, 25 to 28: all empty
     message = parse_share(VERSION_36, share.contents[:-12] + b"\x01m" + bytes(11), NETWORK, known_hash=0)
-    assert message.message_data == b"m"
+    assert message.message_data == b"m"  # type: ignore[attr-defined]
     assert message.ref_hash != share.ref_hash
     paying = parse_share(VERSION_36, share.contents[:-2] + b"\x01\x00" + bytes(9), NETWORK, known_hash=0)
     assert paying.payments == (("", 0),)

@@ -27,7 +27,7 @@ def test_invalid_heads_over_one_invalid_trunk_are_checked_and_told_once_each():
     thought = tracker.thought()
     assert sorted(tracker.checked) == sorted([1, 2, 3, *trunk, *heads])
     assert sorted(share.hash for share, _ in thought.refused) == sorted([*trunk, *heads])
-    assert all(error.reason is Reason.GENTX for _, error in thought.refused)
+    assert all(error.reason is Reason.GENTX for _, error in thought.refused)  # type: ignore[attr-defined]
     assert sorted(share.hash for share in thought.removed) == sorted([*trunk, *heads])
     assert thought.best == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from p2pool.dash.hashes import sha256d
 from p2pool.dash.merkle import walk_branch
@@ -101,7 +102,9 @@ class Miner:
             )
             context.registry.work_changed(0xABCD, True, NOW)
         self.context = context
-        self.work, self.stats, self.registry = context.work, context.stats, context.registry
+        self.work: Any = context.work
+        self.stats: Any = context.stats
+        self.registry = context.registry
         self.now = NOW
         self.reputation = context.guard.connected("10.0.0.1", NOW)
         self.session = Session(context, self.reputation, NOW)

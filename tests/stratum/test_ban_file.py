@@ -191,4 +191,4 @@ def test_a_disk_that_fails_is_said_once_and_tried_again(path):
     with logged() as log:
         save(file)
         save(file)
-    assert len([line for line in log.lines if "cannot write the bans" in line]) == 1
+    assert len([line for line in log.lines if f"cannot write {path}" in line]) == 1

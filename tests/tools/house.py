@@ -187,10 +187,10 @@ def settings_declared_again(modules: list[Module]) -> list[str]:
     for module, owner, name, call in _declared_settings(modules):
         texts = {each.arg: each.value for each in call.keywords}
         named = texts.get("flag")
-        flag = named.value if isinstance(named, ast.Constant) else "--" + name.replace("_", "-")
+        flag = str(named.value) if isinstance(named, ast.Constant) else "--" + name.replace("_", "-")
         if flag in flags:
             found.append(f"{module.where}:{call.lineno} {flag} is declared again")
-        flags.add(str(flag))
+        flags.add(flag)
         if not (call.args and isinstance(call.args[0], ast.Constant) and call.args[0].value is None):
             owners[name] = owner
         strings = [each.value for each in ast.walk(texts["help"]) if isinstance(each, ast.Constant)]
@@ -212,7 +212,7 @@ def settings_declared_again(modules: list[Module]) -> list[str]:
                 first = node.args[0] if node.args else None
                 is_parser = isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"
                 if is_parser and isinstance(first, ast.Constant) and str(first.value) in flags:
-                    found.append(f"{module.where}:{node.lineno} {first.value} is added by hand")
+                    found.append(f"{module.where}:{node.lineno} {first.value!s} is added by hand")
     return found
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
@@ -19,7 +19,7 @@ from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.payout_addresses import OwnAddress, PayoutAddresses
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.dashd.template import BlockTemplate
-from p2pool.history.database import parse_target
+from p2pool.history.database import parse_database_location
 from p2pool.history.service import History
 from p2pool.node import Node, NodeSettings
 from p2pool.peers.figures import PeerFigures
@@ -59,6 +59,14 @@ def take_apart(data: bytes) -> Answer:
 class Pool:
     """A node at the end of a chain of `count` shares, its views and its site. `problem` is dashd's; `vote` gives
     the version that a share of the chain votes for, by its number."""
+
+    miner: str
+    short: Any
+    late: Any
+    fork: Any
+    detached: Any
+    orphans: Any
+    """What those who make one give it besides."""
 
     def __init__(
         self,
@@ -119,8 +127,9 @@ class Pool:
     def _history(self) -> History:
         """In a file that goes with this object; its threads are this one."""
         self.directory = TemporaryDirectory()
-        target = parse_target("--stats-db", f"{self.directory.name}/history.sqlite")
-        return History(Clock(), target, "node", 30 * 86400, lambda: self.now, maybeDeferred)
+        target = parse_database_location("--stats-db", f"{self.directory.name}/history.sqlite")
+        environment = make_environment(clock=lambda: self.now)
+        return History(environment, target, node_name="node", retention=30 * 86400)
 
     def dashd_figures(self) -> DashCoreFigures:
         warnings = [] if self.problem is None else [f"dashd: {self.problem}"]

@@ -8,7 +8,7 @@ import io
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from p2pool.history.database import HistoryDatabase, parse_target
+from p2pool.history.database import HistoryDatabase, parse_database_location
 from p2pool.history.records import POOL_FIGURES, SERIES_FIGURES, HistoryBusy, HistoryProblem
 from p2pool.history.restoring import read_restored
 from p2pool.pool_stats import EventKind, EventRecord, ShareRecord
@@ -277,7 +277,7 @@ def test_a_restart_goes_on_with_graphs_and_luck():
     known = before.ask("/api/v1/luck").json
     assert known["known_rounds"] >= 2
     ensureDeferred(before.sources.history.stop())
-    database = HistoryDatabase(parse_target("", f"{before.directory.name}/history.sqlite"), "node", "0")
+    database = HistoryDatabase(parse_database_location("", f"{before.directory.name}/history.sqlite"), "node", "0")
     restored = read_restored(database, before.now)
     database.close()
     after = Pool(0, None)

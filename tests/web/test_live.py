@@ -43,7 +43,9 @@ class LivePool(Pool):
             make_environment(self.clock), self.views, Path("/nowhere"), live=self.live.resource, access=access
         )
         self.browsers = WebConnections()
-        self.port = WorkerPort(Factory(), self.site, self.clock, browsers=self.browsers)
+        self.port = WorkerPort(
+            make_environment(self.clock), stratum=Factory(), web=self.site, browsers=self.browsers
+        )
 
     def refresh(self) -> None:
         """A second passes, and views are rendered."""

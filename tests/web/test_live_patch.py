@@ -105,7 +105,7 @@ def test_a_list_with_many_new_entries_is_sent_whole():
 def test_one_worker_of_ten_thousand_costs_only_itself():
     old = {"miner_hash_rates": {f"address.{n}": float(n) for n in range(10_000)}, "uptime": 5.0}
     new = {"miner_hash_rates": {**old["miner_hash_rates"], "address.7": 1.5}, "uptime": 6.0}
-    del new["miner_hash_rates"]["address.8"]
+    del new["miner_hash_rates"]["address.8"]  # type: ignore[attr-defined]
     patch = difference(old, new)
     assert patch == {
         "set": {"uptime": 6.0},

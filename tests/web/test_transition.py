@@ -325,12 +325,12 @@ def test_all_that_speaks_of_votes_agrees():
     [(0, []), (50, [("chain", 50), ("window", 50)]), (60, [("chain", 60), ("window", 60)]), (95, None)],
 )
 def test_alerts_see_the_same_votes(percent, kinds):
-    pool, watch = make(percent), Watch(Thresholds(), "DASH", False)
+    pool, watch = make(percent), Watch(Thresholds(), symbol="DASH", expects_peers=False)
     found = []
     for _ in range(20):
         pool.now += 5
         pool.refresh()
-        found += [each for each in watch.looking(pool.stats.snapshot(pool.now)) if each is not None]
+        found += [each for each in watch.check(pool.stats.snapshot(pool.now)) if each is not None]
     risen = [(each.subject, each.details["percent"]) for each in found if each.kind is EventKind.VOTES_RISEN]
     refused = [each for each in found if each.kind is EventKind.OWN_VOTES_REFUSED]
     if kinds is None:

@@ -1,1 +1,9 @@
-"""The JSON figures, one file a topic: plain functions from `Sources` to JSON values."""
+"""The JSON interface, one module for each topic: functions from a snapshot, or a request's context, to JSON
+values.
+
+- `table`: the list of all endpoints; `endpoint`, `schema`: how one is declared
+- `pool`, `chain`, `tree`, `shares`, `blocks` (with `block_status`, `legacy_luck`), `payouts`, `coinbase`: the pool
+- `node`, `dashd`, `stratum`, `workers`, `peers`, `alerts`, `operation`: this node
+- `transition` (with `refused`, `other_nodes`): votes, newer share versions and who follows them
+- `samples`, `history`, `history_question`: graphs and lists of the past
+"""

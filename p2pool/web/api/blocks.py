@@ -297,17 +297,17 @@ def luck_periods(snapshot: Snapshot, rounds: Rounds) -> list[dict[str, Any]]:
     samples, now = snapshot.cache.samples, snapshot.pool.time
 
     def make() -> list[dict[str, Any]]:
-        told = []
+        periods = []
         for days in LUCK_DAYS:
             start = now - days * 86400
             expected, seconds = samples.expected_blocks(start, now)
             times = [each.block.time for each in rounds.rounds if each.block.time >= start]
             found = sum(1 for when in times if samples.difficulty_at(when) is not None)
             luck = 100 * found / expected if expected else None
-            told.append(
+            periods.append(
                 {"days": days, "seconds": seconds, "blocks": found, "expected_blocks": expected, "luck": luck}
             )
-        return told
+        return periods
 
     return snapshot.cache.latest("luck periods", (samples.newest, len(rounds.rounds)), make)
 

@@ -79,11 +79,11 @@ def _outputs(node: Node, table: Payouts, *, finder: bytes, own: set[bytes]) -> l
     bonus = nothing if finder == table.donation_script else amount(table.finder_bonus)
 
     def output(kind: str, script: bytes, duffs: int) -> dict[str, Any]:
-        told = script_to_text(node, script)
+        shown = script_to_text(node, script)
         return {
             "kind": kind,
             "script": script.hex(),
-            "address": None if told[0] == "!" else told,
+            "address": None if shown[0] == "!" else shown,
             "amount": amount(duffs),
             "finder_part": bonus if kind == MINER and script == finder else nothing,
             "own": script in own,
@@ -122,9 +122,9 @@ def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]
         ("payload", whole, "what Dash demands of a coinbase: height, merkle roots, ChainLock, credit pool"),
     ]
     parts, start = [], 0
-    for name, end, said in ends:
+    for name, end, meaning in ends:
         if end > start:
-            parts.append({"name": name, "from": start, "length": end - start, "text": said})
+            parts.append({"name": name, "from": start, "length": end - start, "text": meaning})
         start = end
     return parts
 

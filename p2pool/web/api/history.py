@@ -84,12 +84,12 @@ def _points(arguments: Arguments) -> tuple[Callable[[HistoryDatabase, reading.Sp
             BAD_REQUEST, "bad_figures", f"figures of a {of} are {', '.join(there_are)}"
         ).exception()
     if of == "pool":
-        return lambda database, span: reading.read_pool(database, span, figures, points), figures
+        return lambda database, span: reading.read_pool(database, span, figures=figures, points=points), figures
     if name is None:
         raise NAME_MISSING.exception()
 
     def read(database: HistoryDatabase, span: reading.Span) -> Points:
-        found = reading.read_series(database, span, _KINDS[of], name, figures, points)
+        found = reading.read_series(database, span, kind=_KINDS[of], name=name, figures=figures, points=points)
         if found is None:
             raise UNKNOWN_NAME.exception()
         return found
@@ -134,7 +134,7 @@ _TOP_COLUMNS: Final = ("name", *MEANS, "accepted", "refused", "dead", "shares")
 
 
 def _top(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> list[dict[str, Any]]:
-    rows = reading.read_top(database, span, _KINDS[arguments["of"]], arguments["limit"])
+    rows = reading.read_top(database, span, _KINDS[arguments["of"]], limit=arguments["limit"])
     return [
         {name: sum(row[each] for each in REFUSED) if name == "refused" else row[name] for name in _TOP_COLUMNS}
         for row in rows
@@ -246,15 +246,19 @@ def _table(
 
 
 def _read_blocks(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
-    return reading.read_blocks(database, span, arguments["offset"], arguments["limit"])
+    return reading.read_blocks(database, span, offset=arguments["offset"], limit=arguments["limit"])
 
 
 def _read_shares(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
-    return reading.read_shares(database, span, arguments["worker"], arguments["offset"], arguments["limit"])
+    return reading.read_shares(
+        database, span, worker=arguments["worker"], offset=arguments["offset"], limit=arguments["limit"]
+    )
 
 
 def _read_events(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
-    return reading.read_events(database, span, arguments["kind"], arguments["offset"], arguments["limit"])
+    return reading.read_events(
+        database, span, kind=arguments["kind"], offset=arguments["offset"], limit=arguments["limit"]
+    )
 
 
 # --- the state ----------------------------------------------------------------------------------------------

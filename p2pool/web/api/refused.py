@@ -11,7 +11,7 @@ from p2pool.web.sources import Snapshot
 def refused_section(snapshot: Snapshot) -> dict[str, Any]:
     """Return how much of the last hour's work is on refused branches, and which these are."""
     refused = snapshot.pool.chain.refused
-    heard = refused.accepted + refused.refused
+    heard = refused.heard
     return {
         "part": refused.part,
         "part_since": refused.part_since,

@@ -298,7 +298,7 @@ def hashrate_samples(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /hashrate_samples: what there is of the pool's hash rate."""
     ring = snapshot.cache.samples.month
     ends = ring.ends()
-    told: list[dict[str, Any] | None] = [
+    samples_json: list[dict[str, Any] | None] = [
         {
             "ts": sample.start,
             "hashrate": sample.scalar("pool_hash_rate"),
@@ -308,8 +308,8 @@ def hashrate_samples(snapshot: Snapshot) -> dict[str, Any]:
     ]
     return {
         "sample_count": len(ring),
-        "oldest_sample": told[0] if told else None,
-        "newest_sample": told[-1] if told else None,
+        "oldest_sample": samples_json[0] if samples_json else None,
+        "newest_sample": samples_json[-1] if samples_json else None,
         "sample_interval": ring.period,
     }
 

@@ -15,11 +15,10 @@ def _newer(snapshot: PoolSnapshot) -> dict[str, float]:
 def _refused(snapshot: PoolSnapshot) -> dict[str, float]:
     """Return the parts by rule, not by branch: others choose how many branches there are."""
     refused = snapshot.chain.refused
-    heard = refused.accepted + refused.refused
     parts: dict[str, float] = {}
     for branch in refused.branches:
         if branch.work:
-            parts[branch.reason] = parts.get(branch.reason, 0.0) + branch.work / heard
+            parts[branch.reason] = parts.get(branch.reason, 0.0) + branch.work / refused.heard
     return parts
 
 

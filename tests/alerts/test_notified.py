@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.alerts.message import Place
-from p2pool.alerts.told import MAX_TOLD, ToldOnce, delivery_id, with_told
+from p2pool.alerts.message import NodeIdentity
+from p2pool.alerts.notified import MAX_NOTIFIED, NotifiedOnce, entry_id, with_notified
 from p2pool.pool_stats import EventKind, EventRecord
 from tests.alerts.happenings import event
 
-HERE = Place("n", "dash", "http://p/", "/log")
+HERE = NodeIdentity("n", "dash", "http://p/", "/log")
 
 
 def found(number: int = 1, kind: EventKind = EventKind.BLOCK_FOUND) -> EventRecord:
@@ -19,12 +19,12 @@ def found(number: int = 1, kind: EventKind = EventKind.BLOCK_FOUND) -> EventReco
 
 
 def test_once_in_this_run_and_in_the_next():
-    told = ToldOnce()
+    told = NotifiedOnce()
     assert told.take(found())
     assert not told.take(found())
     assert told.take(found(kind=EventKind.BLOCK_CONFIRMED))
-    again = ToldOnce()
-    again.restore(with_told({"waiting": []}, told))
+    again = NotifiedOnce()
+    again.restore(with_notified({"waiting": []}, told))
     assert again.is_restored
     assert not again.take(found())
     assert again.knows(found())
@@ -32,22 +32,22 @@ def test_once_in_this_run_and_in_the_next():
 
 
 def test_other_events_happen_again_and_again():
-    told = ToldOnce()
+    told = NotifiedOnce()
     assert told.take(event())
     assert told.take(event())
     assert told.to_json() == []
-    assert delivery_id(event(), "d", HERE) is None
+    assert entry_id(event(), "d", HERE) is None
 
 
 def test_it_is_bounded():
-    told = ToldOnce()
-    for number in range(MAX_TOLD + 10):
+    told = NotifiedOnce()
+    for number in range(MAX_NOTIFIED + 10):
         told.take(found(number))
-    assert len(told.to_json()) == MAX_TOLD
-    again = ToldOnce()
-    again.restore({"told": [f"block_found:{number:064x}" for number in range(5 * MAX_TOLD)]})
-    assert len(again.to_json()) == MAX_TOLD
-    assert not again.take(found(5 * MAX_TOLD - 1))
+    assert len(told.to_json()) == MAX_NOTIFIED
+    again = NotifiedOnce()
+    again.restore({"told": [f"block_found:{number:064x}" for number in range(5 * MAX_NOTIFIED)]})
+    assert len(again.to_json()) == MAX_NOTIFIED
+    assert not again.take(found(5 * MAX_NOTIFIED - 1))
 
 
 JSON = st.recursive(
@@ -58,7 +58,7 @@ JSON = st.recursive(
 
 @given(JSON | st.fixed_dictionaries({"told": JSON}))
 def test_any_state_is_taken_or_passed_over(state):
-    told = ToldOnce()
+    told = NotifiedOnce()
     told.restore(state)
     assert told.to_json() == []
 
@@ -66,17 +66,17 @@ def test_any_state_is_taken_or_passed_over(state):
 @pytest.mark.parametrize(
     "other",
     [
-        delivery_id(found(2), "d", HERE),
-        delivery_id(found(), "e", HERE),
-        delivery_id(found(kind=EventKind.BLOCK_CONFIRMED), "d", HERE),
-        delivery_id(found(), "d", Place("m", "dash", "http://p/", "/log")),
-        delivery_id(found(), "d", Place("n", "dash_testnet", "http://p/", "/log")),
+        entry_id(found(2), "d", HERE),
+        entry_id(found(), "e", HERE),
+        entry_id(found(kind=EventKind.BLOCK_CONFIRMED), "d", HERE),
+        entry_id(found(), "d", NodeIdentity("m", "dash", "http://p/", "/log")),
+        entry_id(found(), "d", NodeIdentity("n", "dash_testnet", "http://p/", "/log")),
     ],
 )
 def test_ids_differ_by_event_destination_and_node(other):
-    assert delivery_id(found(), "d", HERE) != other
+    assert entry_id(found(), "d", HERE) != other
 
 
 def test_an_id_is_the_same_in_every_run():
-    same = delivery_id(EventRecord(5.0, EventKind.BLOCK_FOUND, f"{1:064x}", "other words", {"a": 1}), "d", HERE)
-    assert delivery_id(found(), "d", Place("n", "dash", "elsewhere", "other")) == same
+    same = entry_id(EventRecord(5.0, EventKind.BLOCK_FOUND, f"{1:064x}", "other words", {"a": 1}), "d", HERE)
+    assert entry_id(found(), "d", NodeIdentity("n", "dash", "elsewhere", "other")) == same

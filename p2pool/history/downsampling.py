@@ -1,12 +1,13 @@
-"""Rolling up: each tier's periods are made of the tier before it, once they are over. Removing: what is older than
-its tier, or than the whole history, is kept.
+"""Downsampling: each tier's periods are made of the tier before it, once they are over. Retention: what is older
+than its tier, or the whole history, is kept is removed.
 
-Called in the thread that writes. Everything is done in portions, between which others may read, and again after a
-crash without harm: what is rolled up is looked up in the tables.
+Called in the thread that writes. Everything is done in portions, between which others may read, and can be
+repeated after a crash: the tables tell what was rolled up.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from p2pool.history.records import COUNTS, LEVELS, MEANS, PERIOD, POOL_FIGURES, 
 PERIODS_AT_ONCE: Final = 60
 """Periods that one transaction rolls up, or removes."""
 TRANSACTIONS: Final = 100
-"""Of each kind that one call makes: the rest is for the next one."""
+"""Transactions of each kind that one call makes: the rest is left to the next one."""
 _GRACE: Final = 2 * PERIOD
 """Seconds after the end of a period until its last sample is written."""
 
@@ -30,61 +31,76 @@ def roll_up(database: HistoryDatabase, written_to: float) -> int:
     done = 0
     for source, tier in pairwise(TIERS):
         for _ in range(TRANSACTIONS):
-            if not _roll_up_some(database, source, tier, written_to):
+            if not _roll_up_some(database, source, tier, written_to=written_to):
                 break
             done += 1
     return done
 
 
-def _roll_up_some(database: HistoryDatabase, source: Tier, tier: Tier, written_to: float) -> bool:
-    """The next few periods of one tier; False where there are none."""
+def _roll_up_some(database: HistoryDatabase, source: Tier, tier: Tier, *, written_to: float) -> bool:
+    """Make the next few periods of one tier; return False if there are none."""
     table, node, step = schema.pool_samples, database.node, tier.step
     with database.writing() as connection:
-        # What a clock that was wrong put into the future holds up nothing.
-        last = _edge(connection, func.max(table.c.time), node, step, table.c.time < written_to)
-        wanted = [table.c.node == node, table.c.step == source.step]
+        # Periods that a wrong clock put into the future must not stop the others.
+        made = [table.c.node == node, table.c.step == step, table.c.time < written_to]
+        last = _time(connection, func.max(table.c.time), *made)
+        missing = [table.c.node == node, table.c.step == source.step]
         if last is not None:
-            wanted.append(table.c.time >= last + step)
-        first = connection.execute(select(func.min(table.c.time)).where(*wanted)).scalar_one_or_none()
+            missing.append(table.c.time >= last + step)
+        first = _time(connection, func.min(table.c.time), *missing)
         if first is None:
             return False
         start = first // step * step
         end = min(start + PERIODS_AT_ONCE * step, int(written_to - _GRACE) // step * step)
         if end <= start:
             return False
-        _roll_up_pool(connection, node, source.step, step, start, end)
-        _roll_up_series(connection, node, source.step, step, start, end)
+        periods = _Periods(node=node, source=source.step, step=step, start=start, end=end)
+        _roll_up_pool(connection, periods)
+        _roll_up_series(connection, periods)
         return True
 
 
-def _edge(
-    connection: Connection, what: ColumnElement[Any], node: int, step: int, *wanted: ColumnElement[bool]
-) -> int | None:
-    table = schema.pool_samples
-    found: int | None = connection.execute(
-        select(what).where(table.c.node == node, table.c.step == step, *wanted)
-    ).scalar_one_or_none()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Periods:
+    """Periods of a node to be made in one transaction: of `step` seconds, from `start` to `end`, out of those of
+    `source` seconds."""
+
+    node: int
+    source: int
+    step: int
+    start: int
+    end: int
+
+
+def _time(connection: Connection, what: ColumnElement[Any], *conditions: ColumnElement[bool]) -> int | None:
+    found: int | None = connection.execute(select(what).where(*conditions)).scalar_one_or_none()
     return found
 
 
-def _roll_up_pool(connection: Connection, node: int, source: int, step: int, start: int, end: int) -> None:
+def _roll_up_pool(connection: Connection, periods: _Periods) -> None:
     table = schema.pool_samples
-    period = _period(table.c.time, step)
+    period = _period(table.c.time, periods.step)
     means = (
         select(
-            *(table.c.node, _whole(step), period, func.sum(table.c.seconds)),
+            *(table.c.node, _whole(periods.step), period, func.sum(table.c.seconds)),
             *(_mean(table.c[name], table.c.seconds) for name in POOL_FIGURES),
         )
-        .where(table.c.node == node, table.c.step == source, table.c.time >= start, table.c.time < end)
+        .where(
+            table.c.node == periods.node,
+            table.c.step == periods.source,
+            table.c.time >= periods.start,
+            table.c.time < periods.end,
+        )
         .group_by(table.c.node, period)
     )
     names = ["node", "step", "time", "seconds", *POOL_FIGURES]
     connection.execute(insert_new(connection, table).from_select(names, means))
 
 
-def _roll_up_series(connection: Connection, node: int, source: int, step: int, start: int, end: int) -> None:
-    """The means are over all the time that the node ran in a period: a worker that was away for half of it counts
-    as idle in that half."""
+def _roll_up_series(connection: Connection, periods: _Periods) -> None:
+    """Make the periods of all series. Means are over all the time that the node ran in a period: a worker that was
+    away for half of it counts as idle in that half."""
+    node, source, step, start, end = periods.node, periods.source, periods.step, periods.start, periods.end
     pool, table, series = schema.pool_samples, schema.series_samples, schema.series
     taken = (
         select(_period(pool.c.time, step).label("period"), func.sum(pool.c.seconds).label("seconds"))
@@ -115,18 +131,18 @@ def _roll_up_series(connection: Connection, node: int, source: int, step: int, s
 
 
 def _mean(column: ColumnElement[Any], seconds: ColumnElement[int]) -> ColumnElement[Any]:
-    """The mean over the seconds in which it is known."""
+    """Return the mean over the seconds in which the column is known."""
     return func.sum(column * seconds) / func.sum(case((column.is_not(None), seconds)))
 
 
 def _whole(value: int) -> ColumnElement[int]:
-    """A number that stands in the statement itself: PostgreSQL takes two parameters for two things, even where
+    """Return a number as a literal of the statement: PostgreSQL treats two parameters as different, even if
     they are equal, and would not group by them."""
     return literal_column(str(value), Integer)
 
 
 def _period(column: ColumnElement[Any], step: int) -> ColumnElement[int]:
-    """The start of the period that a time lies in."""
+    """Return the start of the period that a time is in."""
     return column // _whole(step) * _whole(step)
 
 
@@ -151,10 +167,10 @@ def remove_old(database: HistoryDatabase, now: float, retention: float) -> int:
 
 
 def _remove_some(database: HistoryDatabase, step: int, before: int) -> bool:
-    """The oldest periods of one tier; False where none is older than `before`."""
+    """Remove the oldest periods of one tier; return False if none is older than `before`."""
     pool, table, node = schema.pool_samples, schema.series_samples, database.node
     with database.writing() as connection:
-        oldest = _edge(connection, func.min(pool.c.time), node, step)
+        oldest = _time(connection, func.min(pool.c.time), pool.c.node == node, pool.c.step == step)
         if oldest is None or oldest >= before:
             return False
         end = min(before, oldest + PERIODS_AT_ONCE * step)
@@ -170,7 +186,7 @@ def _remove_some(database: HistoryDatabase, step: int, before: int) -> bool:
 
 
 def remove_forgotten_series(database: HistoryDatabase, now: float) -> None:
-    """Names without any sample left. Raises HistoryProblem."""
+    """Remove the names of series without any sample left. Raises HistoryProblem."""
     table, series = schema.series_samples, schema.series
     # A newer tier's samples are not in the coarser ones yet.
     reach = {finer.step: now - 2 * coarser.step for finer, coarser in pairwise(TIERS)}

@@ -1,4 +1,4 @@
-"""What the composition root does to the reactor."""
+"""What the process does to the reactor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.base import ReactorBase
 from twisted.internet.selectreactor import SelectReactor
 
-from p2pool.app.root import make_time_steady
+from p2pool.app.process import make_time_steady
 
 
 def test_timers_go_on_where_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch):

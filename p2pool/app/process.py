@@ -1,0 +1,94 @@
+"""The node as a process: reactor, log, data directory, signals and exit status. Called by `cli`.
+
+This module and `cli` are the only ones that import the reactor or read the system's clock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import ensureDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.app.config import Config
+from p2pool.app.data_directory import DataDirectory
+from p2pool.app.logs import Logging, start_logging
+from p2pool.app.root import App
+from p2pool.app.state_files import check_state_files
+from p2pool.base.environment import IReactor, real_environment
+from p2pool.base.errors import OperatorError
+from p2pool.base.observable import Event
+from p2pool.base.signals import SignalWatch
+from p2pool.base.terminal import open_terminal
+
+_log = Logger(namespace="p2pool")
+
+
+def run(config: Config) -> int:
+    """Run the node until it is interrupted. Return the exit status. Raises OperatorError if it cannot start."""
+    from twisted.internet import reactor as global_reactor
+
+    reactor: IReactor = cast(IReactor, global_reactor)
+    make_time_steady(reactor)
+    directory = DataDirectory(config.datadir)
+    logging = start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
+    for notice in config.notices:
+        _log.warn("{notice}", notice=notice)
+    check_state_files(config.datadir)
+    stop = _stop_once(reactor)
+    hung_up: Event[str] = Event()
+    hung_up.subscribe(lambda name: _reopen_log(logging, name))
+    SignalWatch(reactor, stop=stop, reopen=hung_up.fire).start()  # before anything that starts a thread
+    app = App(config, real_environment(reactor), logging.set_level)
+    failures: list[OperatorError] = []
+
+    def failed(failure: Failure) -> None:
+        error = failure.value
+        if not isinstance(error, OperatorError):
+            _log.failure("the node could not start", failure)
+            error = OperatorError("the node could not start because of an internal error: see the log above", 1)
+        failures.append(error)
+        stop("")
+
+    reactor.callWhenRunning(lambda: ensureDeferred(app.start()).addErrback(failed))
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(app.stop()))
+    reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not of the interface
+    directory.release()
+    if failures:
+        raise failures[0]
+    return 0
+
+
+def make_time_steady(reactor: IReactor) -> None:
+    """Make the reactor's time monotonic. Twisted takes the system's clock: if that is set back by an hour, every
+    timer stands still for an hour, and a found block is not offered again."""
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
+
+
+def _stop_once(reactor: IReactor) -> Callable[[str], None]:
+    """Return a function that stops the node because of the signal `name`, or of an error (""). Later calls do
+    nothing."""
+    asked = False
+
+    def stop(name: str) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            if name:
+                _log.info("{name} received", name=name)
+            reactor.callFromThread(reactor.stop)  # there may be no running reactor yet
+
+    return stop
+
+
+def _reopen_log(logging: Logging, name: str) -> None:
+    logging.reopen()
+    _log.info(
+        "{name} received: the log file is reopened, and the node goes on; SIGTERM to process {process} stops it",
+        name=name,
+        process=os.getpid(),
+    )

@@ -1,0 +1,53 @@
+"""Measures this process: delays of the reactor, pauses of the garbage collector, memory, files and threads."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from p2pool.base.delays import GarbageWatch, ReactorWatch
+from p2pool.base.environment import Environment
+from p2pool.base.process import read_process_figures
+from p2pool.base.timer import Timer
+from p2pool.pool_stats import PoolStats
+
+PERIOD: Final = 5.0
+"""Seconds between two readings of what the process uses."""
+
+
+class ProcessWatch:
+    """Records what the process does into the statistics."""
+
+    def __init__(self, environment: Environment, stats: PoolStats) -> None:
+        self._environment = environment
+        self._stats = stats
+        self._delays: tuple[ReactorWatch | GarbageWatch, ...] = (
+            ReactorWatch(
+                environment.reactor,
+                lambda delay: stats.record_reactor_delay(delay, environment.clock()),
+                environment.monotonic,
+            ),
+            GarbageWatch(stats.record_gc_pause, time.perf_counter),
+        )
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Measure from now on."""
+        self._timer = Timer(self._environment.reactor, PERIOD, self._read, name="read the process figures")
+        for watch in self._delays:
+            watch.start()
+
+    def stop(self) -> None:
+        """Stop measuring; nothing happens if it never started."""
+        if self._timer is not None:
+            self._timer.stop()
+        for watch in self._delays:
+            watch.stop()
+
+    def memory(self) -> float | None:
+        """Return the resident memory in bytes; None before the first reading."""
+        figures = self._stats.snapshot(self._environment.clock(), PERIOD).process.figures
+        return None if figures is None else figures.resident_bytes
+
+    async def _read(self) -> None:
+        self._stats.record_process(await self._environment.run_in_thread(read_process_figures))

@@ -1,0 +1,46 @@
+"""When miners are better off at their backup pools: after some time without fresh work."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+WORK_PATIENCE: Final = 120.0
+"""Seconds without fresh work after which miners are sent to their backup pools."""
+
+
+class WorkState(Enum):
+    """Whether there is fresh work for miners; WorkPatience has the drawing."""
+
+    FRESH = "there is fresh work"
+    OVERDUE = "there is no fresh work, but miners may stay"
+    SUSPENDED = "there has been no fresh work for too long: miners are sent away"
+
+
+class WorkPatience:
+    """Decides when miners are sent away because there is no fresh work, and when they may come back.
+
+    ::
+
+        FRESH --no fresh work--> OVERDUE --for longer than WORK_PATIENCE--> SUSPENDED
+          ^                         |                                          |
+          +------ fresh work -------+------------- fresh work -----------------+
+    """
+
+    def __init__(self) -> None:
+        self.state = WorkState.FRESH
+        self._fresh_at: float | None = None
+        """When there was fresh work last; None before the first check."""
+
+    def check(self, problem: str | None, now: float) -> WorkState:
+        """Return the state at `now`; `problem` is why there is no fresh work, None if there is. Call it every
+        second or so. A clock that jumps is treated like time that passed."""
+        if problem is None or self._fresh_at is None:
+            self._fresh_at = now
+        if problem is None:
+            self.state = WorkState.FRESH
+        elif abs(now - self._fresh_at) > WORK_PATIENCE:
+            self.state = WorkState.SUSPENDED
+        elif self.state is WorkState.FRESH:
+            self.state = WorkState.OVERDUE
+        return self.state

@@ -27,7 +27,7 @@ class PostponingReactor(Clock):
         super().__init__()
         self._call_soon = call_soon
 
-    def callLater(self, delay: float, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def callLater(self, delay: float, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:  # type: ignore[override]
         """Postpone a call: by some time, or until the test does what is due."""
         if delay:
             return super().callLater(delay, function, *arguments, **named)

@@ -23,6 +23,6 @@ Who is let in:
 - `guard`: bans and limits of hosts; `reputation`: what hosts and connections were charged;
 - `eviction_queue`: which connection is closed when the server is full; `ban_file`: the bans on disk.
 
-`ports` is what stratum needs from the rest of the node, `host_loads` the load of hosts for pages, `timed` the
+`settings` are the flags of the topic, `ports` is what stratum needs from the rest of the node, `host_loads` the load of hosts for pages, `timed` the
 measuring for --bench.
 """

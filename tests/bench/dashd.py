@@ -176,7 +176,7 @@ def _answer_time(session: requests.Session, port: int) -> float:
 # --- a found block ---------------------------------------------------------------------------------------
 
 
-def found_times(directory: Path, size: int, count: int, pause: float) -> list[float]:
+def found_times(directory: Path, size: int, *, count: int, pause: float) -> list[float]:
     """Milliseconds from finding a block of this size until it has begun to arrive on the last of all channels."""
     node_core, other_core = cores()
     with PipedProcess(["-m", "tests.bench.dashd_sink"], directory / f"sink-{size}.log") as sink:
@@ -218,14 +218,14 @@ def main() -> None:
             max(0.0, percentile(times, 0.99) - own),
             AIM_NOTICE_MS,
         )
-        small = found_times(Path(name), 50_000, start=FOUND, end=0.05)
+        small = found_times(Path(name), 50_000, count=FOUND, pause=0.05)
         add(
             "found_median_ms",
             "block of 50 kB found to sent on all delivery channels, median",
             statistics.median(small),
         )
         add("found_p99_ms", "the same, p99", percentile(small, 0.99), AIM_FOUND_MS)
-        large = found_times(Path(name), 2_000_000, start=max(1, FOUND // 10), end=0.5)
+        large = found_times(Path(name), 2_000_000, count=max(1, FOUND // 10), pause=0.5)
         add(
             "found_2mb_median_ms",
             "block of 2 MB found to sent on all delivery channels, median",

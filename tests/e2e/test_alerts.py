@@ -20,7 +20,7 @@ import requests
 
 from p2pool.alerts import mail
 from p2pool.alerts.apprise_channel import notify
-from p2pool.alerts.channel import OutboxEntry, Outcome
+from p2pool.alerts.channel import DeliveryOutcome, OutboxEntry
 from p2pool.alerts.mail import MailServer, compose_mail, send
 from tests.e2e.alert_servers import HUGE, hook_server, mail_server, make_certificate, rude_server, seconds_of
 from tests.e2e.daemons import DashProcess, PoolNode
@@ -265,7 +265,7 @@ def test_mail_through_tls_with_a_login(tmp_path, from_first_byte):
         assert parsed.get_content().splitlines() == ["Größe", ".", "end"]
         wrong = settings(port, encrypted=from_first_byte, user="me", password="wrong", authorities=tls[0])
         answer = send(wrong, "me@example.org", message(wrong))
-        assert (answer.delivered, answer.status, answer.outcome is Outcome.RETRY) == (False, 535, False)
+        assert (answer.delivered, answer.status, answer.outcome is DeliveryOutcome.RETRY) == (False, 535, False)
         unknown = settings(port, encrypted=from_first_byte, user="me", password="right")
         answer = send(unknown, "me@example.org", message(unknown))
         assert not answer.delivered
@@ -278,7 +278,7 @@ def test_a_login_is_never_sent_in_the_open():
         server = settings(port, user="me", password="right")
         answer = send(server, "me@example.org", message(server))
         assert "a login is never sent unencrypted" in answer.text
-        assert answer.outcome is Outcome.REJECTED
+        assert answer.outcome is DeliveryOutcome.REJECTED
         assert mailbox.envelopes == []
 
 
@@ -289,10 +289,14 @@ def test_without_a_login_it_is_encrypted_where_that_is_offered(tmp_path):
             assert send(server, "me@example.org", message(server)).delivered
             assert mailbox.encrypted == [tls is not None]
             answer = send(server, "nobody@example.org", message(server))
-            assert (answer.delivered, answer.status, answer.outcome is Outcome.RETRY) == (False, 550, False)
+            assert (answer.delivered, answer.status, answer.outcome is DeliveryOutcome.RETRY) == (
+                False,
+                550,
+                False,
+            )
             assert answer.text.endswith("<...> from <...>: there is nobody of that name")
             answer = send(server, "later@example.org", message(server))
-            assert (answer.status, answer.outcome is Outcome.RETRY) == (450, True)
+            assert (answer.status, answer.outcome is DeliveryOutcome.RETRY) == (450, True)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +315,7 @@ def test_a_mail_server_that_never_comes_to_the_point(monkeypatch, greeting, paus
         answer, took = seconds_of(lambda: send(server, "me@example.org", message(server)))
         assert took < 6
         assert not answer.delivered
-        assert answer.outcome is Outcome.RETRY
+        assert answer.outcome is DeliveryOutcome.RETRY
         assert words in answer.text
 
 
@@ -328,14 +332,14 @@ def test_a_mail_server_that_is_reached_too_late(monkeypatch):
         server = settings(port)
         answer, took = seconds_of(lambda: send(server, "me@example.org", message(server)))
     assert took < 5
-    assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
+    assert (answer.delivered, answer.outcome is DeliveryOutcome.RETRY) == (False, True)
     assert "could not be reached within" in answer.text
 
 
 def test_a_mail_server_that_is_not_there():
     server = settings(9)
     answer = send(server, "me@example.org", message(server))
-    assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
+    assert (answer.delivered, answer.outcome is DeliveryOutcome.RETRY) == (False, True)
     assert "127.0.0.1:9" in answer.text
 
 
@@ -380,11 +384,11 @@ def test_what_apprise_says_is_told_without_the_token():
     with hook_server() as hook:
         url = f"json://me:PASSW0RD@127.0.0.1:{hook.port}/500"
         answer = notify(url, "subject", "body")
-        assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
+        assert (answer.delivered, answer.outcome is DeliveryOutcome.RETRY) == (False, True)
         assert answer.text
         assert "PASSW0RD" not in answer.text
         assert notify(f"json://127.0.0.1:{hook.port}/ok", "subject", "body").delivered
-    assert notify("nothing://", "subject", "body").outcome is Outcome.REJECTED
+    assert notify("nothing://", "subject", "body").outcome is DeliveryOutcome.REJECTED
 
 
 def test_the_reason_of_a_failed_delivery_by_apprise_is_kept(tmp_path):
@@ -398,7 +402,7 @@ def test_the_reason_of_a_failed_delivery_by_apprise_is_kept(tmp_path):
         with ThreadPoolExecutor() as threads:  # at once, as destinations are
             answers = list(threads.map(lambda url: notify(url, "subject", "body"), reasons))
     for answer, reason in zip(answers, reasons.values(), strict=True):
-        assert (answer.delivered, answer.outcome is Outcome.RETRY) == (False, True)
+        assert (answer.delivered, answer.outcome is DeliveryOutcome.RETRY) == (False, True)
         assert reason in answer.text
         assert hidden not in answer.text
         assert sum(other in answer.text for other in reasons.values()) == 1, "no attempt has another's reason"

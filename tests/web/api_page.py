@@ -9,24 +9,27 @@ from typing import Any
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.table import TOPICS
 
-HEAD = """# The JSON interface
+HEAD = """# JSON API
 
-Made from the table in `p2pool/web/api/` by `python -m tests.web.api_page`; a test holds it to the table. The same
-table is served as an OpenAPI 3.1 document at `/api/openapi.json`.
+This page is generated from the table in `p2pool/web/api/` by `python -m tests.web.api_page`; a test keeps the
+two in step. The node also serves the same table as an OpenAPI 3.1 document at `/api/openapi.json`.
 
-- GET and HEAD only. `/api/v1/...` is the interface for new programs; the other paths are those that front ends and
-  scripts of p2pool have always asked, with the fields that they know.
-- In version 1 amounts are `{"dash": "1.23000000", "duffs": 123000000}`, times Unix seconds, durations seconds,
-  hash rates hashes a second, hashes 64 hexadecimal digits. Old paths have amounts in DASH as numbers.
-- Most answers are made once a second, however many ask. null is what is not known.
-- An error is `{"error": {"code": "...", "message": "..."}}` with a fitting status. Codes stay, messages may
-  change. Any path may answer 503 `starting` in the first seconds.
-- The pool's figures are those of the share chain's last hour; its hash rate counts the whole chain's stale shares.
-- A share's timestamp is part of the consensus and lags without end in a slow pool. Fields that rest on timestamps
-  (`hash_rate`, `pool_hash_rate` and `/rate` of the pool, `time` and `ts` of shares) are for comparing with other
-  nodes. Those for people rest on when shares were found (`observed_...`, `time_found`): when this node first saw
-  a share that came as it was found, else the times in its and its neighbours' headers. So do graphs, history, and
-  the expected times of luck.
+- The API supports GET and HEAD only. New programs should use `/api/v1/...`. The other paths are those that
+  p2pool's existing front ends and scripts request, with the fields that they expect.
+- In version 1, amounts are `{"dash": "1.23000000", "duffs": 123000000}`, times are Unix seconds, durations are
+  seconds, hash rates are hashes per second, and hashes are 64 hexadecimal digits. On legacy paths, amounts are
+  numbers in DASH.
+- The node renders most responses once a second, however many clients request them. A value that is not known is
+  null.
+- An error is `{"error": {"code": "...", "message": "..."}}` with a matching HTTP status. Codes are stable;
+  messages may change. Any path may return 503 `starting` during the first seconds.
+- Pool figures cover the share chain's last hour. The pool's hash rate counts the stale shares of the whole
+  chain.
+- A share's timestamp is part of the consensus, and lags further and further in a slow pool. Fields that use
+  timestamps (`hash_rate`, `pool_hash_rate` and `/rate` of the pool, `time` and `ts` of shares) are for
+  comparison with other nodes. Fields to show to people (`observed_...`, `time_found`) use the time when a share
+  was found: when this node first received it if that was live, or else an estimate from the times in its and its
+  neighbours' headers. Graphs, history and the expected times of luck use it as well.
 """
 
 
@@ -52,7 +55,7 @@ def _endpoint(endpoint: Endpoint) -> Iterator[str]:
     refusals = [refusal for refusal in endpoint.every_error() if refusal.code != "starting"]
     if refusals:
         codes = dict.fromkeys(f"{refusal.status} `{refusal.code}`" for refusal in refusals)
-        yield f"Refuses with {', '.join(codes)}.\n"
+        yield f"Errors: {', '.join(codes)}.\n"
 
 
 def _range(schema: dict[str, Any]) -> str:
@@ -67,7 +70,7 @@ def _range(schema: dict[str, Any]) -> str:
 
 
 def _answer(schema: dict[str, Any]) -> Iterator[str]:
-    yield f"Answer: {_kind(schema)}{_said(schema)}\n"
+    yield f"Response: {_kind(schema)}{_said(schema)}\n"
     fields = list(_fields(schema, ""))
     if fields:
         yield "| field | type | |"

@@ -165,7 +165,9 @@ def without_payload():
 def test_it_is_made_once_for_each_work(monkeypatch):
     pool, made = Pool(12, paying_template()), []
     real = shared_out.gentx_prefix
-    monkeypatch.setattr(coinbase, "gentx_prefix", lambda *given: (made.append(1), real(*given))[1])
+    monkeypatch.setattr(
+        coinbase, "gentx_prefix", lambda *given, **named: (made.append(1), real(*given, **named))[1]
+    )
     for _ in range(3):
         pool.now += 1
         pool.refresh()

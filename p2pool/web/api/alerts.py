@@ -55,29 +55,33 @@ _EVENT = words(*(kind.value for kind in EventKind))
 ENDPOINTS = (
     Endpoint(
         "/api/v1/alerts",
-        "Webhooks and alerts: who is told what, and what became of it; to try one out, POST its id to "
-        "`/api/v1/admin/alert-test`",
+        "Webhooks and alerts: which destination receives which events, and the delivery status; to test a "
+        "destination, POST its id to `/api/v1/admin/alert-test`",
         record(
             destinations=array(
                 record(
-                    id=text("what to give to admin/alert-test"),
-                    kind=words("webhook", "email", "service", description="service: what apprise reaches"),
+                    id=text("id to pass to admin/alert-test"),
+                    kind=words(
+                        "webhook", "email", "service", description="service: a service that apprise supports"
+                    ),
                     host=text("the host, or the name of apprise's service"),
-                    events=array(_EVENT, "what it is told"),
-                    waiting=count("deliveries on their way"),
+                    events=array(_EVENT, "events that it receives"),
+                    waiting=count("deliveries in progress or waiting"),
                     delivered=count("since the start"),
-                    lost=count("given up since the start: refused, or not taken for a day"),
+                    lost=count("given up since the start: rejected, or not accepted for a day"),
                     last_success=nullable(TIME),
                     last_failure=nullable(record(time=TIME, reason=text())),
                     next_attempt=nullable(TIME),
                 )
             ),
-            events=array(_EVENT, "what people are told"),
-            quiet_times=array(text("HH:MM-HH:MM"), "of the machine's day; messages wait until they are over"),
-            is_quiet=boolean("whether it is a quiet time"),
-            held=count("events that wait for the quiet time to be over"),
-            sent=count("messages that people were sent since the start"),
-            problem=nullable(text("why what waits is not on disk")),
+            events=array(_EVENT, "events that people are notified of"),
+            quiet_times=array(
+                text("HH:MM-HH:MM"), "quiet hours in the machine's local time; messages wait until they end"
+            ),
+            is_quiet=boolean("whether quiet hours are in force now"),
+            held=count("events that wait for the end of quiet hours"),
+            sent=count("messages sent to people since the start"),
+            problem=nullable(text("why waiting messages are not stored on disk")),
         ),
         view=alerts,
     ),

@@ -335,38 +335,38 @@ def luck(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-_LUCK = nullable(number("percent: 200 for a block that took half of the work that it should have"))
+_LUCK = nullable(number("percent: 200 if the block took half of the expected work"))
 ROUND_FIELDS = {
-    "time_to_find": nullable({**SECONDS, "description": "since the block before, seconds"}),
+    "time_to_find": nullable({**SECONDS, "description": "time since the previous block, seconds"}),
     "expected_time": nullable(SECONDS),
     "expected_work": nullable(number("hashes")),
     "actual_work": nullable(number("hashes")),
-    "pool_hash_rate": nullable({**HASH_RATE, "description": "hashes a second, weighted by time"}),
+    "pool_hash_rate": nullable({**HASH_RATE, "description": "hashes per second, weighted by time"}),
     "luck": _LUCK,
-    "method": nullable(words("shares", "samples", description="where actual_work is from")),
+    "method": nullable(words("shares", "samples", description="source of actual_work")),
 }
 _OLD_BLOCK = {
     "ts": TIME,
     "hash": HASH,
     "number": count("height"),
     "share": nullable(HASH),
-    "miner": text("the worker; empty or 'another node' where it was not found here"),
+    "miner": text("the worker; empty or 'another node' if it was not found here"),
     "value": DASH,
     "block_reward": DASH,
     **STATUSES,
-    "reason": nullable(text("why it was refused or orphaned")),
+    "reason": nullable(text("why the block was refused or orphaned")),
     "confirmations": count(),
     "chainlock": boolean(),
-    "from_history": boolean("whether its share is not held any more, or never was"),
+    "from_history": boolean("whether the node no longer holds its share, or never did"),
     "explorer_url": text(),
     "network_difficulty": nullable(number()),
-    "actual_hash_difficulty": number("that the block's hash would meet"),
-    "pool_hashrate_at_find": nullable({**HASH_RATE, "description": "over the round, weighted by time"}),
+    "actual_hash_difficulty": number("difficulty that the block's hash would meet"),
+    "pool_hashrate_at_find": nullable({**HASH_RATE, "description": "average over the round, weighted by time"}),
     "avg_hashrate_used": nullable(HASH_RATE),
     "time_to_find": nullable(SECONDS),
     "expected_time": nullable(SECONDS),
     "luck": _LUCK,
-    "hashrate_samples_used": count("shares or samples that its round was measured by"),
+    "hashrate_samples_used": count("number of shares or samples by which the round was measured"),
     "luck_method": nullable(words("time_weighted_avg", "first_block")),
     "luck_approximate": boolean(),
 }
@@ -375,8 +375,8 @@ _OLD_LUCK = record(
     blocks_with_luck=count(),
     luck_available=boolean(),
     luck_approximate=boolean(),
-    avg_luck=nullable(number("percent, with the work of the round that is not over")),
-    average_luck=nullable(number("percent, of blocks found")),
+    avg_luck=nullable(number("percent, including the work of the current round")),
+    average_luck=nullable(number("percent of blocks found")),
     min_luck=_LUCK,
     max_luck=_LUCK,
     avg_time_between_blocks=nullable(SECONDS),
@@ -400,9 +400,9 @@ _OLD_LUCK = record(
 ENDPOINTS = (
     Endpoint(
         "/api/v1/blocks",
-        "The pool's blocks that are remembered, the newest first, page by page",
+        "All blocks of the pool that the node knows, newest first, page by page",
         record(
-            total=count("on all pages"),
+            total=count("number of entries on all pages"),
             offset=count(),
             limit=count(),
             blocks=array(
@@ -411,22 +411,22 @@ ENDPOINTS = (
                     hash=HASH,
                     height=count(),
                     share=nullable(HASH),
-                    worker=text("empty or 'another node' where it was not found here"),
+                    worker=text("empty or 'another node' if it was not found here"),
                     value=AMOUNT,
                     status=STATUS,
-                    reason=nullable(text("why it was refused or orphaned")),
+                    reason=nullable(text("why the block was refused or orphaned")),
                     confirmations=count(),
                     chainlock=boolean(),
                     network_difficulty=nullable(number()),
-                    difficulty=number("that the block's hash would meet"),
-                    round=record("what led to it", **ROUND_FIELDS),
+                    difficulty=number("difficulty that the block's hash would meet"),
+                    round=record("the mining round that led to the block", **ROUND_FIELDS),
                 )
             ),
         ),
         look_up=block_page,
         parameters=(
             OFFSET,
-            whole_number("limit", "how many to tell of", low=1, high=MAX_PAGE, default=DEFAULT_PAGE),
+            whole_number("limit", "maximum number of entries", low=1, high=MAX_PAGE, default=DEFAULT_PAGE),
         ),
     ),
     Endpoint(
@@ -435,24 +435,26 @@ ENDPOINTS = (
         record(
             blocks=count(),
             known_rounds=count(),
-            luck=nullable(number("percent, of all known rounds")),
-            luck_with_current_round=nullable(number("percent, with the work of the round that is not over")),
+            luck=nullable(number("percent, over all known rounds")),
+            luck_with_current_round=nullable(number("percent, including the work of the current round")),
             current_round=record(
                 "",
                 time=nullable(SECONDS),
                 work=nullable(number("hashes")),
                 expected_time=nullable(SECONDS),
-                progress=nullable(number("work against what a block takes on average")),
+                progress=nullable(number("work so far, relative to the average for a block")),
             ),
             periods=array(
                 record(
                     days=integer(),
-                    seconds={**SECONDS, "description": "of these days in which the hash rate was sampled"},
-                    blocks=count("found in these seconds"),
-                    expected_blocks=number("by the pool's hash rate and the network's difficulty over them"),
+                    seconds={**SECONDS, "description": "days of the period in which the hash rate was sampled"},
+                    blocks=count("blocks found in the sampled time"),
+                    expected_blocks=number(
+                        "blocks expected from the pool's hash rate and the network's difficulty in that time"
+                    ),
                     luck=nullable(number("percent: 200 for twice as many blocks as expected")),
                 ),
-                "the last day, week and month",
+                "luck over the last day, week and month",
             ),
             rounds=array(record(time=TIME, hash=HASH, **ROUND_FIELDS)),
         ),
@@ -466,7 +468,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/block_history",
-        "All of the pool's blocks that are remembered, by their hashes",
+        "All blocks of the pool that the node knows, by hash",
         mapping(
             record(
                 **_OLD_BLOCK,

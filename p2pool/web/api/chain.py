@@ -32,13 +32,17 @@ MAX_SHARES, DEFAULT_SHARES = 200, 50
 """Shares on a page of /web/chain: at most 80 kB."""
 
 
-TIMESTAMP = {**TIME, "description": "Unix seconds; its timestamp, which rules keep near its parent's: it may lag"}
+TIMESTAMP = {
+    **TIME,
+    "description": "timestamp of the share, Unix seconds; the rules keep it near that of the "
+    "previous share, so it may lag",
+}
 FOUND = {
-    "time_found": {**TIME, "description": "when it was found, as far as this node can tell, Unix seconds"},
+    "time_found": {**TIME, "description": "when the share was found, as far as this node can tell, Unix seconds"},
     "time_found_source": words(
         *(source.value for source in FoundSource),
-        description="first_seen: it came to this node as it was found; header: by the times in its header and its "
-        "neighbours'",
+        description="first_seen: when this node received it; header: derived from the times in its header and "
+        "its neighbours'",
     ),
 }
 
@@ -129,7 +133,7 @@ _PAGE = record(
     **{
         "best_share": nullable(HASH),
         "from": nullable(HASH),
-        "held": count("shares from this one down"),
+        "held": count("number of shares from this one downwards"),
         "shares": array(
             record(
                 ts=TIMESTAMP,
@@ -137,24 +141,31 @@ _PAGE = record(
                 hash=HASH,
                 payout_address=text(),
                 difficulty=number(),
-                stale_info=nullable(text("what it announces: orphan, doa")),
+                stale_info=nullable(text("stale work that it announces: orphan, doa")),
                 is_block=boolean(),
                 verified=boolean(),
                 absheight=count(),
             )
         ),
-        "next": nullable({**HASH, "description": "where the next page starts; null where the chain held ends"}),
-        "missing_parent": nullable({**HASH, "description": "what the chain lacks at its end"}),
+        "next": nullable(
+            {
+                **HASH,
+                "description": "first share of the next page; null at the end of the chain that the node holds",
+            }
+        ),
+        "missing_parent": nullable(
+            {**HASH, "description": "hash of the first missing share at the end of the chain"}
+        ),
     },
 )
 _PAGE_PARAMETERS = (
-    share_hash("from", "the share to begin with; the best one where it is left out", in_path=False),
-    whole_number("count", "how many shares", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
+    share_hash("from", "the first share to return; default: the best share", in_path=False),
+    whole_number("count", "number of shares", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
 )
 ENDPOINTS = (
     Endpoint(
         "/api/v1/chain",
-        "The share chain from a share down, the newest first, page by page",
+        "The share chain from a share downwards, newest first, page by page",
         _PAGE,
         look_up=_asked_page,
         parameters=_PAGE_PARAMETERS,
@@ -162,7 +173,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/chain",
-        "The share chain from a share down",
+        "The share chain from a share downwards",
         _PAGE,
         look_up=_asked_page,
         parameters=_PAGE_PARAMETERS,
@@ -170,37 +181,37 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/heads",
-        "Shares without children",
+        "Heads: shares on which no other share builds",
         _LIST,
         look_up=lambda context, _: heads(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_heads",
-        "The same of verified shares",
+        "The same for verified shares only",
         _LIST,
         look_up=lambda context, _: heads(context.node.tracker.verified),
     ),
     Endpoint(
         "/web/tails",
-        "Shares whose parent is not held, and first shares",
+        "Tails: shares whose previous share the node does not hold, and first shares",
         _LIST,
         look_up=lambda context, _: tails(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_tails",
-        "The same of verified shares",
+        "The same for verified shares only",
         _LIST,
         look_up=lambda context, _: tails(context.node.tracker.verified),
     ),
     Endpoint(
         "/web/best_share_hash",
-        "The best share; 64 zeros where there is none",
+        "The best share; 64 zeros if there is none",
         HASH,
         look_up=lambda context, _: best_share_hash(context.node),
     ),
     Endpoint(
         "/web/my_share_hashes",
-        "This node's shares, the newest first",
+        "This node's shares, newest first",
         _LIST,
         look_up=lambda context, _: own_hashes(context.node),
     ),

@@ -133,46 +133,50 @@ _PARTS = ("version", "input", "script", "sequence", "outputs", "ref_hash", "nonc
 ENDPOINTS = (
     Endpoint(
         "/api/v1/coinbase",
-        "The coinbase transaction of the block that the pool works on, and who is paid; null without work. "
-        "Each job has its own: it differs in the finder's part, ref_hash and nonce",
+        "The coinbase transaction of the current block, and whom it pays; null without work. Each job has its "
+        "own coinbase, which differs in the finder's part, ref_hash and nonce",
         nullable(
             record(
-                height=count("of the block"),
+                height=count("height of the block"),
                 previous_block=HASH,
-                parent_share=nullable({**HASH, "description": "the share that the next one builds on"}),
+                parent_share=nullable({**HASH, "description": "the share on which the next share builds"}),
                 time={**TIME, "description": "when this work was made, Unix seconds"},
                 total=AMOUNT,
                 finder=record(
-                    "the block's finder, here this node itself, gets a fiftieth of what miners get",
+                    "the block's finder (here this node itself) gets a fiftieth of the miners' part",
                     address=text(),
                     amount=AMOUNT,
                 ),
-                hex=text("the whole transaction; zeros where each job has its own", pattern="^([0-9a-f]{2})+$"),
+                hex=text(
+                    "the whole transaction, with zeros in place of the bytes that differ between jobs",
+                    pattern="^([0-9a-f]{2})+$",
+                ),
                 parts=array(
                     record(
                         **{
                             "name": words(*_PARTS),
-                            "from": count("the byte that it begins with"),
+                            "from": count("offset of its first byte"),
                             "length": count("bytes"),
                             "text": text(),
                         }
                     ),
-                    "its stretches, without gaps",
+                    "the parts of the transaction, without gaps",
                 ),
                 outputs=array(
                     record(
                         kind=words(
                             *KINDS,
-                            description="masternode: a masternode, or in a superblock a proposal; credit_pool: "
-                            "Dash's platform; commitment: no payment, it commits to the share",
+                            description="masternode: a masternode or, in a superblock, a proposal; "
+                            "credit_pool: the Dash platform; commitment: no payment, commits to "
+                            "the share",
                         ),
                         script=text("hexadecimal"),
-                        address=nullable(text("null where the script has none")),
+                        address=nullable(text("null if the script has no address")),
                         amount=AMOUNT,
-                        finder_part={**AMOUNT, "description": "of the amount, what it gets as the finder"},
+                        finder_part={**AMOUNT, "description": "the part of the amount that it gets as the finder"},
                         own=boolean("whether it pays this node's own address: its fee"),
                     ),
-                    "in the transaction's order",
+                    "in transaction order",
                 ),
             )
         ),

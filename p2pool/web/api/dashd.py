@@ -155,18 +155,22 @@ _DASHD = record(
     daemons=array(
         record(
             address=text(),
-            serving=boolean("whether work comes from it"),
+            serving=boolean("whether it provides the work"),
             problem=nullable(text()),
             height=nullable(integer()),
             last_answer=nullable({**SECONDS, "description": "seconds ago"}),
-            answer_time=nullable({**SECONDS, "description": "seconds that it takes for a template, smoothed"}),
+            answer_time=nullable(
+                {**SECONDS, "description": "seconds that it takes to return a template, smoothed"}
+            ),
             version=text(),
             connections=nullable(count()),
         )
     ),
-    new_block_to_job=mapping(_TIMES, "from the first news of a block to the first job on it, by road of the news"),
+    new_block_to_job=mapping(
+        _TIMES, "time from the first notification of a block to the first job on it, by source of the notification"
+    ),
     block_sending=_TIMES,
-    blocks_waiting=count("found blocks that are not settled yet"),
+    blocks_waiting=count("found blocks whose fate is still open"),
 )
 _BROADCASTER = record(
     enabled=boolean(),
@@ -176,7 +180,7 @@ _BROADCASTER = record(
         "",
         healthy=boolean(),
         active_connections=count(),
-        protected_connections=count("none: dashd has links of its own"),
+        protected_connections=count("none: the links to dashd are separate"),
         total_connections=count(),
         target_max_peers=count(),
         target_min_peers=count(),
@@ -186,7 +190,7 @@ _BROADCASTER = record(
     statistics=record(
         "since the start",
         blocks_broadcast=count(),
-        total_peer_broadcasts=count("blocks times nodes"),
+        total_peer_broadcasts=count("number of blocks sent, counted once per node"),
         successful_broadcasts=count(),
         failed_broadcasts=count(),
         success_rate_percent=number(),
@@ -195,12 +199,12 @@ _BROADCASTER = record(
         failed_connections=count(),
         timeouts=count(),
         refused=count(),
-        dashd_refreshes=count("answers of dashd about its own peers"),
+        dashd_refreshes=count("responses of dashd about its own peers"),
     ),
     database=record(
         "addresses",
         total_peers=count(),
-        sources=mapping(count(), "by who named them: dashd, network, remembered"),
+        sources=mapping(count(), "by source: dashd, network, remembered"),
         last_dashd_refresh=nullable(TIME),
         seconds_since_refresh=nullable(count()),
     ),
@@ -222,13 +226,13 @@ _BROADCASTER = record(
                 version=text(),
                 connected_since=TIME,
                 uptime_seconds=count(),
-                clock_offset=number("how far its clock is ahead of ours, seconds"),
-                score=number("rises with each block that it tells of, falls with each failure"),
-                source=text("who named it: dashd, network, remembered"),
-                successful_broadcasts=count("blocks that it took"),
+                clock_offset=number("how far its clock is ahead of this node's, seconds"),
+                score=number("rises with each block that it announces, falls with each failure"),
+                source=text("source of the address: dashd, network, remembered"),
+                successful_broadcasts=count("blocks that it accepted"),
                 failed_broadcasts=count(),
-                blocks_relayed=count("new blocks that it told of"),
-                txs_relayed=count("none: transactions are not asked for"),
+                blocks_relayed=count("new blocks that it announced"),
+                txs_relayed=count("none: transactions are not requested"),
             )
         ),
         in_backoff=array(
@@ -239,14 +243,14 @@ _BROADCASTER = record(
                 backoff_total_seconds=count(),
                 attempts=count(),
             ),
-            "addresses that failed, the next to be tried first",
+            "addresses that failed, next retry first",
         ),
     ),
 )
 ENDPOINTS = (
     Endpoint(
         "/api/v1/dashd",
-        "Each Dash Core's health, how soon there was work on new blocks, how fast found blocks were sent",
+        "Health of each Dash Core, time from new blocks to jobs, time to send found blocks",
         _DASHD,
         view=daemon_list,
     ),

@@ -50,7 +50,7 @@ class ErrorResponse:
 
 
 STARTING: Final = ErrorResponse(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
-UNKNOWN_SHARE: Final = ErrorResponse(NOT_FOUND, "unknown_share", "no share of this hash is held")
+UNKNOWN_SHARE: Final = ErrorResponse(NOT_FOUND, "unknown_share", "the node holds no share with this hash")
 
 
 MAX_QUESTIONS_PER_HOST: Final = 12
@@ -237,7 +237,7 @@ def share_hash(name: str, description: str, in_path: bool = True) -> EndpointPar
     )
 
 
-OFFSET: Final = whole_number("offset", "how many to leave out at the front", low=0, high=100_000, default=0)
+OFFSET: Final = whole_number("offset", "number of entries to skip", low=0, high=100_000, default=0)
 
 
 def find_share(node: Node, share_hash: int) -> Share:

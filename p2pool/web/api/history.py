@@ -65,10 +65,8 @@ MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
 """Of what has others than SERIES_FIGURES."""
-UNKNOWN_NAME: Final = ErrorResponse(NOT_FOUND, "unknown_name", "history has nothing of this name")
-NAME_MISSING: Final = ErrorResponse(
-    BAD_REQUEST, "name_missing", "say of which worker, address or version: name=..."
-)
+UNKNOWN_NAME: Final = ErrorResponse(NOT_FOUND, "unknown_name", "the history contains nothing under this name")
+NAME_MISSING: Final = ErrorResponse(BAD_REQUEST, "name_missing", "give the worker, address or version as name=...")
 
 # --- series and the strongest -----------------------------------------------------------------------------
 
@@ -291,32 +289,32 @@ def _read_figures(given: str) -> tuple[str, ...]:
 
 
 _SERIES: Final = (
-    choice("of", "what of", ("pool", *_KINDS), default="pool"),
-    free_text("name", "of which worker, address or version"),
+    choice("of", "subject of the figures", ("pool", *_KINDS), default="pool"),
+    free_text("name", "name of the worker, address or version"),
     EndpointParameter(
         "figures",
-        text("figures of it, separated by commas; all where it is not given", pattern="^[a-z_]+(,[a-z_]+)*$"),
+        text("figures to return, separated by commas; default: all", pattern="^[a-z_]+(,[a-z_]+)*$"),
         _read_figures,
         "bad_figures",
         "figures are words separated by commas",
         longest=1000,
     ),
-    whole_number("points", "at most so many points, and one", low=10, high=1000, default=500),
+    whole_number("points", "maximum number of points, plus one", low=10, high=1000, default=500),
     *SPAN,
 )
 _TOP: Final = (
-    choice("of", "what of", ("worker", "address"), default="worker"),
-    whole_number("limit", "how many", low=1, high=200, default=20),
+    choice("of", "subject of the figures", ("worker", "address"), default="worker"),
+    whole_number("limit", "number of entries", low=1, high=200, default=20),
     *SPAN,
 )
-_PAGE: Final = (OFFSET, whole_number("limit", "how many to tell of", low=1, high=500, default=50), *SPAN)
+_PAGE: Final = (OFFSET, whole_number("limit", "maximum number of entries", low=1, high=500, default=50), *SPAN)
 _ALL: Final = (
     OFFSET,
-    whole_number("limit", "how many rows", low=1, high=MAX_CSV_ROWS, default=MAX_CSV_ROWS),
+    whole_number("limit", "number of rows", low=1, high=MAX_CSV_ROWS, default=MAX_CSV_ROWS),
     *SPAN,
 )
 _WORKER: Final = free_text("worker", "of one worker, or of all workers of an address")
-_KIND: Final = choice("kind", "of one kind", tuple(EventKind), default=None)
+_KIND: Final = choice("kind", "only events of this kind", tuple(EventKind), default=None)
 _TOP_ROW: Final = record(
     name=text(), **dict.fromkeys(MEANS, HASH_RATE), accepted=count(), refused=count(), dead=count(), shares=count()
 )
@@ -325,21 +323,21 @@ _BLOCK: Final = {
     "hash": HASH,
     "height": count(),
     "share": nullable(HASH),
-    "worker": text("empty or 'another node' where it was not found here"),
+    "worker": text("empty or 'another node' if it was not found here"),
     "value": AMOUNT,
     "status": STATUS,
-    "reason": nullable(text("why it was refused or orphaned")),
+    "reason": nullable(text("why the block was refused or orphaned")),
     "confirmations": count(),
     "chainlock": boolean(),
     "network_difficulty": nullable(number()),
-    "round": record("what led to it", **ROUND_FIELDS),
+    "round": record("the mining round that led to the block", **ROUND_FIELDS),
 }
 _SHARE: Final = {
     "time": TIME,
     "hash": HASH,
     "worker": text(),
-    "dead": boolean("it came too late"),
-    "attempts": number("hashes that it stands for"),
+    "dead": boolean("whether it was found too late"),
+    "attempts": number("number of hashes that it represents"),
 }
 _EVENT: Final = {
     "time": TIME,
@@ -349,21 +347,21 @@ _EVENT: Final = {
     "details": mapping({}),
 }
 _STATUS_FIELDS: Final = {
-    "problem": nullable(text("why nothing is written")),
+    "problem": nullable(text("why history is not being written")),
     "database": nullable(words("sqlite", "postgresql")),
     "node": nullable(text("this node's name in the database")),
-    "retention_days": nullable(number("how long all but blocks is kept")),
-    "waiting": nullable(count("samples that are not written yet")),
+    "retention_days": nullable(number("retention time of everything except blocks, in days")),
+    "waiting": nullable(count("samples that have not been written yet")),
     "written": nullable(TIME),
 }
 
 
 def _page_schema(word: str, fields: Mapping[str, Schema]) -> Schema:
     return record(
-        total=count("on all pages"),
+        total=count("number of entries on all pages"),
         offset=count(),
         limit=count(),
-        **{"from": TIME, "to": TIME, word: array(record(**fields), "the newest first")},
+        **{"from": TIME, "to": TIME, word: array(record(**fields), "newest first")},
     )
 
 
@@ -383,15 +381,15 @@ _BLOCK_COLUMNS: Final = (*(name for name in _BLOCK if name != "round"), *ROUND_F
 ENDPOINTS: Final = (
     Endpoint(
         "/api/v1/history/series",
-        "Figures over time in equal steps, the oldest first. Rates are means over a step, accepted to shares are "
-        "counted in it; null where the node did not run or nothing is known",
+        "Figures over time in equal steps, oldest first. Rates are averages over a step; accepted to shares "
+        "are counts in it; null if the node did not run or nothing is known",
         record(
             of=text(),
             name=nullable(text()),
             **{"from": TIME, "to": TIME},
             step=integer("seconds"),
             times=array(integer("the step's start, Unix seconds")),
-            figures=mapping(array(nullable(number())), "by name: a number for each of `times`"),
+            figures=mapping(array(nullable(number())), "by figure: one number for each of `times`"),
         ),
         look_up=series,
         parameters=_SERIES,
@@ -399,7 +397,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "/api/v1/history/top",
-        "Who was strongest: mean hash rates and counts over the time, the strongest first",
+        "Average hash rates and counts over a time, highest hash rate first",
         record(of=text(), **{"from": TIME, "to": TIME}, rows=array(_TOP_ROW)),
         look_up=top,
         parameters=_TOP,
@@ -407,7 +405,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "/api/v1/history/blocks",
-        "Blocks of the pool that were found in a time",
+        "Blocks that the pool found within a time range",
         _page_schema("blocks", _BLOCK),
         look_up=_listing("blocks", _read_blocks, _block),
         parameters=_PAGE,
@@ -415,7 +413,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "/api/v1/history/shares",
-        "Shares that miners of this node found in a time",
+        "Shares that this node's miners found within a time range",
         _page_schema("shares", _SHARE),
         look_up=_listing("shares", _read_shares, _share),
         parameters=(*_PAGE, _WORKER),
@@ -423,7 +421,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "/api/v1/history/events",
-        "What happened in a time",
+        "Events within a time range",
         _page_schema("events", _EVENT),
         look_up=_listing("events", _read_events, _event),
         parameters=(*_PAGE, _KIND),
@@ -431,7 +429,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "/api/v1/history/status",
-        "Whether history is written, and where",
+        "State of the history database",
         record(**_STATUS_FIELDS),
         view=status,
     ),

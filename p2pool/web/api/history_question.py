@@ -27,12 +27,12 @@ from p2pool.web.api.schema import number
 
 RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
-OUT_OF_ORDER: Final = "the history database is out of order; the node's log says why"
+OUT_OF_ORDER: Final = "the history database is unavailable; the node's log says why"
 """The error for strangers: the reason itself may name hosts, users and paths."""
 TOO_MANY_QUESTIONS: Final = "this host asks history too many questions at once; try again in a moment"
 NO_HISTORY: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
 BROKEN: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", OUT_OF_ORDER)
-UNKNOWN_NODE: Final = ErrorResponse(NOT_FOUND, "unknown_node", "no node of this name writes into this database")
+UNKNOWN_NODE: Final = ErrorResponse(NOT_FOUND, "unknown_node", "no node with this name writes to this database")
 BAD_RANGE: Final = ErrorResponse(BAD_REQUEST, "bad_range", "from must be before to")
 REFUSALS: Final = (NO_HISTORY, BROKEN, UNKNOWN_NODE, BAD_RANGE)
 
@@ -89,7 +89,7 @@ def _time(name: str, description: str) -> EndpointParameter:
 
 SPAN: Final = (
     choice("range", "how far back from `to`", (*RANGES, "all"), default="day"),
-    _time("from", "the beginning, in place of range"),
-    _time("to", "the end, now where it is not given"),
-    free_text("node", "another node that writes into the same database"),
+    _time("from", "start of the time, instead of range"),
+    _time("to", "end of the time; default: now"),
+    free_text("node", "another node that writes to the same database"),
 )

@@ -77,20 +77,20 @@ _TIMES = {
 ENDPOINTS = (
     Endpoint(
         "/api/v1/process",
-        "What the node's process uses, and how long it kept others waiting. Quantiles are upper bounds",
+        "Resource use and event loop delays of the node's process. Quantiles are upper bounds",
         record(
-            memory=nullable(number("bytes in use; null before it was looked at")),
+            memory=nullable(number("bytes in use; null before the first measurement")),
             cpu_seconds=nullable(SECONDS),
             open_files=nullable(count()),
-            max_files=nullable(count("that the system allows; null for any number")),
+            max_files=nullable(count("limit of the system; null if unlimited")),
             threads=nullable(count()),
             reactor_delay=record(
-                "how much later than it was asked to the event loop came; worst: of the last minute or two",
+                "delay of the event loop; worst covers the last minute or two",
                 last=SECONDS,
                 worst=SECONDS,
                 **_TIMES,
             ),
-            garbage_collection=record("how long it took", **_TIMES),
+            garbage_collection=record("duration of the pauses", **_TIMES),
         ),
         view=process_figures,
     ),
@@ -99,34 +99,34 @@ ENDPOINTS = (
         "Ports that are open, and their certificates",
         array(
             record(
-                purpose=text("for people"),
+                purpose=text("human-readable"),
                 port=count(),
                 fingerprint=nullable(text("SHA-256 of the certificate; null without TLS")),
                 other_fingerprint=nullable(
-                    text("SHA-256 of the RSA certificate beside it, for clients that know RSA only")
+                    text("SHA-256 of the additional RSA certificate, for clients that support only RSA")
                 ),
-                expires=nullable({**TIME, "description": "the certificate's last second, Unix seconds"}),
+                expires=nullable({**TIME, "description": "when the certificate expires, Unix seconds"}),
             )
         ),
         view=open_ports,
     ),
     Endpoint(
         "/api/v1/merged",
-        "Other chains that are mined with the same work",
+        "Other chains that are merge-mined with the same work",
         array(
             record(
                 daemon=text("its address"),
-                chain_id=nullable(count("null before its first answer")),
-                accepted=count("blocks that its daemon took"),
+                chain_id=nullable(count("null before its first response")),
+                accepted=count("blocks that its daemon accepted"),
                 refused=count(),
-                problem=nullable(text("why there is no work for it")),
+                problem=nullable(text("why there is no work for this chain")),
             )
         ),
         view=merged_mining,
     ),
     Endpoint(
         "/api/v1/config",
-        "What the operator has set, by the flag's name; of secrets and files it says only whether they are set",
+        "The settings in force, by flag name; for secrets and files, only whether they are set",
         record(settings=mapping({}, "flag's name -> value; times in seconds, fees in percent")),
         look_up=shown_settings,
     ),

@@ -32,18 +32,18 @@ def types_section(snapshot: Snapshot) -> dict[str, Any]:
 
 
 TYPES = record(
-    "shares of types above this node's that other nodes sent since its start; it ignores them",
-    known=count("the newest type that this node knows"),
-    shares=count("of all newer types"),
+    "shares of types above this node's that other nodes have sent since its start; the node ignores them",
+    known=count("the newest share type that this node knows"),
+    shares=count("shares of all newer types"),
     newer=array(
         record(
-            type=nullable(count("null: all types above 127 together")),
+            type=nullable(count("null stands for all types above 127 together")),
             shares=count(),
             first_seen=TIME,
             last_seen=TIME,
-            peer=text("who sent the first one, host:port"),
-            software=text("as that node calls itself"),
-            hosts=count("that sent some, at most 100 are told apart"),
+            peer=text("the peer that sent the first one, host:port"),
+            software=text("software name that the peer announces"),
+            hosts=count("number of hosts that sent some; at most 100 are distinguished"),
         )
     ),
 )
@@ -87,22 +87,24 @@ PEERS = record(
     software=array(
         record(
             software=text("a name without a version, or other"),
-            protocol=nullable(count("null: several rows with few nodes together")),
-            incoming=count("nodes that came to us"),
-            outgoing=count("nodes that we connected to"),
+            protocol=nullable(count("null stands for several rows with few nodes, combined")),
+            incoming=count("nodes with incoming connections"),
+            outgoing=count("nodes with outgoing connections"),
         ),
         "most nodes first",
     ),
     lost=array(
-        record(software=text(), since=TIME, most=count("nodes of it that were connected at once")),
-        "software of which nodes were connected for half an hour or longer, and none is any more",
+        record(
+            software=text(), since=TIME, most=count("the most nodes of it that were connected at the same time")
+        ),
+        "software whose nodes were connected for half an hour or longer and are all disconnected now",
     ),
     closing_early=record(
-        "nodes that closed the connection within 10 s in the last hour, and are not connected now",
+        "nodes that closed the connection within 10 s during the last hour and are not connected now",
         hosts=count(),
         closes=count("connections"),
         since=nullable(TIME),
-        lowest_protocol=nullable(count("that they announced; null if none did")),
+        lowest_protocol=nullable(count("what they announced; null if none announced it")),
         highest_protocol=nullable(count()),
     ),
 )

@@ -183,29 +183,29 @@ def _amount_in_path(name: str, description: str) -> EndpointParameter:
     return EndpointParameter(name, schema, _read_amount, f"bad_{name}", message, in_path=True, status=404)
 
 
-_TOTAL = _amount_in_path("total", "DASH to share out")
-_TRUNC = _amount_in_path("trunc", "the least amount in DASH that is worth an output; 0.01 where it is left out")
+_TOTAL = _amount_in_path("total", "amount in DASH to divide")
+_TRUNC = _amount_in_path("trunc", "the smallest amount in DASH that gets an output; default 0.01")
 ENDPOINTS = (
     Endpoint(
         "/api/v1/payouts",
-        "Who would get what if a block were found now, the greatest first",
+        "Payouts if a block were found now, largest first",
         record(
             total=AMOUNT,
-            finder=nullable({**AMOUNT, "description": "what the finder gets besides; null without work"}),
+            finder=nullable({**AMOUNT, "description": "what the finder gets in addition; null without work"}),
             payouts=array(
                 record(
                     address=text(),
                     amount={
                         **AMOUNT,
-                        "description": "on average: all is shared out by work, the finder's 2 % too, since "
-                        "blocks are found in proportion to work",
+                        "description": "average payout: everything is divided by work, including the finder's "
+                        "2 %, because blocks are found in proportion to work",
                     },
                     part=PART,
                     in_coinbase=nullable(
                         {
                             **AMOUNT,
-                            "description": "exactly, as in /api/v1/coinbase, without the finder's part; null "
-                            "without work",
+                            "description": "exact amount, as in /api/v1/coinbase, without the finder's part; "
+                            "null without work",
                         }
                     ),
                 )
@@ -215,7 +215,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/current_payouts",
-        "DASH by address if a block were found now",
+        "Payouts in DASH by address if a block were found now",
         mapping(DASH),
         view=current_payouts,
     ),
@@ -227,14 +227,14 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/user_stales",
-        "Stale parts of addresses' shares",
+        "Stale fraction of each address's shares",
         mapping(PART),
         view=lambda snapshot: snapshot.per_tip(user_stales),
     ),
     *(
         Endpoint(
             path,
-            "A total shared out as the next block would be: amounts by address for Dash Core's sendmany",
+            "A total divided like the next block: amounts by address for Dash Core's sendmany",
             mapping(DASH),
             look_up=patron_sendmany,
             parameters=parameters,
@@ -248,9 +248,9 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/payout_addr",
-        "The node's own address, the newest of several; null while there is none",
+        "The node's own address (the newest if there are several); null if there is none yet",
         nullable(text()),
         view=own_address,
     ),
-    Endpoint("/payout_addrs", "The node's own addresses, the oldest first", array(text()), view=own_addresses),
+    Endpoint("/payout_addrs", "The node's own addresses, oldest first", array(text()), view=own_addresses),
 )

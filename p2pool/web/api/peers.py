@@ -161,28 +161,28 @@ def _milliseconds(seconds: float | None) -> float | None:
 _FOUND_BY = {
     "found_by": words(
         *(origin.value for origin in NodeOrigin),
-        description="how it became known: --p2pool-node, --bootstrap, the list bootstrap.txt, a built-in name or "
-        "list, another node that told of it, it came to this one, or remembered by an earlier version",
+        description="how it became known: --p2pool-node, --bootstrap, the list bootstrap.txt, a built-in name "
+        "or list, another node, an incoming connection, or the memory of an earlier version",
     ),
-    "found_by_name": nullable(text("the name that had its address, null if it was written as an address")),
+    "found_by_name": nullable(text("the name that resolved to its address; null if it was given as an address")),
 }
-_PING = nullable(number("milliseconds; null where it is not known yet"))
+_PING = nullable(number("milliseconds; null if not known yet"))
 ENDPOINTS = (
     Endpoint(
         "/api/v1/peers",
-        "Connected nodes, those connected longest first",
+        "Connected nodes, longest connected first",
         record(
             incoming=count(),
             outgoing=count(),
             peers=array(
                 record(
                     address=text(),
-                    incoming=boolean("whether it came to us"),
-                    software=text("as it calls itself"),
+                    incoming=boolean("whether the connection is incoming"),
+                    software=text("software name that it announces"),
                     protocol=count(),
                     connected_since=TIME,
-                    known_transactions=count("that it says it has"),
-                    remembered_bytes=count("of transactions that it has us keep"),
+                    known_transactions=count("transactions that it says it has"),
+                    remembered_bytes=count("bytes of transactions that it asked this node to remember"),
                     round_trip=nullable(SECONDS),
                     **_FOUND_BY,
                 )
@@ -192,10 +192,10 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/api/v1/known_nodes",
-        "Where other nodes were seen, the latest first: where this one looks for new connections",
+        "Known addresses of other nodes, most recently seen first; the node dials these",
         record(
             total=count(),
-            found_by=mapping(count(), "how many became known in which way"),
+            found_by=mapping(count(), "number of nodes, by how they became known"),
             offset=count(),
             limit=count(),
             nodes=array(
@@ -203,17 +203,17 @@ ENDPOINTS = (
                     address=text(),
                     first_seen=TIME,
                     last_seen=TIME,
-                    connected=boolean("whether we are, now"),
+                    connected=boolean("whether this node is connected to it now"),
                     **_FOUND_BY,
                 )
             ),
         ),
         look_up=known_nodes,
-        parameters=(OFFSET, whole_number("limit", "how many", low=1, high=500, default=50)),
+        parameters=(OFFSET, whole_number("limit", "number of entries", low=1, high=500, default=50)),
     ),
     Endpoint(
         "/peer_addresses",
-        "Connected nodes in one text, blanks between; the usual port is left out",
+        "Connected nodes in one text, separated by spaces; the default port is omitted",
         text(),
         view=peer_addresses,
     ),
@@ -224,7 +224,7 @@ ENDPOINTS = (
         array(
             record(
                 address=text(),
-                web_port=count("a guess: the network's usual one"),
+                web_port=count("assumed: the network's default port"),
                 version=text(),
                 protocol_version=count(),
                 incoming=boolean(),
@@ -240,7 +240,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/peer_txpool_sizes",
-        "Bytes of transactions that each connected node has us keep",
+        "Bytes of transactions that each connected node asked this node to remember",
         mapping(count()),
         view=peer_txpool_sizes,
     ),

@@ -197,48 +197,51 @@ def currency_info(snapshot: Snapshot) -> dict[str, str]:
     }
 
 
-_HEIGHT = nullable(count("of the Dash chain"))
+_HEIGHT = nullable(count("height of the Dash chain"))
 ENDPOINTS = (
     Endpoint(
         "/api/v1/pool",
-        "The pool as a whole; its figures are those of the share chain's last hour",
+        "The pool as a whole; figures cover the share chain's last hour",
         record(
             network=text(),
-            symbol=text("of the coin"),
+            symbol=text("symbol of the coin"),
             hash_rate={
                 **HASH_RATE,
-                "description": "hashes a second, stale ones included, by the timestamps of shares, which lag in a "
-                "slow pool: for comparing with other nodes",
+                "description": "hashes per second, including stale shares, by share timestamps, which lag in a "
+                "slow pool; for comparison with other nodes",
             },
-            nonstale_hash_rate={**HASH_RATE, "description": "hashes a second, by timestamps"},
+            nonstale_hash_rate={**HASH_RATE, "description": "hashes per second, by share timestamps"},
             stale_proportion=PART,
-            orphan_rate={**HASH_RATE, "description": "hashes a second, by timestamps"},
-            dead_rate={**HASH_RATE, "description": "hashes a second, by timestamps"},
+            orphan_rate={**HASH_RATE, "description": "hashes per second, by share timestamps"},
+            dead_rate={**HASH_RATE, "description": "hashes per second, by share timestamps"},
             observed_hash_rate={
                 **HASH_RATE,
-                "description": "hashes a second, stale ones included, over the time in which the shares were "
-                "found: the pool's hash rate for people",
+                "description": "hashes per second, including stale shares, over the time in which the shares "
+                "were found; the hash rate to show to people",
             },
             observed_nonstale_hash_rate=HASH_RATE,
             observed_orphan_rate=HASH_RATE,
             observed_dead_rate=HASH_RATE,
             observed_seconds={
                 **SECONDS,
-                "description": "seconds in which the shares of all these were found: an hour, more in a slow pool",
+                "description": "seconds within which the shares of these figures were found: an hour, or more "
+                "in a slow pool",
             },
-            share_difficulty=number("of the easiest share"),
+            share_difficulty=number("difficulty of the easiest share"),
             share_period=SECONDS,
             share_version=count(),
-            version_votes=mapping(PART, "parts of the work by the share version that it votes for"),
+            version_votes=mapping(PART, "fractions of the work, by the share version that it votes for"),
             best_share=nullable(HASH),
             share_chain_height=count(),
             shares_held=count(),
             block_height=_HEIGHT,
             network_difficulty=nullable(number()),
             network_hash_rate=HASH_RATE,
-            block_attempts=nullable(number("hashes that a block takes on average")),
-            expected_time_to_block=nullable({**SECONDS, "description": "seconds, by hash_rate"}),
-            observed_time_to_block=nullable({**SECONDS, "description": "seconds, by observed_hash_rate"}),
+            block_attempts=nullable(number("average number of hashes for a block")),
+            expected_time_to_block=nullable({**SECONDS, "description": "seconds, computed from hash_rate"}),
+            observed_time_to_block=nullable(
+                {**SECONDS, "description": "seconds, computed from observed_hash_rate"}
+            ),
             block_value=AMOUNT,
             block_value_payments=AMOUNT,
             block_value_miners=AMOUNT,
@@ -252,7 +255,7 @@ ENDPOINTS = (
             pool_nonstale_hash_rate=HASH_RATE,
             pool_hash_rate=HASH_RATE,
             pool_stale_prop=PART,
-            min_difficulty=number("of the easiest share"),
+            min_difficulty=number("difficulty of the easiest share"),
             network_block_difficulty=number(),
             network_hashrate=HASH_RATE,
             network=text(),
@@ -267,7 +270,7 @@ ENDPOINTS = (
     Endpoint("/difficulty", "Difficulty of the easiest share", number(), view=share_difficulty),
     Endpoint(
         "/stale_rates",
-        "Hash rates of the share chain (good) and of what its shares announce as stale",
+        "Hash rates of the share chain (good) and of the stale work that its shares announce",
         mapping(HASH_RATE),
         view=lambda snapshot: snapshot.per_tip(stale_rates_of).by_timestamps,
     ),
@@ -279,7 +282,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/currency_info",
-        "The coin, and where its blocks, addresses and transactions are looked up",
+        "The coin, and the explorers for its blocks, addresses and transactions",
         record(
             symbol=text(),
             block_explorer_url_prefix=text(),

@@ -34,22 +34,25 @@ def refused_section(snapshot: Snapshot) -> dict[str, Any]:
 
 
 REFUSED = record(
-    "shares that break a rule of this node, and what others built on them",
-    part={**PART, "description": "of the work heard in the last hour"},
-    part_since={**PART, "description": "the first branch's part of what was heard since that branch began"},
-    split=boolean("whether more than half of what was heard since the first branch began is on it"),
-    problem=nullable(text("what an operator has to know; null while most work is accepted")),
-    heard=number("work of all shares heard in the last hour, average attempts"),
+    "shares that break a rule of this node, and the shares that others built on them",
+    part={**PART, "description": "fraction of the work received in the last hour that is on refused shares"},
+    part_since={**PART, "description": "fraction of the work received since the first branch began that is on it"},
+    split=boolean("whether more than half of the work received since the first branch began is on it"),
+    problem=nullable(text("warning for the operator; null while most work is accepted")),
+    heard=number("work of all shares received in the last hour, in average attempts"),
     branches=array(
         record(
             first_share={**HASH, "description": "the share that breaks the rule"},
-            reason=text("the rule"),
+            reason=text("the rule that it breaks"),
             since=TIME,
-            last={**TIME, "description": "when its newest share was heard"},
-            shares=count("heard on it, the first included"),
-            part={**PART, "description": "of the work heard in the last hour"},
-            software=mapping(count(), "shares by the software of the peer that sent them first"),
+            last={**TIME, "description": "when its newest share was received"},
+            shares=count("shares received on it, including the first"),
+            part={
+                **PART,
+                "description": "fraction of the work received in the last hour that is on refused shares",
+            },
+            software=mapping(count(), "shares by the software of the peer that first sent them"),
         ),
-        "those of the last hour, the one with most work first",
+        "the branches of the last hour, most work first",
     ),
 )

@@ -362,7 +362,7 @@ _LOG_ENTRY = record(
     time=TIME,
     pool_hash_rate=HASH_RATE,
     pool_stale_prop=PART,
-    local_hash_rates=mapping(HASH_RATE, "of the fastest workers"),
+    local_hash_rates=mapping(HASH_RATE, "hash rates of the fastest workers"),
     local_dead_hash_rates=mapping(HASH_RATE),
     shares=count(),
     stale_shares=count(),
@@ -378,7 +378,7 @@ _HASHRATE_SAMPLE = nullable(record(ts=TIME, hashrate=nullable(HASH_RATE), networ
 ENDPOINTS = (
     Endpoint(
         "/api/v1/samples",
-        "One figure over the last hour (every 10 s), day (every minute) or month (every 10 minutes), the oldest "
+        "One figure over the last hour (every 10 s), day (every minute) or month (every 10 minutes), oldest "
         "first, as far back as this node has been running",
         record(
             figure=text(),
@@ -388,31 +388,37 @@ ENDPOINTS = (
         ),
         look_up=samples_of,
         parameters=(
-            choice("figure", "what of", SCALARS, default="pool_hash_rate"),
-            choice("period", "how far back", tuple(_PERIODS), default="hour"),
+            choice("figure", "subject of the figures", SCALARS, default="pool_hash_rate"),
+            choice("period", "length of the time range", tuple(_PERIODS), default="hour"),
         ),
     ),
     Endpoint(
         "/web/graph_data/{source}/{view}",
-        "A graph: [middle of the period, value, width, default], the newest first",
+        "A graph: [middle of the period, value, width, default], newest first",
         _graph_schema(),
         look_up=graph_data,
         parameters=(
             choice("source", "which graph", tuple(_GRAPHS), default=None, in_path=True),
-            choice("view", "how far back", tuple(f"last_{span}" for span in _SPANS), default=None, in_path=True),
+            choice(
+                "view",
+                "length of the time range",
+                tuple(f"last_{span}" for span in _SPANS),
+                default=None,
+                in_path=True,
+            ),
         ),
     ),
-    Endpoint("/web/log", "The last day, every five minutes", array(_LOG_ENTRY), look_up=stat_log),
+    Endpoint("/web/log", "Figures of the last day, every five minutes", array(_LOG_ENTRY), look_up=stat_log),
     Endpoint(
         "/network_difficulty",
-        "The Dash network's difficulty over a time, the oldest first",
+        "The Dash network's difficulty over time, oldest first",
         array(record(ts=TIME, network_diff=number())),
         look_up=difficulty_history,
-        parameters=(choice("period", "how far back", tuple(_SPANS), default="day"),),
+        parameters=(choice("period", "length of the time range", tuple(_SPANS), default="day"),),
     ),
     Endpoint(
         "/hashrate_samples",
-        "What samples there are of the pool's hash rate",
+        "Available samples of the pool's hash rate",
         record(
             sample_count=count(),
             oldest_sample=_HASHRATE_SAMPLE,
@@ -423,7 +429,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/net_diff_samples",
-        "What samples there are of the Dash network's difficulty",
+        "Available samples of the Dash network's difficulty",
         record(sample_count=count(), oldest_sample=_DIFFICULTY_SAMPLE, newest_sample=_DIFFICULTY_SAMPLE),
         view=difficulty_samples,
     ),

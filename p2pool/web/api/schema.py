@@ -90,12 +90,12 @@ def nullable(schema: Schema) -> Schema:
 TIME = number("Unix seconds")
 SECONDS = number("seconds")
 PART = number("from 0 to 1")
-HASH_RATE = number("hashes a second")
+HASH_RATE = number("hashes per second")
 HASH = text("64 hexadecimal digits", pattern="^[0-9a-f]{64}$")
 DASH = number("DASH")
 AMOUNT = record(
-    "an amount, exactly",
+    "an exact amount",
     dash=text("DASH with eight decimals", pattern=r"^-?[0-9]+\.[0-9]{8}$"),
-    duffs=integer("the same in duffs"),
+    duffs=integer("the same amount in duffs"),
 )
-ERROR = record("", error=record("", code=text("for programs; it stays"), message=text("for people")))
+ERROR = record("", error=record("", code=text("for programs; it stays"), message=text("human-readable")))

@@ -188,9 +188,9 @@ def _address(context: RequestContext, arguments: Arguments) -> bytes:
     return orjson.dumps(None if share is None else script_to_text(context.node, share.script))
 
 
-_BY_HASH = (share_hash("hash", "the share's"),)
+_BY_HASH = (share_hash("hash", "hash of the share"),)
 _TARGET = {**HASH, "description": "a target as 64 hexadecimal digits"}
-_STALE = nullable(text("what it announces: orphan, doa"))
+_STALE = nullable(text("stale work that it announces: orphan, doa"))
 _SHARE = record(
     hash=HASH,
     parent=nullable(HASH),
@@ -198,12 +198,12 @@ _SHARE = record(
     children=array(HASH),
     verified=boolean(),
     first_seen=TIME,
-    received_from=nullable(text("null where it is our own or was loaded")),
+    received_from=nullable(text("null if the share is this node's own or was loaded from disk")),
     time=TIMESTAMP,
     **FOUND,
-    height=count("shares below it, as it says itself"),
-    chain_work={**HASH, "description": "work of the chain up to it, as it says itself, modulo 2^128"},
-    address=text("whom it pays"),
+    height=count("height in the share chain, as the share claims"),
+    chain_work={**HASH, "description": "total work of the chain up to it, as the share claims, modulo 2^128"},
+    address=text("the address that it pays"),
     donation=PART,
     stale_info=_STALE,
     desired_version=count(),
@@ -214,11 +214,11 @@ _SHARE = record(
     block_target=_TARGET,
     previous_block=HASH,
     subsidy=AMOUNT,
-    transactions=count("beside the coinbase"),
+    transactions=count("transactions besides the coinbase"),
 )
 _OLD_PARENT = text(f"a share's hash, or {NO_SHARE}", pattern=f"^([0-9a-f]{{64}}|{NO_SHARE})$")
 _OLD_SHARE = record(
-    "null if the share is not held",
+    "null if the node does not hold the share",
     hash=HASH,
     parent=_OLD_PARENT,
     far_parent=_OLD_PARENT,
@@ -261,10 +261,10 @@ _OLD_SHARE = record(
 ENDPOINTS = (
     Endpoint(
         "/api/v1/shares",
-        "Shares that this node's miners found since it started, and the newest of them",
+        "Shares that this node's miners found since it started, including the newest of them",
         record(
             total=count(),
-            dead=count("of these, those that came too late"),
+            dead=count("shares among these that were found too late"),
             shares=array(record(time=TIME, hash=HASH, worker=text(), dead=boolean(), work=number("hashes"))),
         ),
         view=own_shares,
@@ -279,7 +279,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/recent_shares",
-        "Shares that this node's miners found, the newest first",
+        "Shares that this node's miners found, newest first",
         array(record(ts=TIME, hash=HASH, miner=text(), dead=boolean())),
         view=recent_shares,
     ),
@@ -292,7 +292,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/share_data/{hash}",
-        "A share as it goes between nodes; nothing if it is not held",
+        "A share in its network encoding; empty if the node does not hold it",
         text(),
         look_up=_packed,
         parameters=_BY_HASH,
@@ -300,7 +300,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/payout_address/{hash}",
-        "Whom a share pays; null if it is not held",
+        "The address that a share pays; null if the node does not hold it",
         nullable(text()),
         look_up=_address,
         parameters=_BY_HASH,

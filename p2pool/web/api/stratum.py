@@ -321,27 +321,27 @@ def _in_force(snapshot: Snapshot) -> list[BanRecord]:
 _WORKER_FIELDS = {
     "connections": count(),
     "difficulty": number(),
-    "accepted": count("pseudoshares"),
+    "accepted": count("submissions (pseudoshares)"),
     "refused": count("submissions"),
     "refused_by": record("by reason", **{word: count() for word in REFUSALS.values()}),
-    "dead": count("of the accepted, those that came too late"),
-    "shares": count("of the share chain"),
-    "hash_rate": {**HASH_RATE, "description": "hashes a second over ten minutes"},
+    "dead": count("accepted submissions that arrived too late"),
+    "shares": count("shares of the share chain"),
+    "hash_rate": {**HASH_RATE, "description": "hashes per second over ten minutes"},
     "dead_hash_rate": HASH_RATE,
-    "hash_rates": record("by window", **dict.fromkeys(("10m", *_WINDOWS), HASH_RATE)),
-    "user_agent": text("the machine's software, as it calls itself"),
-    "last_share": nullable({**TIME, "description": "of the last accepted submission, Unix seconds"}),
+    "hash_rates": record("by time window", **dict.fromkeys(("10m", *_WINDOWS), HASH_RATE)),
+    "user_agent": text("user agent of the mining software"),
+    "last_share": nullable({**TIME, "description": "time of the last accepted submission, Unix seconds"}),
     "last_seen": TIME,
 }
 WORKER = record("", name=text(), **_WORKER_FIELDS)
 _TOTALS = {
     "connections": count(),
-    "workers": count("connected ones"),
+    "workers": count("connected workers"),
     "accepted": count(),
     "refused": count(),
     "refused_by": _WORKER_FIELDS["refused_by"],
     "dead": count(),
-    "shares": count("of the share chain"),
+    "shares": count("shares of the share chain"),
     "dead_shares": count(),
     "hash_rate": HASH_RATE,
     "dead_hash_rate": HASH_RATE,
@@ -355,7 +355,7 @@ _SECURITY = {
     "submissions_per_second": number(),
     "refused_per_second": number(),
     "turned_away_per_second": number(),
-    "turned_away": mapping(count(), "connections that were not let in, by reason"),
+    "turned_away": mapping(count(), "connections that were turned away, by reason"),
     "offences": mapping(count(), "by kind"),
     "banned_hosts": count(),
     "hosts": array(
@@ -366,41 +366,43 @@ _SECURITY = {
             submissions=count(),
             refused=count(),
         ),
-        "those that cost most",
+        "the hosts with the highest costs",
     ),
 }
 _BANS = {
     "total": count(),
     "bans": array(record(host=text(), since=TIME, until=TIME, remaining=SECONDS, reason=text())),
 }
-_HOSTS = mapping(count(), "connections of the hosts that cost something")
+_HOSTS = mapping(count(), "connections of the hosts that have a cost")
 ENDPOINTS = (
     Endpoint(
         "/api/v1/stratum",
-        "All miners of this node together, and who is turned away",
+        "Totals of this node's miners, and rejected connections",
         record(**{**_TOTALS, **_SECURITY}),
         view=stratum_figures,
     ),
-    Endpoint("/api/v1/bans", "Hosts that are kept out", record(**_BANS), view=ban_list),
+    Endpoint("/api/v1/bans", "Banned hosts", record(**_BANS), view=ban_list),
     Endpoint(
         "/stratum_stats",
-        "All miners of this node together, and each worker",
+        "Totals of this node's miners, and each worker",
         record(
             pool=record(
                 **_TOTALS,
                 total_accepted=count(),
                 total_rejected=count(),
-                submission_rate=number("submissions a second"),
+                submission_rate=number("submissions per second"),
                 uptime=SECONDS,
-                ip_connections=mapping(count(), "connections of the hosts that have the most, without addresses"),
-                ip_workers=mapping(count(), "workers with different names on these hosts"),
+                ip_connections=mapping(
+                    count(), "connections of the hosts with the most connections, without their addresses"
+                ),
+                ip_workers=mapping(count(), "distinct worker names on these hosts"),
                 threat_thresholds=record(connection_worker_elevated=number(), connection_worker_warning=number()),
             ),
             workers=mapping(
                 record(
-                    **{**_WORKER_FIELDS, "shares": count("submissions, also refused ones")},
+                    **{**_WORKER_FIELDS, "shares": count("submissions, including rejected ones")},
                     chain_shares=count("shares of the share chain"),
-                    first_seen={**TIME, "description": "since the node's start, Unix seconds"},
+                    first_seen={**TIME, "description": "first seen since the node's start, Unix seconds"},
                     rejected=count(),
                     active_connections=count(),
                     backup_connections=count(),
@@ -412,25 +414,25 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/stratum_security",
-        "Who comes, who is turned away, and which hosts cost most",
+        "Accepted and rejected connections, and the hosts with the highest costs",
         record(
             **_SECURITY,
-            rate_10s=number("submissions a second over ten seconds"),
-            rate_60s=number("submissions a second over a minute"),
-            burst_ratio=number("of these two"),
-            conn_worker_ratio=number("connections a worker"),
+            rate_10s=number("submissions per second over ten seconds"),
+            rate_60s=number("submissions per second over a minute"),
+            burst_ratio=number("sum of these two"),
+            conn_worker_ratio=number("connections per worker"),
             reject_rate=PART,
             suspicious_workers=array(
-                record(name=text(), rate=number("submissions a second")),
+                record(name=text(), rate=number("submissions per second")),
                 f"those with more than {SUSPICIOUS_PACE:g} submissions a second",
             ),
             limits=record(
                 "",
                 max_submissions_per_sec=number(
-                    "what all permitted connections send at the rate that vardiff aims at"
+                    "submission rate of all permitted connections at vardiff's target rate"
                 ),
                 max_connections=count(),
-                min_difficulty=nullable(number("null for the network's own")),
+                min_difficulty=nullable(number("null for the network's default")),
                 max_connections_per_ip=count(),
             ),
             threat_level=integer("0 normal, 1 elevated, 2 warning, 3 critical", minimum=0, maximum=3),
@@ -442,7 +444,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/ban_stats",
-        "Hosts that are kept out",
+        "Banned hosts",
         record(
             **_BANS,
             banned_ips_count=count(),

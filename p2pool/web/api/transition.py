@@ -108,44 +108,46 @@ def _tally(tally: Tally) -> dict[str, Any]:
 
 
 _TALLY = {
-    "shares": count("that were counted"),
-    "wanted": count("how many it would be on a chain that is long enough"),
-    "newer_work": {**PART, "description": "part of the work that votes for versions above this node's"},
+    "shares": count("number of shares counted"),
+    "wanted": count("number of shares in this span on a chain that is long enough"),
+    "newer_work": {**PART, "description": "fraction of the work that votes for versions above this node's"},
     "newer": count("shares that vote for versions above this node's"),
     "versions": array(
         record(
             version=count(),
-            work={**PART, "description": "part of the work that votes for it"},
-            shares=count("that vote for it"),
+            work={**PART, "description": "fraction of the work that votes for this version"},
+            shares=count("shares that vote for this version"),
         ),
         f"by work, the most first, at most {MOST_VERSIONS}",
     ),
-    "other_versions": count("versions that are not listed"),
+    "other_versions": count("number of versions that are not listed"),
 }
-_CROSSED = nullable(boolean("whether it is reached; null while the chain is too short"))
+_CROSSED = nullable(boolean("whether the level is reached; null while the chain is too short"))
 _VOTES = record(
     "votes for share versions",
-    own=count("the version that shares of this node vote for"),
+    own=count("the version that this node's shares vote for"),
     parent=nullable(count("the version that the best share votes for; null without shares")),
-    enough_shares=boolean("whether the chain has all the shares that rules about votes need"),
-    problem=nullable(text("what an operator has to know")),
+    enough_shares=boolean("whether the chain has enough shares for the rules about votes"),
+    problem=nullable(text("warning for the operator; null if there is none")),
     refused_by_c2pool=record(
-        "shares of the best chain that c2pool-dash refuses for their votes, among those of the last hour",
+        "shares of the best chain in the last hour that c2pool-dash refuses because of their votes",
         shares=count(),
         newest=nullable(HASH),
-        shares_above=nullable(count("how many shares are on top of the newest")),
-        problem=nullable(text("what an operator has to know")),
+        shares_above=nullable(count("number of shares on top of the newest of these")),
+        problem=nullable(text("warning for the operator; null if there is none")),
     ),
     chain=record("the whole chain", **_TALLY),
     window=record(
-        "the oldest tenth of the chain, which rules read",
-        from_parent=count("how many shares behind the best share it begins"),
+        "the oldest tenth of the chain, which the rules use",
+        from_parent=count("number of shares between the best share and the start of this span"),
         **_TALLY,
     ),
     recent=record("the newest shares, about an hour", **_TALLY),
     levels=array(
         record(
-            percent=count("of the work, for versions above this node's; 0: any"), chain=_CROSSED, window=_CROSSED
+            percent=count("percent of the work that votes for versions above this node's; 0 stands for any vote"),
+            chain=_CROSSED,
+            window=_CROSSED,
         )
     ),
 )
@@ -265,33 +267,43 @@ def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
 
 _WAIT = nullable(
     record(
-        shares=count("further shares until then; 0 if it is reached"),
-        seconds={**SECONDS, "description": "the same at one share each share period"},
+        shares=count("number of shares until then; 0 if already reached"),
+        seconds={**SECONDS, "description": "the same in seconds, at one share per share period"},
     )
 )
 _NEXT = record(
-    "what would happen next; nothing of it makes this node do anything",
-    version=nullable(count("the version above this node's that most of the work votes for; null if none does")),
-    share_period={**SECONDS, "description": "seconds between shares, on average"},
+    "what other software would do next; this node itself does not react",
+    version=nullable(
+        count("the version above this node's with the most work voting for it; null if there is none")
+    ),
+    share_period={**SECONDS, "description": "average seconds between shares"},
     own_shares_refused=nullable(
         boolean(
-            "whether c2pool-dash refuses shares that vote as this node's do on top of shares that vote otherwise; "
-            "null while the chain is too short"
+            "whether c2pool-dash refuses shares that vote like this node's on top of shares that vote "
+            "differently; null while the chain is too short"
         )
     ),
     own_share_now=nullable(
-        text("why c2pool-dash would refuse a share of this node upon the best share; null if not")
+        text("why c2pool-dash would refuse a share of this node on top of the best share; null if it would not")
     ),
     steps=array(
         record(
             rule=words(*(rule.name for rule in RULES)),
-            meaning=text("what happens then, for people"),
-            span=words("window", "chain", description="whose work counts"),
-            percent=count("of the work that must vote for the version"),
-            part=nullable({**PART, "description": "of the work that does; null while the chain is too short"}),
+            meaning=text("what happens then, as text for people"),
+            span=words("window", "chain", description="the span whose work counts"),
+            percent=count("percent of the work that must vote for the version"),
+            part=nullable(
+                {
+                    **PART,
+                    "description": "fraction of the work that votes for it; null while the chain is too short",
+                }
+            ),
             missing=nullable(PART),
             reached=nullable(boolean()),
-            at_present_rate={**_WAIT, "description": "when, if votes go on as in the last hour; null for never"},
+            at_present_rate={
+                **_WAIT,
+                "description": "when, if votes continue as in the last hour; null for never",
+            },
             at_the_earliest={**_WAIT, "description": "when, if all shares from now on vote for it"},
         )
     ),
@@ -312,7 +324,7 @@ SECTIONS: Final[dict[str, tuple[Callable[[Snapshot], dict[str, Any]], Schema]]] 
 ENDPOINTS = (
     Endpoint(
         "/api/v1/transition",
-        "Votes for share versions, and what other software would make of them",
+        "Votes for share versions, and how other software would react to them",
         record("", **{name: schema for name, (_, schema) in SECTIONS.items()}),
         view=transition,
     ),

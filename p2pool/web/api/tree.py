@@ -61,34 +61,38 @@ def _row(
 ENDPOINTS = (
     Endpoint(
         "/api/v1/tree",
-        "The newest shares of all heads, the highest first: the share chain with its forks",
+        "The newest shares of all heads, highest first: the share chain with its forks",
         record(
             "",
             best_share=nullable(HASH),
-            heads=count("all shares that none builds on"),
+            heads=count("all shares on which no other share builds"),
             shares=array(
                 record(
                     hash=HASH,
                     parent=nullable(
-                        {**HASH, "description": "which need not be among these, or held; null for a first"}
+                        {
+                            **HASH,
+                            "description": "the previous share, which need not be in this list or held by "
+                            "the node; null for a first share",
+                        }
                     ),
-                    height=count("shares below it, as it says itself"),
+                    height=count("height in the share chain, as the share claims"),
                     time=TIMESTAMP,
                     **FOUND,
-                    address=text("whom it pays"),
+                    address=text("the address that it pays"),
                     difficulty=number(),
                     own=boolean("whether a miner of this node found it"),
                     verified=boolean(),
                     in_best_chain=boolean(),
-                    stale_info=nullable(text("what it announces: orphan, doa")),
+                    stale_info=nullable(text("stale work that it announces: orphan, doa")),
                     is_block=boolean(),
-                    children=count("that are held"),
+                    children=count("shares that the node holds"),
                 )
             ),
         ),
         look_up=share_tree,
         parameters=(
-            whole_number("count", "how many shares at most", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
+            whole_number("count", "maximum number of shares", low=1, high=MAX_SHARES, default=DEFAULT_SHARES),
         ),
     ),
 )

@@ -55,9 +55,9 @@ MAX_BLOCKS: Final = 50
 
 UNKNOWN_WORKER = ErrorResponse(404, "unknown_worker", "no worker of this name is remembered")
 UNKNOWN_ADDRESS = ErrorResponse(
-    404, "unknown_address", "this address has no worker here and no part of the next block"
+    404, "unknown_address", "this address has no worker here and no payout in the next block"
 )
-BUSY = ErrorResponse(503, "busy", "workers were searched in too many ways this second; try again in a second")
+BUSY = ErrorResponse(503, "busy", "too many worker searches this second; try again in a second")
 
 
 def _named(worker: WorkerSnapshot) -> dict[str, Any]:
@@ -242,46 +242,51 @@ ADDRESS = EndpointParameter(
 )
 _ANY_ADDRESS = EndpointParameter(
     "address",
-    text("a Dash address; any other text is one that is not known", maxLength=MAX_TEXT),
+    text("a Dash address; any other text counts as an unknown address", maxLength=MAX_TEXT),
     str,
     "not_an_address",
     f"an address has at most {MAX_TEXT} characters",
     in_path=True,
     status=404,
 )
-_ERROR = with_optional(record("for an unknown address, with status 200", error=text()), active=boolean())
+_ERROR = with_optional(record("present for an unknown address, with status 200", error=text()), active=boolean())
 _PAID_BLOCK = record(
     "",
     timestamp=TIME,
     block_hash=HASH,
     block_height=count(),
     block_reward=DASH,
-    estimated_payout=nullable(number("DASH; null for blocks of earlier runs, of which it is not known")),
+    estimated_payout=nullable(number("DASH; null for blocks of earlier runs if unknown")),
     payout=nullable(text("the same as a decimal")),
     **STATUSES,
     explorer_url=text(),
 )
-_LIMIT = whole_number("limit", "how many to tell of", low=1, high=MAX_WORKERS, default=DEFAULT_WORKERS)
+_LIMIT = whole_number("limit", "maximum number of entries", low=1, high=MAX_WORKERS, default=DEFAULT_WORKERS)
 ENDPOINTS = (
     Endpoint(
         "/api/v1/workers",
-        "The workers that are remembered, page by page",
+        "All workers with statistics, page by page",
         record(
-            time={**TIME, "description": "when these figures were made, Unix seconds"},
-            total=count("workers that are meant, on all pages"),
+            time={**TIME, "description": "when these figures were computed, Unix seconds"},
+            total=count("number of matching workers on all pages"),
             offset=count(),
             limit=count(),
             workers=array(WORKER),
         ),
         look_up=worker_page,
         parameters=(
-            choice("sort", "what they are in the order of", tuple(ORDERS), default="hash_rate"),
-            choice("order", "rising or falling", ("asc", "desc"), default="desc"),
+            choice("sort", "sort key", tuple(ORDERS), default="hash_rate"),
+            choice("order", "ascending or descending", ("asc", "desc"), default="desc"),
             OFFSET,
             _LIMIT,
-            free_text("search", "only those whose name holds this, in any case"),
-            free_text("address", "only those of this payout address"),
-            choice("connected", "only those with, or without, a connection", ("true", "false"), default=None),
+            free_text("search", "only workers whose name contains this text, ignoring case"),
+            free_text("address", "only workers of this payout address"),
+            choice(
+                "connected",
+                "only connected (true) or disconnected (false) workers",
+                ("true", "false"),
+                default=None,
+            ),
         ),
         refusals=(BUSY,),
     ),
@@ -290,12 +295,16 @@ ENDPOINTS = (
         "One worker",
         WORKER,
         look_up=one_worker,
-        parameters=(free_text("name", "as it authorizes: an address, or an address, a dot and a name", True),),
+        parameters=(
+            free_text(
+                "name", "the username with which it authorizes: an address, or an address, a dot and a name", True
+            ),
+        ),
         refusals=(UNKNOWN_WORKER,),
     ),
     Endpoint(
         "/api/v1/addresses/{address}",
-        "All workers of a payout address together, and what it would get",
+        "All workers of a payout address together, and what the address would be paid",
         record(
             address=text(),
             workers=count(),
@@ -325,7 +334,7 @@ ENDPOINTS = (
                 hashrate=HASH_RATE,
                 dead_hashrate=HASH_RATE,
                 doa_rate=PART,
-                share_difficulty=number("the highest of its workers'"),
+                share_difficulty=number("the highest difficulty of its workers"),
                 time_to_share=nullable(SECONDS),
                 current_payout=DASH,
                 global_stale_prop=PART,

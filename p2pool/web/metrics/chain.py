@@ -27,103 +27,115 @@ def _round_trips(snapshot: PoolSnapshot) -> dict[str, float]:
 CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     gauge(
         "p2pool_pool_hashrate",
-        "Hashes a second of the whole pool over the last hour, stale work included, by the timestamps of shares: "
-        "for comparing with other nodes, since timestamps lag in a slow pool.",
+        "Hash rate of the whole pool over the last hour, stale work included, in hashes per second, by the "
+        "timestamps of shares. Use it to compare with other nodes; timestamps lag in a slow pool.",
         lambda s: s.chain.pool_rate,
     ),
     gauge(
         "p2pool_pool_observed_hashrate",
-        "Hashes a second of the whole pool, stale work included, over the time in which the last hour's shares "
-        "were found.",
+        "Hash rate of the whole pool, stale work included, in hashes per second, over the time in which the "
+        "last hour's shares were found.",
         lambda s: s.chain.observed_rate,
     ),
-    gauge("p2pool_share_chain_height", "Length of the best share chain held.", lambda s: s.chain.height),
+    gauge(
+        "p2pool_share_chain_height",
+        "Length of the best share chain that the node holds.",
+        lambda s: s.chain.height,
+    ),
     gauge(
         "p2pool_share_chain_absolute_height",
-        "Height of the best share since the first share ever.",
+        "Height of the best share, counted from the first share ever.",
         lambda s: s.chain.absolute_height,
     ),
     gauge(
         "p2pool_share_chain_last_share_timestamp_seconds",
-        "Timestamp of the best share, Unix time. It lags in a slow pool.",
+        "Timestamp of the best share, in Unix time. It lags in a slow pool.",
         lambda s: s.chain.last_share_time,
     ),
     gauge(
         "p2pool_share_chain_last_share_found_timestamp_seconds",
-        "When the best share was found, as far as this node can tell, Unix time.",
+        "When the best share was found, as far as this node can tell, in Unix time.",
         lambda s: s.chain.last_share_found,
     ),
-    gauge("p2pool_share_chain_shares_held", "Shares held, forks included.", lambda s: s.chain.held),
-    gauge("p2pool_share_chain_shares_verified", "Shares held that are verified.", lambda s: s.chain.verified),
-    gauge("p2pool_share_chain_heads", "Ends of chains and forks that are held.", lambda s: s.chain.heads),
-    gauge("p2pool_share_difficulty", "The least difficulty of a share.", lambda s: s.chain.share_difficulty),
+    gauge(
+        "p2pool_share_chain_shares_held", "Shares that the node holds, including forks.", lambda s: s.chain.held
+    ),
+    gauge(
+        "p2pool_share_chain_shares_verified", "Verified shares that the node holds.", lambda s: s.chain.verified
+    ),
+    gauge(
+        "p2pool_share_chain_heads",
+        "Heads (ends of chains and forks) that the node holds.",
+        lambda s: s.chain.heads,
+    ),
+    gauge("p2pool_share_difficulty", "Minimum difficulty of a share.", lambda s: s.chain.share_difficulty),
     gauge(
         "p2pool_stale_ratio",
-        "Part of the pool's shares of the last hour that were stale.",
+        "Part of the pool's shares in the last hour that were stale.",
         lambda s: s.chain.stales.orphan + s.chain.stales.dead,
     ),
     by_word(
         "p2pool_orphan_ratio",
         MetricType.GAUGE,
-        "Part of the shares that missed the best chain: the pool's of the last hour, this node's newest ones.",
+        "Part of the shares that were orphaned: of the pool's in the last hour, or of this node's newest.",
         label="scope",
         values=lambda s: _by_scope(s.chain.stales.orphan, s.chain.own_stales.orphan),
     ),
     by_word(
         "p2pool_dead_on_arrival_ratio",
         MetricType.GAUGE,
-        "Part of the shares that were too late when they were found, as p2pool_orphan_ratio.",
+        "Part of the shares that were dead on arrival: of the pool's in the last hour, or of this node's newest.",
         label="scope",
         values=lambda s: _by_scope(s.chain.stales.dead, s.chain.own_stales.dead),
     ),
     gauge(
         "p2pool_store_problem",
-        "1 while shares cannot be written to disk.",
+        "1 while the node cannot write shares to disk.",
         lambda s: float(s.chain.store_problem is not None),
     ),
     gauge(
         "p2pool_work_problem",
-        "1 while miners get no work though Dash Core gives templates: no other node is connected, or the share "
-        "chain is not there yet.",
+        "1 while miners get no work although Dash Core provides templates: no other node is connected, or the "
+        "share chain has not been downloaded.",
         lambda s: float(s.chain.work_problem is not None),
     ),
     gauge(
         "p2pool_block_problem",
-        "1 while dashd would refuse a block found now, because it is too large or lacks what must be in it.",
+        "1 while dashd would reject a block found now, because it is too large or lacks something required.",
         lambda s: float(s.chain.block_problem is not None),
     ),
     gauge(
         "p2pool_transactions_left_out",
-        "Transactions of dashd's template that blocks leave out because they would be too large with them.",
+        "Transactions of dashd's template that are left out of blocks, which would otherwise be too large.",
         lambda s: s.chain.left_out,
     ),
     by_word(
         "p2pool_peers",
         MetricType.GAUGE,
-        "Other nodes of the pool that are connected, by who began.",
+        "Connected p2pool nodes, by direction of the connection.",
         label="direction",
         values=lambda s: {"incoming": s.peers.incoming, "outgoing": s.peers.outgoing},
     ),
     by_word(
         "p2pool_peer_round_trip_seconds",
         MetricType.GAUGE,
-        "Round-trip times of the nearest and the farthest connected node.",
+        "Round-trip times to the nearest and the farthest connected node.",
         label="of",
         values=_round_trips,
     ),
     announced_counter(
-        "p2pool_blocks_found", "Blocks of the pool that came into the chain.", lambda s: s.blocks_accepted
+        "p2pool_blocks_found", "Blocks of the pool that Dash accepted into its chain.", lambda s: s.blocks_accepted
     ),
     by_word(
         "p2pool_blocks",
         MetricType.GAUGE,
-        "The pool's newest thousand blocks, earlier runs included, by what became of them.",
+        "The pool's newest thousand blocks, including those of earlier runs, by status.",
         label="status",
         values=_blocks,
     ),
     gauge(
         "p2pool_last_block_timestamp_seconds",
-        "When the pool's newest block was found, Unix time.",
+        "When the pool's newest block was found, in Unix time.",
         lambda s: max((block.time for block in s.blocks), default=None),
     ),
 )

@@ -32,33 +32,33 @@ OTHER_NODES: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_peers_by_software",
         MetricType.GAUGE,
-        "Connected nodes by what they call their software; other is every name that this node does not know.",
+        'Connected nodes, by the software that they announce; "other" covers all names that this node does not '
+        "know.",
         label="software",
         values=_software,
     ),
     by_word(
         "p2pool_peers_by_protocol",
         MetricType.GAUGE,
-        "Connected nodes by the protocol number that they announce.",
+        "Connected nodes, by the protocol number that they announce.",
         label="protocol",
         values=_protocols,
     ),
     by_word(
         "p2pool_newer_type_shares_total",
         MetricType.COUNTER,
-        "Shares of types that this node does not know, which peers sent and it ignored; other is every type above "
-        "127.",
+        'Shares of unknown types that peers sent and this node ignored; "other" covers all types above 127.',
         label="type",
         values=lambda s: {row.name: row.shares for row in s.peers.census.newer_types},
     ),
     gauge(
         "p2pool_peers_lost_software",
-        "Kinds of software of which nodes were connected for half an hour or longer, and none is any more.",
+        "Kinds of software whose nodes were connected for half an hour or longer and are all disconnected now.",
         lambda s: len(s.peers.census.lost),
     ),
     gauge(
         "p2pool_peers_closing_early",
-        "Nodes that closed the connection within 10 s in the last hour, and are not connected now.",
+        "Nodes that closed the connection within 10 s during the last hour and are not connected now.",
         lambda s: s.peers.census.early_closes.hosts,
     ),
 )

@@ -36,36 +36,36 @@ def _threads(snapshot: PoolSnapshot) -> float | None:
 
 
 PROCESS: tuple[Declared | DeclaredTimes, ...] = (
-    gauge("p2pool_start_time_seconds", "When the node started, Unix time.", lambda s: s.start_time),
+    gauge("p2pool_start_time_seconds", "When the node started, in Unix time.", lambda s: s.start_time),
     gauge("process_start_time_seconds", "The same as p2pool_start_time_seconds.", lambda s: s.start_time),
-    gauge("process_resident_memory_bytes", "Memory in use.", _resident),
+    gauge("process_resident_memory_bytes", "Resident memory of the process.", _resident),
     Declared(
         "process_cpu_seconds_total",
         MetricType.COUNTER,
-        "Processor time used, of all threads together.",
+        "CPU time used by all threads.",
         _cpu_seconds,
     ),
     gauge("process_open_fds", "Open file descriptors.", _open_files),
-    gauge("process_max_fds", "File descriptors that may be open.", _max_files),
-    gauge("process_threads", "Threads.", _threads),
+    gauge("process_max_fds", "Maximum number of open file descriptors.", _max_files),
+    gauge("process_threads", "Number of threads.", _threads),
     times(
         "p2pool_reactor_delay_seconds",
-        "By how much the reactor came later than it was asked to, looked at ten times a second.",
+        "Delay of the reactor's timers, sampled ten times a second.",
         lambda s: s.process.delays,
     ),
     gauge(
         "p2pool_reactor_delay_last_seconds",
-        "The newest of p2pool_reactor_delay_seconds.",
+        "The most recent sample of p2pool_reactor_delay_seconds.",
         lambda s: s.process.last_delay,
     ),
     gauge(
         "p2pool_reactor_delay_worst_seconds",
-        "The longest of p2pool_reactor_delay_seconds within the last minute or two.",
+        "The longest sample of p2pool_reactor_delay_seconds within the last minute or two.",
         lambda s: s.process.worst_delay,
     ),
     times(
         "p2pool_gc_pause_seconds",
-        "For how long the garbage collector held everything up.",
+        "Duration of garbage collection pauses.",
         lambda s: s.process.pauses,
     ),
     counter("p2pool_alerts_sent_total", "Alerts sent to people.", lambda s: s.alerts),

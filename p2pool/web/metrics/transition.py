@@ -26,41 +26,41 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_newer_votes_ratio",
         MetricType.GAUGE,
-        "Part of the work that votes for share versions above this node's: of the whole chain, of its oldest "
-        "tenth (window), and of the last hour (recent). The first two are absent while the chain is too short.",
+        "Part of the work that votes for share versions above this node's: in the whole chain, its oldest "
+        "tenth (window), and the last hour (recent). The first two are absent while the chain is too short.",
         label="span",
         values=_newer,
     ),
     gauge(
         "p2pool_newer_votes_version",
-        "The share version above this node's that most of the work votes for; absent if none does.",
+        "The share version above this node's with the most work voting for it; absent if there is none.",
         lambda s: s.chain.votes.leading,
     ),
     gauge(
         "p2pool_own_votes_refused",
-        "1 while c2pool-dash refuses shares that vote as this node's do, on top of shares that vote otherwise.",
+        "1 while c2pool-dash refuses shares that vote like this node's on top of shares that vote differently.",
         lambda s: float(s.chain.votes.refused),
     ),
     gauge(
         "p2pool_refused_votes",
-        "Shares of the best chain, of the last hour, that c2pool-dash refuses for their votes.",
+        "Shares of the best chain in the last hour that c2pool-dash refuses because of their votes.",
         lambda s: s.chain.votes.refused_shares,
     ),
     gauge(
         "p2pool_refused_work_ratio",
-        "Part of the work heard in the last hour that is on shares that this node refuses.",
+        "Part of the work received in the last hour that is on shares that this node refuses.",
         lambda s: s.chain.refused.part,
     ),
     gauge(
         "p2pool_chain_split",
-        "1 while more than half of the work heard since the leading refused branch began is on that branch.",
+        "1 while more than half of the work received since the leading refused branch began is on that branch.",
         lambda s: float(s.chain.refused.is_majority),
     ),
     by_word(
         "p2pool_refused_branch_work_ratio",
         MetricType.GAUGE,
-        "Part of the work heard in the last hour that is on refused branches, by the rule that their first share "
-        "breaks.",
+        "Part of the work received in the last hour that is on refused branches, by the rule that their first "
+        "share breaks.",
         label="reason",
         values=_refused,
     ),

@@ -46,6 +46,8 @@ REMEMBERED_FIRST = 30.0
 """Seconds in which remembered nodes alone are dialled."""
 LOOK_UP_PERIOD, LONGEST_PERIOD = 60.0, 960.0
 """Seconds between two look-ups: they double while it is of no use."""
+_pause_after = backoffPolicy(LOOK_UP_PERIOD, LONGEST_PERIOD, factor=2.0, jitter=lambda: 0.0)
+"""Seconds until the next look-up, by the number of those before the last one."""
 PEERS_FILE = StateFormat("peers.json", "the addresses and bans of other nodes", 8 << 20)
 """Ten thousand addresses and as many bans are about one and a half million bytes."""
 
@@ -93,7 +95,7 @@ class PeerService(Service):
                 settings.bootstrap, environment.run_in_thread, environment.run_in_daemon_thread
             )
         self._looking = False
-        self._next_look_up, self._pause = 0.0, LOOK_UP_PERIOD
+        self._next_look_up, self._look_ups = 0.0, 0
         """On the reactor's clock."""
         self._named: deque[PeerAddress] = deque(maxlen=MAX_FOUND)
         """Addresses of the last look-up that were not dialled yet: they come before those that are remembered."""
@@ -228,11 +230,11 @@ class PeerService(Service):
         now = self._reactor.seconds()
         outgoing = sum(1 for session in self.hub.peers if not session.incoming)
         if outgoing >= min(FEW_PEERS, self._settings.outgoing):
-            self._next_look_up, self._pause = now + REMEMBERED_FIRST, LOOK_UP_PERIOD
+            self._next_look_up, self._look_ups = now + REMEMBERED_FIRST, 0
             self._named.clear()
         elif self._bootstrap is not None and not self._looking and now >= self._next_look_up:
             self._looking = True
-            self._next_look_up, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PERIOD)
+            self._next_look_up, self._look_ups = now + _pause_after(self._look_ups), self._look_ups + 1
             look_up = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
             look_up.addErrback(lambda failure: _log.failure("looking up other nodes failed", failure))
 

@@ -66,7 +66,7 @@ class PeerProtocol(Protocol):
                 self._ended = True
                 if self.session is not None:
                     self.session.close()  # nothing more of it is read or answered
-                self._factory.hub.call_soon(lambda: self.fail(Drop("it does not take what is sent")))
+                self._factory.hub.call_soon(lambda: self.fail(Drop("it does not read what it is sent")))
                 return
         self._factory.hub.bytes_sent += len(data)
         self._socket.write(data)

@@ -30,7 +30,7 @@ class RememberedTransactions(OrderedDict[int, bytes]):
             return
         counted = counted_size(data)
         if counted > MAX_REMEMBERED:
-            raise Misbehaviour(f"a transaction of {len(data)} bytes to remember")
+            raise Misbehaviour(f"a transaction of {len(data)} bytes, too large to remember")
         while self.size + counted > MAX_REMEMBERED:
             self.forget((next(iter(self)),))
         self.size += counted

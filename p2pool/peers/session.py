@@ -288,7 +288,7 @@ class PeerSession:
         if self.version is not None and now - self.heard_at > SILENCE_TIME:
             raise Drop("nothing received for 100 s")
         if any(now > request.due for request in self._requests.values()):
-            raise Drop("a request was not answered within 15 s")
+            raise Drop("it did not answer a request within 15 s")
 
     def close(self) -> None:
         """The connection has ended. What the peer made us keep is given up at once, and the connection with all
@@ -451,7 +451,7 @@ class PeerSession:
         header = message.header
         block_hash = header.hash()
         if block_hash > bits_to_target(header.bits):
-            raise Misbehaviour("a best block without its work")
+            raise Misbehaviour("a bestblock header without its proof of work")
         self._hub.best_block(header, block_hash)
 
     def _on_have_tx(self, message: HaveTx, now: float) -> None:

@@ -1,4 +1,4 @@
-"""How many refused shares one host may send. Pure. Called by `peer_pool`.
+"""How many refused shares one host may send. Pure. Called by `node.peers_adapter`.
 
 A peer relays what its own rules accept. If those differ from ours, it is no attacker: a refused share that
 carries the work that the chain asks for costs as much as a valid one. A flood of them, or of cheap ones, costs its

@@ -15,6 +15,9 @@ export const STATUS = {
 /** Return the word for a block status: the node calls a rejected block "refused". */
 export const statusText = (status) => (status === "refused" ? "rejected" : status);
 
+/** Shorten the hashes in a reason, which would make the column as wide as they are. */
+const shortened = (reason) => reason.replace(/[0-9a-f]{64}/g, shortHash);
+
 /** The status column, for items with {status, reason, confirmations, chainlock}. */
 export const statusColumn = {
   title: "Status",
@@ -24,7 +27,7 @@ export const statusColumn = {
     node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
     node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
     const depth = confirmations > 0 ? `, ${integer(confirmations)} conf.${chainlock ? ", ChainLock" : ""}` : "";
-    const why = (status === "refused" || status === "orphaned") && reason ? `: ${reason}` : "";
+    const why = (status === "refused" || status === "orphaned") && reason ? `: ${shortened(reason)}` : "";
     setText(node, statusText(status) + depth + why);
   },
 };

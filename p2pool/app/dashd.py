@@ -174,7 +174,7 @@ class DashdAssembly:
         for subscriber in self._zmqs:
             subscriber.start()
         self._timers = [
-            Timer(self._reactor, SAVE_PERIOD, self.block_store.save, name="save the found blocks", now=False),
+            Timer(self._reactor, SAVE_PERIOD, self.block_store.save, name="write blocks.json", now=False),
             Timer(
                 self._reactor,
                 ROOM_PERIOD,

@@ -67,7 +67,7 @@ class App:
         self._timers: list[Timer] = []
         self._stopping = False
         self._starting = DeferredLock()
-        """Held while services are started, after the shares were loaded: they are stopped between two of them only."""
+        """Held while services are started, after the shares were loaded: they stop between two of them only."""
 
     def _construct_pool(self) -> None:
         """Construct what mines: node, Dash Core, peers, miners."""

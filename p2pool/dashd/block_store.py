@@ -99,6 +99,9 @@ class BlockStore:
                     path=str(self._file.path),
                     error=_why(error),
                 )
+        except Exception:
+            self._dirty = True  # or a bug would end all later attempts
+            raise
         else:
             self._complained = False
 

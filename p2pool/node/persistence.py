@@ -105,7 +105,11 @@ class Persistence:
             database, set_aside, self.emptied = await self._in_thread(open_known)
         except (sqlite3.Error, OSError) as error:
             self._no_store = f"cannot open the share store {path}: {error}"
-            _log.error("{problem}; going on in memory, a restart would lose all shares", problem=self._no_store)
+            _log.error(
+                "{problem}. Mining goes on, and this run keeps the share chain in memory only. Repair the disk, "
+                "then restart: other nodes have the chain",
+                problem=self._no_store,
+            )
             return None
         if self.emptied is not None:
             _log.error("{problem}. Other nodes are asked for the share chain meanwhile", problem=self.emptied)

@@ -208,7 +208,9 @@ class PeerHub(Hub):
         if isinstance(error, Misbehaviour):
             self.bans.ban(session.host, self._clock())
             _log.warn(
-                "disconnected and banned peer {peer}: {error}", peer=session.label, error=printable(str(error))
+                "disconnected peer {peer} and banned its host for an hour: {error}",
+                peer=session.label,
+                error=printable(str(error)),
             )
         elif isinstance(error, OwnNode):
             if not session.incoming:

@@ -1,7 +1,7 @@
 """Shares of the chain: bytes <-> value, generating the next one and checking a received one.
 
 Pure: the chain is seen through the small port `ChainView`, which `sharechain` implements. Everything here is
-consensus (share version 16); the source of every rule is the share-chain format that docs/architecture.md names.
+consensus (share version 16); the rules are described in docs/protocol/share.md and docs/protocol/share-chain.md.
 
 - `share`: a share, the chain it is in and the version it is of; `parsing`: bytes -> share
 - `versions`: the share versions that are known; `codec_16`: how shares of type 16 are read and packed

@@ -224,7 +224,7 @@ def test_where_there_is_no_place_for_the_rsa_one_the_other_serves(own):
     own.rsa.mkdir()
     with logged() as log:
         certificate = own.find()
-    assert "without an additional RSA certificate" in log.lines[0]
+    assert "its RSA companion" in log.lines[0]
     assert own.rsa.is_dir()
     assert certificate.other_fingerprint is None
     assert shown(certificate) == x509.load_pem_x509_certificate(own.certificate.read_bytes())

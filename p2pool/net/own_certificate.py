@@ -51,8 +51,8 @@ def find_certificate(
         return ServerCertificate(main.certificate, main.key, additional=(rsa.certificate, rsa.key))
     except OperatorError as error:
         _log.warn(
-            "the self-signed certificate {path} works, but its RSA companion {rsa} cannot be made: {error}. Miners "
-            "that know only RSA cannot connect",
+            "the self-signed certificate {path} works, but its RSA companion {rsa} cannot be made: {error}. "
+            "Miners that know only RSA cannot connect",
             path=str(main.certificate),
             rsa=str(rsa.certificate),
             error=str(error),

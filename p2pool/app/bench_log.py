@@ -59,7 +59,7 @@ class BenchLog:
         """Return work that measures how long its jobs take to make."""
         return TimedWork(work, self._stopwatch, partial(self.record, JOB))
 
-    def say_summary(self) -> None:
+    def log_summary(self) -> None:
         """Log the summary of the last minute."""
         for line in self._timings.summary(self._stopwatch()):
             _log.info("bench: {line}", line=line)

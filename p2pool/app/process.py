@@ -37,7 +37,7 @@ def run(config: Config) -> int:
     directory = DataDirectory(config.datadir)
     logging = start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
     for notice in config.notices:
-        _log.warn("{notice}", notice=notice)
+        _log.warn("settings: {notice}", notice=notice)
     check_state_files(config.datadir)
     stop = _stop_once(reactor)
     hung_up: Event[str] = Event()

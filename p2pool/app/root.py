@@ -212,7 +212,7 @@ class App:
         self._timers = [Timer(self.reactor, 1.0, self._refresh_views, name="refresh the views")]
         if self._bench is not None:
             self._timers.append(
-                Timer(self.reactor, PERIOD, self._bench.say_summary, name="log the timings", now=False)
+                Timer(self.reactor, PERIOD, self._bench.log_summary, name="log the timings", now=False)
             )
         self.status_log.start()
         self.process_watch.start()

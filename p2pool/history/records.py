@@ -45,7 +45,7 @@ COUNTS: Final = ("accepted", "stale", "low_difficulty", "duplicate", "other_refu
 """Figures that are counted within a period."""
 SERIES_FIGURES: Final = (*MEANS, *LEVELS, *COUNTS)
 REFUSED: Final = ("stale", "low_difficulty", "duplicate", "other_refused")
-"""Those of COUNTS that are refusals."""
+"""The figures of COUNTS that are rejected submissions."""
 REASONS: Final = {21: "stale", 22: "duplicate", 23: "low_difficulty"}
 """By stratum's error code; all others are `other_refused`."""
 

@@ -126,15 +126,15 @@ class Persistence:
         total, done, logged = database.count(), 0, time.monotonic()
         for item in database.read(self._node.network):
             if isinstance(item, str):
-                self._say(_log.warn, "{problem}; skipped", problem=item)
+                self._log(_log.warn, "{problem}; skipped", problem=item)
                 continue
             done += 1
             if time.monotonic() - logged > _PROGRESS_PERIOD:
                 logged = time.monotonic()
-                self._say(_log.info, "loading shares: {done} of {total}", done=done, total=total)
+                self._log(_log.info, "loading shares: {done} of {total}", done=done, total=total)
             yield item
 
-    def _say(self, level: Callable[..., None], line: str, **fields: object) -> None:
+    def _log(self, level: Callable[..., None], line: str, **fields: object) -> None:
         """Log from a thread."""
         self._environment.reactor.callFromThread(lambda: level(line, **fields))
 
@@ -164,7 +164,7 @@ class Persistence:
     # --- shares of legacy p2pool-dash --------------------------------------------------------------------
 
     def _files_to_import(self) -> list[Path]:
-        """Those of --import-shares; else what legacy p2pool-dash left in our directory. Called in a thread."""
+        """Return the files of --import-shares, else those of legacy p2pool-dash in the data directory. Blocks."""
         if self._import_from is None:
             return [path for path in share_files(self._directory) if path.suffix != ".gz"]
         try:

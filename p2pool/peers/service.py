@@ -79,7 +79,7 @@ class PeerService(Service):
         self._dialling = PeerFactory(hub, False)
         self._dialling.ended.subscribe(self._connection_ended)
         self._keeping = PeerFactory(hub, False)
-        """Those of --p2pool-node."""
+        """The nodes of --p2pool-node."""
         self._keeping.began.subscribe(lambda session: hub.given.add((session.host, session.port)))
         self._attempts: dict[str, Deferred[Any]] = {}
         """By group. At most MAX_ATTEMPTS."""

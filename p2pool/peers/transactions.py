@@ -55,7 +55,7 @@ class TransactionPool:
     def __init__(self) -> None:
         self.known: dict[int, bytes] = {}
         self.mining: dict[int, bytes] = {}
-        """Those of the template that we work on."""
+        """The transactions of the current template."""
         self.added: Event[tuple[int, ...]] = Event()
         self.removed: Event[tuple[int, ...]] = Event()
         self.mining_changed: Event[MiningChange] = Event()

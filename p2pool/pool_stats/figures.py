@@ -85,7 +85,7 @@ class ChainFigures:
     verified: int = 0
     heads: int = 0
     last_share_time: float | None = None
-    """Its timestamp, which lags in a slow pool."""
+    """The share's timestamp, which lags in a slow pool."""
     last_share_found: float | None = None
     """When it was found, as far as this node can tell."""
     share_difficulty: float = 0.0
@@ -172,7 +172,7 @@ class PeerCensus:
     """What other nodes are, by their own account."""
 
     software: tuple[SoftwareCount, ...] = ()
-    """Those with most nodes first; the rest together as "other"."""
+    """Software with most nodes first; the rest together as "other"."""
     newer_types: tuple[NewerType, ...] = ()
     lost: tuple[LostSoftware, ...] = ()
     early_closes: EarlyCloses = EarlyCloses()

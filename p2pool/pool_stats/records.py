@@ -201,7 +201,7 @@ class SecuritySnapshot:
     offences: dict[str, int]
     bans: tuple[BanRecord, ...]
     hosts: tuple[HostRecord, ...]
-    """Those with the highest costs."""
+    """The hosts with the highest costs."""
     recent_submission_rate: float = 0.0
     loads: tuple[HostLoad, ...] = ()
     """The hosts with the most connections, the greatest first."""
@@ -232,9 +232,9 @@ class PoolSnapshot:
     blocks: tuple[BlockRecord, ...]
     """The oldest first; also those of earlier runs."""
     notices: dict[str, HistogramSnapshot]
-    """Seconds from the first news of a block to the first job on it, by the road that the news came on."""
+    """Seconds from the first notification of a block to the first job on it, by the notification's source."""
     sending: HistogramSnapshot
-    """Seconds from finding a block to its being sent on all roads."""
+    """Seconds from finding a block until it was sent on all channels."""
     fan_out: HistogramSnapshot
     """Seconds from new work to the last connection that a round of jobs served."""
     submits: HistogramSnapshot

@@ -42,8 +42,8 @@ MAX_RECENT: Final = 100
 """Shares of ours kept for pages."""
 MAX_BLOCKS: Final = 1000
 """The pool's blocks kept for pages."""
-MAX_ROADS: Final = 16
-"""Roads by which news of a block come: each a word of the code's."""
+MAX_SOURCES: Final = 16
+"""Sources of block notifications that are counted: each is a word in the code."""
 NOTICE_BOUNDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SENDING_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FAN_OUT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
@@ -206,15 +206,15 @@ class PoolStats:
             self._blocks_accepted += 1
 
     def record_new_block_job(self, source: str, seconds: float) -> None:
-        """The first job on a new block left, so long after the first news of the block."""
+        """Record how long after its first notification a new block's first job was sent."""
         histogram = self._notices.get(source)
-        if histogram is None and len(self._notices) < MAX_ROADS:
+        if histogram is None and len(self._notices) < MAX_SOURCES:
             histogram = self._notices[source] = Histogram(NOTICE_BOUNDS)
         if histogram is not None:
             histogram.add(seconds)
 
     def record_block_sent(self, seconds: float) -> None:
-        """A found block was sent on all roads, so long after it was found."""
+        """Record how long after it was found a block was sent on all channels."""
         self._sending.add(seconds)
 
     # --- everything else -----------------------------------------------------------------------------------

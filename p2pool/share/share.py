@@ -293,7 +293,7 @@ class ShareVersion:
     """A share version: all that differs by type. It is resolved once for each share, or for each work."""
 
     type: int
-    """As it is in the envelope."""
+    """The type, as it is in the envelope."""
     codec: ShareCodec
     """Also says what ref_hash commits to: `Links.ref_bytes` of a share that is read,
     `SharePacker.ref_bytes` of one that is made."""

@@ -445,7 +445,7 @@ def _count_name(names: dict[str, int], name: str) -> None:
 
 
 def _names(software: Mapping[str, int]) -> str:
-    """Those that sent most, and how many others did."""
+    """Return the software that sent most, and how many others did."""
     names = sorted(software, key=lambda name: -software[name])
     named = ", ".join(names[:NAMED])
     return named if len(names) <= NAMED else f"{named} and {len(names) - NAMED} others"

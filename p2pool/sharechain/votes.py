@@ -28,7 +28,7 @@ class Tally:
     total_work: int = 0
     newer_shares: int = 0
     newer_work: int = 0
-    """Those that vote for versions above SHARE_VERSION."""
+    """Shares that vote for versions above SHARE_VERSION."""
 
     @classmethod
     def of(cls, shares: Iterable[Share], wanted: int) -> Tally:

@@ -34,7 +34,7 @@ class Masternode:
 
     @property
     def outpoint(self) -> str:
-        """Its collateral, which names it in lists."""
+        """The collateral, which names the masternode in lists."""
         return f"{self.registration}-0"
 
 

@@ -70,7 +70,7 @@ class Ledger:
     def __init__(self) -> None:
         self.coins: dict[OutPoint, Coin] = {}
         self.faucet: dict[OutPoint, Coin] = {}
-        """Those of `coins` that pay to FAUCET_SCRIPT, oldest first."""
+        """Return the `coins` that pay to FAUCET_SCRIPT, oldest first."""
         self.unlocks: set[int] = set()
         """Indexes of the asset unlocks in the chain."""
 

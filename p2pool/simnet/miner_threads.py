@@ -30,7 +30,7 @@ _NONCE_OFFSET = 76
 
 
 def scan_nonces(header: bytearray, target: int, nonces: range) -> list[int]:
-    """Those of `nonces` with which the 80-byte `header` (whose last four bytes change) meets `target`."""
+    """Return the `nonces` with which the 80-byte `header` (whose last four bytes change) meets `target`."""
     found = []
     digest_of, pack_nonce, offset = x11_digest, _nonce_at_76, _NONCE_OFFSET
     # Digest and target are little-endian numbers: nearly every hash is decided by its last byte, as the first

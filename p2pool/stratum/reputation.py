@@ -138,7 +138,7 @@ class HostReputation:
         self.submissions = self.refused = 0
         """Submissions that are not judged yet, for display."""
         self.carried = self.carried_refused = 0
-        """Those of them whose connections ended before they were judged."""
+        """Submissions whose connections ended before they were judged."""
         self.cost = Decaying(HALF_LIFE, now)
         self.limited_until = 0.0
         self._admissions, self._admitted_at = 0.0, now

@@ -95,11 +95,11 @@ class ClientState(Enum):
     READING = auto()
     """It takes what it is sent."""
     STALLED = auto()
-    """Its connection holds enough unsent bytes."""
+    """The client's connection holds enough unsent bytes."""
     CLOSING = auto()
     """A close frame was sent or received; it has _CLOSE_TIME to disconnect."""
     ABORTED = auto()
-    """Its connection was aborted and is about to be lost."""
+    """The client's connection was aborted and is about to be lost."""
 
     @property
     def is_open(self) -> bool:
@@ -192,7 +192,7 @@ class LiveHub:
         self._time = now
         self._snapshots: BoundedDict[frozenset[str], Frames] = BoundedDict(_CACHED_SETS)
         self._ready: dict[LiveClient, None] = {}
-        """Those that have something to be sent and take it, in the order of their turns."""
+        """Return the clients that have something to be sent and take it, in the order of their turns."""
         self._events = TokenAllowance(limits.events, limits.event_rate, now)
         self._missed = 0
 

@@ -53,7 +53,7 @@ def submission(worker: str) -> bytes:
 def summary(bench: BenchLog) -> dict[str, str]:
     """The figures by the kind of step."""
     with logged() as log:
-        bench.say_summary()
+        bench.log_summary()
     bench._stopwatch._inside = False  # type: ignore[attr-defined]  # no step either
     texts = [text.partition("bench: ")[2] for text in log.lines]
     return {text.partition(" in ")[0]: text.partition(" s: ")[2] for text in texts}

@@ -22,7 +22,7 @@ from p2pool.pool_stats import (
     ShareRecord,
     workers,
 )
-from p2pool.pool_stats.stats import MAX_BLOCKS, MAX_REASONS, MAX_RECENT, MAX_ROADS
+from p2pool.pool_stats.stats import MAX_BLOCKS, MAX_REASONS, MAX_RECENT, MAX_SOURCES
 from p2pool.pool_stats.workers import (
     MAX_REFUSAL_CODES,
     MAX_SOFTWARE,
@@ -197,7 +197,7 @@ def test_how_soon_there_was_work_on_a_new_block_is_counted_by_road(stats):
     assert snapshot.notices["p2p"].count == 4
     assert snapshot.notices["p2p"].total == pytest.approx(1000.304)
     assert snapshot.notices["p2p"].quantile(0.5) == 0.005
-    assert len(snapshot.notices) == MAX_ROADS
+    assert len(snapshot.notices) == MAX_SOURCES
     assert snapshot.sending.quantile(0.99) == 0.002
 
 

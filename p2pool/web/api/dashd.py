@@ -44,7 +44,7 @@ def daemon_list(snapshot: Snapshot) -> dict[str, Any]:
             }
             for daemon in figures.daemons
         ],
-        "new_block_to_job": {road: _times(times) for road, times in pool.notices.items()},
+        "new_block_to_job": {source: _times(times) for source, times in pool.notices.items()},
         "block_sending": _times(pool.sending),
         "blocks_waiting": figures.blocks_waiting,
     }

@@ -9,8 +9,8 @@ from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, Tim
 
 
 def _notices(view: View) -> Iterator[Times]:
-    for road, histogram in view.snapshot.notices.items():
-        yield (road,), histogram
+    for source, histogram in view.snapshot.notices.items():
+        yield (source,), histogram
 
 
 DASH_CORE: tuple[Declared | DeclaredTimes, ...] = (

@@ -284,8 +284,8 @@ class WorkerTable:
             del self._by_address[group.address]
 
     def forget_silent(self, now: float) -> Generator[None, None, None]:
-        """Forget the workers without a connection that were silent for SILENCE seconds. A clock that was set back by
-        more than that does not keep anybody."""
+        """Forget the workers without a connection that were silent for SILENCE seconds. A clock that was set back
+        by more than that does not keep anybody."""
         count = 0
         while self._absent:
             name = next(iter(self._absent))

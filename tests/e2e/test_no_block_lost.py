@@ -81,7 +81,7 @@ def test_all_are_dead_and_one_comes_back_a_minute_later(tmp_path: Path, dash: Da
         assert [path.name for path in pending(node)] == [f"4-{found}.pending"]
         miner.socket.settimeout(SHORT_PATIENCE + 30)
         miner.wait_for_the_end()
-        assert time.monotonic() - lost > SHORT_PATIENCE - 5
+        assert SHORT_PATIENCE - 5 < time.monotonic() - lost < SHORT_PATIENCE + 80
         (warning,) = node.get("local_stats")["warnings"]
         assert ": no contact for " in warning
         time.sleep(max(0.0, lost + 60 - time.monotonic()))

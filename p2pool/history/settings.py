@@ -68,5 +68,5 @@ class HistorySettings:
         read=_read_node_name,
         shown=Shown.VALUE,
         help="this node's name in the database",
-        default_text="one that is chosen at the first start",
+        default_text="a name chosen at the first start",
     )

@@ -119,7 +119,7 @@ def read_quiet_hours(given: Given) -> QuietHours:
             raise one.refused("this is no part of a day; give one like 22:00-07:00")
         spans.append((minutes[0] % 1440, minutes[1] % 1440))
     if len(spans) > MAX_QUIET:
-        raise OperatorError(f"{given.source}: {len(spans)} times are too many; give up to {MAX_QUIET}")
+        raise OperatorError(f"{given.source}: {len(spans)} quiet periods are too many; give at most {MAX_QUIET}")
     return QuietHours(tuple(spans))
 
 

@@ -28,8 +28,8 @@ def read_location(given: Given) -> DatabaseLocation | None:
     location = parse_database_location(given.source, given.text)
     if location.path is not None and not location.path.parent.is_dir():
         raise OperatorError(
-            f"{given.source} {location.path}: there is no directory {location.path.parent}: make it, or mount its "
-            "disk, first"
+            f"{given.source} {location.path}: there is no directory {location.path.parent}: create it, or mount "
+            "its disk, first"
         )
     return location
 

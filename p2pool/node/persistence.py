@@ -105,10 +105,10 @@ class Persistence:
             database, set_aside, self.emptied = await self._in_thread(open_known)
         except (sqlite3.Error, OSError) as error:
             self._no_store = f"cannot open the share store {path}: {error}"
-            _log.error("{problem}; going on in memory, a restart would lose all shares", problem=self._no_store)
+            _log.error("{problem}; continuing in memory; a restart would lose all shares", problem=self._no_store)
             return None
         if self.emptied is not None:
-            _log.error("{problem}. Other nodes are asked for the share chain meanwhile", problem=self.emptied)
+            _log.error("{problem}. Requesting the share chain from other nodes meanwhile", problem=self.emptied)
         if set_aside is not None:
             _log.warn(
                 "the share store {path} is corrupt: quarantined as {aside}, and a new one created",

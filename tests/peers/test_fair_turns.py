@@ -153,7 +153,7 @@ def test_a_flood_keeps_no_request_open_without_end():
     for second in range(2, int(LONGEST_REQUEST) + 1):
         talk.session.check_time(float(second))
     assert talk.flow == [True]
-    with pytest.raises(Drop, match="not answered"):
+    with pytest.raises(Drop, match="did not answer"):
         talk.session.check_time(LONGEST_REQUEST + 1)
 
 

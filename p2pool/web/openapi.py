@@ -15,8 +15,8 @@ OLD_MARK: Final = "old"
 _ABOUT: Final = """The figures of a p2pool-dash node. The API is read-only and supports GET and HEAD.
 
 `/api/v1/...` is the interface for new programs. Amounts are `{"dash": "1.23000000", "duffs": 123000000}`, times
-are Unix seconds, hash rates are hashes per second, and hashes are 64 hexadecimal digits. Most responses are rendered
-once a second. The other paths are those that p2pool's existing front ends and scripts request.
+are Unix seconds, hash rates are hashes per second, and hashes are 64 hexadecimal digits. Most responses are
+rendered once a second. The other paths are those that p2pool's existing front ends and scripts request.
 
 An error is `{"error": {"code": ..., "message": ...}}` with a matching status. Codes are stable; messages may
 change."""

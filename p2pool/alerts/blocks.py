@@ -55,7 +55,9 @@ class BlockWatch:
         text = {
             EventKind.BLOCK_FOUND: f"found by {record.worker if here else 'another node of the pool'}: {value}",
             EventKind.BLOCK_CONFIRMED: f"is confirmed: its {value} can be spent",
-            EventKind.BLOCK_ORPHANED: f"is orphaned{_because(record)}: its {value} are lost unless it comes back",
+            EventKind.BLOCK_ORPHANED: (
+                f"is orphaned{_because(record)}: its {value} are lost unless the block returns to the chain"
+            ),
             EventKind.BLOCK_REFUSED: f"was refused by Dash Core{_because(record)}: its {value} are lost",
         }[kind]
         return EventRecord(

@@ -9,7 +9,7 @@ from pathlib import Path
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 
-LAST_RUN_FILE = StateFormat("last-run.json", "knowing how the last run ended", 4096)
+LAST_RUN_FILE = StateFormat("last-run.json", "the record of the last run", 4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def _parse(document: object) -> LastRun:
     match document:
         case {"time": int() | float() as time, "orderly": bool(orderly)} if 0 <= time < 2**53:
             return LastRun(float(time), orderly)
-    raise ParseError("it does not say when a run ended, and how")
+    raise ParseError("it does not say when and how a run ended")
 
 
 def write_last_run(path: Path, run: LastRun) -> None:

@@ -119,7 +119,7 @@ def read_quiet_hours(given: Given) -> QuietHours:
             raise one.refused("this is no part of a day; give one like 22:00-07:00")
         spans.append((minutes[0] % 1440, minutes[1] % 1440))
     if len(spans) > MAX_QUIET:
-        raise OperatorError(f"{given.source}: {len(spans)} times are too many; give up to {MAX_QUIET}")
+        raise OperatorError(f"{given.source}: {len(spans)} quiet periods are too many; give at most {MAX_QUIET}")
     return QuietHours(tuple(spans))
 
 
@@ -188,7 +188,7 @@ class WebhookOptions:
     )
     webhook_allow_private: bool = switch(
         shown=Shown.NEVER,
-        help="also follow redirects of webhooks to private, loopback and link-local addresses",
+        help="let webhooks follow redirects to private, loopback and link-local addresses, too",
     )
 
 
@@ -209,11 +209,14 @@ class AlertOptions:
         None,
         metavar="HOST[:PORT]",
         shown=Shown.NEVER,
-        help="the mail server; smtps://HOST:PORT if its connections are encrypted from the first byte",
-        default_text=f"port {SMTP_PORT}, with a login {SUBMISSION_PORT}, with smtps {SMTPS_PORT}",
+        help="the mail server; smtps://HOST:PORT for TLS from the first byte",
+        default_text=f"port {SMTP_PORT}; {SUBMISSION_PORT} with a login; {SMTPS_PORT} with smtps",
     )
     alert_smtp_user: str | None = setting(
-        None, metavar="USER", shown=Shown.NEVER, help="log in to the mail server as this user, only through TLS"
+        None,
+        metavar="USER",
+        shown=Shown.NEVER,
+        help="user name for the mail server; the login is sent only over TLS",
     )
     alert_smtp_password: str | None = setting(
         None,
@@ -261,7 +264,7 @@ class AlertOptions:
         read=read_threshold,
         collect=collect_thresholds,
         shown=Shown.NEVER,
-        help="when to send an alert: seconds, or for hash_rate_drop a percentage of the hour's average",
+        help="threshold of an alert: seconds, or for hash_rate_drop percent of the last hour's average",
         default_text=", ".join(f"{each.name}={each.default:g}" for each in fields(Thresholds)),
     )
     alert_group: float | None = setting(
@@ -286,14 +289,14 @@ class AlertOptions:
         metavar="LIST",
         read=event_list(frozenset()),
         shown=Shown.NEVER,
-        help="events that are sent during quiet hours, too",
+        help="events that are sent even during quiet hours, separated by commas",
     )
     alert_node: str = setting(
         "",
         metavar="NAME",
         read=read_name,
         shown=Shown.NEVER,
-        help="what messages call this node",
+        help="this node's name in messages",
         default_text="the machine's name",
     )
     alert_page: str | None = setting(

@@ -76,13 +76,13 @@ class OtherNodesWatch:
         if transition is None:
             return
         if not transition.bad:
-            text = f"other nodes keep their connections again, after {format_duration(transition.lasted)}"
+            text = f"other nodes keep new connections open again, after {format_duration(transition.lasted)}"
             yield EventRecord(now, EventKind.HANDSHAKES_KEPT, "", text, transition.details())
             return
         text = (
-            f"{_nodes(closes.hosts)} closed the connection within seconds after it was made, {closes.closes} "
-            f"times in all; {_nodes(connected)} connected. They may accept only higher protocols than this node "
-            f"announces ({ANNOUNCED_PROTOCOL})"
+            f"{_nodes(closes.hosts)} closed new connections within seconds, {closes.closes} times in total; "
+            f"{_nodes(connected)} connected. They may require a higher protocol than this node announces "
+            f"({ANNOUNCED_PROTOCOL})"
         )
         details = {"hosts": closes.hosts, "closes": closes.closes, "connected": connected}
         yield EventRecord(now, EventKind.HANDSHAKES_CLOSED, "", text, {**transition.details(), **details})
@@ -113,10 +113,10 @@ def _type_event(row: NewerType, now: float) -> EventRecord:
 def _software_event(name: str, transition: Transition, *, most: int, now: float) -> EventRecord:
     if transition.bad:
         away = format_duration(transition.lasted)
-        text = f"no node of the software {name} has been connected for {away}; before, up to {most}"
+        text = f"no node that runs {name} has been connected for {away}; before that, up to {most} were"
         details = {**transition.details(), "software": name, "most": most}
         return EventRecord(now, EventKind.SOFTWARE_LOST, name, text, details)
-    text = f"nodes of the software {name} are connected again, after {format_duration(transition.lasted)}"
+    text = f"nodes that run {name} are connected again, after {format_duration(transition.lasted)}"
     return EventRecord(now, EventKind.SOFTWARE_BACK, name, text, {**transition.details(), "software": name})
 
 

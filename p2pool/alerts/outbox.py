@@ -132,7 +132,7 @@ class Outbox:
         if result.outcome is DeliveryOutcome.REJECTED:
             return self._lose(mailbox, entry, result.text)
         if now - entry.created > MAX_AGE:
-            return self._lose(mailbox, entry, f"it was tried for a day; {result.text}")
+            return self._lose(mailbox, entry, f"retried for a day; {result.text}")
         attempts = entry.attempts + 1
         wait = max(self._wait(attempts, MAX_WAIT), min(result.wait, MAX_WAIT))
         mailbox.rest_until = now + max(self._wait(mailbox.failures, MAX_REST), min(result.wait, MAX_REST))

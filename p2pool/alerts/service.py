@@ -333,7 +333,7 @@ class Alerts:
             return failed("the node was stopped")
         except Exception:
             _log.failure("internal error: delivering to {destination} failed", destination=entry.destination)
-            return failed("internal error of this node; its log says more")
+            return failed("internal error; see the log of the node")
 
     def _log_lost(self, lost: LostEntry | None) -> None:
         if lost is not None:

@@ -53,7 +53,7 @@ def check_alerts(webhooks: WebhookOptions, alerts: AlertOptions) -> AlertSetting
         *_webhooks("webhook", webhooks.webhook, webhooks.webhook_events or frozenset(EventKind)),
     ]
     if webhooks.webhook_secret is not None and not found:
-        raise OperatorError("a secret for webhooks without one: also give --webhook URL or --block-webhook URL")
+        raise OperatorError("a webhook secret without a webhook: also give --webhook URL or --block-webhook URL")
     emails = [
         Destination(
             id="email", kind=DestinationKind.EMAIL, shown=address.rpartition("@")[2].lower(), target=address

@@ -110,16 +110,16 @@ class AlertStore:
             self._failed(failure.value)
         elif self.problem is None:  # once: it is retried each second
             _log.failure(
-                "internal error: writing {path} failed; retrying each second", failure, path=str(self.file.path)
+                "internal error: writing {path} failed; retrying every second", failure, path=str(self.file.path)
             )
-            self.problem = "internal error; the log says more"
+            self.problem = "internal error; see the log"
 
     def _failed(self, error: OSError) -> None:
         problem = error.strerror or str(error)
         if self.problem is None:
             _log.error(
-                "cannot write {path}: {problem}; retrying each second, and pending alerts are lost if the node "
-                "stops before it succeeds",
+                "cannot write {path}: {problem}; retrying every second; pending alerts are lost if the node "
+                "stops before the file can be written",
                 path=str(self.file.path),
                 problem=problem,
             )

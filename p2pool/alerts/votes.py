@@ -74,7 +74,8 @@ class VoteWatch:
         else:
             kind = EventKind.VOTES_FALLEN
             level = "none" if percent == 0 else f"less than {percent} %"
-            text = f"{level} of {figures} any more: {_percent(part)}, after {format_duration(transition.lasted)}"
+            still = "any more" if percent == 0 else "now"
+            text = f"{level} of {figures} {still}: {_percent(part)}, after {format_duration(transition.lasted)}"
         details = {"span": span, "percent": percent, "part": part, "version": version}
         return EventRecord(now, kind, span, text, {**details, **transition.details()})
 
@@ -84,8 +85,8 @@ class VoteWatch:
             return
         if transition.bad:
             text = (
-                f"c2pool-dash refuses shares that vote {SHARE_VERSION}, as this node's do, on top of shares that "
-                f"vote otherwise: {C2POOL_REFUSES_OLD} % of {SPANS['chain']} votes for {C2POOL_VERSION}"
+                f"c2pool-dash refuses this node's shares, which vote for {SHARE_VERSION}, on top of shares that "
+                f"vote differently, because {C2POOL_REFUSES_OLD} % of {SPANS['chain']} votes for {C2POOL_VERSION}"
             )
             yield EventRecord(now, EventKind.OWN_VOTES_REFUSED, "", text, transition.details())
         else:

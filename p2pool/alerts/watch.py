@@ -113,8 +113,10 @@ class Watch:
             text = (
                 f"the node started; it was stopped {format_duration(away)} ago"
                 if last.orderly
-                else "the node started; its last run was not stopped in order (a crash, a kill or a power cut), "
-                f"and it was last seen running {format_duration(away)} ago"
+                else (
+                    "the node started; its last run did not stop cleanly (a crash, a kill or a power cut); it "
+                    f"was last seen running {format_duration(away)} ago"
+                )
             )
             details = {"orderly": last.orderly, "down_since": last.time, "away": away}
         return EventRecord(now, EventKind.NODE_UP, "", text, details)
@@ -272,8 +274,13 @@ class Watch:
             transition,
             time=now,
             kinds=(EventKind.HASH_RATE_DROP, EventKind.HASH_RATE_BACK),
-            bad=f"the hash rate here fell to {format_rate(rate)}; before, it was {format_rate(self._baseline)}",
-            good=f"the hash rate here is {format_rate(rate)} again, after {format_duration(transition.lasted)}",
+            bad=(
+                f"this node's hash rate fell to {format_rate(rate)}, from an average of "
+                f"{format_rate(self._baseline)}"
+            ),
+            good=(
+                f"this node's hash rate is back at {format_rate(rate)}, after {format_duration(transition.lasted)}"
+            ),
             details={"hash_rate": rate, "average": self._baseline},
         )
 

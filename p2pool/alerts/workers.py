@@ -121,7 +121,7 @@ class WorkerWatch:
             return None
         watched.down_since, watched.proven = watched.last, True
         state = "it is still connected" if connections else "it has no connection"
-        rate = f"; it made {format_rate(watched.hash_rate)}" if watched.hash_rate else ""
+        rate = f"; its hash rate was {format_rate(watched.hash_rate)}" if watched.hash_rate else ""
         return EventRecord(
             now,
             EventKind.WORKER_DOWN,

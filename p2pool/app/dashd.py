@@ -93,7 +93,8 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
     for address in urls:
         if urls.count(address) > 1:
             raise OperatorError(
-                f"dashd at {address} is named more than once: by --dashd, or by that and a flag for a single one"
+                f"dashd at {address} is given more than once, by --dashd or by --dashd and the flags of the "
+                "local dashd: give it once"
             )
     return found
 
@@ -334,7 +335,7 @@ class DashdAssembly:
         if offset is not None and abs(offset) > MAX_CLOCK_OFFSET:
             where = "behind" if offset > 0 else "ahead of"
             found.append(
-                f"clock: this machine's clock is {abs(round(offset))} s {where} the network's: set it right"
+                f"clock: this machine's clock is {abs(round(offset))} s {where} the network's: synchronise it"
             )
         return found
 

@@ -27,7 +27,8 @@ class DataDirectory:
             owner = self._file.read(20).decode("ascii", "replace").strip() or "another process"
             self._file.close()
             raise OperatorError(
-                f"the data directory {path} is in use by process {owner}: stop that, or choose another --datadir"
+                f"the data directory {path} is in use by process {owner}: stop that process, or choose another "
+                "--datadir"
             ) from None
         except OSError as error:
             self._file.close()

@@ -140,7 +140,7 @@ def _why_unknown(word: str) -> str:
     """Return what is wrong with a word of the command line, without what may be a secret in it."""
     if word.startswith("-"):
         return f"there is no flag {word.partition('=')[0]}; --help lists all flags"
-    return "there is a word between the flags that belongs to none; give RPCUSER and RPCPASS next to each other"
+    return "a word between the flags belongs to none of them; give RPCUSER and RPCPASS next to each other"
 
 
 def _show_help(name: str, parser: argparse.ArgumentParser, default_datadir: Path) -> NoReturn:

@@ -32,7 +32,7 @@ def _no_effect(instead: str) -> str:
 class LegacyOptions:
     """Flags that legacy p2pool-dash has and that are spelt otherwise here, or do nothing."""
 
-    testnet: bool = switch(shown=Shown.NEVER, help="use the testnet of --net; better give --net dash_testnet")
+    testnet: bool = switch(shown=Shown.NEVER, help="use the testnet of --net; prefer --net dash_testnet")
     iocp: bool = switch(shown=Shown.NEVER, help=_no_effect("this node does not run on Windows"))
     irc_announce: bool = switch(shown=Shown.NEVER, help=_no_effect("use --alert-url, --alert-email or --webhook"))
     no_bugreport: bool = switch(

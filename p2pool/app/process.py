@@ -88,7 +88,7 @@ def _stop_once(reactor: IReactor) -> Callable[[str], None]:
 def _reopen_log(logging: Logging, name: str) -> None:
     logging.reopen()
     _log.info(
-        "{name} received: the log file is reopened, and the node goes on; SIGTERM to process {process} stops it",
+        "{name} received: reopened the log file; to stop the node, send SIGTERM to process {process}",
         name=name,
         process=os.getpid(),
     )

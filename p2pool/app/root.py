@@ -352,7 +352,7 @@ class App:
             if result is not None:
                 await ensureDeferred(result).addTimeout(STOP_TIME, self.reactor)
         except Exception:
-            _log.failure("while stopping")
+            _log.failure("internal error while stopping")
 
 
 def built_in_pages() -> Path:

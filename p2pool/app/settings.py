@@ -45,7 +45,7 @@ class StartOptions:
         read=read_path,
         in_file=False,
         shown=Shown.NEVER,
-        help="read settings from this TOML file; they have the names of the flags",
+        help="read settings from this TOML file; each has the name of its flag",
     )
     datadir: Path | None = setting(
         None,
@@ -71,8 +71,10 @@ class GeneralSettings:
     )
     debug: bool = switch(help="log much more")
     bench: bool = switch(
-        help="log how long block templates and new work take, submissions and jobs that take over 10 ms, and a "
-        "summary every minute",
+        help=(
+            "log how long each block template and job broadcast takes, each submission and job that takes more "
+            "than 10 ms, and a summary every minute"
+        ),
     )
     no_console: bool = switch(help="log to the file only")
 

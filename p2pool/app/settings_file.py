@@ -67,7 +67,7 @@ def _read_table(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise OperatorError(f"--config: cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise OperatorError(f"--config: {path} is not TOML: it is no text in UTF-8; save it as such") from None
+        raise OperatorError(f"--config: {path} is not TOML: it is not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise OperatorError(f"--config: {path} is not TOML: {error}") from None
     except RecursionError:

@@ -65,8 +65,8 @@ class StatusLog:
         node, stats, now = self._sources.node, self._sources.stats, self._environment.clock()
         snapshot = stats.snapshot(now, SNAPSHOT_AGE)
         _log.info(
-            "chain of {height} shares, pool {pool}; here {local} from {connections} connections, "
-            "{shares} shares, {blocks} blocks, {refused} rejected; up {uptime}",
+            "share chain of {height} shares; pool {pool}; this node {local} from {connections} connections, "
+            "{shares} shares, {blocks} blocks, {refused} rejected submissions; uptime {uptime}",
             height=0 if node.best_share is None else node.tracker.height(node.best_share),
             pool=format_rate(observed_rate(Snapshot(self._sources, snapshot))),
             local=format_rate(snapshot.hash_rate),

@@ -220,11 +220,11 @@ class StratumAssembly:
         state = self._patience.check(problem, self._clock())
         if state is WorkState.FRESH and self.server.suspended:
             self.server.resume()
-            _log.info("there is fresh work again: accepting miners")
+            _log.info("fresh work is available again: accepting miners")
         elif state is WorkState.SUSPENDED and not self.server.suspended:
             self.server.suspend()
             _log.warn(
-                "no fresh work for {time:g} s ({problem}): miners are disconnected until there is",
+                "no fresh work for {time:g} s ({problem}): disconnecting miners until there is fresh work",
                 time=WORK_PATIENCE,
                 problem=problem,
             )

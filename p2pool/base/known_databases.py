@@ -12,7 +12,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.files import quarantine_database
 from p2pool.base.state_file import StateFile, StateFormat
 
-DATABASES_FILE = StateFormat("databases.json", "knowing which databases this node used", 64 * 1024)
+DATABASES_FILE = StateFormat("databases.json", "the list of databases that this node used", 64 * 1024)
 MAX_DATABASES = 100
 """Paths that are remembered, the newest ones: operators may try several."""
 

@@ -40,4 +40,4 @@ class Event(Generic[T]):
             try:
                 callback(value)
             except Exception:
-                self._log.failure("subscriber {callback} failed", callback=callback)
+                self._log.failure("internal error: subscriber {callback} failed", callback=callback)

@@ -158,8 +158,8 @@ class StateFile:
             if not self._has_failed:
                 self._has_failed = True
                 _log.warn(
-                    "cannot write {path}: {why}; what has changed since the last write is lost if the node stops "
-                    "before one succeeds",
+                    "cannot write {path}: {why}; changes since the last successful write are lost if the node "
+                    "stops before the next one",
                     path=str(self.path),
                     why=_reason(error),
                 )

@@ -7,7 +7,7 @@ block validation (v0.12 to v23); docs/operators.md shows the table to operators.
 | --- | --- | --- |
 | null | valid, and connected to the best chain | ACCEPTED |
 | duplicate | known: valid, stored, or marked as in conflict with a ChainLock | CHECK |
-| inconclusive | stored, not connected: another block of its height came first, or validation broke off | CHECK |
+| inconclusive | stored, not connected: another block at its height came first, or validation broke off | CHECK |
 | duplicate-inconclusive | the same, if the header came first by p2p (before v18) | CHECK |
 | bad-chainlock, bad-prevblk-chainlock | a ChainLock protects another block | CHECK |
 | prev-blk-not-found | dashd is behind: it gets the previous block from its peers | LATER |

@@ -154,7 +154,7 @@ def _record(entry: object) -> BlockRecord:
                 confirmations=confirmations,
                 chainlocked=chainlocked,
             )
-    raise ParseError(f"{excerpt(entry)} is no record of a block")
+    raise ParseError(f"{excerpt(entry)} is not a record of a block")
 
 
 def _hash(text: str) -> int:

@@ -65,8 +65,8 @@ class CookieFile(CredentialSource):
             if self.configuration is not None:
                 before, give = f"none given, none in {self.configuration}, and ", "RPCUSER RPCPASS"
             raise OperatorError(
-                f"no RPC password: {before}the cookie file {self.path} cannot be read ({error.strerror}). "
-                f"Is dashd running as a user whose files this one may read? Else give {give}."
+                f"no RPC password: {before}the cookie file {self.path} cannot be read ({error.strerror}). Is "
+                f"dashd running, and may this user read its files? Otherwise give {give}."
             ) from None
         user, separator, password = text.partition(":")
         if not separator:

@@ -62,7 +62,7 @@ def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
     if parts.scheme not in ("http", "https"):
         raise refuse("it begins with neither http:// nor https://")
     if parts.hostname and not is_host(parts.hostname):
-        raise refuse("no name of a host looks like that (give its IP address)")
+        raise refuse("this is not a host name (give the IP address)")
     if not parts.hostname or parts.path not in ("", "/") or parts.fragment or port == 0:
         raise refuse("it names no host, or more than a host and a port")
     # People write paths as they are: a plus sign is one, and no space.

@@ -73,7 +73,9 @@ class DaemonFacts:
         if self.warnings:
             found.append(f"warns: {self.warnings}")
         if abs(self.time_offset) > MAX_TIME_OFFSET:
-            found.append(f"has a clock that differs by {self.time_offset} s from those of its peers: set it right")
+            found.append(
+                f"has a clock that differs by {self.time_offset} s from those of its peers: synchronise it"
+            )
         return found
 
 

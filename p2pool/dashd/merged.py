@@ -82,7 +82,7 @@ def parse_aux_work(answer: Any) -> AuxWork:
     if expected not in (None, target):
         target = int.from_bytes(data, "big")
         if expected != target:
-            raise ParseError(f"getauxblock: {name} is another target than bits {excerpt(answer['bits'])} say")
+            raise ParseError(f"getauxblock: {name} is not the target of bits {excerpt(answer['bits'])}")
     if target == 0:
         raise ParseError(f"getauxblock: {name} is 0, which no hash meets")
     return AuxWork(chain_id, block_hash, target)
@@ -93,7 +93,7 @@ def _target_of_bits(bits: Any) -> int | None:
         return None
     compact = int.from_bytes(_hex(bits, "bits", 4), "big")
     if not is_compact_target(compact):
-        raise ParseError(f"getauxblock: bits {compact:08x} stand for no target")
+        raise ParseError(f"getauxblock: bits {compact:08x} are not a valid target")
     return bits_to_target(compact)
 
 
@@ -124,8 +124,8 @@ class AuxTable:
         if held is not None and held[0] is not daemon:
             self.drop(daemon)
             raise ChainTaken(
-                f"{held[0].where} mines chain {work.chain_id} already, so this daemon is not used for it; "
-                "name one daemon a chain"
+                f"chain {work.chain_id} is already mined with {held[0].where}, so this daemon is not used; name "
+                "one daemon per chain"
             )
         if held is not None and held[1] == work:
             return

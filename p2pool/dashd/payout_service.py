@@ -136,8 +136,8 @@ class PayoutService:
         """Warn of an address that the wallet does not know: it may be another wallet's, and right."""
         if await self._wallet.ownership(own.address) is Ownership.FOREIGN:
             _log.warn(
-                "the payout address {address}, kept in {path}, is not in dashd's wallet, but is used. "
-                "If it is not yours, delete that file and restart the node, or give -a ADDRESS",
+                "the payout address {address} from {path} is not in dashd's wallet; using it anyway. If it is "
+                "not yours, delete that file and restart the node, or give -a ADDRESS",
                 address=own.address,
                 path=str(self._file.path),
             )

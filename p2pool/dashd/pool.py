@@ -125,7 +125,7 @@ class DaemonPool:
                 "switched to dashd at {name} (was {former}): {why}",
                 name=best.name,
                 former=serving.name,
-                why=serving.problem or "it answers slowly",
+                why=serving.problem or "the former one answers slowly",
             )
         self.template.fire(best.template)
         return True
@@ -297,7 +297,7 @@ class DaemonPool:
         if abs(difference) <= MAX_CLOCK_DIFFERENCE:
             return []
         ahead = "ahead of" if difference > 0 else "behind"
-        return [f"this machine's clock is {abs(round(difference))} s {ahead} dashd's: set the wrong one right"]
+        return [f"this machine's clock is {abs(round(difference))} s {ahead} dashd's: synchronise both clocks"]
 
     def figures(self) -> list[DaemonFigures]:
         """Return what pages and metrics show of each daemon."""

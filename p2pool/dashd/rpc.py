@@ -137,8 +137,8 @@ class RpcClient:
             )
         if status == 503 or (status == 500 and _QUEUE_FULL in body[:200]):
             raise RpcUnavailable(
-                f"{self.url} answers {method} with HTTP {status}: too many calls wait for it; rpcworkqueue=64 and "
-                "rpcthreads=16 in dash.conf give it room"
+                f"{self.url} answers {method} with HTTP {status}: too many calls are queued; set rpcworkqueue=64 "
+                "and rpcthreads=16 in dash.conf"
             )
 
     def _read_credentials(self) -> Credentials:
@@ -172,7 +172,7 @@ class RpcClient:
             for reason in getattr(error, "reasons", ()):
                 if reason.check(ResponseTooLarge):
                     raise RpcUnavailable(f"{self.url} answers {method} with {reason.value}") from None
-            raise RpcUnavailable(f"{self.url} broke off its answer to {method}") from None
+            raise RpcUnavailable(f"{self.url} closed the connection during its answer to {method}") from None
         finally:
             if deadline.active():
                 deadline.cancel()
@@ -181,7 +181,7 @@ class RpcClient:
         try:
             response = await self._agent.request(b"POST", self.url.encode(), headers, RequestBody(body))
         except ValueError as error:  # what Twisted raises for an address that it cannot use
-            raise RpcUnavailable(f"{self.url} cannot be asked: {error}") from None
+            raise RpcUnavailable(f"{self.url} cannot be reached: {error}") from None
         answer = _AnswerBody(self.url, MAX_ANSWER if self._max_answer is None else self._max_answer)
         response.deliverBody(answer)
         return response.code, await answer.complete
@@ -250,7 +250,7 @@ def _result(status: int, body: bytes) -> Any:
     except orjson.JSONDecodeError:
         raise RpcUnavailable(f"HTTP {status} without JSON: {body[:80]!r}") from None
     if not isinstance(answer, dict):
-        raise RpcUnavailable(f"HTTP {status} with {type(answer).__name__} in place of an object")
+        raise RpcUnavailable(f"HTTP {status} with {type(answer).__name__} instead of an object")
     error = answer.get("error")
     if error is None:
         if "result" not in answer:

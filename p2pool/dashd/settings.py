@@ -136,9 +136,12 @@ class DashdSettings:
         most=MAX_DAEMONS,
         secret=Secret("P2POOL_DASHD_URLS"),
         shown=Shown.COMPOSED,
-        help="a dashd: http://USER:PASSWORD@HOST:PORT, https://..., or http://HOST:PORT/?cookie=FILE; options "
-        "after the ?, joined by &: p2p=PORT, zmq=tcp://HOST:PORT. The best one provides work, and all receive "
-        "found blocks. The local dashd is one of them only if one of its own flags or its RPC password is given",
+        help=(
+            "URL of a dashd: http://USER:PASSWORD@HOST:PORT, https://..., or http://HOST:PORT/?cookie=FILE; "
+            "further options follow the ?, separated by &: p2p=PORT, zmq=tcp://HOST:PORT. The best dashd provides "
+            "work; all of them receive found blocks. The local dashd is also used only if one of its own flags or "
+            "its RPC password is given"
+        ),
     )
     broadcaster_max_peers: int = setting(
         20,
@@ -162,6 +165,8 @@ class MergedSettings:
         most=MAX_MERGED,
         secret=Secret("P2POOL_MERGED_URLS"),
         shown=Shown.COMPOSED,
-        help="mine the chain of this daemon with the same work: http://USER:PASSWORD@HOST:PORT, or "
-        "http://HOST:PORT?cookie=FILE, of a daemon that knows getauxblock",
+        help=(
+            "also mine the chain of this daemon, with the same work: http://USER:PASSWORD@HOST:PORT, or "
+            "http://HOST:PORT?cookie=FILE. The daemon must support getauxblock"
+        ),
     )

@@ -134,8 +134,8 @@ class BlockSpool:
             problem = f"cannot write {path}: {error.strerror or error}"
             if problem != self.problem:
                 _log.error(
-                    "cannot keep a found block on disk: {problem}; make room, or the block is lost if this node "
-                    "stops before the chain has it",
+                    "cannot keep a found block on disk: {problem}; check the disk and its free space: the block "
+                    "is lost if this node stops before it is in the chain",
                     problem=problem,
                 )
             self.problem = problem
@@ -225,7 +225,7 @@ def _read_file(path: Path, limit: int) -> bytes:
     """Return at most `limit` bytes of a file; of a regular one, since a pipe would never end. Raises OSError."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(EINVAL, "it is no regular file")
+            raise OSError(EINVAL, "it is not a regular file")
         return file.read(limit)
 
 
@@ -260,7 +260,7 @@ def _parse_details(block: FoundBlock, data: bytes) -> FoundBlock:
             "value_duffs": int(value),
         } if 0 <= (found or 0) < MAX_TIME and 0 <= value < MAX_AMOUNT:
             if share_hash is not None and re.fullmatch("[0-9a-f]{64}", share_hash) is None:
-                raise ParseError("no hash of a share")
+                raise ParseError("not a share hash")
             return replace(
                 block,
                 worker=printable(worker, MAX_WORKER),
@@ -268,7 +268,7 @@ def _parse_details(block: FoundBlock, data: bytes) -> FoundBlock:
                 subsidy=value,
                 time=None if found is None else float(found),
             )
-    raise ParseError("not what is known of a block")
+    raise ParseError("not a record of a found block")
 
 
 def _height_of(entry: tuple[re.Match[str] | None, Path]) -> int:

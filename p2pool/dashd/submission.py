@@ -53,7 +53,7 @@ MAX_UNDER_WAY = 20
 Each costs a connection to every daemon every RESEND_PERIOD; of those of one height only one can win."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
-BEATEN = "another block of its height came first"
+BEATEN = "another block at its height came first"
 
 
 class BlockSubmitter:
@@ -324,8 +324,8 @@ class BlockSubmitter:
         if daemon not in delivery.unclear:
             delivery.unclear[daemon] = answer
             _log.error(
-                "block {height} {block_hash:064x}: dashd at {name} answered {answer}, which is no known verdict; "
-                "retrying until the chain shows what became of the block",
+                "block {height} {block_hash:064x}: dashd at {name} answered {answer}, which is not a known "
+                "verdict; retrying until the chain shows the block's fate",
                 height=delivery.block.height,
                 block_hash=delivery.block.block_hash,
                 name=daemon.name,
@@ -348,8 +348,8 @@ class BlockSubmitter:
         if nobody and not delivery.complained and not delivery.is_over():
             delivery.complained = True
             _log.error(
-                "block {height} {block_hash:064x} NOT YET SUBMITTED: no dashd has taken it; retrying until one "
-                "does, also after a restart. Check that dashd is running",
+                "block {height} {block_hash:064x} NOT YET SUBMITTED: no dashd has accepted it; retrying until "
+                "one does, also after a restart. Check that dashd is running",
                 height=block.height,
                 block_hash=block.block_hash,
             )

@@ -133,7 +133,7 @@ def parse_template(
     subsidy = _number(answer, "coinbasevalue", _MAX_AMOUNT)
     amount = sum(_number(each.entry, "amount", _MAX_AMOUNT) for each in entries)
     if amount > subsidy:
-        raise ParseError(f"getblocktemplate: payees get {amount} duffs of {subsidy}")
+        raise ParseError(f"getblocktemplate: payees get {amount} duffs, but the block is worth {subsidy}")
     payments, of_masternode = _payments(entries, addresses)
     template = BlockTemplate(
         height=_number(answer, "height", _MAX_UINT32),
@@ -165,7 +165,7 @@ def _bits(answer: Mapping[str, Any]) -> int:
     block."""
     bits = int.from_bytes(_unhex(answer.get("bits"), "bits", 4), "big")
     if not is_compact_target(bits):
-        raise ParseError(f"getblocktemplate: bits {bits:08x} stand for no target")
+        raise ParseError(f"getblocktemplate: bits {bits:08x} are not a valid target")
     return bits
 
 
@@ -203,8 +203,8 @@ def _payments(entries: list[_PayeeEntry], addresses: AddressVersions) -> tuple[t
         if not payee:
             raise ParseError(
                 f"getblocktemplate: the {'masternode' if masternode else 'superblock'} payee "
-                f"{excerpt(entry.get('payee'))} must be paid {amount} duffs, but is no address of this network "
-                "and has no script: without the payment every block would be refused (bad-cb-payee)"
+                f"{excerpt(entry.get('payee'))} must be paid {amount} duffs, but is not an address of this "
+                "network and has no script: without the payment every block would be refused (bad-cb-payee)"
             )
         payments.append((payee, amount))
         of_masternode += masternode
@@ -256,7 +256,8 @@ def _transactions(
     if not unknown:
         return tuple(transactions), wrong, []
     text = (
-        f"{_several('transaction', unknown)}: dashd's hash is used, this software does not know the type; upgrade"
+        f"{_several('transaction', unknown)}: using dashd's hash, because this software does not know the type; "
+        "upgrade"
     )
     return tuple(transactions), wrong, [text]
 
@@ -294,9 +295,15 @@ def _without_wrong(template: BlockTemplate, wrong: list[int]) -> BlockTemplate:
     """Return the template without transactions whose hash is wrong."""
     shorter, refusal = leave_out(template, wrong)
     if shorter.subsidy < shorter.payment_amount:
-        raise ParseError(f"getblocktemplate: payees get {shorter.payment_amount} duffs of {shorter.subsidy}")
+        raise ParseError(
+            f"getblocktemplate: payees get {shorter.payment_amount} duffs, but the block is worth "
+            f"{shorter.subsidy}"
+        )
     named = [hash_hex(template.transactions[place].hash) for place in wrong]
-    text = f"{_several('transaction', named)}: the hash does not fit the data; left out, with what depends on it"
+    text = (
+        f"{_several('transaction', named)}: the hash does not match the data; left out, with the transactions "
+        "that depend on it"
+    )
     return replace(shorter, problems=(*template.problems, text), refusal=refusal)
 
 

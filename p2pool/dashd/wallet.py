@@ -15,8 +15,10 @@ LABEL = "p2pool"
 """The label of addresses in the wallet that it gave to this node."""
 _REMEDIES = {
     -32601: "dashd was built or started without a wallet: give -a ADDRESS, or use a dashd that has a wallet",
-    -18: "dashd has no wallet loaded: give -a ADDRESS, or load or make one "
-    "(dash-cli loadwallet NAME, dash-cli createwallet NAME)",
+    -18: (
+        "dashd has no wallet loaded: give -a ADDRESS, or load or create one (dash-cli loadwallet NAME, dash-cli "
+        "createwallet NAME)"
+    ),
     -19: "dashd has several wallets loaded and does not know which one is meant: give -a ADDRESS, "
     "or unload all but one (dash-cli unloadwallet NAME)",
     -12: "dashd's wallet has no address left to give: give -a ADDRESS, "

@@ -50,8 +50,8 @@ READERS: Final = 3
 """Queries that are answered at a time."""
 MAX_QUERIES: Final = 50
 """Queries that are answered or queued."""
-_NOT_WRITTEN: Final = "history is not written: {problem}; mining goes on, retrying each minute"
-_NOT_MAINTAINED: Final = "history is not read or downsampled: {problem}; mining goes on, retrying each minute"
+_NOT_WRITTEN: Final = "history is not written: {problem}; mining continues; retrying every minute"
+_NOT_MAINTAINED: Final = "history is not read or downsampled: {problem}; mining continues; retrying every minute"
 _log = Logger(namespace="p2pool.history")
 
 
@@ -335,7 +335,7 @@ class History:
         if database is None:
             raise HistoryProblem(self.problem)
         if self._queries >= MAX_QUERIES:
-            raise HistoryBusy("too many queries of history at once; try again in a moment")
+            raise HistoryBusy("too many history queries at once; try again in a moment")
         self._queries += 1
         try:
             answer: T = await self._readers.run(lambda: self._run(lambda: query(database)))

@@ -28,8 +28,8 @@ def read_location(given: Given) -> DatabaseLocation | None:
     location = parse_database_location(given.source, given.text)
     if location.path is not None and not location.path.parent.is_dir():
         raise OperatorError(
-            f"{given.source} {location.path}: there is no directory {location.path.parent}: make it, or mount its "
-            "disk, first"
+            f"{given.source} {location.path}: there is no directory {location.path.parent}: create it, or mount "
+            "its disk, first"
         )
     return location
 
@@ -68,5 +68,5 @@ class HistorySettings:
         read=_read_node_name,
         shown=Shown.VALUE,
         help="this node's name in the database",
-        default_text="one that is chosen at the first start",
+        default_text="a name chosen at the first start",
     )

@@ -73,7 +73,7 @@ def fit_block(template: BlockTemplate, coinbase: Coinbase, reusable: BlockTempla
         return BlockFit(fitting, template.refusal)
     if coinbase.size > MAX_COINBASE_SIZE:
         refusal = (
-            f"the coinbase has up to {coinbase.size} bytes, and Dash takes at most {MAX_COINBASE_SIZE} "
+            f"the coinbase has up to {coinbase.size} bytes, but Dash accepts at most {MAX_COINBASE_SIZE} "
             "(bad-txns-oversize): the share chain pays too many addresses"
         )
         return BlockFit(fitting, refusal)
@@ -81,12 +81,12 @@ def fit_block(template: BlockTemplate, coinbase: Coinbase, reusable: BlockTempla
         return BlockFit(fitting, None)
     size = template.size_limit - room + _size(template)
     if size > template.size_limit:
-        excess = f"{size} bytes, and Dash takes at most {template.size_limit} (bad-blk-length)"
+        excess = f"{size} bytes, but Dash accepts at most {template.size_limit} (bad-blk-length)"
     else:
         count = coinbase.signature_operations + _operations(template)
         limit = template.signature_operations_limit
-        excess = f"{count} signature operations, and Dash takes at most {limit} (bad-blk-sigops)"
-    return BlockFit(template, f"a block has up to {excess}; nothing can be left out: {obstacle}; {_CURE}")
+        excess = f"{count} signature operations, but Dash accepts at most {limit} (bad-blk-sigops)"
+    return BlockFit(template, f"a block has up to {excess}; no transaction can be left out: {obstacle}; {_CURE}")
 
 
 def left_out_notice(whole: BlockTemplate, fitting: BlockTemplate) -> str | None:

@@ -309,14 +309,16 @@ class Node:
             return
         self.work_problem, self.context = None, context
         for text in self._reported.new([] if context.refusal is None else [context.refusal]):
-            _log.error("blocks found now would be refused: {reason}", reason=text)
+            _log.error("a block found now would be refused: {reason}", reason=text)
         self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 
     def block_problems(self) -> list[str]:
         """Return why blocks of the current work would be refused, and what they leave out, as sentences."""
         if self.context is None:
             return []
-        found = [] if self.context.refusal is None else [f"found now would be refused: {self.context.refusal}"]
+        found = (
+            [] if self.context.refusal is None else [f"a block found now would be refused: {self.context.refusal}"]
+        )
         notice = self.context.notice
         return found if notice is None else [*found, notice]
 

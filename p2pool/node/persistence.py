@@ -112,7 +112,7 @@ class Persistence:
             )
             return None
         if self.emptied is not None:
-            _log.error("{problem}. Other nodes are asked for the share chain meanwhile", problem=self.emptied)
+            _log.error("{problem}. Requesting the share chain from other nodes meanwhile", problem=self.emptied)
         if set_aside is not None:
             _log.warn(
                 "the share store {path} is corrupt: quarantined as {aside}, and a new one created",

@@ -44,7 +44,7 @@ class PayoutSettings:
         limits=(1, 10 * 366 * 86400),
         unit="seconds",
         shown=Shown.VALUE,
-        help="with -a dynamic: replace the oldest address by a new one after this time",
+        help="with -a dynamic: replace the oldest address with a new one after this time",
     )
     fee: float = setting(
         0.0,
@@ -53,7 +53,9 @@ class PayoutSettings:
         limits=(0, 100),
         unit="percent",
         shown=Shown.VALUE,
-        help="percentage of other miners' work that is mined to your own address",
+        help=(
+            "percentage of the work of all miners on this node that is mined to the node's own address (--address)"
+        ),
     )
     give_author: float = setting(
         1.0,
@@ -61,7 +63,7 @@ class PayoutSettings:
         limits=(0, 100),
         unit="percent",
         shown=Shown.VALUE,
-        help="percentage of your work that is donated to the developers",
+        help="percentage of the work of all miners on this node that is donated to the developers",
     )
 
 
@@ -74,9 +76,11 @@ class ShareSettings:
         metavar="DIR",
         read=read_path,
         shown=Shown.PRESENCE,
-        help="read the share files of legacy p2pool-dash (shares.0, shares.1, ...), or a share archive of this "
-        "program, from this directory without changing them; those in DATADIR/NET are imported once without this "
-        "flag",
+        help=(
+            "import the share files of legacy p2pool-dash (shares.0, shares.1, ...), or a share archive of this "
+            "program, from this directory, without changing them; those in DATADIR/NET are imported once even "
+            "without this flag"
+        ),
     )
     disable_share_archive: bool = switch(
         help="delete old shares instead of moving them to DATADIR/NET/share-archive"

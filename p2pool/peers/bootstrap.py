@@ -69,14 +69,16 @@ def parse_node_list(data: bytes) -> NodeList:
     places: dict[BootstrapNode, None] = {}
     problems: list[str] = []
     if len(data) > MAX_FILE:
-        problems.append(f"it has more than {MAX_FILE} bytes; what comes after them is ignored")
+        problems.append(f"it has more than {MAX_FILE} bytes; the rest is ignored")
         data = data[:MAX_FILE].rpartition(b"\n")[0]
     for number, line in enumerate(data.decode("utf-8", "replace").removeprefix("\ufeff").splitlines(), 1):
         text = line.partition("#")[0].strip()
         if not text:
             continue
         if len(places) >= MAX_NODES:
-            problems.append(f"line {number}: more than {MAX_NODES} nodes; this and what follows is ignored")
+            problems.append(
+                f"line {number}: more than {MAX_NODES} nodes; this line and all that follow are ignored"
+            )
             break
         try:
             places[BootstrapNode(*parse_host_and_port(text))] = None

@@ -63,14 +63,14 @@ class UpnpGateway(Gateway):
     def add(self, port: int) -> str:
         upnp = self._upnp
         mapping = port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)
-        if not self._ask(lambda: upnp.addportmapping(*mapping), "the router refuses without a reason"):
+        if not self._ask(lambda: upnp.addportmapping(*mapping), "the router refused without giving a reason"):
             raise GatewayError("the router refuses")
         return str(self._ask(upnp.externalipaddress, "the router does not report its external address"))
 
     @override
     def remove(self, port: int) -> None:
         upnp = self._upnp
-        self._ask(lambda: upnp.deleteportmapping(port, _PROTOCOL), "the router refuses without a reason")
+        self._ask(lambda: upnp.deleteportmapping(port, _PROTOCOL), "the router refused without giving a reason")
 
 
 class PortMapping:
@@ -98,7 +98,7 @@ class PortMapping:
             self._gateway, external = await self._run_in_thread(ask)
         except GatewayError as error:
             self._gateway = None
-            self._log_once("no router opens port {port} for other nodes: {detail}", printable(str(error), 80))
+            self._log_once("no router forwards port {port} to this node: {detail}", printable(str(error), 80))
         else:
             self._log_once("the router at {detail} forwards port {port} to this node", printable(external, 80))
 

@@ -236,7 +236,9 @@ class PeerService(Service):
             self._looking = True
             self._next_look_up, self._look_ups = now + _pause_after(self._look_ups), self._look_ups + 1
             look_up = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
-            look_up.addErrback(lambda failure: _log.failure("looking up other nodes failed", failure))
+            look_up.addErrback(
+                lambda failure: _log.failure("internal error: looking up other nodes failed", failure)
+            )
 
     async def _look_up_nodes(self, bootstrap: Bootstrap) -> None:
         self._named.clear()

@@ -39,8 +39,10 @@ class PeerSettings:
         read=read_node_address,
         collect=tuple,
         shown=Shown.VALUE,
-        help="if too few nodes are connected, try this address, or all addresses of this name, before the "
-        "built-in ones; DATADIR/NET/bootstrap.txt can name more, one a line, and is read again each time",
+        help=(
+            "when too few nodes are connected, try this address, or all addresses of this host name, before the "
+            "built-in ones; DATADIR/NET/bootstrap.txt can list more, one per line, and is read again each time"
+        ),
     )
     max_conns: int = setting(
         40,
@@ -54,7 +56,7 @@ class PeerSettings:
         metavar="N",
         limits=(0, 100),
         shown=Shown.VALUE,
-        help="number of outgoing connections to other nodes; 0: only to those of --p2pool-node",
+        help="number of outgoing connections to other nodes; 0: connect only to those of --p2pool-node",
     )
     external_ip: tuple[str, int] | None = setting(
         None,

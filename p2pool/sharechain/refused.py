@@ -457,8 +457,8 @@ def _problem(figures: RefusedWork) -> str:
     since = datetime.fromtimestamp(branch.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     hour, later = f"{figures.part:.0%}", f"{figures.part_since:.0%}"
     return (
-        f"{hour} of the work heard in the last hour, and {later} of that since {since}, is on shares that this "
-        f"node refuses: {branch.reason}; the first of them is {branch.first_share:064x}, sent by "
-        f"{_names(branch.software)}. Miners here stay on the branch that this node accepts: see Refused "
-        "branches in docs/operators.md"
+        f"{hour} of the work received in the last hour, and {later} of the work since {since}, is on shares that "
+        f"this node refuses: {branch.reason}; the first one is {branch.first_share:064x}, sent by "
+        f"{_names(branch.software)}. Miners here stay on the branch that this node accepts: see Refused branches "
+        "in docs/operators.md"
     )

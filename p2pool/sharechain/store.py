@@ -348,7 +348,7 @@ class ShareStore:
         """One alarm, not one a second."""
         if self.problem is None:
             self.problem = f"cannot write shares to {self._database.path}: {error}"
-            _log.error("{problem}; going on in memory, a restart would lose them", problem=self.problem)
+            _log.error("{problem}; continuing in memory; a restart would lose them", problem=self.problem)
 
     def _put_back(self, batch: Batch) -> None:
         newer, self._pending = self._pending, batch

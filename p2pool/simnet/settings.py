@@ -32,7 +32,7 @@ class SimnetSettings:
         unit="hashes per second",
         shown=Shown.VALUE,
         help="hashes per second of each of these miners",
-        default_text="as many as an otherwise idle CPU makes",
+        default_text="as many as an otherwise idle CPU can make",
     )
     simnet_block_period: float = setting(
         60.0,

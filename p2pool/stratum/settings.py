@@ -124,7 +124,7 @@ class StratumSettings:
         limits=(1024, 1 << 20),
         unit="bytes",
         shown=Shown.VALUE,
-        help="disconnect a miner that sends a longer line",
+        help="disconnect a miner that sends a line longer than this",
     )
     max_unsent: int = setting(
         256 * 1024,

@@ -215,7 +215,7 @@ class Access:
                 host=host,
                 name=name,
             )
-        message = f"{name} is not known as a name of this node; its operator can make it one with --web-host"
+        message = f"{name} is not a known host name of this node; its operator can add it with --web-host"
         return AccessDenied(403, "unknown_host", message)
 
     def _is_news(self, host: str, kind: str, now: float) -> bool:
@@ -278,7 +278,7 @@ def _key_wanted(wrong: bool = False) -> AccessDenied:
 
 
 def _password_wanted(wrong: bool = False) -> AccessDenied:
-    message = "this node's pages need user and password (HTTP Basic)"
+    message = "this node's pages require a user and password (HTTP Basic)"
     return AccessDenied(
         401,
         "wrong_password" if wrong else "password_required",

@@ -157,7 +157,7 @@ def admin_actions(
             lambda **given: {"connections": operator.show_message(**given)},
         ),
         "reconnect": Action(
-            "ask miners to connect anew, to another pool if host and port are given, after wait seconds",
+            "ask miners to reconnect after wait seconds, to another pool if host and port are given",
             {
                 "host": Field(_text, "a name or address", required=False),
                 "port": Field(_whole, "a number", required=False),
@@ -172,7 +172,7 @@ def admin_actions(
             lambda mask: {"connections": operator.set_version_mask(mask)},
         ),
         "ban": Action(
-            "keep an address of miners out and close its connections",
+            "ban an address of miners and close its connections",
             {
                 "host": Field(_address, "an IP address"),
                 "seconds": Field(_seconds, "a number"),
@@ -181,19 +181,19 @@ def admin_actions(
             ban,
         ),
         "unban": Action(
-            "let an address in again",
+            "lift the ban of an address",
             {"host": Field(_address, "an IP address")},
             lambda host: {"was_banned": operator.unban(host)},
         ),
         "log-level": Action(
-            "log more or less, until the next start",
+            "set the log level until the next start",
             {"level": Field(_level, "one of " + ", ".join(LOG_LEVELS))},
             log_level,
         ),
     }
     if alerts is not None:
         destination = Field(_text, "the id of a destination (see /api/v1/alerts), or all")
-        summary = "deliver a test message at once, and tell what was answered"
+        summary = "send a test message at once, and return the destination's answer"
         actions["alert-test"] = Action(summary, {"destination": destination}, alerts.test)
     return actions
 
@@ -231,7 +231,11 @@ class AdminResource(GetResource):
             self._audit.record(client=client, key=key, action=self._name, parameters=parameters, outcome=outcome)
 
         if kinds[0].partition(b";")[0].strip().lower() != b"application/json":
-            refusal = UNSUPPORTED_MEDIA_TYPE, "not_json", "send a JSON object, and say so: application/json"
+            refusal = (
+                UNSUPPORTED_MEDIA_TYPE,
+                "not_json",
+                "send a JSON object with the content type application/json",
+            )
         else:
             try:
                 parameters = _object_of(body)
@@ -256,7 +260,7 @@ class AdminResource(GetResource):
         def failed(failure: Failure) -> tuple[int, bytes]:
             record("failed")
             _log.failure("internal error: admin action {name} failed", failure, name=self._name)
-            return error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
+            return error(INTERNAL_SERVER_ERROR, "internal", "internal error of the node; its log says why")
 
         return result.addCallbacks(lambda value: self._done(value, record), failed)
 

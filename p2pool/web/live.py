@@ -229,13 +229,13 @@ class LiveResource(GetResource):
     def _refusal(self, request: Request, host: str) -> tuple[int, bytes] | None:
         origins = request.requestHeaders.getRawHeaders(b"Origin") or []
         if not _is_handshake(request):
-            return error(_UPGRADE_REQUIRED, "upgrade_required", "this address speaks WebSocket, version 13, only")
+            return error(_UPGRADE_REQUIRED, "upgrade_required", "only WebSocket version 13 is supported here")
         origin = _text(origins[0]) if origins else None
         hosts = request.hosts if isinstance(request, WebRequest) else [_text(request.getHeader(b"Host"))]
         if len(origins) > 1 or not any(
             is_allowed_origin(origin, host_asked, self._service.origins) for host_asked in hosts or [None]
         ):
-            return error(FORBIDDEN, "origin_not_allowed", "pages of other sites may not listen here")
+            return error(FORBIDDEN, "origin_not_allowed", "pages of other sites may not receive live updates")
         if not self._service.hub.known_views:
             return error(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
         reason = self._service.hub.turned_away(host)

@@ -12,13 +12,14 @@ from p2pool.web.resources import JSON_TYPE
 _JSON: Final = "application/json"
 OLD_MARK: Final = "old"
 """The tag of paths outside /api: those that p2pool's front ends and scripts know."""
-_ABOUT: Final = """The figures of a p2pool-dash node. Everything is read only: GET and HEAD.
+_ABOUT: Final = """The figures of a p2pool-dash node. The API is read-only and supports GET and HEAD.
 
 `/api/v1/...` is the interface for new programs. Amounts are `{"dash": "1.23000000", "duffs": 123000000}`, times
-Unix seconds, hash rates hashes a second, hashes 64 hexadecimal digits. Most answers are made once a second. The
-other paths are those that front ends and scripts of p2pool have always asked.
+are Unix seconds, hash rates are hashes per second, and hashes are 64 hexadecimal digits. Most responses are
+rendered once a second. The other paths are those that p2pool's existing front ends and scripts request.
 
-An error is `{"error": {"code": ..., "message": ...}}` with a fitting status; codes stay, messages may change."""
+An error is `{"error": {"code": ..., "message": ...}}` with a matching status. Codes are stable; messages may
+change."""
 
 
 def document(version: str) -> dict[str, Any]:

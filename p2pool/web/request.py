@@ -56,11 +56,15 @@ _SECURITY_HEADERS = (
 _TLS_ONLY = (b"Strict-Transport-Security", b"max-age=2592000")
 """For a month, and for this name alone."""
 _REFUSALS = {
-    400: (b"Bad Request", "bad_request", "this is no request that the node understands"),
+    400: (b"Bad Request", "bad_request", "the request is malformed"),
     408: (b"Request Timeout", "too_slow", f"a request has to be complete within {REQUEST_TIME} s"),
     413: (b"Content Too Large", "too_large", f"a body may have at most {MAX_BODY} bytes"),
-    414: (b"URI Too Long", "uri_too_long", "the address is too long"),
-    431: (b"Request Header Fields Too Large", "headers_too_large", "there are too many headers, or too long ones"),
+    414: (b"URI Too Long", "uri_too_long", "the URL is too long"),
+    431: (
+        b"Request Header Fields Too Large",
+        "headers_too_large",
+        "there are too many headers, or they are too large",
+    ),
 }
 _log = Logger(namespace="p2pool.web")
 
@@ -260,7 +264,7 @@ class WebRequest(Request):
         if self.method == b"OPTIONS":
             self._answer_options(methods)
         else:
-            message = f"only {allowed.decode()} are answered here"
+            message = f"only {allowed.decode()} are allowed here"
             self._send(error(NOT_ALLOWED, "method_not_allowed", message))
 
     def _answer_options(self, methods: tuple[bytes, ...]) -> None:
@@ -292,7 +296,7 @@ class WebRequest(Request):
         if self.startedWriting:
             self.channel.loseConnection()  # type: ignore[no-untyped-call]
         elif not self.finished and not self._disconnected:
-            self._send(error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why"))
+            self._send(error(INTERNAL_SERVER_ERROR, "internal", "internal error of the node; its log says why"))
         return reason
 
     @override

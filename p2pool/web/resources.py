@@ -136,7 +136,7 @@ class _PendingResponse:
             return
         for name in (b"ETag", b"Content-Encoding"):
             self._request.responseHeaders.removeHeader(name)
-        answer = error(INTERNAL_SERVER_ERROR, "internal", "the node failed to answer; its log says why")
+        answer = error(INTERNAL_SERVER_ERROR, "internal", "internal error of the node; its log says why")
         self.finish(answer_now(self._request, JSON_TYPE, answer))
 
 

@@ -101,8 +101,10 @@ class WebSettings:
         help="the certificate's private key, in PEM, without a passphrase",
     )
     web_ssl_self_signed: bool = switch(
-        help="with --web-port: serve HTTPS, with a self-signed certificate that is made if there is none (by "
-        "default in DATADIR/NET/web-cert.pem)",
+        help=(
+            "with --web-port: serve HTTPS with a self-signed certificate, which is made if there is none (by "
+            "default in DATADIR/NET/web-cert.pem)"
+        ),
     )
     web_password: HashedSecret | None = setting(
         None,
@@ -119,15 +121,20 @@ class WebSettings:
         parse_all=parse_api_keys,
         secret=API_KEYS,
         shown=Shown.PRESENCE,
-        help=f"a key of at least {MIN_KEY} characters, which admin actions require (in X-API-Key or "
-        "Authorization: Bearer)",
+        help=(
+            f"API key that admin actions require, at least {MIN_KEY} characters (sent as X-API-Key or "
+            "Authorization: Bearer)"
+        ),
     )
     api_key_endpoints: tuple[str, ...] = setting(
         (),
         metavar="LIST",
         read=_read_globs,
         shown=Shown.VALUE,
-        help="paths that also require an API key, with * and ?, separated by commas, like /metrics,/api/v1/*",
+        help=(
+            "paths that also require an API key, separated by commas, with the wildcards * and ?, like "
+            "/metrics,/api/v1/*"
+        ),
     )
     web_trusted_proxy: tuple[IpNetwork, ...] = setting(
         (),
@@ -144,8 +151,11 @@ class WebSettings:
         read=_read_host_name,
         collect=frozenset,
         shown=Shown.VALUE,
-        help="a host name by which browsers reach this node. Live updates, and everything that needs a key or the "
-        "password, are refused under any name but these, this machine's own, localhost and IP addresses",
+        help=(
+            "a host name under which browsers reach this node. Under any other name, the node refuses live "
+            "updates and everything that requires a key or the password; it always accepts this machine's own "
+            "name, localhost and IP addresses"
+        ),
     )
     web_rate_limit: float = setting(
         200.0,
@@ -153,8 +163,10 @@ class WebSettings:
         limits=(0, 1_000_000),
         unit="requests per second",
         shown=Shown.VALUE,
-        help="requests per second from one IPv4 address or IPv6 /64, which can save up 5 seconds' worth; 0: no "
-        "limit",
+        help=(
+            "maximum requests per second from one IPv4 address or IPv6 /64, with bursts of up to 5 seconds' "
+            "worth; 0: no limit"
+        ),
     )
     ws_allow_origin: frozenset[str] = setting(
         frozenset(),

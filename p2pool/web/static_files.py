@@ -41,7 +41,7 @@ CUSTOM_PAGES_POLICY = (
 and so do libraries from other sites over HTTPS. `eval`, plug-ins and frames around the page stay forbidden. A page
 that puts names of miners into its HTML has to escape them: this policy does not stop what gets in that way."""
 
-_TOO_MANY = "too many large files are sent at this time; try again in a moment"
+_TOO_MANY = "too many large files are being sent; try again in a moment"
 _Version = tuple[int, float]
 """(bytes, time of modification): a file whose version differs is read again."""
 

@@ -13,7 +13,7 @@ DOMINATES = 50
 """Percentage of the work above SHARE_VERSION at which pages warn."""
 
 
-_ADVICE = "Look for a newer release; the page transition.html has the votes"
+_ADVICE = "Look for a newer release; the page transition.html shows the votes"
 
 
 def chain_votes(sources: Sources) -> ChainVotes:
@@ -46,8 +46,9 @@ def votes_problem(votes: ChainVotes) -> str | None:
     if own_shares_refused(votes):
         part = votes.chain.part(votes.chain.work[C2POOL_VERSION])
         return (
-            f"{part:.0%} of the share chain's work votes for share version {C2POOL_VERSION}: c2pool-dash refuses "
-            f"shares that vote {SHARE_VERSION}, as this node's do, on top of shares that vote otherwise. {_ADVICE}"
+            f"{part:.0%} of the share chain's work votes for share version {C2POOL_VERSION}, so c2pool-dash "
+            f"refuses this node's shares, which vote for {SHARE_VERSION}, on top of shares that vote "
+            f"differently. {_ADVICE}"
         )
     spans = [(votes.recent, "the last hour's work")]
     if votes.has_history:
@@ -68,9 +69,10 @@ def branch_problem(votes: ChainVotes) -> str | None:
     if refused.newest is None:
         return None
     return (
-        f"c2pool-dash refuses shares of the best chain for their votes, {refused.count} of the last hour (the "
-        f"newest votes {refused.newest.desired_version} on top of {refused.parent_vote}): nodes that run it "
-        "follow another branch. The page transition.html names the newest"
+        f"c2pool-dash refuses shares of the best chain because of their votes: {refused.count} in the last hour "
+        f"(the newest votes for {refused.newest.desired_version}, its parent share for {refused.parent_vote}). "
+        "Nodes that run c2pool-dash follow another branch. The page transition.html shows the newest of these "
+        "shares"
     )
 
 

@@ -82,7 +82,7 @@ def test_a_software_that_stays_away_is_notified_and_so_is_its_return():
     assert looker.look(30, lost=lost("c2pool")) == [EventKind.SOFTWARE_LOST]
     (event,) = looker.found
     assert (event.subject, event.details["most"]) == ("c2pool", 3)
-    assert event.text == "no node of the software c2pool has been connected for 10 min 0 s; before, up to 3"
+    assert event.text == "no node that runs c2pool has been connected for 10 min 0 s; before that, up to 3 were"
     assert looker.look(5000, lost=lost("c2pool")) == []
     assert looker.look(60) == [EventKind.SOFTWARE_BACK]
     assert looker.watch._lost == {}
@@ -127,8 +127,8 @@ def test_several_neighbourhoods_that_close_at_once_are_notified_and_so_is_that_t
     assert looker.look(10, early_closes=closes(MANY_SITES, each=2)) == [EventKind.HANDSHAKES_CLOSED]
     (event,) = looker.found
     assert event.text == (
-        "3 nodes closed the connection within seconds after it was made, 6 times in all; 4 nodes connected. They "
-        "may accept only higher protocols than this node announces (3600)"
+        "3 nodes closed new connections within seconds, 6 times in total; 4 nodes connected. They "
+        "may require a higher protocol than this node announces (3600)"
     )
     assert looker.look(7200, early_closes=closes(MANY_SITES)) == []
     assert looker.look(CALM) == []
@@ -164,4 +164,4 @@ def test_one_host_is_enough_where_it_is_the_only_one_and_keeps_doing_it():
     assert looker.look(60, early_closes=closes(1, each=ONLY_CLOSES, lasting=ONLY_TIME)) == [
         EventKind.HANDSHAKES_CLOSED
     ]
-    assert looker.found[0].text.startswith("1 node closed the connection")
+    assert looker.found[0].text.startswith("1 node closed new connections")

@@ -388,7 +388,7 @@ def test_a_bug_in_writing_is_one_traceback_and_shown(tmp_path, monkeypatch):
         node.alerts.block_changed(block())
         node.run(30)
     assert len(log.tracebacks) == 1
-    assert node.alerts.figures().problem == "internal error; the log says more"
+    assert node.alerts.figures().problem == "internal error; see the log"
     node.run(5)
     assert node.alerts.figures().problem is None
 

@@ -128,7 +128,7 @@ def test_secrets_come_from_files_and_the_environment(tmp_path):
         ((*HOOK, "--webhook-events", "block_fund"), "there is no event 'block_fund'; there are block_found,"),
         ((*HOOK, "--webhook-events", " ,"), "the list is empty"),
         (("--webhook-events", "ban"), "--webhook-events without --webhook"),
-        (("--webhook-secret", "SECRETSECRET"), "a secret for webhooks without one"),
+        (("--webhook-secret", "SECRETSECRET"), "a webhook secret without a webhook"),
         ((*HOOK, "--webhook-secret", "SECRET"), "give 8 to 512 printable characters"),
         ((*HOOK, "--webhook-secret", "SECRETSECRET", "--webhook-secret-file", "x"), "both given"),
         ((*HOOK, "--webhook-secret-file", "/nowhere/x"), "--webhook-secret-file: cannot read /nowhere/x: No such"),

@@ -380,7 +380,7 @@ def test_a_ban_says_why_and_a_flood_of_them_is_cut():
     [
         (None, "for the first time"),
         (LastRun(NOW - 60, True), "it was stopped 1 min 0 s ago"),
-        (LastRun(NOW - 60, False), "was not stopped in order"),
+        (LastRun(NOW - 60, False), "did not stop cleanly"),
         (LastRun(NOW + 60, True), "it was stopped 0 s ago"),
     ],
 )

@@ -10,18 +10,19 @@ from p2pool.base.settings import Setting
 
 HEAD = """# Settings
 
-Made from what the packages declare by `python -m tests.app.settings_page`; a test checks that it is up to date.
-`p2pool-dash --help` shows the same on the command line, `p2pool-dash --help GROUP` one group of it.
+This page is generated from the settings that the packages declare, by `python -m tests.app.settings_page`; a test
+checks that it is up to date. `p2pool-dash --help` prints the same settings, `p2pool-dash --help GROUP` one group.
 
-- Every setting is a flag, and a key of the same name without the dashes in front in the TOML file that `--config`
-  names: `--share-rate 5` is `share-rate = 5`, a flag without a value is `true`, and one that can be repeated is a
-  list.
-- A flag wins over the settings file, and that over the default.
-- A secret can also be in a file of its own, which its `-file` flag names (one line; for a list one per line, where
-  `#` begins a comment), or in an environment variable (for a list separated by spaces). A single secret in the
-  environment counts only if no flag or file gives it; a list has the values of all sources.
-- The credentials for dashd's RPC can also be the words `[RPCUSER] RPCPASS` of the command line, and `@FILE` stands
-  for the words in a file.
+- Every setting is a flag. In the TOML file that `--config` names, it is a key with the flag's name without the
+  leading dashes: `--share-rate 5` is `share-rate = 5`, a flag without a value is `true`, and a flag that can be
+  repeated is a list.
+- A flag overrides the settings file, and the file overrides the default.
+- A secret can also be in a file of its own, which its `-file` flag names (on one line; for a list one value per
+  line, where `#` begins a comment), or in an environment variable (for a list, separated by spaces). The
+  environment variable of a single secret is used only if no flag or file gives the secret; a list combines the
+  values of all sources.
+- The credentials for dashd's RPC can also be given as the words `[RPCUSER] RPCPASS` on the command line. `@FILE`
+  inserts the arguments in a file.
 - `DATADIR/NET` is the directory of the network below `--datadir`.
 """
 

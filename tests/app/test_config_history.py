@@ -19,7 +19,7 @@ def test_history_is_kept_in_the_data_directory_or_where_the_operator_says():
 
 def test_a_missing_directory_is_named_and_not_made(tmp_path):
     message = refusal("-a", MAIN, "--stats-db", str(tmp_path / "typo" / "history.sqlite"))
-    assert f"there is no directory {tmp_path / 'typo'}: make it" in message
+    assert f"there is no directory {tmp_path / 'typo'}: create it" in message
     assert not (tmp_path / "typo").exists()
 
 

@@ -72,8 +72,8 @@ def test_a_file_with_a_byte_order_mark(tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("fee = 2\n".encode("utf-16"), "no text in UTF-8"),
-        (b'datadir = "\xe4"\n', "no text in UTF-8"),
+        ("fee = 2\n".encode("utf-16"), "it is not UTF-8 text"),
+        (b'datadir = "\xe4"\n', "it is not UTF-8 text"),
         (b"fee = \x00\n", "is not TOML"),
         (b"fee\n", "is not TOML"),
         (b"fee = " + b"[" * 20_000, "nested too deeply"),

@@ -70,7 +70,7 @@ def test_without_fresh_work_for_two_minutes_miners_are_sent_away_and_welcome_wit
         assert not farm.wait(1)
     sent_away, accepting = log.lines
     assert "no fresh work for 120 s (no contact for 5 s: connection refused)" in sent_away
-    assert "there is fresh work again" in accepting
+    assert "fresh work is available again" in accepting
 
 
 def test_trouble_that_passes_in_time_sends_nobody_away(farm):

@@ -111,7 +111,7 @@ def test_result_or_error(name: str) -> None:
         with pytest.raises(RpcUnauthorized):
             answered(name)
     elif isinstance(response, list):  # the answer to a batch, which the node never sends
-        with pytest.raises(RpcUnavailable, match="list in place of an object"):
+        with pytest.raises(RpcUnavailable, match="list instead of an object"):
             answered(name)
     elif response["error"] is not None:
         with pytest.raises(RpcError) as error:

@@ -81,7 +81,7 @@ def facts(**changes: Any) -> DaemonFacts:
         ({"timeoffset": MAX_TIME_OFFSET}, []),
         (
             {"timeoffset": -MAX_TIME_OFFSET - 1},
-            ["has a clock that differs by -61 s from those of its peers: set it right"],
+            ["has a clock that differs by -61 s from those of its peers: synchronise it"],
         ),
     ],
 )

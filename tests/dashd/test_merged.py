@@ -256,7 +256,7 @@ def test_of_two_daemons_of_one_chain_the_later_one_waits_and_is_there_when_the_f
         assert stage.works == (AuxWork(5, 1, TARGET),)
         warnings = [line for line in log.lines if "retrying" in line]
         assert len(warnings) == 1
-        assert "http://daemon1/ mines chain 5 already" in warnings[0]
+        assert "chain 5 is already mined with http://daemon1/" in warnings[0]
         assert "daemon2" in warnings[0]
         assert stage.daemons[1].figures.problem in warnings[0]
         first.answers = [DOWN]

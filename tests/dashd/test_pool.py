@@ -277,7 +277,7 @@ def test_one_that_answers_much_faster_takes_over_after_a_while(two, log):
             daemon.refresh()
     assert two.clock.seconds() > CALM
     assert two.serving == "d1"
-    assert sum("it answers slowly" in line for line in log.lines) == 1
+    assert sum("the former one answers slowly" in line for line in log.lines) == 1
 
 
 def test_a_single_daemon_stays_and_its_trouble_shows(log):
@@ -475,7 +475,7 @@ def test_a_daemons_own_warnings_and_a_wrong_clock(log):
     assert made.pool.advice() == [
         "dashd at d0 is still synchronising (50.0%, block 50 of 100)",
         "dashd at d0 warns: upgrade me",
-        "dashd at d0: this machine's clock is 500 s behind dashd's: set the wrong one right",
+        "dashd at d0: this machine's clock is 500 s behind dashd's: synchronise both clocks",
     ]
     made.stop()
     assert HEARTBEAT_TIMEOUT > 1

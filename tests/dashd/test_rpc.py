@@ -296,7 +296,7 @@ def test_a_full_queue_names_the_setting_that_helps(dashd, status, body):
     call = dashd.call("getblocktemplate")
     dashd.accept().send(reply(body, status))
     assert type(call.error) is RpcUnavailable
-    assert f"answers getblocktemplate with HTTP {status}: too many calls wait" in str(call.error)
+    assert f"answers getblocktemplate with HTTP {status}: too many calls are queued" in str(call.error)
     assert "rpcworkqueue=64" in str(call.error)
     dashd.stop()
 
@@ -531,4 +531,4 @@ def test_an_address_that_twisted_cannot_use_is_no_defect(url):
     client = RpcClient(make_environment(MemoryReactorClock()), url, FakeSource())
     call = Call(Deferred.fromCoroutine(client.call("getblockcount")))
     assert isinstance(call.error, RpcUnavailable)
-    assert "cannot be asked" in str(call.error)
+    assert "cannot be reached" in str(call.error)

@@ -349,7 +349,7 @@ def test_what_it_says_of_itself_is_looked_at_from_time_to_time(dashd):
     dashd.wait(FACTS_PERIOD + 1)
     assert dashd.service.facts.problems() == [
         "warns: disk is full",
-        "has a clock that differs by 100 s from those of its peers: set it right",
+        "has a clock that differs by 100 s from those of its peers: synchronise it",
     ]
     dashd.rpc.answers["getnetworkinfo"] = RpcError(-1, "?")
     dashd.wait(FACTS_PERIOD + 1)

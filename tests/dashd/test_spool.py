@@ -110,7 +110,7 @@ def test_a_disk_that_fails_is_said_once_and_shown_until_it_works(spool, log, err
         assert result_of(spool.keep(BLOCK)) is False
     assert len(log.lines) == 1
     assert str(spool.pending) in log.lines[0]
-    assert "make room" in log.lines[0]
+    assert "check the disk and its free space" in log.lines[0]
     assert str(error.strerror or error) in spool.problem
     assert result_of(spool.quarantine(7, 0xAB)) is None
     spool.disk.error = None
@@ -345,7 +345,7 @@ def test_a_pipe_or_directory_where_a_file_should_be_holds_up_nothing(spool, log)
     os.mkfifo(spool.pending)
     assert result_of(spool.load()) == []
     (line,) = log.lines
-    assert "it is no regular file" in line
+    assert "it is not a regular file" in line
 
 
 def test_without_details_the_block_itself_has_to_do(spool):

@@ -106,7 +106,7 @@ def test_a_full_disk_holds_up_nothing_is_an_alarm_and_is_tried_again(tmp_path, l
     assert made.daemon.asked[0] == 0.0
     assert "No space left on device" in made.spool.problem
     (alarm,) = [line for line in log.lines if "cannot keep a found block on disk" in line]
-    assert "make room" in alarm
+    assert "check the disk and its free space" in alarm
     made.disk.error = None
     made.wait(RESEND_PERIOD)
     assert made.waiting == HEX
@@ -213,7 +213,7 @@ def test_an_answer_without_a_verdict_is_not_final(tmp_path, answer, log):
     asked = len(made.daemon.data)
     assert 5 <= asked <= 8
     assert made.wait(RESEND_PERIOD * 3).daemon.data[asked:] == [DATA] * 3
-    (alarm,) = [line for line in log.lines if "no known verdict" in line]
+    (alarm,) = [line for line in log.lines if "not a known verdict" in line]
     assert answer in alarm
     assert not any("is valid, but" in line for line in log.lines)
     made.daemon.positions[HASH] = IN_CHAIN

@@ -174,7 +174,7 @@ check_logs() {
     # That is how it stops listening.
     grep -vh 'accept error: Operation canceled' theirs.log fresh-theirs.log >theirs-checked.log
     # Two miners may find a block of one height, and a dashd may be a test build.
-    grep -vhE 'another block of its height came first|is orphaned: block|pre-release test build' ours.log \
+    grep -vhE 'another block at its height came first|is orphaned: block|pre-release test build' ours.log \
         fresh-ours.log >ours-checked.log
     absent "ban, refused share or error in theirs" "$bad" theirs-checked.log
     absent "unknown or twice named transaction in theirs" 'Peer (referenced|sent)' two.log

@@ -246,7 +246,7 @@ def test_the_disk_is_full(tmp_path: Path, dash: DashProcess):
             found = find_block(node, miner)
             dash.wait_for_tip(found)  # a full disk keeps no block from being sent
             line = node.wait_for_line("cannot keep a found block on disk")
-            assert "make room" in line
+            assert "check the disk and its free space" in line
             wait_for("warning", lambda: any("No space" in text for text in node.get("local_stats")["warnings"]))
             filler.unlink()
             miner.wait_for_job_on(found)

@@ -40,7 +40,7 @@ def test_signals_and_a_rotated_log(tmp_path):
         for number in SURVIVED:
             node.process.send_signal(number)
         node.wait_for_line("SIGUSR2 received: ignored")
-        node.wait_for_line("SIGHUP received: the log file is reopened")
+        node.wait_for_line("SIGHUP received: reopened the log file")
         log.rename(log.with_name("log-20261129"))
         node.process.send_signal(signal.SIGUSR1)
         wait_for("new log", lambda: log.exists() and "SIGUSR1 received" in log.read_text())

@@ -393,7 +393,7 @@ def test_connections_are_limited_by_host_and_in_all(guarded):
         first = [enter("198.51.100.10") for _ in range(MAX_PER_HOST)]
         assert not is_let_in(through(guarded, "198.51.100.10"))
         first += [enter("198.51.100.11") for _ in range(MAX_CONNECTIONS - MAX_PER_HOST)]
-        # Those that never worked make room.
+        # Those that never worked check the disk and its free space.
         first.append(enter("198.51.100.12"))
         first.pop(0).wait_for_the_end()
         for client in first:

@@ -72,7 +72,7 @@ def test_no_router_is_one_line_and_is_looked_for_again():
     with logged() as log:
         made.start()
         clock.pump([RENEW_PERIOD] * 2)
-    assert log.lines == ["no router opens port 8999 for other nodes: No UPnP device discovered"]
+    assert log.lines == ["no router forwards port 8999 to this node: No UPnP device discovered"]
     found.append(Router())
     clock.advance(RENEW_PERIOD)
     assert found[0].said == [("add", 8999)]
@@ -123,9 +123,9 @@ def test_the_library_is_asked_in_its_own_way(monkeypatch):
     [
         ("discover", "no router answered the UPnP search within 2 s"),
         ("selectigd", "none of the devices that answered the UPnP search is a router"),
-        ("addportmapping", "the router refuses without a reason"),
+        ("addportmapping", "the router refused without giving a reason"),
         ("externalipaddress", "the router does not report its external address"),
-        ("deleteportmapping", "the router refuses without a reason"),
+        ("deleteportmapping", "the router refused without giving a reason"),
     ],
 )
 @pytest.mark.parametrize("text", ["Success", "", "No UPnP device discovered"])

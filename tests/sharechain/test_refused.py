@@ -407,10 +407,10 @@ def test_the_operator_is_told_within_a_minute_of_the_majority_going_elsewhere(li
     assert figures.part == pytest.approx(2 / 181, abs=0.002)  # of the hour: that alone would take half an hour
     assert figures.part_since == pytest.approx(2 / 3)
     assert figures.problem == (
-        "1% of the work heard in the last hour, and 67% of that since 2023-11-14 23:13:40 UTC, is on shares that "
-        "this node refuses: generation transaction does not pay what the chain says; the first of them is "
-        f"{BAD:064x}, sent by c2pool. Miners here stay on the branch that this node accepts: see Refused branches "
-        "in docs/operators.md"
+        "1% of the work received in the last hour, and 67% of the work since 2023-11-14 23:13:40 UTC, is on "
+        "shares that this node refuses: generation transaction does not pay what the chain says; the first one "
+        f"is {BAD:064x}, sent by c2pool. Miners here stay on the branch that this node accepts: see Refused "
+        "branches in docs/operators.md"
     )
 
 

@@ -144,7 +144,7 @@ def test_0_percent_nothing_is_about_to_change():
             100,
             [0, 50, 60, 85, 95],
             C2POOL_RULES,
-            "100% of the share chain's work votes for share version 36: c2pool-dash refuses shares that vote 16",
+            "100% of the share chain's work votes for share version 36, so c2pool-dash refuses this node's shares",
         ),
     ],
 )
@@ -281,7 +281,10 @@ def test_a_share_of_the_best_chain_that_c2pool_refuses_is_named(vote, found):
     assert (told["shares"], told["shares_above"]) == found
     assert told["newest"] == f"{newest.hash:064x}"
     assert warnings == [f"branch: {told['problem']}"]
-    assert f"{found[0]} of the last hour (the newest votes {newest.desired_version} on top of " in warnings[0]
+    assert (
+        f"{found[0]} in the last hour (the newest votes for {newest.desired_version}, its parent share for "
+        in warnings[0]
+    )
     assert f"p2pool_refused_votes {float(found[0])}" in pool.views.metrics.decode()
 
 

@@ -106,7 +106,7 @@ function showNext(next, { parent, own, enough_shares: enough }) {
   const some = `Version ${next.version} has the most votes among newer versions. ${when} for it, other software does the following:`;
   setText(byId("next-lead"), next.version === null ? none : some);
   const texts = [];
-  if (next.own_shares_refused) texts.push(`c2pool-dash rejects shares that vote for ${own}, as this node’s do, on top of shares that vote for another version.`);
+  if (next.own_shares_refused) texts.push(`c2pool-dash rejects this node’s shares, which vote for ${own}, on top of shares that vote for another version.`);
   if (next.own_share_now !== null) texts.push(`It would reject a share of this node now: the latest share votes for ${parent} (${next.own_share_now}).`);
   else if (next.own_shares_refused) texts.push(`The latest share votes for ${parent}, so it would accept one now.`);
   setText(byId("next-own"), texts.join(" "));

@@ -141,6 +141,15 @@ def test_a_given_address_is_the_only_one():
     assert load("--net", "simnet").payout_mode is PayoutMode.GIVEN
 
 
+@pytest.mark.parametrize("others", [(), ("-a", MAIN)])
+def test_numbers_of_fresh_addresses_without_any_may_be_out_of_range(others):
+    """Legacy p2pool-dash took any number there, so command lines with one must still start the node."""
+    config = load("-i", "0", "-t", "1e12", *others)
+    assert (config.numaddresses, config.timeaddresses) == (2, 172_800)
+    assert [notice.partition(" ")[0] for notice in config.notices] == ["-i/--numaddresses", "-t/--timeaddresses"]
+    assert "not a whole number" in refusal("-i", "many", *others)
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

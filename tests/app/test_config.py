@@ -448,6 +448,13 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(settable) == 70, "a new setting: does the file know it?"
 
 
+def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):
+    file = toml('web-host = "a.example"\nweb_host = ["b.example", "c.example"]')
+    assert load(*file).web_host == {"a.example", "b.example", "c.example"}
+    assert load(*file, "--web-host", "d.example").web_host == {"d.example"}
+    assert load(*toml("max-line = 2048\nmax_line = 4096")).max_line == 4096
+
+
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
     config = load(
         *toml(f'address = "{MAIN}"\nfee = 3\nshare-rate = 7\nrpcpassword = "x"'), "--fee", "1", "me", "pw"

@@ -132,7 +132,7 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
         path = settings["config"].parse(given["config"])
         from_file = read_settings_file(path)
         _check_login_of_file(path, from_file, environment)
-        given = from_file | given
+        given = _without_replaced(from_file, given) | given
     add_secrets(given, settings.values(), environment)
     return _checked(_parsed(given), words, default_datadir)
 
@@ -148,6 +148,20 @@ def _parsed(given: Mapping[str, Sequence[Given]]) -> Values:
             setting = replace(setting, limits=None)
         values[setting.name] = setting.parse(each)
     return values
+
+
+def _without_replaced(
+    from_file: Mapping[str, tuple[Given, ...]], given: Mapping[str, tuple[Given, ...]]
+) -> dict[str, tuple[Given, ...]]:
+    """Return what a settings file gives, without the secrets, and the files of secrets, that a flag of the command
+    line replaces."""
+    kept = dict(from_file)
+    for setting in all_settings().values():
+        keys = {setting.key, setting.file_key}
+        if setting.secret is not None and not setting.is_list and keys & given.keys():
+            for key in keys:
+                kept.pop(key, None)
+    return kept
 
 
 def _check_login_of_file(

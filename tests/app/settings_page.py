@@ -15,7 +15,8 @@ Made from what the packages declare by `python -m tests.app.settings_page`; a te
 
 - Every setting is a flag, and a key of the same name without the dashes in front in the TOML file that `--config`
   names: `--share-rate 5` is `share-rate = 5`, a flag without a value is `true`, and one that can be repeated is a
-list. - A flag wins over the settings file, and that over the default.
+  list.
+- A flag wins over the settings file, and that over the default.
 - A secret can also be in a file of its own, which its `-file` flag names (one line; for a list one per line, where
   `#` begins a comment), or in an environment variable (for a list separated by spaces). A single secret in the
   environment counts only if no flag or file gives it; a list has the values of all sources.

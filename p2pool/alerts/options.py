@@ -67,6 +67,13 @@ def mail_address(example: str) -> Reader:
     return read
 
 
+def read_sender(given: Given) -> str:
+    """Return the sender of e-mails; an empty one stands for the default."""
+    if given.text and not is_mail_address(given.text):
+        raise given.refused("give an address like p2pool@example.org")
+    return given.text
+
+
 def secret_text(*, least: int) -> Reader:
     """Return a reader of secrets of at least so many characters."""
 
@@ -236,7 +243,7 @@ class AlertOptions:
     alert_from: str | None = setting(
         None,
         metavar="ADDRESS",
-        read=mail_address("p2pool@example.org"),
+        read=read_sender,
         shown=Shown.NEVER,
         help="sender of the e-mails",
         default_text="the SMTP user, else p2pool@THIS_MACHINE",

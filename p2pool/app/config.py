@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -42,6 +42,9 @@ from p2pool.web.settings import API_KEYS, WebSettings
 
 SIMNET_ADDRESS: Final = encode_address(SIMNET.parent.addresses.pubkey_hash, b"p2pool-simnet-wallet")
 """The address that the simulated network pays unless one is given."""
+
+_ONLY_DYNAMIC: Final = {"numaddresses": "-i/--numaddresses", "timeaddresses": "-t/--timeaddresses"}
+"""The settings that have no effect without -a dynamic, and their flags."""
 
 T = TypeVar("T")
 Values = dict[str, Any]
@@ -129,10 +132,36 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
         path = settings["config"].parse(given["config"])
         from_file = read_settings_file(path)
         _check_login_of_file(path, from_file, environment)
-        given = from_file | given
+        given = _without_replaced(from_file, given) | given
     add_secrets(given, settings.values(), environment)
-    values = {settings[key].name: settings[key].parse(each) for key, each in given.items()}
-    return _checked(values, words, default_datadir)
+    return _checked(_parsed(given), words, default_datadir)
+
+
+def _parsed(given: Mapping[str, Sequence[Given]]) -> Values:
+    """Return the values of what was given. A number that has no effect may be out of range: command lines written
+    for legacy p2pool-dash may contain one."""
+    is_dynamic = "address" in given and given["address"][-1].text == PayoutMode.DYNAMIC.value
+    values = {}
+    for key, each in given.items():
+        setting = all_settings()[key]
+        if setting.name in _ONLY_DYNAMIC and not is_dynamic:
+            setting = replace(setting, limits=None)
+        values[setting.name] = setting.parse(each)
+    return values
+
+
+def _without_replaced(
+    from_file: Mapping[str, tuple[Given, ...]], given: Mapping[str, tuple[Given, ...]]
+) -> dict[str, tuple[Given, ...]]:
+    """Return what a settings file gives, without the secrets, and the files of secrets, that a flag of the command
+    line replaces."""
+    kept = dict(from_file)
+    for setting in all_settings().values():
+        keys = {setting.key, setting.file_key}
+        if setting.secret is not None and not setting.is_list and keys & given.keys():
+            for key in keys:
+                kept.pop(key, None)
+    return kept
 
 
 def _check_login_of_file(
@@ -179,10 +208,10 @@ def _set_payouts(values: Values, options: PayoutOptions, *, network: Network, no
     if address is None and network is SIMNET:
         address = SIMNET_ADDRESS
     values["payout_address"] = values["key_hash"] = None
-    if address == "dynamic":
+    if address == PayoutMode.DYNAMIC.value:
         values["payout_mode"] = PayoutMode.DYNAMIC
         return
-    for flag, name in (("-i/--numaddresses", "numaddresses"), ("-t/--timeaddresses", "timeaddresses")):
+    for name, flag in _ONLY_DYNAMIC.items():
         if values.pop(name, None) is not None:
             notices.append(f"{flag} has no effect without -a dynamic")
     if address is None:

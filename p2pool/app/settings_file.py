@@ -30,7 +30,9 @@ def read_settings_file(path: Path) -> dict[str, tuple[Given, ...]]:
         label = files[key].file_flag if setting is None else setting.label
         texts = _texts(path, name=name, value=value, setting=setting)
         if texts:
-            given[key] = tuple(Given(f"--config: {path}: {label}", text) for text in texts)
+            # A list may be written under both spellings of its name, with - and with _.
+            former = given.get(key, ()) if setting is not None and setting.is_list else ()
+            given[key] = (*former, *(Given(f"--config: {path}: {label}", text) for text in texts))
         if setting is not None and setting.read in (read_integer, read_number):
             for each in given[key]:
                 setting.read(each)  # refused even if a flag replaces it

@@ -7,10 +7,12 @@ Serving:
   who may ask for what, and how often; `settings` are those of the web
 - `admin`, `audit`: actions of operators, and their log
 
-Figures: - `sources`: everything that views may show; `collector` records it once a second, `views` renders it -
-`view_cache`: what is computed once for each tip, work or snapshot; `samples`, `luck`, `rebuilds`, `votes`,
-`worker_index`, `submission_pace`, `host_shares`: parts of it - `api` holds the views and look-ups, `metrics` the
-metrics; `openapi` describes the first, `csv_table` exports them
+Figures:
+- `sources`: everything that views may show; `collector` records it once a second, `views` renders it
+- `view_cache`: what is computed once for each tip, work or snapshot; `samples`, `luck`, `rebuilds`, `votes`,
+  `worker_index`, `submission_pace`, `host_shares`: parts of it
+- `api` holds the views and look-ups, `metrics` the metrics; `openapi` describes the first, `csv_table` exports
+  them
 
 Live updates over WebSockets: `live` (connections), `live_hub` (who is sent what), `live_messages`, `live_patch`,
 `live_events`, `live_wiring`.

@@ -95,6 +95,13 @@ def test_mail_servers(tmp_path, server, login, host, port, encrypted):
         assert "pa ss" not in repr(mail)
 
 
+def test_an_empty_sender_is_the_default_one(tmp_path):
+    mail, default = (load(tmp_path, *MAIL, *SERVER, *flags).mail for flags in (("--alert-from", ""), ()))
+    assert mail is not None
+    assert default is not None
+    assert mail.sender == default.sender
+
+
 def test_secrets_come_from_files_and_the_environment(tmp_path):
     secret, urls = tmp_path / "secret", tmp_path / "urls"
     secret.write_text("of the file\n")

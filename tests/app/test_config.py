@@ -141,6 +141,15 @@ def test_a_given_address_is_the_only_one():
     assert load("--net", "simnet").payout_mode is PayoutMode.GIVEN
 
 
+@pytest.mark.parametrize("others", [(), ("-a", MAIN)])
+def test_numbers_of_fresh_addresses_without_any_may_be_out_of_range(others):
+    """Legacy p2pool-dash took any number there, so command lines with one must still start the node."""
+    config = load("-i", "0", "-t", "1e12", *others)
+    assert (config.numaddresses, config.timeaddresses) == (2, 172_800)
+    assert [notice.partition(" ")[0] for notice in config.notices] == ["-i/--numaddresses", "-t/--timeaddresses"]
+    assert "not a whole number" in refusal("-i", "many", *others)
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -437,6 +446,13 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices"}
     assert len(settable) == 70, "a new setting: does the file know it?"
+
+
+def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):
+    file = toml('web-host = "a.example"\nweb_host = ["b.example", "c.example"]')
+    assert load(*file).web_host == {"a.example", "b.example", "c.example"}
+    assert load(*file, "--web-host", "d.example").web_host == {"d.example"}
+    assert load(*toml("max-line = 2048\nmax_line = 4096")).max_line == 4096
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):

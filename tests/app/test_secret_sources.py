@@ -141,3 +141,21 @@ def test_lists_and_single_secrets(tmp_path):
     assert "P2POOL_RPC_PASSWORD: it is empty" in refusal(P2POOL_RPC_PASSWORD="")
     assert "P2POOL_WEB_PASSWORD: it is empty" in refusal(P2POOL_WEB_PASSWORD="")
     assert "both given" in refusal("--rpcpassword", "x", "--rpcpassword-file", str(file))
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SECRETS if not each.is_list], ids=lambda setting: setting.key
+)
+def test_a_flag_wins_over_the_settings_file_wherever_each_has_the_secret(setting, tmp_path):
+    value, others = VALUES[setting.key], OTHERS.get(setting.key, ())
+    (tmp_path / "secret").write_text(value)
+    (tmp_path / "other").write_text(f"{value}other")
+    by_flag, by_file = f"{setting.flag}={value}", f"{setting.file_flag}={tmp_path}/secret"
+    in_file, named_in_file = f'{setting.key} = "{value}other"', f'{setting.key}-file = "{tmp_path}/other"'
+    for flag, text in ((by_flag, in_file), (by_flag, named_in_file), (by_file, in_file), (by_file, named_in_file)):
+        (tmp_path / "settings.toml").write_text(text)
+        config = load(*others, flag, "--config", f"{tmp_path}/settings.toml")
+        assert comparable(config) == comparable(load(*others, by_flag))
+    (tmp_path / "settings.toml").write_text(f"{in_file}\n{named_in_file}")
+    assert "both given" in refusal(*others, "--config", f"{tmp_path}/settings.toml")
+    assert "both given" in refusal(*others, by_flag, by_file)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.share.share import Share
@@ -52,28 +53,23 @@ def found_fields(found: FoundTime) -> dict[str, Any]:
     return {"time_found": found.time, "time_found_source": found.source.value}
 
 
-def hash_text(share_hash: int) -> str:
-    """Return a hash as 64 hexadecimal digits."""
-    return f"{share_hash:064x}"
-
-
 def _optional(share_hash: int | None) -> str | None:
-    return None if share_hash is None else hash_text(share_hash)
+    return None if share_hash is None else hash_hex(share_hash)
 
 
 def heads(forest: Forest) -> list[str]:
     """Return the shares without children, the newest heads first; at most MAX_LISTED."""
-    return [hash_text(h) for h in newest_heads(forest, MAX_LISTED)]
+    return [hash_hex(h) for h in newest_heads(forest, MAX_LISTED)]
 
 
 def tails(forest: Forest) -> list[str]:
     """Return the shares whose previous share is not held or that have none; at most MAX_LISTED."""
-    return [hash_text(h) for h in oldest_shares(forest, MAX_LISTED)]
+    return [hash_hex(h) for h in oldest_shares(forest, MAX_LISTED)]
 
 
 def best_share_hash(node: Node) -> str:
     """Return the best share's hash; 64 zeros if there is none."""
-    return hash_text(node.best_share or 0)
+    return hash_hex(node.best_share or 0)
 
 
 def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
@@ -106,7 +102,7 @@ def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
     return {
         "ts": share.timestamp,
         **found_fields(found),
-        "hash": hash_text(share.hash),
+        "hash": hash_hex(share.hash),
         "payout_address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),
         "stale_info": stale_name(share.stale_info),
@@ -118,7 +114,7 @@ def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
 
 def own_hashes(node: Node) -> list[str]:
     """Return the hashes of our shares that are held, the newest first."""
-    return [hash_text(h) for h in node.own_share_hashes()]
+    return [hash_hex(h) for h in node.own_share_hashes()]
 
 
 def _asked_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:

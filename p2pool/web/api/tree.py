@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.sharechain.figures import stale_name
 from p2pool.sharechain.forest import ChainEntry
 from p2pool.sharechain.found_times import FoundTime
 from p2pool.sharechain.newest import newest_shares
-from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, found_fields, hash_text
+from p2pool.web.api.chain import FOUND, MAX_LISTED, TIMESTAMP, found_fields
 from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import HASH, array, boolean, count, nullable, number, record, text
 from p2pool.web.sources import script_to_text
@@ -28,7 +29,7 @@ def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     # Those of one chain together: one by one costs twenty times as much.
     known = dict(zip(chain, times.of_chain(chain[0], most), strict=True)) if chain else {}
     return {
-        "best_share": None if node.best_share is None else hash_text(node.best_share),
+        "best_share": None if node.best_share is None else hash_hex(node.best_share),
         "heads": len(node.tracker.forest.heads),
         "shares": [
             _row(node, found, when=known.get(found.share.hash) or times.of(found.share.hash), own=own, chain=known)
@@ -42,8 +43,8 @@ def _row(
 ) -> dict[str, Any]:
     share = found.share
     return {
-        "hash": hash_text(share.hash),
-        "parent": None if share.previous_hash is None else hash_text(share.previous_hash),
+        "hash": hash_hex(share.hash),
+        "parent": None if share.previous_hash is None else hash_hex(share.previous_hash),
         "height": share.absheight,
         "time": share.timestamp,
         **found_fields(when),

@@ -123,9 +123,9 @@ class AuxSubmitter:
         if reason is None:
             receiver.settle(work)
             _log.info(
-                "BLOCK of chain {chain} {block_hash:064x} found by {worker}, accepted by {where}",
+                "BLOCK of chain {chain} {block_hash} found by {worker}, accepted by {where}",
                 chain=work.chain_id,
-                block_hash=work.hash,
+                block_hash=hash_hex(work.hash),
                 worker=worker,
                 where=receiver.where,
             )
@@ -135,10 +135,10 @@ class AuxSubmitter:
         others = receiver.may_report()
         if others is not None:
             _log.error(
-                "block of chain {chain} {block_hash:064x} found by {worker} NOT ACCEPTED by {where}: "
+                "block of chain {chain} {block_hash} found by {worker} NOT ACCEPTED by {where}: "
                 "{reason}{others}; the proof is {kept}",
                 chain=work.chain_id,
-                block_hash=work.hash,
+                block_hash=hash_hex(work.hash),
                 worker=worker,
                 where=receiver.where,
                 reason=reason,

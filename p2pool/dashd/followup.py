@@ -88,9 +88,9 @@ class BlockFollower:
                 replace(record, status=BlockStatus.ORPHANED, reason=reason, confirmations=0, chainlocked=False)
             )
             _log.warn(
-                "block {height} {block_hash:064x} is orphaned: {reason}",
+                "block {height} {block_hash} is orphaned: {reason}",
                 height=record.height,
-                block_hash=record.block_hash,
+                block_hash=hash_hex(record.block_hash),
                 reason=reason,
             )
             if depth == 0 and record.status is BlockStatus.ACCEPTED:
@@ -98,8 +98,8 @@ class BlockFollower:
 
     def _log_change(self, what: str, record: BlockRecord) -> None:
         _log.info(
-            "block {height} {block_hash:064x} {what}",
+            "block {height} {block_hash} {what}",
             height=record.height,
-            block_hash=record.block_hash,
+            block_hash=hash_hex(record.block_hash),
             what=what,
         )

@@ -26,7 +26,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
 from p2pool.base.text import printable
 from p2pool.dash.block import read_header
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.wire.codec import Reader
@@ -208,7 +208,7 @@ def _write(path: Path, block: FoundBlock) -> None:
         "version": _VERSION,
         "found": block.time,
         "worker": printable(block.worker, MAX_WORKER),
-        "share_hash": None if block.share_hash is None else hash_hex(block.share_hash),
+        "share_hash": optional_hash_hex(block.share_hash),
         "value_duffs": block.subsidy,
     }
     try:

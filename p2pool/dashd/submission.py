@@ -306,17 +306,17 @@ class BlockSubmitter:
         block, answer = delivery.block, delivery.answered(daemon, answer)
         fields = {
             "height": block.height,
-            "block_hash": block.block_hash,
+            "block_hash": hash_hex(block.block_hash),
             "name": daemon.name,
             "answer": answer.text,
         }
         if answer.verdict is Verdict.ACCEPTED:
-            _log.info("block {height} {block_hash:064x} accepted by dashd at {name}", **fields)
+            _log.info("block {height} {block_hash} accepted by dashd at {name}", **fields)
             self._settle(delivery, BlockStatus.ACCEPTED, confirmations=1)
         elif answer.verdict is Verdict.CHECK:
             _log.debug("dashd at {name} knows block {height} ({answer})", **fields)
         else:
-            _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
+            _log.error("block {height} {block_hash} REFUSED by dashd at {name}: {answer}", **fields)
         delivery.wake()
 
     def _unclear(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: str) -> None:
@@ -324,10 +324,10 @@ class BlockSubmitter:
         if daemon not in delivery.unclear:
             delivery.unclear[daemon] = answer
             _log.error(
-                "block {height} {block_hash:064x}: dashd at {name} answered {answer}, which is not a known "
+                "block {height} {block_hash}: dashd at {name} answered {answer}, which is not a known "
                 "verdict; retrying until the chain shows the block's fate",
                 height=delivery.block.height,
-                block_hash=delivery.block.block_hash,
+                block_hash=hash_hex(delivery.block.block_hash),
                 name=daemon.name,
                 answer=excerpt(answer),
             )
@@ -348,10 +348,10 @@ class BlockSubmitter:
         if nobody and not delivery.complained and not delivery.is_over():
             delivery.complained = True
             _log.error(
-                "block {height} {block_hash:064x} NOT YET SUBMITTED: no dashd has accepted it; retrying until "
+                "block {height} {block_hash} NOT YET SUBMITTED: no dashd has accepted it; retrying until "
                 "one does, also after a restart. Check that dashd is running",
                 height=block.height,
-                block_hash=block.block_hash,
+                block_hash=hash_hex(block.block_hash),
             )
 
     # --- what became of it -------------------------------------------------------------------------------
@@ -415,9 +415,9 @@ class BlockSubmitter:
         objections = delivery.objections()
         if objections or delivery.complained:
             _log.info(
-                "block {height} {block_hash:064x} is in the chain after all{why}",
+                "block {height} {block_hash} is in the chain after all{why}",
                 height=delivery.block.height,
-                block_hash=delivery.block.block_hash,
+                block_hash=hash_hex(delivery.block.block_hash),
                 why="".join(f"; dashd at {daemon.name} said {text}" for daemon, text in objections.items()),
             )
         self._settle(
@@ -439,9 +439,9 @@ class BlockSubmitter:
         block = delivery.block
         if self._store.records[block.block_hash].status is not BlockStatus.ORPHANED:
             _log.warn(
-                "block {height} {block_hash:064x} is valid, but " + BEATEN,
+                "block {height} {block_hash} is valid, but " + BEATEN,
                 height=block.height,
-                block_hash=block.block_hash,
+                block_hash=hash_hex(block.block_hash),
             )
             self._record(delivery, BlockStatus.ORPHANED, reason=BEATEN)
 
@@ -477,9 +477,9 @@ class BlockSubmitter:
         if record.status is BlockStatus.REFUSED:
             kept = await self._spool.quarantine(block.height, block.block_hash)
             _log.error(
-                "block {height} {block_hash:064x} is LOST: {reason}; {kept}",
+                "block {height} {block_hash} is LOST: {reason}; {kept}",
                 height=block.height,
-                block_hash=block.block_hash,
+                block_hash=hash_hex(block.block_hash),
                 reason=record.reason,
                 kept=f"it is saved in {kept}" if kept else "it could not be saved to disk",
             )
@@ -488,9 +488,9 @@ class BlockSubmitter:
                 await self._spool.forget(block.height, block.block_hash)
         else:
             _log.warn(
-                "block {height} {block_hash:064x} is orphaned: {reason}",
+                "block {height} {block_hash} is orphaned: {reason}",
                 height=block.height,
-                block_hash=block.block_hash,
+                block_hash=hash_hex(block.block_hash),
                 reason=record.reason,
             )
             await self._spool.forget(block.height, block.block_hash)

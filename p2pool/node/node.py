@@ -19,6 +19,7 @@ from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
+from p2pool.dash.hashes import optional_hash_hex, short_hash
 from p2pool.dash.target import (
     MAX_UINT256,
     average_attempts_to_target,
@@ -352,7 +353,7 @@ class Node:
             parent = context.parent.previous_hash
             _log.error(
                 "cannot make work on share {share_hash}: {error}",
-                share_hash="none" if parent is None else f"{parent:064x}",
+                share_hash=optional_hash_hex(parent) or "none",
                 error=error,
             )
             return None
@@ -473,7 +474,7 @@ def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
 
 
 def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
-    share_hash = f"{share.hash:064x}"[-8:]
+    share_hash = short_hash(share.hash)
     if isinstance(error, ShareInvalid):
         sender = sender or "this node"
         _log.warn(

@@ -20,6 +20,7 @@ from p2pool.base.hosts import host_key
 from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
 from p2pool.peers import messages
@@ -466,7 +467,7 @@ class PeerSession:
         for tx_hash in message.tx_hashes:
             data = pool.get(tx_hash)
             if data is None:
-                raise Drop(f"it refers to transaction {tx_hash:064x}, which is unknown here")
+                raise Drop(f"it refers to transaction {hash_hex(tx_hash)}, which is unknown here")
             self.remembered.keep(tx_hash, data)
         for transaction in message.transactions:
             for tx_hash in self.remembered.keep_whole(transaction):

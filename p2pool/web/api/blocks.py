@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
 from p2pool.dash.transaction import parse_transaction
 from p2pool.pool_stats import BlockRecord, BlockStatus
@@ -110,9 +111,9 @@ def _block(snapshot: Snapshot, found: BlockRecord, rounds: dict[int, Round]) -> 
     explorer = explorers(snapshot.node)[0]
     return {
         "ts": found.time,
-        "hash": f"{found.block_hash:064x}",
+        "hash": hash_hex(found.block_hash),
         "number": found.height,
-        "share": None if found.share_hash is None else f"{found.share_hash:064x}",
+        "share": optional_hash_hex(found.share_hash),
         "miner": found.worker,
         "value": found.subsidy * 1e-8,
         "block_reward": found.subsidy * 1e-8,
@@ -121,7 +122,7 @@ def _block(snapshot: Snapshot, found: BlockRecord, rounds: dict[int, Round]) -> 
         "confirmations": found.confirmations,
         "chainlock": found.chainlocked,
         "from_history": found.share_hash is None or found.share_hash not in snapshot.node.tracker.forest,
-        "explorer_url": explorer and f"{explorer}{found.block_hash:064x}",
+        "explorer_url": explorer and f"{explorer}{hash_hex(found.block_hash)}",
         "network_difficulty": this.difficulty,
         "actual_hash_difficulty": target_to_difficulty(found.block_hash),
         "pool_hashrate_at_find": this.hash_rate,
@@ -276,9 +277,9 @@ def _block_v1(found: BlockRecord, rounds: dict[int, Round]) -> dict[str, Any]:
     this = rounds.get(found.block_hash) or Round(PoolBlock(found.time, found.block_hash, found.share_hash))
     return {
         "time": found.time,
-        "hash": f"{found.block_hash:064x}",
+        "hash": hash_hex(found.block_hash),
         "height": found.height,
-        "share": None if found.share_hash is None else f"{found.share_hash:064x}",
+        "share": optional_hash_hex(found.share_hash),
         "worker": found.worker,
         "value": amount(found.subsidy),
         "status": found.status.value,
@@ -329,7 +330,7 @@ def luck(snapshot: Snapshot) -> dict[str, Any]:
         },
         "periods": luck_periods(snapshot, rounds),
         "rounds": [
-            {"time": each.block.time, "hash": f"{each.block.block_hash:064x}", **round_fields(each)}
+            {"time": each.block.time, "hash": hash_hex(each.block.block_hash), **round_fields(each)}
             for each in reversed(rounds.rounds[-RECENT:])
         ],
     }

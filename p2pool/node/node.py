@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,7 +16,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
-from p2pool.dash.address import encode_address
+from p2pool.dash.address import cached_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
 from p2pool.dash.hashes import optional_hash_hex, short_hash
 from p2pool.dash.target import (
@@ -394,7 +393,7 @@ class Node:
         best, template = self.best_share, self.template
         if best is None or template is None or self.tracker.height(best) <= lookbehind:
             return target
-        address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
+        address = cached_address(self.network.parent.addresses.pubkey_hash, key_hash)
         rate = self.stats.address_hash_rate(address, now)
         if self._pool_rate[0] != best:
             rate_of_pool = observed_attempts_per_second(
@@ -459,12 +458,6 @@ class Node:
     def stale_counts(self) -> StaleCounts:
         """Return what became of the last own shares."""
         return self._own_shares.counts(self.best_share)
-
-
-@lru_cache(maxsize=20_000)
-def _address_of(version: int, key_hash: bytes) -> str:
-    """Base58 is slow, and each tip asks for the address of every payee at once."""
-    return encode_address(version, key_hash)
 
 
 def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:

@@ -197,15 +197,11 @@ class BlockBroadcaster(Service, P2pOwner):
             self.book.restore(entries)
 
     async def save(self) -> None:
-        """Write the addresses to disk. If the disk refuses, that is logged."""
+        """Write the addresses to disk. A failure is logged once."""
         await self._saving.acquire()
         document = self.book.dump()
         try:
-            await self._run_in_thread(lambda: self._file.write(document))
-        except OSError as error:
-            _log.warn(
-                "cannot write {path}: {error}; retrying", path=str(self._file.path), error=error.strerror or error
-            )
+            await self._run_in_thread(lambda: self._file.save(document))
         finally:
             self._saving.release()
 

@@ -16,26 +16,18 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
-from p2pool.dash.address import cached_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
-from p2pool.dash.hashes import optional_hash_hex, short_hash
-from p2pool.dash.target import (
-    MAX_UINT256,
-    average_attempts_to_target,
-    difficulty_to_target,
-    target_to_average_attempts,
-)
+from p2pool.dash.hashes import short_hash
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.context import WorkContext, build_work_context, require_outputs
 from p2pool.jobs.job import Job, Outcome
+from p2pool.jobs.job_maker import JobMaker
 from p2pool.networks.parameters import Network
+from p2pool.node.job_terms import NodeJobTerms, NodeSettings
 from p2pool.pool_stats import PoolStats, RefusedWork, ShareRecord
-from p2pool.share.donation import is_donation_key, paid_as_donation
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.generation import PayeeFields
 from p2pool.share.share import Share
-from p2pool.sharechain.figures import observed_attempts_per_second
 from p2pool.sharechain.found_times import FoundTimes
 from p2pool.sharechain.own_shares import OwnShares, StaleCounts
 from p2pool.sharechain.pruning import prune
@@ -45,24 +37,10 @@ from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Arrival, Thought, Tr
 
 _log = Logger(namespace="p2pool.node")
 
-LOCAL_PART = 0.0167
-"""The part of the pool's shares that one node should make: beyond it its shares get harder instead."""
 _KNOWN_BLOCKS = 5_000
 _KNOWN_TRANSACTIONS = 50_000
-_MAX_TEMPLATE_AGE = 3600.0
-"""Seconds. Without dashd the header's time goes on for so long; dashd refuses blocks two hours ahead."""
 _CHECKS_AT_ONCE = 150
 """Shares verified before others get their turn on the reactor: about 15 ms of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSettings:
-    """`operator_key_hash` is asked for each job that is the fee: the 20 bytes to pay, None while the node has no
-    address of its own. `fee` in percent. `donation`: 65535 for 100 %."""
-
-    operator_key_hash: Callable[[], bytes | None]
-    fee: float
-    donation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +103,6 @@ class Node:
         self._reported = WarnOnce()
         self._clock = environment.clock
         self._call_soon = environment.call_soon
-        self._rng = environment.chance
         self._think_due = False
         self._aux: AuxCommitment | None = None
         self._block_heights: BoundedDict[int, int] = BoundedDict(_KNOWN_BLOCKS)
@@ -133,8 +110,8 @@ class Node:
         self._peers_transaction_sizes: BoundedDict[int, int] = BoundedDict(_KNOWN_TRANSACTIONS)
         """Apart from those of templates: peers choose how many there are."""
         self._own_shares = OwnShares(tracker)
-        self._pool_rate: tuple[int | None, float] = (None, 0.0)
-        """The pool's hash rate as of a best share: every address's job asks for it."""
+        self.job_terms = NodeJobTerms(self, self._own_shares)
+        self._jobs = JobMaker(self.job_terms, environment.chance)
         self._verified_before: list[int] = []
         """Between `load` and `loaded`. Bound: what the store holds."""
 
@@ -323,91 +300,10 @@ class Node:
         return found if notice is None else [*found, notice]
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
-        """A job on the newest work; with the probability of the fee it pays the operator, if that one has an
-        address: nobody's work waits for it. None without work."""
-        context = self.context
-        if context is None:
+        """Return a job on the newest work; None without work."""
+        if self.context is None:
             return None
-        paid = self._paid(key_hash)
-        if paid is None:
-            return None
-        key_hash, donation = paid
-        payee = PayeeFields(
-            key_hash=key_hash,
-            donation=donation,
-            stale_info=self._own_shares.stale_info,
-            nonce=self._rng.getrandbits(32),
-        )
-        now = self._clock()
-        target = self._desired_target(key_hash, share_difficulty, now)
-        try:
-            return Job(
-                context,
-                payee,
-                desired_target=target,
-                share_timestamp=int(now),
-                header_timestamp=self._header_time(context.template, now),
-            )
-        except ShareInvalid as error:
-            parent = context.parent.previous_hash
-            _log.error(
-                "cannot make work on share {share_hash}: {error}",
-                share_hash=optional_hash_hex(parent) or "none",
-                error=error,
-            )
-            return None
-
-    def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
-        """The key and the donation of a miner's next job; with the probability of the fee it pays the operator."""
-        settings = self.settings
-        if settings.fee and self._rng.uniform(0, 100) < settings.fee:
-            operator = settings.operator_key_hash()
-            if operator is not None and is_donation_key(operator):
-                return paid_as_donation((key_hash, *self._recent_finders()))
-            key_hash = operator or key_hash
-        if is_donation_key(key_hash):
-            return paid_as_donation((settings.operator_key_hash(), *self._recent_finders()))
-        return key_hash, settings.donation
-
-    def _recent_finders(self) -> list[bytes]:
-        return [share.pubkey_hash for share in self.tracker.ancestors(self.best_share, 20)]
-
-    def _header_time(self, template: BlockTemplate, now: float) -> int:
-        """dashd's clock, going on since its newest answer: ours may have been set meanwhile."""
-        newest = self.template
-        if newest is not None and newest.previous_block == template.previous_block:
-            template = newest
-        elapsed = min(max(0.0, now - template.received), _MAX_TEMPLATE_AGE)
-        return int(max(template.current_time + elapsed, template.minimum_time))
-
-    def _desired_target(self, key_hash: bytes, share_difficulty: float | None, now: float) -> int:
-        """Return the share target to request: the miner's, else the easiest, made harder for a node that finds a
-        large part of all shares and for miners whose payouts would be dust."""
-        if share_difficulty is not None:
-            return difficulty_to_target(share_difficulty)
-        target = MAX_UINT256
-        local_rate = self.stats.hash_rate(now)
-        if local_rate > 0:
-            target = min(target, average_attempts_to_target(local_rate * self.network.share_period / LOCAL_PART))
-        lookbehind = 3600 // self.network.share_period
-        best, template = self.best_share, self.template
-        if best is None or template is None or self.tracker.height(best) <= lookbehind:
-            return target
-        address = cached_address(self.network.parent.addresses.pubkey_hash, key_hash)
-        rate = self.stats.address_hash_rate(address, now)
-        if self._pool_rate[0] != best:
-            rate_of_pool = observed_attempts_per_second(
-                self.tracker, best, count=lookbehind, found=self.found_times()
-            )
-            self._pool_rate = (best, rate_of_pool)
-        pool_rate = self._pool_rate[1]
-        dust = self.network.parent.dust_threshold
-        kept = template.subsidy * (1 - self.settings.donation / 65535)
-        if template.subsidy > 0 and rate / max(pool_rate, 1.0) * kept < dust:
-            block_attempts = target_to_average_attempts(template.target)
-            requested = average_attempts_to_target(block_attempts * self.network.spread * dust / template.subsidy)
-            target = min(target, requested)
-        return target
+        return self._jobs.make(self.context, key_hash, share_difficulty=share_difficulty, now=self._clock())
 
     def is_current(self, job: Job) -> bool:
         """Whether the job is on the tip."""

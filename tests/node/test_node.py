@@ -10,7 +10,7 @@ import pytest
 from p2pool.dash.address import encode_address
 from p2pool.dash.block import parse_block
 from p2pool.dash.target import difficulty_to_target, target_to_average_attempts
-from p2pool.node.node import LOCAL_PART
+from p2pool.jobs.job_maker import LOCAL_PART
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.sharechain.store import StoredShare
@@ -180,7 +180,7 @@ def test_the_fee_goes_to_the_miner_while_the_operator_has_no_address():
 
 
 def desired(home: Home, share_difficulty: float | None = None, key: bytes = KEY) -> int:
-    return home.node._desired_target(key, share_difficulty, home.now)
+    return home.node._jobs.desired_target(home.node.context, key, share_difficulty=share_difficulty, now=home.now)
 
 
 def test_a_share_is_as_easy_as_it_may_be_unless_the_miner_wishes_otherwise():
@@ -227,7 +227,7 @@ def test_what_is_dust_in_a_slow_pool_is_told_by_the_rate_that_it_has():
     home = grown(pace=3600)
     desired(home)
     best = home.tracker.get(home.node.best_share)
-    assert home.node._pool_rate == (best.hash, pytest.approx(best.attempts / 3600))
+    assert home.node.job_terms._pool_rate == (best.hash, pytest.approx(best.attempts / 3600))
 
 
 def test_a_block_that_pays_nothing_still_has_work():

@@ -10,7 +10,8 @@ from p2pool.dash.block import BlockHeader
 from p2pool.dash.hashes import sha256d
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 from p2pool.networks import Network
-from p2pool.node.node import FoundBlock, Node, NodeSettings
+from p2pool.node.job_terms import NodeSettings
+from p2pool.node.node import FoundBlock, Node
 from p2pool.node.peers_adapter import PeerNews, PeerPool
 from p2pool.peers.errors import Misbehaviour
 from p2pool.peers.hub import HubSettings, PeerHub

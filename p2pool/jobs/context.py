@@ -15,11 +15,12 @@ from p2pool.jobs.block_limits import Coinbase, fit_block, left_out_notice
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import ShareData, SharePacker
-from p2pool.share.parent_context import ParentContext
+from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.payouts import Payouts, gentx_suffix, paid_payments
 from p2pool.share.share import ChainView, ShareVersion
 from p2pool.share.versions import MINTED
 from p2pool.share.votes import own_vote
+from p2pool.share.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ class WorkContext:
     template: BlockTemplate
     parent: ParentContext
     payouts: Payouts
+    share_data: ShareData
+    refs: TransactionRefs
+    """How the share names the template's transactions."""
     packer: SharePacker
+    """Made of `share_data`, `parent` and `refs`."""
     coinbase: bytes
     suffix: bytes
     """The part of the generation transaction after the nonce."""
@@ -96,21 +101,15 @@ def build_work_context(
     refs = rules.references(
         view, best_share, height=parent.height, wanted=[transaction.hash for transaction in template.transactions]
     )
-    data = ShareData(
-        previous_hash=best_share,
-        coinbase=coinbase,
-        coinbase_payload=template.coinbase_payload,
-        subsidy=template.subsidy,
-        payment_amount=template.payment_amount,
-        payments=template.payments,
-        desired_version=_own_vote(view, best_share),
-    )
+    data = _share_data(template, best_share, coinbase=coinbase, vote=_own_vote(view, best_share))
     return WorkContext(
         network=network,
         version=version,
         template=template,
         parent=parent,
         payouts=payouts,
+        share_data=data,
+        refs=refs,
         packer=version.codec.packer(data, parent, refs),
         coinbase=coinbase,
         suffix=suffix,
@@ -118,6 +117,55 @@ def build_work_context(
         aux=aux,
         whole_template=None if template is whole else whole,
         refusal=fit.refusal,
+    )
+
+
+def rebuild_work_context(
+    *,
+    network: Network,
+    version: ShareVersion,
+    template: BlockTemplate,
+    parent: ParentContext,
+    weights: Weights,
+    refs: TransactionRefs,
+    desired_version: int,
+    aux: AuxCommitment | None,
+    now: float,
+) -> WorkContext:
+    """Return the context that `build_work_context` made elsewhere, from what it asked the chain for. `template` is
+    the one that fits into a block, and may lack its transactions.
+
+    Raises ShareInvalid if the parts do not make a share.
+    """
+    coinbase = _coinbase(template, network, aux)
+    data = _share_data(template, parent.previous_hash, coinbase=coinbase, vote=desired_version)
+    return WorkContext(
+        network=network,
+        version=version,
+        template=template,
+        parent=parent,
+        payouts=version.payouts(
+            weights, template.subsidy, paid_payments(template.payments, network.parent.addresses)
+        ),
+        share_data=data,
+        refs=refs,
+        packer=version.codec.packer(data, parent, refs),
+        coinbase=coinbase,
+        suffix=gentx_suffix(template.coinbase_payload),
+        created=now,
+        aux=aux,
+    )
+
+
+def _share_data(template: BlockTemplate, previous_share: int | None, *, coinbase: bytes, vote: int) -> ShareData:
+    return ShareData(
+        previous_hash=previous_share,
+        coinbase=coinbase,
+        coinbase_payload=template.coinbase_payload,
+        subsidy=template.subsidy,
+        payment_amount=template.payment_amount,
+        payments=template.payments,
+        desired_version=vote,
     )
 
 

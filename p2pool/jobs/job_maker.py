@@ -52,6 +52,9 @@ class JobTerms(Protocol):
     def newest_template(self) -> BlockTemplate | None:
         """Return the newest answer of dashd, which may be newer than the template of the work."""
 
+    def node_time(self, now: float) -> float:
+        """Return the node's clock at a time of this process's clock, both in Unix seconds."""
+
     def operator_key_hash(self) -> bytes | None:
         """Return the 20 bytes that the fee pays; None while the node has no address of its own."""
 
@@ -95,7 +98,7 @@ class JobMaker:
                 context,
                 payee,
                 desired_target=self.desired_target(context, key_hash, share_difficulty=share_difficulty, now=now),
-                share_timestamp=int(now),
+                share_timestamp=int(self._terms.node_time(now)),
                 header_timestamp=_header_time(context.template, self._terms.newest_template, now),
             )
         except ShareInvalid as error:

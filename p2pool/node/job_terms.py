@@ -77,6 +77,10 @@ class NodeJobTerms(JobTerms):
         return self._node.template
 
     @override
+    def node_time(self, now: float) -> float:
+        return now
+
+    @override
     def operator_key_hash(self) -> bytes | None:
         return self._node.settings.operator_key_hash()
 

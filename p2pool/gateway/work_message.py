@@ -1,0 +1,152 @@
+"""New work as the node sends it to its gateways: one message for each change, in MessagePack.
+
+A message holds what a WorkContext is made from, so that a gateway makes the very same one, and the figures that
+jobs take from the node (`JobTerms`). The transactions of the block are not part of it: they are needed only to
+complete a block, and travel under `transactions`, a hash of what they are.
+
+Hashes, targets and weights are numbers of more than 64 bits: little-endian bytes, 32 for hashes and targets.
+Fields may be added with a default; any other change raises SCHEMA, and older gateways say so and wait for an
+upgrade.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from p2pool.base.errors import ParseError
+
+SCHEMA: Final = 1
+"""The version of the format. A reader takes messages of its own version only."""
+Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Number = Annotated[bytes, msgspec.Meta(max_length=64)]
+KeyHash = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
+Uint32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of all parts: immutable, fields by name."""
+
+
+class TemplatePart(_Message, frozen=True, kw_only=True):
+    """A block template without its transactions. `age` in seconds since dashd answered, by the node's clock."""
+
+    height: Uint32
+    version: Uint32
+    previous_block: Hash
+    bits: Uint32
+    current_time: Uint32
+    minimum_time: Uint32
+    subsidy: Amount
+    payments: list[tuple[str, Amount]]
+    payment_amount: Amount
+    masternode_payments: int
+    coinbase_flags: bytes
+    coinbase_payload: bytes
+    branch: list[Hash]
+    age: float
+    transactions: bytes
+    """The key of the block's other transactions; empty if there are none."""
+    transaction_count: int
+
+
+class ParentPart(_Message, frozen=True, kw_only=True):
+    """What the share chain says about the successors of the best share: `share.parent_context`."""
+
+    previous_hash: Hash | None
+    height: int
+    target_limit: Number
+    max_bits: Uint32
+    previous_timestamp: Uint32 | None
+    absheight: int
+    previous_abswork: Number
+    far_share_hash: Hash | None
+    weights_start: Hash | None
+    weights_length: int
+    abswork_modulus: Number
+
+
+class WeightsPart(_Message, frozen=True, kw_only=True):
+    """The PPLNS window: (payout script, weight) of everyone in it."""
+
+    by_script: list[tuple[bytes, Number]]
+    total: Number
+    donation: Number
+
+
+class TermsPart(_Message, frozen=True, kw_only=True):
+    """What jobs take from the node: see `jobs.job_maker.JobTerms`. Rates in hashes per second."""
+
+    fee: Annotated[float, msgspec.Meta(ge=0, le=100)]
+    donation: Annotated[int, msgspec.Meta(ge=0, le=65535)]
+    stale_info: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    operator_key_hash: KeyHash | None
+    recent_finders: list[KeyHash]
+    local_rate: float
+    pool_rate: float | None
+
+
+class AuxPart(_Message, frozen=True, kw_only=True):
+    """A block of an auxiliary chain that the work commits to."""
+
+    chain_id: int
+    hash: Hash
+    target: Hash
+
+
+class WorkMessage(_Message, frozen=True, kw_only=True):
+    """All that a gateway needs to make jobs. `sent` is the node's clock in Unix seconds."""
+
+    schema: int = SCHEMA
+    network: str
+    share_type: int
+    clean: bool
+    """Whether earlier work is worthless."""
+    more_to_come: bool
+    """Whether newer work is expected within milliseconds."""
+    sent: float
+    desired_version: int
+    new_transaction_hashes: list[Hash]
+    transaction_refs: list[tuple[int, int]]
+    template: TemplatePart
+    parent: ParentPart
+    weights: WeightsPart
+    aux: list[AuxPart]
+    terms: TermsPart
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_version = msgspec.msgpack.Decoder(_Version).decode
+_decode = msgspec.msgpack.Decoder(WorkMessage).decode
+
+
+def pack_message(message: WorkMessage) -> bytes:
+    """Return a message as bytes."""
+    return _encode(message)
+
+
+def parse_message(data: bytes) -> WorkMessage:
+    """Return the message that is all of `data`. Raises ParseError, also for one of another SCHEMA."""
+    try:
+        schema = _decode_version(data).schema
+        if schema == SCHEMA:
+            return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ParseError(f"malformed work message: {error}") from None
+    raise ParseError(f"work message of format {schema}, not {SCHEMA}: run the same version in node and gateways")
+
+
+def pack_number(value: int) -> bytes:
+    """Return a number of any size as little-endian bytes."""
+    return value.to_bytes((value.bit_length() + 7) // 8, "little")
+
+
+def parse_number(data: bytes) -> int:
+    """Return the number that `pack_number` packed."""
+    return int.from_bytes(data, "little")

@@ -283,7 +283,7 @@ class App:
         )
 
     def _aux_block_found(self, found: FoundAuxBlock) -> None:
-        self.merged.offer(found.work, lambda: found.outcome.aux_proof(found.work), found.worker)
+        self.merged.offer(found.work, found.proof, found.worker)
 
     def _block_changed(self, record: BlockRecord) -> None:
         if record.status is BlockStatus.ACCEPTED and record.confirmations == 1:

@@ -1,4 +1,5 @@
 """Stratum in processes of its own: what gateways and their node say to each other.
 
-- `work_message`: the format of new work; `work_codec`: a WorkContext as such a message, and back.
+- `messages`: the formats;
+- `work_codec`: a WorkContext as a message, and back; `solution_codec`: solved work likewise.
 """

@@ -8,7 +8,7 @@ from hashlib import sha256
 from p2pool.base.errors import ParseError
 from p2pool.dash.auxpow import AuxCommitment, AuxWork, commit_to
 from p2pool.dashd.template import BlockTemplate
-from p2pool.gateway.work_message import (
+from p2pool.gateway.messages import (
     AuxPart,
     ParentPart,
     TemplatePart,

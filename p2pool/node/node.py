@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -53,11 +54,23 @@ class WorkChange:
 
 @dataclass(frozen=True, slots=True)
 class FoundAuxBlock:
-    """A block of an auxiliary chain that a miner here found; `outcome.aux_proof(work)` proves it."""
+    """A block of an auxiliary chain that a miner here found; `proof()` returns the packed AuxPow."""
 
     work: AuxWork
-    outcome: Outcome
+    proof: Callable[[], bytes]
     worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """Solved work that a gateway sent: a share, a block, blocks of auxiliary chains, or several of them. `found`
+    is when it was found, by this node's clock."""
+
+    worker: str
+    found: float
+    block: FoundBlock | None
+    share: Share | None
+    aux: tuple[FoundAuxBlock, ...]
 
 
 class Node:
@@ -328,19 +341,30 @@ class Node:
             )
             self.block_found.fire(found)
         if outcome.meets_share:
-            self._take_own_share(outcome, worker, now)
+            share = outcome.share()
+            self._take_own_share(share, worker, dead=not self.is_current(outcome.job), found=now)
         if outcome.meets_aux:
             for work in outcome.aux_works():
-                self.aux_block_found.fire(FoundAuxBlock(work, outcome, worker))
+                self.aux_block_found.fire(FoundAuxBlock(work, partial(outcome.aux_proof, work), worker))
 
-    def _take_own_share(self, outcome: Outcome, worker: str, now: float) -> None:
-        dead = not self.is_current(outcome.job)
-        share = outcome.share()
-        if not self.tracker.add(share, now, live=True):
+    def take_solution(self, solution: Solution) -> None:
+        """Take solved work that a gateway sent, in the same order as that of miners of this process. The same
+        solution may come any number of times."""
+        if solution.block is not None:
+            self.block_found.fire(solution.block)
+        share = solution.share
+        if share is not None:
+            dead = self.context is None or self.context.tip != (share.previous_block, share.previous_hash)
+            self._take_own_share(share, solution.worker, dead=dead, found=solution.found)
+        for found in solution.aux:
+            self.aux_block_found.fire(found)
+
+    def _take_own_share(self, share: Share, worker: str, *, dead: bool, found: float) -> None:
+        if not self.tracker.add(share, found, live=True):
             return
         self._own_shares.add(share, dead=dead)
         self.share_added.fire((share, True))
-        self.stats.record_share(ShareRecord(now, share.hash, worker, dead, share.attempts))
+        self.stats.record_share(ShareRecord(found, share.hash, worker, dead, share.attempts))
         self._schedule_think()
 
     def found_times(self) -> FoundTimes:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxWork, commit_to
+from p2pool.gateway.messages import SCHEMA, WorkMessage, pack_message, parse_message
 from p2pool.gateway.work_codec import WorkChangeSent, context_of, transactions_key, work_message
-from p2pool.gateway.work_message import SCHEMA, WorkMessage, pack_message, parse_message
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_TESTNET
@@ -43,7 +43,7 @@ def sent(tracker: Tracker, context: WorkContext, **terms: object) -> WorkMessage
     message = work_message(
         WorkChangeSent(context, clean=True, more_to_come=False), view=tracker, terms=FixedTerms(**terms), now=NOW
     )
-    return parse_message(pack_message(message))
+    return parse_message(WorkMessage, pack_message(message))
 
 
 @settings(max_examples=60)
@@ -118,9 +118,9 @@ def test_another_format_says_so_before_anything_else():
     tracker, context = made(1, 3)
     message = msgspec.structs.replace(sent(tracker, context), schema=SCHEMA + 1)
     with pytest.raises(ParseError, match=f"format {SCHEMA + 1}, not {SCHEMA}"):
-        parse_message(pack_message(message))
+        parse_message(WorkMessage, pack_message(message))
     with pytest.raises(ParseError, match="format 9"):
-        parse_message(msgspec.msgpack.encode({"schema": 9, "anything": None}))
+        parse_message(WorkMessage, msgspec.msgpack.encode({"schema": 9, "anything": None}))
 
 
 @settings(max_examples=300)
@@ -132,7 +132,7 @@ def test_damaged_messages_are_parse_errors_and_nothing_else(data):
         packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     del packed[data.draw(st.integers(len(packed) // 2, len(packed))) :]
     try:
-        context_of(parse_message(bytes(packed)), NETWORK, NOW)
+        context_of(parse_message(WorkMessage, bytes(packed)), NETWORK, NOW)
     except ParseError:
         pass
 

@@ -60,7 +60,7 @@ def test_one_hash_is_a_block_a_share_and_two_aux_blocks_and_those_come_last():
     home.node.solved(outcome, "me.rig")
     found = [value for name, value in home.told if name == "aux_block_found"]
     assert [(f.work, f.worker) for f in found] == [(easy, "me.rig"), (easier, "me.rig")]
-    assert all(f.outcome is outcome for f in found)
+    assert [f.proof() for f in found] == [outcome.aux_proof(f.work) for f in found]
     assert home.names() == [
         "block_found",
         "add",

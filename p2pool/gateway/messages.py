@@ -1,8 +1,8 @@
-"""New work as the node sends it to its gateways: one message for each change, in MessagePack.
+"""What the node and its gateways send each other, in MessagePack: new work, and what miners solved of it.
 
-A message holds what a WorkContext is made from, so that a gateway makes the very same one, and the figures that
-jobs take from the node (`JobTerms`). The transactions of the block are not part of it: they are needed only to
-complete a block, and travel under `transactions`, a hash of what they are.
+A WorkMessage holds what a WorkContext is made from, so that a gateway makes the very same one, and the figures
+that jobs take from the node (`JobTerms`). The transactions of the block are not part of it: they are needed only
+to complete a block, and travel under `transactions`, a hash of what they are.
 
 Hashes, targets and weights are numbers of more than 64 bits: little-endian bytes, 32 for hashes and targets.
 Fields may be added with a default; any other change raises SCHEMA, and older gateways say so and wait for an
@@ -11,7 +11,7 @@ upgrade.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -117,29 +117,66 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     terms: TermsPart
 
 
+class BlockPart(_Message, frozen=True, kw_only=True):
+    """A found block without the transactions after the coinbase, which travel under `transactions`."""
+
+    header: Annotated[bytes, msgspec.Meta(min_length=80, max_length=80)]
+    coinbase: bytes
+    height: Uint32
+    subsidy: Amount
+    transactions: bytes
+    """The key of the other transactions; empty if there are none."""
+
+
+class AuxProofPart(_Message, frozen=True, kw_only=True):
+    """A found block of an auxiliary chain, with its packed AuxPow."""
+
+    work: AuxPart
+    proof: bytes
+
+
+class SolutionMessage(_Message, frozen=True, kw_only=True):
+    """Solved work: a share, a block, blocks of auxiliary chains, or several of them. `found` is when it was found,
+    by the node's clock."""
+
+    schema: int = SCHEMA
+    network: str
+    gateway: str
+    worker: str
+    found: float
+    hash: Hash
+    """The X11 of the header."""
+    share: bytes | None
+    """The share in its envelope; None if the hash does not meet the share's target."""
+    block: BlockPart | None
+    aux: list[AuxProofPart]
+
+
 class _Version(msgspec.Struct):
     schema: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_version = msgspec.msgpack.Decoder(_Version).decode
-_decode = msgspec.msgpack.Decoder(WorkMessage).decode
+_M = TypeVar("_M", WorkMessage, SolutionMessage)
 
 
-def pack_message(message: WorkMessage) -> bytes:
+def pack_message(message: WorkMessage | SolutionMessage) -> bytes:
     """Return a message as bytes."""
     return _encode(message)
 
 
-def parse_message(data: bytes) -> WorkMessage:
+def parse_message(kind: type[_M], data: bytes) -> _M:
     """Return the message that is all of `data`. Raises ParseError, also for one of another SCHEMA."""
     try:
         schema = _decode_version(data).schema
         if schema == SCHEMA:
-            return _decode(data)
+            return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ParseError(f"malformed work message: {error}") from None
-    raise ParseError(f"work message of format {schema}, not {SCHEMA}: run the same version in node and gateways")
+        raise ParseError(f"malformed {kind.__name__}: {error}") from None
+    raise ParseError(
+        f"{kind.__name__} of format {schema}, not {SCHEMA}: run the same version in node and gateways"
+    )
 
 
 def pack_number(value: int) -> bytes:

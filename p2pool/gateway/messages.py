@@ -100,6 +100,11 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     """All that a gateway needs to make jobs. `sent` is the node's clock in Unix seconds."""
 
     schema: int = SCHEMA
+    run: int = 0
+    """A random number of the node's run."""
+    number: int = 0
+    """Counts the works of the run. A message with the same run and number as the one before repeats its work, with
+    terms of now."""
     network: str
     share_type: int
     clean: bool
@@ -115,6 +120,10 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     weights: WeightsPart
     aux: list[AuxPart]
     terms: TermsPart
+
+    def repeats(self, other: WorkMessage | None) -> bool:
+        """Return whether this message repeats the work of another one."""
+        return other is not None and (self.run, self.number) == (other.run, other.number)
 
 
 class BlockPart(_Message, frozen=True, kw_only=True):

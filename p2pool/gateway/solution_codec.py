@@ -56,10 +56,8 @@ class ReadSolution:
     aux: tuple[tuple[AuxWork, bytes], ...]
 
 
-def solution_message(
-    outcome: Outcome, *, gateway: str, worker: str, found: float, transactions: bytes
-) -> SolutionMessage:
-    """Return the message about solved work. `transactions` is the key of the other transactions of its template.
+def solution_message(outcome: Outcome, *, gateway: str, worker: str, found: float) -> SolutionMessage:
+    """Return the message about work that a miner of a gateway solved.
 
     Raises ShareInvalid if the share cannot be made, which is a bug.
     """
@@ -72,7 +70,7 @@ def solution_message(
             coinbase=outcome.gentx,
             height=template.height,
             subsidy=template.subsidy,
-            transactions=transactions,
+            transactions=context.transactions_key,
         )
     return SolutionMessage(
         network=context.network.name,

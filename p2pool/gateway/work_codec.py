@@ -107,6 +107,7 @@ def context_of(message: WorkMessage, network: Network, now: float) -> WorkContex
             desired_version=message.desired_version,
             aux=_commitment(message.aux),
             now=now,
+            transactions_key=message.template.transactions,
         )
     except (ShareInvalid, OverflowError) as error:
         raise ParseError(f"work that no share can be made of: {error}") from None

@@ -49,6 +49,8 @@ class WorkContext:
     """The template of dashd if `template` leaves out some of its transactions, else None."""
     refusal: str | None = None
     """Why dashd would reject every block of this work, and what to do; None if it would not."""
+    transactions_key: bytes = b""
+    """What names the template's transactions if the template comes without them, for a gateway; else empty."""
 
     @property
     def left_out(self) -> int:
@@ -131,9 +133,10 @@ def rebuild_work_context(
     desired_version: int,
     aux: AuxCommitment | None,
     now: float,
+    transactions_key: bytes,
 ) -> WorkContext:
     """Return the context that `build_work_context` made elsewhere, from what it asked the chain for. `template` is
-    the one that fits into a block, and may lack its transactions.
+    the one that fits into a block, without its transactions, which `transactions_key` names.
 
     Raises ShareInvalid if the parts do not make a share.
     """
@@ -154,6 +157,7 @@ def rebuild_work_context(
         suffix=gentx_suffix(template.coinbase_payload),
         created=now,
         aux=aux,
+        transactions_key=transactions_key,
     )
 
 

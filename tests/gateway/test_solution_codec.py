@@ -20,8 +20,8 @@ from tests.home import EVERY_HASH_A_BLOCK, KEY, Home, at_work
 from tests.support import make_template
 
 
-def solve_at_a_gateway(home: Home) -> tuple[Outcome, bytes]:
-    """An outcome of work that travelled; the key of its template's transactions."""
+def solve_at_a_gateway(home: Home) -> Outcome:
+    """An outcome of work that travelled."""
     node = home.node
     sent = work_message(
         WorkChangeSent(node.context, clean=True, more_to_come=False),
@@ -33,11 +33,11 @@ def solve_at_a_gateway(home: Home) -> tuple[Outcome, bytes]:
     context = context_of(message, home.network, now=500.0)
     maker = JobMaker(FixedTerms(ahead=home.now - 500), node._jobs._chance)
     job = maker.make(context, KEY, share_difficulty=None, now=500.0)
-    return home.solve(job), message.template.transactions
+    return home.solve(job)
 
 
-def received(outcome: Outcome, key: bytes, home: Home) -> ReadSolution:
-    sent = solution_message(outcome, gateway="gate-1", worker="me.rig", found=home.now, transactions=key)
+def received(outcome: Outcome, home: Home) -> ReadSolution:
+    sent = solution_message(outcome, gateway="gate-1", worker="me.rig", found=home.now)
     return read_solution(parse_message(SolutionMessage, pack_message(sent)), home.network)
 
 
@@ -53,9 +53,9 @@ def taken(read: ReadSolution, home: Home, transactions: tuple[bytes, ...] = ()) 
 
 def test_a_share_of_a_gateway_becomes_an_own_share():
     home = at_work()
-    outcome, key = solve_at_a_gateway(home)
+    outcome = solve_at_a_gateway(home)
     home.told.clear()
-    home.node.take_solution(taken(received(outcome, key, home), home))
+    home.node.take_solution(taken(received(outcome, home), home))
     home.run()
     assert home.names() == ["add", "share_added", "record_share", "thought", "work_changed"]
     assert home.node.best_share == outcome.hash
@@ -66,7 +66,7 @@ def test_a_share_of_a_gateway_becomes_an_own_share():
 
 def test_a_share_that_comes_twice_is_taken_once():
     home = at_work()
-    solution = taken(received(*solve_at_a_gateway(home), home), home)
+    solution = taken(received(solve_at_a_gateway(home), home), home)
     home.node.take_solution(solution)
     home.run()
     home.told.clear()
@@ -77,7 +77,7 @@ def test_a_share_that_comes_twice_is_taken_once():
 
 def test_a_share_that_comes_too_late_is_dead():
     home = at_work()
-    solution = taken(received(*solve_at_a_gateway(home), home), home)
+    solution = taken(received(solve_at_a_gateway(home), home), home)
     home.node.set_template(make_template(previous_block=0xBEEF, height=201))
     home.node.take_solution(solution)
     (record,) = home.stats.snapshot(home.now).recent_shares
@@ -86,11 +86,11 @@ def test_a_share_that_comes_too_late_is_dead():
 
 def test_a_block_is_sent_first_and_is_the_one_that_the_node_would_have_made():
     home = at_work(bits=EVERY_HASH_A_BLOCK)
-    outcome, key = solve_at_a_gateway(home)
-    assert key == transactions_key(home.node.template)
+    outcome = solve_at_a_gateway(home)
+    assert outcome.job.context.transactions_key == transactions_key(home.node.template)
     data = tuple(transaction.data for transaction in home.node.template.transactions)
     home.told.clear()
-    home.node.take_solution(taken(received(outcome, key, home), home, data))
+    home.node.take_solution(taken(received(outcome, home), home, data))
     found = home.last("block_found")
     assert home.names()[:2] == ["block_found", "add"]
     assert (found.block_hash, found.share_hash, found.height) == (outcome.hash, outcome.hash, 200)
@@ -103,9 +103,9 @@ def test_blocks_of_auxiliary_chains_come_last_with_their_proofs():
     home.node.aux_block_found.subscribe(lambda found: home.told.append(("aux_block_found", found)))
     home.node.set_aux(commit_to([AuxWork(1, 11, MAX_UINT256), AuxWork(2, 22, 0)]))
     home.node.renew_aux_work()
-    outcome, key = solve_at_a_gateway(home)
+    outcome = solve_at_a_gateway(home)
     home.told.clear()
-    home.node.take_solution(taken(received(outcome, key, home), home))
+    home.node.take_solution(taken(received(outcome, home), home))
     found = home.last("aux_block_found")
     assert found.work == AuxWork(1, 11, MAX_UINT256)
     assert found.proof() == outcome.aux_proof(found.work)
@@ -116,8 +116,8 @@ def test_blocks_of_auxiliary_chains_come_last_with_their_proofs():
 
 def test_what_does_not_parse_is_rejected():
     home = at_work()
-    outcome, key = solve_at_a_gateway(home)
-    message = solution_message(outcome, gateway="g", worker="w", found=home.now, transactions=key)
+    outcome = solve_at_a_gateway(home)
+    message = solution_message(outcome, gateway="g", worker="w", found=home.now)
     with pytest.raises(ParseError, match="check --broker"):
         read_solution(message, DASH_TESTNET)
     with pytest.raises(ParseError):
@@ -130,8 +130,8 @@ def test_what_does_not_parse_is_rejected():
 
 def test_the_hash_is_computed_and_not_believed():
     home = at_work(bits=EVERY_HASH_A_BLOCK)
-    outcome, key = solve_at_a_gateway(home)
-    message = solution_message(outcome, gateway="g", worker="w", found=home.now, transactions=key)
+    outcome = solve_at_a_gateway(home)
+    message = solution_message(outcome, gateway="g", worker="w", found=home.now)
     lie = msgspec.structs.replace(message, hash=bytes(32))
     read = read_solution(lie, home.network)
     assert read.block.block_hash == read.share.hash == outcome.hash

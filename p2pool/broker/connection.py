@@ -1,0 +1,170 @@
+"""The connection to Redis: blocking calls in two threads, so that a slow or dead server never blocks the reactor.
+
+One thread asks in the order of the requests; the other one waits for new entries of streams. Both connect again by
+themselves. The client is redis-py: see docs/adr.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pool.base.environment import Environment
+from p2pool.base.observable import Event
+from p2pool.broker.operations import WAIT, Entry
+from p2pool.broker.settings import BrokerAddress
+
+T = TypeVar("T")
+_log = Logger(namespace="p2pool.broker")
+
+ANSWER_TIME: Final = 5.0
+"""Seconds that Redis has to answer a request, and to accept a connection."""
+MAX_REQUESTS: Final = 1_000
+"""Requests that wait for their turn; more fail at once."""
+FIRST_RETRY, LAST_RETRY = 0.2, 2.0
+"""Seconds between two attempts to read streams: doubled each time, up to the last."""
+
+
+class BrokerError(Exception):
+    """Redis did not do what it was asked; the message says why, for people."""
+
+
+class Broker:
+    """Asks Redis. `changed` fires with the problem, or None, when the connection is lost and when it is back."""
+
+    def __init__(self, environment: Environment, address: BrokerAddress) -> None:
+        self.changed: Event[str | None] = Event()
+        self.problem: str | None = "not connected yet"
+        """Why Redis cannot be used; None while it can."""
+        self._reactor = environment.reactor
+        self._address = address
+        self._client = connect(address)
+        self._requests: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_REQUESTS)
+        self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
+        self._stopped = threading.Event()
+
+    def __str__(self) -> str:
+        return str(self._address)
+
+    def start(self) -> None:
+        """Start the thread that asks."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End both threads soon; requests that wait are dropped."""
+        self._stopped.set()
+        with suppress(queue.Full):
+            self._requests.put_nowait(None)
+
+    def ask(self, action: Callable[[redis.Redis], T]) -> Deferred[T]:
+        """Run an action on the client in the thread, after those that were requested before. The Deferred fails
+        with BrokerError."""
+        result: Deferred[T] = Deferred()
+
+        def run() -> None:
+            value = self._attempt(action)
+            self._reactor.callFromThread(result.callback, value)
+
+        try:
+            self._requests.put_nowait(run)
+        except queue.Full:
+            result.errback(Failure(BrokerError(f"{MAX_REQUESTS} requests to {self._address} are waiting")))
+        return result
+
+    def _serve(self) -> None:
+        while (request := self._requests.get()) is not None and not self._stopped.is_set():
+            request()
+
+    def _attempt(self, action: Callable[[redis.Redis], T]) -> T | Failure:
+        try:
+            value = action(self._client)
+        except (RedisError, OSError, MasterNotFoundError) as error:
+            problem = f"{self._address}: {error or type(error).__name__}"
+            self._reactor.callFromThread(self._report, problem)
+            return Failure(BrokerError(problem))
+        except Exception:
+            return Failure()
+        self._reactor.callFromThread(self._report, None)
+        return value
+
+    def _report(self, problem: str | None) -> None:
+        former, self.problem = self.problem, problem
+        if (former is None) != (problem is None):
+            if problem is None:
+                _log.info("connected to the broker {broker}", broker=self)
+            else:
+                _log.error("the broker cannot be used: {problem}; retrying", problem=problem)
+            self.changed.fire(problem)
+
+    # --- streams -----------------------------------------------------------------------------------------
+
+    def follow(self, read: Callable[[redis.Redis], list[Entry]], take: Callable[[list[Entry]], Any]) -> None:
+        """Call `read` again and again in a thread of its own, and `take` with what it returned on the reactor's.
+        `read` may block for a few seconds; the next read begins once `take` has returned, or its Deferred has
+        fired."""
+        threading.Thread(target=self._follow, args=(read, take), name="broker streams", daemon=True).start()
+
+    def _follow(self, read: Callable[[redis.Redis], list[Entry]], take: Callable[[list[Entry]], Any]) -> None:
+        client, pause = connect(self._address, patience=ANSWER_TIME + WAIT), FIRST_RETRY
+        while not self._stopped.is_set():
+            try:
+                entries = read(client)
+            except (RedisError, OSError, MasterNotFoundError) as error:
+                problem = f"{self._address}: {error or type(error).__name__}"
+                self._reactor.callFromThread(self._report, problem)
+                self._stopped.wait(pause)
+                pause = min(2 * pause, LAST_RETRY)
+                continue
+            pause = FIRST_RETRY
+            self._reactor.callFromThread(self._report, None)
+            if entries:
+                taken = threading.Event()
+                self._reactor.callFromThread(self._hand_over, entries, take, taken)
+                taken.wait()
+
+    def _hand_over(self, entries: list[Entry], take: Callable[[list[Entry]], Any], taken: threading.Event) -> None:
+        try:
+            result = take(entries)
+        except Exception:
+            _log.failure("internal error: cannot take what the broker brought")
+            result = None
+        if isinstance(result, Deferred):
+            result.addErrback(lambda failure: _log.failure("internal error: cannot take what came", failure))
+            result.addBoth(lambda _: taken.set())
+        else:
+            taken.set()
+
+
+def connect(address: BrokerAddress, patience: float = ANSWER_TIME) -> redis.Redis:
+    """Return a client, which connects when it is first used. It is never used by two threads at once."""
+    options: dict[str, Any] = {
+        "db": address.database,
+        "username": address.user,
+        "password": address.password,
+        "socket_timeout": patience,
+        "socket_connect_timeout": ANSWER_TIME,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if address.tls:
+        options |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+        options |= {} if address.ca_file is None else {"ssl_ca_certs": address.ca_file}
+    if address.master is None:
+        host, port = address.hosts[0]
+        return redis.Redis(host=host, port=port, **options)
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        list(address.hosts), sentinel_kwargs={"socket_timeout": ANSWER_TIME}, **options
+    )
+    return sentinels.master_for(address.master)  # type: ignore[no-any-return,no-untyped-call]

@@ -1,0 +1,206 @@
+"""What the program asks of Redis, as functions of a client: streams with one field, expiring values, leases.
+
+Each function returns an action for `Broker.ask`, or is one for `Broker.follow`. Streams are read in the order of
+their ids, which Redis makes from its clock and a counter. Source: the commands' pages at redis.io.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import redis
+from redis.exceptions import ResponseError
+
+T = TypeVar("T")
+Action = Callable[[redis.Redis], T]
+Reader = Callable[[redis.Redis], "list[Entry]"]
+
+WAIT: Final = 1.0
+"""Seconds that a request for new entries waits for them."""
+MAX_ENTRIES: Final = 256
+"""Entries that one request takes."""
+_FIELD: Final = b"data"
+NOTHING_READ: Final = "0-0"
+"""The id before that of every entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a stream."""
+
+    stream: str
+    id: str
+    data: bytes
+
+
+def append(stream: str, data: bytes, *, keep: int | None = None) -> Action[None]:
+    """Add an entry to a stream, and keep about `keep` of them; all with None."""
+
+    def act(client: redis.Redis) -> None:
+        client.xadd(stream, {_FIELD: data}, maxlen=keep, approximate=True)
+
+    return act
+
+
+def newest(stream: str) -> Action[Entry | None]:
+    """Return the newest entry of a stream; None if it is empty."""
+
+    def act(client: redis.Redis) -> Entry | None:
+        entries = _entries([(stream.encode(), client.xrevrange(stream, count=1))])
+        return entries[0] if entries else None
+
+    return act
+
+
+class StreamReader:
+    """Reads streams from where they are now on: call it with a client, again and again.
+
+    A stream that lost its data, on a server whose clock was set back, goes on with smaller ids: then it is read
+    from its beginning.
+    """
+
+    def __init__(self, *streams: str) -> None:
+        self._streams = streams
+        self._positions: dict[str, str] = {}
+
+    def __call__(self, client: redis.Redis) -> list[Entry]:
+        """Return the entries that were added since the last call; wait for them if there are none. The first call
+        returns the newest entry of each stream."""
+        if not self._positions:
+            return self._begin(client)
+        positions: dict[Any, Any] = dict(self._positions)
+        entries = _entries(client.xread(positions, count=MAX_ENTRIES, block=int(WAIT * 1000)))
+        for entry in entries:
+            self._positions[entry.stream] = entry.id
+        if not entries:
+            self._look_for_lost_data(client)
+        return entries
+
+    def _begin(self, client: redis.Redis) -> list[Entry]:
+        found = [newest(stream)(client) for stream in self._streams]
+        positions = dict.fromkeys(self._streams, NOTHING_READ)
+        for entry in found:
+            if entry is not None:
+                positions[entry.stream] = entry.id
+        self._positions = positions
+        return [entry for entry in found if entry is not None]
+
+    def _look_for_lost_data(self, client: redis.Redis) -> None:
+        for stream, position in self._positions.items():
+            entry = newest(stream)(client)
+            if entry is not None and _order(entry.id) < _order(position):
+                self._positions[stream] = NOTHING_READ
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+class GroupReader:
+    """Reads a stream as the only consumer of a group: call it with a client, again and again.
+
+    Entries stay in the group until they are acknowledged. `read_again` makes the next calls return those that were
+    read and not acknowledged, as a new reader does first.
+    """
+
+    def __init__(self, stream: str, group: str) -> None:
+        self._stream = stream
+        self._group = group
+        self._again = True
+
+    def read_again(self) -> None:
+        """Let the next calls return the entries that were read and not acknowledged."""
+        self._again = True
+
+    def __call__(self, client: redis.Redis) -> list[Entry]:
+        """Return the next entries; wait for them if there are none. The group is made if it is missing: at first,
+        and after the server lost its data."""
+        again = self._again
+        position = NOTHING_READ if again else ">"
+        wait = None if again else int(WAIT * 1000)
+        try:
+            reply = client.xreadgroup(
+                self._group, self._group, {self._stream: position}, count=MAX_ENTRIES, block=wait
+            )
+        except ResponseError:
+            _create_group(client, self._stream, self._group)
+            return []
+        entries = _entries(reply)
+        if again and not entries:
+            self._again = False
+        return entries
+
+
+def _create_group(client: redis.Redis, stream: str, group: str) -> None:
+    try:
+        client.xgroup_create(stream, group, id=NOTHING_READ, mkstream=True)
+    except ResponseError as error:
+        if not str(error).startswith("BUSYGROUP"):
+            raise
+
+
+def acknowledge(stream: str, group: str, ids: Iterable[str]) -> Action[None]:
+    """Acknowledge entries and delete them: nobody needs them any more."""
+    gone = list(ids)
+
+    def act(client: redis.Redis) -> None:
+        with client.pipeline(transaction=True) as pipe:
+            pipe.xack(stream, group, *gone)
+            pipe.xdel(stream, *gone)
+            pipe.execute()
+
+    return act
+
+
+def put(key: str, value: bytes, *, seconds: float) -> Action[None]:
+    """Set a value that expires."""
+
+    def act(client: redis.Redis) -> None:
+        client.set(key, value, px=int(seconds * 1000))
+
+    return act
+
+
+def get(key: str) -> Action[bytes | None]:
+    """Return a value; None if it is missing or expired."""
+
+    def act(client: redis.Redis) -> bytes | None:
+        value = client.get(key)
+        return value if isinstance(value, bytes) else None
+
+    return act
+
+
+def extend(key: str, *, seconds: float) -> Action[bool]:
+    """Let a value live for so long from now. Return False if it is missing."""
+
+    def act(client: redis.Redis) -> bool:
+        return bool(client.pexpire(key, int(seconds * 1000)))
+
+    return act
+
+
+def lease(key: str, owner: bytes, *, seconds: float) -> Action[bool]:
+    """Take a key for `owner`, or extend its lease. Return False if somebody else has it."""
+
+    def act(client: redis.Redis) -> bool:
+        milliseconds = int(seconds * 1000)
+        if client.set(key, owner, px=milliseconds, nx=True):
+            return True
+        return client.get(key) == owner and bool(client.pexpire(key, milliseconds))
+
+    return act
+
+
+def _entries(reply: Any) -> list[Entry]:
+    """Return the entries in an answer; those that are none of ours are left out."""
+    found = []
+    for stream, entries in reply or ():
+        for entry_id, fields in entries:
+            data = fields.get(_FIELD) if fields else None
+            if isinstance(data, bytes):
+                found.append(Entry(stream.decode(), entry_id.decode(), data))
+    return found

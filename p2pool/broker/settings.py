@@ -1,0 +1,101 @@
+"""What an operator can set about the broker between a node and its gateways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from p2pool.base.settings import Given, Secret, Shown, setting
+
+DEFAULT_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
+_FORM: Final = (
+    "give redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... for TLS, or "
+    "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],.../MASTER[/DATABASE]"
+)
+_OPTIONS: Final = frozenset({"ca"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Where Redis is. With `master`, `hosts` are Sentinels that know the address of the master of that name."""
+
+    hosts: tuple[tuple[str, int], ...]
+    master: str | None = None
+    database: int = 0
+    tls: bool = False
+    ca_file: str | None = None
+    """The certificates to trust, in PEM; None for those of the system."""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """Return the URL without credentials."""
+        scheme = ("rediss" if self.tls else "redis") + ("+sentinel" if self.master is not None else "")
+        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        path = f"/{self.database}" if self.master is None else f"/{self.master}/{self.database}"
+        return f"{scheme}://{hosts}{path}"
+
+
+def read_broker_address(given: Given) -> BrokerAddress:
+    """Return the address that a URL names. Raises OperatorError, which does not repeat the URL: it may hold a
+    password."""
+    try:
+        return _parse(given.text)
+    except ValueError as error:
+        raise given.refused(f"{error}; {_FORM}") from None
+
+
+def _parse(text: str) -> BrokerAddress:
+    scheme, separator, rest = text.partition("://")
+    name, plus, kind = scheme.partition("+")
+    if not separator or name not in ("redis", "rediss") or (plus and kind != "sentinel"):
+        raise ValueError("this is not a URL of Redis")
+    parts = urlsplit("//" + rest)
+    login, _, places = parts.netloc.rpartition("@")
+    user, colon, password = login.partition(":")
+    hosts = tuple(_parse_host(place, SENTINEL_PORT if plus else DEFAULT_PORT) for place in places.split(","))
+    if len(hosts) > 1 and not plus:
+        raise ValueError("several hosts are for redis+sentinel://")
+    options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    if options.keys() - _OPTIONS:
+        raise ValueError("the only option is ?ca=FILE")
+    path = [unquote(part) for part in parts.path.strip("/").split("/") if part]
+    master = path.pop(0) if plus and path else None
+    if plus and master is None:
+        raise ValueError("the name of the master is missing")
+    if len(path) > 1 or (path and not path[0].isascii()) or (path and not path[0].isdigit()):
+        raise ValueError("the database is not a number")
+    return BrokerAddress(
+        hosts=hosts,
+        master=master,
+        database=int(path[0]) if path else 0,
+        tls=name == "rediss",
+        ca_file=options.get("ca"),
+        user=unquote(user) or None if colon else None,
+        password=unquote(password) if colon else (unquote(user) or None),
+    )
+
+
+def _parse_host(text: str, port: int) -> tuple[str, int]:
+    parts = urlsplit("//" + text)
+    if not parts.hostname or parts.path or parts.query:
+        raise ValueError("there is no host")
+    return parts.hostname, parts.port or port
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerSettings:
+    """Settings of the broker."""
+
+    broker: BrokerAddress | None = setting(
+        None,
+        metavar="URL",
+        read=read_broker_address,
+        secret=Secret("P2POOL_BROKER"),
+        shown=Shown.COMPOSED,
+        help="share the work with gateways through this Redis 7 or Valkey: redis://[USER:PASSWORD@]HOST[:PORT], "
+        "rediss:// for TLS, or redis+sentinel://HOST,HOST,.../MASTER (needs the package redis)",
+        default_text="no gateways",
+    )

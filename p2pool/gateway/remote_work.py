@@ -1,0 +1,220 @@
+"""The gateway's side of new work: stratum's WorkPort on the work that the node publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from typing_extensions import override
+
+from p2pool.base.bounded import BoundedDict
+from p2pool.base.environment import Environment
+from p2pool.base.errors import ParseError
+from p2pool.base.observable import Event
+from p2pool.base.warn_once import WarnOnce
+from p2pool.broker.connection import BrokerError
+from p2pool.broker.operations import get
+from p2pool.dash.address import cached_address
+from p2pool.dashd.template import BlockTemplate
+from p2pool.gateway.messages import TermsPart, WorkMessage, parse_message
+from p2pool.gateway.names import Names
+from p2pool.gateway.ports import BrokerPort
+from p2pool.gateway.work_codec import WorkChangeSent, context_of
+from p2pool.jobs.context import WorkContext
+from p2pool.jobs.job import Job, Outcome
+from p2pool.jobs.job_maker import JobMaker, JobTerms
+from p2pool.networks.parameters import Network
+
+_log = Logger(namespace="p2pool.gateway")
+
+SILENCE: Final = 30.0
+"""Seconds without a message after which the node counts as gone: it repeats its work three times as often."""
+MAX_TEMPLATES: Final = 32
+"""Templates whose transactions are kept: those of jobs that may still be answered. About 2 MB each at most."""
+FETCH_AGAIN: Final = 1.0
+"""Seconds until transactions that were missing are asked for again."""
+FETCHES: Final = 60
+"""How often they are asked for."""
+
+
+class Rates(Protocol):
+    """The part of pool_stats that jobs are made from."""
+
+    def address_hash_rate(self, address: str, now: float) -> float:
+        """Return the hash rate of the miners of one address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """What a miner of this gateway solved, and when by the node's clock."""
+
+    outcome: Outcome
+    worker: str
+    found: float
+
+
+class RemoteTerms(JobTerms):
+    """The terms of jobs as the node last sent them. `offset` is how far its clock is ahead."""
+
+    def __init__(self, part: TermsPart, *, offset: float, network: Network, rates: Rates) -> None:
+        self._part = part
+        self._offset = offset
+        self._network = network
+        self._rates = rates
+
+    @property
+    @override
+    def fee(self) -> float:
+        return self._part.fee
+
+    @property
+    @override
+    def donation(self) -> int:
+        return self._part.donation
+
+    @property
+    @override
+    def stale_info(self) -> int:
+        return self._part.stale_info
+
+    @property
+    @override
+    def newest_template(self) -> BlockTemplate | None:
+        return None
+
+    @override
+    def node_time(self, now: float) -> float:
+        return now + self._offset
+
+    @override
+    def operator_key_hash(self) -> bytes | None:
+        return self._part.operator_key_hash
+
+    @override
+    def recent_finders(self) -> Iterable[bytes]:
+        return self._part.recent_finders
+
+    @override
+    def local_rate(self, now: float) -> float:
+        return self._part.local_rate
+
+    @override
+    def pool_rate(self) -> float | None:
+        return self._part.pool_rate
+
+    @override
+    def address_rate(self, key_hash: bytes, now: float) -> float:
+        address = cached_address(self._network.parent.addresses.pubkey_hash, key_hash)
+        return self._rates.address_hash_rate(address, now)
+
+
+class RemoteWork:
+    """Makes jobs of the work that the node sent last. Implements `stratum.ports.WorkPort`.
+
+    `work_changed` fires when there is other work, `solved_work` with what miners solve.
+    """
+
+    def __init__(
+        self, environment: Environment, network: Network, *, broker: BrokerPort, names: Names, rates: Rates
+    ) -> None:
+        self.work_changed: Event[WorkChangeSent] = Event()
+        self.solved_work: Event[Solved] = Event()
+        self.context: WorkContext | None = None
+        self._environment = environment
+        self._clock = environment.clock
+        self._network = network
+        self._broker = broker
+        self._names = names
+        self._rates = rates
+        self._message: WorkMessage | None = None
+        self._heard: float | None = None
+        """When the node's last message came, by the clock that never steps."""
+        self._terms: RemoteTerms | None = None
+        self._maker: JobMaker | None = None
+        self._transactions: BoundedDict[bytes, tuple[bytes, ...]] = BoundedDict(MAX_TEMPLATES)
+        self._reported = WarnOnce()
+
+    # --- from the node -----------------------------------------------------------------------------------
+
+    def take(self, data: bytes) -> None:
+        """Take a message of the stream of work. What cannot be read is logged once, and the work stays."""
+        now = self._clock()
+        try:
+            message = parse_message(WorkMessage, data)
+            repeated = message.repeats(self._message)
+            context = self.context if repeated else context_of(message, self._network, now)
+        except ParseError as error:
+            for text in self._reported.new([str(error)]):
+                _log.error("cannot use the node's work: {error}", error=text)
+            return
+        self._reported.new([])
+        self._heard = self._environment.monotonic()
+        self._message = message
+        offset = message.sent - now
+        self._terms = RemoteTerms(message.terms, offset=offset, network=self._network, rates=self._rates)
+        self._maker = JobMaker(self._terms, self._environment.chance)
+        if context is not None and not repeated:
+            self._use(context, message)
+
+    def _use(self, context: WorkContext, message: WorkMessage) -> None:
+        self.context = context
+        key = context.transactions_key
+        if key and key not in self._transactions:
+            self._fetch(key, FETCHES)
+        self.work_changed.fire(WorkChangeSent(context, clean=message.clean, more_to_come=message.more_to_come))
+
+    def problem(self) -> str | None:
+        """Return why there is no fresh work, for people; None if there is."""
+        if self._heard is None:
+            return self._broker.problem or "the node has not sent any work yet"
+        silent = self._environment.monotonic() - self._heard
+        if silent <= SILENCE:
+            return None
+        return self._broker.problem or f"the node has sent nothing for {silent:.0f} s"
+
+    # --- transactions ------------------------------------------------------------------------------------
+
+    def transactions(self, key: bytes) -> tuple[bytes, ...] | None:
+        """Return the transactions of a template; None if they have not come yet."""
+        return () if not key else self._transactions.get(key)
+
+    def _fetch(self, key: bytes, attempts: int) -> None:
+        self._ask_for(key).addCallback(self._fetched, key, attempts)
+
+    def _ask_for(self, key: bytes) -> Deferred[bytes | None]:
+        def failed(failure: Any) -> None:
+            failure.trap(BrokerError)
+
+        return self._broker.ask(get(self._names.transactions(key))).addErrback(failed)
+
+    def _fetched(self, data: bytes | None, key: bytes, attempts: int) -> None:
+        try:
+            transactions = None if data is None else msgspec.msgpack.decode(data, type=tuple[bytes, ...])
+        except msgspec.DecodeError as error:
+            _log.error("cannot read the transactions of a template: {error}", error=error)
+            return
+        if transactions is not None:
+            self._transactions[key] = transactions
+        elif attempts > 1:
+            self._environment.reactor.callLater(FETCH_AGAIN, self._fetch, key, attempts - 1)
+
+    # --- for stratum -------------------------------------------------------------------------------------
+
+    def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
+        """Return a job on the newest work; None without work."""
+        if self.context is None or self._maker is None:
+            return None
+        return self._maker.make(self.context, key_hash, share_difficulty=share_difficulty, now=self._clock())
+
+    def is_current(self, job: Job) -> bool:
+        """Return whether a job is on the tip."""
+        return self.context is not None and job.context.tip == self.context.tip
+
+    def solved(self, outcome: Outcome, worker: str) -> None:
+        """Hand on a solution."""
+        now = self._clock()
+        self.solved_work.fire(Solved(outcome, worker, now if self._terms is None else self._terms.node_time(now)))

@@ -34,11 +34,12 @@ from p2pool.dash.hashes import hash_hex, short_hash
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_service import PayoutService
-from p2pool.node import FoundAuxBlock, Node, NodeSettings
+from p2pool.node import FoundAuxBlock, Node, NodeSettings, WorkChange
 from p2pool.node.persistence import Persistence
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
+from p2pool.stratum.upcoming_work import is_newer_work_coming
 from p2pool.web.live import LiveService
 from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
@@ -99,7 +100,7 @@ class App:
         self.stratum = StratumAssembly(
             environment,
             config,
-            node=self.node,
+            work=self.node,
             stats=self.stats,
             problem=self._work_problem,
             bench=self._bench,
@@ -231,7 +232,7 @@ class App:
 
     def _wire(self) -> None:
         node = self.node
-        node.work_changed.subscribe(self._timed("work to all", self.stratum.work_changed))
+        node.work_changed.subscribe(self._timed("work to all", self._work_changed))
         node.block_found.subscribe(self._block_found)
         self.stratum.server.first_job_sent.subscribe(self.dashd.job_sent)
         self.dashd.block_store.changed.subscribe(self._block_changed)
@@ -247,6 +248,14 @@ class App:
         self.stratum.server.guard.banned.subscribe(live.ban)
         self.alerts.service.events.subscribe(live.happened)
         self.alerts.subscribe(self.dashd.block_store, self.stratum.server.guard.banned)
+
+    def _work_changed(self, change: WorkChange) -> None:
+        """Broadcast new work to miners."""
+        context = change.context
+        tip = context.parent.previous_hash
+        best = None if tip is None else self.node.tracker.get(tip)
+        more_to_come = is_newer_work_coming(context, best)
+        self.stratum.work_changed(context, clean=change.clean, more_to_come=more_to_come)
 
     def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""

@@ -15,6 +15,7 @@ from p2pool.app.config import Config
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
+from p2pool.jobs.context import WorkContext
 from p2pool.net.own_certificate import find_certificate
 from p2pool.net.tls import ServerCertificate
 from p2pool.net.worker_port import (
@@ -25,16 +26,15 @@ from p2pool.net.worker_port import (
     keepalive_options,
     open_port,
 )
-from p2pool.node import Node, WorkChange
 from p2pool.pool_stats import PoolStats
 from p2pool.stratum.ban_file import BANS_FILE, BanFile
 from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.lingering import MAX_LINGERING
 from p2pool.stratum.operator import Operator
+from p2pool.stratum.ports import WorkPort
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
-from p2pool.stratum.upcoming_work import is_newer_work_coming
 from p2pool.stratum.work_patience import WORK_PATIENCE, WorkPatience, WorkState
 from p2pool.web.sources import OpenPort, StratumLimits
 
@@ -60,7 +60,7 @@ class StratumAssembly:
         environment: Environment,
         config: Config,
         *,
-        node: Node,
+        work: WorkPort,
         stats: PoolStats,
         problem: Callable[[], str | None],
         bench: BenchLog | None = None,
@@ -68,14 +68,13 @@ class StratumAssembly:
         self._environment = environment
         self._reactor = environment.reactor
         self._config = config
-        self._node = node
         self._clock = environment.clock
         self._run_in_thread = environment.run_in_thread
         self._problem = problem
         self.server = StratumServer(
             environment,
             settings=_session_settings(config),
-            work=node if bench is None else bench.work(node),
+            work=work if bench is None else bench.work(work),
             stats=stats,
             limits=ServerLimits(
                 max_connections=_affordable_connections(config.max_connections),
@@ -203,16 +202,12 @@ class StratumAssembly:
 
     # --- work --------------------------------------------------------------------------------------------
 
-    def work_changed(self, change: WorkChange) -> None:
-        """Broadcast new work to miners."""
-        context = change.context
-        tip = context.parent.previous_hash
-        best = None if tip is None else self._node.tracker.get(tip)
-        self.server.work_changed(
-            context.template.previous_block,
-            clean=change.clean,
-            more_to_come=is_newer_work_coming(context, best),
-        )
+    def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
+        """Broadcast new work to miners.
+
+        `clean` if it makes earlier work worthless, `more_to_come` if newer work is expected within milliseconds.
+        """
+        self.server.work_changed(context.template.previous_block, clean=clean, more_to_come=more_to_come)
 
     def _check_work(self) -> None:
         """Send miners away if there is no fresh work for long, and let them in again when there is."""

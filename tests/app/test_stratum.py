@@ -37,7 +37,7 @@ class Farm:
         self.mining = StratumAssembly(
             make_environment(self.reactor, clock=self.now),
             config,
-            node=node,
+            work=node,
             stats=stats,
             problem=lambda: self.problem,
         )

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from p2pool.app.config import load_config
 from p2pool.app.settings import DATADIR_NAME
@@ -14,20 +15,28 @@ from p2pool.base.paths import default_in_home
 from p2pool.base.signals import survive_signals
 from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
 
+GATEWAY: Final = "gateway"
+"""The first word of a command line that starts a gateway."""
+
 
 def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
-    """Run the node until it is interrupted. Return the exit status: 2 if the operator has to correct something."""
+    """Run the node, or with `gateway` as the first word a gateway, until it is interrupted.
+
+    Return the exit status: 2 if the operator has to correct something.
+    """
     open_standard_streams()
     survive_signals()
+    words = list(sys.argv[1:] if argv is None else argv)
+    gateway = words[:1] == [GATEWAY]
     try:
         config = load_config(
-            sys.argv[1:] if argv is None else argv,
+            words[gateway:],
             default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,
         )
         # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
-        from p2pool.app.process import run
+        from p2pool.app.process import run, run_gateway
 
-        return run(config)
+        return run_gateway(config) if gateway else run(config)
     except (OperatorError, ImportError) as error:
         open_terminal(sys.stderr).write(f"p2pool-dash: {error}\n")
         return error.exit_status if isinstance(error, OperatorError) else 2

@@ -29,6 +29,7 @@ from p2pool.app.settings_file import read_settings_file
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import parse_path
 from p2pool.base.settings import Given, Shown, derived, format_number, settings_of
+from p2pool.broker.settings import BrokerSettings
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.dashd.settings import CredentialOptions, DashdSettings, MergedSettings
@@ -63,6 +64,7 @@ class Config(
     HistorySettings,
     MergedSettings,
     SimnetSettings,
+    BrokerSettings,
 ):
     """Everything that can be set, and what follows from it. Times are in seconds, fees in percent."""
 

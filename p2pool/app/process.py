@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
@@ -19,7 +19,7 @@ from p2pool.app.data_directory import DataDirectory
 from p2pool.app.logs import Logging, start_logging
 from p2pool.app.root import App
 from p2pool.app.state_files import check_state_files
-from p2pool.base.environment import IReactor, real_environment
+from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
 from p2pool.base.signals import SignalWatch
@@ -28,8 +28,30 @@ from p2pool.base.terminal import open_terminal
 _log = Logger(namespace="p2pool")
 
 
+class Program(Protocol):
+    """What runs in the process: a node or a gateway."""
+
+    async def start(self) -> None:
+        """Open for business. Raises OperatorError."""
+
+    async def stop(self) -> None:
+        """Leave nothing behind."""
+
+
 def run(config: Config) -> int:
     """Run the node until it is interrupted. Return the exit status. Raises OperatorError if it cannot start."""
+    return _run(config, lambda environment, logging: App(config, environment, logging.set_level))
+
+
+def run_gateway(config: Config) -> int:
+    """Run a gateway until it is interrupted. Return the exit status. Raises OperatorError if it cannot start."""
+    # Imported late: only gateways need the packages of the broker.
+    from p2pool.app.gateway import GatewayApp
+
+    return _run(config, lambda environment, _: GatewayApp(config, environment))
+
+
+def _run(config: Config, make: Callable[[Environment, Logging], Program]) -> int:
     from twisted.internet import reactor as global_reactor
 
     reactor: IReactor = cast(IReactor, global_reactor)
@@ -43,19 +65,19 @@ def run(config: Config) -> int:
     hung_up: Event[str] = Event()
     hung_up.subscribe(lambda name: _reopen_log(logging, name))
     SignalWatch(reactor, stop=stop, reopen=hung_up.fire).start()  # before anything that starts a thread
-    app = App(config, real_environment(reactor), logging.set_level)
+    program = make(real_environment(reactor), logging)
     failures: list[OperatorError] = []
 
     def failed(failure: Failure) -> None:
         error = failure.value
         if not isinstance(error, OperatorError):
-            _log.failure("the node could not start", failure)
-            error = OperatorError("the node could not start because of an internal error: see the log above", 1)
+            _log.failure("the program could not start", failure)
+            error = OperatorError("could not start because of an internal error: see the log above", 1)
         failures.append(error)
         stop("")
 
-    reactor.callWhenRunning(lambda: ensureDeferred(app.start()).addErrback(failed))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(app.stop()))
+    reactor.callWhenRunning(lambda: ensureDeferred(program.start()).addErrback(failed))
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(program.stop()))
     reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not of the interface
     directory.release()
     if failures:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock, ensureDeferred
 from twisted.internet.task import cooperate
@@ -45,6 +45,9 @@ from p2pool.web.live_wiring import LiveWiring
 from p2pool.web.request import client_host
 from p2pool.web.sources import NodePorts, OpenPort, Sources, script_to_text
 from p2pool.web.views import Views
+
+if TYPE_CHECKING:
+    from p2pool.app.broker import BrokerAssembly
 
 STOP_TIME = 3.0
 """Seconds that each part has to stop."""
@@ -97,6 +100,7 @@ class App:
         self.peers = PeersAssembly(environment, config, node=self.node, block_found=self._block_found)
         self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
         self.simnet = SimnetAssembly(environment, config)
+        self.gateways = self._make_gateways()
         self.stratum = StratumAssembly(
             environment,
             config,
@@ -104,6 +108,21 @@ class App:
             stats=self.stats,
             problem=self._work_problem,
             bench=self._bench,
+        )
+
+    def _make_gateways(self) -> BrokerAssembly | None:
+        """Return what serves gateways; None without a broker."""
+        if self.config.broker is None:
+            return None
+        # Imported late: only nodes with gateways need the packages of the broker.
+        from p2pool.app.broker import BrokerAssembly
+
+        return BrokerAssembly(
+            self.environment,
+            self.config.broker,
+            node=self.node,
+            persistence=self.persistence,
+            problem=self._work_problem,
         )
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
@@ -208,6 +227,8 @@ class App:
             )
             await self.peers.start(self.dashd.pool)
         self.stratum.start()
+        if self.gateways is not None:
+            self.gateways.start()
         self.merged.start()
         self.history.start(self.views.sources.cache)
         self._timers = [Timer(self.reactor, 1.0, self._refresh_views, name="refresh the views")]
@@ -256,6 +277,8 @@ class App:
         best = None if tip is None else self.node.tracker.get(tip)
         more_to_come = is_newer_work_coming(context, best)
         self.stratum.work_changed(context, clean=change.clean, more_to_come=more_to_come)
+        if self.gateways is not None:
+            self.gateways.work_changed(context, clean=change.clean, more_to_come=more_to_come)
 
     def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
         """With --bench: log how long it takes."""
@@ -348,6 +371,8 @@ class App:
         await self._end(self.stratum.stop)
         if self.payout_service is not None:
             self.payout_service.stop()
+        if self.gateways is not None:
+            self.gateways.stop()
         for service in (self.peers, self.dashd, self.merged, self.persistence, self.history):
             await self._end(service.stop)
         await self._end(self.simnet.stop_daemon)

@@ -13,6 +13,7 @@ from p2pool.alerts.options import AlertOptions, WebhookOptions
 from p2pool.app.legacy_flags import LegacyOptions
 from p2pool.base.setting_values import one_of, read_path
 from p2pool.base.settings import Setting, Shown, setting, settings_of, switch
+from p2pool.broker.settings import BrokerSettings
 from p2pool.dashd.settings import CredentialOptions, DashdSettings, MergedSettings
 from p2pool.history.settings import HistorySettings
 from p2pool.networks import DASH, NETWORKS
@@ -105,6 +106,7 @@ GROUPS = (
     Group("history", "database for graphs and lists", (HistorySettings,)),
     Group("webhooks", "events for programs", (WebhookOptions,)),
     Group("alerts", "messages for people", (AlertOptions,)),
+    Group("broker", "gateways: stratum in processes of its own", (BrokerSettings,)),
     Group("merged", "merged mining", (MergedSettings,)),
     Group("simnet", "simulated network (--net simnet)", (SimnetSettings,)),
     Group("legacy", "flags of legacy p2pool-dash", (LegacyOptions,)),

@@ -1,0 +1,64 @@
+"""The node's side of its gateways: the broker, the work that goes out, and the solutions that come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from p2pool.base.environment import Environment
+from p2pool.broker.connection import Broker
+from p2pool.broker.settings import BrokerAddress
+from p2pool.gateway.names import Names
+from p2pool.gateway.solution_intake import SolutionIntake
+from p2pool.gateway.work_codec import WorkChangeSent
+from p2pool.gateway.work_feed import WorkFeed
+from p2pool.jobs.context import WorkContext
+from p2pool.node import Node
+from p2pool.node.persistence import Persistence
+
+
+class BrokerAssembly:
+    """Everything of a node that is for gateways. `problem` returns why there is no work; None while there is."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        address: BrokerAddress,
+        *,
+        node: Node,
+        persistence: Persistence,
+        problem: Callable[[], str | None],
+    ) -> None:
+        names = Names(node.network.name)
+        self.broker = Broker(environment, address)
+        self._feed = WorkFeed(
+            environment,
+            self.broker,
+            names=names,
+            view=node.tracker,
+            terms=node.job_terms,
+            blocked=problem,
+        )
+        self._intake = SolutionIntake(
+            environment,
+            self.broker,
+            names=names,
+            network=node.network,
+            transactions=self._feed.transactions,
+            take=node.take_solution,
+            store=persistence.flush,
+        )
+
+    def start(self) -> None:
+        """Connect to the broker, and serve gateways."""
+        self.broker.start()
+        self._feed.start()
+        self._intake.start()
+
+    def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
+        """Publish new work."""
+        self._feed.work_changed(WorkChangeSent(context, clean=clean, more_to_come=more_to_come))
+
+    def stop(self) -> None:
+        """Serve gateways no longer; they keep what they find for the next start."""
+        self._feed.stop()
+        self.broker.stop()

@@ -1,0 +1,160 @@
+"""The composition root of a gateway: a process that has miners and nothing else of a node. Called by `process`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+from twisted.internet.defer import ensureDeferred
+from twisted.logger import Logger
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from p2pool import __version__
+from p2pool.app.config import Config
+from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.stratum import StratumAssembly
+from p2pool.base.environment import Environment
+from p2pool.base.errors import OperatorError
+from p2pool.broker.connection import Broker
+from p2pool.broker.operations import Entry, StreamReader
+from p2pool.gateway.names import Names
+from p2pool.gateway.remote_work import RemoteWork, Solved
+from p2pool.gateway.solution_codec import solution_message
+from p2pool.gateway.solution_sender import SolutionSender
+from p2pool.gateway.solution_spool import SolutionSpool
+from p2pool.gateway.work_codec import WorkChangeSent
+from p2pool.pool_stats import PoolStats
+from p2pool.web.metrics.page import render_metrics
+from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
+
+STOP_TIME: Final = 3.0
+"""Seconds that each part has to stop."""
+_log = Logger(namespace="p2pool.gateway")
+
+
+class GatewayApp:
+    """All services of one gateway."""
+
+    def __init__(self, config: Config, environment: Environment) -> None:
+        """Raise OperatorError if no broker is named."""
+        if config.broker is None:
+            raise OperatorError("a gateway needs --broker URL: the Redis that its node uses")
+        self.config = config
+        self._environment = environment
+        self.name = f"{socket.gethostname()}:{config.worker_port}"
+        self.stats = PoolStats(environment.clock())
+        self.broker = Broker(environment, config.broker)
+        self._names = Names(config.network.name)
+        self.work = RemoteWork(
+            environment, config.network, broker=self.broker, names=self._names, rates=self.stats
+        )
+        self.sender = SolutionSender(
+            environment,
+            self.broker,
+            names=self._names,
+            spool=SolutionSpool(config.datadir / "solutions"),
+        )
+        self.stratum = StratumAssembly(
+            environment, config, work=self.work, stats=self.stats, problem=self.work.problem
+        )
+        self.process_watch = ProcessWatch(environment, self.stats)
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the ports and follow the node's work. Raises OperatorError."""
+        config = self.config
+        _log.info(
+            "p2pool-dash {version} gateway on {network}, broker {broker}",
+            version=__version__,
+            network=config.network.name,
+            broker=self.broker,
+        )
+        self.stratum.listen(self._site())
+        self.work.work_changed.subscribe(self._work_changed)
+        self.work.solved_work.subscribe(self._solved)
+        self.broker.start()
+        await self.sender.start()
+        self.broker.follow(StreamReader(self._names.work, self._names.taken), self._came)
+        self.stratum.start()
+        self.process_watch.start()
+
+    async def stop(self) -> None:
+        """Close the ports and connections; what the node has not stored yet is on disk."""
+        _log.info("stopping")
+        self.process_watch.stop()
+        self.sender.stop()
+        await self._end(self.stratum.stop)
+        self.broker.stop()
+        _log.info("stopped")
+
+    async def _end(self, stop: Callable[[], Any]) -> None:
+        try:
+            await ensureDeferred(stop()).addTimeout(STOP_TIME, self._environment.reactor)
+        except Exception:
+            _log.failure("internal error while stopping")
+
+    # --- events ------------------------------------------------------------------------------------------
+
+    def _came(self, entries: list[Entry]) -> None:
+        """Take what the node wrote: of several works that came together, the newest."""
+        works = [entry for entry in entries if entry.stream == self._names.work]
+        for entry in works[-1:]:
+            self.work.take(entry.data)
+        for entry in entries:
+            if entry.stream == self._names.taken:
+                self.sender.taken(entry.data)
+
+    def _work_changed(self, change: WorkChangeSent) -> None:
+        self.stratum.work_changed(change.context, clean=change.clean, more_to_come=change.more_to_come)
+
+    def _solved(self, solved: Solved) -> None:
+        message = solution_message(solved.outcome, gateway=self.name, worker=solved.worker, found=solved.found)
+        self.sender.send(message)
+
+    # --- web ---------------------------------------------------------------------------------------------
+
+    def _site(self) -> Site:
+        root = Resource()
+        root.putChild(b"healthz", _Answer(self._health, "application/json"))
+        root.putChild(b"metrics", _Answer(self._metrics, "text/plain; version=0.0.4; charset=utf-8"))
+        site = Site(root, requestFactory=WebRequest, timeout=IDLE_TIME, reactor=self._environment.reactor)
+        site.protocol = WebChannel  # type: ignore[assignment]
+        site.noisy = False
+        return site
+
+    def _health(self) -> bytes:
+        problem = self.work.problem()
+        return orjson.dumps(
+            {
+                "gateway": self.name,
+                "work": problem is None,
+                "problem": problem,
+                "broker": self.broker.problem is None,
+                "connections": len(self.stratum.server),
+                "unsent_solutions": len(self.sender),
+            }
+        )
+
+    def _metrics(self) -> bytes:
+        return render_metrics(self.stats.snapshot(self._environment.clock()), self.config.metrics_max_workers)
+
+
+class _Answer(Resource):
+    """A resource without children that is made when it is asked for."""
+
+    isLeaf = True
+
+    def __init__(self, make: Callable[[], bytes], content_type: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._make = make
+        self._content_type = content_type
+
+    def render_GET(self, request: Request) -> bytes:
+        """Return the answer to a GET."""
+        request.setHeader(b"content-type", self._content_type.encode())
+        request.setHeader(b"cache-control", b"no-store")
+        return self._make()

@@ -2,7 +2,7 @@
 simulated daemon take them.
 
 `v24` is what Dash Core's development branch will enforce once its hard fork `v24` is active. No release of Dash
-Core contains it; the sources are in docs/architecture.md ("What Dash Core 24 brings").
+Core contains it; the sources are in docs/design/simulated-network.md ("Changes in Dash Core 24").
 """
 
 from __future__ import annotations

@@ -307,7 +307,7 @@ def test_offences_of_the_guide_are_those_that_the_node_charges():
     assert [(name and name[1], cost and float(cost[0])) for name, cost in listed] == [
         (offence.text, offence.cost) for offence in Offence
     ]
-    assert rows[1][1].startswith(f"{Offence.LOGIN.cost:g}; {REPEATED_LOGIN_COST:g} if the same address ")
+    assert rows[1][1].startswith(f"{Offence.LOGIN.cost:g}; {REPEATED_LOGIN_COST:g} if the same ")
 
 
 def test_files_of_the_backup_are_files_of_the_node():

@@ -301,7 +301,7 @@ def _read(fields: Mapping[str, Field], given: Mapping[str, object]) -> dict[str,
     named = ", ".join(fields)
     for name in given:
         if name not in fields:
-            raise ValueError(f"unknown field {excerpt(name)}; the fields are: {named}")
+            raise ValueError(f"unknown field {excerpt(name)}; known fields: {named}")
     read: dict[str, Any] = {}
     for name, field in fields.items():
         value = given.get(name)

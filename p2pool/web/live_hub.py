@@ -206,9 +206,9 @@ class LiveHub:
     def turned_away(self, host: str) -> str | None:
         """Return why one more client of this host is not admitted; None if it is."""
         if self._hosts[host] >= self.limits.per_host:
-            return f"{self.limits.per_host} live clients of this address are already connected"
+            return f"this address already has {self.limits.per_host} live clients"
         if len(self.clients) >= self.limits.clients and self._place_of(host) is None:
-            return f"{self.limits.clients} live clients are already connected"
+            return f"this node already has {self.limits.clients} live clients"
         return None
 
     def _place_of(self, host: str) -> LiveClient | None:

@@ -465,7 +465,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/recent_blocks",
-        f"The pool's newest {RECENT} blocks, newest first; the first one also has the luck of all of them",
+        f"The pool's newest {RECENT} blocks, newest first. The first one also has the luck of all of them",
         array(with_optional(record(**_OLD_BLOCK), **LUCK_SUMMARY)),
         view=recent_blocks,
     ),

@@ -121,9 +121,9 @@ def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]
             "their number, then the amount and script of each; the commitment starts at the end",
         ),
         ("ref_hash", prefix + _REF_HASH, "commits to the share; zeros here, because each job has its own"),
-        ("nonce", prefix + _REF_HASH + _NONCE, "the extranonce, which the miner varies; zeros here"),
+        ("nonce", prefix + _REF_HASH + _NONCE, "varied by the miner; zeros here"),
         ("lock_time", prefix + _REF_HASH + _NONCE + 4, "no lock time"),
-        ("payload", whole, "what Dash requires in a coinbase: height, merkle roots, ChainLock, credit pool"),
+        ("payload", whole, "required by Dash: height, merkle roots, ChainLock, credit pool"),
     ]
     parts, start = [], 0
     for name, end, meaning in ends:

@@ -37,7 +37,7 @@ _LOGGED_HOSTS = 1000
 _MAX_SEGMENTS = 64
 """Of a path; none here has more than a few."""
 HOW_TO_CONFIGURE = (
-    "this node has no API key, and actions need one: start it with --api-key KEY, --api-key-file FILE or the "
+    "this node has no API key, which actions require: start it with --api-key KEY, --api-key-file FILE or the "
     "environment variable P2POOL_API_KEYS, and send the key as X-API-Key or Authorization: Bearer"
 )
 _log = Logger(namespace="p2pool.web")
@@ -148,7 +148,7 @@ class Access:
         if self._requests is not None:
             wait = self._requests.take(host, now)
             if wait:
-                return _too_many(wait, f"more than {settings.rate_limit:g} requests a second from {host}")
+                return _too_many(wait, f"more than {settings.rate_limit:g} requests per second from {host}")
         paths = _covered_by(asked.path)
         is_admin = ADMIN_PREFIX in paths
         needs_key = self._needs_key(paths)

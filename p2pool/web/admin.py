@@ -140,7 +140,7 @@ def admin_actions(
     operator: OperatorPort, set_log_level: Callable[[str], None], alerts: AlertTester | None = None
 ) -> dict[str, Action]:
     """Return all actions by name; those of alerts only if `alerts` is given."""
-    text, worker = Field(_text, "a text"), Field(_text, "ADDRESS.NAME", required=False)
+    text, worker = Field(_text, "text"), Field(_text, "ADDRESS.NAME", required=False)
 
     def ban(**given: Any) -> dict[str, object]:
         made = operator.ban(**given)
@@ -159,29 +159,29 @@ def admin_actions(
         "reconnect": Action(
             "ask miners to reconnect after wait seconds, to another pool if host and port are given",
             {
-                "host": Field(_text, "a name or address", required=False),
+                "host": Field(_text, "a host name or address", required=False),
                 "port": Field(_whole, "a number", required=False),
-                "wait": Field(_whole, "whole seconds", required=False),
+                "wait": Field(_whole, "a whole number of seconds", required=False),
                 "worker": worker,
             },
             lambda **given: {"connections": operator.reconnect(**given)},
         ),
         "version-mask": Action(
             "set the header version bits that miners may roll",
-            {"mask": Field(_mask, "32 bits: up to eight hexadecimal digits, or a number")},
+            {"mask": Field(_mask, "32 bits, as up to eight hexadecimal digits or as a number")},
             lambda mask: {"connections": operator.set_version_mask(mask)},
         ),
         "ban": Action(
-            "ban an address of miners and close its connections",
+            "ban a host and close its miners' connections",
             {
                 "host": Field(_address, "an IP address"),
                 "seconds": Field(_seconds, "a number"),
-                "reason": Field(_text, "a text", required=False),
+                "reason": Field(_text, "text", required=False),
             },
             ban,
         ),
         "unban": Action(
-            "lift the ban of an address",
+            "unban a host",
             {"host": Field(_address, "an IP address")},
             lambda host: {"was_banned": operator.unban(host)},
         ),
@@ -301,16 +301,16 @@ def _read(fields: Mapping[str, Field], given: Mapping[str, object]) -> dict[str,
     named = ", ".join(fields)
     for name in given:
         if name not in fields:
-            raise ValueError(f"there is no field {excerpt(name)} here; there are: {named}")
+            raise ValueError(f"unknown field {excerpt(name)}; known fields: {named}")
     read: dict[str, Any] = {}
     for name, field in fields.items():
         value = given.get(name)
         if value is None:
             if field.required:
-                raise ValueError(f"{name} is missing: give {field.what}")
+                raise ValueError(f"{name} is missing; it must be {field.what}")
             continue
         try:
             read[name] = field.read(value)
         except _BadField:
-            raise ValueError(f"{name} {excerpt(value)}: give {field.what}") from None
+            raise ValueError(f"{name} {excerpt(value)} is not valid; it must be {field.what}") from None
     return read

@@ -57,7 +57,7 @@ _TLS_ONLY = (b"Strict-Transport-Security", b"max-age=2592000")
 """For a month, and for this name alone."""
 _REFUSALS = {
     400: (b"Bad Request", "bad_request", "the request is malformed"),
-    408: (b"Request Timeout", "too_slow", f"a request has to be complete within {REQUEST_TIME} s"),
+    408: (b"Request Timeout", "too_slow", f"a request must be complete within {REQUEST_TIME} s"),
     413: (b"Content Too Large", "too_large", f"a body may have at most {MAX_BODY} bytes"),
     414: (b"URI Too Long", "uri_too_long", "the URL is too long"),
     431: (

@@ -354,7 +354,7 @@ _OLD_BLOCK = {
     "value": DASH,
     "block_reward": DASH,
     **STATUSES,
-    "reason": nullable(text("why the block was refused or orphaned")),
+    "reason": nullable(text("why the block was rejected or orphaned")),
     "confirmations": count(),
     "chainlock": boolean(),
     "from_history": boolean("whether the node no longer holds its share, or never did"),
@@ -366,7 +366,7 @@ _OLD_BLOCK = {
     "time_to_find": nullable(SECONDS),
     "expected_time": nullable(SECONDS),
     "luck": _LUCK,
-    "hashrate_samples_used": count("number of shares or samples by which the round was measured"),
+    "hashrate_samples_used": count("number of shares or samples that the luck is computed from"),
     "luck_method": nullable(words("time_weighted_avg", "first_block")),
     "luck_approximate": boolean(),
 }
@@ -376,7 +376,7 @@ _OLD_LUCK = record(
     luck_available=boolean(),
     luck_approximate=boolean(),
     avg_luck=nullable(number("percent, including the work of the current round")),
-    average_luck=nullable(number("percent of blocks found")),
+    average_luck=nullable(number("percent, over the blocks found")),
     min_luck=_LUCK,
     max_luck=_LUCK,
     avg_time_between_blocks=nullable(SECONDS),
@@ -414,7 +414,7 @@ ENDPOINTS = (
                     worker=text("empty or 'another node' if it was not found here"),
                     value=AMOUNT,
                     status=STATUS,
-                    reason=nullable(text("why the block was refused or orphaned")),
+                    reason=nullable(text("why the block was rejected or orphaned")),
                     confirmations=count(),
                     chainlock=boolean(),
                     network_difficulty=nullable(number()),
@@ -431,7 +431,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/api/v1/luck",
-        f"The pool's luck, and the newest {RECENT} rounds; what cannot be known of the shares and samples is null",
+        f"The pool's luck, and its latest {RECENT} rounds; null if neither shares nor samples cover a round",
         record(
             blocks=count(),
             known_rounds=count(),
@@ -447,8 +447,11 @@ ENDPOINTS = (
             periods=array(
                 record(
                     days=integer(),
-                    seconds={**SECONDS, "description": "days of the period in which the hash rate was sampled"},
-                    blocks=count("blocks found in the sampled time"),
+                    seconds={
+                        **SECONDS,
+                        "description": "part of the period that is covered by samples, in seconds",
+                    },
+                    blocks=count("blocks found in that time"),
                     expected_blocks=number(
                         "blocks expected from the pool's hash rate and the network's difficulty in that time"
                     ),
@@ -462,7 +465,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/recent_blocks",
-        f"The pool's newest {RECENT} blocks, newest first. The first of them tells of the luck of all these, too",
+        f"The pool's newest {RECENT} blocks, newest first. The first one also has the luck of all of them",
         array(with_optional(record(**_OLD_BLOCK), **LUCK_SUMMARY)),
         view=recent_blocks,
     ),

@@ -178,10 +178,10 @@ ENDPOINTS = (
                 record(
                     address=text(),
                     incoming=boolean("whether the connection is incoming"),
-                    software=text("software name that it announces"),
+                    software=text("software name that it reports"),
                     protocol=count(),
                     connected_since=TIME,
-                    known_transactions=count("transactions that it says it has"),
+                    known_transactions=count("transactions that it has announced"),
                     remembered_bytes=count("bytes of transactions that it asked this node to remember"),
                     round_trip=nullable(SECONDS),
                     **_FOUND_BY,
@@ -192,7 +192,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/api/v1/known_nodes",
-        "Known addresses of other nodes, most recently seen first; the node dials these",
+        "Known addresses of other nodes, most recently seen first; the node connects to these when it needs peers",
         record(
             total=count(),
             found_by=mapping(count(), "number of nodes, by how they became known"),
@@ -213,11 +213,11 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/peer_addresses",
-        "Connected nodes in one text, separated by spaces; the default port is omitted",
+        "Addresses of connected nodes in one text, separated by spaces; the default port is omitted",
         text(),
         view=peer_addresses,
     ),
-    Endpoint("/peer_versions", "Connected nodes' software", mapping(text()), view=peer_versions),
+    Endpoint("/peer_versions", "Software of connected nodes", mapping(text()), view=peer_versions),
     Endpoint(
         "/peer_list",
         "Connected nodes",

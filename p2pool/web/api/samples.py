@@ -388,7 +388,7 @@ ENDPOINTS = (
         ),
         look_up=samples_of,
         parameters=(
-            choice("figure", "subject of the figures", SCALARS, default="pool_hash_rate"),
+            choice("figure", "which figure", SCALARS, default="pool_hash_rate"),
             choice("period", "length of the time range", tuple(_PERIODS), default="hour"),
         ),
     ),

@@ -33,9 +33,9 @@ from p2pool.peers.messages import (
     GetAddrs,
     Message,
     PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     SeenAddress,
-    Version,
 )
 from p2pool.peers.newer_types import NewerTypes
 from p2pool.peers.ports import PoolPort
@@ -273,7 +273,7 @@ class PeerHub(Hub):
         for session, due in list(self._pings.items()):
             if now >= due:
                 self._plan_ping(session)
-                session.send(Ping())
+                session.send(PeerPing())
         peers = self.peers
         self._software.observe((software_name(version.sub_version) for version in _versions(peers)), now)
         for peer in peers:
@@ -494,5 +494,5 @@ class PeerHub(Hub):
                 peer.remote.send_mining(peer, change)
 
 
-def _versions(peers: Iterable[PeerSession]) -> Iterator[Version]:
+def _versions(peers: Iterable[PeerSession]) -> Iterator[PeerVersion]:
     return (peer.version for peer in peers if peer.version is not None)

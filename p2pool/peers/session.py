@@ -36,13 +36,13 @@ from p2pool.peers.messages import (
     LosingTx,
     Message,
     PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     RememberTx,
     SeenAddress,
     ShareReply,
     ShareReq,
     Shares,
-    Version,
 )
 from p2pool.peers.remembered import RememberedTransactions
 from p2pool.peers.remote_view import RemoteView
@@ -170,7 +170,7 @@ class PeerSession:
         self.host, self.port, self.incoming = host, port, incoming
         self.host_key = host_key(host)
         self.state = PeerState.AWAITING_VERSION
-        self.version: Version | None = None
+        self.version: PeerVersion | None = None
         """What the peer reported of itself; it stays when the connection has ended."""
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
@@ -219,7 +219,7 @@ class PeerSession:
         """Say who we are; the first thing on every connection."""
         us = self._introduction
         self.send(
-            Version(
+            PeerVersion(
                 version=ANNOUNCED_PROTOCOL,
                 services=0,
                 receiver=PeerAddress(self.host, self.port),
@@ -347,7 +347,7 @@ class PeerSession:
         self._fail(error)
 
     def _handle(self, command: str, payload: bytes, now: float) -> Iterator[None]:
-        if self.state is PeerState.AWAITING_VERSION and command != Version.command:
+        if self.state is PeerState.AWAITING_VERSION and command != PeerVersion.command:
             raise Misbehaviour(f"{command[:12]!r} before version")
         try:
             message = yield from messages.message_steps(command, payload)
@@ -358,7 +358,7 @@ class PeerSession:
 
     # --- each message ------------------------------------------------------------------------------------
 
-    def _on_version(self, message: Version, now: float) -> None:
+    def _on_version(self, message: PeerVersion, now: float) -> None:
         if self.state is not PeerState.AWAITING_VERSION:
             raise Misbehaviour("a second version message")
         if message.version < MINIMUM_PROTOCOL:
@@ -372,7 +372,7 @@ class PeerSession:
         pool = self._hub.transactions
         self.remote.introduce(self, pool)
 
-    def _on_ping(self, message: Ping, now: float) -> None:
+    def _on_ping(self, message: PeerPing, now: float) -> None:
         """A sign of life, which any byte is."""
 
     def _on_addrme(self, message: AddrMe, now: float) -> None:
@@ -481,8 +481,8 @@ class PeerSession:
 
 
 _HANDLERS: dict[type[Message], Callable[..., Iterator[None] | None]] = {
-    Version: PeerSession._on_version,
-    Ping: PeerSession._on_ping,
+    PeerVersion: PeerSession._on_version,
+    PeerPing: PeerSession._on_ping,
     AddrMe: PeerSession._on_addrme,
     Addrs: PeerSession._on_addrs,
     GetAddrs: PeerSession._on_getaddrs,

@@ -1,7 +1,8 @@
 """Other nodes of the share chain: connections, downloads, broadcasts, addresses and bans.
 
-- `messages`: payload bytes <-> values; `session`: one connection without sockets; `protocol`: its socket;
-  `hub`: all connections together; `service`: dials, listens, keeps addresses and bans; `settings`: its flags
+- `messages`: payload bytes <-> values; `session`: one connection without sockets, with `handshake` and
+  `share_requests`; `protocol`: its socket; `hub`: all connections together; `service`: dials, listens, keeps
+  addresses and bans; `settings`: its flags
 - `share_intake`: shares out of their envelopes; `newer_types`: shares of types that this version cannot read;
   `download`: fetches missing parent shares; `broadcast`: sends new shares; `refusal_budget`: how many refused
   shares one host may send

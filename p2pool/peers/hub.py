@@ -26,6 +26,7 @@ from p2pool.peers.download import Downloader
 from p2pool.peers.early_closes import EARLY, EarlyCloseWatch
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
 from p2pool.peers.figures import FoundBy, NodeOrigin
+from p2pool.peers.handshake import Introduction, PeerState
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
@@ -41,7 +42,7 @@ from p2pool.peers.newer_types import NewerTypes
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
-from p2pool.peers.session import MAX_ADDRESSES_SENT, Hub, Introduction, PeerSession, PeerState
+from p2pool.peers.session import MAX_ADDRESSES_SENT, Hub, PeerSession
 from p2pool.peers.settings import PeerSettings
 from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.software import software_name

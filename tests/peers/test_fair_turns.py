@@ -28,7 +28,7 @@ from p2pool.peers.messages import (
     SeenAddress,
     parse_message,
 )
-from p2pool.peers.session import LONGEST_REQUEST
+from p2pool.peers.share_requests import LONGEST_REQUEST
 from p2pool.wire import codec
 from p2pool.wire.codec import Reader, pack_varint
 from p2pool.wire.framer import frame

@@ -9,7 +9,7 @@ import pytest
 from p2pool.dash.block import read_header
 from p2pool.peers.addresses import AddressBook
 from p2pool.peers.errors import Drop, Misbehaviour
-from p2pool.peers.hub import KEPT_SHARES, MAX_PER_GROUP
+from p2pool.peers.hub import MAX_PER_GROUP
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
@@ -26,6 +26,7 @@ from p2pool.peers.messages import (
     ShareReply,
     ShareReq,
 )
+from p2pool.peers.transaction_relay import KEPT_SHARES
 from p2pool.peers.transactions import MAX_FRESH, MAX_LOST
 from p2pool.wire.codec import Reader
 from tests.chains import NOW

@@ -17,6 +17,7 @@ from p2pool.alerts.other_nodes import OtherNodesWatch
 from p2pool.alerts.votes import VoteWatch
 from p2pool.alerts.workers import MAX_WORKERS, WorkerWatch
 from p2pool.base.text import format_duration, format_rate, printable
+from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats import BanRecord, BlockRecord, EventKind, EventRecord, PoolSnapshot
 
 AT_START: Final = 300.0
@@ -239,7 +240,7 @@ class Watch:
         leading = refused.branches[0] if refused.branches else None
         details: dict[str, object] = {"part": refused.part, "part_since": refused.part_since}
         if leading is not None:
-            details |= {"reason": leading.reason, "first_share": f"{leading.first_share:064x}"}
+            details |= {"reason": leading.reason, "first_share": hash_hex(leading.first_share)}
             details["software"] = ", ".join(leading.software)
         lasted = format_duration(transition.lasted)
         good = f"most of the network's work is on shares that this node accepts, after {lasted}"

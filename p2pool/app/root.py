@@ -30,7 +30,7 @@ from p2pool.app.web import WebAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.text import format_dash
 from p2pool.base.timer import Timer
-from p2pool.dash.hashes import short_hash
+from p2pool.dash.hashes import hash_hex, short_hash
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_service import PayoutService
@@ -268,15 +268,15 @@ class App:
                 "share {share_hash} accepted for {address}; see {url}",
                 share_hash=short_hash(share.hash),
                 address=script_to_text(self.node, share.script),
-                url=f"{self._url}web/share/{share.hash:064x}",
+                url=f"{self._url}web/share/{hash_hex(share.hash)}",
             )
 
     def _block_found(self, found: FoundBlock) -> None:
         self.dashd.block_found(found)
         _log.info(
-            "BLOCK {height} {block_hash:064x} found by {worker}: {value} {symbol}",
+            "BLOCK {height} {block_hash} found by {worker}: {value} {symbol}",
             height=found.height,
-            block_hash=found.block_hash,
+            block_hash=hash_hex(found.block_hash),
             worker=found.worker,
             value=format_dash(found.subsidy),
             symbol=self.config.network.parent.symbol,

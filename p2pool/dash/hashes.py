@@ -39,6 +39,11 @@ def hash_hex(value: int) -> str:
     return f"{value:064x}"
 
 
+def optional_hash_hex(value: int | None) -> str | None:
+    """Return `hash_hex(value)`; None without a hash."""
+    return None if value is None else hash_hex(value)
+
+
 def short_hash(value: int | None) -> str:
     """Return the last eight hex digits of a hash, which logs show; "none" without one."""
     return "none" if value is None else hash_hex(value)[-8:]

@@ -81,7 +81,7 @@ class BroadcasterSettings:
 class BroadcasterPeer:
     """What pages show of one connection. `clock_offset` is how far its clock is ahead of ours, in seconds; `score`
     and `source` are what is known of its address; `delivered` are the blocks that it took, `failed` those that
-    could not be sent to it, `told` the new blocks that it announced."""
+    could not be sent to it, `relayed` the new blocks that it announced."""
 
     host: str
     port: int
@@ -92,7 +92,7 @@ class BroadcasterPeer:
     source: str = FROM_NETWORK
     delivered: int = 0
     failed: int = 0
-    told: int = 0
+    relayed: int = 0
 
 
 class _Peer:
@@ -108,7 +108,7 @@ class _Peer:
         """The newest block that it announced."""
         self.asked_headers = float("-inf")
         self.addresses = 0
-        self.delivered = self.failed = self.told = 0
+        self.delivered = self.failed = self.relayed = 0
 
 
 class _PeerFactory(Factory):
@@ -197,15 +197,11 @@ class BlockBroadcaster(Service, P2pOwner):
             self.book.restore(entries)
 
     async def save(self) -> None:
-        """Write the addresses to disk. If the disk refuses, that is logged."""
+        """Write the addresses to disk. A failure is logged once."""
         await self._saving.acquire()
         document = self.book.dump()
         try:
-            await self._run_in_thread(lambda: self._file.write(document))
-        except OSError as error:
-            _log.warn(
-                "cannot write {path}: {error}; retrying", path=str(self._file.path), error=error.strerror or error
-            )
+            await self._run_in_thread(lambda: self._file.save(document))
         finally:
             self._saving.release()
 
@@ -314,7 +310,7 @@ class BlockBroadcaster(Service, P2pOwner):
         """Record that a node has a block; before or after our own daemons."""
         if block_hash == self._newest != peer.announced:
             self._of_use(peer)
-        peer.told += block_hash != peer.announced
+        peer.relayed += block_hash != peer.announced
         peer.announced = block_hash
 
     def _of_use(self, peer: _Peer) -> None:
@@ -385,7 +381,7 @@ class BlockBroadcaster(Service, P2pOwner):
                 source=known.source,
                 delivered=peer.delivered,
                 failed=peer.failed,
-                told=peer.told,
+                relayed=peer.relayed,
             )
             for connection, peer in self._peers.items()
             if connection.session.version is not None

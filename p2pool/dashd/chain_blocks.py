@@ -15,8 +15,9 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.block_store import MAX_BLOCKS, BlockStore
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery import BlockDaemon
+from p2pool.dashd.delivery_log import BEATEN
 from p2pool.dashd.followup import CONFIRMED
-from p2pool.dashd.submission import BEATEN, BURIED
+from p2pool.dashd.submission import BURIED
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 LIST_PERIOD: Final = 5.0

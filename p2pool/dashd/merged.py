@@ -124,7 +124,7 @@ class AuxTable:
         if held is not None and held[0] is not daemon:
             self.drop(daemon)
             raise ChainTaken(
-                f"chain {work.chain_id} is already mined with {held[0].where}, so this daemon is not used; name "
+                f"chain {work.chain_id} is already mined with {held[0].url}, so this daemon is not used; name "
                 "one daemon per chain"
             )
         if held is not None and held[1] == work:
@@ -169,7 +169,7 @@ class AuxTable:
 class AuxFigures:
     """What pages show of a daemon. `chain_id` is None before its first answer; `problem` while all is well."""
 
-    where: str
+    url: str
     chain_id: int | None
     accepted: int
     refused: int
@@ -177,11 +177,11 @@ class AuxFigures:
 
 
 class AuxDaemon:
-    """One daemon, which is polled. `where` is its address without credentials."""
+    """One daemon, which is polled. `url` is its address without credentials."""
 
-    def __init__(self, environment: Environment, rpc: Caller, *, where: str, table: AuxTable) -> None:
-        self.where = where
-        self.receiver = AuxReceiver(environment, rpc, where)
+    def __init__(self, environment: Environment, rpc: Caller, *, url: str, table: AuxTable) -> None:
+        self.url = url
+        self.receiver = AuxReceiver(environment, rpc, url)
         self.problem: str | None = "not asked yet"
         self.chain_id: int | None = None
         self._reactor = environment.reactor
@@ -201,7 +201,7 @@ class AuxDaemon:
     @property
     def figures(self) -> AuxFigures:
         """Return what pages show of this daemon."""
-        return AuxFigures(self.where, self.chain_id, self.receiver.accepted, self.receiver.refused, self.problem)
+        return AuxFigures(self.url, self.chain_id, self.receiver.accepted, self.receiver.refused, self.problem)
 
     async def run(self) -> None:
         """Poll the daemon until cancelled."""
@@ -218,7 +218,7 @@ class AuxDaemon:
             except Exception:
                 # A bug must not end the work of the chain.
                 if self._report("internal error of p2pool: see the log"):
-                    _log.failure("internal error in merged mining with {where}", where=self.where)
+                    _log.failure("internal error in merged mining with {url}", url=self.url)
                 wait = _LAST_RETRY
             await deferLater(self._reactor, wait, lambda: None)
 
@@ -226,7 +226,7 @@ class AuxDaemon:
         work = parse_aux_work(await self._rpc.call("getauxblock", timeout=POLL_TIMEOUT))
         self._table.take(self, work)
         if self.chain_id is None:
-            _log.info("merged mining of chain {chain} with {where}", chain=work.chain_id, where=self.where)
+            _log.info("merged mining of chain {chain} with {url}", chain=work.chain_id, url=self.url)
         self.chain_id = work.chain_id
         self._given.add(work)
         self._last_work = self._reactor.seconds()
@@ -239,7 +239,7 @@ class AuxDaemon:
         self.problem = None
         if self._reported is not None and now - self._well_since >= WELL_AFTER:
             self._reported = None
-            _log.info("merged mining with {where} works again", where=self.where)
+            _log.info("merged mining with {url} works again", url=self.url)
 
     def _report(self, problem: str) -> bool:
         """Keep a problem for pages and log it, once, and not often. Return whether it was logged."""
@@ -250,7 +250,7 @@ class AuxDaemon:
         if problem == self._reported or now < self._quiet_until:
             return False
         self._reported, self._quiet_until = problem, now + REPORT_PERIOD
-        _log.warn("merged mining with {where}: {problem}; retrying", where=self.where, problem=problem)
+        _log.warn("merged mining with {url}: {problem}; retrying", url=self.url, problem=problem)
         return True
 
 
@@ -268,7 +268,7 @@ class MergedMining:
             RpcClient(environment, url.address(0), _credentials(url), max_answer=MAX_ANSWER) for url in urls
         ]
         self.daemons = [
-            AuxDaemon(environment, client, where=client.url, table=self.table) for client in self._clients
+            AuxDaemon(environment, client, url=client.url, table=self.table) for client in self._clients
         ]
         self._tasks: list[Deferred[None]] = []
 

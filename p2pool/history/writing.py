@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase, insert_new, insert_or_update
 from p2pool.history.records import (
@@ -69,7 +70,7 @@ class SampleWriter:
             {
                 "node": node,
                 "time": share.time,
-                "hash": f"{share.share_hash:064x}",
+                "hash": hash_hex(share.share_hash),
                 "worker": schema.storable(share.worker),
                 "dead": share.dead,
                 "attempts": float(share.attempts),
@@ -204,11 +205,11 @@ def _json(details: Mapping[str, object]) -> str:
 def _block_row(node: int, block: BlockRecord) -> dict[str, Any]:
     return {
         "node": node,
-        "hash": f"{block.block_hash:064x}",
+        "hash": hash_hex(block.block_hash),
         "time": block.time,
         "height": block.height,
         "worker": schema.storable(block.worker),
-        "share": None if block.share_hash is None else f"{block.share_hash:064x}",
+        "share": optional_hash_hex(block.share_hash),
         "value": block.subsidy,
         "status": block.status.value,
         "reason": schema.storable(block.reason, schema.MAX_TEXT),
@@ -220,8 +221,8 @@ def _block_row(node: int, block: BlockRecord) -> dict[str, Any]:
 def _round_row(node: int, each: RoundFigures) -> dict[str, Any]:
     return {
         "node": node,
-        "hash": f"{each.block_hash:064x}",
-        "start": f"{each.start:064x}",
+        "hash": hash_hex(each.block_hash),
+        "start": hash_hex(each.start),
         "time_to_find": each.time_to_find,
         "difficulty": each.difficulty,
         "expected_work": each.expected_work,

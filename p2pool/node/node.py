@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,8 +16,9 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
-from p2pool.dash.address import encode_address
+from p2pool.dash.address import cached_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
+from p2pool.dash.hashes import optional_hash_hex, short_hash
 from p2pool.dash.target import (
     MAX_UINT256,
     average_attempts_to_target,
@@ -352,7 +352,7 @@ class Node:
             parent = context.parent.previous_hash
             _log.error(
                 "cannot make work on share {share_hash}: {error}",
-                share_hash="none" if parent is None else f"{parent:064x}",
+                share_hash=optional_hash_hex(parent) or "none",
                 error=error,
             )
             return None
@@ -393,7 +393,7 @@ class Node:
         best, template = self.best_share, self.template
         if best is None or template is None or self.tracker.height(best) <= lookbehind:
             return target
-        address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
+        address = cached_address(self.network.parent.addresses.pubkey_hash, key_hash)
         rate = self.stats.address_hash_rate(address, now)
         if self._pool_rate[0] != best:
             rate_of_pool = observed_attempts_per_second(
@@ -460,12 +460,6 @@ class Node:
         return self._own_shares.counts(self.best_share)
 
 
-@lru_cache(maxsize=20_000)
-def _address_of(version: int, key_hash: bytes) -> str:
-    """Base58 is slow, and each tip asks for the address of every payee at once."""
-    return encode_address(version, key_hash)
-
-
 def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
     """Whether what is found on the former work would be dead, or a block with a coinbase payload of other
     rules."""
@@ -473,7 +467,7 @@ def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
 
 
 def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
-    share_hash = f"{share.hash:064x}"[-8:]
+    share_hash = short_hash(share.hash)
     if isinstance(error, ShareInvalid):
         sender = sender or "this node"
         _log.warn(

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.endpoints import host_and_port, parse_host_and_port
-from p2pool.base.errors import ParseError
+from p2pool.base.errors import ParseError, reason_of
 from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.text import printable
 from p2pool.peers.figures import FoundBy, NodeOrigin
@@ -168,7 +168,7 @@ class Bootstrap:
         except OSError as error:
             if name not in self._failed:
                 self._failed[name] = None
-                _log.warn("cannot read {file}: {error}", file=name, error=error.strerror or error)
+                _log.warn("cannot read {file}: {error}", file=name, error=reason_of(error))
             return ()
         self._failed.pop(name, None)
         parsed = parse_node_list(data)

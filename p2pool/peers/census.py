@@ -1,5 +1,5 @@
 """The peers by software and announced protocol, and a software of which all peers were lost. Pure. Called by
-`hub`."""
+`peer_watch`."""
 
 from __future__ import annotations
 

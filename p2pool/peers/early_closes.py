@@ -1,5 +1,5 @@
 """Peers that close the connection soon after it was made: what a node sees whose protocol is below the lowest that
-the others accept. Pure. Called by `hub`.
+the others accept. Pure. Called by `peer_watch`.
 
 Only those count that spoke our protocol, or once were a peer of this run: ports that are open for something else,
 and whoever tries ports, say nothing of us.

@@ -245,7 +245,7 @@ class WireMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Version(WireMessage):
+class PeerVersion(WireMessage):
     """The first message of each side."""
 
     command: ClassVar[str] = "version"
@@ -260,7 +260,7 @@ class Version(WireMessage):
 
 
 @dataclass(frozen=True, slots=True)
-class Ping(WireMessage):
+class PeerPing(WireMessage):
     """A sign of life; nothing answers it."""
 
     command: ClassVar[str] = "ping"
@@ -361,8 +361,8 @@ class ForgetTx(WireMessage):
 
 
 Message = (
-    Version
-    | Ping
+    PeerVersion
+    | PeerPing
     | AddrMe
     | Addrs
     | GetAddrs

@@ -1,5 +1,5 @@
 """Share types above the one that this software knows: which ones peers send, how many, since when. Pure. Called by
-`hub`, which warns of them."""
+`peer_watch`, which warns of them."""
 
 from __future__ import annotations
 

@@ -261,22 +261,14 @@ class PeerService(Service):
             self.hub.bans.read_json(kept.get("bans"), self._clock())
 
     async def save(self) -> None:
-        """Write addresses and bans, if they have changed."""
+        """Write addresses and bans, if they have changed. A failure is logged once."""
         document: dict[str, object] = {
             "addresses": self.hub.addresses.to_json(),
             "bans": self.hub.bans.to_json(),
         }
         if document == self._saved:
             return
-        try:
-            await self._run_in_thread(lambda: self._file.write(document))
-        except OSError as error:
-            _log.warn(
-                "cannot write {file}: {error}; known nodes and bans are lost at the next restart",
-                file=str(self._file.path),
-                error=error.strerror or error,
-            )
-        else:
+        if await self._run_in_thread(lambda: self._file.save(document)):
             self._saved = document
 
 

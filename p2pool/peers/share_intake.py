@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import hash_hex
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import Envelope
 from p2pool.peers.remembered import RememberedTransactions
@@ -68,7 +69,7 @@ def new_shares(
         if share is not None:
             for tx_hash in share.new_transaction_hashes:
                 if tx_hash not in sender.remembered and hub.transactions.get(tx_hash) is None:
-                    raise Drop(f"it sent a share with transaction {tx_hash:064x}, which is unknown here")
+                    raise Drop(f"it sent a share with transaction {hash_hex(tx_hash)}, which is unknown here")
             shares.append(share)
         if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
             yield

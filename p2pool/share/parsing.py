@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from hashlib import sha256
 
 from p2pool.base.steps import finish
-from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, sha256d
+from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, hash_hex, sha256d
 from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11_digest
 from p2pool.dash.target import bits_to_target, target_to_average_attempts
@@ -84,7 +84,7 @@ def parse_share_steps(
     share.gentx_hash = _hash_link_digest(links, version.gentx_before_ref_hash, tail)
     share.hash = known_hash if known_hash is not None else int.from_bytes(x11_digest(share.header), "little")
     if share.hash > target:
-        raise ShareInvalid(Reason.NO_WORK, f"{share.hash:064x}")
+        raise ShareInvalid(Reason.NO_WORK, hash_hex(share.hash))
     share.attempts = target_to_average_attempts(target)
     share.minimum_attempts = target_to_average_attempts(bits_to_target(share.max_bits))
     share.paid = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from p2pool.base.steps import finish
@@ -51,7 +52,7 @@ class Payouts(Protocol):
     """The outputs for one tip and template, ready for any finder: what a share version's `payouts` make."""
 
     donation_script: bytes
-    amounts: dict[bytes, int]
+    amounts: Mapping[bytes, int]
     """Duffs by script from the window, without the donation's and the finder's part; no zeros."""
     finder_bonus: int
     """Duffs that the finder gets besides."""
@@ -99,11 +100,13 @@ class PayoutTable:
         self.finder_bonus = self.payout // _FINDER_PART
         amounts = worker_amounts(weights, self.payout)
         amounts.pop(DONATION_SCRIPT, None)
-        self.amounts = {script: amount for script, amount in amounts.items() if amount}
+        self.amounts: Mapping[bytes, int] = MappingProxyType(
+            {script: amount for script, amount in amounts.items() if amount}
+        )
         self._workers_total = sum(self.amounts.values())
-        self._scripts = sorted(self.amounts)
+        self._scripts = tuple(sorted(self.amounts))
         pieces = [pack_output(script, self.amounts[script]) for script in self._scripts]
-        self._offsets = list(accumulate(map(len, pieces), initial=0))
+        self._offsets = tuple(accumulate(map(len, pieces), initial=0))
         self._joined = b"".join(pieces)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import MAX_UINT256, target_to_average_attempts, target_to_bits
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import Reason, ShareInvalid
@@ -48,7 +49,7 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
         )
     previous = view.get(previous_hash)
     if previous is None:
-        raise ShareInvalid(Reason.NOT_CHECKABLE, f"parent {previous_hash:064x} is not held")
+        raise ShareInvalid(Reason.NOT_CHECKABLE, f"parent {hash_hex(previous_hash)} is not held")
     height = view.height(previous_hash)
     limit = _target_limit(view, previous_hash, height=height, network=network)
     far_share = view.nth_parent(previous_hash, FAR_SHARE_DISTANCE)

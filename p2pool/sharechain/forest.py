@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.share.share import Share
 
 _STRIDE = 64
@@ -66,7 +67,7 @@ def _climb(node: ChainEntry, steps: int) -> ChainEntry:
     for _ in range(steps):
         parent = node.parent
         if parent is None:
-            raise RuntimeError(f"share {node.share.hash:064x} is not as high as its depth says")
+            raise RuntimeError(f"share {hash_hex(node.share.hash)} is not as high as its depth says")
         node = parent
     return node
 
@@ -163,7 +164,7 @@ class Forest:
         """Add a share; ValueError if it is already held."""
         share_hash, previous = share.hash, share.previous_hash
         if share_hash in self.nodes:
-            raise ValueError(f"share {share_hash:064x} is already held")
+            raise ValueError(f"share {hash_hex(share_hash)} is already held")
         above = self.trees.pop(share_hash, None)
         parent = None if previous is None else self.nodes.get(previous)
         below = parent.tree if parent is not None else self.trees.get(previous)
@@ -250,7 +251,7 @@ class Forest:
         """Take a share out; KeyError if it is not held, ValueError if it is not an end."""
         node = self.nodes[share_hash]
         if not self.can_remove(share_hash):
-            raise ValueError(f"share {share_hash:064x} is in the middle of a chain")
+            raise ValueError(f"share {hash_hex(share_hash)} is in the middle of a chain")
         del self.nodes[share_hash]
         self.heads.pop(share_hash, None)
         tree, parent = node.tree, node.parent

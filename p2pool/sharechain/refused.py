@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats.figures import RefusedBranch, RefusedWork
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
@@ -458,7 +459,7 @@ def _problem(figures: RefusedWork) -> str:
     hour, later = f"{figures.part:.0%}", f"{figures.part_since:.0%}"
     return (
         f"{hour} of the work received in the last hour, and {later} of the work since {since}, is on shares that "
-        f"this node refuses: {branch.reason}; the first one is {branch.first_share:064x}, sent by "
+        f"this node refuses: {branch.reason}; the first one is {hash_hex(branch.first_share)}, sent by "
         f"{_names(branch.software)}. Miners here stay on the branch that this node accepts: see Refused branches "
         "in docs/operators.md"
     )

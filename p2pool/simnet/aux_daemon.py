@@ -23,7 +23,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxPow, find_commitment, parse_auxpow, slot_of
 from p2pool.dash.block import BlockHeader, read_header
-from p2pool.dash.hashes import hash_hex, sha256d, sha256d_int
+from p2pool.dash.hashes import hash_hex, optional_hash_hex, sha256d, sha256d_int
 from p2pool.dash.merkle import walk_branch, walk_branch_indexed
 from p2pool.dash.target import average_attempts_to_target, bits_to_target, target_to_bits
 from p2pool.dash.transaction import parse_transaction
@@ -225,7 +225,7 @@ class _Methods:
             "confirmations": self._chain.tip.height - block.height + 1,
             "previousblockhash": hash_hex(block.header.previous_block),
             "bits": f"{block.header.bits:08x}",
-            "parentblock": None if block.parent_hash is None else hash_hex(block.parent_hash),
+            "parentblock": optional_hash_hex(block.parent_hash),
         }
 
     def simnet_findblock(self) -> object:

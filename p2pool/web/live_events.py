@@ -12,6 +12,7 @@ from typing import Any
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.endpoints import host_and_port
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node, WorkChange
 from p2pool.peers.figures import PeerFigures
@@ -37,7 +38,7 @@ def share_event(node: Node, share: Share, *, own: bool, now: float) -> Event | N
         return None
     return {
         "event": "share",
-        "hash": f"{share.hash:064x}",
+        "hash": hash_hex(share.hash),
         "own": own,
         "payout_address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),
@@ -59,7 +60,7 @@ class BlockEvents:
         self._status[record.block_hash] = record.status
         return {
             "event": "block",
-            "hash": f"{record.block_hash:064x}",
+            "hash": hash_hex(record.block_hash),
             "number": record.height,
             "miner": record.worker,
             "status": record.status.value,
@@ -84,7 +85,7 @@ class ParentBlockEvents:
         return {
             "event": "dashd",
             "height": template.height - 1,
-            "block_hash": f"{template.previous_block:064x}",
+            "block_hash": hash_hex(template.previous_block),
         }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.share.share import Share
@@ -53,10 +53,6 @@ def found_fields(found: FoundTime) -> dict[str, Any]:
     return {"time_found": found.time, "time_found_source": found.source.value}
 
 
-def _optional(share_hash: int | None) -> str | None:
-    return None if share_hash is None else hash_hex(share_hash)
-
-
 def heads(forest: Forest) -> list[str]:
     """Return the shares without children, the newest heads first; at most MAX_LISTED."""
     return [hash_hex(h) for h in newest_heads(forest, MAX_LISTED)]
@@ -79,8 +75,8 @@ def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
     forest = node.tracker.forest
     first = node.best_share if start is None else start.hash
     page: dict[str, Any] = {
-        "best_share": _optional(node.best_share),
-        "from": _optional(first),
+        "best_share": optional_hash_hex(node.best_share),
+        "from": optional_hash_hex(first),
         "held": 0,
         "shares": [],
         "next": None,
@@ -93,8 +89,8 @@ def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
     page["held"] = forest.height(first)
     found = node.found_times().of_chain(first, count)
     page["shares"] = [_row(node, share, when) for share, when in zip(shares, found, strict=True)]
-    page["next"] = _optional(below) if below in forest else None
-    page["missing_parent"] = _optional(forest.tail(first))
+    page["next"] = optional_hash_hex(below) if below in forest else None
+    page["missing_parent"] = optional_hash_hex(forest.tail(first))
     return page
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.script import p2pkh_script
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
@@ -61,8 +62,8 @@ def _coinbase(snapshot: Snapshot, context: WorkContext) -> dict[str, Any]:
     whole = prefix + bytes(_REF_HASH + _NONCE) + context.suffix
     return {
         "height": template.height,
-        "previous_block": f"{template.previous_block:064x}",
-        "parent_share": None if context.parent.previous_hash is None else f"{context.parent.previous_hash:064x}",
+        "previous_block": hash_hex(template.previous_block),
+        "parent_share": optional_hash_hex(context.parent.previous_hash),
         "time": context.created,
         "total": amount(template.subsidy),
         "finder": {"address": script_to_text(snapshot.node, finder), "amount": amount(table.finder_bonus)},

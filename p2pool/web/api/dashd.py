@@ -143,7 +143,7 @@ def _broadcaster_peer(peer: BroadcasterPeer, now: float) -> dict[str, Any]:
         "source": peer.source,
         "successful_broadcasts": peer.delivered,
         "failed_broadcasts": peer.failed,
-        "blocks_relayed": peer.told,
+        "blocks_relayed": peer.relayed,
         "txs_relayed": 0,
     }
 

@@ -25,7 +25,6 @@ from p2pool.history.records import (
 )
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.block_status import STATUS
-from p2pool.web.api.blocks import ROUND_FIELDS, round_fields
 from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
@@ -39,6 +38,7 @@ from p2pool.web.api.endpoint import (
     whole_number,
 )
 from p2pool.web.api.history_question import NONE_IS_KEPT, OUT_OF_ORDER, REFUSALS, SPAN, ask
+from p2pool.web.api.rounds import ROUND_FIELDS, round_fields
 from p2pool.web.api.schema import (
     AMOUNT,
     HASH,

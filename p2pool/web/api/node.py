@@ -107,7 +107,7 @@ def local_stats(snapshot: Snapshot) -> dict[str, Any]:
         "protocol_version": ANNOUNCED_PROTOCOL,
         "fee": sources.fee,
         "merged_mining": [
-            {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
+            {"daemon": f.url, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
             for f in sources.merged()
         ],
     }
@@ -161,7 +161,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
         "payout address": snapshot.sources.payouts.problem,
         "split": snapshot.pool.chain.refused.problem,
     }
-    merged = [(f"merged mining with {each.where}", each.problem) for each in snapshot.sources.merged()]
+    merged = [(f"merged mining with {each.url}", each.problem) for each in snapshot.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
     blocks = [f"blocks: {problem}" for problem in snapshot.node.block_problems()]
     return [*snapshot.sources.dashd().warnings, *blocks, *others, *snapshot.sources.lost_databases()]

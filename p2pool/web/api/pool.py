@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from p2pool.dash.hashes import optional_hash_hex
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.node import Node
@@ -171,7 +172,7 @@ def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
         "share_period": node.network.share_period,
         "share_version": SHARE_VERSION,
         "version_votes": version_votes(snapshot),
-        "best_share": None if node.best_share is None else f"{node.best_share:064x}",
+        "best_share": optional_hash_hex(node.best_share),
         "share_chain_height": chain_height(node),
         "shares_held": len(node.tracker),
         "block_height": None if template is None else template.height - 1,

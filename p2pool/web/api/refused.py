@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.web.api.schema import HASH, PART, TIME, array, boolean, count, mapping, nullable, number, record, text
 from p2pool.web.sources import Snapshot
 
@@ -20,7 +21,7 @@ def refused_section(snapshot: Snapshot) -> dict[str, Any]:
         "heard": heard,
         "branches": [
             {
-                "first_share": f"{branch.first_share:064x}",
+                "first_share": hash_hex(branch.first_share),
                 "reason": branch.reason,
                 "since": branch.since,
                 "last": branch.last,

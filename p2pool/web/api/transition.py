@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.share.votes import (
     C2POOL_ACCEPTS,
     C2POOL_FLOOR,
@@ -67,7 +68,7 @@ def _votes(votes: ChainVotes) -> dict[str, Any]:
         "problem": votes_problem(votes),
         "refused_by_c2pool": {
             "shares": votes.refused.count,
-            "newest": None if votes.refused.newest is None else f"{votes.refused.newest.hash:064x}",
+            "newest": None if votes.refused.newest is None else hash_hex(votes.refused.newest.hash),
             "shares_above": None if votes.refused.newest is None else votes.refused.above,
             "problem": branch_problem(votes),
         },

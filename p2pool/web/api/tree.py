@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.sharechain.figures import stale_name
@@ -29,7 +29,7 @@ def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     # Those of one chain together: one by one costs twenty times as much.
     known = dict(zip(chain, times.of_chain(chain[0], most), strict=True)) if chain else {}
     return {
-        "best_share": None if node.best_share is None else hash_hex(node.best_share),
+        "best_share": optional_hash_hex(node.best_share),
         "heads": len(node.tracker.forest.heads),
         "shares": [
             _row(node, found, when=known.get(found.share.hash) or times.of(found.share.hash), own=own, chain=known)
@@ -44,7 +44,7 @@ def _row(
     share = found.share
     return {
         "hash": hash_hex(share.hash),
-        "parent": None if share.previous_hash is None else hash_hex(share.previous_hash),
+        "parent": optional_hash_hex(share.previous_hash),
         "height": share.absheight,
         "time": share.timestamp,
         **found_fields(when),

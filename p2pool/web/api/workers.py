@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from p2pool.base.text import format_dash
 from p2pool.dash.address import AddressError, decode_address
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import BlockRecord, BlockStatus, WorkerSnapshot
 from p2pool.web.api.block_status import STATUSES, statuses
@@ -195,13 +196,13 @@ def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, An
         "blocks": [
             {
                 "timestamp": block.time,
-                "block_hash": f"{block.block_hash:064x}",
+                "block_hash": hash_hex(block.block_hash),
                 "block_height": block.height,
                 "block_reward": block.subsidy / 1e8,
                 "estimated_payout": None if duffs is None else duffs / 1e8,
                 "payout": None if duffs is None else format_dash(duffs),
                 **statuses(block.status),
-                "explorer_url": explorer and f"{explorer}{block.block_hash:064x}",
+                "explorer_url": explorer and f"{explorer}{hash_hex(block.block_hash)}",
             }
             for block, duffs in islice(paid, MAX_BLOCKS)
         ],

@@ -89,9 +89,9 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
                 raise ValueError(f"it has more than {_MAX_FILE} bytes")  # a word cut in two may be another address
             words = decode_text(data).split()
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
+            why, shown = getattr(error, "strerror", None) or error, "@" + without_login(argument[1:])
             raise OperatorError(
-                f"{argument}: cannot read arguments from the file {argument[1:]}: {why} (a password that begins "
+                f"{shown}: cannot read arguments from the file {shown[1:]}: {why} (a password that begins "
                 "with @ is given as --rpcpassword=@...)"
             ) from None
         expanded += expand_files(words, depth + 1)
@@ -123,7 +123,8 @@ def _problem(word: str, alone: bool) -> str | None:
     if _is_address(word):
         return f"give a payout address as -a {word}"
     if alone and lower.endswith((".toml", ".conf")):
-        return f"give a file of settings as --config {word}, a dash.conf as --dashd-config-path {word}"
+        shown = without_login(word)
+        return f"give a file of settings as --config {shown}, a dash.conf as --dashd-config-path {shown}"
     if alone and len(word) < _SHORTEST_PASSWORD:
         return _TOO_SHORT
     return None

@@ -110,6 +110,9 @@ def test_the_error_does_not_repeat_a_password():
     assert refusal("pw7").startswith("RPCPASS: a single word is dashd's RPC password, and this one is very short")
     message = refusal("http://me:hunter2@127.0.0.1:9998")
     assert message.startswith("http://...@127.0.0.1:9998: give the URL")
+    for words in (("@u:hunter2@h",), ("u:hunter2@h.toml",), ("-a", "u:hunter2@h")):
+        assert "hunter2" not in refusal(*words)
+        assert "...@h" in refusal(*words)
 
 
 def test_too_many_words_and_half_of_the_flags():

@@ -47,7 +47,7 @@ isolated."""
 BURIED = 6
 """Blocks on another one of the same height, after which a block that is not in the chain is given up."""
 SAFE = 6
-"""Confirmations after which a block's file is not needed any more."""
+"""Confirmations after which a block's file is no longer needed."""
 MAX_UNDER_WAY = 20
 """Blocks that are delivered at a time; if there are more, the oldest wait on disk for the next start.
 Each costs a connection to every daemon every RESEND_PERIOD; of those of one height only one can win."""
@@ -119,7 +119,7 @@ class BlockSubmitter:
 
     @property
     def waiting(self) -> int:
-        """The number of blocks that are not settled yet."""
+        """Return the number of blocks that are not settled yet."""
         return len(self._deliveries)
 
     # --- one block ---------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class BlockSubmitter:
         self._start(self._deliver(delivery, sent_before))
 
     def _postpone(self, delivery: BlockDelivery) -> None:
-        """Leave a block to the next start: one that was found just now has better prospects."""
+        """Leave a block to the next start: a block that was found just now has a better chance."""
         _log.error(
             "{count} found blocks are not settled yet; the oldest, block {height}, stays on disk and is sent "
             "again at the next start",
@@ -211,7 +211,7 @@ class BlockSubmitter:
             _log.failure("internal error while writing block {height} to disk", height=delivery.block.height)
 
     async def _wait_for(self, done: Deferred[None], *, at_most: float) -> None:
-        """Wait until something is done, but not longer than so many seconds."""
+        """Wait until something is done, for at most so many seconds."""
         either: Deferred[None] = Deferred()
         late = self._reactor.callLater(at_most, either.callback, None)
 
@@ -267,7 +267,7 @@ class BlockSubmitter:
             )
 
     async def _offer_to(self, delivery: BlockDelivery, daemon: BlockDaemon) -> None:
-        """Offer a block to one daemon until that has given a verdict, or none is needed any more."""
+        """Offer a block to one daemon until it has given a verdict, or no verdict is needed."""
         wait = FIRST_RETRY
         try:
             while self._reactor.seconds() < delivery.offered_until:
@@ -299,7 +299,7 @@ class BlockSubmitter:
             return Verdict.UNANSWERED, str(error)
         verdict = judge(answer)
         if verdict is Verdict.LATER:
-            return verdict, f"dashd says {answer}"
+            return verdict, f"dashd answered {answer}"
         return verdict, "" if answer is None else answer
 
     def _answered(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: SubmissionAnswer) -> None:
@@ -314,7 +314,7 @@ class BlockSubmitter:
             _log.info("block {height} {block_hash:064x} accepted by dashd at {name}", **fields)
             self._settle(delivery, BlockStatus.ACCEPTED, confirmations=1)
         elif answer.verdict is Verdict.CHECK:
-            _log.debug("dashd at {name} knows block {height} ({answer})", **fields)
+            _log.debug("dashd at {name} already has block {height} ({answer})", **fields)
         else:
             _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
         delivery.wake()
@@ -334,7 +334,7 @@ class BlockSubmitter:
             delivery.wake()
 
     def _not_answered(self, delivery: BlockDelivery, daemon: BlockDaemon, trouble: str) -> None:
-        """Log that a daemon did not answer, once for each, and loudly if none has."""
+        """Log that a daemon did not answer, once for each, as an error if none has."""
         block = delivery.block
         if daemon not in delivery.failed:
             delivery.failed.add(daemon)
@@ -374,9 +374,7 @@ class BlockSubmitter:
         except CancelledError:
             raise
         except Exception:
-            _log.failure(
-                "internal error while checking what became of block {height}", height=delivery.block.height
-            )
+            _log.failure("internal error while checking the fate of block {height}", height=delivery.block.height)
 
     async def _check(self, delivery: BlockDelivery, send_again: bool) -> None:
         """Ask the daemons for the block's position; settle it, or send it again to those that miss it. Not if one
@@ -391,7 +389,7 @@ class BlockSubmitter:
             return
         known = [position for position in positions.values() if position.confirmations]
         deepest = max(known, key=lambda position: position.confirmations, default=None)
-        # A stuck daemon has it in its chain for ever, though the others went on without it.
+        # A stuck daemon has it in its chain forever, though the others went on without it.
         if deepest is not None and deepest.confirmations > 0:
             left_behind = block.height + deepest.confirmations - 1 + BURIED
             if all(
@@ -425,7 +423,7 @@ class BlockSubmitter:
         )
 
     def _send_again(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> None:
-        """Send a block to daemons that took it and do not know it any more, and by p2p while none has answered."""
+        """Send a block to daemons that took it and no longer know it, and by p2p while none has answered."""
         missing = [
             daemon
             for daemon, position in positions.items()

@@ -55,12 +55,12 @@ PASS_ON = 0.8
 """The probability with which an address that was heard is sent on to one peer."""
 PING_PERIOD = 100.0
 LONGEST_PAUSE = 90.0
-"""Seconds. A ping is never later than this: after 100 s of silence the other side drops us."""
+"""Seconds until the next ping at the latest: after 100 s of silence the other side disconnects."""
 ASK_ADDRESSES_PERIOD = 20.0
 PREFERRED_ADDRESSES = 1000
 TRIM_PERIOD = 10.0
 DRAWING_PERIOD = 1.0
-"""Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
+"""Seconds for which this node passes on the same addresses: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
 SENDING_TIME = 0.010
@@ -74,8 +74,8 @@ KEPT_SHARES = 120
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """`listen_port` is 0 if we do not listen; `external` is where others are to reach us, if not where they
-    see."""
+    """`listen_port` is 0 if this node does not listen; `external` is the address at which others are to reach it,
+    if that is not the one that they see."""
 
     network: Network
     sub_version: bytes
@@ -87,7 +87,7 @@ class HubSettings:
 
 class PeerHub(Hub):
     """All connections, and what is exchanged on them. `sender_of` gives the label of the
-    peer that a held share came from, None if it is our own."""
+    peer that a held share came from, None if it is this node's own."""
 
     def __init__(
         self,
@@ -113,7 +113,8 @@ class PeerHub(Hub):
         """Of all connections since the start."""
         self.nonce = environment.nonce()
         self.sessions: set[PeerSession] = set()
-        """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
+        """All connections, also those without a handshake yet. Bound: max_incoming and those that this node
+        dials."""
         self.broadcaster = ShareBroadcaster(transactions, sender_of)
         self._pool = pool
         self._clock = environment.clock
@@ -144,7 +145,7 @@ class PeerHub(Hub):
 
     @property
     def peers(self) -> list[PeerSession]:
-        """The connections whose handshake is done."""
+        """Return the connections whose handshake is done."""
         return [session for session in self.sessions if session.state is PeerState.READY]
 
     def session_of(self, label: str) -> PeerSession | None:
@@ -152,7 +153,7 @@ class PeerHub(Hub):
         return next((session for session in self.sessions if session.label == label), None)
 
     def may_accept(self, host: str) -> bool:
-        """Whether an incoming connection is welcome."""
+        """Return whether an incoming connection is accepted."""
         if self.bans.is_banned(host, self._clock()):
             return False
         incoming = [session for session in self.sessions if session.incoming]
@@ -173,7 +174,7 @@ class PeerHub(Hub):
         fail: Callable[[Exception], None],
         flow: Callable[[bool], None],
     ) -> PeerSession:
-        """A new connection; `ours` is our end of it. Our `version` is sent."""
+        """Take a new connection, and send this node's `version`; `ours` is this end of it."""
         introduction = Introduction(
             prefix=self.settings.network.prefix,
             nonce=self.nonce,
@@ -198,7 +199,7 @@ class PeerHub(Hub):
         return session
 
     def close(self, session: PeerSession, error: Exception | None) -> None:
-        """A connection has ended, for a reason or by itself. One line, if there is something to say."""
+        """Handle the end of a connection, and log it in one line if there is something to say."""
         if session not in self.sessions:
             return
         self.sessions.discard(session)
@@ -228,11 +229,11 @@ class PeerHub(Hub):
         self.downloader.step(self.monotonic())
 
     def _left(self, session: PeerSession) -> None:
-        """The other side has ended the connection."""
+        """Handle a connection that the other side has ended."""
         version, now = session.version, self.monotonic()
         if version is not None:
             _log.info("peer {peer} disconnected", peer=session.label)
-        # Who is connected already ends a second connection, and means nothing by it.
+        # A node that is connected already ends a second connection, and means nothing by it.
         is_second = any(peer.host_key == session.host_key for peer in self.peers)
         if now - session.connected_at <= EARLY and not is_second:
             self._early_closes.closed(session.host_key, None if version is None else version.version, now)
@@ -253,7 +254,7 @@ class PeerHub(Hub):
         _log.info(
             "peer {peer} {how}: {software}, protocol {protocol}",
             peer=session.label,
-            how="connected to us" if session.incoming else "connected",
+            how="connected to this node" if session.incoming else "connected",
             software=session.software(_LOGGED_SOFTWARE),
             protocol=version.version,
         )
@@ -263,7 +264,7 @@ class PeerHub(Hub):
     # --- time --------------------------------------------------------------------------------------------
 
     def tick(self, fail: Callable[[PeerSession, Exception], None]) -> None:
-        """To be called once a second. `fail` ends a connection."""
+        """Check the time limits; to be called once a second. `fail` ends a connection."""
         now = self.monotonic()
         for session in list(self.sessions):
             try:
@@ -293,7 +294,7 @@ class PeerHub(Hub):
         self.downloader.step(now)
 
     def census(self) -> PeerCensus:
-        """What the peers are, by their own account."""
+        """Return what the peers are, by their own account."""
         now = self.monotonic()
         counted = [
             Counted(software_name(peer.version.sub_version), peer.version.version, peer.incoming)
@@ -327,8 +328,8 @@ class PeerHub(Hub):
             self._collect(set(), list(self.sessions))
 
     def _collect(self, wanted: set[int], sessions: list[PeerSession]) -> None:
-        """What peers have us remember, over several turns: they may be hundreds of thousands. What is added
-        meanwhile, and lost here, is known again the next time."""
+        """Collect what peers have this node remember, over several turns: it may be hundreds of thousands of
+        transactions. What is added meanwhile is found the next time."""
         until = self.monotonic() + SENDING_TIME
         while sessions:
             if self.monotonic() > until:
@@ -359,7 +360,7 @@ class PeerHub(Hub):
         self._take_address(seen, session, NodeOrigin.PEER)
 
     def is_ours(self, host: str, port: int) -> bool:
-        """Whether this node is reached there, as far as it knows."""
+        """Return whether this node is reached at that address, as far as it knows."""
         external = self.settings.external
         return (external is not None and (host, port) == (external.host, external.port)) or (
             host,
@@ -440,18 +441,18 @@ class PeerHub(Hub):
         self._pool.best_block_heard(header, block_hash)
 
     def send_best_block(self, header: BlockHeader) -> None:
-        """Our parent chain has a new best block."""
+        """Tell peers that the parent chain has a new best block."""
         self._send_all([BestBlock(header)])
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call it after the current event."""
+        """Call a function after the current event."""
         self._call_soon(function)
 
     # --- transactions ------------------------------------------------------------------------------------
 
     @override
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
-        """Add transactions. What a host may make known to all has a bound; its own shares may name the rest."""
+        """Add transactions. What one host may make known to all is bounded; its own shares may name the rest."""
         new = [(tx_hash, data) for tx_hash, data in transactions if tx_hash not in self.transactions.known]
         if is_loopback(session.host):
             self.transactions.add(new)
@@ -459,7 +460,7 @@ class PeerHub(Hub):
             self.transactions.add(self._allowance.take(session.host_key, new, self.monotonic()))
 
     def _send_all(self, messages: Sequence[Message]) -> None:
-        """Send all peers the same, framed once: a list of hashes may have hundreds of kilobytes."""
+        """Send the same to all peers, framed once: a list of hashes may have hundreds of kilobytes."""
         peers = self.peers
         if peers:
             framed = b"".join(peers[0].frame(message) for message in messages)
@@ -476,7 +477,8 @@ class PeerHub(Hub):
         self._send_all(losing_tx_messages(tx_hashes))
 
     def _mining_changed(self, change: MiningChange) -> None:
-        """Each peer lacks others, and all of them may be megabytes: they hear of it over several turns."""
+        """Tell peers of a change of the template, over several turns: each lacks other transactions, which may be
+        megabytes in all."""
         self._unnotified.extend((peer, change) for peer in self.peers)
         if not self._unnotified_due:
             self._send_mining()

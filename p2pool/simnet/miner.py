@@ -196,16 +196,16 @@ class CpuMiner(Service):
 
     @property
     def connected(self) -> bool:
-        """Is the miner authorized at its pool?"""
+        """Return whether the miner is authorized at its pool."""
         return self._protocol is not None and self._protocol.session.authorized
 
     @property
     def hashes(self) -> int:
-        """Hashes since the start."""
+        """Return the number of hashes since the start."""
         return sum(thread.hashes for thread in self._threads)
 
     def hash_rate(self) -> float:
-        """Hashes a second over the last ten seconds."""
+        """Return the hashes per second over the last ten seconds."""
         self._count_hashes()
         return self._hashes.rate(self.now())
 
@@ -276,7 +276,8 @@ class CpuMiner(Service):
         self._timers.append(timer)
 
     def _delay(self, attempt: int) -> float:
-        """Seconds before the next attempt to connect; handshakes that failed count like failed attempts."""
+        """Return the seconds before the next attempt to connect; handshakes that failed count like failed
+        attempts."""
         return self._retry_policy(attempt + self._failed_handshakes)
 
     # --- the connection -------------------------------------------------------------------------------
@@ -292,7 +293,7 @@ class CpuMiner(Service):
         self._set_deadline(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
     def connection_lost(self, protocol: _MinerProtocol, reason: Failure) -> None:
-        """Note the end of a connection: there is no work any more."""
+        """Note the end of a connection: there is no work from then on."""
         if protocol is not self._protocol:
             return
         self._protocol = None
@@ -323,7 +324,7 @@ class CpuMiner(Service):
     # --- what happens ---------------------------------------------------------------------------------
 
     def handle(self, protocol: _MinerProtocol, event: Event) -> None:
-        """One event of the session of `protocol`."""
+        """Handle one event of the session of `protocol`."""
         if protocol is not self._protocol or not self.running:
             return
         match event:
@@ -385,7 +386,7 @@ class CpuMiner(Service):
     # --- shares ---------------------------------------------------------------------------------------
 
     def _deliver(self, share: FoundShare) -> None:
-        """Called in a hashing thread; waits there while the reactor is behind."""
+        """Deliver a solution from a hashing thread, which waits while the reactor is behind."""
         while not self._undelivered.acquire(timeout=0.05):
             if self._stopping.is_set():
                 return
@@ -429,7 +430,7 @@ class CpuMiner(Service):
 
 
 def _pool_address(text: str) -> tuple[str, int]:
-    """Host and port of stratum+tcp://HOST:PORT. Raises ArgumentTypeError, as argparse wants."""
+    """Return host and port of stratum+tcp://HOST:PORT. Raises ArgumentTypeError, as argparse expects."""
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -457,7 +458,9 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("-o", "--url", type=_pool_address, required=True, help="stratum+tcp://HOST:PORT")
     parser.add_argument("-u", "--user", required=True, help="payout address, as ADDRESS[.worker]")
-    parser.add_argument("-p", "--password", default="x", help="often d=DIFFICULTY (default: %(default)s)")
+    parser.add_argument(
+        "-p", "--password", default="x", help="used by some pools for d=DIFFICULTY (default: %(default)s)"
+    )
     parser.add_argument("-t", "--threads", type=_positive(int), default=1, help="default: %(default)s")
     parser.add_argument("--max-hash-rate", type=_positive(float), help="hashes a second, of all threads together")
     parser.add_argument(

@@ -146,7 +146,7 @@ def test_only_post_acts(pool, method):
         ("message", {}, "text is missing: give a text"),
         ("message", {"text": None}, "text is missing"),
         ("message", {"text": 5}, "text 5: give a text"),
-        ("message", {"text": "x", "who": 1}, "no field 'who'"),
+        ("message", {"text": "x", "who": 1}, "unknown field 'who'"),
         ("reconnect", {"host": "x", "port": "7903"}, "port '7903'"),
         ("reconnect", {"wait": 1.5}, "wait 1.5"),
         ("reconnect", {"wait": True}, "wait True"),
@@ -280,7 +280,7 @@ class FakeAlerts:
     def test(self, destination: str) -> Deferred:
         self.asked.append(destination)
         if destination == "nothing":
-            raise ValueError("there is no such destination; there are: hook")
+            raise ValueError("there is no destination with this id; known ids: hook")
         return self.answer
 
 
@@ -317,7 +317,7 @@ def test_a_test_of_alerts_that_makes_no_sense_or_fails(pool):
     tester = with_tester(pool)
     answer = pool.post("alert-test", {"destination": "nothing"})
     assert answer.status == 400
-    assert "there are: hook" in answer.json["error"]["message"]
+    assert "known ids: hook" in answer.json["error"]["message"]
     assert "destination is missing" in pool.post("alert-test", {}).json["error"]["message"]
     _, transport = begin(pool)
     with logged() as log:

@@ -462,7 +462,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/recent_blocks",
-        f"The pool's newest {RECENT} blocks, newest first. The first of them tells of the luck of all these, too",
+        f"The pool's newest {RECENT} blocks, newest first. The first one also has the luck of all of them",
         array(with_optional(record(**_OLD_BLOCK), **LUCK_SUMMARY)),
         view=recent_blocks,
     ),

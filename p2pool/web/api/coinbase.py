@@ -117,9 +117,9 @@ def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]
         ("sequence", outputs, "all ones"),
         ("outputs", prefix, "their number, then amount and script of each; at last the commitment's beginning"),
         ("ref_hash", prefix + _REF_HASH, "commits to the share; zeros here: each job has its own"),
-        ("nonce", prefix + _REF_HASH + _NONCE, "what the miner counts through; zeros here"),
+        ("nonce", prefix + _REF_HASH + _NONCE, "varied by the miner; zeros here"),
         ("lock_time", prefix + _REF_HASH + _NONCE + 4, "no lock"),
-        ("payload", whole, "what Dash demands of a coinbase: height, merkle roots, ChainLock, credit pool"),
+        ("payload", whole, "required by Dash: height, merkle roots, ChainLock, credit pool"),
     ]
     parts, start = [], 0
     for name, end, meaning in ends:

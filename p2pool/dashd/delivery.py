@@ -76,7 +76,7 @@ class BlockDelivery:
         self.writing: Deferred[None] = succeed(None)
         """The newest attempt to write it."""
         self.offered_until = float("inf")
-        """When daemons that do not answer are not asked any more, in seconds of the reactor."""
+        """When daemons that do not answer are no longer asked, in seconds of the reactor."""
         self.complained = False
         self.change: Deferred[None] | None = None
         """Fires when something happens that may settle it; None while nobody waits for that."""
@@ -84,7 +84,7 @@ class BlockDelivery:
         """Whether something happened since that was last waited for."""
 
     def is_over(self) -> bool:
-        """Whether this run has nothing more to do for the block."""
+        """Return whether this run has nothing more to do for the block."""
         return self.state in (DeliveryState.SETTLED, DeliveryState.POSTPONED)
 
     def sent(self) -> None:
@@ -102,7 +102,7 @@ class BlockDelivery:
         self.wake()
 
     def is_on_its_way(self, daemons: Sequence[BlockDaemon]) -> bool:
-        """Whether no daemon has it, and one that has not failed yet may take it."""
+        """Return whether no daemon has it, and one that has not failed yet may take it."""
         nobody = not self.is_over() and all(self.refused_by(daemon) for daemon in self.answers)
         return nobody and any(daemon not in self.answers and daemon not in self.failed for daemon in daemons)
 

@@ -6,7 +6,7 @@
   `download`: fetches missing parent shares; `broadcast`: sends new shares; `refusal_budget`: how many refused
   shares one host may send
 - `transactions`: those that this node knows; `remote_view`: those that a peer knows; `remembered`: those that a
-  peer has us keep; `allowance`: how many one host may make known to all
+  peer has this node keep; `allowance`: how many one host may make known to all
 - `addresses`: known nodes and banned hosts; `bootstrap`: names and lists of nodes; `port_mapping`: UPnP
 - `census` and `software`: what peers are; `early_closes`: who closes the connection at once; `round_trips`: how
   long peers take to answer; `figures`: what pages show

@@ -52,7 +52,7 @@ class MiningJob:
     clean_jobs: bool = field(compare=False)
 
     def header(self, extranonce1: bytes, extranonce2: bytes, nonce: int = 0) -> bytes:
-        """The 80 bytes to hash."""
+        """Return the 80 bytes to hash."""
         coinbase = self.coinbase_start + extranonce1 + extranonce2 + self.coinbase_end
         return b"".join(
             (
@@ -77,7 +77,7 @@ class Work:
     target: int
 
     def header(self, extranonce2: bytes) -> bytes:
-        """The 80 bytes to hash, with nonce 0 in the last four."""
+        """Return the 80 bytes to hash, with nonce 0 in the last four."""
         return self.job.header(self.extranonce1, extranonce2)
 
 
@@ -173,7 +173,7 @@ Event = (
 
 
 def parse_notify(params: list[object]) -> MiningJob:
-    """The job of a mining.notify. Raises ParseError."""
+    """Return the job of a mining.notify. Raises ParseError."""
     if len(params) < 9:
         raise ParseError(f"mining.notify has {len(params)} parameters, not 9")
     job_id, previous, start, end, branch, version, bits, timestamp, clean = params[:9]
@@ -211,7 +211,7 @@ def _hex(value: object, what: str, size: int | None = None) -> bytes:
 
 
 def _reverse_words(data: bytes) -> bytes:
-    """The bytes of each 4-byte word reversed: what stratum does to the previous block's hash."""
+    """Return the bytes of each 4-byte word reversed: what stratum does to the previous block's hash."""
     return b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))
 
 
@@ -236,7 +236,7 @@ def _session_id(subscriptions: object) -> str | None:
 
 
 def _refusal(error: object) -> tuple[int, str]:
-    """Code and text of the `error` of an answer, whichever of the usual forms it has."""
+    """Return code and text of the `error` of an answer, whichever of the usual forms it has."""
     match error:
         case [int(code), str(text), *_] | {"code": int(code), "message": str(text)}:
             return code, printable(text, 200)
@@ -251,7 +251,7 @@ class _Submission:
     sent_at: float
 
 
-_Pending = str | _Submission  # what a request of ours was: its method, or the submission
+_Pending = str | _Submission  # what this request was: its method, or the submission
 
 
 class MinerSession:
@@ -308,7 +308,7 @@ class MinerSession:
         return b"".join(output), events
 
     def submit(self, share: FoundShare, now: float) -> bytes:
-        """The request that submits `share`; nothing if it cannot be: not authorized, another connection's
+        """Return the request that submits `share`; nothing if it cannot be: not authorized, another connection's
         extranonce1, or MAX_UNANSWERED submissions on their way."""
         if not self.authorized or self._closed or len(self._pending) >= MAX_UNANSWERED:
             return b""
@@ -320,7 +320,7 @@ class MinerSession:
         return self._request("mining.submit", params, _Submission(share, now))
 
     def unanswered_for(self, now: float) -> float:
-        """Seconds that the oldest submission has been waiting for its answer."""
+        """Return the seconds that the oldest submission has been waiting for its answer."""
         for pending in self._pending.values():
             if isinstance(pending, _Submission):
                 return now - pending.sent_at
@@ -382,7 +382,7 @@ class MinerSession:
         error = [OTHER_ERROR, f"unknown method {printable(method)}", None]
         output.append(_line_of({"id": request_id, "result": None, "error": error}))
 
-    # --- answers to our requests ----------------------------------------------------------------------
+    # --- answers to requests ----------------------------------------------------------------------
 
     def _answer(self, message: dict[str, object], now: float, *, output: list[bytes], events: list[Event]) -> None:
         request_id = message.get("id")

@@ -56,7 +56,7 @@ class ChainBlockLister:
 
     @property
     def waiting(self) -> int:
-        """Blocks of which it is not known yet what became of them."""
+        """Return how many blocks wait until it is known what became of them."""
         return len(self._waiting)
 
     async def poll(self) -> None:

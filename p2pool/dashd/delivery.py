@@ -77,7 +77,7 @@ class BlockDelivery:
         self.writing: Deferred[None] = succeed(None)
         """The newest attempt to write it."""
         self.offered_until = float("inf")
-        """When daemons that do not answer are not asked any more, in seconds of the reactor."""
+        """When daemons that do not answer are no longer asked, in seconds of the reactor."""
         self.complained = False
         self.change: Deferred[None] | None = None
         """Fires when something happens that may settle it; None while nobody waits for that."""
@@ -85,7 +85,7 @@ class BlockDelivery:
         """Whether something happened since that was last waited for."""
 
     def is_over(self) -> bool:
-        """Whether this run has nothing more to do for the block."""
+        """Return whether this run has nothing more to do for the block."""
         return self.state in (DeliveryState.SETTLED, DeliveryState.POSTPONED)
 
     def sent(self) -> None:
@@ -103,7 +103,7 @@ class BlockDelivery:
         self.wake()
 
     def is_on_its_way(self, daemons: Sequence[BlockDaemon]) -> bool:
-        """Whether no daemon has it, and one that has not failed yet may take it."""
+        """Return whether no daemon has it, and one that has not failed yet may take it."""
         nobody = not self.is_over() and all(self.refused_by(daemon) for daemon in self.answers)
         return nobody and any(daemon not in self.answers and daemon not in self.failed for daemon in daemons)
 
@@ -155,7 +155,7 @@ class BlockDelivery:
 
 
 async def wait_at_most(reactor: IReactor, done: Deferred[None], seconds: float) -> None:
-    """Wait until something is done, but not longer than so many seconds."""
+    """Wait until something is done, for at most so many seconds."""
     either: Deferred[None] = Deferred()
     late = reactor.callLater(seconds, either.callback, None)
 

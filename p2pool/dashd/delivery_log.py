@@ -25,7 +25,9 @@ def log_accepted(block: FoundBlock, name: str) -> None:
 
 def log_known(block: FoundBlock, name: str, answer: str) -> None:
     """Log that a daemon had a block already, perhaps on a side branch."""
-    _log.debug("dashd at {name} knows block {height} ({answer})", height=block.height, name=name, answer=answer)
+    _log.debug(
+        "dashd at {name} already has block {height} ({answer})", height=block.height, name=name, answer=answer
+    )
 
 
 def log_refused(block: FoundBlock, name: str, answer: str) -> None:

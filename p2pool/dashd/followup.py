@@ -20,9 +20,9 @@ FOLLOW_PERIOD = 5.0
 
 
 class BlockFollower:
-    """Follows blocks in the chain, and those that may come into it: orphans, those that our daemons refused,
-    and those of which nothing is known since their file is gone. `serving` gives the daemon to ask;
-    `lost(hash)` is called for a block that it does not know any more."""
+    """Follows blocks in the chain, and those that may come into it: orphans, those that the own daemons refused,
+    and those of which nothing is known because their file is gone. `serving` gives the daemon to ask; `lost(hash)`
+    is called for a block that it no longer knows."""
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ isolated."""
 BURIED = 6
 """Blocks on another one of the same height, after which a block that is not in the chain is given up."""
 SAFE = 6
-"""Confirmations after which a block's file is not needed any more."""
+"""Confirmations after which a block's file is no longer needed."""
 MAX_UNDER_WAY = 20
 """Blocks that are delivered at a time; if there are more, the oldest wait on disk for the next start.
 Each costs a connection to every daemon every RESEND_PERIOD; of those of one height only one can win."""
@@ -126,7 +126,7 @@ class BlockSubmitter:
 
     @property
     def waiting(self) -> int:
-        """The number of blocks that are not settled yet."""
+        """Return the number of blocks that are not settled yet."""
         return len(self._deliveries)
 
     # --- one block ---------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class BlockSubmitter:
         self._start(self._deliver(delivery, sent_before))
 
     def _postpone(self, delivery: BlockDelivery) -> None:
-        """Leave a block to the next start: one that was found just now has better prospects."""
+        """Leave a block to the next start: a block that was found just now has a better chance."""
         delivery_log.log_postponed(delivery.block, len(self._deliveries))
         del self._deliveries[delivery.block.block_hash]
         delivery.postpone(self._reactor.seconds())
@@ -232,7 +232,7 @@ class BlockSubmitter:
             delivery_log.log_sent_over_p2p(block, taken)
 
     async def _offer_to(self, delivery: BlockDelivery, daemon: BlockDaemon) -> None:
-        """Offer a block to one daemon until that has given a verdict, or none is needed any more."""
+        """Offer a block to one daemon until it has given a verdict, or no verdict is needed."""
         wait = FIRST_RETRY
         try:
             while self._reactor.seconds() < delivery.offered_until:
@@ -264,7 +264,7 @@ class BlockSubmitter:
             return Verdict.UNANSWERED, str(error)
         verdict = judge(answer)
         if verdict is Verdict.LATER:
-            return verdict, f"dashd says {answer}"
+            return verdict, f"dashd answered {answer}"
         return verdict, "" if answer is None else answer
 
     def _answered(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: SubmissionAnswer) -> None:
@@ -286,7 +286,7 @@ class BlockSubmitter:
             delivery.wake()
 
     def _not_answered(self, delivery: BlockDelivery, daemon: BlockDaemon, trouble: str) -> None:
-        """Log that a daemon did not answer, once for each, and loudly if none has."""
+        """Log that a daemon did not answer, once for each, as an error if none has."""
         block = delivery.block
         if daemon not in delivery.failed:
             delivery.failed.add(daemon)
@@ -316,9 +316,7 @@ class BlockSubmitter:
         except CancelledError:
             raise
         except Exception:
-            _log.failure(
-                "internal error while checking what became of block {height}", height=delivery.block.height
-            )
+            _log.failure("internal error while checking the fate of block {height}", height=delivery.block.height)
 
     async def _check(self, delivery: BlockDelivery, send_again: bool) -> None:
         """Ask the daemons for the block's position; settle it, or send it again to those that miss it. Not if one
@@ -333,7 +331,7 @@ class BlockSubmitter:
             return
         known = [position for position in positions.values() if position.confirmations]
         deepest = max(known, key=lambda position: position.confirmations, default=None)
-        # A stuck daemon has it in its chain for ever, though the others went on without it.
+        # A stuck daemon has it in its chain forever, though the others went on without it.
         if deepest is not None and deepest.confirmations > 0:
             left_behind = block.height + deepest.confirmations - 1 + BURIED
             if all(
@@ -362,7 +360,7 @@ class BlockSubmitter:
         )
 
     def _send_again(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> None:
-        """Send a block to daemons that took it and do not know it any more, and by p2p while none has answered."""
+        """Send a block to daemons that took it and no longer know it, and by p2p while none has answered."""
         missing = [
             daemon
             for daemon, position in positions.items()

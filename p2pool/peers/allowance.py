@@ -1,8 +1,8 @@
 """How many transactions one host, and how many addresses one connection, may make known to everybody. Pure.
 
-Whatever a peer has us remember is kept for its own shares, up to MAX_REMEMBERED. To become one of the transactions
-that all peers hear of it has to fit into its host's allowance: otherwise one host could fill the pool, and have
-each of the others sent a list of it.
+Whatever a peer has this node remember is kept for its own shares, up to MAX_REMEMBERED. To become one of the
+transactions that all peers hear of it has to fit into its host's allowance: otherwise one host could fill the
+pool, and have each of the others sent a list of it.
 """
 
 from __future__ import annotations

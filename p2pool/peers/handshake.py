@@ -26,7 +26,7 @@ class PeerState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """What we say of ourselves in `version`."""
+    """What this node says of itself in `version`."""
 
     prefix: bytes
     nonce: int

@@ -48,12 +48,12 @@ PASS_ON = 0.8
 """The probability with which an address that was heard is sent on to one peer."""
 PING_PERIOD = 100.0
 LONGEST_PAUSE = 90.0
-"""Seconds. A ping is never later than this: after 100 s of silence the other side drops us."""
+"""Seconds until the next ping at the latest: after 100 s of silence the other side disconnects."""
 ASK_ADDRESSES_PERIOD = 20.0
 PREFERRED_ADDRESSES = 1000
 TRIM_PERIOD = 10.0
 DRAWING_PERIOD = 1.0
-"""Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
+"""Seconds for which this node passes on the same addresses: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
 _GIVEN, _OUR_ADDRESSES = 1000, 100
@@ -61,8 +61,8 @@ _GIVEN, _OUR_ADDRESSES = 1000, 100
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """`listen_port` is 0 if we do not listen; `external` is where others are to reach us, if not where they
-    see."""
+    """`listen_port` is 0 if this node does not listen; `external` is the address at which others are to reach it,
+    if that is not the one that they see."""
 
     network: Network
     sub_version: bytes
@@ -74,7 +74,7 @@ class HubSettings:
 
 class PeerHub(Hub):
     """All connections, and what is exchanged on them. `sender_of` gives the label of the
-    peer that a held share came from, None if it is our own."""
+    peer that a held share came from, None if it is this node's own."""
 
     def __init__(
         self,
@@ -100,7 +100,8 @@ class PeerHub(Hub):
         """Of all connections since the start."""
         self.nonce = environment.nonce()
         self.sessions: set[PeerSession] = set()
-        """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
+        """All connections, also those without a handshake yet. Bound: max_incoming and those that this node
+        dials."""
         self.broadcaster = ShareBroadcaster(transactions, sender_of)
         self._pool = pool
         self._clock = environment.clock
@@ -129,7 +130,7 @@ class PeerHub(Hub):
 
     @property
     def peers(self) -> list[PeerSession]:
-        """The connections whose handshake is done."""
+        """Return the connections whose handshake is done."""
         return [session for session in self.sessions if session.state is PeerState.READY]
 
     def session_of(self, label: str) -> PeerSession | None:
@@ -137,7 +138,7 @@ class PeerHub(Hub):
         return next((session for session in self.sessions if session.label == label), None)
 
     def may_accept(self, host: str) -> bool:
-        """Whether an incoming connection is welcome."""
+        """Return whether an incoming connection is accepted."""
         if self.bans.is_banned(host, self._clock()):
             return False
         incoming = [session for session in self.sessions if session.incoming]
@@ -158,7 +159,7 @@ class PeerHub(Hub):
         fail: Callable[[Exception], None],
         flow: Callable[[bool], None],
     ) -> PeerSession:
-        """A new connection; `ours` is our end of it. Our `version` is sent."""
+        """Take a new connection, and send this node's `version`; `ours` is this end of it."""
         introduction = Introduction(
             prefix=self.settings.network.prefix,
             nonce=self.nonce,
@@ -183,7 +184,7 @@ class PeerHub(Hub):
         return session
 
     def close(self, session: PeerSession, error: Exception | None) -> None:
-        """A connection has ended, for a reason or by itself. One line, if there is something to say."""
+        """Handle the end of a connection, and log it in one line if there is something to say."""
         if session not in self.sessions:
             return
         self.sessions.discard(session)
@@ -213,7 +214,7 @@ class PeerHub(Hub):
         self.downloader.step(self.monotonic())
 
     def _left(self, session: PeerSession) -> None:
-        """The other side has ended the connection."""
+        """Handle a connection that the other side has ended."""
         if session.version is not None:
             _log.info("peer {peer} disconnected", peer=session.label)
         self._watch.left(session, self.peers, self.monotonic())
@@ -234,7 +235,7 @@ class PeerHub(Hub):
         _log.info(
             "peer {peer} {how}: {software}, protocol {protocol}",
             peer=session.label,
-            how="connected to us" if session.incoming else "connected",
+            how="connected to this node" if session.incoming else "connected",
             software=session.software(LOGGED_SOFTWARE),
             protocol=version.version,
         )
@@ -244,7 +245,7 @@ class PeerHub(Hub):
     # --- time --------------------------------------------------------------------------------------------
 
     def tick(self, fail: Callable[[PeerSession, Exception], None]) -> None:
-        """To be called once a second. `fail` ends a connection."""
+        """Check the time limits; to be called once a second. `fail` ends a connection."""
         now = self.monotonic()
         for session in list(self.sessions):
             try:
@@ -271,7 +272,7 @@ class PeerHub(Hub):
         self.downloader.step(now)
 
     def census(self) -> PeerCensus:
-        """What the peers are, by their own account."""
+        """Return what the peers are, by their own account."""
         return self._watch.census(self.peers, now=self.monotonic(), unix=self._clock())
 
     def _plan_ping(self, session: PeerSession) -> None:
@@ -305,7 +306,7 @@ class PeerHub(Hub):
         self._take_address(seen, session, NodeOrigin.PEER)
 
     def is_ours(self, host: str, port: int) -> bool:
-        """Whether this node is reached there, as far as it knows."""
+        """Return whether this node is reached at that address, as far as it knows."""
         external = self.settings.external
         return (external is not None and (host, port) == (external.host, external.port)) or (
             host,
@@ -368,11 +369,11 @@ class PeerHub(Hub):
         self._pool.best_block_heard(header, block_hash)
 
     def send_best_block(self, header: BlockHeader) -> None:
-        """Our parent chain has a new best block."""
+        """Tell peers that the parent chain has a new best block."""
         self._relay.send_all([BestBlock(header)])
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call it after the current event."""
+        """Call a function after the current event."""
         self._call_soon(function)
 
     @override

@@ -39,7 +39,7 @@ class PeerWatch:
 
     def left(self, session: PeerSession, peers: Sequence[PeerSession], now: float) -> None:
         """Take note of a peer that ended its connection; `peers` are those that remain."""
-        # Who is connected already ends a second connection, and means nothing by it.
+        # A node that is connected already ends a second connection, and means nothing by it.
         is_second = any(peer.host_key == session.host_key for peer in peers)
         if now - session.connected_at <= EARLY and not is_second:
             version = session.version

@@ -75,31 +75,31 @@ class Hub(IntakeHub, Protocol):
     """Shares the reactor's time between all connections."""
 
     def welcome(self, session: PeerSession) -> None:
-        """The handshake is done; Drop if this connection is not wanted."""
+        """Handle the end of the handshake. Raises Drop if this connection is not wanted."""
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
-        """A node is said to listen there."""
+        """Take an address at which a node is said to listen."""
 
     def listens(self, session: PeerSession, port: int) -> None:
-        """The peer says that it listens on this port."""
+        """Take the port on which the peer says that it listens."""
 
     def good_addresses(self, count: int) -> Sequence[SeenAddress]:
-        """Addresses to pass on."""
+        """Return addresses to pass on."""
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
-        """New shares, parsed, their work checked."""
+        """Take new shares, parsed and with their work checked."""
 
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
-        """The peer's best share."""
+        """Take the hash of the share that the peer announces as its best."""
 
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
-        """Transactions (hash, bytes) that the peer has us remember, which were not known before."""
+        """Take transactions (hash, bytes) that the peer has this node remember, and that were not known before."""
 
     def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
-        """What a `sharereq` asks for."""
+        """Yield what a `sharereq` asks for."""
 
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
-        """A header that has the work it claims: perhaps a new block of the parent chain."""
+        """Handle a header that has the work it claims: perhaps a new block of the parent chain."""
 
 
 class PeerSession:
@@ -137,13 +137,13 @@ class PeerSession:
         self._held = False
         self._requests = ShareRequests()
         self.remembered = RememberedTransactions()
-        """What the peer has us keep."""
+        """What the peer has this node keep."""
         self._too_long_logged = False
         self._addresses = AddressAllowance(now)
 
     @property
     def label(self) -> str:
-        """The peer, as logs and the tracker name it."""
+        """Return the peer, as logs and the tracker name it."""
         return host_and_port(self.host, self.port)
 
     def software(self, most: int) -> str:
@@ -154,12 +154,12 @@ class PeerSession:
 
     @property
     def ready(self) -> bool:
-        """Whether the handshake is done, and the connection has not ended."""
+        """Return whether the handshake is done, and the connection has not ended."""
         return self.state is PeerState.READY
 
     @property
     def closed(self) -> bool:
-        """Whether the connection has ended."""
+        """Return whether the connection has ended."""
         return self.state is PeerState.CLOSED
 
     def disown(self) -> None:
@@ -167,13 +167,13 @@ class PeerSession:
         self.state, self.version = PeerState.AWAITING_VERSION, None
 
     def hello(self) -> None:
-        """Say who we are; the first thing on every connection."""
+        """Send `version`, the first message on every connection."""
         self.send(self._introduction.version_for(self.host, self.port))
 
     # --- out ---------------------------------------------------------------------------------------------
 
     def frame(self, message: Message) -> bytes:
-        """A message's bytes on this network."""
+        """Return a message's bytes on this network."""
         return frame(self._introduction.prefix, message.command, message.pack())
 
     def send(self, message: Message) -> None:
@@ -206,18 +206,19 @@ class PeerSession:
 
     @property
     def remembered_size(self) -> int:
-        """Bytes that what the peer has us keep counts."""
+        """Return the bytes that what the peer has this node keep counts for."""
         return self.remembered.size
 
     @property
     def requests(self) -> int:
-        """How many of our requests are not answered."""
+        """Return how many of this node's requests are not answered."""
         return len(self._requests)
 
     # --- time --------------------------------------------------------------------------------------------
 
     def check_time(self, now: float) -> None:
-        """To be called about once a second. Raises Drop if the peer is silent or does not answer."""
+        """Check the time limits; called about once a second. Raises Drop if the peer is silent or does not
+        answer."""
         if self._held:  # what it sent waits here: it is not late while it waits, nor at once afterwards
             self.heard_at = now
             self._requests.postpone(now)
@@ -229,8 +230,9 @@ class PeerSession:
             raise Drop("it did not answer a request within 15 s")
 
     def close(self) -> None:
-        """The connection has ended. What the peer made us keep is given up at once, and the connection with all
-        that waits in it: the garbage collector counts objects, not their bytes, and may take minutes."""
+        """End the session: the connection has ended. What the peer made this node keep is given up at once, and
+        the connection with all that waits in it: the garbage collector counts objects, not their bytes, and may
+        take minutes."""
         if self.state is PeerState.CLOSED:
             return
         self.state = PeerState.CLOSED
@@ -245,7 +247,7 @@ class PeerSession:
     # --- in ----------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> None:
-        """Bytes from the peer. Raises Drop, Misbehaviour."""
+        """Take bytes from the peer. Raises Drop, Misbehaviour."""
         if self.state is PeerState.CLOSED:
             return
         self.heard_at = now
@@ -283,11 +285,11 @@ class PeerSession:
 
     def _handle(self, command: str, payload: bytes, now: float) -> Iterator[None]:
         if self.state is PeerState.AWAITING_VERSION and command != PeerVersion.command:
-            raise Misbehaviour(f"{command[:12]!r} before version")
+            raise Misbehaviour(f"it sent {command[:12]!r} before version")
         try:
             message = yield from messages.message_steps(command, payload)
         except ParseError as error:
-            raise Misbehaviour(f"malformed {command}: {error}") from None
+            raise Misbehaviour(f"it sent a malformed {command}: {error}") from None
         if message is not None:
             yield from _HANDLERS[type(message)](self, message, now) or _NO_STEP
 
@@ -295,7 +297,7 @@ class PeerSession:
 
     def _on_version(self, message: PeerVersion, now: float) -> None:
         if self.state is not PeerState.AWAITING_VERSION:
-            raise Misbehaviour("a second version message")
+            raise Misbehaviour("it sent a second version message")
         if message.version < MINIMUM_PROTOCOL:
             raise Misbehaviour(f"protocol {message.version} is too old: at least {MINIMUM_PROTOCOL} is needed")
         if message.nonce == self._introduction.nonce:
@@ -308,7 +310,7 @@ class PeerSession:
         self.remote.introduce(self, pool)
 
     def _on_ping(self, message: PeerPing, now: float) -> None:
-        """A sign of life, which any byte is."""
+        """Do nothing: any byte is a sign of life."""
 
     def _on_addrme(self, message: AddrMe, now: float) -> None:
         if self._addresses.take(1, now):
@@ -348,8 +350,8 @@ class PeerSession:
         request.answered(answer)
 
     def _too_long(self, error: PayloadTooLong) -> None:
-        """An answer that is longer than we take is one of none, as if the peer had said so itself: other nodes
-        have other limits. The next request asks for another number of shares."""
+        """Treat an answer that is too long for this node as an empty one, as if the peer had said so itself: other
+        nodes have other limits. The next request asks for another number of shares."""
         request = self._requests.take(int.from_bytes(error.head, "little"))
         if request is None:
             return
@@ -363,7 +365,7 @@ class PeerSession:
         header = message.header
         block_hash = header.hash()
         if block_hash > bits_to_target(header.bits):
-            raise Misbehaviour("a bestblock header without its proof of work")
+            raise Misbehaviour("it sent a bestblock header without proof of work")
         self._hub.best_block(header, block_hash)
 
     def _on_have_tx(self, message: HaveTx, now: float) -> None:
@@ -378,7 +380,7 @@ class PeerSession:
         for tx_hash in message.tx_hashes:
             data = pool.get(tx_hash)
             if data is None:
-                raise Drop(f"it refers to transaction {hash_hex(tx_hash)}, which is unknown here")
+                raise Drop(f"it refers to transaction {hash_hex(tx_hash)}, which this node does not know")
             self.remembered.keep(tx_hash, data)
         for transaction in message.transactions:
             for tx_hash in self.remembered.keep_whole(transaction):

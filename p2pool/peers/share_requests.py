@@ -13,8 +13,8 @@ from p2pool.share.share import Share
 
 REQUEST_TIME = 15.0
 LONGEST_REQUEST = 120.0
-"""Seconds until an answer, however long what the peer sends has to wait here: who floods us must not keep a
-request open without end."""
+"""Seconds until an answer, however long what the peer sends has to wait here: a peer that floods this node must
+not keep a request open without end."""
 MAX_REQUESTS = 64
 _MAX_REPLY_SHARES = 1000
 _ASKED_AT_ONCE = 2000

@@ -61,7 +61,7 @@ class TransactionRelay:
             self._transactions.add(self._allowance.take(session.host_key, new, self._monotonic()))
 
     def send_all(self, messages: Sequence[Message]) -> None:
-        """Send all peers the same, framed once: a list of hashes may have hundreds of kilobytes."""
+        """Send the same to all peers, framed once: a list of hashes may have hundreds of kilobytes."""
         peers = self._peers()
         if peers:
             framed = b"".join(peers[0].frame(message) for message in messages)
@@ -75,8 +75,8 @@ class TransactionRelay:
             self._collect(set(), list(self._sessions()))
 
     def _collect(self, wanted: set[int], sessions: list[PeerSession]) -> None:
-        """What peers have us remember, over several turns: they may be hundreds of thousands. What is added
-        meanwhile, and lost here, is known again the next time."""
+        """Collect what peers have this node remember, over several turns: it may be hundreds of thousands of
+        transactions. What is added meanwhile is found the next time."""
         until = self._monotonic() + SENDING_TIME
         while sessions:
             if self._monotonic() > until:
@@ -100,7 +100,8 @@ class TransactionRelay:
         self.send_all(losing_tx_messages(tx_hashes))
 
     def _mining_changed(self, change: MiningChange) -> None:
-        """Each peer lacks others, and all of them may be megabytes: they hear of it over several turns."""
+        """Tell peers of a change of the template, over several turns: each lacks other transactions, which may be
+        megabytes in all."""
         self._unnotified.extend((peer, change) for peer in self._peers())
         if not self._unnotified_due:
             self._send_mining()

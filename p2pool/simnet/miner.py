@@ -115,16 +115,16 @@ class CpuMiner(Service):
 
     @property
     def connected(self) -> bool:
-        """Is the miner authorized at its pool?"""
+        """Return whether the miner is authorized at its pool."""
         return self._connection is not None and self._connection.session.authorized
 
     @property
     def hashes(self) -> int:
-        """Hashes since the start."""
+        """Return the number of hashes since the start."""
         return sum(thread.hashes for thread in self._threads)
 
     def hash_rate(self) -> float:
-        """Hashes a second over the last ten seconds."""
+        """Return the hashes per second over the last ten seconds."""
         self._count_hashes()
         return self._hashes.rate(self.now())
 
@@ -195,7 +195,8 @@ class CpuMiner(Service):
         self._timers.append(timer)
 
     def _delay(self, attempt: int) -> float:
-        """Seconds before the next attempt to connect; handshakes that failed count like failed attempts."""
+        """Return the seconds before the next attempt to connect; handshakes that failed count like failed
+        attempts."""
         return self._retry_policy(attempt + self._failed_handshakes)
 
     # --- the connection -------------------------------------------------------------------------------
@@ -211,7 +212,7 @@ class CpuMiner(Service):
         self._set_deadline(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
     def connection_lost(self, connection: MinerProtocol, reason: Failure) -> None:
-        """Note the end of a connection: there is no work any more."""
+        """Note the end of a connection: there is no work from then on."""
         if connection is not self._connection:
             return
         self._connection = None
@@ -304,7 +305,7 @@ class CpuMiner(Service):
     # --- shares ---------------------------------------------------------------------------------------
 
     def _deliver(self, share: FoundShare) -> None:
-        """Called in a hashing thread; waits there while the reactor is behind."""
+        """Deliver a solution from a hashing thread, which waits while the reactor is behind."""
         while not self._undelivered.acquire(timeout=0.05):
             if self._stopping.is_set():
                 return

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def _pool_address(text: str) -> tuple[str, int]:
-    """Host and port of stratum+tcp://HOST:PORT. Raises ArgumentTypeError, as argparse wants."""
+    """Return host and port of stratum+tcp://HOST:PORT. Raises ArgumentTypeError, as argparse expects."""
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -37,7 +37,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("-o", "--url", type=_pool_address, required=True, help="stratum+tcp://HOST:PORT")
     parser.add_argument("-u", "--user", required=True, help="payout address, as ADDRESS[.worker]")
-    parser.add_argument("-p", "--password", default="x", help="often d=DIFFICULTY (default: %(default)s)")
+    parser.add_argument(
+        "-p", "--password", default="x", help="used by some pools for d=DIFFICULTY (default: %(default)s)"
+    )
     parser.add_argument("-t", "--threads", type=_positive(int), default=1, help="default: %(default)s")
     parser.add_argument("--max-hash-rate", type=_positive(float), help="hashes a second, of all threads together")
     parser.add_argument(

@@ -55,7 +55,7 @@ def _session_id(subscriptions: object) -> str | None:
 
 
 def _refusal(error: object) -> tuple[int, str]:
-    """Code and text of the `error` of an answer, whichever of the usual forms it has."""
+    """Return code and text of the `error` of an answer, whichever of the usual forms it has."""
     match error:
         case [int(code), str(text), *_] | {"code": int(code), "message": str(text)}:
             return code, printable(text, 200)
@@ -70,7 +70,7 @@ class _Submission:
     sent_at: float
 
 
-_Pending = str | _Submission  # what a request of ours was: its method, or the submission
+_Pending = str | _Submission  # what this request was: its method, or the submission
 
 
 class MinerSession:
@@ -127,7 +127,7 @@ class MinerSession:
         return b"".join(output), events
 
     def submit(self, share: FoundShare, now: float) -> bytes:
-        """The request that submits `share`; nothing if it cannot be: not authorized, another connection's
+        """Return the request that submits `share`; nothing if it cannot be: not authorized, another connection's
         extranonce1, or MAX_UNANSWERED submissions on their way."""
         if not self.authorized or self._closed or len(self._pending) >= MAX_UNANSWERED:
             return b""
@@ -139,7 +139,7 @@ class MinerSession:
         return self._request("mining.submit", params, _Submission(share, now))
 
     def unanswered_for(self, now: float) -> float:
-        """Seconds that the oldest submission has been waiting for its answer."""
+        """Return the seconds that the oldest submission has been waiting for its answer."""
         for pending in self._pending.values():
             if isinstance(pending, _Submission):
                 return now - pending.sent_at
@@ -201,7 +201,7 @@ class MinerSession:
         error = [OTHER_ERROR, f"unknown method {printable(method)}", None]
         output.append(_line_of({"id": request_id, "result": None, "error": error}))
 
-    # --- answers to our requests ----------------------------------------------------------------------
+    # --- answers to requests ----------------------------------------------------------------------
 
     def _answer(self, message: dict[str, object], now: float, *, output: list[bytes], events: list[Event]) -> None:
         request_id = message.get("id")

@@ -103,7 +103,7 @@ class HashingThread(threading.Thread):
     # --- the thread -----------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """The thread's life; called by `start`."""
+        """Hash until stopped; called by `start`."""
         failure: BaseException | None = None
         try:
             if self._rate is None:

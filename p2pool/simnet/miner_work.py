@@ -30,7 +30,7 @@ class MiningJob:
     clean_jobs: bool = field(compare=False)
 
     def header(self, extranonce1: bytes, extranonce2: bytes, nonce: int = 0) -> bytes:
-        """The 80 bytes to hash."""
+        """Return the 80 bytes to hash."""
         coinbase = self.coinbase_start + extranonce1 + extranonce2 + self.coinbase_end
         return b"".join(
             (
@@ -55,7 +55,7 @@ class Work:
     target: int
 
     def header(self, extranonce2: bytes) -> bytes:
-        """The 80 bytes to hash, with nonce 0 in the last four."""
+        """Return the 80 bytes to hash, with nonce 0 in the last four."""
         return self.job.header(self.extranonce1, extranonce2)
 
 
@@ -108,7 +108,7 @@ def parse_hex(value: object, what: str, size: int | None = None) -> bytes:
 
 
 def _reverse_words(data: bytes) -> bytes:
-    """The bytes of each 4-byte word reversed: what stratum does to the previous block's hash."""
+    """Return the bytes of each 4-byte word reversed: what stratum does to the previous block's hash."""
     return b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))
 
 

@@ -1,6 +1,5 @@
-"""Who may ask for what, and how often: one judgement a request, made before anything else is done for it.
-
-Pure: facts and the time in, a verdict out. `request` asks, `settings` come from flags, and figures are for
+"""Access control and rate limits: one decision for each request, made before anything else is done for it. Pure:
+facts and the time in, a decision out. `request` asks, `settings` come from flags, and figures are for
 /web_rate_stats.
 """
 
@@ -24,7 +23,7 @@ from p2pool.web.rate_limit import HostBuckets
 from p2pool.web.settings import WebSettings
 
 ADMIN_PREFIX = "/api/v1/admin"
-"""All below it acts, and always needs a key."""
+"""Everything below this path is an action, and always needs a key."""
 LIVE_PATH = "/ws"
 """Browsers let pages of any site connect there; it is open to pages of this node's own hosts only."""
 BURST_SECONDS, MIN_BURST = 5, 10
@@ -62,8 +61,8 @@ class AccessSettings:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The request may go on. `key` is the fingerprint of the key that was presented; `is_open` if anybody may
-    read the answer, scripts of other sites included."""
+    """The decision to admit a request. `key` is the fingerprint of the key that was presented; `is_open` if
+    anybody may read the answer, scripts of other sites included."""
 
     client: str
     key: str | None
@@ -72,7 +71,8 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class AccessDenied:
-    """Ends here: an HTTP status and an error, `code` for programs and `message` for people."""
+    """The decision to refuse a request: an HTTP status and an error, `code` for programs and `message` for
+    people."""
 
     status: int
     code: str
@@ -121,7 +121,7 @@ class AccessRequest:
 
 
 class Access:
-    """The judge. Bound: hosts that are remembered (`rate_limit.MAX_HOSTS`)."""
+    """Decides about requests. Bound: hosts that are remembered (`rate_limit.MAX_HOSTS`)."""
 
     def __init__(self, settings: AccessSettings) -> None:
         self.settings = settings
@@ -138,7 +138,7 @@ class Access:
         return is_in(peer, self.settings.trusted_proxies)
 
     def judge(self, asked: AccessRequest, now: float) -> Admitted | AccessDenied:
-        """Decide whether this request may go on. `now` in seconds, from any origin."""
+        """Decide whether to admit a request. `now` in seconds, from any origin."""
         settings = self.settings
         self._count += 1
         client = asked.peer
@@ -192,7 +192,7 @@ class Access:
             return _too_many(wait, f"too many wrong keys or passwords from {host}")
         if key is not None:
             found = find_key(settings.keys, key)
-            if found is not None:  # it opens what the password opens, too
+            if found is not None:  # it also opens what the password opens
                 return Admitted(client, found.fingerprint, False)
             self._wrong_try(host, "API key", now)
             return _key_wanted(wrong=True)

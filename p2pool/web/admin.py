@@ -1,8 +1,7 @@
-"""POST /api/v1/admin/...: what an operator has done to miners and to the log, and tests of alerts, with an API
-key.
+"""POST /api/v1/admin/...: actions of an operator on miners and the log, and tests of alerts, with an API key.
 
 A table of actions: the fields of each one's JSON object, and the method of the port that does it. `access` has
-let the request in; here it is held against the table, done, and written to the audit log.
+admitted the request; here it is checked against the table, carried out, and written to the audit log.
 """
 
 from __future__ import annotations
@@ -54,14 +53,14 @@ class OperatorPort(Protocol):
         """Set the version bits that miners may roll; return how many connections it concerns."""
 
     def ban(self, host: str, seconds: float, reason: str = ...) -> Ban:
-        """Keep an address out."""
+        """Ban an address of miners."""
 
     def unban(self, host: str) -> bool:
         """Lift a ban; return whether the host was banned."""
 
 
 class AlertTester(Protocol):
-    """Alerts that can be tried out."""
+    """Alerts that can be tested."""
 
     def test(self, destination: str) -> Deferred[dict[str, object]]:
         """Deliver a test message to one destination or to "all"; the Deferred fires with the results as JSON.
@@ -218,9 +217,9 @@ class AdminResource(GetResource):
         return NOT_DONE_YET
 
     def _act(self, request: Request) -> tuple[int, bytes] | Deferred[tuple[int, bytes]]:
-        """Do it, and write down that it was asked for and what came of it."""
+        """Carry out the action, and write the request and its result to the audit log."""
         admitted = request.admitted if isinstance(request, WebRequest) else None
-        if admitted is None or admitted.key is None:  # `access` sees to that; this is the second lock
+        if admitted is None or admitted.key is None:  # `access` checks this; this is the second check
             return error(FORBIDDEN, "no_api_key_configured", HOW_TO_CONFIGURE)
         client, key = admitted.client, admitted.key
         body = b"" if request.content is None else request.content.read()

@@ -281,7 +281,7 @@ class LiveHub:
             patches[path] = b'{"value":%s}' % body if patch is None else orjson.dumps(patch)
             if path in self._derive and before is not None:
                 news += self._derive[path](before, now[path])
-        # Without a step between: who joins sees all of a refresh or nothing of it.
+        # Without a step in between: a client that joins sees all of a refresh or nothing of it.
         self._rendered.update(changed)
         self._values.update(now)
         self._time = time

@@ -121,7 +121,7 @@ def is_allowed_origin(origin: str | None, host: str | None, allowed: frozenset[s
         return True
     try:
         asked = urlsplit("//" + (host or ""))
-        # Behind a proxy the page may be https and we are not: the scheme says only what port is left out.
+        # Behind a proxy the page may be https although this node is not: the scheme only tells the omitted port.
         return asked.hostname == name and (asked.port or _DEFAULT_PORTS[scheme]) == port
     except ValueError:
         return False

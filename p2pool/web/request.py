@@ -78,7 +78,7 @@ class GuardedSite(Protocol):
 
 class WebChannel(HTTPChannel):
     """A connection. Its time limits count from the last answer or the first byte of a request, not from the last
-    byte: who sends a request byte by byte is not waited for without end."""
+    byte: a client that sends a request byte by byte is cut off."""
 
     site: GuardedSite
     peer_host = ""
@@ -88,7 +88,7 @@ class WebChannel(HTTPChannel):
 
     @override
     def resetTimeout(self) -> None:
-        """Do nothing: Twisted calls this for each piece of data, which would let a slow request go on for ever."""
+        """Do nothing: Twisted calls this for each piece of data, which would let a slow request go on forever."""
 
     @override
     def dataReceived(self, data: bytes) -> None:

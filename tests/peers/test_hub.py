@@ -96,7 +96,7 @@ def test_a_duplicate_is_dropped_not_banned_and_never_was_a_peer():
         assert not hall.hub.bans.is_banned("8.2.0.1", hall.moment.unix())
         first.leave()
         assert hall.guest(7, "8.2.0.1").ended is None
-    assert len([line for line in log.lines if "connected to us" in line]) == 2
+    assert len([line for line in log.lines if "connected to this node" in line]) == 2
 
 
 def test_a_second_try_of_the_handshake_after_another_one_left_unfinished():

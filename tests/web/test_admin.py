@@ -280,7 +280,7 @@ class FakeAlerts:
     def test(self, destination: str) -> Deferred:
         self.asked.append(destination)
         if destination == "nothing":
-            raise ValueError("there is no such destination; there are: hook")
+            raise ValueError("there is no destination with this id; known ids: hook")
         return self.answer
 
 
@@ -317,7 +317,7 @@ def test_a_test_of_alerts_that_makes_no_sense_or_fails(pool):
     tester = with_tester(pool)
     answer = pool.post("alert-test", {"destination": "nothing"})
     assert answer.status == 400
-    assert "there are: hook" in answer.json["error"]["message"]
+    assert "known ids: hook" in answer.json["error"]["message"]
     assert "destination is missing" in pool.post("alert-test", {}).json["error"]["message"]
     _, transport = begin(pool)
     with logged() as log:

@@ -109,7 +109,7 @@ def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
 
 
 def own_hashes(node: Node) -> list[str]:
-    """Return the hashes of our shares that are held, the newest first."""
+    """Return the hashes of this node's shares that are held, the newest first."""
     return [hash_hex(h) for h in node.own_share_hashes()]
 
 

@@ -122,7 +122,7 @@ class EndpointParameter:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One row of the table. `path` has its parameters in braces, as OpenAPI does. Exactly one of `view`, `look_up`
-    and `same_as` (the path whose answer it is, too) is given."""
+    and `same_as` (the path that has the same answer) is given."""
 
     path: str
     summary: str

@@ -1,4 +1,4 @@
-"""/api/v1/history/...: what was, out of the database: series for graphs, who was strongest, blocks, shares and
+"""/api/v1/history/...: history from the database: series for graphs, rankings by hash rate, blocks, shares and
 events, as JSON and as CSV. The answers are made in history's own threads."""
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ DUFFS = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class OwnHour:
-    """Our shares among those of the chain's last hour; `orphans` and `dead` are what they announce as stale.
-    `rate` is theirs, in hashes a second."""
+    """This node's shares among those of the chain's last hour; `orphans` and `dead` are what they announce as
+    stale. `rate` is theirs, in hashes a second."""
 
     shares: int = 0
     orphans: int = 0
@@ -114,7 +114,7 @@ def local_stats(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _efficiency(snapshot: Snapshot) -> dict[str, Any]:
-    """Return our stale proportion against the pool's, as an efficiency."""
+    """Return the stale proportion of this node against the pool's, as an efficiency."""
     stales, good = snapshot.node.stale_counts(), 1 - stale_proportion(snapshot)
     total = stales.total
     return {

@@ -1,5 +1,5 @@
-"""Who would get what: /current_payouts, /users, /user_stales, /patron_sendmany, /api/v1/payouts; and whom the node
-itself has paid: /payout_addr, /payout_addrs."""
+"""Payouts if a block were found now: /current_payouts, /users, /user_stales, /patron_sendmany, /api/v1/payouts;
+and whom the node itself has paid: /payout_addr, /payout_addrs."""
 
 from __future__ import annotations
 

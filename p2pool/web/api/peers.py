@@ -45,7 +45,7 @@ def peer_versions(snapshot: Snapshot) -> dict[str, str]:
 
 
 def peer_txpool_sizes(snapshot: Snapshot) -> dict[str, int]:
-    """Return the JSON of /peer_txpool_sizes: bytes of transactions that each peer has us keep."""
+    """Return the JSON of /peer_txpool_sizes: bytes of transactions that each peer has this node keep."""
     return {_key(peer): peer.remembered_bytes for peer in snapshot.sources.peers()}
 
 
@@ -148,7 +148,7 @@ def known_nodes(context: RequestContext, arguments: Arguments) -> dict[str, Any]
 
 
 def peer_counts(snapshot: Snapshot) -> dict[str, int]:
-    """Return how many peers connected to us, and to how many we connected."""
+    """Return the numbers of incoming and outgoing connections with peers."""
     peers = snapshot.sources.peers()
     incoming = sum(1 for peer in peers if peer.incoming)
     return {"incoming": incoming, "outgoing": len(peers) - incoming}

@@ -178,8 +178,8 @@ def _host_connections(pool: PoolSnapshot) -> dict[str, int]:
 
 
 def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the JSON of /stratum_security: who comes, who is turned away, and which hosts cost most. Rates a
-    second, over a minute."""
+    """Return the JSON of /stratum_security: connections accepted and rejected, and the hosts that cost most. Rates
+    per second, over a minute."""
     pool, security = snapshot.pool, snapshot.pool.security
     connected = sum(1 for worker in pool.workers if worker.connections)
     judged = pool.accepted + sum(pool.refused.values())

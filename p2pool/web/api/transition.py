@@ -54,7 +54,7 @@ def transition(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def votes_section(snapshot: Snapshot) -> dict[str, Any]:
-    """Return who votes for what, over three stretches of the chain."""
+    """Return the votes for share versions, over three stretches of the chain."""
     votes = chain_votes(snapshot.sources)
     return snapshot.cache.latest("transition votes", votes, lambda: _votes(votes))
 

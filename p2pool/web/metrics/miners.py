@@ -1,4 +1,4 @@
-"""Metrics of miners: connections, submissions, workers, and who is kept out."""
+"""Metrics of miners: connections, submissions, workers, and bans."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Metrics of other nodes: their software and protocol, share types that only they know, and whether they accept
-this node. Labels are words of ours: what a peer calls itself never becomes one."""
+this node. Labels are this node's own words: what a peer calls itself never becomes one."""
 
 from __future__ import annotations
 

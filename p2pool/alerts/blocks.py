@@ -57,9 +57,9 @@ class BlockWatch:
             EventKind.BLOCK_FOUND: f"found by {record.worker if here else 'another node of the pool'}: {value}",
             EventKind.BLOCK_CONFIRMED: f"is confirmed: its {value} can be spent",
             EventKind.BLOCK_ORPHANED: (
-                f"is orphaned{_because(record)}: its {value} are lost unless the block returns to the chain"
+                f"is orphaned{_because(record)}: its {value} is lost unless the block returns to the chain"
             ),
-            EventKind.BLOCK_REFUSED: f"was refused by Dash Core{_because(record)}: its {value} are lost",
+            EventKind.BLOCK_REFUSED: f"was refused by Dash Core{_because(record)}: its {value} is lost",
         }[kind]
         return EventRecord(
             time,

@@ -41,7 +41,7 @@ class AlertStore:
         """Why pending alerts are not on disk; None while they are."""
         self.is_loaded = False
         self.is_ending = False
-        """Set when the node is stopping: no write begins by itself any more."""
+        """Whether the node is stopping: no write begins by itself from then on."""
         self._outbox = outbox
         self._grouper = grouper
         self._notified = notified

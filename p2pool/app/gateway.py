@@ -10,7 +10,7 @@ import orjson
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
 from p2pool import __version__
 from p2pool.app.config import Config
@@ -28,7 +28,7 @@ from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.pool_stats import PoolStats
 from p2pool.web.metrics.page import render_metrics
-from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
+from p2pool.web.site import GuardedSite
 
 STOP_TIME: Final = 3.0
 """Seconds that each part has to stop."""
@@ -117,14 +117,11 @@ class GatewayApp:
 
     # --- web ---------------------------------------------------------------------------------------------
 
-    def _site(self) -> Site:
+    def _site(self) -> GuardedSite:
         root = Resource()
         root.putChild(b"healthz", _Answer(self._health, "application/json"))
         root.putChild(b"metrics", _Answer(self._metrics, "text/plain; version=0.0.4; charset=utf-8"))
-        site = Site(root, requestFactory=WebRequest, timeout=IDLE_TIME, reactor=self._environment.reactor)
-        site.protocol = WebChannel  # type: ignore[assignment]
-        site.noisy = False
-        return site
+        return GuardedSite(self._environment, root)
 
     def _health(self) -> bytes:
         problem = self.work.problem()

@@ -1,4 +1,4 @@
-"""The lowest layer: what every other package may use. Imports nothing of ours.
+"""The lowest layer: what every other package may use. Imports no other package of the project.
 
 - `environment`: reactor, clock, threads and randomness as one value; `timer`: periodic tasks; `daemon_thread`
 - `errors`, `observable`: typed errors, and events that one layer fires and another hears

@@ -83,7 +83,7 @@ class StateFile:
         self.path = path
         self._form = form
         self._in_the_way = False
-        """It could not be read, and was not renamed: it must not be overwritten."""
+        """Whether the file could be neither read nor renamed: it must not be overwritten."""
         self._problem = WriteProblem(path)
 
     def read(self, parse: Callable[[Any], T]) -> T | None:
@@ -116,7 +116,7 @@ class StateFile:
         self._in_the_way = True
         _log.error(
             "{path} cannot be read now ({why}): starting without {holds}, and not saving any in this run; "
-            "restart the node",
+            "restart the node to try again",
             path=str(self.path),
             why=reason_of(error),
             holds=self._form.holds,
@@ -170,7 +170,7 @@ class StateFile:
     def write_bytes(self, data: bytes) -> None:
         """Replace the file; only its owner may read it. Raises OSError."""
         if self._in_the_way:
-            raise FileExistsError(0, "the former file could not be read, or could not be quarantined")
+            raise FileExistsError(0, "the previous file could not be read, or could not be quarantined")
         write_file(self.path, data, mode=0o600)
 
 

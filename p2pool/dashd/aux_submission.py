@@ -169,7 +169,7 @@ class AuxSubmitter:
                     return None
                 if await self._is_in_chain(receiver, work):
                     return None
-                reason = f"the daemon answers {excerpt(result)}"
+                reason = f"the daemon answered {excerpt(result)}"
                 if isinstance(result, str) and judge(result) is Verdict.REFUSED:
                     return reason
         return reason

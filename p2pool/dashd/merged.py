@@ -84,7 +84,7 @@ def parse_aux_work(answer: Any) -> AuxWork:
         if expected != target:
             raise ParseError(f"getauxblock: {name} is not the target of bits {excerpt(answer['bits'])}")
     if target == 0:
-        raise ParseError(f"getauxblock: {name} is 0, which no hash meets")
+        raise ParseError(f"getauxblock: {name} is 0, which no hash can meet")
     return AuxWork(chain_id, block_hash, target)
 
 
@@ -134,14 +134,14 @@ class AuxTable:
         self._notify()
 
     def drop(self, daemon: AuxDaemon) -> None:
-        """Forget the work of a daemon that gives none any more."""
+        """Forget the work of a daemon that no longer gives any."""
         remaining = {c: entry for c, entry in self._works.items() if entry[0] is not daemon}
         if len(remaining) < len(self._works):
             self._works = remaining
             self._notify()
 
     def stop(self) -> None:
-        """Cause no more job broadcasts."""
+        """Stop causing job broadcasts."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -182,7 +182,7 @@ class AuxDaemon:
     def __init__(self, environment: Environment, rpc: Caller, *, url: str, table: AuxTable) -> None:
         self.url = url
         self.receiver = AuxReceiver(environment, rpc, url)
-        self.problem: str | None = "not asked yet"
+        self.problem: str | None = "not polled yet"
         self.chain_id: int | None = None
         self._reactor = environment.reactor
         self._rpc = rpc
@@ -195,7 +195,7 @@ class AuxDaemon:
         self._quiet_until = float("-inf")
 
     def knows(self, work: AuxWork) -> bool:
-        """Whether it gave this work."""
+        """Return whether it gave this work."""
         return work in self._given
 
     @property
@@ -217,7 +217,7 @@ class AuxDaemon:
                 wait = min(wait * 2, _LAST_RETRY)
             except Exception:
                 # A bug must not end the work of the chain.
-                if self._report("internal error of p2pool: see the log"):
+                if self._report("internal error; see the log"):
                     _log.failure("internal error in merged mining with {url}", url=self.url)
                 wait = _LAST_RETRY
             await deferLater(self._reactor, wait, lambda: None)
@@ -305,7 +305,7 @@ class MergedMining:
 
 def _ended(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        _log.failure("internal error: merged mining with a daemon ended", failure)
+        _log.failure("internal error: merged mining with a daemon has stopped", failure)
 
 
 def _credentials(url: DaemonUrl) -> CredentialSource:

@@ -2,8 +2,8 @@
 
 A file holds the hex that `dash-cli submitblock` takes. `HEIGHT-HASH.pending` waits for the chain, or is not
 buried deep enough to be deleted; `HASH.hex` was refused, and is quarantined for people to examine.
-`HEIGHT-HASH.json` says who found a pending block, and when; without it, the block's own header and coinbase have
-to do.
+`HEIGHT-HASH.json` says who found a pending block, and when; without it, what the block's own header and coinbase
+tell is used.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class BlockSpool:
                     _with_details(FoundBlock(int(name[2], 16), int(name[1]), data, UNKNOWN, None, 0), path)
                 )
             except (OSError, ValueError) as error:
-                unreadable.append(f"{path} is not a block that can be sent again: {error}")
+                unreadable.append(f"cannot resend the found block in {path}: {error}")
         return found, unreadable
 
     def _finish_writing(self) -> None:

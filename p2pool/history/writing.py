@@ -36,7 +36,7 @@ class SampleWriter:
     as many shares and blocks as samples have."""
 
     def __init__(self, database: HistoryDatabase, former: SampleWriter | None = None) -> None:
-        """Continue the counters of `former`, which wrote into a database that is gone."""
+        """Continue the counters of `former`, which wrote to a database that is gone."""
         self._database = database
         self._counters: dict[str, _Counters] = {} if former is None else former._counters
         self._blocks: dict[int, BlockRecord] = {}
@@ -188,7 +188,7 @@ def _growth(before: _Counters, now: _Counters) -> _Counters:
 
 
 def _add(rows: dict[str, dict[str, Any]], name: str, row: dict[str, Any]) -> None:
-    """Count a worker's row into its address's."""
+    """Add a worker's row to that of its address."""
     whole = rows.get(name)
     if whole is None:
         rows[name] = dict(row, difficulty=None)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import optional_hash_hex
 from p2pool.dash.target import (
     MAX_UINT256,
     average_attempts_to_target,
@@ -103,7 +103,7 @@ class JobMaker:
             )
         except ShareInvalid as error:
             parent = context.parent.previous_hash
-            share_hash = "none" if parent is None else hash_hex(parent)
+            share_hash = optional_hash_hex(parent) or "none"
             _log.error("cannot make work on share {share_hash}: {error}", share_hash=share_hash, error=error)
             return None
 

@@ -389,7 +389,8 @@ for _kind in KINDS.values():
 
 
 def parse_message(command: str, payload: bytes) -> Message | None:
-    """The message of a frame's command and payload; None for a command that is not known here (it is ignored).
+    """Return the message of a frame's command and payload; None for a command that is not known here (it is
+    ignored).
 
     Raises ParseError for anything that is not exactly the message. Of lists that nobody makes full use of, a part
     is read: see MAX_ADDRS, MAX_HAVE_TX and MAX_SHARES.

@@ -1,4 +1,4 @@
-"""Making shares of the bytes that a peer, a file or our own job gave: in one pass, long ones in steps."""
+"""Making shares of the bytes that a peer, a file or a job of this node gave: in one pass, long ones in steps."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def open_envelope(reader: Reader) -> tuple[int, bytes]:
 
 
 def ref_hash_of(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> bytes:
-    """The 32 bytes with which a generation transaction commits to a share. `ref_bytes`: see `Links`."""
+    """Return the 32 bytes with which a generation transaction commits to a share. `ref_bytes`: see `Links`."""
     return finish(_ref_hash_steps(ref_bytes, branch, network))
 
 
 def _ref_hash_steps(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> Generator[None, None, bytes]:
-    """The branch may have as many entries as a message has room for."""
+    """Return the ref_hash, in steps: the branch may have as many entries as a message has room for."""
     value = sha256d(network.identifier + ref_bytes)
     for start in range(0, len(branch), _WALKED_AT_ONCE):
         if start:
@@ -63,7 +63,7 @@ def parse_share_steps(
     An everyday share takes one step; one of megabytes yields whenever the reactor may do something else.
 
     Payments of a share that `is_held` already, by its hash, are not judged again: it comes from many peers.
-    `known_hash` spares the one X11 if we have just computed it ourselves; never pass what came from outside.
+    `known_hash` saves the one X11 hash if the caller has just computed it; never pass what came from outside.
     Raises ParseError (malformed) or ShareInvalid (breaks a rule).
     """
     share = version.codec.share_class()
@@ -94,7 +94,7 @@ def parse_share_steps(
 
 
 def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments | str]:
-    """What the payments come to. That they make the share invalid is raised when it is checked."""
+    """Return what the payments come to. That they make the share invalid is raised when it is checked."""
     payments = read_payments(Reader(share.contents, share.payments_start), share.payments_count)
     try:
         return (yield from judge_payments(payments, network.parent.addresses))
@@ -103,7 +103,7 @@ def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments
 
 
 def _hash_link_digest(links: Links, before_ref_hash: bytes, tail: bytes) -> bytes:
-    """The hash (32 bytes) of the generation transaction whose first `length` bytes, which end with
+    """Return the hash (32 bytes) of the generation transaction whose first `length` bytes, which end with
     `before_ref_hash`, led to `state`."""
     length, extra_data = links.length, links.extra_data
     unfinished = length % BLOCK_SIZE

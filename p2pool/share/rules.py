@@ -68,7 +68,8 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
 
 
 def _target_limit(view: ChainView, previous_hash: int, *, height: int, network: Network) -> int:
-    """The retarget: aim at one share in share_period, by the work of the last target_lookbehind shares."""
+    """Return the limit of the target after the retarget: one share in share_period, by the work of the last
+    target_lookbehind shares."""
     if height < network.target_lookbehind:
         return network.max_target
     count = network.target_lookbehind - 1
@@ -108,7 +109,7 @@ def _positions(share: Share) -> dict[int, int]:
 def reference_transactions(
     view: ChainView, previous_hash: int | None, *, height: int, wanted: Sequence[int]
 ) -> TransactionRefs:
-    """The canonical references: nearest share first, first position first; not found ones are new."""
+    """Return the canonical references: nearest share first, first position first; not found ones are new."""
     if not wanted:
         return TransactionRefs((), ())
     known: dict[int, tuple[int, int]] = {}

@@ -39,14 +39,14 @@ class ShareVersions:
         self.types: Final = tuple(sorted(self._by_type))
 
     def get(self, kind: int) -> ShareVersion | None:
-        """The version of this type, or None if it is not known."""
+        """Return the version of this type, or None if it is not known."""
         return self._by_type.get(kind)
 
     def __str__(self) -> str:
         return " or ".join(map(str, self.types))
 
     def is_obsolete(self, kind: int) -> bool:
-        """Whether a type is older than all that are known: nobody may send such shares any more."""
+        """Return whether a type is older than all that are known: nobody may send such shares."""
         return kind < self.types[0]
 
 

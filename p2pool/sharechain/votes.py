@@ -47,7 +47,7 @@ class Tally:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the chain held has all shares of this stretch."""
+        """Return whether the chain held has all shares of this stretch."""
         return self.total_shares == self.wanted > 0
 
     def part(self, work: int) -> float:
@@ -74,12 +74,13 @@ class ChainVotes:
 
     @property
     def has_history(self) -> bool:
-        """Whether CHAIN_LENGTH shares are held: no rule about votes counts before."""
+        """Return whether CHAIN_LENGTH shares are held: no rule about votes counts before."""
         return self.chain.is_complete
 
     @property
     def leading(self) -> int | None:
-        """The version above SHARE_VERSION that most of the chain's work votes for; None if no share does."""
+        """Return the version above SHARE_VERSION that most of the chain's work votes for; None if no share
+        does."""
         work = self.chain.work if self.chain.newer_shares else self.recent.work
         newer = [version for version in work if version > SHARE_VERSION]
         return max(newer, key=lambda version: (work[version], -version), default=None)

@@ -44,7 +44,7 @@ class AuditLog:
         self._under_way: list[bytes] = []
         """The lines that are being written."""
         self._ended: Deferred[None] | None = None
-        """Fires when nothing is being written any more."""
+        """Fires when the last line is written."""
         self._problem = WriteProblem(path)
 
     def record(
@@ -62,7 +62,7 @@ class AuditLog:
         }
         try:
             line = orjson.dumps(entry)
-        except TypeError:  # nested more deeply than it goes
+        except TypeError:  # nested more deeply than orjson allows
             line = b""
         if not 0 < len(line) <= MAX_LINE:
             line = orjson.dumps(entry | {"parameters": None})

@@ -24,7 +24,7 @@ from p2pool.web.sources import script_to_text
 Event = dict[str, Any]
 
 SHARE_AGE = 900.0
-"""Seconds: an older share is history that is being fetched, and no news."""
+"""Seconds: an older share is part of a chain that is being downloaded, and not an event."""
 _BLOCKS = 1000
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 MAX_REPORTED = 10
@@ -47,8 +47,8 @@ def share_event(node: Node, share: Share, *, own: bool, now: float) -> Event | N
 
 
 class BlockEvents:
-    """Blocks of the pool, when they are found and when something becomes of them; that they lie one deeper is no
-    news. Bound: the newest _BLOCKS are known."""
+    """Blocks of the pool, when they are found and when something becomes of them; one more confirmation is not an
+    event. Bound: the newest _BLOCKS are known."""
 
     def __init__(self) -> None:
         self._status: BoundedDict[int, BlockStatus] = BoundedDict(_BLOCKS)
@@ -71,7 +71,7 @@ class BlockEvents:
 
 
 class ParentBlockEvents:
-    """New blocks of the parent chain, whoever found them."""
+    """New blocks of the parent chain, regardless of who found them."""
 
     def __init__(self) -> None:
         self._newest: int | None = None

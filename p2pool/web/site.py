@@ -17,7 +17,7 @@ from p2pool.web.admin import AdminResource
 from p2pool.web.redirects import redirect
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
 from p2pool.web.resources import READING, RenderedResource
-from p2pool.web.routing import Branch, api_resources
+from p2pool.web.routing import Branch, api_resources, branch_at
 from p2pool.web.static_files import CUSTOM_PAGES_POLICY, NotFound, StaticFiles
 from p2pool.web.views import Views
 
@@ -38,41 +38,15 @@ class _Root(Branch):
         return redirect(request, b"static/index.html")
 
 
-class WebSite(server.Site):
-    """The factory of web connections. Bound: a request's time, headers (by Twisted) and body; the port limits the
-    number of connections.
-
-    `live` is mounted at /ws; `admin` are the actions by name, none by default. With `custom_pages` the files are
-    an operator's own, which get CUSTOM_PAGES_POLICY. Large answers are compressed in a thread.
-    """
+class GuardedSite(server.Site):
+    """A factory of web connections whose requests `access` allows or rejects. Bound: a request's time, headers (by
+    Twisted) and body; the port limits the number of connections."""
 
     noisy = False
     protocol = WebChannel  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        environment: Environment,
-        views: Views,
-        web_static: Path,
-        *,
-        live: resource.Resource | None = None,
-        access: Access | None = None,
-        admin: Mapping[str, AdminResource] | None = None,
-        custom_pages: bool = False,
-    ) -> None:
-        run_in_thread = environment.run_in_thread
+    def __init__(self, environment: Environment, root: resource.Resource, access: Access | None = None) -> None:
         self.access = access or Access(AccessSettings())
-        root = _Root()
-        for name, child in api_resources(views, run_in_thread).items():
-            root.putChild(name, child)
-        root.putChild(b"metrics", RenderedResource(lambda: views.metrics, _METRICS_TYPE, run_in_thread))
-        policy = CUSTOM_PAGES_POLICY if custom_pages else None
-        root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread, policy))
-        if live is not None:
-            root.putChild(b"ws", live)
-        actions = _branch(root, b"api", b"v1", b"admin")
-        for action_name, action in (admin or {}).items():
-            actions.putChild(action_name.encode(), action)
         super().__init__(  # type: ignore[no-untyped-call]
             root, requestFactory=WebRequest, timeout=IDLE_TIME, reactor=environment.reactor
         )
@@ -88,12 +62,34 @@ class WebSite(server.Site):
         """Write no access log: polling pages would fill it."""
 
 
-def _branch(root: resource.Resource, *names: bytes) -> resource.Resource:
-    """Return the branch at a path; missing ones are made."""
-    for name in names:
-        below = root.children.get(name)
-        if below is None:
-            below = Branch()
-            root.putChild(name, below)
-        root = below
-    return root
+class WebSite(GuardedSite):
+    """The web site of a node.
+
+    `live` is mounted at /ws; `admin` are the actions by name, none by default. With `custom_pages` the files are
+    an operator's own, which get CUSTOM_PAGES_POLICY. Large answers are compressed in a thread.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        views: Views,
+        web_static: Path,
+        *,
+        live: resource.Resource | None = None,
+        access: Access | None = None,
+        admin: Mapping[str, AdminResource] | None = None,
+        custom_pages: bool = False,
+    ) -> None:
+        run_in_thread = environment.run_in_thread
+        root = _Root()
+        for name, child in api_resources(views, run_in_thread).items():
+            root.putChild(name, child)
+        root.putChild(b"metrics", RenderedResource(lambda: views.metrics, _METRICS_TYPE, run_in_thread))
+        policy = CUSTOM_PAGES_POLICY if custom_pages else None
+        root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread, policy))
+        if live is not None:
+            root.putChild(b"ws", live)
+        actions = branch_at(root, (b"api", b"v1", b"admin"))
+        for action_name, action in (admin or {}).items():
+            actions.putChild(action_name.encode(), action)
+        super().__init__(environment, root, access)

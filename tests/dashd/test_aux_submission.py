@@ -85,7 +85,7 @@ UNCLEAR = [
     (None, "None"),
     ("yes", "'yes'"),
     ("duplicate-inconclusive", "duplicate-inconclusive"),
-    (1, "answers 1"),
+    (1, "answered 1"),
     ({"a": [1] * 10_000}, "{"),
     (RpcError(-1, "whatever"), "whatever (code -1)"),
 ]

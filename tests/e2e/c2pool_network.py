@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from p2pool.app.cli import main
 from p2pool.networks import DASH_REGTEST, DASH_TESTNET, NETWORKS
 
 EASIEST = 2.0**-12
@@ -26,4 +25,7 @@ C2POOL_REGTEST = replace(
 
 if __name__ == "__main__":
     NETWORKS[C2POOL_REGTEST.name] = C2POOL_REGTEST
+    # Imported late: the settings take the names of the networks when they are declared.
+    from p2pool.app.cli import main
+
     sys.exit(main())

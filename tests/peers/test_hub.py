@@ -9,7 +9,7 @@ import pytest
 from p2pool.dash.block import read_header
 from p2pool.peers.addresses import AddressBook
 from p2pool.peers.errors import Drop, Misbehaviour
-from p2pool.peers.hub import KEPT_SHARES, MAX_PER_GROUP
+from p2pool.peers.hub import MAX_PER_GROUP
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
@@ -26,6 +26,7 @@ from p2pool.peers.messages import (
     ShareReply,
     ShareReq,
 )
+from p2pool.peers.transaction_relay import KEPT_SHARES
 from p2pool.peers.transactions import MAX_FRESH, MAX_LOST
 from p2pool.wire.codec import Reader
 from tests.chains import NOW
@@ -95,7 +96,7 @@ def test_a_duplicate_is_dropped_not_banned_and_never_was_a_peer():
         assert not hall.hub.bans.is_banned("8.2.0.1", hall.moment.unix())
         first.leave()
         assert hall.guest(7, "8.2.0.1").ended is None
-    assert len([line for line in log.lines if "connected to us" in line]) == 2
+    assert len([line for line in log.lines if "connected to this node" in line]) == 2
 
 
 def test_a_second_try_of_the_handshake_after_another_one_left_unfinished():

@@ -29,7 +29,7 @@ from p2pool.peers.messages import (
     ShareReq,
     Shares,
 )
-from p2pool.peers.session import MAX_REQUESTS
+from p2pool.peers.share_requests import MAX_REQUESTS
 from p2pool.wire.codec import Reader
 from p2pool.wire.framer import frame
 from tests.peers.wiring import PREFIX, TX, Recorder, Talk, chain, envelope, framed, transaction, version

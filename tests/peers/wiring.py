@@ -16,6 +16,7 @@ from p2pool.networks import Network
 from p2pool.peers import messages
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop
+from p2pool.peers.handshake import Introduction
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import (
     Envelope,
@@ -26,7 +27,7 @@ from p2pool.peers.messages import (
     ShareReq,
     parse_message,
 )
-from p2pool.peers.session import Introduction, PeerSession
+from p2pool.peers.session import PeerSession
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.parsing import parse_share_steps
 from p2pool.share.share import Share, ShareVersion

@@ -109,7 +109,7 @@ def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
 
 
 def own_hashes(node: Node) -> list[str]:
-    """Return the hashes of our shares that are held, the newest first."""
+    """Return the hashes of this node's shares that are held, the newest first."""
     return [hash_hex(h) for h in node.own_share_hashes()]
 
 
@@ -125,7 +125,7 @@ _PAGE = record(
     **{
         "best_share": nullable(HASH),
         "from": nullable(HASH),
-        "held": count("number of shares from this one downwards"),
+        "held": count("number of shares that the node holds from this one backwards"),
         "shares": array(
             record(
                 ts=TIMESTAMP,
@@ -133,7 +133,7 @@ _PAGE = record(
                 hash=HASH,
                 payout_address=text(),
                 difficulty=number(),
-                stale_info=nullable(text("stale work that it announces: orphan, doa")),
+                stale_info=nullable(text("stale work that it reports: orphan or doa")),
                 is_block=boolean(),
                 verified=boolean(),
                 absheight=count(),
@@ -157,7 +157,7 @@ _PAGE_PARAMETERS = (
 ENDPOINTS = (
     Endpoint(
         "/api/v1/chain",
-        "The share chain from a share downwards, newest first, page by page",
+        "The share chain from a share backwards, newest first, page by page",
         _PAGE,
         look_up=_asked_page,
         parameters=_PAGE_PARAMETERS,
@@ -165,7 +165,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/chain",
-        "The share chain from a share downwards",
+        "The share chain from a share backwards",
         _PAGE,
         look_up=_asked_page,
         parameters=_PAGE_PARAMETERS,
@@ -173,13 +173,13 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/heads",
-        "Heads: shares on which no other share builds",
+        "Heads: shares that no other share builds on",
         _LIST,
         look_up=lambda context, _: heads(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_heads",
-        "The same for verified shares only",
+        "Heads among the verified shares",
         _LIST,
         look_up=lambda context, _: heads(context.node.tracker.verified),
     ),
@@ -191,7 +191,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/verified_tails",
-        "The same for verified shares only",
+        "Tails among the verified shares",
         _LIST,
         look_up=lambda context, _: tails(context.node.tracker.verified),
     ),

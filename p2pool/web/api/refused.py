@@ -36,11 +36,11 @@ def refused_section(snapshot: Snapshot) -> dict[str, Any]:
 
 REFUSED = record(
     "shares that break a rule of this node, and the shares that others built on them",
-    part={**PART, "description": "fraction of the work received in the last hour that is on refused shares"},
+    part={**PART, "description": "fraction of the work received in the last hour that is on rejected branches"},
     part_since={**PART, "description": "fraction of the work received since the first branch began that is on it"},
     split=boolean("whether more than half of the work received since the first branch began is on it"),
     problem=nullable(text("warning for the operator; null while most work is accepted")),
-    heard=number("work of all shares received in the last hour, in average attempts"),
+    heard=number("work of all shares received in the last hour, in expected hashes"),
     branches=array(
         record(
             first_share={**HASH, "description": "the share that breaks the rule"},
@@ -50,10 +50,10 @@ REFUSED = record(
             shares=count("shares received on it, including the first"),
             part={
                 **PART,
-                "description": "fraction of the work received in the last hour that is on refused shares",
+                "description": "fraction of the work received in the last hour that is on rejected branches",
             },
             software=mapping(count(), "shares by the software of the peer that first sent them"),
         ),
-        "the branches of the last hour, most work first",
+        "the branches of the last hour, sorted by work, highest first",
     ),
 )

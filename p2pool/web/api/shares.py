@@ -187,7 +187,7 @@ def _address(context: RequestContext, arguments: Arguments) -> bytes:
 
 _BY_HASH = (share_hash("hash", "hash of the share"),)
 _TARGET = {**HASH, "description": "a target as 64 hexadecimal digits"}
-_STALE = nullable(text("stale work that it announces: orphan, doa"))
+_STALE = nullable(text("stale work that it reports: orphan or doa"))
 _SHARE = record(
     hash=HASH,
     parent=nullable(HASH),
@@ -199,7 +199,10 @@ _SHARE = record(
     time=TIMESTAMP,
     **FOUND,
     height=count("height in the share chain, as the share claims"),
-    chain_work={**HASH, "description": "total work of the chain up to it, as the share claims, modulo 2^128"},
+    chain_work={
+        **HASH,
+        "description": "cumulative work of the chain up to this share, as the share claims, modulo 2^128",
+    },
     address=text("the address that it pays"),
     donation=PART,
     stale_info=_STALE,
@@ -258,10 +261,10 @@ _OLD_SHARE = record(
 ENDPOINTS = (
     Endpoint(
         "/api/v1/shares",
-        "Shares that this node's miners found since it started, including the newest of them",
+        "Shares that this node's miners found since it started, with the latest ones listed",
         record(
             total=count(),
-            dead=count("shares among these that were found too late"),
+            dead=count("those that were dead on arrival"),
             shares=array(record(time=TIME, hash=HASH, worker=text(), dead=boolean(), work=number("hashes"))),
         ),
         view=own_shares,
@@ -289,7 +292,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/share_data/{hash}",
-        "A share in its network encoding; empty if the node does not hold it",
+        "A share in its network encoding; empty if the node does not hold the share",
         text(),
         look_up=_packed,
         parameters=_BY_HASH,
@@ -297,7 +300,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/payout_address/{hash}",
-        "The address that a share pays; null if the node does not hold it",
+        "The address that a share pays; null if the node does not hold the share",
         nullable(text()),
         look_up=_address,
         parameters=_BY_HASH,

@@ -66,7 +66,7 @@ ENDPOINTS = (
         record(
             "",
             best_share=nullable(HASH),
-            heads=count("all shares on which no other share builds"),
+            heads=count("number of shares that no other share builds on"),
             shares=array(
                 record(
                     hash=HASH,
@@ -85,7 +85,7 @@ ENDPOINTS = (
                     own=boolean("whether a miner of this node found it"),
                     verified=boolean(),
                     in_best_chain=boolean(),
-                    stale_info=nullable(text("stale work that it announces: orphan, doa")),
+                    stale_info=nullable(text("stale work that it reports: orphan or doa")),
                     is_block=boolean(),
                     children=count("shares that the node holds"),
                 )

@@ -32,7 +32,7 @@ def ranges(name: str) -> list[Requirement]:
 
 LOCKS = {
     "requirements-build.lock": ["requirements-build.txt"],
-    "requirements.lock": ["requirements.txt", "requirements-postgresql.txt"],
+    "requirements.lock": ["requirements.txt", "requirements-postgresql.txt", "requirements-broker.txt"],
     "requirements-dev.lock": ["requirements-dev.txt"],
 }
 """Lock files, and the lists that `.ci/lock` makes them of."""

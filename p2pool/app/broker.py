@@ -55,7 +55,7 @@ class BrokerAssembly:
         self._intake.start()
 
     def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
-        """Publish new work."""
+        """Publish new work for all gateways."""
         self._feed.work_changed(WorkChangeSent(context, clean=clean, more_to_come=more_to_come))
 
     def stop(self) -> None:

@@ -35,7 +35,7 @@ class Program(Protocol):
         """Open for business. Raises OperatorError."""
 
     async def stop(self) -> None:
-        """Leave nothing behind."""
+        """Stop all services, leaving nothing behind."""
 
 
 def run(config: Config) -> int:

@@ -75,6 +75,7 @@ _COMPOSED: Final[Mapping[str, Callable[[Config], Any]]] = {
     "dashd": lambda config: [_daemon(url, config.network.parent.rpc_port) for url in config.dashd],
     "merged": lambda config: [_daemon(url, 0) for url in config.merged],
     "stats_db": lambda config: "none" if config.stats_db is None else config.stats_db.kind,
+    "broker": lambda config: None if config.broker is None else str(config.broker),
     "alerts": _alerts,
 }
 """What is shown of the fields that are `Shown.COMPOSED`, by the flag's name."""

@@ -1,5 +1,6 @@
 """Redis (or Valkey), and everything that this program knows of it.
 
-- `settings`: where it is; `operations`: what is asked of it;
-- `connection`: one thread that asks it, and one that waits for what it brings.
+- `settings`: where it is;
+- `operations`: what is asked of it: streams, expiring values, leases;
+- `connection`: one thread that asks it, and others that wait for what it brings.
 """

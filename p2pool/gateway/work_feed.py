@@ -67,12 +67,12 @@ class WorkFeed:
         )
 
     def stop(self) -> None:
-        """End the repetition."""
+        """Send no more work."""
         if self._timer is not None:
             self._timer.stop()
 
     def work_changed(self, change: WorkChangeSent) -> None:
-        """Publish new work."""
+        """Publish new work for all gateways."""
         self._change = change
         self._number += 1
         template = change.context.template

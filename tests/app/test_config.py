@@ -18,6 +18,7 @@ from p2pool.app.config import SIMNET_ADDRESS, Config, load_config
 from p2pool.app.payouts import payout_addresses
 from p2pool.app.settings import all_settings, flag_names
 from p2pool.base.errors import OperatorError
+from p2pool.broker.settings import BrokerAddress
 from p2pool.dash.address import encode_address
 from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.payout_addresses import PayoutMode
@@ -348,6 +349,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             simnet-block-period = 7.5
             simnet-rules = "v24@150"
             stats-db = "postgresql://u:p@h/d"
+            broker = "rediss://u:p@h:7/3"
             stats-retention = 400
             stats-node = "home-1"
         """)
@@ -436,6 +438,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_block_period=7.5,
         simnet_rules="v24@150",
         stats_db=parse_database_location("", "postgresql://u:p@h/d"),
+        broker=BrokerAddress(hosts=(("h", 7),), database=3, tls=True, user="u", password="p"),
         stats_retention=400,
         stats_node="home-1",
     )
@@ -445,7 +448,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices"}
-    assert len(settable) == 70, "a new setting: does the file know it?"
+    assert len(settable) == 71, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):

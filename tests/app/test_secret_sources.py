@@ -24,6 +24,7 @@ VALUES = {
     "dashd": "http://u:hunter2@h:1",
     "merged": "http://u:hunter2@h:2",
     "stats_db": "/hunter2.sqlite",
+    "broker": "redis://:hunter2@h",
     "webhook": "https://h.example/hunter2",
     "block_webhook": "https://h.example/hunter2",
     "webhook_secret": "hunter2hunter2",

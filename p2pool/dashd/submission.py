@@ -124,6 +124,13 @@ class BlockSubmitter:
             task.cancel()
         await DeferredList(tasks, consumeErrors=True)
 
+    def is_safe(self, block_hash: int) -> bool:
+        """Return whether a block that was offered is on disk, or needs no more: its fate is known."""
+        delivery = self._deliveries.get(block_hash)
+        if delivery is not None:
+            return delivery.on_disk or delivery.state is DeliveryState.SETTLED
+        return block_hash in self._store.records
+
     @property
     def waiting(self) -> int:
         """Return the number of blocks that are not settled yet."""

@@ -76,7 +76,7 @@ class GatewaySide:
         self.broker = FakeBroker(server)
         self.clock = Clock()
         environment = make_environment(
-            self.clock, clock=lambda: 1000.0 + self.clock.seconds(), chance=random.Random(4)
+            self.clock, clock=lambda: 1000.0 + self.clock.seconds(), chance=random.Random(directory.name)
         )
         names = Names(home.network.name)
         self.work = RemoteWork(environment, home.network, broker=self.broker, names=names, rates=PoolStats(0.0))

@@ -1,4 +1,4 @@
-"""Whatever fails between a gateway that finds a block and the chain, the block arrives, and nothing waits for it."""
+"""Whatever fails between a gateway that finds a block and the chain, the block arrives, and holds up nothing."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from p2pool.alerts.condition import Condition, Transition
 from p2pool.base.text import format_duration
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.pool_stats import EventKind, EventRecord, PoolSnapshot
+from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.share.votes import C2POOL_REFUSES_OLD, C2POOL_VERSION, LEVELS
 
 MARGIN: Final = 5
@@ -65,8 +66,8 @@ class VoteWatch:
     def _level_event(
         self, span: str, part: float, percent: int, *, transition: Transition, now: float
     ) -> EventRecord:
-        version = self._version.get(span, SHARE_VERSION)
-        figures = f"{SPANS[span]} votes for share versions above {SHARE_VERSION}"
+        version = self._version.get(span, SHARE_VERSIONS.newest)
+        figures = f"{SPANS[span]} votes for share versions above {SHARE_VERSIONS.newest}"
         if transition.bad:
             kind = EventKind.VOTES_RISEN
             level = "some" if percent == 0 else f"{percent} % or more"

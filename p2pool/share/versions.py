@@ -37,16 +37,17 @@ class ShareVersions:
     def __init__(self, *versions: ShareVersion) -> None:
         self._by_type = {version.type: version for version in versions}
         self.types: Final = tuple(sorted(self._by_type))
+        self.newest: Final = self.types[-1]
 
     def get(self, kind: int) -> ShareVersion | None:
-        """The version of this type, or None if it is not known."""
+        """Return the version of this type, or None if it is not known."""
         return self._by_type.get(kind)
 
     def __str__(self) -> str:
         return " or ".join(map(str, self.types))
 
     def is_obsolete(self, kind: int) -> bool:
-        """Whether a type is older than all that are known: nobody may send such shares any more."""
+        """Return whether a type is older than all that are known: nobody may send such shares any more."""
         return kind < self.types[0]
 
 

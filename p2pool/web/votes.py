@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.pool_stats import VoteFigures
+from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.share.votes import C2POOL_VERSION, C2poolRefusal, c2pool_refusal, own_vote, reaches
 from p2pool.sharechain.votes import ChainVotes, Tally, count_votes
 from p2pool.web.sources import Sources
 
 DOMINATES = 50
-"""Percentage of the work above SHARE_VERSION at which pages warn."""
+"""Percentage of the work for versions that this node does not know at which pages warn."""
 
 
 _ADVICE = "Look for a newer release; the page transition.html shows the votes"
@@ -56,8 +57,8 @@ def votes_problem(votes: ChainVotes) -> str | None:
     for tally, name in spans:
         if tally.total_shares > 1 and reaches(tally.newer_work, tally.total_work, DOMINATES):
             return (
-                f"{tally.part(tally.newer_work):.0%} of {name} votes for share versions above {SHARE_VERSION} "
-                f"(mostly {votes.leading}), which this node does not know. {_ADVICE}"
+                f"{tally.part(tally.newer_work):.0%} of {name} votes for share versions above "
+                f"{SHARE_VERSIONS.newest} (mostly {votes.leading}), which this node does not know. {_ADVICE}"
             )
     return None
 

@@ -127,7 +127,7 @@ def test_what_stands_on_a_refused_share_is_refused_with_it_and_asked_for_no_more
         for share in others:
             assert listener.hear(share) == 0
     assert [line for line in log.lines if "refused" in line] == [
-        f"share 00002328 from {PEER} refused: generation transaction does not pay what the chain says"
+        f"share {first.hash:064x} from {PEER} refused: generation transaction does not pay what the chain says"
     ]
     assert not any(share.hash in listener.tracker for share in (first, *others))
     assert all(share.hash in listener.node.refused for share in (first, *others))
